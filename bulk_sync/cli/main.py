@@ -1,0 +1,331 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+
+from bulk_sync import __version__
+from bulk_sync.cli import options
+from bulk_sync.cli.options import reading
+from bulk_sync.clock import SystemClock
+from bulk_sync.errors import BulkSyncError, Interrupted
+from bulk_sync.model import Summary, Tally
+from bulk_sync.pipeline import Watch, read_summary, write_reports
+from bulk_sync.pipeline import push as run_push
+from bulk_sync.report.terminal import progress, show_error, show_json, show_summary
+from bulk_sync.sandbox.faults import parse_fault
+from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle
+from bulk_sync.settings import (
+    DEFAULT_BASE_URL,
+    SANDBOX_TARGET,
+    Files,
+    PushSettings,
+    parse_latency,
+    parse_rate,
+    read_key,
+)
+
+SANDBOX_KEY = "north_sk_test_0000000000000000000000000sandbox"
+
+_EPILOG = "Exit codes: 0 done, 2 usage, 3 some rows need mending, 4 input, 5 key, 6 run again, 7 busy, 8 output."
+
+app = typer.Typer(
+    name="bulk-sync",
+    help="Bring spreadsheets of property showings into North, and say for every row what became of it.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def main() -> NoReturn:
+    """Run a command and exit with its code; a sentence on standard error says what went wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that can't show a character gets its escape, not a traceback.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        app()
+    except BulkSyncError as error:
+        show_error(_err(), str(error))
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if _switches["debug"]:
+            raise
+        show_error(
+            _err(),
+            f"this is a bug in bulk-sync ({type(error).__name__}); please report it. --debug shows where",
+        )
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _on_sigterm(number: int, _: FrameType | None) -> NoReturn:
+    raise Interrupted(number, "SIGTERM")
+
+
+_switches = {"debug": False}
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when a bug of ours ends the run.")] = False,
+) -> None:
+    _switches["debug"] = debug
+    if version:
+        typer.echo(f"bulk-sync {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def push(
+    file: options.Input,
+    base_url: options.BaseUrl = DEFAULT_BASE_URL,
+    key_file: options.KeyFile = None,
+    rate: options.RateOption = None,
+    workers: options.Workers = 16,
+    timeout: options.Timeout = 30.0,
+    max_attempts: options.MaxAttempts = 5,
+    retry_for: options.RetryFor = "15m",
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Rehearse: start a sandbox and send to it.")] = False,
+    max_problems: options.MaxProblems = "50%",
+    limit: options.Limit = None,
+    out: options.Out = None,
+    results: options.Results = None,
+    checkpoint: options.Checkpoint = None,
+    fresh: options.Fresh = False,
+    new_key: options.NewKey = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Bring a sheet into North: read, check, send, report. Run it again to resume.
+
+    Examples:
+
+      bulk-sync push showings.csv
+
+      bulk-sync push showings.csv --rate 600/m --json
+
+      bulk-sync push showings.csv --sandbox --limit 20
+    """
+    settings = PushSettings.checked(
+        input=file,
+        base_url=SANDBOX_TARGET if sandbox else base_url,
+        key=SecretStr(SANDBOX_KEY) if sandbox else read_key(key_file, os.environ),
+        rate=rate,
+        workers=workers,
+        timeout_seconds=timeout,
+        max_attempts=max_attempts,
+        retry_for_seconds=retry_for,
+        max_problems=max_problems,
+        limit=limit,
+        out=out,
+        results=results,
+        checkpoint=checkpoint,
+        fresh=fresh,
+        new_key=new_key,
+    )
+    _log_to_stderr(verbose)
+    watch = _watch(hidden=quiet or verbose > 0)
+    if sandbox:
+        with _sandbox_beside() as send_to:
+            summary = run_push(settings, send_to=send_to, watch=watch)
+    else:
+        summary = run_push(settings, watch=watch)
+    _end(summary, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def status(
+    file: options.InputOrCheckpoint,
+    out: options.Out = None,
+    checkpoint: options.Checkpoint = None,
+    as_json: options.Json = False,
+) -> None:
+    """Tell where the job of a file stands, from its checkpoint; also of a run that was killed, or still runs."""
+    files = _files_of(file, out, None, checkpoint)
+    _show(read_summary(files), as_json=as_json, quiet=False)
+
+
+@app.command()
+def report(
+    file: options.InputOrCheckpoint,
+    out: options.Out = None,
+    results: options.Results = None,
+    checkpoint: options.Checkpoint = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write the results and the rows to mend again, from the checkpoint."""
+    files = _files_of(file, out, results, checkpoint)
+    _show(write_reports(files), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")] = 8787,
+    db: Annotated[
+        Path | None, typer.Option("--db", metavar="FILE", help="Keep showings and journal in a file.")
+    ] = None,
+    seed: Annotated[Path | None, typer.Option("--seed", metavar="FILE", help="Load showings from a CSV file.")] = None,
+    accept_any: Annotated[
+        bool, typer.Option("--accept-any", help="Create a showing when an unknown key is patched.")
+    ] = False,
+    latency: Annotated[
+        str,
+        typer.Option("--latency", metavar="50ms", help="Answer after this long.", parser=reading(parse_latency)),
+    ] = "0ms",
+    limit: Annotated[
+        str | None,
+        typer.Option("--limit", metavar="N/s", help="Answer 429 beyond N/s, N/m or N/h.", parser=reading(parse_rate)),
+    ] = None,
+    limit_style: Annotated[LimitStyle, typer.Option("--limit-style", help="How the limit counts.")] = "token-bucket",
+    limit_headers: Annotated[
+        LimitHeaders, typer.Option("--limit-headers", help="What replies say of the limit.")
+    ] = "retry-after",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            metavar="N%:KIND",
+            parser=reading(parse_fault),
+            help="Let a share of requests go wrong: a status (2%:503), reset, timeout, cut or garbage. Repeatable.",
+        ),
+    ] = None,
+    seed_random: Annotated[
+        int,
+        typer.Option("--seed-random", metavar="N", help="The same N gives the same faults for the same keys."),
+    ] = 0,
+    revoke_after: Annotated[
+        int | None,
+        typer.Option("--revoke-after", metavar="N", help="Refuse every key after N requests.", min=0),
+    ] = None,
+) -> None:
+    """Run a North API on loopback, to try things on.
+
+    Any key of the form north_sk_test_... is accepted; one that begins with
+    north_sk_test_readonly may not change anything.
+
+    What it saw: GET /_sandbox/journal (?after=SEQ&limit=N), /_sandbox/stats, /_sandbox/showings/KEY.
+    """
+    from bulk_sync.cli.sandbox import run_sandbox
+    from bulk_sync.sandbox.app import Behaviour
+
+    behaviour = Behaviour(
+        accept_any=accept_any,
+        latency_seconds=latency,  # type: ignore[arg-type] # read by the option's parser
+        limit=limit,  # type: ignore[arg-type] # same
+        limit_style=limit_style,
+        limit_headers=limit_headers,
+        faults=tuple(fault or ()),  # type: ignore[arg-type] # same
+        seed=seed_random,
+        revoke_after=revoke_after,
+    )
+    run_sandbox(_out(), behaviour, port=port, db=db, seed=seed)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the result files go.")] = Path(),
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Push a sample sheet into a sandbox that limits the rate and sometimes fails; look at what comes of it."""
+    from bulk_sync.cli.sandbox import demo_sandbox, sample_file
+
+    settings = PushSettings.checked(
+        input=sample_file("sample-showings.csv"),
+        base_url=SANDBOX_TARGET,
+        key=SecretStr(SANDBOX_KEY),
+        rate=parse_rate("50/s"),
+        workers=8,
+        timeout_seconds=2.0,
+        out=out,
+    )
+    if not (as_json or quiet):
+        _out().print("Pushing 200 sample showings into a sandbox that fails now and then, at 50 requests a second.")
+    with demo_sandbox() as send_to:
+        summary = run_push(settings, send_to=send_to, watch=_watch(hidden=quiet))
+    _end(summary, as_json=as_json, quiet=quiet)
+
+
+def _end(summary: Summary, *, as_json: bool, quiet: bool) -> NoReturn:
+    _show(summary, as_json=as_json, quiet=quiet)
+    if summary.stopped is not None:
+        show_error(_err(), str(summary.stopped))
+    raise typer.Exit(summary.exit_code)
+
+
+def _show(summary: Summary, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        show_json(_out(), summary)
+    elif not quiet:
+        show_summary(_out(), summary, _next_command(summary))
+
+
+def _next_command(summary: Summary) -> str | None:
+    """The one command to run next."""
+    if summary.exit_code == 3 and summary.failed:
+        return f"mend {summary.failed}, then: bulk-sync push {shlex.quote(summary.failed)}"
+    if summary.exit_code in {0, 3}:
+        return None
+    if len(sys.argv) > 1 and sys.argv[1] == "push":
+        return shlex.join(["bulk-sync", *(word for word in sys.argv[1:] if word != "--fresh")])
+    return shlex.join(["bulk-sync", "push", summary.input])
+
+
+def _files_of(file: Path, out: Path | None, results: Path | None, checkpoint: Path | None) -> Files:
+    """The files of a job that is named by its input or by its checkpoint."""
+    ending = ".checkpoint.sqlite"
+    if file.name.endswith(ending) and checkpoint is None:
+        named = file.with_name(file.name.removesuffix(ending) + ".csv")
+        return Files.of(named, out=out, results=results, checkpoint=file)
+    return Files.of(file, out=out, results=results, checkpoint=checkpoint)
+
+
+@contextmanager
+def _sandbox_beside() -> Iterator[str]:
+    from bulk_sync.cli.sandbox import any_sandbox
+
+    with any_sandbox() as send_to:
+        yield send_to
+
+
+def _watch(*, hidden: bool) -> Watch:
+    def watch(tally: Tally) -> AbstractContextManager[None]:
+        return nullcontext() if hidden else progress(_err(), tally, SystemClock().monotonic)
+
+    return watch
+
+
+def _log_to_stderr(verbose: int) -> None:
+    if verbose:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger = logging.getLogger("bulk_sync")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+
+
+def _out() -> Console:
+    return Console(highlight=False)
+
+
+def _err() -> Console:
+    return Console(stderr=True, highlight=False)

@@ -1,0 +1,63 @@
+"""What the commands with a sandbox need; imported late, for the extra may not be installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from bulk_sync.errors import UsageError
+
+try:
+    from bulk_sync.sandbox.app import Behaviour
+    from bulk_sync.sandbox.faults import Fault
+    from bulk_sync.sandbox.server import Running, beside, serve
+except ModuleNotFoundError as error:
+    raise UsageError(
+        f"The sandbox needs {error.name}, which is not installed: pip install 'bulk-sync[sandbox]'"
+    ) from None
+
+
+def run_sandbox(console: Console, behaviour: Behaviour, *, port: int, db: Path | None, seed: Path | None) -> None:
+    """Serve until a signal ends it."""
+
+    def announce(running: Running) -> None:
+        held = f" with {running.showings:,} showings" if running.showings else ""
+        console.print(Text(f"Sandbox listening on {running.base_url}{held}"), soft_wrap=True)
+        command = f"NORTH_API_KEY=north_sk_test_anything bulk-sync push FILE --base-url {running.base_url}"
+        console.print(Text(f"Push to it: {command}"), soft_wrap=True)
+        console.file.flush()
+
+    serve(behaviour, port=port, database=db, seed=seed, on_ready=announce)
+
+
+@contextmanager
+def any_sandbox() -> Iterator[str]:
+    """The address of a sandbox for a rehearsal: it has every showing that is asked for."""
+    with beside(Behaviour(accept_any=True)) as running:
+        yield running.base_url
+
+
+@contextmanager
+def demo_sandbox() -> Iterator[str]:
+    """The address of the demo's sandbox: it holds the sample export, takes its time, and fails now and then."""
+    behaviour = Behaviour(
+        latency_seconds=0.06,
+        faults=(Fault(0.03, "503"), Fault(0.02, "reset"), Fault(0.01, "garbage")),
+        seed=7,
+    )
+    with beside(behaviour, seed=sample_file("sample-north-export.csv")) as running:
+        yield running.base_url
+
+
+def sample_file(name: str) -> Path:
+    """A file of the sample data: inside the installed package, or beside it in a checkout."""
+    package = Path(str(files("bulk_sync")))
+    for folder in (package / "sample_data", package.parent / "sample_data"):
+        if (folder / name).is_file():
+            return folder / name
+    raise UsageError(f"The sample data is missing: {name} is neither in {package} nor beside it.")

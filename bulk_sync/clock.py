@@ -1,0 +1,50 @@
+"""Now and sleep: the one module that may read the time.
+
+Everything else takes a `Clock`, or numbers that came from one, so that a test can drive
+an hour in milliseconds.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+import anyio
+
+
+class Clock(Protocol):
+    """What the program asks of time."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump; only differences mean anything."""
+        ...
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; cancellable."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment."""
+        return time.monotonic()  # noqa: TID251 - this is the one place
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; cancellable."""
+        await anyio.sleep(seconds)  # noqa: TID251 - this is the one place
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment as reports show it: RFC 3339 in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

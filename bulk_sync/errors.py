@@ -1,0 +1,72 @@
+"""Every error a user can meet, as one tree, split by what the caller should do.
+
+    BulkSyncError             1  the root: never raised itself
+    ├── UsageError            2  mend the command or the settings
+    ├── InputError            4  mend the file; nothing was sent
+    │   └── CheckpointError   4  the checkpoint can't be read: keep it aside, or --fresh
+    ├── KeyRefused            5  mend the key, run again
+    ├── Outage                6  run again: the API was gone, or asked for a longer wait
+    ├── CheckpointBusy        7  wait for the other run
+    ├── OutputError           8  make room, or grant permission, then run again
+    └── Interrupted     130/143  run again: Ctrl-C, SIGTERM
+
+The exit code hangs on the class. What befalls one row is no error but a value
+(`model.Problem`, `model.Outcome`); an exception ends the run. An exception outside
+this tree is a bug of ours: exit code 1.
+"""
+
+from __future__ import annotations
+
+
+class BulkSyncError(Exception):
+    """The root of the tree; its text is a sentence for the user."""
+
+    exit_code: int = 1
+
+
+class UsageError(BulkSyncError):
+    """The command line or a setting is wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class InputError(BulkSyncError):
+    """The input can't be used; nothing was sent."""
+
+    exit_code = 4
+
+
+class CheckpointError(InputError):
+    """The checkpoint is damaged, of a newer version, or not one of ours; it is left as it is."""
+
+
+class KeyRefused(BulkSyncError):
+    """The API refused the key; unsent rows stay pending."""
+
+    exit_code = 5
+
+
+class Outage(BulkSyncError):
+    """The API can't be reached or can't serve; unsent rows stay pending."""
+
+    exit_code = 6
+
+
+class CheckpointBusy(BulkSyncError):
+    """Another run holds this checkpoint."""
+
+    exit_code = 7
+
+
+class OutputError(BulkSyncError):
+    """A file that the run must write can't be written."""
+
+    exit_code = 8
+
+
+class Interrupted(BulkSyncError):
+    """A signal ended the run tidily; the exit code is 128 and the signal's number, as shells have it."""
+
+    def __init__(self, signal_number: int, name: str) -> None:
+        super().__init__(f"Stopped by {name}.")
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,73 @@
+"""The checkpoint as the workers see it: outcomes go in without waiting, and reach the disk in groups.
+
+Invariants: every outcome that was put is written before `run` ends, in the order of its
+putting; only one thread touches the store at a time; a failed write ends the run and
+leaves the rows in flight, which is the truth about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+from anyio import to_thread
+
+from bulk_sync.clock import Clock
+from bulk_sync.job.store import Store
+from bulk_sync.model import Change, Outcome, State
+
+GROUP_SECONDS = 0.05
+"""How long an outcome may wait for company: half of the 100 ms that the design allows."""
+
+
+class Recorder:
+    """Group commits for one run."""
+
+    def __init__(self, store: Store, clock: Clock, on_first_acknowledged: Callable[[], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_first_acknowledged = on_first_acknowledged
+        self._waiting: list[Outcome] = []
+        self._wake = anyio.Event()
+        self._closing = False
+        self._one_at_a_time = anyio.Lock()
+
+    def put(self, outcome: Outcome) -> None:
+        """Take an outcome; never waits, so that cancellation can't come between a reply and its record."""
+        self._waiting.append(outcome)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Let `run` end once all is written."""
+        self._closing = True
+        self._wake.set()
+
+    async def claim(self, limit: int) -> list[Change]:
+        """Take pending rows; what is waiting to be written goes first."""
+        await self._write()
+        async with self._one_at_a_time:
+            return await to_thread.run_sync(self._store.claim, limit)
+
+    async def run(self) -> None:
+        """Write groups until closed."""
+        while not self._closing:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            if not self._closing:
+                await self._clock.sleep(GROUP_SECONDS)
+            await self._write()
+        await self._write()
+
+    async def _write(self) -> None:
+        async with self._one_at_a_time:
+            group, self._waiting = self._waiting, []
+            if not group:
+                return
+            await to_thread.run_sync(self._store.record, group)
+            if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
+                await to_thread.run_sync(self._on_first_acknowledged)
+                self._on_first_acknowledged = _done
+
+
+def _done() -> None:
+    """Nothing is left to note."""

@@ -1,0 +1,458 @@
+"""The checkpoint: one SQLite file with the job, its rows and what became of each.
+
+Invariants, kept at every commit, whatever happens between two of them:
+
+1. A row is `updated` only when an outcome that says so was recorded for its id.
+2. A change leaves `claim` only after it was committed as in flight, so that after a crash
+   every row that may have been sent is either decided or marked in flight.
+3. A sheet becomes the job's in one commit (`adopt`). Until then the rows being staged
+   carry a generation of their own, and the job is what it was before.
+4. At that commit a row whose target and digest were acknowledged is acknowledged again.
+
+Writes are durable when a method returns (WAL, synchronous=FULL).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+from bulk_sync.errors import CheckpointError, OutputError
+from bulk_sync.model import (
+    MENDABLE_STATES,
+    SETTLED_STATES,
+    Change,
+    Outcome,
+    Problem,
+    ProblemGroup,
+    Record,
+    Result,
+    State,
+)
+
+APPLICATION_ID = 0x6253796E  # "bSyn": tells our files from other SQLite files
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE job (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    generation INTEGER NOT NULL,
+    input TEXT NOT NULL,
+    input_digest TEXT NOT NULL,
+    meaning TEXT NOT NULL,
+    partial INTEGER NOT NULL,      -- 1 when --limit left out rows of the sheet
+    headers TEXT NOT NULL,         -- JSON list: the header row as it was
+    base_url TEXT NOT NULL,
+    key_fingerprint TEXT,          -- of the key that the API accepted; NULL until it accepted one
+    seconds REAL NOT NULL DEFAULT 0
+);
+CREATE TABLE row (
+    id INTEGER PRIMARY KEY,        -- grows in input order
+    generation INTEGER NOT NULL,
+    number INTEGER NOT NULL,       -- as a spreadsheet program shows it
+    cells TEXT NOT NULL,           -- JSON list: the original cells
+    target TEXT NOT NULL,
+    body TEXT,
+    digest TEXT,
+    fields TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL,
+    in_flight INTEGER NOT NULL DEFAULT 0,
+    http_status INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    throttled INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    message TEXT,
+    showing_id TEXT,
+    updated_at TEXT,
+    sent_at TEXT,
+    duration_ms INTEGER
+);
+CREATE INDEX row_target ON row (target, digest);
+CREATE INDEX row_pending ON row (generation, id) WHERE state = 'pending';
+"""
+
+_CREATE = f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+
+_PARKED = -1
+"""The generation of acknowledged rows that a --limit left out: not part of the job, not forgotten."""
+
+_GROUP = 2000
+"""Rows in one commit while staging."""
+
+
+def _in(states: Iterable[State]) -> str:
+    names = ", ".join(f"'{state.value}'" for state in sorted(states))
+    return f"state IN ({names})"
+
+
+# Parts of statements; all of them constant text of ours.
+_OF_THE_JOB = "generation = (SELECT generation FROM job)"
+_BAD_ROWS = f"{_OF_THE_JOB} AND {_in(MENDABLE_STATES)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the checkpoint belongs to."""
+
+    generation: int
+    input: str
+    input_digest: str
+    meaning: str
+    partial: bool
+    headers: tuple[str, ...]
+    base_url: str
+    key_fingerprint: str | None
+    seconds: float
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as the user's: what to mend, and that the file is left as it is."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise CheckpointError(
+                f"{path}: this checkpoint is damaged ({error}). It was left as it is: move it away to start over."
+            ) from None
+        if code in {
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_PERM,
+        }:
+            raise OutputError(
+                f"{path}: the checkpoint can't be written ({error}). Make room or grant permission, then run again."
+            ) from None
+        raise
+
+
+class Store:
+    """An open checkpoint. Not for two threads at once; made by `open` or `read`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self._path = path
+        self._claimed_up_to = 0
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[Self]:
+        """Open for a run, and make it when there is none.
+
+        Raises OutputError when it can't be written, CheckpointError when it is none of ours.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise OutputError(f"{path}: the checkpoint can't be written: {error.strerror}.") from None
+        with _translated(path), closing(_connect(path, "rw")) as connection:
+            if _is_blank(connection):
+                connection.executescript(_CREATE)
+            _check_kind(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            yield cls(connection, path)
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: Path) -> Iterator[Self]:
+        """Open for a look, also while a run holds it; raises CheckpointError when there is nothing to see."""
+        if not path.is_file():
+            raise CheckpointError(f"{path}: there is no checkpoint here: this file was never pushed.")
+        with _translated(path), closing(_connect(path, "ro")) as connection:
+            if _is_blank(connection):
+                raise CheckpointError(f"{path}: nothing was staged in this checkpoint, so nothing was sent.")
+            _check_kind(connection, path)
+            yield cls(connection, path)
+
+    # The job
+
+    def job(self) -> Job | None:
+        """The job, or None when nothing was staged yet."""
+        found = self._db.execute(
+            "SELECT generation, input, input_digest, meaning, partial, headers, base_url, key_fingerprint, seconds "
+            "FROM job"
+        ).fetchone()
+        if found is None:
+            return None
+        generation, name, digest, meaning, partial, headers, *rest = found
+        return Job(generation, name, digest, meaning, bool(partial), tuple(json.loads(headers)), *rest)
+
+    def forget(self) -> None:
+        """Drop the job and its rows: what follows starts over."""
+        with self._commit() as db:
+            db.execute("DELETE FROM job")
+            db.execute("DELETE FROM row")
+
+    def accept_key(self, fingerprint: str) -> None:
+        """Note which key the API accepted, or that the user vouched for."""
+        with self._commit() as db:
+            db.execute("UPDATE job SET key_fingerprint = ?", (fingerprint,))
+
+    def add_seconds(self, seconds: float) -> None:
+        """Add a run's duration to the job's."""
+        with self._commit() as db:
+            db.execute("UPDATE job SET seconds = seconds + ?", (seconds,))
+
+    # Staging
+
+    def stage(self, checked: Iterable[Record | Problem]) -> int:
+        """Write rows under a generation that no job has yet, and return it; see `adopt`."""
+        job = self.job()
+        generation = job.generation + 1 if job else 1
+        with self._commit() as db:
+            db.execute("DELETE FROM row WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
+        rows = (_staged(item, generation) for item in checked)
+        while group := list(islice(rows, _GROUP)):
+            with self._commit() as db:
+                db.executemany(
+                    "INSERT INTO row (generation, number, cells, target, body, digest, fields, state, error, message) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    group,
+                )
+        return generation
+
+    def twins(self, generation: int) -> Iterator[list[tuple[int, int, str]]]:
+        """Groups of (id, number, digest), in input order, of staged records with one target."""
+        groups = self._db.execute(
+            "SELECT target FROM row WHERE generation = ? AND digest IS NOT NULL GROUP BY target HAVING count(*) > 1",
+            (generation,),
+        ).fetchall()
+        for (target,) in groups:
+            yield self._db.execute(
+                "SELECT id, number, digest FROM row "
+                "WHERE generation = ? AND target = ? AND digest IS NOT NULL ORDER BY id",
+                (generation, target),
+            ).fetchall()
+
+    def decide_staged(self, verdicts: Iterable[tuple[int, State, str | None, str]]) -> None:
+        """Set the state of staged rows that won't be sent: (id, state, error, message)."""
+        with self._commit() as db:
+            db.executemany(
+                "UPDATE row SET state = ?2, error = ?3, message = ?4 WHERE id = ?1",
+                ((row, state.value, error, message) for row, state, error, message in verdicts),
+            )
+
+    def adopt(self, job: Job) -> None:
+        """Make the rows staged as `job.generation` the job's, in one commit.
+
+        What was acknowledged for a target and digest is carried over, unless the job before
+        was settled and this is other content: then it is a new job, and all is sent.
+        """
+        with self._commit() as db:
+            before = self.job()
+            if before is not None and not (self._settled(before) and not self._same_content(before, job.generation)):
+                self._carry_over(db, job.generation)
+            if job.partial:
+                self._park(db, job.generation)
+            else:
+                db.execute("DELETE FROM row WHERE generation <> ?", (job.generation,))
+            db.execute(
+                "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    job.generation,
+                    job.input,
+                    job.input_digest,
+                    job.meaning,
+                    job.partial,
+                    json.dumps(job.headers),
+                    job.base_url,
+                    job.key_fingerprint,
+                    job.seconds,
+                ),
+            )
+
+    def _park(self, db: sqlite3.Connection, generation: int) -> None:
+        """Keep acknowledged rows that a --limit left out; one with a newer row for its target is history."""
+        newer = "EXISTS (SELECT 1 FROM row AS new WHERE new.generation = ?1 AND new.target = row.target)"
+        db.execute(
+            f"DELETE FROM row WHERE generation <> ?1 AND (state <> 'updated' OR {newer})",
+            (generation,),
+        )
+        db.execute("UPDATE row SET generation = ? WHERE generation <> ?", (_PARKED, generation))
+
+    def _settled(self, job: Job) -> bool:
+        if job.partial:
+            return False
+        return set(self._counts(job.generation)) <= SETTLED_STATES
+
+    def _same_content(self, before: Job, generation: int) -> bool:
+        """True when both sheets hold the same changes, in whatever order, and nothing else."""
+        contents = "SELECT target, digest FROM row WHERE generation = ? AND state <> 'superseded'"
+        old, new = before.generation, generation
+        return not any(
+            self._db.execute(f"{contents} EXCEPT {contents} LIMIT 1", pair).fetchone()
+            for pair in ((old, new), (new, old))
+        )
+
+    def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
+        of_old = "FROM row AS old WHERE old.generation <> ?1 AND old.target = row.target AND old.digest = row.digest"
+        db.execute(
+            "UPDATE row SET state = old.state, http_status = old.http_status, error = old.error, "
+            "message = old.message, showing_id = old.showing_id, updated_at = old.updated_at, sent_at = old.sent_at, "
+            f"duration_ms = old.duration_ms {of_old} "
+            "AND row.generation = ?1 AND row.state = 'pending' AND old.state = 'updated'",
+            (generation,),
+        )
+        db.execute(
+            f"UPDATE row SET attempts = old.attempts, throttled = old.throttled {of_old} "
+            "AND row.generation = ?1 AND row.state IN ('pending', 'updated') AND old.attempts > 0",
+            (generation,),
+        )
+
+    # Sending
+
+    def retry_undone(self) -> None:
+        """Make rejected and failed rows pending again, and take in-flight marks of a crashed run away."""
+        with self._commit() as db:
+            db.execute(
+                "UPDATE row SET state = 'pending', in_flight = 0, http_status = NULL, error = NULL, message = NULL "
+                "WHERE state IN ('rejected', 'failed') OR in_flight = 1"
+            )
+
+    def claim(self, limit: int) -> list[Change]:
+        """Take up to `limit` pending rows, in input order, each once in this run; they are in flight from here on."""
+        with self._commit() as db:
+            changes = [
+                Change(*found)
+                for found in db.execute(
+                    "SELECT id, number, target, body, digest FROM row WHERE state = 'pending' AND id > ? "
+                    "AND generation = (SELECT generation FROM job) ORDER BY id LIMIT ?",
+                    (self._claimed_up_to, limit),
+                )
+            ]
+            db.executemany("UPDATE row SET in_flight = 1 WHERE id = ?", ((change.id,) for change in changes))
+        if changes:
+            self._claimed_up_to = changes[-1].id
+        return changes
+
+    def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what became of changes; each under the id it was claimed with."""
+        with self._commit() as db:
+            db.executemany(
+                "UPDATE row SET state = ?, in_flight = 0, http_status = ?, attempts = attempts + ?, "
+                "throttled = throttled + ?, error = ?, message = ?, showing_id = ?, updated_at = ?, sent_at = ?, "
+                "duration_ms = ? WHERE id = ?",
+                (
+                    (
+                        outcome.state.value,
+                        outcome.http_status,
+                        outcome.attempts,
+                        outcome.throttled,
+                        outcome.error,
+                        outcome.message,
+                        outcome.showing_id,
+                        outcome.updated_at,
+                        outcome.sent_at,
+                        outcome.duration_ms,
+                        outcome.id,
+                    )
+                    for outcome in outcomes
+                ),
+            )
+
+    def release(self) -> None:
+        """Take the in-flight mark from rows that were claimed and, as the sender knows, never sent."""
+        with self._commit() as db:
+            db.execute("UPDATE row SET in_flight = 0 WHERE in_flight = 1")
+
+    # Reporting
+
+    def counts(self) -> dict[State, int]:
+        """Rows by state."""
+        job = self.job()
+        return self._counts(job.generation) if job else {}
+
+    def _counts(self, generation: int) -> dict[State, int]:
+        found = self._db.execute("SELECT state, count(*) FROM row WHERE generation = ? GROUP BY state", (generation,))
+        return {State(state): count for state, count in found}
+
+    def totals(self) -> tuple[int, int, int, int]:
+        """(requests, retries, throttled, rows in flight) of the whole job, as far as recorded."""
+        found = self._db.execute(
+            "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), coalesce(sum(throttled), 0), "
+            "coalesce(sum(in_flight), 0) FROM row WHERE generation = (SELECT generation FROM job)"
+        ).fetchone()
+        requests, retries, throttled, in_flight = found
+        return requests, retries, throttled, in_flight
+
+    def problems(self, examples: int = 3) -> tuple[ProblemGroup, ...]:
+        """Rows that ended badly by error code, the most frequent first."""
+        groups = self._db.execute(
+            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1"
+        ).fetchall()
+        first = f"SELECT number, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
+        return tuple(
+            ProblemGroup(code, count, tuple(self._db.execute(first, (code, examples)))) for code, count in groups
+        )
+
+    def results(self, states: Iterable[State] = State) -> Iterator[Result]:
+        """Rows as reports show them, in input order."""
+        found = self._db.execute(
+            "SELECT number, cells, target, state, in_flight, http_status, attempts, error, message, fields, "
+            f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_THE_JOB} AND {_in(states)} ORDER BY id"
+        )
+        for number, cells, target, state, in_flight, *rest in found:
+            yield Result(number, tuple(json.loads(cells)), target, State(state), bool(in_flight), *rest)
+
+    @contextmanager
+    def _commit(self) -> Iterator[sqlite3.Connection]:
+        """One durable transaction: all of the block, or nothing of it."""
+        with _translated(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=10,
+        check_same_thread=False,  # one thread at a time: the recorder sees to it
+    )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _is_blank(connection: sqlite3.Connection) -> bool:
+    """True for a file that was made and not yet filled, by a run that was cut off there."""
+    return _pragma(connection, "application_id") == 0 and _pragma(connection, "schema_version") == 0
+
+
+def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        raise CheckpointError(f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint.")
+    if _pragma(connection, "user_version") > SCHEMA_VERSION:
+        raise CheckpointError(f"{path}: a newer version of bulk-sync made this checkpoint; use that version.")
+
+
+def _staged(item: Record | Problem, generation: int) -> tuple[Any, ...]:
+    cells = _compact(item.row.cells)
+    number, target = item.row.number, item.target
+    if isinstance(item, Problem):
+        return generation, number, cells, target, None, None, "", State.INVALID.value, item.code, item.message
+    fields = " ".join(item.fields)
+    return generation, number, cells, target, item.body, item.digest, fields, State.PENDING.value, None, None
+
+
+_compact: Callable[[Sequence[str]], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

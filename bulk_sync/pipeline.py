@@ -1,0 +1,328 @@
+"""The way of a run, on one page: read, check, stage, send, report.
+
+The stages know nothing of each other; here they meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import anyio
+from pydantic import SecretStr
+
+from bulk_sync import __version__
+from bulk_sync.check.headers import Mapping, map_headers
+from bulk_sync.check.rows import check_row
+from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.errors import BulkSyncError, InputError, Interrupted, OutputError, UsageError
+from bulk_sync.job.lock import held
+from bulk_sync.job.recorder import Recorder
+from bulk_sync.job.store import Job, Store
+from bulk_sync.model import Problem, Record, Row, State, Summary, Tally
+from bulk_sync.plan import JobFacts, Start, Twin, how_to_start, settle_twins
+from bulk_sync.read.delimited import open_table
+from bulk_sync.read.interface import Table
+from bulk_sync.report.failed import write_failed
+from bulk_sync.report.files import check_writable
+from bulk_sync.report.results import write_results
+from bulk_sync.send.decide import RetryPolicy
+from bulk_sync.send.pace import Pacer
+from bulk_sync.send.sender import Sender
+from bulk_sync.send.transport.httpx import open_httpx
+from bulk_sync.settings import Files, PushSettings
+
+Watch = Callable[[Tally], AbstractContextManager[None]]
+"""Shows the running counts while rows are sent."""
+
+
+def push(
+    settings: PushSettings,
+    *,
+    send_to: str | None = None,
+    watch: Watch = lambda _: nullcontext(),
+    clock: Clock | None = None,
+) -> Summary:
+    """Bring a sheet into North, or go on where an earlier run of it stopped.
+
+    `send_to` is the address behind `sandbox:`. Writes the checkpoint and the reports that
+    `settings.files` names. The summary says what became of the rows, and in `stopped` why
+    sending ended early, if it did.
+
+    Raises InputError (nothing was sent), UsageError, OutputError, CheckpointBusy.
+    """
+    clock = clock or SystemClock()
+    files = settings.files
+    if settings.out is not None:
+        _make_folder(settings.out)
+    with held(files.checkpoint), Store.open(files.checkpoint) as store:
+        for report in (files.results, files.failed):
+            check_writable(report)
+        notes = _stage(settings, store)
+        _refuse_too_many_problems(settings, store)
+        tally = _tally(store)
+        begun = clock.monotonic()
+        stopped = None
+        if store.counts().get(State.PENDING, 0):
+            with watch(tally):
+                stopped = anyio.run(_send, settings, send_to or settings.base_url, store, tally, clock)
+            store.add_seconds(clock.monotonic() - begun)
+        else:
+            notes = (*notes, "Nothing to send: every row that can be sent was acknowledged before.")
+        has_failed = _write_reports(store, files)
+        return _of_run(settings, store, files, tally, clock.monotonic() - begun, stopped, notes, has_failed=has_failed)
+
+
+def read_summary(files: Files) -> Summary:
+    """Where a job stands, from its checkpoint alone; raises CheckpointError when there is none."""
+    with Store.read(files.checkpoint) as store:
+        return _of_job(store, files)
+
+
+def write_reports(files: Files) -> Summary:
+    """Write the reports again from the checkpoint; raises CheckpointError, OutputError."""
+    with Store.read(files.checkpoint) as store:
+        _write_reports(store, files)
+        return _of_job(store, files)
+
+
+# Stage
+
+
+def _stage(settings: PushSettings, store: Store) -> tuple[str, ...]:
+    """Read the sheet into the checkpoint, unless the very same is there; returns notes for the user."""
+    with open_table(settings.input) as table:
+        mapping = map_headers(table.headers, str(settings.input))
+        asked = JobFacts(settings.base_url, fingerprint(settings.key), table.digest, _meaning(settings))
+        known = store.job()
+        start = _how_to_start(known, asked, settings)
+        if start is Start.NEW:
+            store.forget()
+        if start is Start.RESUME:
+            store.retry_undone()
+        else:
+            _restage(settings, store, table, mapping, asked)
+    if settings.new_key:
+        store.accept_key(fingerprint(settings.key))
+    return _notes(mapping, start)
+
+
+def _how_to_start(known: Job | None, asked: JobFacts, settings: PushSettings) -> Start:
+    facts = (
+        None if known is None else JobFacts(known.base_url, known.key_fingerprint, known.input_digest, known.meaning)
+    )
+    try:
+        return how_to_start(facts, asked, fresh=settings.fresh, new_key=settings.new_key)
+    except UsageError as error:
+        raise UsageError(f"{settings.files.checkpoint}: {error}") from None
+
+
+def _restage(settings: PushSettings, store: Store, table: Table, mapping: Mapping, asked: JobFacts) -> None:
+    rows = table.rows()
+    chosen = rows if settings.limit is None else islice(rows, settings.limit)
+    generation = store.stage(_checked(chosen, mapping))
+    partial = settings.limit is not None and next(rows, None) is not None
+    for group in store.twins(generation):
+        verdicts = settle_twins([Twin(*twin) for twin in group])
+        store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
+    known = store.job()
+    store.adopt(
+        Job(
+            generation=generation,
+            input=str(settings.input),
+            input_digest=asked.input_digest,
+            meaning=asked.meaning,
+            partial=partial,
+            headers=table.headers,
+            base_url=asked.base_url,
+            key_fingerprint=known.key_fingerprint if known else None,
+            seconds=known.seconds if known else 0.0,
+        )
+    )
+
+
+def _checked(rows: Iterator[Row], mapping: Mapping) -> Iterator[Record | Problem]:
+    return (check_row(row, mapping) for row in rows)
+
+
+def _meaning(settings: PushSettings) -> str:
+    """What else than the file's bytes decides about the patches: this version's rules, and --limit."""
+    return f"{__version__} limit={settings.limit}"
+
+
+def fingerprint(key: SecretStr) -> str:
+    """A name for the key that can't be turned back into it (the key is 32 random characters)."""
+    return hashlib.sha256(b"bulk-sync " + key.get_secret_value().encode()).hexdigest()[:16]
+
+
+def _refuse_too_many_problems(settings: PushSettings, store: Store) -> None:
+    counts = store.counts()
+    invalid, total = counts.get(State.INVALID, 0), sum(counts.values())
+    if not settings.max_problems.exceeded_by(invalid, total):
+        return
+    has_failed = _write_reports(store, settings.files)
+    first = "; ".join(f"row {number}: {text}" for group in store.problems(1) for number, text in group.examples[:1])
+    raise InputError(
+        f"{settings.input}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
+        f"({settings.max_problems}), so nothing was sent. {first}. "
+        + (f"All of them are in {settings.files.failed}" if has_failed else "")
+    )
+
+
+def _notes(mapping: Mapping, start: Start) -> tuple[str, ...]:
+    notes = []
+    if mapping.ignored:
+        notes.append(f"Columns left out, because no field has their name: {', '.join(mapping.ignored)}.")
+    if start is Start.RESUME:
+        notes.append("Going on with the job in the checkpoint: what was acknowledged is not sent again.")
+    return tuple(notes)
+
+
+# Send
+
+
+async def _send(
+    settings: PushSettings, base_url: str, store: Store, tally: Tally, clock: Clock
+) -> BulkSyncError | None:
+    """Send what is pending; returns why it ended early, or None."""
+    name = fingerprint(settings.key)
+    job = store.job()
+    recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(name))
+    policy = RetryPolicy(max_attempts=settings.max_attempts, retry_for_seconds=settings.retry_for_seconds)
+    async with open_httpx(
+        base_url,
+        settings.key,
+        timeout_seconds=settings.timeout_seconds,
+        connections=settings.workers,
+        user_agent=f"bulk-sync/{__version__}",
+    ) as transport:
+        sender = Sender(
+            transport,
+            recorder,
+            pacer=Pacer(settings.rate),
+            policy=policy,
+            clock=clock,
+            dice=random.Random(),  # noqa: S311 - jitter, no secret
+            tally=tally,
+            workers=settings.workers,
+            key_accepted=job is not None and job.key_fingerprint == name,
+        )
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(recorder.run)
+                signals = anyio.CancelScope()
+                if threading.current_thread() is threading.main_thread():  # only there signals arrive
+                    tasks.start_soon(_heed_signals, sender, signals)
+                await sender.run()
+                signals.cancel()
+                recorder.close()
+        except BaseExceptionGroup as group:
+            raise _only_error(group) from None
+    store.release()
+    return sender.stopped
+
+
+async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
+    """The first Ctrl-C or SIGTERM lets requests on their way end; the second cuts them off."""
+    with scope, anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async for number in received:
+            if sender.stopped is not None:
+                sender.abandon()
+            sender.stop(Interrupted(number, "Ctrl-C" if number == signal.SIGINT else "SIGTERM"))
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error for the user in a group of a task group's, else the group itself: then it is a bug of ours."""
+    ours, others = group.split(BulkSyncError)
+    error: BaseException | None = ours if others is None else None
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error or group
+
+
+# Report
+
+
+def _write_reports(store: Store, files: Files) -> bool:
+    job = store.job()
+    write_results(files.results, store.results())
+    headers = job.headers if job else ()
+    return write_failed(files.failed, headers, store.results({State.INVALID, State.REJECTED, State.FAILED}))
+
+
+def _tally(store: Store) -> Tally:
+    counts = store.counts()
+    total = sum(counts.values())
+    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0))
+
+
+def _of_job(store: Store, files: Files) -> Summary:
+    job = store.job()
+    if job is None:
+        raise InputError(f"{files.checkpoint}: nothing was staged in this checkpoint, so nothing was sent.")
+    counts = store.counts()
+    requests, retries, throttled, in_flight = store.totals()
+    return Summary(
+        input=job.input,
+        rows=sum(counts.values()),
+        states=counts,
+        problems=store.problems(),
+        in_flight=in_flight,
+        requests=requests,
+        retries=retries,
+        throttled=throttled,
+        seconds=job.seconds,
+        rows_per_second=counts.get(State.UPDATED, 0) / job.seconds if job.seconds else 0.0,
+        rate=None,
+        utilisation=None,
+        results=_if_there(files.results),
+        failed=_if_there(files.failed),
+        checkpoint=str(files.checkpoint),
+    )
+
+
+def _of_run(
+    settings: PushSettings,
+    store: Store,
+    files: Files,
+    tally: Tally,
+    seconds: float,
+    stopped: BulkSyncError | None,
+    notes: tuple[str, ...],
+    *,
+    has_failed: bool,
+) -> Summary:
+    rate = settings.rate
+    return replace(
+        _of_job(store, files),
+        input=str(settings.input),
+        requests=tally.requests,
+        retries=tally.retries,
+        throttled=tally.throttled,
+        seconds=seconds,
+        rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
+        rate=rate,
+        utilisation=tally.requests / (seconds * rate.per_second) if rate and seconds and tally.requests else None,
+        results=str(files.results),
+        failed=str(files.failed) if has_failed else None,
+        notes=notes,
+        stopped=stopped,
+    )
+
+
+def _if_there(path: Path) -> str | None:
+    return str(path) if path.exists() else None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"--out {folder}: can't be made: {error.strerror}.") from None

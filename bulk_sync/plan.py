@@ -1,0 +1,108 @@
+"""Record and what is known, to what will be done. Pure.
+
+Two decisions live here: how a run begins when there is a checkpoint already, and which
+of several rows for one showing is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from bulk_sync.errors import UsageError
+from bulk_sync.model import State
+from bulk_sync.settings import SANDBOX_TARGET
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What tells one job from another.
+
+    `meaning` names the settings and the version that turned the rows into patches;
+    `key_fingerprint` is None while no key was accepted yet.
+    """
+
+    base_url: str
+    key_fingerprint: str | None
+    input_digest: str
+    meaning: str
+
+
+class Start(Enum):
+    """How a run begins."""
+
+    NEW = "read the sheet; nothing is known"
+    RESUME = "the very same sheet, read the same way: go on where it stopped"
+    RESTAGE = "another sheet: read it, and keep what was acknowledged by key and content"
+
+
+def how_to_start(known: JobFacts | None, asked: JobFacts, *, fresh: bool, new_key: bool) -> Start:
+    """Decide how a run begins; raises UsageError when the checkpoint is of somewhere else.
+
+    A job that went to a sandbox of its own run is never gone on with: that sandbox is gone.
+    """
+    if known is None or fresh or known.base_url == SANDBOX_TARGET:
+        return Start.NEW
+    if known.base_url != asked.base_url:
+        raise UsageError(
+            f"this checkpoint is of a job for {known.base_url}, not for {asked.base_url}. Choose another place with "
+            "--out or --checkpoint, or start over with --fresh (what was acknowledged is then forgotten)"
+        )
+    if known.key_fingerprint not in {None, asked.key_fingerprint} and not new_key:
+        raise UsageError(
+            "this checkpoint is of a job that another API key began, perhaps another team's. If the new key acts for "
+            "the same team, go on with --new-key; else start over with --fresh"
+        )
+    same = known.input_digest == asked.input_digest and known.meaning == asked.meaning
+    return Start.RESUME if same else Start.RESTAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """One of several rows for the same showing."""
+
+    id: int
+    number: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a row that is not sent because of its twins."""
+
+    id: int
+    state: State
+    error: str | None
+    message: str
+
+
+def settle_twins(twins: Sequence[Twin]) -> list[Verdict]:
+    """Decide about rows for one showing, given in input order.
+
+    Identical ones are one change: the first is sent, the others are superseded. If they
+    differ, none is sent, for nobody knows which is meant; each names the others.
+    """
+    first = twins[0]
+    if all(twin.digest == first.digest for twin in twins):
+        return [
+            Verdict(twin.id, State.SUPERSEDED, None, f"the same as row {first.number}, which is sent")
+            for twin in twins[1:]
+        ]
+    return [
+        Verdict(
+            twin.id,
+            State.INVALID,
+            "duplicate_key",
+            f"the same key stands in {_rows(twin, twins)} with other values: keep the one that is meant",
+        )
+        for twin in twins
+    ]
+
+
+def _rows(twin: Twin, twins: Sequence[Twin]) -> str:
+    others = [str(other.number) for other in twins if other is not twin]
+    if len(others) == 1:
+        return f"row {others[0]}"
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return f"rows {', '.join(others[:5])}{more}"

@@ -1,0 +1,46 @@
+"""`*.failed.csv`: the rows to mend, their cells exactly as they were, and why, in the last column."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+from bulk_sync.model import Result
+from bulk_sync.report.files import remove, replacing
+from bulk_sync.report.results import inert
+
+ERROR_COLUMN = "error"
+
+
+def write_failed(path: Path, headers: Sequence[str], results: Iterable[Result]) -> bool:
+    """Write the rows, or take the file away when there are none; True when it was written.
+
+    A header that ends in `error` already (the input was such a file) keeps a single one. A
+    row that is wider than the header stays so: pushed again unmended, it is refused again.
+    Raises OutputError.
+    """
+    rows = iter(results)
+    first = next(rows, None)
+    if first is None:
+        remove(path)
+        return False
+    names = _without_blank_end(headers)
+    was_failed_file = names[-1:] == [ERROR_COLUMN]
+    width = len(names) - was_failed_file
+    with replacing(path) as file:
+        writer = csv.writer(file, lineterminator="\r\n")
+        writer.writerow([*names[:width], ERROR_COLUMN])
+        for result in chain((first,), rows):
+            cells = [*result.cells[:width], *_without_blank_end(result.cells[width + was_failed_file :])]
+            cells += [""] * (width - len(cells))
+            writer.writerow([*cells, inert(f"{result.error}: {result.message}")])
+    return True
+
+
+def _without_blank_end(cells: Sequence[str]) -> list[str]:
+    kept = list(cells)
+    while kept and not kept[-1].strip():
+        kept.pop()
+    return kept

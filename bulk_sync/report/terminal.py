@@ -1,0 +1,177 @@
+"""What a person sees: progress while a run goes on, and the summary at its end.
+
+Progress goes to standard error, the summary to standard output. Text from cells or from
+the server is made harmless first: no control character reaches the terminal raw.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bulk_sync.model import MENDABLE_STATES, State, Summary, Tally
+
+LINE_EVERY_SECONDS = 10.0
+
+_COLOURS = {
+    State.UPDATED: "green",
+    State.UNCHANGED: "green",
+    State.SUPERSEDED: "dim",
+    State.INVALID: "yellow",
+    State.REJECTED: "red",
+    State.FAILED: "red",
+    State.PENDING: "cyan",
+}
+
+
+def printable(text: str) -> str:
+    """A text without control, format or line-breaking characters: each becomes its escape."""
+    return "".join(
+        character if unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp", "Cs"} else _escape(character)
+        for character in text
+    )
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def show_error(console: Console, sentence: str) -> None:
+    """Print what is wrong, as one sentence."""
+    text = printable(sentence)
+    end = "" if text.endswith((".", "!", "?")) else "."
+    console.print(Text("Error: ", style="bold red") + Text(text + end, style="default"), soft_wrap=True)
+
+
+def show_summary(console: Console, summary: Summary, next_command: str | None) -> None:
+    """The end of a run: states, the first rows of each problem, files, what to run next."""
+    for note in summary.notes:
+        console.print(Text(printable(note)), soft_wrap=True)
+    console.print(_states(summary))
+    for group in summary.problems:
+        console.print(Text(f"{group.code}: {group.count} row{'s' * (group.count != 1)}", style="bold"))
+        for number, message in group.examples:
+            console.print(Text(f"  row {number}: {printable(message)}"), soft_wrap=True)
+    console.print(Text(_pace(summary), style="dim"), soft_wrap=True)
+    for name, path in (
+        ("Results", summary.results),
+        ("To mend", summary.failed),
+        ("Checkpoint", summary.checkpoint),
+    ):
+        if path:
+            console.print(Text(f"{name + ':':<12}{printable(path)}"), soft_wrap=True)
+    if next_command:
+        console.print(Text("Next:       ") + Text(printable(next_command), style="bold"), soft_wrap=True)
+
+
+def show_json(console: Console, summary: Summary) -> None:
+    """The summary as one JSON object."""
+    console.file.write(json.dumps(summary.as_json(), ensure_ascii=True) + "\n")
+
+
+def _states(summary: Summary) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for state in State:
+        count = summary.states.get(state, 0)
+        if count:
+            style = _COLOURS[state]
+            note = (
+                f"{summary.in_flight:,} of them in flight: they may have been applied"
+                if _uncertain(state, summary)
+                else ""
+            )
+            table.add_row(Text(state.value, style=style), Text(f"{count:,}", justify="right"), Text(note, style="dim"))
+    table.add_row(Text("rows", style="bold"), Text(f"{summary.rows:,}", style="bold", justify="right"), "")
+    return table
+
+
+def _uncertain(state: State, summary: Summary) -> bool:
+    return state is State.PENDING and summary.in_flight > 0
+
+
+def _pace(summary: Summary) -> str:
+    parts = [f"{summary.requests:,} requests", f"{summary.retries:,} retries"]
+    if summary.throttled:
+        parts.append(f"{summary.throttled:,} told to wait")
+    if summary.seconds:
+        parts += [f"{summary.seconds:.1f} s", f"{summary.rows_per_second:.1f} rows/s"]
+    if summary.rate is not None:
+        used = "" if summary.utilisation is None else f", {summary.utilisation:.0%} of it used"
+        parts.append(f"limit {summary.rate} from --rate{used}")
+    return ", ".join(parts)
+
+
+@contextmanager
+def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> Iterator[None]:
+    """Show a run's progress: a live display on a terminal, else a line every ten seconds."""
+    begun = monotonic()
+
+    def now() -> RenderableType:
+        return _progress_view(tally, monotonic() - begun, monotonic())
+
+    if console.is_terminal:
+        with Live(console=console, get_renderable=now, refresh_per_second=5, transient=True):
+            yield
+        return
+    ended = threading.Event()
+
+    def report() -> None:
+        while not ended.wait(LINE_EVERY_SECONDS):
+            console.print(Text(_progress_line(tally, monotonic() - begun)), soft_wrap=True)
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _progress_view(tally: Tally, elapsed: float, now: float) -> RenderableType:
+    done = tally.settled_before + tally.done
+    line = Table.grid(padding=(0, 1))
+    line.add_row(
+        ProgressBar(total=max(1, tally.total), completed=done, width=30),
+        Text(f"{done:,}/{tally.total:,} rows"),
+    )
+    waiting = tally.waiting_until - now
+    text = Text(_progress_line(tally, elapsed), style="dim")
+    if waiting > 0.5:
+        text.append(f", the API asked to wait: {waiting:.0f} s", style="yellow")
+    return Group(line, text)
+
+
+def _progress_line(tally: Tally, elapsed: float) -> str:
+    done = tally.settled_before + tally.done
+    rate = tally.done / elapsed if elapsed > 0 else 0.0
+    left = max(0, tally.total - done)
+    parts = [
+        f"{done:,} of {tally.total:,} rows",
+        f"{left:,} left",
+        f"{rate:.1f} rows/s",
+        f"{tally.retries:,} retries",
+    ]
+    bad = sum(tally.decided.get(state, 0) for state in MENDABLE_STATES)
+    if bad:
+        parts.append(f"{bad:,} rejected or failed")
+    if rate > 0 and left:
+        parts.append(f"about {_span(left / rate)} to go")
+    return ", ".join(parts)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

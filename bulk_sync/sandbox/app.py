@@ -1,0 +1,308 @@
+"""The API itself: requests in, replies as the contract has them, or the faults that were ordered."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.model import Rate
+from bulk_sync.sandbox.contract import CreateBody, PatchBody, read_body
+from bulk_sync.sandbox.faults import Drawn, Fault, draw
+from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle, limit_headers, make_limit
+from bulk_sync.sandbox.storage import KeyTakenError, Storage
+
+_KEY = re.compile(r"Bearer north_sk_(live|test)_(\w+)", re.ASCII)
+_SHOWINGS = b"/v1/showings/"
+_LARGEST_BODY = 1 << 20
+_LONGEST_SILENCE = 600.0
+"""Seconds until a request that met `timeout` is let go, if its client never leaves."""
+
+_GARBAGE = (
+    (b"<!doctype html><title>Sign in</title><p>Please sign in to continue.</p>", "text/html"),
+    (b'{"data": {"id": "3c90c3cc-0d44-4b5', "application/json"),
+    (b"\x00\xff\xfe{]\x1b[2J", "application/json"),
+    (b'"OK"', "application/json"),
+)
+
+Connections = dict[tuple[str, int], asyncio.Transport]
+"""The open connections by their client's address; what a reset needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How the sandbox is told to behave."""
+
+    accept_any: bool = False
+    latency_seconds: float = 0.0
+    limit: Rate | None = None
+    limit_style: LimitStyle = "token-bucket"
+    limit_headers: LimitHeaders = "retry-after"
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+    revoke_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API says, before any fault strikes."""
+
+    status: int
+    content: Mapping[str, Any]
+    applied: bool = False
+    showing_id: str | None = None
+
+
+def refusal(status: int, message: str) -> Answer:
+    """The API's error body."""
+    return Answer(status, {"error": {"message": message, "status": status}})
+
+
+@dataclass
+class NorthApi:
+    """The endpoints, over one storage."""
+
+    storage: Storage
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    clock: Clock = field(default_factory=SystemClock)
+    connections: Connections = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        behaviour = self.behaviour
+        self._limit = make_limit(behaviour.limit, behaviour.limit_style) if behaviour.limit else None
+        self._in_flight = 0
+        self._requests = 0
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/v1/showings/{showing:path}", self._serve, methods=["PATCH"]),
+                Route("/v1/showings", self._serve, methods=["POST"]),
+                Route("/v1/users/me", self._serve, methods=["GET"]),
+                Route("/_sandbox/journal", self._journal),
+                Route("/_sandbox/stats", self._stats),
+                Route("/_sandbox/showings/{showing:path}", self._showing),
+            ],
+            exception_handlers={HTTPException: self._no_such_route},
+        )
+
+    async def _serve(self, request: Request) -> Response:
+        """Every request of the API: journal, limit, latency, fault, answer."""
+        body = await self._body(request)
+        key = showing_name(request) if request.method == "PATCH" else None
+        drawn = self._draw(key)
+        seq = self.storage.arrived(
+            at=self.clock.now().timestamp(),
+            method=request.method,
+            path=request.scope["raw_path"].decode("latin-1"),
+            key=key,
+            idempotency_key=request.headers.get("idempotency-key"),
+            content_type=request.headers.get("content-type"),
+            body=None if body is None else body.decode("utf-8", "backslashreplace"),
+            in_flight=self._in_flight,
+        )
+        self._requests += 1
+        self._in_flight += 1
+        try:
+            headers: dict[str, str] = {}
+            answer = self._refused(request, body, headers)
+            if answer is not None:
+                drawn = None
+            else:
+                if self.behaviour.latency_seconds:
+                    await self.clock.sleep(self.behaviour.latency_seconds)
+                if drawn is not None and not drawn.applied:
+                    answer = refusal(drawn.fault.status or 500, "Fault ordered by the sandbox's user")
+                else:
+                    answer = self._answer(request, key, body or b"")
+        finally:
+            self._in_flight -= 1
+        self._note(seq, answer, drawn)
+        return self._reply(request, answer, headers, drawn)
+
+    def _draw(self, key: str | None) -> Drawn | None:
+        if not self.behaviour.faults or key is None:
+            return None
+        return draw(self.behaviour.faults, self.behaviour.seed, key, self.storage.times_asked(key))
+
+    def _refused(self, request: Request, body: bytes | None, headers: dict[str, str]) -> Answer | None:
+        """What is refused at the door: key, size, limit."""
+        match = _KEY.fullmatch(request.headers.get("authorization", ""))
+        revoke_after = self.behaviour.revoke_after
+        if match is None or (revoke_after is not None and self._requests > revoke_after):
+            return refusal(401, "Invalid API key")
+        if match[2].startswith("readonly") and request.method != "GET":
+            return refusal(403, "Permission denied: showings:update")
+        if body is None:
+            return refusal(413, "Request body too large")
+        if self._limit is not None:
+            verdict = self._limit.ask(self.clock.monotonic(), self._in_flight - 1)
+            headers.update(limit_headers(self.behaviour.limit_headers, self._limit, verdict))
+            if not verdict.passes:
+                return refusal(429, "Too many requests")
+        return None
+
+    def _answer(self, request: Request, key: str | None, body: bytes) -> Answer:
+        if request.method == "GET":
+            return Answer(200, {"data": {"team": "Sandbox Realty", "user": "sandbox@example.com"}})
+        try:
+            return self._create(body) if key is None else self._update(key, body)
+        except KeyTakenError:
+            return refusal(409, "Another showing has this unique_showing_key")
+
+    def _update(self, key: str, body: bytes) -> Answer:
+        if key in {"", ".", ".."} or ("/" in key and not self._exists(key)):
+            return refusal(404, "Showing not found")
+        changes = read_body(PatchBody, body)
+        if isinstance(changes, str):
+            return refusal(422, changes)
+        showing = self.storage.find(key)
+        if showing is None and self.behaviour.accept_any:
+            showing = self.storage.create(key, {}, self.clock.now())
+        if showing is None:
+            return refusal(404, "Showing not found")
+        showing = self.storage.update(showing, _set_fields(changes), self.clock.now())
+        content = {"data": _public(showing), "message": "Showing updated successfully"}
+        return Answer(200, content, applied=True, showing_id=showing["id"])
+
+    def _exists(self, key: str) -> bool:
+        return self.behaviour.accept_any or self.storage.find(key) is not None
+
+    def _create(self, body: bytes) -> Answer:
+        wanted = read_body(CreateBody, body)
+        if isinstance(wanted, str):
+            return refusal(422, wanted)
+        data: dict[str, Any] = {"event_type": "showing", "attendees_count": 1, **_set_fields(wanted)}
+        showing = self.storage.create(data.pop("unique_showing_key", None), data, self.clock.now())
+        content = {"data": _public(showing), "message": "Showing created successfully"}
+        return Answer(201, content, applied=True, showing_id=showing["id"])
+
+    def _note(self, seq: int, answer: Answer, drawn: Drawn | None) -> None:
+        unanswered = drawn is not None and drawn.fault.kind in {"reset", "timeout"}
+        self.storage.ended(
+            seq,
+            status=None if unanswered else answer.status,
+            fault=drawn.fault.kind if drawn else None,
+            applied=answer.applied,
+            showing_id=answer.showing_id,
+            ended_at=self.clock.now().timestamp(),
+        )
+
+    def _reply(self, request: Request, answer: Answer, headers: dict[str, str], drawn: Drawn | None) -> Response:
+        content = json.dumps(answer.content, ensure_ascii=False).encode()
+        whole = Response(content, answer.status, headers, "application/json")
+        kind = drawn.fault.kind if drawn else None
+        if kind in {"reset", "timeout", "cut"}:
+            return Severed(whole, kind, self.connections.get(tuple(request.scope["client"])))
+        if kind == "garbage":
+            text, media_type = _GARBAGE[hashlib.sha256(content).digest()[0] % len(_GARBAGE)]
+            return Response(text, 200, headers, media_type)
+        return whole
+
+    async def _body(self, request: Request) -> bytes | None:
+        """The body, or None when it is too large to be read."""
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _LARGEST_BODY:
+                return None
+        return bytes(body)
+
+    async def _no_such_route(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - Starlette's
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        answer = refusal(status, "Method not allowed" if status == 405 else "Not found")
+        return Response(json.dumps(answer.content), status, media_type="application/json")
+
+    # The witness
+
+    async def _journal(self, request: Request) -> Response:
+        after = int(request.query_params.get("after", 0))
+        limit = int(request.query_params.get("limit", -1))
+        return _json(list(self.storage.journal(after, limit)))
+
+    async def _stats(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
+        return _json(self.storage.stats() | {"in_flight": self._in_flight})
+
+    async def _showing(self, request: Request) -> Response:
+        showing = self.storage.find(unquote(_last_segment(request, b"/_sandbox/showings/")))
+        if showing is None:
+            return _json(dict(refusal(404, "Showing not found").content), 404)
+        return _json(showing)
+
+
+class Severed(Response):
+    """A reply that never comes whole: cut in its body, reset, or kept back for ever."""
+
+    def __init__(self, whole: Response, kind: str, connection: asyncio.Transport | None) -> None:
+        super().__init__(status_code=whole.status_code)
+        self._whole = whole
+        self._kind = kind
+        self._connection = connection
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+        """Begin a reply, or none, and end the connection."""
+        if self._kind == "cut":
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self._whole.status_code,
+                    "headers": self._whole.raw_headers,
+                }
+            )
+            half = bytes(self._whole.body)[: len(self._whole.body) // 2]
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+        if self._connection is not None and self._kind == "reset":
+            # Lingering for no time makes the kernel send RST instead of FIN.
+            raw: socket.socket = self._connection.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._connection.abort()
+        elif self._connection is not None and self._kind == "cut":
+            self._connection.close()
+        try:
+            async with asyncio.timeout(_LONGEST_SILENCE):
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+        except TimeoutError:
+            if self._connection is not None:
+                self._connection.abort()
+
+
+def showing_name(request: Request) -> str:
+    """The last path segment as it was meant: from the raw path, where `%2F` is no slash."""
+    return unquote(_last_segment(request, _SHOWINGS))
+
+
+def _last_segment(request: Request, prefix: bytes) -> str:
+    raw: bytes = request.scope["raw_path"]
+    return raw.removeprefix(prefix).decode("latin-1")
+
+
+def _set_fields(body: BaseModel) -> dict[str, Any]:
+    return body.model_dump(mode="json", exclude_unset=True)
+
+
+def _public(showing: Mapping[str, Any]) -> dict[str, Any]:
+    """What the contract shows of a showing."""
+    names = ("id", "north_id", "showing_date", "feedback", "updated_at")
+    return {name: showing[name] for name in names if showing.get(name) is not None}
+
+
+def _json(content: Any, status: int = 200) -> Response:  # noqa: ANN401 - whatever JSON can hold
+    return Response(json.dumps(content, ensure_ascii=False), status, media_type="application/json")

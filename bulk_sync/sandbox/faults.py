@@ -1,0 +1,59 @@
+"""Which request meets which fault. Pure.
+
+The draw hangs on the seed, the key and how often that key was asked for before, not on
+the order of arrival: a run can be repeated whatever the workers' timing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+KINDS = ("reset", "timeout", "cut", "garbage")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A share of requests, from 0 to 1, that meets `kind`: a status such as `503`, or one of `KINDS`."""
+
+    share: float
+    kind: str
+
+    @property
+    def status(self) -> int | None:
+        """The status to answer with, for a fault that is one."""
+        return int(self.kind) if self.kind.isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The fault of one request; `applied` says whether the patch is applied before it strikes."""
+
+    fault: Fault
+    applied: bool
+
+
+def parse_fault(text: str) -> Fault:
+    """`2%:503`, `0.5%:cut` as a fault; ValueError says what would be right."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)%:(\w+)", text.strip(), re.ASCII)
+    if match is None or float(match[1]) > 100 or not (match[2] in KINDS or re.fullmatch("[45]\\d\\d", match[2])):
+        raise ValueError(f"{text!r} is not a fault: write a share and a status or one of {', '.join(KINDS)}, as 2%:503")
+    return Fault(float(match[1]) / 100, match[2])
+
+
+def draw(faults: Sequence[Fault], seed: int, key: str, asked_before: int) -> Drawn | None:
+    """The fault that the nth request for a key meets, or None.
+
+    A reset and a time-out strike before or after the patch is applied, evenly; a cut or
+    garbled reply comes after; a status that refuses, before.
+    """
+    digest = hashlib.sha256(f"{seed}\0{key}\0{asked_before}".encode()).digest()
+    dice = int.from_bytes(digest[:8], "big") / 2**64
+    for fault in faults:
+        if dice < fault.share:
+            applied = fault.kind in {"cut", "garbage"} or (fault.status is None and digest[8] % 2 == 1)
+            return Drawn(fault, applied)
+        dice -= fault.share
+    return None

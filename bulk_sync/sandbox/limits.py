@@ -1,0 +1,139 @@
+"""Rate limits as servers have them. Pure: each is asked with the time, and answers with a value."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, Protocol, assert_never
+
+from bulk_sync.model import Rate
+
+LimitStyle = Literal["token-bucket", "fixed-window", "sliding-window", "concurrency"]
+LimitHeaders = Literal["none", "retry-after", "ratelimit", "x-ratelimit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a request passes, how many more would now, and in how many seconds the next could."""
+
+    passes: bool
+    remaining: int
+    reset_seconds: float
+
+
+class Limit(Protocol):
+    """One server's rule."""
+
+    quota: int
+    window_seconds: float
+
+    def ask(self, now: float, in_flight: int) -> Verdict:
+        """Judge a request that arrives now while `in_flight` others are being served."""
+        ...
+
+
+class TokenBucket:
+    """Holds one window's worth at the most (at least one token), filled evenly."""
+
+    def __init__(self, rate: Rate) -> None:
+        self.quota, self.window_seconds = _quota(rate), rate.period_seconds
+        self._rate = rate.per_second
+        self._tokens = float(self.quota)
+        self._at = 0.0
+
+    def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
+        """Take a token, if there is one."""
+        self._tokens = min(self.quota, self._tokens + max(0.0, now - self._at) * self._rate)
+        self._at = now
+        passes = self._tokens >= 1
+        self._tokens -= passes
+        return Verdict(passes, int(self._tokens), max(0.0, (1 - self._tokens) / self._rate))
+
+
+class FixedWindow:
+    """So many in each window of the clock."""
+
+    def __init__(self, rate: Rate) -> None:
+        self.quota, self.window_seconds = _quota(rate), rate.period_seconds
+        self._window = -1
+        self._used = 0
+
+    def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
+        """Count within the window that the clock is in."""
+        window = int(now // self.window_seconds)
+        if window != self._window:
+            self._window, self._used = window, 0
+        passes = self._used < self.quota
+        self._used += passes
+        return Verdict(passes, self.quota - self._used, (window + 1) * self.window_seconds - now)
+
+
+class SlidingWindow:
+    """So many in any window: remembers when each passed."""
+
+    def __init__(self, rate: Rate) -> None:
+        self.quota, self.window_seconds = _quota(rate), rate.period_seconds
+        self._passed: deque[float] = deque()
+
+    def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
+        """Count within the window that ends now."""
+        while self._passed and self._passed[0] <= now - self.window_seconds:
+            self._passed.popleft()
+        passes = len(self._passed) < self.quota
+        if passes:
+            self._passed.append(now)
+        return Verdict(passes, self.quota - len(self._passed), self._passed[0] + self.window_seconds - now)
+
+
+class Concurrency:
+    """So many at a time; the period of the rate means nothing."""
+
+    def __init__(self, rate: Rate) -> None:
+        self.quota, self.window_seconds = _quota(rate), 1.0
+
+    def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
+        """Count those that are being served."""
+        return Verdict(in_flight < self.quota, max(0, self.quota - in_flight - 1), 1.0)
+
+
+def make_limit(rate: Rate, style: LimitStyle) -> Limit:
+    """The rule of that style."""
+    match style:
+        case "token-bucket":
+            return TokenBucket(rate)
+        case "fixed-window":
+            return FixedWindow(rate)
+        case "sliding-window":
+            return SlidingWindow(rate)
+        case "concurrency":
+            return Concurrency(rate)
+    assert_never(style)
+
+
+def limit_headers(kind: LimitHeaders, limit: Limit, verdict: Verdict) -> dict[str, str]:
+    """What a server of that kind says of its limit (`ratelimit`: draft-ietf-httpapi-ratelimit-headers-08 and later)."""
+    seconds = str(max(1, math.ceil(verdict.reset_seconds)))
+    refused = {} if verdict.passes else {"Retry-After": seconds}
+    match kind:
+        case "none":
+            return {}
+        case "retry-after":
+            return refused
+        case "ratelimit":
+            policy = f'"default";q={limit.quota};w={limit.window_seconds:.0f}'
+            return {
+                "RateLimit-Policy": policy,
+                "RateLimit": f'"default";r={verdict.remaining};t={seconds}',
+            } | refused
+        case "x-ratelimit":
+            return {
+                "X-RateLimit-Limit": str(limit.quota),
+                "X-RateLimit-Remaining": str(verdict.remaining),
+                "X-RateLimit-Reset": seconds,
+            } | refused
+    assert_never(kind)
+
+
+def _quota(rate: Rate) -> int:
+    return max(1, int(rate.requests))

@@ -1,0 +1,132 @@
+"""The sandbox as a process of its own, or beside a run in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from bulk_sync.check.headers import map_headers
+from bulk_sync.check.rows import check_row
+from bulk_sync.clock import SystemClock
+from bulk_sync.errors import InputError, OutputError
+from bulk_sync.model import Problem
+from bulk_sync.read.delimited import open_table
+from bulk_sync.sandbox.app import Behaviour, Connections, NorthApi
+from bulk_sync.sandbox.storage import KeyTakenError, Storage
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A sandbox that listens."""
+
+    base_url: str
+    showings: int
+
+
+def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
+    """Load showings from a sheet; returns how many. Raises InputError, naming the row that can't be one."""
+    count = 0
+    with open_table(path) as table:
+        mapping = map_headers(table.headers, str(path))
+        for row in table.rows():
+            checked = check_row(row, mapping)
+            if isinstance(checked, Problem) and checked.code != "nothing_to_send":
+                raise InputError(f"--seed {path}: row {row.number}: {checked.message}.")
+            data = {} if isinstance(checked, Problem) else json.loads(checked.body)
+            try:
+                storage.create(checked.target, data, at)
+            except KeyTakenError:
+                raise InputError(f"--seed {path}: row {row.number}: {checked.target!r} is there already.") from None
+            count += 1
+    return count
+
+
+@contextmanager
+def _prepared(
+    behaviour: Behaviour, *, port: int, database: Path | None, seed: Path | None
+) -> Iterator[tuple[uvicorn.Server, socket.socket, Running]]:
+    with closing(Storage(database, behaviour.seed)) as storage:
+        clock = SystemClock()
+        showings = seed_showings(storage, seed, clock.now()) if seed else 0
+        api = NorthApi(storage, behaviour, clock)
+        with _listen(port) as listener:
+            config = uvicorn.Config(
+                api.app(),
+                http=_tracking(api.connections),
+                lifespan="off",
+                access_log=False,
+                log_level="critical",
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=1,
+                backlog=2048,
+            )
+            where = f"http://{HOST}:{listener.getsockname()[1]}"
+            yield uvicorn.Server(config), listener, Running(where, showings)
+
+
+def serve(
+    behaviour: Behaviour,
+    *,
+    port: int,
+    database: Path | None,
+    seed: Path | None,
+    on_ready: Callable[[Running], None],
+) -> None:
+    """Run a sandbox until a signal ends it; `on_ready` is called once it listens."""
+    with _prepared(behaviour, port=port, database=database, seed=seed) as (server, listener, running):
+        on_ready(running)
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def beside(behaviour: Behaviour, *, seed: Path | None = None) -> Iterator[Running]:
+    """A sandbox in a thread, in memory, for as long as the block runs."""
+    with _prepared(behaviour, port=0, database=None, seed=seed) as (server, listener, running):
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield running
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(2048)  # from here on connections queue up, so that a client need not wait for the loop
+    except OSError as error:
+        listener.close()
+        raise OutputError(f"--port {port}: can't listen on {HOST}: {error.strerror}.") from None
+    return listener
+
+
+def _tracking(connections: Connections) -> type[asyncio.Protocol]:
+    """uvicorn's protocol, which also notes its connections: ASGI has no way to reset one."""
+
+    class Tracking(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            self._client = tuple(transport.get_extra_info("peername"))
+            connections[self._client] = transport
+            super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.pop(self._client, None)
+            super().connection_lost(exc)
+
+    return Tracking

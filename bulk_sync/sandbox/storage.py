@@ -1,0 +1,181 @@
+"""Showings and the journal, in one SQLite database, in memory or in a file.
+
+The journal has a line for every request that reached the API, written when it arrives
+and completed when it is answered, or found unanswerable.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bulk_sync.clock import utc_text
+from bulk_sync.errors import OutputError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS showing (
+    id TEXT PRIMARY KEY,
+    unique_showing_key TEXT UNIQUE,
+    data TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS journal (
+    seq INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    key TEXT,
+    idempotency_key TEXT,
+    content_type TEXT,
+    body TEXT,
+    in_flight INTEGER NOT NULL,
+    status INTEGER,
+    fault TEXT,
+    applied INTEGER NOT NULL DEFAULT 0,
+    showing_id TEXT,
+    ended_at REAL
+);
+CREATE INDEX IF NOT EXISTS journal_key ON journal (key);
+"""
+
+JOURNAL_COLUMNS = (
+    "seq", "at", "method", "path", "key", "idempotency_key", "content_type", "body", "in_flight", "status", "fault",
+    "applied", "showing_id", "ended_at",
+)  # fmt: skip
+
+
+class KeyTakenError(Exception):
+    """Another showing has that key already."""
+
+
+class Storage:
+    """The sandbox's memory; used by one thread."""
+
+    def __init__(self, path: Path | None, seed: int) -> None:
+        self._dice = random.Random(seed)  # noqa: S311 - ids of made-up showings
+        try:
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = OFF")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise OutputError(f"--db {path}: can't be used: {error}.") from None
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def create(self, key: str | None, data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+        """Keep a new showing and return it; raises KeyTakenError."""
+        identity = str(uuid.UUID(int=self._dice.getrandbits(128), version=4))
+        try:
+            self._db.execute("INSERT INTO showing VALUES (?, ?, ?, ?)", (identity, key, _json(data), utc_text(at)))
+        except sqlite3.IntegrityError:
+            raise KeyTakenError from None
+        found = self.find(identity)
+        assert found is not None  # noqa: S101 - it was written just now
+        return found
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """The showing with that id or key."""
+        row = self._db.execute(
+            "SELECT id, unique_showing_key, data, updated_at FROM showing WHERE unique_showing_key = ?1 OR id = ?1",
+            (name,),
+        ).fetchone()
+        if row is None:
+            return None
+        identity, key, data, updated_at = row
+        named = {"id": identity, "north_id": identity, "unique_showing_key": key, "updated_at": updated_at}
+        return {**json.loads(data), **named}
+
+    def update(self, showing: Mapping[str, Any], changes: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+        """Change a showing and return it; raises KeyTakenError."""
+        identity = showing["id"]
+        merged = {**showing, **changes}
+        key = merged.pop("unique_showing_key")
+        data = {name: value for name, value in merged.items() if name not in {"id", "north_id", "updated_at"}}
+        updated_at = utc_text(at)
+        try:
+            self._db.execute(
+                "UPDATE showing SET unique_showing_key = ?, data = ?, updated_at = ? WHERE id = ?",
+                (key, _json(data), updated_at, identity),
+            )
+        except sqlite3.IntegrityError:
+            raise KeyTakenError from None
+        return {
+            **data,
+            "id": identity,
+            "north_id": identity,
+            "unique_showing_key": key,
+            "updated_at": updated_at,
+        }
+
+    # The journal
+
+    def times_asked(self, key: str) -> int:
+        """How many requests for this key came before."""
+        return int(self._db.execute("SELECT count(*) FROM journal WHERE key = ?", (key,)).fetchone()[0])
+
+    def arrived(self, **entry: Any) -> int:  # noqa: ANN401 - columns of the journal
+        """Begin a line; returns its number."""
+        columns = ", ".join(entry)
+        marks = ", ".join("?" * len(entry))
+        cursor = self._db.execute(
+            f"INSERT INTO journal ({columns}) VALUES ({marks})",  # noqa: S608 - names from our own code
+            tuple(entry.values()),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def ended(
+        self,
+        seq: int,
+        *,
+        status: int | None,
+        fault: str | None,
+        applied: bool,
+        showing_id: str | None,
+        ended_at: float,
+    ) -> None:
+        """Complete a line."""
+        self._db.execute(
+            "UPDATE journal SET status = ?, fault = ?, applied = ?, showing_id = ?, ended_at = ? WHERE seq = ?",
+            (status, fault, applied, showing_id, ended_at, seq),
+        )
+
+    def journal(self, after: int, limit: int) -> Iterator[dict[str, Any]]:
+        """Lines in order of arrival."""
+        found = self._db.execute(
+            f"SELECT {', '.join(JOURNAL_COLUMNS)} FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - constant
+            (after, limit),
+        )
+        for row in found:
+            entry = dict(zip(JOURNAL_COLUMNS, row, strict=True))
+            entry["applied"] = bool(entry["applied"])
+            yield entry
+
+    def stats(self) -> dict[str, Any]:
+        """Counts over the journal and the showings."""
+        statuses = self._db.execute(
+            "SELECT coalesce(fault, status, 'unanswered'), count(*) FROM journal GROUP BY 1 ORDER BY 2 DESC"
+        )
+        requests, keys, applied = self._db.execute(
+            "SELECT count(*), count(DISTINCT key), coalesce(sum(applied), 0) FROM journal"
+        ).fetchone()
+        showings = self._db.execute("SELECT count(*) FROM showing").fetchone()[0]
+        return {
+            "requests": requests,
+            "keys": keys,
+            "applied": applied,
+            "showings": showings,
+            "answers": {str(name): count for name, count in statuses},
+        }
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Stage 4: changes become outcomes. Knows nothing of spreadsheets or reports."""

@@ -1,0 +1,255 @@
+"""A reply or a failure, to what next. Pure: it never sleeps, sends or retries.
+
+| seen | decision |
+|---|---|
+| 2xx with the contract's JSON, or without a body | Acknowledged |
+| 2xx with anything else, 3xx | as a failed attempt: bad_reply |
+| 401; 403 before any success | StopRun: the key is refused |
+| 403 after a success | RowRejected: forbidden |
+| 404, 410 | RowRejected: not_found |
+| 408, 425, 5xx but 501 and 505 | RetryIn, full jitter |
+| 429, 503 with Retry-After | RetryIn for everyone; uses up no attempt |
+| other 4xx, 501, 505 | RowRejected: refused |
+| connection and time-out errors | RetryIn, full jitter |
+| certificate refused, no such host | StopRun: outage |
+
+When attempts or time are used up, RetryIn becomes RowFailed. Full jitter is
+Marc Brooker's ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015): a wait
+drawn evenly from zero to the exponential bound.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bulk_sync.errors import KeyRefused, Outage
+from bulk_sync.send.headers import retry_after
+from bulk_sync.send.transport.interface import Failure, Reply
+
+LONGEST_MESSAGE = 300
+"""Characters of a server's message that a report keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a row is tried: `max_attempts` requests that failed, within `retry_for_seconds` of the first."""
+
+    max_attempts: int = 5
+    retry_for_seconds: float = 900.0
+    base_seconds: float = 0.5
+    longest_seconds: float = 30.0
+
+    def backoff(self, failures: int, dice: float) -> float:
+        """Full jitter: `dice` (0 to 1) of the bound after `failures` failures."""
+        return dice * min(self.longest_seconds, self.base_seconds * 2.0 ** min(failures - 1, 30))
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """What is known of a row when an attempt ends.
+
+    `attempts` counts the one that just ended; `throttled` those that were told to wait.
+    `key_accepted` is True once the API acknowledged anything with this key.
+    """
+
+    attempts: int
+    throttled: int
+    elapsed_seconds: float
+    key_accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The API applied the patch."""
+
+    showing_id: str | None
+    updated_at: str | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryIn:
+    """Try again after a wait; `everyone` when the server asked the whole run to wait."""
+
+    seconds: float
+    why: str
+    everyone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowRejected:
+    """The API refused this row for good."""
+
+    error: Literal["not_found", "refused", "forbidden"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowFailed:
+    """Attempts or time are used up."""
+
+    error: Literal["timeout", "connection", "server_error", "throttled", "bad_reply"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRun:
+    """No row fares better: stop sending, leave the rest pending."""
+
+    reason: KeyRefused | Outage
+
+
+Decision = Acknowledged | RetryIn | RowRejected | RowFailed | StopRun
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    id: str | None = None
+    updated_at: str | None = None
+    feedback: str | None = None
+    showing_date: str | None = None
+
+
+class _Acknowledgement(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    data: _Data | None = None
+    message: str | None = None
+    error: Any = None
+
+
+def decide(seen: Reply | Failure, so_far: SoFar, policy: RetryPolicy, *, sent: str, dice: float) -> Decision:
+    """Say what next. `sent` is the patch as JSON; `dice` is drawn from 0 to 1, for the jitter."""
+    if isinstance(seen, Failure):
+        if seen.hopeless:
+            return StopRun(Outage(f"{seen.message}. No row was tried further; mend this, then run again"))
+        return _again(seen.kind, seen.message, so_far, policy, dice)
+    if 200 <= seen.status < 300:
+        acknowledged = _acknowledged(seen, sent)
+        return acknowledged or _again("bad_reply", _what_came(seen), so_far, policy, dice)
+    return _refusal(seen, so_far, policy, dice)
+
+
+def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
+    message = api_message(reply)
+    match reply.status:
+        case 401:
+            return StopRun(KeyRefused(f"The API refused the key: {message} (401)"))
+        case 403 if not so_far.key_accepted:
+            return StopRun(KeyRefused(f"The API refused the key: {message} (403)"))
+        case 403:
+            return RowRejected("forbidden", message)
+        case 404 | 410:
+            return RowRejected("not_found", message)
+        case 429 | 503 if told_to_wait(reply):
+            return _wait_as_told(reply, so_far, policy, dice)
+        case 408 | 425:
+            return _again("server_error", f"{reply.status}: {message}", so_far, policy, dice)
+        case 501 | 505:
+            return RowRejected("refused", message)
+        case status if status >= 500:
+            return _again("server_error", f"{status}: {message}", so_far, policy, dice)
+        case status if 300 <= status < 400:
+            where = reply.headers.get("location", "nowhere")[:LONGEST_MESSAGE]
+            return _again(
+                "bad_reply",
+                f"{status}: redirects are not followed; this one leads to {where}",
+                so_far,
+                policy,
+                dice,
+            )
+    return RowRejected("refused", message)
+
+
+def _again(
+    error: Literal["timeout", "connection", "server_error", "bad_reply"],
+    why: str,
+    so_far: SoFar,
+    policy: RetryPolicy,
+    dice: float,
+) -> RetryIn | RowFailed:
+    failures = so_far.attempts - so_far.throttled
+    seconds = policy.backoff(failures, dice)
+    if failures >= policy.max_attempts:
+        return RowFailed(error, f"{why}; given up after {so_far.attempts} attempts")
+    if so_far.elapsed_seconds + seconds > policy.retry_for_seconds:
+        return RowFailed(error, f"{why}; given up after {so_far.elapsed_seconds:.0f} s")
+    return RetryIn(seconds, why)
+
+
+def told_to_wait(reply: Reply) -> bool:
+    """True when the server limits the rate: that wait is not the row's fault and uses up no attempt."""
+    return reply.status == 429 or (reply.status == 503 and retry_after(reply.headers) is not None)
+
+
+def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
+    asked = retry_after(reply.headers)
+    seconds = asked or policy.backoff(so_far.throttled, max(dice, 0.1))
+    if so_far.elapsed_seconds + seconds <= policy.retry_for_seconds:
+        return RetryIn(seconds, f"{reply.status}: asked to wait", everyone=True)
+    if asked:
+        return StopRun(
+            Outage(
+                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than what is left of --retry-for "
+                f"({policy.retry_for_seconds:.0f} s). Run again after that time"
+            )
+        )
+    return RowFailed("throttled", f"the API asked to wait for {so_far.elapsed_seconds:.0f} s on end")
+
+
+def _acknowledged(reply: Reply, sent: str) -> Acknowledged | None:
+    """Read a 2xx by the contract; None when its body is not the contract's JSON."""
+    if not reply.body.strip():
+        return Acknowledged(None, None)
+    try:
+        read = _Acknowledgement.model_validate_json(reply.body)
+    except ValidationError:
+        return None
+    if read.error is not None:
+        return None
+    data = read.data or _Data()
+    return Acknowledged(data.id, data.updated_at, _differing_echo(data, sent))
+
+
+def _differing_echo(data: _Data, sent: str) -> str | None:
+    """Name the fields that the API echoes with another value than was sent."""
+    if data.feedback is None and data.showing_date is None:
+        return None
+    patch = json.loads(sent)
+    names = []
+    if data.feedback is not None and patch.get("feedback", data.feedback) != data.feedback:
+        names.append("feedback")
+    if data.showing_date is not None and not _same_instant(patch.get("showing_date"), data.showing_date):
+        names.append("showing_date")
+    return f"the API answers with another {' and '.join(names)} than was sent" if names else None
+
+
+def _same_instant(sent: str | None, echoed: str) -> bool:
+    if sent is None or sent == echoed:
+        return True
+    try:
+        return datetime.fromisoformat(sent) == datetime.fromisoformat(echoed)
+    except (ValueError, TypeError):
+        return False
+
+
+def api_message(reply: Reply) -> str:
+    """The API's own words in an error body, on one line, else the status."""
+    try:
+        message = json.loads(reply.body)["error"]["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        message = None
+    if not isinstance(message, str) or not message.strip():
+        return f"status {reply.status}"
+    return " ".join(message.split())[:LONGEST_MESSAGE]
+
+
+def _what_came(reply: Reply) -> str:
+    kind = reply.headers.get("content-type", "no content type")[:60]
+    return f"{reply.status}, but the reply is not the API's JSON ({kind}, {len(reply.body)} bytes)"

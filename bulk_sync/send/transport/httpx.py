@@ -1,0 +1,186 @@
+"""HTTP through httpx.
+
+The border where httpx's errors become ours: `translate` knows every transport error
+there is (a test proves it). The key is added here and masked here, so that no reply
+that echoes it carries it further.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import anyio
+import httpx
+from pydantic import SecretStr
+
+from bulk_sync.send.transport.interface import CONNECT_SECONDS, LARGEST_REPLY, Failure, Reply
+
+_MASK = b"[key]"
+
+# Servers commonly close an idle connection after 5 s (nginx users set it, uvicorn has it by
+# default); leaving first avoids the race in which a request meets a closing connection.
+_KEEPALIVE_SECONDS = 3.0
+
+
+class HttpxTransport:
+    """One client, one pool; made by `open_httpx`."""
+
+    def __init__(self, client: httpx.AsyncClient, key: SecretStr, timeout_seconds: float) -> None:
+        self._client = client
+        self._key = key.get_secret_value().encode()
+        self._timeout = timeout_seconds
+
+    async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
+        """Send a patch."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+        return await self._exchange(self._client.build_request("PATCH", path, content=body, headers=headers))
+
+    async def get(self, path: str) -> Reply | Failure:
+        """Ask for a resource."""
+        return await self._exchange(self._client.build_request("GET", path))
+
+    async def _exchange(self, request: httpx.Request) -> Reply | Failure:
+        try:
+            with anyio.fail_after(self._timeout):
+                response = await self._client.send(request, stream=True)
+                try:
+                    return await self._read(response)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            return Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True)
+        except httpx.TransportError as error:
+            return translate(error, request.url)
+
+    async def _read(self, response: httpx.Response) -> Reply | Failure:
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"identity", ""}:
+            # None was asked for, and what unpacks may unpack without end.
+            return Failure(
+                "bad_reply",
+                f"the reply came in an encoding that was not asked for ({encoding[:40]})",
+                may_have_arrived=True,
+            )
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > LARGEST_REPLY:
+                return Failure("bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True)
+        return Reply(response.status_code, self._masked(response.headers), bytes(body).replace(self._key, _MASK))
+
+    def _masked(self, headers: httpx.Headers) -> dict[str, str]:
+        key = self._key.decode()
+        return {name: value.replace(key, _MASK.decode()) for name, value in headers.items()}
+
+
+def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
+    """An error of httpx as a failure: did the request leave, and is there hope?"""
+    where = f"{url.host}:{url.port or {'https': 443}.get(url.scheme, 80)}"
+    match error:
+        case httpx.ConnectTimeout():
+            return Failure(
+                "timeout", f"{where} took no connection within {CONNECT_SECONDS:g} s", may_have_arrived=False
+            )
+        case httpx.PoolTimeout():
+            return Failure("timeout", f"no free connection to {where}", may_have_arrived=False)
+        case httpx.TimeoutException():
+            return Failure("timeout", f"{where} did not answer in time", may_have_arrived=True)
+        case httpx.ConnectError():
+            return _not_connected(error, where)
+        case httpx.ProxyError():
+            return Failure("connection", f"the proxy for {where} refused: {error}", may_have_arrived=False)
+        case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
+            # Its text may hold a header's value, and so the key.
+            return Failure(
+                "bad_reply", f"the request to {where} can't be made ({type(error).__name__})", may_have_arrived=False
+            )
+        case httpx.RemoteProtocolError() if "without sending a response" in str(error):
+            return Failure("connection", f"{where} closed the connection without an answer", may_have_arrived=True)
+        case httpx.RemoteProtocolError() | httpx.DecodingError():
+            return Failure("bad_reply", f"{where} sent no well-formed reply: {error}", may_have_arrived=True)
+        case _:
+            return Failure(
+                "connection",
+                f"the connection to {where} broke ({type(error).__name__})",
+                may_have_arrived=True,
+            )
+
+
+def _not_connected(error: httpx.ConnectError, where: str) -> Failure:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = cause.verify_message or "it was refused"
+            return Failure(
+                "connection",
+                f"the certificate of {where} can't be trusted: {reason}",
+                may_have_arrived=False,
+                hopeless=True,
+            )
+        if isinstance(cause, ssl.SSLError):
+            return Failure(
+                "connection",
+                f"no TLS connection to {where}: {cause.reason}",
+                may_have_arrived=False,
+                hopeless=True,
+            )
+        if isinstance(cause, socket.gaierror):
+            gone = cause.errno == socket.EAI_NONAME
+            return Failure(
+                "connection",
+                f"no host named {where} was found: {cause.strerror}",
+                may_have_arrived=False,
+                hopeless=gone,
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return Failure("connection", f"{where} refuses connections", may_have_arrived=False)
+    return Failure("connection", f"no connection to {where}: {error}", may_have_arrived=False)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and all it came from; anyio raises a group when it tried several addresses."""
+    found: list[BaseException] = []
+    queue: list[BaseException | None] = [error]
+    while queue:
+        current = queue.pop()
+        if current is None or current in found:
+            continue
+        found.append(current)
+        queue += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            queue += current.exceptions
+    return found
+
+
+class _NoAuth(httpx.Auth):
+    """Leaves the request as it is."""
+
+
+@asynccontextmanager
+async def open_httpx(
+    base_url: str, key: SecretStr, *, timeout_seconds: float, connections: int, user_agent: str
+) -> AsyncIterator[HttpxTransport]:
+    """Open a client for `base_url`; proxies come from the usual environment variables."""
+    async with httpx.AsyncClient(
+        base_url=base_url,
+        headers={
+            "Authorization": f"Bearer {key.get_secret_value()}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": user_agent,
+        },
+        # .netrc is left unread: it would put another authorization in the key's place.
+        auth=_NoAuth(),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
+        limits=httpx.Limits(
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+        ),
+        follow_redirects=False,
+    ) as client:
+        yield HttpxTransport(client, key, timeout_seconds)
