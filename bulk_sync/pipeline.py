@@ -75,7 +75,7 @@ def push(
                 stopped = anyio.run(_send, settings, send_to or settings.base_url, store, tally, clock)
             store.add_seconds(clock.monotonic() - begun)
         else:
-            notes = (*notes, "Nothing to send: every row that can be sent was acknowledged before.")
+            notes = (*notes, _nothing_to_send(store))
         has_failed = _write_reports(store, files)
         return _of_run(settings, store, files, tally, clock.monotonic() - begun, stopped, notes, has_failed=has_failed)
 
@@ -180,9 +180,18 @@ def _notes(mapping: Mapping, start: Start) -> tuple[str, ...]:
     notes = []
     if mapping.ignored:
         notes.append(f"Columns left out, because no field has their name: {', '.join(mapping.ignored)}.")
-    if start is Start.RESUME:
-        notes.append("Going on with the job in the checkpoint: what was acknowledged is not sent again.")
+    if start is not Start.NEW:
+        notes.append("Going on from the checkpoint: a row that was acknowledged is not sent again.")
     return tuple(notes)
+
+
+def _nothing_to_send(store: Store) -> str:
+    counts = store.counts()
+    if not counts:
+        return "Nothing to send: the sheet has a header and no rows."
+    if counts.get(State.UPDATED, 0):
+        return "Nothing to send: every row that can be sent was acknowledged before."
+    return "Nothing to send: no row is a valid change."
 
 
 # Send

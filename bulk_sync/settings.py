@@ -30,7 +30,7 @@ _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 def parse_rate(text: str) -> Rate:
     """`50/s`, `600/m`, `5000/h` as a rate; ValueError says what would be right."""
-    match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,6})?)/([smh])", text.strip())
+    match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,6})?)/([smh])", text.strip(), re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is not a rate: write requests per second, minute or hour, as 50/s, 600/m, 5000/h")
     rate = Rate(float(match[1]), _PERIODS[match[2]])
@@ -41,7 +41,7 @@ def parse_rate(text: str) -> Rate:
 
 def parse_duration(text: str) -> float:
     """`90`, `90s`, `15m`, `5h30m` as seconds; ValueError says what would be right."""
-    match = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?", text.strip())
+    match = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?", text.strip(), re.ASCII)
     if match is None or not any(match.groups()):
         raise ValueError(f"{text!r} is not a duration: write it as 90s, 15m or 5h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
@@ -50,7 +50,7 @@ def parse_duration(text: str) -> float:
 
 def parse_latency(text: str) -> float:
     """`50ms` or `1.5s` in seconds; ValueError says what would be right."""
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)", text.strip())
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)", text.strip(), re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is not a latency: write it as 50ms or 1.5s")
     return float(match[1]) / (1000 if match[2] == "ms" else 1)
@@ -75,7 +75,7 @@ class Share:
 
 def parse_share(text: str) -> Share:
     """`20` or `5%`; ValueError says what would be right."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(%?)", text.strip())
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(%?)", text.strip(), re.ASCII)
     if match is None or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):
         raise ValueError(f"{text!r} is neither a number of rows (20) nor a share of them (5%)")
     return Share(percent=float(match[1])) if match[2] else Share(count=int(match[1]))

@@ -252,7 +252,7 @@ class Store:
         """
         with self._commit() as db:
             before = self.job()
-            if before is not None and not (self._settled(before) and not self._same_content(before, job.generation)):
+            if before is not None and (not self._settled(before) or self._same_content(before, job)):
                 self._carry_over(db, job.generation)
             if job.partial:
                 self._park(db, job.generation)
@@ -287,14 +287,12 @@ class Store:
             return False
         return set(self._counts(job.generation)) <= SETTLED_STATES
 
-    def _same_content(self, before: Job, generation: int) -> bool:
-        """True when both sheets hold the same changes, in whatever order, and nothing else."""
+    def _same_content(self, before: Job, job: Job) -> bool:
+        """True when both sheets hold the same changes, in whatever order; a part of the sheet need not hold all."""
         contents = "SELECT target, digest FROM row WHERE generation = ? AND state <> 'superseded'"
-        old, new = before.generation, generation
-        return not any(
-            self._db.execute(f"{contents} EXCEPT {contents} LIMIT 1", pair).fetchone()
-            for pair in ((old, new), (new, old))
-        )
+        old, new = before.generation, job.generation
+        pairs = ((new, old),) if job.partial else ((new, old), (old, new))
+        return not any(self._db.execute(f"{contents} EXCEPT {contents} LIMIT 1", pair).fetchone() for pair in pairs)
 
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
         of_old = "FROM row AS old WHERE old.generation <> ?1 AND old.target = row.target AND old.digest = row.digest"

@@ -61,7 +61,8 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
         console.print(Text(f"{group.code}: {group.count} row{'s' * (group.count != 1)}", style="bold"))
         for number, message in group.examples:
             console.print(Text(f"  row {number}: {printable(message)}"), soft_wrap=True)
-    console.print(Text(_pace(summary), style="dim"), soft_wrap=True)
+    if summary.requests:
+        console.print(Text(_pace(summary), style="dim"), soft_wrap=True)
     for name, path in (
         ("Results", summary.results),
         ("To mend", summary.failed),

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from bulk_sync.check.headers import map_headers
 from bulk_sync.check.rows import check_row
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import InputError, OutputError
+from bulk_sync.errors import InputError, Interrupted, OutputError
 from bulk_sync.model import Problem
 from bulk_sync.read.delimited import open_table
 from bulk_sync.sandbox.app import Behaviour, Connections, NorthApi
@@ -88,7 +88,8 @@ def serve(
     """Run a sandbox until a signal ends it; `on_ready` is called once it listens."""
     with _prepared(behaviour, port=port, database=database, seed=seed) as (server, listener, running):
         on_ready(running)
-        server.run(sockets=[listener])
+        with suppress(Interrupted, KeyboardInterrupt):  # uvicorn hands the signal on; here it is the normal end
+            server.run(sockets=[listener])
 
 
 @contextmanager

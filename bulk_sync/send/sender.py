@@ -82,8 +82,8 @@ class _Case:
     """One change on its way: what was tried so far."""
 
     change: Change
-    signs_at_start: int
     started: float
+    begun: float = 0.0
     attempts: int = 0
     throttled: int = 0
     may_have_arrived: bool = False
@@ -145,7 +145,7 @@ class Sender:
         self._workers = workers
         self._key_accepted = key_accepted
         self._forbidden = 0
-        self._liveness = Liveness()
+        self._liveness = Liveness(workers)
         self._reached = anyio.Event()
         self._turn = anyio.Lock(fast_acquire=True)
         self._waits = anyio.CancelScope()
@@ -185,7 +185,6 @@ class Sender:
                 await self._look_at_api()
         for outcome in self._liveness.suspects:
             self._finish(_still_pending(outcome))
-        self._liveness.suspects = []
 
     async def _feed(self, hand_over: ObjectSendStream[Change]) -> None:
         async with hand_over:
@@ -201,7 +200,7 @@ class Sender:
 
     async def _work_on(self, queue: ObjectReceiveStream[Change]) -> None:
         async for change in queue:
-            case = _Case(change, self._liveness.signs, self._clock.monotonic())
+            case = _Case(change, started=self._clock.monotonic())
             try:
                 # A copy, because tenacity keeps the state of a call on the object and calls overlap here.
                 outcome: Outcome | None = await self._retrying.copy()(self._attempt, case)
@@ -238,7 +237,7 @@ class Sender:
     async def _exchange(self, case: _Case) -> Reply | Failure:
         change = case.change
         case.sent_at = utc_text(self._clock.now())
-        begun = self._clock.monotonic()
+        case.begun = self._clock.monotonic()
         self._tally.in_flight += 1
         seen: Reply | Failure = Failure("connection", "cut off", may_have_arrived=True)
         with anyio.CancelScope(shield=True) as scope:
@@ -246,7 +245,7 @@ class Sender:
             seen = await self._transport.patch(patch_path(change.target), change.body.encode(), idempotency_key(change))
         self._exchanges.discard(scope)
         self._tally.in_flight -= 1
-        case.duration_ms = math.ceil((self._clock.monotonic() - begun) * 1000)
+        case.duration_ms = math.ceil((self._clock.monotonic() - case.begun) * 1000)
         self._note(case, seen)
         if scope.cancelled_caught:
             raise _Stopping
@@ -272,11 +271,11 @@ class Sender:
             case Acknowledged(showing_id, updated_at, note):
                 self._key_accepted = True
                 self._forbidden = 0
-                self._clear_suspects()
+                self._clear_suspects(case.begun)
                 return case.outcome(State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at)
             case RowRejected(error, message):
                 self._forbidden = self._forbidden + 1 if error == "forbidden" else 0
-                self._clear_suspects()
+                self._clear_suspects(case.begun)
                 return case.outcome(State.REJECTED, error=error, message=message)
             case RetryIn(seconds, _, everyone):
                 if everyone:
@@ -286,26 +285,21 @@ class Sender:
             case RowFailed(error, message):
                 if case.may_have_arrived:
                     message = f"{message}; {MAY_HAVE_BEEN_APPLIED}"
-                return self._judge(case.outcome(State.FAILED, error=error, message=message), case)
+                self._suspect(case.outcome(State.FAILED, error=error, message=message))
+                return None
             case StopRun(reason):
                 self.stop(reason)
                 raise _Stopping
             case _:
                 assert_never(decision)
 
-    def _judge(self, outcome: Outcome, case: _Case) -> Outcome | None:
-        """A row without attempts left: failed, or a suspect until more is known."""
-        match self._liveness.used_up(outcome, case.signs_at_start):
-            case "failed":
-                return outcome
-            case "suspect":
-                return None
-            case "outage":
-                self.stop(Outage(f"Nothing gets through to the API: {outcome.message}"))
-                return None
+    def _suspect(self, outcome: Outcome) -> None:
+        """A row without attempts left: what happens next decides about it."""
+        if self._liveness.used_up(outcome, self._clock.monotonic()):
+            self.stop(Outage(f"Nothing gets through to the API: {outcome.message}"))
 
-    def _clear_suspects(self) -> None:
-        for outcome in self._liveness.got_through():
+    def _clear_suspects(self, begun: float) -> None:
+        for outcome in self._liveness.got_through(begun):
             self._finish(outcome)
 
     async def _look_at_api(self) -> None:
@@ -314,9 +308,10 @@ class Sender:
         self._tally.requests += 1
         with anyio.CancelScope(shield=True) as scope:
             self._exchanges.add(scope)
+            begun = self._clock.monotonic()
             seen = await self._transport.get("/v1/users/me")
             if isinstance(seen, Reply) and seen.status < 500 and seen.status != 429:
-                self._clear_suspects()
+                self._clear_suspects(begun)
             else:
                 self.stop(Outage(f"Nothing gets through to the API: {self._liveness.suspects[-1].message}"))
         self._exchanges.discard(scope)

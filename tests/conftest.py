@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from bulk_sync.cli import main
+from bulk_sync.sandbox.app import Behaviour
+from bulk_sync.sandbox.server import beside
+from tests.helpers import KEY, Ran, Witness
+
+# A noisy machine makes single examples slow; what is claimed here is never about time.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+Program = Callable[..., Ran]
+Sandboxes = Callable[..., AbstractContextManager[Witness]]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("BULK_SYNC_", "NORTH_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NORTH_API_KEY", KEY)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """The program, run in this process as the console script would."""
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["bulk-sync", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Ran(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def sandboxes() -> Sandboxes:
+    """Sandboxes in a thread of this process, by their behaviour."""
+
+    @contextmanager
+    def open_one(*, seed_file: Path | None = None, **behaviour: Any) -> Iterator[Witness]:
+        with beside(Behaviour(**{"accept_any": True, **behaviour}), seed=seed_file) as running:
+            yield Witness(running.base_url)
+
+    return open_one

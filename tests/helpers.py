@@ -1,0 +1,196 @@
+"""What tests share: a sheet, a sandbox's witness, the program as a user starts it, clocks, and an impolite server."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import anyio.lowlevel
+
+KEY = "north_sk_test_c4n4ryc4n4ryc4n4ryc4n4ryc4n4ry"
+HEADER = ("unique_showing_key", "feedback", "rating")
+
+
+def write_sheet(path: Path, rows: Sequence[Sequence[object]], header: Sequence[str] = HEADER) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def numbered(count: int, *, first: int = 0) -> list[tuple[str, str, int]]:
+    return [(f"ext_{number}", f"Liked it, number {number}", number % 5 + 1) for number in range(first, first + count)]
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@dataclass
+class Witness:
+    """What a sandbox saw."""
+
+    base_url: str
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.base_url + path, timeout=30) as reply:
+            return json.load(reply)
+
+    def journal(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.get("/_sandbox/journal")
+        return entries
+
+    def patches(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.journal() if entry["method"] == "PATCH"]
+
+    def showing(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.get("/_sandbox/showings/" + quote(key, safe=""))
+        return found
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A program that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads(self.out)
+        return summary
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "bulk_sync", *map(str, arguments)]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "NORTH_API_KEY": KEY, **changes}
+
+
+def run(*arguments: object, cwd: Path | None = None, **changes: str) -> Ran:
+    """Run the program in a process of its own."""
+    done = subprocess.run(
+        command(*arguments),
+        env=environment(**changes),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def sandbox_process(*options: object) -> Iterator[Witness]:
+    """`bulk-sync sandbox` in a process of its own, on a free port."""
+    process = subprocess.Popen(
+        command("sandbox", "--port", 0, *options), env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert "listening on" in line, line
+        yield Witness(line.split("listening on ")[1].split()[0])
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+class SimulatedClock:
+    """Time that passes only when somebody sleeps; for one sleeper at a time."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime(2026, 3, 2, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.seconds += seconds
+        self.slept.append(seconds)
+
+
+Answering = Callable[[socket.socket, bytes], None]
+
+
+@contextmanager
+def raw_server(answer: Answering) -> Iterator[str]:
+    """A server that hands each connection, once a request is read, to `answer`: for what uvicorn is too polite for."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stopping = threading.Event()
+
+    def serve() -> None:
+        while not stopping.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=handle, args=(connection,), daemon=True).start()
+
+    def handle(connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(20)
+            try:
+                while request := _read_request(connection):
+                    answer(connection, request)
+            except OSError:
+                return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        stopping.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(65536)
+        if not chunk:
+            return b""
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(
+        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+    )
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def reply(status: int, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body) if length is None else length}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()

@@ -1,0 +1,221 @@
+"""Reply or failure to decision: a table, with expected values worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from bulk_sync.errors import KeyRefused, Outage
+from bulk_sync.send.decide import (
+    Acknowledged,
+    Decision,
+    RetryIn,
+    RetryPolicy,
+    RowFailed,
+    RowRejected,
+    SoFar,
+    StopRun,
+    decide,
+    told_to_wait,
+)
+from bulk_sync.send.transport.interface import Failure, Reply
+
+POLICY = RetryPolicy(max_attempts=3, retry_for_seconds=60, base_seconds=0.5, longest_seconds=30)
+FIRST = SoFar(attempts=1, throttled=0, elapsed_seconds=0, key_accepted=False)
+LATER = SoFar(attempts=1, throttled=0, elapsed_seconds=0, key_accepted=True)
+LAST = SoFar(attempts=3, throttled=0, elapsed_seconds=5, key_accepted=True)
+SENT = '{"feedback":"Fine","showing_date":"2026-03-02T09:00:00-06:00"}'
+
+
+def decided(status: int, body: bytes = b"", so_far: SoFar = FIRST, sent: str = SENT, **headers: str) -> Decision:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return decide(Reply(status, named, body), so_far, POLICY, sent=sent, dice=0.5)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_2xx_without_a_body_is_an_acknowledgement(status: int) -> None:
+    assert decided(status) == Acknowledged(None, None)
+
+
+def test_the_contracts_reply_names_the_showing() -> None:
+    body = b'{"data": {"id": "a-1", "updated_at": "2026-03-02T15:00:00Z", "new": 1}, "message": "ok"}'
+    assert decided(200, body) == Acknowledged("a-1", "2026-03-02T15:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("echo", "note"),
+    [
+        (b'"feedback": "Fine", "showing_date": "2026-03-02T15:00:00Z"', None),
+        (b'"feedback": "Fine "', "feedback"),
+        (b'"showing_date": "2026-03-02T15:00:01Z"', "showing_date"),
+        (b'"showing_date": "soon"', "showing_date"),
+        (b'"feedback": "x", "showing_date": "2026-03-02T09:00:00"', "feedback and showing_date"),
+    ],
+)
+def test_an_echo_that_differs_is_said(echo: bytes, note: str | None) -> None:
+    acknowledged = decided(200, b'{"data": {' + echo + b"}}")
+    assert isinstance(acknowledged, Acknowledged)
+    assert acknowledged.note == (note and f"the API answers with another {note} than was sent")
+
+
+def test_an_echo_of_what_was_not_sent_says_nothing() -> None:
+    assert decided(200, b'{"data": {"feedback": "old"}}', sent='{"rating":4}') == Acknowledged(None, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Sign in</html>",
+        b'{"data": {"id": "a',
+        b'"OK"',
+        b"[]",
+        b"null",
+        b'{"data": "x"}',
+        b'{"data": {"id": 7}}',
+        b'{"error": {"message": "no"}}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+)
+def test_a_2xx_that_is_not_the_contracts_json_is_no_acknowledgement(body: bytes) -> None:
+    assert isinstance(decided(200, body), RetryIn)
+    failed = decided(200, body, LAST)
+    assert isinstance(failed, RowFailed)
+    assert failed.error == "bad_reply"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, "refused"),
+        (402, "refused"),
+        (404, "not_found"),
+        (405, "refused"),
+        (409, "refused"),
+        (410, "not_found"),
+        (412, "refused"),
+        (413, "refused"),
+        (415, "refused"),
+        (422, "refused"),
+        (428, "refused"),
+        (501, "refused"),
+        (505, "refused"),
+    ],
+)
+def test_what_is_refused_for_good(status: int, error: str) -> None:
+    rejected = decided(status, b'{"error": {"message": "rating:\\n too high", "status": 422}}')
+    assert rejected == RowRejected(error, "rating: too high")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b'{"error": "no"}', b'{"error": {"message": 5}}', b"[" * 100_000]
+)
+def test_without_the_apis_message_the_status_stands_for_it(body: bytes) -> None:
+    assert decided(422, body) == RowRejected("refused", "status 422")
+
+
+def test_a_long_message_is_cut() -> None:
+    rejected = decided(422, b'{"error": {"message": "' + b"x" * 5000 + b'"}}')
+    assert isinstance(rejected, RowRejected)
+    assert len(rejected.message) == 300
+
+
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 507, 520, 301, 302, 307, 308])
+def test_what_is_tried_again_with_full_jitter_and_fails_in_the_end(status: int) -> None:
+    first = decided(status)
+    assert isinstance(first, RetryIn)
+    assert (first.seconds, first.everyone) == (0.25, False)
+    second = decided(status, so_far=SoFar(2, 0, 1, key_accepted=True))
+    assert isinstance(second, RetryIn)
+    assert second.seconds == 0.5
+    last = decided(status, so_far=LAST)
+    assert isinstance(last, RowFailed)
+    assert last.error == ("bad_reply" if status < 400 else "server_error")
+    assert "3 attempts" in last.message
+
+
+def test_a_redirect_says_where_it_leads() -> None:
+    again = decided(302, location="https://elsewhere.example.com/")
+    assert isinstance(again, RetryIn)
+    assert "https://elsewhere.example.com/" in again.why
+
+
+def test_time_is_used_up_before_attempts() -> None:
+    late = decided(500, so_far=SoFar(1, 0, 59.9, key_accepted=True))
+    assert isinstance(late, RowFailed)
+    assert "60 s" in late.message
+
+
+def test_backoff_is_bounded() -> None:
+    assert POLICY.backoff(1, 1.0) == 0.5
+    assert POLICY.backoff(7, 1.0) == 30
+    assert POLICY.backoff(10_000, 1.0) == 30
+    assert POLICY.backoff(5, 0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "so_far", "decision"),
+    [
+        (401, FIRST, StopRun),
+        (401, LATER, StopRun),
+        (403, FIRST, StopRun),
+        (403, LATER, RowRejected),
+    ],
+)
+def test_a_refused_key_stops_the_run(status: int, so_far: SoFar, decision: type) -> None:
+    found = decided(status, b'{"error": {"message": "Permission denied"}}', so_far)
+    assert isinstance(found, decision)
+    if isinstance(found, StopRun):
+        assert isinstance(found.reason, KeyRefused)
+        assert "Permission denied" in str(found.reason)
+    else:
+        assert found == RowRejected("forbidden", "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "seconds"),
+    [(429, "7", 7.0), (503, "7", 7.0), (429, "0", 0.25), (429, "soon", 0.25), (429, "-3", 0.25), (429, "1.5", 0.25)],
+)
+def test_being_told_to_wait_holds_everyone_and_uses_up_no_attempt(
+    status: int, retry_after: str, seconds: float
+) -> None:
+    used_up = SoFar(attempts=40, throttled=1, elapsed_seconds=5, key_accepted=True)
+    found = decided(status, so_far=used_up, retry_after=retry_after)
+    assert isinstance(found, RetryIn)
+    assert (found.seconds, found.everyone) == (seconds, True)
+
+
+def test_a_503_without_a_time_is_no_request_to_wait() -> None:
+    assert not told_to_wait(Reply(503, {}, b""))
+    assert not told_to_wait(Reply(503, {"retry-after": "soon"}, b""))
+    assert told_to_wait(Reply(503, {"retry-after": "1"}, b""))
+    assert told_to_wait(Reply(429, {}, b""))
+
+
+def test_a_wait_beyond_the_horizon_stops_the_run_and_names_it() -> None:
+    found = decided(429, retry_after="86400")
+    assert isinstance(found, StopRun)
+    assert isinstance(found.reason, Outage)
+    assert "86400 s" in str(found.reason)
+
+
+def test_throttled_to_the_end_without_a_time_fails_the_row() -> None:
+    found = decided(429, so_far=SoFar(9, 9, 59.9, key_accepted=True))
+    assert isinstance(found, RowFailed)
+    assert found.error == "throttled"
+
+
+@pytest.mark.parametrize("kind", ["timeout", "connection", "bad_reply"])
+def test_failures_are_tried_again_and_keep_their_name(kind: str) -> None:
+    failure = Failure(kind, "it broke", may_have_arrived=True)  # type: ignore[arg-type]
+    assert decide(failure, FIRST, POLICY, sent=SENT, dice=0.5) == RetryIn(0.25, "it broke")
+    assert decide(failure, LAST, POLICY, sent=SENT, dice=0.5) == RowFailed(
+        kind,  # type: ignore[arg-type]
+        "it broke; given up after 3 attempts",
+    )
+
+
+def test_what_no_repetition_mends_stops_the_run() -> None:
+    failure = Failure("connection", "no host named x", may_have_arrived=False, hopeless=True)
+    found = decide(failure, FIRST, POLICY, sent=SENT, dice=0.5)
+    assert isinstance(found, StopRun)
+    assert "no host named x" in str(found.reason)
