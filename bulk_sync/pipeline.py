@@ -22,8 +22,8 @@ from bulk_sync import __version__
 from bulk_sync.check.headers import Mapping, map_headers
 from bulk_sync.check.rows import check_row
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import BulkSyncError, InputError, Interrupted, OutputError, UsageError
-from bulk_sync.job.lock import held
+from bulk_sync.errors import BulkSyncError, InputError, Interrupted, UsageError
+from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
 from bulk_sync.model import Problem, Record, Row, State, Summary, Tally
@@ -60,12 +60,14 @@ def push(
     """
     clock = clock or SystemClock()
     files = settings.files
-    if settings.out is not None:
-        _make_folder(settings.out)
-    with held(files.checkpoint), Store.open(files.checkpoint) as store:
+    with (
+        open_table(settings.input) as table,
+        held(files.checkpoint),
+        Store.open(files.checkpoint) as store,
+    ):
         for report in (files.results, files.failed):
             check_writable(report)
-        notes = _stage(settings, store)
+        notes = _stage(settings, store, table)
         _refuse_too_many_problems(settings, store)
         tally = _tally(store)
         begun = clock.monotonic()
@@ -83,7 +85,10 @@ def push(
 def read_summary(files: Files) -> Summary:
     """Where a job stands, from its checkpoint alone; raises CheckpointError when there is none."""
     with Store.read(files.checkpoint) as store:
-        return _of_job(store, files)
+        running = (
+            ("A run holds this checkpoint now; these are its counts so far.",) if is_held(files.checkpoint) else ()
+        )
+        return replace(_of_job(store, files), notes=running)
 
 
 def write_reports(files: Files) -> Summary:
@@ -96,19 +101,17 @@ def write_reports(files: Files) -> Summary:
 # Stage
 
 
-def _stage(settings: PushSettings, store: Store) -> tuple[str, ...]:
+def _stage(settings: PushSettings, store: Store, table: Table) -> tuple[str, ...]:
     """Read the sheet into the checkpoint, unless the very same is there; returns notes for the user."""
-    with open_table(settings.input) as table:
-        mapping = map_headers(table.headers, str(settings.input))
-        asked = JobFacts(settings.base_url, fingerprint(settings.key), table.digest, _meaning(settings))
-        known = store.job()
-        start = _how_to_start(known, asked, settings)
-        if start is Start.NEW:
-            store.forget()
-        if start is Start.RESUME:
-            store.retry_undone()
-        else:
-            _restage(settings, store, table, mapping, asked)
+    mapping = map_headers(table.headers, str(settings.input))
+    asked = JobFacts(settings.base_url, fingerprint(settings.key), table.digest, _meaning(settings))
+    start = _how_to_start(store.job(), asked, settings)
+    if start is Start.NEW:
+        store.forget()
+    if start is Start.RESUME:
+        store.retry_undone()
+    else:
+        _restage(settings, store, table, mapping, asked)
     if settings.new_key:
         store.accept_key(fingerprint(settings.key))
     return _notes(mapping, start)
@@ -328,10 +331,3 @@ def _of_run(
 
 def _if_there(path: Path) -> str | None:
     return str(path) if path.exists() else None
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"--out {folder}: can't be made: {error.strerror}.") from None

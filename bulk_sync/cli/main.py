@@ -83,8 +83,10 @@ _switches = {"debug": False}
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when a bug of ours ends the run.")] = False,
+    version: Annotated[bool, typer.Option("--version", metavar=" ", help="Print the version.", is_eager=True)] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", metavar=" ", help="Show a traceback when a bug of ours ends the run.")
+    ] = False,
 ) -> None:
     _switches["debug"] = debug
     if version:
@@ -102,7 +104,9 @@ def push(
     timeout: options.Timeout = 30.0,
     max_attempts: options.MaxAttempts = 5,
     retry_for: options.RetryFor = "15m",
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="Rehearse: start a sandbox and send to it.")] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", metavar=" ", help="Rehearse: start a sandbox and send to it.")
+    ] = False,
     max_problems: options.MaxProblems = "50%",
     limit: options.Limit = None,
     out: options.Out = None,
@@ -185,7 +189,7 @@ def sandbox(
     ] = None,
     seed: Annotated[Path | None, typer.Option("--seed", metavar="FILE", help="Load showings from a CSV file.")] = None,
     accept_any: Annotated[
-        bool, typer.Option("--accept-any", help="Create a showing when an unknown key is patched.")
+        bool, typer.Option("--accept-any", metavar=" ", help="Create a showing when an unknown key is patched.")
     ] = False,
     latency: Annotated[
         str,

@@ -81,11 +81,19 @@ Out = Annotated[
 ]
 Results = Annotated[Path | None, typer.Option("--results", metavar="PATH", help="Name the results file (CSV).")]
 Checkpoint = Annotated[Path | None, typer.Option("--checkpoint", metavar="PATH", help="Name the checkpoint.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start over: forget what the checkpoint knows of this file.")]
-NewKey = Annotated[bool, typer.Option("--new-key", help="Go on with a job that another key of the same team began.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else, on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", metavar=" ", help="Start over: forget what the checkpoint knows of this file.")
+]
+NewKey = Annotated[
+    bool, typer.Option("--new-key", metavar=" ", help="Go on with a job that another key of the same team began.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", metavar=" ", help="Print the summary as JSON, and nothing else, on standard output.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", metavar=" ", help="Print errors only.")]
 Verbose = Annotated[
     int,
-    typer.Option("--verbose", "-v", count=True, help="Log every request on standard error.", show_default=False),
+    typer.Option(
+        "--verbose", "-v", count=True, metavar=" ", help="Log every request on standard error.", show_default=False
+    ),
 ]

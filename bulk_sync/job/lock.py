@@ -15,6 +15,10 @@ from filelock import FileLock, Timeout
 from bulk_sync.errors import CheckpointBusy, OutputError
 
 
+PATIENCE_SECONDS = 0.5
+"""Longer than the moment for which a `status` may hold the lock to try it."""
+
+
 def lock_path(checkpoint: Path) -> Path:
     """Where the lock of a checkpoint lives."""
     return checkpoint.with_name(checkpoint.name + ".lock")
@@ -22,14 +26,14 @@ def lock_path(checkpoint: Path) -> Path:
 
 @contextmanager
 def held(checkpoint: Path) -> Iterator[None]:
-    """Hold the checkpoint; raises CheckpointBusy at once when another run does."""
-    lock = FileLock(lock_path(checkpoint), timeout=0, mode=0o600)
+    """Hold the checkpoint; raises CheckpointBusy when another run does."""
+    lock = FileLock(lock_path(checkpoint), timeout=PATIENCE_SECONDS, mode=0o600)
     try:
         lock.acquire()
     except Timeout:
         raise CheckpointBusy(f"{checkpoint}: another run holds this checkpoint. Wait until it ends.") from None
     except OSError as error:
-        raise OutputError(f"{checkpoint}: the checkpoint can't be made here: {error.strerror}.") from None
+        raise OutputError(f"{checkpoint}: no checkpoint can be made here: {error.strerror}.") from None
     try:
         yield
     finally:
@@ -41,7 +45,7 @@ def is_held(checkpoint: Path) -> bool:
     if not lock_path(checkpoint).exists():
         return False
     try:
-        with held(checkpoint):
+        with FileLock(lock_path(checkpoint), timeout=0, mode=0o600):
             return False
-    except (CheckpointBusy, OutputError):
+    except (Timeout, OSError):
         return True

@@ -1,0 +1,213 @@
+"""The sender in simulated time, with a transport that follows a script."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sync.errors import BulkSyncError, Outage
+from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.send.decide import RetryPolicy
+from bulk_sync.send.pace import Pacer
+from bulk_sync.send.sender import Sender, idempotency_key, patch_path
+from bulk_sync.send.transport.interface import Failure, Reply
+from tests.helpers import SimulatedClock
+
+OK = Reply(200, {}, b'{"data": {"id": "x"}}')
+BUSY = Reply(503, {}, b"")
+FORBIDDEN = Reply(403, {}, b'{"error": {"message": "No"}}')
+BROKEN = Failure("connection", "it broke", may_have_arrived=True)
+REFUSED = Failure("connection", "refused", may_have_arrived=False)
+
+
+@dataclass
+class Script:
+    """Answers for each path, in order; then `rest`."""
+
+    answers: dict[str, list[Reply | Failure]]
+    clock: SimulatedClock
+    rest: Reply | Failure = OK
+    me: Reply | Failure = OK
+    sent: list[tuple[str, float]] = field(default_factory=list)
+    under_way: set[str] = field(default_factory=set)
+
+    async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
+        assert path not in self.under_way
+        self.under_way.add(path)
+        self.sent.append((path.rpartition("/")[2], self.clock.monotonic()))
+        await anyio.lowlevel.checkpoint()
+        self.clock.seconds += 0.01
+        self.under_way.discard(path)
+        queue = self.answers.get(path.rpartition("/")[2], [])
+        return queue.pop(0) if queue else self.rest
+
+    async def get(self, path: str) -> Reply | Failure:
+        self.sent.append((path, self.clock.monotonic()))
+        return self.me
+
+
+class Work:
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.left = deque(Change(number, number + 2, key, "{}", "d") for number, key in enumerate(keys))
+        self.outcomes: list[Outcome] = []
+
+    async def claim(self, limit: int) -> list[Change]:
+        await anyio.lowlevel.checkpoint()
+        return [self.left.popleft() for _ in range(min(limit, len(self.left)))]
+
+    def put(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+@dataclass
+class Ended:
+    script: Script
+    outcomes: dict[int, Outcome]
+    stopped: BulkSyncError | None
+    tally: Tally
+    clock: SimulatedClock
+
+    def states(self) -> list[str]:
+        return [self.outcomes[row].state.value for row in sorted(self.outcomes)]
+
+
+def send(
+    keys: Sequence[str],
+    answers: dict[str, list[Reply | Failure]],
+    *,
+    workers: int = 1,
+    attempts: int = 3,
+    rest: Reply | Failure = OK,
+    me: Reply | Failure = OK,
+) -> Ended:
+    clock, work, tally = SimulatedClock(), Work(keys), Tally()
+    script = Script(answers, clock, rest, me)
+
+    async def run() -> BulkSyncError | None:
+        sender = Sender(
+            script,
+            work,
+            pacer=Pacer(None),
+            policy=RetryPolicy(max_attempts=attempts),
+            clock=clock,
+            dice=random.Random(1),
+            tally=tally,
+            workers=workers,
+        )
+        await sender.run()
+        return sender.stopped
+
+    stopped = anyio.run(run)
+    outcomes = {outcome.id: outcome for outcome in work.outcomes}
+    assert len(outcomes) == len(work.outcomes), "an outcome for each change, and one only"
+    return Ended(script, outcomes, stopped, tally, clock)
+
+
+def test_what_fails_at_first_is_tried_again_after_a_wait() -> None:
+    ended = send(["a"], {"a": [BUSY, BROKEN, OK]})
+    assert ended.outcomes[0].state is State.UPDATED
+    assert (ended.outcomes[0].attempts, ended.outcomes[0].showing_id) == (3, "x")
+    assert len(ended.clock.slept) == 2
+    assert (ended.tally.requests, ended.tally.retries) == (3, 2)
+
+
+def test_a_retry_after_holds_every_worker() -> None:
+    keys = [f"k{number}" for number in range(6)]
+    ended = send(keys, {"k0": [Reply(429, {"retry-after": "20"}, b"")]}, workers=3)
+    assert ended.states() == ["updated"] * 6
+    refused_at = ended.script.sent[0][1]
+    assert all(at >= refused_at + 20 for _, at in ended.script.sent[1:])
+    assert ended.outcomes[0].throttled == 1
+
+
+def test_the_first_request_goes_alone_until_the_api_is_reached() -> None:
+    ended = send(["a", "b", "c"], {}, workers=3, attempts=2, rest=REFUSED)
+    assert [key for key, _ in ended.script.sent] == ["a", "a"]
+    assert isinstance(ended.stopped, Outage)
+    assert ended.states() == ["pending"] * len(ended.outcomes)
+
+
+def test_an_outage_midway_leaves_rows_pending_not_failed() -> None:
+    keys = [f"k{number}" for number in range(20)]
+    ended = send(keys, {key: [OK] for key in keys[:8]}, workers=4, rest=BUSY)
+    assert isinstance(ended.stopped, Outage)
+    assert set(ended.states()) == {"updated", "pending"}
+    assert ended.states().count("updated") == 8
+
+
+def test_a_poisoned_row_fails_when_later_ones_get_through() -> None:
+    ended = send(["a", "b", "c"], {"b": [BROKEN] * 3}, workers=1)
+    assert ended.states() == ["updated", "failed", "updated"]
+    assert "may have been applied" in str(ended.outcomes[1].message)
+    assert ended.stopped is None
+
+
+@pytest.mark.parametrize(("me", "state"), [(OK, "failed"), (BUSY, "pending"), (REFUSED, "pending")])
+def test_for_a_poisoned_last_row_a_look_at_the_api_decides(me: Reply | Failure, state: str) -> None:
+    ended = send(["a", "b"], {"b": [BUSY] * 3}, me=me)
+    assert ended.states() == ["updated", state]
+    assert (ended.stopped is None) == (state == "failed")
+    assert ended.script.sent[-1][0] == "/v1/users/me"
+
+
+def test_a_403_rejects_a_row_but_ten_in_sequence_mean_the_key() -> None:
+    keys = [f"k{number}" for number in range(30)]
+    ended = send(keys, {"k0": [OK], "k2": [OK]}, rest=FORBIDDEN)
+    assert ended.states()[:4] == ["updated", "rejected", "updated", "rejected"]
+    assert ended.states().count("rejected") == 11
+    assert ended.stopped is not None
+    assert ended.stopped.exit_code == 5
+
+
+def test_what_never_left_is_not_said_to_have_been_applied() -> None:
+    ended = send(["a", "b"], {"a": [REFUSED] * 3, "b": [OK]}, workers=1, attempts=3, me=OK)
+    assert "may have been applied" not in str(ended.outcomes[0].message)
+
+
+ANSWERS = st.sampled_from(
+    [OK, BUSY, BROKEN, REFUSED, FORBIDDEN, Reply(404, {}, b""), Reply(429, {}, b""), Reply(200, {}, b"<html>")]
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.lists(ANSWERS, max_size=4)),
+    st.integers(1, 5),
+    ANSWERS,
+    st.sampled_from([OK, BUSY]),
+)
+def test_whatever_the_api_does_each_change_that_was_taken_ends_in_one_outcome(
+    answers: dict[str, list[Reply | Failure]], workers: int, rest: Reply | Failure, me: Reply
+) -> None:
+    acknowledged = {key for key, queue in answers.items() if OK in queue} | ({*"abcdefgh"} if rest is OK else set())
+    ended = send("abcdefgh", answers, workers=workers, rest=rest, me=me)
+    sent = [key for key, _ in ended.script.sent if not key.startswith("/")]
+    for outcome in ended.outcomes.values():
+        key = "abcdefgh"[outcome.id]
+        assert outcome.attempts == sent.count(key)
+        assert outcome.state is not State.UPDATED or key in acknowledged
+    assert {"abcdefgh".index(key) for key in sent} <= set(ended.outcomes)
+    assert ended.stopped is not None or len(ended.outcomes) == 8
+    assert ended.stopped is not None or State.PENDING not in {outcome.state for outcome in ended.outcomes.values()}
+
+
+@given(st.text(min_size=1))
+def test_a_key_is_one_segment_of_unreserved_characters(key: str) -> None:
+    if key.encode("utf-8", "replace").decode() != key:
+        return
+    prefix, _, segment = patch_path(key).rpartition("/")
+    assert prefix == "/v1/showings"
+    assert set(segment) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%")
+
+
+def test_idempotency_keys_hang_on_target_and_content() -> None:
+    change = Change(1, 2, "a", "{}", "d1")
+    assert idempotency_key(change) == idempotency_key(Change(9, 9, "a", "x", "d1"))
+    assert idempotency_key(change) != idempotency_key(Change(1, 2, "b", "{}", "d1"))
+    assert idempotency_key(change) != idempotency_key(Change(1, 2, "a", "{}", "d2"))
