@@ -25,7 +25,7 @@ from bulk_sync.errors import BulkSyncError, Interrupted
 from bulk_sync.model import Summary, Tally
 from bulk_sync.pipeline import Watch, read_summary, write_reports
 from bulk_sync.pipeline import push as run_push
-from bulk_sync.report.terminal import progress, show_error, show_json, show_summary
+from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
 from bulk_sync.sandbox.faults import parse_fault
 from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle
 from bulk_sync.settings import (
@@ -81,17 +81,22 @@ def _on_sigterm(number: int, _: FrameType | None) -> NoReturn:
 _switches = {"debug": False}
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bulk-sync {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", metavar=" ", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[  # noqa: ARG001 - its callback prints and exits
+        bool, typer.Option("--version", metavar=" ", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", metavar=" ", help="Show a traceback when a bug of ours ends the run.")
     ] = False,
 ) -> None:
     _switches["debug"] = debug
-    if version:
-        typer.echo(f"bulk-sync {__version__}")
-        raise typer.Exit
 
 
 @app.command()
@@ -145,13 +150,8 @@ def push(
         fresh=fresh,
         new_key=new_key,
     )
-    _log_to_stderr(verbose)
-    watch = _watch(hidden=quiet or verbose > 0)
-    if sandbox:
-        with _sandbox_beside() as send_to:
-            summary = run_push(settings, send_to=send_to, watch=watch)
-    else:
-        summary = run_push(settings, watch=watch)
+    with _logging_to_stderr(verbose), _sandbox_beside() if sandbox else nullcontext() as send_to:
+        summary = run_push(settings, send_to=send_to, watch=_watch(hidden=quiet or verbose > 0))
     _end(summary, as_json=as_json, quiet=quiet)
 
 
@@ -318,13 +318,25 @@ def _watch(*, hidden: bool) -> Watch:
     return watch
 
 
-def _log_to_stderr(verbose: int) -> None:
+class _OneLine(logging.Formatter):
+    """A log line is one line, and harmless, whatever a server puts into its messages."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+@contextmanager
+def _logging_to_stderr(verbose: int) -> Iterator[None]:
+    logger = logging.getLogger("bulk_sync")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     if verbose:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger = logging.getLogger("bulk_sync")
         logger.addHandler(handler)
         logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _out() -> Console:

@@ -14,7 +14,6 @@ from filelock import FileLock, Timeout
 
 from bulk_sync.errors import CheckpointBusy, OutputError
 
-
 PATIENCE_SECONDS = 0.5
 """Longer than the moment for which a `status` may hold the lock to try it."""
 

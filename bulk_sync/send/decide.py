@@ -239,6 +239,20 @@ def _same_instant(sent: str | None, echoed: str) -> bool:
         return False
 
 
+def shows_life(reply: Reply) -> bool:
+    """True when a reply to `GET /v1/users/me` can only be the API's own: it is up, whatever else is wrong.
+
+    A redirect or a page of HTML may come from a proxy; 5xx, 408 and 429 say that nothing gets through.
+    """
+    if reply.status in {408, 429} or reply.status >= 500 or 300 <= reply.status < 400:
+        return False
+    try:
+        json.loads(reply.body or b"{}")
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def api_message(reply: Reply) -> str:
     """The API's own words in an error body, on one line, else the status."""
     try:

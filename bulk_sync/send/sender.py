@@ -39,6 +39,7 @@ from bulk_sync.send.decide import (
     SoFar,
     StopRun,
     decide,
+    shows_life,
     told_to_wait,
 )
 from bulk_sync.send.liveness import Liveness
@@ -310,7 +311,7 @@ class Sender:
             self._exchanges.add(scope)
             begun = self._clock.monotonic()
             seen = await self._transport.get("/v1/users/me")
-            if isinstance(seen, Reply) and seen.status < 500 and seen.status != 429:
+            if isinstance(seen, Reply) and shows_life(seen):
                 self._clear_suspects(begun)
             else:
                 self.stop(Outage(f"Nothing gets through to the API: {self._liveness.suspects[-1].message}"))

@@ -38,7 +38,7 @@ class Script:
     sent: list[tuple[str, float]] = field(default_factory=list)
     under_way: set[str] = field(default_factory=set)
 
-    async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
+    async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:  # noqa: ARG002
         assert path not in self.under_way
         self.under_way.add(path)
         self.sent.append((path.rpartition("/")[2], self.clock.monotonic()))

@@ -102,7 +102,7 @@ def test_base_urls(text: str, url: str) -> None:
     ],
 )
 def test_what_is_no_base_url(text: str) -> None:
-    with pytest.raises(ValueError, match=r"base URL|https" as raised:
+    with pytest.raises(ValueError, match=r"base URL|https") as raised:
         check_base_url(text)
     assert "secret" not in str(raised.value) or not text.startswith("https")
 

@@ -91,7 +91,7 @@ def test_a_server_that_limits_is_waited_for_and_no_row_fails(
 
 def test_each_row_gets_its_own_fate(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
     known = write_sheet(tmp_path / "known.csv", [["ext_1", "", ""], ["ext_2", "", ""]])
-    rows = [
+    rows: list[list[object]] = [
         ["ext_1", "Liked it", 5],
         ["", "No key", 5],
         ["..", "A step up", 5],

@@ -1,0 +1,302 @@
+"""Every error a user can meet: one sentence, the right exit code, no traceback, and nothing left lying about."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sqlite3
+import subprocess
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import bulk_sync
+from bulk_sync import errors, pipeline
+from tests.conftest import Program, Sandboxes
+from tests.helpers import command, environment, numbered, raw_server, read_csv, reply, run, write_sheet
+
+
+def one_sentence(text: str) -> bool:
+    return text.startswith("Error: ") and text.endswith(".\n") and "Traceback" not in text and text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["none.csv"], 4, "none.csv: there is no such file"),
+        (["."], 4, "this is a folder"),
+        (["nokey.csv"], 4, "no column is named unique_showing_key"),
+        (["empty.csv"], 4, "the file is empty"),
+        (["latin.csv"], 4, "is not UTF-8 text"),
+        (["broken.csv"], 4, "not well-formed CSV"),
+        (["mostly-bad.csv"], 4, "2 of 3 rows can't be sent, more than --max-problems allows (50%)"),
+        (["good.csv", "--workers", "0"], 2, "--workers"),
+        (["good.csv", "--base-url", "http://api.example.com"], 2, "unencrypted"),
+        (["good.csv", "--base-url", "https://me:hunter2@api.example.com"], 2, "no user name or password"),
+        (["good.csv", "--key-file", "none"], 2, "No such file"),
+        (["good.csv", "--out", "good.csv"], 8, "no checkpoint can be made here"),
+        (["good.csv", "--out", "good.csv/deeper"], 8, "no checkpoint can be made here"),
+        (["good.csv", "--results", "folder"], 8, "this is a folder"),
+        (["good.csv", "--results", "absent/results.csv"], 8, "No such file or directory"),
+        (["good.csv", "--checkpoint", "latin.csv"], 4, "damaged"),
+    ],
+)
+def test_push_refuses_with_one_sentence(
+    program: Program, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    write_sheet(tmp_path / "good.csv", numbered(3))
+    write_sheet(tmp_path / "nokey.csv", [["x", 1]], ["Key", "rating"])
+    write_sheet(tmp_path / "mostly-bad.csv", [["a", "", 9], ["b", "", 8], ["c", "", 1]])
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "latin.csv").write_bytes(b"unique_showing_key,feedback\next_1,caf\xe9 " + b"-" * 600 + b"\n")
+    (tmp_path / "broken.csv").write_text('unique_showing_key,feedback\next_1,"open\n', encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    before = {path.name for path in tmp_path.iterdir()}
+    ran = program("push", "--base-url", "http://127.0.0.1:9", *arguments)
+    assert (ran.code, ran.out) == (code, "")
+    assert one_sentence(ran.err), ran.err
+    assert words in ran.err
+    assert "hunter2" not in ran.err
+    made = {path.name for path in tmp_path.iterdir()} - before
+    assert not {name for name in made if name.endswith(".part")}
+    if arguments[0] in {"none.csv", ".", "empty.csv"} or code == 2:
+        assert made == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["push"],
+        ["push", "x.csv", "--rate", "fast"],
+        ["push", "x.csv", "--rate", "0/s"],
+        ["push", "x.csv", "--retry-for", "soon"],
+        ["push", "x.csv", "--max-problems", "many"],
+        ["push", "x.csv", "--unknown"],
+        ["sandbox", "--fault", "often"],
+        ["sandbox", "--latency", "slow"],
+        ["sandbox", "--limit-style", "none"],
+        ["sandbox", "--port", "99999"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_would_be_right(program: Program, arguments: list[str]) -> None:
+    ran = program(*arguments)
+    assert ran.code == 2
+    assert "Usage:" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_without_a_key_it_says_where_to_put_one(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NORTH_API_KEY")
+    sheet = write_sheet(tmp_path / "x.csv", numbered(1))
+    ran = program("push", sheet)
+    assert ran.code == 2
+    assert one_sentence(ran.err)
+    assert "NORTH_API_KEY" in ran.err
+
+
+def test_a_header_without_rows_sends_nothing_and_says_so(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [])
+    ran = program("push", sheet, "--base-url", "http://127.0.0.1:9")
+    assert ran.code == 0
+    assert "a header and no rows" in ran.out
+
+
+def test_a_sheet_without_any_valid_row_is_complete_when_that_is_allowed(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [["a", "", 9]])
+    ran = program("push", sheet, "--base-url", "http://127.0.0.1:9", "--max-problems", "100%")
+    assert ran.code == 3
+    assert "no row is a valid change" in ran.out
+
+
+@pytest.mark.parametrize("name", ["status", "report"])
+def test_status_and_report_of_a_file_that_was_never_pushed(program: Program, tmp_path: Path, name: str) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(1))
+    ran = program(name, sheet)
+    assert ran.code == 4
+    assert one_sentence(ran.err)
+    assert "never pushed" in ran.err
+
+
+def test_a_bug_of_ours_is_a_sentence_with_code_1_and_a_traceback_only_when_asked(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(1))
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("north_sk_test_in_the_text")
+
+    monkeypatch.setattr(pipeline, "_stage", broken)
+    ran = program("push", sheet)
+    assert ran.code == 1
+    assert one_sentence(ran.err)
+    assert "a bug in bulk-sync (ZeroDivisionError)" in ran.err
+    assert "north_sk_test_in_the_text" not in ran.err
+    debug = run("--debug", "push", "--checkpoint", "/dev/null/x", sheet)
+    assert debug.code == 8  # an error for the user stays a sentence
+    assert "Traceback" not in debug.err
+
+
+def test_quiet_prints_nothing_when_all_is_well(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(2))
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--quiet")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_json_holds_the_contracts_keys_and_is_alone_on_standard_output(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)])
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--json", "--rate", "100/s")
+    summary = json.loads(ran.out)
+    assert set(summary) >= {
+        "input", "rows", "states", "problems", "requests", "retries", "throttled", "seconds", "rows_per_second",
+        "rate_limit", "results", "failed", "checkpoint", "exit_code",
+    }  # fmt: skip
+    assert set(summary["rate_limit"]) == {"requests_per_second", "source", "utilisation"}
+    assert summary["rate_limit"]["requests_per_second"] == 100
+    assert summary["states"] == {
+        "updated": 2, "unchanged": 0, "invalid": 1, "superseded": 0, "rejected": 0, "failed": 0, "pending": 0,
+    }  # fmt: skip
+    assert summary["problems"] == {"bad_value": 1}
+    assert summary["exit_code"] == ran.code == 3
+
+
+def test_report_writes_the_same_files_again(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)])
+    with sandboxes() as witness:
+        program("push", sheet, "--base-url", witness.base_url)
+    before = {name: (tmp_path / name).read_bytes() for name in ("x.results.csv", "x.failed.csv")}
+    for name in before:
+        (tmp_path / name).unlink()
+    assert program("report", sheet).code == 0
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert program("report", tmp_path / "x.checkpoint.sqlite", "--out", elsewhere, "--quiet").code == 0
+    assert (elsewhere / "x.results.csv").read_bytes() == before["x.results.csv"]
+
+
+def test_a_failed_file_goes_when_nothing_is_left_to_mend(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("ext_1", "", 4), ("ext_9", "", 9)])
+    with sandboxes() as witness:
+        program("push", sheet, "--base-url", witness.base_url)
+        assert (tmp_path / "x.failed.csv").exists()
+        write_sheet(sheet, [("ext_1", "", 4), ("ext_9", "", 5)])
+        assert program("push", sheet, "--base-url", witness.base_url).code == 0
+    assert not (tmp_path / "x.failed.csv").exists()
+
+
+def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("a\u202e[red]", "fine", 5), ("b", "fine", "\x1b[31m9")])
+    message = json.dumps({"error": {"message": '=HYPERLINK("http://x")\x1b]0;owned\x07\u2028[bold]'}}).encode()
+    with raw_server(lambda connection, _: connection.sendall(reply(422, message))) as base_url:
+        ran = program("push", sheet, "--base-url", base_url, "-v")
+    assert ran.code == 3
+    assert not any(character in ran.out + ran.err for character in "\x1b\x07\u202e\u2028")
+    assert "[bold]" in ran.out
+    assert "\\x1b[31m9" in ran.out
+    results = read_csv(tmp_path / "x.results.csv")
+    assert results[0]["message"].startswith("'=HYPERLINK")
+    assert results[0]["unique_showing_key"] == "a\u202e[red]"
+    failed = read_csv(tmp_path / "x.failed.csv")
+    assert failed[1]["rating"] == "\x1b[31m9"
+
+
+def test_a_full_disk_ends_with_8_and_the_run_resumes(tmp_path: Path, sandboxes: Sandboxes) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [(key, text * 20, rating) for key, text, rating in numbered(3000)])
+    with sandboxes() as witness:
+        done = subprocess.run(
+            command("push", sheet, "--base-url", witness.base_url),
+            env=environment(),
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (300_000, 300_000)),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 8, done.stderr
+        assert "Traceback" not in done.stderr
+        assert not list(tmp_path.glob("*.part"))
+        again = run("push", sheet, "--base-url", witness.base_url, "--json", "--workers", 32)
+        assert (again.code, again.summary["states"]["updated"]) == (0, 3000)
+
+
+def test_a_terminal_that_knows_no_unicode_gets_escapes(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("é", "", 9), ("ok", "", 1)])
+    with sandboxes() as witness:
+        ran = run("push", sheet, "--base-url", witness.base_url, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert ran.code == 3
+    assert "Traceback" not in ran.err
+
+
+def test_a_reader_that_leaves_early_loses_no_state(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(5))
+    with sandboxes() as witness:
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        process = subprocess.Popen(
+            command("push", sheet, "--base-url", witness.base_url),
+            env=environment(),
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(write_end)
+        _, err = process.communicate(timeout=30)
+    assert "Traceback" not in err
+    with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as db:
+        assert db.execute("SELECT state, count(*) FROM row GROUP BY state").fetchall() == [("updated", 5)]
+
+
+def test_demo_updates_all_samples_and_leaves_its_files_here(program: Program, tmp_path: Path) -> None:
+    ran = program("demo")
+    assert ran.code == 0
+    assert "updated" in ran.out
+    results = read_csv(tmp_path / "sample-showings.results.csv")
+    assert len(results) == 200
+    assert {line["state"] for line in results} == {"updated"}
+    assert any(int(line["attempts"]) > 1 for line in results)
+    assert program("demo", "--json").summary["states"]["updated"] == 200
+
+
+def test_version_and_module() -> None:
+    assert run("--version").out == f"bulk-sync {bulk_sync.__version__}\n"
+
+
+def test_the_library_offers_push_and_its_types() -> None:
+    assert bulk_sync.push is pipeline.push
+    assert bulk_sync.PushSettings.__name__ == "PushSettings"
+    assert bulk_sync.Summary.__name__ == "Summary"
+    with pytest.raises(AttributeError, match="no attribute 'pull'"):
+        _ = bulk_sync.pull
+
+
+def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> None:
+    found = {
+        error.__name__: error.exit_code for error in _tree(errors.BulkSyncError) if error is not errors.Interrupted
+    }
+    assert found == {
+        "BulkSyncError": 1,
+        "UsageError": 2,
+        "InputError": 4,
+        "CheckpointError": 4,
+        "KeyRefused": 5,
+        "Outage": 6,
+        "CheckpointBusy": 7,
+        "OutputError": 8,
+    }
+    assert (errors.Interrupted(2, "Ctrl-C").exit_code, errors.Interrupted(15, "SIGTERM").exit_code) == (130, 143)
+
+
+def _tree(root: type[errors.BulkSyncError]) -> list[type[errors.BulkSyncError]]:
+    return [root, *(found for child in root.__subclasses__() for found in _tree(child))]
