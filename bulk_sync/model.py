@@ -145,6 +145,7 @@ class Tally:
 
     total: int = 0
     settled_before: int = 0
+    rate: Rate | None = None
     requests: int = 0
     retries: int = 0
     throttled: int = 0

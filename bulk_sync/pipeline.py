@@ -69,7 +69,7 @@ def push(
             check_writable(report)
         notes = _stage(settings, store, table)
         _refuse_too_many_problems(settings, store)
-        tally = _tally(store)
+        tally = _tally(settings, store)
         begun = clock.monotonic()
         stopped = None
         if store.counts().get(State.PENDING, 0):
@@ -269,10 +269,10 @@ def _write_reports(store: Store, files: Files) -> bool:
     return write_failed(files.failed, headers, store.results({State.INVALID, State.REJECTED, State.FAILED}))
 
 
-def _tally(store: Store) -> Tally:
+def _tally(settings: PushSettings, store: Store) -> Tally:
     counts = store.counts()
     total = sum(counts.values())
-    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0))
+    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0), rate=settings.rate)
 
 
 def _of_job(store: Store, files: Files) -> Summary:

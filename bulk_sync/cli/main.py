@@ -46,7 +46,6 @@ app = typer.Typer(
     name="bulk-sync",
     help="Bring spreadsheets of property showings into North, and say for every row what became of it.",
     epilog=_EPILOG,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
@@ -59,7 +58,10 @@ def main() -> NoReturn:
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
-        app()
+        code = app(prog_name="bulk-sync", standalone_mode=False)
+    except _UsageProblem as problem:
+        show_error(_err(), _usage_sentence(problem))
+        sys.exit(2)
     except BulkSyncError as error:
         show_error(_err(), str(error))
         sys.exit(error.exit_code)
@@ -71,7 +73,17 @@ def main() -> NoReturn:
             f"this is a bug in bulk-sync ({type(error).__name__}); please report it. --debug shows where",
         )
         sys.exit(1)
-    sys.exit(0)
+    sys.exit(code or 0)
+
+
+# typer carries its own copy of click and names only this kind of usage error: its parent is all of them.
+_UsageProblem: type[Exception] = typer.BadParameter.mro()[1]
+
+
+def _usage_sentence(problem: Exception) -> str:
+    sentence = str(getattr(problem, "format_message", problem.__str__)()).rstrip(".")
+    context = getattr(problem, "ctx", None)
+    return sentence if context is None else f"{sentence}. See: {context.command_path} --help"
 
 
 def _on_sigterm(number: int, _: FrameType | None) -> NoReturn:
@@ -87,8 +99,9 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback prints and exits
         bool, typer.Option("--version", metavar=" ", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
@@ -97,6 +110,9 @@ def _options(
     ] = False,
 ) -> None:
     _switches["debug"] = debug
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -263,7 +279,8 @@ def demo(
         out=out,
     )
     if not (as_json or quiet):
-        _out().print("Pushing 200 sample showings into a sandbox that fails now and then, at 50 requests a second.")
+        text = "Pushing 200 sample showings into a sandbox that fails now and then, at 50 requests a second."
+        _out().print(text, soft_wrap=True)
     with demo_sandbox() as send_to:
         summary = run_push(settings, send_to=send_to, watch=_watch(hidden=quiet))
     _end(summary, as_json=as_json, quiet=quiet)

@@ -48,7 +48,7 @@ def _escape(character: str) -> str:
 def show_error(console: Console, sentence: str) -> None:
     """Print what is wrong, as one sentence."""
     text = printable(sentence)
-    end = "" if text.endswith((".", "!", "?")) else "."
+    end = "" if text.endswith((".", "!", "?", "--help")) else "."
     console.print(Text("Error: ", style="bold red") + Text(text + end, style="default"), soft_wrap=True)
 
 
@@ -140,28 +140,26 @@ def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> 
 
 def _progress_view(tally: Tally, elapsed: float, now: float) -> RenderableType:
     done = tally.settled_before + tally.done
-    line = Table.grid(padding=(0, 1))
-    line.add_row(
-        ProgressBar(total=max(1, tally.total), completed=done, width=30),
-        Text(f"{done:,}/{tally.total:,} rows"),
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(
+        ProgressBar(total=max(1, tally.total), completed=done, width=30), Text(f"{done:,} of {tally.total:,} rows")
     )
+    text = Text(_pace_now(tally, elapsed), style="dim")
     waiting = tally.waiting_until - now
-    text = Text(_progress_line(tally, elapsed), style="dim")
     if waiting > 0.5:
         text.append(f", the API asked to wait: {waiting:.0f} s", style="yellow")
-    return Group(line, text)
+    return Group(bar, text)
 
 
 def _progress_line(tally: Tally, elapsed: float) -> str:
-    done = tally.settled_before + tally.done
+    return f"{tally.settled_before + tally.done:,} of {tally.total:,} rows, {_pace_now(tally, elapsed)}"
+
+
+def _pace_now(tally: Tally, elapsed: float) -> str:
     rate = tally.done / elapsed if elapsed > 0 else 0.0
-    left = max(0, tally.total - done)
-    parts = [
-        f"{done:,} of {tally.total:,} rows",
-        f"{left:,} left",
-        f"{rate:.1f} rows/s",
-        f"{tally.retries:,} retries",
-    ]
+    left = max(0, tally.total - tally.settled_before - tally.done)
+    limit = "no limit set" if tally.rate is None else f"limit {tally.rate} from --rate"
+    parts = [f"{left:,} left", f"{rate:.1f} rows/s", limit, f"{tally.retries:,} retries"]
     bad = sum(tally.decided.get(state, 0) for state in MENDABLE_STATES)
     if bad:
         parts.append(f"{bad:,} rejected or failed")

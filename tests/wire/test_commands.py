@@ -20,7 +20,12 @@ from tests.helpers import command, environment, numbered, raw_server, read_csv, 
 
 
 def one_sentence(text: str) -> bool:
-    return text.startswith("Error: ") and text.endswith(".\n") and "Traceback" not in text and text.count("\n") == 1
+    return (
+        text.startswith("Error: ")
+        and text.rstrip().endswith((".", "--help"))
+        and "Traceback" not in text
+        and text.count("\n") == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,9 +89,14 @@ def test_push_refuses_with_one_sentence(
 )
 def test_wrong_usage_exits_with_2_and_says_what_would_be_right(program: Program, arguments: list[str]) -> None:
     ran = program(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert one_sentence(ran.err), ran.err
+
+
+def test_without_a_command_the_help_is_shown(program: Program) -> None:
+    ran = program()
     assert ran.code == 2
-    assert "Usage:" in ran.err
-    assert "Traceback" not in ran.err
+    assert "Usage: bulk-sync" in ran.out
 
 
 def test_without_a_key_it_says_where_to_put_one(

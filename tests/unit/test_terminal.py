@@ -1,0 +1,137 @@
+"""What a person sees, rendered without a terminal."""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from bulk_sync.errors import Interrupted
+from bulk_sync.model import ProblemGroup, Rate, State, Summary, Tally
+from bulk_sync.report import terminal
+from bulk_sync.report.terminal import printable, progress, show_error, show_summary
+
+SUMMARY = Summary(
+    input="x.csv",
+    rows=12,
+    states={State.UPDATED: 7, State.INVALID: 3, State.PENDING: 2},
+    problems=(ProblemGroup("bad_value", 3, ((2, "rating: '9' is not"), (5, "rating: '8' is not"))),),
+    in_flight=2,
+    requests=9,
+    retries=2,
+    throttled=1,
+    seconds=3.0,
+    rows_per_second=2.3,
+    rate=Rate(10, 1),
+    utilisation=0.3,
+    results="x.results.csv",
+    failed="x.failed.csv",
+    checkpoint="x.checkpoint.sqlite",
+    notes=("A note.",),
+)
+
+
+def rendered(summary: Summary, next_command: str | None = None, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    show_summary(console, summary, next_command)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
+    lines = [line.rstrip() for line in rendered(SUMMARY, "bulk-sync push x.csv").splitlines()]
+    assert lines == [
+        "A note.",
+        "updated   7",
+        "invalid   3",
+        "pending   2  2 of them in flight: they may have been applied",
+        "rows     12",
+        "bad_value: 3 rows",
+        "  row 2: rating: '9' is not",
+        "  row 5: rating: '8' is not",
+        "9 requests, 2 retries, 1 told to wait, 3.0 s, 2.3 rows/s, limit 10/s from --rate, 30% of it used",
+        "Results:    x.results.csv",
+        "To mend:    x.failed.csv",
+        "Checkpoint: x.checkpoint.sqlite",
+        "Next:       bulk-sync push x.csv",
+    ]
+
+
+def test_a_narrow_terminal_cuts_no_path() -> None:
+    text = rendered(replace(SUMMARY, results="/a/rather/long/path/to/showings.results.csv"), width=20)
+    assert "/a/rather/long/path/to/showings.results.csv" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({}, 6),
+        ({"states": {State.UPDATED: 7, State.INVALID: 3}}, 3),
+        ({"states": {State.UPDATED: 7, State.SUPERSEDED: 1, State.UNCHANGED: 1}}, 0),
+        ({"states": {}}, 0),
+        ({"states": {State.FAILED: 1}}, 3),
+        ({"states": {State.UPDATED: 7}, "stopped": Interrupted(2, "Ctrl-C")}, 130),
+    ],
+)
+def test_the_exit_code_follows_from_the_states_and_the_stop(change: dict[str, object], code: int) -> None:
+    assert replace(SUMMARY, **change).exit_code == code  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 😀", "plain é 😀"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\nb", "a\\nb"),
+        ("\u202e", "\\u202e"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_no_control_reaches_the_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_an_error_is_one_sentence_with_one_full_stop() -> None:
+    console = Console(file=io.StringIO(), width=20)
+    show_error(console, "[bold]it\nbroke")
+    show_error(console, "it broke.")
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "Error: [bold]it\\nbroke.\nError: it broke.\n"
+
+
+def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
+    tally = Tally(total=1000, settled_before=100, retries=3, rate=Rate(50, 1), waiting_until=30.0)
+    tally.decided = {State.UPDATED: 200, State.REJECTED: 2}
+    moments = iter([0.0, *[10.0] * 50])
+    console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
+    with progress(console, tally, lambda: next(moments)):
+        pass
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "302 of 1,000 rows" in shown
+    assert "698 left, 20.2 rows/s, limit 50/s from --rate, 3 retries, 2 rejected or failed, about 35 s to go" in shown
+    assert "the API asked to wait: 20 s" in shown
+
+
+def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "LINE_EVERY_SECONDS", 0.01)
+    written = threading.Event()
+
+    class Lines(io.StringIO):
+        def write(self, text: str) -> int:
+            written.set()
+            return super().write(text)
+
+    console = Console(file=Lines(), width=20)
+    with progress(console, Tally(total=5), lambda: 1.0):
+        assert written.wait(10)
+    assert isinstance(console.file, io.StringIO)
+    assert "0 of 5 rows, 5 left, 0.0 rows/s, no limit set, 0 retries" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_spans(seconds: float, text: str) -> None:
+    assert terminal._span(seconds) == text
