@@ -67,6 +67,6 @@ class OutputError(BulkSyncError):
 class Interrupted(BulkSyncError):
     """A signal ended the run tidily; the exit code is 128 and the signal's number, as shells have it."""
 
-    def __init__(self, signal_number: int, name: str) -> None:
-        super().__init__(f"Stopped by {name}.")
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"Stopped by {'Ctrl-C' if signal_number == 2 else 'SIGTERM'}.")
         self.exit_code = 128 + signal_number

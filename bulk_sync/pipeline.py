@@ -247,7 +247,7 @@ async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
         async for number in received:
             if sender.stopped is not None:
                 sender.abandon()
-            sender.stop(Interrupted(number, "Ctrl-C" if number == signal.SIGINT else "SIGTERM"))
+            sender.stop(Interrupted(number))
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

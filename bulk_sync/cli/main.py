@@ -56,7 +56,8 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that can't show a character gets its escape, not a traceback.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGINT, _on_signal)
     try:
         code = app(prog_name="bulk-sync", standalone_mode=False)
     except _UsageProblem as problem:
@@ -86,8 +87,8 @@ def _usage_sentence(problem: Exception) -> str:
     return sentence if context is None else f"{sentence}. See: {context.command_path} --help"
 
 
-def _on_sigterm(number: int, _: FrameType | None) -> NoReturn:
-    raise Interrupted(number, "SIGTERM")
+def _on_signal(number: int, _: FrameType | None) -> NoReturn:
+    raise Interrupted(number)
 
 
 _switches = {"debug": False}

@@ -28,6 +28,7 @@ def held(checkpoint: Path) -> Iterator[None]:
     """Hold the checkpoint; raises CheckpointBusy when another run does."""
     lock = FileLock(lock_path(checkpoint), timeout=PATIENCE_SECONDS, mode=0o600)
     try:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise CheckpointBusy(f"{checkpoint}: another run holds this checkpoint. Wait until it ends.") from None

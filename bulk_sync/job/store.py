@@ -152,7 +152,6 @@ class Store:
         Raises OutputError when it can't be written, CheckpointError when it is none of ours.
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise OutputError(f"{path}: the checkpoint can't be written: {error.strerror}.") from None

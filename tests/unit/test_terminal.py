@@ -73,7 +73,7 @@ def test_a_narrow_terminal_cuts_no_path() -> None:
         ({"states": {State.UPDATED: 7, State.SUPERSEDED: 1, State.UNCHANGED: 1}}, 0),
         ({"states": {}}, 0),
         ({"states": {State.FAILED: 1}}, 3),
-        ({"states": {State.UPDATED: 7}, "stopped": Interrupted(2, "Ctrl-C")}, 130),
+        ({"states": {State.UPDATED: 7}, "stopped": Interrupted(2)}, 130),
     ],
 )
 def test_the_exit_code_follows_from_the_states_and_the_stop(change: dict[str, object], code: int) -> None:

@@ -280,3 +280,33 @@ def test_every_row_fails_by_garbage_then_the_run_stops_instead_of_marking_all(
         assert len(witness.journal()) < 40
     assert ran.code == 6
     assert ran.summary["states"]["pending"] == 40
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_staging_says_so_and_nothing_was_sent(tmp_path: Path, number: signal.Signals) -> None:
+    sheet = write_sheet(tmp_path / "showings.csv", numbered(300_000))
+    process = subprocess.Popen(
+        command("push", sheet, "--base-url", "http://127.0.0.1:9"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    checkpoint = tmp_path / "showings.checkpoint.sqlite"
+    while not checkpoint.exists() or checkpoint.stat().st_size == 0:
+        assert process.poll() is None
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert (out, err.count("\n")) == ("", 1)
+    assert "Stopped by" in err
+    assert run("status", sheet).code == 4
+
+
+def test_a_proxy_is_not_asked_for_what_is_on_this_machine(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    sheet = write_sheet(tmp_path / "showings.csv", numbered(3))
+    with sandboxes() as witness:
+        assert program("push", sheet, "--base-url", witness.base_url).code == 0

@@ -182,5 +182,7 @@ async def open_httpx(
             keepalive_expiry=_KEEPALIVE_SECONDS,
         ),
         follow_redirects=False,
+        # As Go's net/http has it: what is on this machine is reached without a proxy.
+        mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
     ) as client:
         yield HttpxTransport(client, key, timeout_seconds)

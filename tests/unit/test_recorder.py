@@ -1,0 +1,83 @@
+"""Group commits: outcomes are taken without waiting, written in order, all of them, by one thread at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import cast
+
+import anyio
+import pytest
+
+from bulk_sync.errors import OutputError
+from bulk_sync.job.recorder import Recorder
+from bulk_sync.job.store import Store
+from bulk_sync.model import Change, Outcome, State
+from tests.helpers import SimulatedClock
+
+
+class Disk:
+    """A store that notes what is written, and by how many at once."""
+
+    def __init__(self, *, full: bool = False) -> None:
+        self.groups: list[list[int]] = []
+        self.full = full
+        self._busy = threading.Lock()
+
+    def record(self, outcomes: Sequence[Outcome]) -> None:
+        assert self._busy.acquire(blocking=False)
+        try:
+            if self.full:
+                raise OutputError("the disk is full")
+            self.groups.append([outcome.id for outcome in outcomes])
+        finally:
+            self._busy.release()
+
+    def claim(self, limit: int) -> list[Change]:
+        assert self._busy.acquire(blocking=False)
+        self._busy.release()
+        return [Change(number, number, "a", "{}", "d") for number in range(limit)]
+
+
+def outcome(row: int, state: State = State.FAILED) -> Outcome:
+    return Outcome(row, state, 1)
+
+
+@pytest.mark.asyncio
+async def test_what_comes_together_is_written_together_and_all_of_it_in_order() -> None:
+    disk, noted = Disk(), []
+    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: noted.append("accepted"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(recorder.run)
+        for row in range(500):
+            recorder.put(outcome(row, State.UPDATED if row > 3 else State.FAILED))
+            if row % 100 == 99:
+                await anyio.lowlevel.checkpoint()
+        assert len(await recorder.claim(7)) == 7
+        recorder.put(outcome(500))
+        recorder.close()
+    assert [row for group in disk.groups for row in group] == list(range(501))
+    assert len(disk.groups) < 20
+    assert noted == ["accepted"]
+
+
+@pytest.mark.asyncio
+async def test_nothing_put_nothing_written() -> None:
+    disk = Disk()
+    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(recorder.run)
+        await anyio.lowlevel.checkpoint()
+        recorder.close()
+    assert disk.groups == []
+
+
+@pytest.mark.asyncio
+async def test_a_failed_write_ends_the_run() -> None:
+    recorder = Recorder(cast("Store", Disk(full=True)), SimulatedClock(), lambda: None)
+    with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - a task group is several statements
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recorder.run)
+            recorder.put(outcome(1))
+            await anyio.Event().wait()
+    assert raised.group_contains(OutputError, match="full")
