@@ -16,8 +16,9 @@ from bulk_sync.clock import Clock
 from bulk_sync.job.store import Store
 from bulk_sync.model import Change, Outcome, State
 
-GROUP_SECONDS = 0.05
-"""How long an outcome may wait for company: half of the 100 ms that the design allows."""
+GROUP_SECONDS = 0.01
+"""How long an outcome may wait for company. Longer groups were not measurably faster; shorter ones leave
+fewer acknowledged rows to be repeated after a crash."""
 
 
 class Recorder:
