@@ -181,6 +181,7 @@ class Summary:
     """
 
     input: str
+    base_url: str
     rows: int
     states: dict[State, int]
     problems: tuple[ProblemGroup, ...]
@@ -211,6 +212,7 @@ class Summary:
         """The object that `--json` prints."""
         return {
             "input": self.input,
+            "base_url": self.base_url,
             "rows": self.rows,
             "states": {state.value: self.states.get(state, 0) for state in State},
             "in_flight": self.in_flight,

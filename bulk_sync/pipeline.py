@@ -60,26 +60,25 @@ def push(
     """
     clock = clock or SystemClock()
     files = settings.files
-    with (
-        open_table(settings.input) as table,
-        held(files.checkpoint),
-        Store.open(files.checkpoint) as store,
-    ):
-        for report in (files.results, files.failed):
-            check_writable(report)
-        notes = _stage(settings, store, table)
-        _refuse_too_many_problems(settings, store)
-        tally = _tally(settings, store)
-        begun = clock.monotonic()
-        stopped = None
-        if store.counts().get(State.PENDING, 0):
-            with watch(tally):
-                stopped = anyio.run(_send, settings, send_to or settings.base_url, store, tally, clock)
-            store.add_seconds(clock.monotonic() - begun)
-        else:
-            notes = (*notes, _nothing_to_send(store))
-        has_failed = _write_reports(store, files)
-        return _of_run(settings, store, files, tally, clock.monotonic() - begun, stopped, notes, has_failed=has_failed)
+    with open_table(settings.input) as table:
+        mapping = map_headers(table.headers, str(settings.input))
+        with held(files.checkpoint), Store.open(files.checkpoint) as store:
+            for report in (files.results, files.failed):
+                check_writable(report)
+            notes = _stage(settings, store, table, mapping)
+            _refuse_too_many_problems(settings, store)
+            tally = _tally(settings, store)
+            begun = clock.monotonic()
+            stopped = None
+            if store.counts().get(State.PENDING, 0):
+                with watch(tally):
+                    stopped = anyio.run(_send, settings, send_to or settings.base_url, store, tally, clock)
+            else:
+                notes = (*notes, _nothing_to_send(store))
+            seconds = clock.monotonic() - begun
+            store.add_seconds(seconds)
+            has_failed = _write_reports(store, files)
+            return _of_run(settings, store, files, tally, seconds, stopped, notes, has_failed=has_failed)
 
 
 def read_summary(files: Files) -> Summary:
@@ -101,9 +100,8 @@ def write_reports(files: Files) -> Summary:
 # Stage
 
 
-def _stage(settings: PushSettings, store: Store, table: Table) -> tuple[str, ...]:
+def _stage(settings: PushSettings, store: Store, table: Table, mapping: Mapping) -> tuple[str, ...]:
     """Read the sheet into the checkpoint, unless the very same is there; returns notes for the user."""
-    mapping = map_headers(table.headers, str(settings.input))
     asked = JobFacts(settings.base_url, fingerprint(settings.key), table.digest, _meaning(settings))
     start = _how_to_start(store.job(), asked, settings)
     if start is Start.NEW:
@@ -283,6 +281,7 @@ def _of_job(store: Store, files: Files) -> Summary:
     requests, retries, throttled, in_flight = store.totals()
     return Summary(
         input=job.input,
+        base_url=job.base_url,
         rows=sum(counts.values()),
         states=counts,
         problems=store.problems(),

@@ -288,28 +288,29 @@ def demo(
 
 
 def _end(summary: Summary, *, as_json: bool, quiet: bool) -> NoReturn:
-    _show(summary, as_json=as_json, quiet=quiet)
+    _show(summary, as_json=as_json, quiet=quiet, after_push=True)
     if summary.stopped is not None:
         show_error(_err(), str(summary.stopped))
     raise typer.Exit(summary.exit_code)
 
 
-def _show(summary: Summary, *, as_json: bool, quiet: bool) -> None:
+def _show(summary: Summary, *, as_json: bool, quiet: bool, after_push: bool = False) -> None:
     if as_json:
         show_json(_out(), summary)
     elif not quiet:
-        show_summary(_out(), summary, _next_command(summary))
+        show_summary(_out(), summary, _next_command(summary, as_it_was=after_push))
 
 
-def _next_command(summary: Summary) -> str | None:
+def _next_command(summary: Summary, *, as_it_was: bool) -> str | None:
     """The one command to run next."""
     if summary.exit_code == 3 and summary.failed:
         return f"mend {summary.failed}, then: bulk-sync push {shlex.quote(summary.failed)}"
     if summary.exit_code in {0, 3}:
         return None
-    if len(sys.argv) > 1 and sys.argv[1] == "push":
+    if as_it_was:
         return shlex.join(["bulk-sync", *(word for word in sys.argv[1:] if word != "--fresh")])
-    return shlex.join(["bulk-sync", "push", summary.input])
+    elsewhere = [] if summary.base_url in {DEFAULT_BASE_URL, SANDBOX_TARGET} else ["--base-url", summary.base_url]
+    return shlex.join(["bulk-sync", "push", summary.input, *elsewhere, "--checkpoint", summary.checkpoint])
 
 
 def _files_of(file: Path, out: Path | None, results: Path | None, checkpoint: Path | None) -> Files:

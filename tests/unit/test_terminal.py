@@ -16,6 +16,7 @@ from bulk_sync.report.terminal import printable, progress, show_error, show_summ
 
 SUMMARY = Summary(
     input="x.csv",
+    base_url="https://api.example.com",
     rows=12,
     states={State.UPDATED: 7, State.INVALID: 3, State.PENDING: 2},
     problems=(ProblemGroup("bad_value", 3, ((2, "rating: '9' is not"), (5, "rating: '8' is not"))),),

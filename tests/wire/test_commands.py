@@ -67,7 +67,7 @@ def test_push_refuses_with_one_sentence(
     assert "hunter2" not in ran.err
     made = {path.name for path in tmp_path.iterdir()} - before
     assert not {name for name in made if name.endswith(".part")}
-    if arguments[0] in {"none.csv", ".", "empty.csv"} or code == 2:
+    if arguments[0] in {"none.csv", ".", "empty.csv", "nokey.csv"} or code == 2:
         assert made == set()
 
 
