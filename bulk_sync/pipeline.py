@@ -241,11 +241,16 @@ async def _send(
 
 async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
     """The first Ctrl-C or SIGTERM lets requests on their way end; the second cuts them off."""
-    with scope, anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async for number in received:
-            if sender.stopped is not None:
-                sender.abandon()
-            sender.stop(Interrupted(number))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with scope, anyio.open_signal_receiver(*before) as received:
+            async for number in received:
+                if sender.stopped is not None:
+                    sender.abandon()
+                sender.stop(Interrupted(number))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

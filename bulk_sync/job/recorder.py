@@ -50,24 +50,31 @@ class Recorder:
             return await to_thread.run_sync(self._store.claim, limit)
 
     async def run(self) -> None:
-        """Write groups until closed."""
-        while not self._closing:
-            await self._wake.wait()
-            self._wake = anyio.Event()
-            if not self._closing:
-                await self._clock.sleep(GROUP_SECONDS)
+        """Write groups until closed, or cancelled; what is left is written even then."""
+        try:
+            while not self._closing:
+                await self._wake.wait()
+                self._wake = anyio.Event()
+                if not self._closing:
+                    await self._clock.sleep(GROUP_SECONDS)
+                await self._write()
+        finally:
             await self._write()
-        await self._write()
 
     async def _write(self) -> None:
-        async with self._one_at_a_time:
-            group, self._waiting = self._waiting, []
-            if not group:
-                return
-            await to_thread.run_sync(self._store.record, group)
-            if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
-                await to_thread.run_sync(self._on_first_acknowledged)
-                self._on_first_acknowledged = _done
+        """Write what is waiting; shielded, for a group that was taken must reach the disk."""
+        with anyio.CancelScope(shield=True):
+            async with self._one_at_a_time:
+                await self._write_group()
+
+    async def _write_group(self) -> None:
+        group, self._waiting = self._waiting, []
+        if not group:
+            return
+        await to_thread.run_sync(self._store.record, group)
+        if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
+            await to_thread.run_sync(self._on_first_acknowledged)
+            self._on_first_acknowledged = _done
 
 
 def _done() -> None:

@@ -73,6 +73,21 @@ async def test_nothing_put_nothing_written() -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_was_put_is_written_even_when_all_is_cancelled() -> None:
+    disk = Disk()
+    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(recorder.run)
+        tasks.start_soon(recorder.claim, 1)
+        for row in range(50):
+            recorder.put(outcome(row))
+            if row == 25:
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert [row for group in disk.groups for row in group] == list(range(50))
+
+
+@pytest.mark.asyncio
 async def test_a_failed_write_ends_the_run() -> None:
     recorder = Recorder(cast("Store", Disk(full=True)), SimulatedClock(), lambda: None)
     with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - a task group is several statements
