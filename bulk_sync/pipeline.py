@@ -26,12 +26,12 @@ from bulk_sync.errors import BulkSyncError, InputError, Interrupted, UsageError
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
-from bulk_sync.model import Problem, Record, Row, State, Summary, Tally
+from bulk_sync.model import MENDABLE_STATES, Problem, Record, Row, State, Summary, Tally
 from bulk_sync.plan import JobFacts, Start, Twin, how_to_start, settle_twins
 from bulk_sync.read.delimited import open_table
 from bulk_sync.read.interface import Table
 from bulk_sync.report.failed import write_failed
-from bulk_sync.report.files import check_writable
+from bulk_sync.report.files import check_writable, digest, set_aside
 from bulk_sync.report.results import write_results
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pacer
@@ -77,8 +77,8 @@ def push(
                 notes = (*notes, _nothing_to_send(store))
             seconds = clock.monotonic() - begun
             store.add_seconds(seconds)
-            has_failed = _write_reports(store, files)
-            return _of_run(settings, store, files, tally, seconds, stopped, notes, has_failed=has_failed)
+            notes = (*notes, *_write_reports(store, files))
+            return _of_run(settings, store, files, tally, seconds, stopped, notes)
 
 
 def read_summary(files: Files) -> Summary:
@@ -93,8 +93,8 @@ def read_summary(files: Files) -> Summary:
 def write_reports(files: Files) -> Summary:
     """Write the reports again from the checkpoint; raises CheckpointError, OutputError."""
     with Store.read(files.checkpoint) as store:
-        _write_reports(store, files)
-        return _of_job(store, files)
+        notes = _write_reports(store, files)
+        return replace(_of_job(store, files), notes=notes)
 
 
 # Stage
@@ -168,12 +168,12 @@ def _refuse_too_many_problems(settings: PushSettings, store: Store) -> None:
     invalid, total = counts.get(State.INVALID, 0), sum(counts.values())
     if not settings.max_problems.exceeded_by(invalid, total):
         return
-    has_failed = _write_reports(store, settings.files)
+    _write_reports(store, settings.files)
     first = "; ".join(f"row {number}: {text}" for group in store.problems(1) for number, text in group.examples[:1])
     raise InputError(
         f"{settings.input}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
         f"({settings.max_problems}), so nothing was sent. {first}. "
-        + (f"All of them are in {settings.files.failed}" if has_failed else "")
+        f"All of them are in {settings.files.failed}"
     )
 
 
@@ -265,11 +265,18 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 # Report
 
 
-def _write_reports(store: Store, files: Files) -> bool:
+def _write_reports(store: Store, files: Files) -> tuple[str, ...]:
+    """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
     job = store.job()
     write_results(files.results, store.results())
-    headers = job.headers if job else ()
-    return write_failed(files.failed, headers, store.results({State.INVALID, State.REJECTED, State.FAILED}))
+    there = digest(files.failed)
+    edited = there is not None and there != store.digest_of_report(files.failed)
+    kept = set_aside(files.failed) if edited else None
+    write_failed(files.failed, job.headers if job else (), store.results(MENDABLE_STATES))
+    written = digest(files.failed)
+    if written is not None:
+        store.note_report(files.failed, written)
+    return (f"{files.failed} was edited since it was written; the edited file is now {kept}.",) if kept else ()
 
 
 def _tally(settings: PushSettings, store: Store) -> Tally:
@@ -312,8 +319,6 @@ def _of_run(
     seconds: float,
     stopped: BulkSyncError | None,
     notes: tuple[str, ...],
-    *,
-    has_failed: bool,
 ) -> Summary:
     rate = settings.rate
     return replace(
@@ -326,8 +331,6 @@ def _of_run(
         rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
         rate=rate,
         utilisation=tally.requests / (seconds * rate.per_second) if rate and seconds and tally.requests else None,
-        results=str(files.results),
-        failed=str(files.failed) if has_failed else None,
         notes=notes,
         stopped=stopped,
     )

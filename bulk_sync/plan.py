@@ -46,8 +46,8 @@ def how_to_start(known: JobFacts | None, asked: JobFacts, *, fresh: bool, new_ke
         return Start.NEW
     if known.base_url != asked.base_url:
         raise UsageError(
-            f"this checkpoint is of a job for {known.base_url}, not for {asked.base_url}. Choose another place with "
-            "--out or --checkpoint, or start over with --fresh (what was acknowledged is then forgotten)"
+            f"this checkpoint is of a job for {known.base_url}, not for {_place(asked.base_url)}. "
+            "Choose another place with --out or --checkpoint, or start over with --fresh (what was acknowledged is then forgotten)"
         )
     if known.key_fingerprint not in {None, asked.key_fingerprint} and not new_key:
         raise UsageError(
@@ -56,6 +56,10 @@ def how_to_start(known: JobFacts | None, asked: JobFacts, *, fresh: bool, new_ke
         )
     same = known.input_digest == asked.input_digest and known.meaning == asked.meaning
     return Start.RESUME if same else Start.RESTAGE
+
+
+def _place(base_url: str) -> str:
+    return "a sandbox" if base_url == SANDBOX_TARGET else base_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,10 @@ CREATE TABLE row (
     sent_at TEXT,
     duration_ms INTEGER
 );
+CREATE TABLE report (
+    path TEXT PRIMARY KEY,
+    digest TEXT NOT NULL           -- of the file as the program wrote it: tells whether somebody edited it since
+);
 CREATE INDEX row_target ON row (target, digest);
 CREATE INDEX row_pending ON row (generation, id) WHERE state = 'pending';
 """
@@ -155,7 +159,7 @@ class Store:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise OutputError(f"{path}: the checkpoint can't be written: {error.strerror}.") from None
-        with _translated(path), closing(_connect(path, "rw")) as connection:
+        with _translated(path), closing(_connect(path)) as connection:
             if _is_blank(connection):
                 connection.executescript(_CREATE)
             _check_kind(connection, path)
@@ -166,10 +170,13 @@ class Store:
     @classmethod
     @contextmanager
     def read(cls, path: Path) -> Iterator[Self]:
-        """Open for a look, also while a run holds it; raises CheckpointError when there is nothing to see."""
+        """Open for a look, also while a run holds it; raises CheckpointError when there is nothing to see.
+
+        SQLite opens it for writing where it may, only to tidy its side files away at the end.
+        """
         if not path.is_file():
             raise CheckpointError(f"{path}: there is no checkpoint here: this file was never pushed.")
-        with _translated(path), closing(_connect(path, "ro")) as connection:
+        with _translated(path), closing(_connect(path)) as connection:
             if _is_blank(connection):
                 raise CheckpointError(f"{path}: nothing was staged in this checkpoint, so nothing was sent.")
             _check_kind(connection, path)
@@ -203,6 +210,16 @@ class Store:
         """Add a run's duration to the job's."""
         with self._commit() as db:
             db.execute("UPDATE job SET seconds = seconds + ?", (seconds,))
+
+    def digest_of_report(self, path: Path) -> str | None:
+        """The digest of a report as it was last written; None when it never was."""
+        found = self._db.execute("SELECT digest FROM report WHERE path = ?", (str(path.absolute()),)).fetchone()
+        return None if found is None else str(found[0])
+
+    def note_report(self, path: Path, digest: str) -> None:
+        """Keep the digest of a report that was just written."""
+        with self._commit() as db:
+            db.execute("INSERT OR REPLACE INTO report VALUES (?, ?)", (str(path.absolute()), digest))
 
     # Staging
 
@@ -417,9 +434,9 @@ class Store:
                 raise
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        f"{path.absolute().as_uri()}?mode=rw",  # never makes a file
         uri=True,
         isolation_level=None,
         timeout=10,

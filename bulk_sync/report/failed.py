@@ -14,8 +14,8 @@ from bulk_sync.report.results import inert
 ERROR_COLUMN = "error"
 
 
-def write_failed(path: Path, headers: Sequence[str], results: Iterable[Result]) -> bool:
-    """Write the rows, or take the file away when there are none; True when it was written.
+def write_failed(path: Path, headers: Sequence[str], results: Iterable[Result]) -> None:
+    """Write the rows, or take the file away when there are none.
 
     A header that ends in `error` already (the input was such a file) keeps a single one. A
     row that is wider than the header stays so: pushed again unmended, it is refused again.
@@ -25,7 +25,7 @@ def write_failed(path: Path, headers: Sequence[str], results: Iterable[Result]) 
     first = next(rows, None)
     if first is None:
         remove(path)
-        return False
+        return
     names = _without_blank_end(headers)
     was_failed_file = names[-1:] == [ERROR_COLUMN]
     width = len(names) - was_failed_file
@@ -36,7 +36,6 @@ def write_failed(path: Path, headers: Sequence[str], results: Iterable[Result]) 
             cells = [*result.cells[:width], *_without_blank_end(result.cells[width + was_failed_file :])]
             cells += [""] * (width - len(cells))
             writer.writerow([*cells, inert(f"{result.error}: {result.message}")])
-    return True
 
 
 def _without_blank_end(cells: Sequence[str]) -> list[str]:

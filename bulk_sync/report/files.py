@@ -6,6 +6,8 @@ moved into place. Its mode is 0600: names, mail addresses and phone numbers stan
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +42,27 @@ def replacing(path: Path) -> Iterator[TextIO]:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def digest(path: Path) -> str | None:
+    """SHA-256 of a file in hex, None when there is none; raises OutputError when it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OutputError(f"{path}: can't be read: {error.strerror}.") from None
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that is not ours to replace, to the first free `NAME.edited.csv`, `NAME.edited-2.csv` ..."""
+    endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    names = (path.with_name(f"{path.stem}.edited{ending}{path.suffix}") for ending in endings)
+    kept = next(name for name in names if not name.exists())
+    with _translated(path):
+        path.rename(kept)
+    return kept
 
 
 def remove(path: Path) -> None:

@@ -206,6 +206,30 @@ def test_a_failed_file_goes_when_nothing_is_left_to_mend(
     assert not (tmp_path / "x.failed.csv").exists()
 
 
+def test_a_failed_file_that_somebody_is_mending_is_never_overwritten(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("ext_1", "", 4), ("ext_8", "", 8), ("ext_9", "", 9)])
+    failed = tmp_path / "x.failed.csv"
+    with sandboxes() as witness:
+        program("push", sheet, "--base-url", witness.base_url, "--max-problems", "100%")
+        assert "edited" not in program("report", sheet).out
+        assert (
+            "edited" not in program("push", sheet, "--base-url", witness.base_url, "--max-problems", "3", "--fresh").out
+        )
+        for name in ("x.failed.edited.csv", "x.failed.edited-2.csv"):
+            failed.write_text(
+                failed.read_text(encoding="utf-8").replace("ext_9,,9", f"ext_9,{name},5"), encoding="utf-8"
+            )
+            mended = failed.read_bytes()
+            ran = program("report", sheet)
+            assert f"the edited file is now {tmp_path / name}" in ran.out
+            assert (tmp_path / name).read_bytes() == mended
+            assert read_csv(failed)[1]["rating"] == "9"
+    assert not list(tmp_path.glob("*-wal"))
+    assert not list(tmp_path.glob("*-shm"))
+
+
 def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(program: Program, tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [("a\u202e[red]", "fine", 5), ("b", "fine", "\x1b[31m9")])
     message = json.dumps({"error": {"message": '=HYPERLINK("http://x")\x1b]0;owned\x07\u2028[bold]'}}).encode()
