@@ -46,8 +46,8 @@ def how_to_start(known: JobFacts | None, asked: JobFacts, *, fresh: bool, new_ke
         return Start.NEW
     if known.base_url != asked.base_url:
         raise UsageError(
-            f"this checkpoint is of a job for {known.base_url}, not for {_place(asked.base_url)}. "
-            "Choose another place with --out or --checkpoint, or start over with --fresh (what was acknowledged is then forgotten)"
+            f"this checkpoint is of a job for {known.base_url}, not for {_place(asked.base_url)}. Choose another "
+            "place with --out or --checkpoint, or start over with --fresh (what was acknowledged is then forgotten)"
         )
     if known.key_fingerprint not in {None, asked.key_fingerprint} and not new_key:
         raise UsageError(
