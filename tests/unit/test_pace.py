@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,14 +29,14 @@ def permits(rate: Rate, seconds: float, late: list[float]) -> list[float]:
 
 
 @given(
-    st.builds(Rate, st.floats(0.5, 500), st.sampled_from([1.0, 60.0])),
+    st.builds(Rate, st.floats(0.5, 200), st.sampled_from([1.0, 60.0])),
     st.lists(st.floats(0, 0.05), min_size=1, max_size=20),
     st.floats(0.5, 5),
 )
 def test_no_window_holds_more_than_rate_and_burst(rate: Rate, late: list[float], window: float) -> None:
-    given_at = permits(rate, 12, late)
-    for start in given_at:
-        inside = sum(1 for at in given_at if start <= at < start + window)
+    given_at = permits(rate, 8, late)
+    for first, start in enumerate(given_at):
+        inside = bisect_left(given_at, start + window) - first
         assert inside <= rate.per_second * window + rate.burst + 1e-6
 
 

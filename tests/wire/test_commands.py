@@ -247,12 +247,12 @@ def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(program: Prog
 
 
 def test_a_full_disk_ends_with_8_and_the_run_resumes(tmp_path: Path, sandboxes: Sandboxes) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [(key, text * 20, rating) for key, text, rating in numbered(3000)])
+    sheet = write_sheet(tmp_path / "x.csv", [(key, text * 20, rating) for key, text, rating in numbered(800)])
     with sandboxes() as witness:
         done = subprocess.run(
             command("push", sheet, "--base-url", witness.base_url),
             env=environment(),
-            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (300_000, 300_000)),
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (200_000, 200_000)),
             capture_output=True,
             text=True,
             timeout=60,
@@ -262,7 +262,7 @@ def test_a_full_disk_ends_with_8_and_the_run_resumes(tmp_path: Path, sandboxes: 
         assert "Traceback" not in done.stderr
         assert not list(tmp_path.glob("*.part"))
         again = run("push", sheet, "--base-url", witness.base_url, "--json", "--workers", 32)
-        assert (again.code, again.summary["states"]["updated"]) == (0, 3000)
+        assert (again.code, again.summary["states"]["updated"]) == (0, 800)
 
 
 def test_a_terminal_that_knows_no_unicode_gets_escapes(sandboxes: Sandboxes, tmp_path: Path) -> None:
