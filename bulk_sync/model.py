@@ -197,6 +197,7 @@ class Summary:
     failed: str | None
     checkpoint: str
     notes: tuple[str, ...] = ()
+    running: bool = False
     stopped: BulkSyncError | None = None
 
     @property
@@ -231,6 +232,7 @@ class Summary:
             "failed": self.failed,
             "checkpoint": self.checkpoint,
             "notes": list(self.notes),
+            "running": self.running,
             "stopped": None if self.stopped is None else str(self.stopped),
             "exit_code": self.exit_code,
         }

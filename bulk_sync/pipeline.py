@@ -37,7 +37,7 @@ from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pacer
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.httpx import open_httpx
-from bulk_sync.settings import Files, PushSettings
+from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings
 
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
@@ -84,17 +84,15 @@ def push(
 def read_summary(files: Files) -> Summary:
     """Where a job stands, from its checkpoint alone; raises CheckpointError when there is none."""
     with Store.read(files.checkpoint) as store:
-        running = (
-            ("A run holds this checkpoint now; these are its counts so far.",) if is_held(files.checkpoint) else ()
-        )
-        return replace(_of_job(store, files), notes=running)
+        return replace(_of_job(store, files), running=is_held(files.checkpoint))
 
 
 def write_reports(files: Files) -> Summary:
     """Write the reports again from the checkpoint; raises CheckpointError, OutputError."""
     with Store.read(files.checkpoint) as store:
         notes = _write_reports(store, files)
-        return replace(_of_job(store, files), notes=notes)
+        summary = _of_job(store, files)
+        return replace(summary, notes=(*summary.notes, *notes))
 
 
 # Stage
@@ -106,13 +104,14 @@ def _stage(settings: PushSettings, store: Store, table: Table, mapping: Mapping)
     start = _how_to_start(store.job(), asked, settings)
     if start is Start.NEW:
         store.forget()
-    if start is Start.RESUME:
+    goes_on = start is Start.RESUME
+    if goes_on:
         store.retry_undone()
     else:
-        _restage(settings, store, table, mapping, asked)
+        goes_on = _restage(settings, store, table, mapping, asked)
     if settings.new_key:
         store.accept_key(fingerprint(settings.key))
-    return _notes(mapping, start)
+    return _notes(mapping, start, goes_on=goes_on)
 
 
 def _how_to_start(known: Job | None, asked: JobFacts, settings: PushSettings) -> Start:
@@ -125,7 +124,8 @@ def _how_to_start(known: Job | None, asked: JobFacts, settings: PushSettings) ->
         raise UsageError(f"{settings.files.checkpoint}: {error}") from None
 
 
-def _restage(settings: PushSettings, store: Store, table: Table, mapping: Mapping, asked: JobFacts) -> None:
+def _restage(settings: PushSettings, store: Store, table: Table, mapping: Mapping, asked: JobFacts) -> bool:
+    """Read the sheet; True when it goes on with the job that was there."""
     rows = table.rows()
     chosen = rows if settings.limit is None else islice(rows, settings.limit)
     generation = store.stage(_checked(chosen, mapping))
@@ -134,7 +134,7 @@ def _restage(settings: PushSettings, store: Store, table: Table, mapping: Mappin
         verdicts = settle_twins([Twin(*twin) for twin in group])
         store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
     known = store.job()
-    store.adopt(
+    return store.adopt(
         Job(
             generation=generation,
             input=str(settings.input),
@@ -172,17 +172,19 @@ def _refuse_too_many_problems(settings: PushSettings, store: Store) -> None:
     first = "; ".join(f"row {number}: {text}" for group in store.problems(1) for number, text in group.examples[:1])
     raise InputError(
         f"{settings.input}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
-        f"({settings.max_problems}), so nothing was sent. {first}. "
-        f"All of them are in {settings.files.failed}"
+        f"({settings.max_problems}), so nothing was sent. {first}. Mend {settings.input} and push it again "
+        f"({settings.files.failed} lists what is wrong), or raise --max-problems"
     )
 
 
-def _notes(mapping: Mapping, start: Start) -> tuple[str, ...]:
+def _notes(mapping: Mapping, start: Start, *, goes_on: bool) -> tuple[str, ...]:
     notes = []
     if mapping.ignored:
         notes.append(f"Columns left out, because no field has their name: {', '.join(mapping.ignored)}.")
-    if start is not Start.NEW:
+    if goes_on:
         notes.append("Going on from the checkpoint: a row that was acknowledged is not sent again.")
+    elif start is Start.RESTAGE:
+        notes.append("The job before is finished and this is other content: a new job, all of its rows are sent.")
     return tuple(notes)
 
 
@@ -308,6 +310,7 @@ def _of_job(store: Store, files: Files) -> Summary:
         results=_if_there(files.results),
         failed=_if_there(files.failed),
         checkpoint=str(files.checkpoint),
+        notes=_kind(job),
     )
 
 
@@ -321,8 +324,9 @@ def _of_run(
     notes: tuple[str, ...],
 ) -> Summary:
     rate = settings.rate
+    summary = _of_job(store, files)
     return replace(
-        _of_job(store, files),
+        summary,
         input=str(settings.input),
         requests=tally.requests,
         retries=tally.retries,
@@ -331,9 +335,19 @@ def _of_run(
         rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
         rate=rate,
         utilisation=tally.requests / (seconds * rate.per_second) if rate and seconds and tally.requests else None,
-        notes=notes,
+        notes=(*summary.notes, *notes),
         stopped=stopped,
     )
+
+
+def _kind(job: Job) -> tuple[str, ...]:
+    """What a reader of the counts must know first."""
+    notes = []
+    if job.base_url == SANDBOX_TARGET:
+        notes.append("Rehearsal: sent to a sandbox on this machine, nothing reached North.")
+    if job.partial:
+        notes.append("Only the first rows were taken, as --limit says.")
+    return tuple(notes)
 
 
 def _if_there(path: Path) -> str | None:

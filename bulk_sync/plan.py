@@ -90,7 +90,7 @@ def settle_twins(twins: Sequence[Twin]) -> list[Verdict]:
     first = twins[0]
     if all(twin.digest == first.digest for twin in twins):
         return [
-            Verdict(twin.id, State.SUPERSEDED, None, f"the same as row {first.number}, which is sent")
+            Verdict(twin.id, State.SUPERSEDED, None, f"the same as row {first.number}, which stands for both")
             for twin in twins[1:]
         ]
     return [

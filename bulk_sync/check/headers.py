@@ -64,6 +64,9 @@ def _no_key_column(headers: Sequence[str], source: str) -> str:
     named = [header for header in headers if header]
     found = ", ".join(repr(header) for header in named[:20]) or "only blank cells"
     text = f"{source}: no column is named {KEY_COLUMN}; the header row has {found}."
+    separator = next((mark for mark in ";\t|" if len(headers) == 1 and mark in headers[0]), None)
+    if separator is not None:
+        return f"{text} The cells seem to be separated by {separator!r}: save the file with commas between them."
     plain = {_plain(header): header for header in named}
     close = difflib.get_close_matches(_plain(KEY_COLUMN), plain, n=1, cutoff=0.6)
     if close:

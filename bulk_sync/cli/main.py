@@ -298,19 +298,21 @@ def _show(summary: Summary, *, as_json: bool, quiet: bool, after_push: bool = Fa
     if as_json:
         show_json(_out(), summary)
     elif not quiet:
-        show_summary(_out(), summary, _next_command(summary, as_it_was=after_push))
+        show_summary(_out(), summary, _next_command(summary, after_push=after_push))
 
 
-def _next_command(summary: Summary, *, as_it_was: bool) -> str | None:
-    """The one command to run next."""
+def _next_command(summary: Summary, *, after_push: bool) -> str | None:
+    """The one thing to do next; after a push, the command to paste."""
+    if summary.running:
+        return "wait, a run holds this checkpoint now"
     if summary.exit_code == 3 and summary.failed:
         return f"mend {summary.failed}, then: bulk-sync push {shlex.quote(summary.failed)}"
     if summary.exit_code in {0, 3}:
         return None
-    if as_it_was:
-        return shlex.join(["bulk-sync", *(word for word in sys.argv[1:] if word != "--fresh")])
-    elsewhere = [] if summary.base_url in {DEFAULT_BASE_URL, SANDBOX_TARGET} else ["--base-url", summary.base_url]
-    return shlex.join(["bulk-sync", "push", summary.input, *elsewhere, "--checkpoint", summary.checkpoint])
+    if not after_push:
+        return f"push {summary.input} again, with the options it had"
+    again = shlex.join(["bulk-sync", *(word for word in sys.argv[1:] if word != "--fresh")])
+    return f"mend the key, then: {again}" if summary.exit_code == 5 else again
 
 
 def _files_of(file: Path, out: Path | None, results: Path | None, checkpoint: Path | None) -> Files:

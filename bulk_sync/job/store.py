@@ -260,15 +260,16 @@ class Store:
                 ((row, state.value, error, message) for row, state, error, message in verdicts),
             )
 
-    def adopt(self, job: Job) -> None:
-        """Make the rows staged as `job.generation` the job's, in one commit.
+    def adopt(self, job: Job) -> bool:
+        """Make the rows staged as `job.generation` the job's, in one commit; True when it goes on with the one before.
 
         What was acknowledged for a target and digest is carried over, unless the job before
         was settled and this is other content: then it is a new job, and all is sent.
         """
         with self._commit() as db:
             before = self.job()
-            if before is not None and (not self._settled(before) or self._same_content(before, job)):
+            goes_on = before is not None and (not self._settled(before) or self._same_content(before, job))
+            if goes_on:
                 self._carry_over(db, job.generation)
             if job.partial:
                 self._park(db, job.generation)
@@ -288,6 +289,7 @@ class Store:
                     job.seconds,
                 ),
             )
+        return goes_on
 
     def _park(self, db: sqlite3.Connection, generation: int) -> None:
         """Keep acknowledged rows that a --limit left out; one with a newer row for its target is history."""

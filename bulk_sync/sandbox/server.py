@@ -113,7 +113,9 @@ def _listen(port: int) -> socket.socket:
         listener.listen(2048)  # from here on connections queue up, so that a client need not wait for the loop
     except OSError as error:
         listener.close()
-        raise OutputError(f"--port {port}: can't listen on {HOST}: {error.strerror}.") from None
+        raise OutputError(
+            f"--port {port}: can't listen on {HOST}: {error.strerror}. Choose another port, or 0 for a free one."
+        ) from None
     return listener
 
 

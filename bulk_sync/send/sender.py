@@ -189,7 +189,7 @@ class Sender:
 
     async def _feed(self, hand_over: ObjectSendStream[Change]) -> None:
         async with hand_over:
-            while changes := await self._work.claim(2 * self._workers):
+            while changes := await self._work.claim(self._workers):
                 for change in changes:
                     await hand_over.send(change)
 

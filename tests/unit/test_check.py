@@ -171,6 +171,7 @@ def test_headers_map_by_their_own_names_and_the_rest_is_named() -> None:
     ("headers", "words"),
     [
         (["feedback", "Showing Key"], "If 'Showing Key' holds the showings' keys, rename it to unique_showing_key"),
+        (["unique_showing_key;rating"], "separated by ';': save the file with commas"),
         (["a", "b"], "the header row has 'a', 'b'. Name the column"),
         (["unique_showing_key", "Rating"], "'Rating' is nearly the field 'rating'"),
         (["Unique Showing Key", "rating"], "nearly the field 'unique_showing_key'"),

@@ -334,3 +334,31 @@ def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> 
 
 def _tree(root: type[errors.BulkSyncError]) -> list[type[errors.BulkSyncError]]:
     return [root, *(found for child in root.__subclasses__() for found in _tree(child))]
+
+
+def test_a_rehearsal_and_a_trial_say_what_they_are(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(4))
+    ran = program("push", sheet, "--sandbox", "--limit", 2)
+    for text in (ran.out, program("status", sheet).out):
+        assert "Rehearsal: sent to a sandbox on this machine, nothing reached North." in text
+        assert "Only the first rows were taken" in text
+
+
+def test_other_content_over_a_finished_job_is_said_to_be_a_new_job(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(2))
+    with sandboxes() as witness:
+        program("push", sheet, "--base-url", witness.base_url)
+        write_sheet(sheet, numbered(3))
+        ran = program("push", sheet, "--base-url", witness.base_url)
+    assert "a new job, all of its rows are sent" in ran.out
+    assert "Going on" not in ran.out
+
+
+def test_what_to_do_next_is_a_whole_command_after_a_push_and_never_half_a_one(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(2))
+    arguments = ["push", sheet, "--base-url", "http://127.0.0.1:9", "--max-attempts", 1, "--rate", "5/s"]
+    ran = program(*arguments, "--fresh")
+    assert f"Next:       bulk-sync {' '.join(map(str, arguments))}\n" in ran.out
+    assert f"Next:       push {sheet} again, with the options it had" in program("status", sheet).out

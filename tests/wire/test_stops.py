@@ -257,6 +257,7 @@ def test_a_second_run_on_the_same_checkpoint_is_told_to_wait(tmp_path: Path) -> 
         second = run("push", sheet, "--base-url", witness.base_url)
         assert second.code == 7
         assert "another run holds this checkpoint" in second.err
+        assert "Next:       wait" in run("status", sheet).out
         process.communicate(timeout=30)
         assert process.returncode == 0
 
