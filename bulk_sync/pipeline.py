@@ -9,7 +9,7 @@ import hashlib
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import islice
@@ -66,7 +66,6 @@ def push(
             for report in (files.results, files.failed):
                 check_writable(report)
             notes = _stage(settings, store, table, mapping)
-            _refuse_too_many_problems(settings, store)
             tally = _tally(settings, store)
             begun = clock.monotonic()
             stopped = None
@@ -77,7 +76,7 @@ def push(
                 notes = (*notes, _nothing_to_send(store))
             seconds = clock.monotonic() - begun
             store.add_seconds(seconds)
-            notes = (*notes, *_write_reports(store, files))
+            notes = (*notes, *_write_reports(store, files, table.headers))
             return _of_run(settings, store, files, tally, seconds, stopped, notes)
 
 
@@ -90,7 +89,8 @@ def read_summary(files: Files) -> Summary:
 def write_reports(files: Files) -> Summary:
     """Write the reports again from the checkpoint; raises CheckpointError, OutputError."""
     with Store.read(files.checkpoint) as store:
-        notes = _write_reports(store, files)
+        job = store.job()
+        notes = _write_reports(store, files, job.headers if job else ())
         summary = _of_job(store, files)
         return replace(summary, notes=(*summary.notes, *notes))
 
@@ -106,6 +106,7 @@ def _stage(settings: PushSettings, store: Store, table: Table, mapping: Mapping)
         store.forget()
     goes_on = start is Start.RESUME
     if goes_on:
+        _refuse_too_many_problems(settings, store, table)
         store.retry_undone()
     else:
         goes_on = _restage(settings, store, table, mapping, asked)
@@ -133,6 +134,8 @@ def _restage(settings: PushSettings, store: Store, table: Table, mapping: Mappin
     for group in store.twins(generation):
         verdicts = settle_twins([Twin(*twin) for twin in group])
         store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
+    # Before the job becomes this sheet's: a refused one leaves the job, and what it acknowledged, as it was.
+    _refuse_too_many_problems(settings, store, table, generation)
     known = store.job()
     return store.adopt(
         Job(
@@ -163,13 +166,16 @@ def fingerprint(key: SecretStr) -> str:
     return hashlib.sha256(b"bulk-sync " + key.get_secret_value().encode()).hexdigest()[:16]
 
 
-def _refuse_too_many_problems(settings: PushSettings, store: Store) -> None:
-    counts = store.counts()
+def _refuse_too_many_problems(
+    settings: PushSettings, store: Store, table: Table, generation: int | None = None
+) -> None:
+    counts = store.counts(generation)
     invalid, total = counts.get(State.INVALID, 0), sum(counts.values())
     if not settings.max_problems.exceeded_by(invalid, total):
         return
-    _write_reports(store, settings.files)
-    first = "; ".join(f"row {number}: {text}" for group in store.problems(1) for number, text in group.examples[:1])
+    _write_reports(store, settings.files, table.headers, generation)
+    groups = store.problems(1, generation)
+    first = "; ".join(f"row {number}: {text}" for group in groups for number, text in group.examples[:1])
     raise InputError(
         f"{settings.input}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
         f"({settings.max_problems}), so nothing was sent. {first}. Mend {settings.input} and push it again "
@@ -267,14 +273,15 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 # Report
 
 
-def _write_reports(store: Store, files: Files) -> tuple[str, ...]:
+def _write_reports(
+    store: Store, files: Files, headers: Sequence[str], generation: int | None = None
+) -> tuple[str, ...]:
     """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
-    job = store.job()
-    write_results(files.results, store.results())
+    write_results(files.results, store.results(generation=generation))
     there = digest(files.failed)
     edited = there is not None and there != store.digest_of_report(files.failed)
     kept = set_aside(files.failed) if edited else None
-    write_failed(files.failed, job.headers if job else (), store.results(MENDABLE_STATES))
+    write_failed(files.failed, headers, store.results(MENDABLE_STATES, generation))
     written = digest(files.failed)
     if written is not None:
         store.note_report(files.failed, written)

@@ -96,9 +96,15 @@ def _in(states: Iterable[State]) -> str:
     return f"state IN ({names})"
 
 
+CUT_OFF = "It was on its way when a run was cut off and may have been applied; run again"
+
 # Parts of statements; all of them constant text of ours.
 _OF_THE_JOB = "generation = (SELECT generation FROM job)"
-_BAD_ROWS = f"{_OF_THE_JOB} AND {_in(MENDABLE_STATES)}"
+_OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
+_BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
+# What a row that is to be sent again says meanwhile: that it may have been applied, or how it failed.
+_DOUBT_OF = "CASE WHEN in_flight = 1 THEN ?1 WHEN state IN ('failed', 'pending') THEN message END"
+_DOUBT = f"message = {_DOUBT_OF}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,8 @@ def _translated(path: Path) -> Iterator[None]:
             sqlite3.SQLITE_READONLY,
             sqlite3.SQLITE_CANTOPEN,
             sqlite3.SQLITE_PERM,
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
         }:
             raise OutputError(
                 f"{path}: the checkpoint can't be written ({error}). Make room or grant permission, then run again."
@@ -271,7 +279,7 @@ class Store:
             goes_on = before is not None and (not self._settled(before) or self._same_content(before, job))
             if goes_on:
                 self._carry_over(db, job.generation)
-            if job.partial:
+            if job.partial and goes_on:
                 self._park(db, job.generation)
             else:
                 db.execute("DELETE FROM row WHERE generation <> ?", (job.generation,))
@@ -303,7 +311,7 @@ class Store:
     def _settled(self, job: Job) -> bool:
         if job.partial:
             return False
-        return set(self._counts(job.generation)) <= SETTLED_STATES
+        return set(self.counts(job.generation)) <= SETTLED_STATES
 
     def _same_content(self, before: Job, job: Job) -> bool:
         """True when both sheets hold the same changes, in whatever order; a part of the sheet need not hold all."""
@@ -326,15 +334,23 @@ class Store:
             "AND row.generation = ?1 AND row.state IN ('pending', 'updated') AND old.attempts > 0",
             (generation,),
         )
+        db.execute(
+            "UPDATE row SET message = old.doubt "
+            f"FROM (SELECT generation, target, digest, {_DOUBT_OF} AS doubt FROM row) AS old "
+            "WHERE old.generation <> ?2 AND old.target = row.target AND old.digest = row.digest "
+            "AND row.generation = ?2 AND row.state = 'pending' AND old.doubt IS NOT NULL",
+            (CUT_OFF, generation),
+        )
 
     # Sending
 
     def retry_undone(self) -> None:
-        """Make rejected and failed rows pending again, and take in-flight marks of a crashed run away."""
+        """Make rejected and failed rows pending again; what a crashed run had in flight is so no more, but says so."""
         with self._commit() as db:
             db.execute(
-                "UPDATE row SET state = 'pending', in_flight = 0, http_status = NULL, error = NULL, message = NULL "
-                "WHERE state IN ('rejected', 'failed') OR in_flight = 1"
+                f"UPDATE row SET state = 'pending', in_flight = 0, http_status = NULL, error = NULL, {_DOUBT} "
+                "WHERE state IN ('rejected', 'failed') OR in_flight = 1",
+                (CUT_OFF,),
             )
 
     def claim(self, limit: int) -> list[Change]:
@@ -354,12 +370,17 @@ class Store:
         return changes
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what became of changes; each under the id it was claimed with."""
+        """Write what became of changes; each under the id it was claimed with.
+
+        One that was stopped before its first request is what it was before the run.
+        """
         with self._commit() as db:
+            untouched = [(outcome.id,) for outcome in outcomes if outcome.attempts == 0]
+            db.executemany("UPDATE row SET in_flight = 0 WHERE id = ?", untouched)
             db.executemany(
                 "UPDATE row SET state = ?, in_flight = 0, http_status = ?, attempts = attempts + ?, "
-                "throttled = throttled + ?, error = ?, message = ?, showing_id = ?, updated_at = ?, sent_at = ?, "
-                "duration_ms = ? WHERE id = ?",
+                "throttled = throttled + ?, error = ?, message = coalesce(?, CASE ? WHEN 'pending' THEN message END), "
+                "showing_id = ?, updated_at = ?, sent_at = ?, duration_ms = ? WHERE id = ?",
                 (
                     (
                         outcome.state.value,
@@ -368,6 +389,7 @@ class Store:
                         outcome.throttled,
                         outcome.error,
                         outcome.message,
+                        outcome.state.value,
                         outcome.showing_id,
                         outcome.updated_at,
                         outcome.sent_at,
@@ -375,6 +397,7 @@ class Store:
                         outcome.id,
                     )
                     for outcome in outcomes
+                    if outcome.attempts > 0
                 ),
             )
 
@@ -385,13 +408,11 @@ class Store:
 
     # Reporting
 
-    def counts(self) -> dict[State, int]:
-        """Rows by state."""
-        job = self.job()
-        return self._counts(job.generation) if job else {}
+    # of the job's sheet, or of one that is staged and not adopted, by its generation
 
-    def _counts(self, generation: int) -> dict[State, int]:
-        found = self._db.execute("SELECT state, count(*) FROM row WHERE generation = ? GROUP BY state", (generation,))
+    def counts(self, generation: int | None = None) -> dict[State, int]:
+        """Rows by state."""
+        found = self._db.execute(f"SELECT state, count(*) FROM row WHERE {_OF_A_SHEET} GROUP BY state", (generation,))
         return {State(state): count for state, count in found}
 
     def totals(self) -> tuple[int, int, int, int]:
@@ -403,21 +424,23 @@ class Store:
         requests, retries, throttled, in_flight = found
         return requests, retries, throttled, in_flight
 
-    def problems(self, examples: int = 3) -> tuple[ProblemGroup, ...]:
+    def problems(self, examples: int = 3, generation: int | None = None) -> tuple[ProblemGroup, ...]:
         """Rows that ended badly by error code, the most frequent first."""
         groups = self._db.execute(
-            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1"
+            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1", (generation,)
         ).fetchall()
         first = f"SELECT number, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
         return tuple(
-            ProblemGroup(code, count, tuple(self._db.execute(first, (code, examples)))) for code, count in groups
+            ProblemGroup(code, count, tuple(self._db.execute(first, (generation, code, examples))))
+            for code, count in groups
         )
 
-    def results(self, states: Iterable[State] = State) -> Iterator[Result]:
+    def results(self, states: Iterable[State] = State, generation: int | None = None) -> Iterator[Result]:
         """Rows as reports show them, in input order."""
         found = self._db.execute(
             "SELECT number, cells, target, state, in_flight, http_status, attempts, error, message, fields, "
-            f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_THE_JOB} AND {_in(states)} ORDER BY id"
+            f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_A_SHEET} AND {_in(states)} ORDER BY id",
+            (generation,),
         )
         for number, cells, target, state, in_flight, *rest in found:
             yield Result(number, tuple(json.loads(cells)), target, State(state), bool(in_flight), *rest)

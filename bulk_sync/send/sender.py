@@ -83,7 +83,7 @@ class _Case:
     """One change on its way: what was tried so far."""
 
     change: Change
-    started: float
+    started: float = 0.0
     begun: float = 0.0
     attempts: int = 0
     throttled: int = 0
@@ -201,7 +201,7 @@ class Sender:
 
     async def _work_on(self, queue: ObjectReceiveStream[Change]) -> None:
         async for change in queue:
-            case = _Case(change, started=self._clock.monotonic())
+            case = _Case(change)
             try:
                 # A copy, because tenacity keeps the state of a call on the object and calls overlap here.
                 outcome: Outcome | None = await self._retrying.copy()(self._attempt, case)
@@ -216,6 +216,8 @@ class Sender:
     async def _attempt(self, case: _Case) -> Outcome | None:
         """One request for one change: an outcome, None for a suspect, or _TryAgain."""
         await self._permit()
+        if case.attempts == 0:
+            case.started = self._clock.monotonic()  # waiting for the first permit is no part of trying
         case.attempts += 1
         self._tally.requests += 1
         self._tally.retries += case.attempts > 1

@@ -166,6 +166,12 @@ def test_a_403_rejects_a_row_but_ten_in_sequence_mean_the_key() -> None:
     assert ended.stopped.exit_code == 5
 
 
+def test_waiting_for_the_first_permit_is_no_part_of_the_time_to_retry() -> None:
+    keys = [f"k{number}" for number in range(3)]
+    ended = send(keys, {"k0": [Reply(429, {"retry-after": "800"}, b"")], "k2": [BUSY, OK]}, workers=3)
+    assert ended.states() == ["updated"] * 3
+
+
 def test_what_never_left_is_not_said_to_have_been_applied() -> None:
     ended = send(["a", "b"], {"a": [REFUSED] * 3, "b": [OK]}, workers=1, attempts=3, me=OK)
     assert "may have been applied" not in str(ended.outcomes[0].message)

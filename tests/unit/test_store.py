@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointError, InputError, OutputError
 from bulk_sync.job.lock import held, is_held
-from bulk_sync.job.store import SCHEMA_VERSION, Job, Store
+from bulk_sync.job.store import CUT_OFF, SCHEMA_VERSION, Job, Store
 from bulk_sync.model import SETTLED_STATES, Change, Outcome, Problem, Record, Row, State
 
 KEYS = st.sampled_from("ABCDE")
@@ -220,3 +220,34 @@ def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path: Path) -> None:
     with held(path):
         assert is_held(path)
     assert not is_held(path)
+
+
+def test_other_content_over_a_settled_job_forgets_it_also_when_a_limit_comes_first(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        stage(store, [("A", "1"), ("B", "1")])
+        acknowledge(store)
+        stage(store, [("A", "2")], partial=True)  # tonight's export: a new job, all of it is to be sent
+        acknowledge(store)
+        stage(store, [("A", "2"), ("B", "1")])
+        assert [result.state for result in store.results()] == [State.UPDATED, State.PENDING]
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_may_have_been_applied_says_so_until_it_is_sent_again(tmp_path: Path, *, edited: bool) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "1"), ("C", "bad")])
+        (change,) = store.claim(1)  # and the run is killed
+    with Store.open(path) as store:
+        if edited:
+            stage(store, [("C", "1"), ("A", "1"), ("B", "1")])
+        else:
+            store.retry_undone()
+        doubts = {result.target: result.message for result in store.results() if result.message != "bad"}
+        assert doubts == {"A": CUT_OFF, "B": None} | ({"C": None} if edited else {})
+        change = next(change for change in store.claim(5) if change.target == "A")
+        store.record([Outcome(change.id, State.PENDING, 0)])
+        store.record([Outcome(change.id, State.PENDING, 1)])
+        assert CUT_OFF in {result.message for result in store.results()}
+        store.record([Outcome(change.id, State.UPDATED, 1)])
+        assert CUT_OFF not in {result.message for result in store.results()}

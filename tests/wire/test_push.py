@@ -236,3 +236,20 @@ def test_the_same_idempotency_key_goes_with_every_attempt_of_a_row(
     assert all(len(values) == 1 for values in keys.values())
     assert len(set().union(*keys.values())) == 20
     assert len(journal) > 20
+
+
+def test_a_refused_sheet_leaves_what_was_acknowledged_as_it_was(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    good: list[tuple[str, str, int]] = [*numbered(3), ("ext_9", "", 9)]
+    sheet = write_sheet(tmp_path / "showings.csv", good)
+    with sandboxes() as witness:
+        assert program("push", sheet, "--base-url", witness.base_url).code == 3
+        write_sheet(sheet, [(key, text, 9) for key, text, _ in good])
+        refused = program("push", sheet, "--base-url", witness.base_url)
+        assert refused.code == 4
+        assert len(read_csv(tmp_path / "showings.failed.csv")) == 4
+        assert program("status", sheet, "--json").summary["states"]["updated"] == 3
+        write_sheet(sheet, good)
+        assert program("push", sheet, "--base-url", witness.base_url).code == 3
+        assert len(witness.patches()) == 3

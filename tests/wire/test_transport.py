@@ -64,6 +64,8 @@ def sends(data: bytes, *, then: str = "close") -> Callable[[socket.socket, bytes
         ("bad chunk", sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "bad_reply", True),
         ("an endless head", sends(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000), "bad_reply", True),
         ("a large body", sends(reply(200, b"x" * (LARGEST_REPLY + 1))), "bad_reply", True),
+        ("a strange redirect", sends(reply(302, b"", "Location: mailto:x")), "bad_reply", True),
+        ("a stranger one", sends(reply(302, b"", "Location: http://xn--/")), "bad_reply", True),
         ("packed without being asked", sends(reply(200, b"\x1f\x8b", "Content-Encoding: gzip")), "bad_reply", True),
     ],
 )
@@ -145,6 +147,25 @@ def test_a_certificate_that_nobody_vouches_for_ends_all_hope() -> None:
     assert (seen.hopeless, seen.may_have_arrived) == (True, False)
     assert "certificate of localhost" in seen.message
     assert seen_by_server in ([], [b""])
+
+
+def test_a_handshake_that_breaks_is_tried_again_but_a_server_without_tls_is_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        for answer, hopeless in ((b"", False), (b"HTTP/1.1 400 Bad Request\r\n\r\n", True)):
+
+            def serve(answer: bytes = answer) -> None:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            seen = ask(address)
+            thread.join(5)
+            assert isinstance(seen, Failure)
+            assert (seen.hopeless, seen.may_have_arrived) == (hopeless, False), seen
 
 
 def test_every_transport_error_of_httpx_has_a_translation() -> None:

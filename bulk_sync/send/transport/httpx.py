@@ -55,6 +55,9 @@ class HttpxTransport:
             return Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True)
         except httpx.TransportError as error:
             return translate(error, request.url)
+        except (httpx.InvalidURL, UnicodeError):
+            # httpx reads the Location of a redirect even when it won't follow it.
+            return Failure("bad_reply", "a redirect to an address that can't be read", may_have_arrived=True)
 
     async def _read(self, response: httpx.Response) -> Reply | Failure:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
@@ -121,11 +124,11 @@ def _not_connected(error: httpx.ConnectError, where: str) -> Failure:
                 hopeless=True,
             )
         if isinstance(cause, ssl.SSLError):
+            reason = cause.reason or "the connection broke"
+            # A server that speaks no TLS, or none of ours, won't learn it; all else may be a restart.
+            never = reason in {"WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
             return Failure(
-                "connection",
-                f"no TLS connection to {where}: {cause.reason}",
-                may_have_arrived=False,
-                hopeless=True,
+                "connection", f"no TLS connection to {where}: {reason}", may_have_arrived=False, hopeless=never
             )
         if isinstance(cause, socket.gaierror):
             gone = cause.errno == socket.EAI_NONAME
