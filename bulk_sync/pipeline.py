@@ -60,6 +60,7 @@ def push(
     """
     clock = clock or SystemClock()
     files = settings.files
+    _refuse_one_file_for_two(settings.input, files)
     with open_table(settings.input) as table:
         mapping = map_headers(table.headers, str(settings.input))
         with held(files.checkpoint), Store.open(files.checkpoint) as store:
@@ -96,6 +97,17 @@ def write_reports(files: Files) -> Summary:
 
 
 # Stage
+
+
+def _refuse_one_file_for_two(source: Path, files: Files) -> None:
+    """A report must not take the place of the sheet, the checkpoint or another report."""
+    named = {"the input": source, "--results": files.results, "the failed rows": files.failed}
+    named["--checkpoint"] = files.checkpoint
+    seen: dict[Path, str] = {}
+    for name, path in named.items():
+        other = seen.setdefault(path.resolve(), name)
+        if other != name:
+            raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
 
 
 def _stage(settings: PushSettings, store: Store, table: Table, mapping: Mapping) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ def check_writable(path: Path) -> None:
     """Raise OutputError when `replacing(path)` would fail; leaves nothing behind."""
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder; a report is to be written there.")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path}: not a regular file; a report would take its place.")
     part = _part(path)
     with _translated(path):
         os.close(_open(part))

@@ -46,8 +46,8 @@ def _line(result: Result) -> tuple[object, ...]:
         result.error,
         inert(message or ""),
         result.fields,
-        result.showing_id,
-        result.updated_at,
+        inert(result.showing_id or ""),
+        inert(result.updated_at or ""),
         result.sent_at,
         result.duration_ms,
     )

@@ -261,7 +261,9 @@ def api_message(reply: Reply) -> str:
         message = None
     if not isinstance(message, str) or not message.strip():
         return f"status {reply.status}"
-    return " ".join(message.split())[:LONGEST_MESSAGE]
+    # JSON may hold half a surrogate pair, which no file can.
+    whole = message.encode("utf-8", "backslashreplace").decode()
+    return " ".join(whole.split())[:LONGEST_MESSAGE]
 
 
 def _what_came(reply: Reply) -> str:

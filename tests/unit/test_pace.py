@@ -91,6 +91,7 @@ def test_without_a_rate_permits_are_always_due_but_for_a_hold() -> None:
         ("Mon, 02 Mar 2026 09:00:00 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", 0),
         ("Fri, 31 Dec 2138 23:59:59 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", LONGEST_WAIT),
         ("Mon, 02 Mar 2026 10:00:30 GMT", "", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", None),
         ("Mon, 99 Mar 2026 10:00:30 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", None),
     ],
 )

@@ -47,6 +47,10 @@ def one_sentence(text: str) -> bool:
         (["good.csv", "--results", "folder"], 8, "this is a folder"),
         (["good.csv", "--results", "absent/results.csv"], 8, "No such file or directory"),
         (["good.csv", "--checkpoint", "latin.csv"], 4, "damaged"),
+        (["good.csv", "--results", "good.csv"], 2, "the input and --results can't be the same file"),
+        (["good.csv", "--checkpoint", "good.csv"], 2, "the input and --checkpoint can't be the same file"),
+        (["good.csv", "--results", "good.checkpoint.sqlite"], 2, "can't be the same file"),
+        (["good.csv", "--results", "/dev/null"], 8, "not a regular file"),
     ],
 )
 def test_push_refuses_with_one_sentence(

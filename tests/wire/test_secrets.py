@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,36 @@ def test_no_cookie_is_kept_and_netrc_is_left_alone(
     assert len(requests) == 3
     assert all(f"Bearer {KEY}".encode() in request for request in requests)
     assert not any(b"cookie" in request.lower() for request in requests)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"HTTP/1.1 200 OK\r\nBearer {KEY}\r\n\r\n".encode(),
+        f"ERR bad token {KEY}\r\n\r\n".encode(),
+        reply(
+            422,
+            json.dumps({"error": {"message": "for ?"}}).replace("?", "".join(f"\\u{ord(c):04x}" for c in KEY)).encode(),
+        ),
+    ],
+)
+def test_not_in_what_is_said_of_a_malformed_or_escaped_reply(program: Program, tmp_path: Path, data: bytes) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(2))
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(data)
+        connection.close()
+
+    with raw_server(answer) as base_url:
+        ran = program("push", sheet, "--base-url", base_url, "--max-attempts", 1, "-v")
+    assert ran.code in {3, 6}
+    assert leaks(tmp_path, ran) == []
+
+
+def test_half_a_surrogate_in_a_message_is_written_as_its_escape(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(2))
+    body = rb'{"error": {"message": "cut \ud83d"}}'
+    with raw_server(lambda connection, _: connection.sendall(reply(422, body))) as base_url:
+        ran = program("push", sheet, "--base-url", base_url)
+    assert ran.code == 3
+    assert "cut \\ud83d" in (tmp_path / "x.results.csv").read_text(encoding="utf-8")

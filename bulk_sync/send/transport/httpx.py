@@ -7,6 +7,7 @@ that echoes it carries it further.
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -73,7 +74,19 @@ class HttpxTransport:
             body += chunk
             if len(body) > LARGEST_REPLY:
                 return Failure("bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True)
-        return Reply(response.status_code, self._masked(response.headers), bytes(body).replace(self._key, _MASK))
+        return Reply(response.status_code, self._masked(response.headers), self._masked_body(bytes(body)))
+
+    def _masked_body(self, body: bytes) -> bytes:
+        """The body without the key, also where JSON spells it with escapes."""
+        masked = body.replace(self._key, _MASK)
+        if b"\\" in masked:
+            try:
+                plain = json.dumps(json.loads(masked), ensure_ascii=False).encode("utf-8", "backslashreplace")
+            except (ValueError, RecursionError):
+                return masked
+            if self._key in plain:
+                return plain.replace(self._key, _MASK)
+        return masked
 
     def _masked(self, headers: httpx.Headers) -> dict[str, str]:
         key = self._key.decode()
@@ -95,7 +108,7 @@ def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
         case httpx.ConnectError():
             return _not_connected(error, where)
         case httpx.ProxyError():
-            return Failure("connection", f"the proxy for {where} refused: {error}", may_have_arrived=False)
+            return Failure("connection", f"the proxy for {where} refused", may_have_arrived=False)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             # Its text may hold a header's value, and so the key.
             return Failure(
@@ -104,7 +117,9 @@ def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
         case httpx.RemoteProtocolError() if "without sending a response" in str(error):
             return Failure("connection", f"{where} closed the connection without an answer", may_have_arrived=True)
         case httpx.RemoteProtocolError() | httpx.DecodingError():
-            return Failure("bad_reply", f"{where} sent no well-formed reply: {error}", may_have_arrived=True)
+            return Failure(
+                "bad_reply", f"{where} sent no well-formed reply ({type(error).__name__})", may_have_arrived=True
+            )
         case _:
             return Failure(
                 "connection",
