@@ -306,7 +306,13 @@ def _next_command(summary: Summary, *, after_push: bool) -> str | None:
     if summary.running:
         return "wait, a run holds this checkpoint now"
     if summary.exit_code == 3 and summary.failed:
-        return f"mend {summary.failed}, then: bulk-sync push {shlex.quote(summary.failed)}"
+        # With the options of this push: one word less and a rehearsal would go to North. Files that are named
+        # outright are this job's own, though, and the mended rows are another.
+        words = [summary.failed if word == summary.input else word for word in sys.argv[1:] if word != "--fresh"]
+        own_files = any(word.startswith(("--checkpoint", "--results")) for word in words)
+        whole = after_push and not own_files
+        then = shlex.join(["bulk-sync", *words]) if whole else "push it with the options of this job"
+        return f"mend {summary.failed}, then: {then}"
     if summary.exit_code in {0, 3}:
         return None
     if not after_push:

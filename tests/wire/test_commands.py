@@ -366,3 +366,10 @@ def test_what_to_do_next_is_a_whole_command_after_a_push_and_never_half_a_one(pr
     ran = program(*arguments, "--fresh")
     assert f"Next:       bulk-sync {' '.join(map(str, arguments))}\n" in ran.out
     assert f"Next:       push {sheet} again, with the options it had" in program("status", sheet).out
+
+
+def test_what_to_do_after_mending_keeps_the_options_of_the_push(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)])
+    ran = program("push", sheet, "--sandbox", "--rate", "90/s")
+    assert f"then: bulk-sync push {tmp_path / 'x.failed.csv'} --sandbox --rate 90/s\n" in ran.out
+    assert "then: push it with the options of this job" in program("status", sheet).out
