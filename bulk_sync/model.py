@@ -7,6 +7,7 @@ writes and the terminal reads. Nothing here knows files, HTTP or the clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -33,11 +34,41 @@ MENDABLE_STATES = frozenset({State.INVALID, State.REJECTED, State.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
+class CellError:
+    """A cell whose formula failed; `code` is what the spreadsheet program shows in it, such as `#N/A`."""
+
+    code: str
+
+
+Cell = str | bool | int | float | datetime | date | time | timedelta | CellError
+"""A cell as its file holds it: always a str from text files; a workbook's keep their type, and a blank one is ""."""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One row as the sheet holds it: its number as a spreadsheet program shows it, and its raw cells."""
+    """One row as the sheet holds it: its number as a spreadsheet program shows it, and its raw cells.
+
+    `fault` is a sentence when the row was read and can't be trusted as it stands: it is never sent.
+    """
 
     number: int
-    cells: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    fault: str | None = None
+
+
+def text_of(cell: Cell) -> str:
+    """A cell as text, for files and sentences: numbers without a needless `.0`, dates and times in ISO 8601."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else format(cell, ".15g")
+    if isinstance(cell, datetime):
+        return cell.isoformat(sep=" ")
+    if isinstance(cell, CellError):
+        return cell.code
+    return cell.isoformat() if isinstance(cell, date | time) else str(cell)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,50 @@
-"""What every reader offers, whatever the file's format."""
+"""What every reader takes and offers, whatever the file's format."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from bulk_sync.model import Row
+
+Recognise = Callable[[Sequence[str]], int]
+"""How well a row's cells serve as a header: 0 when a column that must be there is missing, else how many are known."""
+
+HEADER_WITHIN_ROWS = 50
+"""Rows that are not blank, from the top, among which the header is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What a user says about a file; None leaves it to be found.
+
+    `sheet` is a name, or a number counted from 1. `header_row` is a number as the spreadsheet
+    program shows it.
+    """
+
+    recognise: Recognise
+    delimiter: str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+    header_row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A file as it was understood.
+
+    `format` is `CSV`, `TSV`, `XLSX` and so on; `header_row` a number as the spreadsheet program
+    shows it; `notes` are sentences on what was found or assumed that a person should look at.
+    """
+
+    format: str
+    header_row: int
+    encoding: str | None = None
+    delimiter: str | None = None
+    quoting: str | None = None
+    sheet: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Table(Protocol):
@@ -17,6 +56,11 @@ class Table(Protocol):
         ...
 
     @property
+    def understood(self) -> Understood:
+        """What the file was taken for."""
+        ...
+
+    @property
     def headers(self) -> tuple[str, ...]:
         """The cells of the header row, trimmed."""
         ...
@@ -24,6 +68,6 @@ class Table(Protocol):
     def rows(self) -> Iterator[Row]:
         """The rows below the header, once, blank ones left out.
 
-        Raises InputError, with the line, when the file can't be read on, or changed meanwhile.
+        Raises InputError, with the place, when the file can't be read on, or changed meanwhile.
         """
         ...
