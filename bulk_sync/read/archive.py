@@ -1,0 +1,159 @@
+"""ZIP archives that nobody vouches for: every byte that is handed out was checked.
+
+Sizes are judged before anything is unpacked, and again while it is. The unpacking is our own
+loop over zlib, because ZIP readers differ in what they believe: some ignore the checksum,
+some the declared size. Knows nothing of what the parts mean.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+MAX_PARTS = 5_000
+MAX_UNPACKED_BYTES = 512 * 1024 * 1024
+"""Of the parts that are read, together; a sheet at the bound of cells has about half of this in XML."""
+MAX_RATIO = 200
+"""Unpacked to packed, for parts above `RATIO_FROM_BYTES`. The XML of a sheet of equal rows reaches 100."""
+RATIO_FROM_BYTES = 64 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+
+_LOCAL_HEADER = struct.Struct("<4s2xHH4x4x4x4xHH")
+_ENCRYPTED = 0x1 | 0x40
+_UTF_8_NAME = 0x800
+
+
+class BadArchive(Exception):
+    """The archive can't be trusted; its text says why, without the file's name."""
+
+
+class Archive:
+    """The parts of a ZIP file, found whatever the case and slashes of their names."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        try:
+            with zipfile.ZipFile(file) as directory:
+                entries, comment = directory.infolist(), directory.comment
+        except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, EOFError, OSError) as error:
+            raise BadArchive(f"the file is damaged or cut short ({error})") from None
+        if b"PK\x05\x06" in comment:
+            raise BadArchive("the archive inside holds two tables of contents")
+        if len(entries) > MAX_PARTS:
+            raise BadArchive(f"the archive inside holds {len(entries):,} parts; a workbook has a few dozen")
+        self._entries = _by_name(entries)
+        self._unpacked = 0
+
+    def __contains__(self, name: str) -> bool:
+        return canonical(name) in self._entries
+
+    def names(self) -> list[str]:
+        """The canonical names of all parts."""
+        return list(self._entries)
+
+    def stored_name(self, name: str) -> str:
+        """The name as the archive writes it, with forward slashes."""
+        return self._entries[canonical(name)].filename.replace("\\", "/").lstrip("/")
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """A part's bytes; raises BadArchive as soon as sizes or, at the end, the checksum are wrong."""
+        entry = self._entries.get(canonical(name))
+        if entry is None:
+            raise BadArchive(f"the part {name} is missing")
+        self._judge(entry)
+        checksum = size = 0
+        for chunk in self._unpack(entry):
+            size += len(chunk)
+            if size > entry.file_size:
+                raise BadArchive(f"the part {name} unpacks to more than it declares")
+            checksum = zlib.crc32(chunk, checksum)
+            yield chunk
+        if size != entry.file_size or checksum != entry.CRC:
+            raise BadArchive(f"the part {name} is damaged: its checksum is wrong")
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A whole small part; raises BadArchive when it is larger than `limit` bytes."""
+        entry = self._entries.get(canonical(name))
+        if entry is not None and entry.file_size > limit:
+            raise BadArchive(f"the part {name} is {entry.file_size:,} bytes large; expected {limit:,} at most")
+        return b"".join(self.chunks(name))
+
+    def _judge(self, entry: zipfile.ZipInfo) -> None:
+        if entry.flag_bits & _ENCRYPTED:
+            raise BadArchive("it is protected by a password. Save it without one")
+        if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise BadArchive(f"the part {entry.filename} is packed in a way that workbooks don't use")
+        packed = max(entry.compress_size, 1)
+        if entry.file_size > RATIO_FROM_BYTES and entry.file_size > packed * MAX_RATIO:
+            raise BadArchive(f"the part {entry.filename} would unpack to {entry.file_size:,} bytes, out of {packed:,}")
+        # Each reading counts: a sheet that is read twice costs twice.
+        self._unpacked += entry.file_size
+        if self._unpacked > MAX_UNPACKED_BYTES:
+            raise BadArchive(
+                f"its parts unpack to more than {MAX_UNPACKED_BYTES // 2**20} MB. Save the sheet as 'CSV UTF-8', "
+                "which is read without a bound"
+            )
+
+    def _unpack(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+        self._file.seek(entry.header_offset)
+        header = self._file.read(_LOCAL_HEADER.size)
+        if len(header) < _LOCAL_HEADER.size:
+            raise BadArchive("the file is cut short")
+        magic, flags, method, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+        if magic != b"PK\x03\x04" or method != entry.compress_type or flags & _ENCRYPTED:
+            raise BadArchive(f"the part {entry.filename} is not where the table of contents says")
+        name = self._file.read(name_length).decode("utf-8" if flags & _UTF_8_NAME else "cp437", "replace")
+        if canonical(name) != canonical(entry.orig_filename):
+            raise BadArchive(f"the part {entry.filename} has two names")
+        self._file.seek(extra_length, 1)
+        packed = self._packed(entry)
+        return packed if method == zipfile.ZIP_STORED else _inflate(packed, entry.filename)
+
+    def _packed(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+        # The place is kept here: other parts may be read meanwhile.
+        place, left = self._file.tell(), entry.compress_size
+        while left:
+            self._file.seek(place)
+            chunk = self._file.read(min(left, CHUNK_BYTES))
+            if not chunk:
+                raise BadArchive("the file is cut short")
+            place, left = place + len(chunk), left - len(chunk)
+            yield chunk
+
+
+def canonical(name: str) -> str:
+    """A part's name for comparison: forward slashes, no leading one, case folded (OPC 6.2.2.3)."""
+    return name.replace("\\", "/").lstrip("/").lower()
+
+
+def _by_name(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    found: dict[str, zipfile.ZipInfo] = {}
+    for entry in entries:
+        name = canonical(entry.orig_filename)
+        if name in found:
+            raise BadArchive(f"the archive inside holds two parts called {entry.filename}")
+        found[name] = entry
+    return found
+
+
+def _inflate(packed: Iterator[bytes], name: str) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        for chunk in packed:
+            rest = chunk
+            while rest and not inflater.eof:
+                yield inflater.decompress(rest, CHUNK_BYTES)
+                rest = inflater.unconsumed_tail
+        while not inflater.eof:
+            # What is left inside zlib comes in bounded pieces too.
+            piece = inflater.decompress(b"", CHUNK_BYTES)
+            if not piece:
+                break
+            yield piece
+    except zlib.error:
+        raise BadArchive(f"the part {name} is damaged") from None
+    if not inflater.eof:
+        raise BadArchive(f"the part {name} is cut short")

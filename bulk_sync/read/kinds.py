@@ -1,0 +1,120 @@
+"""What a file is, by its first bytes; its name is no evidence.
+
+Pure: bytes in, a kind out. What is inside an archive is the workbook reader's business.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+HEAD_BYTES = 4096
+"""As many first bytes as `kind_of` looks at."""
+
+
+class Kind(Enum):
+    """What a file's first bytes say it is."""
+
+    TEXT = "text"
+    ZIP = "zip"
+    OLE2 = "ole2"
+    BIFF = "biff"
+    HTML = "html"
+    XML_2003 = "xml_2003"
+    XML = "xml"
+    PDF = "pdf"
+    RTF = "rtf"
+    GZIP = "gzip"
+    PACKED = "packed"
+    IMAGE = "image"
+    SQLITE = "sqlite"
+    BINARY = "binary"
+
+
+WORKBOOK_KINDS = frozenset({Kind.ZIP, Kind.OLE2, Kind.BIFF})
+"""Kinds for the workbook reader; `TEXT` is for the delimited one, and the rest are refused."""
+
+_MAGIC = (
+    (b"PK\x03\x04", Kind.ZIP),
+    (b"PK\x05\x06", Kind.ZIP),
+    (b"PK\x07\x08", Kind.ZIP),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind.OLE2),
+    # BOF of BIFF2 to BIFF5 outside of a container, [MS-XLS] 2.4.21 and its predecessors.
+    (b"\x09\x00\x04\x00", Kind.BIFF),
+    (b"\x09\x02\x06\x00", Kind.BIFF),
+    (b"\x09\x04\x06\x00", Kind.BIFF),
+    (b"\x09\x08\x08\x00", Kind.BIFF),
+    (b"\x09\x08\x10\x00", Kind.BIFF),
+    (b"%PDF-", Kind.PDF),
+    (b"{\\rtf", Kind.RTF),
+    (b"\x1f\x8b", Kind.GZIP),
+    (b"7z\xbc\xaf\x27\x1c", Kind.PACKED),
+    (b"Rar!\x1a\x07", Kind.PACKED),
+    (b"BZh", Kind.PACKED),
+    (b"\xfd7zXZ\x00", Kind.PACKED),
+    (b"\x28\xb5\x2f\xfd", Kind.PACKED),
+    (b"\x89PNG\r\n\x1a\n", Kind.IMAGE),
+    (b"\xff\xd8\xff", Kind.IMAGE),
+    (b"GIF8", Kind.IMAGE),
+    (b"II*\x00", Kind.IMAGE),
+    (b"MM\x00*", Kind.IMAGE),
+    (b"SQLite format 3\x00", Kind.SQLITE),
+)
+
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+_REMEDY = "Open it in a spreadsheet program and save it as XLSX or as 'CSV UTF-8', then push that file."
+
+_REFUSALS = {
+    Kind.HTML: "this is a web page, whatever its name says (many systems export tables so). " + _REMEDY,
+    Kind.XML_2003: "this is an 'XML Spreadsheet 2003', whatever its name says. " + _REMEDY,
+    Kind.XML: "this is an XML file, not a spreadsheet. Export the rows as XLSX or CSV, then push that file.",
+    Kind.PDF: "this is a PDF, not a spreadsheet. Export the rows as XLSX or CSV, then push that file.",
+    Kind.RTF: "this is a text document (RTF), not a spreadsheet. " + _REMEDY,
+    Kind.GZIP: "this is a compressed file (gzip). Unpack it, then push what was in it.",
+    Kind.PACKED: "this is a packed archive. Unpack it, then push what was in it.",
+    Kind.IMAGE: "this is an image, not a spreadsheet. Export the rows as XLSX or CSV, then push that file.",
+    Kind.SQLITE: "this is a database (SQLite), not a spreadsheet. Export the rows as CSV, then push that file.",
+    Kind.BINARY: "this is neither text nor a workbook. Export the rows as XLSX or CSV, then push that file.",
+}
+
+
+def kind_of(head: bytes) -> Kind:
+    """What a file is, from its first `HEAD_BYTES` bytes; an empty file is `TEXT`."""
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return Kind.IMAGE
+    marked_utf_16 = head.startswith(_UTF_16_MARKS)
+    # One byte in two is zero in UTF-16 of Western text without a mark; the text reader judges such a file.
+    if not marked_utf_16 and b"\0" in head and not _reads_as_utf_16(head):
+        return Kind.BINARY
+    return _kind_of_markup(head)
+
+
+def refusal(kind: Kind) -> str | None:
+    """The sentence for a kind that no reader takes, without the path; None for those that one does."""
+    return _REFUSALS.get(kind)
+
+
+def _reads_as_utf_16(head: bytes) -> bool:
+    even, odd = head[0::2], head[1::2]
+    for zeros, letters in ((odd, even), (even, odd)):
+        if zeros.count(0) > 0.7 * len(zeros) and letters.count(0) == 0:
+            return True
+    return False
+
+
+def _kind_of_markup(head: bytes) -> Kind:
+    text = head.replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
+    text = text.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").lstrip().lower()
+    if not text.startswith(b"<"):
+        return Kind.TEXT
+    if b"urn:schemas-microsoft-com:office:spreadsheet" in text and b"<html" not in text:
+        return Kind.XML_2003
+    if re.search(rb"<(!doctype html|html|head|body|table|div|meta|style)\b", text):
+        return Kind.HTML
+    if b'progid="excel.sheet"' in text:
+        return Kind.XML_2003
+    return Kind.XML if text.startswith(b"<?xml") else Kind.TEXT

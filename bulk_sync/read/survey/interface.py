@@ -1,0 +1,253 @@
+"""What every survey yields, whatever the format, and the bounds that it enforces while it counts."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+from bulk_sync.model import Cell
+
+MAX_ROWS = 1_048_576
+MAX_COLUMNS = 16_384
+"""What a sheet of the largest program holds; a cell beyond aborts the whole process in the library."""
+MAX_CELLS = 3_000_000
+"""Rows times columns of the bounding box. The library takes about 72 bytes a cell while it builds the box
+(32 in the box, 40 in the list before it)."""
+MAX_TEXT_BYTES = 48 * 1024 * 1024
+"""Text of all cells together, each use of a shared string counted: the library copies it into each cell."""
+MAX_STRING_OVERHEAD = 24
+"""Counted for each text besides its length: what an allocator takes."""
+MAX_ERRORS = 200_000
+MAX_MERGED = 200_000
+
+NO_VALUE = "formula without a value"
+"""Shown for a formula that no program has calculated yet."""
+
+
+class BadWorkbook(Exception):
+    """The workbook can't be used; its text says why and what to do, without the file's name."""
+
+
+class TooLarge(BadWorkbook):
+    """The workbook is beyond the bounds of memory."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that file.")
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sheet's entry in the workbook; `place` is what the survey needs to find it."""
+
+    name: str
+    visible: bool
+    is_grid: bool
+    place: str
+
+
+@dataclass(slots=True)
+class Survey:
+    """What one sheet holds. Rows and columns count from 0.
+
+    `filled` has for each row how many cells show something, error cells aside; `errors` what an
+    error cell shows, by place; `merged` are ranges as (first row, first column, last row, last
+    column); `negatives` are the places of negative numbers, ascending, packed by `packed`; `instead` has the
+    values that the library is known to give wrongly.
+    """
+
+    filled: array[int] = field(default_factory=lambda: array("I"))
+    errors: dict[tuple[int, int], str] = field(default_factory=dict)
+    merged: list[tuple[int, int, int, int]] = field(default_factory=list)
+    negatives: array[int] = field(default_factory=lambda: array("Q"))
+    instead: dict[tuple[int, int], Cell] = field(default_factory=dict)
+    hidden_rows: int = 0
+
+    def has_negative(self, row: int, column: int) -> bool:
+        """Whether the file holds a negative number there."""
+        place = packed(row, column)
+        at = bisect_left(self.negatives, place)
+        return at < len(self.negatives) and self.negatives[at] == place
+
+
+def packed(row: int, column: int) -> int:
+    """A place as one number; they sort as the places do, by row."""
+    return row * MAX_COLUMNS + column
+
+
+@dataclass(slots=True)
+class Bounds:
+    """The running count of what the library will allocate; raises TooLarge on the way past a bound."""
+
+    max_cells: int = MAX_CELLS
+    texts: int = 0
+    cells: int = 0
+    _box: list[int] | None = None
+
+    def cell(self, row: int, column: int, times: int = 1, down: int = 1) -> None:
+        """A cell that the library holds, `times` across and `down` rows."""
+        last_row, last_column = row + down - 1, column + times - 1
+        if not (row >= 0 and last_row < MAX_ROWS and column >= 0 and last_column < MAX_COLUMNS):
+            raise BadWorkbook(
+                f"a cell lies outside of any sheet (row {last_row + 1}, column {last_column + 1}). "
+                "Open the workbook in a spreadsheet program and save it again."
+            )
+        box = self._box
+        if box is None:
+            self._box = [row, column, last_row, last_column]
+        elif row < box[0] or column < box[1] or last_row > box[2] or last_column > box[3]:
+            self._box = [min(row, box[0]), min(column, box[1]), max(last_row, box[2]), max(last_column, box[3])]
+        else:
+            self.cells += times * down
+            if self.cells > self.max_cells:
+                self._refuse(self.cells)
+            return
+        self.cells += times * down
+        self._check_box()
+
+    def text(self, size: int, times: int = 1) -> None:
+        """A text of `size` bytes that the library holds `times` over."""
+        self.texts += (size + MAX_STRING_OVERHEAD) * times
+        if self.texts > MAX_TEXT_BYTES:
+            raise TooLarge(f"the texts in it take more than {MAX_TEXT_BYTES // 2**20} MB of memory.")
+
+    def next_sheet(self) -> None:
+        """A further sheet that the library holds at the same time: its box adds to the one before."""
+        if self._box is not None:
+            self.max_cells -= self._area()
+            self.cells, self._box = 0, None
+
+    def _area(self) -> int:
+        box = self._box or [0, 0, -1, -1]
+        return (box[2] - box[0] + 1) * (box[3] - box[1] + 1)
+
+    def _check_box(self) -> None:
+        if max(self._area(), self.cells) > self.max_cells:
+            self._refuse(max(self._area(), self.cells))
+
+    def _refuse(self, cells: int) -> None:
+        raise TooLarge(
+            f"the sheet spans {cells:,} cells or more, from its first filled one to its last; "
+            f"{self.max_cells:,} can be read. Delete what lies far off the table, or:"
+        )
+
+
+class Builder:
+    """Collects a `Survey` cell by cell, within `Bounds`."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.survey = Survey()
+        self.bounds = bounds
+        self._hidden = bytearray()
+
+    def filled(self, row: int, column: int) -> None:
+        """A cell that shows something."""
+        self.bounds.cell(row, column)
+        self._count(row)
+
+    def filled_many(self, row: int, column: int, times: int, down: int) -> None:
+        """A block of equal cells that show something."""
+        self.bounds.cell(row, column, times, down)
+        for each in range(row, row + down):
+            self._count(each, times)
+
+    def blank(self, row: int, column: int, times: int = 1, down: int = 1) -> None:
+        """Cells that show nothing, yet take their place in the library's box."""
+        self.bounds.cell(row, column, times, down)
+
+    def error(self, row: int, column: int, shown: str, times: int = 1, down: int = 1) -> None:
+        """Cells that show an error."""
+        self.bounds.cell(row, column, times, down)
+        if len(self.survey.errors) + times * down > MAX_ERRORS:
+            raise TooLarge(f"more than {MAX_ERRORS:,} cells show an error such as {shown}.")
+        for each in range(row, row + down):
+            self._reach(each)
+            for across in range(column, column + times):
+                self.survey.errors[each, across] = shown
+
+    def negative(self, row: int, column: int) -> None:
+        """A cell, counted as filled besides, that holds a number below zero."""
+        self.survey.negatives.append(packed(row, column))
+
+    def instead(self, row: int, column: int, value: Cell) -> None:
+        """A cell, counted as filled besides, whose value the library gets wrong."""
+        self.survey.instead[row, column] = value
+
+    def hidden(self, row: int, down: int = 1) -> None:
+        """Rows that the program doesn't show."""
+        if not (row >= 0 and row + down <= MAX_ROWS):
+            return
+        if row + down > len(self._hidden):
+            self._hidden.extend(bytes(row + down - len(self._hidden)))
+        self._hidden[row : row + down] = b"\1" * down
+
+    def merged(self, first_row: int, first_column: int, last_row: int, last_column: int) -> None:
+        """A merged range, both ends in it."""
+        if len(self.survey.merged) >= MAX_MERGED:
+            raise TooLarge(f"more than {MAX_MERGED:,} ranges are merged.")
+        self.survey.merged.append((first_row, first_column, last_row, last_column))
+
+    def done(self) -> Survey:
+        """The survey, complete."""
+        survey = self.survey
+        survey.merged.sort()
+        # Sorted here, for a sheet may hold its rows in any order.
+        survey.negatives = array("Q", sorted(survey.negatives))
+        survey.hidden_rows = sum(
+            1 for hidden, count in zip(self._hidden, survey.filled, strict=False) if hidden and count
+        )
+        return survey
+
+    def _reach(self, row: int) -> None:
+        counts = self.survey.filled
+        if row >= len(counts):
+            counts.frombytes(bytes(counts.itemsize * (row + 1 - len(counts))))
+
+    def _count(self, row: int, times: int = 1) -> None:
+        counts = self.survey.filled
+        if row >= len(counts):
+            counts.frombytes(bytes(counts.itemsize * (row + 1 - len(counts))))
+        counts[row] += times
+
+
+class Surveyor(Protocol):
+    """One workbook, open for surveys; each format has one."""
+
+    @property
+    def format(self) -> str:
+        """`XLSX`, `XLSM`, `XLSB`, `ODS` or `XLS`."""
+        ...
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """All sheets, in the program's order."""
+        ...
+
+    def survey(self, sheet: Sheet) -> Survey:
+        """What a sheet holds; raises BadWorkbook or TooLarge before the library has seen anything."""
+        ...
+
+    def for_library(self, sheet: Sheet) -> AbstractContextManager[tuple[BinaryIO, int]]:
+        """A file that the library may read after the survey of `sheet`, and the sheet's index in it."""
+        ...
+
+
+def shown_text(text: str | bytes) -> bool:
+    """Whether a person sees anything in a cell with this text."""
+    return bool(text.strip())
+
+
+def sweep(merged: list[tuple[int, int, int, int]]) -> Iterator[list[tuple[int, int, int, int]]]:
+    """For row 0, 1, 2 ...: the merged ranges (sorted by first row) that reach into it."""
+    active: list[tuple[int, int, int, int]] = []
+    at = row = 0
+    while True:
+        while at < len(merged) and merged[at][0] <= row:
+            active.append(merged[at])
+            at += 1
+        active = [each for each in active if each[2] >= row]
+        yield active
+        row += 1

@@ -1,0 +1,69 @@
+"""XML parts as streams of events: expat, without anything that XML can do besides holding data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+from xml.parsers import expat
+
+from bulk_sync.read.survey.interface import BadWorkbook
+
+
+class Handler(Protocol):
+    """What is told of a part's elements; names are as written, with their prefix."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+        ...
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        ...
+
+    def text(self, text: str) -> None:
+        """Characters, perhaps not all that stand together."""
+        ...
+
+
+def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
+    """Drive `handler` with a part; raises BadWorkbook for what isn't plain, well-formed XML in UTF-8."""
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = handler.start
+    parser.EndElementHandler = handler.end
+    parser.CharacterDataHandler = handler.text
+    parser.StartDoctypeDeclHandler = _refusing(part)
+    parser.XmlDeclHandler = _judge_encoding(part)
+    try:
+        for chunk in chunks:
+            parser.Parse(chunk, False)  # noqa: FBT003 - expat's own signature
+        parser.Parse(b"", True)  # noqa: FBT003 - same
+    except expat.ExpatError as error:
+        raise BadWorkbook(
+            f"its part {part} is damaged ({expat.ErrorString(error.code)}, line {error.lineno}). "
+            "Open the workbook in a spreadsheet program and save it again."
+        ) from None
+
+
+def local(name: str) -> str:
+    """A name without its prefix."""
+    return name.rpartition(":")[2]
+
+
+def _refusing(part: str) -> Callable[..., None]:
+    def refuse(*_: object) -> None:
+        # Entities live in a DOCTYPE: they can grow without bound and name files; no spreadsheet program writes one.
+        raise BadWorkbook(f"its part {part} declares a document type, as no spreadsheet program does. It isn't read.")
+
+    return refuse
+
+
+def _judge_encoding(part: str) -> Callable[[str, str | None, int], None]:
+    def judge(_version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in {"utf-8", "utf8", "us-ascii", "ascii"}:
+            raise BadWorkbook(
+                f"its part {part} is written in {encoding}, not in UTF-8. "
+                "Open the workbook in a spreadsheet program and save it again."
+            )
+
+    return judge

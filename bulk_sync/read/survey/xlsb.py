@@ -1,0 +1,275 @@
+"""The survey of XLSB: a walk over its binary records, as [MS-XLSB] 2.1.4 and 2.3 have them."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from bulk_sync.read.archive import Archive
+from bulk_sync.read.survey.interface import BadWorkbook, Bounds, Builder, Sheet, Survey, TooLarge, shown_text
+from bulk_sync.read.survey.package import part_of_kind, relations_of, relations_part, repacked
+
+_ROW, _BLANK, _RK, _ERROR, _BOOL, _REAL, _STRING, _SHARED = range(8)
+_FORMULA_STRING, _FORMULA_NUMBER, _FORMULA_BOOL, _FORMULA_ERROR = range(8, 12)
+_SST_ITEM = 19
+_BEGIN_DATA, _END_DATA, _DIMENSIONS, _MERGED = 145, 146, 148, 176
+_WORKBOOK_PROPERTIES, _SHEET = 153, 156
+_BEGIN_STRINGS, _BEGIN_FORMATS, _BEGIN_CELL_FORMATS = 159, 615, 617
+_MAX_COUNT = 4_000_000
+_MAX_RECORD_BYTES = 4 * 1024 * 1024
+
+ERROR_CODES = {
+    0x00: "#NULL!",
+    0x07: "#DIV/0!",
+    0x0F: "#VALUE!",
+    0x17: "#REF!",
+    0x1D: "#NAME?",
+    0x24: "#NUM!",
+    0x2A: "#N/A",
+    0x2B: "#GETTING_DATA",
+}
+"""BErr of [MS-XLSB] 2.5.97.2, the same in [MS-XLS] 2.5.10."""
+
+_AGAIN = "Open the workbook in a spreadsheet program and save it again."
+
+
+class XlsbSurveyor:
+    """A workbook of binary parts."""
+
+    format = "XLSB"
+
+    def __init__(self, archive: Archive, main: str) -> None:
+        self._archive = archive
+        relations = relations_of(archive, main)
+        self._parts = {each.id: each for each in relations}
+        self._strings_part = part_of_kind(relations, archive, "sharedStrings")
+        self._styles_part = part_of_kind(relations, archive, "styles")
+        self._is_1904 = False
+        self.sheets: list[Sheet] = []
+        for kind, data in records(archive.chunks(main)):
+            if kind == _WORKBOOK_PROPERTIES:
+                self._is_1904 = bool(_u32(data, 0) & 1)
+            elif kind == _SHEET:
+                self.sheets.append(self._sheet(data))
+        self._strings: tuple[array[int], bytearray] | None = None
+
+    def survey(self, sheet: Sheet) -> Survey:
+        """Count a sheet's cells; see `Surveyor`."""
+        bounds = Bounds()
+        sizes, shown = self._shared_strings()
+        bounds.text(sum(sizes) + 24 * len(sizes))
+        grid = _Grid(Builder(bounds), sizes, shown)
+        for kind, data in records(self._archive.chunks(sheet.place)):
+            grid.record(kind, data)
+        return grid.builder.done()
+
+    @contextmanager
+    def for_library(self, sheet: Sheet) -> Iterator[tuple[BinaryIO, int]]:
+        """A workbook of this one sheet; see `Surveyor`."""
+        relations = {"rId1": ("worksheet", "worksheets/sheet1.bin")}
+        copied = {"xl/worksheets/sheet1.bin": sheet.place}
+        if self._strings_part is not None:
+            relations["rId2"] = ("sharedStrings", "sharedStrings.bin")
+            copied["xl/sharedStrings.bin"] = self._strings_part
+        if self._styles_part is not None:
+            relations["rId3"] = ("styles", "styles.bin")
+            copied["xl/styles.bin"] = self._styles_part
+        written = {
+            "_rels/.rels": relations_part({"rId1": ("officeDocument", "xl/workbook.bin")}),
+            "xl/_rels/workbook.bin.rels": relations_part(relations),
+            "xl/workbook.bin": self._workbook(),
+        }
+        with repacked(self._archive, written, copied) as file:
+            yield file, 0
+
+    def _workbook(self) -> bytes:
+        properties = struct.pack("<III", int(self._is_1904), 0, 0)
+        sheet = struct.pack("<II", 0, 1) + wide("rId1") + wide("sheet")
+        parts = ((131, b""), (153, properties), (143, b""), (156, sheet), (144, b""), (132, b""))
+        return b"".join(record(kind, data) for kind, data in parts)
+
+    def _sheet(self, data: bytes) -> Sheet:
+        relation_id, after = _wide_string(data, 8)
+        name, _ = _wide_string(data, after)
+        relation = self._parts.get(relation_id)
+        is_grid = relation is not None and relation.kind == "worksheet"
+        return Sheet(name, _u32(data, 0) == 0, is_grid, relation.target if relation else "")
+
+    def _shared_strings(self) -> tuple[array[int], bytearray]:
+        if self._strings is None:
+            self._strings = array("I"), bytearray()
+            if self._strings_part is not None:
+                self._read_strings(self._strings_part)
+            if self._styles_part is not None:
+                self._judge_styles(self._styles_part)
+        return self._strings
+
+    def _read_strings(self, part: str) -> None:
+        sizes, shown = self._shared_strings()
+        for kind, data in records(self._archive.chunks(part)):
+            if kind == _BEGIN_STRINGS:
+                _judge_count(_u32(data, 0))
+                _judge_count(_u32(data, 4))
+            elif kind == _SST_ITEM:
+                text, _ = _wide_string(data, 1)
+                sizes.append(len(text) * 3)
+                shown.append(shown_text(text))
+
+    def _judge_styles(self, part: str) -> None:
+        for kind, data in records(self._archive.chunks(part)):
+            if kind in {_BEGIN_FORMATS, _BEGIN_CELL_FORMATS}:
+                _judge_count(_u32(data, 0))
+
+
+class _Grid:
+    """A sheet's cells, in one pass."""
+
+    def __init__(self, builder: Builder, sizes: array[int], shown: bytearray) -> None:
+        self.builder = builder
+        self._sizes = sizes
+        self._shown = shown
+        self._row = 0
+        self._in_data = False
+
+    def record(self, kind: int, data: bytes) -> None:
+        if kind == _BEGIN_DATA:
+            self._in_data = True
+        elif kind == _END_DATA:
+            self._in_data = False
+        elif kind == _MERGED:
+            top, bottom, left, right = (_u32(data, at) for at in (0, 4, 8, 12))
+            self.builder.merged(top, left, bottom, right)
+        elif kind == _DIMENSIONS and len(data) < 16:
+            raise BadWorkbook(f"a record of the sheet is cut short. {_AGAIN}")
+        elif kind == _ROW and self._in_data:
+            self._row = _u32(data, 0)
+            # fDyZero: bit 4 of the byte after rw, ixfe, miyRw and one of flags ([MS-XLSB] 2.4.741).
+            if len(data) > 11 and data[11] & 0x10:
+                self.builder.hidden(self._row)
+        elif _BLANK < kind <= _FORMULA_ERROR and self._in_data:
+            self._cell(kind, _u32(data, 0), data)
+
+    def _cell(self, kind: int, column: int, data: bytes) -> None:
+        if kind in {_ERROR, _FORMULA_ERROR}:
+            code = _byte(data, 8)
+            if code not in ERROR_CODES:
+                raise BadWorkbook(f"a cell in row {self._row + 1} shows an error of an unknown kind. {_AGAIN}")
+            self.builder.error(self._row, column, ERROR_CODES[code])
+        elif kind == _SHARED:
+            index = _u32(data, 8)
+            if index >= len(self._sizes):
+                raise BadWorkbook(f"a cell in row {self._row + 1} refers to a text that isn't there. {_AGAIN}")
+            self._text(column, self._sizes[index], shown=bool(self._shown[index]))
+        elif kind in {_STRING, _FORMULA_STRING}:
+            text, _ = _wide_string(data, 8)
+            self._text(column, len(text) * 3, shown=shown_text(text))
+        else:
+            self._number(kind, column, data)
+
+    def _number(self, kind: int, column: int, data: bytes) -> None:
+        self.builder.filled(self._row, column)
+        if kind == _RK:
+            top = _u32(data, 8) >> 31
+        elif kind in {_REAL, _FORMULA_NUMBER}:
+            top = _byte(data, 15) >> 7
+        else:
+            top = 0
+        if top:
+            self.builder.negative(self._row, column)
+
+    def _text(self, column: int, size: int, *, shown: bool) -> None:
+        self.builder.bounds.text(size)
+        if shown:
+            self.builder.filled(self._row, column)
+        else:
+            self.builder.blank(self._row, column)
+
+
+def records(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The records of a binary part as (type, data)."""
+    source = iter(chunks)
+    pending = bytearray()
+    at = 0
+    while True:
+        head = _head(pending, at)
+        if head is not None and len(pending) >= head[2] + head[1]:
+            kind, size, start = head
+            yield kind, bytes(pending[start : start + size])
+            at = start + size
+            continue
+        if head is not None and head[1] > _MAX_RECORD_BYTES:
+            raise TooLarge(f"a record in it takes {head[1]:,} bytes.")
+        del pending[:at]
+        at = 0
+        chunk = next(source, None)
+        if chunk is None:
+            break
+        pending += chunk
+    if pending:
+        raise BadWorkbook(f"a record of it is cut short. {_AGAIN}")
+
+
+def _head(data: bytearray, at: int) -> tuple[int, int, int] | None:
+    """Type, size and start of the data of the record at a place; None if more bytes are needed."""
+    kind = shift = 0
+    for width in range(2):
+        if at >= len(data):
+            return None
+        kind |= (data[at] & 0x7F) << (7 * width)
+        at += 1
+        if data[at - 1] < 0x80:
+            break
+    size = 0
+    for _ in range(4):
+        if at >= len(data):
+            return None
+        size |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 0x80:
+            break
+    return kind, size, at
+
+
+def record(kind: int, data: bytes) -> bytes:
+    """A record as bytes."""
+    head = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
+    size = len(data)
+    while size >= 0x80:
+        head += bytes([size & 0x7F | 0x80])
+        size >>= 7
+    return head + bytes([size]) + data
+
+
+def wide(text: str) -> bytes:
+    """An XLWideString."""
+    encoded = text.encode("utf-16-le")
+    return struct.pack("<I", len(encoded) // 2) + encoded
+
+
+def _wide_string(data: bytes, at: int) -> tuple[str, int]:
+    count = _u32(data, at)
+    end = at + 4 + 2 * count
+    if end > len(data):
+        raise BadWorkbook(f"a text of it is cut short. {_AGAIN}")
+    return data[at + 4 : end].decode("utf-16-le", "replace"), end
+
+
+def _u32(data: bytes, at: int) -> int:
+    if at + 4 > len(data):
+        raise BadWorkbook(f"a record of it is cut short. {_AGAIN}")
+    return int.from_bytes(data[at : at + 4], "little")
+
+
+def _byte(data: bytes, at: int) -> int:
+    if at >= len(data):
+        raise BadWorkbook(f"a record of it is cut short. {_AGAIN}")
+    return data[at]
+
+
+def _judge_count(count: int) -> None:
+    if count > _MAX_COUNT:
+        raise BadWorkbook(f"it claims to hold {count} texts or formats. {_AGAIN}")
