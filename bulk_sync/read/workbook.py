@@ -35,7 +35,7 @@ from bulk_sync.read.survey.xls import XlsSurveyor
 from bulk_sync.read.survey.xlsb import XlsbSurveyor
 from bulk_sync.read.survey.xlsx import XlsxSurveyor
 
-MAX_XLS_BYTES = 64 * 1024 * 1024
+MAX_XLS_BYTES = 32 * 1024 * 1024
 """An XLS file is held three times over: as its stream, and twice by the library."""
 
 _AGAIN = "Open the workbook in a spreadsheet program and save it again, or save the sheet as 'CSV UTF-8'."

@@ -15,11 +15,13 @@ MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384
 """What a sheet of the largest program holds; a cell beyond aborts the whole process in the library."""
 MAX_CELLS = 3_000_000
-"""Rows times columns of the bounding box. The library takes about 72 bytes a cell while it builds the box
-(32 in the box, 40 in the list before it)."""
-MAX_TEXT_BYTES = 48 * 1024 * 1024
-"""Text of all cells together, each use of a shared string counted: the library copies it into each cell."""
-MAX_STRING_OVERHEAD = 24
+"""Rows times columns of the bounding box, whatever is in it."""
+MAX_LIBRARY_BYTES = 320 * 1024 * 1024
+"""What the library may take: its cells and the texts in them, each use of a shared string counted, for
+the library copies it into each cell."""
+CELL_BYTES = 72
+"""What the library takes for a cell: 32 in the box, 40 in the list that the box is made from."""
+STRING_OVERHEAD = 24
 """Counted for each text besides its length: what an allocator takes."""
 MAX_ERRORS = 200_000
 MAX_MERGED = 200_000
@@ -85,6 +87,7 @@ class Bounds:
     max_cells: int = MAX_CELLS
     texts: int = 0
     cells: int = 0
+    kept: int = 0
     _box: list[int] | None = None
 
     def cell(self, row: int, column: int, times: int = 1, down: int = 1) -> None:
@@ -101,24 +104,31 @@ class Bounds:
         elif row < box[0] or column < box[1] or last_row > box[2] or last_column > box[3]:
             self._box = [min(row, box[0]), min(column, box[1]), max(last_row, box[2]), max(last_column, box[3])]
         else:
-            self.cells += times * down
-            if self.cells > self.max_cells:
-                self._refuse(self.cells)
+            self._add(times * down)
             return
-        self.cells += times * down
+        self._add(times * down)
         self._check_box()
 
     def text(self, size: int, times: int = 1) -> None:
         """A text of `size` bytes that the library holds `times` over."""
-        self.texts += (size + MAX_STRING_OVERHEAD) * times
-        if self.texts > MAX_TEXT_BYTES:
-            raise TooLarge(f"the texts in it take more than {MAX_TEXT_BYTES // 2**20} MB of memory.")
+        self.texts += (size + STRING_OVERHEAD) * times
+        self._check_bytes()
 
     def next_sheet(self) -> None:
         """A further sheet that the library holds at the same time: its box adds to the one before."""
         if self._box is not None:
             self.max_cells -= self._area()
+            self.kept += self._area()
             self.cells, self._box = 0, None
+
+    def _add(self, cells: int) -> None:
+        self.cells += cells
+        if self.cells > self.max_cells:
+            self._refuse(self.cells)
+
+    def _check_bytes(self) -> None:
+        if self.texts + (self.kept + self.cells) * CELL_BYTES > MAX_LIBRARY_BYTES:
+            raise TooLarge(f"its cells and texts take more than {MAX_LIBRARY_BYTES // 2**20} MB of memory.")
 
     def _area(self) -> int:
         box = self._box or [0, 0, -1, -1]

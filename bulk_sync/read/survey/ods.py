@@ -186,6 +186,7 @@ class _Cell:
         self._depth_of_note = 0
         self._in_paragraph = 0
         self._raw_size = 0
+        self._whole: str | None = None
 
     @property
     def is_present(self) -> bool:
@@ -274,7 +275,10 @@ class _Cell:
             self._paragraphs[-1].append(text.replace(" ", _HARD_SPACE).replace("\t", _HARD_TAB))
 
     def _shown(self) -> str:
-        return "\n".join(_collapsed("".join(paragraph)) for paragraph in self._paragraphs)
+        """Its text; asked for when the cell has ended."""
+        if self._whole is None:
+            self._whole = "\n".join(_collapsed("".join(paragraph)) for paragraph in self._paragraphs)
+        return self._whole
 
 
 _HARD_SPACE = "\ufdd0"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from bulk_sync.read.survey.interface import BadWorkbook, Bounds, Builder, Sheet, Survey, shown_text
+from bulk_sync.read.survey.interface import STRING_OVERHEAD, BadWorkbook, Bounds, Builder, Sheet, Survey, shown_text
 from bulk_sync.read.survey.xlsb import ERROR_CODES
 
 MAX_CELLS = 1_500_000
@@ -51,6 +51,7 @@ class XlsSurveyor:
         self.sheets: list[Sheet] = []
         self._read_globals()
         self._surveys = self._read_sheets()
+        self._stream = b""  # the library is about to hold its own
 
     def survey(self, sheet: Sheet) -> Survey:
         """Count a sheet's cells; see `Surveyor`."""
@@ -92,7 +93,7 @@ class XlsSurveyor:
 
     def _read_sheets(self) -> list[Survey]:
         bounds = Bounds(MAX_CELLS)
-        bounds.text(sum(self._sizes) + 24 * len(self._sizes))
+        bounds.text(sum(self._sizes) + STRING_OVERHEAD * len(self._sizes))
         surveys = []
         for place in self._places:
             bounds.next_sheet()

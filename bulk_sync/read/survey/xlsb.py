@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from bulk_sync.read.archive import Archive
-from bulk_sync.read.survey.interface import BadWorkbook, Bounds, Builder, Sheet, Survey, TooLarge, shown_text
+from bulk_sync.read.survey.interface import (
+    STRING_OVERHEAD,
+    BadWorkbook,
+    Bounds,
+    Builder,
+    Sheet,
+    Survey,
+    TooLarge,
+    shown_text,
+)
 from bulk_sync.read.survey.package import part_of_kind, relations_of, relations_part, repacked
 
 _ROW, _BLANK, _RK, _ERROR, _BOOL, _REAL, _STRING, _SHARED = range(8)
@@ -60,7 +69,7 @@ class XlsbSurveyor:
         """Count a sheet's cells; see `Surveyor`."""
         bounds = Bounds()
         sizes, shown = self._shared_strings()
-        bounds.text(sum(sizes) + 24 * len(sizes))
+        bounds.text(sum(sizes) + STRING_OVERHEAD * len(sizes))
         grid = _Grid(Builder(bounds), sizes, shown)
         for kind, data in records(self._archive.chunks(sheet.place)):
             grid.record(kind, data)

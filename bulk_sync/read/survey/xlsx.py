@@ -13,6 +13,7 @@ from bulk_sync.read.archive import Archive
 from bulk_sync.read.survey.interface import (
     MAX_COLUMNS,
     NO_VALUE,
+    STRING_OVERHEAD,
     BadWorkbook,
     Bounds,
     Builder,
@@ -177,7 +178,7 @@ class _Strings:
             case "si":
                 text = "".join(self._text)
                 size = len(text.encode("utf-8", "surrogatepass"))
-                self.total += size + 24
+                self.total += size + STRING_OVERHEAD
                 self.sizes.append(size)
                 self.shown.append(shown_text(_unescaped(text)))
             case _:

@@ -1,0 +1,110 @@
+"""Workbooks byte by byte, as no program writes them: for the tests of reading."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from bulk_sync.read.survey.xlsb import record, wide
+
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+STRICT = "http://purl.oclc.org/ooxml/spreadsheetml/main"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
+_STYLES = (
+    '<numFmts count="2"><numFmt numFmtId="170" formatCode="[h]:mm:ss"/>'
+    '<numFmt numFmtId="171" formatCode="yyyy\\-mm\\-dd hh:mm"/></numFmts>'
+    '<cellXfs count="6"><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="22"/><xf numFmtId="20"/>'
+    '<xf numFmtId="170"/><xf numFmtId="171"/></cellXfs>'
+)
+
+
+def packed(parts: Mapping[str, str | bytes]) -> bytes:
+    """An archive of parts."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def xlsx_parts(
+    data: str, strings: str = "", *, after: str = "", properties: str = "", main: str = MAIN
+) -> dict[str, str]:
+    """The parts of a workbook with one sheet, `S`; styles 1 to 5: date, both, time, duration, both."""
+    return {
+        "_rels/.rels": _relations({"rId1": ("officeDocument", "xl/workbook.xml")}),
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{OFFICE}">{properties}'
+        '<sheets><sheet name="S" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": _relations(
+            {
+                "rId1": ("worksheet", "worksheets/sheet1.xml"),
+                "rId2": ("sharedStrings", "sharedStrings.xml"),
+                "rId3": ("styles", "styles.xml"),
+            }
+        ),
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{data}</sheetData>{after}</worksheet>',
+        "xl/sharedStrings.xml": f'<sst xmlns="{main}">{strings}</sst>',
+        "xl/styles.xml": f'<styleSheet xmlns="{main}">{_STYLES}</styleSheet>',
+    }
+
+
+def _relations(relations: Mapping[str, tuple[str, str]]) -> str:
+    each = "".join(
+        f'<Relationship Id="{key}" Type="{OFFICE}/{kind}" Target="{target}"/>'
+        for key, (kind, target) in relations.items()
+    )
+    return f'<Relationships xmlns="{_RELATIONS}">{each}</Relationships>'
+
+
+def xlsb_parts(sheet: list[tuple[int, bytes]], strings: tuple[str, ...] = ()) -> dict[str, str | bytes]:
+    """The parts of a binary workbook with one sheet, `S`, of these records between BrtBegin- and BrtEndSheetData."""
+    properties = struct.pack("<III", 0, 0, 0)
+    bundle = struct.pack("<II", 0, 1) + wide("rId1") + wide("S")
+    book = [(131, b""), (153, properties), (143, b""), (156, bundle), (144, b""), (132, b"")]
+    frame = [(129, b""), (148, struct.pack("<IIII", 0, 9, 0, 9)), (145, b""), *sheet, (146, b""), (130, b"")]
+    count = struct.pack("<II", len(strings), len(strings))
+    texts = [(159, count), *((19, b"\0" + wide(text)) for text in strings), (160, b"")]
+    return {
+        "_rels/.rels": _relations({"rId1": ("officeDocument", "xl/workbook.bin")}),
+        "xl/workbook.bin": b"".join(record(*each) for each in book),
+        "xl/_rels/workbook.bin.rels": _relations(
+            {"rId1": ("worksheet", "worksheets/sheet1.bin"), "rId2": ("sharedStrings", "sharedStrings.bin")}
+        ),
+        "xl/worksheets/sheet1.bin": b"".join(record(*each) for each in frame),
+        "xl/sharedStrings.bin": b"".join(record(*each) for each in texts),
+    }
+
+
+def ods_parts(rows: str) -> dict[str, str]:
+    """The parts of an OpenDocument spreadsheet with one table, `S`."""
+    spaces = "".join(
+        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for name in ("office", "table", "text", "style")
+    )
+    return {
+        "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+        "META-INF/manifest.xml": "<manifest/>",
+        "content.xml": f'<office:document-content{spaces} xmlns:calcext="urn:x"><office:body><office:spreadsheet>'
+        f'<table:table table:name="S">{rows}</table:table></office:spreadsheet></office:body>'
+        "</office:document-content>",
+    }
+
+
+def ods_row(*cells: str) -> str:
+    """A row of an OpenDocument table."""
+    return f"<table:table-row>{''.join(cells)}</table:table-row>"
+
+
+def ods_text(text: str, attributes: str = "") -> str:
+    """A cell with a text."""
+    return f'<table:table-cell office:value-type="string" {attributes}><text:p>{text}</text:p></table:table-cell>'
+
+
+def write(path: Path, parts: Mapping[str, str | bytes]) -> Path:
+    """Write an archive of parts."""
+    path.write_bytes(packed(parts))
+    return path
