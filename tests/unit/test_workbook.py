@@ -623,6 +623,21 @@ def test_a_protected_xls_is_named_as_such(tmp_path: Path) -> None:
     assert "protected by a password" in refused(path)
 
 
+@pytest.mark.parametrize("dimensions", [(7168, 10, 0, 4), (0, 10, 28, 4), (0, 2**31, 0, 256)])
+def test_an_xls_sheet_that_claims_impossible_room_is_refused(
+    tmp_path: Path, dimensions: tuple[int, int, int, int]
+) -> None:
+    """The library would abort the process over each; the first was found by changing bytes at random."""
+    book = xlwt.Workbook()
+    book.add_sheet("S").write(9, 3, "key")
+    path = tmp_path / "x.xls"
+    book.save(str(path))
+    data = path.read_bytes()
+    at = data.index(b"\x00\x02\x0e\x00") + 4
+    path.write_bytes(data[:at] + struct.pack("<IIHH", *dimensions) + data[at + 12 :])
+    assert "claims to span rows" in refused(path)
+
+
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     path = _sheets(tmp_path / "x.xlsx", {"S": [["key"], ["a"], ["b"]]})
     with open_workbook(path, ReadOptions(recognise)) as table:

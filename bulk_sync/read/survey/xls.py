@@ -224,8 +224,11 @@ class _Grid:
             left, right = _u16(data, 8), _u16(data, 10)
         else:
             top, bottom, left, right = (_u16(data, at) for at in (0, 2, 4, 6))
-        if bottom > top and right > left and (bottom - top) * (right - left) > _MAX_DIMENSIONS:
-            raise BadWorkbook(f"a sheet of it claims to span {bottom} rows and {right} columns. {_AGAIN}")
+        # Turned around, the library's subtraction wraps to a claim that aborts the process.
+        if bottom < top or right < left or (bottom - top) * (right - left) > _MAX_DIMENSIONS:
+            raise BadWorkbook(
+                f"a sheet of it claims to span rows {top} to {bottom} and columns {left} to {right}. {_AGAIN}"
+            )
 
 
 class _Strings:
