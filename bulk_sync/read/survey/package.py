@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from bulk_sync.read.archive import Archive, canonical
+from bulk_sync.read.archive import Archive
 from bulk_sync.read.survey.interface import BadWorkbook
 from bulk_sync.read.survey.markup import feed, local
 
@@ -106,8 +106,3 @@ def repacked(archive: Archive, written: Mapping[str, bytes], copied: Mapping[str
                         )
     buffer.seek(0)
     yield buffer
-
-
-def is_encrypted_name(name: str) -> bool:
-    """Whether a part's name tells of encryption inside of an archive."""
-    return canonical(name) in {"encryptedpackage", "encryptioninfo"}
