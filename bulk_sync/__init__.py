@@ -1,8 +1,8 @@
 """Bring spreadsheets of property showings into North.
 
-    from bulk_sync import PushSettings, push
+    from bulk_sync import PushSettings, SheetSettings, check, push
 
-`push` takes a `PushSettings` and returns a `Summary`.
+`push` takes a `PushSettings` and returns a `Summary`; `check` takes a `SheetSettings` and returns a `CheckSummary`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["PushSettings", "Summary", "__version__", "push"]
+__all__ = ["CheckSummary", "PushSettings", "SheetSettings", "Summary", "__version__", "check", "push"]
 
 if TYPE_CHECKING:
-    from bulk_sync.model import Summary
-    from bulk_sync.pipeline import push
-    from bulk_sync.settings import PushSettings
+    from bulk_sync.model import CheckSummary, Summary
+    from bulk_sync.pipeline import check, push
+    from bulk_sync.settings import PushSettings, SheetSettings
 
-_HOMES = {"push": "bulk_sync.pipeline", "PushSettings": "bulk_sync.settings", "Summary": "bulk_sync.model"}
+_HOMES = {
+    "check": "bulk_sync.pipeline",
+    "push": "bulk_sync.pipeline",
+    "PushSettings": "bulk_sync.settings",
+    "SheetSettings": "bulk_sync.settings",
+    "CheckSummary": "bulk_sync.model",
+    "Summary": "bulk_sync.model",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - as the language has it

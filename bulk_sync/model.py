@@ -6,7 +6,8 @@ writes and the terminal reads. Nothing here knows files, HTTP or the clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
@@ -75,8 +76,9 @@ def text_of(cell: Cell) -> str:
 class Record:
     """A row that is a patch.
 
-    `target` is the showing's key as written in the sheet, `body` the patch as JSON text
-    in the contract's field order, `digest` names the body's content.
+    `target` addresses the showing: its id when the row has one, else its key; `key` is the
+    key as written in the sheet. `body` is the patch as JSON text in the contract's field
+    order, `digest` names the body's content.
     """
 
     row: Row
@@ -84,16 +86,21 @@ class Record:
     body: str
     digest: str
     fields: tuple[str, ...]
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A row that can't be a patch: a code of `cli.md`, and a sentence with column, value and remedy."""
+    """A row that can't be a patch: a code of `cli.md`, and a sentence with column, value and remedy.
+
+    `target` addresses the showing when the row says so much, else it is empty; `key` is as in the sheet.
+    """
 
     row: Row
     target: str
     code: str
     message: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,7 @@ class Result:
     number: int
     cells: tuple[str, ...]
     target: str
+    key: str
     state: State
     in_flight: bool
     http_status: int | None
@@ -264,6 +272,115 @@ class Summary:
             "checkpoint": self.checkpoint,
             "notes": list(self.notes),
             "running": self.running,
+            "stopped": None if self.stopped is None else str(self.stopped),
+            "exit_code": self.exit_code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A file as it was understood.
+
+    `format` is `CSV`, `TSV`, `XLSX` and so on; `header_row` a number as the spreadsheet program
+    shows it; `notes` are sentences on what was found or assumed that a person should look at.
+    """
+
+    format: str
+    header_row: int
+    encoding: str | None = None
+    delimiter: str | None = None
+    quoting: str | None = None
+    sheet: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSeen:
+    """A column of the sheet: the field it fills (None: it is left out), by what, an example as sent, cells filled."""
+
+    header: str
+    field: str | None
+    why: str
+    example: object
+    filled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One kind of problem: in how many rows it is, and the first of them with its cell's text."""
+
+    text: str
+    rows: int
+    first_row: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSummary:
+    """What a sheet was understood to say, and what a push of it would do.
+
+    `causes` split the code `bad_value` by what is wrong; `duplicates` counts rows whose key stands
+    in another row too; `patches` are (target, body) of the first patches. `seconds` is how long
+    sending takes at the rate, None when none is given. `stopped` is why a push would refuse.
+    """
+
+    input: str
+    understood: Understood
+    columns: tuple[ColumnSeen, ...]
+    rows: int
+    states: dict[State, int]
+    problems: tuple[ProblemGroup, ...]
+    causes: tuple[Cause, ...]
+    duplicates: int
+    assumptions: tuple[str, ...]
+    notes: tuple[str, ...]
+    rate: Rate | None
+    patches: tuple[tuple[str, str], ...]
+    profile: str | None = None
+    stopped: BulkSyncError | None = None
+
+    @property
+    def requests(self) -> int:
+        """Requests that a push would send, retries aside."""
+        return self.states.get(State.PENDING, 0)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long they take at the rate."""
+        return self.requests / self.rate.per_second if self.rate else None
+
+    @property
+    def exit_code(self) -> int:
+        """The one that a push would start with."""
+        if self.stopped is not None:
+            return self.stopped.exit_code
+        return 3 if self.states.get(State.INVALID, 0) else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "input": self.input,
+            "file": asdict(self.understood),
+            "columns": [asdict(column) for column in self.columns],
+            "unknown_columns": [column.header for column in self.columns if column.why in {"unknown", "blank"}],
+            "rows": self.rows,
+            "states": {state.value: self.states.get(state, 0) for state in State},
+            "problems": {group.code: group.count for group in self.problems},
+            "problem_rows": [
+                {"code": group.code, "row": row, "message": message}
+                for group in self.problems
+                for row, message in group.examples
+            ],
+            "causes": [asdict(cause) for cause in self.causes],
+            "duplicates": self.duplicates,
+            "assumptions": list(self.assumptions),
+            "notes": list(self.notes),
+            "patches": self.requests,
+            "requests": self.requests,
+            "requests_per_second": self.rate.per_second if self.rate else None,
+            "seconds": None if self.seconds is None else round(self.seconds, 1),
+            "shown": [{"target": target, "patch": json.loads(body)} for target, body in self.patches],
+            "profile": self.profile,
             "stopped": None if self.stopped is None else str(self.stopped),
             "exit_code": self.exit_code,
         }

@@ -9,27 +9,22 @@ import hashlib
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import anyio
 from pydantic import SecretStr
 
 from bulk_sync import __version__
-from bulk_sync.check.headers import Mapping, map_headers
-from bulk_sync.check.rows import check_row
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, InputError, Interrupted, UsageError
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
-from bulk_sync.model import MENDABLE_STATES, Problem, Record, Row, State, Summary, Tally
-from bulk_sync.plan import JobFacts, Start, Twin, how_to_start, settle_twins
-from bulk_sync.read.delimited import open_table
-from bulk_sync.read.interface import Table
+from bulk_sync.model import MENDABLE_STATES, CheckSummary, State, Summary, Tally
+from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
 from bulk_sync.report.results import write_results
@@ -37,7 +32,8 @@ from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pacer
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.httpx import open_httpx
-from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings
+from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
+from bulk_sync.sheet import Sheet, open_sheet
 
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
@@ -61,12 +57,12 @@ def push(
     clock = clock or SystemClock()
     files = settings.files
     _refuse_one_file_for_two(settings.input, files)
-    with open_table(settings.input) as table:
-        mapping = map_headers(table.headers, str(settings.input))
+    with open_sheet(settings) as sheet:
+        headers = sheet.table.headers
         with held(files.checkpoint), Store.open(files.checkpoint) as store:
             for report in (files.results, files.failed):
                 check_writable(report)
-            notes = _stage(settings, store, table, mapping)
+            notes = _stage(settings, store, sheet)
             tally = _tally(settings, store)
             begun = clock.monotonic()
             stopped = None
@@ -77,8 +73,43 @@ def push(
                 notes = (*notes, _nothing_to_send(store))
             seconds = clock.monotonic() - begun
             store.add_seconds(seconds)
-            notes = (*notes, *_write_reports(store, files, table.headers))
+            notes = (*notes, *_write_reports(store, files, headers))
             return _of_run(settings, store, files, tally, seconds, stopped, notes)
+
+
+def check(settings: SheetSettings, *, show: int = 0, save_profile: Path | None = None) -> CheckSummary:
+    """Everything of a push but the sending: no network, no key, and no file but the profile is written.
+
+    `show` patches are part of the summary, which says in `stopped` why a push would refuse
+    the sheet, if it would. Raises InputError when it can't be read at all, UsageError, OutputError.
+    """
+    with open_sheet(settings) as sheet, Store.scratch() as store:
+        staged = sheet.stage(store, keep_cells=False)
+        counts = store.counts(staged.generation)
+        saved = _save_profile(settings, sheet, save_profile)
+        return CheckSummary(
+            input=str(settings.input),
+            understood=sheet.table.understood,
+            columns=sheet.columns_seen(),
+            rows=sum(counts.values()),
+            states=counts,
+            problems=store.problems(generation=staged.generation),
+            causes=sheet.causes(),
+            duplicates=staged.duplicates,
+            assumptions=sheet.assumptions(),
+            notes=(*sheet.notes(), *_partial_note(partial=staged.partial)),
+            rate=settings.rate,
+            patches=store.patches(show, staged.generation) if show else (),
+            profile=saved,
+            stopped=sheet.refusal(store, staged.generation),
+        )
+
+
+def _save_profile(settings: SheetSettings, sheet: Sheet, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    sheet.profile(settings).save(path)
+    return str(path)
 
 
 def read_summary(files: Files) -> Summary:
@@ -110,21 +141,21 @@ def _refuse_one_file_for_two(source: Path, files: Files) -> None:
             raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
 
 
-def _stage(settings: PushSettings, store: Store, table: Table, mapping: Mapping) -> tuple[str, ...]:
+def _stage(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...]:
     """Read the sheet into the checkpoint, unless the very same is there; returns notes for the user."""
-    asked = JobFacts(settings.base_url, fingerprint(settings.key), table.digest, _meaning(settings))
+    asked = JobFacts(settings.base_url, fingerprint(settings.key), sheet.table.digest, sheet.meaning())
     start = _how_to_start(store.job(), asked, settings)
     if start is Start.NEW:
         store.forget()
     goes_on = start is Start.RESUME
     if goes_on:
-        _refuse_too_many_problems(settings, store, table)
+        _refuse(settings, store, sheet)
         store.retry_undone()
     else:
-        goes_on = _restage(settings, store, table, mapping, asked)
+        goes_on = _restage(settings, store, sheet, asked)
     if settings.new_key:
         store.accept_key(fingerprint(settings.key))
-    return _notes(mapping, start, goes_on=goes_on)
+    return (*sheet.notes(), *sheet.assumptions(), *_how_it_started(start, goes_on=goes_on))
 
 
 def _how_to_start(known: Job | None, asked: JobFacts, settings: PushSettings) -> Start:
@@ -137,26 +168,20 @@ def _how_to_start(known: Job | None, asked: JobFacts, settings: PushSettings) ->
         raise UsageError(f"{settings.files.checkpoint}: {error}") from None
 
 
-def _restage(settings: PushSettings, store: Store, table: Table, mapping: Mapping, asked: JobFacts) -> bool:
+def _restage(settings: PushSettings, store: Store, sheet: Sheet, asked: JobFacts) -> bool:
     """Read the sheet; True when it goes on with the job that was there."""
-    rows = table.rows()
-    chosen = rows if settings.limit is None else islice(rows, settings.limit)
-    generation = store.stage(_checked(chosen, mapping))
-    partial = settings.limit is not None and next(rows, None) is not None
-    for group in store.twins(generation):
-        verdicts = settle_twins([Twin(*twin) for twin in group])
-        store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
+    staged = sheet.stage(store)
     # Before the job becomes this sheet's: a refused one leaves the job, and what it acknowledged, as it was.
-    _refuse_too_many_problems(settings, store, table, generation)
+    _refuse(settings, store, sheet, staged.generation)
     known = store.job()
     return store.adopt(
         Job(
-            generation=generation,
+            generation=staged.generation,
             input=str(settings.input),
             input_digest=asked.input_digest,
             meaning=asked.meaning,
-            partial=partial,
-            headers=table.headers,
+            partial=staged.partial,
+            headers=sheet.table.headers,
             base_url=asked.base_url,
             key_fingerprint=known.key_fingerprint if known else None,
             seconds=known.seconds if known else 0.0,
@@ -164,46 +189,25 @@ def _restage(settings: PushSettings, store: Store, table: Table, mapping: Mappin
     )
 
 
-def _checked(rows: Iterator[Row], mapping: Mapping) -> Iterator[Record | Problem]:
-    return (check_row(row, mapping) for row in rows)
-
-
-def _meaning(settings: PushSettings) -> str:
-    """What else than the file's bytes decides about the patches: this version's rules, and --limit."""
-    return f"{__version__} limit={settings.limit}"
-
-
 def fingerprint(key: SecretStr) -> str:
     """A name for the key that can't be turned back into it (the key is 32 random characters)."""
     return hashlib.sha256(b"bulk-sync " + key.get_secret_value().encode()).hexdigest()[:16]
 
 
-def _refuse_too_many_problems(
-    settings: PushSettings, store: Store, table: Table, generation: int | None = None
-) -> None:
-    counts = store.counts(generation)
-    invalid, total = counts.get(State.INVALID, 0), sum(counts.values())
-    if not settings.max_problems.exceeded_by(invalid, total):
-        return
-    _write_reports(store, settings.files, table.headers, generation)
-    groups = store.problems(1, generation)
-    first = "; ".join(f"row {number}: {text}" for group in groups for number, text in group.examples[:1])
-    raise InputError(
-        f"{settings.input}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
-        f"({settings.max_problems}), so nothing was sent. {first}. Mend {settings.input} and push it again "
-        f"({settings.files.failed} lists what is wrong), or raise --max-problems"
-    )
+def _refuse(settings: PushSettings, store: Store, sheet: Sheet, generation: int | None = None) -> None:
+    """Raise InputError when the sheet is not to be sent, its problems written down."""
+    refusal = sheet.refusal(store, generation, listed_in=settings.files.failed)
+    if refusal is not None:
+        _write_reports(store, settings.files, sheet.table.headers, generation)
+        raise refusal
 
 
-def _notes(mapping: Mapping, start: Start, *, goes_on: bool) -> tuple[str, ...]:
-    notes = []
-    if mapping.ignored:
-        notes.append(f"Columns left out, because no field has their name: {', '.join(mapping.ignored)}.")
+def _how_it_started(start: Start, *, goes_on: bool) -> tuple[str, ...]:
     if goes_on:
-        notes.append("Going on from the checkpoint: a row that was acknowledged is not sent again.")
-    elif start is Start.RESTAGE:
-        notes.append("The job before is finished and this is other content: a new job, all of its rows are sent.")
-    return tuple(notes)
+        return ("Going on from the checkpoint: a row that was acknowledged is not sent again.",)
+    if start is Start.RESTAGE:
+        return ("The job before is finished and this is other content: a new job, all of its rows are sent.",)
+    return ()
 
 
 def _nothing_to_send(store: Store) -> str:
@@ -364,9 +368,11 @@ def _kind(job: Job) -> tuple[str, ...]:
     notes = []
     if job.base_url == SANDBOX_TARGET:
         notes.append("Rehearsal: sent to a sandbox on this machine, nothing reached North.")
-    if job.partial:
-        notes.append("Only the first rows were taken, as --limit says.")
-    return tuple(notes)
+    return (*notes, *_partial_note(partial=job.partial))
+
+
+def _partial_note(*, partial: bool) -> tuple[str, ...]:
+    return ("Only the first rows were taken, as --limit says.",) if partial else ()
 
 
 def _if_there(path: Path) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model import State
@@ -64,11 +65,12 @@ def _place(base_url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """One of several rows for the same showing."""
+    """One of several rows for the same showing; `digest` and `body` are None for one that can't be read."""
 
     id: int
     number: int
-    digest: str
+    digest: str | None
+    body: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +83,65 @@ class Verdict:
     message: str
 
 
-def settle_twins(twins: Sequence[Twin]) -> list[Verdict]:
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The row that is to carry one patch made of these bodies, a later value over an earlier."""
+
+    id: int
+    bodies: tuple[str, ...]
+
+
+OnDuplicate = Literal["error", "last", "merge"]
+
+
+def settle_twins(twins: Sequence[Twin], policy: OnDuplicate = "error") -> tuple[list[Verdict], Merge | None]:
     """Decide about rows for one showing, given in input order.
 
-    Identical ones are one change: the first is sent, the others are superseded. If they
-    differ, none is sent, for nobody knows which is meant; each names the others.
+    `error`: identical ones are one change, the first is sent and the others are superseded; if
+    they differ, none is sent, for nobody knows which is meant, and each names the others.
+    `last`: the last row counts, also when it can't be read: then nothing is sent.
+    `merge`: the last row carries what all of them say; none does when one can't be read.
     """
+    if policy == "last":
+        return [_superseded(twin, twins[-1]) for twin in twins[:-1]], None
+    unread = [twin for twin in twins if twin.digest is None]
+    if policy == "merge" and not unread:
+        merge = Merge(twins[-1].id, tuple(twin.body or "{}" for twin in twins))
+        text = f"merged into row {twins[-1].number}, which has the same key"
+        return [Verdict(twin.id, State.SUPERSEDED, None, text) for twin in twins[:-1]], merge
     first = twins[0]
     if all(twin.digest == first.digest for twin in twins):
-        return [
-            Verdict(twin.id, State.SUPERSEDED, None, f"the same as row {first.number}, which stands for both")
-            for twin in twins[1:]
-        ]
+        text = f"the same as row {first.number}, which stands for both"
+        return [Verdict(twin.id, State.SUPERSEDED, None, text) for twin in twins[1:]], None
+    return [_duplicate(twin, twins, unread, policy) for twin in twins if twin.digest is not None], None
+
+
+def settle_rivals(rivals: Sequence[tuple[int, int]]) -> list[Verdict]:
+    """Decide about changes (id, number) with one key and different ids: nobody knows which showing is meant."""
+    twins = [Twin(row, number, "") for row, number in rivals]
     return [
         Verdict(
             twin.id,
             State.INVALID,
             "duplicate_key",
-            f"the same key stands in {_rows(twin, twins)} with other values: keep the one that is meant",
+            f"the same key stands in {_rows(twin, twins)} with another showing_id: keep the one that is meant",
         )
         for twin in twins
     ]
+
+
+def _superseded(twin: Twin, winner: Twin) -> Verdict:
+    why = "" if winner.digest else ", though that one can't be sent"
+    text = f"row {winner.number} has the same key and comes later{why} (--on-duplicate last)"
+    return Verdict(twin.id, State.SUPERSEDED, None, text)
+
+
+def _duplicate(twin: Twin, twins: Sequence[Twin], unread: Sequence[Twin], policy: OnDuplicate) -> Verdict:
+    if policy == "merge":
+        text = f"row {unread[0].number} has the same key and can't be read: mend it, so that the rows can be merged"
+    else:
+        text = f"the same key stands in {_rows(twin, twins)} with other values: keep the one that is meant"
+    return Verdict(twin.id, State.INVALID, "duplicate_key", text)
 
 
 def _rows(twin: Twin, twins: Sequence[Twin]) -> str:

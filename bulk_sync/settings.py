@@ -6,20 +6,24 @@ Texts such as `50/s`, `15m` and `10%` become numbers here, and the API key becom
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model import Rate
+from bulk_sync.profile import Profile
 
 DEFAULT_BASE_URL = "https://api.northreports.com"
 SANDBOX_TARGET = "sandbox:"
@@ -126,29 +130,62 @@ def check_key(key: SecretStr) -> SecretStr:
     return key
 
 
-class PushSettings(BaseModel):
-    """All that `push` is told.
+def parse_clock_time(text: str) -> time:
+    """`09:00`, `9:30 PM` as a time of day; ValueError says what would be right."""
+    match = re.fullmatch(r"(\d{1,2}):(\d\d)\s*([ap]m)?", text.strip().lower(), re.ASCII)
+    if match is not None:
+        hour, minute = int(match[1]), int(match[2])
+        if match[3] and 1 <= hour <= 12:
+            hour = hour % 12 + (12 if match[3] == "pm" else 0)
+        elif match[3]:
+            hour = 99
+        if hour < 24 and minute < 60:
+            return time(hour, minute)
+    raise ValueError(f"{text!r} is not a time of day: write it as 09:00")
 
-    Times are in seconds. `base_url` is `sandbox:` when the run starts a sandbox of its own.
+
+def check_timezone(name: str) -> str:
+    """The name of a time zone; ValueError with the closest names when there is none such."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        names = sorted(available_timezones())
+        close = [zone for zone in names if zone.rpartition("/")[2].lower() == name.replace(" ", "_").lower()]
+        close = close or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else "write it as America/Chicago"
+        raise ValueError(f"{name!r} is not a time zone: {hint}") from None
+    return name
+
+
+class SheetSettings(BaseModel):
+    """What `check` is told, and `push` too: the sheet, how it is read and mapped.
+
+    `map` is header to field, "" leaves a column out; `aliases` are further names of fields;
+    `clear` is the text that clears a field, by field or, under "", for all; `timezone` None is
+    the machine's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     input: Path
-    base_url: Annotated[str, AfterValidator(check_base_url)] = DEFAULT_BASE_URL
-    key: Annotated[SecretStr, AfterValidator(check_key)]
-    rate: Rate | None = None
-    workers: int = Field(default=16, ge=1, le=500)
-    timeout_seconds: float = Field(default=30.0, ge=0.1, le=3600)
-    max_attempts: int = Field(default=5, ge=1, le=100)
-    retry_for_seconds: float = Field(default=900.0, ge=0, le=7 * 86400)
-    max_problems: Share = Share(percent=50)
     limit: int | None = Field(default=None, ge=1)
-    out: Path | None = None
-    results: Path | None = None
-    checkpoint: Path | None = None
-    fresh: bool = False
-    new_key: bool = False
+    max_problems: Share = Share(percent=50)
+    rate: Rate | None = None
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+    header_row: int | None = Field(default=None, ge=1)
+
+    map: dict[str, str] = {}
+    aliases: dict[str, list[str]] = {}
+    strict: bool = False
+    timezone: Annotated[str, AfterValidator(check_timezone)] | None = None
+    date_order: Literal["mdy", "dmy", "ymd"] | None = None
+    default_time: time | None = None
+    clear: dict[str, str] = {}
+    blank_clears: tuple[str, ...] = ()
+    on_duplicate: Literal["error", "last", "merge"] = "error"
 
     @classmethod
     def checked(cls, **values: object) -> Self:
@@ -159,9 +196,83 @@ class PushSettings(BaseModel):
             raise UsageError(_sentences(error)) from None
 
     @property
+    def read_from_standard_input(self) -> bool:
+        """True when the sheet comes over standard input."""
+        return str(self.input) == "-"
+
+
+class PushSettings(SheetSettings):
+    """All that `push` is told.
+
+    Times are in seconds. `base_url` is `sandbox:` when the run starts a sandbox of its own.
+    """
+
+    base_url: Annotated[str, AfterValidator(check_base_url)] = DEFAULT_BASE_URL
+    key: Annotated[SecretStr, AfterValidator(check_key)]
+    workers: int = Field(default=16, ge=1, le=500)
+    timeout_seconds: float = Field(default=30.0, ge=0.1, le=3600)
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    retry_for_seconds: float = Field(default=900.0, ge=0, le=7 * 86400)
+    out: Path | None = None
+    results: Path | None = None
+    checkpoint: Path | None = None
+    fresh: bool = False
+    new_key: bool = False
+
+    @model_validator(mode="after")
+    def _name_files_of_a_stream(self) -> Self:
+        if self.read_from_standard_input and (self.results is None or self.checkpoint is None):
+            raise ValueError("a sheet from standard input has no name: give --checkpoint and --results")
+        return self
+
+    @property
     def files(self) -> Files:
         """Where this run's files go."""
         return Files.of(self.input, out=self.out, results=self.results, checkpoint=self.checkpoint)
+
+
+def sheet_values(profile: Profile | None, given: Mapping[str, object], pairs: Sequence[str] = ()) -> dict[str, object]:
+    """The values of `SheetSettings` from a profile and from options; an option wins over the profile.
+
+    `given` are options by their settings' names, None where there is none; `pairs` are `Header=field`.
+    Raises UsageError.
+    """
+    known = Profile() if profile is None else profile
+    read, dates = known.read, known.dates
+    values: dict[str, object] = {
+        "delimiter": read.delimiter,
+        "encoding": read.encoding,
+        "sheet": None if read.sheet is None else str(read.sheet),
+        "header_row": read.header_row,
+        "strict": known.strict,
+        "timezone": dates.timezone,
+        "date_order": dates.order,
+        "default_time": _told_time(dates.default_time),
+        "on_duplicate": known.on_duplicate,
+        "aliases": known.aliases,
+        "blank_clears": tuple(name for name, rule in known.fields.items() if rule.blank == "clear"),
+    }
+    values |= {name: value for name, value in given.items() if value is not None}
+    clear = {name: rule.clear for name, rule in known.fields.items() if rule.clear is not None}
+    token = values.pop("clear", None) or known.clear
+    values["clear"] = {"": token, **clear} if token else clear
+    values["map"] = known.map | dict(map(parse_pair, pairs))
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _told_time(text: str | None) -> time | None:
+    try:
+        return None if text is None else parse_clock_time(text)
+    except ValueError as error:
+        raise UsageError(f"default_time of the profile: {error}") from None
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    """`Header=field` as both; raises UsageError without an equals sign."""
+    header, equals, field = text.rpartition("=")
+    if not equals or not header.strip():
+        raise UsageError(f"--map {text!r}: write it as 'Header=field', or 'Header=' to leave the column out")
+    return header.strip(), field.strip()
 
 
 _OPTIONS = {"timeout_seconds": "--timeout", "retry_for_seconds": "--retry-for", "key": "API key"}
@@ -170,9 +281,9 @@ _OPTIONS = {"timeout_seconds": "--timeout", "retry_for_seconds": "--retry-for", 
 def _sentences(error: ValidationError) -> str:
     parts = []
     for detail in error.errors(include_input=False, include_url=False):
-        name = str(detail["loc"][0]) if detail["loc"] else "settings"
-        option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
-        parts.append(f"{option}: {detail['msg'].removeprefix('Value error, ')}")
+        text = detail["msg"].removeprefix("Value error, ")
+        name = str(detail["loc"][0]) if detail["loc"] else None
+        parts.append(text if name is None else f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: {text}")
     return "; ".join(parts) + "."
 
 
@@ -195,7 +306,10 @@ class Files:
     ) -> Files:
         """Beside the input, or all in `out`; `results` and `checkpoint` name theirs outright."""
         folder = source.parent if out is None else out
-        stem = source.name if source.suffix.lower() not in {".csv", ".tsv", ".txt"} else source.stem
+        # Only .csv gives way, so that x.csv, x.tsv and x.xlsx in one folder are three jobs.
+        stem = source.stem if source.suffix.lower() == ".csv" else source.name
+        if str(source) == "-" and results is not None:
+            folder, stem = results.parent, results.stem.removesuffix(".results")
         return cls(
             results=results or folder / f"{stem}.results.csv",
             failed=folder / f"{stem}.failed.csv",

@@ -1,82 +1,181 @@
-"""From the text of a cell to the value that the API takes.
+"""From a cell to the value that the API takes; dates and times are in `moments`.
 
-Every function takes a trimmed, non-empty text and returns the value, or raises a
-`bad_value` whose text completes "expected ...". Nothing is guessed: what could mean two
-things is refused.
+Every reader takes a cell that is not blank, its text trimmed, and returns the value or
+raises `BadCell`, whose text completes "VALUE is not ...". What could mean two things is
+refused, never guessed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, time, timedelta
 from functools import lru_cache
 
-from email_validator import EmailNotValidError, validate_email
-from pydantic_core import PydanticCustomError
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-# RFC 3339, section 5.6, with the blank for "T" that its note allows. Offsets carry no seconds.
-_DATE_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,6})0*)?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+from bulk_sync.model import Cell, CellError, text_of
+
+LONGEST_TEXT = 1_000_000
+"""Characters in a cell: a longer one is the rest of a file behind a quote that never closes, not somebody's words."""
+
+
+class BadCell(ValueError):
+    """A cell that can't be used; the text says what would be."""
+
+
+ERROR_TEXTS = frozenset(
+    {
+        *("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!"),
+        *("#BLOCKED!", "#UNKNOWN!", "#CONNECT!", "#BUSY!", "#GETTING_DATA", "#ERROR!"),
+        *("Err:502", "Err:504", "Err:508", "Err:522"),
+    }
 )
+"""What spreadsheet programs show, and export, where a formula failed (Microsoft Support, "ERROR.TYPE function")."""
+
+# What Excel shows of a long number; its digits are lost.
+_SCIENTIFIC = re.compile(r"[+-]?\d(?:[.,]\d+)?[Ee]\+\d{1,3}", re.ASCII)
 
 
-def _bad_value(expected: str) -> PydanticCustomError:
-    return PydanticCustomError("bad_value", "{expected}", {"expected": expected})
+def plain_text(cell: Cell) -> str:
+    """Text as it stands; numbers as a spreadsheet program shows them."""
+    if isinstance(cell, str):
+        if len(cell) > LONGEST_TEXT:
+            raise BadCell(f"text of at most {LONGEST_TEXT:,} characters; is a quote missing?")
+        return cell
+    if isinstance(cell, date | time | timedelta):
+        raise BadCell("text but a date or time cell; type it as text (with a leading apostrophe)")
+    return text_of(cell)
 
 
-def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """A reader of whole numbers in a range, both ends included."""
+def phone_number(cell: Cell) -> str:
+    """A phone number as it stands; one that a spreadsheet program has turned into 1.555E+10 is refused."""
+    text = plain_text(cell)
+    if "E" in text.upper() and (is_scientific(text) or re.fullmatch(r"\d\.\d+E\d{1,2}", text, re.ASCII)):
+        raise BadCell("a phone number but a rounded one; format its cells as text and enter it again")
+    return text
 
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII) or not low <= int(text) <= high:
-            raise _bad_value(f"a whole number from {low} to {high}")
-        return int(text)
+
+def is_scientific(text: str) -> bool:
+    """True for `1.23457E+17`: a long number as Excel shows it, its last digits lost."""
+    return _SCIENTIFIC.fullmatch(text) is not None
+
+
+def is_rounded(text: str) -> bool:
+    """True for a number of more than 15 digits with zeros from the 16th on: a spreadsheet program keeps no more."""
+    return len(text) > 15 and text[15:].strip("0") == "" and text.isascii() and text.isdigit() and text.strip("0") != ""
+
+
+def whole_number(low: int, high: int) -> Callable[[Cell], int]:
+    """A reader of whole numbers in a range, both ends included; `4.0` is 4."""
+    expected = f"a whole number from {low:,} to {high:,}"
+
+    def read(cell: Cell) -> int:
+        if isinstance(cell, float | int) and not isinstance(cell, bool):
+            number = cell
+        elif isinstance(cell, str) and re.fullmatch(r"[+-]?\d{1,9}(?:\.0{1,9})?", cell, re.ASCII):
+            number = float(cell)
+        else:
+            raise BadCell(expected)
+        if number != number // 1 or not low <= number <= high:
+            raise BadCell(expected)
+        return int(number)
 
     return read
 
 
-def boolean(text: str) -> bool:
-    """`true` or `false`, in any case."""
-    match text.lower():
-        case "true":
-            return True
-        case "false":
-            return False
-        case _:
-            raise _bad_value("true or false")
+_RATING_EXPECTED = "a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"
+_RATING = re.compile(r"([1-5])(?:\.0{1,9})?(?:\s*(?:/|out of|of)\s*5(?:\.0{1,9})?)?(?:\s*(?:stars?|★|\*))?", re.ASCII)
+_OTHER_SCALE = re.compile(r"\d{1,3}(?:\.\d{1,9})?\s*(?:/|out of|of)\s*\d{1,3}", re.ASCII)
+_STARS = re.compile("[★⭐]{1,5}☆{0,4}")
 
 
-@lru_cache(maxsize=4096)
-def instant(text: str) -> str:
-    """A date and time with its offset, in RFC 3339; UTC is written as `Z`."""
-    match = _DATE_TIME.fullmatch(text)
-    if match is None:
-        raise _bad_value("a date and time with its offset, such as 2026-03-14T16:30:00-05:00 or 2026-03-14T21:30:00Z")
-    day, minute, second, fraction, offset = match.groups()
-    written = f"{day}T{minute}:{second or '00'}" + (f".{fraction.ljust(6, '0')}" if fraction else "")
-    written += "+00:00" if offset in "Zz" else offset
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError as error:
-        raise _bad_value(f"a date and time that exists ({error})") from None
-    return moment.isoformat().replace("+00:00", "Z")
+def rating(cell: Cell) -> int:
+    """1 to 5: `4`, `4.0`, `4/5`, `4 stars`, `★★★★`. Another scale, such as 8/10, is refused, not converted."""
+    if not isinstance(cell, str):
+        try:
+            return whole_number(1, 5)(cell)
+        except BadCell:
+            raise BadCell(_RATING_EXPECTED) from None
+    text = cell.lower().replace("\ufe0f", "").replace("\xa0", " ")
+    if match := _RATING.fullmatch(text):
+        return int(match[1])
+    bare = text.replace(" ", "")
+    if _STARS.fullmatch(bare) and ("☆" not in bare or len(bare) == 5):
+        return bare.count("★") + bare.count("⭐")
+    if _OTHER_SCALE.fullmatch(text):
+        raise BadCell(f"{_RATING_EXPECTED}; a rating on another scale is not converted: decide what it is out of 5")
+    raise BadCell(_RATING_EXPECTED)
 
 
-@lru_cache(maxsize=4096)
-def mail_address(text: str) -> str:
+_TRUE = frozenset({"true", "yes", "y", "1", "1.0", "x", "✓", "✔", "interested"})
+_FALSE = frozenset({"false", "no", "n", "0", "0.0", "not interested", "not-interested"})
+
+
+def boolean(cell: Cell) -> bool:
+    """yes/no, y/n, true/false, 1/0, x, ✓, interested/not interested, in any case; a checkbox's own value."""
+    if isinstance(cell, bool):
+        return cell
+    text = " ".join(text_of(cell).lower().replace("\ufe0f", "").split())
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise BadCell("yes or no (also y/n, true/false, 1/0, x, interested/not interested)")
+
+
+_KINDS = {
+    "showing": "showing",
+    "privateshowing": "showing",
+    "openhouse": "open_house",
+}
+
+
+def kind_of_event(cell: Cell) -> str:
+    """`showing` (also private showing) or `open_house` (Open House, open-house)."""
+    kind = _KINDS.get(re.sub(r"[\s_-]+", "", cell.lower())) if isinstance(cell, str) else None
+    if kind is None:
+        raise BadCell("showing, private showing or open house")
+    return kind
+
+
+# Addresses that the full check accepts for certain; it takes 50 times as long. At most 64 and 63 characters
+# before the @ and in a label (RFC 5321, section 4.5.3.1), and no label with a hyphen at an end or in third place.
+_PLAIN_ADDRESS = re.compile(
+    r"[a-z0-9_+]{1,30}(?:[.-][a-z0-9_+]{1,15}){0,2}@(?:[a-z0-9]{1,40}(?:-[a-z0-9]{3,20})?\.){1,3}([a-z]{2,12})",
+    re.ASCII | re.IGNORECASE,
+)
+_SPECIAL_ENDS = frozenset(name.rpartition(".")[2] for name in SPECIAL_USE_DOMAIN_NAMES)
+
+
+def mail_address(cell: Cell) -> str:
     """A mail address, unchanged: the API's format (RFC 5321) takes ASCII only."""
+    if not isinstance(cell, str):
+        raise BadCell("a mail address, such as ana@example.com")
+    match = _PLAIN_ADDRESS.fullmatch(cell)
+    if match is not None and match[1].lower() not in _SPECIAL_ENDS:
+        return cell
+    return _checked_address(cell)
+
+
+@lru_cache(maxsize=4096)
+def _checked_address(text: str) -> str:
     if not text.isascii():
-        raise _bad_value("a mail address in plain letters, such as ana@example.com")
+        raise BadCell("a mail address in plain letters, such as ana@example.com")
     try:
         validate_email(text, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError:
-        raise _bad_value("a mail address, such as ana@example.com") from None
+        raise BadCell("a mail address, such as ana@example.com") from None
     return text
 
 
-def kind_of_event(text: str) -> str:
-    """One of the two kinds of event that the contract knows."""
-    if text not in {"showing", "open_house"}:
-        raise _bad_value("showing or open_house")
-    return text
+def refuse_error(cell: Cell) -> None:
+    """Raise BadCell for the value of a formula that failed, in a workbook or exported as text."""
+    if (cell in ERROR_TEXTS) if isinstance(cell, str) else isinstance(cell, CellError):
+        raise BadCell("a value: a formula failed here. Mend it, or blank the cell")
+
+
+def shown(cell: Cell) -> str:
+    """A cell's text in a sentence: quoted, controls escaped, cut at 40 characters."""
+    text = text_of(cell)
+    return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -1,74 +1,267 @@
 """From the header row to fields.
 
-A header is a field's own name, or the column is left out and named as such. One that
-is nearly a field's name is refused: leaving it out in silence would lose data.
+A header is taken for a field by the user's word (`--map`), by the field's own name or
+by an alias. Two headers for one field, or one that is nearly a name, are refused with
+what to say instead: a choice made in silence would put data where it does not belong.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from bulk_sync.check.showing import FIELDS, KEY_COLUMN
-from bulk_sync.errors import InputError
+from bulk_sync.check.aliases import ALIASES
+from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN
+from bulk_sync.errors import InputError, UsageError
 
 ERROR_COLUMN = "error"
 """The column that `*.failed.csv` adds: ignored when the mended file is pushed."""
 
-_KNOWN = {name.replace("_", ""): name for name in (*FIELDS, KEY_COLUMN)}
+TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS)
+"""What a column can fill."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """For each column up to the last header the field it fills, or None; and the headers that fill nothing."""
+class Column:
+    """A column of the sheet, counted from 0, and the field it fills; None when it is left out.
 
-    columns: tuple[str | None, ...]
-    ignored: tuple[str, ...]
+    `why` says by what: `name`, `alias`, `--map`, or for one that is left out `unknown`,
+    `blank`, `--map` or `ours`.
+    """
+
+    index: int
+    header: str
+    field: str | None
+    why: str
 
     @property
-    def key_index(self) -> int:
-        """The position of the key column."""
-        return self.columns.index(KEY_COLUMN)
+    def name(self) -> str:
+        """The header in a sentence; a place when there is none."""
+        return self.header or f"column {self.index + 1}, which has no header"
 
 
-def map_headers(headers: Sequence[str], source: str) -> Mapping:
-    """Match headers to fields; raises InputError, naming `source`, for what can't be used."""
-    columns: list[str | None] = []
-    ignored = []
+@dataclass(frozen=True, slots=True)
+class HeaderMap:
+    """What each column up to the last header fills."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Columns that fill nothing although nobody said so."""
+        return tuple(column.name for column in self.columns if column.why in {"unknown", "blank"})
+
+    def index_of(self, field: str) -> int | None:
+        """The position of the column that fills a field."""
+        return next((column.index for column in self.columns if column.field == field), None)
+
+    def header_of(self, field: str) -> str:
+        """The header that fills a field."""
+        return next(column.header for column in self.columns if column.field == field)
+
+
+class Names:
+    """The names that headers may have; `more` are a user's own aliases for fields.
+
+    Raises UsageError for a field that does not exist, or a name that two fields claim.
+    """
+
+    def __init__(self, more: Mapping[str, Iterable[str]] | None = None) -> None:
+        self._field_of: dict[str, str] = {}
+        for field in TARGETS:
+            for name in (field, *ALIASES.get(field, ())):
+                self._field_of[plain(name)] = field
+        for named, aliases in (more or {}).items():
+            field = existing_field(named)
+            for alias in aliases:
+                self._add(alias, field)
+
+    def _add(self, alias: str, field: str) -> None:
+        other = self._field_of.get(plain(alias), field)
+        if other != field and plain(alias) == plain(other):
+            raise UsageError(f"the alias {alias!r} of {field} is the name of another field, {other}")
+        self._field_of[plain(alias)] = field
+
+    def field_of(self, header: str) -> str | None:
+        """The field that a header names."""
+        return self._field_of.get(plain(header))
+
+    def near(self, header: str) -> list[str]:
+        """The fields whose names are nearly this header, closest first."""
+        name = plain(header)
+        close = difflib.get_close_matches(name, self._field_of, n=6, cutoff=0.7)
+        near = [other for other in close if _is_slip(name, other)]
+        return list(dict.fromkeys(self._field_of[other] for other in near))
+
+    def closest(self, headers: Sequence[str], field: str) -> str | None:
+        """The header that is most like a name of a field, if any is."""
+        names = [name for name, target in self._field_of.items() if target == field]
+        scored = [
+            (difflib.SequenceMatcher(None, plain(header), name).ratio(), header) for header in headers for name in names
+        ]
+        ratio, header = max(scored, default=(0.0, ""))
+        return header if ratio >= 0.6 else None
+
+
+@lru_cache(maxsize=4096)
+def plain(header: str) -> str:
+    """A header without case, accents' encodings, blanks and punctuation."""
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", header).casefold())
+
+
+def existing_field(name: str) -> str:
+    """The field of this name; raises UsageError with the closest names when there is none."""
+    wanted = plain(name)
+    for target in TARGETS:
+        if wanted == plain(target) or (target == ID_COLUMN and wanted in {"id", "northid"}):
+            return target
+    close = difflib.get_close_matches(name.lower(), TARGETS, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"the fields are {', '.join(TARGETS)}"
+    raise UsageError(f"there is no field {name!r}: {hint}")
+
+
+def recognise(cells: Sequence[str], names: Names, told: Mapping[str, str]) -> int:
+    """How many of a row's cells are names of columns; 0 when none of them addresses a showing."""
+    by_user = {plain(header): field for header, field in told.items()}
+    found = {by_user.get(plain(cell)) or names.field_of(cell) for cell in cells if cell and len(cell) < 200}
+    found.discard(None)
+    return len(found) if found & {KEY_COLUMN, ID_COLUMN} else 0
+
+
+def map_headers(
+    headers: Sequence[str],
+    source: str,
+    *,
+    names: Names | None = None,
+    told: Mapping[str, str] | None = None,
+    strict: bool = False,
+) -> HeaderMap:
+    """Match headers to fields; `told` is what `--map` says: header to field, or to nothing.
+
+    Raises UsageError for a `--map` that fits nothing, InputError, naming `source`, for what can't be used.
+    """
+    names = names or Names()
     width = max((position for position, header in enumerate(headers, start=1) if header), default=0)
-    for position, header in enumerate(headers[:width], start=1):
-        known = header == KEY_COLUMN or header in FIELDS
-        near = None if known else _KNOWN.get(_plain(header))
-        if near is not None and (near != KEY_COLUMN or KEY_COLUMN not in headers):
-            raise InputError(
-                f"{source}: the column {header!r} is nearly the field {near!r}. Rename it to {near}, "
-                "or to something else if it is not meant to be sent."
+    shown = headers[:width]
+    by_user = _told_by_position(shown, told or {})
+    columns = tuple(_column(index, header, names, by_user) for index, header in enumerate(shown))
+    _refuse_rivals(columns, source)
+    _refuse_near(columns, names, source)
+    if not any(column.field in {KEY_COLUMN, ID_COLUMN} for column in columns):
+        raise InputError(_no_key_column(shown, names, source))
+    mapping = HeaderMap(columns)
+    if strict and mapping.ignored:
+        raise InputError(
+            f"{source}: --strict allows no unknown columns, and there are: {', '.join(mapping.ignored)}. "
+            f"Say what they are, or leave one out with --map '{mapping.ignored[0]}='"
+        )
+    return mapping
+
+
+def _column(index: int, header: str, names: Names, by_user: Mapping[int, str]) -> Column:
+    if index in by_user:
+        return Column(index, header, by_user[index] or None, "--map")
+    if not header:
+        return Column(index, header, None, "blank")
+    if header == ERROR_COLUMN:
+        return Column(index, header, None, "ours")
+    field = names.field_of(header)
+    if field is None:
+        return Column(index, header, None, "unknown")
+    return Column(index, header, field, "name" if plain(header) == plain(field) else "alias")
+
+
+def _told_by_position(headers: Sequence[str], told: Mapping[str, str]) -> dict[int, str]:
+    """The columns that `--map` speaks of; by exact header, else by plain form, else as `column N`."""
+    found = {}
+    for named, field in told.items():
+        places = (
+            [index for index, header in enumerate(headers) if header == named.strip()]
+            or [index for index, header in enumerate(headers) if plain(header) and plain(header) == plain(named)]
+            or _by_number(headers, named)
+        )
+        if not places:
+            close = difflib.get_close_matches(named, headers, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {_listed(headers)}"
+            raise UsageError(f"--map {named!r}: no column has this header: {hint}")
+        if len(places) > 1:
+            numbers = " and ".join(str(place + 1) for place in places)
+            raise UsageError(
+                f"--map {named!r}: columns {numbers} have this header; name one as 'column {places[0] + 1}'"
             )
-        if known and header in columns:
-            raise InputError(f"{source}: two columns are named {header!r}; keep the one that is meant.")
-        columns.append(header if known else None)
-        if not known and header != ERROR_COLUMN:
-            ignored.append(header or f"column {position}, which has no header")
-    if KEY_COLUMN not in columns:
-        raise InputError(_no_key_column(headers, source))
-    return Mapping(tuple(columns), tuple(ignored))
+        found[places[0]] = existing_field(field) if field.strip() else ""
+    return found
 
 
-def _plain(header: str) -> str:
-    return re.sub(r"[\W_]+", "", header).lower()
+def _by_number(headers: Sequence[str], named: str) -> list[int]:
+    match = re.fullmatch(r"column\s*(\d{1,5})", named.strip(), re.ASCII | re.IGNORECASE)
+    return [int(match[1]) - 1] if match and 1 <= int(match[1]) <= len(headers) else []
 
 
-def _no_key_column(headers: Sequence[str], source: str) -> str:
+def _refuse_rivals(columns: Sequence[Column], source: str) -> None:
+    seen: dict[str, Column] = {}
+    for column in columns:
+        if column.field is None:
+            continue
+        other = seen.setdefault(column.field, column)
+        if other is not column:
+            one, two = _reference(other, columns), _reference(column, columns)
+            raise InputError(
+                f"{source}: the columns {one!r} and {two!r} both name {column.field}; leave one out, "
+                f"with --map '{one}=' or --map '{two}='"
+            )
+
+
+def _reference(column: Column, columns: Sequence[Column]) -> str:
+    """How `--map` names this column."""
+    alone = sum(other.header == column.header for other in columns) == 1
+    return column.header if alone else f"column {column.index + 1}"
+
+
+def _refuse_near(columns: Sequence[Column], names: Names, source: str) -> None:
+    """A slip of the pen in a header would leave its column out; nobody would know."""
+    for column in columns:
+        if column.why != "unknown":
+            continue
+        near = names.near(column.header)
+        if near:
+            header = column.header
+            raise InputError(
+                f"{source}: the column {header!r} is nearly a name for {' or '.join(near)}. Say what it is: "
+                f"--map '{header}={near[0]}', or --map '{header}=' to leave it out"
+            )
+
+
+def _is_slip(name: str, other: str) -> bool:
+    """True for a letter too many, too few, wrong or swapped, and in longer names for a little more."""
+    if min(len(name), len(other)) < 5:
+        return False
+    if difflib.SequenceMatcher(None, name, other).ratio() >= 0.9:
+        return True
+    if len(name) != len(other):
+        return False  # one letter more or less of five has a ratio of 0.9 already
+    apart = [index for index, (a, b) in enumerate(zip(name, other, strict=True)) if a != b]
+    swapped = len(apart) == 2 and apart[1] == apart[0] + 1 and sorted(name) == sorted(other)
+    return len(apart) == 1 or swapped
+
+
+def _listed(headers: Sequence[str]) -> str:
     named = [header for header in headers if header]
-    found = ", ".join(repr(header) for header in named[:20]) or "only blank cells"
-    text = f"{source}: no column is named {KEY_COLUMN}; the header row has {found}."
-    separator = next((mark for mark in ";\t|" if len(headers) == 1 and mark in headers[0]), None)
-    if separator is not None:
-        return f"{text} The cells seem to be separated by {separator!r}: save the file with commas between them."
-    plain = {_plain(header): header for header in named}
-    close = difflib.get_close_matches(_plain(KEY_COLUMN), plain, n=1, cutoff=0.6)
-    if close:
-        return f"{text} If {plain[close[0]]!r} holds the showings' keys, rename it to {KEY_COLUMN}."
-    return f"{text} Name the column that holds the showings' keys {KEY_COLUMN}."
+    more = f" and {len(named) - 20} more" if len(named) > 20 else ""
+    return (", ".join(repr(header[:60]) for header in named[:20]) or "only blank cells") + more
+
+
+def _no_key_column(headers: Sequence[str], names: Names, source: str) -> str:
+    text = f"{source}: no column names the showings ({KEY_COLUMN}); the header row has {_listed(headers)}."
+    named = [header for header in headers if header]
+    close = names.closest(named, KEY_COLUMN) or (named[0] if named else None)
+    if close is None:
+        return text
+    return (
+        f"{text} If {close[:60]!r} holds their keys, say --map '{close[:60]}={KEY_COLUMN}'; "
+        "if another row is the header, --header-row N"
+    )

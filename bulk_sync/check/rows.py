@@ -7,36 +7,234 @@ trimmed; everything else of a text stays as it is.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
-from urllib.parse import quote
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from pydantic import ValidationError
+from bulk_sync.check.address import AddressReader
+from bulk_sync.check.cells import (
+    LONGEST_TEXT,
+    BadCell,
+    boolean,
+    kind_of_event,
+    mail_address,
+    phone_number,
+    plain_text,
+    rating,
+    refuse_error,
+    shown,
+    whole_number,
+)
+from bulk_sync.check.findings import Findings
+from bulk_sync.check.headers import HeaderMap
+from bulk_sync.check.instants import BadCells, InstantReader
+from bulk_sync.check.moments import text_of_instant
+from bulk_sync.check.rules import Rules
+from bulk_sync.check.showing import FIELDS, ID_COLUMN, INSTANTS, KEY_COLUMN, ShowingPatch
+from bulk_sync.model import Cell, Problem, Record, Row, text_of
 
-from bulk_sync.check.headers import Mapping
-from bulk_sync.check.showing import KEY_COLUMN, ShowingPatch
-from bulk_sync.model import Problem, Record, Row
+READERS: dict[str, Callable[[Cell], object]] = {
+    "attendee_name": plain_text,
+    "attendee_email": mail_address,
+    "attendee_phone": phone_number,
+    "agent_name": plain_text,
+    "feedback": plain_text,
+    "rating": rating,
+    "interested": boolean,
+    "event_type": kind_of_event,
+    "title": plain_text,
+    # The contract bounds nothing; an event with a negative number of people, or with millions, is a slip.
+    "attendees_count": whole_number(0, 1_000_000),
+}
+"""The reader of each field that takes one cell; those of `INSTANTS` need their neighbours."""
 
-LONGEST_SEGMENT = 2000
-"""Characters of a percent-encoded key: servers commonly end a URL at 8 KiB, some proxies at 2,083."""
+_FEW_VALUES = frozenset({"rating", "interested", "event_type", "attendees_count"})
+"""Fields whose cells repeat so much that what was read of them is kept."""
+
+_MOST_KEPT = 4096
+
+_PLACE = {field: place for place, field in enumerate(ShowingPatch.model_fields)}
+_validate = ShowingPatch.__pydantic_validator__.validate_python
+_serialize = ShowingPatch.__pydantic_serializer__.to_json
 
 
-def check_row(row: Row, mapping: Mapping) -> Record | Problem:
-    """Make a patch of a row, or say why it can't be one."""
-    cells = {name: cell.strip() for name, cell in zip(mapping.columns, row.cells, strict=False) if name is not None}
-    key = cells.pop(KEY_COLUMN, "")
-    problem = _cells_without_header(row, mapping) or bad_key(key)
-    if problem is not None:
-        return Problem(row, key, *problem)
-    values = {name: cell for name, cell in cells.items() if cell}
-    if not values:
-        return Problem(row, key, "nothing_to_send", "every field of this row is blank: there is nothing to change")
-    try:
-        patch = ShowingPatch.model_validate(values)
-    except ValidationError as error:
-        return Problem(row, key, "bad_value", _sentences(error))
-    body = patch.model_dump_json(exclude_unset=True)
-    fields = tuple(name for name in ShowingPatch.model_fields if name in values)
-    return Record(row, key, body, digest_of(body), fields)
+class Checker:
+    """Makes patches of the rows of one sheet; `findings` tells what was seen on the way.
+
+    This is the loop that every cell goes through: what most cells need is done in line.
+    """
+
+    def __init__(self, mapping: HeaderMap, rules: Rules) -> None:
+        self.findings = Findings()
+        self._rules = rules
+        self._width = len(mapping.columns)
+        self._headers = tuple(column.header for column in mapping.columns)
+        self._address = AddressReader(mapping)
+        at = {field: place for field in FIELDS if (place := mapping.index_of(field)) is not None}
+        self._texts = tuple((field, place) for field, place in at.items() if READERS.get(field) is plain_text)
+        self._others = tuple(
+            (field, place) for field, place in at.items() if field in READERS and READERS[field] is not plain_text
+        )
+        self._kept: dict[str, dict[Cell, object]] = {field: {} for field in at}
+        self._instants_at = tuple((field, place) for field, place in at.items() if field in INSTANTS)
+        headers = {field: self._headers[place] for field, place in at.items()}
+        self._instants = InstantReader(rules, headers, self.findings)
+        self._without_example = {name for name in (KEY_COLUMN, ID_COLUMN, *at) if mapping.index_of(name) is not None}
+
+    def check(self, row: Row) -> Record | Problem:
+        """Make a patch of a row, or say why it can't be one."""
+        cells = row.cells
+        if len(cells) < self._width:
+            cells = (*cells, *("",) * (self._width - len(cells)))
+        key, uuid = self._address.key(cells), self._address.id(cells)
+        fault = self._fault(row) or self._address.problem(cells, key, uuid)
+        if fault is not None:
+            return Problem(row, "", *fault, key)
+        bad: BadCells = []
+        values = self._values(row, cells, bad)
+        self._count(values, key, uuid)
+        target = uuid or key
+        if bad:
+            return Problem(row, target, "bad_value", self._sentences(row, bad), key)
+        if not values:
+            text = "every field of this row is blank: there is nothing to change"
+            return Problem(row, target, "nothing_to_send", text, key)
+        if uuid and key:
+            values[KEY_COLUMN] = key
+        body = body_of(values)
+        return Record(row, target, body, digest_of(body), fields_of(values), key)
+
+    def _fault(self, row: Row) -> tuple[str, str] | None:
+        """What is wrong with the row as such."""
+        if row.fault is not None:
+            return "bad_value", row.fault
+        cells = row.cells
+        if len(cells) > self._width and (beyond := _beyond(cells, self._width)) is not None:
+            return "bad_value", (
+                f"{shown(beyond)} stands beyond the last column: the row has {len(cells)} cells, "
+                f"the header {self._width}; is a cell with a separator missing its quotes?"
+            )
+        if cells[0] == self._headers[0] and self._is_header(cells):
+            return "bad_key", "this row is the header once more: leave it out"
+        return None
+
+    def _is_header(self, cells: tuple[Cell, ...]) -> bool:
+        return all(text_of(cell).strip() == header for cell, header in zip(cells, self._headers, strict=False))
+
+    def _values(self, row: Row, cells: tuple[Cell, ...], bad: BadCells) -> dict[str, object]:
+        values: dict[str, object] = {}
+        special = bool(self._rules.clear) or bool(self._rules.blank_clears)
+        for field, place in self._texts:
+            cell = cells[place]
+            if isinstance(cell, str) and not special:
+                cell = cell.strip()
+                if not cell:
+                    continue
+                if cell[0] not in "#E" and len(cell) <= LONGEST_TEXT:
+                    values[field] = cell
+                    continue
+            self._read(field, cell, values, bad)
+        for field, place in self._others:
+            cell = cells[place]
+            if isinstance(cell, str):
+                known = self._kept[field].get(cell)
+                if known is not None:
+                    values[field] = known
+                    continue
+            self._read(field, cell, values, bad)
+        if self._instants_at:
+            told = [
+                (field, cell)
+                for field, place in self._instants_at
+                if (cell := self._told(field, cells[place], values)) != ""
+            ]
+            if told:
+                for field, instant in self._instants.read(row.number, told, bad).items():
+                    values[field] = text_of_instant(instant)
+        return values
+
+    def _read(self, field: str, cell: Cell, values: dict[str, object], bad: BadCells) -> None:
+        told = self._told(field, cell, values)
+        if isinstance(told, str) and not told:
+            return
+        try:
+            refuse_error(told)
+            value = values[field] = READERS[field](told)
+        except BadCell as problem:
+            bad.append((field, told, problem))
+            return
+        if field in _FEW_VALUES and isinstance(cell, str) and not self._rules.clear:
+            kept = self._kept[field]
+            if len(kept) == _MOST_KEPT:
+                kept.clear()
+            kept[cell] = value
+
+    def _told(self, field: str, cell: Cell, values: dict[str, object]) -> Cell:
+        """A cell trimmed; blank also when it clears the field, which `values` then says."""
+        if not isinstance(cell, str):
+            return cell
+        text = cell.strip()
+        if text:
+            if text != self._rules.clear.get(field):
+                return text
+        elif field not in self._rules.blank_clears:
+            return ""
+        values[field] = None
+        return ""
+
+    def _sentences(self, row: Row, bad: BadCells) -> str:
+        for field, cell, problem in bad:
+            self.findings.found_bad(f"{field}: not {problem}", row.number, shown(cell))
+        return "; ".join(f"{field}: {shown(cell)} is not {problem}" for field, cell, problem in bad)
+
+    def _count(self, values: dict[str, object], key: str, uuid: str) -> None:
+        filled = self.findings.filled
+        filled.update(values.keys())
+        if key:
+            filled[KEY_COLUMN] += 1
+        if uuid:
+            filled[ID_COLUMN] += 1
+        if self._without_example:
+            seen = values | {name: text for name, text in ((KEY_COLUMN, key), (ID_COLUMN, uuid)) if text}
+            for name in self._without_example & seen.keys():
+                self.findings.examples[name] = seen[name]
+                self._without_example.discard(name)
+
+
+_FIELDS_OF: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+
+def fields_of(values: dict[str, object]) -> tuple[str, ...]:
+    """The fields of a patch in the contract's order; few sets of them come up, so each is sorted once."""
+    names = tuple(values)
+    known = _FIELDS_OF.get(names)
+    if known is None:
+        known = _FIELDS_OF[names] = tuple(
+            sorted((name for name in names if name != KEY_COLUMN), key=_PLACE.__getitem__)
+        )
+    return known
+
+
+def body_of(values: dict[str, object]) -> str:
+    """The JSON text of a patch, in the contract's order; a value that is no patch's is a bug of ours."""
+    patch: ShowingPatch = _validate(values)
+    body: bytes = _serialize(patch, exclude_unset=True)
+    return body.decode()
+
+
+def merged(bodies: Sequence[str]) -> tuple[str, str, str] | str:
+    """One patch of several for one showing, (body, digest, fields); a later value takes the place of an earlier.
+
+    A sentence instead when together they make no sense.
+    """
+    values: dict[str, object] = {}
+    for body in bodies:
+        values.update(json.loads(body))
+    start, end = (values.get(name) for name in ("showing_time_start", "showing_time_end"))
+    if isinstance(start, str) and isinstance(end, str) and datetime.fromisoformat(end) < datetime.fromisoformat(start):
+        return f"merged with the others, showing_time_end ({end}) is before showing_time_start ({start})"
+    body = body_of(values)
+    return body, digest_of(body), " ".join(fields_of(values))
 
 
 def digest_of(body: str) -> str:
@@ -44,41 +242,6 @@ def digest_of(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
 
-def bad_key(key: str) -> tuple[str, str] | None:
-    """Code and sentence when a key can't address a showing; None when it can.
-
-    `.` and `..` are steps in a path to every client and server between here and North:
-    they would reach another resource (RFC 3986, section 5.2.4).
-    """
-    if not key:
-        return "missing_key", f"{KEY_COLUMN} is blank: this row names no showing"
-    if key in {".", ".."}:
-        return "bad_key", f"{KEY_COLUMN}: {key!r} can't stand in an address"
-    if any(unicodedata.category(character) == "Cc" for character in key):
-        return "bad_key", f"{KEY_COLUMN}: {shown(key)} holds a control character, such as a line break or tab"
-    if len(quote(key, safe="")) > LONGEST_SEGMENT:
-        return "bad_key", f"{KEY_COLUMN}: {shown(key)} is too long for an address ({len(key)} characters)"
-    return None
-
-
-def shown(value: str) -> str:
-    """A cell's text in a sentence: quoted, controls escaped, cut at 40 characters."""
-    return repr(value if len(value) <= 40 else value[:37] + "...")
-
-
-def _cells_without_header(row: Row, mapping: Mapping) -> tuple[str, str] | None:
-    if len(row.cells) > len(mapping.columns):
-        for cell in row.cells[len(mapping.columns) :]:
-            if cell.strip():
-                return "bad_value", (
-                    f"{shown(cell)} stands beyond the last column: the row has {len(row.cells)} cells, "
-                    f"the header {len(mapping.columns)}; is a cell with a comma missing its quotes?"
-                )
-    return None
-
-
-def _sentences(error: ValidationError) -> str:
-    return "; ".join(
-        f"{detail['loc'][0]}: {shown(str(detail['input']))} is not {detail['msg']}"
-        for detail in error.errors(include_url=False)
-    )
+def _beyond(cells: tuple[Cell, ...], width: int) -> Cell | None:
+    """The first cell that is not blank beyond the last column."""
+    return next((cell for cell in cells[width:] if not isinstance(cell, str) or cell.strip()), None)

@@ -22,9 +22,12 @@ from bulk_sync.cli import options
 from bulk_sync.cli.options import reading
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, Interrupted
-from bulk_sync.model import Summary, Tally
+from bulk_sync.model import CheckSummary, Summary, Tally
 from bulk_sync.pipeline import Watch, read_summary, write_reports
+from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import push as run_push
+from bulk_sync.profile import Profile
+from bulk_sync.report.checked import show_check, show_check_json
 from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
 from bulk_sync.sandbox.faults import parse_fault
 from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle
@@ -33,9 +36,11 @@ from bulk_sync.settings import (
     SANDBOX_TARGET,
     Files,
     PushSettings,
+    SheetSettings,
     parse_latency,
     parse_rate,
     read_key,
+    sheet_values,
 )
 
 SANDBOX_KEY = "north_sk_test_0000000000000000000000000sandbox"
@@ -119,6 +124,18 @@ def _options(
 @app.command()
 def push(
     file: options.Input,
+    sheet: options.Sheet = None,
+    header_row: options.HeaderRow = None,
+    delimiter: options.Delimiter = None,
+    encoding: options.Encoding = None,
+    map_: options.Map = None,
+    profile: options.ProfileFile = None,
+    timezone: options.Timezone = None,
+    date_order: options.DateOrder = None,
+    default_time: options.DefaultTime = None,
+    clear: options.Clear = None,
+    on_duplicate: options.OnDuplicate = None,
+    strict: options.Strict = None,
     base_url: options.BaseUrl = DEFAULT_BASE_URL,
     key_file: options.KeyFile = None,
     rate: options.RateOption = None,
@@ -149,8 +166,25 @@ def push(
       bulk-sync push showings.csv --rate 600/m --json
 
       bulk-sync push showings.csv --sandbox --limit 20
+
+      bulk-sync push export.xlsx --sheet March --timezone America/Chicago
     """
+    sheet_settings = _sheet_values(
+        profile,
+        map_,
+        sheet=sheet,
+        header_row=header_row,
+        delimiter=delimiter,
+        encoding=encoding,
+        timezone=timezone,
+        date_order=date_order,
+        default_time=default_time,
+        clear=clear,
+        on_duplicate=on_duplicate,
+        strict=strict,
+    )
     settings = PushSettings.checked(
+        **sheet_settings,
         input=file,
         base_url=SANDBOX_TARGET if sandbox else base_url,
         key=SecretStr(SANDBOX_KEY) if sandbox else read_key(key_file, os.environ),
@@ -170,6 +204,87 @@ def push(
     with _logging_to_stderr(verbose), _sandbox_beside() if sandbox else nullcontext() as send_to:
         summary = run_push(settings, send_to=send_to, watch=_watch(hidden=quiet or verbose > 0))
     _end(summary, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def check(
+    file: options.Input,
+    sheet: options.Sheet = None,
+    header_row: options.HeaderRow = None,
+    delimiter: options.Delimiter = None,
+    encoding: options.Encoding = None,
+    map_: options.Map = None,
+    profile: options.ProfileFile = None,
+    timezone: options.Timezone = None,
+    date_order: options.DateOrder = None,
+    default_time: options.DefaultTime = None,
+    clear: options.Clear = None,
+    on_duplicate: options.OnDuplicate = None,
+    strict: options.Strict = None,
+    rate: options.RateOption = None,
+    max_problems: options.MaxProblems = "50%",
+    limit: options.Limit = None,
+    show: Annotated[
+        int, typer.Option("--show", metavar="N", min=0, help="Print the first N patches as the API will see them.")
+    ] = 0,
+    save_profile: Annotated[
+        Path | None,
+        typer.Option("--save-profile", metavar="FILE", help="Write the mapping as a profile, to use with --profile."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show what a sheet is understood to say and what push would send; no network, no key.
+
+    The exit code is the one that push would start with: 0, 3 when rows have problems, 4 when
+    the sheet can't be used.
+
+    Examples:
+
+      bulk-sync check showings.csv
+
+      bulk-sync check export.xlsx --map "Client said=feedback" --show 3
+    """
+    sheet_settings = _sheet_values(
+        profile,
+        map_,
+        sheet=sheet,
+        header_row=header_row,
+        delimiter=delimiter,
+        encoding=encoding,
+        timezone=timezone,
+        date_order=date_order,
+        default_time=default_time,
+        clear=clear,
+        on_duplicate=on_duplicate,
+        strict=strict,
+    )
+    settings = SheetSettings.checked(**sheet_settings, input=file, rate=rate, max_problems=max_problems, limit=limit)
+    summary = run_check(settings, show=show, save_profile=save_profile)
+    if as_json:
+        show_check_json(_out(), summary)
+    else:
+        show_check(_out(), summary, _command_after_check(summary))
+    if summary.stopped is not None:
+        show_error(_err(), str(summary.stopped))
+    raise typer.Exit(summary.exit_code)
+
+
+def _sheet_values(profile: Path | None, pairs: list[str] | None, **given: object) -> dict[str, object]:
+    return sheet_values(None if profile is None else Profile.load(profile), given, pairs or ())
+
+
+def _command_after_check(summary: CheckSummary) -> str | None:
+    """The push that sends what was checked."""
+    if summary.stopped is not None or not summary.requests:
+        return None
+    words = ["push" if word == "check" else word for word in sys.argv[1:]]
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] in {"--show", "--save-profile"}:
+            kept.pop()  # with its value
+        elif not word.startswith(("--show=", "--save-profile=")):
+            kept.append(word)
+    return shlex.join(["bulk-sync", *kept, *(["--profile", summary.profile] if summary.profile else [])])
 
 
 @app.command()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
-from bulk_sync.settings import parse_duration, parse_rate, parse_share
+from bulk_sync.settings import parse_clock_time, parse_duration, parse_rate, parse_share
 
 Value = TypeVar("Value")
 
@@ -27,11 +27,76 @@ def reading(parse: Callable[[str], Value]) -> Callable[[str], Value]:
 
 _READ_RATE, _READ_SHARE, _READ_DURATION = reading(parse_rate), reading(parse_share), reading(parse_duration)
 
-Input = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file in UTF-8.", show_default=False)]
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A CSV file or a workbook; - reads CSV from standard input.", show_default=False
+    ),
+]
 InputOrCheckpoint = Annotated[
     Path,
     typer.Argument(metavar="FILE", help="The file that was pushed, or its checkpoint.", show_default=False),
 ]
+# How the sheet is read
+
+Sheet = Annotated[
+    str | None, typer.Option("--sheet", metavar="NAME|N", help="The sheet of a workbook; else the first with a key.")
+]
+HeaderRow = Annotated[
+    int | None, typer.Option("--header-row", metavar="N", help="The row that names the columns; else it is found.")
+]
+Delimiter = Annotated[
+    str | None, typer.Option("--delimiter", metavar="CHAR", help="What separates cells (also: tab); else it is found.")
+]
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", metavar="NAME", help="The encoding of a text file; else it is found.")
+]
+
+# What its cells mean
+
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="'HEADER=FIELD'", help="Which field a column fills; 'HEADER=' leaves it out."),
+]
+ProfileFile = Annotated[
+    Path | None, typer.Option("--profile", metavar="FILE", help="A mapping in TOML, as check --save-profile writes it.")
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option("--timezone", metavar="AREA/CITY", help="For times without an offset; else this machine's own."),
+]
+DateOrder = Annotated[
+    Literal["mdy", "dmy", "ymd"] | None,
+    typer.Option("--date-order", help="Of numeric dates such as 02/03/2026; mdy unless the column speaks against it."),
+]
+DefaultTime = Annotated[
+    str | None,
+    typer.Option(
+        "--default-time",
+        metavar="HH:MM",
+        parser=reading(parse_clock_time),
+        help="For dates without a time; else they are refused.",
+    ),
+]
+Clear = Annotated[
+    str | None,
+    typer.Option(
+        "--clear",
+        metavar="TOKEN",
+        help="A cell with this text clears the field (sends null; the API's published schema does not promise "
+        "that it takes one).",
+    ),
+]
+OnDuplicate = Annotated[
+    Literal["error", "last", "merge"] | None,
+    typer.Option("--on-duplicate", help="Of rows for one showing: send none, the last, or all merged into one."),
+]
+Strict = Annotated[
+    bool | None, typer.Option("--strict", metavar=" ", help="Unknown columns are an error.", show_default=False)
+]
+
+# The rest
+
 BaseUrl = Annotated[str, typer.Option("--base-url", metavar="URL", help="Where the API lives.")]
 KeyFile = Annotated[
     Path | None,

@@ -20,14 +20,15 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.model import (
     MENDABLE_STATES,
     SETTLED_STATES,
+    Cell,
     Change,
     Outcome,
     Problem,
@@ -35,10 +36,11 @@ from bulk_sync.model import (
     Record,
     Result,
     State,
+    text_of,
 )
 
 APPLICATION_ID = 0x6253796E  # "bSyn": tells our files from other SQLite files
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE job (
@@ -58,7 +60,8 @@ CREATE TABLE row (
     generation INTEGER NOT NULL,
     number INTEGER NOT NULL,       -- as a spreadsheet program shows it
     cells TEXT NOT NULL,           -- JSON list: the original cells
-    target TEXT NOT NULL,
+    target TEXT NOT NULL,          -- what addresses the showing: its id or its key
+    key TEXT NOT NULL,             -- the key as the sheet has it
     body TEXT,
     digest TEXT,
     fields TEXT NOT NULL DEFAULT '',
@@ -84,11 +87,19 @@ CREATE INDEX row_pending ON row (generation, id) WHERE state = 'pending';
 
 _CREATE = f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 
+_MIGRATIONS = {
+    1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
+}
+"""What makes a checkpoint of a version one of the next."""
+
 _PARKED = -1
 """The generation of acknowledged rows that a --limit left out: not part of the job, not forgotten."""
 
 _GROUP = 2000
 """Rows in one commit while staging."""
+
+_GROUP_CHARACTERS = 4_000_000
+"""Characters of cells in one commit while staging: bounds memory when cells are huge."""
 
 
 def _in(states: Iterable[State]) -> str:
@@ -173,7 +184,19 @@ class Store:
             _check_kind(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            _migrate(connection)
             yield cls(connection, path)
+
+    @classmethod
+    @contextmanager
+    def scratch(cls) -> Iterator[Self]:
+        """A store that is gone afterwards, for a look at what staging would give; it promises no durability."""
+        with TemporaryDirectory(prefix="bulk-sync-") as folder:
+            path = Path(folder, "check.sqlite")
+            path.touch(0o600)
+            with _translated(path), closing(_connect(path)) as connection:
+                connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _CREATE)
+                yield cls(connection, path)
 
     @classmethod
     @contextmanager
@@ -188,6 +211,7 @@ class Store:
             if _is_blank(connection):
                 raise CheckpointError(f"{path}: nothing was staged in this checkpoint, so nothing was sent.")
             _check_kind(connection, path)
+            _migrate(connection)
             yield cls(connection, path)
 
     # The job
@@ -231,33 +255,51 @@ class Store:
 
     # Staging
 
-    def stage(self, checked: Iterable[Record | Problem]) -> int:
+    def stage(self, checked: Iterable[Record | Problem], *, keep_cells: bool = True) -> int:
         """Write rows under a generation that no job has yet, and return it; see `adopt`."""
         job = self.job()
         generation = job.generation + 1 if job else 1
         with self._commit() as db:
             db.execute("DELETE FROM row WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
-        rows = (_staged(item, generation) for item in checked)
-        while group := list(islice(rows, _GROUP)):
+        rows = (_staged(item, generation, keep_cells=keep_cells) for item in checked)
+        for group in _groups(rows):
             with self._commit() as db:
                 db.executemany(
-                    "INSERT INTO row (generation, number, cells, target, body, digest, fields, state, error, message) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO row (generation, number, cells, target, key, body, digest, fields, state, error, "
+                    "message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     group,
                 )
         return generation
 
-    def twins(self, generation: int) -> Iterator[list[tuple[int, int, str]]]:
-        """Groups of (id, number, digest), in input order, of staged records with one target."""
+    def twins(self, generation: int) -> Iterator[list[tuple[int, int, str | None, str | None]]]:
+        """Groups of (id, number, digest, body), in input order, of staged rows with one target.
+
+        A row that says something of the showing and can't be read has neither digest nor body.
+        """
+        says_something = "(digest IS NOT NULL OR (error = 'bad_value' AND target <> ''))"
         groups = self._db.execute(
-            "SELECT target FROM row WHERE generation = ? AND digest IS NOT NULL GROUP BY target HAVING count(*) > 1",
+            f"SELECT target FROM row WHERE generation = ? AND {says_something} GROUP BY target HAVING count(*) > 1 "
+            "AND count(digest) > 0",
             (generation,),
         ).fetchall()
         for (target,) in groups:
             yield self._db.execute(
-                "SELECT id, number, digest FROM row "
-                "WHERE generation = ? AND target = ? AND digest IS NOT NULL ORDER BY id",
+                f"SELECT id, number, digest, body FROM row WHERE generation = ? AND target = ? AND {says_something} "
+                "ORDER BY id",
                 (generation, target),
+            ).fetchall()
+
+    def rivals(self, generation: int) -> Iterator[list[tuple[int, int]]]:
+        """Groups of (id, number), in input order, of staged changes with one key and several targets."""
+        of_changes = "FROM row WHERE generation = ? AND state = 'pending'"
+        if not self._db.execute(f"SELECT 1 {of_changes} AND target <> key LIMIT 1", (generation,)).fetchone():
+            return
+        groups = self._db.execute(
+            f"SELECT key {of_changes} AND key <> '' GROUP BY key HAVING count(*) > 1", (generation,)
+        ).fetchall()
+        for (key,) in groups:
+            yield self._db.execute(
+                f"SELECT id, number {of_changes} AND key = ? ORDER BY id", (generation, key)
             ).fetchall()
 
     def decide_staged(self, verdicts: Iterable[tuple[int, State, str | None, str]]) -> None:
@@ -267,6 +309,20 @@ class Store:
                 "UPDATE row SET state = ?2, error = ?3, message = ?4 WHERE id = ?1",
                 ((row, state.value, error, message) for row, state, error, message in verdicts),
             )
+
+    def replace_patch(self, row: int, body: str, digest: str, fields: str) -> None:
+        """Give a staged row another patch: the one that its twins were merged into."""
+        with self._commit() as db:
+            db.execute("UPDATE row SET body = ?, digest = ?, fields = ? WHERE id = ?", (body, digest, fields, row))
+
+    def patches(self, limit: int, generation: int) -> tuple[tuple[str, str], ...]:
+        """(target, body) of the first staged patches that would be sent."""
+        return tuple(
+            self._db.execute(
+                "SELECT target, body FROM row WHERE generation = ? AND state = 'pending' ORDER BY id LIMIT ?",
+                (generation, limit),
+            )
+        )
 
     def adopt(self, job: Job) -> bool:
         """Make the rows staged as `job.generation` the job's, in one commit; True when it goes on with the one before.
@@ -438,12 +494,12 @@ class Store:
     def results(self, states: Iterable[State] = State, generation: int | None = None) -> Iterator[Result]:
         """Rows as reports show them, in input order."""
         found = self._db.execute(
-            "SELECT number, cells, target, state, in_flight, http_status, attempts, error, message, fields, "
+            "SELECT number, cells, target, key, state, in_flight, http_status, attempts, error, message, fields, "
             f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_A_SHEET} AND {_in(states)} ORDER BY id",
             (generation,),
         )
-        for number, cells, target, state, in_flight, *rest in found:
-            yield Result(number, tuple(json.loads(cells)), target, State(state), bool(in_flight), *rest)
+        for number, cells, target, key, state, in_flight, *rest in found:
+            yield Result(number, tuple(json.loads(cells)), target, key, State(state), bool(in_flight), *rest)
 
     @contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
@@ -485,13 +541,46 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
         raise CheckpointError(f"{path}: a newer version of bulk-sync made this checkpoint; use that version.")
 
 
-def _staged(item: Record | Problem, generation: int) -> tuple[Any, ...]:
-    cells = _compact(item.row.cells)
-    number, target = item.row.number, item.target
+def _migrate(connection: sqlite3.Connection) -> None:
+    while (version := _pragma(connection, "user_version")) < SCHEMA_VERSION:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
+        )
+
+
+def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows in groups that are bounded in number and in the length of their cells."""
+    group: list[tuple[Any, ...]] = []
+    characters = 0
+    for row in rows:
+        group.append(row)
+        characters += len(row[2])
+        if len(group) == _GROUP or characters > _GROUP_CHARACTERS:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
+
+
+_INVALID, _PENDING = State.INVALID.value, State.PENDING.value
+
+
+def _staged(item: Record | Problem, generation: int, *, keep_cells: bool) -> tuple[Any, ...]:
+    cells = _compact(item.row.cells) if keep_cells else "[]"
+    number, target, key = item.row.number, item.target, item.key
     if isinstance(item, Problem):
-        return generation, number, cells, target, None, None, "", State.INVALID.value, item.code, item.message
+        return generation, number, cells, target, key, None, None, "", _INVALID, item.code, item.message
     fields = " ".join(item.fields)
-    return generation, number, cells, target, item.body, item.digest, fields, State.PENDING.value, None, None
+    return generation, number, cells, target, key, item.body, item.digest, fields, _PENDING, None, None
 
 
-_compact: Callable[[Sequence[str]], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# Cells of a workbook are kept as the text that reports show.
+_encode: Callable[[Sequence[Cell]], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _compact(cells: Sequence[Cell]) -> str:
+    return _encode(cells if _only_text(cells) else [text_of(cell) for cell in cells])
+
+
+def _only_text(cells: Sequence[Cell]) -> bool:
+    return set(map(type, cells)) <= {str}

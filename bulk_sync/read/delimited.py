@@ -1,4 +1,4 @@
-"""Comma-separated text in UTF-8, with or without a byte order mark.
+"""Comma-separated text and its kin: how it is encoded, separated and quoted is found, or told.
 
 Row numbers are the ones that a spreadsheet program shows: a record with line breaks
 inside quotes is one row, and a blank line is a row too. Nothing is repaired: a stray
@@ -8,107 +8,165 @@ quote, a NUL or an undecodable byte ends the reading with its line.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import os
+import itertools
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from bulk_sync.errors import InputError
-from bulk_sync.model import Row
+from bulk_sync.errors import InputError, UsageError
+from bulk_sync.model import Row, Understood
+from bulk_sync.read.dialect import Layout, find_layout, with_other_quotes
+from bulk_sync.read.encoding import find_encoding
+from bulk_sync.read.interface import ReadOptions
+from bulk_sync.read.opened import fingerprint
 
-_WORKBOOK_MAGIC = {
-    b"PK\x03\x04": "a workbook or archive",
-    b"\xd0\xcf\x11\xe0": "an old or protected workbook",
-}
+_SAMPLE_CHARACTERS = 1 << 17
+_DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
+_TOLD_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
 class DelimitedTable:
-    """A CSV file that is open; made by `open_table`."""
+    """A text file that is open; `file` is read from its beginning, several times."""
 
-    def __init__(self, file: io.BufferedReader, path: Path) -> None:
+    def __init__(self, file: io.BufferedReader, path: Path, options: ReadOptions) -> None:
         self._file = file
         self._path = path
-        self._stat = _fingerprint(file)
-        self.digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self._refuse_binary()
+        self._stat = fingerprint(file)
+        self._encoding = find_encoding(file, path, options.encoding)
+        self.digest = self._encoding.digest
         file.seek(0)
         # Kept here, for a wrapper that is let go closes the file.
-        self._text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        self._reader = csv.reader(self._lines(), strict=True)
-        self._records = self._numbered()
-        self.headers = self._read_header()
-
-    def _refuse_binary(self) -> None:
-        self._file.seek(0)
-        kind = _WORKBOOK_MAGIC.get(self._file.read(4))
-        if kind is not None:
-            raise InputError(f"{self._path}: this is {kind}, not CSV text. Save it as 'CSV UTF-8' and push that file.")
-
-    def _read_header(self) -> tuple[str, ...]:
-        for _, cells in self._records:
-            return tuple(cell.strip() for cell in cells)
-        raise InputError(f"{self._path}: the file is empty; expected a header row with unique_showing_key in it.")
+        self._text = io.TextIOWrapper(file, encoding=self._encoding.codec, newline="")
+        self._separator_line = False
+        self._layout = self._find_layout(options)
+        self.headers = self._read_header(options)
+        self.understood = self._understood()
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header, blank ones left out."""
-        for number, cells in self._records:
-            yield Row(number, tuple(cells))
-        if _fingerprint(self._file) != self._stat:
+        width = sum(1 for header in self.headers if header)
+        delimiter = self._layout.dialect.delimiter
+        for number, cells, lines in self._records():
+            if number <= self._layout.header_row:
+                continue
+            fault = _swallowed(cells, delimiter, width) if lines > 1 else None
+            yield Row(number, tuple(cells), fault)
+        if fingerprint(self._file) != self._stat:
             raise InputError(f"{self._path}: the file was changed while it was being read; run again.")
 
-    def _numbered(self) -> Iterator[tuple[int, list[str]]]:
-        number = 0
-        begins_at = 1
+    # Layout
+
+    def _find_layout(self, options: ReadOptions) -> Layout:
+        told = options.delimiter
+        if told is not None:
+            told = _TOLD_DELIMITERS.get(told.lower(), told)
+            if len(told) != 1 or told in '"\r\n':
+                raise UsageError(f"--delimiter {options.delimiter!r}: one character, or tab, comma, semicolon, pipe")
+        self._rewind()
+        text = self._text.read(_SAMPLE_CHARACTERS).removeprefix("\ufeff")
+        if not text.strip():
+            raise InputError(f"{self._path}: the file is empty; expected a header row with unique_showing_key in it.")
+        # Excel's own way to name the separator; it does not show that line, nor count it.
+        match = re.match(r'"?sep=([^\r\n])"?(?:\r\n|\r|\n)', text)
+        if match is not None:
+            self._separator_line = True
+            told, text = told or match[1], text[match.end() :]
+        lines = list(io.StringIO(text, newline=""))
+        if len(text) >= _SAMPLE_CHARACTERS - 100 and len(lines) > 1:
+            lines.pop()  # cut in the middle
+        layout = find_layout(lines, options.recognise, delimiter=told, header_row=options.header_row)
+        return self._with_quotes_that_hold(layout)
+
+    def _with_quotes_that_hold(self, layout: Layout) -> Layout:
+        """The layout, or one with other quotes when those of the usual kind don't fit the file as a whole."""
+        doubtful = self._encoding.backslash_quotes or (self._encoding.quotes and layout.dialect.delimiter == "\t")
+        if not doubtful or self._holds(layout):
+            return layout
+        others = with_other_quotes(layout, backslashes=self._encoding.backslash_quotes)
+        return next((other for other in others if self._holds(other)), layout)
+
+    def _holds(self, layout: Layout) -> bool:
+        """True when the whole file is well-formed this way and no row is wider than the header."""
+        width = 0
         try:
-            for number, cells in enumerate(self._reader, start=1):
-                if any(cell and not cell.isspace() for cell in cells):
-                    yield number, cells
-                begins_at = self._reader.line_num + 1
-        except csv.Error as error:
-            raise InputError(
-                f"{self._path}: row {number + 1} (from line {begins_at} of the file) is not well-formed CSV: {error}. "
-                "A quote inside a quoted cell is written twice, and every quote that opens must close."
-            ) from None
-        except UnicodeDecodeError:
-            raise InputError(
-                f"{self._path}: line {self._first_bad_line()} is not UTF-8 text. Save the file as 'CSV UTF-8'."
-            ) from None
+            for number, cells in enumerate(layout.dialect.reader(self._lines()), start=1):
+                if number == layout.header_row:
+                    width = len(cells)
+                elif number > layout.header_row and any(cell.strip() for cell in cells[width:]):
+                    return False
+        except csv.Error:
+            return False
+        return True
+
+    def _read_header(self, options: ReadOptions) -> tuple[str, ...]:
+        for number, cells, _ in self._records():
+            if number >= self._layout.header_row:
+                if options.header_row not in {None, number}:
+                    break
+                return tuple(cell.strip() for cell in cells)
+        raise InputError(f"{self._path}: --header-row {options.header_row}: that row is blank, or beyond the end.")
+
+    def _understood(self) -> Understood:
+        delimiter = self._layout.dialect.delimiter
+        notes = [] if self._encoding.note is None else [self._encoding.note]
+        if self._layout.dialect.quote is None:
+            notes.append("Quotes are taken as they stand: they don't enclose cells in this file.")
+        return Understood(
+            format="TSV" if delimiter == "\t" else "CSV",
+            header_row=self._layout.header_row,
+            encoding=self._encoding.title,
+            delimiter=_DELIMITER_NAMES.get(delimiter, delimiter),
+            quoting=self._layout.dialect.quoting,
+            notes=tuple(notes),
+        )
+
+    # Records
+
+    def _rewind(self) -> None:
+        self._text.seek(0)
 
     def _lines(self) -> Iterator[str]:
-        for number, line in enumerate(self._text, start=1):
-            if "\0" in line:
-                raise InputError(f"{self._path}: line {number} holds a NUL character; this is not a text file.")
-            yield line
+        """The lines of the text, without a mark at its beginning and Excel's line about separators."""
+        self._rewind()
+        first = self._text.readline().removeprefix("\ufeff")
+        return iter(self._text) if self._separator_line else itertools.chain((first,), self._text)
 
-    def _first_bad_line(self) -> int:
-        self._file.seek(0)
-        for number, line in enumerate(self._file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-        return 1  # a lone carriage return as line end: the file is a single line to binary reading
+    def _records(self) -> Iterator[tuple[int, list[str], int]]:
+        """(number, cells, lines that it takes) of each record that is not blank."""
+        number = 0
+        reader = self._layout.dialect.reader(self._lines())
+        line = 0
+        try:
+            for number, cells in enumerate(reader, start=1):
+                begins_after, line = line, reader.line_num
+                if cells and ((cells[0] and not cells[0].isspace()) or any(map(str.strip, cells))):
+                    yield number, cells, line - begins_after
+        except csv.Error as error:
+            raise InputError(self._not_well_formed(number + 1, line + 1 + self._separator_line, error)) from None
+        except UnicodeDecodeError:
+            raise InputError(f"{self._path}: the file was changed while it was being read; run again.") from None
+
+    def _not_well_formed(self, row: int, line: int, error: csv.Error) -> str:
+        where = f"{self._path}: row {row} (from line {line} of the file)"
+        if "field larger than" in str(error):
+            return f"{where} has a cell of over {csv.field_size_limit():,} characters: a quote opens and never closes"
+        return (
+            f"{where} is not well-formed {'TSV' if self._layout.dialect.delimiter == chr(9) else 'CSV'}: {error}. "
+            "A quote inside a quoted cell is written twice, and every quote that opens must close"
+        )
 
 
-def _fingerprint(file: io.BufferedReader) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
+def _swallowed(cells: list[str], delimiter: str, width: int) -> str | None:
+    """A sentence when a cell holds what look like whole rows: a quote opened there and closed in a later row.
 
-
-@contextmanager
-def open_table(path: Path) -> Iterator[DelimitedTable]:
-    """Open a CSV file; raises InputError with a sentence when it can't be used."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: this is a folder; name a CSV file.") from None
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}.") from None
-    with file:
-        if not path.is_file():
-            raise InputError(f"{path}: not a regular file; save the rows to a file first, so that a run can resume.")
-        yield DelimitedTable(file, path)
+    People put a blank after a comma or semicolon; separators have none.
+    """
+    if width < 3:
+        return None
+    separators = re.compile(re.escape(delimiter) + r"(?=\S)")
+    for cell in cells:
+        for line in cell.splitlines()[1:]:
+            if len(separators.findall(line)) >= width - 1:
+                return f"a cell holds what looks like a whole row, {line[:40]!r}: is a quote missing?"
+    return None

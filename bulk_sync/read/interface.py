@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bulk_sync.model import Row
+from bulk_sync.model import Row, Understood
 
 Recognise = Callable[[Sequence[str]], int]
 """How well a row's cells serve as a header: 0 when a column that must be there is missing, else how many are known."""
@@ -28,23 +28,6 @@ class ReadOptions:
     encoding: str | None = None
     sheet: str | None = None
     header_row: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Understood:
-    """A file as it was understood.
-
-    `format` is `CSV`, `TSV`, `XLSX` and so on; `header_row` a number as the spreadsheet program
-    shows it; `notes` are sentences on what was found or assumed that a person should look at.
-    """
-
-    format: str
-    header_row: int
-    encoding: str | None = None
-    delimiter: str | None = None
-    quoting: str | None = None
-    sheet: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 class Table(Protocol):

@@ -88,7 +88,7 @@ def kind_of(head: bytes) -> Kind:
         return Kind.IMAGE
     marked_utf_16 = head.startswith(_UTF_16_MARKS)
     # One byte in two is zero in UTF-16 of Western text without a mark; the text reader judges such a file.
-    if not marked_utf_16 and b"\0" in head and not _reads_as_utf_16(head):
+    if not marked_utf_16 and _mostly_controls(head) and not _reads_as_utf_16(head):
         return Kind.BINARY
     return _kind_of_markup(head)
 
@@ -96,6 +96,12 @@ def kind_of(head: bytes) -> Kind:
 def refusal(kind: Kind) -> str | None:
     """The sentence for a kind that no reader takes, without the path; None for those that one does."""
     return _REFUSALS.get(kind)
+
+
+def _mostly_controls(head: bytes) -> bool:
+    """True for more control bytes than a slip would leave in a text; the text reader names the line of a slip."""
+    controls = sum(head.count(byte) for byte in (*range(9), *range(14, 32)))
+    return b"\0" in head and controls * 10 > len(head)
 
 
 def _reads_as_utf_16(head: bytes) -> bool:

@@ -24,10 +24,11 @@ import olefile
 from python_calamine import CalamineSheet, CalamineWorkbook
 
 from bulk_sync.errors import BulkSyncError, InputError
-from bulk_sync.model import Cell, CellError, Row, text_of
+from bulk_sync.model import Cell, CellError, Row, Understood, text_of
 from bulk_sync.read.archive import Archive, BadArchive
-from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, Understood
+from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
+from bulk_sync.read.opened import fingerprint
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet, Survey, Surveyor, sweep
 from bulk_sync.read.survey.ods import CONTENT, OdsSurveyor
 from bulk_sync.read.survey.package import main_part
@@ -125,12 +126,14 @@ class _SheetRows:
 
 
 class WorkbookTable:
-    """A sheet of a workbook that is open; made by `open_workbook`."""
+    """A sheet of a workbook that is open; made by `workbook_in`."""
 
-    def __init__(self, file: BinaryIO, path: Path, surveyor: Surveyor, digest: str, options: ReadOptions) -> None:
+    def __init__(
+        self, file: io.BufferedReader, path: Path, surveyor: Surveyor, digest: str, options: ReadOptions
+    ) -> None:
         self._file = file
         self._path = path
-        self._stat = _fingerprint(file)
+        self._stat = fingerprint(file)
         self._surveyor = surveyor
         self.digest = digest
         with _border(path):
@@ -153,7 +156,7 @@ class WorkbookTable:
                 break
             if row.number > self.understood.header_row:
                 yield row
-        if _fingerprint(self._file) != self._stat:
+        if fingerprint(self._file) != self._stat:
             raise InputError(f"{self._path}: the file was changed while it was being read; run again.")
 
     def _choose(self, options: ReadOptions) -> tuple[_SheetRows, Row]:
@@ -197,24 +200,13 @@ class WorkbookTable:
             yield f"{hidden} hidden row{' is' if hidden == 1 else 's are'} read like the others."
 
 
-@contextmanager
-def open_workbook(path: Path, options: ReadOptions) -> Iterator[WorkbookTable]:
-    """Open a workbook; raises InputError with a sentence when it can't be used."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: this is a folder; name a file.") from None
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}.") from None
-    with file:
-        if not path.is_file():
-            raise InputError(f"{path}: not a regular file; save the rows to a file first, so that a run can resume.")
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        with _border(path):
-            surveyor = _surveyor(file)
-        yield WorkbookTable(file, path, surveyor, digest, options)
+def workbook_in(file: io.BufferedReader, path: Path, options: ReadOptions) -> WorkbookTable:
+    """The workbook that an open file holds; raises InputError with a sentence when it can't be used."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with _border(path):
+        surveyor = _surveyor(file)
+    return WorkbookTable(file, path, surveyor, digest, options)
 
 
 def _surveyor(file: io.BufferedReader) -> Surveyor:
@@ -229,7 +221,7 @@ def _surveyor(file: io.BufferedReader) -> Surveyor:
         case Kind.BIFF:
             raise BadWorkbook("it was written by Excel 4 or older. Open it in a spreadsheet program, save it as XLSX.")
         case _:
-            raise BadWorkbook(refusal(kind) or "this is text, not a workbook. Rename it to .csv, then push that file.")
+            raise BadWorkbook(refusal(kind) or "this is text, not a workbook.")
 
 
 def _in_archive(archive: Archive) -> Surveyor:
@@ -367,11 +359,6 @@ def _correction(microseconds: int) -> timedelta:
         return -part
     rest = timedelta(microseconds=_SECOND - microseconds)
     return rest if rest <= _HAIR else timedelta()
-
-
-def _fingerprint(file: BinaryIO) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def _line(result: Result) -> tuple[object, ...]:
     message = IN_FLIGHT if result.in_flight and result.state is State.PENDING else result.message
     return (
         result.number,
-        result.target,
+        result.key,
         result.state.value,
         result.http_status,
         result.attempts,

@@ -164,11 +164,12 @@ def _pace_now(tally: Tally, elapsed: float) -> str:
     if bad:
         parts.append(f"{bad:,} rejected or failed")
     if rate > 0 and left:
-        parts.append(f"about {_span(left / rate)} to go")
+        parts.append(f"about {span(left / rate)} to go")
     return ", ".join(parts)
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A duration in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -15,14 +15,13 @@ from pathlib import Path
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from bulk_sync.check.headers import map_headers
-from bulk_sync.check.rows import check_row
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
 from bulk_sync.model import Problem
-from bulk_sync.read.delimited import open_table
 from bulk_sync.sandbox.app import Behaviour, Connections, NorthApi
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
+from bulk_sync.settings import SheetSettings
+from bulk_sync.sheet import open_sheet
 
 HOST = "127.0.0.1"
 
@@ -38,17 +37,16 @@ class Running:
 def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
     """Load showings from a sheet; returns how many. Raises InputError, naming the row that can't be one."""
     count = 0
-    with open_table(path) as table:
-        mapping = map_headers(table.headers, str(path))
-        for row in table.rows():
-            checked = check_row(row, mapping)
+    with open_sheet(SheetSettings(input=path)) as sheet:
+        for checked in sheet.checked():
+            number = checked.row.number
             if isinstance(checked, Problem) and checked.code != "nothing_to_send":
-                raise InputError(f"--seed {path}: row {row.number}: {checked.message}.")
+                raise InputError(f"--seed {path}: row {number}: {checked.message}.")
             data = {} if isinstance(checked, Problem) else json.loads(checked.body)
             try:
                 storage.create(checked.target, data, at)
             except KeyTakenError:
-                raise InputError(f"--seed {path}: row {row.number}: {checked.target!r} is there already.") from None
+                raise InputError(f"--seed {path}: row {number}: {checked.target!r} is there already.") from None
             count += 1
     return count
 

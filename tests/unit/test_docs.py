@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bulk_sync.check.headers import Names
 from bulk_sync.check.showing import FIELDS, KEY_COLUMN
 from bulk_sync.model import State
 from bulk_sync.report.results import COLUMNS
@@ -22,12 +23,21 @@ def test_fields_states_columns_and_codes_are_all_named() -> None:
     assert [int(code) for line in codes for code in line.split(",")] == [*range(9), 130, 143]
 
 
+def test_the_names_of_columns_that_the_readme_gives_are_known() -> None:
+    names = Names()
+    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| ([^`|]+) \| [^|]+\|$", README, re.MULTILINE)
+    shown = [(name, re.findall(r"`([a-z_]+)`", fields)) for fields, text in rows for name in re.split(r"[,;] ", text)]
+    assert len(shown) > 20
+    for name, fields in shown:
+        assert names.field_of(name) in fields, name
+
+
 def test_options_that_the_readme_shows_exist() -> None:
     helps = "".join(
         subprocess.run(
             [sys.executable, "-m", "bulk_sync", name, "--help"], capture_output=True, text=True, check=True
         ).stdout
-        for name in ("push", "status", "report", "sandbox", "demo")
+        for name in ("push", "check", "status", "report", "sandbox", "demo")
     )
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--debug"}
     assert {option for option in shown if option not in helps} == set()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model import State
-from bulk_sync.plan import JobFacts, Start, Twin, how_to_start, settle_twins
+from bulk_sync.plan import JobFacts, Merge, OnDuplicate, Start, Twin, how_to_start, settle_rivals, settle_twins
 from bulk_sync.settings import SANDBOX_TARGET
 
 KNOWN = JobFacts("https://api.example.com", "key one", "digest", "meaning")
@@ -44,20 +44,58 @@ def test_another_key_of_the_same_team_goes_on_when_the_user_says_so() -> None:
 
 
 def test_identical_twins_are_one_change() -> None:
-    verdicts = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "a"), Twin(9, 10, "a")])
+    verdicts, merge = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "a"), Twin(9, 10, "a")])
     assert [(verdict.id, verdict.state) for verdict in verdicts] == [(5, State.SUPERSEDED), (9, State.SUPERSEDED)]
     assert "row 2" in verdicts[0].message
+    assert merge is None
 
 
 def test_differing_twins_are_invalid_and_name_each_other() -> None:
-    verdicts = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "b"), Twin(9, 10, "a")])
+    verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "b"), Twin(9, 10, "a")])
     assert {verdict.state for verdict in verdicts} == {State.INVALID}
     assert "rows 6, 10" in verdicts[0].message
     assert "rows 2, 10" in verdicts[1].message
 
 
-@given(st.lists(st.sampled_from("ab"), min_size=2, max_size=12))
-def test_of_twins_at_most_one_is_sent(digests: list[str]) -> None:
-    twins = [Twin(position, position + 2, digest) for position, digest in enumerate(digests)]
-    left = {twin.id for twin in twins} - {verdict.id for verdict in settle_twins(twins)}
-    assert len(left) == (1 if len(set(digests)) == 1 else 0)
+def test_a_twin_that_cannot_be_read_keeps_the_others_from_being_sent() -> None:
+    verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None)])
+    assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key")]
+    assert "row 6" in verdicts[0].message
+
+
+def test_the_last_twin_counts_when_the_user_says_so_even_if_it_cannot_be_read() -> None:
+    verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None), Twin(9, 10, "b")], "last")
+    assert [(verdict.id, verdict.state) for verdict in verdicts] == [(1, State.SUPERSEDED), (5, State.SUPERSEDED)]
+    verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None)], "last")
+    assert [verdict.id for verdict in verdicts] == [1]
+    assert "that one can't be sent" in verdicts[0].message
+
+
+def test_merged_twins_are_one_change_carried_by_the_last() -> None:
+    verdicts, merge = settle_twins([Twin(1, 2, "a", "{1}"), Twin(5, 6, "b", "{2}")], "merge")
+    assert [(verdict.id, verdict.state) for verdict in verdicts] == [(1, State.SUPERSEDED)]
+    assert merge == Merge(5, ("{1}", "{2}"))
+    verdicts, merge = settle_twins([Twin(1, 2, "a", "{1}"), Twin(5, 6, None)], "merge")
+    assert merge is None
+    assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key")]
+    assert "mend it" in verdicts[0].message
+
+
+def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
+    verdicts = settle_rivals([(1, 2), (5, 6)])
+    assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key"), (5, "duplicate_key")]
+    assert "row 6 with another showing_id" in verdicts[0].message
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", None]), min_size=2, max_size=12), st.sampled_from(["error", "last", "merge"])
+)
+def test_of_twins_at_most_one_is_sent(digests: list[str | None], policy: OnDuplicate) -> None:
+    twins = [Twin(position, position + 2, digest, digest and "{}") for position, digest in enumerate(digests)]
+    verdicts, merge = settle_twins(twins, policy)
+    sent = {twin.id for twin in twins if twin.digest} - {verdict.id for verdict in verdicts}
+    if policy == "error":
+        assert len(sent) == (1 if len(set(digests)) == 1 and digests[0] else 0)
+    else:
+        assert len(sent) <= 1
+    assert merge is None or sent == {merge.id}

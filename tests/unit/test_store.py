@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -26,9 +27,9 @@ Sheet = list[tuple[str, str]]
 def record_of(number: int, key: str, value: str) -> Record | Problem:
     row = Row(number, (key, value))
     if value == "bad":
-        return Problem(row, key, "bad_value", "bad")
+        return Problem(row, key, "bad_value", "bad", key)
     body = f'{{"rating":{value}}}'
-    return Record(row, key, body, digest_of(body), ("rating",))
+    return Record(row, key, body, digest_of(body), ("rating",), key)
 
 
 def stage(store: Store, sheet: Sheet, *, partial: bool = False) -> None:
@@ -180,6 +181,29 @@ def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content
         with pytest.raises(CheckpointError, match="damaged"), opened:
             pass
     assert path.read_bytes() == content
+
+
+def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "bad")])
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("ALTER TABLE row DROP COLUMN key; PRAGMA user_version = 1;")
+    with Store.read(path) as store:
+        assert [result.key for result in store.results()] == ["A", "B"]
+    with Store.open(path) as store:
+        assert [change.target for change in store.claim(9)] == ["A"]
+
+
+def test_rows_with_one_key_and_different_ids_are_found(tmp_path: Path) -> None:
+    def rows() -> Iterator[Record]:
+        for number, (target, key) in enumerate([("u1", "A"), ("u2", "A"), ("B", "B"), ("u3", "C"), ("C", "C")], 2):
+            yield Record(Row(number, (key,)), target, "{}", "d", ("rating",), key)
+
+    with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
+        generation = store.stage(rows())
+        assert [[number for _, number in group] for group in store.rivals(generation)] == [[2, 3], [5, 6]]
+        assert not list(store.twins(generation))
 
 
 def test_a_checkpoint_of_a_newer_version_or_of_another_program_is_refused(tmp_path: Path) -> None:

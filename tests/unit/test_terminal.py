@@ -135,4 +135,4 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_spans(seconds: float, text: str) -> None:
-    assert terminal._span(seconds) == text
+    assert terminal.span(seconds) == text

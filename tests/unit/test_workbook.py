@@ -22,11 +22,11 @@ from odf.table import TableCell, TableRow
 from odf.text import P
 
 from bulk_sync.errors import InputError
-from bulk_sync.model import Cell, CellError, Row
+from bulk_sync.model import Cell, CellError, Row, Understood
 from bulk_sync.read import workbook
-from bulk_sync.read.interface import ReadOptions, Understood
+from bulk_sync.read.files import open_table as open_workbook
+from bulk_sync.read.interface import ReadOptions
 from bulk_sync.read.survey import interface
-from bulk_sync.read.workbook import open_workbook
 from tests.unit.workbooks import STRICT, ods_parts, ods_row, ods_text, packed, write, xlsb_parts, xlsx_parts
 
 HEADER = '<row r="1"><c r="A1" t="inlineStr"><is><t>key</t></is></c></row>'
@@ -519,8 +519,6 @@ DOCTYPE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"key,a\r\n1,2\r\n", "this is text, not a workbook"),
-        (b"", "this is text, not a workbook"),
         (b"<html><table><tr><td>key</td></tr></table></html>", "this is a web page"),
         (b"%PDF-1.7\n", "this is a PDF"),
         (b"PK\x03\x04" + bytes(40), "damaged or cut short"),

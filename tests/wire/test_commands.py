@@ -33,9 +33,9 @@ def one_sentence(text: str) -> bool:
     [
         (["none.csv"], 4, "none.csv: there is no such file"),
         (["."], 4, "this is a folder"),
-        (["nokey.csv"], 4, "no column is named unique_showing_key"),
+        (["nokey.csv"], 4, "no column names the showings (unique_showing_key)"),
         (["empty.csv"], 4, "the file is empty"),
-        (["latin.csv"], 4, "is not UTF-8 text"),
+        (["latin.csv"], 4, "is not UTF-8 text, and which encoding it is can't be told"),
         (["broken.csv"], 4, "not well-formed CSV"),
         (["mostly-bad.csv"], 4, "2 of 3 rows can't be sent, more than --max-problems allows (50%)"),
         (["good.csv", "--workers", "0"], 2, "--workers"),
@@ -60,7 +60,7 @@ def test_push_refuses_with_one_sentence(
     write_sheet(tmp_path / "nokey.csv", [["x", 1]], ["Key", "rating"])
     write_sheet(tmp_path / "mostly-bad.csv", [["a", "", 9], ["b", "", 8], ["c", "", 1]])
     (tmp_path / "empty.csv").touch()
-    (tmp_path / "latin.csv").write_bytes(b"unique_showing_key,feedback\next_1,caf\xe9 " + b"-" * 600 + b"\n")
+    (tmp_path / "latin.csv").write_bytes(b"unique_showing_key,feedback\next_1,caf\x81 " + b"-" * 600 + b"\n")
     (tmp_path / "broken.csv").write_text('unique_showing_key,feedback\next_1,"open\n', encoding="utf-8")
     (tmp_path / "folder").mkdir()
     before = {path.name for path in tmp_path.iterdir()}

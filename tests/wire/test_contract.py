@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest
 
@@ -38,6 +39,18 @@ def test_the_samples(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> 
         journal = witness.patches()
     assert ran.code == 0
     assert len(journal) > 200
+    validate(journal)
+
+
+@pytest.mark.parametrize("name", ["messy-showings.csv", "messy-showings.xlsx"])
+@pytest.mark.parametrize("policy", ["error", "last", "merge"])
+def test_the_messy_samples(program: Program, sandboxes: Sandboxes, tmp_path: Path, name: str, policy: str) -> None:
+    told = ("--date-order", "mdy", "--timezone", "America/Chicago", "--default-time", "9:00", "--on-duplicate", policy)
+    with sandboxes() as witness:
+        ran = program("push", SAMPLES / name, *told, "--base-url", witness.base_url, "--out", tmp_path)
+        journal = witness.patches()
+    assert ran.code == 3
+    assert len(journal) > 40
     validate(journal)
 
 

@@ -1,0 +1,27 @@
+"""What a user says about the meaning of cells, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, time, tzinfo
+from typing import Literal
+
+DateOrder = Literal["mdy", "dmy", "ymd"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How cells are read.
+
+    `timezone` is for times without an offset. `order` is of numeric dates; when `order_told` is
+    False it is the default, and a column that speaks against it is not to be sent. `clear`
+    holds, by field, the texts that clear it; `blank_clears` the fields that a blank cell clears.
+    """
+
+    timezone: tzinfo = UTC
+    order: DateOrder = "mdy"
+    order_told: bool = False
+    default_time: time | None = None
+    clear: Mapping[str, str] = field(default_factory=dict)
+    blank_clears: frozenset[str] = frozenset()

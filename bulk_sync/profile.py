@@ -1,0 +1,121 @@
+"""A profile: how the sheets of one source are to be read, in a TOML file that people can edit.
+
+on_duplicate = "last"
+
+[read]
+delimiter = ";"
+encoding = "cp1252"
+sheet = "March"
+header_row = 3
+
+[map]                      # header = field; "" leaves a column out
+"Buyer's Agent" = "agent_name"
+"Internal note" = ""
+
+[aliases]                  # further names of fields, whatever the sheet
+rating = ["Satisfaction"]
+
+[dates]
+timezone = "America/Chicago"
+order = "dmy"
+default_time = "09:00"
+
+[fields.feedback]          # for one field: what clears it
+clear = "n/a"
+blank = "clear"            # a blank cell clears too; else "keep"
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bulk_sync.errors import OutputError, UsageError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Read(_Part):
+    """How the file is to be read; what is None is found."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    sheet: str | int | None = None
+    header_row: int | None = Field(default=None, ge=1)
+
+
+class Dates(_Part):
+    """How dates are to be understood."""
+
+    timezone: str | None = None
+    order: Literal["mdy", "dmy", "ymd"] | None = None
+    default_time: str | None = None
+
+
+class FieldRule(_Part):
+    """What clears one field."""
+
+    clear: str | None = None
+    blank: Literal["keep", "clear"] = "keep"
+
+
+class Profile(_Part):
+    """A profile, as its file has it."""
+
+    on_duplicate: Literal["error", "last", "merge"] | None = None
+    strict: bool | None = None
+    clear: str | None = None
+    read: Read = Read()
+    map: dict[str, str] = {}
+    aliases: dict[str, list[str]] = {}
+    dates: Dates = Dates()
+    fields: dict[str, FieldRule] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a profile; raises UsageError with the file, the place and what would be right."""
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise UsageError(f"--profile {path}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"--profile {path}: not TOML: {error}") from None
+        except ValidationError as error:
+            raise UsageError(f"--profile {path}: {_sentences(error)}") from None
+
+    def save(self, path: Path) -> None:
+        """Write the profile; raises OutputError, also when the file is there: it may hold somebody's work."""
+        text = "# How bulk-sync reads this kind of sheet: use it with --profile. An empty field leaves a column out.\n"
+        text += tomli_w.dumps(self.model_dump(exclude_none=True, exclude_defaults=True))
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            raise OutputError(f"{path}: there is such a file already; name another for the profile.") from None
+        except OSError as error:
+            raise OutputError(f"{path}: can't be written: {error.strerror}.") from None
+
+
+def _sentences(error: ValidationError) -> str:
+    return "; ".join(
+        _unknown(detail["loc"])
+        if detail["type"] == "extra_forbidden"
+        else f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+        for detail in error.errors(include_url=False)
+    )
+
+
+def _unknown(place: tuple[str | int, ...]) -> str:
+    parts: dict[str, type[BaseModel]] = {"read": Read, "dates": Dates, "fields": FieldRule}
+    model = Profile if len(place) == 1 else parts.get(str(place[0]), Profile)
+    name = str(place[-1])
+    close = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(model.model_fields)}"
+    return f"{'.'.join(map(str, place))} is not known: {hint}"

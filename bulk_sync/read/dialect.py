@@ -1,0 +1,142 @@
+"""How a delimited file separates and quotes its cells, and which row is its header.
+
+Every way that is in use is tried on the beginning of the file; the one is taken whose
+header row has the most known columns, and whose rows fit under it.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from bulk_sync.read.interface import HEADER_WITHIN_ROWS, Recognise
+
+csv.field_size_limit(10_000_000)  # characters in a cell, beyond which a quote is missing; a bound on memory too
+
+DELIMITERS = (",", ";", "\t", "|")
+
+
+class Records(Protocol):
+    """What csv.reader makes; `line_num` counts the lines read so far."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+    def __next__(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A way of writing cells; `escape` is a character that stands before a quote, instead of doubling it."""
+
+    delimiter: str = ","
+    quote: str | None = '"'
+    skip_blanks: bool = False
+    escape: str | None = None
+
+    def reader(self, lines: Iterable[str], *, strict: bool = True) -> Records:
+        """A reader of records; a strict one raises csv.Error for a stray quote."""
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            quoting=csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL,
+            doublequote=self.escape is None,
+            escapechar=self.escape,
+            skipinitialspace=self.skip_blanks,
+            strict=strict,
+        )
+
+    @property
+    def quoting(self) -> str:
+        """In words."""
+        if self.quote is None:
+            return "none"
+        return f"{self.quote}, {'escaped with ' + self.escape if self.escape else 'doubled inside'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A dialect and the header row under it, counted from 1; `score` as `Recognise` gives it."""
+
+    dialect: Dialect
+    header_row: int
+    score: int
+
+
+def find_layout(
+    lines: Sequence[str], recognise: Recognise, *, delimiter: str | None = None, header_row: int | None = None
+) -> Layout:
+    """The likeliest layout of a file that begins with these lines."""
+    delimiters = DELIMITERS if delimiter is None else (delimiter,)
+
+    def best(quote: str) -> tuple[Layout, list[str]]:
+        dialects = (Dialect(mark, quote, skip) for mark, skip in itertools.product(delimiters, (False, True)))
+        return max((_judge(dialect, lines, recognise, header_row) for dialect in dialects), key=lambda found: found[0])[
+            1
+        ]
+
+    layout, header = best('"')
+    if all(_wears(cell, "'") for cell in header if cell.strip()):
+        return best("'")[0]
+    return layout
+
+
+def with_other_quotes(layout: Layout, *, backslashes: bool) -> Iterator[Layout]:
+    """Layouts for a file in which quotes aren't doubled: escaped, or, between tabs, not meant as such at all."""
+    if backslashes:
+        yield replace(layout, dialect=replace(layout.dialect, escape="\\"))
+    if layout.dialect.delimiter == "\t":
+        yield replace(layout, dialect=replace(layout.dialect, quote=None))
+
+
+_Merit = tuple[int, bool, int, bool, int]
+
+
+def _judge(
+    dialect: Dialect, lines: Sequence[str], recognise: Recognise, header_row: int | None
+) -> tuple[_Merit, tuple[Layout, list[str]]]:
+    """A layout with its header, and its merit: columns known, whether it separates, rows that fit, plainness."""
+    records = _beginning(dialect, lines)
+    scored = [(recognise([cell.strip() for cell in cells]), -number) for number, cells in records]
+    if header_row is not None:
+        scored = [found for found in scored if found[1] == -header_row]
+    score, place = max(scored, default=(0, -1 if header_row is None else -header_row))
+    number = -place
+    if score == 0 and header_row is None and records:
+        number = records[0][0]
+    under = [cells for row, cells in records if row >= number]
+    width = _width(under[0]) if under else 0
+    misfits = alike = 0
+    if width > 1:  # else nothing tells what separates: then the first delimiter does
+        misfits = sum(_width(cells) > width or any(_wears(cell, '"') for cell in cells) for cells in under)
+        alike = 0 if score else sum(_width(cells) == width for cells in under)
+    merit = (score, width > 1, -misfits, not dialect.skip_blanks, alike)
+    return merit, (Layout(dialect, number, score), under[0] if under else [])
+
+
+def _beginning(dialect: Dialect, lines: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """The first records that are not blank, numbered from 1."""
+    found: list[tuple[int, list[str]]] = []
+    try:
+        for number, cells in enumerate(dialect.reader(lines, strict=False), start=1):
+            if any(cell.strip() for cell in cells):
+                found.append((number, cells))
+            if len(found) == HEADER_WITHIN_ROWS:
+                break
+    except csv.Error:
+        pass  # what could be read is what there is to judge by
+    return found
+
+
+def _width(cells: Sequence[str]) -> int:
+    return max((place for place, cell in enumerate(cells, start=1) if cell.strip()), default=0)
+
+
+def _wears(cell: str, quote: str) -> bool:
+    """True for a cell that still has its quotes on: another dialect would have taken them off."""
+    bare = cell.strip()
+    return len(bare) > 1 and bare[0] == bare[-1] == quote

@@ -1,0 +1,246 @@
+"""Which encoding a text file has, and whether all of it is valid in it.
+
+A byte order mark decides; without one, what is valid UTF-8 is UTF-8. The rest is taken
+for Windows-1252 when its letters stand where that encoding's letters would stand, else
+charset-normalizer is asked, and believed when all its candidates read the text the same
+way. Nothing is ever decoded with replacements.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import charset_normalizer
+
+from bulk_sync.errors import InputError, UsageError
+
+_CHUNK = 1 << 20
+_SAMPLE_BYTES = 1 << 16
+_LETTERS_ENOUGH = 40
+
+_MARKS = (  # the longer first: UTF-32's begins as UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_TITLES = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8 with byte order mark",
+    "utf-16": "UTF-16",
+    "utf-32": "UTF-32",
+    "cp1252": "Windows-1252",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """An encoding that all of the file is valid in; `codec` is Python's name, `note` says what was guessed.
+
+    `digest` is the SHA-256 of the file's bytes, in hex.
+    """
+
+    codec: str
+    digest: str
+    note: str | None = None
+    quotes: bool = False
+    backslash_quotes: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name for people."""
+        return _TITLES.get(self.codec, self.codec)
+
+
+def find_encoding(file: io.BufferedReader, path: Path, told: str | None) -> Encoding:
+    """Read the whole file once, or twice when it is not UTF-8.
+
+    Raises InputError with the line of a byte that does not belong, UsageError for an unknown `told`.
+    """
+    file.seek(0)
+    mark = _mark_of(file.read(4))
+    codec = _codec_of(told) if told is not None else mark or "utf-8"
+    if told is not None and mark is not None and mark.startswith(codec):
+        codec = mark
+    first = _read_through(file, codec)
+    if first.bad_line is None:
+        return _accepted(first, codec, path)
+    if told is not None or mark is not None:
+        raise InputError(
+            f"{path}: line {first.bad_line} is not valid {_TITLES.get(codec, codec)}"
+            f"{'' if told is None else ', as --encoding says'}. Save the file as 'CSV UTF-8', or name its encoding "
+            "with --encoding"
+        )
+    codec = _guess(first.sample, path, first.bad_line)
+    second = _read_through(file, codec)
+    if second.bad_line is not None:
+        raise InputError(
+            f"{path}: line {first.bad_line} is not UTF-8 text, and line {second.bad_line} not "
+            f"{_TITLES.get(codec, codec)}. Save the file as 'CSV UTF-8', or name its encoding with --encoding"
+        )
+    title = _TITLES.get(codec, codec)
+    note = (
+        f"The file is not UTF-8 and was taken for {title}: line {first.bad_line} reads "
+        f"{_around(first.sample, codec)!r}. If that is wrong, name the encoding with --encoding."
+    )
+    return _accepted(second, codec, path, note)
+
+
+def _accepted(seen: _Seen, codec: str, path: Path, note: str | None = None) -> Encoding:
+    if seen.nul_line is not None:
+        raise InputError(
+            f"{path}: line {seen.nul_line} holds a NUL character: this is not a text file, or one in UTF-16 "
+            "without its mark (then say --encoding utf-16-le)"
+        )
+    return Encoding(codec, seen.digest, note, seen.quotes, seen.backslash_quotes)
+
+
+def _mark_of(head: bytes) -> str | None:
+    return next((codec for mark, codec in _MARKS if head.startswith(mark)), None)
+
+
+def _codec_of(name: str) -> str:
+    try:
+        info = codecs.lookup(name)
+        "".encode(info.name)  # a codec that makes no text, such as base64, refuses
+    except LookupError:
+        raise UsageError(
+            f"--encoding {name!r}: no such encoding; write it as utf-8, utf-16, cp1252 or latin-1"
+        ) from None
+    return "utf-8-sig" if info.name == "utf-8" else info.name
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one reading of the bytes saw; lines are counted from 1."""
+
+    digest: str = ""
+    bad_line: int | None = None
+    nul_line: int | None = None
+    sample: bytes = b""
+    quotes: bool = False
+    backslash_quotes: bool = False
+
+
+def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
+    seen = _Seen()
+    hashed = hashlib.sha256()
+    decoder = codecs.getincrementaldecoder(codec)()
+    lines = _LineCounter()
+    file.seek(0)
+    while True:
+        chunk = file.read(_CHUNK)
+        hashed.update(chunk)
+        if seen.bad_line is None:
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                seen.bad_line = lines.at(_decoded_before(error, codec))
+                seen.sample = b""
+            else:
+                _look_at(text, seen, lines)
+        if len(seen.sample) < _SAMPLE_BYTES:
+            seen.sample += _lines_beyond_ascii(chunk, _SAMPLE_BYTES - len(seen.sample))
+        if not chunk:
+            seen.digest = hashed.hexdigest()
+            return seen
+
+
+def _look_at(text: str, seen: _Seen, lines: _LineCounter) -> None:
+    if seen.nul_line is None and "\0" in text:
+        seen.nul_line = lines.at(text[: text.index("\0")])
+    seen.quotes = seen.quotes or '"' in text
+    seen.backslash_quotes = seen.backslash_quotes or '\\"' in text
+    lines.add(text)
+
+
+class _LineCounter:
+    """Counts ends of lines, of any kind, over chunks; lazily, for they are asked for only when something is wrong."""
+
+    def __init__(self) -> None:
+        self._ends = 0
+        self._after_cr = False
+
+    def add(self, text: str) -> None:
+        self._ends += self._count(text)
+        if text:
+            self._after_cr = text.endswith("\r")
+
+    def at(self, text: str) -> int:
+        return self._ends + self._count(text) + 1
+
+    def _count(self, text: str) -> int:
+        if "\r" not in text:
+            return text.count("\n") - (self._after_cr and text.startswith("\n"))
+        ends = text.count("\r") + text.count("\n") - text.count("\r\n")
+        return ends - (self._after_cr and text.startswith("\n"))
+
+
+def _decoded_before(error: UnicodeDecodeError, codec: str) -> str:
+    before = error.object[: error.start]
+    return bytes(before).decode("utf-8" if codec == "utf-8-sig" else codec, errors="ignore")
+
+
+def _lines_beyond_ascii(chunk: bytes, limit: int) -> bytes:
+    if chunk.isascii():
+        return b""
+    return b"\n".join(re.findall(rb"[^\r\n]*[\x80-\xff][^\r\n]*", chunk[: 8 * _CHUNK]))[:limit] + b"\n"
+
+
+# Which of the old encodings
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+_INSIDE_A_WORD = re.compile(r"[^\W\d_][‚„†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷][^\W\d_]")
+
+
+def _guess(sample: bytes, path: Path, line: int) -> str:
+    if _is_windows_1252(sample):
+        return "cp1252"
+    matches = list(charset_normalizer.from_bytes(sample))
+    texts = {str(match) for match in matches}
+    if len(texts) == 1 and matches[0].encoding != "cp1252" and _is_enough(str(matches[0])):
+        return matches[0].encoding
+    names = ", ".join(dict.fromkeys(match.encoding for match in matches[:4]))
+    likely = f"; it may be {names}" if names else ""
+    raise InputError(
+        f"{path}: line {line} is not UTF-8 text, and which encoding it is can't be told{likely}. "
+        "Save the file as 'CSV UTF-8', or name its encoding with --encoding"
+    )
+
+
+def _is_enough(text: str) -> bool:
+    """True when there are letters enough to tell a language by: a handful fits many encodings."""
+    return sum(letter.isalpha() and not letter.isascii() for letter in text) >= _LETTERS_ENOUGH
+
+
+def _is_windows_1252(sample: bytes) -> bool:
+    """True when the bytes beyond ASCII make words of a western language, with its quotes and dashes."""
+    try:
+        text = sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    return not _INSIDE_A_WORD.search(text) and all(map(_is_western_word, _LETTERS.findall(text)))
+
+
+def _is_western_word(word: str) -> bool:
+    """No capital within small letters beyond ASCII, and not more than two such letters in sequence."""
+    if word.isascii():
+        return True
+    for before, letter in itertools.pairwise(word):
+        if before.islower() and letter.isupper() and not letter.isascii():
+            return False
+    return re.search(r"[^\x00-\x7f]{3}", word) is None
+
+
+def _around(sample: bytes, codec: str) -> str:
+    """A few words around the first letter beyond ASCII, for a person to judge."""
+    text = sample.decode(codec, errors="ignore")
+    place = next((index for index, letter in enumerate(text) if not letter.isascii()), 0)
+    return text[max(0, place - 12) : place + 12].strip()

@@ -1,0 +1,110 @@
+"""What `check` shows: the file as understood, the mapping, the problems, and what a push would do."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bulk_sync.model import CheckSummary, State, Understood
+from bulk_sync.report.terminal import printable, span
+
+_LONGEST_CELL = 40
+_MOST_CAUSES = 12
+
+
+def show_check_json(console: Console, summary: CheckSummary) -> None:
+    """The summary as one JSON object."""
+    console.file.write(json.dumps(summary.as_json(), ensure_ascii=True, default=str) + "\n")
+
+
+def show_check(console: Console, summary: CheckSummary, next_command: str | None) -> None:
+    """The summary for a person."""
+    _line(console, "File", f"{summary.input}: {_in_words(summary.understood)}")
+    console.print()
+    console.print(_mapping(summary))
+    for note in (*summary.notes, *summary.assumptions):
+        console.print(Text(printable(note)), soft_wrap=True)
+    console.print()
+    _line(console, "Rows", _counts(summary))
+    _problems(console, summary)
+    _line(console, "Push", _plan(summary))
+    for target, body in summary.patches:
+        console.print(Text(f"  PATCH {printable(target)} ", style="bold") + Text(printable(body)), soft_wrap=True)
+    if summary.profile:
+        _line(console, "Profile", summary.profile)
+    if next_command:
+        _line(console, "Next", next_command, style="bold")
+
+
+def _line(console: Console, name: str, text: str, style: str = "") -> None:
+    console.print(Text(f"{name + ':':<10}") + Text(printable(text), style=style), soft_wrap=True)
+
+
+def _in_words(file: Understood) -> str:
+    parts = [file.format]
+    if file.sheet is not None:
+        parts.append(f"sheet {file.sheet!r}")
+    if file.encoding is not None:
+        parts.append(file.encoding)
+    if file.delimiter is not None:
+        parts.append(f"separated by {file.delimiter}")
+    if file.quoting is not None and not file.quoting.startswith('"'):
+        parts.append(f"quotes: {file.quoting}")
+    return ", ".join([*parts, f"header in row {file.header_row}"])
+
+
+def _mapping(summary: CheckSummary) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("header", overflow="fold")
+    table.add_column("field", no_wrap=True)
+    table.add_column("filled", justify="right")
+    table.add_column("example, as it would be sent", overflow="ellipsis", no_wrap=True)
+    for column in summary.columns:
+        if column.field is None:
+            table.add_row(Text(printable(column.header)), Text("left out", style="dim"), "", "")
+            continue
+        example = "" if column.example is None else json.dumps(column.example, ensure_ascii=False)
+        short = example if len(example) <= _LONGEST_CELL else example[: _LONGEST_CELL - 3] + "..."
+        table.add_row(Text(printable(column.header)), Text(column.field), f"{column.filled:,}", Text(printable(short)))
+    return table
+
+
+def _counts(summary: CheckSummary) -> str:
+    states = summary.states
+    parts = [f"{summary.rows:,}"]
+    if states.get(State.INVALID, 0):
+        parts.append(f"{states[State.INVALID]:,} invalid")
+    if states.get(State.SUPERSEDED, 0):
+        parts.append(f"{states[State.SUPERSEDED]:,} superseded by another row")
+    if summary.duplicates:
+        parts.append(f"{summary.duplicates:,} with a key that stands in several rows")
+    return ", ".join(parts)
+
+
+def _problems(console: Console, summary: CheckSummary) -> None:
+    for group in summary.problems:
+        console.print(Text(f"{group.code}: {group.count:,} row{'s' * (group.count != 1)}", style="bold"))
+        if group.code == "bad_value" and summary.causes:
+            for cause in summary.causes[:_MOST_CAUSES]:
+                rows = f"{cause.rows:,} row{'s' * (cause.rows != 1)}, " if cause.rows > 1 else ""
+                text = f"  {cause.text}: {rows}{'first ' * (cause.rows > 1)}row {cause.first_row}: {cause.value}"
+                console.print(Text(printable(text)), soft_wrap=True)
+            if len(summary.causes) > _MOST_CAUSES:
+                console.print(Text(f"  and {len(summary.causes) - _MOST_CAUSES:,} kinds more"))
+            continue
+        for number, message in group.examples:
+            console.print(Text(f"  row {number}: {printable(message)}"), soft_wrap=True)
+
+
+def _plan(summary: CheckSummary) -> str:
+    if summary.stopped is not None:
+        return "nothing, as the sheet stands"
+    if not summary.requests:
+        return "nothing: no row is a valid change"
+    text = f"{summary.requests:,} patch{'es' * (summary.requests != 1)}, a request each"
+    if summary.seconds is None:
+        return f"{text}; how long that takes depends on the API's limit (--rate 10/s would tell)"
+    return f"{text}: at least {span(summary.seconds)} at {summary.rate}"

@@ -1,0 +1,263 @@
+"""Read, check, stage: from a sheet to rows in a store, the way that `push` and `check` share.
+
+The three stages know nothing of each other; here they meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
+
+import tzlocal
+
+from bulk_sync import __version__
+from bulk_sync.check.findings import ASSUMPTIONS
+from bulk_sync.check.headers import HeaderMap, Names, existing_field, map_headers, recognise
+from bulk_sync.check.instants import ORDERS
+from bulk_sync.check.rows import Checker, merged
+from bulk_sync.check.rules import Rules
+from bulk_sync.check.showing import FIELDS
+from bulk_sync.errors import InputError, UsageError
+from bulk_sync.job.store import Store
+from bulk_sync.model import Cause, ColumnSeen, Problem, Record, State
+from bulk_sync.plan import Twin, settle_rivals, settle_twins
+from bulk_sync.profile import Dates, FieldRule, Profile, Read
+from bulk_sync.read.files import open_table
+from bulk_sync.read.interface import ReadOptions, Table
+from bulk_sync.settings import SheetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A sheet in a store: under which generation, whether --limit left out rows, rows whose key comes twice."""
+
+    generation: int
+    partial: bool
+    duplicates: int
+
+
+@contextmanager
+def open_sheet(settings: SheetSettings) -> Iterator[Sheet]:
+    """Open a sheet and map its header; raises InputError, UsageError."""
+    names = Names(settings.aliases)
+    options = ReadOptions(
+        recognise=partial(recognise, names=names, told=settings.map),
+        delimiter=settings.delimiter,
+        encoding=settings.encoding,
+        sheet=settings.sheet,
+        header_row=settings.header_row,
+    )
+    with _path_of(settings) as path, open_table(path, options) as table:
+        mapping = map_headers(
+            table.headers, str(settings.input), names=names, told=settings.map, strict=settings.strict
+        )
+        yield Sheet(settings, table, mapping)
+
+
+@contextmanager
+def _path_of(settings: SheetSettings) -> Iterator[Path]:
+    """The input; standard input is copied to a file first, for it is read several times."""
+    if not settings.read_from_standard_input:
+        yield settings.input
+        return
+    with TemporaryDirectory(prefix="bulk-sync-") as folder:
+        path = Path(folder, "standard input")
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield path
+
+
+class Sheet:
+    """A sheet that is open, its header mapped; after `stage` it tells what was found in it."""
+
+    def __init__(self, settings: SheetSettings, table: Table, mapping: HeaderMap) -> None:
+        self.table = table
+        self.mapping = mapping
+        self._settings = settings
+        self._zone_name, self._rules = _rules(settings)
+        self._checker = Checker(mapping, self._rules)
+
+    def stage(self, store: Store, *, keep_cells: bool = True) -> Staged:
+        """Read and check the rows into a store, duplicates decided; raises InputError."""
+        checked = self.checked()
+        limit = self._settings.limit
+        generation = store.stage(checked if limit is None else islice(checked, limit), keep_cells=keep_cells)
+        beyond = limit is not None and next(checked, None) is not None
+        return Staged(generation, beyond, self._settle(store, generation))
+
+    def checked(self) -> Iterator[Record | Problem]:
+        """The rows, checked, once; raises InputError when the file can't be read on."""
+        return map(self._checker.check, self.table.rows())
+
+    def _settle(self, store: Store, generation: int) -> int:
+        duplicates = 0
+        for group in store.twins(generation):
+            duplicates += len(group)
+            verdicts, merge = settle_twins([Twin(*twin) for twin in group], self._settings.on_duplicate)
+            store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
+            if merge is not None:
+                patch = merged(merge.bodies)
+                if isinstance(patch, str):
+                    store.decide_staged([(merge.id, State.INVALID, "bad_value", patch)])
+                else:
+                    store.replace_patch(merge.id, *patch)
+        for rivals in store.rivals(generation):
+            duplicates += len(rivals)
+            store.decide_staged((v.id, v.state, v.error, v.message) for v in settle_rivals(rivals))
+        return duplicates
+
+    def meaning(self) -> str:
+        """What else than the file's bytes decides about the patches, as a digest: rules, mapping, options, version."""
+        told = self._settings.model_dump(
+            mode="json", include=set(SheetSettings.model_fields) - {"input", "max_problems", "rate"}
+        )
+        told["timezone"] = self._zone_name
+        text = json.dumps([__version__, told], sort_keys=True)
+        return f"{__version__} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    def refusal(self, store: Store, generation: int | None, *, listed_in: Path | None = None) -> InputError | None:
+        """Why this sheet is not to be sent, or None; to be asked when it is staged."""
+        source = self._settings.input
+        against = self._checker.findings.against_order
+        if against and self._settings.date_order is None:
+            header, seen = next(iter(against.items()))
+            return InputError(
+                f"{source}: row {seen.row}: {header!r} is {seen.value!r}, which speaks against the order "
+                f"{ORDERS[self._rules.order]} that dates such as 02/03/2026 would be read in, so nothing is sent. "
+                "Say which order is meant: --date-order dmy, or --date-order mdy, and that row is the mistake"
+            )
+        counts = store.counts(generation)
+        invalid, total = counts.get(State.INVALID, 0), sum(counts.values())
+        bound = self._settings.max_problems
+        if not bound.exceeded_by(invalid, total):
+            return None
+        groups = store.problems(1, generation)
+        first = "; ".join(f"row {number}: {text}" for group in groups for number, text in group.examples[:1])
+        lists = f" ({listed_in} lists what is wrong)" if listed_in else ""
+        return InputError(
+            f"{source}: {invalid} of {total} rows can't be sent, more than --max-problems allows ({bound}), so "
+            f"nothing is sent. {first}. Mend {source} and push it again{lists}, or raise --max-problems"
+        )
+
+    # What was found
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should look at before it is sent: what the reader found, and columns left out."""
+        notes = list(self.table.understood.notes)
+        called, found = self._settings.input.suffix.lower(), self.table.understood.format
+        if called in _NAMED and found not in _NAMED[called]:
+            notes.append(f"The file is called {called}, but holds {found}, and was read as that.")
+        if self.mapping.ignored:
+            notes.append(f"Columns left out, because no field has their name: {', '.join(self.mapping.ignored)}.")
+        return tuple(notes)
+
+    def assumptions(self) -> tuple[str, ...]:
+        """What was assumed, how often and where first."""
+        rules = self._rules
+        told = {
+            "timezone": self._zone_name + ("" if self._settings.timezone else ", this machine's time zone"),
+            "order": ORDERS[rules.order] + ("" if rules.order_told else " (the default; --date-order)"),
+            "default_time": rules.default_time.isoformat("minutes") if rules.default_time else "",
+        }
+        assumed = self._checker.findings.assumed
+        return tuple(
+            f"Assumed: {text.format(**told)}; {assumed[kind].count:,} cells, the first in row "
+            f"{assumed[kind].row}: {assumed[kind].value[:40]!r}."
+            for kind, text in ASSUMPTIONS.items()
+            if kind in assumed
+        )
+
+    def columns_seen(self) -> tuple[ColumnSeen, ...]:
+        """The mapping table."""
+        findings = self._checker.findings
+        return tuple(
+            ColumnSeen(
+                header=column.name,
+                field=column.field,
+                why=column.why,
+                example=findings.examples.get(column.field or ""),
+                filled=findings.filled[column.field or ""],
+            )
+            for column in self.mapping.columns
+            if column.why != "blank"
+        )
+
+    def causes(self) -> tuple[Cause, ...]:
+        """What is wrong with cells, the most frequent first."""
+        found = sorted(self._checker.findings.bad.items(), key=lambda item: -item[1].count)
+        return tuple(Cause(text, seen.count, seen.row, seen.value) for text, seen in found)
+
+    def profile(self, settings: SheetSettings) -> Profile:
+        """How this sheet was read, for the next of its kind."""
+        named = {column.header: column.field or "" for column in self.mapping.columns if column.header}
+        rules = {
+            name: FieldRule(clear=settings.clear.get(name), blank="clear" if name in settings.blank_clears else "keep")
+            for name in {*(name for name in settings.clear if name), *settings.blank_clears}
+        }
+        return Profile(
+            on_duplicate=settings.on_duplicate,
+            strict=settings.strict,
+            clear=settings.clear.get(""),
+            read=Read(
+                delimiter=settings.delimiter,
+                encoding=settings.encoding,
+                sheet=settings.sheet,
+                header_row=settings.header_row,
+            ),
+            map={header: field for header, field in named.items() if header != "error"},
+            aliases=settings.aliases,
+            dates=Dates(
+                timezone=self._zone_name,
+                order=settings.date_order,
+                default_time=settings.default_time.isoformat("minutes") if settings.default_time else None,
+            ),
+            fields=rules,
+        )
+
+
+_NAMED = {
+    ".csv": ("CSV", "TSV"),
+    ".tsv": ("CSV", "TSV"),
+    ".txt": ("CSV", "TSV"),
+    ".xlsx": ("XLSX",),
+    ".xlsm": ("XLSM",),
+    ".xls": ("XLS",),
+    ".xlsb": ("XLSB",),
+    ".ods": ("ODS",),
+}
+"""The formats that a name promises."""
+
+
+def _rules(settings: SheetSettings) -> tuple[str, Rules]:
+    """The time zone's name, and the rules of cells."""
+    zone_name = settings.timezone or _machines_zone()
+    clear = dict.fromkeys(FIELDS, settings.clear[""]) if settings.clear.get("") else {}
+    clear |= {existing_field(name): token for name, token in settings.clear.items() if name}
+    rules = Rules(
+        timezone=ZoneInfo(zone_name),
+        order=settings.date_order or "mdy",
+        order_told=settings.date_order is not None,
+        default_time=settings.default_time,
+        clear=clear,
+        blank_clears=frozenset(map(existing_field, settings.blank_clears)),
+    )
+    return zone_name, rules
+
+
+def _machines_zone() -> str:
+    try:
+        name = tzlocal.get_localzone_name()
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise UsageError("this machine's time zone has no name that is known: say --timezone Area/City") from None
+    return name

@@ -1,0 +1,77 @@
+"""How many rows a second `bulk-sync check` takes, and how much memory.
+
+    python -m tests.benchmarks.check_rate [ROWS]
+
+Writes a CSV of ROWS rows (a million unless told) with ten columns, every cell different
+where people's would be, runs the program as a user would, on one core, and prints rows a
+second of the whole process and its peak of memory (RSS).
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bulk_sync.clock import SystemClock
+
+HEADER = (
+    "unique_showing_key", "showing_date", "attendee_name", "attendee_email", "attendee_phone", "agent_name",
+    "feedback", "rating", "interested", "event_type",
+)  # fmt: skip
+
+
+def write_sheet(path: Path, rows: int) -> None:
+    first = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        for number in range(rows):
+            writer.writerow(
+                (
+                    f"ext_{number:07}",
+                    (first + timedelta(minutes=number)).isoformat(),
+                    f"Visitor {number}",
+                    f"visitor.{number}@example.com",
+                    f"(312) 555-01{number % 100:02}",
+                    f"Agent {number % 40}",
+                    f"Liked the light in the kitchen, less so the stairs. Came as number {number}.",
+                    number % 5 + 1,
+                    "yes" if number % 2 else "no",
+                    "showing" if number % 11 else "Open House",
+                )
+            )
+
+
+def main() -> None:
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    clock = SystemClock()
+    with TemporaryDirectory() as folder:
+        sheet = Path(folder, "showings.csv")
+        write_sheet(sheet, rows)
+        begun = clock.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "bulk_sync", "check", str(sheet), "--json"],
+            stdout=subprocess.PIPE,
+            check=True,
+            preexec_fn=_on_one_core,
+        )
+        seconds = clock.monotonic() - begun
+    if f'"rows": {rows},' not in done.stdout.decode():
+        raise SystemExit("not every row was checked")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s; peak of memory {peak:.0f} MB")
+
+
+def _on_one_core() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Profiles: what a file says, what an option says over it, and what is wrong with one."""
+
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+
+import pytest
+
+from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.profile import Profile
+from bulk_sync.settings import SheetSettings, parse_clock_time, sheet_values
+
+WHOLE = """
+on_duplicate = "last"
+strict = true
+clear = "-"
+[read]
+delimiter = ";"
+encoding = "cp1252"
+sheet = 2
+header_row = 3
+[map]
+"Buyer's Agent" = "agent_name"
+"Internal note" = ""
+[aliases]
+rating = ["Satisfaction"]
+[dates]
+timezone = "America/Chicago"
+order = "dmy"
+default_time = "9:30 PM"
+[fields.feedback]
+clear = "n/a"
+blank = "clear"
+[fields.title]
+blank = "keep"
+"""
+
+
+def settings(text: str, tmp_path: Path, pairs: tuple[str, ...] = (), **given: object) -> SheetSettings:
+    path = tmp_path / "p.toml"
+    path.write_text(text, encoding="utf-8")
+    return SheetSettings.checked(input=Path("x.csv"), **sheet_values(Profile.load(path), given, pairs))
+
+
+def test_a_profile_says_how_a_sheet_is_read_and_options_win_over_it(tmp_path: Path) -> None:
+    told = settings(WHOLE, tmp_path)
+    assert (told.on_duplicate, told.strict, told.delimiter, told.encoding, told.sheet, told.header_row) == (
+        "last", True, ";", "cp1252", "2", 3,
+    )  # fmt: skip
+    assert told.map == {"Buyer's Agent": "agent_name", "Internal note": ""}
+    assert told.aliases == {"rating": ["Satisfaction"]}
+    assert (told.timezone, told.date_order, told.default_time) == ("America/Chicago", "dmy", time(21, 30))
+    assert told.clear == {"": "-", "feedback": "n/a"}
+    assert told.blank_clears == ("feedback",)
+    over = settings(WHOLE, tmp_path, ("Internal note=title",), delimiter=",", date_order="mdy", clear="!", sheet=None)
+    assert (over.delimiter, over.date_order, over.sheet) == (",", "mdy", "2")
+    assert over.map == {"Buyer's Agent": "agent_name", "Internal note": "title"}
+    assert over.clear == {"": "!", "feedback": "n/a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("maps = {}", "maps is not known: did you mean map?"),
+        ("[dates]\ntimezon = 'x'", "dates.timezon is not known: did you mean timezone?"),
+        ("[fields.feedback]\nempty = 'x'", "fields.feedback.empty is not known"),
+        ("[dates]\norder = 'american'", "dates.order: "),
+        ("[read]\nheader_row = 0", "read.header_row: "),
+        ("not toml", "not TOML"),
+        ("[dates]\ndefault_time = '25:00'", "is not a time of day"),
+        ("[dates]\ntimezone = 'Chicago'", "did you mean America/Chicago?"),
+    ],
+)
+def test_what_is_wrong_with_a_profile_is_said(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        settings(text, tmp_path)
+    assert words in str(raised.value)
+
+
+def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        Profile.load(tmp_path / "none.toml")
+
+
+def test_a_saved_profile_loads_as_it_was_and_never_replaces_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(WHOLE, encoding="utf-8")
+    profile = Profile.load(path)
+    profile.save(tmp_path / "q.toml")
+    assert Profile.load(tmp_path / "q.toml") == profile
+    with pytest.raises(OutputError, match="such a file already"):
+        profile.save(path)
+    with pytest.raises(OutputError, match="can't be written"):
+        profile.save(tmp_path / "none" / "q.toml")
+
+
+@pytest.mark.parametrize(("text", "value"), [("09:00", time(9)), ("9:30 pm", time(21, 30)), ("12:00am", time(0))])
+def test_times_of_day(text: str, value: time) -> None:
+    assert parse_clock_time(text) == value
+
+
+@pytest.mark.parametrize("text", ["24:00", "13:00 pm", "9", "", "09:60"])
+def test_times_of_day_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write it as 09:00"):
+        parse_clock_time(text)
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"), [("rating", "write it as 'Header=field'"), ("=rating", "write it as 'Header=field'")]
+)
+def test_a_map_without_both_sides(pair: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        sheet_values(None, {}, [pair])

@@ -1,0 +1,210 @@
+"""`bulk-sync check`: what it shows is what push does, and it touches neither network nor files."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulk_sync.send.transport import httpx as transport
+from tests.conftest import Program, Sandboxes
+from tests.helpers import numbered, read_csv, write_sheet
+
+SAMPLES = Path(__file__).parents[2] / "sample_data"
+MESSY = ("--date-order", "mdy", "--timezone", "America/Chicago")
+
+
+@pytest.fixture(autouse=True)
+def _no_network_for_check(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "sandboxes" not in request.fixturenames:
+        monkeypatch.setattr(transport, "open_httpx", None)
+
+
+@pytest.mark.parametrize("name", ["messy-showings.csv", "messy-showings.xlsx"])
+def test_the_verdicts_of_check_are_those_of_push(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, name: str
+) -> None:
+    checked = program("check", SAMPLES / name, *MESSY, "--json")
+    with sandboxes() as witness:
+        pushed = program("push", SAMPLES / name, *MESSY, "--base-url", witness.base_url, "--json", "--out", tmp_path)
+        assert len(witness.patches()) == checked.summary["patches"] == 43
+    states = {**checked.summary["states"], "updated": checked.summary["states"]["pending"], "pending": 0}
+    assert pushed.summary["states"] == states
+    assert pushed.summary["problems"] == checked.summary["problems"]
+    assert (checked.code, pushed.code) == (3, 3)
+    results = {line["row"]: line for line in read_csv(tmp_path / f"{name.removesuffix('.csv')}.results.csv")}
+    assert "rounded by a spreadsheet program" in results["49"]["message"]
+    assert results["50"]["unique_showing_key"] == "00417"
+    assert results["50"]["state"] == "updated"
+
+
+def test_check_needs_no_key_and_leaves_nothing_behind(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NORTH_API_KEY")
+    sheet = write_sheet(tmp_path / "x.csv", [*numbered(3), ("ext_9", "", 9)])
+    ran = program("check", sheet, "--rate", "1/s", "--show", 1)
+    assert ran.code == 3
+    assert "CSV, UTF-8, separated by comma, header in row 1" in ran.out
+    assert "bad_value: 1 row" in ran.out
+    assert "3 patches, a request each: at least 3 s at 1/s" in ran.out
+    assert 'PATCH ext_0 {"feedback":"Liked it, number 0","rating":1}' in ran.out
+    assert f"Next:     bulk-sync push {sheet} --rate 1/s\n" in ran.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv"]
+
+
+def test_json_of_check_holds_all_that_was_understood(program: Program, tmp_path: Path) -> None:
+    sheet = tmp_path / "x.csv"
+    sheet.write_bytes(
+        "Showings\r\n\r\nShowing Key;Stars;Visit date;Wo?\r\na;4;02/03/2026 9:00;caf\xe9\r\n".encode("cp1252")
+    )
+    ran = program("check", sheet, "--timezone", "America/Chicago", "--json", "--show", 5)
+    assert ran.code == 0
+    found: dict[str, Any] = ran.summary
+    assert found["file"]["header_row"] == 3
+    assert (found["file"]["encoding"], found["file"]["delimiter"]) == ("Windows-1252", "semicolon")
+    assert [(column["header"], column["field"], column["filled"]) for column in found["columns"]] == [
+        ("Showing Key", "unique_showing_key", 1), ("Stars", "rating", 1), ("Visit date", "showing_date", 1),
+        ("Wo?", None, 0),
+    ]  # fmt: skip
+    assert found["unknown_columns"] == ["Wo?"]
+    assert any("America/Chicago" in text for text in found["assumptions"])
+    assert any("month, day, year" in text for text in found["assumptions"])
+    assert found["shown"] == [{"target": "a", "patch": {"showing_date": "2026-02-03T09:00:00-06:00", "rating": 4}}]
+    assert (found["rows"], found["patches"], found["exit_code"], found["stopped"]) == (1, 1, 0, None)
+
+
+def test_dates_that_speak_against_the_default_order_stop_the_sheet_until_the_user_decides(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    rows = [("a", "02/03/2026 10:00"), ("b", "13/02/2026 10:00")]
+    sheet = write_sheet(tmp_path / "x.csv", rows, ("unique_showing_key", "showing_date"))
+    checked = program("check", sheet)
+    assert checked.code == 4
+    assert "row 3: 'showing_date' is '13/02/2026 10:00', which speaks against the order" in checked.err
+    assert "--date-order dmy" in checked.err
+    with sandboxes() as witness:
+        assert program("push", sheet, "--base-url", witness.base_url).code == 4
+        assert not witness.patches()
+        told = ("--date-order", "dmy", "--timezone", "UTC")
+        assert program("push", sheet, "--base-url", witness.base_url, *told).code == 0
+        assert witness.showing("a")["showing_date"] == "2026-03-02T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("policy", "states", "rating"),
+    [
+        ("error", {"invalid": 2, "updated": 1}, None),
+        ("last", {"superseded": 1, "updated": 2}, 5),
+        ("merge", {"superseded": 1, "updated": 2}, 5),
+    ],
+)
+def test_rows_with_one_key_as_the_user_decides(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, policy: str, states: dict[str, int], rating: int | None
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("a", "first", 3), ("b", "fine", 4), ("a", "", 5)])
+    with sandboxes() as witness:
+        arguments = ("push", sheet, "--base-url", witness.base_url, "--json", "--max-problems", "100%")
+        ran = program(*arguments, "--on-duplicate", policy)
+        assert {state: count for state, count in ran.summary["states"].items() if count} == states
+        if rating is not None:
+            showing = witness.showing("a")
+            assert showing["rating"] == rating
+            assert showing.get("feedback") == ("first" if policy == "merge" else None)
+    if policy == "merge":
+        assert "merged into row 4" in read_csv(tmp_path / "x.results.csv")[0]["message"]
+
+
+def test_a_profile_is_saved_and_used(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("a", "2026-03-02", 3)], ("Code", "Tag", "Zufriedenheit"))
+    told = ("--map", "Code=unique_showing_key", "--map", "Tag=showing_date", "--map", "Zufriedenheit=rating")
+    profile = tmp_path / "p.toml"
+    dates = ("--timezone", "Europe/Berlin", "--default-time", "10:00")
+    ran = program("check", sheet, *told, *dates, "--save-profile", profile)
+    assert ran.code == 0
+    assert f"--profile {profile}" in ran.out
+    with sandboxes() as witness:
+        assert program("push", sheet, "--profile", profile, "--base-url", witness.base_url).code == 0
+        assert witness.showing("a")["showing_date"] == "2026-03-02T10:00:00+01:00"
+    assert program("check", sheet, *told, *dates, "--save-profile", profile).code == 8
+
+
+def test_a_token_clears_a_field(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("a", "-", 3)])
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--clear", "-", "--base-url", witness.base_url, "--json")
+        entry = witness.patches()[0]
+    assert json.loads(entry["body"]) == {"feedback": None, "rating": 3}
+    assert ran.summary["requests"] == 1
+
+
+def test_an_id_addresses_the_showing(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+    uuid = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+    sheet = write_sheet(tmp_path / "x.csv", [(uuid, "a", 3), ("", "b", 4)], ("showing_id", "key", "rating"))
+    ran = program("check", sheet, "--map", "key=unique_showing_key", "--json", "--show", 2)
+    assert ran.summary["shown"] == [
+        {"target": uuid, "patch": {"rating": 3, "unique_showing_key": "a"}},
+        {"target": "b", "patch": {"rating": 4}},
+    ]
+    with sandboxes() as witness:
+        program("push", sheet, "--map", "key=unique_showing_key", "--base-url", witness.base_url)
+        assert [entry["path"] for entry in witness.patches()] == [f"/v1/showings/{uuid}", "/v1/showings/b"]
+    assert [line["unique_showing_key"] for line in read_csv(tmp_path / "x.results.csv")] == ["a", "b"]
+
+
+def test_a_sheet_from_standard_input(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stdin() -> None:
+        text = io.TextIOWrapper(io.BytesIO(b"unique_showing_key,rating\na,4\nb,9\nc,5\n"))
+        monkeypatch.setattr(sys, "stdin", text)
+
+    stdin()
+    assert program("check", "-", "--json").summary["states"]["invalid"] == 1
+    assert program("push", "-").code == 2
+    named = ("--checkpoint", tmp_path / "c.sqlite", "--results", tmp_path / "r.csv")
+    with sandboxes() as witness:
+        stdin()
+        ran = program("push", "-", *named, "--base-url", witness.base_url, "--json")
+        assert (ran.code, ran.summary["states"]["updated"]) == (3, 2)
+        assert [line["unique_showing_key"] for line in read_csv(tmp_path / "r.failed.csv")] == ["b"]
+        stdin()
+        again = program("push", "-", *named, "--base-url", witness.base_url, "--json")
+        assert again.summary["requests"] == 0
+        assert len(witness.patches()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--map", "Nope=rating"), 2, "no column has this header"),
+        (("--map", "rating"), 2, "write it as 'Header=field'"),
+        (("--timezone", "Chicago"), 2, "did you mean America/Chicago?"),
+        (("--profile", "none.toml"), 2, "No such file"),
+        (("--header-row", "99"), 4, "beyond the end"),
+        (("--strict",), 4, "--strict allows no unknown columns"),
+        (("--max-problems", "0"), 4, "1 of 2 rows can't be sent"),
+        (("--encoding", "klingon"), 2, "no such encoding"),
+    ],
+)
+def test_check_ends_as_push_would(
+    program: Program, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("a", "x", 3), ("b", "x", 9)], ("unique_showing_key", "Wo", "rating"))
+    ran = program("check", sheet, *arguments)
+    assert ran.code == code
+    assert words in ran.err
+    assert ran.err.count("\n") == 1
+    assert program("push", sheet, *arguments, "--base-url", "http://127.0.0.1:9").code == code
+
+
+def test_files_of_one_stem_are_jobs_of_their_own(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+    with sandboxes() as witness:
+        for name in ("x.csv", "x.tsv", "x.txt"):
+            write_sheet(tmp_path / name, [(name, "", 4)])
+            assert program("push", tmp_path / name, "--base-url", witness.base_url).code == 0
+    assert len(list(tmp_path.glob("*.checkpoint.sqlite"))) == 3
