@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from bulk_sync.check.instants import ORDERS
 from bulk_sync.check.rows import Checker, merged
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS
-from bulk_sync.errors import InputError, UsageError
+from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model import Cause, ColumnSeen, Problem, Record, State
 from bulk_sync.plan import Twin, settle_rivals, settle_twins
@@ -165,7 +166,7 @@ class Sheet:
         """What was assumed, how often and where first."""
         rules = self._rules
         told = {
-            "timezone": self._zone_name + ("" if self._settings.timezone else ", this machine's time zone"),
+            "timezone": (self._zone_name or "") + ("" if self._settings.timezone else ", this machine's time zone"),
             "order": ORDERS[rules.order] + ("" if rules.order_told else " (the default; --date-order)"),
             "default_time": rules.default_time.isoformat("minutes") if rules.default_time else "",
         }
@@ -238,13 +239,13 @@ _NAMED = {
 """The formats that a name promises."""
 
 
-def _rules(settings: SheetSettings) -> tuple[str, Rules]:
-    """The time zone's name, and the rules of cells."""
+def _rules(settings: SheetSettings) -> tuple[str | None, Rules]:
+    """The time zone's name, if the machine's own has one, and the rules of cells."""
     zone_name = settings.timezone or _machines_zone()
     clear = dict.fromkeys(FIELDS, settings.clear[""]) if settings.clear.get("") else {}
     clear |= {existing_field(name): token for name, token in settings.clear.items() if name}
     rules = Rules(
-        timezone=ZoneInfo(zone_name),
+        timezone=None if zone_name is None else ZoneInfo(zone_name),
         order=settings.date_order or "mdy",
         order_told=settings.date_order is not None,
         default_time=settings.default_time,
@@ -254,10 +255,12 @@ def _rules(settings: SheetSettings) -> tuple[str, Rules]:
     return zone_name, rules
 
 
-def _machines_zone() -> str:
-    try:
-        name = tzlocal.get_localzone_name()
-        ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
-        raise UsageError("this machine's time zone has no name that is known: say --timezone Area/City") from None
+def _machines_zone() -> str | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it assumes is shown with the rest of the assumptions
+        try:
+            name = tzlocal.get_localzone_name()
+            ZoneInfo(name)
+        except (LookupError, ValueError, OSError):
+            return None
     return name

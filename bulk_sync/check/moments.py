@@ -56,12 +56,14 @@ def written(cell: Cell, order: DateOrder) -> Written:
     raise BadCell(EXPECTED)
 
 
-def resolve(moment: Written, zone: tzinfo) -> datetime:
+def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     """The instant; raises BadCell when the zone's clocks skip or repeat that time."""
     if moment.day is None or moment.time is None:
         raise BadCell(EXPECTED)
     naive = datetime.combine(moment.day, moment.time)
     chosen = moment.zone or zone
+    if chosen is None:
+        raise BadCell("a time with its offset; this machine's zone has no name, so say which: --timezone Area/City")
     instant = naive.replace(tzinfo=chosen)
     if isinstance(chosen, timezone):
         return instant

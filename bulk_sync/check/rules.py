@@ -14,12 +14,13 @@ DateOrder = Literal["mdy", "dmy", "ymd"]
 class Rules:
     """How cells are read.
 
-    `timezone` is for times without an offset. `order` is of numeric dates; when `order_told` is
-    False it is the default, and a column that speaks against it is not to be sent. `clear`
+    `timezone` is for times without an offset; None when there is none for them. `order` is of
+    numeric dates; when `order_told` is False it is the default, and a column that speaks
+    against it is not to be sent. `clear`
     holds, by field, the texts that clear it; `blank_clears` the fields that a blank cell clears.
     """
 
-    timezone: tzinfo = UTC
+    timezone: tzinfo | None = UTC
     order: DateOrder = "mdy"
     order_told: bool = False
     default_time: time | None = None

@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -203,7 +203,7 @@ def push(
     )
     with _logging_to_stderr(verbose), _sandbox_beside() if sandbox else nullcontext() as send_to:
         summary = run_push(settings, send_to=send_to, watch=_watch(hidden=quiet or verbose > 0))
-    _end(summary, as_json=as_json, quiet=quiet)
+    _end(summary, settings, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -275,16 +275,11 @@ def _sheet_values(profile: Path | None, pairs: list[str] | None, **given: object
 
 def _command_after_check(summary: CheckSummary) -> str | None:
     """The push that sends what was checked."""
-    if summary.stopped is not None or not summary.requests:
+    if summary.stopped is not None or not summary.requests or summary.input == "-":
         return None
-    words = ["push" if word == "check" else word for word in sys.argv[1:]]
-    kept: list[str] = []
-    for word in words:
-        if kept and kept[-1] in {"--show", "--save-profile"}:
-            kept.pop()  # with its value
-        elif not word.startswith(("--show=", "--save-profile=")):
-            kept.append(word)
-    return shlex.join(["bulk-sync", *kept, *(["--profile", summary.profile] if summary.profile else [])])
+    words = _without(["push" if word == "check" else word for word in sys.argv[1:]], "--show", "--save-profile")
+    profile = ["--profile", summary.profile] if summary.profile else []
+    return shlex.join(["bulk-sync", *words, *profile])
 
 
 @app.command()
@@ -399,41 +394,64 @@ def demo(
         _out().print(text, soft_wrap=True)
     with demo_sandbox() as send_to:
         summary = run_push(settings, send_to=send_to, watch=_watch(hidden=quiet))
-    _end(summary, as_json=as_json, quiet=quiet)
+    _end(summary, settings, as_json=as_json, quiet=quiet)
 
 
-def _end(summary: Summary, *, as_json: bool, quiet: bool) -> NoReturn:
-    _show(summary, as_json=as_json, quiet=quiet, after_push=True)
+def _end(summary: Summary, settings: PushSettings, *, as_json: bool, quiet: bool) -> NoReturn:
+    _show(summary, as_json=as_json, quiet=quiet, pushed=settings)
     if summary.stopped is not None:
         show_error(_err(), str(summary.stopped))
     raise typer.Exit(summary.exit_code)
 
 
-def _show(summary: Summary, *, as_json: bool, quiet: bool, after_push: bool = False) -> None:
+def _show(summary: Summary, *, as_json: bool, quiet: bool, pushed: PushSettings | None = None) -> None:
     if as_json:
         show_json(_out(), summary)
     elif not quiet:
-        show_summary(_out(), summary, _next_command(summary, after_push=after_push))
+        show_summary(_out(), summary, _next_command(summary, pushed))
 
 
-def _next_command(summary: Summary, *, after_push: bool) -> str | None:
+def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
     """The one thing to do next; after a push, the command to paste."""
     if summary.running:
         return "wait, a run holds this checkpoint now"
     if summary.exit_code == 3 and summary.failed:
-        # With the options of this push: one word less and a rehearsal would go to North. Files that are named
-        # outright are this job's own, though, and the mended rows are another.
-        words = [summary.failed if word == summary.input else word for word in sys.argv[1:] if word != "--fresh"]
-        own_files = any(word.startswith(("--checkpoint", "--results")) for word in words)
-        whole = after_push and not own_files
-        then = shlex.join(["bulk-sync", *words]) if whole else "push it with the options of this job"
-        return f"mend {summary.failed}, then: {then}"
+        # Files that are named outright are this job's own, and the mended rows are another.
+        own_files = any(word.startswith(("--checkpoint", "--results")) for word in sys.argv[1:])
+        if pushed is None or own_files:
+            return f"mend {summary.failed}, then: push it with the options of this job"
+        return f"mend {summary.failed}, then: {_push_of_mended(summary, pushed)}"
     if summary.exit_code in {0, 3}:
         return None
-    if not after_push:
+    if pushed is None:
         return f"push {summary.input} again, with the options it had"
     again = shlex.join(["bulk-sync", *(word for word in sys.argv[1:] if word != "--fresh")])
     return f"mend the key, then: {again}" if summary.exit_code == 5 else again
+
+
+def _push_of_mended(summary: Summary, pushed: PushSettings) -> str:
+    """This push with the mended rows: one option less and a rehearsal would go to North; but they are plain CSV."""
+    words = _without(sys.argv[1:], "--delimiter", "--encoding", "--header-row", "--sheet")
+    words = [str(summary.failed) if word == summary.input else word for word in words if word != "--fresh"]
+    plain_csv = (
+        ("--delimiter", pushed.delimiter, ","),
+        ("--encoding", pushed.encoding, "utf-8"),
+        ("--header-row", pushed.header_row, "1"),
+    )
+    # Said outright, for a profile may say otherwise; an option wins over it.
+    told = [word for option, known, value in plain_csv if known is not None for word in (option, value)]
+    return shlex.join(["bulk-sync", *words, *told])
+
+
+def _without(words: Sequence[str], *options: str) -> list[str]:
+    """The words without some options and their values."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if not skip and word not in options and not word.startswith(tuple(f"{option}=" for option in options)):
+            kept.append(word)
+        skip = not skip and word in options
+    return kept
 
 
 def _files_of(file: Path, out: Path | None, results: Path | None, checkpoint: Path | None) -> Files:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tzlocal
 
 from bulk_sync.send.transport import httpx as transport
 from tests.conftest import Program, Sandboxes
@@ -208,3 +210,32 @@ def test_files_of_one_stem_are_jobs_of_their_own(program: Program, sandboxes: Sa
             write_sheet(tmp_path / name, [(name, "", 4)])
             assert program("push", tmp_path / name, "--base-url", witness.base_url).code == 0
     assert len(list(tmp_path.glob("*.checkpoint.sqlite"))) == 3
+
+
+def test_mended_rows_are_pushed_as_plain_csv_whatever_the_sheet_was(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    profile = tmp_path / "p.toml"
+    profile.write_text('[read]\nencoding = "cp1252"\nheader_row = 2\n', encoding="utf-8")
+    sheet = tmp_path / "x.csv"
+    sheet.write_bytes("Showings\nkey;Stars;Comments\na;4;caf\xe9\nb;9;caf\xe9\n".encode("cp1252"))
+    with sandboxes() as witness:
+        arguments = ("--map", "key=unique_showing_key", "--base-url", witness.base_url, "--profile", profile)
+        ran = program("push", sheet, "--delimiter", ";", *arguments)
+        assert ran.code == 3
+        failed = tmp_path / "x.failed.csv"
+        command = ran.out.partition("then: bulk-sync ")[2].splitlines()[0]
+        failed.write_text(failed.read_text(encoding="utf-8").replace("b,9", "b,5"), encoding="utf-8")
+        again = program(*shlex.split(command))
+        assert again.code == 0, again
+        assert witness.showing("b")["feedback"] == "caf\xe9"
+
+
+def test_a_machine_without_a_time_zone_matters_only_for_times_without_offset(program: Program, tmp_path: Path) -> None:
+    rows = [("a", "2026-03-02T10:00:00Z"), ("b", "2026-03-02 10:00")]
+    sheet = write_sheet(tmp_path / "x.csv", rows, ("unique_showing_key", "showing_date"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tzlocal, "get_localzone_name", lambda: "Mars/Olympus")
+        ran = program("check", sheet, "--json")
+    assert (ran.code, ran.summary["states"]["pending"]) == (3, 1)
+    assert "say which: --timezone Area/City" in ran.summary["problem_rows"][0]["message"]
