@@ -144,7 +144,10 @@ def push(
     max_attempts: options.MaxAttempts = 5,
     retry_for: options.RetryFor = "15m",
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", metavar=" ", help="Rehearse: start a sandbox and send to it.")
+        bool,
+        typer.Option(
+            "--sandbox", metavar=" ", help="Rehearse: start a sandbox and send to it.", rich_help_panel="Sending"
+        ),
     ] = False,
     max_problems: options.MaxProblems = "50%",
     limit: options.Limit = None,
@@ -225,11 +228,23 @@ def check(
     max_problems: options.MaxProblems = "50%",
     limit: options.Limit = None,
     show: Annotated[
-        int, typer.Option("--show", metavar="N", min=0, help="Print the first N patches as the API will see them.")
+        int,
+        typer.Option(
+            "--show",
+            metavar="N",
+            min=0,
+            help="Print the first N patches as the API will see them.",
+            rich_help_panel="Output",
+        ),
     ] = 0,
     save_profile: Annotated[
         Path | None,
-        typer.Option("--save-profile", metavar="FILE", help="Write the mapping as a profile, to use with --profile."),
+        typer.Option(
+            "--save-profile",
+            metavar="FILE",
+            help="Write the mapping as a profile, to use with --profile.",
+            rich_help_panel="Output",
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -40,34 +40,72 @@ InputOrCheckpoint = Annotated[
 # How the sheet is read
 
 Sheet = Annotated[
-    str | None, typer.Option("--sheet", metavar="NAME|N", help="The sheet of a workbook; else the first with a key.")
+    str | None,
+    typer.Option(
+        "--sheet",
+        metavar="NAME|N",
+        help="The sheet of a workbook; else the first with a key.",
+        rich_help_panel="Reading",
+    ),
 ]
 HeaderRow = Annotated[
-    int | None, typer.Option("--header-row", metavar="N", help="The row that names the columns; else it is found.")
+    int | None,
+    typer.Option(
+        "--header-row", metavar="N", help="The row that names the columns; else it is found.", rich_help_panel="Reading"
+    ),
 ]
 Delimiter = Annotated[
-    str | None, typer.Option("--delimiter", metavar="CHAR", help="What separates cells (also: tab); else it is found.")
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="CHAR",
+        help="What separates cells (also: tab); else it is found.",
+        rich_help_panel="Reading",
+    ),
 ]
 Encoding = Annotated[
-    str | None, typer.Option("--encoding", metavar="NAME", help="The encoding of a text file; else it is found.")
+    str | None,
+    typer.Option(
+        "--encoding", metavar="NAME", help="The encoding of a text file; else it is found.", rich_help_panel="Reading"
+    ),
 ]
 
 # What its cells mean
 
 Map = Annotated[
     list[str] | None,
-    typer.Option("--map", metavar="'HEADER=FIELD'", help="Which field a column fills; 'HEADER=' leaves it out."),
+    typer.Option(
+        "--map",
+        metavar="'HEADER=FIELD'",
+        help="Which field a column fills; 'HEADER=' leaves it out.",
+        rich_help_panel="Mapping",
+    ),
 ]
 ProfileFile = Annotated[
-    Path | None, typer.Option("--profile", metavar="FILE", help="A mapping in TOML, as check --save-profile writes it.")
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE",
+        help="A mapping in TOML, as check --save-profile writes it.",
+        rich_help_panel="Mapping",
+    ),
 ]
 Timezone = Annotated[
     str | None,
-    typer.Option("--timezone", metavar="AREA/CITY", help="For times without an offset; else this machine's own."),
+    typer.Option(
+        "--timezone",
+        metavar="AREA/CITY",
+        help="For times without an offset; else this machine's own.",
+        rich_help_panel="Mapping",
+    ),
 ]
 DateOrder = Annotated[
     Literal["mdy", "dmy", "ymd"] | None,
-    typer.Option("--date-order", help="Of numeric dates such as 02/03/2026; mdy unless the column speaks against it."),
+    typer.Option(
+        "--date-order",
+        help="Of numeric dates such as 02/03/2026; mdy unless the column speaks against it.",
+        rich_help_panel="Mapping",
+    ),
 ]
 DefaultTime = Annotated[
     str | None,
@@ -76,6 +114,7 @@ DefaultTime = Annotated[
         metavar="HH:MM",
         parser=reading(parse_clock_time),
         help="For dates without a time; else they are refused.",
+        rich_help_panel="Mapping",
     ),
 ]
 Clear = Annotated[
@@ -85,25 +124,36 @@ Clear = Annotated[
         metavar="TOKEN",
         help="A cell with this text clears the field (sends null; the API's published schema does not promise "
         "that it takes one).",
+        rich_help_panel="Mapping",
     ),
 ]
 OnDuplicate = Annotated[
     Literal["error", "last", "merge"] | None,
-    typer.Option("--on-duplicate", help="Of rows for one showing: send none, the last, or all merged into one."),
+    typer.Option(
+        "--on-duplicate",
+        help="Of rows for one showing: send none, the last, or all merged into one.",
+        rich_help_panel="Mapping",
+    ),
 ]
 Strict = Annotated[
-    bool | None, typer.Option("--strict", metavar=" ", help="Unknown columns are an error.", show_default=False)
+    bool | None,
+    typer.Option(
+        "--strict", metavar=" ", help="Unknown columns are an error.", show_default=False, rich_help_panel="Mapping"
+    ),
 ]
 
 # The rest
 
-BaseUrl = Annotated[str, typer.Option("--base-url", metavar="URL", help="Where the API lives.")]
+BaseUrl = Annotated[
+    str, typer.Option("--base-url", metavar="URL", help="Where the API lives.", rich_help_panel="Sending")
+]
 KeyFile = Annotated[
     Path | None,
     typer.Option(
         "--key-file",
         metavar="FILE",
         help="Read the API key from a file that only you can read; else NORTH_API_KEY.",
+        rich_help_panel="Sending",
     ),
 ]
 RateOption = Annotated[
@@ -114,21 +164,35 @@ RateOption = Annotated[
         parser=_READ_RATE,
         help="Send no faster than this: N/s, N/m or N/h. A window may hold a tenth of a second's worth more. "
         "Without it, only --workers and what the API says bound the rate.",
+        rich_help_panel="Sending",
     ),
 ]
-Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Requests under way at once, at the most.")]
-Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long a whole reply may take.")]
+Workers = Annotated[
+    int,
+    typer.Option("--workers", metavar="N", help="Requests under way at once, at the most.", rich_help_panel="Sending"),
+]
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", metavar="SECONDS", help="How long a whole reply may take.", rich_help_panel="Sending"),
+]
 MaxAttempts = Annotated[
     int,
     typer.Option(
         "--max-attempts",
         metavar="N",
         help="Requests for one row that may fail; being told to wait does not count.",
+        rich_help_panel="Sending",
     ),
 ]
 RetryFor = Annotated[
     str,
-    typer.Option("--retry-for", metavar="DURATION", parser=_READ_DURATION, help="How long one row is tried."),
+    typer.Option(
+        "--retry-for",
+        metavar="DURATION",
+        parser=_READ_DURATION,
+        help="How long one row is tried.",
+        rich_help_panel="Sending",
+    ),
 ]
 MaxProblems = Annotated[
     str,
@@ -137,28 +201,62 @@ MaxProblems = Annotated[
         metavar="N|N%",
         parser=_READ_SHARE,
         help="Send nothing when more rows than this are invalid.",
+        rich_help_panel="Stopping",
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="Take the first N rows only.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", help="Take the first N rows only.", rich_help_panel="Reading")
+]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Where results and checkpoint go; else beside FILE."),
+    typer.Option(
+        "--out", metavar="DIR", help="Where results and checkpoint go; else beside FILE.", rich_help_panel="Output"
+    ),
 ]
-Results = Annotated[Path | None, typer.Option("--results", metavar="PATH", help="Name the results file (CSV).")]
-Checkpoint = Annotated[Path | None, typer.Option("--checkpoint", metavar="PATH", help="Name the checkpoint.")]
+Results = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="PATH", help="Name the results file (CSV).", rich_help_panel="Output"),
+]
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="PATH", help="Name the checkpoint.", rich_help_panel="Output")
+]
 Fresh = Annotated[
-    bool, typer.Option("--fresh", metavar=" ", help="Start over: forget what the checkpoint knows of this file.")
+    bool,
+    typer.Option(
+        "--fresh",
+        metavar=" ",
+        help="Start over: forget what the checkpoint knows of this file.",
+        rich_help_panel="Sending",
+    ),
 ]
 NewKey = Annotated[
-    bool, typer.Option("--new-key", metavar=" ", help="Go on with a job that another key of the same team began.")
+    bool,
+    typer.Option(
+        "--new-key",
+        metavar=" ",
+        help="Go on with a job that another key of the same team began.",
+        rich_help_panel="Sending",
+    ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", metavar=" ", help="Print the summary as JSON, and nothing else, on standard output.")
+    bool,
+    typer.Option(
+        "--json",
+        metavar=" ",
+        help="Print the summary as JSON, and nothing else, on standard output.",
+        rich_help_panel="Output",
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", metavar=" ", help="Print errors only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", metavar=" ", help="Print errors only.", rich_help_panel="Output")]
 Verbose = Annotated[
     int,
     typer.Option(
-        "--verbose", "-v", count=True, metavar=" ", help="Log every request on standard error.", show_default=False
+        "--verbose",
+        "-v",
+        count=True,
+        metavar=" ",
+        help="Log every request on standard error.",
+        show_default=False,
+        rich_help_panel="Output",
     ),
 ]

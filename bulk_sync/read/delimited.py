@@ -18,7 +18,7 @@ from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model import Row, Understood
 from bulk_sync.read.dialect import Layout, find_layout, with_other_quotes
 from bulk_sync.read.encoding import find_encoding
-from bulk_sync.read.interface import ReadOptions
+from bulk_sync.read.interface import ReadOptions, above_note
 from bulk_sync.read.opened import fingerprint
 
 _SAMPLE_CHARACTERS = 1 << 17
@@ -39,6 +39,7 @@ class DelimitedTable:
         # Kept here, for a wrapper that is let go closes the file.
         self._text = io.TextIOWrapper(file, encoding=self._encoding.codec, newline="")
         self._separator_line = False
+        self._above: list[str] = []
         self._layout = self._find_layout(options)
         self.headers = self._read_header(options)
         self.understood = self._understood()
@@ -101,15 +102,18 @@ class DelimitedTable:
 
     def _read_header(self, options: ReadOptions) -> tuple[str, ...]:
         for number, cells, _ in self._records():
-            if number >= self._layout.header_row:
-                if options.header_row not in {None, number}:
-                    break
-                return tuple(cell.strip() for cell in cells)
+            if number < self._layout.header_row:
+                self._above.append(next(cell.strip() for cell in cells if cell.strip()))
+                continue
+            if options.header_row not in {None, number}:
+                break
+            return tuple(cell.strip() for cell in cells)
         raise InputError(f"{self._path}: --header-row {options.header_row}: that row is blank, or beyond the end.")
 
     def _understood(self) -> Understood:
         delimiter = self._layout.dialect.delimiter
         notes = [] if self._encoding.note is None else [self._encoding.note]
+        notes += above_note(self._above)
         if self._layout.dialect.quote is None:
             notes.append("Quotes are taken as they stand: they don't enclose cells in this file.")
         return Understood(

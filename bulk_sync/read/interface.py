@@ -30,6 +30,14 @@ class ReadOptions:
     header_row: int | None = None
 
 
+def above_note(above: Sequence[str]) -> list[str]:
+    """What to say of the rows above the header, of each its first text: they are titles, or rows that would be lost."""
+    if not above:
+        return []
+    rows = "The row" if len(above) == 1 else f"The {len(above)} rows"
+    return [f"{rows} above the header, such as {above[0][:40]!r}, {'is' if len(above) == 1 else 'are'} not read."]
+
+
 class Table(Protocol):
     """A sheet that is open for reading."""
 

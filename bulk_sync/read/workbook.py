@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +26,7 @@ from python_calamine import CalamineSheet, CalamineWorkbook
 from bulk_sync.errors import BulkSyncError, InputError
 from bulk_sync.model import Cell, CellError, Row, Understood, text_of
 from bulk_sync.read.archive import Archive, BadArchive
-from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions
+from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, above_note
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
 from bulk_sync.read.opened import fingerprint
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet, Survey, Surveyor, sweep
@@ -138,12 +138,13 @@ class WorkbookTable:
         self.digest = digest
         with _border(path):
             self._rows, header = self._choose(options)
+            above = [_first_text(row) for row in takewhile(lambda row: row.number < header.number, self._rows.filled())]
         self.headers = tuple(text_of(cell).strip() for cell in header.cells)
         self.understood = Understood(
             surveyor.format,
             header.number,
             sheet=self._rows.sheet.name,
-            notes=tuple(self._notes()),
+            notes=(*self._notes(), *above_note(above)),
         )
 
     def rows(self) -> Iterator[Row]:
@@ -288,6 +289,10 @@ def _named(sheets: Sequence[Sheet], wanted: str) -> Sheet:
 
 def _described(sheet: Sheet) -> str:
     return repr(sheet.name) if sheet.visible else f"{sheet.name!r} (hidden)"
+
+
+def _first_text(row: Row) -> str:
+    return next(text for cell in row.cells if (text := text_of(cell).strip()))
 
 
 def _header(rows: _SheetRows, options: ReadOptions) -> Row:

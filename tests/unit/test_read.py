@@ -235,6 +235,7 @@ def test_the_header_is_found_below_titles_and_blank_lines_or_told(tmp_path: Path
     path.write_text('"Showings, March"\n\n,,\nTeam,Vale\nShowing Key,Stars\next_1,4\n', encoding="utf-8")
     file, headers, rows = understood(path)
     assert (file.header_row, headers, rows) == (5, ("Showing Key", "Stars"), [Row(6, ("ext_1", "4"))])
+    assert file.notes == ("The 2 rows above the header, such as 'Showings, March', are not read.",)
     assert understood(path, header_row=4)[1] == ("Team", "Vale")
     for row in (2, 3, 99):
         assert f"--header-row {row}: that row is blank, or beyond the end" in refused(path, header_row=row)

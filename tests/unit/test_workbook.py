@@ -430,7 +430,10 @@ def test_the_sheet_and_the_header(
 
 def test_a_note_names_the_sheets_that_were_not_read(tmp_path: Path) -> None:
     understood = read(_sheets(tmp_path / "x.xlsx", BOOK, hidden=["Old"]))[0]
-    assert understood.notes == ("Sheet 'March' was read; the workbook also holds 'Read me', 'Old' (hidden), '1'.",)
+    assert understood.notes == (
+        "Sheet 'March' was read; the workbook also holds 'Read me', 'Old' (hidden), '1'.",
+        "The row above the header, such as 'March 2026', is not read.",
+    )
 
 
 def test_the_header_is_the_row_that_is_recognised_best(tmp_path: Path) -> None:
