@@ -197,7 +197,8 @@ def _lines_beyond_ascii(chunk: bytes, limit: int) -> bytes:
 # Which of the old encodings
 
 _LETTERS = re.compile(r"[^\W\d_]+")
-_INSIDE_A_WORD = re.compile(r"[^\W\d_][‚„†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷][^\W\d_]")
+# Signs of Windows-1252 where no western text has them: between letters, or low quotes at the end of a word.
+_MISPLACED = re.compile(r"(?<=[^\W\d_])(?:[†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷“”](?=[^\W\d_])|[‚„](?!\w*[‘’“”]))")
 
 
 def _guess(sample: bytes, path: Path, line: int) -> str:
@@ -221,22 +222,27 @@ def _is_enough(text: str) -> bool:
 
 
 def _is_windows_1252(sample: bytes) -> bool:
-    """True when the bytes beyond ASCII make words of a western language, with its quotes and dashes."""
+    """True when the bytes beyond ASCII make words of a western language, with its quotes and dashes.
+
+    There such letters stand among plain ones; in Cyrillic or Greek, misread, whole words are made
+    of them, and in Mac or DOS text capitals and signs stand amid small letters. Each word votes.
+    """
     try:
         text = sample.decode("cp1252")
     except UnicodeDecodeError:
         return False
-    return not _INSIDE_A_WORD.search(text) and all(map(_is_western_word, _LETTERS.findall(text)))
+    words = [word for word in _LETTERS.findall(text) if not word.isascii()]
+    odd = [word for word in words if _is_odd(word)]
+    fitting = sum(any(letter.isascii() for letter in word) for word in words) - len(odd)
+    against = len(odd) + len(_MISPLACED.findall(text))
+    return against == 0 or fitting > against
 
 
-def _is_western_word(word: str) -> bool:
-    """No capital within small letters beyond ASCII, and not more than two such letters in sequence."""
-    if word.isascii():
+def _is_odd(word: str) -> bool:
+    """True for a word of western letters that no western language writes."""
+    if any(a.islower() and b.isupper() and not b.isascii() for a, b in itertools.pairwise(word)):
         return True
-    for before, letter in itertools.pairwise(word):
-        if before.islower() and letter.isupper() and not letter.isascii():
-            return False
-    return re.search(r"[^\x00-\x7f]{3}", word) is None
+    return len(word) > 2 and not any(letter.isascii() for letter in word)
 
 
 def _around(sample: bytes, codec: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bulk_sync.check.headers import Names, recognise
@@ -58,12 +58,15 @@ def test_any_line_ending(tmp_path: Path, ending: str) -> None:
     assert read(path)[1] == [Row(2, ("1", "x")), Row(3, ("2", "y"))]
 
 
-ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"]
-WESTERN = "abc xyz,;|\t\"'\n\r.!éüñß’“”–€™"
+WESTERN_WORDS = [
+    *("café ", "Zoë’s ", "naïve ", "Ñandú ", "À ", "Ærø ", "Größe ", "GRÖSSE ", "Übermaß ", "¿qué? ", "œuvre ", "île "),
+    *("5 € ", "“quoted” ", "‘so’ ", "„so“ ", " – ", "… ", "™ ", "20 °C ", "100 m² ", "½ ", "a · b ", "«oui» "),
+    *("plain ", "a,b;c|d\t", '"', "'", "\r\n", "\n", " "),
+]
 
 
-def texts(alphabet: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[str]]]:
-    row = st.lists(st.text(alphabet, max_size=12), min_size=3, max_size=3)
+def texts(parts: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[str]]]:
+    row = st.lists(st.lists(parts, max_size=12).map("".join), min_size=3, max_size=3)
     return st.lists(row, max_size=8)
 
 
@@ -107,21 +110,25 @@ def _sound(rows: list[Row]) -> set[int]:
     return {row.number for row in rows if row.fault is None}
 
 
-@given(cells=texts(st.sampled_from(WESTERN)))
-def test_a_table_in_windows_1252_reads_back_the_same_or_is_refused(
+@given(cells=texts(st.sampled_from(WESTERN_WORDS)))
+def test_a_table_in_windows_1252_reads_back_the_same(
     tmp_path_factory: pytest.TempPathFactory, cells: list[list[str]]
 ) -> None:
     path = tmp_path_factory.mktemp("csv") / "x.csv"
     with path.open("w", encoding="cp1252", newline="") as file:
         csv.writer(file).writerows([["unique_showing_key", "feedback", "title"], *cells])
+    assume(not _is_utf_8(path.read_bytes()))  # what is valid UTF-8 is UTF-8: that is the rule
     expected = [tuple(row) for row in cells if any(cell.strip() for cell in row)]
-    try:
-        found = [row.cells for row in read(path)[1]]
-    except InputError as error:
-        assert "--encoding" in str(error)  # noqa: PT017 - one of two ways that are right
-    else:
-        assert found == expected
+    assert [row.cells for row in read(path)[1]] == expected
     assert [row.cells for row in read(path, encoding="cp1252")[1]] == expected
+
+
+def _is_utf_8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return not content.isascii()
 
 
 PEOPLE = [["unique_showing_key", "feedback"], ["ext_1", "Zoë’s café – “très” bien, 5 €"], ["ext_2", "Señor Núñez"]]
