@@ -17,6 +17,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import tzlocal
@@ -31,11 +32,16 @@ from bulk_sync.check.showing import FIELDS
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model import Cause, ColumnSeen, Problem, Record, State
-from bulk_sync.plan import Twin, settle_rivals, settle_twins
+from bulk_sync.plan import Twin, Verdict, settle_rivals, settle_twins
 from bulk_sync.profile import Dates, FieldRule, Profile, Read
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions, Table
 from bulk_sync.settings import SheetSettings
+
+T = TypeVar("T")
+
+_GROUPS_AT_ONCE = 1000
+"""Groups of rows with one key that are decided in one commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +107,24 @@ class Sheet:
         return map(self._checker.check, self.table.rows())
 
     def _settle(self, store: Store, generation: int) -> int:
+        """Decide about rows for one showing; returns how many rows that are."""
         duplicates = 0
-        for group in store.twins(generation):
-            duplicates += len(group)
-            verdicts, merge = settle_twins([Twin(*twin) for twin in group], self._settings.on_duplicate)
-            store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
-            if merge is not None:
+        for groups in _batched(store.twins(generation), _GROUPS_AT_ONCE):
+            verdicts: list[Verdict] = []
+            patches: list[tuple[int, str, str, str]] = []
+            for group in groups:
+                duplicates += len(group)
+                decided, merge = settle_twins([Twin(*twin) for twin in group], self._settings.on_duplicate)
+                verdicts += decided
+                if merge is None:
+                    continue
                 patch = merged(merge.bodies)
                 if isinstance(patch, str):
-                    store.decide_staged([(merge.id, State.INVALID, "bad_value", patch)])
+                    verdicts.append(Verdict(merge.id, State.INVALID, "bad_value", patch))
                 else:
-                    store.replace_patch(merge.id, *patch)
+                    patches.append((merge.id, *patch))
+            store.replace_patches(patches)
+            store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
         for rivals in store.rivals(generation):
             duplicates += len(rivals)
             store.decide_staged((v.id, v.state, v.error, v.message) for v in settle_rivals(rivals))
@@ -224,6 +237,11 @@ class Sheet:
             ),
             fields=rules,
         )
+
+
+def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 _NAMED = {

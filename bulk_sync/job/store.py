@@ -310,10 +310,10 @@ class Store:
                 ((row, state.value, error, message) for row, state, error, message in verdicts),
             )
 
-    def replace_patch(self, row: int, body: str, digest: str, fields: str) -> None:
-        """Give a staged row another patch: the one that its twins were merged into."""
+    def replace_patches(self, patches: Iterable[tuple[int, str, str, str]]) -> None:
+        """Give staged rows the patches that their twins were merged into: (id, body, digest, fields)."""
         with self._commit() as db:
-            db.execute("UPDATE row SET body = ?, digest = ?, fields = ? WHERE id = ?", (body, digest, fields, row))
+            db.executemany("UPDATE row SET body = ?2, digest = ?3, fields = ?4 WHERE id = ?1", patches)
 
     def patches(self, limit: int, generation: int) -> tuple[tuple[str, str], ...]:
         """(target, body) of the first staged patches that would be sent."""
