@@ -101,10 +101,10 @@ def check_base_url(text: str) -> str:
         return text
     parts = urlsplit(text.strip())
     try:
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ValueError(f"not a base URL: {error}") from None
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme not in {"http", "https"} or not host or port == 0 or not _is_host(host):
         raise ValueError(f"{_without_password(text)!r} is not a base URL: write it as {DEFAULT_BASE_URL}")
     if parts.username or parts.password:
         raise ValueError("a base URL carries no user name or password: the API takes a key (NORTH_API_KEY)")
@@ -113,6 +113,13 @@ def check_base_url(text: str) -> str:
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(f"{text!r} would send the key unencrypted: use https:// (http:// is for loopback only)")
     return text.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _is_host(host: str) -> bool:
+    """True for a name or number that can be looked up; letters beyond ASCII are for the name's registry to judge."""
+    return re.fullmatch(r"[0-9a-f:.%]+", host) is not None or all(
+        re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label) for label in host.removesuffix(".").split(".")
+    )
 
 
 def _without_password(url: str) -> str:

@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -21,7 +21,7 @@ from bulk_sync import __version__
 from bulk_sync.cli import options
 from bulk_sync.cli.options import reading
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import BulkSyncError, Interrupted
+from bulk_sync.errors import BulkSyncError, Interrupted, OutputError
 from bulk_sync.model import CheckSummary, Summary, Tally
 from bulk_sync.pipeline import Watch, read_summary, write_reports
 from bulk_sync.pipeline import check as run_check
@@ -275,10 +275,11 @@ def check(
     )
     settings = SheetSettings.checked(**sheet_settings, input=file, rate=rate, max_problems=max_problems, limit=limit)
     summary = run_check(settings, show=show, save_profile=save_profile)
-    if as_json:
-        show_check_json(_out(), summary)
-    else:
-        show_check(_out(), summary, _command_after_check(summary))
+    with _standard_output():
+        if as_json:
+            show_check_json(_out(), summary)
+        else:
+            show_check(_out(), summary, _command_after_check(summary))
     if summary.stopped is not None:
         show_error(_err(), str(summary.stopped))
     raise typer.Exit(summary.exit_code)
@@ -420,10 +421,24 @@ def _end(summary: Summary, settings: PushSettings, *, as_json: bool, quiet: bool
 
 
 def _show(summary: Summary, *, as_json: bool, quiet: bool, pushed: PushSettings | None = None) -> None:
-    if as_json:
-        show_json(_out(), summary)
-    elif not quiet:
-        show_summary(_out(), summary, _next_command(summary, pushed))
+    with _standard_output():
+        if as_json:
+            show_json(_out(), summary)
+        elif not quiet:
+            show_summary(_out(), summary, _next_command(summary, pushed))
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Print a summary; a reader that has left (`| head`) changes nothing about what was done, nor the exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):  # what is left in the buffer would fail once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise OutputError(f"standard output can't be written: {error.strerror}") from None
 
 
 def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
@@ -514,8 +529,15 @@ def _logging_to_stderr(verbose: int) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+class _Output(Console):
+    """Standard output; a reader that has left is our business, see `_standard_output`: rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _out() -> Console:
-    return Console(highlight=False)
+    return _Output(highlight=False)
 
 
 def _err() -> Console:

@@ -245,13 +245,15 @@ class Store:
 
     def digest_of_report(self, path: Path) -> str | None:
         """The digest of a report as it was last written; None when it never was."""
-        found = self._db.execute("SELECT digest FROM report WHERE path = ?", (str(path.absolute()),)).fetchone()
+        found = self._db.execute(
+            "SELECT digest FROM report WHERE path = ?", (_storable(str(path.absolute())),)
+        ).fetchone()
         return None if found is None else str(found[0])
 
     def note_report(self, path: Path, digest: str) -> None:
         """Keep the digest of a report that was just written."""
         with self._commit() as db:
-            db.execute("INSERT OR REPLACE INTO report VALUES (?, ?)", (str(path.absolute()), digest))
+            db.execute("INSERT OR REPLACE INTO report VALUES (?, ?)", (_storable(str(path.absolute())), digest))
 
     # Staging
 
@@ -343,7 +345,7 @@ class Store:
                 "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     job.generation,
-                    job.input,
+                    _storable(job.input),
                     job.input_digest,
                     job.meaning,
                     job.partial,
@@ -513,6 +515,11 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _storable(name: str) -> str:
+    """The name of a file as SQLite takes it: one that isn't UTF-8 has its odd bytes escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

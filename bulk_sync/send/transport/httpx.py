@@ -8,16 +8,18 @@ that echoes it carries it further.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import anyio
 import httpx
 from pydantic import SecretStr
 
+from bulk_sync.errors import UsageError
 from bulk_sync.send.transport.interface import CONNECT_SECONDS, LARGEST_REPLY, Failure, Reply
 
 _MASK = b"[key]"
@@ -181,26 +183,51 @@ class _NoAuth(httpx.Auth):
 async def open_httpx(
     base_url: str, key: SecretStr, *, timeout_seconds: float, connections: int, user_agent: str
 ) -> AsyncIterator[HttpxTransport]:
-    """Open a client for `base_url`; proxies come from the usual environment variables."""
-    async with httpx.AsyncClient(
-        base_url=base_url,
-        headers={
-            "Authorization": f"Bearer {key.get_secret_value()}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": user_agent,
-        },
-        # .netrc is left unread: it would put another authorization in the key's place.
-        auth=_NoAuth(),
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
-        limits=httpx.Limits(
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-        ),
-        follow_redirects=False,
-        # As Go's net/http has it: what is on this machine is reached without a proxy.
-        mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
-    ) as client:
+    """Open a client for `base_url`; proxies come from the usual environment variables.
+
+    Raises UsageError when the address, a proxy's or the certificates that the environment names can't be used.
+    """
+    with _settings_that_work():
+        client = httpx.AsyncClient(
+            base_url=base_url,
+            headers={
+                "Authorization": f"Bearer {key.get_secret_value()}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": user_agent,
+            },
+            # .netrc is left unread: it would put another authorization in the key's place.
+            auth=_NoAuth(),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
+            limits=httpx.Limits(
+                max_connections=connections,
+                max_keepalive_connections=connections,
+                keepalive_expiry=_KEEPALIVE_SECONDS,
+            ),
+            follow_redirects=False,
+            # As Go's net/http has it: what is on this machine is reached without a proxy.
+            mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+        )
+        _ = client.base_url.host  # decoded on use: a name that can't be would break off the first request
+    async with client:
         yield HttpxTransport(client, key, timeout_seconds)
+
+
+@contextmanager
+def _settings_that_work() -> Iterator[None]:
+    """What httpx makes of settings that it can't use, as sentences."""
+    try:
+        yield
+    except httpx.InvalidURL as error:
+        raise UsageError(f"--base-url, or a proxy that the environment names, is no address: {error}") from None
+    except ImportError:
+        raise UsageError(
+            "a SOCKS proxy is named in the environment (ALL_PROXY, HTTPS_PROXY), which needs a further package: "
+            "pip install 'httpx[socks]'"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"--base-url, or a proxy that the environment names, can't be used: {error}") from None
+    except OSError as error:
+        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or "of this machine"
+        raise UsageError(f"the certificates {named} (SSL_CERT_FILE, SSL_CERT_DIR) can't be read: {error}") from None
