@@ -33,7 +33,7 @@ from bulk_sync.send.pace import Pacer
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.httpx import open_httpx
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
-from bulk_sync.sheet import Sheet, open_sheet
+from bulk_sync.sheet import OnRows, Sheet, open_sheet
 
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
@@ -44,6 +44,7 @@ def push(
     *,
     send_to: str | None = None,
     watch: Watch = lambda _: nullcontext(),
+    on_rows: OnRows = lambda _: None,
     clock: Clock | None = None,
 ) -> Summary:
     """Bring a sheet into North, or go on where an earlier run of it stopped.
@@ -57,7 +58,7 @@ def push(
     clock = clock or SystemClock()
     files = settings.files
     _refuse_one_file_for_two(settings.input, files)
-    with open_sheet(settings) as sheet:
+    with open_sheet(settings, on_rows) as sheet:
         headers = sheet.table.headers
         with held(files.checkpoint), Store.open(files.checkpoint) as store:
             for report in (files.results, files.failed):
@@ -77,13 +78,19 @@ def push(
             return _of_run(settings, store, files, tally, seconds, stopped, notes)
 
 
-def check(settings: SheetSettings, *, show: int = 0, save_profile: Path | None = None) -> CheckSummary:
+def check(
+    settings: SheetSettings,
+    *,
+    show: int = 0,
+    save_profile: Path | None = None,
+    on_rows: OnRows = lambda _: None,
+) -> CheckSummary:
     """Everything of a push but the sending: no network, no key, and no file but the profile is written.
 
     `show` patches are part of the summary, which says in `stopped` why a push would refuse
     the sheet, if it would. Raises InputError when it can't be read at all, UsageError, OutputError.
     """
-    with open_sheet(settings) as sheet, Store.scratch() as store:
+    with open_sheet(settings, on_rows) as sheet, Store.scratch() as store:
         staged = sheet.stage(store, keep_cells=False)
         counts = store.counts(staged.generation)
         saved = _save_profile(settings, sheet, save_profile)

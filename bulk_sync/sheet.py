@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -53,8 +53,14 @@ class Staged:
     duplicates: int
 
 
+OnRows = Callable[[int], None]
+"""Told now and then how many rows were read so far."""
+
+_ROWS_BETWEEN = 5000
+
+
 @contextmanager
-def open_sheet(settings: SheetSettings) -> Iterator[Sheet]:
+def open_sheet(settings: SheetSettings, on_rows: OnRows = lambda _: None) -> Iterator[Sheet]:
     """Open a sheet and map its header; raises InputError, UsageError."""
     names = Names(settings.aliases)
     options = ReadOptions(
@@ -68,7 +74,7 @@ def open_sheet(settings: SheetSettings) -> Iterator[Sheet]:
         mapping = map_headers(
             table.headers, str(settings.input), names=names, told=settings.map, strict=settings.strict
         )
-        yield Sheet(settings, table, mapping)
+        yield Sheet(settings, table, mapping, on_rows)
 
 
 @contextmanager
@@ -87,7 +93,8 @@ def _path_of(settings: SheetSettings) -> Iterator[Path]:
 class Sheet:
     """A sheet that is open, its header mapped; after `stage` it tells what was found in it."""
 
-    def __init__(self, settings: SheetSettings, table: Table, mapping: HeaderMap) -> None:
+    def __init__(self, settings: SheetSettings, table: Table, mapping: HeaderMap, on_rows: OnRows) -> None:
+        self._on_rows = on_rows
         self.table = table
         self.mapping = mapping
         self._settings = settings
@@ -104,7 +111,11 @@ class Sheet:
 
     def checked(self) -> Iterator[Record | Problem]:
         """The rows, checked, once; raises InputError when the file can't be read on."""
-        return map(self._checker.check, self.table.rows())
+        check = self._checker.check
+        for count, row in enumerate(self.table.rows(), start=1):
+            if count % _ROWS_BETWEEN == 0:
+                self._on_rows(count)
+            yield check(row)
 
     def _settle(self, store: Store, generation: int) -> int:
         """Decide about rows for one showing; returns how many rows that are."""

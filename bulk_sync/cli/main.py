@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -23,12 +23,13 @@ from bulk_sync.cli.options import reading
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, Interrupted, OutputError
 from bulk_sync.model import CheckSummary, Summary, Tally
-from bulk_sync.pipeline import Watch, read_summary, write_reports
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import push as run_push
+from bulk_sync.pipeline import read_summary, write_reports
 from bulk_sync.profile import Profile
 from bulk_sync.report.checked import show_check, show_check_json
 from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
+from bulk_sync.report.terminal import reading as reading_rows
 from bulk_sync.sandbox.faults import parse_fault
 from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle
 from bulk_sync.settings import (
@@ -205,7 +206,7 @@ def push(
         new_key=new_key,
     )
     with _logging_to_stderr(verbose), _sandbox_beside() if sandbox else nullcontext() as send_to:
-        summary = run_push(settings, send_to=send_to, watch=_watch(hidden=quiet or verbose > 0))
+        summary = _watched(settings, send_to, hidden=quiet or verbose > 0)
     _end(summary, settings, as_json=as_json, quiet=quiet)
 
 
@@ -274,7 +275,8 @@ def check(
         strict=strict,
     )
     settings = SheetSettings.checked(**sheet_settings, input=file, rate=rate, max_problems=max_problems, limit=limit)
-    summary = run_check(settings, show=show, save_profile=save_profile)
+    with reading_rows(_err(), str(file)) as on_rows:
+        summary = run_check(settings, show=show, save_profile=save_profile, on_rows=on_rows)
     with _standard_output():
         if as_json:
             show_check_json(_out(), summary)
@@ -409,7 +411,7 @@ def demo(
         text = "Pushing 200 sample showings into a sandbox that fails now and then, at 50 requests a second."
         _out().print(text, soft_wrap=True)
     with demo_sandbox() as send_to:
-        summary = run_push(settings, send_to=send_to, watch=_watch(hidden=quiet))
+        summary = _watched(settings, send_to, hidden=quiet)
     _end(summary, settings, as_json=as_json, quiet=quiet)
 
 
@@ -501,11 +503,18 @@ def _sandbox_beside() -> Iterator[str]:
         yield send_to
 
 
-def _watch(*, hidden: bool) -> Watch:
-    def watch(tally: Tally) -> AbstractContextManager[None]:
-        return nullcontext() if hidden else progress(_err(), tally, SystemClock().monotonic)
+def _watched(settings: PushSettings, send_to: str | None, *, hidden: bool) -> Summary:
+    """A push whose progress is shown: first the reading, then the sending."""
+    if hidden:
+        return run_push(settings, send_to=send_to)
+    with ExitStack() as shown:
+        on_rows = shown.enter_context(reading_rows(_err(), str(settings.input)))
 
-    return watch
+        def watch(tally: Tally) -> AbstractContextManager[None]:
+            shown.close()
+            return progress(_err(), tally, SystemClock().monotonic)
+
+        return run_push(settings, send_to=send_to, watch=watch, on_rows=on_rows)
 
 
 class _OneLine(logging.Formatter):

@@ -112,6 +112,16 @@ def _pace(summary: Summary) -> str:
 
 
 @contextmanager
+def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
+    """Show, on a terminal, how many rows of a long file were read; the line is gone at the end."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with Live(console=console, refresh_per_second=5, transient=True) as live:
+        yield lambda rows: live.update(Text(f"Reading {printable(name)}: {rows:,} rows", style="dim"))
+
+
+@contextmanager
 def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> Iterator[None]:
     """Show a run's progress: a live display on a terminal, else a line every ten seconds."""
     begun = monotonic()

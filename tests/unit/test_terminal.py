@@ -136,3 +136,13 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_spans(seconds: float, text: str) -> None:
     assert terminal.span(seconds) == text
+
+
+def test_reading_is_shown_on_a_terminal_only_and_leaves_nothing() -> None:
+    for forced in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=forced, width=80, color_system=None)
+        with terminal.reading(console, "x\x1b.csv") as on_rows:
+            on_rows(5000)
+        assert isinstance(console.file, io.StringIO)
+        text = console.file.getvalue()
+        assert ("Reading x\\x1b.csv: 5,000 rows" in text) == forced
