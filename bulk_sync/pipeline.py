@@ -205,7 +205,8 @@ def _refuse(settings: PushSettings, store: Store, sheet: Sheet, generation: int 
     """Raise InputError when the sheet is not to be sent, its problems written down."""
     refusal = sheet.refusal(store, generation, listed_in=settings.files.failed)
     if refusal is not None:
-        _write_reports(store, settings.files, sheet.table.headers, generation)
+        # The results stay those of what was sent; only what is to be mended is written.
+        _write_failed(store, settings.files, sheet.table.headers, generation)
         raise refusal
 
 
@@ -296,11 +297,14 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 # Report
 
 
-def _write_reports(
-    store: Store, files: Files, headers: Sequence[str], generation: int | None = None
-) -> tuple[str, ...]:
+def _write_reports(store: Store, files: Files, headers: Sequence[str]) -> tuple[str, ...]:
     """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
-    write_results(files.results, store.results(generation=generation))
+    write_results(files.results, store.results())
+    return _write_failed(store, files, headers)
+
+
+def _write_failed(store: Store, files: Files, headers: Sequence[str], generation: int | None = None) -> tuple[str, ...]:
+    """Write the rows to mend, of the job's sheet or of one that is refused."""
     there = digest(files.failed)
     edited = there is not None and there != store.digest_of_report(files.failed)
     kept = set_aside(files.failed) if edited else None

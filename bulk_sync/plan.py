@@ -107,7 +107,7 @@ def settle_twins(twins: Sequence[Twin], policy: OnDuplicate = "error") -> tuple[
     unread = [twin for twin in twins if twin.digest is None]
     if policy == "merge" and not unread:
         merge = Merge(twins[-1].id, tuple(twin.body or "{}" for twin in twins))
-        text = f"merged into row {twins[-1].number}, which has the same key"
+        text = f"merged into row {twins[-1].number}, which is of the same showing"
         return [Verdict(twin.id, State.SUPERSEDED, None, text) for twin in twins[:-1]], merge
     first = twins[0]
     if all(twin.digest == first.digest for twin in twins):
@@ -116,9 +116,9 @@ def settle_twins(twins: Sequence[Twin], policy: OnDuplicate = "error") -> tuple[
     return [_duplicate(twin, twins, unread, policy) for twin in twins if twin.digest is not None], None
 
 
-def settle_rivals(rivals: Sequence[tuple[int, int]]) -> list[Verdict]:
-    """Decide about changes (id, number) with one key and different ids: nobody knows which showing is meant."""
-    twins = [Twin(row, number, "") for row, number in rivals]
+def settle_rivals(rivals: Sequence[tuple[int, int, int]]) -> list[Verdict]:
+    """Decide about rows (id, number, would be sent) with one key and different ids: nobody knows which is meant."""
+    twins = [Twin(row, number, "" if sent else None) for row, number, sent in rivals]
     return [
         Verdict(
             twin.id,
@@ -127,20 +127,21 @@ def settle_rivals(rivals: Sequence[tuple[int, int]]) -> list[Verdict]:
             f"the same key stands in {_rows(twin, twins)} with another showing_id: keep the one that is meant",
         )
         for twin in twins
+        if twin.digest is not None
     ]
 
 
 def _superseded(twin: Twin, winner: Twin) -> Verdict:
     why = "" if winner.digest else ", though that one can't be sent"
-    text = f"row {winner.number} has the same key and comes later{why} (--on-duplicate last)"
+    text = f"row {winner.number} is of the same showing and comes later{why} (--on-duplicate last)"
     return Verdict(twin.id, State.SUPERSEDED, None, text)
 
 
 def _duplicate(twin: Twin, twins: Sequence[Twin], unread: Sequence[Twin], policy: OnDuplicate) -> Verdict:
     if policy == "merge":
-        text = f"row {unread[0].number} has the same key and can't be read: mend it, so that the rows can be merged"
+        text = f"row {unread[0].number} is of the same showing and can't be read: mend it, so that they can be merged"
     else:
-        text = f"the same key stands in {_rows(twin, twins)} with other values: keep the one that is meant"
+        text = f"the same showing stands in {_rows(twin, twins)} with other values: keep the one that is meant"
     return Verdict(twin.id, State.INVALID, "duplicate_key", text)
 
 

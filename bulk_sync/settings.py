@@ -167,7 +167,8 @@ def check_timezone(name: str) -> str:
 class SheetSettings(BaseModel):
     """What `check` is told, and `push` too: the sheet, how it is read and mapped.
 
-    `map` is header to field, "" leaves a column out; `aliases` are further names of fields;
+    `map` is header to field, "" leaves a column out; `map_hints` is the same, and may speak of
+    columns that the sheet has not; `aliases` are further names of fields;
     `clear` is the text that clears a field, by field or, under "", for all; `timezone` None is
     the machine's own.
     """
@@ -185,6 +186,7 @@ class SheetSettings(BaseModel):
     header_row: int | None = Field(default=None, ge=1)
 
     map: dict[str, str] = {}
+    map_hints: dict[str, str] = {}
     aliases: dict[str, list[str]] = {}
     strict: bool = False
     timezone: Annotated[str, AfterValidator(check_timezone)] | None = None
@@ -261,9 +263,13 @@ def sheet_values(profile: Profile | None, given: Mapping[str, object], pairs: Se
     }
     values |= {name: value for name, value in given.items() if value is not None}
     clear = {name: rule.clear for name, rule in known.fields.items() if rule.clear is not None}
-    token = values.pop("clear", None) or known.clear
+    token = values.pop("clear", None)
+    if token == "":
+        raise UsageError('--clear: a blank cell clears nothing; a profile can say so of a field: blank = "clear"')
+    token = token or known.clear
     values["clear"] = {"": token, **clear} if token else clear
-    values["map"] = known.map | dict(map(parse_pair, pairs))
+    values["map_hints"] = known.map
+    values["map"] = dict(map(parse_pair, pairs))
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -64,7 +64,7 @@ def open_sheet(settings: SheetSettings, on_rows: OnRows = lambda _: None) -> Ite
     """Open a sheet and map its header; raises InputError, UsageError."""
     names = Names(settings.aliases)
     options = ReadOptions(
-        recognise=partial(recognise, names=names, told=settings.map),
+        recognise=partial(recognise, names=names, told=settings.map_hints | settings.map),
         delimiter=settings.delimiter,
         encoding=settings.encoding,
         sheet=settings.sheet,
@@ -72,9 +72,14 @@ def open_sheet(settings: SheetSettings, on_rows: OnRows = lambda _: None) -> Ite
     )
     with _path_of(settings) as path, open_table(path, options) as table:
         mapping = map_headers(
-            table.headers, str(settings.input), names=names, told=settings.map, strict=settings.strict
+            table.headers,
+            str(settings.input),
+            names=names,
+            told=settings.map,
+            hinted=settings.map_hints,
+            strict=settings.strict,
         )
-        yield Sheet(settings, table, mapping, on_rows)
+        yield Sheet(settings, table, mapping, names, on_rows)
 
 
 @contextmanager
@@ -93,20 +98,23 @@ def _path_of(settings: SheetSettings) -> Iterator[Path]:
 class Sheet:
     """A sheet that is open, its header mapped; after `stage` it tells what was found in it."""
 
-    def __init__(self, settings: SheetSettings, table: Table, mapping: HeaderMap, on_rows: OnRows) -> None:
+    def __init__(
+        self, settings: SheetSettings, table: Table, mapping: HeaderMap, names: Names, on_rows: OnRows
+    ) -> None:
         self._on_rows = on_rows
         self.table = table
         self.mapping = mapping
         self._settings = settings
         self._zone_name, self._rules = _rules(settings)
-        self._checker = Checker(mapping, self._rules)
+        self._checker = Checker(mapping, self._rules, names)
 
     def stage(self, store: Store, *, keep_cells: bool = True) -> Staged:
         """Read and check the rows into a store, duplicates decided; raises InputError."""
         checked = self.checked()
         limit = self._settings.limit
         generation = store.stage(checked if limit is None else islice(checked, limit), keep_cells=keep_cells)
-        beyond = limit is not None and next(checked, None) is not None
+        # All is read, also what is not sent: a date far below may speak against the order of those above.
+        beyond = sum(1 for _ in checked) > 0
         return Staged(generation, beyond, self._settle(store, generation))
 
     def checked(self) -> Iterator[Record | Problem]:
@@ -153,6 +161,13 @@ class Sheet:
     def refusal(self, store: Store, generation: int | None, *, listed_in: Path | None = None) -> InputError | None:
         """Why this sheet is not to be sent, or None; to be asked when it is staged."""
         source = self._settings.input
+        other = self._checker.findings.other_headers
+        if other:
+            return InputError(
+                f"{source}: row {other[0]} names columns, as row {self.table.understood.header_row} does: another "
+                "table begins there, and nothing is sent. Make a file of each, or say which is the header with "
+                "--header-row"
+            )
         against = self._checker.findings.against_order
         if against and self._settings.date_order is None:
             header, seen = next(iter(against.items()))
@@ -196,10 +211,10 @@ class Sheet:
         }
         assumed = self._checker.findings.assumed
         return tuple(
-            f"Assumed: {text.format(**told)}; {assumed[kind].count:,} cells, the first in row "
+            f"Assumed: {text.format(**told)}; {_cells(assumed[kind].count)} row "
             f"{assumed[kind].row}: {assumed[kind].value[:40]!r}."
             for kind, text in ASSUMPTIONS.items()
-            if kind in assumed
+            if kind in assumed and not (kind == "timezone" and self._zone_name is None)
         )
 
     def columns_seen(self) -> tuple[ColumnSeen, ...]:
@@ -224,7 +239,7 @@ class Sheet:
 
     def profile(self, settings: SheetSettings) -> Profile:
         """How this sheet was read, for the next of its kind."""
-        named = {column.header: column.field or "" for column in self.mapping.columns if column.header}
+        named = {self.mapping.reference(column): column.field or "" for column in self.mapping.columns if column.header}
         rules = {
             name: FieldRule(clear=settings.clear.get(name), blank="clear" if name in settings.blank_clears else "keep")
             for name in {*(name for name in settings.clear if name), *settings.blank_clears}
@@ -248,6 +263,10 @@ class Sheet:
             ),
             fields=rules,
         )
+
+
+def _cells(count: int) -> str:
+    return "one cell, in" if count == 1 else f"{count:,} cells, the first in"
 
 
 def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -288,8 +307,6 @@ def _machines_zone() -> str | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it assumes is shown with the rest of the assumptions
         try:
-            name = tzlocal.get_localzone_name()
-            ZoneInfo(name)
-        except (LookupError, ValueError, OSError):
+            return tzlocal.get_localzone().key
+        except (LookupError, ValueError, OSError, AttributeError):
             return None
-    return name

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from urllib.parse import quote
 
-from bulk_sync.check.cells import BadCell, is_rounded, is_scientific, refuse_error, shown
-from bulk_sync.check.headers import HeaderMap
+from bulk_sync.check.cells import BadCell, is_rounded, is_scientific, refuse_error, shown, without_formula
+from bulk_sync.check.headers import HeaderMap, map_option
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
 from bulk_sync.model import Cell, CellError, text_of
 
@@ -45,7 +45,7 @@ class AddressReader:
             header = self._id_header
             return "bad_key", (
                 f"{ID_COLUMN}: {shown(uuid)} is not an id of North's (a UUID); blank it, or leave the column out "
-                f"with --map '{header}=', or if it holds the showing's key, --map '{header}={KEY_COLUMN}'"
+                f"with {map_option(header)}, or if it holds the showing's key, {map_option(header, KEY_COLUMN)}"
             )
         if uuid and not key:
             return None
@@ -58,7 +58,10 @@ def _text(cells: tuple[Cell, ...], at: int | None) -> str:
     if at is None:
         return ""
     cell = cells[at]
-    return cell.strip() if isinstance(cell, str) else text_of(cell)
+    if not isinstance(cell, str):
+        return text_of(cell)
+    text = cell.strip()
+    return without_formula(text) if text.startswith("=") else text
 
 
 def bad_key(key: str) -> _Bad:

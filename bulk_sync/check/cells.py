@@ -172,6 +172,15 @@ def _checked_address(text: str) -> str:
     return text
 
 
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+
+
+def without_formula(text: str) -> str:
+    """`00123` of `="00123"`: how programs write text into CSV that Excel would take for a number."""
+    match = _TEXT_FORMULA.fullmatch(text)
+    return text if match is None else match[1].strip()
+
+
 def refuse_error(cell: Cell) -> None:
     """Raise BadCell for the value of a formula that failed, in a workbook or exported as text."""
     if (cell in ERROR_TEXTS) if isinstance(cell, str) else isinstance(cell, CellError):

@@ -22,6 +22,7 @@ class Findings:
     `filled` and `examples` are by field; an example is the first value as it would be sent.
     `assumed` is by kind, see `ASSUMPTIONS`; `against_order` by header: where the column's
     dates speak against the order that is the default; `bad` by what is wrong with cells.
+    `other_headers` are rows that name columns in another order than the header.
     """
 
     filled: Counter[str] = field(default_factory=Counter)
@@ -29,6 +30,7 @@ class Findings:
     assumed: dict[str, Assumption] = field(default_factory=dict)
     against_order: dict[str, Assumption] = field(default_factory=dict)
     bad: dict[str, Assumption] = field(default_factory=dict)
+    other_headers: list[int] = field(default_factory=list)
 
     def found_bad(self, cause: str, row: int, value: str) -> None:
         """Count a cell that can't be used; of causes beyond a thousand the rest is one."""
@@ -55,7 +57,7 @@ ASSUMPTIONS = {
     "timezone": "times without an offset are in {timezone}",
     "order": "numeric dates are {order}",
     "default_time": "a date without a time means {default_time}",
-    "day": "a time without a date is on the day of the row's showing_date or scheduled_date",
+    "day": "a time without a date is on the day of the row's showing_date, scheduled_date or start",
     "time": "a showing_date without a time begins with showing_time_start",
     "early": "times such as 4:30, without AM or PM, are before noon",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,10 @@ class HeaderMap:
     def index_of(self, field: str) -> int | None:
         """The position of the column that fills a field."""
         return next((column.index for column in self.columns if column.field == field), None)
+
+    def reference(self, column: Column) -> str:
+        """How `--map` and profiles name a column."""
+        return _reference(column, self.columns)
 
     def header_of(self, field: str) -> str:
         """The header that fills a field."""
@@ -125,11 +130,25 @@ def existing_field(name: str) -> str:
 
 
 def recognise(cells: Sequence[str], names: Names, told: Mapping[str, str]) -> int:
-    """How many of a row's cells are names of columns; 0 when none of them addresses a showing."""
-    by_user = {plain(header): field for header, field in told.items()}
-    found = {by_user.get(plain(cell)) or names.field_of(cell) for cell in cells if cell and len(cell) < 200}
+    """How many of a row's cells are names of columns; 0 when none of them addresses a showing.
+
+    `told` is what `--map` says; raises UsageError when it names no field.
+    """
+    by_user = {plain(header): existing_field(field) if field else None for header, field in told.items()}
+    by_place = {place: field for header, field in by_user.items() if (place := _place(header)) is not None}
+    found = set()
+    for place, cell in enumerate(cells):
+        name = plain(cell) if len(cell) < 200 else ""
+        if name:
+            found.add(by_user[name] if name in by_user else by_place.get(place, names.field_of(cell)))
     found.discard(None)
     return len(found) if found & {KEY_COLUMN, ID_COLUMN} else 0
+
+
+def _place(name: str) -> int | None:
+    """The place, from 0, that `column N` names."""
+    match = re.fullmatch(r"column\s*(\d{1,5})", name.strip(), re.ASCII | re.IGNORECASE)
+    return int(match[1]) - 1 if match else None
 
 
 def map_headers(
@@ -138,16 +157,19 @@ def map_headers(
     *,
     names: Names | None = None,
     told: Mapping[str, str] | None = None,
+    hinted: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> HeaderMap:
     """Match headers to fields; `told` is what `--map` says: header to field, or to nothing.
+
+    `hinted` is the same from a profile, which may speak of columns that this sheet has not.
 
     Raises UsageError for a `--map` that fits nothing, InputError, naming `source`, for what can't be used.
     """
     names = names or Names()
     width = max((position for position, header in enumerate(headers, start=1) if header), default=0)
     shown = headers[:width]
-    by_user = _told_by_position(shown, told or {})
+    by_user = _told_by_position(shown, hinted or {}, insist=False) | _told_by_position(shown, told or {}, insist=True)
     columns = tuple(_column(index, header, names, by_user) for index, header in enumerate(shown))
     _refuse_rivals(columns, source)
     _refuse_near(columns, names, source)
@@ -157,7 +179,7 @@ def map_headers(
     if strict and mapping.ignored:
         raise InputError(
             f"{source}: --strict allows no unknown columns, and there are: {', '.join(mapping.ignored)}. "
-            f"Say what they are, or leave one out with --map '{mapping.ignored[0]}='"
+            f"Say what they are, or leave one out with {map_option(mapping.ignored[0])}"
         )
     return mapping
 
@@ -175,7 +197,7 @@ def _column(index: int, header: str, names: Names, by_user: Mapping[int, str]) -
     return Column(index, header, field, "name" if plain(header) == plain(field) else "alias")
 
 
-def _told_by_position(headers: Sequence[str], told: Mapping[str, str]) -> dict[int, str]:
+def _told_by_position(headers: Sequence[str], told: Mapping[str, str], *, insist: bool) -> dict[int, str]:
     """The columns that `--map` speaks of; by exact header, else by plain form, else as `column N`."""
     found = {}
     for named, field in told.items():
@@ -184,6 +206,8 @@ def _told_by_position(headers: Sequence[str], told: Mapping[str, str]) -> dict[i
             or [index for index, header in enumerate(headers) if plain(header) and plain(header) == plain(named)]
             or _by_number(headers, named)
         )
+        if not places and not insist:
+            continue
         if not places:
             close = difflib.get_close_matches(named, headers, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {_listed(headers)}"
@@ -198,8 +222,8 @@ def _told_by_position(headers: Sequence[str], told: Mapping[str, str]) -> dict[i
 
 
 def _by_number(headers: Sequence[str], named: str) -> list[int]:
-    match = re.fullmatch(r"column\s*(\d{1,5})", named.strip(), re.ASCII | re.IGNORECASE)
-    return [int(match[1]) - 1] if match and 1 <= int(match[1]) <= len(headers) else []
+    place = _place(named)
+    return [place] if place is not None and 0 <= place < len(headers) else []
 
 
 def _refuse_rivals(columns: Sequence[Column], source: str) -> None:
@@ -212,7 +236,7 @@ def _refuse_rivals(columns: Sequence[Column], source: str) -> None:
             one, two = _reference(other, columns), _reference(column, columns)
             raise InputError(
                 f"{source}: the columns {one!r} and {two!r} both name {column.field}; leave one out, "
-                f"with --map '{one}=' or --map '{two}='"
+                f"with {map_option(one)} or {map_option(two)}"
             )
 
 
@@ -232,7 +256,7 @@ def _refuse_near(columns: Sequence[Column], names: Names, source: str) -> None:
             header = column.header
             raise InputError(
                 f"{source}: the column {header!r} is nearly a name for {' or '.join(near)}. Say what it is: "
-                f"--map '{header}={near[0]}', or --map '{header}=' to leave it out"
+                f"{map_option(header, near[0])}, or {map_option(header)} to leave it out"
             )
 
 
@@ -249,19 +273,31 @@ def _is_slip(name: str, other: str) -> bool:
     return len(apart) == 1 or swapped
 
 
+def map_option(header: str, field: str = "") -> str:
+    """The option that says what a column is, as a shell takes it."""
+    return f"--map {shlex.quote(f'{header}={field}')}"
+
+
 def _listed(headers: Sequence[str]) -> str:
     named = [header for header in headers if header]
     more = f" and {len(named) - 20} more" if len(named) > 20 else ""
     return (", ".join(repr(header[:60]) for header in named[:20]) or "only blank cells") + more
 
 
+def _is_data(header: str) -> bool:
+    """True for what is no name of a column: a number, a date, a mail address, a sentence."""
+    return re.fullmatch(r"[\d\s.,:/+()★-]+(?:\s*[AaPp][Mm])?", header) is not None or "@" in header or len(header) > 100
+
+
 def _no_key_column(headers: Sequence[str], names: Names, source: str) -> str:
     text = f"{source}: no column names the showings ({KEY_COLUMN}); the header row has {_listed(headers)}."
     named = [header for header in headers if header]
+    if any(map(_is_data, named)):
+        return f"{text} That looks like a row of data: put a header row above it, which names the columns"
     close = names.closest(named, KEY_COLUMN) or (named[0] if named else None)
     if close is None:
         return text
     return (
-        f"{text} If {close[:60]!r} holds their keys, say --map '{close[:60]}={KEY_COLUMN}'; "
+        f"{text} If {close!r} holds their keys, say {map_option(close, KEY_COLUMN)}; "
         "if another row is the header, --header-row N"
     )

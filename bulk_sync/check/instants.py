@@ -18,7 +18,7 @@ ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, mo
 BadCells = list[tuple[str, Cell, BadCell]]
 """Field, cell and what is wrong, of cells that can't be used."""
 
-_DAYS = ("showing_date", "scheduled_date")
+_DAYS = ("showing_date", "scheduled_date", "showing_time_start")
 
 
 class InstantReader:
@@ -79,9 +79,8 @@ class InstantReader:
         """A moment with what its neighbours say: the day of a bare time, the time of a bare date."""
         moment, text = found[field], text_of(cell)
         if moment.day is None:
-            day, zone = _day_beside(field, found)
             self._findings.assume("day", row, text)
-            moment = replace(moment, day=day, zone=moment.zone or zone)
+            moment = replace(moment, day=self._day_beside(field, moment.zone, found))
         if moment.time is None:
             start = _start_beside(field, moment, found)
             if start is not None:
@@ -93,18 +92,24 @@ class InstantReader:
             self._findings.assume("timezone", row, text)
         return moment
 
+    def _day_beside(self, field: str, zone: tzinfo | None, found: dict[str, Written]) -> date:
+        """The day of a bare time; a neighbour in another zone may have another day there."""
+        for other in _DAYS:
+            if other == field or other not in found or found[other].day is None:
+                continue
+            beside = found[other]
+            here = zone or self._rules.timezone
+            if beside.zone is not None and beside.time is not None and here is not None:
+                return resolve(beside, here).astimezone(here).date()
+            if beside.day is not None:
+                return beside.day
+        raise BadCell(f"{EXPECTED}; it has no date, and there is none in the row's showing_date")
+
     def _default_time(self, row: int, text: str) -> time:
         if self._rules.default_time is None:
             raise BadCell(f"{EXPECTED}; it has no time (--default-time 09:00 would give it one)")
         self._findings.assume("default_time", row, text)
         return self._rules.default_time
-
-
-def _day_beside(field: str, found: dict[str, Written]) -> tuple[date, tzinfo | None]:
-    for other in _DAYS:
-        if other != field and other in found and (day := found[other].day) is not None:
-            return day, found[other].zone
-    raise BadCell(f"{EXPECTED}; it has no date, and there is none in the row's showing_date")
 
 
 def _start_beside(field: str, moment: Written, found: dict[str, Written]) -> Written | None:

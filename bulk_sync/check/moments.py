@@ -17,6 +17,11 @@ from bulk_sync.check.cells import BadCell
 from bulk_sync.check.rules import DateOrder
 from bulk_sync.model import Cell
 
+_FROM_TO = (
+    "a single time; it reads as from-to: give the end a column of its own (showing_time_end), "
+    "or if it is an offset, write seconds before it"
+)
+
 _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - only its time of day is of use
 
 EXPECTED = "a date and time, such as 2026-03-14 16:30, 3/14/2026 4:30 PM or 2026-03-14T21:30:00Z"
@@ -68,6 +73,8 @@ def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     if isinstance(chosen, timezone):
         return instant
     first, second = instant.utcoffset(), instant.replace(fold=1).utcoffset()
+    if first is not None and first.total_seconds() % 60:
+        raise BadCell("a date in our age: this one is from before there were time zones")
     if first == second or first is None or second is None:
         return instant
     if first < second:
@@ -114,7 +121,12 @@ def _of_text(text: str, order: DateOrder) -> Written:
     if hour is None:
         return Written(found)
     micro = int(fraction.ljust(6, "0")) if fraction else 0
-    return Written(found, _time(int(hour), int(minute), int(second or 0), micro), _offset(offset) if offset else None)
+    at = _time(int(hour), int(minute), int(second or 0), micro)
+    # 13:00-14:00 is a span, and 13:00-05:00 has an offset; nobody shows a house before six.
+    to_later = offset is not None and offset[0] == "-" and offset[1:] > f"{hour}:{minute}" >= "06:00"
+    if to_later and second is None and text[10] not in "Tt":
+        raise BadCell(_FROM_TO)
+    return Written(found, at, _offset(offset) if offset else None)
 
 
 def _day(year: int, month: int, day: int) -> date:
@@ -136,7 +148,7 @@ def _offset(text: str) -> tzinfo:
     if text in "Zz":
         return UTC
     hours, minutes = int(text[1:3]), int(text[3:].removeprefix(":") or 0)
-    if hours > 23 or minutes > 59:
+    if hours > 15 or minutes > 59:  # the largest that was ever in use, Manila's before 1844, was 15:56
         raise BadCell(f"a moment with an offset that exists ({text} does not)")
     # -00:00 means that the offset is not known (RFC 3339, section 4.3): the instant is the same.
     length = timedelta(hours=hours, minutes=minutes)
@@ -157,6 +169,9 @@ _DAY_FIRST = re.compile(
 _TIME = re.compile(
     r"(\d{1,2})(?:[:h](\d\d)(?::(\d\d)(?:[.,](\d{1,6})0*)?)?)?\s*([ap]\.?\s?m\b\.?|[ap]\b)?", re.ASCII | re.IGNORECASE
 )
+# What follows the first time of a span: 10:00-11:00, 9:00 - 9:30 AM, 2 to 4 PM. An offset has four digits, or seconds
+# before it.
+_TO = re.compile(r"\s*(?:[-–]|to\b|until\b)\s*\d{1,2}(?:[:h.]\d\d)?(?!\d)", re.IGNORECASE)
 _BETWEEN = re.compile(r"(?:\s*,\s*|\s+)(?:(?:at|um|à|a las)\s+|@\s*|[-–]\s+)?|[Tt](?=\d)|\s*@\s*", re.IGNORECASE)
 
 _MONTHS = {
@@ -261,6 +276,8 @@ def _with_time(found: Written, text: str) -> Written:
     match = _TIME.match(text)
     if match is None or (match[2] is None and match[5] is None):
         raise BadCell(EXPECTED)
+    if match[3] is None and _TO.match(text[match.end() :]):
+        raise BadCell(_FROM_TO)
     hour, minute, second = int(match[1]), int(match[2] or 0), int(match[3] or 0)
     micro = int(match[4].ljust(6, "0")) if match[4] else 0
     early = False

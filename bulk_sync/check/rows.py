@@ -24,9 +24,10 @@ from bulk_sync.check.cells import (
     refuse_error,
     shown,
     whole_number,
+    without_formula,
 )
 from bulk_sync.check.findings import Findings
-from bulk_sync.check.headers import HeaderMap
+from bulk_sync.check.headers import HeaderMap, Names
 from bulk_sync.check.instants import BadCells, InstantReader
 from bulk_sync.check.moments import text_of_instant
 from bulk_sync.check.rules import Rules
@@ -64,8 +65,9 @@ class Checker:
     This is the loop that every cell goes through: what most cells need is done in line.
     """
 
-    def __init__(self, mapping: HeaderMap, rules: Rules) -> None:
+    def __init__(self, mapping: HeaderMap, rules: Rules, names: Names | None = None) -> None:
         self.findings = Findings()
+        self._names = names or Names()
         self._rules = rules
         self._width = len(mapping.columns)
         self._headers = tuple(column.header for column in mapping.columns)
@@ -87,10 +89,12 @@ class Checker:
         if len(cells) < self._width:
             cells = (*cells, *("",) * (self._width - len(cells)))
         key, uuid = self._address.key(cells), self._address.id(cells)
-        fault = self._fault(row) or self._address.problem(cells, key, uuid)
-        if fault is not None:
-            return Problem(row, "", *fault, key)
+        fault = self._fault(row, key) or self._address.problem(cells, key, uuid)
         bad: BadCells = []
+        if fault is not None:
+            if row.fault is None and len(cells) == self._width:
+                self._values(row, cells, bad)  # its dates are evidence all the same
+            return Problem(row, "", *fault, key)
         values = self._values(row, cells, bad)
         self._count(values, key, uuid)
         target = uuid or key
@@ -104,7 +108,7 @@ class Checker:
         body = body_of(values)
         return Record(row, target, body, digest_of(body), fields_of(values), key)
 
-    def _fault(self, row: Row) -> tuple[str, str] | None:
+    def _fault(self, row: Row, key: str) -> tuple[str, str] | None:
         """What is wrong with the row as such."""
         if row.fault is not None:
             return "bad_value", row.fault
@@ -116,7 +120,17 @@ class Checker:
             )
         if cells[0] == self._headers[0] and self._is_header(cells):
             return "bad_key", "this row is the header once more: leave it out"
+        if key and not key[-1].isdigit() and self._names_columns(key, cells):
+            self.findings.other_headers.append(row.number)
+            return "bad_key", "this row names columns: it is the header of another table"
         return None
+
+    def _names_columns(self, key: str, cells: tuple[Cell, ...]) -> bool:
+        """True for a header in another order than ours: what is below it would be taken for what it is not."""
+        if self._names.field_of(key) is None:
+            return False
+        named = {self._names.field_of(cell) for cell in cells if isinstance(cell, str) and cell and len(cell) < 60}
+        return len(named - {None}) > 1 and not named.isdisjoint({KEY_COLUMN, ID_COLUMN})
 
     def _is_header(self, cells: tuple[Cell, ...]) -> bool:
         return all(text_of(cell).strip() == header for cell, header in zip(cells, self._headers, strict=False))
@@ -171,12 +185,12 @@ class Checker:
 
     def _told(self, field: str, cell: Cell, values: dict[str, object]) -> Cell:
         """A cell trimmed; blank also when it clears the field, which `values` then says."""
-        if not isinstance(cell, str):
-            return cell
-        text = cell.strip()
+        text = cell.strip() if isinstance(cell, str) else text_of(cell)
+        if text.startswith("=") and READERS.get(field) is not plain_text:
+            text = without_formula(text)
         if text:
             if text != self._rules.clear.get(field):
-                return text
+                return text if isinstance(cell, str) else cell
         elif field not in self._rules.blank_clears:
             return ""
         values[field] = None

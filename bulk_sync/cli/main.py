@@ -488,11 +488,19 @@ def _without(words: Sequence[str], *options: str) -> list[str]:
 
 def _files_of(file: Path, out: Path | None, results: Path | None, checkpoint: Path | None) -> Files:
     """The files of a job that is named by its input or by its checkpoint."""
-    ending = ".checkpoint.sqlite"
-    if file.name.endswith(ending) and checkpoint is None:
-        named = file.with_name(file.name.removesuffix(ending) + ".csv")
-        return Files.of(named, out=out, results=results, checkpoint=file)
+    if checkpoint is None and _is_sqlite(file):
+        stem = file.name.removesuffix(".sqlite").removesuffix(".checkpoint")
+        return Files.of(file.with_name(f"{stem}.csv"), out=out, results=results, checkpoint=file)
     return Files.of(file, out=out, results=results, checkpoint=checkpoint)
+
+
+def _is_sqlite(file: Path) -> bool:
+    """True for a checkpoint, whatever it is called; also for one that was made and not yet filled."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(16) == b"SQLite format 3\0" or file.name.endswith(".checkpoint.sqlite")
+    except OSError:
+        return file.name.endswith(".checkpoint.sqlite")
 
 
 @contextmanager

@@ -291,17 +291,21 @@ class Store:
                 (generation, target),
             ).fetchall()
 
-    def rivals(self, generation: int) -> Iterator[list[tuple[int, int]]]:
-        """Groups of (id, number), in input order, of staged changes with one key and several targets."""
-        of_changes = "FROM row WHERE generation = ? AND state = 'pending'"
-        if not self._db.execute(f"SELECT 1 {of_changes} AND target <> key LIMIT 1", (generation,)).fetchone():
+    def rivals(self, generation: int) -> Iterator[list[tuple[int, int, int]]]:
+        """Groups of (id, number, would be sent), in input order, of staged rows with one key and several targets."""
+        of_rows = (
+            "FROM row WHERE generation = ? AND key <> '' AND target <> '' "
+            "AND (state = 'pending' OR error IN ('bad_value', 'duplicate_key'))"
+        )
+        if not self._db.execute(f"SELECT 1 {of_rows} AND target <> key LIMIT 1", (generation,)).fetchone():
             return
         groups = self._db.execute(
-            f"SELECT key {of_changes} AND key <> '' GROUP BY key HAVING count(*) > 1", (generation,)
+            f"SELECT key {of_rows} GROUP BY key HAVING count(DISTINCT target) > 1 AND sum(state = 'pending') > 0",
+            (generation,),
         ).fetchall()
         for (key,) in groups:
             yield self._db.execute(
-                f"SELECT id, number {of_changes} AND key = ? ORDER BY id", (generation, key)
+                f"SELECT id, number, state = 'pending' {of_rows} AND key = ? ORDER BY id", (generation, key)
             ).fetchall()
 
     def decide_staged(self, verdicts: Iterable[tuple[int, State, str | None, str]]) -> None:

@@ -18,7 +18,7 @@ from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model import Row, Understood
 from bulk_sync.read.dialect import Layout, find_layout, with_other_quotes
 from bulk_sync.read.encoding import find_encoding
-from bulk_sync.read.interface import ReadOptions, above_note
+from bulk_sync.read.interface import ReadOptions, above_note, two_headers
 from bulk_sync.read.opened import fingerprint
 
 _SAMPLE_CHARACTERS = 1 << 17
@@ -46,7 +46,7 @@ class DelimitedTable:
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header, blank ones left out."""
-        width = sum(1 for header in self.headers if header)
+        width = len(self.headers)
         delimiter = self._layout.dialect.delimiter
         for number, cells, lines in self._records():
             if number <= self._layout.header_row:
@@ -77,6 +77,8 @@ class DelimitedTable:
         if len(text) >= _SAMPLE_CHARACTERS - 100 and len(lines) > 1:
             lines.pop()  # cut in the middle
         layout = find_layout(lines, options.recognise, delimiter=told, header_row=options.header_row)
+        if layout.rivals:
+            raise InputError(f"{self._path}: {two_headers(layout.rivals[0], layout.header_row)}.")
         return self._with_quotes_that_hold(layout)
 
     def _with_quotes_that_hold(self, layout: Layout) -> Layout:
@@ -162,15 +164,29 @@ class DelimitedTable:
 
 
 def _swallowed(cells: list[str], delimiter: str, width: int) -> str | None:
-    """A sentence when a cell holds what look like whole rows: a quote opened there and closed in a later row.
+    """A sentence when a cell holds the ends and beginnings of rows: a quote opened in one row and closed in a later.
 
-    People put a blank after a comma or semicolon; separators have none.
+    Then its first line has the separators that were left of its row, its last line those that come
+    before the closing quote, lines between them all of a row, and each but the first begins as rows do.
     """
-    if width < 3:
+    if width < 2:
         return None
-    separators = re.compile(re.escape(delimiter) + r"(?=\S)")
-    for cell in cells:
-        for line in cell.splitlines()[1:]:
-            if len(separators.findall(line)) >= width - 1:
-                return f"a cell holds what looks like a whole row, {line[:40]!r}: is a quote missing?"
+    shape = _shape(cells[0].splitlines()[0]) if cells[0].strip() else None
+    for place, cell in enumerate(cells[:width]):
+        first, *others = cell.splitlines() or [""]
+        if not others or first.count(delimiter) != width - 1 - place:
+            continue
+        *between, last = others
+        closes_at = place + width - len(cells)
+        if (
+            last.count(delimiter) == closes_at
+            and all(line.count(delimiter) == width - 1 for line in between if line.strip())
+            and all(_shape(line.partition(delimiter)[0]) == shape for line in others if line.strip())
+        ):
+            return f"a cell holds what looks like the next row, {last[:40]!r}: is a quote missing?"
     return None
+
+
+def _shape(text: str) -> tuple[str, bool]:
+    """What keys of one kind have in common: the signs between words, and whether there are digits."""
+    return re.sub(r"\w+", "w", text.strip()), any(letter.isdigit() for letter in text)

@@ -60,11 +60,15 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A dialect and the header row under it, counted from 1; `score` as `Recognise` gives it."""
+    """A dialect and the header row under it, counted from 1; `score` as `Recognise` gives it.
+
+    `rivals` are rows above it that would serve as a header too, with fewer columns.
+    """
 
     dialect: Dialect
     header_row: int
     score: int
+    rivals: tuple[int, ...] = ()
 
 
 def find_layout(
@@ -100,7 +104,7 @@ def _judge(
     dialect: Dialect, lines: Sequence[str], recognise: Recognise, header_row: int | None
 ) -> tuple[_Merit, tuple[Layout, list[str]]]:
     """A layout with its header, and its merit: columns known, whether it separates, rows that fit, plainness."""
-    records = _beginning(dialect, lines)
+    records = _beginning(dialect, lines, HEADER_WITHIN_ROWS + (header_row or 0))
     scored = [(recognise([cell.strip() for cell in cells]), -number) for number, cells in records]
     if header_row is not None:
         scored = [found for found in scored if found[1] == -header_row]
@@ -115,17 +119,19 @@ def _judge(
         misfits = sum(_width(cells) > width or any(_wears(cell, '"') for cell in cells) for cells in under)
         alike = 0 if score else sum(_width(cells) == width for cells in under)
     merit = (score, width > 1, -misfits, not dialect.skip_blanks, alike)
-    return merit, (Layout(dialect, number, score), under[0] if under else [])
+    serving = {-place for score, place in scored if score > 0}
+    rivals = tuple(row for row, cells in records if row < number and row in serving and _width(cells) > 1)
+    return merit, (Layout(dialect, number, score, rivals), under[0] if under else [])
 
 
-def _beginning(dialect: Dialect, lines: Sequence[str]) -> list[tuple[int, list[str]]]:
+def _beginning(dialect: Dialect, lines: Sequence[str], most: int) -> list[tuple[int, list[str]]]:
     """The first records that are not blank, numbered from 1."""
     found: list[tuple[int, list[str]]] = []
     try:
         for number, cells in enumerate(dialect.reader(lines, strict=False), start=1):
             if any(cell.strip() for cell in cells):
                 found.append((number, cells))
-            if len(found) == HEADER_WITHIN_ROWS:
+            if len(found) == most:
                 break
     except csv.Error:
         pass  # what could be read is what there is to judge by

@@ -31,6 +31,9 @@ _MARKS = (  # the longer first: UTF-32's begins as UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7", "mbcs"})
+"""Codecs of Python's that no file is written in, or that give halves of characters."""
+
 _TITLES = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8 with byte order mark",
@@ -108,13 +111,13 @@ def _mark_of(head: bytes) -> str | None:
 
 def _codec_of(name: str) -> str:
     try:
-        info = codecs.lookup(name)
-        "".encode(info.name)  # a codec that makes no text, such as base64, refuses
-    except LookupError:
-        raise UsageError(
-            f"--encoding {name!r}: no such encoding; write it as utf-8, utf-16, cp1252 or latin-1"
-        ) from None
-    return "utf-8-sig" if info.name == "utf-8" else info.name
+        codec = codecs.lookup(name).name
+        "".encode(codec)  # a codec that makes no text, such as base64, refuses
+    except (LookupError, UnicodeError):
+        codec = None
+    if codec is None or codec in _NO_CHARSETS:
+        raise UsageError(f"--encoding {name!r}: no such encoding; write it as utf-8, utf-16, cp1252 or latin-1")
+    return "utf-8-sig" if codec == "utf-8" else codec
 
 
 @dataclass(slots=True)
@@ -197,8 +200,14 @@ def _lines_beyond_ascii(chunk: bytes, limit: int) -> bytes:
 # Which of the old encodings
 
 _LETTERS = re.compile(r"[^\W\d_]+")
-# Signs of Windows-1252 where no western text has them: between letters, or low quotes at the end of a word.
-_MISPLACED = re.compile(r"(?<=[^\W\d_])(?:[†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷“”](?=[^\W\d_])|[‚„](?!\w*[‘’“”]))")
+# Signs of Windows-1252 where no western text has them: between letters, low quotes at the end of a word, or a small
+# number before a word.
+_MISPLACED = re.compile(
+    r"(?<=[^\W\d_])(?:[†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷“”](?=[^\W\d_])|[‚„](?!\w*[‘’“”]))"
+    r"|(?<!\w)[³¹](?=[^\W\d_])"
+)
+# Letters of Windows-1252 that are far more often letters of its neighbours: Turkish and Polish, misread.
+_RARE = frozenset("þðýÞÐÝ")
 
 
 def _guess(sample: bytes, path: Path, line: int) -> str:
@@ -233,16 +242,16 @@ def _is_windows_1252(sample: bytes) -> bool:
         return False
     words = [word for word in _LETTERS.findall(text) if not word.isascii()]
     odd = [word for word in words if _is_odd(word)]
-    fitting = sum(any(letter.isascii() for letter in word) for word in words) - len(odd)
+    fitting = sum(any(letter.isascii() for letter in word) and not _is_odd(word) for word in words)
     against = len(odd) + len(_MISPLACED.findall(text))
-    return against == 0 or fitting > against
+    return against == 0 or fitting > 5 * against
 
 
 def _is_odd(word: str) -> bool:
     """True for a word of western letters that no western language writes."""
     if any(a.islower() and b.isupper() and not b.isascii() for a, b in itertools.pairwise(word)):
         return True
-    return len(word) > 2 and not any(letter.isascii() for letter in word)
+    return not _RARE.isdisjoint(word) or (len(word) > 1 and not any(letter.isascii() for letter in word))
 
 
 def _around(sample: bytes, codec: str) -> str:

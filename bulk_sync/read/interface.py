@@ -38,6 +38,11 @@ def above_note(above: Sequence[str]) -> list[str]:
     return [f"{rows} above the header, such as {above[0][:40]!r}, {'is' if len(above) == 1 else 'are'} not read."]
 
 
+def two_headers(rival: int, chosen: int) -> str:
+    """The sentence for rows of which either could be the header; what is above the other would be lost."""
+    return f"rows {rival} and {chosen} both look like the header: say which it is with --header-row, or split the file"
+
+
 class Table(Protocol):
     """A sheet that is open for reading."""
 

@@ -26,7 +26,7 @@ from python_calamine import CalamineSheet, CalamineWorkbook
 from bulk_sync.errors import BulkSyncError, InputError
 from bulk_sync.model import Cell, CellError, Row, Understood, text_of
 from bulk_sync.read.archive import Archive, BadArchive
-from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, above_note
+from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, above_note, two_headers
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
 from bulk_sync.read.opened import fingerprint
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet, Survey, Surveyor, sweep
@@ -304,7 +304,7 @@ def _header(rows: _SheetRows, options: ReadOptions) -> Row:
 
 def _recognised(rows: _SheetRows, options: ReadOptions) -> Row | None:
     """The row that serves best as a header, the first one on ties; None if none does."""
-    best, best_score = None, 0
+    best, best_score, rival = None, 0, None
     if options.header_row is not None:
         candidates: Iterator[Row] = (row for row in rows.filled() if row.number == options.header_row)
     else:
@@ -312,7 +312,11 @@ def _recognised(rows: _SheetRows, options: ReadOptions) -> Row | None:
     for row in candidates:
         score = options.recognise([text_of(cell).strip() for cell in row.cells])
         if score > best_score:
+            if best is not None and sum(map(_shows, best.cells)) > 1:
+                rival = rival or best
             best, best_score = row, score
+    if best is not None and rival is not None:
+        raise BadWorkbook(f"sheet {rows.sheet.name!r}: {two_headers(rival.number, best.number)}.")
     return best
 
 

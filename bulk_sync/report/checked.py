@@ -58,10 +58,10 @@ def _in_words(file: Understood) -> str:
 
 def _mapping(summary: CheckSummary) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("header", overflow="fold")
-    table.add_column("field", no_wrap=True)
-    table.add_column("filled", justify="right")
-    table.add_column("example, as it would be sent", overflow="ellipsis", no_wrap=True)
+    table.add_column("header", overflow="fold", min_width=12)
+    table.add_column("field", overflow="fold", min_width=10)
+    table.add_column("filled", justify="right", no_wrap=True, min_width=6)
+    table.add_column("example, as it would be sent", overflow="ellipsis", no_wrap=True, min_width=4)
     for column in summary.columns:
         if column.field is None:
             table.add_row(Text(printable(column.header)), Text("left out", style="dim"), "", "")

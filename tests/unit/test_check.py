@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulk_sync.check.cells import _PLAIN_ADDRESS, _SPECIAL_ENDS, _checked_address
-from bulk_sync.check.headers import Names, map_headers
+from bulk_sync.check.headers import Names, map_headers, recognise
 from bulk_sync.check.rows import Checker, merged
 from bulk_sync.check.rules import Rules
 from bulk_sync.errors import InputError, UsageError
@@ -109,6 +110,9 @@ def problem(rules: dict[str, Any] | None = None, /, **cells: Cell) -> Problem:
         ("attendee_email", 3.0, None),
         ("attendee_phone", "+1 (312) 555-0100 ext. 7", "+1 (312) 555-0100 ext. 7"),
         ("attendee_phone", 13125550100.0, "13125550100"),
+        ("attendee_phone", '="13125550100"', "13125550100"),
+        ("feedback", '="00123"', '="00123"'),
+        ("rating", '="4"', 4),
         ("attendee_phone", "1.31256E+10", None),
         ("attendee_phone", "1.5551234567E10", None),
         ("feedback", "  two\nlines ", "two\nlines"),
@@ -197,6 +201,17 @@ MOMENTS: list[tuple[Cell, str | None]] = [
     ("3/14/2026x4:30", None),
     ("#N/A", None),
     ("9999-12-31 23:30", "9999-12-31T23:30:00-06:00"),
+    ("1826-04-04 10:00", None),
+    ("3/14/2026 10:00-11:00", None),
+    ("3/14/2026 2:00-4:00", None),
+    ("3/14/2026 10:00 - 11:00 AM", None),
+    ("3/14/2026 2 PM to 4 PM", None),
+    ("2026-03-14 13:00-14:00", None),
+    ("2026-03-14 16:30-05:00", "2026-03-14T16:30:00-05:00"),
+    ("2026-03-14T04:30-05:00", "2026-03-14T04:30:00-05:00"),
+    ("2026-03-14 04:30:00-05:00", "2026-03-14T04:30:00-05:00"),
+    ("Sat, 14 Mar 2026 04:30:00 -0500", "2026-03-14T04:30:00-05:00"),
+    ('="2026-03-14 16:30"', "2026-03-14T16:30:00-05:00"),
     (datetime(2026, 3, 14, 16, 30), "2026-03-14T16:30:00-05:00"),  # noqa: DTZ001 - a workbook's dates have no zone
     (date(2026, 3, 14), None),
     (time(16, 30), None),
@@ -268,8 +283,12 @@ def test_date_and_time_in_columns_of_their_own_complete_each_other() -> None:
         "showing_time_end": "2026-03-14T17:00:00-05:00",
     }
     assert patch({"default_time": time(9)}, showing_date="3/14/2026") == {"showing_date": "2026-03-14T09:00:00-05:00"}
-    zoned = patch(showing_date="2026-03-14T09:00:00Z", showing_time_start="10:00")
-    assert zoned["showing_time_start"] == "2026-03-14T10:00:00Z"
+    zoned = patch(showing_date="2026-03-15T01:30:00Z", showing_time_start="20:30", showing_time_end="9 PM")
+    assert zoned["showing_time_start"] == "2026-03-14T20:30:00-05:00"
+    assert zoned["showing_time_end"] == "2026-03-14T21:00:00-05:00"
+    assert patch(showing_time_start="3/14/2026 10:00", showing_time_end="11:00")["showing_time_end"] == (
+        "2026-03-14T11:00:00-05:00"
+    )
 
 
 def test_an_end_before_its_start_is_a_problem_and_an_equal_one_is_not() -> None:
@@ -358,6 +377,7 @@ def test_keys_that_cannot_address_a_showing(key: Cell, code: str) -> None:
         ("-", "-"),
         ("Ext_20260314_0001_of_a_longer_kind", "Ext_20260314_0001_of_a_longer_kind"),
         (12345.0, "12345"),
+        ('="00123"', "00123"),
         (12345, "12345"),
         (12.5, "12.5"),
     ],
@@ -387,7 +407,7 @@ def test_an_id_addresses_the_showing_and_the_key_travels_in_the_body(column: str
     bad = check.check(Row(5, ("17", "ext_1", "4")))
     assert isinstance(bad, Problem)
     assert bad.code == "bad_key"
-    assert f"--map '{column}=unique_showing_key'" in bad.message
+    assert f"--map {shlex.quote(column + '=unique_showing_key')}" in bad.message
 
 
 def test_a_sheet_with_ids_only_names_the_row_without_one() -> None:
@@ -412,6 +432,10 @@ def test_a_row_that_repeats_the_header_or_has_a_fault_is_never_sent() -> None:
     again = check.check(Row(9, ("unique_showing_key", "feedback")))
     assert isinstance(again, Problem)
     assert "the header once more" in again.message
+    other = check.check(Row(10, ("Comments", "Showing Key")))
+    assert isinstance(other, Problem)
+    assert check.findings.other_headers == [10]
+    assert isinstance(check.check(Row(11, ("Title", "Nice"))), Record)
     fault = check.check(Row(9, ("ext_1", "fine"), "a cell holds a whole row"))
     assert isinstance(fault, Problem)
     assert (fault.code, fault.message) == ("bad_value", "a cell holds a whole row")
@@ -451,7 +475,7 @@ def test_a_local_time_is_that_time_in_its_zone_or_a_problem_at_a_clock_change(mo
             assert sent.replace(tzinfo=None) == moment
     else:
         first, second = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-        assert first != second
+        assert first != second or (first is not None and first.total_seconds() % 60)
 
 
 @given(st.dictionaries(st.sampled_from(["feedback", "title", "agent_name"]), st.text(), min_size=1))
@@ -553,20 +577,35 @@ def test_the_users_word_comes_first() -> None:
     names = Names({"rating": ["Zufriedenheit"], "unique showing key": ["Code"]})
     assert fields("Code", "zufriedenheit", names=names) == ["unique_showing_key", "rating"]
     assert map_headers(headers, "x.csv", told=told).ignored == ("Notes",)
+    hints = {"Code": "unique_showing_key", "Comments": "", "Absent": "title", "Feedback": "rating"}
+    assert fields("Code", "Comments", "Feedback", hinted=hints, told={"Feedback": "title"}) == [
+        "unique_showing_key", None, "title",
+    ]  # fmt: skip
+
+
+def test_what_the_user_says_of_columns_counts_when_the_header_is_looked_for() -> None:
+    names = Names()
+    assert recognise(["Ref", "Wo"], names, {"ref": "Unique Showing Key"}) == 1
+    assert recognise(["Ref", "Wo"], names, {"column 1": "unique_showing_key", "Wo": "title"}) == 2
+    assert recognise(["ID", "Stars"], names, {"ID": ""}) == 0
+    assert recognise(["ID", "Stars"], names, {}) == 2
+    assert recognise(["March", ""], names, {}) == 0
 
 
 @pytest.mark.parametrize(
     ("headers", "told", "words"),
     [
         (["feedback", "Showings Keys"], {}, "'Showings Keys' is nearly a name for unique_showing_key"),
-        (["a", "Code"], {}, "the header row has 'a', 'Code'. If 'a' holds their keys, say --map 'a=unique_"),
-        (["unique_showing_key", "Ratng"], {}, "--map 'Ratng=rating', or --map 'Ratng=' to leave it out"),
+        (["a", "Code"], {}, "the header row has 'a', 'Code'. If 'a' holds their keys, say --map a=unique_"),
+        (["unique_showing_key", "Ratng"], {}, "--map Ratng=rating, or --map Ratng= to leave it out"),
         (["unique_showing_key", "Emial"], {}, "nearly a name for attendee_email"),
         (["unique_showing_key", "Feedbck"], {}, "nearly a name for feedback"),
         (["unique_showing_key", "rating", "Stars"], {}, "'rating' and 'Stars' both name rating; leave one out, with"),
         (["unique_showing_key", "rating", "rating"], {}, "--map 'column 2=' or --map 'column 3='"),
         (["unique_showing_key", "External ID"], {}, "both name unique_showing_key"),
         (["", ""], {}, "only blank cells"),
+        (["K1", "Great house", "4"], {}, "That looks like a row of data: put a header row above it"),
+        (["Buyer's key", "x"], {}, """say --map 'Buyer'"'"'s key=unique_showing_key'"""),
     ],
 )
 def test_headers_that_cannot_be_used(headers: list[str], told: dict[str, str], words: str) -> None:

@@ -82,9 +82,9 @@ def test_merged_twins_are_one_change_carried_by_the_last() -> None:
 
 
 def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
-    verdicts = settle_rivals([(1, 2), (5, 6)])
+    verdicts = settle_rivals([(1, 2, 1), (5, 6, 1), (8, 9, 0)])
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key"), (5, "duplicate_key")]
-    assert "row 6 with another showing_id" in verdicts[0].message
+    assert "rows 6, 9 with another showing_id" in verdicts[0].message
 
 
 @given(

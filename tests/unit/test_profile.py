@@ -48,14 +48,14 @@ def test_a_profile_says_how_a_sheet_is_read_and_options_win_over_it(tmp_path: Pa
     assert (told.on_duplicate, told.strict, told.delimiter, told.encoding, told.sheet, told.header_row) == (
         "last", True, ";", "cp1252", "2", 3,
     )  # fmt: skip
-    assert told.map == {"Buyer's Agent": "agent_name", "Internal note": ""}
+    assert (told.map, told.map_hints) == ({}, {"Buyer's Agent": "agent_name", "Internal note": ""})
     assert told.aliases == {"rating": ["Satisfaction"]}
     assert (told.timezone, told.date_order, told.default_time) == ("America/Chicago", "dmy", time(21, 30))
     assert told.clear == {"": "-", "feedback": "n/a"}
     assert told.blank_clears == ("feedback",)
     over = settings(WHOLE, tmp_path, ("Internal note=title",), delimiter=",", date_order="mdy", clear="!", sheet=None)
     assert (over.delimiter, over.date_order, over.sheet) == (",", "mdy", "2")
-    assert over.map == {"Buyer's Agent": "agent_name", "Internal note": "title"}
+    assert over.map == {"Internal note": "title"}
     assert over.clear == {"": "!", "feedback": "n/a"}
 
 

@@ -181,20 +181,31 @@ def test_other_encodings_are_read_right_or_refused_and_never_garbled(
     assert [row.cells[1] for row in read(path, encoding=encoding)[1]] == sentences * 5
 
 
-@pytest.mark.parametrize("encoding", ["mac-roman", "cp437"])
-def test_letters_of_old_machines_are_not_taken_for_windows_1252(tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("café très bien à côté", "mac-roman"),
+        ("café très bien à côté", "cp437"),
+        ("Größe", "cp850"),
+        ("Bardzo ładny", "cp1250"),
+        ("Ayşe", "cp1254"),
+        ("да", "cp1251"),
+        ("집", "euc-kr"),
+    ],
+)
+def test_other_letters_are_not_taken_for_windows_1252(tmp_path: Path, text: str, encoding: str) -> None:
     path = tmp_path / "x.csv"
-    path.write_bytes("unique_showing_key,feedback\next_1,café très bien à côté\n".encode(encoding))
+    path.write_bytes(f"unique_showing_key,feedback\next_1,{text}\n".encode(encoding))
     try:
         cells = read(path)[1][0].cells
     except InputError as error:
         assert "--encoding" in str(error)  # noqa: PT017 - one of two ways that are right
     else:
-        assert cells[1] == "café très bien à côté"
-    assert read(path, encoding=encoding)[1][0].cells[1] == "café très bien à côté"
+        assert cells[1] == text
+    assert read(path, encoding=encoding)[1][0].cells[1] == text
 
 
-@pytest.mark.parametrize("told", ["no-such-encoding", "base64", "rot13"])
+@pytest.mark.parametrize("told", ["no-such-encoding", "base64", "rot13", "utf-7", "punycode", "undefined"])
 def test_an_encoding_that_there_is_not(tmp_path: Path, told: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text("key,a\n1,x\n", encoding="utf-8")
@@ -254,15 +265,39 @@ def test_ragged_rows_keep_their_cells_and_trailing_blanks_stay(tmp_path: Path) -
     assert [row.cells for row in read(path)[1]] == [("1",), ("2", "x", "y", "", ""), ("3", "x", "y", "z", "w", "v")]
 
 
-def test_a_cell_that_swallowed_rows_is_a_fault_of_its_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "swallowed"),
+    [
+        ('K1,"nice house,4\nK2,good",5\nK3,x,3\n', "'K2,good'"),
+        ('K1,"nice,4\nK2,fine,4\nK3,good",5\n', "'K3,good'"),
+        ('K1,"nice,4\nK2,fine,"\n', "'K2,fine,'"),
+        ('K1,nice,"4\nK2,good,5"\n', "'K2,good,5'"),
+        ('K1,"They liked:\nkitchen,garden,garage\nroof,cellar,pool",4\n', None),
+        ('K1,"one\ntwo, three",4\n', None),
+        ('K1,"one, two\nthree, four",4\n', None),
+        ('K1,"one\n",4\n', None),
+    ],
+)
+def test_a_cell_that_swallowed_rows_is_a_fault_of_its_row(tmp_path: Path, text: str, swallowed: str | None) -> None:
     path = tmp_path / "x.csv"
-    path.write_text(
-        'showing key,feedback,title\n1,"open\n2,fine,Elm\n3,nice",Oak\n4,"a, b\nthen c, d, and e",Ash\n',
-        encoding="utf-8",
-    )
-    first, second = read(path)[1]
-    assert "looks like a whole row, '2,fine,Elm'" in str(first.fault)
-    assert second.fault is None
+    path.write_text("showing key,comments,rating\n" + text, encoding="utf-8")
+    first = read(path)[1][0]
+    assert (first.fault is None) if swallowed is None else (f"the next row, {swallowed}" in str(first.fault))
+
+
+def test_two_rows_that_could_be_the_header_are_not_chosen_between(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("Showing Key,Comments\nA1,first\n\nShowing Key,Comments,Rating\nB1,third,4\n", encoding="utf-8")
+    assert "rows 1 and 4 both look like the header: say which it is with --header-row" in refused(path)
+    assert [row.number for row in read(path, header_row=4)[1]] == [5]
+    path.write_text("Confirmation\n\nShowing Key,Comments,Rating\nB1,third,4\n", encoding="utf-8")
+    assert [row.number for row in read(path)[1]] == [4]
+
+
+def test_a_header_far_below_is_found_when_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a title\n" * 70 + "Showing Key;Comments\nA1;fine, really\n", encoding="utf-8")
+    assert read(path, header_row=71) == (("Showing Key", "Comments"), [Row(72, ("A1", "fine, really"))])
 
 
 @pytest.mark.parametrize(

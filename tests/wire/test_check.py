@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import tzlocal
@@ -231,11 +232,67 @@ def test_mended_rows_are_pushed_as_plain_csv_whatever_the_sheet_was(
         assert witness.showing("b")["feedback"] == "caf\xe9"
 
 
+def test_a_profile_of_a_sheet_with_repeated_headers_fits_it_and_one_without_its_columns(
+    program: Program, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("a", "fine", "b")], ("Showing Key", "Comments", "Comments"))
+    profile = tmp_path / "p.toml"
+    assert program("check", sheet).code == 4
+    assert program("check", sheet, "--map", "column 3=", "--save-profile", profile).code == 0
+    again = program("check", sheet, "--profile", profile, "--json")
+    assert [column["field"] for column in again.summary["columns"]] == ["unique_showing_key", "feedback", None]
+    write_sheet(sheet, [("a", 4)], ("Showing Key", "Stars"))
+    assert program("check", sheet, "--profile", profile).code == 0
+
+
+def test_a_second_table_below_keeps_the_sheet_from_being_sent(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(
+        tmp_path / "x.csv", [("a", "fine"), ("Comments", "Showing Key"), ("nice", "b")], ("Showing Key", "Comments")
+    )
+    ran = program("check", sheet)
+    assert ran.code == 4
+    assert "row 3 names columns, as row 1 does: another table begins there" in ran.err
+
+
+def test_evidence_against_the_date_order_counts_wherever_it_stands(program: Program, tmp_path: Path) -> None:
+    rows = [(f"k{day}", f"03/0{day}/2026 10:00") for day in range(1, 10)]
+    for last in (("k", "25/03/2026 10:00"), ("", "25/03/2026 10:00")):
+        sheet = write_sheet(tmp_path / "x.csv", [*rows, last], ("Showing Key", "Date"))
+        for limit in ((), ("--limit", 5)):
+            ran = program("check", sheet, *limit)
+            assert ran.code == 4
+            assert "row 11: 'Date' is '25/03/2026 10:00', which speaks against" in ran.err
+
+
+def test_a_key_twin_with_an_id_counts_as_a_duplicate_also_when_one_cannot_be_read(
+    program: Program, tmp_path: Path
+) -> None:
+    uuid = "11111111-1111-4111-8111-111111111111"
+    rows = [("K1", uuid, 4), ("K1", "", 9), ("K2", "", 4), ("K2", "", 9), ("K3", "", 4)]
+    sheet = write_sheet(tmp_path / "x.csv", rows, ("Showing Key", "North ID", "Rating"))
+    ran = program("check", sheet, "--json", "--max-problems", "100%", "--show", 9)
+    assert [shown["target"] for shown in ran.summary["shown"]] == ["K3"]
+
+
+def test_a_refused_sheet_leaves_the_results_of_what_was_sent(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("a", "", 4), ("b", "", 9)])
+    with sandboxes() as witness:
+        program("push", sheet, "--base-url", witness.base_url)
+        write_sheet(sheet, [("a", "", 9), ("b", "", 9)])
+        assert program("push", sheet, "--base-url", witness.base_url).code == 4
+    assert [line["state"] for line in read_csv(tmp_path / "x.results.csv")] == ["updated", "invalid"]
+    assert len(read_csv(tmp_path / "x.failed.csv")) == 2
+    moved = (tmp_path / "x.checkpoint.sqlite").rename(tmp_path / "any.name")
+    assert program("status", moved, "--json").summary["states"]["updated"] == 1
+
+
 def test_a_machine_without_a_time_zone_matters_only_for_times_without_offset(program: Program, tmp_path: Path) -> None:
     rows = [("a", "2026-03-02T10:00:00Z"), ("b", "2026-03-02 10:00")]
     sheet = write_sheet(tmp_path / "x.csv", rows, ("unique_showing_key", "showing_date"))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(tzlocal, "get_localzone_name", lambda: "Mars/Olympus")
+        patched.setattr(tzlocal, "get_localzone", lambda: ZoneInfo("Mars/Olympus"))
         ran = program("check", sheet, "--json")
     assert (ran.code, ran.summary["states"]["pending"]) == (3, 1)
     assert "say which: --timezone Area/City" in ran.summary["problem_rows"][0]["message"]
