@@ -87,7 +87,7 @@ def whole_number(low: int, high: int) -> Callable[[Cell], int]:
 _RATING_EXPECTED = "a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"
 # The comma is the decimal one of Europe; three zeros behind it would be thousands elsewhere.
 _RATING = re.compile(
-    r"([1-5])(?:\.0{1,9}|,00?)?(?:\s*(?:/|out of|of)\s*5(?:\.0{1,9})?)?(?:\s*(?:stars?|★|\*))?", re.ASCII
+    r"0{0,2}([1-5])(?:\.0{1,9}|,00?)?(?:\s*(?:/|out of|of)\s*5(?:\.0{1,9})?)?(?:\s*(?:stars?|★|\*))?", re.ASCII
 )
 _OTHER_SCALE = re.compile(r"\d{1,3}(?:\.\d{1,9})?\s*(?:/|out of|of)\s*\d{1,3}", re.ASCII)
 _STARS = re.compile("[★⭐]{1,5}☆{0,4}")

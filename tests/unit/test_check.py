@@ -51,6 +51,7 @@ def problem(rules: dict[str, Any] | None = None, /, **cells: Cell) -> Problem:
         ("rating", " 5 ", 5),
         ("rating", "4.0", 4),
         ("rating", "4,0", 4),
+        ("rating", "04", 4),
         ("rating", "4,000", None),
         ("rating", 4.0, 4),
         ("rating", 4, 4),

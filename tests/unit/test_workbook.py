@@ -699,3 +699,18 @@ def test_the_archive_given_to_the_library_holds_one_sheet(tmp_path: Path) -> Non
         with surveyor.for_library(surveyor.sheets[2]) as (given_file, index), zipfile.ZipFile(given_file) as archive:
             assert index == 0
             assert [name for name in archive.namelist() if "sheets/" in name] == ["xl/worksheets/sheet1.xml"]
+
+
+def test_a_number_that_is_shown_with_zeros_or_letters_reads_as_it_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "x.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["key", "b"])
+        formats = ["00000", '"SH-"0000', "\\#000;-000", "0", "General", "0.00", "#,##0", '0" stars"', "yyyy"]
+        for row, code in enumerate(formats, start=1):
+            sheet.write_number(row, 0, 42, book.add_format({"num_format": code}))
+        sheet.write_number(len(formats) + 1, 0, 4.5, book.add_format({"num_format": "00000"}))
+    rows = read(path)[2]
+    assert [row.cells[0] for row in rows] == [
+        "00042", "SH-0042", "#042", 42, 42, 42, 42, "42 stars", date(1900, 2, 11), 4.5,
+    ]  # fmt: skip

@@ -23,6 +23,8 @@ CELL_BYTES = 72
 """What the library takes for a cell: 32 in the box, 40 in the list that the box is made from."""
 STRING_OVERHEAD = 24
 """Counted for each text besides its length: what an allocator takes."""
+_INSTEAD_BYTES = 200
+"""What a value of our own takes, with its place."""
 MAX_ERRORS = 200_000
 MAX_MERGED = 200_000
 
@@ -184,6 +186,7 @@ class Builder:
 
     def instead(self, row: int, column: int, value: Cell) -> None:
         """A cell, counted as filled besides, whose value the library gets wrong."""
+        self.bounds.text(_INSTEAD_BYTES)
         self.survey.instead[row, column] = value
 
     def hidden(self, row: int, down: int = 1) -> None:

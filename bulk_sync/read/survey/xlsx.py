@@ -57,13 +57,14 @@ class XlsxSurveyor:
         self.sheets = [self._sheet(*each) for each in workbook.sheets]
         self.format = "XLSM" if part_of_kind(relations, archive, "vbaProject") else "XLSX"
         self._strings: _Strings | None = None
+        self._styles = _Styles()
 
     def survey(self, sheet: Sheet) -> Survey:
         """Count a sheet's cells; see `Surveyor`."""
         bounds = Bounds()
         strings = self._shared_strings()
         bounds.text(strings.total, 1)
-        grid = _Grid(Builder(bounds), strings)
+        grid = _Grid(Builder(bounds), strings, self._styles.padded())
         feed(self._archive.chunks(sheet.place), grid, sheet.place)
         return grid.builder.done()
 
@@ -104,20 +105,55 @@ class XlsxSurveyor:
             if self._strings_part is not None:
                 feed(self._archive.chunks(self._strings_part), self._strings, self._strings_part)
             if self._styles_part is not None:
-                # Looked through for what no part may hold; its content is the library's business.
-                feed(self._archive.chunks(self._styles_part), _Ignored(), self._styles_part)
+                feed(self._archive.chunks(self._styles_part), self._styles, self._styles_part)
         return self._strings
 
 
-class _Ignored:
+_PADDED = re.compile(r"""((?:"[^"]*"|\\.|[-() /])*)(0{1,15})((?:"[^"]*"|\\.|[-() /])*)""")
+_Padding = tuple[str, int, str]
+
+
+class _Styles:
+    """The number formats that pad or frame a whole number, `00000` or `"SH-"0000`: what they show is not the value.
+
+    (Prefix, digits, suffix) by the index of a cell's style.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[str, str] = {}
+        self._formats: list[str] = []
+        self._in_cells = False
+
+    def padded(self) -> dict[str, _Padding]:
+        found = {}
+        for index, format_id in enumerate(self._formats):
+            match = _PADDED.fullmatch(self._codes.get(format_id, "").partition(";")[0])
+            if match is not None and (len(match[2]) > 1 or match[1] or match[3]):
+                found[str(index)] = _bare(match[1]), len(match[2]), _bare(match[3])
+        return found
+
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        pass
+        match local(name):
+            case "numFmt":
+                self._codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")[:200]
+            case "cellXfs":
+                self._in_cells = True
+            case "xf" if self._in_cells:
+                self._formats.append(attributes.get("numFmtId", ""))
+            case _:
+                pass
 
     def end(self, name: str) -> None:
-        pass
+        if local(name) == "cellXfs":
+            self._in_cells = False
 
     def text(self, text: str) -> None:
         pass
+
+
+def _bare(literal: str) -> str:
+    """The text of a literal part of a number format, without its quotes and backslashes."""
+    return re.sub(r'"([^"]*)"|\\(.)', lambda match: match[1] or match[2] or "", literal)
 
 
 class _Workbook:
@@ -192,9 +228,11 @@ class _Strings:
 class _Grid:
     """A sheet's cells, in one pass."""
 
-    def __init__(self, builder: Builder, strings: _Strings) -> None:
+    def __init__(self, builder: Builder, strings: _Strings, padded: dict[str, _Padding]) -> None:
         self.builder = builder
         self._strings = strings
+        self._padded = padded
+        self._style = ""
         self._row = -1
         self._next_row = 0
         self._column = 0
@@ -268,6 +306,7 @@ class _Grid:
         self._next_column = self._column + 1
         self._in_cell = True
         self._type = attributes.get("t", "n")
+        self._style = attributes.get("s", "")
         self._formula = self._valued = False
         self._text.clear()
 
@@ -301,6 +340,9 @@ class _Grid:
             raise BadWorkbook(f"the cell {self._named()} should hold a number and holds {text[:40]!r}. {_AGAIN}")
         if number < 0:
             self.builder.negative(self._row, self._column)
+        elif self._style in self._padded and number.is_integer() and number < 1e15:
+            prefix, digits, suffix = self._padded[self._style]
+            self.builder.instead(self._row, self._column, f"{prefix}{int(number):0{digits}}{suffix}")
 
     def _shared(self, text: str) -> None:
         strings = self._strings
