@@ -13,6 +13,8 @@ from bulk_sync.report.terminal import printable, span
 
 _LONGEST_CELL = 40
 _MOST_CAUSES = 12
+_NARROW = 70
+"""Characters of a terminal below which examples would crowd out headers and fields."""
 
 
 def show_check_json(console: Console, summary: CheckSummary) -> None:
@@ -24,7 +26,7 @@ def show_check(console: Console, summary: CheckSummary, next_command: str | None
     """The summary for a person."""
     _line(console, "File", f"{summary.input}: {_in_words(summary.understood)}")
     console.print()
-    console.print(_mapping(summary))
+    console.print(_mapping(summary, examples=console.width >= _NARROW))
     for note in (*summary.notes, *summary.assumptions):
         console.print(Text(printable(note)), soft_wrap=True)
     console.print()
@@ -56,19 +58,21 @@ def _in_words(file: Understood) -> str:
     return ", ".join([*parts, f"header in row {file.header_row}"])
 
 
-def _mapping(summary: CheckSummary) -> Table:
+def _mapping(summary: CheckSummary, *, examples: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("header", overflow="fold", min_width=12)
-    table.add_column("field", overflow="fold", min_width=10)
-    table.add_column("filled", justify="right", no_wrap=True, min_width=6)
-    table.add_column("example, as it would be sent", overflow="ellipsis", no_wrap=True, min_width=4)
+    table.add_column("field", no_wrap=examples)
+    table.add_column("filled", justify="right", no_wrap=True)
+    if examples:
+        table.add_column("example, as it would be sent", overflow="ellipsis", no_wrap=True)
     for column in summary.columns:
         if column.field is None:
-            table.add_row(Text(printable(column.header)), Text("left out", style="dim"), "", "")
+            table.add_row(Text(printable(column.header)), Text("left out", style="dim"))
             continue
         example = "" if column.example is None else json.dumps(column.example, ensure_ascii=False)
         short = example if len(example) <= _LONGEST_CELL else example[: _LONGEST_CELL - 3] + "..."
-        table.add_row(Text(printable(column.header)), Text(column.field), f"{column.filled:,}", Text(printable(short)))
+        shown = [Text(printable(short))] if examples else []
+        table.add_row(Text(printable(column.header)), Text(column.field), f"{column.filled:,}", *shown)
     return table
 
 

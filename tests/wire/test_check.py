@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -58,6 +59,16 @@ def test_check_needs_no_key_and_leaves_nothing_behind(
     assert 'PATCH ext_0 {"feedback":"Liked it, number 0","rating":1}' in ran.out
     assert f"Next:     bulk-sync push {sheet} --rate 1/s\n" in ran.out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv"]
+
+
+@pytest.mark.parametrize(("columns", "examples"), [("50", False), ("80", True)])
+def test_headers_and_fields_are_readable_also_on_a_narrow_terminal(
+    program: Program, monkeypatch: pytest.MonkeyPatch, columns: str, *, examples: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    ran = program("check", SAMPLES / "messy-showings.csv", *MESSY)
+    assert re.search(r"^Comments +feedback ", ran.out, re.MULTILINE)
+    assert ('"ext_10001"' in ran.out) == examples
 
 
 def test_json_of_check_holds_all_that_was_understood(program: Program, tmp_path: Path) -> None:
