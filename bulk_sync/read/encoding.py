@@ -194,7 +194,7 @@ def _decoded_before(error: UnicodeDecodeError, codec: str) -> str:
 def _lines_beyond_ascii(chunk: bytes, limit: int) -> bytes:
     if chunk.isascii():
         return b""
-    return b"\n".join(re.findall(rb"[^\r\n]*[\x80-\xff][^\r\n]*", chunk[: 8 * _CHUNK]))[:limit] + b"\n"
+    return b"\n".join(line for line in chunk.splitlines() if not line.isascii())[:limit] + b"\n"
 
 
 # Which of the old encodings

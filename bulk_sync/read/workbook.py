@@ -40,6 +40,8 @@ MAX_XLS_BYTES = 32 * 1024 * 1024
 """An XLS file is held three times over: as its stream, and twice by the library."""
 
 _AGAIN = "Open the workbook in a spreadsheet program and save it again, or save the sheet as 'CSV UTF-8'."
+_AS_GIVEN = frozenset({str, int, float, bool})
+"""Types of values that the library gives as they are."""
 _HAIR = timedelta(milliseconds=1)
 _SECOND = 1_000_000
 _LAST_DAY_OF_FEBRUARY_1900 = date(1900, 2, 28)
@@ -69,8 +71,12 @@ class _SheetRows:
         filled = self.survey.filled
         delivered = self._delivered()
         for index, merged in zip(range(max(len(filled), self._height())), sweep(self.survey.merged), strict=False):
-            cells = self._typed(index, next(delivered, []))
-            self._compare(index, cells, filled[index] if index < len(filled) else 0)
+            values = next(delivered, [])
+            expected = filled[index] if index < len(filled) else 0
+            if not (values or expected or index in self._errors or index in self._instead):
+                continue
+            cells = self._typed(index, values)
+            self._compare(index, cells, expected)
             self._cover(index, cells, merged)
             if any(_shows(cell) for cell in cells):
                 yield Row(index + 1, tuple(cells))
@@ -85,12 +91,22 @@ class _SheetRows:
             return
         margin = self._values.start[1]
         for values in self._values.iter_rows():
+            # A sheet may have its cells far right, and a million blank rows.
+            if values.count("") == len(values):
+                yield []
+                continue
             cells: list[Cell] = [""] * margin
             cells.extend(values)
             yield cells
 
     def _typed(self, index: int, values: Sequence[Cell]) -> list[Cell]:
-        cells = [self._seen(index, column, value) for column, value in enumerate(values)]
+        width = len(values)
+        while width and values[width - 1] == "":  # a sheet may be wide for the sake of one cell
+            width -= 1
+        cells = [
+            value if value.__class__ in _AS_GIVEN else self._seen(index, column, value)
+            for column, value in enumerate(values[:width])
+        ]
         for column, value in self._instead.get(index, {}).items():
             _put(cells, column, value)
         for column, shown in self._errors.get(index, {}).items():
@@ -98,8 +114,6 @@ class _SheetRows:
         return cells
 
     def _seen(self, row: int, column: int, value: Cell) -> Cell:
-        if isinstance(value, str | int | float):
-            return value
         if not self._is_ods and not isinstance(value, timedelta):
             if self.survey.has_negative(row, column):
                 # What programs show for a date before all dates; the library gives the hour of another day.

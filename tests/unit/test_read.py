@@ -383,3 +383,9 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     # The tests may run as root, whom no mode keeps out.
     monkeypatch.setattr(Path, "open", refuse)
     assert "can't be read: Permission denied" in refused(tmp_path / "x.csv")
+
+
+def test_a_long_line_costs_no_more_than_many_short_ones(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"showing key,title\n1," + b"x" * 900_000 + b"\n2,caf\xe9 bar\n")
+    assert read(path)[1][1].cells == ("2", "café bar")

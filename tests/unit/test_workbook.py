@@ -274,7 +274,7 @@ def test_xlsb_values_errors_and_merged_cells(tmp_path: Path) -> None:
     path = write(tmp_path / "x.xlsb", xlsb_parts(records, ("key", "")))
     understood, headers, rows = read(path)
     assert (understood.format, headers[0]) == ("XLSB", "key")
-    assert rows == [Row(3, (1.5, CellError("#N/A"), CellError("#DIV/0!"), True, "hé", 7, ""))]
+    assert rows == [Row(3, (1.5, CellError("#N/A"), CellError("#DIV/0!"), True, "hé", 7))]
     assert understood.notes == ("1 hidden row is read like the others.",)
 
 
@@ -714,3 +714,12 @@ def test_a_number_that_is_shown_with_zeros_or_letters_reads_as_it_is_shown(tmp_p
     assert [row.cells[0] for row in rows] == [
         "00042", "SH-0042", "#042", 42, 42, 42, 42, "42 stars", date(1900, 2, 11), 4.5,
     ]  # fmt: skip
+
+
+def test_a_sheet_with_cells_at_its_far_end_is_read_in_bounded_work(tmp_path: Path) -> None:
+    path = tmp_path / "x.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write(0, 16_383, "key")
+        sheet.write(99_999, 16_383, "a")
+    assert [(row.number, row.cells[-1]) for row in read(path)[2]] == [(100_000, "a")]
