@@ -43,6 +43,8 @@ def plain_text(cell: Cell) -> str:
         if len(cell) > LONGEST_TEXT:
             raise BadCell(f"text of at most {LONGEST_TEXT:,} characters; is a quote missing?")
         return cell
+    if isinstance(cell, int | float) and abs(cell) >= 1e15:
+        raise BadCell("text but a number of more than 15 digits, which a spreadsheet program rounds; type it as text")
     if isinstance(cell, date | time | timedelta):
         raise BadCell("text but a date or time cell; type it as text (with a leading apostrophe)")
     return text_of(cell)

@@ -44,7 +44,7 @@ class Dialect:
             delimiter=self.delimiter,
             quotechar=self.quote,
             quoting=csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL,
-            doublequote=self.escape is None,
+            doublequote=True,
             escapechar=self.escape,
             skipinitialspace=self.skip_blanks,
             strict=strict,

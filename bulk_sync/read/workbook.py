@@ -365,7 +365,9 @@ def _is_last_day_of_february_1900(value: Cell) -> bool:
 def _to_second(value: Cell) -> Cell:
     """A time without the hair's breadth that a day's fraction leaves: 09:29:59.999 was written as 09:30."""
     if isinstance(value, datetime):
-        return value + _correction(value.microsecond)
+        rounded = value + _correction(value.microsecond)
+        # A day without a time, as the library itself has it for all formats but ODS.
+        return rounded.date() if rounded.time() == time(0) else rounded
     if isinstance(value, time):
         moment = datetime.combine(date(2000, 1, 1), value)
         rounded = moment + _correction(value.microsecond)

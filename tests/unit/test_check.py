@@ -123,6 +123,7 @@ def problem(rules: dict[str, Any] | None = None, /, **cells: Cell) -> Problem:
         ("feedback", "Excellent", "Excellent"),
         ("feedback", 4.5, "4.5"),
         ("feedback", True, "TRUE"),
+        ("feedback", 4.89290024005183e17, None),
         ("feedback", date(2026, 3, 4), None),
         ("feedback", "x" * 1_000_001, None),
         ("title", "null", "null"),

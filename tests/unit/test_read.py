@@ -223,6 +223,7 @@ def test_an_encoding_that_there_is_not(tmp_path: Path, told: str) -> None:
         ("'Showing Key','Feedback'\n'ext_1','it''s, well, fine'\n", "comma", ("ext_1", "it's, well, fine")),
         ('"Showing Key", "Feedback"\n"ext_1", "fine, really"\n', "comma", ("ext_1", "fine, really")),
         ('Showing Key,Feedback\next_1,"a \\"big\\" house, fine"\n', "comma", ("ext_1", 'a "big" house, fine')),
+        ('Showing Key,Feedback\next_1,"a \\"big\\" ""house"""\n', "comma", ("ext_1", 'a "big" "house"')),
         ('Showing Key\tFeedback\next_1\t"Nice" house\n', "tab", ("ext_1", '"Nice" house')),
         ('Showing Key,Feedback\next_1,5" pipe\n', "comma", ("ext_1", '5" pipe')),
         ('Showing Key,Feedback\next_1,"a back\\slash"\n', "comma", ("ext_1", "a back\\slash")),

@@ -81,7 +81,7 @@ def cells_of(tmp_path: Path, cells: str, strings: str = "", **more: str) -> tupl
         ('<c s="1"><v>46000</v></c>', date(2025, 12, 9)),
         ('<c s="2"><v>46000.395833333336</v></c>', datetime(2025, 12, 9, 9, 30)),
         ('<c s="5"><v>46000.39583332</v></c>', datetime(2025, 12, 9, 9, 30)),
-        ('<c s="5"><v>46000.999999999</v></c>', datetime(2025, 12, 10)),
+        ('<c s="5"><v>46000.999999999</v></c>', date(2025, 12, 10)),
         ('<c s="3"><v>0.39583333333333331</v></c>', time(9, 30)),
         ('<c s="3"><v>0.39583332</v></c>', time(9, 30)),
         ('<c s="4"><v>1.5</v></c>', timedelta(hours=36)),
@@ -338,6 +338,7 @@ def test_ods_of_another_program(tmp_path: Path) -> None:
         ('<table:table-cell office:value-type="float" office:value="1.5"><text:p>1,5</text:p></table:table-cell>', 1.5),
         ('<table:table-cell office:value-type="boolean" office:boolean-value="true"/>', True),
         ('<table:table-cell office:value-type="date" office:date-value="2026-01-02"/>', date(2026, 1, 2)),
+        ('<table:table-cell office:value-type="date" office:date-value="2026-01-02T00:00:00"/>', date(2026, 1, 2)),
         ('<table:table-cell office:value-type="date" office:date-value="1900-02-28"/>', date(1900, 2, 28)),
         (
             '<table:table-cell office:value-type="date" office:date-value="2026-01-02T09:29:59.999999999"/>',
