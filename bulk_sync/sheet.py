@@ -56,8 +56,6 @@ class Staged:
 OnRows = Callable[[int], None]
 """Told now and then how many rows were read so far."""
 
-_ROWS_BETWEEN = 5000
-
 
 @contextmanager
 def open_sheet(settings: SheetSettings, on_rows: OnRows = lambda _: None) -> Iterator[Sheet]:
@@ -112,18 +110,16 @@ class Sheet:
         """Read and check the rows into a store, duplicates decided; raises InputError."""
         checked = self.checked()
         limit = self._settings.limit
-        generation = store.stage(checked if limit is None else islice(checked, limit), keep_cells=keep_cells)
+        generation = store.stage(
+            checked if limit is None else islice(checked, limit), keep_cells=keep_cells, on_rows=self._on_rows
+        )
         # All is read, also what is not sent: a date far below may speak against the order of those above.
         beyond = sum(1 for _ in checked) > 0
         return Staged(generation, beyond, self._settle(store, generation))
 
     def checked(self) -> Iterator[Record | Problem]:
         """The rows, checked, once; raises InputError when the file can't be read on."""
-        check = self._checker.check
-        for count, row in enumerate(self.table.rows(), start=1):
-            if count % _ROWS_BETWEEN == 0:
-                self._on_rows(count)
-            yield check(row)
+        return map(self._checker.check, self.table.rows())
 
     def _settle(self, store: Store, generation: int) -> int:
         """Decide about rows for one showing; returns how many rows that are."""

@@ -257,14 +257,25 @@ class Store:
 
     # Staging
 
-    def stage(self, checked: Iterable[Record | Problem], *, keep_cells: bool = True) -> int:
-        """Write rows under a generation that no job has yet, and return it; see `adopt`."""
+    def stage(
+        self,
+        checked: Iterable[Record | Problem],
+        *,
+        keep_cells: bool = True,
+        on_rows: Callable[[int], None] = lambda _: None,
+    ) -> int:
+        """Write rows under a generation that no job has yet, and return it; see `adopt`.
+
+        `on_rows` is told now and then how many there are so far.
+        """
         job = self.job()
         generation = job.generation + 1 if job else 1
         with self._commit() as db:
             db.execute("DELETE FROM row WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
         rows = (_staged(item, generation, keep_cells=keep_cells) for item in checked)
+        count = 0
         for group in _groups(rows):
+            on_rows(count := count + len(group))
             with self._commit() as db:
                 db.executemany(
                     "INSERT INTO row (generation, number, cells, target, key, body, digest, fields, state, error, "
