@@ -131,6 +131,12 @@ def test_the_1904_date_system_counts_from_another_day(tmp_path: Path) -> None:
     assert cells == (date(1904, 3, 1), time(12))
 
 
+def test_the_date_system_stands_though_an_extension_has_an_element_of_the_same_name(tmp_path: Path) -> None:
+    later = '<extLst><ext xmlns:x15="urn:x15"><x15:workbookPr chartTrackingRefBase="1"/></ext></extLst>'
+    cells = cells_of(tmp_path, '<c s="1"><v>60</v></c>', properties=f'<workbookPr date1904="1"/>{later}')
+    assert cells == (date(1904, 3, 1),)
+
+
 def test_cells_and_rows_without_a_place_stand_next_to_the_one_before(tmp_path: Path) -> None:
     data = (
         '<row><c t="str"><v>key</v></c></row><row/><row><c><v>1</v></c><c/><c><v>2</v></c></row>'

@@ -166,7 +166,8 @@ class _Workbook:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         match local(name):
             case "workbookPr":
-                self.is_1904 = attributes.get("date1904", "").lower() in _TRUE
+                # Excel 2013 and later add a second element of this name, in an extension, that says nothing of dates.
+                self.is_1904 = self.is_1904 or attributes.get("date1904", "").lower() in _TRUE
             case "sheet":
                 relation = next((value for key, value in attributes.items() if key.endswith(":id")), "")
                 name = attributes.get("name", "")
