@@ -34,6 +34,9 @@ _MARKS = (  # the longer first: UTF-32's begins as UTF-16's
 _NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7", "mbcs"})
 """Codecs of Python's that no file is written in, or that give halves of characters."""
 
+_SHIFT = "\x1b$"
+"""Begins Japanese, Korean or Chinese in the encodings of ISO 2022, which otherwise look like ASCII."""
+
 _TITLES = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8 with byte order mark",
@@ -102,6 +105,11 @@ def _accepted(seen: _Seen, codec: str, path: Path, note: str | None = None) -> E
             f"{path}: line {seen.nul_line} holds a NUL character: this is not a text file, or one in UTF-16 "
             "without its mark (then say --encoding utf-16-le)"
         )
+    if seen.shift_line is not None:
+        raise InputError(
+            f"{path}: line {seen.shift_line} switches to another alphabet in the way of ISO 2022. Save the file as "
+            "'CSV UTF-8', or name its encoding with --encoding, such as iso2022_jp or iso2022_kr"
+        )
     return Encoding(codec, seen.digest, note, seen.quotes, seen.backslash_quotes)
 
 
@@ -127,6 +135,7 @@ class _Seen:
     digest: str = ""
     bad_line: int | None = None
     nul_line: int | None = None
+    shift_line: int | None = None
     sample: bytes = b""
     quotes: bool = False
     backslash_quotes: bool = False
@@ -159,6 +168,8 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
 def _look_at(text: str, seen: _Seen, lines: _LineCounter) -> None:
     if seen.nul_line is None and "\0" in text:
         seen.nul_line = lines.at(text[: text.index("\0")])
+    if seen.shift_line is None and _SHIFT in text:
+        seen.shift_line = lines.at(text[: text.index(_SHIFT)])
     seen.quotes = seen.quotes or '"' in text
     seen.backslash_quotes = seen.backslash_quotes or '\\"' in text
     lines.add(text)
@@ -206,8 +217,11 @@ _MISPLACED = re.compile(
     r"(?<=[^\W\d_])(?:[†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷“”](?=[^\W\d_])|[‚„](?!\w*[‘’“”]))"
     r"|(?<!\w)[³¹](?=[^\W\d_])"
 )
-# Letters of Windows-1252 that are far more often letters of its neighbours: Turkish and Polish, misread.
-_RARE = frozenset("þðýÞÐÝ")
+# Letters of Windows-1252 that are far more often letters of its neighbours: Turkish, Polish, Czech, Baltic.
+_RARE = frozenset("þðýÞÐÝšžŠŽ")
+# Encodings that are hardly in use, and that short texts fit by chance.
+_NOT_BELIEVED = frozenset({"cp1252", "iso8859_3", "iso8859_4", "iso8859_10", "iso8859_14", "iso8859_16"})
+_ASCII = bytes(range(0x20, 0x7F))
 
 
 def _guess(sample: bytes, path: Path, line: int) -> str:
@@ -215,7 +229,7 @@ def _guess(sample: bytes, path: Path, line: int) -> str:
         return "cp1252"
     matches = list(charset_normalizer.from_bytes(sample))
     texts = {str(match) for match in matches}
-    if len(texts) == 1 and matches[0].encoding != "cp1252" and _is_enough(str(matches[0])):
+    if len(texts) == 1 and _is_believable(matches[0].encoding) and _is_enough(str(matches[0])):
         return matches[0].encoding
     names = ", ".join(dict.fromkeys(match.encoding for match in matches[:4]))
     likely = f"; it may be {names}" if names else ""
@@ -223,6 +237,11 @@ def _guess(sample: bytes, path: Path, line: int) -> str:
         f"{path}: line {line} is not UTF-8 text, and which encoding it is can't be told{likely}. "
         "Save the file as 'CSV UTF-8', or name its encoding with --encoding"
     )
+
+
+def _is_believable(codec: str) -> bool:
+    """False for one that is hardly in use, or that has other characters where all the likely ones have ASCII."""
+    return codec not in _NOT_BELIEVED and _ASCII.decode(codec, errors="ignore").encode("ascii", "ignore") == _ASCII
 
 
 def _is_enough(text: str) -> bool:

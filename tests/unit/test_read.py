@@ -189,6 +189,8 @@ def test_other_encodings_are_read_right_or_refused_and_never_garbled(
         ("Größe", "cp850"),
         ("Bardzo ładny", "cp1250"),
         ("Ayşe", "cp1254"),
+        ("Příliš žluťoučký kůň", "cp1250"),
+        ("静かな通り", "iso2022_jp"),
         ("да", "cp1251"),
         ("집", "euc-kr"),
     ],
