@@ -217,8 +217,13 @@ _MISPLACED = re.compile(
     r"(?<=[^\W\d_])(?:[†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷“”](?=[^\W\d_])|[‚„](?!\w*[‘’“”]))"
     r"|(?<!\w)[³¹](?=[^\W\d_])"
 )
-# Letters of Windows-1252 that are far more often letters of its neighbours: Turkish, Polish, Czech, Baltic.
-_RARE = frozenset("þðýÞÐÝšžŠŽ")
+# What Windows-1252 shows for letters of other alphabets, and western languages don't write so: Turkish, Baltic, Slavic
+# and Icelandic letters, Hungarian and Romanian ones (Portuguese and French have those too, beside other letters), the
+# euro and the œ of Latin-9, and kana. A text with one is not guessed at: a wrong guess would be sent.
+_OF_ANOTHER_ALPHABET = re.compile(
+    r"[þðýÞÐÝŠšŽž¤]|õ(?!e)|ã(?![oesi]|\b)|û(?<![aoed]û)(?<!brû)(?<!flû)(?<!\bsû)(?<!\bmû(?=r))(?<!bû(?=c))|"
+    r"(?<!\d)[£¨¯´¸¼½¾](?=[^\W\d_])|¥(?!\s?\d)|[–—†‡‘’“”][{}^`\\]"
+)
 # Encodings that are hardly in use, and that short texts fit by chance.
 _NOT_BELIEVED = frozenset({"cp1252", "iso8859_3", "iso8859_4", "iso8859_10", "iso8859_14", "iso8859_16"})
 _ASCII = bytes(range(0x20, 0x7F))
@@ -259,6 +264,8 @@ def _is_windows_1252(sample: bytes) -> bool:
         text = sample.decode("cp1252")
     except UnicodeDecodeError:
         return False
+    if _OF_ANOTHER_ALPHABET.search(text):
+        return False
     words = [word for word in _LETTERS.findall(text) if not word.isascii()]
     odd = [word for word in words if _is_odd(word)]
     fitting = sum(any(letter.isascii() for letter in word) and not _is_odd(word) for word in words)
@@ -270,7 +277,7 @@ def _is_odd(word: str) -> bool:
     """True for a word of western letters that no western language writes."""
     if any(a.islower() and b.isupper() and not b.isascii() for a, b in itertools.pairwise(word)):
         return True
-    return not _RARE.isdisjoint(word) or (len(word) > 1 and not any(letter.isascii() for letter in word))
+    return len(word) > 1 and not any(letter.isascii() for letter in word)
 
 
 def _around(sample: bytes, codec: str) -> str:
