@@ -8,9 +8,9 @@ gives long or negative times as text: those values are read here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import BinaryIO
 
 from bulk_sync.read.archive import Archive
@@ -37,6 +37,9 @@ _VALUES = ("office:value", "office:date-value", "office:time-value", "office:boo
 _DURATION = re.compile(r"(-?)PT(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:[.,]\d*)?)S)?")
 _SHOWN_ERROR = re.compile(r"#(?:DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!|SPILL!|CALC!)|Err:\d{3}")
 _SPACES = re.compile(r"[ \t\r\n]+")
+_LAYOUT = re.compile(rb"(?<=>)[ \t\r\n]+(?=<(?:table:table-cell|table:covered-table-cell|/table:table-row)[\s/>])")
+_HELD_BACK = 64
+"""Bytes at a chunk's end that may begin what `_LAYOUT` looks for."""
 _MANIFEST = (
     b'<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
     b'<manifest:file-entry manifest:full-path="/" '
@@ -71,8 +74,18 @@ class OdsSurveyor:
             "mimetype": b"application/vnd.oasis.opendocument.spreadsheet",
             "META-INF/manifest.xml": _MANIFEST,
         }
-        with repacked(self._archive, written, {CONTENT: CONTENT}) as file:
+        with repacked(self._archive, written, {CONTENT: CONTENT}, _without_layout) as file:
             yield file, int(sheet.place)
+
+
+def _without_layout(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The XML without the white space that Gnumeric and KSpread lay rows out with: the library gives up at it."""
+    rest = b""
+    for chunk in chunks:
+        text = _LAYOUT.sub(b"", rest + chunk)
+        rest = text[-_HELD_BACK:]
+        yield text[:-_HELD_BACK]
+    yield rest
 
 
 class _Content:
@@ -225,7 +238,7 @@ class _Cell:
             return NO_VALUE
         return None
 
-    def instead(self) -> str | timedelta | None:
+    def instead(self) -> str | time | timedelta | None:
         """Its value where the library gives another."""
         if "office:time-value" in self._attributes:
             return _long_time(self._attributes["office:time-value"])
@@ -299,7 +312,7 @@ def _repeats(attributes: dict[str, str], name: str, most: int) -> int:
     return max(1, min(int(text), most + 1))
 
 
-def _long_time(text: str) -> timedelta | None:
+def _long_time(text: str) -> time | timedelta | None:
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()[1:]):
         raise BadWorkbook(f"{text[:40]!r} is no time. {_AGAIN}")
@@ -307,4 +320,7 @@ def _long_time(text: str) -> timedelta | None:
     span = timedelta(hours=hours, minutes=minutes, seconds=float((match[4] or "0").replace(",", ".")))
     if match[1]:
         return -span
-    return span if span >= timedelta(days=1) else None
+    if span >= timedelta(days=1):
+        return span
+    # Gnumeric writes PT012H31M00S, which the library leaves as it is.
+    return (datetime(2000, 1, 1, tzinfo=UTC) + span).time() if len(match[2] or "") > 2 else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import posixpath
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -88,16 +88,24 @@ def relations_part(relations: Mapping[str, tuple[str, str]]) -> bytes:
     return f'<Relationships xmlns="{_RELATIONS}">{each}</Relationships>'.encode()
 
 
+Filter = Callable[[Iterable[bytes]], Iterable[bytes]]
+
+
 @contextmanager
-def repacked(archive: Archive, written: Mapping[str, bytes], copied: Mapping[str, str]) -> Iterator[BinaryIO]:
-    """An archive in memory of parts that are `written` here and ones `copied`: new name to name in `archive`."""
+def repacked(
+    archive: Archive, written: Mapping[str, bytes], copied: Mapping[str, str], through: Filter = iter
+) -> Iterator[BinaryIO]:
+    """An archive in memory of parts that are `written` here and ones `copied`: new name to name in `archive`.
+
+    The bytes of each copied part go `through` a filter.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
         for name, content in written.items():
             target.writestr(name, content)
         for name, source in copied.items():
             with target.open(name, "w") as part:
-                for chunk in archive.chunks(source):
+                for chunk in through(archive.chunks(source)):
                     part.write(chunk)
                     if buffer.tell() > MAX_PACKED_BYTES:
                         raise BadWorkbook(
