@@ -31,7 +31,7 @@ from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
-from bulk_sync.model import Cause, ColumnSeen, Problem, Record, State
+from bulk_sync.model import Cause, ColumnSeen, Problem, Record, Row, State
 from bulk_sync.plan import Twin, Verdict, settle_rivals, settle_twins
 from bulk_sync.profile import Dates, FieldRule, Profile, Read
 from bulk_sync.read.files import open_table
@@ -104,18 +104,24 @@ class Sheet:
         self.mapping = mapping
         self._settings = settings
         self._zone_name, self._rules = _rules(settings)
+        self._names = names
         self._checker = Checker(mapping, self._rules, names)
 
     def stage(self, store: Store, *, keep_cells: bool = True) -> Staged:
         """Read and check the rows into a store, duplicates decided; raises InputError."""
-        checked = self.checked()
-        limit = self._settings.limit
-        generation = store.stage(
-            checked if limit is None else islice(checked, limit), keep_cells=keep_cells, on_rows=self._on_rows
-        )
-        # All is read, also what is not sent: a date far below may speak against the order of those above.
-        beyond = sum(1 for _ in checked) > 0
-        return Staged(generation, beyond, self._settle(store, generation))
+        rows = self.table.rows()
+        checked = map(self._checker.check, islice(rows, self._settings.limit))
+        generation = store.stage(checked, keep_cells=keep_cells, on_rows=self._on_rows)
+        return Staged(generation, self._look_beyond(rows), self._settle(store, generation))
+
+    def _look_beyond(self, rows: Iterator[Row]) -> bool:
+        """True when --limit left out rows. They are read still: a date far below may speak against those above."""
+        rest = Checker(self.mapping, self._rules, self._names)
+        count = sum(1 for _ in map(rest.check, rows))
+        ours = self._checker.findings
+        ours.against_order = rest.findings.against_order | ours.against_order
+        ours.other_headers += rest.findings.other_headers
+        return count > 0
 
     def checked(self) -> Iterator[Record | Problem]:
         """The rows, checked, once; raises InputError when the file can't be read on."""

@@ -275,6 +275,14 @@ def test_evidence_against_the_date_order_counts_wherever_it_stands(program: Prog
             assert "row 11: 'Date' is '25/03/2026 10:00', which speaks against" in ran.err
 
 
+def test_rows_beyond_the_limit_are_no_part_of_what_is_shown(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [*numbered(3), ("z", "", 9)])
+    found = program("check", sheet, "--limit", 2, "--json").summary
+    assert (found["rows"], found["exit_code"], found["causes"]) == (2, 0, [])
+    assert {column["filled"] for column in found["columns"]} == {2}
+    assert any("Only the first rows" in note for note in found["notes"])
+
+
 def test_a_key_twin_with_an_id_counts_as_a_duplicate_also_when_one_cannot_be_read(
     program: Program, tmp_path: Path
 ) -> None:
