@@ -30,7 +30,7 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A way of writing cells; `escape` is a character that stands before a quote, instead of doubling it."""
+    """A way of writing cells; `escape` is a character that may stand before a quote, instead of doubling it."""
 
     delimiter: str = ","
     quote: str | None = '"'
@@ -79,9 +79,9 @@ def find_layout(
 
     def best(quote: str) -> tuple[Layout, list[str]]:
         dialects = (Dialect(mark, quote, skip) for mark, skip in itertools.product(delimiters, (False, True)))
-        return max((_judge(dialect, lines, recognise, header_row) for dialect in dialects), key=lambda found: found[0])[
-            1
-        ]
+        judged = [_judge(dialect, lines, recognise, header_row) for dialect in dialects]
+        _, found = max(judged, key=lambda each: each[0])
+        return found
 
     layout, header = best('"')
     if all(_wears(cell, "'") for cell in header if cell.strip()):
