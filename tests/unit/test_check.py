@@ -465,7 +465,7 @@ def test_any_moment_is_sent_as_the_same_moment(moment: datetime) -> None:
     assert datetime.fromisoformat(str(sent)).timestamp() == moment.timestamp()
 
 
-@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2099, 12, 31)), st.timezones())  # noqa: DTZ001
+@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2099, 12, 31)), st.timezones())  # noqa: DTZ001 - bounds
 def test_a_local_time_is_that_time_in_its_zone_or_a_problem_at_a_clock_change(moment: datetime, zone: ZoneInfo) -> None:
     moment = moment.replace(microsecond=0)
     found = checked({"timezone": zone}, showing_date=moment.isoformat(sep=" "))
