@@ -105,13 +105,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A patch waiting to be sent; `id` is the row's identity in the checkpoint."""
+    """A patch waiting to be sent.
+
+    `id` is the row's identity in the checkpoint; `tried` says that a run before this one sent it.
+    """
 
     id: int
     number: int
     target: str
     body: str
     digest: str
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,28 +172,39 @@ class Rate:
         """Requests per second."""
         return self.requests / self.period_seconds
 
-    @property
-    def burst(self) -> int:
-        """Requests that a window may hold beyond the rate: a tenth of a second's worth, at least one."""
-        return max(1, int(self.per_second / 10))
-
     def __str__(self) -> str:
         unit = {1: "s", 60: "m", 3600: "h"}.get(int(self.period_seconds), f"{self.period_seconds:g}s")
         return f"{self.requests:g}/{unit}"
 
 
+class RateSource(StrEnum):
+    """Who says how fast requests may be sent."""
+
+    OPTION = "--rate"
+    HEADER = "header"
+    FOUND = "found"
+    NONE = "none"
+
+
 @dataclass(slots=True)
 class Tally:
-    """The running counts of one run."""
+    """The running counts of one run.
+
+    `limit` is in requests per second. While nothing gets through, `trouble` says why; nothing is sent before
+    `waiting_until`.
+    """
 
     total: int = 0
     settled_before: int = 0
-    rate: Rate | None = None
+    limit: float | None = None
+    source: RateSource = RateSource.NONE
     requests: int = 0
     retries: int = 0
     throttled: int = 0
     in_flight: int = 0
     waiting_until: float = 0.0
+    trouble: str | None = None
+    notes: dict[str, str] = field(default_factory=dict)
     decided: dict[State, int] = field(default_factory=dict)
 
     @property
@@ -217,6 +232,7 @@ class Summary:
 
     `requests`, `retries`, `throttled`, `seconds` and `rows_per_second` speak of the run;
     from `status` and `report` they speak of the whole job as far as it was recorded.
+    `limit` is in requests per second, `utilisation` the share of it that was used.
     """
 
     input: str
@@ -230,7 +246,8 @@ class Summary:
     throttled: int
     seconds: float
     rows_per_second: float
-    rate: Rate | None
+    limit: float | None
+    source: RateSource
     utilisation: float | None
     results: str | None
     failed: str | None
@@ -263,8 +280,8 @@ class Summary:
             "seconds": round(self.seconds, 3),
             "rows_per_second": round(self.rows_per_second, 1),
             "rate_limit": {
-                "requests_per_second": self.rate.per_second if self.rate else None,
-                "source": "--rate" if self.rate else "none",
+                "requests_per_second": None if self.limit is None else round(self.limit, 3),
+                "source": self.source.value,
                 "utilisation": None if self.utilisation is None else round(self.utilisation, 3),
             },
             "results": self.results,

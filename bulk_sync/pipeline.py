@@ -9,12 +9,13 @@ import hashlib
 import random
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
+from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from bulk_sync import __version__
@@ -23,13 +24,13 @@ from bulk_sync.errors import BulkSyncError, InputError, Interrupted, UsageError
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
-from bulk_sync.model import MENDABLE_STATES, CheckSummary, State, Summary, Tally
+from bulk_sync.model import MENDABLE_STATES, CheckSummary, RateSource, State, Summary, Tally
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
 from bulk_sync.report.results import write_results
+from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
 from bulk_sync.send.decide import RetryPolicy
-from bulk_sync.send.pace import Pacer
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.httpx import open_httpx
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
@@ -64,7 +65,7 @@ def push(
             for report in (files.results, files.failed):
                 check_writable(report)
             notes = _stage(settings, store, sheet)
-            tally = _tally(settings, store)
+            tally = _tally(store)
             begun = clock.monotonic()
             stopped = None
             if store.counts().get(State.PENDING, 0):
@@ -237,38 +238,66 @@ async def _send(
     name = fingerprint(settings.key)
     job = store.job()
     recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(name))
-    policy = RetryPolicy(max_attempts=settings.max_attempts, retry_for_seconds=settings.retry_for_seconds)
-    async with open_httpx(
-        base_url,
-        settings.key,
-        timeout_seconds=settings.timeout_seconds,
-        connections=settings.workers,
-        user_agent=f"bulk-sync/{__version__}",
-    ) as transport:
-        sender = Sender(
-            transport,
-            recorder,
-            pacer=Pacer(settings.rate),
-            policy=policy,
-            clock=clock,
-            dice=random.Random(),  # noqa: S311 - jitter, no secret
-            tally=tally,
-            workers=settings.workers,
-            key_accepted=job is not None and job.key_fingerprint == name,
-        )
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(recorder.run)
-                signals = anyio.CancelScope()
-                if threading.current_thread() is threading.main_thread():  # only there signals arrive
-                    tasks.start_soon(_heed_signals, sender, signals)
-                await sender.run()
-                signals.cancel()
-                recorder.close()
-        except BaseExceptionGroup as group:
-            raise _only_error(group) from None
+    policy = RetryPolicy(
+        max_attempts=settings.max_attempts,
+        retry_for_seconds=settings.retry_for_seconds,
+        repeat_ambiguous=settings.ambiguous == "retry",
+    )
+    dice = random.Random()  # noqa: S311 - jitter, no secret
+    with _keeping(settings, tally) as keeping:
+        async with open_httpx(
+            base_url,
+            settings.key,
+            timeout_seconds=settings.timeout_seconds,
+            connections=settings.workers,
+            user_agent=f"bulk-sync/{__version__}",
+        ) as transport:
+            sender = Sender(
+                transport,
+                recorder,
+                budget=Budget(keeping, clock, dice, settings.rate.per_second if settings.rate else None),
+                policy=policy,
+                clock=clock,
+                dice=dice,
+                tally=tally,
+                workers=settings.workers,
+                key_accepted=job is not None and job.key_fingerprint == name,
+            )
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(recorder.run)
+                    signals = anyio.CancelScope()
+                    if threading.current_thread() is threading.main_thread():  # only there signals arrive
+                        tasks.start_soon(_heed_signals, sender, signals)
+                    await sender.run()
+                    signals.cancel()
+                    recorder.close()
+            except BaseExceptionGroup as group:
+                raise _only_error(group) from None
     store.release()
     return sender.stopped
+
+
+@contextmanager
+def _keeping(settings: PushSettings, tally: Tally) -> Iterator[Keeping]:
+    """Where the budget is kept: in a file that all runs on this host share, but for a rehearsal."""
+    if settings.base_url == SANDBOX_TARGET:
+        yield InMemory()
+        return
+    name = hashlib.sha256(f"{settings.base_url} {fingerprint(settings.key)}".encode()).hexdigest()[:24]
+    folder = settings.state_folder or user_state_path("bulk-sync", appauthor=False)
+    path = folder / "budgets" / f"{name}.pace"
+    try:
+        shared = InFile(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        tally.notes["budget"] = f"The limit is not shared with other runs on this host: {path}: {reason}."
+        yield InMemory()
+        return
+    try:
+        yield shared
+    finally:
+        shared.end()
 
 
 async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
@@ -315,10 +344,10 @@ def _write_failed(store: Store, files: Files, headers: Sequence[str], generation
     return (f"{files.failed} was edited since it was written; the edited file is now {kept}.",) if kept else ()
 
 
-def _tally(settings: PushSettings, store: Store) -> Tally:
+def _tally(store: Store) -> Tally:
     counts = store.counts()
     total = sum(counts.values())
-    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0), rate=settings.rate)
+    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0))
 
 
 def _of_job(store: Store, files: Files) -> Summary:
@@ -339,7 +368,8 @@ def _of_job(store: Store, files: Files) -> Summary:
         throttled=throttled,
         seconds=job.seconds,
         rows_per_second=counts.get(State.UPDATED, 0) / job.seconds if job.seconds else 0.0,
-        rate=None,
+        limit=None,
+        source=RateSource.NONE,
         utilisation=None,
         results=_if_there(files.results),
         failed=_if_there(files.failed),
@@ -357,7 +387,7 @@ def _of_run(
     stopped: BulkSyncError | None,
     notes: tuple[str, ...],
 ) -> Summary:
-    rate = settings.rate
+    limit = tally.limit
     summary = _of_job(store, files)
     return replace(
         summary,
@@ -367,9 +397,10 @@ def _of_run(
         throttled=tally.throttled,
         seconds=seconds,
         rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
-        rate=rate,
-        utilisation=tally.requests / (seconds * rate.per_second) if rate and seconds and tally.requests else None,
-        notes=(*summary.notes, *notes),
+        limit=limit,
+        source=tally.source,
+        utilisation=tally.requests / (seconds * limit) if limit and seconds and tally.requests else None,
+        notes=(*summary.notes, *notes, *tally.notes.values()),
         stopped=stopped,
     )
 

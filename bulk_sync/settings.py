@@ -43,6 +43,11 @@ def parse_rate(text: str) -> Rate:
     return rate
 
 
+def parse_limit(text: str) -> Rate | None:
+    """`auto` as None, else a rate."""
+    return None if text.strip().lower() == "auto" else parse_rate(text)
+
+
 def parse_duration(text: str) -> float:
     """`90`, `90s`, `15m`, `5h30m` as seconds; ValueError says what would be right."""
     match = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?", text.strip(), re.ASCII)
@@ -213,7 +218,8 @@ class SheetSettings(BaseModel):
 class PushSettings(SheetSettings):
     """All that `push` is told.
 
-    Times are in seconds. `base_url` is `sandbox:` when the run starts a sandbox of its own.
+    Times are in seconds. `base_url` is `sandbox:` when the run starts a sandbox of its own. `state_folder` is where
+    runs on this host share what they know of the API's limit; None for the user's own.
     """
 
     base_url: Annotated[str, AfterValidator(check_base_url)] = DEFAULT_BASE_URL
@@ -222,6 +228,8 @@ class PushSettings(SheetSettings):
     timeout_seconds: float = Field(default=30.0, ge=0.1, le=3600)
     max_attempts: int = Field(default=5, ge=1, le=100)
     retry_for_seconds: float = Field(default=900.0, ge=0, le=7 * 86400)
+    ambiguous: Literal["retry", "stop"] = "retry"
+    state_folder: Path | None = None
     out: Path | None = None
     results: Path | None = None
     checkpoint: Path | None = None

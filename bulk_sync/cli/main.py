@@ -144,6 +144,7 @@ def push(
     timeout: options.Timeout = 30.0,
     max_attempts: options.MaxAttempts = 5,
     retry_for: options.RetryFor = "15m",
+    ambiguous: options.Ambiguous = "retry",
     sandbox: Annotated[
         bool,
         typer.Option(
@@ -197,6 +198,7 @@ def push(
         timeout_seconds=timeout,
         max_attempts=max_attempts,
         retry_for_seconds=retry_for,
+        ambiguous=ambiguous,
         max_problems=max_problems,
         limit=limit,
         out=out,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 import typer
 
-from bulk_sync.settings import parse_clock_time, parse_duration, parse_rate, parse_share
+from bulk_sync.settings import parse_clock_time, parse_duration, parse_limit, parse_share
 
 Value = TypeVar("Value")
 
@@ -25,7 +25,7 @@ def reading(parse: Callable[[str], Value]) -> Callable[[str], Value]:
     return read
 
 
-_READ_RATE, _READ_SHARE, _READ_DURATION = reading(parse_rate), reading(parse_share), reading(parse_duration)
+_READ_RATE, _READ_SHARE, _READ_DURATION = reading(parse_limit), reading(parse_share), reading(parse_duration)
 
 Input = Annotated[
     Path,
@@ -160,10 +160,11 @@ RateOption = Annotated[
     str | None,
     typer.Option(
         "--rate",
-        metavar="N/s",
+        metavar="auto|N/s",
         parser=_READ_RATE,
-        help="Send no faster than this: N/s, N/m or N/h. A window may hold a tenth of a second's worth more. "
-        "Without it, only --workers and what the API says bound the rate.",
+        help="Send no faster than this: N/s, N/m or N/h, together with all runs on this host that use the same key. "
+        "auto keeps to what the API's headers say of its limit, else finds it.",
+        show_default="auto",
         rich_help_panel="Sending",
     ),
 ]
@@ -190,7 +191,15 @@ RetryFor = Annotated[
         "--retry-for",
         metavar="DURATION",
         parser=_READ_DURATION,
-        help="How long one row is tried.",
+        help="How long one row is tried, and how long an outage is waited out.",
+        rich_help_panel="Sending",
+    ),
+]
+Ambiguous = Annotated[
+    Literal["retry", "stop"],
+    typer.Option(
+        "--ambiguous",
+        help="When a request may have been applied, its reply being lost: send it again, or leave the row failed.",
         rich_help_panel="Sending",
     ),
 ]

@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model import MENDABLE_STATES, State, Summary, Tally
+from bulk_sync.model import MENDABLE_STATES, RateSource, State, Summary, Tally
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -105,10 +105,25 @@ def _pace(summary: Summary) -> str:
         parts.append(f"{summary.throttled:,} told to wait")
     if summary.seconds:
         parts += [f"{summary.seconds:.1f} s", f"{summary.rows_per_second:.1f} rows/s"]
-    if summary.rate is not None:
-        used = "" if summary.utilisation is None else f", {summary.utilisation:.0%} of it used"
-        parts.append(f"limit {summary.rate} from --rate{used}")
-    return ", ".join(parts)
+    sent = summary.rows - sum(summary.states.get(state, 0) for state in (State.INVALID, State.SUPERSEDED))
+    if summary.retries and sent:
+        parts.insert(1, f"{summary.requests / sent:.2f} a row")
+    used = "" if summary.utilisation is None else f", {summary.utilisation:.0%} of it used"
+    return ", ".join((*parts, limit_text(summary.limit, summary.source) + used))
+
+
+def limit_text(per_second: float | None, source: RateSource) -> str:
+    """The limit and who says so."""
+    if per_second is None:
+        return "no limit met"
+    rate = f"{per_second:.3g}/s" if per_second >= 1 else f"{per_second * 60:.3g}/m"
+    match source:
+        case RateSource.OPTION:
+            return f"limit {rate} from --rate"
+        case RateSource.HEADER:
+            return f"limit {rate} as the API says"
+        case _:
+            return f"limit about {rate} as found"
 
 
 @contextmanager
@@ -137,7 +152,7 @@ def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> 
 
     def report() -> None:
         while not ended.wait(LINE_EVERY_SECONDS):
-            console.print(Text(_progress_line(tally, monotonic() - begun)), soft_wrap=True)
+            console.print(Text(_progress_line(tally, monotonic() - begun, monotonic())), soft_wrap=True)
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()
@@ -155,21 +170,31 @@ def _progress_view(tally: Tally, elapsed: float, now: float) -> RenderableType:
         ProgressBar(total=max(1, tally.total), completed=done, width=30), Text(f"{done:,} of {tally.total:,} rows")
     )
     text = Text(_pace_now(tally, elapsed), style="dim")
-    waiting = tally.waiting_until - now
-    if waiting > 0.5:
-        text.append(f", the API asked to wait: {waiting:.0f} s", style="yellow")
+    waiting = _waiting(tally, now)
+    if waiting:
+        text.append(f"\n{waiting}", style="yellow")
     return Group(bar, text)
 
 
-def _progress_line(tally: Tally, elapsed: float) -> str:
-    return f"{tally.settled_before + tally.done:,} of {tally.total:,} rows, {_pace_now(tally, elapsed)}"
+def _progress_line(tally: Tally, elapsed: float, now: float) -> str:
+    done = f"{tally.settled_before + tally.done:,} of {tally.total:,} rows"
+    return ", ".join(filter(None, (done, _pace_now(tally, elapsed), _waiting(tally, now))))
+
+
+def _waiting(tally: Tally, now: float) -> str:
+    left = tally.waiting_until - now
+    if tally.trouble is not None:
+        return f"nothing gets through ({printable(tally.trouble)}), next try in {max(0.0, left):.0f} s"
+    return f"the API asked to wait: {left:.0f} s" if left > 0.5 else ""
 
 
 def _pace_now(tally: Tally, elapsed: float) -> str:
     rate = tally.done / elapsed if elapsed > 0 else 0.0
     left = max(0, tally.total - tally.settled_before - tally.done)
-    limit = "no limit set" if tally.rate is None else f"limit {tally.rate} from --rate"
+    limit = limit_text(tally.limit, tally.source)
     parts = [f"{left:,} left", f"{rate:.1f} rows/s", limit, f"{tally.retries:,} retries"]
+    if tally.throttled:
+        parts.append(f"{tally.throttled:,} told to wait")
     bad = sum(tally.decided.get(state, 0) for state in MENDABLE_STATES)
     if bad:
         parts.append(f"{bad:,} rejected or failed")

@@ -15,10 +15,11 @@ LimitHeaders = Literal["none", "retry-after", "ratelimit", "x-ratelimit"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a request passes, how many more would now, and in how many seconds the next could."""
+    """Whether a request passes, how many more would now, and the seconds until the next could and until all could."""
 
     passes: bool
     remaining: int
+    next_seconds: float
     reset_seconds: float
 
 
@@ -48,7 +49,8 @@ class TokenBucket:
         self._at = now
         passes = self._tokens >= 1
         self._tokens -= passes
-        return Verdict(passes, int(self._tokens), max(0.0, (1 - self._tokens) / self._rate))
+        missing = self.quota - self._tokens
+        return Verdict(passes, int(self._tokens), max(0.0, (1 - self._tokens) / self._rate), missing / self._rate)
 
 
 class FixedWindow:
@@ -66,7 +68,8 @@ class FixedWindow:
             self._window, self._used = window, 0
         passes = self._used < self.quota
         self._used += passes
-        return Verdict(passes, self.quota - self._used, (window + 1) * self.window_seconds - now)
+        left = (window + 1) * self.window_seconds - now
+        return Verdict(passes, self.quota - self._used, left, left)
 
 
 class SlidingWindow:
@@ -83,7 +86,8 @@ class SlidingWindow:
         passes = len(self._passed) < self.quota
         if passes:
             self._passed.append(now)
-        return Verdict(passes, self.quota - len(self._passed), self._passed[0] + self.window_seconds - now)
+        left = self._passed[0] + self.window_seconds - now
+        return Verdict(passes, self.quota - len(self._passed), left, left)
 
 
 class Concurrency:
@@ -94,7 +98,7 @@ class Concurrency:
 
     def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
         """Count those that are being served."""
-        return Verdict(in_flight < self.quota, max(0, self.quota - in_flight - 1), 1.0)
+        return Verdict(in_flight < self.quota, max(0, self.quota - in_flight - 1), 1.0, 1.0)
 
 
 def make_limit(rate: Rate, style: LimitStyle) -> Limit:
@@ -114,7 +118,7 @@ def make_limit(rate: Rate, style: LimitStyle) -> Limit:
 def limit_headers(kind: LimitHeaders, limit: Limit, verdict: Verdict) -> dict[str, str]:
     """What a server of that kind says of its limit (`ratelimit`: draft-ietf-httpapi-ratelimit-headers-08 and later)."""
     seconds = str(max(1, math.ceil(verdict.reset_seconds)))
-    refused = {} if verdict.passes else {"Retry-After": seconds}
+    refused = {} if verdict.passes else {"Retry-After": str(max(1, math.ceil(verdict.next_seconds)))}
     match kind:
         case "none":
             return {}

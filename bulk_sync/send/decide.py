@@ -8,7 +8,7 @@
 | 403 after a success | RowRejected: forbidden |
 | 404, 410 | RowRejected: not_found |
 | 408, 425, 5xx but 501 and 505 | RetryIn, full jitter |
-| 429, 503 with Retry-After | RetryIn for everyone; uses up no attempt |
+| 429, 503 with Retry-After | RetryIn for everyone; uses up no attempt; StopRun when the wait outlasts --retry-for |
 | other 4xx, 501, 505 | RowRejected: refused |
 | connection and time-out errors | RetryIn, full jitter |
 | certificate refused, no such host | StopRun: outage |
@@ -37,10 +37,14 @@ LONGEST_MESSAGE = 300
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a row is tried: `max_attempts` requests that failed, within `retry_for_seconds` of the first."""
+    """How long a row is tried: `max_attempts` requests that failed, within `retry_for_seconds` of the first.
+
+    Without `repeat_ambiguous` a request that may have been applied is not sent again.
+    """
 
     max_attempts: int = 5
     retry_for_seconds: float = 900.0
+    repeat_ambiguous: bool = True
     base_seconds: float = 0.5
     longest_seconds: float = 30.0
 
@@ -53,14 +57,21 @@ class RetryPolicy:
 class SoFar:
     """What is known of a row when an attempt ends.
 
-    `attempts` counts the one that just ended; `throttled` those that were told to wait.
-    `key_accepted` is True once the API acknowledged anything with this key.
+    `attempts` counts the one that just ended; `throttled` those that were told to wait, `excused` those that an
+    outage made worthless. `elapsed_seconds` leaves out outages. `key_accepted` is True once the API acknowledged
+    anything with this key.
     """
 
     attempts: int
     throttled: int
     elapsed_seconds: float
     key_accepted: bool
+    excused: int = 0
+
+    @property
+    def failures(self) -> int:
+        """The attempts that count."""
+        return self.attempts - self.throttled - self.excused
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class RetryIn:
-    """Try again after a wait; `everyone` when the server asked the whole run to wait."""
+    """Try again after a wait; `everyone` when the server asked the whole run to wait: then the pace says how long."""
 
     seconds: float
     why: str
@@ -91,10 +102,11 @@ class RowRejected:
 
 @dataclass(frozen=True, slots=True)
 class RowFailed:
-    """Attempts or time are used up."""
+    """Attempts or time are used up; `final` when the row is not to be tried again, whatever the reason was."""
 
     error: Literal["timeout", "connection", "server_error", "throttled", "bad_reply"]
     message: str
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +141,10 @@ def decide(seen: Reply | Failure, so_far: SoFar, policy: RetryPolicy, *, sent: s
     if isinstance(seen, Failure):
         if seen.hopeless:
             return StopRun(Outage(f"{seen.message}. No row was tried further; mend this, then run again"))
-        return _again(seen.kind, seen.message, so_far, policy, dice)
+        return _again(seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived)
     if 200 <= seen.status < 300:
         acknowledged = _acknowledged(seen, sent)
-        return acknowledged or _again("bad_reply", _what_came(seen), so_far, policy, dice)
+        return acknowledged or _again("bad_reply", _what_came(seen), so_far, policy, dice, ambiguous=True)
     return _refusal(seen, so_far, policy, dice)
 
 
@@ -148,13 +160,20 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
         case 404 | 410:
             return RowRejected("not_found", message)
         case 429 | 503 if told_to_wait(reply):
-            return _wait_as_told(reply, so_far, policy, dice)
+            return _wait_as_told(reply, so_far, policy)
         case 408 | 425:
-            return _again("server_error", f"{reply.status}: {message}", so_far, policy, dice)
+            return _again(
+                "server_error",
+                f"{reply.status}: {message}",
+                so_far,
+                policy,
+                dice,
+                ambiguous=may_have_been_applied(reply),
+            )
         case 501 | 505:
             return RowRejected("refused", message)
         case status if status >= 500:
-            return _again("server_error", f"{status}: {message}", so_far, policy, dice)
+            return _again("server_error", f"{status}: {message}", so_far, policy, dice, ambiguous=True)
         case status if 300 <= status < 400:
             where = reply.headers.get("location", "nowhere")[:LONGEST_MESSAGE]
             return _again(
@@ -163,8 +182,16 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
                 so_far,
                 policy,
                 dice,
+                ambiguous=False,
             )
     return RowRejected("refused", message)
+
+
+def may_have_been_applied(seen: Reply | Failure) -> bool:
+    """True when the patch may be in force: an error status denies it, save for those that speak of the way there."""
+    if isinstance(seen, Failure):
+        return seen.may_have_arrived
+    return seen.status < 300 or seen.status >= 500 or seen.status == 408
 
 
 def _again(
@@ -173,9 +200,13 @@ def _again(
     so_far: SoFar,
     policy: RetryPolicy,
     dice: float,
+    *,
+    ambiguous: bool,
 ) -> RetryIn | RowFailed:
-    failures = so_far.attempts - so_far.throttled
+    failures = max(1, so_far.failures)
     seconds = policy.backoff(failures, dice)
+    if ambiguous and not policy.repeat_ambiguous:
+        return RowFailed(error, f"{why}; not sent again, as --ambiguous stop says", final=True)
     if failures >= policy.max_attempts:
         return RowFailed(error, f"{why}; given up after {so_far.attempts} attempts")
     if so_far.elapsed_seconds + seconds > policy.retry_for_seconds:
@@ -188,11 +219,11 @@ def told_to_wait(reply: Reply) -> bool:
     return reply.status == 429 or (reply.status == 503 and retry_after(reply.headers) is not None)
 
 
-def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
-    asked = retry_after(reply.headers)
-    seconds = asked or policy.backoff(so_far.throttled, max(dice, 0.1))
-    if so_far.elapsed_seconds + seconds <= policy.retry_for_seconds:
-        return RetryIn(seconds, f"{reply.status}: asked to wait", everyone=True)
+def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
+    """The wait itself is the pace's: it holds every request, and chooses how long when the API does not say."""
+    asked = retry_after(reply.headers) or 0.0
+    if so_far.elapsed_seconds + asked <= policy.retry_for_seconds:
+        return RetryIn(0.0, f"{reply.status}: asked to wait", everyone=True)
     if asked:
         return StopRun(
             Outage(
@@ -239,13 +270,26 @@ def _same_instant(sent: str | None, echoed: str) -> bool:
         return False
 
 
+def pace_kind(seen: Reply | Failure) -> Literal["through", "throttled", "busy", "other"]:
+    """What a reply says about the rate: see `pace.Seen`."""
+    if isinstance(seen, Failure):
+        return "other"
+    if told_to_wait(seen):
+        return "throttled"
+    if seen.status == 503:
+        return "busy"
+    return "through" if seen.status < 500 else "other"
+
+
 def shows_life(reply: Reply) -> bool:
-    """True when a reply to `GET /v1/users/me` can only be the API's own: it is up, whatever else is wrong.
+    """True when a reply to `GET /v1/users/me` shows that the API is up, whatever else is wrong.
 
     A redirect or a page of HTML may come from a proxy; 5xx, 408 and 429 say that nothing gets through.
     """
     if reply.status in {408, 429} or reply.status >= 500 or 300 <= reply.status < 400:
         return False
+    if reply.status >= 400:
+        return True
     try:
         json.loads(reply.body or b"{}")
     except (ValueError, RecursionError):

@@ -1,22 +1,68 @@
-"""Header text to numbers. Pure."""
+"""Header text to numbers: `Retry-After`, and what servers say of their limits. Pure.
+
+- `Retry-After`: seconds, or any of three forms of date (RFC 9110, section 10.2.3).
+- `RateLimit-Policy: "name";q=100;w=60` and `RateLimit: "name";r=50;t=30`, lists of them
+  (draft-ietf-httpapi-ratelimit-headers-08 and later).
+- `RateLimit: limit=100, remaining=50, reset=30` (the same draft, -07).
+- `RateLimit-Limit`, `-Remaining`, `-Reset`: a number each; the limit may name windows, as
+  in `100, 100;w=60` (the same draft, up to -06).
+- `X-RateLimit-...`: the same, the reset in seconds or as an epoch, in seconds or milliseconds.
+
+A date and an epoch are read against the reply's own `Date`, so that a wrong clock on
+either side does no harm; without a `Date` they can't be read. What is malformed or absurd
+is left out, and `Limits.ignored` says so: a header must never make the program wait for a year.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT = 366 * 86400.0
 """Seconds; a Retry-After beyond a year is read as a year, so that sums with it stay sound."""
 
+LONGEST_WINDOW = 3600.0
+"""Seconds; a window or a reset beyond an hour says nothing about how fast to send now."""
+
+_LONGEST_HEADER = 1000
+_LEAST_EPOCH = 1e9  # 2001; no reset is so many seconds away
+_LEAST_EPOCH_IN_MILLISECONDS = 1e11
+
+_NUMBER = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,15}", re.ASCII)
+_MEMBER = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[A-Za-z0-9*:/._~-]+)\s*((?:;\s*[a-z*][a-z0-9_.*-]*(?:=[^;,]*)?\s*)*)')
+_PARAMETER = re.compile(r";\s*([a-z*][a-z0-9_.*-]*)(?:=([^;,]*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """One limit as a reply tells it; None for what it does not tell.
+
+    `limit` requests in `window_seconds`; `remaining` of them are left until a reset in `reset_seconds`.
+    """
+
+    limit: float | None = None
+    window_seconds: float | None = None
+    remaining: float | None = None
+    reset_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a reply says of limits; `ignored` names each header that was left out, with a sentence that says why."""
+
+    quotas: tuple[Quota, ...] = ()
+    ignored: tuple[tuple[str, str], ...] = ()
+
+
+_SILENT = Limits()
+
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `Retry-After` (RFC 9110, section 10.2.3); None when absent or malformed.
-
-    A date is read against the reply's own `Date`, so that a wrong clock on either side
-    does no harm; without a `Date` it can't be read. Header names are in lower case.
-    """
+    """Seconds to wait by `Retry-After`; None when absent or malformed. Header names are in lower case."""
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+", text, re.ASCII):
         return min(float(text[:12]), LONGEST_WAIT)
@@ -24,6 +70,152 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if until is None or now is None:
         return None
     return min(max(0.0, (until - now).total_seconds()), LONGEST_WAIT)
+
+
+def limits(headers: Mapping[str, str]) -> Limits:
+    """What the reply says of limits. Header names are in lower case."""
+    told: list[Quota] = []
+    ignored: list[tuple[str, str]] = []
+    if "ratelimit" in headers or "ratelimit-policy" in headers:
+        told, ignored = _current(headers)
+    for prefix in ("ratelimit-", "x-ratelimit-", "x-rate-limit-"):
+        if f"{prefix}limit" in headers or f"{prefix}remaining" in headers:
+            found, left_out = _three(headers, prefix)
+            told += found
+            ignored += left_out
+    if not told and not ignored:
+        return _SILENT
+    sound = tuple(quota for quota in told if not _is_absurd(quota))
+    absurd = (("RateLimit", _absurdity(quota)) for quota in told if _is_absurd(quota))
+    return Limits(sound, (*ignored, *absurd))
+
+
+_Found = tuple[list[Quota], list[tuple[str, str]]]
+
+
+def _current(headers: Mapping[str, str]) -> _Found:
+    """`RateLimit` with or without `RateLimit-Policy`, in the current syntax or in that of -07."""
+    text = headers.get("ratelimit", "")[:_LONGEST_HEADER]
+    policies = _members(headers.get("ratelimit-policy", ""))
+    states = _members(text)
+    if states is None or policies is None:
+        return [], [_malformed("RateLimit" if states is None else "RateLimit-Policy", headers)]
+    if re.search(r"\b(limit|remaining|reset)\s*=", text):
+        return _named(text, headers)
+    windows = {who: _of_policy(parameters) for who, parameters in policies}
+    left = {who: _of_state(parameters) for who, parameters in states}
+    quotas = []
+    for who in dict.fromkeys((*windows, *left)):
+        limit, window = windows.get(who) or (None, None)
+        remaining, reset = left.get(who) or (None, None)
+        if (limit, remaining) != (None, None):
+            quotas.append(Quota(limit, window, remaining, reset))
+    wrong = not quotas and bool(windows or left)
+    return quotas, [_malformed("RateLimit", headers)] if wrong else []
+
+
+def _of_policy(parameters: Mapping[str, str]) -> tuple[float | None, float | None]:
+    if parameters.get("qu", '"requests"').strip('"') != "requests":  # a quota of bytes is none of ours
+        return None, None
+    return _whole(parameters.get("q")), _whole(parameters.get("w"))
+
+
+def _of_state(parameters: Mapping[str, str]) -> tuple[float | None, float | None]:
+    return _whole(parameters.get("r")), _whole(parameters.get("t"))
+
+
+def _named(text: str, headers: Mapping[str, str]) -> _Found:
+    pairs = dict(part.split("=", 1) for part in re.sub(r"\s", "", text).split(",") if "=" in part)
+    limit, remaining, reset = (_whole(pairs.get(name)) for name in ("limit", "remaining", "reset"))
+    if remaining is None:
+        return [], [_malformed("RateLimit", headers)]
+    window = next((w for _, w in _windows(headers.get("ratelimit-policy", ""))), None)
+    return [Quota(limit, window, remaining, reset)], []
+
+
+def _three(headers: Mapping[str, str], prefix: str) -> _Found:
+    """`...Limit`, `...Remaining`, `...Reset`."""
+    stated = headers.get(f"{prefix}limit", "")[:_LONGEST_HEADER]
+    limit = _whole(re.split("[,;]", stated)[0])
+    window = next((w for q, w in _windows(stated) if q == limit), None)
+    remaining = _whole(headers.get(f"{prefix}remaining"))
+    reset_text = headers.get(f"{prefix}reset")
+    reset = _reset(reset_text, headers.get("date", ""))
+    wrong = [
+        _malformed(f"{prefix}{part}", headers)
+        for part, value in (("limit", limit), ("remaining", remaining), ("reset", reset))
+        if value is None and f"{prefix}{part}" in headers
+    ]
+    if wrong:
+        return [], wrong
+    return [Quota(limit, window, remaining, reset)], []
+
+
+def _reset(text: str | None, date: str) -> float | None:
+    """Seconds until a reset that is told in seconds or as an epoch; None when it can't be read."""
+    if text is None or not _NUMBER.fullmatch(text.strip()):
+        return None
+    value = float(text)
+    if value < _LEAST_EPOCH:
+        return value
+    now = _http_date(date)
+    if now is None:
+        return None
+    epoch = value / 1000 if value >= _LEAST_EPOCH_IN_MILLISECONDS else value
+    return max(0.0, epoch - now.timestamp())
+
+
+def _windows(text: str) -> Iterator[tuple[float | None, float | None]]:
+    """The (quota, window) pairs of `100, 100;w=60`."""
+    for part in text[:_LONGEST_HEADER].split(","):
+        quota, *parameters = (piece.strip() for piece in part.split(";"))
+        for parameter in parameters:
+            if parameter.startswith("w="):
+                yield _whole(quota), _whole(parameter[2:])
+
+
+def _members(text: str) -> list[tuple[str, dict[str, str]]] | None:
+    """The members of a structured-field list with their parameters (RFC 9651); None when it is malformed."""
+    members = []
+    at = 0
+    text = text[:_LONGEST_HEADER].strip()
+    while at < len(text):
+        found = _MEMBER.match(text, at)
+        if found is None:
+            # The dictionary of -07 is no list of members with parameters, and is read elsewhere.
+            return [] if re.match(r"\s*(limit|remaining|reset)\s*=", text) else None
+        members.append((found[1], {name: value.strip() for name, value in _PARAMETER.findall(found[2])}))
+        at = found.end()
+        if at < len(text):
+            if text[at] != ",":
+                return [] if re.match(r"\s*(limit|remaining|reset)\s*=", text) else None
+            at += 1
+    return members
+
+
+def _whole(text: str | None) -> float | None:
+    return float(text) if text is not None and _WHOLE.fullmatch(text.strip()) else None
+
+
+def _is_absurd(quota: Quota) -> bool:
+    return (
+        quota.limit == 0
+        or quota.window_seconds == 0
+        or (quota.window_seconds or 0) > LONGEST_WINDOW
+        or (quota.reset_seconds or 0) > LONGEST_WINDOW
+    )
+
+
+def _absurdity(quota: Quota) -> str:
+    if quota.limit == 0 or quota.window_seconds == 0:
+        return "the API's headers tell a limit of nothing, which is left out of account"
+    seconds = max(quota.window_seconds or 0, quota.reset_seconds or 0)
+    return f"the API's headers tell a limit for {seconds:.0f} s on end; beyond an hour they are left out of account"
+
+
+def _malformed(name: str, headers: Mapping[str, str]) -> tuple[str, str]:
+    text = headers.get(name.lower(), "")[:60]
+    return name, f"the API's header {name} can't be read and is left out of account: {text!r}"
 
 
 def _http_date(text: str) -> datetime | None:

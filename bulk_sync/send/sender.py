@@ -2,14 +2,17 @@
 
 Invariants:
 
-1. Each change that a worker took ends in exactly one outcome, under its own id, also
-   when the run is stopped: then it says `pending`, and whether the change may have been
-   applied.
+1. Each change that was taken ends in exactly one outcome, under its own id, also when the
+   run is stopped: then it says `pending`, and whether the change may have been applied.
 2. Every request takes a permit first, retries and the look at the API too.
 3. A request that left is not cut short by a stop (only by `--timeout`, or `abandon`): it
    is shielded, and between a reply and the putting of its outcome nothing waits.
 4. Until the API was reached once, one change at a time is on its way: a refused key or
    a wrong address costs one request, not one for each worker.
+5. At most `workers` requests are on their way. A row that waits to be tried again holds no
+   worker; so many of them may wait, then no new ones are taken.
+6. While the circuit is open one request at a time leaves, not before the gap is over, and
+   nothing that fails then makes a row fail.
 """
 
 from __future__ import annotations
@@ -18,17 +21,22 @@ import hashlib
 import logging
 import math
 import random
-from dataclasses import dataclass
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, assert_never
 from urllib.parse import quote
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.abc import TaskGroup
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exception
 
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import BulkSyncError, Outage
 from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.send.budget import Budget
+from bulk_sync.send.circuit import FAILURES_IN_A_ROW, SHORT_GAP_SECONDS, Circuit, RetryBudget
 from bulk_sync.send.decide import (
     Acknowledged,
     Decision,
@@ -39,11 +47,12 @@ from bulk_sync.send.decide import (
     SoFar,
     StopRun,
     decide,
+    may_have_been_applied,
+    pace_kind,
     shows_life,
-    told_to_wait,
 )
-from bulk_sync.send.liveness import Liveness
-from bulk_sync.send.pace import Pacer
+from bulk_sync.send.headers import limits, retry_after
+from bulk_sync.send.pace import Seen
 from bulk_sync.send.transport.interface import Failure, Reply, Transport
 
 log = logging.getLogger("bulk_sync.send")
@@ -52,6 +61,12 @@ MAY_HAVE_BEEN_APPLIED = "it may have been applied all the same"
 
 FORBIDDEN_IN_SEQUENCE = 10
 """So many 403s with nothing acknowledged in between mean the key, not the rows."""
+
+MOST_WAITING = 256
+"""So many rows may wait to be tried again."""
+
+_LOOK_AGAIN_SECONDS = 0.05
+_MOST_TAIL_RETRIES = 50.0
 
 
 class Work(Protocol):
@@ -78,16 +93,23 @@ class _Stopping(Exception):
     """The run stops while this change is undecided."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Case:
     """One change on its way: what was tried so far."""
 
     change: Change
-    started: float = 0.0
+    started: float | None = None
+    lost_before: float = 0.0
     begun: float = 0.0
     attempts: int = 0
     throttled: int = 0
+    excused: int = 0
     may_have_arrived: bool = False
+    has_worker: bool = True
+    retry_costs: bool = False
+    verdict: RowFailed | None = None
+    failed_after: int | None = None  # so many had got through when it failed last
+    known: bool = False  # it failed before and after others got through
     http_status: int | None = None
     sent_at: str | None = None
     duration_ms: int | None = None
@@ -119,16 +141,20 @@ class _Case:
         message = MAY_HAVE_BEEN_APPLIED[0].upper() + MAY_HAVE_BEEN_APPLIED[1:] if self.may_have_arrived else None
         return self.outcome(State.PENDING, message=message and f"{message}; run again")
 
+    def failed(self, verdict: RowFailed) -> Outcome:
+        message = f"{verdict.message}; {MAY_HAVE_BEEN_APPLIED}" if self.may_have_arrived else verdict.message
+        return self.outcome(State.FAILED, error=verdict.error, message=message)
+
 
 class Sender:
-    """Sends what `work` holds through `transport`, paced by `pacer`."""
+    """Sends what `work` holds through `transport`, paced by `budget`."""
 
     def __init__(
         self,
         transport: Transport,
         work: Work,
         *,
-        pacer: Pacer,
+        budget: Budget,
         policy: RetryPolicy,
         clock: Clock,
         dice: random.Random,
@@ -138,7 +164,7 @@ class Sender:
     ) -> None:
         self._transport = transport
         self._work = work
-        self._pacer = pacer
+        self._budget = budget
         self._policy = policy
         self._clock = clock
         self._dice = dice
@@ -146,13 +172,26 @@ class Sender:
         self._workers = workers
         self._key_accepted = key_accepted
         self._forbidden = 0
-        self._liveness = Liveness(workers)
+        self._answered = False
+        self._circuit: Circuit[_Case] = Circuit()
+        self._retry_budget = RetryBudget()
+        self._lost_seconds = 0.0  # in outages
+        self._fresh: deque[Change] = deque()
+        self._again: deque[_Case] = deque()
+        self._all_taken = False
+        self._open_rows = 0
+        self._started = 0  # tasks that send rows
+        self._free = anyio.Semaphore(workers, fast_acquire=True)
+        self._handed: deque[_Case] = deque()
+        self._ready = anyio.Semaphore(0, fast_acquire=True)
         self._reached = anyio.Event()
-        self._turn = anyio.Lock(fast_acquire=True)
+        self._row_ended = anyio.Event()
+        self._turned = anyio.Event()  # the circuit was closed, or nothing is left but retries
+        self._probing = anyio.Lock(fast_acquire=True)
+        self._retry_turn = anyio.Lock(fast_acquire=True)
         self._waits = anyio.CancelScope()
         self._exchanges: set[anyio.CancelScope] = set()
         self._retrying = AsyncRetrying(
-            sleep=clock.sleep,
             retry=retry_if_exception_type(_TryAgain),
             wait=wait_exception(_seconds_of),
             before_sleep=_log_retry,
@@ -174,37 +213,69 @@ class Sender:
 
     async def run(self) -> None:
         """Send until all is sent or the run is stopped; then `stopped` says why."""
-        hand_over, queue = anyio.create_memory_object_stream[Change](0)
-        with self._waits, hand_over, queue:
+        with self._waits:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._feed, hand_over)
-                tasks.start_soon(self._work_first, queue)
-                await self._reached.wait()
-                for _ in range(self._workers - 1):
-                    tasks.start_soon(self._work_on, queue)
-            if self._liveness.suspects and self.stopped is None:
-                await self._look_at_api()
-        for outcome in self._liveness.suspects:
-            self._finish(_still_pending(outcome))
+                await self._feed(tasks)
+                tasks.cancel_scope.cancel()
+        for case in (*self._handed, *self._circuit.suspects, *self._again):
+            self._finish(case.undecided())
+        with anyio.CancelScope(shield=True):
+            await self._budget.settle()
 
-    async def _feed(self, hand_over: ObjectSendStream[Change]) -> None:
-        async with hand_over:
-            while changes := await self._work.claim(self._workers):
-                for change in changes:
-                    await hand_over.send(change)
+    # Rows
 
-    async def _work_first(self, queue: ObjectReceiveStream[Change]) -> None:
-        try:
-            await self._work_on(queue)
-        finally:
-            self._reached.set()
+    async def _feed(self, tasks: TaskGroup) -> None:
+        """Hand every row to a worker, and see to those without a verdict in the end."""
+        while True:
+            if self._open_rows >= self._workers + MOST_WAITING:
+                await self._until_a_row_ended()
+                continue
+            await self._free.acquire()
+            case = await self._next_case()
+            if case is not None:
+                await self._begin(case, tasks)
+                continue
+            self._free.release()
+            if self._open_rows:
+                await self._until_a_row_ended()
+            elif self._circuit.suspects:
+                with suppress(_Stopping):  # then the scope around us is cancelled
+                    await self._decide_suspects()
+            elif not self._again:
+                return
 
-    async def _work_on(self, queue: ObjectReceiveStream[Change]) -> None:
-        async for change in queue:
-            case = _Case(change)
+    async def _until_a_row_ended(self) -> None:
+        self._turned.set()
+        self._row_ended = anyio.Event()
+        await self._row_ended.wait()
+
+    async def _next_case(self) -> _Case | None:
+        if self._again:
+            return self._again.popleft()
+        if not self._fresh and not self._all_taken:
+            self._fresh.extend(await self._work.claim(self._workers))
+            self._all_taken = not self._fresh
+            if self._all_taken:
+                self._turned.set()
+        return _Case(self._fresh.popleft(), lost_before=self._lost_seconds) if self._fresh else None
+
+    async def _begin(self, case: _Case, tasks: TaskGroup) -> None:
+        case.has_worker = True
+        self._open_rows += 1
+        self._handed.append(case)
+        self._ready.release()
+        if self._open_rows > self._started:
+            tasks.start_soon(self._work_on)
+            self._started += 1
+        if not self._reached.is_set():
+            await self._reached.wait()
+
+    async def _work_on(self) -> None:
+        while True:
+            await self._ready.acquire()
+            case = self._handed.popleft()
             try:
-                # A copy, because tenacity keeps the state of a call on the object and calls overlap here.
-                outcome: Outcome | None = await self._retrying.copy()(self._attempt, case)
+                outcome = await self._send(case)
             except (anyio.get_cancelled_exc_class(), _Stopping) as ended:
                 self._finish(case.undecided())
                 if not isinstance(ended, _Stopping):
@@ -212,30 +283,104 @@ class Sender:
             else:
                 if outcome is not None:
                     self._finish(outcome)
+            finally:
+                self._open_rows -= 1
+                self._let_go(case)
+                self._reached.set()
+                self._row_ended.set()
+
+    def _let_go(self, case: _Case) -> None:
+        if case.has_worker:
+            case.has_worker = False
+            self._free.release()
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._work.put(outcome)
+        self._tally.count(outcome)
+
+    # Attempts
+
+    async def _send(self, case: _Case) -> Outcome | None:
+        """All attempts for one change: an outcome, or None for a suspect."""
+        try:
+            return await self._attempt(case)
+        except _TryAgain as first:
+            _log(case, first.decision)
+            await self._rest(case, first.decision.seconds)
+        # tenacity keeps the state of a call on the object and calls overlap here: hence the copy.
+        retrying = self._retrying.copy(sleep=partial(self._rest, case))
+        outcome: Outcome | None = await retrying(self._attempt, case)
+        return outcome
+
+    async def _rest(self, case: _Case, seconds: float) -> None:
+        """Between two attempts: let the worker go, wait, and ask the retry budget."""
+        if not case.retry_costs:
+            if self._circuit.open:
+                await self._stand_back(case)
+            return  # the pace says when
+        self._let_go(case)
+        await self._clock.sleep(seconds)
+        async with self._retry_turn:
+            while not self._retry_budget.take(
+                self._clock.monotonic(),
+                only_retries_left=self._only_retries_left(),
+                per_second=min(_MOST_TAIL_RETRIES, self._budget.rate),
+            ):
+                await self._clock.sleep(_LOOK_AGAIN_SECONDS)
+        await self._free.acquire()
+        case.has_worker = True
+
+    async def _stand_back(self, case: _Case) -> None:
+        """Let rows that were not tried yet probe: this one may be what the server chokes on."""
+        self._let_go(case)
+        while self._circuit.open and not self._only_retries_left():
+            if self._turned.is_set():
+                self._turned = anyio.Event()
+            await self._turned.wait()
+        await self._free.acquire()
+        case.has_worker = True
+
+    def _only_retries_left(self) -> bool:
+        none_fresh = self._all_taken and not self._fresh and not self._again
+        return none_fresh or self._open_rows >= self._workers + MOST_WAITING
 
     async def _attempt(self, case: _Case) -> Outcome | None:
         """One request for one change: an outcome, None for a suspect, or _TryAgain."""
-        await self._permit()
-        if case.attempts == 0:
+        while True:
+            if self._circuit.open:
+                async with self._probing:
+                    if self._circuit.open:
+                        await self._until_the_next_probe()
+                        return await self._request(case, await self._budget.permit())
+            ordinal = await self._budget.permit()
+            if not self._circuit.open:
+                return await self._request(case, ordinal)
+
+    async def _request(self, case: _Case, ordinal: float) -> Outcome | None:
+        if case.started is None:
             case.started = self._clock.monotonic()  # waiting for the first permit is no part of trying
         case.attempts += 1
         self._tally.requests += 1
         self._tally.retries += case.attempts > 1
         seen = await self._exchange(case)
-        if isinstance(seen, Reply) and told_to_wait(seen):
-            case.throttled += 1
-            self._tally.throttled += 1
+        self._note(case, seen, ordinal)
+        if isinstance(seen, Failure) and seen.hopeless and self._answered:
+            seen = replace(seen, hopeless=False)  # it worked a while ago, and may again
+        now = self._clock.monotonic()
         decision = decide(
             seen,
-            SoFar(case.attempts, case.throttled, self._clock.monotonic() - case.started, self._key_works()),
+            SoFar(
+                attempts=case.attempts,
+                throttled=case.throttled,
+                excused=case.excused,
+                elapsed_seconds=now - case.started - (self._lost_seconds - case.lost_before),
+                key_accepted=self._key_accepted and self._forbidden < FORBIDDEN_IN_SEQUENCE,
+            ),
             self._policy,
             sent=case.change.body,
             dice=self._dice.random(),
         )
         return self._carry_out(decision, case)
-
-    def _key_works(self) -> bool:
-        return self._key_accepted and self._forbidden < FORBIDDEN_IN_SEQUENCE
 
     async def _exchange(self, case: _Case) -> Reply | Failure:
         change = case.change
@@ -249,20 +394,32 @@ class Sender:
         self._exchanges.discard(scope)
         self._tally.in_flight -= 1
         case.duration_ms = math.ceil((self._clock.monotonic() - case.begun) * 1000)
-        self._note(case, seen)
         if scope.cancelled_caught:
+            case.may_have_arrived = True
             raise _Stopping
         return seen
 
-    def _note(self, case: _Case, seen: Reply | Failure) -> None:
+    def _note(self, case: _Case, seen: Reply | Failure, ordinal: float) -> None:
+        """Tell the pace, the log and the case what came."""
+        kind = pace_kind(seen)
+        seconds = self._clock.monotonic() - case.begun
+        case.may_have_arrived |= may_have_been_applied(seen)
         if isinstance(seen, Reply):
+            told = limits(seen.headers)
+            self._tally.notes.update(told.ignored)
+            self._budget.saw(
+                Seen(ordinal, kind, seconds, retry_after(seen.headers) if kind == "throttled" else None, told.quotas)
+            )
+            self._answered = True
             case.http_status = seen.status
-            self._liveness.answered = True
-            # An error status says that the patch was not applied, save for those that speak of the way there.
-            case.may_have_arrived |= seen.status < 300 or seen.status >= 500 or seen.status == 408
         else:
+            self._budget.saw(Seen(ordinal, kind, seconds))
             case.http_status = None
-            case.may_have_arrived |= seen.may_have_arrived
+        if kind == "throttled":
+            case.throttled += 1
+            self._tally.throttled += 1
+        self._tally.limit, self._tally.source = self._budget.limit, self._budget.source
+        self._tally.waiting_until = self._budget.held_until
         if isinstance(seen, Reply) or seen.may_have_arrived:
             self._reached.set()
         if log.isEnabledFor(logging.INFO):
@@ -274,21 +431,30 @@ class Sender:
             case Acknowledged(showing_id, updated_at, note):
                 self._key_accepted = True
                 self._forbidden = 0
-                self._clear_suspects(case.begun)
+                self._retry_budget.succeeded()
+                self._got_through(case.begun)
                 return case.outcome(State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at)
             case RowRejected(error, message):
                 self._forbidden = self._forbidden + 1 if error == "forbidden" else 0
-                self._clear_suspects(case.begun)
+                self._retry_budget.succeeded()
+                self._got_through(case.begun)
                 return case.outcome(State.REJECTED, error=error, message=message)
-            case RetryIn(seconds, _, everyone):
-                if everyone:
-                    self._pacer.hold(self._clock.monotonic() + seconds)
-                    self._tally.waiting_until = self._pacer.held_until
+            case RowFailed(final=True):
+                return case.failed(decision)
+            case RetryIn(everyone=True):
+                case.retry_costs = False
                 raise _TryAgain(decision)
-            case RowFailed(error, message):
-                if case.may_have_arrived:
-                    message = f"{message}; {MAY_HAVE_BEEN_APPLIED}"
-                self._suspect(case.outcome(State.FAILED, error=error, message=message))
+            case RetryIn(why=why):
+                case.retry_costs = self._counts(case, why)
+                raise _TryAgain(decision)
+            case RowFailed(message=message):
+                if not self._counts(case, message):
+                    case.retry_costs = False
+                    raise _TryAgain(RetryIn(0.0, message))
+                case.verdict = decision
+                self._circuit.suspect(case, self._clock.monotonic())
+                if not self._answered:
+                    self._stop_for_outage(message)
                 return None
             case StopRun(reason):
                 self.stop(reason)
@@ -296,43 +462,96 @@ class Sender:
             case _:
                 assert_never(decision)
 
-    def _suspect(self, outcome: Outcome) -> None:
-        """A row without attempts left: what happens next decides about it."""
-        if self._liveness.used_up(outcome, self._clock.monotonic()):
-            self.stop(Outage(f"Nothing gets through to the API: {outcome.message}"))
+    # Is the API there?
 
-    def _clear_suspects(self, begun: float) -> None:
-        for outcome in self._liveness.got_through(begun):
-            self._finish(outcome)
+    def _counts(self, case: _Case, why: str) -> bool:
+        """Take a failure into account; True when it is an attempt of its row, False when an outage excuses it."""
+        was_open = self._circuit.open
+        counts = self._circuit.failed(case, case.begun, self._clock.monotonic(), self._dice.random())
+        case.excused += not counts
+        if counts:
+            case.known |= case.failed_after not in {None, self._circuit.successes}
+            case.failed_after = self._circuit.successes
+        if self._circuit.open:
+            self._tally.trouble = why
+            self._tally.waiting_until = self._circuit.probe_at
+            if not was_open:
+                log.info("nothing gets through, sending pauses: %s", why)
+                if not self._answered:
+                    self._stop_for_outage(why)
+        return counts
 
-    async def _look_at_api(self) -> None:
-        """All else is sent: ask the API itself whether the suspects are to blame."""
-        await self._permit()
+    def _got_through(self, begun: float) -> None:
+        was_open = self._circuit.open
+        failed, again, given_back = self._circuit.got_through(begun)
+        for case in failed:
+            self._give_up(case)
+        for case in given_back:
+            case.excused += 1
+        for case in again:
+            case.excused = case.attempts - case.throttled
+        self._again.extend(again)
+        if was_open and not self._circuit.open:
+            self._lost_seconds += self._clock.monotonic() - self._circuit.began
+            self._tally.trouble = None
+            self._turned.set()
+            log.info("requests get through again")
+
+    def _give_up(self, case: _Case) -> None:
+        assert case.verdict is not None  # noqa: S101 - a suspect has one
+        self._finish(case.failed(case.verdict))
+
+    async def _until_the_next_probe(self) -> None:
+        """Wait out the gap; the run ends when the outage outlasts --retry-for."""
+        deadline = self._circuit.began + self._policy.retry_for_seconds
+        if self._circuit.probe_at - self._clock.monotonic() > SHORT_GAP_SECONDS and await self._api_is_up():
+            self._circuit.hurry(self._clock.monotonic() + SHORT_GAP_SECONDS)
+        while (now := self._clock.monotonic()) < self._circuit.probe_at:
+            if now >= deadline:
+                self._stop_for_outage(self._tally.trouble or "no reply")
+                raise _Stopping
+            await self._clock.sleep(min(self._circuit.probe_at, deadline) - now)
+        if self._all_taken and not self._fresh and self._is_about_few() and await self._api_is_up():
+            self._circuit.trust()
+            self._tally.trouble = None
+            self._turned.set()
+
+    def _is_about_few(self) -> bool:
+        """True when the rows in trouble are few, or known for it: then the look at the API may speak for the rows.
+
+        So many that it may be an outage of this one endpoint stay pending, unless they failed before: in an earlier
+        run, or earlier in this one, with others getting through in between.
+        """
+        in_trouble = {id(case): case for case in (*self._circuit.in_a_row, *self._circuit.suspects)}.values()
+        return len(in_trouble) < FAILURES_IN_A_ROW or all(case.known or case.change.tried for case in in_trouble)
+
+    async def _decide_suspects(self) -> None:
+        """All else is sent: ask the API itself whether these rows are to blame."""
+        if self._circuit.open:
+            await self._until_the_next_probe()
+        if self._is_about_few() and await self._api_is_up():
+            for case in self._circuit.acquit():
+                self._give_up(case)
+            return
+        again = self._circuit.excuse(self._clock.monotonic(), self._dice.random())
+        for case in again:
+            case.excused = case.attempts - case.throttled
+            self._tally.trouble = case.verdict.message if case.verdict else None
+        self._again.extend(again)
+
+    async def _api_is_up(self) -> bool:
+        """Ask for `GET /v1/users/me`."""
+        await self._budget.permit()
         self._tally.requests += 1
+        seen: Reply | Failure | None = None
         with anyio.CancelScope(shield=True) as scope:
             self._exchanges.add(scope)
-            begun = self._clock.monotonic()
             seen = await self._transport.get("/v1/users/me")
-            if isinstance(seen, Reply) and shows_life(seen):
-                self._clear_suspects(begun)
-            else:
-                self.stop(Outage(f"Nothing gets through to the API: {self._liveness.suspects[-1].message}"))
         self._exchanges.discard(scope)
+        return isinstance(seen, Reply) and shows_life(seen)
 
-    def _finish(self, outcome: Outcome) -> None:
-        self._work.put(outcome)
-        self._tally.count(outcome)
-
-    async def _permit(self) -> None:
-        """Wait for a permit, in order of asking.
-
-        The one at the head of the queue sleeps, and looks again when it wakes: a hold may
-        have come meanwhile.
-        """
-        async with self._turn:
-            while (seconds := self._pacer.wait(self._clock.monotonic())) > 0:
-                await self._clock.sleep(seconds)
-            self._pacer.take(self._clock.monotonic())
+    def _stop_for_outage(self, why: str) -> None:
+        self.stop(Outage(f"Nothing gets through to the API: {why}"))
 
 
 def patch_path(target: str) -> str:
@@ -345,26 +564,16 @@ def idempotency_key(change: Change) -> str:
     return hashlib.sha256(f"{change.target}\0{change.digest}".encode()).hexdigest()[:32]
 
 
-def _still_pending(suspect: Outcome) -> Outcome:
-    return Outcome(
-        id=suspect.id,
-        state=State.PENDING,
-        attempts=suspect.attempts,
-        throttled=suspect.throttled,
-        http_status=suspect.http_status,
-        message=suspect.message,
-        sent_at=suspect.sent_at,
-        duration_ms=suspect.duration_ms,
-    )
-
-
 def _seconds_of(error: BaseException) -> float:
     assert isinstance(error, _TryAgain)  # noqa: S101 - tenacity retries on nothing else
     return error.decision.seconds
 
 
+def _log(case: _Case, decision: RetryIn) -> None:
+    log.info("row %d: again in %.2f s: %s", case.change.number, decision.seconds, decision.why)
+
+
 def _log_retry(state: RetryCallState) -> None:
-    case: _Case = state.args[0]
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, _TryAgain):
-        log.info("row %d: again in %.2f s: %s", case.change.number, error.decision.seconds, error.decision.why)
+        _log(state.args[0], error.decision)

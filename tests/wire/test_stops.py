@@ -157,7 +157,7 @@ def test_nothing_listens_one_row_is_tried_and_all_stay_pending(program: Program,
 def test_an_outage_midway_marks_no_row_failed(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(300))
     with sandbox_process("--accept-any", "--latency", "20ms") as witness:
-        process = start(sheet, witness, "--max-attempts", 2, "--rate", "100/s", "--json")
+        process = start(sheet, witness, "--retry-for", "3s", "--rate", "100/s", "--json")
         while len(witness.journal()) < 30:
             assert process.poll() is None
     out, err = process.communicate(timeout=30)
@@ -277,7 +277,7 @@ def test_every_row_fails_by_garbage_then_the_run_stops_instead_of_marking_all(
 ) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(40))
     with sandboxes(faults=(Fault(1.0, "garbage"),)) as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--max-attempts", 1, "--json")
+        ran = program("push", sheet, "--base-url", witness.base_url, "--retry-for", "3s", "--json")
         assert len(witness.journal()) < 40
     assert ran.code == 6
     assert ran.summary["states"]["pending"] == 40

@@ -1,0 +1,164 @@
+"""One budget on a host for each (base URL, key): permits, and what is known of the limit.
+
+Every run on this host that speaks to the same address with the same key shares one
+`Pace`, kept in a small file in the user's state folder. Whoever wants a permit locks the
+file, reads it, takes what it saw since into account, reserves the next permit, writes it
+back and unlocks: microseconds, never across a wait. The kernel holds the lock, so a
+process that dies holds nothing; what it had reserved is one permit at the most.
+
+Invariants:
+
+1. Every request of a run passes `permit` first, in order of asking.
+2. No permit is used before the latest hold is over, whichever process was told to wait:
+   who slept looks again when it wakes.
+3. A file that is torn, of another version or from before the machine was started is
+   begun anew; one that can't be kept costs the sharing, never the run.
+
+Times in the file are of the machine's monotonic clock, which its processes share.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+
+from bulk_sync.clock import Clock
+from bulk_sync.model import RateSource
+from bulk_sync.send.pace import SIZE, Pace, Seen
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there each run has a budget of its own
+    fcntl = None  # type: ignore[assignment]
+
+_MAGIC = b"bulk-sync pace 1\n"
+_LOCK_RETRY_SECONDS = 0.001
+
+
+class Keeping(Protocol):
+    """Where a pace is kept between two looks at it."""
+
+    def try_open(self, now: float) -> Pace | None:
+        """The pace, for this holder alone until `close`; None while another holds it."""
+        ...
+
+    def close(self, pace: Pace) -> None:
+        """Put it back."""
+        ...
+
+
+class InMemory:
+    """A pace of this process's own; tests share one among senders."""
+
+    def __init__(self, pace: Pace | None = None) -> None:
+        self._pace = pace or Pace()
+
+    def try_open(self, now: float) -> Pace | None:  # noqa: ARG002 - the protocol's
+        """The pace."""
+        return self._pace
+
+    def close(self, pace: Pace) -> None:
+        """Nothing is to be put back."""
+
+
+class InFile:
+    """A pace in a locked file; raises OSError when it can't be kept there."""
+
+    def __init__(self, path: Path) -> None:
+        if fcntl is None:
+            raise OSError("files can't be shared on this system")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def try_open(self, now: float) -> Pace | None:
+        """Lock and read."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        return _read(os.pread(self._file, len(_MAGIC) + SIZE + 4, 0), now)
+
+    def close(self, pace: Pace) -> None:
+        """Write and unlock."""
+        data = pace.pack()
+        os.pwrite(self._file, _MAGIC + data + zlib.crc32(data).to_bytes(4, "little"), 0)
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def end(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def _read(content: bytes, now: float) -> Pace:
+    data = content[len(_MAGIC) : -4]
+    if not content.startswith(_MAGIC) or zlib.crc32(data).to_bytes(4, "little") != content[-4:]:
+        return Pace()
+    try:
+        pace = Pace.unpack(data)
+    except ValueError:
+        return Pace()
+    # The clock starts anew with the machine.
+    return pace if pace.used_at <= now else Pace()
+
+
+class Budget:
+    """The permits of one run; `ceiling` is the user's own rate per second."""
+
+    def __init__(self, keeping: Keeping, clock: Clock, dice: random.Random, ceiling: float | None = None) -> None:
+        self._keeping = keeping
+        self._clock = clock
+        self._dice = dice
+        self._ceiling = ceiling
+        self._news: list[tuple[float, Seen]] = []
+        self._turn = anyio.Lock(fast_acquire=True)
+        self.held_until = float("-inf")
+        self.rate = 0.0  # in force, per second
+        self.limit: float | None = None  # as far as it is known
+        self.source = RateSource.NONE
+
+    async def permit(self) -> float:
+        """Wait for the next permit, in order of asking; returns its ordinal."""
+        async with self._turn:
+            while True:
+                async with self._open() as pace:
+                    due = pace.reserve(self._clock.monotonic(), self._ceiling)
+                    ordinal = pace.taken
+                wait = due - self._clock.monotonic()
+                if wait <= 0:
+                    return ordinal
+                await self._clock.sleep(wait)
+                async with self._open() as pace:
+                    if pace.held_until <= self._clock.monotonic():
+                        return ordinal
+
+    def saw(self, seen: Seen) -> None:
+        """Take a reply into account with the next look at the pace; never waits."""
+        self._news.append((self._clock.monotonic(), seen))
+
+    async def settle(self) -> None:
+        """Bring what was seen to the others."""
+        async with self._open():
+            pass
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Pace]:
+        now = self._clock.monotonic()
+        while (pace := self._keeping.try_open(now)) is None:
+            await self._clock.sleep(_LOCK_RETRY_SECONDS)
+        try:
+            for at, seen in self._news:
+                pace.observe(at, seen, self._dice.random(), self._ceiling)
+            self._news.clear()
+            yield pace
+            self.held_until = pace.held_until
+            self.rate = pace.per_second(now, self._ceiling)
+            self.limit, self.source = pace.limit(now, self._ceiling)
+        finally:
+            self._keeping.close(pace)

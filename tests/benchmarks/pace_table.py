@@ -1,0 +1,164 @@
+"""Our pace and three rivals against models of servers, in virtual time: `python -m tests.benchmarks.pace_table`.
+
+For each scenario, over several rules, limits and latencies: time over the optimum N/limit,
+refusals per 100 requests, requests per row; the mean and the worst.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bulk_sync.model import Rate
+from bulk_sync.sandbox.limits import LimitHeaders
+from bulk_sync.send.decide import RetryPolicy
+from tests.benchmarks.rivals import Adaptive, Limiter, NoLimiter, Static, simulate_rival
+from tests.simulation import Latency, Server, heavy_tail, simulate, steady
+
+RATES = (Rate(2, 1), Rate(10, 1), Rate(100, 1), Rate(60, 60), Rate(1000, 60))
+STYLES = ("token-bucket", "fixed-window", "sliding-window", "leaky-bucket")
+LATENCIES = {"20 ms": steady(0.02), "tail to 2 s": heavy_tail(0.15)}
+WORKERS = 64
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is told to whom; `time` and `refused` are the figures to reach."""
+
+    name: str
+    time: float
+    refused: float
+    headers: LimitHeaders = "none"
+    given: bool = False
+    processes: int = 1
+    halves: bool = False
+    styles: Sequence[str] = STYLES
+    rates: Sequence[Rate] = RATES
+    latencies: dict[str, Latency] = field(default_factory=lambda: LATENCIES)
+
+
+SCENARIOS = (
+    Scenario("limit given with --rate", 1.01, 0, given=True),
+    Scenario("limit in headers (RateLimit)", 1.03, 0.5, headers="ratelimit"),
+    Scenario("limit in headers (X-RateLimit)", 1.03, 0.5, headers="x-ratelimit"),
+    Scenario("only 429 with Retry-After", 1.08, 2, headers="retry-after"),
+    Scenario("only bare 429s", 1.15, 3),
+    Scenario("limit halves midway", 1.15, 3, halves=True, rates=RATES[:3]),
+    Scenario("four processes, limit given", 1.03, 0, given=True, processes=4),
+    Scenario("concurrency cap of 10 or 40", 1.15, 3, styles=("concurrency",), rates=(Rate(10, 1), Rate(40, 1))),
+)
+
+
+def seconds_of(rate: Rate) -> float:
+    """How long the optimum takes: five minutes, fifteen for limits by the minute."""
+    return 900.0 if rate.period_seconds > 1 else 300.0
+
+
+@dataclass
+class Point:
+    label: str
+    over: float
+    refused: float
+    per_row: float
+
+
+def points(scenario: Scenario) -> Iterator[tuple[Point, Callable[[Callable[[float], Limiter]], Point]]]:
+    """A point of ours for each server, and a way to have a rival's beside it."""
+    for style in scenario.styles:
+        for rate in scenario.rates:
+            for named, latency in scenario.latencies.items():
+                if style == "concurrency":
+                    per_second, seconds = rate.requests / 0.2, 120.0
+                    latency = steady(0.2)  # noqa: PLW2901 - the optimum of a cap is known for this one
+                else:
+                    per_second, seconds = rate.per_second, seconds_of(rate)
+                rows = int(per_second * seconds * (0.75 if scenario.halves else 1))
+                optimum = seconds
+
+                def server(style: str = style, rate: Rate = rate, latency: Latency = latency) -> Server:
+                    half = Rate(rate.requests / 2, rate.period_seconds)
+                    changes = [(seconds_of(rate) / 2, half)] if scenario.halves else []
+                    return Server(style, rate, scenario.headers, latency, changes=changes)
+
+                ceiling = per_second if scenario.given else None
+                ran = simulate(
+                    server(), rows, workers=WORKERS, ceiling=ceiling, processes=scenario.processes, policy=RetryPolicy()
+                )
+                if sum(ran.states().values()) != rows or any(ran.stopped):
+                    print("  not all rows were sent:", ran.states(), ran.stopped, file=sys.stderr)
+                label = f"{style} {rate} {named}"
+                ours = Point(label, ran.seconds / optimum, ran.refused_per_100, ran.requests / rows)
+
+                def rival(
+                    make: Callable[[float], Limiter],
+                    server: Callable[[], Server] = server,
+                    rows: int = rows,
+                    per_second: float = per_second,
+                    optimum: float = optimum,
+                    label: str = label,
+                ) -> Point:
+                    theirs = server()
+                    took, done = simulate_rival(
+                        lambda: make(per_second), theirs, rows, workers=WORKERS, give_up_seconds=4 * optimum
+                    )
+                    refused = 100 * sum(status in {429, 503} for _, _, status in theirs.arrived) / len(theirs.arrived)
+                    share = max(1, done) / rows
+                    return Point(label, took / optimum / share, refused, len(theirs.arrived) / max(1, done))
+
+                yield ours, rival
+
+
+def line(name: str, found: Sequence[Point]) -> str:
+    def both(value: Callable[[Point], float]) -> str:
+        values = [value(point) for point in found]
+        return f"{sum(values) / len(values):6.3f} {max(values):7.3f}"
+
+    return f"  {name:<26}{both(lambda p: p.over)}   {both(lambda p: p.refused)}   {both(lambda p: p.per_row)}"
+
+
+RIVALS: dict[str, Callable[[float], Limiter]] = {
+    "no limiter, back-off": lambda _: NoLimiter(),
+    "static, half the rate": lambda per_second: Static(per_second / 2),
+    "CUBIC as in AWS SDKs": lambda _: Adaptive(),
+}
+
+
+def unlimited() -> str:
+    """No limit at all, 50 ms latency: against the time that 64 workers need by themselves."""
+    rows = 64 * 20 * 30
+    ran = simulate(Server(latency=steady(0.05)), rows, workers=64)
+    return f"  {'ours':<26}{ran.seconds / (rows * 0.0505 / 64):6.3f}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="show every point of ours")
+    parser.add_argument("--no-rivals", action="store_true")
+    parser.add_argument("--only", default="", help="scenarios whose names hold this")
+    asked: Any = parser.parse_args()
+    print(f"{'':28}{'time over optimum':<17}{'refused per 100':<17}{'requests per row':<17}")
+    print(f"{'':28}{'  mean   worst':<17}{'  mean   worst':<17}{'  mean   worst':<17}")
+    for scenario in SCENARIOS:
+        if asked.only not in scenario.name:
+            continue
+        print(f"{scenario.name}: under {scenario.time:g}, {scenario.refused:g} per 100")
+        found = list(points(scenario))
+        ours = [point for point, _ in found]
+        print(line("ours", ours), flush=True)
+        if asked.all:
+            for point in ours:
+                print(f"    {point.label:<38} {point.over:6.3f} {point.refused:6.2f} {point.per_row:6.3f}")
+        if not asked.no_rivals and scenario.processes == 1:
+            for name, make in RIVALS.items():
+                print(line(name, [rival(make) for _, rival in found]), flush=True)
+    if asked.only in "no limit at all":
+        print("no limit at all, 50 ms, 64 workers: under 1.10 of 64 fixed workers")
+        print(unlimited())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The budget that the runs on a host share: one file, whole or begun anew, never in the way."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import anyio
+import pytest
+
+from bulk_sync.send.budget import Budget, InFile
+from bulk_sync.send.pace import Pace, Seen
+from tests.simulation import VirtualClock, in_virtual_time
+
+
+def budgets(path: Path, count: int, ceiling: float | None) -> list[Budget]:
+    dice = random.Random(1)
+    return [Budget(InFile(path), VirtualClock(dice), dice, ceiling) for _ in range(count)]
+
+
+def test_two_that_share_a_file_share_the_rate(tmp_path: Path) -> None:
+    async def main() -> list[float]:
+        at: list[float] = []
+        clock = VirtualClock(random.Random(1))
+
+        async def use(budget: Budget) -> None:
+            for _ in range(50):
+                await budget.permit()
+                at.append(clock.monotonic())
+
+        async with anyio.create_task_group() as tasks:
+            for budget in budgets(tmp_path / "x.pace", 2, ceiling=10):
+                tasks.start_soon(use, budget)
+        return at
+
+    at = sorted(in_virtual_time(main))
+    assert len(at) == 100
+    assert 9.9 <= at[-1] - at[0] <= 10.2
+    assert all(after - before >= 1.0 for before, after in zip(at, at[10:], strict=False))
+
+
+def test_a_wait_that_one_was_told_holds_the_other(tmp_path: Path) -> None:
+    async def main() -> float:
+        one, other = budgets(tmp_path / "x.pace", 2, ceiling=1000)
+        clock = VirtualClock(random.Random(1))
+        ordinal = await one.permit()
+        begun = clock.monotonic()
+        one.saw(Seen(ordinal, "throttled", 0.05, asked_seconds=7))
+        await one.settle()
+        await other.permit()
+        return clock.monotonic() - begun
+
+    assert 7 <= in_virtual_time(main) < 7.1
+
+
+def test_who_slept_through_a_hold_waits_for_its_end(tmp_path: Path) -> None:
+    async def main() -> float:
+        one, other = budgets(tmp_path / "x.pace", 2, ceiling=1)
+        clock = VirtualClock(random.Random(1))
+        ordinal = await one.permit()
+        begun = clock.monotonic()
+
+        async def refuse() -> None:
+            await clock.sleep(0.5)
+            one.saw(Seen(ordinal, "throttled", 0.05, asked_seconds=9))
+            await one.settle()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(refuse)
+            await other.permit()
+        return clock.monotonic() - begun
+
+    assert in_virtual_time(main) >= 9.5
+
+
+def test_the_lock_is_another_holders_until_it_is_given_back(tmp_path: Path) -> None:
+    one, other = InFile(tmp_path / "x.pace"), InFile(tmp_path / "x.pace")
+    pace = one.try_open(1.0)
+    assert pace is not None
+    assert other.try_open(1.0) is None
+    one.close(pace)
+    assert other.try_open(1.0) is not None
+    other.end()  # as when its process dies
+    assert one.try_open(1.0) is not None
+    one.end()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "other", "from the future"])
+def test_a_file_that_makes_no_sense_is_begun_anew(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "x.pace"
+    keeping = InFile(path)
+    pace = keeping.try_open(5.0)
+    assert pace is not None
+    pace.reserve(5.0, 10)
+    keeping.close(pace)
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        content = content[:-9]
+    elif damage == "flipped":
+        content[60] ^= 1
+    elif damage == "other":
+        content = bytearray(b"hello")
+    path.write_bytes(content)
+    read = keeping.try_open(1.0 if damage == "from the future" else 6.0)
+    keeping.end()
+    assert read == Pace()
+
+
+def test_the_file_is_for_its_user_alone(tmp_path: Path) -> None:
+    InFile(tmp_path / "new" / "x.pace").end()
+    assert (tmp_path / "new" / "x.pace").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
