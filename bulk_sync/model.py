@@ -124,6 +124,8 @@ class Outcome:
 
     `attempts` and `throttled` count this run's requests alone; the checkpoint adds them to
     those before. `sent_at` and `duration_ms` are those of the last request.
+    `may_have_been_applied` is True when an attempt ended without the API's answer, or with one that
+    doesn't tell; it says nothing of a change that is `updated`.
     """
 
     id: int
@@ -137,18 +139,23 @@ class Outcome:
     updated_at: str | None = None
     sent_at: str | None = None
     duration_ms: int | None = None
+    may_have_been_applied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A row of the checkpoint as reports show it."""
+    """A row of the checkpoint as reports show it.
+
+    `may_have_been_applied` is True while an attempt, of whatever run, is without an answer that
+    tells; `message` says so then.
+    """
 
     number: int
     cells: tuple[str, ...]
     target: str
     key: str
     state: State
-    in_flight: bool
+    may_have_been_applied: bool
     http_status: int | None
     attempts: int
     error: str | None
@@ -233,6 +240,7 @@ class Summary:
     `requests`, `retries`, `throttled`, `seconds` and `rows_per_second` speak of the run;
     from `status` and `report` they speak of the whole job as far as it was recorded.
     `limit` is in requests per second, `utilisation` the share of it that was used.
+    `in_flight` counts the pending rows that may or may not have been applied.
     """
 
     input: str

@@ -8,6 +8,8 @@ Invariants, kept at every commit, whatever happens between two of them:
 3. A sheet becomes the job's in one commit (`adopt`). Until then the rows being staged
    carry a generation of their own, and the job is what it was before.
 4. At that commit a row whose target and digest were acknowledged is acknowledged again.
+5. A patch of which an attempt is without the API's answer is marked so, through crashes and
+   edits of the sheet, until the API acknowledges it.
 
 Writes are durable when a method returns (WAL, synchronous=FULL).
 """
@@ -40,7 +42,7 @@ from bulk_sync.model import (
 )
 
 APPLICATION_ID = 0x6253796E  # "bSyn": tells our files from other SQLite files
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE job (
@@ -53,7 +55,8 @@ CREATE TABLE job (
     headers TEXT NOT NULL,         -- JSON list: the header row as it was
     base_url TEXT NOT NULL,
     key_fingerprint TEXT,          -- of the key that the API accepted; NULL until it accepted one
-    seconds REAL NOT NULL DEFAULT 0
+    seconds REAL NOT NULL DEFAULT 0,
+    of_settled INTEGER NOT NULL DEFAULT 0  -- 1 when --limit took a part of a job that was settled
 );
 CREATE TABLE row (
     id INTEGER PRIMARY KEY,        -- grows in input order
@@ -66,7 +69,9 @@ CREATE TABLE row (
     digest TEXT,
     fields TEXT NOT NULL DEFAULT '',
     state TEXT NOT NULL,
-    in_flight INTEGER NOT NULL DEFAULT 0,
+    in_flight INTEGER NOT NULL DEFAULT 0,  -- 1 from the moment a run takes it until its outcome is recorded
+    may_have_been_applied INTEGER NOT NULL DEFAULT 0,  -- 1 while an attempt of whatever run is without an answer
+    tried_before INTEGER NOT NULL DEFAULT 0,  -- 1 when an earlier run attempted it: its turn is after the others'
     http_status INTEGER,
     attempts INTEGER NOT NULL DEFAULT 0,
     throttled INTEGER NOT NULL DEFAULT 0,
@@ -82,18 +87,28 @@ CREATE TABLE report (
     digest TEXT NOT NULL           -- of the file as the program wrote it: tells whether somebody edited it since
 );
 CREATE INDEX row_target ON row (target, digest);
-CREATE INDEX row_pending ON row (generation, id) WHERE state = 'pending';
+CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
 """
 
 _CREATE = f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 
 _MIGRATIONS = {
     1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
+    # Version 2 knew what may have been applied by the words of the message alone.
+    2: """
+        ALTER TABLE job ADD COLUMN of_settled INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE row ADD COLUMN may_have_been_applied INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE row ADD COLUMN tried_before INTEGER NOT NULL DEFAULT 0;
+        UPDATE row SET may_have_been_applied = 1
+            WHERE state IN ('pending', 'failed') AND message LIKE '%may have been applied%';
+        DROP INDEX row_pending;
+        CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
+    """,
 }
 """What makes a checkpoint of a version one of the next."""
 
 _PARKED = -1
-"""The generation of acknowledged rows that a --limit left out: not part of the job, not forgotten."""
+"""The generation of rows that a --limit left out, acknowledged or in doubt: not part of the job, not forgotten."""
 
 _GROUP = 2000
 """Rows in one commit while staging."""
@@ -107,15 +122,16 @@ def _in(states: Iterable[State]) -> str:
     return f"state IN ({names})"
 
 
-CUT_OFF = "It was on its way when a run was cut off and may have been applied; run again"
+CUT_OFF = "It was on its way when a run was cut off or an answer was lost, and may have been applied; run again"
+IN_DOUBT = "may have been applied"
+"""The words that every message about it holds, the sender's too."""
 
 # Parts of statements; all of them constant text of ours.
 _OF_THE_JOB = "generation = (SELECT generation FROM job)"
 _OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
 _BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
-# What a row that is to be sent again says meanwhile: that it may have been applied, or how it failed.
-_DOUBT_OF = "CASE WHEN in_flight = 1 THEN ?1 WHEN state IN ('failed', 'pending') THEN message END"
-_DOUBT = f"message = {_DOUBT_OF}"
+_UNKNOWN = "(in_flight = 1 OR may_have_been_applied = 1)"
+_TRIED = f"(attempts > 0 OR {_UNKNOWN})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +181,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self._path = path
-        self._claimed_up_to = 0
+        self._taken_up_to = {0: 0, 1: 0}  # by `tried_before`
 
     @classmethod
     @contextmanager
@@ -336,7 +352,8 @@ class Store:
         """(target, body) of the first staged patches that would be sent."""
         return tuple(
             self._db.execute(
-                "SELECT target, body FROM row WHERE generation = ? AND state = 'pending' ORDER BY id LIMIT ?",
+                "SELECT target, body FROM row WHERE generation = ? AND state = 'pending' "
+                "ORDER BY tried_before, id LIMIT ?",  # as the index has them; before a run none was tried
                 (generation, limit),
             )
         )
@@ -349,7 +366,8 @@ class Store:
         """
         with self._commit() as db:
             before = self.job()
-            goes_on = before is not None and (not self._settled(before) or self._same_content(before, job))
+            settled = before is not None and self._settled(before)
+            goes_on = before is not None and (not settled or self._same_content(before, job))
             if goes_on:
                 self._carry_over(db, job.generation)
             if job.partial and goes_on:
@@ -357,7 +375,7 @@ class Store:
             else:
                 db.execute("DELETE FROM row WHERE generation <> ?", (job.generation,))
             db.execute(
-                "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     job.generation,
                     _storable(job.input),
@@ -368,30 +386,39 @@ class Store:
                     job.base_url,
                     job.key_fingerprint,
                     job.seconds,
+                    job.partial and goes_on and settled,
                 ),
             )
         return goes_on
 
     def _park(self, db: sqlite3.Connection, generation: int) -> None:
-        """Keep acknowledged rows that a --limit left out; one with a newer row for its target is history."""
+        """Keep what a --limit left out, acknowledged or in doubt; one with a newer row for its target is history."""
         newer = "EXISTS (SELECT 1 FROM row AS new WHERE new.generation = ?1 AND new.target = row.target)"
         db.execute(
-            f"DELETE FROM row WHERE generation <> ?1 AND (state <> 'updated' OR {newer})",
+            f"DELETE FROM row WHERE generation <> ?1 AND (NOT (state = 'updated' OR {_UNKNOWN}) OR {newer})",
             (generation,),
         )
-        db.execute("UPDATE row SET generation = ? WHERE generation <> ?", (_PARKED, generation))
+        db.execute(
+            "UPDATE row SET generation = ?, may_have_been_applied = max(may_have_been_applied, in_flight), "
+            "in_flight = 0 WHERE generation <> ?",
+            (_PARKED, generation),
+        )
 
     def _settled(self, job: Job) -> bool:
-        if job.partial:
+        """True when nothing is left to do; of a sheet that --limit cut short only if it was so before."""
+        if job.partial and not self._db.execute("SELECT of_settled FROM job").fetchone()[0]:
             return False
         return set(self.counts(job.generation)) <= SETTLED_STATES
 
     def _same_content(self, before: Job, job: Job) -> bool:
         """True when both sheets hold the same changes, in whatever order; a part of the sheet need not hold all."""
-        contents = "SELECT target, digest FROM row WHERE generation = ? AND state <> 'superseded'"
-        old, new = before.generation, job.generation
+        contents = "SELECT target, digest FROM row WHERE generation IN (?, ?) AND state <> 'superseded'"
+        old, new = (before.generation, _PARKED), (job.generation, job.generation)
         pairs = ((new, old),) if job.partial else ((new, old), (old, new))
-        return not any(self._db.execute(f"{contents} EXCEPT {contents} LIMIT 1", pair).fetchone() for pair in pairs)
+        return not any(
+            self._db.execute(f"{contents} EXCEPT {contents} LIMIT 1", (*these, *those)).fetchone()
+            for these, those in pairs
+        )
 
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
         of_old = "FROM row AS old WHERE old.generation <> ?1 AND old.target = row.target AND old.digest = row.digest"
@@ -408,11 +435,13 @@ class Store:
             (generation,),
         )
         db.execute(
-            "UPDATE row SET message = old.doubt "
-            f"FROM (SELECT generation, target, digest, {_DOUBT_OF} AS doubt FROM row) AS old "
-            "WHERE old.generation <> ?2 AND old.target = row.target AND old.digest = row.digest "
-            "AND row.generation = ?2 AND row.state = 'pending' AND old.doubt IS NOT NULL",
-            (CUT_OFF, generation),
+            f"UPDATE row SET tried_before = 1, may_have_been_applied = old.doubt, message = old.message "
+            f"FROM (SELECT generation, target, digest, {_UNKNOWN} AS doubt, "
+            "CASE WHEN state IN ('pending', 'failed') THEN message END AS message "
+            f"FROM row WHERE {_TRIED}) AS old "
+            "WHERE old.generation <> ?1 AND old.target = row.target AND old.digest = row.digest "
+            "AND row.generation = ?1 AND row.state = 'pending'",
+            (generation,),
         )
 
     # Sending
@@ -421,31 +450,41 @@ class Store:
         """Make rejected and failed rows pending again; what a crashed run had in flight is so no more, but says so."""
         with self._commit() as db:
             db.execute(
-                f"UPDATE row SET state = 'pending', in_flight = 0, http_status = NULL, error = NULL, {_DOUBT} "
-                "WHERE state IN ('rejected', 'failed') OR in_flight = 1",
-                (CUT_OFF,),
+                "UPDATE row SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
+                "tried_before = 1, http_status = NULL, error = NULL, "
+                "message = CASE WHEN state <> 'rejected' THEN message END, state = 'pending' "
+                f"WHERE state IN ('rejected', 'failed') OR (state = 'pending' AND {_TRIED})"
             )
 
     def claim(self, limit: int) -> list[Change]:
-        """Take up to `limit` pending rows, in input order, each once in this run; they are in flight from here on."""
+        """Take up to `limit` pending rows, each once in this run; they are in flight from here on.
+
+        First those that no earlier run attempted, then the others, both in input order: a block of
+        rows that the server chokes on can't end every run where it begins.
+        """
         with self._commit() as db:
-            changes = [
-                Change(*found)
-                for found in db.execute(
-                    "SELECT id, number, target, body, digest FROM row WHERE state = 'pending' AND id > ? "
-                    "AND generation = (SELECT generation FROM job) ORDER BY id LIMIT ?",
-                    (self._claimed_up_to, limit),
-                )
-            ]
+            fresh = self._take(limit, tried_before=0)
+            changes = [*fresh, *self._take(limit - len(fresh), tried_before=1)]
             db.executemany("UPDATE row SET in_flight = 1 WHERE id = ?", ((change.id,) for change in changes))
+        return changes
+
+    def _take(self, limit: int, *, tried_before: int) -> list[Change]:
+        """The next pending rows of one kind. Two queries, for SQLite finds no (tried_before, id) > (?, ?) by index."""
+        found = self._db.execute(
+            f"SELECT id, number, target, body, digest FROM row WHERE state = 'pending' AND {_OF_THE_JOB} "
+            "AND tried_before = ? AND id > ? ORDER BY id LIMIT ?",
+            (tried_before, self._taken_up_to[tried_before], limit),
+        )
+        changes = [Change(*row) for row in found]
         if changes:
-            self._claimed_up_to = changes[-1].id
+            self._taken_up_to[tried_before] = changes[-1].id
         return changes
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Write what became of changes; each under the id it was claimed with.
 
-        One that was stopped before its first request is what it was before the run.
+        One that was stopped before its first request is what it was before the run. What may have been
+        applied before is still so, unless it is acknowledged now: a rejection speaks of one attempt only.
         """
         with self._commit() as db:
             untouched = [(outcome.id,) for outcome in outcomes if outcome.attempts == 0]
@@ -453,7 +492,9 @@ class Store:
             db.executemany(
                 "UPDATE row SET state = ?, in_flight = 0, http_status = ?, attempts = attempts + ?, "
                 "throttled = throttled + ?, error = ?, message = coalesce(?, CASE ? WHEN 'pending' THEN message END), "
-                "showing_id = ?, updated_at = ?, sent_at = ?, duration_ms = ? WHERE id = ?",
+                "showing_id = ?, updated_at = ?, sent_at = ?, duration_ms = ?, "
+                "may_have_been_applied = CASE ? WHEN 'updated' THEN 0 ELSE max(may_have_been_applied, ?) END "
+                "WHERE id = ?",
                 (
                     (
                         outcome.state.value,
@@ -467,6 +508,8 @@ class Store:
                         outcome.updated_at,
                         outcome.sent_at,
                         outcome.duration_ms,
+                        outcome.state.value,
+                        outcome.may_have_been_applied,
                         outcome.id,
                     )
                     for outcome in outcomes
@@ -489,10 +532,10 @@ class Store:
         return {State(state): count for state, count in found}
 
     def totals(self) -> tuple[int, int, int, int]:
-        """(requests, retries, throttled, rows in flight) of the whole job, as far as recorded."""
+        """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
         found = self._db.execute(
             "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), coalesce(sum(throttled), 0), "
-            "coalesce(sum(in_flight), 0) FROM row WHERE generation = (SELECT generation FROM job)"
+            f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM row WHERE {_OF_THE_JOB}"
         ).fetchone()
         requests, retries, throttled, in_flight = found
         return requests, retries, throttled, in_flight
@@ -502,21 +545,33 @@ class Store:
         groups = self._db.execute(
             f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1", (generation,)
         ).fetchall()
-        first = f"SELECT number, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
+        first = (
+            f"SELECT number, state, {_UNKNOWN}, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
+        )
         return tuple(
-            ProblemGroup(code, count, tuple(self._db.execute(first, (generation, code, examples))))
+            ProblemGroup(
+                code,
+                count,
+                tuple(
+                    (number, _with_doubt(State(state), message, doubt=bool(doubt)) or "")
+                    for number, state, doubt, message in self._db.execute(first, (generation, code, examples))
+                ),
+            )
             for code, count in groups
         )
 
     def results(self, states: Iterable[State] = State, generation: int | None = None) -> Iterator[Result]:
         """Rows as reports show them, in input order."""
         found = self._db.execute(
-            "SELECT number, cells, target, key, state, in_flight, http_status, attempts, error, message, fields, "
+            f"SELECT number, cells, target, key, state, {_UNKNOWN}, http_status, attempts, error, message, fields, "
             f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_A_SHEET} AND {_in(states)} ORDER BY id",
             (generation,),
         )
-        for number, cells, target, key, state, in_flight, *rest in found:
-            yield Result(number, tuple(json.loads(cells)), target, key, State(state), bool(in_flight), *rest)
+        for number, cells, target, key, name, unknown, status, attempts, error, message, *rest in found:
+            state, doubt = State(name), bool(unknown)
+            told = _with_doubt(state, message, doubt=doubt)
+            cells_of = tuple(json.loads(cells))
+            yield Result(number, cells_of, target, key, state, doubt, status, attempts, error, told, *rest)
 
     @contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
@@ -530,6 +585,15 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _with_doubt(state: State, message: str | None, *, doubt: bool) -> str | None:
+    """The message of a row; it says whether the row may have been applied, if no word of it does."""
+    if not doubt or IN_DOUBT in (message or ""):
+        return message
+    if state is State.REJECTED:
+        return f"{message}; an attempt before {IN_DOUBT} all the same"
+    return f"{message}; it {IN_DOUBT} all the same" if message else CUT_OFF
 
 
 def _storable(name: str) -> str:

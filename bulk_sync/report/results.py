@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from bulk_sync.model import Result, State
+from bulk_sync.model import Result
 from bulk_sync.report.files import replacing
 
 COLUMNS = (
@@ -24,8 +24,6 @@ COLUMNS = (
     "duration_ms",
 )
 
-IN_FLIGHT = "it was on its way when the run was cut off and may have been applied; run again"
-
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
     """Write the results; raises OutputError."""
@@ -36,7 +34,6 @@ def write_results(path: Path, results: Iterable[Result]) -> None:
 
 
 def _line(result: Result) -> tuple[object, ...]:
-    message = IN_FLIGHT if result.in_flight and result.state is State.PENDING else result.message
     return (
         result.number,
         result.key,
@@ -44,7 +41,7 @@ def _line(result: Result) -> tuple[object, ...]:
         result.http_status,
         result.attempts,
         result.error,
-        inert(message or ""),
+        inert(result.message or ""),
         result.fields,
         inert(result.showing_id or ""),
         inert(result.updated_at or ""),

@@ -135,6 +135,7 @@ class _Case:
             updated_at=updated_at,
             sent_at=self.sent_at,
             duration_ms=self.duration_ms,
+            may_have_been_applied=self.may_have_arrived,
         )
 
     def undecided(self) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -17,18 +18,23 @@ from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointError, InputError, OutputError
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.store import CUT_OFF, SCHEMA_VERSION, Job, Store
-from bulk_sync.model import SETTLED_STATES, Change, Outcome, Problem, Record, Row, State
+from bulk_sync.model import Change, Outcome, Problem, Record, Row, State
 
 KEYS = st.sampled_from("ABCDE")
 VALUES = st.sampled_from(["1", "2"])
-Sheet = list[tuple[str, str]]
+Pair = tuple[str, str]
+Sheet = list[Pair]
+
+
+def body_of(value: str) -> str:
+    return f'{{"rating":{value}}}'
 
 
 def record_of(number: int, key: str, value: str) -> Record | Problem:
     row = Row(number, (key, value))
     if value == "bad":
         return Problem(row, key, "bad_value", "bad", key)
-    body = f'{{"rating":{value}}}'
+    body = body_of(value)
     return Record(row, key, body, digest_of(body), ("rating",), key)
 
 
@@ -42,7 +48,7 @@ def stage(store: Store, sheet: Sheet, *, partial: bool = False) -> None:
 
 
 class Checkpoint(RuleBasedStateMachine):
-    """What was acknowledged, by key and content, and what the API holds."""
+    """What is known of each (key, value) that the checkpoint keeps, in plain sets; and the sheet and its part."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,9 +56,14 @@ class Checkpoint(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "x.checkpoint.sqlite"
         self.stack = ExitStack()
         self.sheet: Sheet = []
-        self.acknowledged: dict[str, str] = {}
-        self.in_flight: dict[str, Change] = {}
-        self.sent_since_staging: set[str] = set()
+        self.partial = False
+        self.of_settled = False
+        self.acknowledged: set[Pair] = set()
+        self.attempted: set[Pair] = set()
+        self.in_doubt: set[Pair] = set()
+        self.running = False
+        self.queue: Sheet = []
+        self.in_flight: dict[Pair, Change] = {}
 
     def teardown(self) -> None:
         self.stack.close()
@@ -63,69 +74,111 @@ class Checkpoint(RuleBasedStateMachine):
         self.store = self.stack.enter_context(Store.open(self.path))
         self.sheet = list(sheet.items())
         stage(self.store, self.sheet)
+        self.begin()
 
-    @rule(sheet=st.dictionaries(KEYS, VALUES, min_size=1), order=st.randoms())
-    def edit_and_run_again(self, sheet: dict[str, str], order: object) -> None:
-        self.restart()
-        settled = set(self.store.counts()) <= SETTLED_STATES
+    @rule(sheet=st.dictionaries(KEYS, VALUES, min_size=1), order=st.randoms(), limit=st.integers(1, 8))
+    def edit_and_run_again(self, sheet: dict[str, str], order: random.Random, limit: int) -> None:
+        self.crash()
         edited = list(sheet.items())
-        order.shuffle(edited)  # type: ignore[attr-defined]
-        if settled and sorted(edited) != sorted(self.sheet):
-            self.acknowledged = {}
-        self.sheet = edited
-        self.acknowledged = {key: value for key, value in self.acknowledged.items() if (key, value) in self.sheet}
-        stage(self.store, self.sheet)
+        order.shuffle(edited)
+        partial = limit < len(edited)
+        edited = edited[:limit]
+        settled = (not self.partial or self.of_settled) and set(self.sheet) <= self.acknowledged
+        same = set(edited) <= self.acknowledged if partial else set(edited) == self.acknowledged
+        goes_on = not settled or same
+        self.keep(set(edited) if goes_on else set(), and_others=partial and goes_on)
+        self.sheet, self.partial, self.of_settled = edited, partial, partial and goes_on and settled
+        stage(self.store, self.sheet, partial=partial)
+        self.begin()
+
+    def keep(self, pairs: set[Pair], *, and_others: bool) -> None:
+        """Forget all but these pairs and, of showings that they don't speak of, what is worth keeping."""
+        keys = {key for key, _ in pairs}
+        others = {pair for pair in self.acknowledged | self.in_doubt if pair[0] not in keys} if and_others else set()
+        self.acknowledged &= pairs | others
+        self.attempted &= pairs | others
+        self.in_doubt &= pairs | others
 
     @rule()
     def run_again(self) -> None:
-        self.restart()
+        self.crash()
         self.store.retry_undone()
+        self.begin()
 
+    def begin(self) -> None:
+        tried = self.attempted | self.in_doubt
+        self.queue = sorted((pair for pair in self.sheet if pair not in self.acknowledged), key=lambda p: p in tried)
+        self.running = True
+
+    @precondition(lambda self: self.running)
     @rule(count=st.integers(1, 3))
     def hand_out(self, count: int) -> None:
-        for change in self.store.claim(count):
-            assert change.target not in self.in_flight
-            assert change.target not in self.acknowledged
-            self.in_flight[change.target] = change
+        changes = self.store.claim(count)
+        expected, self.queue = self.queue[:count], self.queue[count:]
+        assert [(change.target, change.body) for change in changes] == [(key, body_of(v)) for key, v in expected]
+        self.in_flight |= dict(zip(expected, changes, strict=True))
 
     @precondition(lambda self: self.in_flight)
-    @rule(data=st.data(), state=st.sampled_from([State.UPDATED, State.REJECTED, State.FAILED, State.PENDING]))
-    def record(self, data: st.DataObject, state: State) -> None:
-        target = data.draw(st.sampled_from(sorted(self.in_flight)))
-        change = self.in_flight.pop(target)
-        self.store.record([Outcome(change.id, state, 1, showing_id=f"id of {target}")])
+    @rule(
+        data=st.data(),
+        state=st.sampled_from([State.UPDATED, State.REJECTED, State.FAILED, State.PENDING]),
+        message=st.sampled_from([None, "words"]),
+        doubt=st.booleans(),
+    )
+    def record(self, data: st.DataObject, state: State, message: str | None, *, doubt: bool) -> None:
+        pair = data.draw(st.sampled_from(sorted(self.in_flight)))
+        change = self.in_flight.pop(pair)
+        told = Outcome(change.id, state, 1, message=message, showing_id=pair[0], may_have_been_applied=doubt)
+        self.store.record([told])
+        self.attempted.add(pair)
         if state is State.UPDATED:
-            self.acknowledged[target] = change.body
+            self.acknowledged.add(pair)
+            self.in_doubt.discard(pair)
+        elif doubt:
+            self.in_doubt.add(pair)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def stop_before_the_first_request(self, data: st.DataObject) -> None:
+        pair = data.draw(st.sampled_from(sorted(self.in_flight)))
+        self.store.record([Outcome(self.in_flight.pop(pair).id, State.PENDING, 0)])
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def stop(self) -> None:
+        """All requests ended; what was handed out and is without an outcome was never sent."""
+        self.store.release()
+        self.in_flight = {}
+        self.running = False
 
     @rule()
     def crash(self) -> None:
         """Drop the connection with whatever is in flight."""
-        self.restart()
-
-    def restart(self) -> None:
         self.stack.close()
         self.stack = ExitStack()
-        self.in_flight = {}
         self.store = self.stack.enter_context(Store.open(self.path))
-        self.acknowledged = {
-            key: value if value in {"1", "2"} else value.removeprefix('{"rating":').removesuffix("}")
-            for key, value in self.acknowledged.items()
-        }
+        self.in_doubt |= set(self.in_flight)
+        self.in_flight = {}
+        self.running = False
 
     @invariant()
     def rows_are_in_one_state_each_and_none_is_lost(self) -> None:
-        results = list(self.store.results())
-        assert [result.target for result in results] == [key for key, _ in self.sheet]
+        results = {result.cells: result for result in self.store.results()}
+        assert list(results) == self.sheet
         assert sum(self.store.counts().values()) == len(self.sheet)
-        updated = {result.target for result in results if result.state is State.UPDATED}
-        assert updated == set(self.acknowledged)
-        assert all(result.showing_id == f"id of {result.target}" for result in results if result.state is State.UPDATED)
+        updated = {cells for cells, result in results.items() if result.state is State.UPDATED}
+        assert updated == self.acknowledged & set(self.sheet)
+        assert all(results[pair].showing_id == pair[0] for pair in updated)
 
     @invariant()
-    def what_is_handed_out_is_in_flight(self) -> None:
-        in_flight = {result.target for result in self.store.results() if result.in_flight}
-        assert set(self.in_flight) <= in_flight
-        assert not in_flight & set(self.acknowledged)
+    def what_may_have_been_applied_says_so(self) -> None:
+        pending = 0
+        for result in self.store.results():
+            unknown = result.cells in self.in_doubt | set(self.in_flight)
+            assert result.may_have_been_applied == unknown
+            assert ("may have been applied" in (result.message or "")) == unknown
+            pending += unknown and result.state is State.PENDING
+        assert self.store.totals()[3] == pending
 
 
 TestCheckpoint = Checkpoint.TestCase
@@ -183,12 +236,39 @@ def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content
     assert path.read_bytes() == content
 
 
+BACK_TO_VERSION_2 = """
+    DROP INDEX row_pending;
+    CREATE INDEX row_pending ON row (generation, id) WHERE state = 'pending';
+    ALTER TABLE row DROP COLUMN may_have_been_applied;
+    ALTER TABLE row DROP COLUMN tried_before;
+    ALTER TABLE job DROP COLUMN of_settled;
+    PRAGMA user_version = 2;
+"""
+
+
+def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_version_2(tmp_path: Path) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")])
+        for change, message in zip(
+            store.claim(3), ["time-out; it may have been applied all the same", "refused", None], strict=True
+        ):
+            if message:
+                store.record([Outcome(change.id, State.FAILED, 1, error="timeout", message=message)])
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION_2)
+    with Store.open(path) as store:
+        store.retry_undone()
+        assert {result.target for result in store.results() if result.may_have_been_applied} == {"A", "C"}
+        assert [change.target for change in store.claim(9)] == ["D", "A", "B", "C"]
+
+
 def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "x.checkpoint.sqlite"
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "bad")])
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("ALTER TABLE row DROP COLUMN key; PRAGMA user_version = 1;")
+        db.executescript(BACK_TO_VERSION_2 + "ALTER TABLE row DROP COLUMN key; PRAGMA user_version = 1;")
     with Store.read(path) as store:
         assert [result.key for result in store.results()] == ["A", "B"]
     with Store.open(path) as store:
@@ -273,5 +353,49 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(tmp_path: Pat
         store.record([Outcome(change.id, State.PENDING, 0)])
         store.record([Outcome(change.id, State.PENDING, 1)])
         assert CUT_OFF in {result.message for result in store.results()}
+        store.record([Outcome(change.id, State.REJECTED, 1, error="refused", message="no")])
+        assert "no; an attempt before may have been applied all the same" in {r.message for r in store.results()}
         store.record([Outcome(change.id, State.UPDATED, 1)])
-        assert CUT_OFF not in {result.message for result in store.results()}
+        assert not next(store.results([State.UPDATED])).may_have_been_applied
+
+
+def test_what_may_have_been_applied_is_not_forgotten_when_a_limit_leaves_it_out(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
+        store.claim(2)  # and the run is killed
+        stage(store, [("A", "1")], partial=True)
+        store.claim(1)
+        store.release()
+        stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
+        assert [result.may_have_been_applied for result in store.results()] == [True, True, False]
+
+
+def test_a_limit_over_a_settled_job_leaves_it_settled(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        stage(store, [("A", "1"), ("B", "1")])
+        acknowledge(store)
+        stage(store, [("A", "1")], partial=True)
+        assert store.counts() == {State.UPDATED: 1}
+        stage(store, [("B", "1"), ("A", "1")])
+        assert store.counts() == {State.UPDATED: 2}  # the same content: nothing is sent
+        stage(store, [("A", "1")], partial=True)
+        stage(store, [("A", "1"), ("B", "2")])
+        assert store.counts() == {State.PENDING: 2}  # other content over a settled job: all is sent
+
+
+def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        stage(store, [(key, "1") for key in "ABCDE"])
+        store.record([Outcome(change.id, State.PENDING, 1) for change in store.claim(2)])
+        assert [change.target for change in store.claim(9)] == ["C", "D", "E"]  # each once in a run
+        store.release()
+        store.retry_undone()
+        statements: list[str] = []
+        store._db.set_trace_callback(statements.append)
+        store._taken_up_to = {0: 0, 1: 0}
+        assert [change.target for change in store.claim(3) + store.claim(3)] == ["C", "D", "E", "A", "B"]
+        store._db.set_trace_callback(None)
+        query = next(statement for statement in statements if statement.startswith("SELECT"))
+        plan = " ".join(str(line[-1]) for line in store._db.execute("EXPLAIN QUERY PLAN " + query))
+        assert "USING INDEX row_pending (generation=? AND tried_before=? AND id>?)" in plan
+        assert "TEMP B-TREE" not in plan
