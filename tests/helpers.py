@@ -51,7 +51,10 @@ class Witness:
             return json.load(reply)
 
     def journal(self) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = self.get("/_sandbox/journal")
+        return self.journal_after(0)
+
+    def journal_after(self, seq: int) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.get(f"/_sandbox/journal?after={seq}")
         return entries
 
     def patches(self) -> list[dict[str, Any]]:

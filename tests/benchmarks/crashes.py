@@ -1,0 +1,360 @@
+"""Kill pushes and see whether anything was lost, repeated or lied about.
+
+    python -m tests.benchmarks.crashes [--rounds 200] [--seed N]
+    python -m tests.benchmarks.crashes --sweep [--stride N] [--calls write,sync] [--twice]
+
+A round starts a `push` in a process of its own against a sandbox in another, kills it
+(SIGKILL) at a random moment once, twice or three times in a row, while it stages, sends or
+reports, with and without faults of the sandbox, and then lets an undisturbed run finish. The
+sweep kills it at the first system call of a kind, then at the second, the third ..., until a
+run gets through, as SQLite's own tests do; `--twice` kills the run after it, too. It needs strace.
+
+The sandbox's journal is the witness, the checkpoint is read without the program's help, and
+what must not be is counted, see `Findings`. Exit code 1 when any of it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bulk_sync.clock import SystemClock
+from tests.helpers import Witness, command, environment, read_csv, run, sandbox_process, write_sheet
+
+WORKERS = 8
+
+FAULTS = ("--fault", "2%:reset", "--fault", "2%:503", "--fault", "1%:cut", "--fault", "1%:garbage")
+
+CALLS = {
+    "write": "write,pwrite64,pwritev,writev",
+    "sync": "fsync,fdatasync",
+    "rename": "/^rename",
+    "unlink": "/^unlink",
+    "truncate": "truncate,ftruncate",
+    "send": "sendto,sendmsg",
+    "receive": "recvfrom,recvmsg",
+}
+"""System calls, as strace names them: those that change files, and those that speak to the API."""
+
+_INLINE = """
+import anyio.to_thread, sys
+async def at_once(function, *arguments, **_): return function(*arguments)
+anyio.to_thread.run_sync = at_once
+from bulk_sync.cli import main
+main()
+"""
+"""The program with its one writing thread folded into the main one, for strace counts calls by thread. The
+order of the calls is the same: one thread at a time touches the checkpoint."""
+
+
+@dataclass
+class Findings:
+    """What was counted: figures, and below them what must not be."""
+
+    rounds: int = 0
+    kills: int = 0
+    kills_while_sending: int = 0
+    most_in_flight_at_a_kill: int = 0
+    rows: int = 0
+    requests: int = 0
+    rows_sent_twice: int = 0
+
+    acknowledged_and_lost: int = 0
+    acknowledged_and_sent_again: int = 0
+    updated_and_not_applied: int = 0
+    sent_and_not_said_to_be_in_doubt: int = 0
+    sent_twice_and_not_in_flight_at_a_kill: int = 0
+    wrong_results: int = 0
+    wrong_exit_code: int = 0
+    files_missing_or_left_over: int = 0
+
+    notes: list[str] = field(default_factory=list)
+
+    def must_not_be(self) -> dict[str, int]:
+        """What must not be, and how often it was."""
+        names = [item.name for item in fields(self)]
+        return {name: getattr(self, name) for name in names[names.index("acknowledged_and_lost") : -1]}
+
+    def table(self) -> str:
+        """The counts, one to a line."""
+        bad = self.must_not_be()
+        return "\n".join(
+            f"{item.name.replace('_', ' '):40} {getattr(self, item.name):9,}{'  must be 0' * (item.name in bad)}"
+            for item in fields(self)
+            if item.name != "notes"
+        )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A row as a checkpoint has it."""
+
+    state: str
+    in_flight: bool
+    in_doubt: bool
+
+
+def rows_of(checkpoint: Path) -> dict[str, Kept]:
+    """The rows of a checkpoint's job by target, from a copy, so that a crash's traces stay for the program to mend."""
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, "copy.sqlite")
+        for ending in ("", "-wal"):
+            source = checkpoint.with_name(checkpoint.name + ending)
+            if source.exists():
+                shutil.copyfile(source, copy.with_name(copy.name + ending))
+        if not copy.exists():
+            return {}
+        with closing(sqlite3.connect(copy)) as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'row'").fetchone():
+                return {}
+            found = db.execute(
+                "SELECT target, state, in_flight, may_have_been_applied FROM row "
+                "WHERE generation = (SELECT generation FROM job)"
+            )
+            return {row[0]: Kept(row[1], bool(row[2]), bool(row[2] or row[3])) for row in found}
+
+
+class Job:
+    """One sheet on its way through runs that are killed, and what is known of it."""
+
+    def __init__(self, folder: Path, witness: Witness, findings: Findings, *, good: int, bad: int = 0) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self._witness = witness
+        self._findings = findings
+        self.good = [f"{folder.name}_{number}" for number in range(good)]
+        self.bad = [f"{folder.name}_bad_{number}" for number in range(bad)]
+        rows = [(key, f"Liked it, {key}", 4) for key in self.good] + [(key, "Liked it", 9) for key in self.bad]
+        self.sheet = write_sheet(folder / "showings.csv", rows)
+        self.checkpoint = folder / "showings.checkpoint.sqlite"
+        self._begun = self._looked = max((entry["seq"] for entry in witness.journal_after(0)), default=0)
+        self._known: set[str] = set()
+        self._in_flight: Counter[str] = Counter()
+
+    def arguments(self) -> list[object]:
+        """Those of a push of it."""
+        more = ("--workers", WORKERS, "--max-problems", "100%", "--max-attempts", 9)
+        return ["push", self.sheet, "--base-url", self._witness.base_url, *more]
+
+    def killed_after(self, seconds: float) -> bool:
+        """Start a push and kill it; False when it ended before."""
+        process = subprocess.Popen(
+            command(*self.arguments()),
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            self.look()
+            return True
+        return False
+
+    def killed_at(self, calls: str, number: int) -> bool:
+        """Start a push that is killed when it makes the nth of these system calls; False when it made fewer."""
+        strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}"]
+        inject = ["-e", f"inject={calls}:signal=KILL:when={number}"]
+        ended = subprocess.run(
+            [*strace, *inject, sys.executable, "-B", "-c", _INLINE, *map(str, self.arguments())],
+            env={name: text for name, text in environment().items() if not name.startswith("COVERAGE")},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        if ended.returncode == -signal.SIGKILL:
+            self.look()
+            return True
+        self._count("wrong_exit_code", ended.returncode != self._expected_exit(), ended.stderr.decode()[-300:])
+        return False
+
+    def look(self) -> None:
+        """After a kill: compare journal and checkpoint, and keep what must hold from now on."""
+        self._findings.kills += 1
+        now = rows_of(self.checkpoint)
+        sent = self._sent_since_last_look()
+        self._findings.kills_while_sending += bool(sent)
+        known = {key for key, row in now.items() if row.state == "updated"}
+        self._compare(sent, known)
+        ever = {entry["key"] for entry in self._journal()}
+        unsaid = {key for key in ever - known if not (key in now and now[key].in_doubt)}
+        self._count("sent_and_not_said_to_be_in_doubt", len(unsaid), sorted(unsaid)[:3])
+        in_flight = [key for key, row in now.items() if row.in_flight]
+        self._in_flight.update(in_flight)
+        self._findings.most_in_flight_at_a_kill = max(self._findings.most_in_flight_at_a_kill, len(in_flight))
+        self._known = known
+
+    def finish(self) -> None:
+        """Let a run end undisturbed, and see whether all is as if none had been killed."""
+        last = run(*self.arguments(), "--json")
+        wrong = last.code != self._expected_exit()
+        self._count("wrong_exit_code", wrong, f"{last.code} {last.err.strip()[-300:]}")
+        sent = self._sent_since_last_look()
+        now = rows_of(self.checkpoint)
+        updated = {key for key, row in now.items() if row.state == "updated"}
+        self._compare(sent, updated)
+        self._count("wrong_results", len(set(self.good) - updated), "rows are not updated in the checkpoint")
+        # A request that met a fault is repeated in the same run; any other is repeated after a kill only.
+        answered = Counter(entry["key"] for entry in self._journal() if entry["fault"] is None)
+        twice = {key: count - 1 for key, count in answered.items() if count > 1}
+        beyond = {key: count for key, count in twice.items() if count > self._in_flight[key]}
+        self._count("sent_twice_and_not_in_flight_at_a_kill", len(beyond), beyond)
+        self._findings.rows += len(self.good)
+        self._findings.requests += len(self._journal())
+        self._findings.rows_sent_twice += len(twice)
+        self._findings.rounds += 1
+        self._look_at_results()
+        self._look_at_files()
+
+    def _look_at_results(self) -> None:
+        path = self.folder / "showings.results.csv"
+        results = read_csv(path) if path.exists() else []
+        ids = {entry["key"]: entry["showing_id"] for entry in self._journal() if entry["applied"]}
+        expected = [(key, "updated", ids.get(key, "?")) for key in self.good] + [
+            (key, "invalid", "") for key in self.bad
+        ]
+        shown = [(line["unique_showing_key"], line["state"], line["showing_id"]) for line in results]
+        wrong = sum(pair[0] != pair[1] for pair in zip(shown, expected, strict=False))
+        self._count("wrong_results", wrong + abs(len(shown) - len(expected)), f"{len(shown)} results, {wrong} wrong")
+        rows = [line["row"] for line in results] != [str(number) for number in range(2, len(expected) + 2)]
+        doubts = sum("may have been applied" in line["message"] for line in results)
+        self._count("wrong_results", rows + doubts, "row numbers, or doubts about acknowledged rows")
+        failed = self.folder / "showings.failed.csv"
+        if self.bad and failed.exists():
+            keys = [line["unique_showing_key"] for line in read_csv(failed)]
+            self._count("wrong_results", keys != self.bad, "the failed file has other rows")
+
+    def _look_at_files(self) -> None:
+        endings = ["csv", "checkpoint.sqlite", "checkpoint.sqlite.lock", "results.csv"]
+        wanted = {f"showings.{ending}" for ending in [*endings, *(["failed.csv"] if self.bad else [])]}
+        there = {path.name for path in self.folder.iterdir()}
+        self._count("files_missing_or_left_over", len(there ^ wanted), sorted(there ^ wanted))
+
+    def _compare(self, sent: set[str], updated: set[str]) -> None:
+        applied = {entry["key"] for entry in self._journal() if entry["applied"]}
+        self._count("updated_and_not_applied", len(updated - applied), sorted(updated - applied)[:3])
+        self._count("acknowledged_and_lost", len(self._known - updated), sorted(self._known - updated)[:3])
+        again = self._known & sent
+        self._count("acknowledged_and_sent_again", len(again), sorted(again)[:3])
+
+    def _expected_exit(self) -> int:
+        return 3 if self.bad else 0
+
+    def _journal(self) -> list[dict[str, Any]]:
+        return [entry for entry in self._witness.journal_after(self._begun) if entry["key"] is not None]
+
+    def _sent_since_last_look(self) -> set[str]:
+        entries = self._witness.journal_after(self._looked)
+        self._looked = max((entry["seq"] for entry in entries), default=self._looked)
+        return {entry["key"] for entry in entries if entry["key"] is not None}
+
+    def _count(self, name: str, count: int, words: object) -> None:
+        if count:
+            setattr(self._findings, name, getattr(self._findings, name) + count)
+            self._findings.notes.append(f"{self.folder.name}: {name.replace('_', ' ')}: {words}")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind of round: rows to send, rows that only stage and report, and the sandbox it goes to."""
+
+    good: int
+    bad: int
+    sandbox: tuple[object, ...]
+
+
+SHAPES = {
+    "sending": Shape(300, 0, ("--latency", "10ms")),
+    "faults": Shape(150, 3, ("--latency", "5ms", *FAULTS)),
+    "staging and reporting": Shape(40, 12_000, ()),
+}
+
+
+def rounds(count: int, seed: int) -> Findings:
+    """Kill at random moments of runs, whose length is measured first."""
+    dice = random.Random(seed)
+    findings = Findings()
+    clock = SystemClock()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        lengths: dict[str, float] = {}
+        witnesses: dict[str, Witness] = {}
+        for name, shape in SHAPES.items():
+            witnesses[name] = stack.enter_context(sandbox_process("--accept-any", *shape.sandbox))
+        for number in range(count):
+            name = list(SHAPES)[number % len(SHAPES)]
+            shape = SHAPES[name]
+            job = Job(folder / f"r{number}", witnesses[name], findings, good=shape.good, bad=shape.bad)
+            if name in lengths:
+                for _ in range(dice.choice((1, 1, 2, 3))):
+                    job.killed_after(lengths[name] * (0.15 + 0.85 * dice.random()))
+                job.finish()
+            else:
+                begun = clock.monotonic()
+                job.finish()
+                lengths[name] = clock.monotonic() - begun
+            shutil.rmtree(job.folder)
+    return findings
+
+
+def sweep(names: Sequence[str], *, stride: int = 1, first: int = 1, twice: bool = False, seed: int = 0) -> Findings:
+    """Kill at the nth call of each kind, for n from `first` in steps of `stride`, until a run makes fewer."""
+    dice = random.Random(seed)
+    findings = Findings()
+    with TemporaryDirectory() as folder, sandbox_process("--accept-any") as witness:
+        for name in names:
+            number = first
+            while True:
+                job = Job(Path(folder, f"{name}{number}"), witness, findings, good=4, bad=1)
+                killed = job.killed_at(CALLS[name], number)
+                if killed and twice:
+                    job.killed_at(CALLS[name], dice.randint(1, number + 1))
+                job.finish()
+                if not killed:
+                    break
+                number += stride
+    return findings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Kill pushes and see whether anything was lost.")
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=20260302)
+    parser.add_argument("--sweep", action="store_true", help="kill at the nth system call; needs strace")
+    parser.add_argument("--twice", action="store_true", help="kill the run after each kill, too")
+    parser.add_argument("--stride", type=int, default=1, help="only every nth call of each kind")
+    parser.add_argument("--calls", default=",".join(CALLS), help=f"of {', '.join(CALLS)}")
+    told = parser.parse_args()
+    clock = SystemClock()
+    begun = clock.monotonic()
+    if told.sweep:
+        if shutil.which("strace") is None:
+            raise SystemExit("The sweep kills at system calls by means of strace, which is not installed.")
+        findings = sweep(told.calls.split(","), stride=told.stride, twice=told.twice, seed=told.seed)
+    else:
+        findings = rounds(told.rounds, told.seed)
+    print(findings.table())
+    print(f"{clock.monotonic() - begun:.0f} s")
+    for note in findings.notes[:40]:
+        print(note)
+    if any(findings.must_not_be().values()):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
