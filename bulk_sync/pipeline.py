@@ -273,6 +273,7 @@ async def _send(
                     signals.cancel()
                     recorder.close()
             except BaseExceptionGroup as group:
+                await recorder.save()
                 raise _only_error(group) from None
     store.release()
     return sender.stopped

@@ -1,18 +1,20 @@
 """The checkpoint as the workers see it: outcomes go in without waiting, and reach the disk in groups.
 
 Invariants: every outcome that was put is written before `run` ends, in the order of its
-putting; only one thread touches the store at a time; a failed write ends the run and
-leaves the rows in flight, which is the truth about them.
+putting; only one thread touches the store at a time; a failed write ends the run, and what it held
+is tried once more by `save`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 from anyio import to_thread
 
 from bulk_sync.clock import Clock
+from bulk_sync.errors import OutputError
 from bulk_sync.job.store import Store
 from bulk_sync.model import Change, Outcome, State
 
@@ -61,6 +63,14 @@ class Recorder:
         finally:
             await self._write()
 
+    async def save(self) -> None:
+        """When a write has failed and every request has ended: try once more, for there may be room again.
+
+        What can't be written stays in flight, which is the truth about it.
+        """
+        with suppress(OutputError):
+            await self._write()
+
     async def _write(self) -> None:
         """Write what is waiting; shielded, for a group that was taken must reach the disk."""
         with anyio.CancelScope(shield=True):
@@ -71,7 +81,11 @@ class Recorder:
         group, self._waiting = self._waiting, []
         if not group:
             return
-        await to_thread.run_sync(self._store.record, group)
+        try:
+            await to_thread.run_sync(self._store.record, group)
+        except BaseException:
+            self._waiting[:0] = group  # the disk may take it later, see `save`
+            raise
         if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
             await to_thread.run_sync(self._on_first_acknowledged)
             self._on_first_acknowledged = _done

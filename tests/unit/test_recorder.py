@@ -96,3 +96,20 @@ async def test_a_failed_write_ends_the_run() -> None:
             recorder.put(outcome(1))
             await anyio.Event().wait()
     assert raised.group_contains(OutputError, match="full")
+
+
+@pytest.mark.asyncio
+async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once_there_is_room() -> None:
+    disk = Disk(full=True)
+    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
+    with pytest.raises(ExceptionGroup):  # noqa: PT012 - same
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recorder.run)
+            recorder.put(outcome(1))
+            await anyio.Event().wait()
+    recorder.put(outcome(2))  # of a request that was on its way
+    await recorder.save()
+    assert disk.groups == []
+    disk.full = False
+    await recorder.save()
+    assert disk.groups == [[1, 2]]
