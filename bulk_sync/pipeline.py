@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -336,12 +337,10 @@ def _write_reports(store: Store, files: Files, headers: Sequence[str]) -> tuple[
 def _write_failed(store: Store, files: Files, headers: Sequence[str], generation: int | None = None) -> tuple[str, ...]:
     """Write the rows to mend, of the job's sheet or of one that is refused."""
     there = digest(files.failed)
-    edited = there is not None and there != store.digest_of_report(files.failed)
+    edited = there is not None and not store.wrote_report(files.failed, there)
     kept = set_aside(files.failed) if edited else None
-    write_failed(files.failed, headers, store.results(MENDABLE_STATES, generation))
-    written = digest(files.failed)
-    if written is not None:
-        store.note_report(files.failed, written)
+    rows = store.results(MENDABLE_STATES, generation)
+    write_failed(files.failed, headers, rows, before=partial(store.note_report, files.failed))
     return (f"{files.failed} was edited since it was written; the edited file is now {kept}.",) if kept else ()
 
 

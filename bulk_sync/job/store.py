@@ -83,8 +83,9 @@ CREATE TABLE row (
     duration_ms INTEGER
 );
 CREATE TABLE report (
-    path TEXT PRIMARY KEY,
-    digest TEXT NOT NULL           -- of the file as the program wrote it: tells whether somebody edited it since
+    path TEXT NOT NULL,
+    digest TEXT NOT NULL,          -- of the file as the program wrote it: tells whether somebody edited it since
+    PRIMARY KEY (path, digest)
 );
 CREATE INDEX row_target ON row (target, digest);
 CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
@@ -103,6 +104,10 @@ _MIGRATIONS = {
             WHERE state IN ('pending', 'failed') AND message LIKE '%may have been applied%';
         DROP INDEX row_pending;
         CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
+        ALTER TABLE report RENAME TO report_before;
+        CREATE TABLE report (path TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (path, digest));
+        INSERT INTO report SELECT path, digest FROM report_before;
+        DROP TABLE report_before;
     """,
 }
 """What makes a checkpoint of a version one of the next."""
@@ -259,17 +264,18 @@ class Store:
         with self._commit() as db:
             db.execute("UPDATE job SET seconds = seconds + ?", (seconds,))
 
-    def digest_of_report(self, path: Path) -> str | None:
-        """The digest of a report as it was last written; None when it never was."""
-        found = self._db.execute(
-            "SELECT digest FROM report WHERE path = ?", (_storable(str(path.absolute())),)
-        ).fetchone()
-        return None if found is None else str(found[0])
+    def wrote_report(self, path: Path, digest: str) -> bool:
+        """True when a report of this digest was written there by the program."""
+        known = (_storable(str(path.absolute())), digest)
+        return self._db.execute("SELECT 1 FROM report WHERE path = ? AND digest = ?", known).fetchone() is not None
 
     def note_report(self, path: Path, digest: str) -> None:
-        """Keep the digest of a report that was just written."""
+        """Keep the digest of a report before it takes its place, beside those of the ones before.
+
+        Noted afterwards, a crash in between would make it look like somebody's edit.
+        """
         with self._commit() as db:
-            db.execute("INSERT OR REPLACE INTO report VALUES (?, ?)", (_storable(str(path.absolute())), digest))
+            db.execute("INSERT OR IGNORE INTO report VALUES (?, ?)", (_storable(str(path.absolute())), digest))
 
     # Staging
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -14,12 +14,14 @@ from bulk_sync.report.results import inert
 ERROR_COLUMN = "error"
 
 
-def write_failed(path: Path, headers: Sequence[str], results: Iterable[Result]) -> None:
+def write_failed(
+    path: Path, headers: Sequence[str], results: Iterable[Result], before: Callable[[str], None] = lambda _: None
+) -> None:
     """Write the rows, or take the file away when there are none.
 
     A header that ends in `error` already (the input was such a file) keeps a single one. A
     row that is wider than the header stays so: pushed again unmended, it is refused again.
-    Raises OutputError.
+    `before` is told the file's digest just before it takes its place. Raises OutputError.
     """
     rows = iter(results)
     first = next(rows, None)
@@ -29,7 +31,7 @@ def write_failed(path: Path, headers: Sequence[str], results: Iterable[Result]) 
     names = _without_blank_end(headers)
     was_failed_file = names[-1:] == [ERROR_COLUMN]
     width = len(names) - was_failed_file
-    with replacing(path) as file:
+    with replacing(path, before) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow([*names[:width], ERROR_COLUMN])
         for result in chain((first,), rows):

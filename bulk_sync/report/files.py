@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -30,14 +30,18 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """Write a text file in UTF-8 that takes the place of `path` when the block ends well."""
+def replacing(path: Path, before: Callable[[str], None] = lambda _: None) -> Iterator[TextIO]:
+    """Write a text file in UTF-8 that takes the place of `path` when the block ends well.
+
+    `before` is told its digest just before it does.
+    """
     part = _part(path)
     try:
         with _translated(path), os.fdopen(_open(part), "w", encoding="utf-8", newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        before(digest(part) or "")
         with _translated(path):
             part.replace(path)
     except BaseException:

@@ -1,13 +1,14 @@
 """Kill pushes and see whether anything was lost, repeated or lied about.
 
     python -m tests.benchmarks.crashes [--rounds 200] [--seed N]
-    python -m tests.benchmarks.crashes --sweep [--stride N] [--calls write,sync] [--twice]
+    python -m tests.benchmarks.crashes --sweep [--stride N] [--calls write,sync] [--error ENOSPC] [--twice]
 
 A round starts a `push` in a process of its own against a sandbox in another, kills it
 (SIGKILL) at a random moment once, twice or three times in a row, while it stages, sends or
 reports, with and without faults of the sandbox, and then lets an undisturbed run finish. The
 sweep kills it at the first system call of a kind, then at the second, the third ..., until a
-run gets through, as SQLite's own tests do; `--twice` kills the run after it, too. It needs strace.
+run gets through, as SQLite's own tests do; with `--error` the call fails instead, as on a full or broken disk,
+and `--twice` strikes the run after it, too. It needs strace.
 
 The sandbox's journal is the witness, the checkpoint is read without the program's help, and
 what must not be is counted, see `Findings`. Exit code 1 when any of it was.
@@ -16,7 +17,6 @@ what must not be is counted, see `Findings`. Exit code 1 when any of it was.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
 import signal
@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, fields
+from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,6 +50,8 @@ CALLS = {
 }
 """System calls, as strace names them: those that change files, and those that speak to the API."""
 
+KILL = "signal=KILL"
+
 _INLINE = """
 import anyio.to_thread, sys
 async def at_once(function, *arguments, **_): return function(*arguments)
@@ -62,12 +65,13 @@ order of the calls is the same: one thread at a time touches the checkpoint."""
 
 @dataclass
 class Findings:
-    """What was counted: figures, and below them what must not be."""
+    """What was counted: figures (a strike is a kill or a failed call), and below them what must not be."""
 
     rounds: int = 0
-    kills: int = 0
-    kills_while_sending: int = 0
-    most_in_flight_at_a_kill: int = 0
+    strikes: int = 0
+    stopped_with_8: int = 0
+    strikes_while_sending: int = 0
+    most_in_flight_at_a_strike: int = 0
     rows: int = 0
     requests: int = 0
     rows_sent_twice: int = 0
@@ -76,7 +80,7 @@ class Findings:
     acknowledged_and_sent_again: int = 0
     updated_and_not_applied: int = 0
     sent_and_not_said_to_be_in_doubt: int = 0
-    sent_twice_and_not_in_flight_at_a_kill: int = 0
+    sent_twice_and_not_in_flight_at_a_strike: int = 0
     wrong_results: int = 0
     wrong_exit_code: int = 0
     files_missing_or_left_over: int = 0
@@ -111,7 +115,7 @@ def rows_of(checkpoint: Path) -> dict[str, Kept]:
     """The rows of a checkpoint's job by target, from a copy, so that a crash's traces stay for the program to mend."""
     with TemporaryDirectory() as folder:
         copy = Path(folder, "copy.sqlite")
-        for ending in ("", "-wal"):
+        for ending in ("", "-wal", "-journal"):
             source = checkpoint.with_name(checkpoint.name + ending)
             if source.exists():
                 shutil.copyfile(source, copy.with_name(copy.name + ending))
@@ -166,29 +170,44 @@ class Job:
             return True
         return False
 
-    def killed_at(self, calls: str, number: int) -> bool:
-        """Start a push that is killed when it makes the nth of these system calls; False when it made fewer."""
-        strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}"]
-        inject = ["-e", f"inject={calls}:signal=KILL:when={number}"]
+    def struck(self, calls: str, strike: str) -> bool:
+        """Run a push in which strace strikes at one of these system calls; False when it came to no such call."""
+        trace = self.folder.with_suffix(".strace")
+        strace = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={calls}", "-e", f"inject={calls}:{strike}"]
         ended = subprocess.run(
-            [*strace, *inject, sys.executable, "-B", "-c", _INLINE, *map(str, self.arguments())],
+            [*strace, sys.executable, "-B", "-c", _INLINE, *map(str, self.arguments())],
             env={name: text for name, text in environment().items() if not name.startswith("COVERAGE")},
             capture_output=True,
+            text=True,
             timeout=60,
             check=False,
         )
         if ended.returncode == -signal.SIGKILL:
             self.look()
             return True
-        self._count("wrong_exit_code", ended.returncode != self._expected_exit(), ended.stderr.decode()[-300:])
-        return False
+        if "(INJECTED)" not in trace.read_text(encoding="utf-8", errors="replace"):
+            self._count("wrong_exit_code", ended.returncode != self._expected_exit(), ended.stderr[-300:])
+            return False
+        self.look_after_error(ended.returncode, ended.stderr)
+        return True
+
+    def look_after_error(self, code: int, stderr: str) -> None:
+        """After a run that met a full or broken disk: it ended with 8, a sentence that names a file, and no litter."""
+        self.look()
+        if code != self._expected_exit():
+            self._findings.stopped_with_8 += code == 8
+            sentences = [line for line in stderr.splitlines() if line.startswith("Error: ")]
+            named = len(sentences) == 1 and str(self.folder / "showings.") in sentences[0]
+            self._count("wrong_exit_code", code != 8 or not named, f"{code} {stderr[-300:]}")
+        left = [path.name for path in self.folder.iterdir() if path.suffix == ".part" or ".edited" in path.name]
+        self._count("files_missing_or_left_over", len(left), left)
 
     def look(self) -> None:
         """After a kill: compare journal and checkpoint, and keep what must hold from now on."""
-        self._findings.kills += 1
+        self._findings.strikes += 1
         now = rows_of(self.checkpoint)
         sent = self._sent_since_last_look()
-        self._findings.kills_while_sending += bool(sent)
+        self._findings.strikes_while_sending += bool(sent)
         known = {key for key, row in now.items() if row.state == "updated"}
         self._compare(sent, known)
         ever = {entry["key"] for entry in self._journal()}
@@ -196,7 +215,7 @@ class Job:
         self._count("sent_and_not_said_to_be_in_doubt", len(unsaid), sorted(unsaid)[:3])
         in_flight = [key for key, row in now.items() if row.in_flight]
         self._in_flight.update(in_flight)
-        self._findings.most_in_flight_at_a_kill = max(self._findings.most_in_flight_at_a_kill, len(in_flight))
+        self._findings.most_in_flight_at_a_strike = max(self._findings.most_in_flight_at_a_strike, len(in_flight))
         self._known = known
 
     def finish(self) -> None:
@@ -213,7 +232,7 @@ class Job:
         answered = Counter(entry["key"] for entry in self._journal() if entry["fault"] is None)
         twice = {key: count - 1 for key, count in answered.items() if count > 1}
         beyond = {key: count for key, count in twice.items() if count > self._in_flight[key]}
-        self._count("sent_twice_and_not_in_flight_at_a_kill", len(beyond), beyond)
+        self._count("sent_twice_and_not_in_flight_at_a_strike", len(beyond), beyond)
         self._findings.rows += len(self.good)
         self._findings.requests += len(self._journal())
         self._findings.rows_sent_twice += len(twice)
@@ -285,7 +304,7 @@ SHAPES = {
 }
 
 
-def rounds(count: int, seed: int) -> Findings:
+def rounds(number_of: int, seed: int) -> Findings:
     """Kill at random moments of runs, whose length is measured first."""
     dice = random.Random(seed)
     findings = Findings()
@@ -296,7 +315,7 @@ def rounds(count: int, seed: int) -> Findings:
         witnesses: dict[str, Witness] = {}
         for name, shape in SHAPES.items():
             witnesses[name] = stack.enter_context(sandbox_process("--accept-any", *shape.sandbox))
-        for number in range(count):
+        for number in range(number_of):
             name = list(SHAPES)[number % len(SHAPES)]
             shape = SHAPES[name]
             job = Job(folder / f"r{number}", witnesses[name], findings, good=shape.good, bad=shape.bad)
@@ -312,22 +331,32 @@ def rounds(count: int, seed: int) -> Findings:
     return findings
 
 
-def sweep(names: Sequence[str], *, stride: int = 1, first: int = 1, twice: bool = False, seed: int = 0) -> Findings:
-    """Kill at the nth call of each kind, for n from `first` in steps of `stride`, until a run makes fewer."""
+def sweep(
+    names: Sequence[str],
+    *,
+    strike: str = KILL,
+    stride: int = 1,
+    first: int = 1,
+    most: int | None = None,
+    twice: bool = False,
+    seed: int = 0,
+) -> Findings:
+    """Strike at the nth call of each kind, for n from `first` in steps of `stride`, until a run makes fewer.
+
+    `most` bounds how often, for each kind.
+    """
     dice = random.Random(seed)
     findings = Findings()
     with TemporaryDirectory() as folder, sandbox_process("--accept-any") as witness:
         for name in names:
-            number = first
-            while True:
+            for number in islice(count(first, stride), most):
                 job = Job(Path(folder, f"{name}{number}"), witness, findings, good=4, bad=1)
-                killed = job.killed_at(CALLS[name], number)
-                if killed and twice:
-                    job.killed_at(CALLS[name], dice.randint(1, number + 1))
+                struck = job.struck(CALLS[name], f"{strike}:when={number}")
+                if struck and twice:
+                    job.struck(CALLS[name], f"{strike}:when={dice.randint(1, number + 1)}")
                 job.finish()
-                if not killed:
+                if not struck:
                     break
-                number += stride
     return findings
 
 
@@ -336,7 +365,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20260302)
     parser.add_argument("--sweep", action="store_true", help="kill at the nth system call; needs strace")
-    parser.add_argument("--twice", action="store_true", help="kill the run after each kill, too")
+    parser.add_argument("--twice", action="store_true", help="strike the run after it, too")
+    parser.add_argument("--error", metavar="ENOSPC|EIO|...", help="let the nth system call fail, instead of a kill")
     parser.add_argument("--stride", type=int, default=1, help="only every nth call of each kind")
     parser.add_argument("--calls", default=",".join(CALLS), help=f"of {', '.join(CALLS)}")
     told = parser.parse_args()
@@ -345,7 +375,13 @@ def main() -> None:
     if told.sweep:
         if shutil.which("strace") is None:
             raise SystemExit("The sweep kills at system calls by means of strace, which is not installed.")
-        findings = sweep(told.calls.split(","), stride=told.stride, twice=told.twice, seed=told.seed)
+        findings = sweep(
+            told.calls.split(","),
+            strike=f"error={told.error}" if told.error else KILL,
+            stride=told.stride,
+            twice=told.twice,
+            seed=told.seed,
+        )
     else:
         findings = rounds(told.rounds, told.seed)
     print(findings.table())
