@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import signal
-import sqlite3
 import subprocess
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,19 +27,6 @@ from tests.helpers import (
 )
 
 
-def acknowledged(checkpoint: Path) -> set[str]:
-    """The keys that a checkpoint calls acknowledged, read without the program's help."""
-    if not checkpoint.exists():
-        return set()
-    with closing(sqlite3.connect(checkpoint)) as db:
-        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'row'").fetchone():
-            return set()
-        found = db.execute(
-            "SELECT target FROM row WHERE state = 'updated' AND generation = (SELECT generation FROM job)"
-        )
-        return {target for (target,) in found}
-
-
 def start(sheet: Path, witness: Witness, *options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command("push", sheet, "--base-url", witness.base_url, *options),
@@ -51,41 +35,6 @@ def start(sheet: Path, witness: Witness, *options: object) -> subprocess.Popen[s
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def test_ten_kills_lose_nothing_and_send_nothing_acknowledged_again(tmp_path: Path) -> None:
-    dice = random.Random(20260302)
-    sheet = write_sheet(tmp_path / "showings.csv", numbered(1500))
-    checkpoint = tmp_path / "showings.checkpoint.sqlite"
-    with sandbox_process("--accept-any", "--latency", "20ms") as witness:
-        for _ in range(10):
-            process = start(sheet, witness)
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.communicate(timeout=0.4 + 0.5 * dice.random())
-            process.kill()
-            process.communicate()
-            known, seen = acknowledged(checkpoint), len(witness.journal())
-            applied = {entry["key"] for entry in witness.patches() if entry["applied"]}
-            assert known <= applied
-            process = start(sheet, witness)
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.communicate(timeout=0.7)
-            process.kill()
-            process.communicate()
-            assert not known & {entry["key"] for entry in witness.patches()[seen:]}
-        status = run("status", sheet, "--json")
-        assert status.code == 0
-        before = len(witness.journal())
-        known = acknowledged(checkpoint)
-        assert status.summary["states"]["updated"] == len(known)
-        last = run("push", sheet, "--base-url", witness.base_url, "--json")
-        assert not known & {entry["key"] for entry in witness.patches()[before:]}
-        journal = witness.patches()
-    assert (last.code, last.summary["states"]["updated"]) == (0, 1500)
-    assert {entry["key"] for entry in journal} == {f"ext_{number}" for number in range(1500)}
-    results = read_csv(tmp_path / "showings.results.csv")
-    assert [line["unique_showing_key"] for line in results] == [f"ext_{number}" for number in range(1500)]
-    assert {line["state"] for line in results} == {"updated"}
 
 
 def test_after_a_kill_status_and_report_tell_what_is_in_flight(tmp_path: Path) -> None:
