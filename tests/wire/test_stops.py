@@ -54,6 +54,13 @@ def test_after_a_kill_status_and_report_tell_what_is_in_flight(tmp_path: Path) -
     results = {line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")}
     assert all("may have been applied" in results[key]["message"] for key in sent)
     assert results["ext_99"]["message"] == ""
+    # A run that comes to nothing changes nothing about that.
+    in_flight = status.summary["in_flight"]
+    again = run("push", sheet, "--base-url", witness.base_url, "--max-attempts", 1, "--json")
+    assert (again.code, again.summary["in_flight"]) == (6, in_flight)
+    assert run("status", sheet, "--json").summary["in_flight"] == in_flight
+    results = {line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")}
+    assert all("may have been applied" in results[key]["message"] for key in sent)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -198,7 +205,7 @@ def test_a_rehearsal_in_a_sandbox_is_not_taken_for_the_real_run(
 
 
 def test_a_second_run_on_the_same_checkpoint_is_told_to_wait(tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "showings.csv", numbered(50))
+    sheet = write_sheet(tmp_path / "showings.csv", numbered(2000))
     with sandbox_process("--accept-any", "--latency", "300ms") as witness:
         process = start(sheet, witness, "--workers", 8)
         while not witness.journal():
@@ -207,8 +214,9 @@ def test_a_second_run_on_the_same_checkpoint_is_told_to_wait(tmp_path: Path) -> 
         assert second.code == 7
         assert "another run holds this checkpoint" in second.err
         assert "Next:       wait" in run("status", sheet).out
+        process.terminate()
         process.communicate(timeout=30)
-        assert process.returncode == 0
+        assert process.returncode == 143
 
 
 def test_a_wait_longer_than_retry_for_stops_at_once_and_names_it(
