@@ -481,7 +481,7 @@ class Store:
             "AND tried_before = ? AND id > ? ORDER BY id LIMIT ?",
             (tried_before, self._taken_up_to[tried_before], limit),
         )
-        changes = [Change(*row) for row in found]
+        changes = [Change(*row, tried=tried_before > 0) for row in found]
         if changes:
             self._taken_up_to[tried_before] = changes[-1].id
         return changes
