@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -140,8 +141,11 @@ Answering = Callable[[socket.socket, bytes], None]
 
 
 @contextmanager
-def raw_server(answer: Answering) -> Iterator[str]:
-    """A server that hands each connection, once a request is read, to `answer`: for what uvicorn is too polite for."""
+def raw_server(answer: Answering, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+    """A server that hands each connection, once a request is read, to `answer`: for what uvicorn is too polite for.
+
+    `host` is how the address that it yields names this machine.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     stopping = threading.Event()
 
@@ -157,15 +161,16 @@ def raw_server(answer: Answering) -> Iterator[str]:
         with connection:
             connection.settimeout(20)
             try:
-                while request := _read_request(connection):
-                    answer(connection, request)
+                with connection if tls is None else tls.wrap_socket(connection, server_side=True) as stream:
+                    while request := _read_request(stream):
+                        answer(stream, request)
             except OSError:
                 return
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"{'http' if tls is None else 'https'}://{host}:{listener.getsockname()[1]}"
     finally:
         stopping.set()
         listener.shutdown(socket.SHUT_RDWR)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import anyio
 import httpx
@@ -63,20 +65,17 @@ class HttpxTransport:
             return Failure("bad_reply", "a redirect to an address that can't be read", may_have_arrived=True)
 
     async def _read(self, response: httpx.Response) -> Reply | Failure:
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in {"identity", ""}:
-            # None was asked for, and what unpacks may unpack without end.
-            return Failure(
-                "bad_reply",
-                f"the reply came in an encoding that was not asked for ({encoding[:40]})",
-                may_have_arrived=True,
-            )
+        headers = self._masked(response.headers)
+        wrong = _unfit(response.http_version, headers)
+        if wrong is not None:
+            return Failure("bad_reply", wrong, may_have_arrived=True)
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > LARGEST_REPLY:
                 return Failure("bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True)
-        return Reply(response.status_code, self._masked(response.headers), self._masked_body(bytes(body)))
+        await _leave_surplus(response.stream)
+        return Reply(response.status_code, headers, self._masked_body(bytes(body)))
 
     def _masked_body(self, body: bytes) -> bytes:
         """The body without the key, also where JSON spells it with escapes."""
@@ -95,6 +94,34 @@ class HttpxTransport:
         return {name: value.replace(key, _MASK.decode()) for name, value in headers.items()}
 
 
+def _unfit(http_version: str, headers: Mapping[str, str]) -> str | None:
+    """What keeps a reply from being read, by its head; None when nothing does."""
+    if not http_version.startswith("HTTP/1."):
+        return f"the reply is of another version of HTTP ({http_version})"
+    if {"transfer-encoding", "content-length"} <= headers.keys():
+        # Two statements of where the reply ends: one may be smuggled in (RFC 9112, section 6.3).
+        return "the reply states its length in two ways"
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"identity", ""}:
+        # None was asked for, and what unpacks may unpack without end.
+        return f"the reply came in an encoding that was not asked for ({encoding[:40]})"
+    return None
+
+
+async def _leave_surplus(stream: Any) -> None:  # noqa: ANN401 - through attributes that nobody promises
+    """Close the connection when more came on it than the reply; curl does the same.
+
+    h11 keeps what is left over and would read it as the answer to the next request: a row
+    acknowledged by a reply to another. httpx and httpcore have no way to ask for it, hence the way
+    through their attributes; a test over a socket watches that it leads there.
+    """
+    for name in ("_stream", "_httpcore_stream", "_stream", "_connection"):
+        stream = getattr(stream, name, None)
+    parser = getattr(stream, "_h11_state", None)
+    if parser is not None and parser.trailing_data[0]:
+        await stream.aclose()
+
+
 def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
     """An error of httpx as a failure: did the request leave, and is there hope?"""
     where = f"{url.host}:{url.port or {'https': 443}.get(url.scheme, 80)}"
@@ -110,7 +137,9 @@ def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
         case httpx.ConnectError():
             return _not_connected(error, where)
         case httpx.ProxyError():
-            return Failure("connection", f"the proxy for {where} refused", may_have_arrived=False)
+            refusal = re.match(r"[45]\d\d(?!\d)", str(error))
+            status = f" ({refusal[0]})" if refusal else ""
+            return Failure("connection", f"the proxy for {where} refused{status}", may_have_arrived=False)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             # Its text may hold a header's value, and so the key.
             return Failure(
@@ -119,9 +148,7 @@ def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
         case httpx.RemoteProtocolError() if "without sending a response" in str(error):
             return Failure("connection", f"{where} closed the connection without an answer", may_have_arrived=True)
         case httpx.RemoteProtocolError() | httpx.DecodingError():
-            return Failure(
-                "bad_reply", f"{where} sent no well-formed reply ({type(error).__name__})", may_have_arrived=True
-            )
+            return Failure("bad_reply", f"{where} {_what_is_wrong(error)}", may_have_arrived=True)
         case _:
             return Failure(
                 "connection",
@@ -130,10 +157,26 @@ def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
             )
 
 
+def _what_is_wrong(error: httpx.TransportError) -> str:
+    """A malformed reply in our words: those of h11 may hold a piece of it, and so the key."""
+    words = str(error)
+    if "without sending complete message body" in words:
+        return "closed the connection in the middle of a reply"
+    if "too long" in words:
+        return "sent a reply whose head is too long"
+    return f"sent no well-formed reply ({type(error).__name__})"
+
+
+_NOT_YET_VALID, _EXPIRED = 9, 10
+"""How OpenSSL numbers what a certificate's dates are wrong about (X509_V_ERR_..., x509_vfy.h)."""
+
+
 def _not_connected(error: httpx.ConnectError, where: str) -> Failure:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = cause.verify_message or "it was refused"
+            if cause.verify_code in {_NOT_YET_VALID, _EXPIRED}:
+                reason += ", if the clock of this machine is right"
             return Failure(
                 "connection",
                 f"the certificate of {where} can't be trusted: {reason}",

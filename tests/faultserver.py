@@ -1,0 +1,144 @@
+"""A North API that breaks by script, one socket call at a time; its journal is the truth of a test.
+
+A script says for a request, and how many came with that key so far, what is done to the
+connection: a deed. Deeds write bytes as they are told, so they can be wrong in any way.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from tests.helpers import raw_server, reply, reset
+
+Deed = Callable[[socket.socket], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came in."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @classmethod
+    def read(cls, data: bytes) -> Request:
+        head, _, body = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, path, _ = first.split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        return cls(method, path, headers, body)
+
+    @property
+    def key(self) -> str:
+        return unquote(self.path.rpartition("/")[2])
+
+    @property
+    def patch(self) -> Any:
+        return json.loads(self.body)
+
+
+Script = Callable[[Request, int], Deed]
+
+
+@dataclass
+class Journal:
+    """What came, in order of arrival."""
+
+    base_url: str
+    requests: list[Request] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, request: Request) -> int:
+        """Note a request; returns how many of this key came."""
+        with self.lock:
+            self.requests.append(request)
+            return len(self.of(request.key))
+
+    def of(self, key: str) -> list[Request]:
+        return [request for request in self.requests if request.key == key]
+
+    @property
+    def patched(self) -> list[str]:
+        return [request.key for request in self.requests if request.method == "PATCH"]
+
+
+@contextmanager
+def fault_server(script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Journal]:
+    """A server on loopback that does as `script` says."""
+
+    def answer(connection: socket.socket, data: bytes) -> None:
+        request = Request.read(data)
+        script(request, journal.add(request))(connection)
+
+    with raw_server(answer, tls=tls, host=host) as base_url:
+        journal = Journal(base_url)
+        yield journal
+
+
+# Deeds
+
+
+def says(data: bytes, *, then: str = "keep") -> Deed:
+    """Send these bytes; then keep the connection, close it, reset it, or say no more."""
+
+    def deed(connection: socket.socket) -> None:
+        connection.sendall(data)
+        if then == "close":
+            connection.close()
+        elif then == "reset":
+            reset(connection)
+        elif then == "hang":
+            connection.recv(1)
+
+    return deed
+
+
+def answers(status: int, body: object = None, *headers: str) -> Deed:
+    """A well-formed reply with a body of JSON, or none."""
+    return says(reply(status, b"" if body is None else json.dumps(body).encode(), *headers))
+
+
+def refuses(status: int, message: str, *headers: str) -> Deed:
+    """The contract's error."""
+    return answers(status, {"error": {"message": message, "status": status}}, *headers)
+
+
+ACKNOWLEDGED = reply(
+    200,
+    b'{"data": {"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "updated_at": "2026-03-02T15:00:00Z"}, "message": "ok"}',
+    "Content-Type: application/json",
+)
+good = says(ACKNOWLEDGED)
+hangs = says(b"", then="hang")
+closes = says(b"", then="close")
+resets = says(b"", then="reset")
+
+
+# Scripts
+
+
+def always(deed: Deed) -> Script:
+    return lambda _, __: deed
+
+
+def in_turn(*deeds: Deed) -> Script:
+    """For each key the deeds one after the other; the last one stays."""
+    return lambda _, number: deeds[min(number, len(deeds)) - 1]
+
+
+all_good = always(good)
+
+
+def for_keys(scripts: dict[str, Script], *, others: Script = all_good) -> Script:
+    """A script of its own for some keys; what is no patch is answered like the other keys."""
+    return lambda request, number: scripts.get(request.key, others)(request, number)
