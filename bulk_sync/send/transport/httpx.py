@@ -7,15 +7,20 @@ that echoes it carries it further.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import anyio
 import httpx
@@ -38,6 +43,7 @@ class HttpxTransport:
         self._client = client
         self._key = key.get_secret_value().encode()
         self._timeout = timeout_seconds
+        self._connect_timeout = min(CONNECT_SECONDS, timeout_seconds)
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         """Send a patch."""
@@ -49,6 +55,8 @@ class HttpxTransport:
         return await self._exchange(self._client.build_request("GET", path))
 
     async def _exchange(self, request: httpx.Request) -> Reply | Failure:
+        way = _Way(request.url)
+        request.extensions["trace"] = way.note
         try:
             with anyio.fail_after(self._timeout):
                 response = await self._client.send(request, stream=True)
@@ -57,9 +65,12 @@ class HttpxTransport:
                 finally:
                     await response.aclose()
         except TimeoutError:
+            if not way.request_left:
+                return translate(httpx.ConnectTimeout(""), way.where, self._connect_timeout)
             return Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True)
         except httpx.TransportError as error:
-            return translate(error, request.url)
+            failure = translate(error, way.where, self._connect_timeout)
+            return failure if way.request_left else replace(failure, may_have_arrived=False)
         except (httpx.InvalidURL, UnicodeError):
             # httpx reads the Location of a redirect even when it won't follow it.
             return Failure("bad_reply", "a redirect to an address that can't be read", may_have_arrived=True)
@@ -94,6 +105,26 @@ class HttpxTransport:
         return {name: value.replace(key, _MASK.decode()) for name, value in headers.items()}
 
 
+class _Way:
+    """How far a request came: to the API or to a proxy before it, and whether the API may have seen it."""
+
+    def __init__(self, url: httpx.URL) -> None:
+        self._peer = (url.raw_host, url.port or {"https": 443}.get(url.scheme, 80))
+        self.where = self._api = f"{url.host}:{self._peer[1]}"
+        self.request_left = False
+
+    async def note(self, event: str, details: Mapping[str, Any]) -> None:
+        """Called by httpcore at each step."""
+        if event == "connection.connect_tcp.started":
+            host, port = details["host"], details["port"]
+            self.where = self._api if (host.encode(), port) == self._peer else f"the proxy {host}:{port}"
+        elif event == "http11.send_request_headers.started" and details["request"].method != b"CONNECT":
+            self.where = self._api
+            self.request_left = True
+        elif event == "proxy.start_tls.started":
+            self.where = f"{self._api} behind {self.where}"
+
+
 def _unfit(http_version: str, headers: Mapping[str, str]) -> str | None:
     """What keeps a reply from being read, by its head; None when nothing does."""
     if not http_version.startswith("HTTP/1."):
@@ -122,13 +153,12 @@ async def _leave_surplus(stream: Any) -> None:  # noqa: ANN401 - through attribu
         await stream.aclose()
 
 
-def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
-    """An error of httpx as a failure: did the request leave, and is there hope?"""
-    where = f"{url.host}:{url.port or {'https': 443}.get(url.scheme, 80)}"
+def translate(error: httpx.TransportError, where: str, connect_seconds: float = CONNECT_SECONDS) -> Failure:
+    """An error of httpx as a failure: did the request leave, and is there hope? `where` names who was spoken to."""
     match error:
         case httpx.ConnectTimeout():
             return Failure(
-                "timeout", f"{where} took no connection within {CONNECT_SECONDS:g} s", may_have_arrived=False
+                "timeout", f"{where} took no connection within {connect_seconds:g} s", may_have_arrived=False
             )
         case httpx.PoolTimeout():
             return Failure("timeout", f"no free connection to {where}", may_have_arrived=False)
@@ -139,7 +169,7 @@ def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
         case httpx.ProxyError():
             refusal = re.match(r"[45]\d\d(?!\d)", str(error))
             status = f" ({refusal[0]})" if refusal else ""
-            return Failure("connection", f"the proxy for {where} refused{status}", may_have_arrived=False)
+            return Failure("connection", f"{where} refused{status}", may_have_arrived=False)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             # Its text may hold a header's value, and so the key.
             return Failure(
@@ -152,9 +182,13 @@ def translate(error: httpx.TransportError, url: httpx.URL) -> Failure:
         case _:
             return Failure(
                 "connection",
-                f"the connection to {where} broke ({type(error).__name__})",
+                f"the connection to {where} broke ({_reason_of_tls(error) or type(error).__name__})",
                 may_have_arrived=True,
             )
+
+
+def _reason_of_tls(error: httpx.TransportError) -> str | None:
+    return next((cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
 
 
 def _what_is_wrong(error: httpx.TransportError) -> str:
@@ -167,6 +201,14 @@ def _what_is_wrong(error: httpx.TransportError) -> str:
     return f"sent no well-formed reply ({type(error).__name__})"
 
 
+_NO_TLS_IN_COMMON = {
+    "WRONG_VERSION_NUMBER",
+    "UNSUPPORTED_PROTOCOL",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+}
+"""What OpenSSL calls a server that speaks no TLS, or none of ours, and won't learn it; all else may be a restart."""
+
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """How OpenSSL numbers what a certificate's dates are wrong about (X509_V_ERR_..., x509_vfy.h)."""
 
@@ -174,7 +216,7 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 def _not_connected(error: httpx.ConnectError, where: str) -> Failure:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = cause.verify_message or "it was refused"
+            reason = (cause.verify_message or "it was refused").rstrip(".")
             if cause.verify_code in {_NOT_YET_VALID, _EXPIRED}:
                 reason += ", if the clock of this machine is right"
             return Failure(
@@ -186,20 +228,24 @@ def _not_connected(error: httpx.ConnectError, where: str) -> Failure:
         if isinstance(cause, ssl.SSLError):
             reason = cause.reason or "the connection broke"
             # A server that speaks no TLS, or none of ours, won't learn it; all else may be a restart.
-            never = reason in {"WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
             return Failure(
-                "connection", f"no TLS connection to {where}: {reason}", may_have_arrived=False, hopeless=never
+                "connection",
+                f"no TLS connection to {where}: {reason}",
+                may_have_arrived=False,
+                hopeless=reason in _NO_TLS_IN_COMMON,
             )
         if isinstance(cause, socket.gaierror):
             gone = cause.errno == socket.EAI_NONAME
             return Failure(
                 "connection",
-                f"no host named {where} was found: {cause.strerror}",
+                f"no host was found for {where}: {cause.strerror}",
                 may_have_arrived=False,
                 hopeless=gone,
             )
         if isinstance(cause, ConnectionRefusedError):
             return Failure("connection", f"{where} refuses connections", may_have_arrived=False)
+        if isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE}:
+            return Failure("connection", f"no connection to {where}: too many open files", may_have_arrived=False)
     return Failure("connection", f"no connection to {where}: {error}", may_have_arrived=False)
 
 
@@ -218,6 +264,10 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
+_OTHER_FILES = 24
+"""Checkpoint, event loop, name look-ups, standard streams: 15 were seen at once."""
+
+
 class _NoAuth(httpx.Auth):
     """Leaves the request as it is."""
 
@@ -228,8 +278,10 @@ async def open_httpx(
 ) -> AsyncIterator[HttpxTransport]:
     """Open a client for `base_url`; proxies come from the usual environment variables.
 
-    Raises UsageError when the address, a proxy's or the certificates that the environment names can't be used.
+    Raises UsageError when the address, a proxy's or the certificates that the environment names can't be used,
+    or when so many connections can't be open.
     """
+    _make_room(connections)
     with _settings_that_work():
         client = httpx.AsyncClient(
             base_url=base_url,
@@ -252,9 +304,29 @@ async def open_httpx(
             # As Go's net/http has it: what is on this machine is reached without a proxy.
             mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
         )
+        for address in filter(None, map(getproxies().get, ("http", "https", "all"))):
+            _ = urlsplit(address if "://" in address else f"http://{address}").port  # a wrong one is a ValueError
         _ = client.base_url.host  # decoded on use: a name that can't be would break off the first request
     async with client:
         yield HttpxTransport(client, key, timeout_seconds)
+
+
+def _make_room(connections: int) -> None:
+    """Raise this process's limit of open files as far as the connections need it; else each too many is an error."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    needed = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise UsageError(
+            f"--workers {connections}: so many connections need {needed} open files, and {hard} are allowed here: "
+            "name fewer, or allow more with ulimit -n"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @contextmanager
