@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -67,10 +68,10 @@ def main() -> NoReturn:
     try:
         code = app(prog_name="bulk-sync", standalone_mode=False)
     except _UsageProblem as problem:
-        show_error(_err(), _usage_sentence(problem))
+        show_error(_err(), _without_keys(_usage_sentence(problem)))
         sys.exit(2)
     except BulkSyncError as error:
-        show_error(_err(), str(error))
+        show_error(_err(), _without_keys(str(error)))
         sys.exit(error.exit_code)
     except Exception as error:
         if _switches["debug"]:
@@ -91,6 +92,11 @@ def _usage_sentence(problem: Exception) -> str:
     sentence = str(getattr(problem, "format_message", problem.__str__)()).rstrip(".")
     context = getattr(problem, "ctx", None)
     return sentence if context is None else f"{sentence}. See: {context.command_path} --help"
+
+
+def _without_keys(sentence: str) -> str:
+    """A sentence that repeats a word of the command line, without the key that somebody put there."""
+    return re.sub(r"north_sk_\w+", "north_sk_***", sentence)
 
 
 def _on_signal(number: int, _: FrameType | None) -> NoReturn:
