@@ -1,0 +1,238 @@
+"""A network that fails: no row is lost, none is lied about, and the journal agrees with the report."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Program
+from tests.faultserver import (
+    ACKNOWLEDGED,
+    Deed,
+    Request,
+    always,
+    closes,
+    fault_server,
+    for_keys,
+    good,
+    hangs,
+    in_turn,
+    resets,
+    says,
+)
+from tests.helpers import command, environment, numbered, read_csv, write_sheet
+
+CUT = ACKNOWLEDGED[:-20]
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    return write_sheet(tmp_path / "x.csv", numbered(20))
+
+
+def results(sheet: Path) -> dict[str, dict[str, str]]:
+    return {line["unique_showing_key"]: line for line in read_csv(sheet.with_name("x.results.csv"))}
+
+
+def drip(connection: socket.socket) -> None:
+    pause = threading.Event()
+    for byte in ACKNOWLEDGED:
+        connection.sendall(bytes([byte]))
+        pause.wait(0.05)
+
+
+BREAKS = {
+    "no answer": hangs,
+    "end before the answer": closes,
+    "reset before the answer": resets,
+    "end in the head": says(ACKNOWLEDGED[:30], then="close"),
+    "half a body and silence": says(CUT, then="hang"),
+    "half a body and the end": says(CUT, then="close"),
+    "half a body and a reset": says(CUT, then="reset"),
+    "a drip": drip,
+}
+
+
+def test_what_broke_off_is_sent_again_with_the_same_idempotency_key(program: Program, sheet: Path) -> None:
+    broken = {f"ext_{2 * number + 1}": in_turn(deed, good) for number, deed in enumerate(BREAKS.values())}
+    write_sheet(sheet, numbered(60))
+    with fault_server(for_keys(broken)) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--timeout", 0.5, "--json")
+    assert (ran.code, ran.summary["states"]["updated"]) == (0, 60)
+    for key, line in results(sheet).items():
+        seen = journal.of(key)
+        assert len(seen) == int(line["attempts"]) == (2 if key in broken else 1)
+        assert len({(one.headers["idempotency-key"], one.body) for one in seen}) == 1
+
+
+def test_a_row_that_only_ever_breaks_off_fails_and_says_that_it_may_have_been_applied(
+    program: Program, sheet: Path
+) -> None:
+    broken = {f"ext_{2 * number + 1}": always(deed) for number, deed in enumerate(BREAKS.values())}
+    with fault_server(for_keys(broken)) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--timeout", 0.5, "--max-attempts", 1)
+    assert ran.code == 3, ran.err
+    for key, line in results(sheet).items():
+        if key in broken:
+            assert (line["state"], line["attempts"]) == ("failed", "1"), line
+            assert line["error"] in {"timeout", "connection", "bad_reply"}
+            assert "it may have been applied all the same" in line["message"]
+        else:
+            assert line["state"] == "updated", line
+
+
+def test_an_applied_patch_whose_answer_was_lost_is_acknowledged_by_its_repetition(
+    program: Program, sheet: Path
+) -> None:
+    """Here every first request is applied, and the connection reset in place of an answer."""
+    with fault_server(in_turn(resets, good)) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--json")
+    assert (ran.code, ran.summary["states"]["updated"]) == (0, 20)
+    keys = Counter(request.headers["idempotency-key"] for request in journal.requests)
+    assert len(keys) == 20
+    assert ran.summary["requests"] == len(journal.requests)
+
+
+def test_a_server_that_ends_each_connection_after_five_requests_costs_no_row(program: Program, sheet: Path) -> None:
+    used: Counter[int] = Counter()
+
+    def five(_: Request, __: int) -> Deed:
+        def deed(connection: socket.socket) -> None:
+            used[id(connection)] += 1
+            good(connection)
+            if used[id(connection)] == 5:
+                connection.close()
+                del used[id(connection)]
+
+        return deed
+
+    write_sheet(sheet, numbered(200))
+    with fault_server(five) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--json")
+    assert (ran.code, ran.summary["states"]["updated"]) == (0, 200)
+    assert set(journal.patched) == set(results(sheet))
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """A port whose queue is full: what asks for a connection gets no answer at all."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue is refused, not passed over")
+def test_a_host_that_takes_no_connection_was_never_reached(program: Program, sheet: Path) -> None:
+    with black_hole() as port:
+        bounds = ("--timeout", 0.3, "--max-attempts", 2)
+        ran = program("push", sheet, "--base-url", f"http://127.0.0.1:{port}", *bounds, "--json")
+    assert (ran.code, ran.summary["states"]["pending"]) == (6, 20)
+    assert f"127.0.0.1:{port} took no connection within 0.3 s" in ran.err
+    assert not any("may have been applied" in line["message"] for line in results(sheet).values())
+
+
+def test_another_address_of_the_host_serves_when_the_first_is_dead(program: Program, sheet: Path) -> None:
+    """`localhost` is ::1 first on most machines, and nothing listens there."""
+    with fault_server(always(good), host="localhost") as journal:
+        assert program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 1).code == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "requests", "words"),
+    [
+        (socket.EAI_NONAME, 1, "no host was found for api.example.com:443"),
+        (socket.EAI_AGAIN, 2, "no host was found for api.example.com:443"),
+    ],
+)
+def test_a_name_that_is_not_found_is_final_one_that_can_not_be_asked_for_is_not(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch, number: int, requests: int, words: str
+) -> None:
+    def look_up(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(number, "as the resolver says")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    ran = program("push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 2, "--json")
+    assert (ran.code, ran.summary["requests"], ran.summary["states"]["pending"]) == (6, requests, 20)
+    assert words in ran.err
+
+
+def limited(number: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """The program in a shell that allows so many open files."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'ulimit -n {number} && exec "$@"', "sh", *command(*arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="open files are limited by the shell")
+def test_more_connections_than_open_files_are_refused_before_anything_is_sent(sheet: Path) -> None:
+    with fault_server(always(good)) as journal:
+        refused = limited(32, "push", sheet, "--base-url", journal.base_url, "--workers", 64)
+        assert journal.requests == []
+        ran = limited(32, "push", sheet, "--base-url", journal.base_url, "--workers", 8)
+    assert (refused.returncode, ran.returncode) == (2, 0)
+    assert "--workers 64" in refused.stderr
+    assert "ulimit -n" in refused.stderr
+
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
+def under(shift: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """The program with a wall clock that is off by what a file says, as often as it is looked at."""
+    faked = environment(
+        LD_PRELOAD=str(FAKETIME),
+        FAKETIME_TIMESTAMP_FILE=str(shift),
+        FAKETIME_NO_CACHE="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )
+    return subprocess.run(command(*arguments), env=faked, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
+@pytest.mark.parametrize(
+    "jump", ["+3600", "-3600", "+15768000"], ids=["an hour on", "an hour back", "past a DST change"]
+)
+def test_a_clock_that_jumps_neither_ends_waits_nor_prolongs_them(sheet: Path, tmp_path: Path, jump: str) -> None:
+    shift = tmp_path / "shift"
+    shift.write_text("+0", encoding="ascii")
+
+    def jumps(connection: socket.socket) -> None:
+        shift.write_text(jump, encoding="ascii")
+        says(b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")(connection)
+
+    with fault_server(for_keys({"ext_7": in_turn(jumps, good)})) as journal:
+        ran = under(shift, "push", sheet, "--base-url", journal.base_url, "--retry-for", "20s", "--rate", "100/s")
+    assert ran.returncode == 0, ran.stderr
+    assert Counter(journal.patched) == {f"ext_{number}": 2 if number == 7 else 1 for number in range(20)}
+    assert {line["state"] for line in results(sheet).values()} == {"updated"}
+    assert all(line["sent_at"].endswith("Z") for line in results(sheet).values())
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
+@pytest.mark.parametrize("year", ["1970", "2100"])
+def test_in_another_century_all_works(sheet: Path, tmp_path: Path, year: str) -> None:
+    shift = tmp_path / "shift"
+    shift.write_text(f"@{year}-06-01 00:00:00", encoding="ascii")
+    with fault_server(always(good)) as journal:
+        ran = under(shift, "push", sheet, "--base-url", journal.base_url)
+    assert ran.returncode == 0, ran.stderr
+    assert {line["sent_at"][:4] for line in results(sheet).values()} == {year}
