@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import threading
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 from pydantic import SecretStr
 
 from bulk_sync.send.transport.httpx import open_httpx
@@ -180,6 +182,31 @@ def test_what_follows_a_reply_on_its_connection_is_no_answer_to_the_next_request
     assert [one.body for one in seen if isinstance(one, Reply)][1:] == [
         json.dumps({"error": {"message": f"no {key}", "status": 422}}).encode() for key in "bc"
     ]
+
+
+def test_nor_is_what_comes_while_the_connection_rests() -> None:
+    """Such as the 408 that some servers say before they close an idle connection."""
+    read, sent = threading.Event(), threading.Event()
+
+    def late(connection: socket.socket) -> None:
+        good(connection)
+        read.wait(5)
+        connection.sendall(ACKNOWLEDGED)
+        sent.set()
+
+    async def run(base_url: str) -> list[Reply | Failure]:
+        async with open_httpx(
+            base_url, SecretStr(KEY), timeout_seconds=2, connections=1, user_agent="test"
+        ) as transport:
+            first = await transport.patch("/v1/showings/a", b"{}", "a")
+            read.set()
+            await to_thread.run_sync(sent.wait, 5)
+            return [first, await transport.patch("/v1/showings/b", b"{}", "b")]
+
+    with fault_server(for_keys({"a": always(late), "b": always(refuses(422, "no b"))})) as journal:
+        seen = anyio.run(run, journal.base_url)
+    assert [one.status for one in seen if isinstance(one, Reply)] == [200, 422]
+    assert journal.patched == ["a", "b"]
 
 
 def endless(data: bytes) -> Deed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from collections.abc import Callable
@@ -13,8 +14,21 @@ import pytest
 import trustme
 
 from tests.conftest import Program
-from tests.faultserver import Deed, all_good, closes, fault_server, hangs, resets, says
-from tests.helpers import KEY, numbered, raw_server, reply, write_sheet
+from tests.faultserver import (
+    ACKNOWLEDGED,
+    Deed,
+    all_good,
+    always,
+    closes,
+    fault_server,
+    for_keys,
+    good,
+    hangs,
+    in_turn,
+    resets,
+    says,
+)
+from tests.helpers import KEY, numbered, raw_server, read_csv, reply, write_sheet
 
 CA = trustme.CA()
 DAY = timedelta(days=1)
@@ -109,7 +123,29 @@ def test_a_server_that_wants_a_certificate_of_ours_is_named(program: Program, sh
         ran = program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 1)
         assert journal.requests == []
     assert ran.code == 6
-    assert "CERTIFICATE_REQUIRED" in ran.err or "broke" in ran.err
+    assert "broke" in ran.err
+
+
+@pytest.mark.parametrize(
+    "before", [b"", ACKNOWLEDGED[:30], ACKNOWLEDGED[:-20]], ids=["at once", "in the head", "in the body"]
+)
+def test_what_is_no_tls_in_the_middle_of_a_connection_breaks_one_attempt(
+    program: Program, sheet: Path, before: bytes
+) -> None:
+    def tampered(connection: socket) -> None:
+        if before:
+            connection.sendall(before)
+        os.write(connection.fileno(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")  # beneath the encryption
+        connection.recv(1)
+
+    script = for_keys({"ext_3": in_turn(tampered, good), "ext_5": always(tampered)})
+    with fault_server(script, tls=serving(CA.issue_cert("localhost")), host="localhost") as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 2, "--json")
+    assert (ran.code, ran.summary["states"]["updated"]) == (3, 29)
+    assert (len(journal.of("ext_3")), len(journal.of("ext_5"))) == (2, 2)
+    line = next(line for line in read_csv(sheet.with_name("x.results.csv")) if line["state"] == "failed")
+    assert "broke (WRONG_VERSION_NUMBER)" in line["message"]
+    assert "it may have been applied all the same" in line["message"]
 
 
 @pytest.mark.parametrize("name", ["none", "x.csv", "."])

@@ -71,6 +71,9 @@ class HttpxTransport:
         except httpx.TransportError as error:
             failure = translate(error, way.where, self._connect_timeout)
             return failure if way.request_left else replace(failure, may_have_arrived=False)
+        except OSError as error:
+            # TLS that breaks after the handshake comes through httpcore as ssl has it.
+            return Failure("connection", _broken(error, way.where), may_have_arrived=way.request_left)
         except (httpx.InvalidURL, UnicodeError):
             # httpx reads the Location of a redirect even when it won't follow it.
             return Failure("bad_reply", "a redirect to an address that can't be read", may_have_arrived=True)
@@ -180,15 +183,12 @@ def translate(error: httpx.TransportError, where: str, connect_seconds: float = 
         case httpx.RemoteProtocolError() | httpx.DecodingError():
             return Failure("bad_reply", f"{where} {_what_is_wrong(error)}", may_have_arrived=True)
         case _:
-            return Failure(
-                "connection",
-                f"the connection to {where} broke ({_reason_of_tls(error) or type(error).__name__})",
-                may_have_arrived=True,
-            )
+            return Failure("connection", _broken(error, where), may_have_arrived=True)
 
 
-def _reason_of_tls(error: httpx.TransportError) -> str | None:
-    return next((cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
+def _broken(error: Exception, where: str) -> str:
+    reasons = (cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError))
+    return f"the connection to {where} broke ({next(reasons, None) or type(error).__name__})"
 
 
 def _what_is_wrong(error: httpx.TransportError) -> str:
