@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 import trustme
@@ -18,13 +19,16 @@ from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
 from tests.helpers import KEY, raw_server, reply, reset
 
 
-def ask(base_url: str, *, timeout_seconds: float = 2.0, times: int = 1) -> Reply | Failure:
+def ask(
+    base_url: str, *, timeout_seconds: float = 2.0, times: int = 1, between: Callable[[], object] = lambda: None
+) -> Reply | Failure:
     async def run() -> Reply | Failure:
         async with open_httpx(
             base_url, SecretStr(KEY), timeout_seconds=timeout_seconds, connections=2, user_agent="test"
         ) as transport:
             for _ in range(times - 1):
                 await transport.patch("/v1/showings/a", b"{}", "same")
+                await anyio.to_thread.run_sync(between)
             return await transport.patch("/v1/showings/a", b"{}", "same")
 
     return anyio.run(run)
@@ -109,8 +113,15 @@ def test_unusual_but_whole_replies_are_replies(data: bytes) -> None:
 
 
 def test_a_connection_that_the_server_closed_between_requests_costs_nothing() -> None:
-    with raw_server(sends(reply(204))) as base_url:
-        assert isinstance(ask(base_url, times=5), Reply)
+    closed = threading.Semaphore(0)
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(reply(204))
+        connection.close()
+        closed.release()
+
+    with raw_server(answer) as base_url:
+        assert isinstance(ask(base_url, times=5, between=lambda: closed.acquire(timeout=5)), Reply)
 
 
 def test_refused_and_unknown_hosts_never_left() -> None:
