@@ -1,0 +1,95 @@
+"""The lock on a checkpoint: who holds it is told truthfully, a crash frees it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulk_sync.errors import CheckpointBusy, OutputError
+from bulk_sync.job.lock import held, is_held, lock_path, note_path, read_holder
+
+HOLD = (
+    "import sys, pathlib; from bulk_sync.job.lock import held\n"
+    "with held(pathlib.Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+)
+
+
+def hold(checkpoint: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(checkpoint)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_who_holds_it_is_named_and_a_crash_frees_it(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "x.sqlite"
+    process = hold(checkpoint)
+    assert is_held(checkpoint)
+    with (
+        pytest.raises(CheckpointBusy, match=f"process {process.pid} on {socket.gethostname()}, since 20"),
+        held(checkpoint),
+    ):
+        pass
+    process.kill()
+    process.communicate()
+    assert note_path(checkpoint).exists()
+    assert not is_held(checkpoint)
+    assert read_holder(checkpoint) is None
+    with held(checkpoint):
+        note = json.loads(note_path(checkpoint).read_text(encoding="utf-8"))
+        assert note["pid"] == os.getpid()
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+    assert not note_path(checkpoint).exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pid": 2**22 + 1}, {"pid": 2**70}, {"pid": "x"}, {"started": "1"}, {"colour": "red"}, None],
+)
+def test_a_note_that_a_crash_left_names_nobody(tmp_path: Path, change: dict[str, object] | None) -> None:
+    checkpoint = tmp_path / "x.sqlite"
+    process = hold(checkpoint)
+    try:
+        text = note_path(checkpoint).read_text(encoding="utf-8")
+        stale = "{" if change is None else json.dumps({**json.loads(text), **change})
+        note_path(checkpoint).write_text(stale, encoding="utf-8")
+        with pytest.raises(CheckpointBusy, match=r"another run holds this checkpoint\. Wait"), held(checkpoint):
+            pass
+    finally:
+        process.communicate("")
+
+
+def test_a_holder_on_another_machine_is_named(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "x.sqlite"
+    note_path(checkpoint).write_text(
+        json.dumps({"pid": 1, "host": "elsewhere", "since": "2026-03-02", "started": None}), encoding="utf-8"
+    )
+    assert str(read_holder(checkpoint)) == "process 1 on elsewhere, since 2026-03-02"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def test_a_filesystem_without_locks_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(_: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    checkpoint = tmp_path / "x.sqlite"
+    with pytest.raises(OutputError, match=r"keeps no locks .*local disk with --checkpoint"), held(checkpoint):
+        pass
+    assert not note_path(checkpoint).exists()
+    lock_path(checkpoint).touch()
+    assert not is_held(checkpoint)
