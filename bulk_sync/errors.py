@@ -3,7 +3,8 @@
     BulkSyncError             1  the root: never raised itself
     ├── UsageError            2  mend the command or the settings
     ├── InputError            4  mend the file; nothing was sent
-    │   └── CheckpointError   4  the checkpoint can't be read: keep it aside, or --fresh
+    │   └── CheckpointError   4  the checkpoint can't be read: name another
+    │       └── CheckpointDamaged 4  --fresh keeps it aside and starts over
     ├── KeyRefused            5  mend the key, run again
     ├── Outage                6  run again: the API was gone, or asked for a longer wait
     ├── CheckpointBusy        7  wait for the other run
@@ -38,6 +39,10 @@ class InputError(BulkSyncError):
 
 class CheckpointError(InputError):
     """The checkpoint is damaged, of a newer version, or not one of ours; it is left as it is."""
+
+
+class CheckpointDamaged(CheckpointError):
+    """The checkpoint is not whole; it is left as it is until --fresh keeps it under another name."""
 
 
 class KeyRefused(BulkSyncError):

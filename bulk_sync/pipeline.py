@@ -10,7 +10,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,8 @@ from pydantic import SecretStr
 
 from bulk_sync import __version__
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import BulkSyncError, InputError, Interrupted, UsageError
+from bulk_sync.errors import BulkSyncError, CheckpointDamaged, InputError, Interrupted, UsageError
+from bulk_sync.job.health import set_aside as keep_damaged
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
@@ -62,10 +63,10 @@ def push(
     _refuse_one_file_for_two(settings.input, files)
     with open_sheet(settings, on_rows) as sheet:
         headers = sheet.table.headers
-        with held(files.checkpoint), Store.open(files.checkpoint) as store:
+        with held(files.checkpoint), _checkpoint(settings) as (store, aside):
             for report in (files.results, files.failed):
                 check_writable(report)
-            notes = _stage(settings, store, sheet)
+            notes = (*aside, *_stage(settings, store, sheet))
             tally = _tally(store)
             begun = clock.monotonic()
             stopped = None
@@ -137,6 +138,22 @@ def write_reports(files: Files) -> Summary:
 
 
 # Stage
+
+
+@contextmanager
+def _checkpoint(settings: PushSettings) -> Iterator[tuple[Store, tuple[str, ...]]]:
+    """Open the checkpoint for a run; with --fresh one that is damaged is kept under another name, as a note says."""
+    path = settings.files.checkpoint
+    notes: tuple[str, ...] = ()
+    with ExitStack() as stack:
+        try:
+            store = stack.enter_context(Store.open(path))
+        except CheckpointDamaged:
+            if not settings.fresh:
+                raise
+            notes = (f"{path} was damaged; it is now {keep_damaged(path)}.",)
+            store = stack.enter_context(Store.open(path))
+        yield store, notes
 
 
 def _refuse_one_file_for_two(source: Path, files: Files) -> None:

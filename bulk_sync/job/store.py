@@ -16,6 +16,7 @@ Writes are durable when a method returns (WAL, synchronous=FULL).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -27,6 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from bulk_sync.errors import CheckpointError, OutputError
+from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
 from bulk_sync.model import (
     MENDABLE_STATES,
     SETTLED_STATES,
@@ -41,7 +43,6 @@ from bulk_sync.model import (
     text_of,
 )
 
-APPLICATION_ID = 0x6253796E  # "bSyn": tells our files from other SQLite files
 SCHEMA_VERSION = 3
 
 _SCHEMA = """
@@ -154,32 +155,6 @@ class Job:
     seconds: float
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as the user's: what to mend, and that the file is left as it is."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            raise CheckpointError(
-                f"{path}: this checkpoint is damaged ({error}). It was left as it is: move it away to start over."
-            ) from None
-        if code in {
-            sqlite3.SQLITE_FULL,
-            sqlite3.SQLITE_IOERR,
-            sqlite3.SQLITE_READONLY,
-            sqlite3.SQLITE_CANTOPEN,
-            sqlite3.SQLITE_PERM,
-            sqlite3.SQLITE_BUSY,
-            sqlite3.SQLITE_LOCKED,
-        }:
-            raise OutputError(
-                f"{path}: the checkpoint can't be written ({error}). Make room or grant permission, then run again."
-            ) from None
-        raise
-
-
 class Store:
     """An open checkpoint. Not for two threads at once; made by `open` or `read`."""
 
@@ -193,16 +168,16 @@ class Store:
     def open(cls, path: Path) -> Iterator[Self]:
         """Open for a run, and make it when there is none.
 
-        Raises OutputError when it can't be written, CheckpointError when it is none of ours.
+        Raises OutputError when it can't be written, CheckpointDamaged when it is not whole,
+        CheckpointError when it is none of ours.
         """
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise OutputError(f"{path}: the checkpoint can't be written: {error.strerror}.") from None
-        with _translated(path), closing(_connect(path)) as connection:
-            if _is_blank(connection):
-                connection.executescript(_CREATE)
-            _check_kind(connection, path)
+        refuse_what_is_no_file(path)
+        if not path.exists():
+            _make(path)
+        with translated(path):
+            examine(path, SCHEMA_VERSION)
+            connection = _connect(path)
+        with translated(path, in_use=True), closing(connection):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             _migrate(connection)
@@ -215,7 +190,7 @@ class Store:
         with TemporaryDirectory(prefix="bulk-sync-") as folder:
             path = Path(folder, "check.sqlite")
             path.touch(0o600)
-            with _translated(path), closing(_connect(path)) as connection:
+            with translated(path), closing(_connect(path)) as connection:
                 connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _CREATE)
                 yield cls(connection, path)
 
@@ -226,14 +201,14 @@ class Store:
 
         SQLite opens it for writing where it may, only to tidy its side files away at the end.
         """
-        if not path.is_file():
+        refuse_what_is_no_file(path)
+        if not path.exists():
             raise CheckpointError(f"{path}: there is no checkpoint here: this file was never pushed.")
-        with _translated(path), closing(_connect(path)) as connection:
-            if _is_blank(connection):
-                raise CheckpointError(f"{path}: nothing was staged in this checkpoint, so nothing was sent.")
-            _check_kind(connection, path)
-            _migrate(connection)
-            yield cls(connection, path)
+        with translated(path):
+            examine(path, SCHEMA_VERSION)
+            with closing(_connect(path)) as connection:
+                _migrate(connection)
+                yield cls(connection, path)
 
     # The job
 
@@ -246,7 +221,7 @@ class Store:
         if found is None:
             return None
         generation, name, digest, meaning, partial, headers, *rest = found
-        return Job(generation, name, digest, meaning, bool(partial), tuple(json.loads(headers)), *rest)
+        return Job(generation, name, digest, meaning, bool(partial), _texts(self._path, headers), *rest)
 
     def forget(self) -> None:
         """Drop the job and its rows: what follows starts over."""
@@ -481,7 +456,12 @@ class Store:
             "AND tried_before = ? AND id > ? ORDER BY id LIMIT ?",
             (tried_before, self._taken_up_to[tried_before], limit),
         )
-        changes = [Change(*row, tried=tried_before > 0) for row in found]
+        changes = [
+            Change(id_, number, target, body, digest, tried_before > 0) for id_, number, target, body, digest in found
+        ]
+        for change in changes:
+            if hashlib.sha256(change.body.encode()).hexdigest()[:32] != change.digest:
+                raise damaged_in_use(self._path, f"the patch of row {change.number} is not what it was")
         if changes:
             self._taken_up_to[tried_before] = changes[-1].id
         return changes
@@ -576,13 +556,14 @@ class Store:
         for number, cells, target, key, name, unknown, status, attempts, error, message, *rest in found:
             state, doubt = State(name), bool(unknown)
             told = _with_doubt(state, message, doubt=doubt)
-            cells_of = tuple(json.loads(cells))
-            yield Result(number, cells_of, target, key, state, doubt, status, attempts, error, told, *rest)
+            yield Result(
+                number, _texts(self._path, cells), target, key, state, doubt, status, attempts, error, told, *rest
+            )
 
     @contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
         """One durable transaction: all of the block, or nothing of it."""
-        with _translated(self._path):
+        with translated(self._path, in_use=True):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -607,6 +588,41 @@ def _storable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
+def _make(path: Path) -> None:
+    """Make a checkpoint; it comes into its place whole, so that one that is empty was emptied."""
+    new = path.with_name(path.name + ".new")
+    try:
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with translated(path), closing(_connect(new)) as connection:
+            connection.executescript(_CREATE)
+        new.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: the checkpoint can't be written: {error.strerror}.") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name last through a power cut; where folders can't be opened the system sees to it."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _texts(path: Path, encoded: str) -> tuple[str, ...]:
+    """Cells, or headers, as they were kept."""
+    try:
+        texts = json.loads(encoded)
+    except (ValueError, TypeError, RecursionError):
+        texts = None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise damaged(path, "cells in it are not what they were")
+    return tuple(texts)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",  # never makes a file
@@ -619,18 +635,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _is_blank(connection: sqlite3.Connection) -> bool:
-    """True for a file that was made and not yet filled, by a run that was cut off there."""
-    return _pragma(connection, "application_id") == 0 and _pragma(connection, "schema_version") == 0
-
-
-def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
-    if _pragma(connection, "application_id") != APPLICATION_ID:
-        raise CheckpointError(f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint.")
-    if _pragma(connection, "user_version") > SCHEMA_VERSION:
-        raise CheckpointError(f"{path}: a newer version of bulk-sync made this checkpoint; use that version.")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bulk_sync.check.rows import digest_of
-from bulk_sync.errors import CheckpointError, InputError, OutputError
+from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.store import CUT_OFF, SCHEMA_VERSION, Job, Store
 from bulk_sync.model import Change, Outcome, Problem, Record, Row, State
@@ -306,8 +306,9 @@ def test_nothing_to_see_is_said(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="never pushed"), Store.read(path):
         pass
     path.touch()
-    with pytest.raises(InputError, match="nothing was staged"), Store.read(path):
-        pass
+    for opened in (Store.read(path), Store.open(path)):
+        with pytest.raises(CheckpointDamaged, match="it is empty"), opened:
+            pass
 
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:

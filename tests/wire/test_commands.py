@@ -371,6 +371,7 @@ def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> 
         "UsageError": 2,
         "InputError": 4,
         "CheckpointError": 4,
+        "CheckpointDamaged": 4,
         "KeyRefused": 5,
         "Outage": 6,
         "CheckpointBusy": 7,

@@ -1,0 +1,186 @@
+"""Is a checkpoint whole, and is it ours? Asked before it is used, so that damage becomes no wrong claim, and no bug.
+
+The examination opens a file that has a side file for reading only: SQLite then neither moves that into it nor removes
+it, so that a damaged checkpoint stays byte for byte what it was. Its cost, for 200,000 rows (105 MB): 0.27 s for the
+integrity check (0.13 s for the quick one, which doesn't compare the index of targets and digests with the rows),
+0.2 s for the values; a push of so many rows takes 10 s before the first request.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
+from bulk_sync.model import State
+
+APPLICATION_ID = 0x6253796E  # "bSyn": tells our files from other SQLite files
+
+_MAGIC = b"SQLite format 3\0"
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+
+_NOT_WRITABLE = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+
+_STATES = ", ".join(f"'{state.value}'" for state in State)
+
+_UNSOUND = f"""
+SELECT 1 FROM row WHERE NOT (
+    typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text'
+    AND state IN ({_STATES}) AND in_flight IN (0, 1) AND (state <> 'pending' OR body IS NOT NULL)
+    AND typeof(attempts) = 'integer' AND typeof(throttled) = 'integer'
+    AND typeof(http_status) IN ('integer', 'null') AND typeof(duration_ms) IN ('integer', 'null')
+    AND typeof(error) IN ('text', 'null') AND typeof(message) IN ('text', 'null')
+    AND typeof(showing_id) IN ('text', 'null') AND typeof(updated_at) IN ('text', 'null')
+    AND typeof(sent_at) IN ('text', 'null')
+    AND json_valid(cells) AND (body IS NULL OR json_valid(body))
+) OR generation NOT IN (SELECT generation + step FROM job, (SELECT 0 AS step UNION SELECT 1) UNION SELECT -1 UNION
+    SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM job)) LIMIT 1
+"""
+"""A row that no run of ours can have written. Of another generation than the job's are only rows that are being
+staged, and those that a --limit parked."""
+
+_OTHER_KEY = """
+SELECT 1 FROM row WHERE key <> '' AND key <> target AND body IS NOT NULL
+    AND json_extract(body, '$.unique_showing_key') IS NOT key LIMIT 1
+"""
+"""A row that goes by one key and changes the showing of another; one with North's id has its key in its patch."""
+
+
+def examine(path: Path, version: int) -> None:
+    """Raise when a checkpoint is damaged, of a newer version than `version`, or none of ours; it is left as it is."""
+    with closing(_connect_for_reading(path)) as connection:
+        try:
+            _examine(connection, path, version)
+        except (MemoryError, UnicodeDecodeError):  # a length without bounds; a name in SQLite's own message
+            raise damaged(path, "what it says of itself can't be read") from None
+        except sqlite3.Error as error:
+            if _code(error) in _NOT_WRITABLE:
+                raise
+            raise damaged(path, str(error)) from None
+
+
+def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # what is no database at all is said so
+        raise CheckpointError(f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint.")
+    made_by = _pragma(connection, "user_version")
+    if made_by > version:
+        raise CheckpointError(f"{path}: a newer version of bulk-sync made this checkpoint; use that version.")
+    if made_by < 1:
+        raise damaged(path, f"it says that it is of version {made_by}")
+    if path.stat().st_size % _pragma(connection, "page_size"):
+        raise damaged(path, "its end is missing, or not its own")  # SQLite would read zeros in place of what is cut off
+    found = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    if found != "ok":
+        raise damaged(path, " ".join(found.split()))
+    checks = [_UNSOUND, _OTHER_KEY] if made_by > 1 else [_UNSOUND]
+    if any(connection.execute(check).fetchone() for check in checks):
+        raise damaged(path, "a row in it can't be as it was written")
+
+
+def damaged(path: Path, why: str) -> CheckpointDamaged:
+    """The error for a checkpoint that can't be trusted."""
+    return CheckpointDamaged(
+        f"{path}: this checkpoint is damaged ({why}). It was left as it is: push with --fresh keeps it under another "
+        "name and starts over."
+    )
+
+
+def damaged_in_use(path: Path, why: str) -> OutputError:
+    """The error for a checkpoint that a run can't go on with."""
+    return OutputError(
+        f"{path}: the checkpoint was damaged while it was in use ({why}). What was sent may be more than it says: look "
+        "after the disk, then push with --fresh, which sends all rows again."
+    )
+
+
+@contextmanager
+def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
+    """SQLite's errors as the user's: what to mend, and that the file is left as it is.
+
+    What is found in a checkpoint that a run has in use ends that run: rows may have been sent.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = _code(error)
+        if code in _DAMAGED or (code is None and isinstance(error, sqlite3.OperationalError | sqlite3.DataError)):
+            # Without a code it is Python that could not make sense of what SQLite read.
+            if in_use:
+                raise damaged_in_use(path, str(error)) from None
+            raise damaged(path, str(error)) from None
+        if code in _NOT_WRITABLE:
+            raise OutputError(
+                f"{path}: the checkpoint can't be written ({error}). Make room or grant permission, then run again."
+            ) from None
+        raise
+
+
+def refuse_what_is_no_file(path: Path) -> None:
+    """Raise CheckpointError for a folder, a symbolic link, or a file that was emptied.
+
+    Runs that came by two names would hold two locks. An empty file is never ours: a new one
+    comes into its place when it is filled.
+    """
+    if path.is_symlink():
+        raise CheckpointError(f"{path}: a symbolic link; name the checkpoint itself: --checkpoint {path.resolve()}")
+    if path.is_dir():
+        raise CheckpointError(f"{path}: this is a folder, not a checkpoint; name another with --checkpoint.")
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: not a regular file, so no checkpoint; name another with --checkpoint.")
+    if path.exists() and path.stat().st_size == 0:
+        raise damaged(path, "it is empty")
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint and its side files to the first free `NAME.damaged.sqlite`, and return that name.
+
+    Raises CheckpointDamaged for a file that nothing marks as a checkpoint: it may be anything of the user's.
+    """
+    try:
+        with path.open("rb") as file:
+            is_ours = file.read(len(_MAGIC)) == _MAGIC or path.suffix == ".sqlite"
+        if not is_ours:
+            raise CheckpointDamaged(f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint.")
+        endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        names = (path.with_name(f"{path.stem}.damaged{ending}{path.suffix}") for ending in endings)
+        kept = next(name for name in names if not name.exists())
+        for side in _SIDE_FILES:  # first, so that none of them ever lies beside a new checkpoint
+            beside = path.with_name(path.name + side)
+            if beside.exists():
+                beside.rename(kept.with_name(kept.name + side))
+        return path.rename(kept)
+    except OSError as error:
+        raise OutputError(f"{path}: can't be renamed: {error.strerror}.") from None
+
+
+def _connect_for_reading(path: Path) -> sqlite3.Connection:
+    # One that may only read would leave empty side files behind where there were none.
+    sides = (path.with_name(path.name + side) for side in ("-wal", "-journal"))
+    mode = "ro" if any(side.exists() and side.stat().st_size for side in sides) else "rw"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10)
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
