@@ -1,7 +1,9 @@
 """Files that replace their older selves at once, and are never half written.
 
-A report is written beside its place under the name `*.part`, flushed to the disk, and
-moved into place. Its mode is 0600: names, mail addresses and phone numbers stand in it.
+A report is written in its folder under a name of its own that ends in `.part`, flushed to
+the disk, and moved into place, so that two writers of one report don't meet: the later one
+counts. What a crashed run left under such a name goes when the next report is written there.
+The mode is 0600: names, mail addresses and phone numbers stand in it.
 """
 
 from __future__ import annotations
@@ -9,12 +11,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from bulk_sync.errors import OutputError
+
+STALE_SECONDS = 600
+"""A report grows while it is written; one that has not for so long was left by a crash."""
+
+_PART_BEGINS = ".bulk-sync-"
 
 
 def check_writable(path: Path) -> None:
@@ -23,9 +31,9 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path}: this is a folder; a report is to be written there.")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: not a regular file; a report would take its place.")
-    part = _part(path)
     with _translated(path):
-        os.close(_open(part))
+        part, opened = _open_beside(path)
+        os.close(opened)
         part.unlink()
 
 
@@ -35,9 +43,10 @@ def replacing(path: Path, before: Callable[[str], None] = lambda _: None) -> Ite
 
     `before` is told its digest just before it does.
     """
-    part = _part(path)
+    with _translated(path):
+        part, opened = _open_beside(path)
     try:
-        with _translated(path), os.fdopen(_open(part), "w", encoding="utf-8", newline="") as file:
+        with _translated(path), os.fdopen(opened, "w", encoding="utf-8", newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -77,12 +86,19 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
-def _open(part: Path) -> int:
-    return os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+def _open_beside(path: Path) -> tuple[Path, int]:
+    """A new file in the folder of a report; old ones of the kind go."""
+    # Short, and not made of the report's name, which may be as long as a name can be.
+    part = path.with_name(f"{_PART_BEGINS}{secrets.token_hex(8)}.part")
+    opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    # By the clock of the disk that both are on. One that is being written is never so old.
+    stale = os.fstat(opened).st_mtime - STALE_SECONDS
+    with suppress(OSError):
+        for other in path.parent.glob(f"{_PART_BEGINS}*.part"):
+            with suppress(OSError):
+                if other.lstat().st_mtime < stale:
+                    other.unlink()
+    return part, opened
 
 
 @contextmanager

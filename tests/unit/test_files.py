@@ -1,0 +1,57 @@
+"""Reports take their place at once; two writers don't meet, and what a crash left goes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from bulk_sync.errors import OutputError
+from bulk_sync.report.files import STALE_SECONDS, check_writable, replacing
+
+
+def test_two_writers_of_one_report_do_not_share_a_file_and_the_later_one_counts(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".csv")
+    with replacing(path) as first, replacing(path) as second:
+        first.write("first\n" * 10_000)
+        second.write("second")
+        assert len(list(tmp_path.iterdir())) == 2
+    assert path.read_text(encoding="utf-8") == "first\n" * 10_000
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_one_that_fails_leaves_the_older_report_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), replacing(path) as file:
+        file.write("half" * (1 // 0))
+    with pytest.raises(OutputError), replacing(tmp_path / "absent" / "x.csv"):
+        pass
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_what_a_crash_left_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    stale, fresh, foreign = (tmp_path / name for name in (".bulk-sync-1.part", ".bulk-sync-2.part", "film.part"))
+    for path in (stale, fresh, foreign):
+        path.touch()
+    for path in (stale, foreign):
+        os.utime(path, (0, path.stat().st_mtime - STALE_SECONDS - 5))
+    check_writable(tmp_path / "x.csv")
+    assert not stale.exists()
+    assert fresh.exists()
+    assert foreign.exists()
+
+
+def test_a_replaced_report_is_for_its_owner_only_whatever_the_one_before_was(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.touch(0o666)
+    before = os.umask(0)
+    try:
+        with replacing(path) as file:
+            file.write("new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
