@@ -9,7 +9,7 @@
     ├── Outage                6  run again: the API was gone, or asked for a longer wait
     ├── CheckpointBusy        7  wait for the other run
     ├── OutputError           8  make room, or grant permission, then run again
-    └── Interrupted     130/143  run again: Ctrl-C, SIGTERM
+    └── Interrupted 129/130/143  run again: a closed terminal, Ctrl-C, SIGTERM
 
 The exit code hangs on the class. What befalls one row is no error but a value
 (`model.Problem`, `model.Outcome`); an exception ends the run. An exception outside
@@ -69,9 +69,12 @@ class OutputError(BulkSyncError):
     exit_code = 8
 
 
+_SIGNALS = {1: "SIGHUP: the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}
+
+
 class Interrupted(BulkSyncError):
     """A signal ended the run tidily; the exit code is 128 and the signal's number, as shells have it."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"Stopped by {'Ctrl-C' if signal_number == 2 else 'SIGTERM'}.")
+        super().__init__(f"Stopped by {_SIGNALS.get(signal_number, f'signal {signal_number}')}.")
         self.exit_code = 128 + signal_number

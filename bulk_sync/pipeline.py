@@ -38,6 +38,10 @@ from bulk_sync.send.transport.httpx import open_httpx
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
 from bulk_sync.sheet import OnRows, Sheet, open_sheet
 
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows knows no SIGHUP
+
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
 
@@ -320,8 +324,10 @@ def _keeping(settings: PushSettings, tally: Tally) -> Iterator[Keeping]:
 
 
 async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
-    """The first Ctrl-C or SIGTERM lets requests on their way end; the second cuts them off."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """The first Ctrl-C, SIGTERM or SIGHUP lets requests on their way end; the second cuts them off."""
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    # nohup and its kin have SIGHUP ignored, and mean it.
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     try:
         with scope, anyio.open_signal_receiver(*before) as received:
             async for number in received:

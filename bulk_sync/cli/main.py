@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import typer
 from pydantic import SecretStr
@@ -24,9 +25,9 @@ from bulk_sync.cli.options import reading
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, Interrupted, OutputError
 from bulk_sync.model import CheckSummary, Summary, Tally
+from bulk_sync.pipeline import ENDING_SIGNALS, read_summary, write_reports
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import push as run_push
-from bulk_sync.pipeline import read_summary, write_reports
 from bulk_sync.profile import Profile
 from bulk_sync.report.checked import show_check, show_check_json
 from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
@@ -63,8 +64,10 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that can't show a character gets its escape, not a traceback.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _on_signal)
-    signal.signal(signal.SIGINT, _on_signal)
+    _switches["terminal"] = sys.stdout.isatty()
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
     try:
         code = app(prog_name="bulk-sync", standalone_mode=False)
     except _UsageProblem as problem:
@@ -103,7 +106,7 @@ def _on_signal(number: int, _: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-_switches = {"debug": False}
+_switches = {"debug": False, "terminal": False}
 
 
 def _print_version(wanted: bool) -> None:
@@ -445,10 +448,20 @@ def _standard_output() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        with suppress(OSError, ValueError):  # what is left in the buffer would fail once more at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
+        _give_up(sys.stdout)
+        if not isinstance(error, BrokenPipeError) and not _terminal_gone(error):
             raise OutputError(f"standard output can't be written: {error.strerror}") from None
+
+
+def _give_up(stream: TextIO) -> None:
+    """Send the rest of a stream nowhere: what is left in its buffer would fail once more at the end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _terminal_gone(error: OSError) -> bool:
+    """True when what can't be written to was a terminal that somebody closed."""
+    return error.errno == errno.EIO and _switches["terminal"]
 
 
 def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
@@ -543,7 +556,7 @@ class _OneLine(logging.Formatter):
 @contextmanager
 def _logging_to_stderr(verbose: int) -> Iterator[None]:
     logger = logging.getLogger("bulk_sync")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Forgiving(sys.stderr))
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     if verbose:
         logger.addHandler(handler)
@@ -561,9 +574,32 @@ class _Output(Console):
         raise BrokenPipeError
 
 
+class _Forgiving:
+    """Standard error; when nobody reads it any more the run goes on, and says the rest to nobody."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            _give_up(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _give_up(self._stream)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the stream has it
+        return getattr(self._stream, name)
+
+
 def _out() -> Console:
     return _Output(highlight=False)
 
 
 def _err() -> Console:
-    return Console(stderr=True, highlight=False)
+    return Console(file=cast("TextIO", _Forgiving(sys.stderr)), highlight=False)

@@ -63,7 +63,7 @@ def test_after_a_kill_status_and_report_tell_what_is_in_flight(tmp_path: Path) -
     assert all("may have been applied" in results[key]["message"] for key in sent)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_lets_requests_end_and_reports_are_written(tmp_path: Path, number: signal.Signals, code: int) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(500))
     with sandbox_process("--accept-any", "--latency", "200ms") as witness:
