@@ -82,6 +82,8 @@ def push(
             seconds = clock.monotonic() - begun
             store.add_seconds(seconds)
             notes = (*notes, *_write_reports(store, files, headers))
+            if settings.purge:
+                notes = (*notes, _purged_or_why_not(store))
             return _of_run(settings, store, files, tally, seconds, stopped, notes)
 
 
@@ -132,6 +134,22 @@ def read_summary(files: Files) -> Summary:
         return replace(_of_job(store, files), running=is_held(files.checkpoint))
 
 
+def purge(files: Files) -> Summary:
+    """Write the reports, then remove from the checkpoint what a finished job no longer needs.
+
+    Raises UsageError while rows are pending, CheckpointBusy, CheckpointError, OutputError.
+    """
+    with held(files.checkpoint):
+        with Store.read(files.checkpoint) as store:
+            why_not = _not_to_be_purged(store)
+        if why_not is not None:
+            raise UsageError(f"{files.checkpoint}: {why_not}")
+        summary = write_reports(files)
+        with Store.open(files.checkpoint) as store:
+            store.purge()
+        return replace(summary, notes=(*summary.notes, PURGED_NOTE))
+
+
 def write_reports(files: Files) -> Summary:
     """Write the reports again from the checkpoint; raises CheckpointError, OutputError."""
     with Store.read(files.checkpoint) as store:
@@ -178,7 +196,7 @@ def _stage(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...
     if start is Start.NEW:
         store.forget()
     goes_on = start is Start.RESUME
-    if goes_on:
+    if goes_on and not store.purged():  # what is to be tried again has lost its patch there
         _refuse(settings, store, sheet)
         store.retry_undone()
     else:
@@ -350,6 +368,25 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 # Report
 
+PURGED_NOTE = "Cells and patches were removed from the checkpoint; what became of each row stays there."
+
+
+def _not_to_be_purged(store: Store) -> str | None:
+    """Why the checkpoint still needs what it holds, as a sentence; None when it doesn't."""
+    counts = store.counts()
+    pending = counts.get(State.PENDING, 0)
+    if pending:
+        return f"{pending:,} rows are pending, so nothing can be purged yet: push the sheet again first."
+    return None if counts else "nothing was staged in this checkpoint, so there is nothing to purge."
+
+
+def _purged_or_why_not(store: Store) -> str:
+    why_not = _not_to_be_purged(store)
+    if why_not is not None:
+        return f"Not purged: {why_not}"
+    store.purge()
+    return PURGED_NOTE
+
 
 def _write_reports(store: Store, files: Files, headers: Sequence[str]) -> tuple[str, ...]:
     """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
@@ -359,6 +396,12 @@ def _write_reports(store: Store, files: Files, headers: Sequence[str]) -> tuple[
 
 def _write_failed(store: Store, files: Files, headers: Sequence[str], generation: int | None = None) -> tuple[str, ...]:
     """Write the rows to mend, of the job's sheet or of one that is refused."""
+    if generation is None and store.purged():
+        if not set(store.counts()) & MENDABLE_STATES:
+            return ()
+        return (
+            f"{files.failed} was not written: the cells of its rows were removed by --purge. Push the sheet again.",
+        )
     there = digest(files.failed)
     edited = there is not None and not store.wrote_report(files.failed, there)
     kept = set_aside(files.failed) if edited else None

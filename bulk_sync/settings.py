@@ -262,6 +262,7 @@ class PushSettings(SheetSettings):
     checkpoint: Path | None = None
     fresh: bool = False
     new_key: bool = False
+    purge: bool = False
 
     @model_validator(mode="after")
     def _name_files_of_a_stream(self) -> Self:

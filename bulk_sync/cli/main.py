@@ -27,6 +27,7 @@ from bulk_sync.errors import BulkSyncError, Interrupted, OutputError
 from bulk_sync.model import CheckSummary, Summary, Tally
 from bulk_sync.pipeline import ENDING_SIGNALS, read_summary, write_reports
 from bulk_sync.pipeline import check as run_check
+from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
 from bulk_sync.report.checked import show_check, show_check_json
@@ -167,6 +168,7 @@ def push(
     checkpoint: options.Checkpoint = None,
     fresh: options.Fresh = False,
     new_key: options.NewKey = False,
+    purge: options.Purge = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
@@ -215,6 +217,7 @@ def push(
         checkpoint=checkpoint,
         fresh=fresh,
         new_key=new_key,
+        purge=purge,
     )
     with _logging_to_stderr(verbose), _sandbox_beside() if sandbox else nullcontext() as send_to:
         summary = _watched(settings, send_to, hidden=quiet or verbose > 0)
@@ -329,12 +332,13 @@ def report(
     out: options.Out = None,
     results: options.Results = None,
     checkpoint: options.Checkpoint = None,
+    purge: options.Purge = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the results and the rows to mend again, from the checkpoint."""
     files = _files_of(file, out, results, checkpoint)
-    _show(write_reports(files), as_json=as_json, quiet=quiet)
+    _show(run_purge(files) if purge else write_reports(files), as_json=as_json, quiet=quiet)
 
 
 @app.command()

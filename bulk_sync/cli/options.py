@@ -247,6 +247,15 @@ NewKey = Annotated[
         rich_help_panel="Sending",
     ),
 ]
+Purge = Annotated[
+    bool,
+    typer.Option(
+        "--purge",
+        metavar=" ",
+        help="When the job is finished, remove cells and patches from its checkpoint; what became of each row stays.",
+        rich_help_panel="Output",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option(

@@ -29,6 +29,7 @@ from typing import Any, Self
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
+from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.model import (
     MENDABLE_STATES,
     SETTLED_STATES,
@@ -251,6 +252,16 @@ class Store:
         """
         with self._commit() as db:
             db.execute("INSERT OR IGNORE INTO report VALUES (?, ?)", (_storable(str(path.absolute())), digest))
+
+    def purged(self) -> bool:
+        """True when cells and patches of the job's rows were removed; see `job.purge`."""
+        found = self._db.execute(f"SELECT 1 FROM row WHERE {_OF_THE_JOB} AND cells = '{PURGED}' LIMIT 1")
+        return found.fetchone() is not None
+
+    def purge(self) -> None:
+        """Remove cells, patches and the messages that may quote them, from the rows and from the disk's free pages."""
+        with translated(self._path, in_use=True):
+            purge(self._db, self._path)
 
     # Staging
 
@@ -614,6 +625,8 @@ def _sync_folder(folder: Path) -> None:
 
 def _texts(path: Path, encoded: str) -> tuple[str, ...]:
     """Cells, or headers, as they were kept."""
+    if encoded == PURGED:
+        return ()
     try:
         texts = json.loads(encoded)
     except (ValueError, TypeError, RecursionError):

@@ -1,0 +1,42 @@
+"""What a finished job no longer needs goes: the cells, the patches, and the messages that may quote them.
+
+What stays says what became of which showing: keys, targets, digests, states, times. So a
+later push still knows what was acknowledged. After `purge` no page of the file and no side
+file holds what was removed; what a disk keeps of overwritten blocks is beyond a program.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from bulk_sync.errors import OutputError
+
+PURGED = "null"
+"""In place of a row's cells."""
+
+_FORGET = f"""
+UPDATE row SET body = NULL, cells = '{PURGED}', message = CASE
+    WHEN message IS NULL THEN NULL
+    WHEN message LIKE '%may have been applied%' THEN 'It may have been applied; the rest was removed by --purge'
+    ELSE 'What was said was removed by --purge' END
+WHERE cells <> '{PURGED}'
+"""
+
+
+def purge(connection: sqlite3.Connection, path: Path) -> None:
+    """Remove them for good; raises OutputError when another program that reads the file is in the way."""
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("BEGIN IMMEDIATE")
+    # Rows of a sheet that was being staged and never became the job's.
+    connection.execute("DELETE FROM row WHERE generation > (SELECT generation FROM job)")
+    connection.execute(_FORGET)
+    connection.execute("COMMIT")
+    connection.execute("VACUUM")
+    in_the_way, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if in_the_way:
+        raise OutputError(
+            f"{path}: another program is reading the checkpoint, so traces of the cells are still in {path}-wal. "
+            "Close it and run report --purge again."
+        )

@@ -1,0 +1,92 @@
+"""--purge: the cells are gone for good, what became of the rows is not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Program, Sandboxes
+from tests.helpers import Witness, read_csv, write_sheet
+
+ROWS = [(f"ext_{n}", f"Zanzibar kitchen {n}", 4) for n in range(300)]
+BAD = ("ext_900", "Zanzibar cellar", "Zanzibar")
+
+
+def traces(folder: Path) -> list[str]:
+    files = (path for path in folder.iterdir() if ".checkpoint." in path.name)
+    return [path.name for path in files if b"anzibar" in path.read_bytes()]
+
+
+@pytest.fixture
+def witness(sandboxes: Sandboxes) -> Iterator[Witness]:
+    with sandboxes() as witness:
+        yield witness
+
+
+@pytest.mark.parametrize("how", ["push", "report"])
+def test_the_text_of_cells_is_gone_and_what_was_acknowledged_is_known(
+    program: Program, witness: Witness, tmp_path: Path, how: str
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [*ROWS, BAD])
+    push = ["push", sheet, "--base-url", witness.base_url]
+    assert program(*push, *(["--purge"] if how == "push" else [])).code == 3
+    if how == "report":
+        assert traces(tmp_path) == ["x.checkpoint.sqlite"]
+        assert program("report", sheet, "--purge").code == 0
+    assert traces(tmp_path) == []
+    failed, results = (tmp_path / "x.failed.csv").read_bytes(), read_csv(tmp_path / "x.results.csv")
+    assert b"Zanzibar" in failed
+    assert program("status", sheet, "--json").summary["states"]["updated"] == 300
+    again = program("report", sheet)
+    assert "x.failed.csv was not written: the cells of its rows were removed by --purge" in again.out
+    assert (tmp_path / "x.failed.csv").read_bytes() == failed
+    kept = read_csv(tmp_path / "x.results.csv")
+    assert [{**line, "message": ""} for line in kept] == [{**line, "message": ""} for line in results]
+    assert program("report", sheet, "--purge").code == 0
+    # The same sheet, then one more row, then the bad one mended: nothing is sent twice.
+    assert program(*push).code == 3
+    assert len(witness.patches()) == 300
+    assert program(*push, "--purge").code == 3
+    write_sheet(sheet, [("ext_901", "", 1), *ROWS, (*BAD[:2], 4)])
+    assert program(*push).code == 0
+    assert {entry["key"] for entry in witness.patches()[300:]} == {"ext_901", "ext_900"}
+
+
+def test_rejected_rows_are_tried_again_after_a_purge(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", ROWS[:5])
+    with sandboxes(accept_any=False) as witness:
+        push = ["push", sheet, "--base-url", witness.base_url, "--purge"]
+        assert program(*push).code == 3
+        assert program(*push, "--json").summary["requests"] == 5
+    assert traces(tmp_path) == []
+    assert len(read_csv(tmp_path / "x.failed.csv")) == 5
+
+
+def test_an_unfinished_job_is_not_purged(program: Program, witness: Witness, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", ROWS[:5])
+    push = ["push", sheet, "--max-attempts", 1, "--base-url"]
+    ran = program(*push, "http://127.0.0.1:9", "--purge")
+    assert ran.code == 6
+    assert "Not purged: 5 rows are pending" in ran.out
+    refused = program("report", sheet, "--purge")
+    assert refused.code == 2
+    assert refused.err.endswith("5 rows are pending, so nothing can be purged yet: push the sheet again first.\n")
+    assert program(*push, witness.base_url, "--fresh").code == 0
+    assert len(witness.patches()) == 5
+
+
+def test_a_reader_in_the_way_is_named(program: Program, witness: Witness, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", ROWS[:5])
+    program("push", sheet, "--base-url", witness.base_url)
+    with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM row").fetchone()
+        ran = program("report", sheet, "--purge")
+    assert ran.code == 8
+    assert "another program is reading the checkpoint" in ran.err
+    assert program("report", sheet, "--purge").code == 0
+    assert traces(tmp_path) == []
