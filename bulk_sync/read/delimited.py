@@ -19,7 +19,7 @@ from bulk_sync.model import Row, Understood
 from bulk_sync.read.dialect import Layout, find_layout, with_other_quotes
 from bulk_sync.read.encoding import find_encoding
 from bulk_sync.read.interface import ReadOptions, above_note, two_headers
-from bulk_sync.read.opened import fingerprint
+from bulk_sync.read.opened import changed, fingerprint, refuse_if_changed
 
 _SAMPLE_CHARACTERS = 1 << 17
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
@@ -53,8 +53,7 @@ class DelimitedTable:
                 continue
             fault = _swallowed(cells, delimiter, width) if lines > 1 else None
             yield Row(number, tuple(cells), fault)
-        if fingerprint(self._file) != self._stat:
-            raise InputError(f"{self._path}: the file was changed while it was being read; run again.")
+        refuse_if_changed(self._file, self._path, self._stat, self.digest)
 
     # Layout
 
@@ -149,9 +148,13 @@ class DelimitedTable:
                 if cells and ((cells[0] and not cells[0].isspace()) or any(map(str.strip, cells))):
                     yield number, cells, line - begins_after
         except csv.Error as error:
+            if fingerprint(self._file) != self._stat:
+                raise changed(self._path) from None
             raise InputError(self._not_well_formed(number + 1, line + 1 + self._separator_line, error)) from None
         except UnicodeDecodeError:
-            raise InputError(f"{self._path}: the file was changed while it was being read; run again.") from None
+            raise InputError(
+                f"{self._path}: the file was changed while it was being read, so nothing was sent; run again."
+            ) from None
 
     def _not_well_formed(self, row: int, line: int, error: csv.Error) -> str:
         where = f"{self._path}: row {row} (from line {line} of the file)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -15,6 +16,38 @@ def fingerprint(file: io.BufferedReader) -> tuple[int, int]:
     """Size and time of change: two that are equal say that the file was left alone."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
+
+
+def refuse_if_changed(file: io.BufferedReader, path: Path, before: tuple[int, int], digest: str) -> None:
+    """Raise InputError when the file is not what it was when its reading began, or stands no longer in its place.
+
+    Its bytes are read once more: an edit may keep the size and give the time of change back. To be asked before
+    anything is sent; what happens to the file after that does not matter.
+    """
+    if fingerprint(file) != before or _digest(file) != digest:
+        raise changed(path)
+    try:
+        in_its_place = os.path.samestat(path.stat(), os.fstat(file.fileno()))
+        with path.open("rb") as now:
+            same = in_its_place or _digest(now) == digest
+    except OSError:
+        raise InputError(
+            f"{path}: the file was moved or deleted while it was being read, so nothing was sent; put it back."
+        ) from None
+    if not same:
+        raise InputError(
+            f"{path}: another file took its place while it was being read, so nothing was sent; run again."
+        )
+
+
+def changed(path: Path) -> InputError:
+    """The error for a file that was written to while it was being read."""
+    return InputError(f"{path}: the file was changed while it was being read, so nothing was sent; run again.")
+
+
+def _digest(file: io.BufferedReader) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from bulk_sync.model import Cell, CellError, Row, Understood, text_of
 from bulk_sync.read.archive import Archive, BadArchive
 from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, above_note, two_headers
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
-from bulk_sync.read.opened import fingerprint
+from bulk_sync.read.opened import fingerprint, refuse_if_changed
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet, Survey, Surveyor, sweep
 from bulk_sync.read.survey.ods import CONTENT, OdsSurveyor
 from bulk_sync.read.survey.package import main_part
@@ -171,8 +171,7 @@ class WorkbookTable:
                 break
             if row.number > self.understood.header_row:
                 yield row
-        if fingerprint(self._file) != self._stat:
-            raise InputError(f"{self._path}: the file was changed while it was being read; run again.")
+        refuse_if_changed(self._file, self._path, self._stat, self.digest)
 
     def _choose(self, options: ReadOptions) -> tuple[_SheetRows, Row]:
         if options.sheet is not None:
