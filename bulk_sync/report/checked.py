@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulk_sync.model import CheckSummary, State, Understood
-from bulk_sync.report.terminal import printable, span
+from bulk_sync.report.terminal import json_line, printable, span
 
 _LONGEST_CELL = 40
 _MOST_CAUSES = 12
@@ -19,7 +19,7 @@ _NARROW = 70
 
 def show_check_json(console: Console, summary: CheckSummary) -> None:
     """The summary as one JSON object."""
-    console.file.write(json.dumps(summary.as_json(), ensure_ascii=True, default=str) + "\n")
+    console.file.write(json_line(summary.as_json()))
 
 
 def show_check(console: Console, summary: CheckSummary, next_command: str | None) -> None:

@@ -1,4 +1,11 @@
-"""`*.results.csv`: one row for each input row, in input order."""
+"""`*.results.csv`: one row for each input row, in input order.
+
+The rule about formulas, for every report that a spreadsheet program may open: text that came
+from the server (`message`, `showing_id`, `updated_at`, and `error` of the failed rows) gets an
+apostrophe before it when a spreadsheet program would take it for a formula. What the user's own
+sheet holds (the key here, all cells of the failed rows) stays exact, so that it can be looked up
+and pushed again; it was in their sheet before.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +57,10 @@ def _line(result: Result) -> tuple[object, ...]:
     )
 
 
+_FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""OWASP's list (CSV Injection); the wide ones count in East Asian settings."""
+
+
 def inert(text: str) -> str:
-    """A text that no spreadsheet program takes for a formula (OWASP, CSV injection); its words are not ours."""
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """A text that no spreadsheet program takes for a formula; see the rule above."""
+    return "'" + text if text.startswith(_FORMULA_BEGINS) else text

@@ -76,7 +76,12 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
 
 def show_json(console: Console, summary: Summary) -> None:
     """The summary as one JSON object."""
-    console.file.write(json.dumps(summary.as_json(), ensure_ascii=True) + "\n")
+    console.file.write(json_line(summary.as_json()))
+
+
+def json_line(value: object) -> str:
+    """A line of JSON in printable ASCII: what a terminal acts on is escaped, DEL too, which JSON lets pass."""
+    return json.dumps(value, ensure_ascii=True, default=str).replace("\x7f", "\\u007f") + "\n"
 
 
 def _states(summary: Summary) -> Table:
