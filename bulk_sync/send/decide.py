@@ -34,6 +34,9 @@ from bulk_sync.send.transport.interface import Failure, Reply
 LONGEST_MESSAGE = 300
 """Characters of a server's message that a report keeps."""
 
+_NOT_DONE = frozenset({501, 505})
+"""The server can't do this at all: no failure of the moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -170,7 +173,7 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
                 dice,
                 ambiguous=may_have_been_applied(reply),
             )
-        case 501 | 505:
+        case status if status in _NOT_DONE:
             return RowRejected("refused", message)
         case status if status >= 500:
             return _again("server_error", f"{status}: {message}", so_far, policy, dice, ambiguous=True)
@@ -191,7 +194,7 @@ def may_have_been_applied(seen: Reply | Failure) -> bool:
     """True when the patch may be in force: an error status denies it, save for those that speak of the way there."""
     if isinstance(seen, Failure):
         return seen.may_have_arrived
-    return seen.status < 300 or seen.status >= 500 or seen.status == 408
+    return seen.status < 300 or seen.status == 408 or (seen.status >= 500 and seen.status not in _NOT_DONE)
 
 
 def _again(
@@ -295,6 +298,13 @@ def shows_life(reply: Reply) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def may_be_the_apis(seen: Reply | Failure) -> bool:
+    """False for what a wrong address, a proxy or a portal answers: a redirect, or a success with another body."""
+    if isinstance(seen, Failure) or 300 <= seen.status < 400:
+        return False
+    return seen.status >= 400 or _acknowledged(seen, "{}") is not None
 
 
 def api_message(reply: Reply) -> str:

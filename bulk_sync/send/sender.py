@@ -47,6 +47,7 @@ from bulk_sync.send.decide import (
     SoFar,
     StopRun,
     decide,
+    may_be_the_apis,
     may_have_been_applied,
     pace_kind,
     shows_life,
@@ -411,7 +412,7 @@ class Sender:
             self._budget.saw(
                 Seen(ordinal, kind, seconds, retry_after(seen.headers) if kind == "throttled" else None, told.quotas)
             )
-            self._answered = True
+            self._answered = self._answered or may_be_the_apis(seen)
             case.http_status = seen.status
         else:
             self._budget.saw(Seen(ordinal, kind, seconds))
