@@ -2,7 +2,8 @@
 
 A report is written in its folder under a name of its own that ends in `.part`, flushed to
 the disk, and moved into place, so that two writers of one report don't meet: the later one
-counts. What a crashed run left under such a name goes when the next report is written there.
+counts. The writer holds a lock on it, so that what a crashed run left is told from what is
+being written, and goes when the next report is written there.
 The mode is 0600: names, mail addresses and phone numbers stand in it.
 """
 
@@ -13,14 +14,16 @@ import itertools
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from bulk_sync.errors import OutputError
 
-STALE_SECONDS = 600
-"""A report grows while it is written; one that has not for so long was left by a crash."""
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there a file that somebody has open can't be removed
+    fcntl = None  # type: ignore[assignment]
 
 _PART_BEGINS = ".bulk-sync-"
 
@@ -31,10 +34,8 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path}: this is a folder; a report is to be written there.")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: not a regular file; a report would take its place.")
-    with _translated(path):
-        part, opened = _open_beside(path)
-        os.close(opened)
-        part.unlink()
+    with _translated(path), _beside(path):
+        pass
 
 
 @contextmanager
@@ -43,20 +44,13 @@ def replacing(path: Path, before: Callable[[str], None] = lambda _: None) -> Ite
 
     `before` is told its digest just before it does.
     """
-    with _translated(path):
-        part, opened = _open_beside(path)
-    try:
-        with _translated(path), os.fdopen(opened, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    with _translated(path), _beside(path) as (part, file):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()  # Windows moves no file that is open
         before(digest(part) or "")
-        with _translated(path):
-            part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
+        part.replace(path)
 
 
 def digest(path: Path) -> str | None:
@@ -86,19 +80,53 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _open_beside(path: Path) -> tuple[Path, int]:
-    """A new file in the folder of a report; old ones of the kind go."""
-    # Short, and not made of the report's name, which may be as long as a name can be.
-    part = path.with_name(f"{_PART_BEGINS}{secrets.token_hex(8)}.part")
-    opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    # By the clock of the disk that both are on. One that is being written is never so old.
-    stale = os.fstat(opened).st_mtime - STALE_SECONDS
+@contextmanager
+def _beside(path: Path) -> Iterator[tuple[Path, TextIO]]:
+    """A new file in the folder of a report, to be moved away or else removed; what crashed runs left goes."""
+    for other in path.parent.glob(f"{_PART_BEGINS}*.part"):
+        with suppress(OSError):
+            _remove_abandoned(other)
+    part, opened = _create(path.parent)
+    with ExitStack() as at_end:
+        at_end.callback(_remove_quietly, part)
+        if fcntl is not None:
+            # The lock is on the file as opened, and lasts as long as any descriptor of it: past the one closed below.
+            at_end.callback(os.close, os.dup(opened))
+        with os.fdopen(opened, "w", encoding="utf-8", newline="") as file:
+            yield part, file
+
+
+def _remove_quietly(part: Path) -> None:
     with suppress(OSError):
-        for other in path.parent.glob(f"{_PART_BEGINS}*.part"):
-            with suppress(OSError):
-                if other.lstat().st_mtime < stale:
-                    other.unlink()
-    return part, opened
+        part.unlink(missing_ok=True)
+
+
+def _create(folder: Path) -> tuple[Path, int]:
+    """A new file and its descriptor, locked where that can be done."""
+    while True:
+        # Short, and not made of the report's name, which may be as long as a name can be.
+        part = folder / f"{_PART_BEGINS}{secrets.token_hex(8)}.part"
+        opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        if fcntl is None:
+            return part, opened
+        with suppress(OSError):  # where there are no locks nobody can take it for abandoned either
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        if part.exists():
+            return part, opened
+        os.close(opened)  # another writer came before the lock, and removed it
+
+
+def _remove_abandoned(part: Path) -> None:
+    """Remove a file whose writer is gone; raises OSError while it lives."""
+    if fcntl is None:
+        part.unlink()
+        return
+    opened = os.open(part, os.O_WRONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.unlink()
+    finally:
+        os.close(opened)
 
 
 @contextmanager

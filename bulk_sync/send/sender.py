@@ -416,6 +416,7 @@ class Sender:
             case.http_status = seen.status
         else:
             self._budget.saw(Seen(ordinal, kind, seconds))
+            self._answered = self._answered or may_be_the_apis(seen)
             case.http_status = None
         if kind == "throttled":
             case.throttled += 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sync.errors import OutputError
-from bulk_sync.report.files import STALE_SECONDS, check_writable, replacing
+from bulk_sync.report.files import check_writable, replacing
 
 
 def test_two_writers_of_one_report_do_not_share_a_file_and_the_later_one_counts(tmp_path: Path) -> None:
@@ -34,15 +34,15 @@ def test_one_that_fails_leaves_the_older_report_and_nothing_else(tmp_path: Path)
 
 
 def test_what_a_crash_left_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
-    stale, fresh, foreign = (tmp_path / name for name in (".bulk-sync-1.part", ".bulk-sync-2.part", "film.part"))
-    for path in (stale, fresh, foreign):
+    left, foreign = tmp_path / ".bulk-sync-1.part", tmp_path / "film.part"
+    for path in (left, foreign):
         path.touch()
-    for path in (stale, foreign):
-        os.utime(path, (0, path.stat().st_mtime - STALE_SECONDS - 5))
-    check_writable(tmp_path / "x.csv")
-    assert not stale.exists()
-    assert fresh.exists()
+    with replacing(tmp_path / "y.csv") as file:
+        file.write("under way")
+        check_writable(tmp_path / "x.csv")
+        assert not left.exists()
     assert foreign.exists()
+    assert (tmp_path / "y.csv").read_text(encoding="utf-8") == "under way"
 
 
 def test_a_replaced_report_is_for_its_owner_only_whatever_the_one_before_was(tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ def pushed(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> Iterator[t
         yield sheet, witness
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """What stands in the files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_told_kept_and_put_aside_by_fresh(
     program: Program, pushed: tuple[Path, Witness], tmp_path: Path, damage: str
@@ -98,13 +103,13 @@ def test_a_damaged_checkpoint_is_told_kept_and_put_aside_by_fresh(
     sheet, witness = pushed
     checkpoint = tmp_path / "x.checkpoint.sqlite"
     DAMAGES[damage](checkpoint)
-    there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    there = contents(tmp_path)
     for name in COMMANDS:
         ran = program(name, sheet, *(["--base-url", witness.base_url] if name == "push" else []))
         assert (ran.code, ran.out) == (4, ""), ran
         assert one_sentence(ran.err), ran.err
         assert "damaged" in ran.err
-        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
+        assert contents(tmp_path) == there
     assert len(witness.patches()) == 12
     ran = program("push", sheet, "--base-url", witness.base_url, "--fresh")
     kept = tmp_path / "x.checkpoint.damaged.sqlite"

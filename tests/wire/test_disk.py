@@ -133,7 +133,6 @@ def test_what_cannot_be_written_is_refused_before_the_first_request(
         for option, path in (
             ("--results", folder),
             ("--results", tmp_path / "missing" / "results.csv"),
-            ("--checkpoint", folder),
             ("--checkpoint", tmp_path / "file" / "x.sqlite"),
             ("--out", tmp_path / "file"),
         ):

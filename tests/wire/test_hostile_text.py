@@ -42,7 +42,7 @@ def test_whatever_the_server_says_no_terminal_acts_on_it(program: Program, tmp_p
 
     for behave in (answer, polite):
         with raw_server(behave) as base_url:
-            push = ["push", sheet, "--base-url", base_url, "--max-attempts", 1, "--retry-for", "1s", "--fresh"]
+            push = ["push", sheet, "--base-url", base_url, "--max-attempts", 1, "--retry-for", "0s", "--fresh"]
             ends = [program(*push, "-vv"), program(*push, "--json"), program(*push)]
         ends += [program("status", sheet), program("status", sheet, "--json"), program("report", sheet)]
         ends += [program("check", sheet, "--show", 2), program("check", sheet, "--json")]
