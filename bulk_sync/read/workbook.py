@@ -197,7 +197,7 @@ class WorkbookTable:
         survey = self._surveyor.survey(sheet)
         values = None
         if survey.filled:
-            with self._surveyor.for_library(sheet) as (file, index):
+            with self._surveyor.for_library(sheet) as (file, index), _unheard():
                 values = CalamineWorkbook.from_filelike(file).get_sheet_by_index(index)
         return _SheetRows(sheet, survey, values, is_ods=self._surveyor.format == "ODS")
 
@@ -415,6 +415,23 @@ def _border(path: Path) -> Iterator[None]:
         if not _is_foreign(error):
             raise
         raise InputError(f"{path}: the workbook can't be read ({_brief(error)}). {_AGAIN}") from None
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep the library's own report of a panic off the screen: it is written past Python, to descriptor 2."""
+    try:
+        screen = os.dup(2)
+    except OSError:  # there is no screen
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
 
 
 def _is_foreign(error: BaseException) -> bool:

@@ -701,6 +701,16 @@ def test_a_panic_of_the_library_is_a_sentence(tmp_path: Path, monkeypatch: pytes
     assert "can't be read (index out of bounds)" in refused(_sheets(tmp_path / "x.xlsx", {"S": [["key"]]}))
 
 
+def test_a_real_panic_says_nothing_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    book = xlwt.Workbook()
+    book.add_sheet("S").write(0, 0, "key")
+    path = tmp_path / "x.xls"
+    book.save(str(path))
+    path.write_bytes(path.read_bytes()[:-38])  # into the directory of the file
+    assert "out of range" in refused(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_cut_at_any_place_a_workbook_is_refused(tmp_path: Path) -> None:
     whole = _sheets(tmp_path / "whole.xlsx", {"S": [["key"], ["a"]]}).read_bytes()
     path = tmp_path / "x.xlsx"
