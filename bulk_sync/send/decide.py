@@ -3,7 +3,7 @@
 | seen | decision |
 |---|---|
 | 2xx with the contract's JSON, or without a body | Acknowledged |
-| 2xx with anything else, 3xx | as a failed attempt: bad_reply |
+| 2xx with anything else or about another showing, 3xx | as a failed attempt: bad_reply |
 | 401; 403 before any success | StopRun: the key is refused |
 | 403 after a success | RowRejected: forbidden |
 | 404, 410 | RowRejected: not_found |
@@ -126,6 +126,8 @@ class _Data(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     id: str | None = None
+    north_id: Any = None
+    unique_showing_key: Any = None  # not in the published reply
     updated_at: str | None = None
     feedback: str | None = None
     showing_date: str | None = None
@@ -139,15 +141,25 @@ class _Acknowledgement(BaseModel):
     error: Any = None
 
 
-def decide(seen: Reply | Failure, so_far: SoFar, policy: RetryPolicy, *, sent: str, dice: float) -> Decision:
-    """Say what next. `sent` is the patch as JSON; `dice` is drawn from 0 to 1, for the jitter."""
+def decide(
+    seen: Reply | Failure, so_far: SoFar, policy: RetryPolicy, *, target: str, sent: str, dice: float
+) -> Decision:
+    """Say what next.
+
+    `target` is the key or id of the showing and `sent` the patch as JSON; `dice` is drawn from 0 to 1, for the jitter.
+    """
     if isinstance(seen, Failure):
         if seen.hopeless:
             return StopRun(Outage(f"{seen.message}. No row was tried further; mend this, then run again"))
         return _again(seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived)
     if 200 <= seen.status < 300:
-        acknowledged = _acknowledged(seen, sent)
-        return acknowledged or _again("bad_reply", _what_came(seen), so_far, policy, dice, ambiguous=True)
+        read = _read(seen)
+        if read is None:
+            return _again("bad_reply", _what_came(seen), so_far, policy, dice, ambiguous=True)
+        if other := _other_showing(read, target, sent):
+            why = f"{seen.status}, but the reply is about another showing ({other})"
+            return _again("bad_reply", why, so_far, policy, dice, ambiguous=True)
+        return Acknowledged(read.id, read.updated_at, _differing_echo(read, sent))
     return _refusal(seen, so_far, policy, dice)
 
 
@@ -237,18 +249,27 @@ def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
     return RowFailed("throttled", f"the API asked to wait for {so_far.elapsed_seconds:.0f} s on end")
 
 
-def _acknowledged(reply: Reply, sent: str) -> Acknowledged | None:
-    """Read a 2xx by the contract; None when its body is not the contract's JSON."""
+def _read(reply: Reply) -> _Data | None:
+    """What a 2xx says by the contract; None when its body is not the contract's JSON."""
     if not reply.body.strip():
-        return Acknowledged(None, None)
+        return _Data()
     try:
         read = _Acknowledgement.model_validate_json(reply.body)
     except ValidationError:
         return None
-    if read.error is not None:
+    return None if read.error is not None else read.data or _Data()
+
+
+def _other_showing(data: _Data, target: str, sent: str) -> str | None:
+    """The key in a reply, when it is neither what was asked for nor the new one of the patch.
+
+    Where the reply names no key there is no telling: an id is not to be compared with a key, even one that looks
+    like an id.
+    """
+    key = data.unique_showing_key
+    if not isinstance(key, str) or target in {key, data.id, data.north_id}:
         return None
-    data = read.data or _Data()
-    return Acknowledged(data.id, data.updated_at, _differing_echo(data, sent))
+    return None if json.loads(sent).get("unique_showing_key") == key else _one_line(key)
 
 
 def _differing_echo(data: _Data, sent: str) -> str | None:
@@ -306,7 +327,7 @@ def may_be_the_apis(seen: Reply | Failure) -> bool:
         return seen.may_have_arrived and seen.kind != "bad_reply"
     if 300 <= seen.status < 400:
         return False
-    return seen.status >= 400 or _acknowledged(seen, "{}") is not None
+    return seen.status >= 400 or _read(seen) is not None
 
 
 def api_message(reply: Reply) -> str:
@@ -317,8 +338,12 @@ def api_message(reply: Reply) -> str:
         message = None
     if not isinstance(message, str) or not message.strip():
         return f"status {reply.status}"
+    return _one_line(message)
+
+
+def _one_line(text: str) -> str:
     # JSON may hold half a surrogate pair, which no file can.
-    whole = message.encode("utf-8", "backslashreplace").decode()
+    whole = text.encode("utf-8", "backslashreplace").decode()
     return " ".join(whole.split())[:LONGEST_MESSAGE]
 
 

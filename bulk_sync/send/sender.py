@@ -379,6 +379,7 @@ class Sender:
                 key_accepted=self._key_accepted and self._forbidden < FORBIDDEN_IN_SEQUENCE,
             ),
             self._policy,
+            target=case.change.target,
             sent=case.change.body,
             dice=self._dice.random(),
         )

@@ -29,7 +29,7 @@ SENT = '{"feedback":"Fine","showing_date":"2026-03-02T09:00:00-06:00"}'
 
 def decided(status: int, body: bytes = b"", so_far: SoFar = FIRST, sent: str = SENT, **headers: str) -> Decision:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return decide(Reply(status, named, body), so_far, POLICY, sent=sent, dice=0.5)
+    return decide(Reply(status, named, body), so_far, POLICY, target="ext_1", sent=sent, dice=0.5)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
@@ -40,6 +40,26 @@ def test_a_2xx_without_a_body_is_an_acknowledgement(status: int) -> None:
 def test_the_contracts_reply_names_the_showing() -> None:
     body = b'{"data": {"id": "a-1", "updated_at": "2026-03-02T15:00:00Z", "new": 1}, "message": "ok"}'
     assert decided(200, body) == Acknowledged("a-1", "2026-03-02T15:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("named", "sent", "other"),
+    [
+        ('"unique_showing_key": "ext_1"', SENT, False),
+        ('"unique_showing_key": "ext_2"', SENT, True),
+        ('"unique_showing_key": "ext_2"', '{"unique_showing_key":"ext_2"}', False),
+        ('"unique_showing_key": "ext_2", "id": "ext_1"', SENT, False),
+        ('"unique_showing_key": "ext_2", "north_id": "ext_1"', SENT, False),
+        ('"unique_showing_key": null', SENT, False),
+        ('"unique_showing_key": 7', SENT, False),
+        ('"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a"', SENT, False),
+    ],
+)
+def test_a_reply_about_another_showing_is_no_acknowledgement(named: str, sent: str, other: bool) -> None:
+    found = decided(200, f'{{"data": {{{named}}}}}'.encode(), sent=sent)
+    assert isinstance(found, RetryIn if other else Acknowledged)
+    if isinstance(found, RetryIn):
+        assert found.why == "200, but the reply is about another showing (ext_2)"
 
 
 @pytest.mark.parametrize(
@@ -224,8 +244,8 @@ def test_throttled_to_the_end_without_a_time_fails_the_row() -> None:
 @pytest.mark.parametrize("kind", ["timeout", "connection", "bad_reply"])
 def test_failures_are_tried_again_and_keep_their_name(kind: str) -> None:
     failure = Failure(kind, "it broke", may_have_arrived=True)  # type: ignore[arg-type]
-    assert decide(failure, FIRST, POLICY, sent=SENT, dice=0.5) == RetryIn(0.25, "it broke")
-    assert decide(failure, LAST, POLICY, sent=SENT, dice=0.5) == RowFailed(
+    assert decide(failure, FIRST, POLICY, target="ext_1", sent=SENT, dice=0.5) == RetryIn(0.25, "it broke")
+    assert decide(failure, LAST, POLICY, target="ext_1", sent=SENT, dice=0.5) == RowFailed(
         kind,  # type: ignore[arg-type]
         "it broke; given up after 3 attempts",
     )
@@ -233,6 +253,6 @@ def test_failures_are_tried_again_and_keep_their_name(kind: str) -> None:
 
 def test_what_no_repetition_mends_stops_the_run() -> None:
     failure = Failure("connection", "no host named x", may_have_arrived=False, hopeless=True)
-    found = decide(failure, FIRST, POLICY, sent=SENT, dice=0.5)
+    found = decide(failure, FIRST, POLICY, target="ext_1", sent=SENT, dice=0.5)
     assert isinstance(found, StopRun)
     assert "no host named x" in str(found.reason)
