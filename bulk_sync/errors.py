@@ -7,6 +7,7 @@
     │       └── CheckpointDamaged 4  --fresh keeps it aside and starts over
     ├── KeyRefused            5  mend the key, run again
     ├── Outage                6  run again: the API was gone, or asked for a longer wait
+    ├── StoppedEarly          6  run again, the rest is pending: --deadline, --max-failures
     ├── CheckpointBusy        7  wait for the other run
     ├── OutputError           8  make room, or grant permission, then run again
     └── Interrupted 129/130/143  run again: a closed terminal, Ctrl-C, SIGTERM
@@ -53,6 +54,12 @@ class KeyRefused(BulkSyncError):
 
 class Outage(BulkSyncError):
     """The API can't be reached or can't serve; unsent rows stay pending."""
+
+    exit_code = 6
+
+
+class StoppedEarly(BulkSyncError):
+    """A bound that the user set is reached; unsent rows stay pending."""
 
     exit_code = 6
 

@@ -6,6 +6,7 @@ The stages know nothing of each other; here they meet.
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import signal
 import threading
@@ -31,6 +32,7 @@ from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
 from bulk_sync.report.results import write_results
+from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
@@ -63,6 +65,7 @@ def push(
     Raises InputError (nothing was sent), UsageError, OutputError, CheckpointBusy.
     """
     clock = clock or SystemClock()
+    bounds = Bounds(settings.max_failures, clock.monotonic() + (settings.deadline_seconds or math.inf))
     files = settings.files
     _refuse_one_file_for_two(settings.input, files)
     with open_sheet(settings, on_rows) as sheet:
@@ -76,7 +79,7 @@ def push(
             stopped = None
             if store.counts().get(State.PENDING, 0):
                 with watch(tally):
-                    stopped = anyio.run(_send, settings, send_to or settings.base_url, store, tally, clock)
+                    stopped = anyio.run(_send, settings, send_to or settings.base_url, store, tally, clock, bounds)
             else:
                 notes = (*notes, _nothing_to_send(store))
             seconds = clock.monotonic() - begun
@@ -272,7 +275,7 @@ def _nothing_to_send(store: Store) -> str:
 
 
 async def _send(
-    settings: PushSettings, base_url: str, store: Store, tally: Tally, clock: Clock
+    settings: PushSettings, base_url: str, store: Store, tally: Tally, clock: Clock, bounds: Bounds
 ) -> BulkSyncError | None:
     """Send what is pending; returns why it ended early, or None."""
     name = fingerprint(settings.key)
@@ -297,6 +300,7 @@ async def _send(
                 recorder,
                 budget=Budget(keeping, clock, dice, settings.rate.per_second if settings.rate else None),
                 policy=policy,
+                bounds=bounds,
                 clock=clock,
                 dice=dice,
                 tally=tally,

@@ -256,6 +256,8 @@ class PushSettings(SheetSettings):
     max_attempts: int = Field(default=5, ge=1, le=100)
     retry_for_seconds: float = Field(default=900.0, ge=0, le=7 * 86400)
     ambiguous: Literal["retry", "stop"] = "retry"
+    max_failures: Share | None = None
+    deadline_seconds: float | None = Field(default=None, gt=0)
     state_folder: Path | None = None
     out: Path | None = None
     results: Path | None = None

@@ -22,6 +22,7 @@ import anyio
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.model import Change, Outcome, Rate, State, Tally
 from bulk_sync.sandbox.limits import Limit, LimitHeaders, LimitStyle, Verdict, limit_headers, make_limit
+from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
@@ -249,6 +250,7 @@ def simulate(
                 server,
                 work,
                 budget=Budget(keeping, clock, dice, ceiling),
+                bounds=Bounds(),
                 policy=policy or RetryPolicy(),
                 clock=clock,
                 dice=dice,

@@ -213,6 +213,29 @@ MaxProblems = Annotated[
         rich_help_panel="Stopping",
     ),
 ]
+MaxFailures = Annotated[
+    str | None,
+    typer.Option(
+        "--max-failures",
+        metavar="N|N%",
+        parser=_READ_SHARE,
+        help="Stop when more rows than this are refused or fail (a share: of those tried, from the 100th on); "
+        "else when the first 100 all do.",
+        show_default=False,
+        rich_help_panel="Stopping",
+    ),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        metavar="DURATION",
+        parser=_READ_DURATION,
+        help="Send no more rows after this time; the rest stays pending.",
+        show_default=False,
+        rich_help_panel="Stopping",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Take the first N rows only.", rich_help_panel="Reading")
 ]

@@ -19,6 +19,7 @@ Times in the file are of the machine's monotonic clock, which its processes shar
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import zlib
@@ -108,6 +109,16 @@ def _read(content: bytes, now: float) -> Pace:
     return pace if pace.used_at <= now else Pace()
 
 
+class NoPermit(Exception):
+    """None in time: the next would come in `seconds`."""
+
+    def __init__(self, seconds: float, *, asked: bool) -> None:
+        super().__init__(f"no permit for {seconds:.0f} s")
+        self.seconds = seconds
+        self.asked = asked
+        """True when the API asked for a wait that outlasts the patience; else it is too late then."""
+
+
 class Budget:
     """The permits of one run; `ceiling` is the user's own rate per second."""
 
@@ -123,11 +134,19 @@ class Budget:
         self.limit: float | None = None  # as far as it is known
         self.source = RateSource.NONE
 
-    async def permit(self) -> float:
-        """Wait for the next permit, in order of asking; returns its ordinal."""
+    async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
+        """Wait for the next permit, in order of asking; returns its ordinal.
+
+        Raises NoPermit, at once, when it would come after `until`, or when the API asked for a wait that outlasts
+        the patience.
+        """
         async with self._turn:
             while True:
                 async with self._open() as pace:
+                    now = self._clock.monotonic()
+                    next_at, too_long = max(pace.due, pace.held_until), pace.held_until - now > patience_seconds
+                    if too_long or next_at > until:
+                        raise NoPermit(next_at - now, asked=too_long)
                     due = pace.reserve(self._clock.monotonic(), self._ceiling)
                     ordinal = pace.taken
                 wait = due - self._clock.monotonic()

@@ -21,13 +21,14 @@ drawn evenly from zero to the exponential bound.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bulk_sync.errors import KeyRefused, Outage
+from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
 from bulk_sync.send.headers import retry_after
 from bulk_sync.send.transport.interface import Failure, Reply
 
@@ -62,7 +63,7 @@ class SoFar:
 
     `attempts` counts the one that just ended; `throttled` those that were told to wait, `excused` those that an
     outage made worthless. `elapsed_seconds` leaves out outages. `key_accepted` is True once the API acknowledged
-    anything with this key.
+    anything with this key. `left_seconds` is what is left until --deadline.
     """
 
     attempts: int
@@ -70,6 +71,7 @@ class SoFar:
     elapsed_seconds: float
     key_accepted: bool
     excused: int = 0
+    left_seconds: float = math.inf
 
     @property
     def failures(self) -> int:
@@ -116,7 +118,7 @@ class RowFailed:
 class StopRun:
     """No row fares better: stop sending, leave the rest pending."""
 
-    reason: KeyRefused | Outage
+    reason: KeyRefused | Outage | StoppedEarly
 
 
 Decision = Acknowledged | RetryIn | RowRejected | RowFailed | StopRun
@@ -237,6 +239,13 @@ def told_to_wait(reply: Reply) -> bool:
 def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
     """The wait itself is the pace's: it holds every request, and chooses how long when the API does not say."""
     asked = retry_after(reply.headers) or 0.0
+    if asked > so_far.left_seconds:
+        return StopRun(
+            StoppedEarly(
+                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than what is left of --deadline "
+                f"({max(0.0, so_far.left_seconds):.0f} s). Run again after that time"
+            )
+        )
     if so_far.elapsed_seconds + asked <= policy.retry_for_seconds:
         return RetryIn(0.0, f"{reply.status}: asked to wait", everyone=True)
     if asked:

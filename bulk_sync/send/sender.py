@@ -24,6 +24,7 @@ import random
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Protocol, assert_never
 from urllib.parse import quote
@@ -33,9 +34,10 @@ from anyio.abc import TaskGroup
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exception
 
 from bulk_sync.clock import Clock, utc_text
-from bulk_sync.errors import BulkSyncError, Outage
+from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model import Change, Outcome, State, Tally
-from bulk_sync.send.budget import Budget
+from bulk_sync.send.bounds import Bounds
+from bulk_sync.send.budget import Budget, NoPermit
 from bulk_sync.send.circuit import FAILURES_IN_A_ROW, SHORT_GAP_SECONDS, Circuit, RetryBudget
 from bulk_sync.send.decide import (
     Acknowledged,
@@ -53,7 +55,7 @@ from bulk_sync.send.decide import (
     shows_life,
 )
 from bulk_sync.send.headers import limits, retry_after
-from bulk_sync.send.pace import Seen
+from bulk_sync.send.pace import LONGEST_PAUSE_SECONDS, Seen
 from bulk_sync.send.transport.interface import Failure, Reply, Transport
 
 log = logging.getLogger("bulk_sync.send")
@@ -158,6 +160,7 @@ class Sender:
         *,
         budget: Budget,
         policy: RetryPolicy,
+        bounds: Bounds,
         clock: Clock,
         dice: random.Random,
         tally: Tally,
@@ -168,6 +171,7 @@ class Sender:
         self._work = work
         self._budget = budget
         self._policy = policy
+        self._bounds = bounds
         self._clock = clock
         self._dice = dice
         self._tally = tally
@@ -217,12 +221,18 @@ class Sender:
         """Send until all is sent or the run is stopped; then `stopped` says why."""
         with self._waits:
             async with anyio.create_task_group() as tasks:
+                if self._bounds.deadline < math.inf:
+                    tasks.start_soon(self._end_at_the_deadline)
                 await self._feed(tasks)
                 tasks.cancel_scope.cancel()
         for case in (*self._handed, *self._circuit.suspects, *self._again):
             self._finish(case.undecided())
         with anyio.CancelScope(shield=True):
             await self._budget.settle()
+
+    async def _end_at_the_deadline(self) -> None:
+        await self._clock.sleep(self._bounds.deadline - self._clock.monotonic())
+        self.stop(StoppedEarly("The time of --deadline is over"))
 
     # Rows
 
@@ -299,6 +309,9 @@ class Sender:
     def _finish(self, outcome: Outcome) -> None:
         self._work.put(outcome)
         self._tally.count(outcome)
+        reason = self._bounds.refusal(self._tally.decided, outcome, any_accepted=self._key_accepted)
+        if reason is not None:
+            self.stop(reason)
 
     # Attempts
 
@@ -353,10 +366,28 @@ class Sender:
                 async with self._probing:
                     if self._circuit.open:
                         await self._until_the_next_probe()
-                        return await self._request(case, await self._budget.permit())
-            ordinal = await self._budget.permit()
+                        return await self._request(case, await self._permit())
+            ordinal = await self._permit()
             if not self._circuit.open:
                 return await self._request(case, ordinal)
+
+    async def _permit(self) -> float:
+        """A permit; when none comes in time the run ends now, not after an hour of silence."""
+        patience = max(self._policy.retry_for_seconds, LONGEST_PAUSE_SECONDS)
+        try:
+            return await self._budget.permit(self._bounds.deadline, patience)
+        except NoPermit as none:
+            at = utc_text(self._clock.now() + timedelta(seconds=none.seconds))
+            if none.asked:
+                horizon = f"{self._policy.retry_for_seconds:.0f} s"
+                self.stop(
+                    Outage(
+                        f"The API asks to wait until {at}, longer than --retry-for ({horizon}). Run again after that"
+                    )
+                )
+            else:
+                self.stop(StoppedEarly(f"The next request may leave at {at}, after the end that --deadline sets"))
+            raise _Stopping from None
 
     async def _request(self, case: _Case, ordinal: float) -> Outcome | None:
         if case.started is None:
@@ -377,6 +408,7 @@ class Sender:
                 excused=case.excused,
                 elapsed_seconds=now - case.started - (self._lost_seconds - case.lost_before),
                 key_accepted=self._key_accepted and self._forbidden < FORBIDDEN_IN_SEQUENCE,
+                left_seconds=self._bounds.deadline - now,
             ),
             self._policy,
             target=case.change.target,
@@ -545,7 +577,7 @@ class Sender:
 
     async def _api_is_up(self) -> bool:
         """Ask for `GET /v1/users/me`."""
-        await self._budget.permit()
+        await self._permit()
         self._tally.requests += 1
         seen: Reply | Failure | None = None
         with anyio.CancelScope(shield=True) as scope:

@@ -12,14 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.errors import BulkSyncError, Outage
+from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory
 from bulk_sync.send.decide import RetryPolicy
+from bulk_sync.send.pace import Pace
 from bulk_sync.send.sender import Sender, idempotency_key, patch_path
 from bulk_sync.send.transport.interface import Failure, Reply
+from bulk_sync.settings import parse_share
 from tests.simulation import VirtualClock, in_virtual_time
 
+START = 1000.0  # by the virtual clock
 OK = Reply(200, {}, b'{"data": {"id": "x"}}')
 BUSY = Reply(503, {}, b"")
 FORBIDDEN = Reply(403, {}, b'{"error": {"message": "No"}}')
@@ -86,6 +90,8 @@ def send(
     me: Reply | Failure = OK,
     repeat_ambiguous: bool = True,
     tried: bool = False,
+    bounds: Bounds | None = None,
+    pace: Pace | None = None,
 ) -> Ended:
     dice = random.Random(1)
     clock, work, tally = VirtualClock(dice), Work(keys, tried=tried), Tally()
@@ -95,7 +101,8 @@ def send(
         sender = Sender(
             script,
             work,
-            budget=Budget(InMemory(), clock, dice),
+            budget=Budget(InMemory(pace), clock, dice),
+            bounds=bounds or Bounds(),
             policy=RetryPolicy(max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous),
             clock=clock,
             dice=dice,
@@ -125,6 +132,64 @@ def test_a_retry_after_holds_every_worker() -> None:
     refused_at = ended.script.sent[0][1]
     assert all(at >= refused_at + 20 for _, at in ended.script.sent[1:])
     assert ended.outcomes[0].throttled == 1
+
+
+def test_a_wait_that_another_run_was_told_ends_this_one_at_once_when_it_is_too_long() -> None:
+    ended = send(["a"], {}, pace=Pace(held_until=START + 901, used_at=START))
+    assert (ended.script.sent, ended.states()) == ([], ["pending"])
+    assert isinstance(ended.stopped, Outage)
+    assert "longer than --retry-for (900 s). Run again after that" in str(ended.stopped)
+    ended = send(["a"], {}, pace=Pace(held_until=START + 899, used_at=START))
+    assert ended.states() == ["updated"]
+
+
+def test_the_deadline_ends_the_run_and_lets_what_is_under_way_end() -> None:
+    keys = [f"k{number}" for number in range(400)]
+    ended = send(keys, {}, workers=4, bounds=Bounds(deadline=START + 2))
+    assert isinstance(ended.stopped, StoppedEarly)
+    assert "--deadline" in str(ended.stopped)
+    states = ended.states()
+    assert set(states) <= {"updated", "pending"}
+    assert len(ended.script.sent) == states.count("updated") < 400
+    assert max(at for _, at in ended.script.sent) <= START + 2
+
+
+@pytest.mark.parametrize("asked", ["20", "4"])
+def test_a_wait_beyond_the_deadline_ends_the_run_at_once(asked: str) -> None:
+    ended = send(["a", "b"], {"a": [Reply(429, {"retry-after": asked}, b"")]}, bounds=Bounds(deadline=START + 10))
+    if asked == "4":
+        assert (ended.stopped, ended.states()) == (None, ["updated"] * 2)
+        return
+    assert "The API asks to wait 20 s (429), longer than what is left of --deadline (" in str(ended.stopped)
+    assert len(ended.script.sent) == 1
+    late = send(["a"], {}, pace=Pace(held_until=START + 20, used_at=START), bounds=Bounds(deadline=START + 10))
+    assert (late.script.sent, late.states()) == ([], ["pending"])
+    assert "after the end that --deadline sets" in str(late.stopped)
+
+
+NOT_FOUND = Reply(404, {}, b'{"error": {"message": "No such showing"}}')
+
+
+def test_when_none_of_the_first_hundred_is_accepted_the_run_ends() -> None:
+    keys = [f"k{number}" for number in range(300)]
+    ended = send(keys, {}, workers=4, rest=NOT_FOUND)
+    assert isinstance(ended.stopped, StoppedEarly)
+    assert "None of the first 100 rows was accepted" in str(ended.stopped)
+    assert "not_found: No such showing" in str(ended.stopped)
+    assert ended.states().count("rejected") in range(100, 105)
+    assert send(keys, {"k50": [OK]}, workers=4, rest=NOT_FOUND).stopped is None
+    assert send(keys, {}, rest=NOT_FOUND, bounds=Bounds(parse_share("100%"))).stopped is None
+
+
+@pytest.mark.parametrize(("share", "tried"), [("3", 4), ("0", 1), ("3%", 120), ("5%", None)])
+def test_max_failures_ends_the_run(share: str, tried: int | None) -> None:
+    keys = [f"k{number}" for number in range(200)]
+    bad: dict[str, list[Reply | Failure]] = {key: [NOT_FOUND] for key in (*keys[:4], keys[119])}
+    ended = send(keys, bad, bounds=Bounds(parse_share(share)))
+    assert len(ended.script.sent) == (tried or 200)
+    assert (ended.stopped is None) == (tried is None)
+    if tried:
+        assert f"more than --max-failures {share} allows" in str(ended.stopped)
 
 
 def test_the_first_request_goes_alone_until_the_api_is_reached() -> None:

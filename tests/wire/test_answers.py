@@ -46,6 +46,10 @@ def pushed(program: Program, sheet: Path, script: Script, *options: object) -> t
     return ran, {line["unique_showing_key"]: line for line in lines}, journal
 
 
+def states(ran: Ran) -> dict[str, int]:
+    return {state: count for state, count in ran.summary["states"].items() if count}
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -269,3 +273,28 @@ def test_each_request_is_the_contracts(program: Program, sheet: Path) -> None:
         assert request.headers["accept-encoding"] == "identity"
         assert request.path.startswith("/v1/showings/ext_")
         assert json.loads(request.body).keys() == {"feedback", "rating"}
+
+
+def test_a_wrong_address_ends_the_run_after_a_hundred_rows(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(150))
+    with fault_server(always(refuses(404, "Not found"))) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--workers", 4, "--json")
+        assert ran.code == 6
+        assert "None of the first 100 rows was accepted" in ran.err
+        assert "--max-failures 100%" in ran.err
+        assert len(journal.patched) == states(ran)["rejected"] < 110
+        assert Counter(line["state"] for line in read_csv(sheet.with_name("x.results.csv"))) == states(ran)
+        ran = program("push", sheet, "--base-url", journal.base_url, "--max-failures", "100%", "--json")
+    assert (ran.code, states(ran)) == (3, {"rejected": 150})
+
+
+def test_what_the_deadline_cuts_off_is_sent_by_the_next_run(program: Program, sheet: Path) -> None:
+    with fault_server(all_good) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--rate", "4/s", "--deadline", "1s", "--json")
+        assert (ran.code, "--deadline" in ran.err) == (6, True)
+        first = len(journal.patched)
+        assert 0 < first < ROWS
+        assert states(ran) == {"updated": first, "pending": ROWS - first}
+        ran = program("push", sheet, "--base-url", journal.base_url, "--deadline", "1h30m", "--json")
+    assert (ran.code, states(ran)) == (0, {"updated": ROWS})
+    assert sorted(journal.patched) == sorted(f"ext_{number}" for number in range(ROWS))
