@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +19,10 @@ from tests.helpers import KEY, Ran, Witness
 # A noisy machine makes single examples slow; what is claimed here is never about time.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
+
+# A shell starts what is to run in the background deaf to Ctrl-C, and the programs started here would be deaf too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Program = Callable[..., Ran]
 Sandboxes = Callable[..., AbstractContextManager[Witness]]

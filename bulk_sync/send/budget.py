@@ -75,7 +75,7 @@ class InFile:
     def __init__(self, path: Path) -> None:
         if fcntl is None:
             raise OSError("files can't be shared on this system")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(path.parent)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_open(self, now: float) -> Pace | None:
@@ -95,6 +95,13 @@ class InFile:
     def end(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone (XDG Base Directory Specification)."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _read(content: bytes, now: float) -> Pace:

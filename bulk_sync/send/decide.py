@@ -333,7 +333,7 @@ def shows_life(reply: Reply) -> bool:
 def may_be_the_apis(seen: Reply | Failure) -> bool:
     """False for what a wrong address, a proxy or a portal answers: nothing, a redirect, a success with another body."""
     if isinstance(seen, Failure):
-        return seen.may_have_arrived and seen.kind != "bad_reply"
+        return seen.may_have_arrived and seen.kind != "bad_reply" and not seen.hopeless
     if 300 <= seen.status < 400:
         return False
     return seen.status >= 400 or _read(seen) is not None

@@ -168,7 +168,7 @@ class Job:
         strace = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}", "-e", f"inject={call}:{strike}"]
         ended = subprocess.run(
             [*strace, sys.executable, "-B", "-c", _INLINE, *map(str, self.arguments())],
-            env={name: text for name, text in environment().items() if not name.startswith("COVERAGE")},
+            env=environment(),
             capture_output=True,
             text=True,
             timeout=60,

@@ -42,7 +42,7 @@ def test_not_when_the_server_echoes_it(program: Program, tmp_path: Path, status:
     body = f'{{"error": {{"message": "you sent Bearer {KEY}"}}}}'.encode()
     headers = [f"Location: https://example.com/{KEY}", f"Content-Type: {KEY}", "Retry-After: 100000"]
     with raw_server(lambda connection, _: connection.sendall(reply(status, body, *headers))) as base_url:
-        ran = program("push", sheet, "--base-url", base_url, "--max-attempts", 1, "-v")
+        ran = program("push", sheet, "--base-url", base_url, "--max-attempts", 1, "--retry-for", "1s", "-v")
     assert ran.code in {3, 5, 6}
     assert leaks(tmp_path, ran) == []
 

@@ -176,7 +176,10 @@ def test_files_are_private_whatever_the_umask_says(program: Program, sheet: Path
         os.umask(before)
     made = [path for path in sheet.parent.iterdir() if path != sheet]
     assert len(made) >= 3
-    assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
+    kept = [*(sheet.parent / "state").rglob("*")]
+    assert {path.stat().st_mode & 0o077 for path in (sheet.parent / "state", *kept)} == {0}
+    assert any(path.is_file() for path in kept)
 
 
 def test_check_asks_nobody_and_judges_as_push_does(program: Program, sheet: Path) -> None:

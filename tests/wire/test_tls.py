@@ -120,7 +120,7 @@ def test_a_server_that_wants_a_certificate_of_ours_is_named(program: Program, sh
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(tmp_path / "ca.pem")
     with fault_server(all_good, tls=context, host="localhost") as journal:
-        ran = program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 1)
+        ran = program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 1, "--retry-for", "1s")
         assert journal.requests == []
     assert ran.code == 6
     assert "broke" in ran.err
