@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from bulk_sync.cli import main
 from bulk_sync.sandbox.app import Behaviour
 from bulk_sync.sandbox.server import beside
-from tests.helpers import KEY, Ran, Witness
+from tests.helpers import KEY, Ran, Witness, in_haste
 
 # A noisy machine makes single examples slow; what is claimed here is never about time.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -45,7 +45,7 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """The program, run in this process as the console script would."""
 
     def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["bulk-sync", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["bulk-sync", *in_haste(arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
         captured = capsys.readouterr()

@@ -158,7 +158,7 @@ def test_a_port_in_use_is_said() -> None:
 
 
 def test_the_same_seed_gives_the_same_faults_whatever_the_order(tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(200))
+    sheet = write_sheet(tmp_path / "x.csv", numbered(80))
     fates = []
     for workers in (3, 16):
         with sandbox_process("--accept-any", "--fault", "10%:503", "--fault", "5%:cut", "--seed-random", 5) as witness:

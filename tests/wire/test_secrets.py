@@ -24,11 +24,11 @@ def test_not_in_a_run_with_faults_refusals_and_bad_rows_at_vv(
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(40), ("..", "", 1), ("ext_99", "", 9)])
     faults = (Fault(0.1, "503"), Fault(0.1, "reset"), Fault(0.1, "garbage"), Fault(0.1, "cut"), Fault(0.1, "404"))
     with sandboxes(faults=faults, accept_any=True) as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "-vv")
+        ran = program("push", sheet, "--base-url", witness.base_url, "--max-attempts", 2, "-vv")
         rest = [
             program("status", sheet),
             program("report", sheet),
-            program("push", sheet, "--base-url", witness.base_url),
+            program("push", sheet, "--base-url", witness.base_url, "--max-attempts", 2),
         ]
         assert "attempt 1" in ran.err
         journal = str(witness.journal())

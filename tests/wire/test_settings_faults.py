@@ -209,7 +209,7 @@ ECHOES: dict[str, Callable[[int], Deed]] = {
 
 @pytest.mark.parametrize(
     ("echo", "verbosity"),
-    [*((echo, "-vv") for echo in ECHOES), ("a body", "-v"), ("a body", "--quiet"), ("a body", "--json")],
+    [*((echo, "-vv") for echo in ECHOES), ("a body", "--quiet"), ("a body", "--json")],
 )
 def test_a_key_that_the_server_throws_back_is_kept_nowhere(
     program: Program, sheet: Path, echo: str, verbosity: str
