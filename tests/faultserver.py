@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from bulk_sync.clock import SystemClock
 from tests.helpers import raw_server, reply, reset
 
 Deed = Callable[[socket.socket], None]
@@ -23,12 +24,13 @@ Deed = Callable[[socket.socket], None]
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came in."""
+    """A request as it came in, `at` seconds of the machine's monotonic clock."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
+    at: float
 
     @classmethod
     def read(cls, data: bytes) -> Request:
@@ -36,7 +38,7 @@ class Request:
         first, *lines = head.decode("latin-1").split("\r\n")
         method, path, _ = first.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        return cls(method, path, headers, body)
+        return cls(method, path, headers, body, SystemClock().monotonic())
 
     @property
     def key(self) -> str:

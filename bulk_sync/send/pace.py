@@ -250,7 +250,7 @@ class Pace:
             self.hold(now + self.last_pause)
 
     def _cut(self, now: float, ceiling: float | None) -> None:
-        """Take what got through for the limit, when that says enough; else fall back by half, or by a third."""
+        """Take what got through for the limit, when that says enough; else fall back, by half when it was doubling."""
         at_loss, before = self.per_second(now, ceiling), self.found
         grown = self.depth < _SHALLOW and at_loss > 1.5 * self.found  # far beyond what was a limit
         since, got = now - self.counted_from, self.through - self.counted
