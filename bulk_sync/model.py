@@ -168,6 +168,17 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A patch that was or may have been applied: what it set, and of that what the API had acknowledged before."""
+
+    number: int
+    target: str
+    key: str
+    values: dict[str, Any]
+    before: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """A number of requests in a period, as the user wrote it."""
 
@@ -260,6 +271,7 @@ class Summary:
     results: str | None
     failed: str | None
     checkpoint: str
+    undo: str | None = None
     notes: tuple[str, ...] = ()
     running: bool = False
     stopped: BulkSyncError | None = None
@@ -295,6 +307,7 @@ class Summary:
             "results": self.results,
             "failed": self.failed,
             "checkpoint": self.checkpoint,
+            "undo": self.undo,
             "notes": list(self.notes),
             "running": self.running,
             "stopped": None if self.stopped is None else str(self.stopped),

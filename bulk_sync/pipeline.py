@@ -21,6 +21,7 @@ from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from bulk_sync import __version__
+from bulk_sync.check.rows import without_known
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, CheckpointDamaged, InputError, Interrupted, UsageError
 from bulk_sync.job.health import set_aside as keep_damaged
@@ -32,6 +33,7 @@ from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
 from bulk_sync.report.results import write_results
+from bulk_sync.report.undo import CLEARED, beside, write_undo
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
 from bulk_sync.send.decide import RetryPolicy
@@ -67,11 +69,11 @@ def push(
     clock = clock or SystemClock()
     bounds = Bounds(settings.max_failures, clock.monotonic() + (settings.deadline_seconds or math.inf))
     files = settings.files
-    _refuse_one_file_for_two(settings.input, files)
+    _refuse_one_file_for_two(settings)
     with open_sheet(settings, on_rows) as sheet:
         headers = sheet.table.headers
-        with held(files.checkpoint), _checkpoint(settings) as (store, aside):
-            for report in (files.results, files.failed):
+        with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings) as (store, aside):
+            for report in (files.results, files.failed, *_undo_files(settings)):
                 check_writable(report)
             notes = (*aside, *_stage(settings, store, sheet))
             tally = _tally(store)
@@ -84,7 +86,7 @@ def push(
                 notes = (*notes, _nothing_to_send(store))
             seconds = clock.monotonic() - begun
             store.add_seconds(seconds)
-            notes = (*notes, *_write_reports(store, files, headers))
+            notes = (*notes, *_write_reports(store, files, headers), *_write_undo(settings, store))
             if settings.purge:
                 notes = (*notes, _purged_or_why_not(store))
             return _of_run(settings, store, files, tally, seconds, stopped, notes)
@@ -172,19 +174,30 @@ def _checkpoint(settings: PushSettings) -> Iterator[tuple[Store, tuple[str, ...]
     notes: tuple[str, ...] = ()
     with ExitStack() as stack:
         try:
-            store = stack.enter_context(Store.open(path))
+            store = stack.enter_context(Store.open(path, settings.ledger))
         except CheckpointDamaged:
             if not settings.fresh:
                 raise
             notes = (f"{path} was damaged; it is now {keep_damaged(path)}.",)
-            store = stack.enter_context(Store.open(path))
+            store = stack.enter_context(Store.open(path, settings.ledger))
         yield store, notes
 
 
-def _refuse_one_file_for_two(source: Path, files: Files) -> None:
+def _shared_ledger(settings: PushSettings) -> AbstractContextManager[None]:
+    """Hold the ledger that jobs share: one run at a time may change what is known."""
+    return nullcontext() if settings.ledger is None else held(settings.ledger)
+
+
+def _undo_files(settings: PushSettings) -> tuple[Path, ...]:
+    return () if settings.undo_file is None else (settings.undo_file, beside(settings.undo_file))
+
+
+def _refuse_one_file_for_two(settings: PushSettings) -> None:
     """A report must not take the place of the sheet, the checkpoint or another report."""
-    named = {"the input": source, "--results": files.results, "the failed rows": files.failed}
-    named["--checkpoint"] = files.checkpoint
+    files = settings.files
+    named = {"the input": settings.input, "--results": files.results, "the failed rows": files.failed}
+    named |= {"--checkpoint": files.checkpoint} | ({"--ledger": settings.ledger} if settings.ledger else {})
+    named |= dict(zip(("--undo-file", "the rows that can't be undone"), _undo_files(settings), strict=False))
     seen: dict[Path, str] = {}
     for name, path in named.items():
         other = seen.setdefault(path.resolve(), name)
@@ -206,7 +219,22 @@ def _stage(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...
         goes_on = _restage(settings, store, sheet, asked)
     if settings.new_key:
         store.accept_key(fingerprint(settings.key))
-    return (*sheet.notes(), *sheet.assumptions(), *_how_it_started(start, goes_on=goes_on))
+    notes = (*sheet.notes(), *sheet.assumptions(), *_how_it_started(start, settings, goes_on=goes_on))
+    if not store.trust_ledger_of(fingerprint(settings.key), same_account=settings.new_key):
+        notes = (*notes, "What was acknowledged to another API key is not relied on: every field is sent.")
+    if settings.only_changed:
+        _leave_out_what_is_known(store)
+    return notes
+
+
+def _leave_out_what_is_known(store: Store) -> None:
+    """Take out of pending patches what the API acknowledged before; rows with nothing left are unchanged."""
+    store.settle_known()
+    last = 0
+    while known := store.known(after=last):
+        last = known[-1].id
+        rest = ((row.id, row.body, without_known(row.body, row.values)) for row in known)
+        store.leave_out((row, patch) for row, body, patch in rest if patch is None or patch[0] != body)
 
 
 def _how_to_start(known: Job | None, asked: JobFacts, settings: PushSettings) -> Start:
@@ -254,11 +282,12 @@ def _refuse(settings: PushSettings, store: Store, sheet: Sheet, generation: int 
         raise refusal
 
 
-def _how_it_started(start: Start, *, goes_on: bool) -> tuple[str, ...]:
+def _how_it_started(start: Start, settings: PushSettings, *, goes_on: bool) -> tuple[str, ...]:
     if goes_on:
         return ("Going on from the checkpoint: a row that was acknowledged is not sent again.",)
     if start is Start.RESTAGE:
-        return ("The job before is finished and this is other content: a new job, all of its rows are sent.",)
+        what = "what differs from the last one acknowledged is" if settings.only_changed else "all of its rows are"
+        return (f"The job before is finished and this is other content: a new job, {what} sent.",)
     return ()
 
 
@@ -266,6 +295,8 @@ def _nothing_to_send(store: Store) -> str:
     counts = store.counts()
     if not counts:
         return "Nothing to send: the sheet has a header and no rows."
+    if counts.get(State.UNCHANGED, 0) and not counts.get(State.UPDATED, 0):
+        return "Nothing to send: the API acknowledged all of these values before."
     if counts.get(State.UPDATED, 0):
         return "Nothing to send: every row that can be sent was acknowledged before."
     return "Nothing to send: no row is a valid change."
@@ -414,6 +445,24 @@ def _write_failed(store: Store, files: Files, headers: Sequence[str], generation
     return (f"{files.failed} was edited since it was written; the edited file is now {kept}.",) if kept else ()
 
 
+def _write_undo(settings: PushSettings, store: Store) -> tuple[str, ...]:
+    """Write the sheet that would put earlier values back, if it is asked for; a note tells what it can't."""
+    if settings.undo_file is None:
+        return ()
+    if store.purged():
+        return (f"{settings.undo_file} was not written: what the rows were was removed by --purge.",)
+    undo = write_undo(settings.undo_file, store.sent)
+    notes = [f"{settings.undo_file}: a push of it puts back earlier values of {undo.rows:,} rows."]
+    if undo.clears:
+        notes.append(f"Some were cleared before: push it with --clear {CLEARED}.")
+    if undo.unknown:
+        notes.append(
+            f"Of {undo.unknown:,} rows nothing earlier is known, so they can't be put back: "
+            f"{beside(settings.undo_file)}."
+        )
+    return (" ".join(notes),)
+
+
 def _tally(store: Store) -> Tally:
     counts = store.counts()
     total = sum(counts.values())
@@ -469,6 +518,7 @@ def _of_run(
         rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
         limit=limit,
         source=tally.source,
+        undo=_if_there(settings.undo_file) if settings.undo_file else None,
         utilisation=tally.requests / (seconds * limit) if limit and seconds and tally.requests else None,
         notes=(*summary.notes, *notes, *tally.notes.values()),
         stopped=stopped,

@@ -265,6 +265,9 @@ class PushSettings(SheetSettings):
     fresh: bool = False
     new_key: bool = False
     purge: bool = False
+    only_changed: bool = False
+    ledger: Path | None = None
+    undo_file: Path | None = None
 
     @model_validator(mode="after")
     def _name_files_of_a_stream(self) -> Self:

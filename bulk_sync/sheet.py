@@ -24,7 +24,7 @@ import tzlocal
 
 from bulk_sync import __version__
 from bulk_sync.check.findings import ASSUMPTIONS
-from bulk_sync.check.headers import HeaderMap, Names, existing_field, map_headers, recognise
+from bulk_sync.check.headers import OURS, HeaderMap, Names, existing_field, map_headers, recognise
 from bulk_sync.check.instants import ORDERS
 from bulk_sync.check.rows import Checker, merged
 from bulk_sync.check.rules import Rules
@@ -256,7 +256,7 @@ class Sheet:
                 sheet=settings.sheet,
                 header_row=settings.header_row,
             ),
-            map={header: field for header, field in named.items() if header != "error"},
+            map={header: field for header, field in named.items() if header not in OURS},
             aliases=settings.aliases,
             dates=Dates(
                 timezone=self._zone_name,

@@ -19,8 +19,8 @@ from bulk_sync.check.aliases import ALIASES
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN
 from bulk_sync.errors import InputError, UsageError
 
-ERROR_COLUMN = "error"
-"""The column that `*.failed.csv` adds: ignored when the mended file is pushed."""
+OURS = frozenset({"error", "undo_expects", "undo_unknown"})
+"""The columns that `*.failed.csv` and `--undo-file` add for the reader: ignored when such a file is pushed."""
 
 TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS)
 """What a column can fill."""
@@ -189,7 +189,7 @@ def _column(index: int, header: str, names: Names, by_user: Mapping[int, str]) -
         return Column(index, header, by_user[index] or None, "--map")
     if not header:
         return Column(index, header, None, "blank")
-    if header == ERROR_COLUMN:
+    if header in OURS:
         return Column(index, header, None, "ours")
     field = names.field_of(header)
     if field is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from bulk_sync.check.address import AddressReader
@@ -249,6 +249,28 @@ def merged(bodies: Sequence[str]) -> tuple[str, str, str] | str:
         return f"merged with the others, showing_time_end ({end}) is before showing_time_start ({start})"
     body = body_of(values)
     return body, digest_of(body), " ".join(fields_of(values))
+
+
+def without_known(body: str, known: Mapping[str, object]) -> tuple[str, str, str] | None:
+    """What is left of a patch without what a showing is known to have: (body, digest, fields); None: nothing.
+
+    A patch that is addressed by id keeps its key as long as anything is left: it says whose it is.
+    """
+    values: dict[str, object] = json.loads(body)
+    rest = {name: value for name, value in values.items() if name not in known or not same(name, value, known[name])}
+    if not rest:
+        return None
+    if KEY_COLUMN in values:
+        rest[KEY_COLUMN] = values[KEY_COLUMN]
+    left = body_of(rest)
+    return left, digest_of(left), " ".join(fields_of(rest))
+
+
+def same(field: str, one: object, other: object) -> bool:
+    """True when the API takes two values of a field for one: instants by what they name, everything else exactly."""
+    if field in INSTANTS and isinstance(one, str) and isinstance(other, str):
+        return datetime.fromisoformat(one) == datetime.fromisoformat(other)
+    return one == other and type(one) is type(other)
 
 
 def digest_of(body: str) -> str:

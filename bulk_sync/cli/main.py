@@ -155,6 +155,8 @@ def push(
     max_attempts: options.MaxAttempts = 5,
     retry_for: options.RetryFor = "15m",
     ambiguous: options.Ambiguous = "retry",
+    only_changed: options.OnlyChanged = False,
+    ledger: options.LedgerFile = None,
     sandbox: Annotated[
         bool,
         typer.Option(
@@ -168,6 +170,7 @@ def push(
     out: options.Out = None,
     results: options.Results = None,
     checkpoint: options.Checkpoint = None,
+    undo_file: options.UndoFile = None,
     fresh: options.Fresh = False,
     new_key: options.NewKey = False,
     purge: options.Purge = False,
@@ -222,6 +225,9 @@ def push(
         fresh=fresh,
         new_key=new_key,
         purge=purge,
+        only_changed=only_changed,
+        ledger=ledger,
+        undo_file=undo_file,
     )
     with _logging_to_stderr(verbose), _sandbox_beside() if sandbox else nullcontext() as send_to:
         summary = _watched(settings, send_to, hidden=quiet or verbose > 0)
@@ -492,7 +498,8 @@ def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
 
 def _push_of_mended(summary: Summary, pushed: PushSettings) -> str:
     """This push with the mended rows: one option less and a rehearsal would go to North; but they are plain CSV."""
-    words = _without(sys.argv[1:], "--delimiter", "--encoding", "--header-row", "--sheet")
+    # A second undo file in the place of the first would leave nothing to put that one's rows back.
+    words = _without(sys.argv[1:], "--delimiter", "--encoding", "--header-row", "--sheet", "--undo-file")
     words = [str(summary.failed) if word == summary.input else word for word in words if word != "--fresh"]
     plain_csv = (
         ("--delimiter", pushed.delimiter, ","),

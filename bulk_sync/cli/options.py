@@ -279,6 +279,33 @@ Purge = Annotated[
         rich_help_panel="Output",
     ),
 ]
+OnlyChanged = Annotated[
+    bool,
+    typer.Option(
+        "--only-changed",
+        metavar=" ",
+        help="Leave out what equals the values that the API last acknowledged for the showing.",
+        rich_help_panel="Sending",
+    ),
+]
+LedgerFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="PATH",
+        help="Keep what was acknowledged in a file that sheets of several names share; else in the checkpoint.",
+        rich_help_panel="Sending",
+    ),
+]
+UndoFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--undo-file",
+        metavar="PATH",
+        help="Write a CSV whose push would put earlier values back, as far as they were acknowledged.",
+        rich_help_panel="Output",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option(

@@ -102,6 +102,14 @@ def damaged(path: Path, why: str) -> CheckpointDamaged:
     )
 
 
+def damaged_ledger(path: Path, why: str) -> CheckpointError:
+    """The error for a shared ledger that can't be trusted."""
+    return CheckpointError(
+        f"{path}: this ledger is damaged ({' '.join(why.split())}). It was left as it is: move it away, and the next "
+        "push makes a new one and sends all fields once more."
+    )
+
+
 def damaged_in_use(path: Path, why: str) -> OutputError:
     """The error for a checkpoint that a run can't go on with."""
     return OutputError(

@@ -1,8 +1,9 @@
-"""What a finished job no longer needs goes: the cells, the patches, and the messages that may quote them.
+"""What a finished job no longer needs goes: the cells, the patches, the ledger, and the messages that may quote them.
 
 What stays says what became of which showing: keys, targets, digests, states, times. So a
-later push still knows what was acknowledged. After `purge` no page of the file and no side
-file holds what was removed; what a disk keeps of overwritten blocks is beyond a program.
+later push of the job still knows which patches were acknowledged; one with --only-changed sends
+all fields once more. After `purge` no page of the file and no side file holds what was removed;
+what a disk keeps of overwritten blocks is beyond a program.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ PURGED = "null"
 """In place of a row's cells."""
 
 _FORGET = f"""
-UPDATE row SET body = NULL, cells = '{PURGED}', message = CASE
+UPDATE row SET body = NULL, before = NULL, cells = '{PURGED}', message = CASE
     WHEN message IS NULL THEN NULL
     WHEN message LIKE '%may have been applied%' THEN 'It may have been applied; the rest was removed by --purge'
     ELSE 'What was said was removed by --purge' END
@@ -32,6 +33,7 @@ def purge(connection: sqlite3.Connection, path: Path) -> None:
     # Rows of a sheet that was being staged and never became the job's.
     connection.execute("DELETE FROM row WHERE generation > (SELECT generation FROM job)")
     connection.execute(_FORGET)
+    connection.execute("DELETE FROM ledger")
     connection.execute("COMMIT")
     connection.execute("VACUUM")
     in_the_way, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -7,9 +7,10 @@ Invariants, kept at every commit, whatever happens between two of them:
    every row that may have been sent is either decided or marked in flight.
 3. A sheet becomes the job's in one commit (`adopt`). Until then the rows being staged
    carry a generation of their own, and the job is what it was before.
-4. At that commit a row whose target and digest were acknowledged is acknowledged again.
+4. At that commit a row whose target and content were acknowledged is acknowledged again.
 5. A patch of which an attempt is without the API's answer is marked so, through crashes and
    edits of the sheet, until the API acknowledges it.
+6. What the ledger (`ledger.py`) knows is what the API acknowledged, and nothing that was sent since.
 
 Writes are durable when a method returns (WAL, synchronous=FULL).
 """
@@ -28,7 +29,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from bulk_sync.errors import CheckpointError, OutputError
+from bulk_sync.job import ledger
 from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
+from bulk_sync.job.ledger import Known, Ledger, Values
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.model import (
     MENDABLE_STATES,
@@ -40,11 +43,13 @@ from bulk_sync.model import (
     ProblemGroup,
     Record,
     Result,
+    Sent,
     State,
     text_of,
 )
+from bulk_sync.settings import SANDBOX_TARGET
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE job (
@@ -67,9 +72,11 @@ CREATE TABLE row (
     cells TEXT NOT NULL,           -- JSON list: the original cells
     target TEXT NOT NULL,          -- what addresses the showing: its id or its key
     key TEXT NOT NULL,             -- the key as the sheet has it
-    body TEXT,
-    digest TEXT,
+    content TEXT,                  -- the digest of all that the sheet says of the showing
+    body TEXT,                     -- the patch: without what the API is known to hold, with --only-changed
+    digest TEXT,                   -- of the body
     fields TEXT NOT NULL DEFAULT '',
+    before TEXT,                   -- JSON object: what the ledger knew of the body's fields when it was handed out
     state TEXT NOT NULL,
     in_flight INTEGER NOT NULL DEFAULT 0,  -- 1 from the moment a run takes it until its outcome is recorded
     may_have_been_applied INTEGER NOT NULL DEFAULT 0,  -- 1 while an attempt of whatever run is without an answer
@@ -89,11 +96,15 @@ CREATE TABLE report (
     digest TEXT NOT NULL,          -- of the file as the program wrote it: tells whether somebody edited it since
     PRIMARY KEY (path, digest)
 );
-CREATE INDEX row_target ON row (target, digest);
+CREATE INDEX row_target ON row (target, content);
 CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
 """
 
-_CREATE = f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+_LEDGER = ledger.SCHEMA.format(schema="main")
+_CREATE = (
+    f"BEGIN; {_SCHEMA} {_LEDGER} PRAGMA application_id = {APPLICATION_ID}; "
+    f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+)
 
 _MIGRATIONS = {
     1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
@@ -110,6 +121,19 @@ _MIGRATIONS = {
         CREATE TABLE report (path TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (path, digest));
         INSERT INTO report SELECT path, digest FROM report_before;
         DROP TABLE report_before;
+    """,
+    # Version 3 kept no ledger; what was acknowledged for the rows of its job begins one.
+    3: f"""
+        ALTER TABLE row ADD COLUMN content TEXT;
+        ALTER TABLE row ADD COLUMN before TEXT;
+        UPDATE row SET content = digest;
+        DROP INDEX row_target;
+        CREATE INDEX row_target ON row (target, content);
+        {_LEDGER}
+        INSERT OR IGNORE INTO ledger SELECT base_url, target, key, showing_id, body FROM row, job
+            WHERE state = 'updated' AND body IS NOT NULL AND key_fingerprint IS NOT NULL
+            AND row.generation IN (job.generation, -1);
+        INSERT INTO ledger_account SELECT base_url, key_fingerprint FROM job WHERE key_fingerprint IS NOT NULL;
     """,
 }
 """What makes a checkpoint of a version one of the next."""
@@ -130,6 +154,7 @@ def _in(states: Iterable[State]) -> str:
 
 
 CUT_OFF = "It was on its way when a run was cut off or an answer was lost, and may have been applied; run again"
+UNCHANGED = "Not sent: the API acknowledged these values before"
 IN_DOUBT = "may have been applied"
 """The words that every message about it holds, the sender's too."""
 
@@ -163,11 +188,13 @@ class Store:
         self._db = connection
         self._path = path
         self._taken_up_to = {0: 0, 1: 0}  # by `tried_before`
+        self._shared_ledger = False
+        self._ledger: Ledger | None = None
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[Self]:
-        """Open for a run, and make it when there is none.
+    def open(cls, path: Path, shared_ledger: Path | None = None) -> Iterator[Self]:
+        """Open for a run, and make it when there is none; `shared_ledger` takes the place of the ledger in it.
 
         Raises OutputError when it can't be written, CheckpointDamaged when it is not whole,
         CheckpointError when it is none of ours.
@@ -182,7 +209,11 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             _migrate(connection)
-            yield cls(connection, path)
+            store = cls(connection, path)
+            if shared_ledger is not None:
+                ledger.attach(connection, shared_ledger)
+                store._shared_ledger = True
+            yield store
 
     @classmethod
     @contextmanager
@@ -225,10 +256,12 @@ class Store:
         return Job(generation, name, digest, meaning, bool(partial), _texts(self._path, headers), *rest)
 
     def forget(self) -> None:
-        """Drop the job and its rows: what follows starts over."""
+        """Drop the job and its rows: what follows starts over. The ledger stays, but for that of a sandbox now gone."""
         with self._commit() as db:
             db.execute("DELETE FROM job")
             db.execute("DELETE FROM row")
+            self._ledger = None
+            Ledger(db, SANDBOX_TARGET, shared=self._shared_ledger).forget()
 
     def accept_key(self, fingerprint: str) -> None:
         """Note which key the API accepted, or that the user vouched for."""
@@ -286,8 +319,8 @@ class Store:
             on_rows(count := count + len(group))
             with self._commit() as db:
                 db.executemany(
-                    "INSERT INTO row (generation, number, cells, target, key, body, digest, fields, state, error, "
-                    "message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO row (generation, number, cells, target, key, content, body, digest, fields, state, "
+                    "error, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     group,
                 )
         return generation
@@ -338,7 +371,7 @@ class Store:
     def replace_patches(self, patches: Iterable[tuple[int, str, str, str]]) -> None:
         """Give staged rows the patches that their twins were merged into: (id, body, digest, fields)."""
         with self._commit() as db:
-            db.executemany("UPDATE row SET body = ?2, digest = ?3, fields = ?4 WHERE id = ?1", patches)
+            db.executemany("UPDATE row SET body = ?2, digest = ?3, content = ?3, fields = ?4 WHERE id = ?1", patches)
 
     def patches(self, limit: int, generation: int) -> tuple[tuple[str, str], ...]:
         """(target, body) of the first staged patches that would be sent."""
@@ -353,10 +386,11 @@ class Store:
     def adopt(self, job: Job) -> bool:
         """Make the rows staged as `job.generation` the job's, in one commit; True when it goes on with the one before.
 
-        What was acknowledged for a target and digest is carried over, unless the job before
+        What was acknowledged for a target and content is carried over, unless the job before
         was settled and this is other content: then it is a new job, and all is sent.
         """
         with self._commit() as db:
+            self._ledger = None
             before = self.job()
             settled = before is not None and self._settled(before)
             goes_on = before is not None and (not settled or self._same_content(before, job))
@@ -404,7 +438,7 @@ class Store:
 
     def _same_content(self, before: Job, job: Job) -> bool:
         """True when both sheets hold the same changes, in whatever order; a part of the sheet need not hold all."""
-        contents = "SELECT target, digest FROM row WHERE generation IN (?, ?) AND state <> 'superseded'"
+        contents = "SELECT target, content FROM row WHERE generation IN (?, ?) AND state <> 'superseded'"
         old, new = (before.generation, _PARKED), (job.generation, job.generation)
         pairs = ((new, old),) if job.partial else ((new, old), (old, new))
         return not any(
@@ -413,10 +447,11 @@ class Store:
         )
 
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
-        of_old = "FROM row AS old WHERE old.generation <> ?1 AND old.target = row.target AND old.digest = row.digest"
+        of_old = "FROM row AS old WHERE old.generation <> ?1 AND old.target = row.target AND old.content = row.content"
         db.execute(
             "UPDATE row SET state = old.state, http_status = old.http_status, error = old.error, "
             "message = old.message, showing_id = old.showing_id, updated_at = old.updated_at, sent_at = old.sent_at, "
+            "body = coalesce(old.body, row.body), digest = old.digest, fields = old.fields, before = old.before, "
             f"duration_ms = old.duration_ms {of_old} "
             "AND row.generation = ?1 AND row.state = 'pending' AND old.state = 'updated'",
             (generation,),
@@ -427,11 +462,11 @@ class Store:
             (generation,),
         )
         db.execute(
-            f"UPDATE row SET tried_before = 1, may_have_been_applied = old.doubt, message = old.message "
-            f"FROM (SELECT generation, target, digest, {_UNKNOWN} AS doubt, "
+            f"UPDATE row SET tried_before = 1, may_have_been_applied = old.doubt, message = old.message, "
+            f"before = old.before FROM (SELECT generation, target, content, before, {_UNKNOWN} AS doubt, "
             "CASE WHEN state IN ('pending', 'failed') THEN message END AS message "
             f"FROM row WHERE {_TRIED}) AS old "
-            "WHERE old.generation <> ?1 AND old.target = row.target AND old.digest = row.digest "
+            "WHERE old.generation <> ?1 AND old.target = row.target AND old.content = row.content "
             "AND row.generation = ?1 AND row.state = 'pending'",
             (generation,),
         )
@@ -458,7 +493,23 @@ class Store:
             fresh = self._take(limit, tried_before=0)
             changes = [*fresh, *self._take(limit - len(fresh), tried_before=1)]
             db.executemany("UPDATE row SET in_flight = 1 WHERE id = ?", ((change.id,) for change in changes))
+            for change in changes:
+                self._forget_until_acknowledged(db, change)
         return changes
+
+    def _forget_until_acknowledged(self, db: sqlite3.Connection, change: Change) -> None:
+        """Take out of the ledger what the change may alter; its row keeps what it was."""
+        key, before = db.execute("SELECT key, before FROM row WHERE id = ?", (change.id,)).fetchone()
+        taken = self._known().take_out(change.target, key, json.loads(change.body))
+        if taken:
+            kept = json.loads(before) if before else {}
+            db.execute("UPDATE row SET before = ? WHERE id = ?", (ledger.text_of(kept | taken), change.id))
+
+    def _known(self) -> Ledger:
+        if self._ledger is None:
+            (base_url,) = self._db.execute("SELECT base_url FROM job").fetchone()
+            self._ledger = Ledger(self._db, base_url, shared=self._shared_ledger)
+        return self._ledger
 
     def _take(self, limit: int, *, tried_before: int) -> list[Change]:
         """The next pending rows of one kind. Two queries, for SQLite finds no (tried_before, id) > (?, ?) by index."""
@@ -513,11 +564,84 @@ class Store:
                     if outcome.attempts > 0
                 ),
             )
+            for outcome in outcomes:
+                self._note_in_ledger(db, outcome.id)
 
     def release(self) -> None:
         """Take the in-flight mark from rows that were claimed and, as the sender knows, never sent."""
         with self._commit() as db:
+            unsent = db.execute("SELECT id FROM row WHERE in_flight = 1").fetchall()
             db.execute("UPDATE row SET in_flight = 0 WHERE in_flight = 1")
+            for (row,) in unsent:
+                self._note_in_ledger(db, row)
+
+    def _note_in_ledger(self, db: sqlite3.Connection, row: int) -> None:
+        """Know what a row's patch set if it was acknowledged, and what was known before if it certainly did nothing."""
+        target, key, state, error, doubt, showing_id, body, before = db.execute(
+            "SELECT target, key, state, error, may_have_been_applied, showing_id, body, before FROM row WHERE id = ?",
+            (row,),
+        ).fetchone()
+        if state == State.UPDATED:
+            self._known().learn(target, key, showing_id, body)
+        elif error == "not_found":  # should a showing of that name come back, it is another
+            self._known().forget(target)
+        elif before and not doubt:
+            self._known().put_back(target, key, json.loads(before))
+            db.execute("UPDATE row SET before = NULL WHERE id = ?", (row,))
+
+    # The ledger
+
+    def trust_ledger_of(self, fingerprint: str, *, same_account: bool) -> bool:
+        """Say whose key this run has; False when what is known was another's, and is forgotten."""
+        with self._commit():
+            return self._known().belongs_to(fingerprint, same_account=same_account)
+
+    def settle_known(self) -> None:
+        """Call pending rows unchanged whose patch is exactly what the API acknowledged last."""
+        of_job = f"row.{_OF_THE_JOB} AND row.state = 'pending' AND NOT {_UNKNOWN}"
+        with self._commit() as db:
+            db.execute(
+                f"UPDATE row SET state = 'unchanged', message = ? FROM {self._known().name} AS known, job "
+                f"WHERE {of_job} AND known.base_url = job.base_url AND known.target = row.target "
+                "AND known.fields = row.body",
+                (UNCHANGED,),
+            )
+
+    def known(self, after: int = 0, limit: int = 1000) -> list[Known]:
+        """Pending rows beyond the id `after`, with what was acknowledged for their showings, when anything was."""
+        found = self._db.execute(
+            f"SELECT row.id, body, known.fields FROM row, job, {self._known().name} AS known "
+            f"WHERE row.{_OF_THE_JOB} AND state = 'pending' AND row.id > ? AND known.base_url = job.base_url "
+            "AND known.target = row.target ORDER BY row.id LIMIT ?",
+            (after, limit),
+        )
+        return [Known(row, body, json.loads(fields)) for row, body, fields in found]
+
+    def leave_out(self, rest: Iterable[tuple[int, tuple[str, str, str] | None]]) -> None:
+        """Give pending rows what is left of their patches, (body, digest, fields); with None they are unchanged."""
+        with self._commit() as db:
+            for row, patch in rest:
+                if patch is None:
+                    db.execute(
+                        "UPDATE row SET state = 'unchanged', message = ? WHERE id = ? AND NOT " + _UNKNOWN,
+                        (UNCHANGED, row),
+                    )
+                else:
+                    db.execute("UPDATE row SET body = ?, digest = ?, fields = ? WHERE id = ?", (*patch, row))
+
+    def ledger(self) -> Iterator[tuple[str, Values]]:
+        """(target, fields) of all that the API acknowledged at the job's address, by target."""
+        for target, fields in self._known().all():
+            yield target, json.loads(fields)
+
+    def sent(self) -> Iterator[Sent]:
+        """Patches of the job that were or may have been applied, in input order, and what they replaced."""
+        found = self._db.execute(
+            f"SELECT number, target, key, body, before FROM row WHERE {_OF_THE_JOB} AND body IS NOT NULL "
+            f"AND (state = 'updated' OR {_UNKNOWN}) ORDER BY id"
+        )
+        for number, target, key, body, before in found:
+            yield Sent(number, target, key, json.loads(body), json.loads(before) if before else {})
 
     # Reporting
 
@@ -678,9 +802,9 @@ def _staged(item: Record | Problem, generation: int, *, keep_cells: bool) -> tup
     cells = _compact(item.row.cells) if keep_cells else "[]"
     number, target, key = item.row.number, item.target, item.key
     if isinstance(item, Problem):
-        return generation, number, cells, target, key, None, None, "", _INVALID, item.code, item.message
+        return generation, number, cells, target, key, None, None, None, "", _INVALID, item.code, item.message
     fields = " ".join(item.fields)
-    return generation, number, cells, target, key, item.body, item.digest, fields, _PENDING, None, None
+    return generation, number, cells, target, key, item.digest, item.body, item.digest, fields, _PENDING, None, None
 
 
 # Cells of a workbook are kept as the text that reports show.

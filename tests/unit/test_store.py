@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
+from bulk_sync.job.ledger import text_of
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.store import CUT_OFF, SCHEMA_VERSION, Job, Store
 from bulk_sync.model import Change, Outcome, Problem, Record, Row, State
@@ -61,6 +62,8 @@ class Checkpoint(RuleBasedStateMachine):
         self.acknowledged: set[Pair] = set()
         self.attempted: set[Pair] = set()
         self.in_doubt: set[Pair] = set()
+        self.ledger: dict[str, str] = {}
+        self.before: dict[Pair, str] = {}
         self.running = False
         self.queue: Sheet = []
         self.in_flight: dict[Pair, Change] = {}
@@ -98,6 +101,8 @@ class Checkpoint(RuleBasedStateMachine):
         self.acknowledged &= pairs | others
         self.attempted &= pairs | others
         self.in_doubt &= pairs | others
+        tried = self.attempted | self.in_doubt
+        self.before = {pair: value for pair, value in self.before.items() if pair in tried and pair in pairs | others}
 
     @rule()
     def run_again(self) -> None:
@@ -117,6 +122,9 @@ class Checkpoint(RuleBasedStateMachine):
         expected, self.queue = self.queue[:count], self.queue[count:]
         assert [(change.target, change.body) for change in changes] == [(key, body_of(v)) for key, v in expected]
         self.in_flight |= dict(zip(expected, changes, strict=True))
+        for pair in expected:
+            if pair[0] in self.ledger:
+                self.before[pair] = self.ledger.pop(pair[0])
 
     @precondition(lambda self: self.in_flight)
     @rule(
@@ -127,6 +135,16 @@ class Checkpoint(RuleBasedStateMachine):
     )
     def record(self, data: st.DataObject, state: State, message: str | None, *, doubt: bool) -> None:
         pair = data.draw(st.sampled_from(sorted(self.in_flight)))
+        self.end(pair, state, message, doubt=doubt)
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def run_to_the_end(self) -> None:
+        self.hand_out(len(self.sheet))
+        for pair in list(self.in_flight):
+            self.end(pair, State.UPDATED)
+
+    def end(self, pair: Pair, state: State, message: str | None = None, *, doubt: bool = False) -> None:
         change = self.in_flight.pop(pair)
         told = Outcome(change.id, state, 1, message=message, showing_id=pair[0], may_have_been_applied=doubt)
         self.store.record([told])
@@ -134,20 +152,30 @@ class Checkpoint(RuleBasedStateMachine):
         if state is State.UPDATED:
             self.acknowledged.add(pair)
             self.in_doubt.discard(pair)
+            self.ledger[pair[0]] = pair[1]
         elif doubt:
             self.in_doubt.add(pair)
+        self.know_again(pair)
+
+    def know_again(self, pair: Pair) -> None:
+        """A patch that certainly did nothing leaves the showing as the ledger had it."""
+        if pair not in self.in_doubt | self.acknowledged and pair in self.before:
+            self.ledger[pair[0]] = self.before.pop(pair)
 
     @precondition(lambda self: self.in_flight)
     @rule(data=st.data())
     def stop_before_the_first_request(self, data: st.DataObject) -> None:
         pair = data.draw(st.sampled_from(sorted(self.in_flight)))
         self.store.record([Outcome(self.in_flight.pop(pair).id, State.PENDING, 0)])
+        self.know_again(pair)
 
     @precondition(lambda self: self.running)
     @rule()
     def stop(self) -> None:
         """All requests ended; what was handed out and is without an outcome was never sent."""
         self.store.release()
+        for pair in self.in_flight:
+            self.know_again(pair)
         self.in_flight = {}
         self.running = False
 
@@ -169,6 +197,11 @@ class Checkpoint(RuleBasedStateMachine):
         updated = {cells for cells, result in results.items() if result.state is State.UPDATED}
         assert updated == self.acknowledged & set(self.sheet)
         assert all(results[pair].showing_id == pair[0] for pair in updated)
+
+    @invariant()
+    def the_ledger_knows_what_was_acknowledged_and_nothing_that_was_sent_since(self) -> None:
+        known = {target: body_of(value) for target, value in self.ledger.items()}
+        assert {target: text_of(fields) for target, fields in self.store.ledger() if fields} == known
 
     @invariant()
     def what_may_have_been_applied_says_so(self) -> None:
@@ -236,7 +269,17 @@ def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content
     assert path.read_bytes() == content
 
 
-BACK_TO_VERSION_2 = """
+BACK_TO_VERSION_3 = """
+    DROP TABLE ledger;
+    DROP TABLE ledger_account;
+    DROP INDEX row_target;
+    ALTER TABLE row DROP COLUMN content;
+    ALTER TABLE row DROP COLUMN before;
+    CREATE INDEX row_target ON row (target, digest);
+    PRAGMA user_version = 3;
+"""
+BACK_TO_VERSION_2 = f"""
+    {BACK_TO_VERSION_3}
     DROP INDEX row_pending;
     CREATE INDEX row_pending ON row (generation, id) WHERE state = 'pending';
     ALTER TABLE row DROP COLUMN may_have_been_applied;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -51,9 +52,10 @@ def flip_page(number: int) -> Callable[[bytes], bytes]:
 
 
 def rows_page(data: bytes) -> bytes:
-    """One letter of one key, in the table and not in the index."""
-    assert data.count(b"ext_3ext_3") == 1
-    return data.replace(b"ext_3ext_3", b"ext_zext_z")
+    """One letter of one key, in the table of rows and not in its index."""
+    damaged, count = re.subn(rb"ext_3ext_3(?=[0-9a-f]{32}\{)", b"ext_zext_z", data)
+    assert count == 1
+    return damaged
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {

@@ -1,0 +1,197 @@
+"""The ledger: what the API last acknowledged, by showing and field, across the jobs of a checkpoint.
+
+Invariant: a value stands in it only if the API acknowledged a patch that set it, and no patch
+of ours that names the field was handed out since whose end is not known. So a value is taken
+out when a patch that may change it is handed out, in the same commit; it comes back when the
+API acknowledges the patch, as what the patch says, or when the patch certainly did nothing.
+Whatever happens between, the ledger knows too little, never too much: what it doesn't know is sent.
+
+A showing may be addressed by its key and by North's id. What is known under one name is
+forgotten when a patch goes out under the other, as soon as sheet or API say that both are one.
+
+It is part of the checkpoint, or a file of its own (`--ledger`) that jobs of several names share.
+It speaks of one account: values that another API key was told are not relied on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bulk_sync.errors import CheckpointError, OutputError
+from bulk_sync.job.health import damaged_ledger, translated
+
+Values = dict[str, Any]
+"""Fields of a patch, as JSON has them."""
+
+SCHEMA = """
+CREATE TABLE {schema}.ledger (
+    base_url TEXT NOT NULL,
+    target TEXT NOT NULL,          -- what addresses the showing: its id or its key
+    key TEXT NOT NULL,             -- the key as the sheet has it; '' when it names none
+    showing_id TEXT,               -- as the API said
+    fields TEXT NOT NULL,          -- JSON object: the fields and the values that were acknowledged
+    PRIMARY KEY (base_url, target)
+) WITHOUT ROWID;
+CREATE INDEX {schema}.ledger_key ON ledger (base_url, key);
+CREATE INDEX {schema}.ledger_showing ON ledger (base_url, showing_id);
+CREATE TABLE {schema}.ledger_account (
+    base_url TEXT PRIMARY KEY,
+    key_fingerprint TEXT NOT NULL  -- of the key that what is known was acknowledged to
+) WITHOUT ROWID;
+"""
+
+_APPLICATION_ID = 0x62534C67  # "bSLg"
+_VERSION = 1
+_SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A row that waits to be sent, and what was acknowledged for its showing."""
+
+    id: int
+    body: str
+    values: Values
+
+
+class Ledger:
+    """What is known of one account; every method is part of the caller's transaction."""
+
+    def __init__(self, db: sqlite3.Connection, base_url: str, *, shared: bool) -> None:
+        self._db = db
+        self._base_url = base_url
+        self.name = f"{_SHARED if shared else 'main'}.ledger"
+
+    def belongs_to(self, fingerprint: str, *, same_account: bool) -> bool:
+        """Note whose key it is; False when it was another's, and what was known is forgotten.
+
+        `same_account`: the user says that the new key acts for the same team.
+        """
+        before = self._db.execute(
+            f"SELECT key_fingerprint FROM {self.name}_account WHERE base_url = ?", (self._base_url,)
+        ).fetchone()
+        kept = before is None or before[0] == fingerprint or same_account
+        if not kept:
+            self.forget()
+        self._db.execute(f"INSERT OR REPLACE INTO {self.name}_account VALUES (?, ?)", (self._base_url, fingerprint))
+        return kept
+
+    def forget(self, target: str | None = None) -> None:
+        """Know nothing any more of a showing, or of all."""
+        self._db.execute(
+            f"DELETE FROM {self.name} WHERE base_url = ?1 AND target = coalesce(?2, target)", (self._base_url, target)
+        )
+
+    def take_out(self, target: str, key: str, fields: Iterable[str]) -> Values:
+        """A patch of these fields is about to be sent: forget them, and return what was known of them."""
+        showing_id, known = self._entry(target)
+        self._forget_namesakes(target, key, showing_id)
+        taken = {name: known.pop(name) for name in fields if name in known}
+        if taken:
+            self._write(target, key, showing_id, known)
+        return taken
+
+    def put_back(self, target: str, key: str, values: Values) -> None:
+        """The patch did nothing: what was known before is known again."""
+        showing_id, known = self._entry(target)
+        self._write(target, key, showing_id, known | values)
+
+    def learn(self, target: str, key: str, showing_id: str | None, body: str) -> None:
+        """The API acknowledged a patch."""
+        known_id, known = self._entry(target)
+        showing_id = showing_id or known_id
+        self._forget_namesakes(target, key, showing_id)
+        self._write(target, key, showing_id, text_of(known | json.loads(body)) if known else body)
+
+    def all(self) -> Iterator[tuple[str, str]]:
+        """(target, JSON object) of every showing, in the order of their targets."""
+        return self._db.execute(
+            f"SELECT target, fields FROM {self.name} WHERE base_url = ? ORDER BY target", (self._base_url,)
+        )
+
+    def _entry(self, target: str) -> tuple[str | None, Values]:
+        found = self._db.execute(
+            f"SELECT showing_id, fields FROM {self.name} WHERE base_url = ? AND target = ?", (self._base_url, target)
+        ).fetchone()
+        return (None, {}) if found is None else (found[0], json.loads(found[1]))
+
+    def _write(self, target: str, key: str, showing_id: str | None, known: Mapping[str, Any] | str) -> None:
+        text = known if isinstance(known, str) else text_of(known)
+        self._db.execute(
+            f"INSERT OR REPLACE INTO {self.name} VALUES (?, ?, ?, ?, ?)",
+            (self._base_url, target, key, showing_id, text),
+        )
+
+    def _forget_namesakes(self, target: str, key: str, showing_id: str | None) -> None:
+        """Forget what is known of the same showing under another name."""
+        names = sorted({target, key, showing_id or target} - {""})
+        places = ", ".join("?" * len(names))
+        for column in ("target", "key", "showing_id"):
+            self._db.execute(
+                f"DELETE FROM {self.name} WHERE base_url = ? AND {column} IN ({places}) AND target <> ?",
+                (self._base_url, *names, target),
+            )
+
+
+def attach(db: sqlite3.Connection, path: Path) -> None:
+    """Use a ledger that several jobs share, and make it when there is none.
+
+    What the checkpoint knew by itself is dropped: the other jobs may have changed it since.
+    Raises CheckpointError when it is none of ours or damaged, OutputError when it can't be written.
+    """
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: not a regular file, so no ledger; name another with --ledger.")
+    if not path.exists():
+        _make(path)
+    with translated(path):
+        _examine(path)
+        db.execute(f"ATTACH ? AS {_SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
+        db.execute(f"PRAGMA {_SHARED}.journal_mode = WAL")
+        db.execute(f"PRAGMA {_SHARED}.synchronous = FULL")
+    db.execute("DELETE FROM main.ledger")
+
+
+def _make(path: Path) -> None:
+    new = path.with_name(path.name + ".new")
+    try:
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with translated(path), closing(sqlite3.connect(new)) as db:
+            db.executescript(
+                f"BEGIN; {SCHEMA.format(schema='main')} PRAGMA application_id = {_APPLICATION_ID}; "
+                f"PRAGMA user_version = {_VERSION}; COMMIT;"
+            )
+        new.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: the ledger can't be written: {error.strerror}.") from None
+
+
+def _examine(path: Path) -> None:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)) as db:
+        try:
+            if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                raise CheckpointError(f"{path}: this is not a ledger of bulk-sync; name another with --ledger.")
+            if db.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
+                raise CheckpointError(f"{path}: a newer version of bulk-sync made this ledger; use that version.")
+            found = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+            if found == "ok" and db.execute("SELECT 1 FROM ledger WHERE NOT json_valid(fields) LIMIT 1").fetchone():
+                found = "what is known of a showing can't be read"
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            found = str(error)
+        if found != "ok":
+            raise damaged_ledger(path, found)
+
+
+def text_of(values: Mapping[str, Any]) -> str:
+    """As a patch's body is written, so that what is equal has equal texts."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
