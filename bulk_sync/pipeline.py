@@ -32,7 +32,8 @@ from bulk_sync.model import MENDABLE_STATES, CheckSummary, RateSource, State, Su
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
-from bulk_sync.report.results import write_results
+from bulk_sync.report.results import refuse_too_many, refuse_unknown_kind, write_results
+from bulk_sync.report.terminal import facts_of
 from bulk_sync.report.undo import CLEARED, beside, write_undo
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
@@ -70,6 +71,7 @@ def push(
     bounds = Bounds(settings.max_failures, clock.monotonic() + (settings.deadline_seconds or math.inf))
     files = settings.files
     _refuse_one_file_for_two(settings)
+    refuse_unknown_kind(files.results)
     with open_sheet(settings, on_rows) as sheet:
         headers = sheet.table.headers
         with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings) as (store, aside):
@@ -77,6 +79,7 @@ def push(
                 check_writable(report)
             notes = (*aside, *_stage(settings, store, sheet))
             tally = _tally(store)
+            refuse_too_many(files.results, tally.total)
             begun = clock.monotonic()
             stopped = None
             if store.counts().get(State.PENDING, 0):
@@ -86,10 +89,11 @@ def push(
                 notes = (*notes, _nothing_to_send(store))
             seconds = clock.monotonic() - begun
             store.add_seconds(seconds)
-            notes = (*notes, *_write_reports(store, files, headers), *_write_undo(settings, store))
+            summary = _of_run(settings, store, files, tally, seconds, stopped, notes)
+            notes = (*_write_reports(store, files, headers, summary), *_write_undo(settings, store))
             if settings.purge:
                 notes = (*notes, _purged_or_why_not(store))
-            return _of_run(settings, store, files, tally, seconds, stopped, notes)
+            return _with_files(summary, files, settings.undo_file, notes)
 
 
 def check(
@@ -156,12 +160,12 @@ def purge(files: Files) -> Summary:
 
 
 def write_reports(files: Files) -> Summary:
-    """Write the reports again from the checkpoint; raises CheckpointError, OutputError."""
+    """Write the reports again from the checkpoint; raises CheckpointError, OutputError, UsageError."""
+    refuse_unknown_kind(files.results)
     with Store.read(files.checkpoint) as store:
-        job = store.job()
-        notes = _write_reports(store, files, job.headers if job else ())
-        summary = _of_job(store, files)
-        return replace(summary, notes=(*summary.notes, *notes))
+        job, summary = store.job(), _of_job(store, files)
+        refuse_too_many(files.results, summary.rows)
+        return _with_files(summary, files, None, _write_reports(store, files, job.headers if job else (), summary))
 
 
 # Stage
@@ -423,10 +427,21 @@ def _purged_or_why_not(store: Store) -> str:
     return PURGED_NOTE
 
 
-def _write_reports(store: Store, files: Files, headers: Sequence[str]) -> tuple[str, ...]:
+def _write_reports(store: Store, files: Files, headers: Sequence[str], summary: Summary) -> tuple[str, ...]:
     """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
-    write_results(files.results, store.results())
+    write_results(files.results, store.results(), facts_of(summary))
     return _write_failed(store, files, headers)
+
+
+def _with_files(summary: Summary, files: Files, undo_file: Path | None, notes: tuple[str, ...]) -> Summary:
+    """The summary, now that the files are written."""
+    return replace(
+        summary,
+        results=_if_there(files.results),
+        failed=_if_there(files.failed),
+        undo=_if_there(undo_file) if undo_file else None,
+        notes=(*summary.notes, *notes),
+    )
 
 
 def _write_failed(store: Store, files: Files, headers: Sequence[str], generation: int | None = None) -> tuple[str, ...]:
@@ -518,7 +533,6 @@ def _of_run(
         rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
         limit=limit,
         source=tally.source,
-        undo=_if_there(settings.undo_file) if settings.undo_file else None,
         utilisation=tally.requests / (seconds * limit) if limit and seconds and tally.requests else None,
         notes=(*summary.notes, *notes, *tally.notes.values()),
         stopped=stopped,

@@ -247,7 +247,12 @@ Out = Annotated[
 ]
 Results = Annotated[
     Path | None,
-    typer.Option("--results", metavar="PATH", help="Name the results file (CSV).", rich_help_panel="Output"),
+    typer.Option(
+        "--results",
+        metavar="PATH",
+        help="Name the results file; its ending says what it is: .csv, .jsonl or .xlsx.",
+        rich_help_panel="Output",
+    ),
 ]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", metavar="PATH", help="Name the checkpoint.", rich_help_panel="Output")

@@ -10,13 +10,14 @@ The mode is 0600: names, mail addresses and phone numbers stand in it.
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from bulk_sync.errors import OutputError
 
@@ -44,6 +45,21 @@ def replacing(path: Path, before: Callable[[str], None] = lambda _: None) -> Ite
 
     `before` is told its digest just before it does.
     """
+    with replacing_bytes(path, before) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        try:
+            yield text
+            text.flush()
+        except BaseException:
+            with suppress(OSError):
+                text.close()
+            raise
+        text.detach()
+
+
+@contextmanager
+def replacing_bytes(path: Path, before: Callable[[str], None] = lambda _: None) -> Iterator[BinaryIO]:
+    """Write a file that takes the place of `path` when the block ends well, as `replacing` does."""
     with _translated(path), _beside(path) as (part, file):
         yield file
         file.flush()
@@ -81,7 +97,7 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[tuple[Path, TextIO]]:
+def _beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new file in the folder of a report, to be moved away or else removed; what crashed runs left goes."""
     for other in path.parent.glob(f"{_PART_BEGINS}*.part"):
         with suppress(OSError):
@@ -92,7 +108,7 @@ def _beside(path: Path) -> Iterator[tuple[Path, TextIO]]:
         if fcntl is not None:
             # The lock is on the file as opened, and lasts as long as any descriptor of it: past the one closed below.
             at_end.callback(os.close, os.dup(opened))
-        with os.fdopen(opened, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(opened, "wb") as file:
             yield part, file
 
 

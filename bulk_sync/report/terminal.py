@@ -118,6 +118,22 @@ def _pace(summary: Summary) -> str:
     return ", ".join((*parts, limit_text(summary.limit, summary.source) + used))
 
 
+def facts_of(summary: Summary) -> Iterator[tuple[str, object]]:
+    """What a summary says, as (name, value), for a report that lists it."""
+    yield "input", summary.input
+    yield "sent to", summary.base_url
+    yield "rows", summary.rows
+    yield from ((state.value, summary.states[state]) for state in State if summary.states.get(state, 0))
+    for group in summary.problems:
+        first = "; ".join(f"row {number}: {message}" for number, message in group.examples)
+        yield f"{group.code}: {group.count:,} row{'s' * (group.count != 1)}", first
+    if summary.requests:
+        yield "pace", _pace(summary)
+    yield from (("note", note) for note in summary.notes)
+    if summary.stopped is not None:
+        yield "stopped", str(summary.stopped)
+
+
 def limit_text(per_second: float | None, source: RateSource) -> str:
     """The limit and who says so."""
     if per_second is None:

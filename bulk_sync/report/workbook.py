@@ -1,0 +1,137 @@
+"""`*.results.xlsx`: the results as a workbook to look through, with a second sheet that sums them up.
+
+Every text is written as text, so that none is taken for a formula or a link, whoever wrote it.
+Rows go to a private temporary folder as they come and from there into the workbook: memory does
+not grow with them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from bulk_sync.model import State
+from bulk_sync.report.files import replacing_bytes
+
+if TYPE_CHECKING:
+    from xlsxwriter.format import Format
+    from xlsxwriter.workbook import Workbook
+    from xlsxwriter.worksheet import Worksheet
+
+MOST_ROWS = 1_048_575
+"""A sheet's rows beside its header (Microsoft, "Excel specifications and limits")."""
+
+_LONGEST_TEXT = 32_767
+"""Characters in a cell (same)."""
+
+_WIDTHS = {"row": 7, "unique_showing_key": 28, "state": 12, "message": 60, "fields": 30, "showing_id": 38}
+_TIMES = {"updated_at": 22, "sent_at": 22}
+
+_COLOURS = {
+    State.UPDATED: ("#E3F1E5", "#1B5E20"),
+    State.UNCHANGED: ("#EEF3EE", "#33513A"),
+    State.SUPERSEDED: ("#EDEDED", "#4A4A4A"),
+    State.INVALID: ("#FFF4D6", "#6B4E00"),
+    State.REJECTED: ("#FBE3E1", "#8E1B12"),
+    State.FAILED: ("#FBE3E1", "#8E1B12"),
+    State.PENDING: ("#E1EEF8", "#0F4C81"),
+}
+"""Ground and letters; every pair is read at a contrast of 7 to 1 or more (WCAG 2.2, 1.4.6)."""
+
+
+def write_workbook(
+    path: Path, columns: Sequence[str], lines: Iterable[Sequence[Any]], facts: Iterable[tuple[str, object]]
+) -> None:
+    """Write lines under a header, and facts (name, value) on a sheet of their own; raises OutputError.
+
+    The values of a line are texts, whole numbers or None.
+    """
+    from xlsxwriter import Workbook
+    from xlsxwriter.exceptions import FileCreateError
+
+    with TemporaryDirectory(prefix="bulk-sync-") as folder, replacing_bytes(path) as file, _leaving(file) as target:
+        book = Workbook(target, {"constant_memory": True, "tmpdir": folder, "use_zip64": True})
+        _write_lines(book, columns, lines)
+        _write_facts(book, facts)
+        try:
+            book.close()
+        except FileCreateError as error:  # what the disk said, in a wrapping of the library's
+            raise error.args[0] from None
+
+
+class _Leaving(io.RawIOBase):
+    """A file that can be left half way: a ZipFile that broke off writes its end all the same when it is forgotten."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: BinaryIO | None = file
+        self._at = 0
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - bytes or a buffer
+        if self._file is not None:
+            self._file.write(data)
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if self._file is not None:
+            self._file.seek(offset, whence)
+        self._at = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._at
+
+    def leave(self) -> None:
+        """What follows goes nowhere."""
+        self._file = None
+
+
+@contextmanager
+def _leaving(file: BinaryIO) -> Iterator[Any]:
+    target = _Leaving(file)
+    try:
+        yield target
+    finally:
+        target.leave()
+
+
+def _write_lines(book: Workbook, columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
+    sheet = book.add_worksheet("Results")
+    bold = book.add_format({"bold": True, "bottom": 1})
+    colours = {
+        state.value: book.add_format({"bg_color": ground, "font_color": letters})
+        for state, (ground, letters) in _COLOURS.items()
+    }
+    for place, name in enumerate(columns):
+        sheet.set_column(place, place, (_WIDTHS | _TIMES).get(name, 13))
+        sheet.write_string(0, place, name, bold)
+    sheet.freeze_panes(1, 2)
+    state_at = columns.index("state")
+    count = 0
+    for count, line in enumerate(lines, start=1):
+        for place, value in enumerate(line):
+            _write(sheet, count, place, value, colours.get(value) if place == state_at else None)
+    sheet.autofilter(0, 0, count, len(columns) - 1)
+
+
+def _write_facts(book: Workbook, facts: Iterable[tuple[str, object]]) -> None:
+    sheet = book.add_worksheet("Summary")
+    bold = book.add_format({"bold": True})
+    sheet.set_column(0, 0, 28)
+    sheet.set_column(1, 1, 70)
+    for number, (name, value) in enumerate(facts):
+        sheet.write_string(number, 0, name, bold)
+        _write(sheet, number, 1, value, None)
+
+
+def _write(sheet: Worksheet, row: int, column: int, value: object, look: Format | None) -> None:
+    if isinstance(value, int | float):
+        sheet.write_number(row, column, value, look)
+    elif value:
+        text = value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else str(value)
+        sheet.write_string(row, column, text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 3] + "...", look)

@@ -1,0 +1,123 @@
+"""Results in each format say the same, and nothing in them acts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+
+from bulk_sync.errors import UsageError
+from bulk_sync.model import Result, State
+from bulk_sync.report.results import COLUMNS, refuse_too_many, refuse_unknown_kind, write_results
+
+ONE = Result(
+    number=2,
+    cells=("ext_1", "Bright"),
+    target="ext_1",
+    key="ext_1",
+    state=State.UPDATED,
+    may_have_been_applied=False,
+    http_status=200,
+    attempts=1,
+    error=None,
+    message=None,
+    fields="feedback",
+    showing_id="6f1c",
+    updated_at="2026-03-02T09:00:00.000Z",
+    sent_at="2026-03-02T09:00:00.000+00:00",
+    duration_ms=12,
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+def in_workbook(path: Path, sheet: str = "Results") -> list[tuple[object, ...]]:
+    book = load_workbook(path)
+    for row in book[sheet].iter_rows():
+        assert all(cell.data_type != "f" and cell.hyperlink is None for cell in row)
+    return [tuple(row) for row in book[sheet].iter_rows(values_only=True)]
+
+
+def in_json(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+
+
+def test_the_three_formats_hold_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
+    failed = replace(ONE, number=3, state=State.FAILED, error="timeout", message="No answer", http_status=None)
+    for ending in ("csv", "jsonl", "xlsx"):
+        write_results(tmp_path / f"x.{ending}", [ONE, failed], [("rows", 2)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.jsonl", "x.xlsx"]
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        texts = list(csv.DictReader(file))
+    lines = in_json(tmp_path / "x.jsonl")
+    header, *cells = in_workbook(tmp_path / "x.xlsx")
+    assert header == COLUMNS
+    assert [dict(zip(COLUMNS, row, strict=True)) for row in cells] == lines
+    assert [{name: "" if value is None else str(value) for name, value in line.items()} for line in lines] == texts
+    assert (lines[1]["error"], lines[1]["http_status"], lines[1]["row"]) == ("timeout", None, 3)
+
+
+def test_a_workbook_has_a_frozen_header_a_filter_colours_and_a_summary(tmp_path: Path) -> None:
+    rows = [replace(ONE, number=place, state=state) for place, state in enumerate(State, start=2)]
+    write_results(tmp_path / "x.xlsx", rows, [("input", "=1+1"), ("rows", 7)])
+    book = load_workbook(tmp_path / "x.xlsx")
+    sheet = book["Results"]
+    assert sheet.freeze_panes == "C2"
+    assert sheet.auto_filter.ref == "A1:L8"
+    colours = [sheet.cell(place, 3).fill.start_color.rgb for place in range(2, 9)]
+    assert len(set(colours)) >= 6
+    assert "00000000" not in colours
+    assert in_workbook(tmp_path / "x.xlsx", "Summary") == [("input", "=1+1"), ("rows", 7)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, TEXTS)
+def test_hostile_text_is_text_in_json_and_in_a_workbook(
+    tmp_path_factory: pytest.TempPathFactory, key: str, message: str
+) -> None:
+    folder = tmp_path_factory.mktemp("results")
+    row = replace(ONE, key=key, message=message)
+    write_results(folder / "x.jsonl", [row])
+    write_results(folder / "x.xlsx", [row])
+    (line,) = in_json(folder / "x.jsonl")
+    assert (line["unique_showing_key"], line["message"]) == (key, message)
+    assert len(in_workbook(folder / "x.xlsx")) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["=HYPERLINK(A1)", "http://example.com", "mailto:a@example.com", "internal:Sheet!A1", "{=1}", "0012", "1e3"]
+)
+def test_no_text_becomes_a_formula_a_link_or_a_number(tmp_path: Path, text: str) -> None:
+    write_results(tmp_path / "x.xlsx", [replace(ONE, key=text, message=text)])
+    assert in_workbook(tmp_path / "x.xlsx")[1][1] == text
+
+
+def test_a_text_longer_than_a_cell_is_cut_in_the_workbook_and_whole_elsewhere(tmp_path: Path) -> None:
+    row = replace(ONE, message="x" * 40_000)
+    write_results(tmp_path / "x.xlsx", [row])
+    write_results(tmp_path / "x.jsonl", [row])
+    cell = in_workbook(tmp_path / "x.xlsx")[1][COLUMNS.index("message")]
+    assert isinstance(cell, str)
+    assert (len(cell), cell[-4:]) == (32_767, "x...")
+    assert in_json(tmp_path / "x.jsonl")[0]["message"] == "x" * 40_000
+
+
+def test_names_that_say_no_format_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for good in ("x.csv", "x.JSONL", "x.xlsx"):
+        refuse_unknown_kind(tmp_path / good)
+    for bad in ("x", "x.txt", "x.xls"):
+        with pytest.raises(UsageError, match=r"\.csv, \.jsonl or \.xlsx"):
+            refuse_unknown_kind(tmp_path / bad)
+    refuse_too_many(tmp_path / "x.csv", 2_000_000)
+    refuse_too_many(tmp_path / "x.xlsx", 1_048_575)
+    with pytest.raises(UsageError, match="1,048,575 rows"):
+        refuse_too_many(tmp_path / "x.xlsx", 1_048_576)
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    with pytest.raises(UsageError, match=r"bulk-sync\[xlsx\]"):
+        refuse_unknown_kind(tmp_path / "x.xlsx")

@@ -1,0 +1,71 @@
+"""Results by the ending of `--results`, from a push and from the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+from functools import partial
+from pathlib import Path
+
+from openpyxl import load_workbook
+
+from tests.conftest import Program, Sandboxes
+from tests.helpers import command, environment, numbered, read_csv, write_sheet
+
+
+def test_each_format_from_a_push_and_from_the_checkpoint(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [*numbered(5), ("ext_5", "Loud", 9)])
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--results", tmp_path / "r.xlsx", "--json")
+    assert (ran.code, ran.summary["results"]) == (3, str(tmp_path / "r.xlsx"))
+    book = load_workbook(tmp_path / "r.xlsx")
+    states = [row[2] for row in book["Results"].iter_rows(min_row=2, values_only=True)]
+    assert states == ["updated"] * 5 + ["invalid"]
+    summary = dict(book["Summary"].iter_rows(values_only=True))
+    assert (summary["rows"], summary["updated"], summary["invalid"]) == (6, 5, 1)
+    assert "row 7: rating: '9' is not" in str(summary["bad_value: 1 row"])
+
+    assert program("report", sheet, "--results", tmp_path / "r.jsonl").code == 0
+    assert program("report", sheet, "--results", tmp_path / "r.csv").code == 0
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text(encoding="ascii").splitlines()]
+    assert [line["state"] for line in lines] == states
+    assert [str(line["row"]) for line in lines] == [row["row"] for row in read_csv(tmp_path / "r.csv")]
+
+
+def test_an_ending_that_says_nothing_is_wrong_usage_before_anything_is_sent(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(1))
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--results", tmp_path / "r.txt")
+        assert not witness.journal()
+    assert ran.code == 2
+    assert "can be .csv, .jsonl or .xlsx; name it r.csv" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_a_workbook_that_does_not_fit_on_the_disk_leaves_the_one_before(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(3000))
+    report = ["report", sheet, "--results", tmp_path / "r.xlsx"]
+    with sandboxes() as witness:
+        assert program("push", sheet, "--base-url", witness.base_url).code == 0
+    assert program(*report).code == 0
+    before = (tmp_path / "r.xlsx").read_bytes()
+    ended = subprocess.run(
+        command(*report),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (50_000, 50_000)),
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr.count("\n")) == (8, 1), ended.stderr
+    assert "r.xlsx" in ended.stderr
+    assert (tmp_path / "r.xlsx").read_bytes() == before
+    assert not list(tmp_path.glob(".bulk-sync-*"))
