@@ -32,7 +32,8 @@ from bulk_sync.model import MENDABLE_STATES, CheckSummary, RateSource, State, Su
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
-from bulk_sync.report.results import refuse_too_many, refuse_unknown_kind, write_results
+from bulk_sync.report.lines import refuse_too_many, refuse_unknown_kind
+from bulk_sync.report.results import write_results
 from bulk_sync.report.terminal import facts_of
 from bulk_sync.report.undo import CLEARED, beside, write_undo
 from bulk_sync.send.bounds import Bounds

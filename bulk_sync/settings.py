@@ -196,7 +196,19 @@ def check_timezone(name: str) -> str:
     return name
 
 
-class SheetSettings(BaseModel):
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def checked(cls, **values: object) -> Self:
+        """Build the settings; raises UsageError with a sentence for each wrong one."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UsageError(_sentences(error)) from None
+
+
+class SheetSettings(_Settings):
     """What `check` is told, and `push` too: the sheet, how it is read and mapped.
 
     `map` is header to field, "" leaves a column out; `map_hints` is the same, and may speak of
@@ -204,8 +216,6 @@ class SheetSettings(BaseModel):
     `clear` is the text that clears a field, by field or, under "", for all; `timezone` None is
     the machine's own.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     input: Path
     limit: int | None = Field(default=None, ge=1)
@@ -227,14 +237,6 @@ class SheetSettings(BaseModel):
     clear: dict[str, str] = {}
     blank_clears: tuple[str, ...] = ()
     on_duplicate: Literal["error", "last", "merge"] = "error"
-
-    @classmethod
-    def checked(cls, **values: object) -> Self:
-        """Build the settings; raises UsageError with a sentence for each wrong one."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise UsageError(_sentences(error)) from None
 
     @property
     def read_from_standard_input(self) -> bool:
@@ -279,6 +281,26 @@ class PushSettings(SheetSettings):
     def files(self) -> Files:
         """Where this run's files go."""
         return Files.of(self.input, out=self.out, results=self.results, checkpoint=self.checkpoint)
+
+
+class ReconcileSettings(_Settings):
+    """What `reconcile` is told: the sheet here, the one there, and the one that both come from.
+
+    `there` None is the ledger: that of `checkpoint`, or the shared one, which needs `base_url`. `changes` is
+    where the sheet of what may be sent goes; None writes none.
+    """
+
+    here: SheetSettings
+    there: SheetSettings | None
+    base: SheetSettings | None = None
+    checkpoint: Path
+    ledger: Path | None = None
+    base_url: Annotated[str, AfterValidator(check_base_url)] = DEFAULT_BASE_URL
+    prefer_here: bool = False
+    one_way: bool = False
+    results: Path | None = None
+    template: Path | None = None
+    changes: Path | None = None
 
 
 def sheet_values(profile: Profile | None, given: Mapping[str, object], pairs: Sequence[str] = ()) -> dict[str, object]:
@@ -349,6 +371,13 @@ class Files:
     failed: Path
     checkpoint: Path
 
+    @staticmethod
+    def beside(source: Path, ending: str, *, out: Path | None = None) -> Path:
+        """Where a file named after the input goes, that ends so."""
+        # Only .csv gives way, so that x.csv, x.tsv and x.xlsx in one folder are three jobs.
+        stem = source.stem if source.suffix.lower() == ".csv" else source.name
+        return (source.parent if out is None else out) / f"{stem}.{ending}"
+
     @classmethod
     def of(
         cls,
@@ -359,15 +388,12 @@ class Files:
         checkpoint: Path | None = None,
     ) -> Files:
         """Beside the input, or all in `out`; `results` and `checkpoint` name theirs outright."""
-        folder = source.parent if out is None else out
-        # Only .csv gives way, so that x.csv, x.tsv and x.xlsx in one folder are three jobs.
-        stem = source.stem if source.suffix.lower() == ".csv" else source.name
         if str(source) == "-" and results is not None:
-            folder, stem = results.parent, results.stem.removesuffix(".results")
+            source, out = results.with_name(f"{results.stem.removesuffix('.results')}.csv"), None
         return cls(
-            results=results or folder / f"{stem}.results.csv",
-            failed=folder / f"{stem}.failed.csv",
-            checkpoint=checkpoint or folder / f"{stem}.checkpoint.sqlite",
+            results=results or cls.beside(source, "results.csv", out=out),
+            failed=cls.beside(source, "failed.csv", out=out),
+            checkpoint=checkpoint or cls.beside(source, "checkpoint.sqlite", out=out),
         )
 
 

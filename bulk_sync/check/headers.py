@@ -19,8 +19,8 @@ from bulk_sync.check.aliases import ALIASES
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN
 from bulk_sync.errors import InputError, UsageError
 
-OURS = frozenset({"error", "undo_expects", "undo_unknown"})
-"""The columns that `*.failed.csv` and `--undo-file` add for the reader: ignored when such a file is pushed."""
+OURS = frozenset({"error", "undo_expects", "undo_unknown", "reconcile_row", "reconcile_there", "reconcile_conflicts"})
+"""Columns that files of ours, to be mended or pushed, have for the reader: ignored when such a file is pushed."""
 
 TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS)
 """What a column can fill."""

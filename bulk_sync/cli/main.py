@@ -23,14 +23,16 @@ from bulk_sync import __version__
 from bulk_sync.cli import options
 from bulk_sync.cli.options import reading
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import BulkSyncError, Interrupted, OutputError
-from bulk_sync.model import CheckSummary, Summary, Tally
+from bulk_sync.errors import BulkSyncError, Interrupted, OutputError, UsageError
+from bulk_sync.model import CheckSummary, Reconciliation, Standing, Summary, Tally
 from bulk_sync.pipeline import ENDING_SIGNALS, read_summary, write_reports
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
+from bulk_sync.reconcile import reconcile as run_reconcile
 from bulk_sync.report.checked import show_check, show_check_json
+from bulk_sync.report.reconciled import show_reconciliation, show_reconciliation_json
 from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
 from bulk_sync.report.terminal import reading as reading_rows
 from bulk_sync.sandbox.faults import parse_fault
@@ -40,6 +42,7 @@ from bulk_sync.settings import (
     SANDBOX_TARGET,
     Files,
     PushSettings,
+    ReconcileSettings,
     SheetSettings,
     parse_latency,
     parse_rate,
@@ -157,12 +160,7 @@ def push(
     ambiguous: options.Ambiguous = "retry",
     only_changed: options.OnlyChanged = False,
     ledger: options.LedgerFile = None,
-    sandbox: Annotated[
-        bool,
-        typer.Option(
-            "--sandbox", metavar=" ", help="Rehearse: start a sandbox and send to it.", rich_help_panel="Sending"
-        ),
-    ] = False,
+    sandbox: options.Rehearse = False,
     max_problems: options.MaxProblems = "50%",
     max_failures: options.MaxFailures = None,
     deadline: options.Deadline = None,
@@ -322,6 +320,146 @@ def _command_after_check(summary: CheckSummary) -> str | None:
     words = _without(["push" if word == "check" else word for word in sys.argv[1:]], "--show", "--save-profile")
     profile = ["--profile", summary.profile] if summary.profile else []
     return shlex.join(["bulk-sync", *words, *profile])
+
+
+@app.command()
+def reconcile(
+    file: options.Input,
+    with_: options.With,
+    base: options.Base = None,
+    with_profile: options.WithProfile = None,
+    prefer: options.Prefer = None,
+    one_way: options.OneWay = False,
+    push: options.PushChanges = False,
+    sheet: options.Sheet = None,
+    header_row: options.HeaderRow = None,
+    delimiter: options.Delimiter = None,
+    encoding: options.Encoding = None,
+    limit: options.Limit = None,
+    map_: options.Map = None,
+    profile: options.ProfileFile = None,
+    timezone: options.Timezone = None,
+    date_order: options.DateOrder = None,
+    default_time: options.DefaultTime = None,
+    clear: options.Clear = None,
+    on_duplicate: options.OnDuplicate = None,
+    strict: options.Strict = None,
+    base_url: options.BaseUrl = DEFAULT_BASE_URL,
+    key_file: options.KeyFile = None,
+    rate: options.RateOption = None,
+    workers: options.Workers = 16,
+    timeout: options.Timeout = 30.0,
+    max_attempts: options.MaxAttempts = 5,
+    retry_for: options.RetryFor = "15m",
+    ambiguous: options.Ambiguous = "retry",
+    ledger: options.LedgerFile = None,
+    sandbox: options.Rehearse = False,
+    max_problems: options.MaxProblems = "50%",
+    max_failures: options.MaxFailures = None,
+    deadline: options.Deadline = None,
+    fresh: options.Fresh = False,
+    new_key: options.NewKey = False,
+    out: options.Out = None,
+    checkpoint: options.Checkpoint = None,
+    results: options.Differences = None,
+    template: options.Template = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Compare a sheet cell by cell with another one (an export), or with what the API acknowledged last.
+
+    Exit code 0 when nothing differs, else 3; with --push that of the push, or 3 when something is left to decide.
+
+    Examples:
+
+      bulk-sync reconcile feedback.xlsx --with north-export.csv --one-way
+
+      bulk-sync reconcile feedback.xlsx --with export-today.csv --base export-monday.csv --push
+
+      bulk-sync reconcile showings.csv --with ledger --results differences.xlsx
+    """
+    reading = {"sheet": sheet, "header_row": header_row, "delimiter": delimiter, "encoding": encoding}
+    meaning = {"timezone": timezone, "date_order": date_order, "default_time": default_time, "clear": clear}
+    here = _sheet_values(profile, map_, **reading, **meaning, on_duplicate=on_duplicate, strict=strict)
+    # Columns that --map names may not be in the other sheets: there the option is a hint.
+    there = _sheet_values(with_profile or profile, None, **meaning)
+    there["map_hints"] = {**there["map_hints"], **here["map"]}  # type: ignore[dict-item] # both are dicts
+    if with_profile is None:
+        there = {name: value for name, value in there.items() if name not in reading}
+    to_ledger = with_ == "ledger"
+    if push and str(file) == "-":
+        raise UsageError("--push: a sheet from standard input has no name to keep a checkpoint by; save it to a file")
+    settings = ReconcileSettings.checked(
+        here=SheetSettings.checked(**here, input=file, limit=limit, max_problems=max_problems),
+        there=None if to_ledger else SheetSettings.checked(**there, input=Path(with_), max_problems=max_problems),
+        base=None if base is None else SheetSettings.checked(**there, input=base, max_problems=max_problems),
+        checkpoint=Files.of(file, out=out, checkpoint=checkpoint).checkpoint,
+        ledger=ledger,
+        base_url=SANDBOX_TARGET if sandbox else base_url,
+        prefer_here=prefer == "here",
+        one_way=one_way,
+        results=results,
+        template=template,
+        changes=Files.beside(file, "changes.csv", out=out) if push and not to_ledger else None,
+    )
+    sending: dict[str, object] = {
+        "base_url": settings.base_url,
+        "rate": rate,
+        "workers": workers,
+        "timeout_seconds": timeout,
+        "max_attempts": max_attempts,
+        "retry_for_seconds": retry_for,
+        "ambiguous": ambiguous,
+        "max_failures": max_failures,
+        "deadline_seconds": deadline,
+        "fresh": fresh,
+        "new_key": new_key,
+        "ledger": ledger,
+        "out": out,
+    }
+    if push:
+        sending["key"] = SecretStr(SANDBOX_KEY) if sandbox else read_key(key_file, os.environ)
+    with reading_rows(_err(), str(file)) as on_rows:
+        summary = run_reconcile(settings, on_rows=on_rows)
+    pushing = _push_after(settings, summary, sending) if push else None
+    if not as_json and not quiet:
+        with _standard_output():
+            show_reconciliation(_out(), summary, None if push else _push_of_differences(summary))
+    if pushing is None:
+        if as_json:
+            with _standard_output():
+                show_reconciliation_json(_out(), summary, None)
+        raise typer.Exit(3 if push and summary.left_to_decide else 0 if push else summary.exit_code)
+    with _logging_to_stderr(verbose), _sandbox_beside() if sandbox else nullcontext() as send_to:
+        pushed = _watched(pushing, send_to, hidden=quiet or verbose > 0)
+    if as_json:
+        with _standard_output():
+            show_reconciliation_json(_out(), summary, pushed.as_json())
+    elif not quiet:
+        _show(pushed, as_json=False, quiet=False)
+    if pushed.stopped is not None:
+        show_error(_err(), str(pushed.stopped))
+    raise typer.Exit(pushed.exit_code or (3 if summary.left_to_decide and not to_ledger else 0))
+
+
+def _push_after(
+    settings: ReconcileSettings, summary: Reconciliation, sending: dict[str, object]
+) -> PushSettings | None:
+    """The push of what differs: of the sheet of changes, or, against the ledger, of the sheet itself."""
+    if settings.there is None:
+        told = settings.here.model_dump(exclude={"rate"})
+        return PushSettings.checked(**told, **sending, only_changed=True, checkpoint=settings.checkpoint)
+    if summary.changes is None:
+        return None
+    clear = {"": summary.cleared} if summary.cleared else {}
+    return PushSettings.checked(**sending, input=Path(summary.changes), clear=clear)
+
+
+def _push_of_differences(summary: Reconciliation) -> str | None:
+    """The command that sends what differs."""
+    differing = (summary.standings[Standing.DIFFERS], summary.standings[Standing.CONFLICT])
+    return shlex.join(["bulk-sync", *sys.argv[1:], "--push"]) if any(differing) and summary.input != "-" else None
 
 
 @app.command()

@@ -311,6 +311,83 @@ UndoFile = Annotated[
         rich_help_panel="Output",
     ),
 ]
+With = Annotated[
+    str,
+    typer.Option(
+        "--with",
+        metavar="OTHER",
+        help="The sheet to compare with, or ledger: what the API acknowledged last.",
+        show_default=False,
+        rich_help_panel="Comparing",
+    ),
+]
+WithProfile = Annotated[
+    Path | None,
+    typer.Option(
+        "--with-profile",
+        metavar="FILE",
+        help="A profile for OTHER and the base, when their columns or dates are not as those of FILE.",
+        rich_help_panel="Comparing",
+    ),
+]
+Base = Annotated[
+    Path | None,
+    typer.Option(
+        "--base",
+        metavar="SNAPSHOT",
+        help="The sheet that FILE was edited from: tells whose each change is; values changed on both sides conflict.",
+        rich_help_panel="Comparing",
+    ),
+]
+Prefer = Annotated[
+    Literal["here"] | None,
+    typer.Option(
+        "--prefer",
+        metavar="here",
+        help="With --push, send the value here where both sides changed it.",
+        rich_help_panel="Comparing",
+    ),
+]
+OneWay = Annotated[
+    bool,
+    typer.Option(
+        "--one-way",
+        metavar=" ",
+        help="Rows that are only in OTHER are no difference.",
+        rich_help_panel="Comparing",
+    ),
+]
+PushChanges = Annotated[
+    bool,
+    typer.Option(
+        "--push",
+        metavar=" ",
+        help="Send, of each row that differs, the fields that differ.",
+        rich_help_panel="Comparing",
+    ),
+]
+Template = Annotated[
+    Path | None,
+    typer.Option(
+        "--export-template",
+        metavar="PATH",
+        help="Write what differs as a sheet to edit and push (.csv or .xlsx).",
+        rich_help_panel="Output",
+    ),
+]
+Differences = Annotated[
+    Path | None,
+    typer.Option(
+        "--results",
+        metavar="PATH",
+        help="Write the differences; the ending says as what: .csv, .jsonl or .xlsx.",
+        rich_help_panel="Output",
+    ),
+]
+Rehearse = Annotated[
+    bool,
+    typer.Option("--sandbox", metavar=" ", help="Rehearse: start a sandbox and send to it.", rich_help_panel="Sending"),
+]
 Json = Annotated[
     bool,
     typer.Option(

@@ -19,7 +19,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,16 @@ class Known:
 
     id: int
     body: str
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What was acknowledged for a showing: what addresses it, its key and North's id ("" where none is known)."""
+
+    target: str
+    key: str
+    showing_id: str
     values: Values
 
 
@@ -110,11 +120,9 @@ class Ledger:
         self._forget_namesakes(target, key, showing_id)
         self._write(target, key, showing_id, text_of(known | json.loads(body)) if known else body)
 
-    def all(self) -> Iterator[tuple[str, str]]:
-        """(target, JSON object) of every showing, in the order of their targets."""
-        return self._db.execute(
-            f"SELECT target, fields FROM {self.name} WHERE base_url = ? ORDER BY target", (self._base_url,)
-        )
+    def all(self) -> Iterator[Acknowledged]:
+        """Every showing, in the order of their targets."""
+        return _all(self._db, self.name, self._base_url)
 
     def _entry(self, target: str) -> tuple[str | None, Values]:
         found = self._db.execute(
@@ -129,6 +137,10 @@ class Ledger:
             (self._base_url, target, key, showing_id, text),
         )
 
+    def forget_all_of(self, name: str) -> None:
+        """Know nothing any more of a showing that goes by this key or id."""
+        self._forget_namesakes("", name, None)
+
     def _forget_namesakes(self, target: str, key: str, showing_id: str | None) -> None:
         """Forget what is known of the same showing under another name."""
         names = sorted({target, key, showing_id or target} - {""})
@@ -138,6 +150,26 @@ class Ledger:
                 f"DELETE FROM {self.name} WHERE base_url = ? AND {column} IN ({places}) AND target <> ?",
                 (self._base_url, *names, target),
             )
+
+
+def _all(db: sqlite3.Connection, table: str, base_url: str) -> Iterator[Acknowledged]:
+    found = db.execute(
+        f"SELECT target, key, coalesce(showing_id, ''), fields FROM {table} WHERE base_url = ? ORDER BY target",
+        (base_url,),
+    )
+    for target, key, showing_id, fields in found:
+        yield Acknowledged(target, key, showing_id, json.loads(fields))
+
+
+@contextmanager
+def read_shared(path: Path, base_url: str) -> Iterator[Iterator[Acknowledged]]:
+    """What a shared ledger knows of an address; raises CheckpointError when there is no such ledger."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no ledger here; a push with --ledger {path} makes one.")
+    with translated(path):
+        _examine(path)
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)) as db:
+            yield _all(db, "main.ledger", base_url)
 
 
 def attach(db: sqlite3.Connection, path: Path) -> None:

@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from typing import Any, Self
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
-from bulk_sync.job.ledger import Known, Ledger, Values
+from bulk_sync.job.ledger import Acknowledged, Known, Ledger
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.model import (
     MENDABLE_STATES,
@@ -373,6 +373,34 @@ class Store:
         with self._commit() as db:
             db.executemany("UPDATE row SET body = ?2, digest = ?3, content = ?3, fields = ?4 WHERE id = ?1", patches)
 
+    def accept_blank(self, generation: int) -> None:
+        """Take staged rows that have nothing to send for showings without values, as a comparison sees them.
+
+        One that stands beside another row for its showing says nothing.
+        """
+        blank = "generation = ?1 AND state = 'invalid' AND error = 'nothing_to_send'"
+        other = (
+            "EXISTS (SELECT 1 FROM row AS other WHERE other.generation = ?1 AND other.target = row.target "
+            "AND other.id <> row.id AND (other.error IS NOT 'nothing_to_send' OR other.id < row.id))"
+        )
+        with self._commit() as db:
+            db.execute(f"UPDATE row SET state = 'superseded' WHERE {blank} AND {other}", (generation,))
+            db.execute(
+                f"UPDATE row SET state = 'pending', error = NULL, message = NULL, body = '{{}}' WHERE {blank}",
+                (generation,),
+            )
+
+    def beside(self, others: Mapping[str, Store]) -> sqlite3.Connection:
+        """This store's database, with those of others under names of their own."""
+        for name, other in others.items():
+            self._db.execute(f"ATTACH ? AS {name}", (other.address,))
+        return self._db
+
+    @property
+    def address(self) -> str:
+        """The file, as another connection names it."""
+        return f"{self._path.absolute().as_uri()}?mode=rw"
+
     def patches(self, limit: int, generation: int) -> tuple[tuple[str, str], ...]:
         """(target, body) of the first staged patches that would be sent."""
         return tuple(
@@ -629,10 +657,16 @@ class Store:
                 else:
                     db.execute("UPDATE row SET body = ?, digest = ?, fields = ? WHERE id = ?", (*patch, row))
 
-    def ledger(self) -> Iterator[tuple[str, Values]]:
-        """(target, fields) of all that the API acknowledged at the job's address, by target."""
-        for target, fields in self._known().all():
-            yield target, json.loads(fields)
+    def ledger(self) -> Iterator[Acknowledged]:
+        """All that the API acknowledged at the job's address, by target."""
+        return self._known().all()
+
+    def forget_acknowledged(self, names: Iterable[str]) -> None:
+        """Know nothing any more of showings that go by these keys or ids: another job is about to change them."""
+        with self._commit():
+            known = self._known()
+            for name in names:
+                known.forget_all_of(name)
 
     def sent(self) -> Iterator[Sent]:
         """Patches of the job that were or may have been applied, in input order, and what they replaced."""

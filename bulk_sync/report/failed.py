@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bulk_sync.model import Result
 from bulk_sync.report.files import remove, replacing
-from bulk_sync.report.results import inert
+from bulk_sync.report.lines import inert
 
 ERROR_COLUMN = "error"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bulk_sync.model import State
+from bulk_sync.model import Standing, State
 from bulk_sync.report.files import replacing_bytes
 
 if TYPE_CHECKING:
@@ -26,37 +26,49 @@ if TYPE_CHECKING:
 MOST_ROWS = 1_048_575
 """A sheet's rows beside its header (Microsoft, "Excel specifications and limits")."""
 
-_LONGEST_TEXT = 32_767
+LONGEST_TEXT = 32_767
 """Characters in a cell (same)."""
 
 _WIDTHS = {"row": 7, "unique_showing_key": 28, "state": 12, "message": 60, "fields": 30, "showing_id": 38}
 _TIMES = {"updated_at": 22, "sent_at": 22}
 
-_COLOURS = {
-    State.UPDATED: ("#E3F1E5", "#1B5E20"),
-    State.UNCHANGED: ("#EEF3EE", "#33513A"),
-    State.SUPERSEDED: ("#EDEDED", "#4A4A4A"),
-    State.INVALID: ("#FFF4D6", "#6B4E00"),
-    State.REJECTED: ("#FBE3E1", "#8E1B12"),
-    State.FAILED: ("#FBE3E1", "#8E1B12"),
-    State.PENDING: ("#E1EEF8", "#0F4C81"),
+_GOOD, _CALM, _GREY = ("#E3F1E5", "#1B5E20"), ("#EEF3EE", "#33513A"), ("#EDEDED", "#4A4A4A")
+_MEND, _BAD, _OPEN = ("#FFF4D6", "#6B4E00"), ("#FBE3E1", "#8E1B12"), ("#E1EEF8", "#0F4C81")
+_COLOURS: dict[str, tuple[str, str]] = {
+    State.UPDATED: _GOOD,
+    State.UNCHANGED: _CALM,
+    State.SUPERSEDED: _GREY,
+    State.INVALID: _MEND,
+    State.REJECTED: _BAD,
+    State.FAILED: _BAD,
+    State.PENDING: _OPEN,
+    Standing.DIFFERS: _MEND,
+    Standing.CONFLICT: _BAD,
+    Standing.PROBLEM: _BAD,
+    Standing.ONLY_HERE: _OPEN,
+    Standing.ONLY_THERE: _GREY,
 }
 """Ground and letters; every pair is read at a contrast of 7 to 1 or more (WCAG 2.2, 1.4.6)."""
 
 
 def write_workbook(
-    path: Path, columns: Sequence[str], lines: Iterable[Sequence[Any]], facts: Iterable[tuple[str, object]]
+    path: Path,
+    columns: Sequence[str],
+    lines: Iterable[Sequence[Any]],
+    facts: Iterable[tuple[str, object]] = (),
+    *,
+    coloured: str | None = None,
 ) -> None:
-    """Write lines under a header, and facts (name, value) on a sheet of their own; raises OutputError.
+    """Write lines under a header, and facts (name, value), if any, on a sheet of their own; raises OutputError.
 
-    The values of a line are texts, whole numbers or None.
+    The values of a line are texts, whole numbers or None; the column `coloured` holds states or standings.
     """
     from xlsxwriter import Workbook
     from xlsxwriter.exceptions import FileCreateError
 
     with TemporaryDirectory(prefix="bulk-sync-") as folder, replacing_bytes(path) as file, _leaving(file) as target:
         book = Workbook(target, {"constant_memory": True, "tmpdir": folder, "use_zip64": True})
-        _write_lines(book, columns, lines)
+        _write_lines(book, columns, lines, coloured)
         _write_facts(book, facts)
         try:
             book.close()
@@ -100,31 +112,33 @@ def _leaving(file: BinaryIO) -> Iterator[Any]:
         target.leave()
 
 
-def _write_lines(book: Workbook, columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
-    sheet = book.add_worksheet("Results")
+def _write_lines(book: Workbook, columns: Sequence[str], lines: Iterable[Sequence[Any]], coloured: str | None) -> None:
+    sheet = book.add_worksheet("Results" if coloured else None)
     bold = book.add_format({"bold": True, "bottom": 1})
     colours = {
-        state.value: book.add_format({"bg_color": ground, "font_color": letters})
-        for state, (ground, letters) in _COLOURS.items()
+        name: book.add_format({"bg_color": ground, "font_color": letters})
+        for name, (ground, letters) in _COLOURS.items()
     }
     for place, name in enumerate(columns):
         sheet.set_column(place, place, (_WIDTHS | _TIMES).get(name, 13))
         sheet.write_string(0, place, name, bold)
     sheet.freeze_panes(1, 2)
-    state_at = columns.index("state")
     count = 0
     for count, line in enumerate(lines, start=1):
         for place, value in enumerate(line):
-            _write(sheet, count, place, value, colours.get(value) if place == state_at else None)
+            _write(sheet, count, place, value, colours.get(value) if columns[place] == coloured else None)
     sheet.autofilter(0, 0, count, len(columns) - 1)
 
 
 def _write_facts(book: Workbook, facts: Iterable[tuple[str, object]]) -> None:
+    listed = list(facts)
+    if not listed:
+        return
     sheet = book.add_worksheet("Summary")
     bold = book.add_format({"bold": True})
     sheet.set_column(0, 0, 28)
     sheet.set_column(1, 1, 70)
-    for number, (name, value) in enumerate(facts):
+    for number, (name, value) in enumerate(listed):
         sheet.write_string(number, 0, name, bold)
         _write(sheet, number, 1, value, None)
 
@@ -134,4 +148,4 @@ def _write(sheet: Worksheet, row: int, column: int, value: object, look: Format 
         sheet.write_number(row, column, value, look)
     elif value:
         text = value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else str(value)
-        sheet.write_string(row, column, text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 3] + "...", look)
+        sheet.write_string(row, column, text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "...", look)

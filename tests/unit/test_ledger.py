@@ -119,7 +119,7 @@ def test_the_ledger_survives_a_fresh_start_and_no_other_key(tmp_path: Path) -> N
         begin(store, sheet)
         assert store.counts() == {State.UNCHANGED: 1}
         assert not store.trust_ledger_of("another key", same_account=False)
-        assert dict(store.ledger()) == {}
+        assert not list(store.ledger())
 
 
 def test_what_is_known_by_the_key_is_forgotten_when_a_patch_goes_out_by_the_id(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_what_is_known_by_the_key_is_forgotten_when_a_patch_goes_out_by_the_id(t
         acknowledge_all(store)  # the API says: its id is id-A
         begin(store, {"id-A": {"rating": 5}})
         store.claim(1)
-        assert dict(store.ledger()) == {}
+        assert not list(store.ledger())
     with Store.open(tmp_path / "x.sqlite") as store:
         begin(store, {"A": {"rating": 4}})
         assert store.counts() == {State.PENDING: 1}
@@ -144,7 +144,7 @@ def test_a_showing_that_is_gone_is_not_known_any_more(tmp_path: Path) -> None:
         store.record([Outcome(change.id, State.REJECTED, 1, error="not_found", message="no such showing")])
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}, "B": {"rating": 1}})
         assert [json.loads(change.body) for change in store.claim(1)] == [{"rating": 1}]
-        assert dict(store.ledger()) == {}
+        assert not list(store.ledger())
 
 
 def test_a_ledger_of_its_own_is_shared_by_checkpoints(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ class Checkpoint(RuleBasedStateMachine):
     @invariant()
     def the_ledger_knows_what_was_acknowledged_and_nothing_that_was_sent_since(self) -> None:
         known = {target: body_of(value) for target, value in self.ledger.items()}
-        assert {target: text_of(fields) for target, fields in self.store.ledger() if fields} == known
+        assert {one.target: text_of(one.values) for one in self.store.ledger() if one.values} == known
 
     @invariant()
     def what_may_have_been_applied_says_so(self) -> None:

@@ -1,0 +1,72 @@
+"""Where two sheets, or three, say different things of a showing.
+
+A blank cell here changes nothing in North, so it is no difference; a blank cell there is a field
+without a value. Values are those that would be sent: trimmed texts, instants, numbers.
+
+With a base, the sheet that people started to edit from, each difference has an author:
+
+    there = base, here another value     here   ours to send
+    here = base, there another value     there  somebody else's; not to be undone
+    three values, or base not known      both   a conflict
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bulk_sync.check.rows import same
+from bulk_sync.check.showing import KEY_COLUMN
+from bulk_sync.model import Author, Difference
+
+Values = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a sheet says of a showing. Of `columns` a field that is not among the values is blank; others aren't known.
+
+    None for `columns`: only what is among the values is known, as in the ledger.
+    """
+
+    values: Values
+    columns: frozenset[str] | None
+
+
+def compare(here: Side, there: Side, base: Side | None = None) -> list[Difference]:
+    """The fields that differ, in the order in which `here` has them.
+
+    A column that the sheet there does not have can't differ; in the ledger what is not known does.
+    """
+    found = []
+    for field, value in here.values.items():
+        known, other = _value(there, field)
+        if known and same(field, value, other):
+            continue
+        if not known and there.columns is not None:
+            continue
+        author = None if base is None else _author(field, value, other, base)
+        found.append(Difference(field, other, value, None if base is None else _value(base, field)[1], author))
+    return found
+
+
+def blank_here(here: Side, other: Side) -> int:
+    """How many cells are blank here and filled in the other sheet."""
+    blank = (here.columns or frozenset()) - here.values.keys() - {KEY_COLUMN}
+    return sum(1 for name in blank if other.values.get(name) is not None)
+
+
+def _value(side: Side, field: str) -> tuple[bool, object]:
+    """Whether a field's value is known, and the value; None is a blank one."""
+    if field in side.values:
+        return True, side.values[field]
+    return side.columns is not None and field in side.columns, None
+
+
+def _author(field: str, here: object, there: object, base: Side) -> Author:
+    known, before = _value(base, field)
+    if known and same(field, there, before):
+        return Author.HERE
+    if known and same(field, here, before):
+        return Author.THERE
+    return Author.BOTH

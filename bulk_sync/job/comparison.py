@@ -1,0 +1,219 @@
+"""The rows of two sheets, or three, brought together by the showing they speak of.
+
+Each sheet is staged in a store of its own; they meet in the first one's database. Rows meet by
+North's id when both have one, else by key. Everything stands on disk: memory does not grow with
+the sheets.
+
+Invariant: every row here, and every row there, is part of exactly one pair or stands alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bulk_sync.job.store import Store
+from bulk_sync.model import Author, Compared, Difference, Standing, State
+
+_CACHE_KIB = 64 * 1024
+_GROUP = 2000
+"""Pairs in one commit."""
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A showing of which both sheets say something, and not the very same: the values of each as JSON has them.
+
+    `base` is None when the third sheet doesn't know the showing, or there is none.
+    """
+
+    id: int
+    here: Values
+    there: Values
+    base: Values | None
+
+
+class Comparison:
+    """Staged sheets side by side; the first store is worked upon."""
+
+    def __init__(self, here: Store, there: Store, base: Store | None = None) -> None:
+        self._db = here.beside({"there": there} | ({"base": base} if base else {}))
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self._sides = ("main", "there", *(("base",) if base else ()))
+        self.superseded = self._drop_superseded()
+        self._db.executescript(
+            "CREATE TABLE mate (here INTEGER PRIMARY KEY, there INTEGER, base INTEGER, standing TEXT);"
+            "CREATE TABLE difference (here INTEGER, field TEXT, value_there TEXT, value_here TEXT, value_base TEXT, "
+            "author TEXT);"
+        )
+        self._pair("there")
+        if base:
+            self._pair("base")
+        self._db.execute("CREATE INDEX mate_there ON mate (there)")
+        self._refuse_two_for_one()
+
+    def _drop_superseded(self) -> int:
+        """Take out rows that another row of their sheet stands for; returns how many those are here."""
+        counts = [
+            self._db.execute(f"DELETE FROM {side}.row WHERE state = '{State.SUPERSEDED}'").rowcount
+            for side in self._sides
+        ]
+        return counts[0]
+
+    def _pair(self, side: str) -> None:
+        """Find each row's mate: first by what addresses the showing, then by key where one of both has no id."""
+        self._db.execute("BEGIN")
+        self._db.execute(
+            f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.row AS h CROSS JOIN {side}.row AS t "
+            f"ON t.target = h.target WHERE h.target <> '' ON CONFLICT (here) DO UPDATE SET {side} = "
+            f"coalesce({side}, excluded.{side})"
+        )
+        alone = f"h.key <> '' AND h.id NOT IN (SELECT here FROM mate WHERE {side} IS NOT NULL)"
+        if self._db.execute(f"SELECT 1 FROM main.row AS h WHERE {alone} LIMIT 1").fetchone():
+            self._db.execute(f"CREATE INDEX {side}.row_key ON row (key)")
+            has_id = "{0}.target NOT IN ('', {0}.key)"
+            self._db.execute(
+                f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.row AS h CROSS JOIN {side}.row AS t "
+                f"ON t.key = h.key WHERE {alone} AND NOT ({has_id.format('h')} AND {has_id.format('t')}) "
+                f"ON CONFLICT (here) DO UPDATE SET {side} = coalesce({side}, excluded.{side})"
+            )
+        self._db.execute("COMMIT")
+
+    def _refuse_two_for_one(self) -> None:
+        """Two rows here that turn out to be one showing, one by its key and one by its id, can't both be right."""
+        groups = self._db.execute(
+            "SELECT m.there, group_concat(h.number, ' and ') FROM mate AS m JOIN main.row AS h ON h.id = m.here "
+            "WHERE m.there IS NOT NULL AND h.state = 'pending' GROUP BY m.there HAVING count(*) > 1"
+        ).fetchall()
+        self._db.executemany(
+            "UPDATE row SET state = 'invalid', error = 'duplicate_key', message = ?2 "
+            "WHERE id IN (SELECT here FROM mate WHERE there = ?1) AND state = 'pending'",
+            ((there, f"rows {rows} are one showing, by key and by id: leave one of them") for there, rows in groups),
+        )
+
+    def pairs(self) -> Iterator[Pair]:
+        """What has to be compared value by value: pairs whose patches are not the same text, in input order.
+
+        A key is a value of a row that an id addresses. Pairs may be noted while they come.
+        """
+        base = "LEFT JOIN base.row AS b ON b.id = m.base AND b.state = 'pending'" if "base" in self._sides else ""
+        found = self._db.execute(
+            "SELECT h.id, h.body, t.body, t.key, "
+            f"{'b.body, b.key' if base else 'NULL, NULL'} FROM main.row AS h JOIN mate AS m ON m.here = h.id "
+            f"JOIN there.row AS t ON t.id = m.there {base} "
+            "WHERE h.state = 'pending' AND t.state = 'pending' AND h.body <> t.body ORDER BY h.id"
+        )
+        for row, here, there, key, body, base_key in found:
+            yield Pair(row, json.loads(here), _values(there, key), None if body is None else _values(body, base_key))
+
+    def note(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
+        """Keep what the pairs, by their ids, differ in."""
+        self._db.execute("BEGIN")
+        for count, (row, differences) in enumerate(compared, start=1):
+            if count % _GROUP == 0:
+                self._db.execute("COMMIT")
+                self._db.execute("BEGIN")
+            if differences:
+                conflict = any(one.author is Author.BOTH for one in differences)
+                standing = Standing.CONFLICT if conflict else Standing.DIFFERS
+                self._db.execute("UPDATE mate SET standing = ? WHERE here = ?", (standing, row))
+                self._db.executemany(
+                    "INSERT INTO difference VALUES (?, ?, ?, ?, ?, ?)", (_kept(row, one) for one in differences)
+                )
+        self._db.execute("COMMIT")
+        self._db.execute("CREATE INDEX IF NOT EXISTS difference_here ON difference (here)")
+
+    # Reporting
+
+    def counts(self) -> dict[Standing, int]:
+        """Showings by standing."""
+        here = self._db.execute(f"SELECT {_STANDING}, count(*) FROM {_HERE} GROUP BY 1").fetchall()
+        there = self._db.execute(f"SELECT {_STANDING_THERE}, count(*) FROM {_ALONE_THERE} GROUP BY 1").fetchall()
+        counts = dict.fromkeys(Standing, 0)
+        for name, count in (*here, *there):
+            counts[Standing(name)] += count
+        return counts
+
+    def fields(self) -> dict[str, int]:
+        """How many values differ, by field, the most frequent first."""
+        return dict(self._db.execute("SELECT field, count(*) FROM difference GROUP BY field ORDER BY 2 DESC, 1"))
+
+    def authored(self, author: Author) -> int:
+        """How many values that side changed."""
+        found = self._db.execute("SELECT count(*) FROM difference WHERE author = ?", (author,)).fetchone()
+        return int(found[0])
+
+    def first(self, field: str, count: int) -> list[Compared]:
+        """The first showings that differ in a field, each with that difference alone."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS}, {_DIFFERENCE} FROM {_HERE} JOIN difference AS d ON d.here = h.id "
+            "WHERE d.field = ? ORDER BY h.id LIMIT ?",
+            (field, count),
+        )
+        return [_compared(row[:7], [row[7:]]) for row in found]
+
+    def rows(self, *standings: Standing, limit: int = -1) -> Iterator[Compared]:
+        """Showings in these standings: those here in input order, then those that are only there, in theirs."""
+        names = ", ".join(f"'{standing}'" for standing in standings)
+        here = self._db.execute(
+            f"SELECT {_COLUMNS}, h.id FROM {_HERE} WHERE {_STANDING} IN ({names}) ORDER BY h.id LIMIT ?", (limit,)
+        )
+        left = limit
+        for row in here:
+            left -= 1
+            yield _compared(row[:7], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[7],)).fetchall())
+        there = self._db.execute(
+            f"SELECT {_STANDING_THERE}, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message "
+            f"FROM {_ALONE_THERE} AND {_STANDING_THERE} IN ({names}) ORDER BY t.id LIMIT ?",
+            (left if limit >= 0 else -1,),
+        )
+        for row in there:
+            yield _compared(row, [])
+
+
+# Parts of statements; all of them constant text of ours.
+_ID = "CASE WHEN {0}.target NOT IN ('', {0}.key) THEN {0}.target ELSE '' END"
+_HERE = "main.row AS h LEFT JOIN mate AS m ON m.here = h.id LEFT JOIN there.row AS t ON t.id = m.there"
+_STANDING = (
+    "CASE WHEN h.state <> 'pending' THEN 'problem' WHEN t.id IS NULL THEN 'only_here' "
+    "WHEN t.state <> 'pending' THEN 'problem' ELSE coalesce(m.standing, 'same') END"
+)
+_ALONE_THERE = "there.row AS t WHERE NOT EXISTS (SELECT 1 FROM mate WHERE mate.there = t.id)"
+_STANDING_THERE = "CASE WHEN t.state = 'pending' THEN 'only_there' ELSE 'problem' END"
+_COLUMNS = (
+    f"{_STANDING}, h.number, t.number, h.target, CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "
+    f"coalesce(nullif({_ID.format('h')}, ''), {_ID.format('t')}, ''), "
+    "CASE WHEN h.state <> 'pending' THEN h.message WHEN t.state <> 'pending' THEN 'there: ' || t.message END"
+)
+_DIFFERENCE = "d.field, d.value_there, d.value_here, d.value_base, d.author"
+_OF_ROW = f"SELECT {_DIFFERENCE} FROM difference AS d WHERE d.here = ?"
+
+
+def _values(body: str, key: str) -> Values:
+    values: Values = json.loads(body)
+    return values | {"unique_showing_key": key} if key else values
+
+
+def _kept(row: int, one: Difference) -> tuple[Any, ...]:
+    return row, one.field, json.dumps(one.there), json.dumps(one.here), json.dumps(one.base), one.author
+
+
+def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> Compared:
+    standing, number, number_there, target, key, showing_id, message = columns
+    return Compared(
+        Standing(standing),
+        number,
+        number_there or None,
+        target,
+        key,
+        showing_id,
+        message,
+        tuple(
+            Difference(field, json.loads(there), json.loads(here), json.loads(base), Author(author) if author else None)
+            for field, there, here, base, author in differences
+        ),
+    )

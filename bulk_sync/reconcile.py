@@ -1,0 +1,227 @@
+"""Two sheets, or a sheet and the ledger, value by value.
+
+Both go through the same reading and mapping as a push. Each is staged in a store of its own, their
+rows meet in SQL, and only pairs that are not the very same text are compared field by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bulk_sync.check.compare import Side, blank_here, compare
+from bulk_sync.check.rows import digest_of, fields_of
+from bulk_sync.check.showing import KEY_COLUMN
+from bulk_sync.errors import InputError, UsageError
+from bulk_sync.job.comparison import Comparison, Pair
+from bulk_sync.job.ledger import Acknowledged, read_shared, text_of
+from bulk_sync.job.lock import held
+from bulk_sync.job.store import Store
+from bulk_sync.model import Author, Compared, Difference, Reconciliation, Record, Row, Standing
+from bulk_sync.report.differences import Changes, write_changes, write_differences
+from bulk_sync.report.files import check_writable
+from bulk_sync.report.lines import refuse_unknown_kind
+from bulk_sync.report.reconciled import facts_of
+from bulk_sync.settings import ReconcileSettings, SheetSettings
+from bulk_sync.sheet import OnRows, open_sheet
+
+_SHOWN = 5
+"""Showings that a summary names of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """One side: its rows, the fields that it has columns for (None: only what is there is known), what was found.
+
+    `partial` says that --limit left out rows.
+    """
+
+    store: Store
+    columns: frozenset[str] | None
+    notes: tuple[str, ...] = ()
+    partial: bool = False
+
+
+def reconcile(settings: ReconcileSettings, on_rows: OnRows = lambda _: None) -> Reconciliation:
+    """Compare a sheet with another or with the ledger, and write what the settings name.
+
+    Raises InputError when a sheet can't be used, CheckpointError without a ledger, UsageError, OutputError.
+    """
+    _check_files(settings)
+    with ExitStack() as opened:
+        here = opened.enter_context(_staged(settings.here, on_rows))
+        there = opened.enter_context(_other(settings, on_rows))
+        base = None if settings.base is None else opened.enter_context(_staged(settings.base, on_rows))
+        comparison = Comparison(here.store, there.store, None if base is None else base.store)
+        blanks = _compare(comparison, here, there, base)
+        settings = settings.model_copy(update={"one_way": settings.one_way or here.partial})
+        return _write(settings, comparison, (*_notes(settings, here, there, base), *_on_blanks(blanks, base)))
+
+
+def _check_files(settings: ReconcileSettings) -> None:
+    named = {"FILE": settings.here.input, "--with": settings.there.input if settings.there else None}
+    named |= {"--base": settings.base.input if settings.base else None, "--results": settings.results}
+    named |= {"--export-template": settings.template, "the changes": settings.changes}
+    named |= {"the checkpoint": settings.checkpoint, "--ledger": settings.ledger}
+    seen: dict[Path, str] = {}
+    for name, path in named.items():
+        other = None if path is None or str(path) == "-" else seen.setdefault(path.resolve(), name)
+        if other not in {None, name} and {other, name} - {"FILE", "--with", "--base"}:
+            raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
+    if settings.results is not None:
+        refuse_unknown_kind(settings.results)
+    if settings.template is not None:
+        refuse_unknown_kind(settings.template, "--export-template")
+        if settings.template.suffix.lower() == ".jsonl":
+            raise UsageError(f"--export-template {settings.template}: a sheet to be edited is a .csv or an .xlsx")
+    for path in (settings.results, settings.template, settings.changes):
+        if path is not None:
+            check_writable(path)
+
+
+# Both sides
+
+
+@contextmanager
+def _staged(settings: SheetSettings, on_rows: OnRows) -> Iterator[Staged]:
+    """A sheet, staged; raises InputError when it is not to be relied on."""
+    with open_sheet(settings, on_rows) as sheet, Store.scratch() as store:
+        staged = sheet.stage(store, keep_cells=False)
+        store.accept_blank(staged.generation)
+        refusal = sheet.refusal(store, staged.generation)
+        if refusal is not None:
+            raise refusal
+        columns = frozenset(column.field for column in sheet.mapping.columns if column.field)
+        notes = (*sheet.notes(), *sheet.assumptions())
+        yield Staged(store, columns, tuple(f"{settings.input}: {note}" for note in notes), staged.partial)
+
+
+@contextmanager
+def _other(settings: ReconcileSettings, on_rows: OnRows) -> Iterator[Staged]:
+    if settings.there is not None:
+        with _staged(settings.there, on_rows) as staged:
+            yield staged
+        return
+    with _acknowledged(settings) as known, Store.scratch() as store:
+        store.stage(map(_record, known), keep_cells=False, on_rows=on_rows)
+        yield Staged(store, None)
+
+
+@contextmanager
+def _acknowledged(settings: ReconcileSettings) -> Iterator[Iterator[Acknowledged]]:
+    if settings.ledger is not None:
+        with read_shared(settings.ledger, settings.base_url) as known:
+            yield known
+        return
+    with Store.read(settings.checkpoint) as store:
+        if store.job() is None:
+            raise InputError(f"{settings.checkpoint}: nothing was staged in this checkpoint, so nothing is known.")
+        yield store.ledger()
+
+
+def _record(one: Acknowledged) -> Record:
+    """What was acknowledged, as a row of a sheet; it has no number."""
+    target = one.showing_id or one.target
+    body = text_of(one.values)
+    return Record(Row(0, ()), target, body, digest_of(body), fields_of(one.values), one.key)
+
+
+def _compare(comparison: Comparison, here: Staged, there: Staged, base: Staged | None) -> int:
+    """Compare what is not the same text; returns how many cells are blank here and filled there, or in the base."""
+    blanks = 0
+
+    def compared() -> Iterator[tuple[int, list[Difference]]]:
+        nonlocal blanks
+        for pair in comparison.pairs():
+            ours, theirs = Side(pair.here, here.columns), Side(pair.there, there.columns)
+            origin = None if base is None else _origin(pair, base)
+            if there.columns is not None:
+                blanks += blank_here(ours, origin or theirs)
+            yield pair.id, compare(ours, theirs, origin)
+
+    comparison.note(compared())
+    return blanks
+
+
+def _origin(pair: Pair, base: Staged) -> Side:
+    """What the base says; of a showing that it doesn't have, nothing is known."""
+    return Side({}, frozenset()) if pair.base is None else Side(pair.base, base.columns)
+
+
+# What it came to
+
+
+def _write(settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...]) -> Reconciliation:
+    differing = partial(comparison.rows, Standing.DIFFERS, Standing.CONFLICT)
+    template = changes = Changes(0, None)
+    if settings.template is not None:
+        template = write_changes(settings.template, differing, prefer_here=settings.prefer_here, with_conflicts=True)
+    if settings.changes is not None:
+        changes = write_changes(settings.changes, differing, prefer_here=settings.prefer_here, with_conflicts=False)
+        if changes.rows:
+            _forget_acknowledged(settings, differing())
+    summary = _summary(settings, comparison, notes, template, changes)
+    if settings.results is not None:
+        rows = comparison.rows(*(one for one in Standing if one is not Standing.SAME))
+        write_differences(settings.results, rows, facts_of(summary))
+    return summary
+
+
+def _summary(
+    settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...], template: Changes, changes: Changes
+) -> Reconciliation:
+    fields = comparison.fields()
+    listed = (Standing.PROBLEM, Standing.ONLY_HERE, *(() if settings.one_way else (Standing.ONLY_THERE,)))
+    return Reconciliation(
+        input=str(settings.here.input),
+        other=str(settings.there.input) if settings.there else None,
+        base=str(settings.base.input) if settings.base else None,
+        standings=comparison.counts(),
+        superseded=comparison.superseded,
+        fields=fields,
+        first=tuple((field, tuple(comparison.first(field, _SHOWN))) for field in fields),
+        listed=tuple(row for standing in listed for row in comparison.rows(standing, limit=_SHOWN)),
+        conflicts=comparison.authored(Author.BOTH),
+        stale=comparison.authored(Author.THERE),
+        to_send=changes.rows,
+        cleared=changes.cleared or template.cleared,
+        one_way=settings.one_way,
+        prefer_here=settings.prefer_here,
+        notes=notes,
+        results=str(settings.results) if settings.results else None,
+        template=str(settings.template) if template.rows else None,
+        changes=str(settings.changes) if changes.rows else None,
+    )
+
+
+def _notes(settings: ReconcileSettings, here: Staged, there: Staged, base: Staged | None) -> tuple[str, ...]:
+    notes = list(dict.fromkeys((*here.notes, *there.notes, *(base.notes if base else ()))))
+    if here.columns is not None and there.columns is not None and settings.there is not None:
+        alone = sorted(here.columns - there.columns - {KEY_COLUMN, "showing_id"})
+        if alone:
+            notes.append(f"Not compared, because {settings.there.input} has no such column: {', '.join(alone)}.")
+    if here.partial:
+        notes.append("Only the first rows were taken, as --limit says; rows that are only there are no difference.")
+    return tuple(notes)
+
+
+def _on_blanks(blanks: int, base: Staged | None) -> tuple[str, ...]:
+    if not blanks:
+        return ()
+    cells = "1 cell is" if blanks == 1 else f"{blanks:,} cells are"
+    where = "was filled in the base" if blanks == 1 else "were filled in the base"
+    where = where if base else "filled there"
+    return (f"{cells} blank here and {where}: a blank cell changes nothing, and is no difference (--clear).",)
+
+
+def _forget_acknowledged(settings: ReconcileSettings, rows: Iterable[Compared]) -> None:
+    """Before changes go out by another job: what this sheet's own ledger knows of those showings is forgotten."""
+    if not settings.checkpoint.exists():
+        return
+    with held(settings.checkpoint), Store.open(settings.checkpoint) as store:
+        job = store.job()
+        if job is not None and job.base_url == settings.base_url:
+            store.forget_acknowledged(name for row in rows for name in (row.target, row.key, row.showing_id) if name)

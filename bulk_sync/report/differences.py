@@ -1,0 +1,150 @@
+"""What a comparison writes: the differences, one line for each value, and the changes as a sheet that can be pushed.
+
+The sheet of changes has, under each field's own header, the value here where it differs; all else
+is blank, so that a push leaves it as it is. A value that both sides changed is left blank too, for a
+person to fill in. Three more columns are for the reader and are left out when the sheet is pushed:
+`reconcile_row` (the row here), `reconcile_there` (the values there) and `reconcile_conflicts`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bulk_sync.errors import UsageError
+from bulk_sync.model import Compared, Difference
+from bulk_sync.report.files import remove, replacing
+from bulk_sync.report.lines import Facts, Layout, Line, write_lines
+from bulk_sync.report.workbook import LONGEST_TEXT, write_workbook
+
+COLUMNS = (
+    "row",
+    "row_there",
+    "unique_showing_key",
+    "showing_id",
+    "class",
+    "field",
+    "there",
+    "here",
+    "base",
+    "changed_by",
+    "message",
+)
+_LAYOUT = Layout(COLUMNS, foreign=frozenset({"there", "base", "message"}), coloured="class")
+
+_ADDRESS = ("showing_id", "unique_showing_key")
+_FOR_THE_READER = ("reconcile_row", "reconcile_there", "reconcile_conflicts")
+
+Rows = Callable[[], Iterable[Compared]]
+"""Gives the rows anew at each call."""
+
+
+def write_differences(path: Path, rows: Iterable[Compared], facts: Facts) -> None:
+    """Write a line for each value that differs, and one for each row that has no counterpart or a problem.
+
+    Raises OutputError. `facts` are the lines of a workbook's summary.
+    """
+    write_lines(path, _LAYOUT, (line for row in rows for line in _lines(row)), facts)
+
+
+def _lines(row: Compared) -> Iterator[Line]:
+    head = (row.number, row.number_there, row.key, row.showing_id, row.standing.value)
+    if not row.differences:
+        yield (*head, None, None, None, None, None, row.message)
+    for one in row.differences:
+        yield (*head, one.field, _told(one.there), _told(one.here), _told(one.base), one.author, row.message)
+
+
+def _told(value: Any) -> str:  # noqa: ANN401 - JSON
+    """A value as text; a blank one as ""."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A sheet of changes that was written: its rows, and the text that stands for a cleared value, if one is."""
+
+    rows: int
+    cleared: str | None
+
+
+def write_changes(
+    path: Path, rows: Rows, *, prefer_here: bool, with_conflicts: bool, option: str = "--export-template"
+) -> Changes:
+    """Write the changes as CSV or as a workbook, or take the file away when there are none.
+
+    `with_conflicts` writes rows of which every value is in conflict too. Raises OutputError, and
+    UsageError for a text that does not go into a workbook's cell.
+    """
+
+    def wanted() -> Iterator[tuple[Compared, list[Difference]]]:
+        for row in rows():
+            ours = [one for one in row.differences if one.sendable(prefer_here=prefer_here)]
+            if ours or (with_conflicts and any(one.author is not None for one in row.differences)):
+                yield row, ours
+
+    fields, count, cleared = _survey(row.differences if with_conflicts else ours for row, ours in wanted())
+    if not count:
+        remove(path)
+        return Changes(0, None)
+    header = (*_ADDRESS, *(name for name in fields if name not in _ADDRESS), *_FOR_THE_READER)
+    lines = (_change(row, ours, fields, cleared) for row, ours in wanted())
+    if path.suffix.lower() == ".xlsx":
+        write_workbook(path, header, _fitting(lines, path, option))
+        return Changes(count, cleared)
+    with replacing(path) as file:
+        writer = csv.writer(file, lineterminator="\r\n")
+        writer.writerow(header)
+        writer.writerows(lines)
+    return Changes(count, cleared)
+
+
+def _survey(rows: Iterable[Iterable[Difference]]) -> tuple[list[str], int, str | None]:
+    """The fields in the order in which they come up, how many rows there are, and a text for what is cleared."""
+    fields: dict[str, None] = {}
+    clears, taken, count = False, set(), 0
+    for differences in rows:
+        count += 1
+        for one in differences:
+            fields[one.field] = None
+            clears |= one.here is None
+            if isinstance(one.here, str) and re.fullmatch(r"NULL(-\d{1,6})?", one.here):
+                taken.add(one.here)
+    tokens = (f"NULL-{number}" if number else "NULL" for number in range(len(taken) + 1))
+    return list(fields), count, next(token for token in tokens if token not in taken) if clears else None
+
+
+def _change(row: Compared, ours: list[Difference], fields: list[str], cleared: str | None) -> list[str | int | None]:
+    values = {one.field: cleared if one.here is None else _told(one.here) for one in ours}
+    by_id = row.target != row.key and bool(row.showing_id)
+    address = (row.target, values.pop(_ADDRESS[1], "")) if by_id else ("", row.target)
+    conflicts = {
+        one.field: {"here": one.here, "there": one.there, "base": one.base}
+        for one in row.differences
+        if one not in ours
+    }
+    return [
+        *address,
+        *(values.get(name, "") for name in fields if name not in _ADDRESS),
+        row.number,
+        json.dumps({one.field: one.there for one in ours}, ensure_ascii=False),
+        json.dumps(conflicts, ensure_ascii=False) if conflicts else "",
+    ]
+
+
+def _fitting(lines: Iterable[list[str | int | None]], path: Path, option: str) -> Iterator[list[str | int | None]]:
+    """Lines of which no text has to be cut; what is only for the reader may be."""
+    for line in lines:
+        if any(isinstance(cell, str) and len(cell) > LONGEST_TEXT for cell in line[: -len(_FOR_THE_READER)]):
+            raise UsageError(
+                f"{option} {path}: a text of row {line[-3]} is longer than a workbook's cell ({LONGEST_TEXT:,} "
+                "characters); name a .csv"
+            )
+        yield line
