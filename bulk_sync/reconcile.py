@@ -142,7 +142,7 @@ def _compare(comparison: Comparison, here: Staged, there: Staged, base: Staged |
                 blanks += blank_here(ours, origin or theirs)
             yield pair.id, compare(ours, theirs, origin)
 
-    comparison.note(compared())
+    comparison.settle(compared())
     return blanks
 
 

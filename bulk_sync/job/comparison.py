@@ -46,7 +46,9 @@ class Comparison:
         self._sides = ("main", "there", *(("base",) if base else ()))
         self.superseded = self._drop_superseded()
         self._db.executescript(
-            "CREATE TABLE mate (here INTEGER PRIMARY KEY, there INTEGER, base INTEGER, standing TEXT);"
+            "CREATE TABLE mate (here INTEGER PRIMARY KEY, there INTEGER, base INTEGER);"
+            "CREATE TABLE standing (here INTEGER PRIMARY KEY, standing TEXT);"  # of rows that are not the same
+            "CREATE TABLE alone (there INTEGER PRIMARY KEY, standing TEXT);"  # rows there that have no mate
             "CREATE TABLE difference (here INTEGER, field TEXT, value_there TEXT, value_here TEXT, value_base TEXT, "
             "author TEXT);"
         )
@@ -98,7 +100,7 @@ class Comparison:
     def pairs(self) -> Iterator[Pair]:
         """What has to be compared value by value: pairs whose patches are not the same text, in input order.
 
-        A key is a value of a row that an id addresses. Pairs may be noted while they come.
+        A key is a value of a row that an id addresses. Pairs may be settled while they come.
         """
         base = "LEFT JOIN base.row AS b ON b.id = m.base AND b.state = 'pending'" if "base" in self._sides else ""
         found = self._db.execute(
@@ -110,8 +112,8 @@ class Comparison:
         for row, here, there, key, body, base_key in found:
             yield Pair(row, json.loads(here), _values(there, key), None if body is None else _values(body, base_key))
 
-    def note(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
-        """Keep what the pairs, by their ids, differ in."""
+    def settle(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
+        """Keep what the pairs, by their ids, differ in, and with it how every showing stands."""
         self._db.execute("BEGIN")
         for count, (row, differences) in enumerate(compared, start=1):
             if count % _GROUP == 0:
@@ -120,22 +122,32 @@ class Comparison:
             if differences:
                 conflict = any(one.author is Author.BOTH for one in differences)
                 standing = Standing.CONFLICT if conflict else Standing.DIFFERS
-                self._db.execute("UPDATE mate SET standing = ? WHERE here = ?", (standing, row))
+                self._db.execute("INSERT INTO standing VALUES (?, ?)", (row, standing))
                 self._db.executemany(
                     "INSERT INTO difference VALUES (?, ?, ?, ?, ?, ?)", (_kept(row, one) for one in differences)
                 )
+        self._db.execute(
+            f"INSERT INTO standing SELECT h.id, CASE WHEN h.state = 'pending' AND t.id IS NULL THEN 'only_here' "
+            f"ELSE 'problem' END FROM {_HERE} WHERE h.state <> 'pending' OR t.state IS NOT 'pending'"
+        )
+        self._db.execute(
+            "INSERT INTO alone SELECT id, CASE WHEN state = 'pending' THEN 'only_there' ELSE 'problem' END "
+            "FROM there.row AS t WHERE NOT EXISTS (SELECT 1 FROM mate WHERE mate.there = t.id)"
+        )
         self._db.execute("COMMIT")
-        self._db.execute("CREATE INDEX IF NOT EXISTS difference_here ON difference (here)")
+        self._db.execute("CREATE INDEX difference_here ON difference (here)")
 
     # Reporting
 
     def counts(self) -> dict[Standing, int]:
         """Showings by standing."""
-        here = self._db.execute(f"SELECT {_STANDING}, count(*) FROM {_HERE} GROUP BY 1").fetchall()
-        there = self._db.execute(f"SELECT {_STANDING_THERE}, count(*) FROM {_ALONE_THERE} GROUP BY 1").fetchall()
         counts = dict.fromkeys(Standing, 0)
-        for name, count in (*here, *there):
-            counts[Standing(name)] += count
+        for table in ("standing", "alone"):
+            for name, count in self._db.execute(f"SELECT standing, count(*) FROM {table} GROUP BY standing"):
+                counts[Standing(name)] += count
+        (rows,) = self._db.execute("SELECT count(*) FROM main.row").fetchone()
+        (other,) = self._db.execute("SELECT count(*) FROM standing").fetchone()
+        counts[Standing.SAME] = rows - other
         return counts
 
     def fields(self) -> dict[str, int]:
@@ -150,25 +162,30 @@ class Comparison:
     def first(self, field: str, count: int) -> list[Compared]:
         """The first showings that differ in a field, each with that difference alone."""
         found = self._db.execute(
-            f"SELECT {_COLUMNS}, {_DIFFERENCE} FROM {_HERE} JOIN difference AS d ON d.here = h.id "
-            "WHERE d.field = ? ORDER BY h.id LIMIT ?",
+            f"SELECT {_COLUMNS}, {_DIFFERENCE} FROM difference AS d CROSS JOIN standing AS s ON s.here = d.here "
+            f"{_OF_STANDING} WHERE d.field = ? ORDER BY d.rowid LIMIT ?",
             (field, count),
         )
         return [_compared(row[:7], [row[7:]]) for row in found]
 
     def rows(self, *standings: Standing, limit: int = -1) -> Iterator[Compared]:
-        """Showings in these standings: those here in input order, then those that are only there, in theirs."""
+        """Showings in these standings, none of them `same`: those here in input order, then those only there.
+
+        With a limit, the first so many.
+        """
         names = ", ".join(f"'{standing}'" for standing in standings)
         here = self._db.execute(
-            f"SELECT {_COLUMNS}, h.id FROM {_HERE} WHERE {_STANDING} IN ({names}) ORDER BY h.id LIMIT ?", (limit,)
+            f"SELECT {_COLUMNS}, s.here FROM standing AS s {_OF_STANDING} WHERE standing IN ({names}) "
+            "ORDER BY s.here LIMIT ?",
+            (limit,),
         )
         left = limit
         for row in here:
             left -= 1
             yield _compared(row[:7], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[7],)).fetchall())
         there = self._db.execute(
-            f"SELECT {_STANDING_THERE}, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message "
-            f"FROM {_ALONE_THERE} AND {_STANDING_THERE} IN ({names}) ORDER BY t.id LIMIT ?",
+            f"SELECT standing, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message FROM alone "
+            f"CROSS JOIN there.row AS t ON t.id = alone.there WHERE standing IN ({names}) ORDER BY alone.there LIMIT ?",
             (left if limit >= 0 else -1,),
         )
         for row in there:
@@ -178,14 +195,12 @@ class Comparison:
 # Parts of statements; all of them constant text of ours.
 _ID = "CASE WHEN {0}.target NOT IN ('', {0}.key) THEN {0}.target ELSE '' END"
 _HERE = "main.row AS h LEFT JOIN mate AS m ON m.here = h.id LEFT JOIN there.row AS t ON t.id = m.there"
-_STANDING = (
-    "CASE WHEN h.state <> 'pending' THEN 'problem' WHEN t.id IS NULL THEN 'only_here' "
-    "WHEN t.state <> 'pending' THEN 'problem' ELSE coalesce(m.standing, 'same') END"
+_OF_STANDING = (
+    "CROSS JOIN main.row AS h ON h.id = s.here LEFT JOIN mate AS m ON m.here = h.id "
+    "LEFT JOIN there.row AS t ON t.id = m.there"
 )
-_ALONE_THERE = "there.row AS t WHERE NOT EXISTS (SELECT 1 FROM mate WHERE mate.there = t.id)"
-_STANDING_THERE = "CASE WHEN t.state = 'pending' THEN 'only_there' ELSE 'problem' END"
 _COLUMNS = (
-    f"{_STANDING}, h.number, t.number, h.target, CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "
+    "s.standing, h.number, t.number, h.target, CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "
     f"coalesce(nullif({_ID.format('h')}, ''), {_ID.format('t')}, ''), "
     "CASE WHEN h.state <> 'pending' THEN h.message WHEN t.state <> 'pending' THEN 'there: ' || t.message END"
 )

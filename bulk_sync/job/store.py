@@ -662,11 +662,20 @@ class Store:
         return self._known().all()
 
     def forget_acknowledged(self, names: Iterable[str]) -> None:
-        """Know nothing any more of showings that go by these keys or ids: another job is about to change them."""
-        with self._commit():
+        """Another job is about to change showings that go by these keys or ids: rely on nothing acknowledged for them.
+
+        A push of this job's sheet, as it was, sends them again.
+        """
+        with self._commit() as db:
             known = self._known()
+            db.execute("CREATE TEMP TABLE changed (name TEXT PRIMARY KEY) WITHOUT ROWID")
             for name in names:
                 known.forget_all_of(name)
+                db.execute("INSERT OR IGNORE INTO changed VALUES (?)", (name,))
+            of_them = "(target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed))"
+            db.execute(f"UPDATE row SET content = NULL WHERE state = 'updated' AND {of_them}")
+            db.execute("DROP TABLE changed")
+            db.execute("UPDATE job SET input_digest = ''")  # else the same file would not be looked at again
 
     def sent(self) -> Iterator[Sent]:
         """Patches of the job that were or may have been applied, in input order, and what they replaced."""

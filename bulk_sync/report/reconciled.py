@@ -174,10 +174,8 @@ def _text(value: Any) -> str:  # noqa: ANN401 - JSON
 def changed_parts(old: str, new: str) -> tuple[list[Part], list[Part]]:
     """Both texts as stretches, those that changed marked as such; long unchanged ones are cut in their middle."""
     olds, news = _words(old), _words(new)
-    if max(len(olds), len(news)) > _MOST_WORDS:
-        blocks = _ends_in_common(olds, news)
-    else:
-        blocks = _aligned(olds, news)
+    align = _ends_in_common if max(len(olds), len(news)) > _MOST_WORDS else _aligned
+    blocks = align(olds, news)
     before: list[Part] = []
     after: list[Part] = []
     last = len(blocks) - 1
@@ -200,7 +198,7 @@ def _aligned(olds: list[str], news: list[str]) -> list[tuple[bool, list[str], li
         return [(False, olds, news)]
     blocks: list[tuple[bool, list[str], list[str]]] = []
     for tag, a, b, c, d in matcher.get_opcodes():
-        equal = tag == "equal" and not (0 < a and b < len(olds) and not "".join(olds[a:b]).strip())
+        equal = tag == "equal" and not (a > 0 and b < len(olds) and not "".join(olds[a:b]).strip())
         if blocks and blocks[-1][0] is equal:
             _, one, other = blocks.pop()
             blocks.append((equal, one + olds[a:b], other + news[c:d]))
@@ -223,9 +221,9 @@ def _ends_in_common(olds: list[str], news: list[str]) -> list[tuple[bool, list[s
 
 def _shortened(text: str, *, left: bool, right: bool) -> str:
     """An unchanged stretch without its middle, or, at the end of a text, without what is far from the change."""
-    kept_left, kept_right = _KEPT * left, _KEPT * right
-    if len(text) <= kept_left + kept_right + 3:
+    if len(text) <= 2 * _KEPT:
         return text
+    kept_left, kept_right = _KEPT * left, _KEPT * right
     return f"{text[:kept_left]}...{text[len(text) - kept_right :]}"
 
 

@@ -1,0 +1,85 @@
+"""How fast two sheets are compared, in how much memory, and is every planted difference found?
+
+    python -m tests.benchmarks.reconcile_rate [--rows 1000000] [--differences 1000]
+
+The second sheet holds the same rows in another order, and some of them with another value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.helpers import command
+
+HEADER = ("unique_showing_key", "showing_date", "attendee_name", "attendee_email", "feedback", "rating", "interested")
+WORDS = ["bright", "kitchen", "small", "garden", "loved", "the", "view", "noisy", "street", "near", "school", "large", "rooms", "price", "would", "come", "back"]
+
+
+def rows(count: int, dice: random.Random) -> Iterator[list[str]]:
+    for number in range(count):
+        yield [
+            f"ext_{number:07}",
+            f"2026-{number % 9 + 1:02}-{number % 28 + 1:02}T1{number % 10}:30:00Z",
+            f"Visitor {number}",
+            f"visitor{number}@example.com",
+            " ".join(dice.choices(WORDS, k=8)),
+            str(number % 5 + 1),
+            ("yes", "no")[number % 2],
+        ]
+
+
+def write(path: Path, sheet: list[list[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([HEADER, *sheet])
+
+
+def plant(sheet: list[list[str]], count: int, dice: random.Random) -> set[tuple[str, str]]:
+    planted = set()
+    for row in dice.sample(sheet, count):
+        place = dice.choice((4, 5))
+        row[place] = "Other words" if place == 4 else str(int(row[5]) % 5 + 1)
+        planted.add((row[0], HEADER[place]))
+    return planted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--differences", type=int, default=1000)
+    told = parser.parse_args()
+    dice = random.Random(1)
+    with TemporaryDirectory() as folder:
+        here, there, results = (Path(folder, name) for name in ("here.csv", "there.csv", "differences.jsonl"))
+        sheet = list(rows(told.rows, dice))
+        write(here, sheet)
+        planted = plant(sheet, told.differences, dice)
+        dice.shuffle(sheet)
+        write(there, sheet)
+        del sheet
+        begun = time.perf_counter()
+        ended = subprocess.Popen(command("reconcile", here, "--with", there, "--quiet", "--results", results))
+        _, status, used = os.wait4(ended.pid, 0)
+        seconds = time.perf_counter() - begun
+        lines = map(json.loads, results.read_text(encoding="ascii").splitlines())
+        found = {(line["unique_showing_key"], line["field"]) for line in lines}
+    print(
+        f"{told.rows:,} rows against as many: {seconds:.1f} s, {told.rows / seconds:,.0f} pairs/s, "
+        f"{2 * told.rows / seconds:,.0f} rows/s, {used.ru_maxrss / 1024:,.0f} MB at most in a process"
+    )
+    print(
+        f"exit code {os.waitstatus_to_exitcode(status)}, planted {len(planted):,}, found {len(found & planted):,}, "
+        f"invented {len(found - planted):,}"
+    )
+
+
+if __name__ == "__main__":
+    main()
