@@ -6,9 +6,8 @@ rows meet in SQL, and only pairs that are not the very same text are compared fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,24 +24,12 @@ from bulk_sync.report.differences import Changes, write_changes, write_differenc
 from bulk_sync.report.files import check_writable
 from bulk_sync.report.lines import refuse_unknown_kind
 from bulk_sync.report.reconciled import facts_of
-from bulk_sync.settings import ReconcileSettings, SheetSettings
-from bulk_sync.sheet import OnRows, open_sheet
+from bulk_sync.settings import ReconcileSettings
+from bulk_sync.sheet import OnRows
+from bulk_sync.staging import Staged, is_large, staged, staged_beside
 
 _SHOWN = 5
 """Showings that a summary names of each kind."""
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """One side: its rows, the fields that it has columns for (None: only what is there is known), what was found.
-
-    `partial` says that --limit left out rows.
-    """
-
-    store: Store
-    columns: frozenset[str] | None
-    notes: tuple[str, ...] = ()
-    partial: bool = False
 
 
 def reconcile(settings: ReconcileSettings, on_rows: OnRows = lambda _: None) -> Reconciliation:
@@ -52,9 +39,10 @@ def reconcile(settings: ReconcileSettings, on_rows: OnRows = lambda _: None) -> 
     """
     _check_files(settings)
     with ExitStack() as opened:
-        here = opened.enter_context(_staged(settings.here, on_rows))
-        there = opened.enter_context(_other(settings, on_rows))
-        base = None if settings.base is None else opened.enter_context(_staged(settings.base, on_rows))
+        other = opened.enter_context(_beside(settings))
+        here = opened.enter_context(staged(settings.here, on_rows))
+        there = other()
+        base = None if settings.base is None else opened.enter_context(staged(settings.base, on_rows))
         comparison = Comparison(here.store, there.store, None if base is None else base.store)
         blanks = _compare(comparison, here, there, base)
         settings = settings.model_copy(update={"one_way": settings.one_way or here.partial})
@@ -86,28 +74,19 @@ def _check_files(settings: ReconcileSettings) -> None:
 
 
 @contextmanager
-def _staged(settings: SheetSettings, on_rows: OnRows) -> Iterator[Staged]:
-    """A sheet, staged; raises InputError when it is not to be relied on."""
-    with open_sheet(settings, on_rows) as sheet, Store.scratch() as store:
-        staged = sheet.stage(store, keep_cells=False)
-        store.accept_blank(staged.generation)
-        refusal = sheet.refusal(store, staged.generation)
-        if refusal is not None:
-            raise refusal
-        columns = frozenset(column.field for column in sheet.mapping.columns if column.field)
-        notes = (*sheet.notes(), *sheet.assumptions())
-        yield Staged(store, columns, tuple(f"{settings.input}: {note}" for note in notes), staged.partial)
-
-
-@contextmanager
-def _other(settings: ReconcileSettings, on_rows: OnRows) -> Iterator[Staged]:
-    if settings.there is not None:
-        with _staged(settings.there, on_rows) as staged:
-            yield staged
-        return
-    with _acknowledged(settings) as known, Store.scratch() as store:
-        store.stage(map(_record, known), keep_cells=False, on_rows=on_rows)
-        yield Staged(store, None)
+def _beside(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
+    """The other side; reading of a large sheet begins at once, and is waited for by what is yielded."""
+    if settings.there is None:
+        with _acknowledged(settings) as known, Store.scratch() as store:
+            store.stage(map(_record, known), keep_cells=False)
+            yield lambda: Staged(store, None)
+    elif is_large(settings.there.input):
+        with staged_beside(settings.there) as wait:
+            yield wait
+    else:
+        with ExitStack() as opened:
+            sheet = settings.there
+            yield lambda: opened.enter_context(staged(sheet))
 
 
 @contextmanager

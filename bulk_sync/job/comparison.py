@@ -17,7 +17,7 @@ from typing import Any
 from bulk_sync.job.store import Store
 from bulk_sync.model import Author, Compared, Difference, Standing, State
 
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 32 * 1024
 _GROUP = 2000
 """Pairs in one commit."""
 

@@ -22,7 +22,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -217,14 +217,20 @@ class Store:
 
     @classmethod
     @contextmanager
-    def scratch(cls) -> Iterator[Self]:
-        """A store that is gone afterwards, for a look at what staging would give; it promises no durability."""
-        with TemporaryDirectory(prefix="bulk-sync-") as folder:
-            path = Path(folder, "check.sqlite")
+    def scratch(cls, path: Path | None = None) -> Iterator[Self]:
+        """A store that is gone afterwards, for a look at what staging would give; it promises no durability.
+
+        With a path, the one there, made if there is none, and left there.
+        """
+        with ExitStack() as stack:
+            if path is None:
+                path = Path(stack.enter_context(TemporaryDirectory(prefix="bulk-sync-")), "check.sqlite")
+            made = not path.exists()
             path.touch(0o600)
-            with translated(path), closing(_connect(path)) as connection:
-                connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _CREATE)
-                yield cls(connection, path)
+            stack.enter_context(translated(path))
+            connection = stack.enter_context(closing(_connect(path)))
+            connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _CREATE * made)
+            yield cls(connection, path)
 
     @classmethod
     @contextmanager

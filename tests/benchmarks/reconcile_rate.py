@@ -21,7 +21,25 @@ from tempfile import TemporaryDirectory
 from tests.helpers import command
 
 HEADER = ("unique_showing_key", "showing_date", "attendee_name", "attendee_email", "feedback", "rating", "interested")
-WORDS = ["bright", "kitchen", "small", "garden", "loved", "the", "view", "noisy", "street", "near", "school", "large", "rooms", "price", "would", "come", "back"]
+WORDS = [
+    "bright",
+    "kitchen",
+    "small",
+    "garden",
+    "loved",
+    "the",
+    "view",
+    "noisy",
+    "street",
+    "near",
+    "school",
+    "large",
+    "rooms",
+    "price",
+    "would",
+    "come",
+    "back",
+]
 
 
 def rows(count: int, dice: random.Random) -> Iterator[list[str]]:

@@ -107,6 +107,23 @@ def test_every_planted_difference_is_found_and_none_invented(program: Program, t
     assert sum(ran.summary["fields"].values()) == len(planted)
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_large_sheet_is_staged_by_a_process_of_its_own_with_the_same_result(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, broken: bool
+) -> None:
+    there = some(50)
+    here = copy(there)
+    here["ext_7"]["rating"] = "1"
+    a = write(tmp_path / "a.csv", here)
+    b = write(tmp_path / "b.csv", there, header=("No key", *HEADER[1:]) if broken else HEADER)
+    words = ["reconcile", a, "--with", b, "--json"]
+    alone = program(*words)
+    monkeypatch.setattr("bulk_sync.staging._LARGE_BYTES", 0)
+    beside = program(*words)
+    assert (beside.code, beside.out, beside.err) == (alone.code, alone.out, alone.err)
+    assert alone.code == (4 if broken else 3)
+
+
 def test_equal_sheets_exit_with_0_and_what_is_only_there_counts_unless_one_way(
     program: Program, tmp_path: Path
 ) -> None:
