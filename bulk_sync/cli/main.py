@@ -30,7 +30,7 @@ from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
-from bulk_sync.reconcile import reconcile as run_reconcile
+from bulk_sync.reconciliation import reconcile as run_reconcile
 from bulk_sync.report.checked import show_check, show_check_json
 from bulk_sync.report.reconciled import show_reconciliation, show_reconciliation_json
 from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
