@@ -33,7 +33,9 @@ class Layout:
 
 
 def refuse_unknown_kind(path: Path, option: str = "--results") -> None:
-    """Raise UsageError unless lines can be written under that name."""
+    """Raise UsageError unless lines can be written under that name; of what is no file there, writing tells."""
+    if path.exists() and not path.is_file():
+        return
     if path.suffix.lower() not in _WRITERS:
         raise UsageError(
             f"{option} {path}: the ending says what is written, and can be .csv, .jsonl or .xlsx; name it "
@@ -59,7 +61,7 @@ def write_lines(path: Path, layout: Layout, lines: Iterable[Line], facts: Facts 
 
     `facts` are the lines of a workbook's summary, name and value.
     """
-    _WRITERS[path.suffix.lower()](path, layout, iter(lines), facts)
+    _WRITERS.get(path.suffix.lower(), _write_csv)(path, layout, iter(lines), facts)
 
 
 def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
