@@ -369,6 +369,46 @@ class ProblemGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that ended badly, as far as it tells the cause; `message` is None where --purge removed it."""
+
+    number: int
+    code: str
+    http_status: int | None
+    message: str | None
+    key: str
+    target: str
+    in_doubt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CauseGroup:
+    """Rows that ended badly for one reason; a row with two bad cells is in two groups.
+
+    `cause` says what is wrong, `remedy` what to do; `first_rows` are the numbers of the first rows with what
+    stands there: the cell's text, or the key when it was the API that refused. `in_doubt` counts the rows that may
+    have been applied all the same.
+    """
+
+    code: str
+    cause: str
+    rows: int
+    first_rows: tuple[tuple[int, str | None], ...]
+    remedy: str
+    in_doubt: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """One of the objects under `causes` of what `--json` prints."""
+        return {
+            "code": self.code,
+            "cause": self.cause,
+            "rows": self.rows,
+            "first_rows": [{"row": number, "value": value} for number, value in self.first_rows],
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run came to, or what a checkpoint tells of the runs so far.
 
@@ -396,6 +436,7 @@ class Summary:
     failed: str | None
     checkpoint: str
     undo: str | None = None
+    causes: tuple[CauseGroup, ...] = ()
     notes: tuple[str, ...] = ()
     running: bool = False
     stopped: BulkSyncError | None = None
@@ -418,6 +459,7 @@ class Summary:
             "states": {state.value: self.states.get(state, 0) for state in State},
             "in_flight": self.in_flight,
             "problems": {group.code: group.count for group in self.problems},
+            "causes": [group.as_json() for group in self.causes],
             "requests": self.requests,
             "retries": self.retries,
             "throttled": self.throttled,

@@ -30,6 +30,7 @@ from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
 from bulk_sync.model import MENDABLE_STATES, CheckSummary, RateSource, State, Summary, Tally
 from bulk_sync.plan import JobFacts, Start, how_to_start
+from bulk_sync.report.causes import causes_of
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
 from bulk_sync.report.lines import refuse_too_many, refuse_unknown_kind
@@ -497,6 +498,7 @@ def _of_job(store: Store, files: Files) -> Summary:
         rows=sum(counts.values()),
         states=counts,
         problems=store.problems(),
+        causes=causes_of(store.bad_rows()),
         in_flight=in_flight,
         requests=requests,
         retries=retries,

@@ -36,6 +36,7 @@ from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.model import (
     MENDABLE_STATES,
     SETTLED_STATES,
+    BadRow,
     Cell,
     Change,
     Outcome,
@@ -729,6 +730,16 @@ class Store:
             )
             for code, count in groups
         )
+
+    def bad_rows(self) -> Iterator[BadRow]:
+        """The rows that ended badly, in input order, with what tells why."""
+        found = self._db.execute(
+            f"SELECT number, error, http_status, CASE WHEN cells <> '{PURGED}' THEN message END, key, target, "
+            f"{_UNKNOWN} FROM row WHERE {_BAD_ROWS} ORDER BY id",
+            (None,),
+        )
+        for number, code, status, message, key, target, doubt in found:
+            yield BadRow(number, code, status, message, key, target, bool(doubt))
 
     def results(self, states: Iterable[State] = State, generation: int | None = None) -> Iterator[Result]:
         """Rows as reports show them, in input order."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -18,9 +18,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model import MENDABLE_STATES, RateSource, State, Summary, Tally
+from bulk_sync.model import MENDABLE_STATES, CauseGroup, RateSource, State, Summary, Tally
 
 LINE_EVERY_SECONDS = 10.0
+
+_MOST_CAUSES = 12
+_MOST_FACTS = 50
+_FIRST_ROWS = 3
+"""Causes on a terminal, in a report's list, and rows that each names."""
 
 _COLOURS = {
     State.UPDATED: "green",
@@ -57,10 +62,7 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
     for note in summary.notes:
         console.print(Text(printable(note)), soft_wrap=True)
     console.print(_states(summary))
-    for group in summary.problems:
-        console.print(Text(f"{group.code}: {group.count} row{'s' * (group.count != 1)}", style="bold"))
-        for number, message in group.examples:
-            console.print(Text(f"  row {number}: {printable(message)}"), soft_wrap=True)
+    _show_causes(console, summary.causes)
     if summary.requests:
         console.print(Text(_pace(summary), style="dim"), soft_wrap=True)
     for name, path in (
@@ -73,6 +75,35 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
             console.print(Text(f"{name + ':':<12}{printable(path)}"), soft_wrap=True)
     if next_command:
         console.print(Text("Next:       ") + Text(printable(next_command), style="bold"), soft_wrap=True)
+
+
+def _show_causes(console: Console, causes: Sequence[CauseGroup]) -> None:
+    """A line for each cause; wrapped under itself on a terminal, whole in a file."""
+    for group in causes[:_MOST_CAUSES]:
+        line = Text(f"{_rows(group)}: ", style="bold") + Text(printable(_in_words(group)), style="default")
+        if console.is_terminal:
+            hang = Table.grid(padding=(0, 0))
+            hang.add_column(width=2)
+            hang.add_column(overflow="fold")
+            hang.add_row("", line)
+            console.print(hang)
+        else:
+            console.print(Text("  ") + line, soft_wrap=True)
+    if len(causes) > _MOST_CAUSES:
+        more = len(causes) - _MOST_CAUSES
+        console.print(Text(f"  and {more:,} kind{'s' * (more != 1)} more, see the failed rows"), soft_wrap=True)
+
+
+def _rows(group: CauseGroup) -> str:
+    return f"{group.rows:,} row{'s' * (group.rows != 1)}"
+
+
+def _in_words(group: CauseGroup) -> str:
+    """Cause, remedy and first rows, as in `rating 6 to 10: expected 1 to 5 (rows 7, 12, 19, ...)`."""
+    doubt = f"; {group.in_doubt:,} may have been applied" if group.in_doubt else ""
+    numbers = ", ".join(str(number) for number, _ in group.first_rows[:_FIRST_ROWS])
+    more = ", ..." if group.rows > _FIRST_ROWS else ""
+    return f"{group.cause}: {group.remedy} (row{'s' * (group.rows != 1)} {numbers}{more}{doubt})"
 
 
 def show_json(console: Console, summary: Summary) -> None:
@@ -124,9 +155,9 @@ def facts_of(summary: Summary) -> Iterator[tuple[str, object]]:
     yield "sent to", summary.base_url
     yield "rows", summary.rows
     yield from ((state.value, summary.states[state]) for state in State if summary.states.get(state, 0))
-    for group in summary.problems:
-        first = "; ".join(f"row {number}: {message}" for number, message in group.examples)
-        yield f"{group.code}: {group.count:,} row{'s' * (group.count != 1)}", first
+    yield from ((f"{group.code}: {_rows(group)}", _in_words(group)) for group in summary.causes[:_MOST_FACTS])
+    if len(summary.causes) > _MOST_FACTS:
+        yield "causes left out", len(summary.causes) - _MOST_FACTS
     if summary.requests:
         yield "pace", _pace(summary)
     yield from (("note", note) for note in summary.notes)

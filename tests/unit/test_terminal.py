@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bulk_sync.errors import Interrupted
-from bulk_sync.model import ProblemGroup, RateSource, State, Summary, Tally
+from bulk_sync.model import CauseGroup, ProblemGroup, RateSource, State, Summary, Tally
 from bulk_sync.report import terminal
 from bulk_sync.report.terminal import printable, progress, show_error, show_summary
 
@@ -20,6 +20,10 @@ SUMMARY = Summary(
     rows=12,
     states={State.UPDATED: 7, State.INVALID: 3, State.PENDING: 2},
     problems=(ProblemGroup("bad_value", 3, ((2, "rating: '9' is not"), (5, "rating: '8' is not"))),),
+    causes=(
+        CauseGroup("bad_value", "rating 8, 9", 2, ((2, "9"), (5, "8")), "expected 1 to 5"),
+        CauseGroup("timeout", "timeout: no\x1b answer", 4, ((1, "a"), (6, "b"), (7, "c"), (8, "d")), "run again", 1),
+    ),
     in_flight=2,
     requests=9,
     retries=2,
@@ -51,9 +55,8 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
         "invalid   3",
         "pending   2  2 of them in flight: they may have been applied",
         "rows     12",
-        "bad_value: 3 rows",
-        "  row 2: rating: '9' is not",
-        "  row 5: rating: '8' is not",
+        "  2 rows: rating 8, 9: expected 1 to 5 (rows 2, 5)",
+        "  4 rows: timeout: no\\x1b answer: run again (rows 1, 6, 7, ...; 1 may have been applied)",
         "9 requests, 1.00 a row, 2 retries, 1 told to wait, 3.0 s, 2.3 rows/s, limit 10/s from --rate, 30% of it used",
         "Results:    x.results.csv",
         "To mend:    x.failed.csv",
@@ -65,6 +68,33 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
 def test_a_narrow_terminal_cuts_no_path() -> None:
     text = rendered(replace(SUMMARY, results="/a/rather/long/path/to/showings.results.csv"), width=20)
     assert "/a/rather/long/path/to/showings.results.csv" in text
+
+
+def test_a_long_cause_hangs_under_itself_on_a_terminal_and_is_one_line_in_a_file() -> None:
+    group = CauseGroup("bad_value", "rating 6 to 10", 12, ((7, "6"), (9, "8")), "expected a rating from 1 to 5")
+    summary = replace(SUMMARY, causes=(group,))
+    line = "12 rows: rating 6 to 10: expected a rating from 1 to 5 (rows 7, 9, ...)"
+    console = Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
+    show_summary(console, summary, None)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    shown = text[text.index("  12 rows") : text.index("9 requests")].splitlines()
+    assert len(shown) == 2
+    assert max(map(len, shown)) <= 40
+    assert " ".join(" ".join(shown).split()) == line
+    assert f"\n  {line}\n" in rendered(summary, width=40)
+
+
+def test_of_many_causes_the_first_are_shown_and_the_rest_counted() -> None:
+    causes = tuple(CauseGroup("refused", f"refused 422: kind {n}", 1, ((n, "k"),), "mend") for n in range(14))
+    text = rendered(replace(SUMMARY, causes=causes))
+    assert "kind 11: mend" in text
+    assert "kind 12" not in text
+    assert "  and 2 kinds more, see the failed rows" in text
+    many = tuple(replace(causes[0], cause=f"kind {n}") for n in range(60))
+    facts = list(terminal.facts_of(replace(SUMMARY, causes=many)))
+    assert ("refused: 1 row", "kind 49: mend (row 0)") in facts
+    assert ("causes left out", 10) in facts
 
 
 @pytest.mark.parametrize(
