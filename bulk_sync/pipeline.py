@@ -43,7 +43,7 @@ from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.httpx import open_httpx
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
-from bulk_sync.sheet import OnRows, Sheet, open_sheet
+from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
 
 ENDING_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -284,7 +284,7 @@ def _refuse(settings: PushSettings, store: Store, sheet: Sheet, generation: int 
     refusal = sheet.refusal(store, generation, listed_in=settings.files.failed)
     if refusal is not None:
         # The results stay those of what was sent; only what is to be mended is written.
-        _write_failed(store, settings.files, sheet.table.headers, generation)
+        _write_failed(store, settings.files, sheet.table.headers, sheet.meaning(), generation)
         raise refusal
 
 
@@ -432,7 +432,8 @@ def _purged_or_why_not(store: Store) -> str:
 def _write_reports(store: Store, files: Files, headers: Sequence[str], summary: Summary) -> tuple[str, ...]:
     """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
     write_results(files.results, store.results(), facts_of(summary))
-    return _write_failed(store, files, headers)
+    job = store.job()
+    return _write_failed(store, files, headers, job.meaning if job else "")
 
 
 def _with_files(summary: Summary, files: Files, undo_file: Path | None, notes: tuple[str, ...]) -> Summary:
@@ -446,7 +447,9 @@ def _with_files(summary: Summary, files: Files, undo_file: Path | None, notes: t
     )
 
 
-def _write_failed(store: Store, files: Files, headers: Sequence[str], generation: int | None = None) -> tuple[str, ...]:
+def _write_failed(
+    store: Store, files: Files, headers: Sequence[str], meaning: str, generation: int | None = None
+) -> tuple[str, ...]:
     """Write the rows to mend, of the job's sheet or of one that is refused."""
     if generation is None and store.purged():
         if not set(store.counts()) & MENDABLE_STATES:
@@ -458,7 +461,8 @@ def _write_failed(store: Store, files: Files, headers: Sequence[str], generation
     edited = there is not None and not store.wrote_report(files.failed, there)
     kept = set_aside(files.failed) if edited else None
     rows = store.results(MENDABLE_STATES, generation)
-    write_failed(files.failed, headers, rows, before=partial(store.note_report, files.failed))
+    before = partial(store.note_report, files.failed)
+    write_failed(files.failed, headers, rows, before, marked=wants_mark(meaning))
     return (f"{files.failed} was edited since it was written; the edited file is now {kept}.",) if kept else ()
 
 

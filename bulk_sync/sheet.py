@@ -158,7 +158,8 @@ class Sheet:
         )
         told["timezone"] = self._zone_name
         text = json.dumps([__version__, told], sort_keys=True)
-        return f"{__version__} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        meaning = f"{__version__} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        return meaning if self.table.understood.encoding == "UTF-8" else meaning + _MARK
 
     def refusal(self, store: Store, generation: int | None, *, listed_in: Path | None = None) -> InputError | None:
         """Why this sheet is not to be sent, or None; to be asked when it is staged."""
@@ -265,6 +266,19 @@ class Sheet:
             ),
             fields=rules,
         )
+
+
+_MARK = " byte-order-mark"
+"""Ends the meaning of a sheet whose failed rows are to begin with a byte order mark."""
+
+
+def wants_mark(meaning: str) -> bool:
+    """True when the CSV for mending a sheet of this meaning is to begin with a byte order mark.
+
+    Excel takes a CSV without one for text of another encoding, and garbles it. Who came with plain UTF-8 gets
+    it back; who came with a workbook, or any other text, has a spreadsheet program.
+    """
+    return meaning.endswith(_MARK)
 
 
 def _cells(count: int) -> str:

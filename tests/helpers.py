@@ -37,7 +37,7 @@ def numbered(count: int, *, first: int = 0) -> list[tuple[str, str, int]]:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -75,6 +75,8 @@ def find_encoding(file: io.BufferedReader, path: Path, told: str | None) -> Enco
     codec = _codec_of(told) if told is not None else mark or "utf-8"
     if told is not None and mark is not None and mark.startswith(codec):
         codec = mark
+    elif told is not None and codec == "utf-8-sig":
+        codec = "utf-8"  # what it is called must be so
     first = _read_through(file, codec)
     if first.bad_line is None:
         return _accepted(first, codec, path)
@@ -125,7 +127,7 @@ def _codec_of(name: str) -> str:
         codec = None
     if codec is None or codec in _NO_CHARSETS:
         raise UsageError(f"--encoding {name!r}: no such encoding; write it as utf-8, utf-16, cp1252 or latin-1")
-    return "utf-8-sig" if codec == "utf-8" else codec
+    return codec
 
 
 @dataclass(slots=True)

@@ -15,13 +15,19 @@ ERROR_COLUMN = "error"
 
 
 def write_failed(
-    path: Path, headers: Sequence[str], results: Iterable[Result], before: Callable[[str], None] = lambda _: None
+    path: Path,
+    headers: Sequence[str],
+    results: Iterable[Result],
+    before: Callable[[str], None] = lambda _: None,
+    *,
+    marked: bool = False,
 ) -> None:
     """Write the rows, or take the file away when there are none.
 
     A header that ends in `error` already (the input was such a file) keeps a single one. A
     row that is wider than the header stays so: pushed again unmended, it is refused again.
-    `before` is told the file's digest just before it takes its place. Raises OutputError.
+    `before` is told the file's digest just before it takes its place. With `marked` it begins with a byte order
+    mark. Raises OutputError.
     """
     rows = iter(results)
     first = next(rows, None)
@@ -32,6 +38,8 @@ def write_failed(
     was_failed_file = names[-1:] == [ERROR_COLUMN]
     width = len(names) - was_failed_file
     with replacing(path, before) as file:
+        if marked:
+            file.write("\ufeff")
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow([*names[:width], ERROR_COLUMN])
         for result in chain((first,), rows):
