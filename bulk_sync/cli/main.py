@@ -24,7 +24,7 @@ from bulk_sync.cli import options
 from bulk_sync.cli.options import reading
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, Interrupted, OutputError, UsageError
-from bulk_sync.model import CheckSummary, Reconciliation, Standing, Summary, Tally
+from bulk_sync.model import MENDABLE_STATES, CheckSummary, Reconciliation, Standing, State, Summary, Tally
 from bulk_sync.pipeline import ENDING_SIGNALS, read_summary, write_reports
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import purge as run_purge
@@ -620,13 +620,14 @@ def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
     """The one thing to do next; after a push, the command to paste."""
     if summary.running:
         return "wait, a run holds this checkpoint now"
-    if summary.exit_code == 3 and summary.failed:
+    only_failed = not any(summary.states.get(state, 0) for state in MENDABLE_STATES - {State.FAILED})
+    if summary.exit_code == 3 and summary.failed and not only_failed:
         # Files that are named outright are this job's own, and the mended rows are another.
         own_files = any(word.startswith(("--checkpoint", "--results")) for word in sys.argv[1:])
         if pushed is None or own_files:
             return f"mend {summary.failed}, then: push it with the options of this job"
         return f"mend {summary.failed}, then: {_push_of_mended(summary, pushed)}"
-    if summary.exit_code in {0, 3}:
+    if summary.exit_code == 0 or (summary.exit_code == 3 and not only_failed):
         return None
     if pushed is None:
         return f"push {summary.input} again, with the options it had"

@@ -15,6 +15,7 @@ import pytest
 
 import bulk_sync
 from bulk_sync import errors, pipeline
+from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import command, environment, numbered, raw_server, read_csv, reply, run, write_sheet
 
@@ -418,3 +419,14 @@ def test_what_to_do_after_mending_keeps_the_options_of_the_push(program: Program
     ran = program("push", sheet, "--sandbox", "--rate", "90/s")
     assert f"then: bulk-sync push {tmp_path / 'x.failed.csv'} --sandbox --rate 90/s\n" in ran.out
     assert "then: push it with the options of this job" in program("status", sheet).out
+
+
+def test_rows_that_only_failed_need_no_mending_but_another_run(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(40))
+    with sandboxes(faults=(parse_fault("30%:503"),), seed=3) as witness:
+        push = ["push", sheet, "--base-url", witness.base_url, "--max-attempts", 1, "--max-failures", "90%"]
+        ran = program(*push)
+    assert (ran.code, "failed" in ran.out) == (3, True)
+    assert f"Next:       bulk-sync {' '.join(map(str, push))}" in ran.out
