@@ -45,9 +45,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - as the language has it
-    """Import on first use, so that `import bulk_sync` and `--version` stay quick."""
-    if name in _HOMES:
-        from importlib import import_module
+    """Import on first use, so that `import bulk_sync` and `--version` stay quick.
 
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    All at once: the package `bulk_sync.check`, which the others import, would else take the function's name.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    globals().update({export: getattr(import_module(home), export) for export, home in _HOMES.items()})
+    return globals()[name]
