@@ -70,16 +70,23 @@ class InMemory:
 
 
 class InFile:
-    """A pace in a locked file; raises OSError when it can't be kept there."""
+    """A pace in a locked file; raises OSError when it can't be kept there.
+
+    Should the file no longer take it (a disk that breaks), this run keeps it to itself from then on: the old one in the
+    file would give the same permit again and again.
+    """
 
     def __init__(self, path: Path) -> None:
         if fcntl is None:
             raise OSError("files can't be shared on this system")
         _make_private(path.parent)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._own: Pace | None = None
 
     def try_open(self, now: float) -> Pace | None:
         """Lock and read."""
+        if self._own is not None:
+            return self._own
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -88,8 +95,13 @@ class InFile:
 
     def close(self, pace: Pace) -> None:
         """Write and unlock."""
+        if self._own is not None:
+            return
         data = pace.pack()
-        os.pwrite(self._file, _MAGIC + data + zlib.crc32(data).to_bytes(4, "little"), 0)
+        try:
+            os.pwrite(self._file, _MAGIC + data + zlib.crc32(data).to_bytes(4, "little"), 0)
+        except OSError:
+            self._own = pace
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def end(self) -> None:

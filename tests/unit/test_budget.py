@@ -110,3 +110,20 @@ def test_the_file_is_for_its_user_alone(tmp_path: Path) -> None:
     InFile(tmp_path / "new" / "x.pace").end()
     assert (tmp_path / "new" / "x.pace").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_disk_that_breaks_ends_no_run_and_passes_no_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    async def main() -> float:
+        (budget,) = budgets(tmp_path / "x.pace", 1, ceiling=10)
+        clock = VirtualClock(random.Random(1))
+        begun = clock.monotonic()
+        for number in range(51):
+            if number == 20:
+                monkeypatch.setattr("os.pwrite", broken)
+            await budget.permit()
+        return clock.monotonic() - begun
+
+    assert 4.9 <= in_virtual_time(main) <= 5.2
