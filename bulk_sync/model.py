@@ -332,8 +332,8 @@ class RateSource(StrEnum):
 class Tally:
     """The running counts of one run.
 
-    `limit` is in requests per second. While nothing gets through, `trouble` says why; nothing is sent before
-    `waiting_until`.
+    `limit` is in requests per second; `latencies` counts requests by the bucket of `timeline.latency_bucket`.
+    While nothing gets through, `trouble` says why; nothing is sent before `waiting_until`.
     """
 
     total: int = 0
@@ -348,6 +348,7 @@ class Tally:
     trouble: str | None = None
     notes: dict[str, str] = field(default_factory=dict)
     decided: dict[State, int] = field(default_factory=dict)
+    latencies: dict[int, int] = field(default_factory=dict)
 
     @property
     def done(self) -> int:

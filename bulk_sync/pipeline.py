@@ -317,7 +317,7 @@ async def _send(
     """Send what is pending; returns why it ended early, or None."""
     name = fingerprint(settings.key)
     job = store.job()
-    recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(name))
+    recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(name), tally=tally)
     policy = RetryPolicy(
         max_attempts=settings.max_attempts,
         retry_for_seconds=settings.retry_for_seconds,

@@ -7,26 +7,33 @@ is tried once more by `save`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
 from anyio import to_thread
 
-from bulk_sync.clock import Clock
+from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import OutputError
 from bulk_sync.job.store import Store
-from bulk_sync.model import Change, Outcome, State
+from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.timeline import Counts, Line
 
 GROUP_SECONDS = 0.01
 """How long an outcome may wait for company. Longer groups were not measurably faster; shorter ones leave
 fewer acknowledged rows to be repeated after a crash."""
 
+LOOK_SECONDS = 0.5
+"""While no outcomes come, the counts are looked at so often: what a throttled run does is part of its time line."""
+
 
 class Recorder:
     """Group commits for one run."""
 
-    def __init__(self, store: Store, clock: Clock, on_first_acknowledged: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, on_first_acknowledged: Callable[[], None], tally: Tally | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._on_first_acknowledged = on_first_acknowledged
@@ -34,10 +41,16 @@ class Recorder:
         self._wake = anyio.Event()
         self._closing = False
         self._one_at_a_time = anyio.Lock()
+        self._tally = tally or Tally()
+        self._states: Counter[State] = Counter()
+        self._counted = Counts()
+        self._began = clock.monotonic()
+        self._line = Line(utc_text(clock.now()))
 
     def put(self, outcome: Outcome) -> None:
         """Take an outcome; never waits, so that cancellation can't come between a reply and its record."""
         self._waiting.append(outcome)
+        self._states[outcome.state] += 1
         self._wake.set()
 
     def close(self) -> None:
@@ -55,10 +68,12 @@ class Recorder:
         """Write groups until closed, or cancelled; what is left is written even then."""
         try:
             while not self._closing:
-                await self._wake.wait()
-                self._wake = anyio.Event()
-                if not self._closing:
-                    await self._clock.sleep(GROUP_SECONDS)
+                with anyio.move_on_after(LOOK_SECONDS) as looking:
+                    await self._wake.wait()
+                if not looking.cancelled_caught:
+                    self._wake = anyio.Event()
+                    if not self._closing:
+                        await self._clock.sleep(GROUP_SECONDS)
                 await self._write()
         finally:
             await self._write()
@@ -78,17 +93,36 @@ class Recorder:
                 await self._write_group()
 
     async def _write_group(self) -> None:
+        self._note_the_time()
         group, self._waiting = self._waiting, []
-        if not group:
+        points = self._line.unsaved()
+        if not group and points is None:
             return
         try:
-            await to_thread.run_sync(self._store.record, group)
+            await to_thread.run_sync(self._store.record, group, points)
         except BaseException:
             self._waiting[:0] = group  # the disk may take it later, see `save`
             raise
+        self._line.saved()
         if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
             await to_thread.run_sync(self._on_first_acknowledged)
             self._on_first_acknowledged = _done
+
+    def _note_the_time(self) -> None:
+        """Take what was counted since the last time into the time line."""
+        tally = self._tally
+        counted = Counts(
+            Counter(self._states),
+            tally.requests,
+            tally.retries,
+            tally.throttled,
+            tally.limit,
+            tally.source,
+            dict(tally.latencies),
+        )
+        news, self._counted = counted.since(self._counted), counted
+        if news:
+            self._line.add(int((self._clock.monotonic() - self._began) * 1000), news)
 
 
 def _done() -> None:

@@ -33,6 +33,8 @@ from bulk_sync.job import ledger
 from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
 from bulk_sync.job.ledger import Acknowledged, Known, Ledger
 from bulk_sync.job.purge import PURGED, purge
+from bulk_sync.job.timeline import SCHEMA as _TIMELINE
+from bulk_sync.job.timeline import forget_runs, keep, runs
 from bulk_sync.model import (
     MENDABLE_STATES,
     SETTLED_STATES,
@@ -49,8 +51,9 @@ from bulk_sync.model import (
     text_of,
 )
 from bulk_sync.settings import SANDBOX_TARGET
+from bulk_sync.timeline import Run, Unsaved
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _SCHEMA = """
 CREATE TABLE job (
@@ -103,7 +106,7 @@ CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pe
 
 _LEDGER = ledger.SCHEMA.format(schema="main")
 _CREATE = (
-    f"BEGIN; {_SCHEMA} {_LEDGER} PRAGMA application_id = {APPLICATION_ID}; "
+    f"BEGIN; {_SCHEMA} {_TIMELINE} {_LEDGER} PRAGMA application_id = {APPLICATION_ID}; "
     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 )
 
@@ -136,6 +139,7 @@ _MIGRATIONS = {
             AND row.generation IN (job.generation, -1);
         INSERT INTO ledger_account SELECT base_url, key_fingerprint FROM job WHERE key_fingerprint IS NOT NULL;
     """,
+    4: _TIMELINE,
 }
 """What makes a checkpoint of a version one of the next."""
 
@@ -267,6 +271,7 @@ class Store:
         with self._commit() as db:
             db.execute("DELETE FROM job")
             db.execute("DELETE FROM row")
+            forget_runs(db)
             self._ledger = None
             Ledger(db, SANDBOX_TARGET, shared=self._shared_ledger).forget()
 
@@ -431,6 +436,8 @@ class Store:
             goes_on = before is not None and (not settled or self._same_content(before, job))
             if goes_on:
                 self._carry_over(db, job.generation)
+            else:
+                forget_runs(db)
             if job.partial and goes_on:
                 self._park(db, job.generation)
             else:
@@ -563,8 +570,8 @@ class Store:
             self._taken_up_to[tried_before] = changes[-1].id
         return changes
 
-    def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what became of changes; each under the id it was claimed with.
+    def record(self, outcomes: Sequence[Outcome], points: Unsaved | None = None) -> None:
+        """Write what became of changes; each under the id it was claimed with. `points` go into the run's time line.
 
         One that was stopped before its first request is what it was before the run. What may have been
         applied before is still so, unless it is acknowledged now: a rejection speaks of one attempt only.
@@ -601,6 +608,8 @@ class Store:
             )
             for outcome in outcomes:
                 self._note_in_ledger(db, outcome.id)
+            if points is not None:
+                keep(db, points)
 
     def release(self) -> None:
         """Take the in-flight mark from rows that were claimed and, as the sender knows, never sent."""
@@ -623,6 +632,10 @@ class Store:
         elif before and not doubt:
             self._known().put_back(target, key, json.loads(before))
             db.execute("UPDATE row SET before = NULL WHERE id = ?", (row,))
+
+    def runs(self) -> list[Run]:
+        """What the runs of the job did and when, the first one first."""
+        return runs(self._db, self._path)
 
     # The ledger
 

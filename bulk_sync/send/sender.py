@@ -57,6 +57,7 @@ from bulk_sync.send.decide import (
 from bulk_sync.send.headers import limits, retry_after
 from bulk_sync.send.pace import LONGEST_PAUSE_SECONDS, Seen
 from bulk_sync.send.transport.interface import Failure, Reply, Transport
+from bulk_sync.timeline import latency_bucket
 
 log = logging.getLogger("bulk_sync.send")
 
@@ -439,6 +440,8 @@ class Sender:
         kind = pace_kind(seen)
         seconds = self._clock.monotonic() - case.begun
         case.may_have_arrived |= may_have_been_applied(seen)
+        bucket = latency_bucket(seconds)
+        self._tally.latencies[bucket] = self._tally.latencies.get(bucket, 0) + 1
         if isinstance(seen, Reply):
             told = limits(seen.headers)
             self._tally.notes.update(told.ignored)

@@ -13,6 +13,7 @@ from bulk_sync.errors import OutputError
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.model import Change, Outcome, State
+from bulk_sync.timeline import Unsaved
 from tests.helpers import SimulatedClock
 
 
@@ -21,15 +22,17 @@ class Disk:
 
     def __init__(self, *, full: bool = False) -> None:
         self.groups: list[list[int]] = []
+        self.points: list[Unsaved | None] = []
         self.full = full
         self._busy = threading.Lock()
 
-    def record(self, outcomes: Sequence[Outcome]) -> None:
+    def record(self, outcomes: Sequence[Outcome], points: Unsaved | None = None) -> None:
         assert self._busy.acquire(blocking=False)
         try:
             if self.full:
                 raise OutputError("the disk is full")
             self.groups.append([outcome.id for outcome in outcomes])
+            self.points.append(points)
         finally:
             self._busy.release()
 

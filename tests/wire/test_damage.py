@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.job.store import SCHEMA_VERSION, Store
 from bulk_sync.model import Outcome
+from bulk_sync.timeline import Unsaved
 from tests.conftest import Program, Sandboxes
 from tests.helpers import Ran, Witness, numbered, read_csv, write_sheet
 
@@ -193,13 +194,13 @@ def test_damage_in_mid_run_ends_the_run_with_a_sentence(
     sheet = write_sheet(tmp_path / "x.csv", numbered(60))
     record = Store.record
 
-    def hurt(store: Store, outcomes: Sequence[Outcome]) -> None:
+    def hurt(store: Store, outcomes: Sequence[Outcome], points: Unsaved | None = None) -> None:
         store._db.execute("PRAGMA cache_size = 0")
         for path in tmp_path.glob("x.checkpoint.sqlite*"):
             if path.suffix in {".sqlite", ".sqlite-wal"}:
                 with path.open("r+b") as file:
                     file.write(os.urandom(path.stat().st_size))
-        record(store, outcomes)
+        record(store, outcomes, points)
 
     monkeypatch.setattr(Store, "record", hurt)
     with sandboxes() as witness:

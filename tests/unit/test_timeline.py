@@ -1,0 +1,241 @@
+"""The time line of a run: nothing is lost by merging, it stays small, and percentiles are right to a tenth."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sync.errors import CheckpointDamaged
+from bulk_sync.job.recorder import Recorder
+from bulk_sync.job.store import Store
+from bulk_sync.job.timeline import MOST_RUNS
+from bulk_sync.model import Outcome, RateSource, State, Tally
+from bulk_sync.timeline import (
+    MOST_POINTS,
+    Counts,
+    Line,
+    Point,
+    Run,
+    Unsaved,
+    draw,
+    latency_bucket,
+    percentile,
+    widened,
+)
+from tests.helpers import SimulatedClock
+from tests.unit.test_store import stage
+
+BEGAN = "2026-03-02T09:00:00.000Z"
+
+
+def rows(count: int, retries: int = 0, throttled: int = 0) -> Counts:
+    return Counts({State.UPDATED: count}, count, retries, throttled)
+
+
+@given(st.lists(st.floats(0.001, 900), min_size=1), st.sampled_from([0.5, 0.9, 0.99, 1.0]))
+def test_a_percentile_is_right_to_a_tenth(latencies: list[float], share: float) -> None:
+    found = percentile(Counter(map(latency_bucket, latencies)), share)
+    exact = sorted(latencies)[max(0, -(-len(latencies) * share // 1).__int__() - 1)] * 1000
+    assert found is not None
+    assert exact / 1.1 <= found <= exact * 1.1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"), [(0.0, 0), (0.001, 0), (0.002, 4), (0.0021, 5), (1.024, 40), (1e6, 80), (1e-9, 0)]
+)
+def test_latencies_have_four_buckets_to_an_octave(seconds: float, bucket: int) -> None:
+    assert latency_bucket(seconds) == bucket
+
+
+def test_of_nothing_there_is_no_percentile() -> None:
+    assert percentile({}, 0.5) is None
+    assert percentile({3: 0}, 0.5) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 9)), max_size=600))
+def test_a_line_loses_nothing_and_stays_small(steps: list[tuple[int, int]]) -> None:
+    line, at, kept = Line(BEGAN), 0, dict[int, Point]()
+    for number, (pause, count) in enumerate(steps):
+        at += pause
+        line.add(at, rows(count, retries=1))
+        if number % 7 == 0 and (news := line.unsaved()):
+            kept = {} if news.whole else kept
+            kept |= {point.at_ms: point for point in news.points}
+            line.saved()
+    if news := line.unsaved():
+        kept = {} if news.whole else kept
+        kept |= {point.at_ms: point for point in news.points}
+    points = [kept[start] for start in sorted(kept)]
+    assert len(points) <= MOST_POINTS
+    assert sum(point.counts.states[State.UPDATED] for point in points) == sum(count for _, count in steps)
+    assert sum(point.counts.retries for point in points) == len(steps)
+    assert len({point.width_ms for point in points}) <= 1
+    for point, after in pairwise(points):
+        assert point.at_ms + point.width_ms <= after.at_ms
+    if points:
+        assert points[-1].at_ms + points[-1].covered_ms == at
+
+
+def test_what_was_not_saved_is_given_again() -> None:
+    line = Line(BEGAN)
+    line.add(10, rows(1))
+    assert line.unsaved() == Unsaved(BEGAN, whole=True, points=(Point(0, 250, 10, rows(1)),))
+    line.add(20, rows(2))
+    line.add(300, rows(5))
+    news = line.unsaved()
+    assert news is not None
+    assert [point.counts.requests for point in news.points] == [3, 5]
+    line.saved()
+    assert line.unsaved() is None
+    line.add(320, rows(1))
+    assert line.unsaved() == Unsaved(BEGAN, whole=False, points=(Point(250, 250, 70, rows(6)),))
+
+
+def test_the_later_limit_is_the_one_that_counts_and_silence_leaves_it() -> None:
+    first = Counts(requests=1, limit=5.0, source=RateSource.HEADER)
+    assert first.then(rows(1)).limit == 5.0
+    later = first.then(Counts(limit=9.0, source=RateSource.OPTION))
+    assert (later.limit, later.source) == (9.0, RateSource.OPTION)
+
+
+def test_wider_stretches_hold_what_the_narrow_ones_held() -> None:
+    narrow = [Point(start, 250, 250, rows(start)) for start in (0, 250, 750, 1000)]
+    wide = [Point(0, 500, 500, rows(250)), Point(500, 500, 500, rows(750)), Point(1000, 500, 250, rows(1000))]
+    assert widened(narrow, 500) == wide
+
+
+def test_rates_are_per_second_and_the_last_stretch_is_as_long_as_it_was() -> None:
+    points = [Point(250 * n, 250, 250, rows(10)) for n in range(11)] + [Point(2750, 250, 100, rows(4))]
+    drawing = draw([Run(BEGAN, tuple(points))])
+    assert drawing is not None
+    assert [figure.rows for figure in drawing.figures] == [40.0] * 12
+    assert (drawing.width_seconds, drawing.lasted_seconds) == (0.25, 2.85)
+
+
+def test_a_second_run_stands_after_the_first_and_silence_is_drawn() -> None:
+    first = Run("a", (Point(0, 250, 250, rows(10)), Point(1000, 250, 250, rows(10, throttled=3))))
+    second = Run("b", (Point(0, 500, 500, Counts({State.FAILED: 9}, 18, 9, limit=40.0)),))
+    drawing = draw([first, Run("nothing", ()), second])
+    assert drawing is not None
+    assert drawing.width_seconds == 0.5
+    assert [figure.at_seconds for figure in drawing.figures] == [0, 0.5, 1.0, 1.5]
+    assert [figure.rows for figure in drawing.figures] == [20, 0, 40, 18]
+    assert [figure.throttled for figure in drawing.figures] == [0, 0, 3, 0]
+    assert [figure.limit for figure in drawing.figures] == [None, None, None, 40.0]
+    assert drawing.begins == ((0, "a"), (1.5, "b"))
+    assert (drawing.limit, drawing.lasted_seconds) == (40.0, 2.0)
+    assert draw([]) is None
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=8), st.sampled_from([250, 1000, 64000]))
+def test_however_long_the_runs_few_points_are_drawn(lengths: list[int], width: int) -> None:
+    runs = [
+        Run(str(n), tuple(Point(width * k, width, width, rows(5)) for k in range(count)))
+        for n, count in enumerate(lengths)
+    ]
+    drawing = draw(runs)
+    assert drawing is not None
+    assert len(drawing.figures) <= 160
+    total = sum(figure.rows * drawing.width_seconds for figure in drawing.figures)
+    assert total >= 5 * sum(lengths) - 1e-6
+
+
+@pytest.mark.asyncio
+async def test_what_the_sender_counts_reaches_the_checkpoint_with_the_outcomes(tmp_path: Path) -> None:
+    clock, tally = SimulatedClock(), Tally(limit=5.0, source=RateSource.OPTION)
+    with Store.open(tmp_path / "x.sqlite") as store:
+        stage(store, [("A", "1"), ("B", "1")])
+        recorder = Recorder(store, clock, lambda: None, tally)
+        first, second = await recorder.claim(2)
+        for change, state in ((first, State.UPDATED), (second, State.REJECTED)):
+            tally.requests += 2
+            tally.retries += 1
+            tally.latencies[7] = tally.latencies.get(7, 0) + 2
+            recorder.put(Outcome(change.id, state, 2))
+            await recorder.save()
+            clock.seconds += 1.0
+        (run,) = store.runs()
+        assert run.began == "2026-03-02T00:16:40.000Z"
+        assert [(point.at_ms, point.covered_ms) for point in run.points] == [(0, 0), (1000, 0)]
+        assert [dict(point.counts.states) for point in run.points] == [{State.UPDATED: 1}, {State.REJECTED: 1}]
+        assert {(p.counts.requests, p.counts.retries, p.counts.latencies[7], p.counts.limit) for p in run.points} == {
+            (2, 1, 2, 5.0)
+        }
+        store.forget()
+        assert store.runs() == []
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_is_only_told_to_wait_is_seen_too(tmp_path: Path) -> None:
+    tally = Tally()
+    with Store.open(tmp_path / "x.sqlite") as store:
+        recorder = Recorder(store, SimulatedClock(), lambda: None, tally)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recorder.run)
+            tally.requests = tally.throttled = 4
+            with anyio.fail_after(30):
+                while not store.runs():
+                    await anyio.lowlevel.checkpoint()
+            recorder.close()
+        assert [point.counts.throttled for run in store.runs() for point in run.points] == [4]
+
+
+def test_other_content_over_a_settled_job_has_a_time_line_of_its_own_and_an_unsettled_one_goes_on(
+    tmp_path: Path,
+) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        stage(store, [("A", "1"), ("B", "1")])
+        line = Line(BEGAN)
+        line.add(0, rows(1))
+        changes = store.claim(2)
+        store.record([Outcome(changes[0].id, State.UPDATED, 1)], line.unsaved())
+        stage(store, [("A", "1"), ("B", "2")])
+        assert len(store.runs()) == 1
+        store.record([Outcome(change.id, State.UPDATED, 1) for change in store.claim(9)])
+        stage(store, [("C", "1")])
+        assert store.runs() == []
+
+
+def test_the_runs_of_a_job_are_bounded(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        for number in range(MOST_RUNS + 5):
+            line = Line(f"2026-03-02T09:{number:02}:00.000Z")
+            line.add(0, rows(number))
+            store.record([], line.unsaved())
+        runs = store.runs()
+    assert len(runs) == MOST_RUNS
+    assert runs[-1].points[0].counts.requests == MOST_RUNS + 4
+
+
+@pytest.mark.parametrize(
+    "damage", ["states = '[]'", "states = '{\"gone\": 1}'", "latencies = 'x'", "width_ms = 0", "source = 'x'"]
+)
+def test_a_time_line_that_no_run_of_ours_wrote_is_called_damaged(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        line = Line(BEGAN)
+        line.add(0, rows(1))
+        store.record([], line.unsaved())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE timeline SET " + damage)  # noqa: S608 - one of those above
+    with Store.open(path) as store, pytest.raises(CheckpointDamaged, match="time line"):
+        store.runs()
+
+
+def test_a_checkpoint_of_version_4_gets_an_empty_time_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1")])
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE timeline; PRAGMA user_version = 4;")
+    with Store.read(path) as store:
+        assert store.runs() == []
+        assert store.counts() == {State.PENDING: 1}
