@@ -436,6 +436,7 @@ class Summary:
     results: str | None
     failed: str | None
     checkpoint: str
+    page: str | None = None
     undo: str | None = None
     causes: tuple[CauseGroup, ...] = ()
     notes: tuple[str, ...] = ()
@@ -474,6 +475,7 @@ class Summary:
             "results": self.results,
             "failed": self.failed,
             "checkpoint": self.checkpoint,
+            "page": self.page,
             "undo": self.undo,
             "notes": list(self.notes),
             "running": self.running,

@@ -10,7 +10,7 @@ import math
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,7 @@ from bulk_sync.report.causes import causes_of
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
 from bulk_sync.report.lines import refuse_too_many, refuse_unknown_kind
+from bulk_sync.report.page import write_page
 from bulk_sync.report.results import write_results
 from bulk_sync.report.terminal import facts_of
 from bulk_sync.report.undo import CLEARED, beside, write_undo
@@ -77,7 +78,7 @@ def push(
     with open_sheet(settings, on_rows) as sheet:
         headers = sheet.table.headers
         with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings) as (store, aside):
-            for report in (files.results, files.failed, *_undo_files(settings)):
+            for report in (files.results, files.failed, *_page_of(files), *_undo_files(settings)):
                 check_writable(report)
             notes = (*aside, *_stage(settings, store, sheet))
             tally = _tally(store)
@@ -93,6 +94,7 @@ def push(
             store.add_seconds(seconds)
             summary = _of_run(settings, store, files, tally, seconds, stopped, notes)
             notes = (*_write_reports(store, files, headers, summary), *_write_undo(settings, store))
+            _write_page(store, files, _with_files(summary, files, settings.undo_file, notes), clock)
             if settings.purge:
                 notes = (*notes, _purged_or_why_not(store))
             return _with_files(summary, files, settings.undo_file, notes)
@@ -155,7 +157,7 @@ def purge(files: Files) -> Summary:
             why_not = _not_to_be_purged(store)
         if why_not is not None:
             raise UsageError(f"{files.checkpoint}: {why_not}")
-        summary = write_reports(files)
+        summary = _write_again(files, running=False)
         with Store.open(files.checkpoint) as store:
             store.purge()
         return replace(summary, notes=(*summary.notes, PURGED_NOTE))
@@ -163,11 +165,20 @@ def purge(files: Files) -> Summary:
 
 def write_reports(files: Files) -> Summary:
     """Write the reports again from the checkpoint; raises CheckpointError, OutputError, UsageError."""
+    return _write_again(files, running=is_held(files.checkpoint))
+
+
+def _write_again(files: Files, *, running: bool) -> Summary:
     refuse_unknown_kind(files.results)
     with Store.read(files.checkpoint) as store:
         job, summary = store.job(), _of_job(store, files)
+        _refuse_one_name_for_two({"the input": Path(summary.input), **_named(files)})
         refuse_too_many(files.results, summary.rows)
-        return _with_files(summary, files, None, _write_reports(store, files, job.headers if job else (), summary))
+        for page in _page_of(files):
+            check_writable(page)
+        notes = _write_reports(store, files, job.headers if job else (), summary)
+        _write_page(store, files, replace(_with_files(summary, files, None, notes), running=running), SystemClock())
+        return _with_files(summary, files, None, notes)
 
 
 # Stage
@@ -200,10 +211,22 @@ def _undo_files(settings: PushSettings) -> tuple[Path, ...]:
 
 def _refuse_one_file_for_two(settings: PushSettings) -> None:
     """A report must not take the place of the sheet, the checkpoint or another report."""
-    files = settings.files
-    named = {"the input": settings.input, "--results": files.results, "the failed rows": files.failed}
-    named |= {"--checkpoint": files.checkpoint} | ({"--ledger": settings.ledger} if settings.ledger else {})
+    named = {"the input": settings.input, **_named(settings.files)}
+    named |= {"--ledger": settings.ledger} if settings.ledger else {}
     named |= dict(zip(("--undo-file", "the rows that can't be undone"), _undo_files(settings), strict=False))
+    _refuse_one_name_for_two(named)
+
+
+def _named(files: Files) -> dict[str, Path]:
+    named = {"--results": files.results, "the failed rows": files.failed, "--checkpoint": files.checkpoint}
+    return named | ({"--page": files.page} if files.page else {})
+
+
+def _page_of(files: Files) -> tuple[Path, ...]:
+    return () if files.page is None else (files.page,)
+
+
+def _refuse_one_name_for_two(named: Mapping[str, Path]) -> None:
     seen: dict[Path, str] = {}
     for name, path in named.items():
         other = seen.setdefault(path.resolve(), name)
@@ -436,12 +459,29 @@ def _write_reports(store: Store, files: Files, headers: Sequence[str], summary: 
     return _write_failed(store, files, headers, job.meaning if job else "")
 
 
+def _write_page(store: Store, files: Files, summary: Summary, clock: Clock) -> None:
+    """Write the page, if it is asked for: it tells of all runs of the job, as its charts do."""
+    if files.page is None:
+        return
+    job = _of_job(store, files)
+    of_all = replace(
+        summary,
+        requests=job.requests,
+        retries=job.retries,
+        throttled=job.throttled,
+        seconds=job.seconds,
+        rows_per_second=job.rows_per_second,
+    )
+    write_page(files.page, of_all, store.runs(), store.results, made_at=clock.now(), version=__version__)
+
+
 def _with_files(summary: Summary, files: Files, undo_file: Path | None, notes: tuple[str, ...]) -> Summary:
     """The summary, now that the files are written."""
     return replace(
         summary,
         results=_if_there(files.results),
         failed=_if_there(files.failed),
+        page=_if_there(files.page) if files.page else None,
         undo=_if_there(undo_file) if undo_file else None,
         notes=(*summary.notes, *notes),
     )

@@ -263,6 +263,7 @@ class PushSettings(SheetSettings):
     state_folder: Path | None = None
     out: Path | None = None
     results: Path | None = None
+    page: Path | None = None
     checkpoint: Path | None = None
     fresh: bool = False
     new_key: bool = False
@@ -280,7 +281,7 @@ class PushSettings(SheetSettings):
     @property
     def files(self) -> Files:
         """Where this run's files go."""
-        return Files.of(self.input, out=self.out, results=self.results, checkpoint=self.checkpoint)
+        return Files.of(self.input, out=self.out, results=self.results, checkpoint=self.checkpoint, page=self.page)
 
 
 class ReconcileSettings(_Settings):
@@ -365,11 +366,12 @@ def _sentences(error: ValidationError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of a job, named after its input."""
+    """The files of a job, named after its input; `page` None writes none."""
 
     results: Path
     failed: Path
     checkpoint: Path
+    page: Path | None = None
 
     @staticmethod
     def beside(source: Path, ending: str, *, out: Path | None = None) -> Path:
@@ -386,14 +388,16 @@ class Files:
         out: Path | None = None,
         results: Path | None = None,
         checkpoint: Path | None = None,
+        page: Path | None = None,
     ) -> Files:
-        """Beside the input, or all in `out`; `results` and `checkpoint` name theirs outright."""
+        """Beside the input, or all in `out`; `results`, `checkpoint` and `page` name theirs outright."""
         if str(source) == "-" and results is not None:
             source, out = results.with_name(f"{results.stem.removesuffix('.results')}.csv"), None
         return cls(
             results=results or cls.beside(source, "results.csv", out=out),
             failed=cls.beside(source, "failed.csv", out=out),
             checkpoint=checkpoint or cls.beside(source, "checkpoint.sqlite", out=out),
+            page=page,
         )
 
 

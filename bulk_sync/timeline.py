@@ -216,18 +216,36 @@ def draw(runs: Sequence[Run], most: int = MOST_DRAWN) -> Drawing | None:
     total, begin, ended = Counts(), 0, 0
     for run in runs:
         begins.append((begin / 1000, run.began))
-        points = {point.at_ms: point for point in widened(run.points, width)}
-        last = max(points)
-        for start in range(0, last + width, width):
-            point = points.get(start, Point(start, width, width, Counts()))
-            seconds = (max(point.covered_ms, FIRST_WIDTH_MS // 5) if start == last else width) / 1000
-            figures.append(_figure((begin + start) / 1000, seconds, point.counts, total.limit))
-            total = total.then(point.counts)
-        ended = begin + last + points[last].covered_ms
-        begin += last + width
+        stretches = _stretches(run, width)
+        for number, (seconds, counts) in enumerate(stretches):
+            figures.append(_figure((begin + number * width) / 1000, seconds, counts, total.limit))
+            total = total.then(counts)
+        ended = begin + (len(stretches) - 1) * width + min(width, round(stretches[-1][0] * 1000))
+        begin += len(stretches) * width
     return Drawing(
         width / 1000, ended / 1000, tuple(begins), tuple(figures), total.limit, total.source, _percentiles(total)
     )
+
+
+def _stretches(run: Run, width_ms: int) -> list[tuple[float, Counts]]:
+    """(seconds, counts) from the run's beginning to its end, silence too.
+
+    The last one is as long as it was; less than half of one is part of the one before, for a rate counted
+    from so little is mostly noise.
+    """
+    points = {point.at_ms: point for point in widened(run.points, width_ms)}
+    last = max(points)
+    nothing = Counts()
+    found = [
+        (width_ms / 1000, points[start].counts if start in points else nothing)
+        for start in range(0, last + width_ms, width_ms)
+    ]
+    covered = points[last].covered_ms
+    if covered * 2 < width_ms and len(found) > 1:
+        (_, counts), (seconds, before) = found.pop(), found.pop()
+        return [*found, (seconds + covered / 1000, before.then(counts))]
+    found[-1] = (max(covered, FIRST_WIDTH_MS / 5) / 1000, points[last].counts)
+    return found
 
 
 def _width_for(runs: Sequence[Run], most: int) -> int:

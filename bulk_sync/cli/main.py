@@ -167,6 +167,7 @@ def push(
     limit: options.Limit = None,
     out: options.Out = None,
     results: options.Results = None,
+    page: options.Page = None,
     checkpoint: options.Checkpoint = None,
     undo_file: options.UndoFile = None,
     fresh: options.Fresh = False,
@@ -219,6 +220,7 @@ def push(
         limit=limit,
         out=out,
         results=results,
+        page=page,
         checkpoint=checkpoint,
         fresh=fresh,
         new_key=new_key,
@@ -479,13 +481,14 @@ def report(
     file: options.InputOrCheckpoint,
     out: options.Out = None,
     results: options.Results = None,
+    page: options.Page = None,
     checkpoint: options.Checkpoint = None,
     purge: options.Purge = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the results and the rows to mend again, from the checkpoint."""
-    files = _files_of(file, out, results, checkpoint)
+    """Write the results and the rows to mend again, from the checkpoint; with --page, a page of them too."""
+    files = _files_of(file, out, results, checkpoint, page)
     _show(run_purge(files) if purge else write_reports(files), as_json=as_json, quiet=quiet)
 
 
@@ -661,12 +664,14 @@ def _without(words: Sequence[str], *options: str) -> list[str]:
     return kept
 
 
-def _files_of(file: Path, out: Path | None, results: Path | None, checkpoint: Path | None) -> Files:
+def _files_of(
+    file: Path, out: Path | None, results: Path | None, checkpoint: Path | None, page: Path | None = None
+) -> Files:
     """The files of a job that is named by its input or by its checkpoint."""
     if checkpoint is None and _is_sqlite(file):
         stem = file.name.removesuffix(".sqlite").removesuffix(".checkpoint")
-        return Files.of(file.with_name(f"{stem}.csv"), out=out, results=results, checkpoint=file)
-    return Files.of(file, out=out, results=results, checkpoint=checkpoint)
+        return Files.of(file.with_name(f"{stem}.csv"), out=out, results=results, checkpoint=file, page=page)
+    return Files.of(file, out=out, results=results, checkpoint=checkpoint, page=page)
 
 
 def _is_sqlite(file: Path) -> bool:

@@ -254,6 +254,15 @@ Results = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "--page",
+        metavar="PATH",
+        help="Write what came of it as an HTML page, to look at, pass on and print.",
+        rich_help_panel="Output",
+    ),
+]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", metavar="PATH", help="Name the checkpoint.", rich_help_panel="Output")
 ]

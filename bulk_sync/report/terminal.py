@@ -68,6 +68,7 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
     for name, path in (
         ("Results", summary.results),
         ("To mend", summary.failed),
+        ("Page", summary.page),
         ("Undo", summary.undo),
         ("Checkpoint", summary.checkpoint),
     ):

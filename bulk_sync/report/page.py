@@ -1,0 +1,700 @@
+"""`--page`: what a run came to as one HTML file that loads nothing, from anywhere.
+
+The charts are drawn by uPlot (1.6.32, MIT, 51 KB, shipped in `assets` as it was published): it
+is well kept, the smallest of the libraries that draw axes, and follows the width of a phone and the
+colours of the system, where an SVG drawn beforehand would scale its letters away. Everything
+it draws also stands in a table, for screen readers and where no scripts run.
+
+Texts of the sheet and of the server are escaped by construction (`markup.py`), or stand in a
+block of JSON that the page's own script reads and writes as text, never as markup. A
+Content-Security-Policy lets that script run and nothing else, and lets nothing be loaded or sent.
+
+What is written is bounded: rows stream from the checkpoint into the file, as many as a browser is
+quick with.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path, PurePath
+from typing import TextIO
+
+from bulk_sync.model import MENDABLE_STATES, ProblemGroup, RateSource, Result, State, Summary
+from bulk_sync.report.files import replacing
+from bulk_sync.report.markup import Html, element, join, json_text
+from bulk_sync.report.verdict import STATES, Tone, Verdict, cause_of, verdict
+from bulk_sync.settings import SANDBOX_TARGET
+from bulk_sync.timeline import Drawing, Figure, Run, draw
+
+MOST_ROWS = 50_000
+"""Beyond so many rows those that are updated are left out, and then others."""
+
+MOST_BYTES = 8_500_000
+"""Of rows: the page stays under 10 MB."""
+
+_LONGEST_KEY = 200
+_LONGEST_MESSAGE = 1000
+_MOST_SHARED_TEXTS = 5000
+"""Texts that come again are written once; page.js counts along."""
+
+Rows = Callable[[Iterable[State]], Iterable[Result]]
+"""Rows in these states, in input order."""
+
+
+def write_page(
+    path: Path, summary: Summary, runs: Sequence[Run], rows: Rows, *, made_at: datetime, version: str
+) -> None:
+    """Write the page; raises OutputError."""
+    with replacing(path) as file:
+        _write(file, summary, draw(runs), rows, made_at, version)
+
+
+def _write(
+    file: TextIO, summary: Summary, drawing: Drawing | None, rows: Rows, made_at: datetime, version: str
+) -> None:
+    told = verdict(summary)
+    file.write("<!doctype html>\n")
+    file.write(f'<html lang="en">\n{_head(summary, told)}\n<body>\n')
+    file.write(element("a", "Skip to the rows", href="#rows", class_="skip") + "\n")
+    file.write(_top(summary, made_at, version) + "\n<main>\n")
+    sections = (
+        _verdict_section(summary, told),
+        _states_section(summary),
+        _time_section(summary, drawing),
+        _problems_section(summary),
+        _files_section(summary, told),
+    )
+    file.write("\n".join(sections))
+    _write_rows(file, summary, rows)
+    file.write(f"</main>\n{_bottom(version)}\n")
+    if drawing is not None:
+        file.write(_json_block("drawing", _drawing_data(drawing)) + "\n")
+    file.write(f"<script>{_script()}</script>\n</body>\n</html>\n")
+
+
+# The frame
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("bulk_sync.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """uPlot, drawing twice as fine as most screens so that print is sharp, and the page's own script."""
+    library = _asset("uPlot.iife.min.js")
+    fine = "Math.max(2, self.devicePixelRatio || 1)"
+    return f"const uPlot = (devicePixelRatio => {{\n{library}\nreturn uPlot;\n}})({fine});\n{_asset('page.js')}"
+
+
+@cache
+def _style() -> str:
+    return _asset("uPlot.min.css") + _asset("page.css")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _head(summary: Summary, told: Verdict) -> Html:
+    policy = (
+        f"default-src 'none'; script-src {_hash(_script())}; style-src {_hash(_style())}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", f"{PurePath(summary.input).name}: {told.sentence}"),
+        element("link", rel="icon", href="data:,"),
+        Html(f"<style>{_style()}</style>"),
+    )
+
+
+def _top(summary: Summary, made_at: datetime, version: str) -> Html:
+    to = "a sandbox on this machine (a rehearsal)" if summary.base_url == SANDBOX_TARGET else summary.base_url
+    at = made_at.astimezone(UTC)
+    return element(
+        "header",
+        element("p", element("b", "bulk-sync"), f" {version} ", element("span", "report"), class_="brand"),
+        element(
+            "dl",
+            _fact("Sheet", element("bdi", PurePath(summary.input).name)),
+            _fact("Sent to", element("bdi", to)),
+            _fact("Written", element("time", at.strftime("%Y-%m-%d %H:%M UTC"), datetime=at.isoformat())),
+            class_="facts",
+        ),
+    )
+
+
+def _fact(name: str, *value: str) -> Html:
+    return element("div", element("dt", name), element("dd", *value))
+
+
+def _bottom(version: str) -> Html:
+    text = f"Written by bulk-sync {version}. It loads nothing, sends nothing, and holds keys and messages of rows."
+    return element("footer", element("p", text), element("p", "Charts: uPlot, © Leon Sorokin, MIT License."))
+
+
+def _section(name: str, title: str, *inside: str | None, class_: str | None = None) -> Html:
+    heading = element("h2", title, id=f"{name}-title")
+    return element("section", heading, *inside, id=name, aria_labelledby=f"{name}-title", class_=class_)
+
+
+# Verdict
+
+
+_SIGNS = {
+    Tone.GOOD: ("M5 13l4.5 4.5L19.5 7", "Done"),
+    Tone.MEND: ("M12 6v8M12 17.6v.4", "Needs mending"),
+    Tone.STOPPED: ("M9 7v10M15 7v10", "Not finished"),
+}
+
+
+def _verdict_section(summary: Summary, told: Verdict) -> Html:
+    path, word = _SIGNS[told.tone]
+    sign = element(
+        "svg", element("path", d=path), viewBox="0 0 24 24", class_="sign", role="img", aria_label=f"{word}:"
+    )
+    notes = element("ul", *(element("li", element("bdi", note)) for note in summary.notes), class_="notes")
+    return element(
+        "section",
+        sign,
+        element(
+            "div",
+            element("h1", told.sentence, id="verdict-title"),
+            element("p", element("bdi", told.detail)) if told.detail else None,
+            notes if summary.notes else None,
+            None if told.tone is Tone.GOOD else element("p", element("a", "What to do next", href="#next")),
+        ),
+        id="verdict",
+        class_=f"card {told.tone.value}",
+        aria_labelledby="verdict-title",
+    )
+
+
+# States
+
+
+_LEAST_SHARE = 0.008
+"""Of the bar: a single row of a million is seen."""
+
+
+def _states_section(summary: Summary) -> Html:
+    counts = [(state, summary.states[state]) for state in STATES if summary.states.get(state, 0)]
+    if not counts:
+        return _section("states", "Rows by state", element("p", "There are no rows."), class_="card")
+    label = "Rows by state: " + ", ".join(f"{count:,} {state.value}" for state, count in counts) + "."
+    lines = (
+        element(
+            "tr",
+            element("th", _swatch(f"s-{state.value}"), element("span", state.value), scope="row"),
+            element("td", f"{count:,}", class_="number"),
+            element("td", _percent(count, summary.rows), class_="number"),
+            element("td", STATES[state], class_="what"),
+        )
+        for state, count in counts
+    )
+    return _section(
+        "states",
+        "Rows by state",
+        _bar(counts, label),
+        element(
+            "table",
+            element("caption", "Rows by state", class_="aside"),
+            _header("State", "Rows", "Share", "Meaning"),
+            element("tbody", *lines),
+            class_="states",
+        ),
+        class_="card",
+    )
+
+
+def _header(*names: str) -> Html:
+    return element("thead", element("tr", *(element("th", name, scope="col") for name in names)))
+
+
+def _percent(count: int, total: int) -> str:
+    share = 100 * count / total
+    if 0 < share < 0.1:
+        return "<0.1 %"
+    return f"{min(share, 99.9) if count < total else 100:.1f} %"
+
+
+def _bar(counts: Sequence[tuple[State, int]], label: str) -> Html:
+    """The states as one bar; a pattern beside the colour tells those apart that need a person."""
+    total = sum(count for _, count in counts)
+    shares = [max(count / total, _LEAST_SHARE) for _, count in counts]
+    begins, at = [], 0.0
+    for share in shares:
+        begins.append(at)
+        at += share
+    pieces = (
+        element(
+            "rect", x=f"{begin / at:.4%}", width=f"{share / at:.4%}", height="100%", class_=f"piece s-{state.value}"
+        )
+        for (state, _), begin, share in zip(counts, begins, shares, strict=True)
+    )
+    return element(
+        "svg",
+        element("title", label),
+        element("defs", *map(_pattern, ("invalid", "rejected", "failed", "pending"))),
+        *pieces,
+        class_="bar",
+        role="img",
+        aria_label=label,
+    )
+
+
+_LINES = {
+    "invalid": "M0 4h8",
+    "rejected": "M-2 2l4-4M0 8l8-8M6 10l4-4",
+    "failed": "M-2 2l4-4M0 8l8-8M6 10l4-4M-2 6l4 4M0 0l8 8M6-2l4 4",
+    "pending": "M2 4h2",
+}
+
+
+def _pattern(name: str) -> Html:
+    return element(
+        "pattern",
+        element("rect", width=8, height=8, class_=f"ground-{name}"),
+        element("path", d=_LINES[name], class_="lines"),
+        id=f"p-{name}",
+        width=8,
+        height=8,
+        patternUnits="userSpaceOnUse",
+    )
+
+
+def _swatch(kind: str) -> Html:
+    return element(
+        "svg",
+        element("rect", width="100%", height="100%", rx=3, class_=kind),
+        class_="swatch",
+        width=14,
+        height=14,
+        aria_hidden="true",
+    )
+
+
+# Over time
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    name: str
+    title: str
+    series: tuple[tuple[str, str], ...]
+    """(class of its line, name)"""
+
+
+_CHARTS = (
+    _Chart(
+        "rate", "Rows and requests per second", (("rows", "rows"), ("requests", "requests"), ("limit", "the limit"))
+    ),
+    _Chart(
+        "latency", "Latency of requests", (("p50", "half are faster (p50)"), ("p90", "9 in 10 (p90)"), ("p99", "p99"))
+    ),
+    _Chart("again", "Retries and 429s", (("throttled", "told to wait (429)"), ("retries", "retries"))),
+)
+
+
+def _time_section(summary: Summary, drawing: Drawing | None) -> Html:
+    if drawing is None:
+        why = "Nothing was sent." if not summary.requests else "These rows were sent before runs kept a time line."
+        return _section("time", "Over time", _figures_of(summary, None), element("p", why), class_="card")
+    return _section(
+        "time",
+        "Over time",
+        _figures_of(summary, drawing),
+        element("div", *(_chart(chart, drawing) for chart in _CHARTS), class_="charts"),
+        _figures_table(drawing),
+        class_="card",
+    )
+
+
+def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
+    p50, _, p99 = drawing.latency if drawing else (None, None, None)
+    known = (summary.limit, summary.source) if summary.limit else (drawing.limit, drawing.source) if drawing else None
+    limit, source = known or (None, RateSource.NONE)
+    facts = [
+        ("Requests", f"{summary.requests:,}", None),
+        ("Retries", f"{summary.retries:,}", None),
+        ("Told to wait", f"{summary.throttled:,}", "429, or 503 with Retry-After"),
+        ("Time", _span(summary.seconds), None),
+        ("Rows per second", f"{summary.rows_per_second:,.1f}", None),
+        ("Limit", "none met" if limit is None else _rate(limit), _SAID_BY.get(source) if limit is not None else None),
+        ("Latency", "–" if p50 is None else _milliseconds(p50), None if p99 is None else f"p99 {_milliseconds(p99)}"),
+    ]
+    return element(
+        "dl",
+        *(
+            element(
+                "div", element("dt", name), element("dd", value, element("small", aside) if aside is not None else None)
+            )
+            for name, value, aside in facts
+        ),
+        class_="figures",
+    )
+
+
+_SAID_BY = {
+    RateSource.OPTION: "from --rate",
+    RateSource.HEADER: "as the API says",
+    RateSource.FOUND: "as found, about",
+}
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.3g}/s" if 1 <= per_second < 1000 else _rarely_or_often(per_second)
+
+
+def _rarely_or_often(per_second: float) -> str:
+    return f"{per_second:,.0f}/s" if per_second >= 1000 else f"{per_second * 60:.3g}/min"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _chart(chart: _Chart, drawing: Drawing) -> Html:
+    legend = (element("li", _line(kind), name) for kind, name in chart.series)
+    text = _in_words(chart.name, drawing)
+    return element(
+        "figure",
+        element(
+            "figcaption",
+            element("h3", chart.title),
+            element("ul", *legend, class_="legend"),
+            element("p", class_="readout", aria_hidden="true"),
+        ),
+        element("div", class_="plot", data_chart=chart.name, role="img", aria_label=text),
+        element("p", text, class_="words"),
+    )
+
+
+def _line(kind: str) -> Html:
+    shape = (
+        element("rect", y=2, width=22, height=10, class_=f"area {kind}")
+        if kind in {"rows", "throttled"}
+        else element("path", d="M0 7h22", class_=f"stroke {kind}")
+    )
+    return element("svg", shape, width=22, height=14, aria_hidden="true", class_="key")
+
+
+def _in_words(name: str, drawing: Drawing) -> str:
+    """A chart for those who don't see it."""
+    shown = drawing.figures
+    if name == "rate":
+        top = max(shown, key=lambda one: one.rows)
+        limit = "" if drawing.limit is None else f" The limit was {_rate(drawing.limit)} at the end."
+        after = f"after {_span(top.at_seconds)} of {_span(drawing.lasted_seconds)}"
+        return f"At most {top.rows:,.1f} rows a second, {after}.{limit}"
+    if name == "latency":
+        p50, p90, p99 = drawing.latency
+        if p50 is None or p90 is None or p99 is None:
+            return "No request was timed."
+        return (
+            f"Half of all requests took at most {_milliseconds(p50)}, nine in ten {_milliseconds(p90)}, "
+            f"99 in a hundred {_milliseconds(p99)}."
+        )
+    retries, throttled = sum(one.retries for one in shown), sum(one.throttled for one in shown)
+    if not retries and not throttled:
+        return "No retries, and nothing was told to wait."
+    return f"{retries:,} {'retry' if retries == 1 else 'retries'}; {throttled:,} times told to wait."
+
+
+def _figures_table(drawing: Drawing) -> Html:
+    names = ("After", "Rows/s", "Requests/s", "Limit/s", "Retries", "429s", "p50 ms", "p90 ms", "p99 ms")
+    return element(
+        "details",
+        element("summary", "The charts as a table"),
+        element(
+            "div",
+            element(
+                "table",
+                element("caption", f"Each line is {_span(drawing.width_seconds)} of sending"),
+                _header(*names),
+                element("tbody", *map(_figure_line, drawing.figures)),
+                class_="numbers",
+            ),
+            class_="scrolls",
+            tabindex=0,
+            role="region",
+            aria_label="The charts as a table",
+        ),
+        class_="figures-table",
+    )
+
+
+def _figure_line(figure: Figure) -> Html:
+    numbers = (
+        figure.rows,
+        figure.requests,
+        figure.limit,
+        figure.retries,
+        figure.throttled,
+        figure.p50,
+        figure.p90,
+        figure.p99,
+    )
+    return element(
+        "tr",
+        element("th", _span(figure.at_seconds), scope="row"),
+        *(element("td", "–" if number is None else f"{number:,.4g}") for number in numbers),
+    )
+
+
+def _drawing_data(drawing: Drawing) -> dict[str, object]:
+    return {
+        "width": drawing.width_seconds,
+        "lasted": drawing.lasted_seconds,
+        "begins": [at for at, _ in drawing.begins],
+        "at": [_short(one.at_seconds) for one in drawing.figures],
+        **{
+            name: [_short(getattr(one, name)) for one in drawing.figures]
+            for name in ("rows", "requests", "limit", "retries", "throttled", "p50", "p90", "p99")
+        },
+    }
+
+
+def _short(number: float | None) -> float | None:
+    return None if number is None else float(f"{number:.6g}")
+
+
+# Problems, files
+
+
+def _problems_section(summary: Summary) -> Html:
+    if not summary.problems:
+        return _section("problems", "Problems", element("p", "None."), class_="card")
+    return _section("problems", "Problems by cause", *map(_problem, summary.problems), class_="card")
+
+
+def _problem(group: ProblemGroup) -> Html:
+    cause = cause_of(group.code)
+    rest = group.count - len(group.examples)
+    examples = (
+        element("li", element("b", f"Row {number:,}"), " ", element("bdi", _cut(message, _LONGEST_MESSAGE)))
+        for number, message in group.examples
+    )
+    return element(
+        "article",
+        element("h3", cause.title, " ", element("span", f"{group.count:,} row{'s' * (group.count != 1)}")),
+        element("p", element("code", group.code), " ", cause.remedy, class_="remedy"),
+        element("ol", *examples),
+        element("p", f"and {rest:,} more", class_="rest") if rest > 0 else None,
+        element("button", f"Show the {group.code} rows", type="button", data_cause=group.code, hidden="hidden"),
+        class_="problem",
+    )
+
+
+def _files_section(summary: Summary, told: Verdict) -> Html:
+    named = (
+        ("Results", summary.results, "one line for each row"),
+        ("To mend", summary.failed, "the rows that need a person, cells as they were"),
+        ("Undo", summary.undo, "puts earlier values back"),
+        ("Checkpoint", summary.checkpoint, "the job; keep it until all is done"),
+    )
+    lines = (
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            element("td", element("code", element("bdi", PurePath(path).name))),
+            element("td", what, class_="what"),
+        )
+        for name, path, what in named
+        if path
+    )
+    return _section(
+        "next",
+        "What to do next",
+        element("p", told.next_step, class_="step"),
+        element("pre", element("code", told.command), tabindex=0) if told.command else None,
+        element("h3", "Files"),
+        element(
+            "table",
+            element("caption", "Files of this job", class_="aside"),
+            element("tbody", *lines),
+            class_="files",
+        ),
+        class_="card",
+    )
+
+
+# Rows
+
+
+def _write_rows(file: TextIO, summary: Summary, rows: Rows) -> None:
+    """The section of the rows; they stream, and what had to be left out is said after them."""
+    states, left_out = _states_shown(summary)
+    file.write('<section id="rows" class="card" aria-labelledby="rows-title">\n')
+    file.write(element("h2", "Rows", id="rows-title"))
+    file.write('<script type="application/json" id="data">[')
+    taken = _write_lines(file, rows(states))
+    file.write("]</script>\n")
+    expected = sum(summary.states.get(state, 0) for state in states)
+    notes = [left_out, _cut_short(summary, taken, expected)]
+    file.write(join(*(element("p", note, class_="left-out") for note in notes if note)))
+    file.write(_table_frame(taken))
+    file.write("\n</section>\n")
+
+
+_NARROWER = (
+    tuple(state for state in State if state is not State.UPDATED),
+    (*sorted(MENDABLE_STATES), State.PENDING),
+    tuple(sorted(MENDABLE_STATES)),
+)
+
+
+def _states_shown(summary: Summary) -> tuple[tuple[State, ...], str | None]:
+    """The states whose rows are on the page, and a note on the others."""
+    if summary.rows <= MOST_ROWS:
+        return tuple(State), None
+    counts = [sum(summary.states.get(state, 0) for state in states) for states in _NARROWER]
+    fitting = [n for n, count in enumerate(counts) if 0 < count <= MOST_ROWS]
+    crowded = [n for n, count in enumerate(counts) if count > MOST_ROWS]
+    states = _NARROWER[fitting[0] if fitting else crowded[-1] if crowded else 0]
+    left_out = [state for state in State if state not in states and summary.states.get(state, 0)]
+    named = ", ".join(f"{summary.states[state]:,} {state.value}" for state in left_out)
+    return states, f"The sheet has {summary.rows:,} rows; left out here are those that are {named}. {_all_in(summary)}"
+
+
+def _cut_short(summary: Summary, taken: int, expected: int) -> str | None:
+    if taken >= expected:
+        return None
+    return f"These are the first {taken:,} of {expected:,}, as many as a browser is quick with. {_all_in(summary)}"
+
+
+def _all_in(summary: Summary) -> str:
+    return f"All rows are in {PurePath(summary.results).name}." if summary.results else "The results hold all rows."
+
+
+def _write_lines(file: TextIO, results: Iterable[Result]) -> int:
+    """Write rows until they are too many or too long; returns how many."""
+    taken = size = 0
+    texts = SharedTexts()
+    first = True
+    for result in results:
+        line = json_text(_line_of(result, texts))
+        size += len(line.encode()) + 2
+        if taken == MOST_ROWS or size > MOST_BYTES:
+            break
+        file.write(line if first else ",\n" + line)
+        first = False
+        taken += 1
+    return taken
+
+
+class SharedTexts:
+    """Texts that come again are their place among those that came."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def __call__(self, text: str | None) -> str | int | None:
+        """The text, or the number of its first coming."""
+        if not text:
+            return None
+        place = self._places.get(text)
+        if place is None and len(self._places) < _MOST_SHARED_TEXTS:
+            self._places[text] = len(self._places)
+        return text if place is None else place
+
+
+_STATES_IN_ORDER = tuple(State)
+
+
+def _line_of(result: Result, shared: SharedTexts) -> list[object]:
+    """A row as page.js reads it; trailing blanks are left out."""
+    line: list[object] = [
+        result.number,
+        _cut(result.key, _LONGEST_KEY),
+        _STATES_IN_ORDER.index(result.state),
+        result.attempts,
+        result.http_status,
+        _second(result.sent_at),
+        result.duration_ms,
+        shared(result.error),
+        shared(_cut(result.message or "", _LONGEST_MESSAGE)),
+        shared(result.fields),
+        _cut(result.showing_id or "", _LONGEST_KEY) or None,
+    ]
+    while line[-1] is None:
+        line.pop()
+    return line
+
+
+def _second(text: str | None) -> int | None:
+    """A time as reports show it, in seconds since 1970."""
+    if text is None:
+        return None
+    try:
+        return int(datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return None
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+_COLUMNS = ("Row", "Key", "State", "What was said", "Attempts", "HTTP", "Sent (UTC)", "Took")
+
+
+def _table_frame(taken: int) -> Html:
+    """What page.js fills."""
+    states = json.dumps([state.value for state in _STATES_IN_ORDER])
+    return join(
+        element(
+            "noscript",
+            element("p", "The table of rows needs scripts, which are off here; the results hold all rows."),
+        ),
+        element(
+            "div",
+            element(
+                "div",
+                element("label", "Search keys, messages, ids and row numbers", for_="search"),
+                element("input", id="search", type="search", autocomplete="off", spellcheck="false"),
+                class_="search",
+            ),
+            element("div", id="filters", class_="filters", role="group", aria_label="Show rows by state"),
+            element("p", id="count", role="status", aria_live="polite"),
+            element(
+                "table",
+                element("caption", "Rows of the sheet, in its order", class_="aside"),
+                _header(*_COLUMNS),
+                element("tbody", id="body"),
+                class_="rows",
+            ),
+            element("nav", id="pages", aria_label="Pages of rows"),
+            id="table",
+            hidden="hidden",
+            data_states=states,
+            data_rows=taken,
+            data_shared=_MOST_SHARED_TEXTS,
+        ),
+    )
+
+
+def _json_block(name: str, value: object) -> Html:
+    return element("script", json_text(value), type="application/json", id=name)
