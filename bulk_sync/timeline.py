@@ -3,8 +3,8 @@
 Pure: what happened goes in with its time, in milliseconds since the run began. A stretch is a
 quarter of a second at first; when a run has more of them than are kept, two and two become one,
 so that a second and a day are both a few hundred points. Latencies are counted in logarithmic
-buckets, four to an octave, as HdrHistogram and its kin do: merging loses nothing, and a percentile
-is right to about a tenth of itself.
+buckets, eight to an octave, as HdrHistogram and its kin do: merging loses nothing, and a percentile
+is right to a twentieth of itself.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _FEWEST_DRAWN = 12
 _REQUESTS_A_POINT = 8
 """On average, where there are enough points: a rate that is counted from less is mostly noise."""
 
-_TO_AN_OCTAVE = 4
-_LAST_BUCKET = 80
+_TO_AN_OCTAVE = 8
+_LAST_BUCKET = 160
 """Everything beyond 2 ** 20 milliseconds, a quarter of an hour."""
 
 
 def latency_bucket(seconds: float) -> int:
-    """The bucket of a latency: 0 up to a millisecond, then four for each doubling."""
+    """The bucket of a latency: 0 up to a millisecond, then eight for each doubling."""
     milliseconds = seconds * 1000
     return 0 if milliseconds <= 1 else min(_LAST_BUCKET, math.ceil(math.log2(milliseconds) * _TO_AN_OCTAVE))
 
@@ -42,7 +42,7 @@ def latency_bucket(seconds: float) -> int:
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:
     """The latency, in milliseconds, that `share` (0 to 1) of the counted ones don't exceed; None when there are none.
 
-    It is the middle of its bucket, so at most 10 % off.
+    It is the middle of its bucket, so at most 5 % off.
     """
     buckets = sorted(bucket for bucket, count in latencies.items() if count > 0)
     wanted = share * sum(latencies[bucket] for bucket in buckets)

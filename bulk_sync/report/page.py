@@ -18,7 +18,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -304,7 +305,9 @@ _CHARTS = (
         "rate", "Rows and requests per second", (("rows", "rows"), ("requests", "requests"), ("limit", "the limit"))
     ),
     _Chart(
-        "latency", "Latency of requests", (("p50", "half are faster (p50)"), ("p90", "9 in 10 (p90)"), ("p99", "p99"))
+        "latency",
+        "Latency of requests",
+        (("p50", "half of them (p50)"), ("p90", "9 in 10 (p90)"), ("p99", "99 in 100 (p99)")),
     ),
     _Chart("again", "Retries and 429s", (("throttled", "told to wait (429)"), ("retries", "retries"))),
 )
@@ -352,7 +355,7 @@ def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
 _SAID_BY = {
     RateSource.OPTION: "from --rate",
     RateSource.HEADER: "as the API says",
-    RateSource.FOUND: "as found, about",
+    RateSource.FOUND: "about, found by trying",
 }
 
 
@@ -500,12 +503,18 @@ def _problem(group: ProblemGroup) -> Html:
     return element(
         "article",
         element("h3", cause.title, " ", element("span", f"{group.count:,} row{'s' * (group.count != 1)}")),
-        element("p", element("code", group.code), " ", cause.remedy, class_="remedy"),
+        element("p", element("code", group.code), " ", *_with_options(cause.remedy), class_="remedy"),
         element("ol", *examples),
         element("p", f"and {rest:,} more", class_="rest") if rest > 0 else None,
         element("button", f"Show the {group.code} rows", type="button", data_cause=group.code, hidden="hidden"),
         class_="problem",
     )
+
+
+def _with_options(text: str) -> Iterator[str]:
+    """The text, its options kept from being broken at their dashes."""
+    for part in re.split(r"(--[a-z-]+)", text):
+        yield element("span", part, class_="option") if part.startswith("--") else part
 
 
 def _files_section(summary: Summary, told: Verdict) -> Html:

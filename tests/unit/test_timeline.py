@@ -1,4 +1,4 @@
-"""The time line of a run: nothing is lost by merging, it stays small, and percentiles are right to a tenth."""
+"""The time line of a run: nothing is lost by merging, it stays small, and percentiles are right to a twentieth."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def rows(count: int, retries: int = 0, throttled: int = 0) -> Counts:
 
 
 @given(st.lists(st.floats(0.001, 900), min_size=1), st.sampled_from([0.5, 0.9, 0.99, 1.0]))
-def test_a_percentile_is_right_to_a_tenth(latencies: list[float], share: float) -> None:
+def test_a_percentile_is_right_to_a_twentieth(latencies: list[float], share: float) -> None:
     found = percentile(Counter(map(latency_bucket, latencies)), share)
     exact = sorted(latencies)[max(0, -(-len(latencies) * share // 1).__int__() - 1)] * 1000
     assert found is not None
-    assert exact / 1.1 <= found <= exact * 1.1
+    assert exact / 1.05 <= found <= exact * 1.05
 
 
 @pytest.mark.parametrize(
-    ("seconds", "bucket"), [(0.0, 0), (0.001, 0), (0.002, 4), (0.0021, 5), (1.024, 40), (1e6, 80), (1e-9, 0)]
+    ("seconds", "bucket"), [(0.0, 0), (0.001, 0), (0.002, 8), (0.0021, 9), (1.024, 80), (1e6, 160), (1e-9, 0)]
 )
-def test_latencies_have_four_buckets_to_an_octave(seconds: float, bucket: int) -> None:
+def test_latencies_have_eight_buckets_to_an_octave(seconds: float, bucket: int) -> None:
     assert latency_bucket(seconds) == bucket
 
 

@@ -67,6 +67,7 @@
       ctx.setLineDash([2, 4]);
       ctx.lineWidth = uPlot.pxRatio;
       ctx.font = `${11 * uPlot.pxRatio}px system-ui, sans-serif`;
+      ctx.textAlign = "left";
       let free = -Infinity;
       data.begins.forEach((at, n) => {
         if (n === 0) return;
@@ -77,7 +78,7 @@
         ctx.stroke();
         const label = `run ${n + 1}`;
         const wide = ctx.measureText(label).width;
-        if (x < free || x + wide > bbox.left + bbox.width) return;
+        if (x < free || x + wide + 4 * uPlot.pxRatio > bbox.left + bbox.width) return;
         ctx.fillText(label, x + 4 * uPlot.pxRatio, bbox.top + 11 * uPlot.pxRatio);
         free = x + wide + 12 * uPlot.pxRatio;
       });
