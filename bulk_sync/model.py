@@ -260,6 +260,7 @@ class Reconciliation:
     prefer_here: bool
     notes: tuple[str, ...]
     results: str | None
+    page: str | None
     template: str | None
     changes: str | None
 
@@ -295,6 +296,7 @@ class Reconciliation:
             "changed_only_there": self.stale,
             "to_send": self.to_send,
             "results": self.results,
+            "page": self.page,
             "template": self.template,
             "changes": self.changes,
             "notes": list(self.notes),

@@ -11,9 +11,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from bulk_sync import __version__
 from bulk_sync.check.compare import Side, blank_here, compare
 from bulk_sync.check.rows import digest_of, fields_of
 from bulk_sync.check.showing import KEY_COLUMN
+from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.comparison import Comparison, Pair
 from bulk_sync.job.ledger import Acknowledged, read_shared, text_of
@@ -24,6 +26,7 @@ from bulk_sync.report.differences import Changes, write_changes, write_differenc
 from bulk_sync.report.files import check_writable
 from bulk_sync.report.lines import refuse_unknown_kind
 from bulk_sync.report.reconciled import facts_of
+from bulk_sync.report.reconciled_page import write_reconciled_page
 from bulk_sync.settings import ReconcileSettings
 from bulk_sync.sheet import OnRows
 from bulk_sync.staging import Staged, is_large, staged, staged_beside
@@ -32,7 +35,9 @@ _SHOWN = 5
 """Showings that a summary names of each kind."""
 
 
-def reconcile(settings: ReconcileSettings, on_rows: OnRows = lambda _: None) -> Reconciliation:
+def reconcile(
+    settings: ReconcileSettings, on_rows: OnRows = lambda _: None, clock: Clock | None = None
+) -> Reconciliation:
     """Compare a sheet with another or with the ledger, and write what the settings name.
 
     Raises InputError when a sheet can't be used, CheckpointError without a ledger, UsageError, OutputError.
@@ -46,13 +51,18 @@ def reconcile(settings: ReconcileSettings, on_rows: OnRows = lambda _: None) -> 
         comparison = Comparison(here.store, there.store, None if base is None else base.store)
         blanks = _compare(comparison, here, there, base)
         settings = settings.model_copy(update={"one_way": settings.one_way or here.partial})
-        return _write(settings, comparison, (*_notes(settings, here, there, base), *_on_blanks(blanks, base)))
+        return _write(
+            settings,
+            comparison,
+            (*_notes(settings, here, there, base), *_on_blanks(blanks, base)),
+            clock or SystemClock(),
+        )
 
 
 def _check_files(settings: ReconcileSettings) -> None:
     named = {"FILE": settings.here.input, "--with": settings.there.input if settings.there else None}
     named |= {"--base": settings.base.input if settings.base else None, "--results": settings.results}
-    named |= {"--export-template": settings.template, "the changes": settings.changes}
+    named |= {"--export-template": settings.template, "the changes": settings.changes, "--page": settings.page}
     named |= {"the checkpoint": settings.checkpoint, "--ledger": settings.ledger}
     seen: dict[Path, str] = {}
     for name, path in named.items():
@@ -65,7 +75,7 @@ def _check_files(settings: ReconcileSettings) -> None:
         refuse_unknown_kind(settings.template, "--export-template")
         if settings.template.suffix.lower() == ".jsonl":
             raise UsageError(f"--export-template {settings.template}: a sheet to be edited is a .csv or an .xlsx")
-    for path in (settings.results, settings.template, settings.changes):
+    for path in (settings.results, settings.page, settings.template, settings.changes):
         if path is not None:
             check_writable(path)
 
@@ -133,7 +143,10 @@ def _origin(pair: Pair, base: Staged) -> Side:
 # What it came to
 
 
-def _write(settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...]) -> Reconciliation:
+_NOT_THE_SAME = tuple(one for one in Standing if one is not Standing.SAME)
+
+
+def _write(settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...], clock: Clock) -> Reconciliation:
     differing = partial(comparison.rows, Standing.DIFFERS, Standing.CONFLICT)
     template = changes = Changes(0, None)
     if settings.template is not None:
@@ -144,8 +157,10 @@ def _write(settings: ReconcileSettings, comparison: Comparison, notes: tuple[str
             _forget_acknowledged(settings, differing())
     summary = _summary(settings, comparison, notes, template, changes)
     if settings.results is not None:
-        rows = comparison.rows(*(one for one in Standing if one is not Standing.SAME))
-        write_differences(settings.results, rows, facts_of(summary))
+        write_differences(settings.results, comparison.rows(*_NOT_THE_SAME), facts_of(summary))
+    if settings.page is not None:
+        rows = comparison.rows(*_NOT_THE_SAME)
+        write_reconciled_page(settings.page, summary, rows, made_at=clock.now(), version=__version__)
     return summary
 
 
@@ -171,6 +186,7 @@ def _summary(
         prefer_here=settings.prefer_here,
         notes=notes,
         results=str(settings.results) if settings.results else None,
+        page=str(settings.page) if settings.page else None,
         template=str(settings.template) if template.rows else None,
         changes=str(settings.changes) if changes.rows else None,
     )

@@ -300,6 +300,7 @@ class ReconcileSettings(_Settings):
     prefer_here: bool = False
     one_way: bool = False
     results: Path | None = None
+    page: Path | None = None
     template: Path | None = None
     changes: Path | None = None
 

@@ -364,6 +364,7 @@ def reconcile(
     out: options.Out = None,
     checkpoint: options.Checkpoint = None,
     results: options.Differences = None,
+    page: options.Page = None,
     template: options.Template = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -402,6 +403,7 @@ def reconcile(
         prefer_here=prefer == "here",
         one_way=one_way,
         results=results,
+        page=page,
         template=template,
         changes=Files.beside(file, "changes.csv", out=out) if push and not to_ledger else None,
     )

@@ -15,20 +15,18 @@ quick with.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
-from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import TextIO
 
-from bulk_sync.model import MENDABLE_STATES, ProblemGroup, RateSource, Result, State, Summary
+from bulk_sync.model import MENDABLE_STATES, CauseGroup, ProblemGroup, RateSource, Result, State, Summary
 from bulk_sync.report.files import replacing
+from bulk_sync.report.frame import asset, bottom, close_page, header_row, open_page, section, top, verdict_section
 from bulk_sync.report.markup import Html, element, join, json_text
 from bulk_sync.report.verdict import STATES, Tone, Verdict, cause_of, verdict
 from bulk_sync.settings import SANDBOX_TARGET
@@ -61,8 +59,7 @@ def _write(
     file: TextIO, summary: Summary, drawing: Drawing | None, rows: Rows, made_at: datetime, version: str
 ) -> None:
     told = verdict(summary)
-    file.write("<!doctype html>\n")
-    file.write(f'<html lang="en">\n{_head(summary, told)}\n<body>\n')
+    open_page(file, f"{PurePath(summary.input).name}: {told.sentence}", _style(), _script())
     file.write(element("a", "Skip to the rows", href="#rows", class_="skip") + "\n")
     file.write(_top(summary, made_at, version) + "\n<main>\n")
     sections = (
@@ -74,115 +71,36 @@ def _write(
     )
     file.write("\n".join(sections))
     _write_rows(file, summary, rows)
-    file.write(f"</main>\n{_bottom(version)}\n")
+    file.write(f"</main>\n{bottom(version, 'Charts: uPlot, © Leon Sorokin, MIT License.')}\n")
     if drawing is not None:
         file.write(_json_block("drawing", _drawing_data(drawing)) + "\n")
-    file.write(f"<script>{_script()}</script>\n</body>\n</html>\n")
+    close_page(file, _script())
 
 
 # The frame
 
 
 @cache
-def _asset(name: str) -> str:
-    return files("bulk_sync.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-@cache
 def _script() -> str:
     """uPlot, drawing twice as fine as most screens so that print is sharp, and the page's own script."""
-    library = _asset("uPlot.iife.min.js")
+    library = asset("uPlot.iife.min.js")
     fine = "Math.max(2, self.devicePixelRatio || 1)"
-    return f"const uPlot = (devicePixelRatio => {{\n{library}\nreturn uPlot;\n}})({fine});\n{_asset('page.js')}"
+    return f"const uPlot = (devicePixelRatio => {{\n{library}\nreturn uPlot;\n}})({fine});\n{asset('page.js')}"
 
 
 @cache
 def _style() -> str:
-    return _asset("uPlot.min.css") + _asset("page.css")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _head(summary: Summary, told: Verdict) -> Html:
-    policy = (
-        f"default-src 'none'; script-src {_hash(_script())}; style-src {_hash(_style())}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", f"{PurePath(summary.input).name}: {told.sentence}"),
-        element("link", rel="icon", href="data:,"),
-        Html(f"<style>{_style()}</style>"),
-    )
+    return asset("uPlot.min.css") + asset("page.css")
 
 
 def _top(summary: Summary, made_at: datetime, version: str) -> Html:
     to = "a sandbox on this machine (a rehearsal)" if summary.base_url == SANDBOX_TARGET else summary.base_url
-    at = made_at.astimezone(UTC)
-    return element(
-        "header",
-        element("p", element("b", "bulk-sync"), f" {version} ", element("span", "report"), class_="brand"),
-        element(
-            "dl",
-            _fact("Sheet", element("bdi", PurePath(summary.input).name)),
-            _fact("Sent to", element("bdi", to)),
-            _fact("Written", element("time", at.strftime("%Y-%m-%d %H:%M UTC"), datetime=at.isoformat())),
-            class_="facts",
-        ),
-    )
-
-
-def _fact(name: str, *value: str) -> Html:
-    return element("div", element("dt", name), element("dd", *value))
-
-
-def _bottom(version: str) -> Html:
-    text = f"Written by bulk-sync {version}. It loads nothing, sends nothing, and holds keys and messages of rows."
-    return element("footer", element("p", text), element("p", "Charts: uPlot, © Leon Sorokin, MIT License."))
-
-
-def _section(name: str, title: str, *inside: str | None, class_: str | None = None) -> Html:
-    heading = element("h2", title, id=f"{name}-title")
-    return element("section", heading, *inside, id=name, aria_labelledby=f"{name}-title", class_=class_)
-
-
-# Verdict
-
-
-_SIGNS = {
-    Tone.GOOD: ("M5 13l4.5 4.5L19.5 7", "Done"),
-    Tone.MEND: ("M12 6v8M12 17.6v.4", "Needs mending"),
-    Tone.STOPPED: ("M9 7v10M15 7v10", "Not finished"),
-}
+    return top("report", (("Sheet", PurePath(summary.input).name), ("Sent to", to)), made_at, version)
 
 
 def _verdict_section(summary: Summary, told: Verdict) -> Html:
-    path, word = _SIGNS[told.tone]
-    sign = element(
-        "svg", element("path", d=path), viewBox="0 0 24 24", class_="sign", role="img", aria_label=f"{word}:"
-    )
-    notes = element("ul", *(element("li", element("bdi", note)) for note in summary.notes), class_="notes")
-    return element(
-        "section",
-        sign,
-        element(
-            "div",
-            element("h1", told.sentence, id="verdict-title"),
-            element("p", element("bdi", told.detail)) if told.detail else None,
-            notes if summary.notes else None,
-            None if told.tone is Tone.GOOD else element("p", element("a", "What to do next", href="#next")),
-        ),
-        id="verdict",
-        class_=f"card {told.tone.value}",
-        aria_labelledby="verdict-title",
-    )
+    link = None if told.tone is Tone.GOOD else element("p", element("a", "What to do next", href="#next"))
+    return verdict_section(told.tone, told.sentence, told.detail, summary.notes, link)
 
 
 # States
@@ -195,7 +113,7 @@ _LEAST_SHARE = 0.008
 def _states_section(summary: Summary) -> Html:
     counts = [(state, summary.states[state]) for state in STATES if summary.states.get(state, 0)]
     if not counts:
-        return _section("states", "Rows by state", element("p", "There are no rows."), class_="card")
+        return section("states", "Rows by state", element("p", "There are no rows."), class_="card")
     label = "Rows by state: " + ", ".join(f"{count:,} {state.value}" for state, count in counts) + "."
     lines = (
         element(
@@ -207,23 +125,19 @@ def _states_section(summary: Summary) -> Html:
         )
         for state, count in counts
     )
-    return _section(
+    return section(
         "states",
         "Rows by state",
         _bar(counts, label),
         element(
             "table",
             element("caption", "Rows by state", class_="aside"),
-            _header("State", "Rows", "Share", "Meaning"),
+            header_row("State", "Rows", "Share", "Meaning"),
             element("tbody", *lines),
             class_="states",
         ),
         class_="card",
     )
-
-
-def _header(*names: str) -> Html:
-    return element("thead", element("tr", *(element("th", name, scope="col") for name in names)))
 
 
 def _percent(count: int, total: int) -> str:
@@ -316,8 +230,8 @@ _CHARTS = (
 def _time_section(summary: Summary, drawing: Drawing | None) -> Html:
     if drawing is None:
         why = "Nothing was sent." if not summary.requests else "These rows were sent before runs kept a time line."
-        return _section("time", "Over time", _figures_of(summary, None), element("p", why), class_="card")
-    return _section(
+        return section("time", "Over time", _figures_of(summary, None), element("p", why), class_="card")
+    return section(
         "time",
         "Over time",
         _figures_of(summary, drawing),
@@ -436,7 +350,7 @@ def _figures_table(drawing: Drawing) -> Html:
             element(
                 "table",
                 element("caption", f"Each line is {_span(drawing.width_seconds)} of sending"),
-                _header(*names),
+                header_row(*names),
                 element("tbody", *map(_figure_line, drawing.figures)),
                 class_="numbers",
             ),
@@ -489,26 +403,47 @@ def _short(number: float | None) -> float | None:
 
 def _problems_section(summary: Summary) -> Html:
     if not summary.problems:
-        return _section("problems", "Problems", element("p", "None."), class_="card")
-    return _section("problems", "Problems by cause", *map(_problem, summary.problems), class_="card")
-
-
-def _problem(group: ProblemGroup) -> Html:
-    cause = cause_of(group.code)
-    rest = group.count - len(group.examples)
-    examples = (
-        element("li", element("b", f"Row {number:,}"), " ", element("bdi", _cut(message, _LONGEST_MESSAGE)))
-        for number, message in group.examples
+        return section("problems", "Problems", element("p", "None."), class_="card")
+    groups = (
+        _problem(group, [cause for cause in summary.causes if cause.code == group.code]) for group in summary.problems
     )
+    return section("problems", "Problems by cause", *groups, class_="card")
+
+
+_MOST_CAUSES = 20
+"""Of one error code; the rest is counted."""
+
+
+def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:
+    """An error code with its causes; a single one says no more than its first rows do."""
+    cause = cause_of(group.code)
+    if len(causes) > 1:
+        inside, rest = [_cause(one) for one in causes[:_MOST_CAUSES]], len(causes) - _MOST_CAUSES
+        more = f"and {rest:,} kind{'s' * (rest != 1)} more"
+    else:
+        inside, rest = [_example(*one) for one in group.examples], group.count - len(group.examples)
+        more = f"and {rest:,} more"
     return element(
         "article",
         element("h3", cause.title, " ", element("span", f"{group.count:,} row{'s' * (group.count != 1)}")),
         element("p", element("code", group.code), " ", *_with_options(cause.remedy), class_="remedy"),
-        element("ol", *examples),
-        element("p", f"and {rest:,} more", class_="rest") if rest > 0 else None,
+        element("ol", *inside),
+        element("p", more, class_="rest") if rest > 0 else None,
         element("button", f"Show the {group.code} rows", type="button", data_cause=group.code, hidden="hidden"),
         class_="problem",
     )
+
+
+def _cause(one: CauseGroup) -> Html:
+    numbers = ", ".join(f"{number:,}" for number, _ in one.first_rows)
+    rows = f"{one.rows:,} row{'s' * (one.rows != 1)}"
+    where = f" (row{'s' * (one.rows != 1)} {numbers}{', ...' * (one.rows > len(one.first_rows))})"
+    said = _cut(f"{one.cause}: {one.remedy}", _LONGEST_MESSAGE)
+    return element("li", element("b", rows), " ", element("bdi", said), where)
+
+
+def _example(number: int, message: str) -> Html:
+    return element("li", element("b", f"Row {number:,}"), " ", element("bdi", _cut(message, _LONGEST_MESSAGE)))
 
 
 def _with_options(text: str) -> Iterator[str]:
@@ -534,7 +469,7 @@ def _files_section(summary: Summary, told: Verdict) -> Html:
         for name, path, what in named
         if path
     )
-    return _section(
+    return section(
         "next",
         "What to do next",
         element("p", told.next_step, class_="step"),
@@ -691,7 +626,7 @@ def _table_frame(taken: int) -> Html:
             element(
                 "table",
                 element("caption", "Rows of the sheet, in its order", class_="aside"),
-                _header(*_COLUMNS),
+                header_row(*_COLUMNS),
                 element("tbody", id="body"),
                 class_="rows",
             ),

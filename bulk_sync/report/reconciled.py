@@ -54,9 +54,14 @@ def show_reconciliation(console: Console, summary: Reconciliation, next_command:
     for field, rows in summary.first:
         _show_field(console, field, summary.fields[field], rows)
     _show_listed(console, summary)
-    for sentence in _about_base(summary):
+    for sentence in about_base(summary):
         _line(console, sentence)
-    files = (("Results", summary.results), ("To edit", summary.template), ("Changes", summary.changes))
+    files = (
+        ("Results", summary.results),
+        ("Page", summary.page),
+        ("To edit", summary.template),
+        ("Changes", summary.changes),
+    )
     for name, path in files:
         if path:
             _line(console, f"{name + ':':<12}{path}")
@@ -73,7 +78,7 @@ def facts_of(summary: Reconciliation) -> Iterator[tuple[str, object]]:
     yield "rows", summary.rows
     yield from ((_IN_WORDS[one][0], count) for one, count in summary.standings.items() if count)
     yield from ((f"differing: {field}", count) for field, count in summary.fields.items())
-    yield from (("note", note) for note in (*summary.notes, *_about_base(summary)))
+    yield from (("note", note) for note in (*summary.notes, *about_base(summary)))
 
 
 def _line(console: Console, text: str) -> None:
@@ -97,7 +102,8 @@ def _counts(summary: Reconciliation) -> Table:
     return table
 
 
-def _about_base(summary: Reconciliation) -> Iterator[str]:
+def about_base(summary: Reconciliation) -> Iterator[str]:
+    """Sentences on what others changed since the base."""
     if summary.stale:
         yield f"{_values(summary.stale)} only there since the base: not to be undone, so not sent."
     if summary.conflicts:
@@ -148,7 +154,7 @@ class _Marks:
         self._in_colour = in_colour
 
     def of(self, one: Difference) -> tuple[Text, Text]:
-        old, new = changed_parts(_text(one.there), _text(one.here))
+        old, new = changed_parts(text_of_value(one.there), text_of_value(one.here))
         return self._marked(old, "red", ("[-", "-]")), self._marked(new, "green", ("{+", "+}"))
 
     def _marked(self, parts: list[Part], colour: str, marks: tuple[str, str]) -> Text:
@@ -165,7 +171,8 @@ class _Marks:
         return text
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - JSON
+def text_of_value(value: Any) -> str:  # noqa: ANN401 - JSON
+    """A value as people read it; a blank one is ""."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)

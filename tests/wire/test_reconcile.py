@@ -351,6 +351,19 @@ def test_a_shared_ledger_can_be_the_other_side(program: Program, witness: Witnes
     assert program("reconcile", write(tmp_path / "b.csv", some(3)), "--with", "ledger", *to).code == 0
 
 
+def test_the_page_of_a_comparison_is_written_and_named(program: Program, tmp_path: Path) -> None:
+    there = some(5)
+    here = copy(there)
+    here["ext_3"]["feedback"] = "Not for them"
+    a, b = write(tmp_path / "a.csv", here), write(tmp_path / "b.csv", there)
+    ran = program("reconcile", a, "--with", b, "--page", tmp_path / "p.html", "--json")
+    assert (ran.code, ran.summary["page"]) == (3, str(tmp_path / "p.html"))
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "1 of 5 rows differ." in text
+    assert "<ins>Not for them</ins>" in text
+    assert "ext_2" not in text
+
+
 def test_what_people_wrote_does_not_act_on_the_terminal_or_in_a_spreadsheet(program: Program, tmp_path: Path) -> None:
     a = write_sheet(
         tmp_path / "a.csv", [("ext_1", "[bold]red[/bold] \u202e hidden")], ("unique_showing_key", "feedback")

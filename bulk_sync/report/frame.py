@@ -1,0 +1,122 @@
+"""The frame that every page of ours has: head, verdict and sections, in one look.
+
+A page is one file that loads nothing: a Content-Security-Policy lets its own script run, if it
+has one, and nothing else, and lets nothing be loaded or sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import TextIO
+
+from bulk_sync.report.markup import Html, element
+from bulk_sync.report.verdict import Tone
+
+
+@cache
+def asset(name: str) -> str:
+    """A file that ships with the program."""
+    return files("bulk_sync.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def open_page(file: TextIO, title: str, style: str, script: str | None = None) -> None:
+    """Write a page down to the beginning of its body; the script is to be written at its end, by `close_page`."""
+    file.write(f'<!doctype html>\n<html lang="en">\n{_head(title, style, script)}\n<body>\n')
+
+
+def close_page(file: TextIO, script: str | None = None) -> None:
+    """Write the end of a page."""
+    if script is not None:
+        file.write(f"<script>{script}</script>\n")
+    file.write("</body>\n</html>\n")
+
+
+def _head(title: str, style: str, script: str | None) -> Html:
+    runs = f"script-src {_hash(script)}; " if script is not None else ""
+    policy = f"default-src 'none'; {runs}style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", title),
+        element("link", rel="icon", href="data:,"),
+        Html(f"<style>{style}</style>"),
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def top(kind: str, facts: Iterable[tuple[str, str]], made_at: datetime, version: str) -> Html:
+    """The header: what kind of page this is, and facts (name, value)."""
+    at = made_at.astimezone(UTC)
+    return element(
+        "header",
+        element("p", element("b", "bulk-sync"), f" {version} ", element("span", kind), class_="brand"),
+        element(
+            "dl",
+            *(_fact(name, element("bdi", value)) for name, value in facts),
+            _fact("Written", element("time", at.strftime("%Y-%m-%d %H:%M UTC"), datetime=at.isoformat())),
+            class_="facts",
+        ),
+    )
+
+
+def _fact(name: str, *value: str) -> Html:
+    return element("div", element("dt", name), element("dd", *value))
+
+
+def bottom(version: str, *more: str) -> Html:
+    """The footer."""
+    text = f"Written by bulk-sync {version}. It loads nothing, sends nothing, and holds keys and messages of rows."
+    return element("footer", element("p", text), *(element("p", line) for line in more))
+
+
+def section(name: str, title: str, *inside: str | None, class_: str | None = None) -> Html:
+    """A section with a heading."""
+    heading = element("h2", title, id=f"{name}-title")
+    return element("section", heading, *inside, id=name, aria_labelledby=f"{name}-title", class_=class_)
+
+
+def header_row(*names: str) -> Html:
+    """The header of a table."""
+    return element("thead", element("tr", *(element("th", name, scope="col") for name in names)))
+
+
+_SIGNS = {
+    Tone.GOOD: ("M5 13l4.5 4.5L19.5 7", "Done"),
+    Tone.MEND: ("M12 6v8M12 17.6v.4", "Needs mending"),
+    Tone.STOPPED: ("M9 7v10M15 7v10", "Not finished"),
+}
+
+
+def verdict_section(tone: Tone, sentence: str, detail: str | None, notes: Iterable[str], *more: str | None) -> Html:
+    """What it came to, first of all."""
+    path, word = _SIGNS[tone]
+    sign = element(
+        "svg", element("path", d=path), viewBox="0 0 24 24", class_="sign", role="img", aria_label=f"{word}:"
+    )
+    listed = [element("li", element("bdi", note)) for note in notes]
+    return element(
+        "section",
+        sign,
+        element(
+            "div",
+            element("h1", sentence, id="verdict-title"),
+            element("p", element("bdi", detail)) if detail else None,
+            element("ul", *listed, class_="notes") if listed else None,
+            *more,
+        ),
+        id="verdict",
+        class_=f"card {tone.value}",
+        aria_labelledby="verdict-title",
+    )

@@ -1,0 +1,103 @@
+"""The page of a comparison: what is on it, and that no text of anybody's acts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bulk_sync.model import Author, Compared, Difference, Reconciliation, Standing
+from bulk_sync.report import reconciled_page
+from bulk_sync.report.reconciled_page import write_reconciled_page
+
+HOSTILE = (
+    "</td><script>alert(1)</script>",
+    '" onload="x',
+    "<!-- ",
+    "\u202e hidden",
+    "]]>",
+    "&lt;b&gt;",
+    "a\nb",
+    "\x00",
+)
+AT = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+class Parsed(HTMLParser):
+    """The elements of a page, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.names: set[str] = set()
+        self.said = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.names |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+
+
+def differing(number: int, there: object, here: object, author: Author | None = None) -> Compared:
+    values = (Difference("feedback", there, here, None, author),)
+    return Compared(Standing.DIFFERS, number, number, f"ext_{number}", f"ext_{number}", "", None, values)
+
+
+def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
+    standings = {one: sum(row.standing is one for row in rows) for one in Standing} | {Standing.SAME: same}
+    summary = Reconciliation(
+        input="here.csv",
+        other=HOSTILE[0].replace("/", ""),
+        base=None,
+        standings=standings,
+        superseded=0,
+        fields={"feedback": len(rows)} if rows else {},
+        first=(),
+        listed=(),
+        conflicts=0,
+        stale=0,
+        to_send=0,
+        cleared=None,
+        one_way=False,
+        prefer_here=False,
+        notes=HOSTILE,
+        results=None,
+        page=str(path),
+        template=None,
+        changes=None,
+    )
+    write_reconciled_page(path, summary, rows, made_at=AT, version="1")
+    return Parsed(path.read_text(encoding="utf-8"))
+
+
+def test_old_and_new_are_there_with_what_changed_marked(tmp_path: Path) -> None:
+    parsed = page(tmp_path / "x.html", [differing(2, "Loved it all", "Liked it all", Author.BOTH)], same=3)
+    assert "1 of 4 rows differ." in parsed.said
+    assert "changed on both sides" in parsed.said
+    assert parsed.elements.count("del") == parsed.elements.count("ins") == 1
+    assert "script" not in parsed.elements
+
+
+def test_no_text_becomes_an_element_or_an_attribute(tmp_path: Path) -> None:
+    plain = page(tmp_path / "plain.html", [differing(2, "x", "y")])
+    rows = [differing(number, text, "y") for number, text in enumerate(HOSTILE, start=2)]
+    rows.append(Compared(Standing.PROBLEM, 99, None, "", HOSTILE[1], "", HOSTILE[0], ()))
+    hostile = page(tmp_path / "x.html", rows)
+    assert set(hostile.elements) - {"br"} == set(plain.elements)
+    assert hostile.names == plain.names
+    assert "alert(1)" in hostile.said
+    assert not {"\x00", "\u202e"} & set((tmp_path / "x.html").read_text(encoding="utf-8"))
+
+
+def test_equal_sheets_and_long_comparisons_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "All 7 rows are the same in both." in page(tmp_path / "x.html", [], same=7).said
+    monkeypatch.setattr(reconciled_page, "MOST_ROWS", 2)
+    long = page(tmp_path / "x.html", [differing(number, "x", "y") for number in range(2, 7)])
+    assert "3 more are not on this page" in long.said
+    assert long.said.count("row 2 here") == 1
+    assert "row 4 here" not in long.said
