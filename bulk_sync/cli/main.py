@@ -642,8 +642,9 @@ def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
 
 def _push_of_mended(summary: Summary, pushed: PushSettings) -> str:
     """This push with the mended rows: one option less and a rehearsal would go to North; but they are plain CSV."""
-    # A second undo file in the place of the first would leave nothing to put that one's rows back.
-    words = _without(sys.argv[1:], "--delimiter", "--encoding", "--header-row", "--sheet", "--undo-file")
+    # A second undo file in the place of the first would leave nothing to put that one's rows back; a second page
+    # would take the place of the one that tells of the whole sheet.
+    words = _without(sys.argv[1:], "--delimiter", "--encoding", "--header-row", "--sheet", "--undo-file", "--page")
     words = [str(summary.failed) if word == summary.input else word for word in words if word != "--fresh"]
     plain_csv = (
         ("--delimiter", pushed.delimiter, ","),

@@ -108,8 +108,9 @@ def _stopped(summary: Summary, done: int, pending: int) -> Verdict:
     )
     said = [] if summary.stopped is None else [str(summary.stopped).rstrip(".") + "."]
     if summary.in_flight:
+        it = "it" if summary.in_flight == 1 else "they"
         said.append(
-            f"{summary.in_flight:,} of those to send {_are(summary.in_flight)} in flight: they may have been applied."
+            f"{summary.in_flight:,} of those to send {_are(summary.in_flight)} in flight: {it} may have been applied."
         )
     key_refused = summary.stopped is not None and summary.stopped.exit_code == 5
     step = "Mend the API key, then run the same command again." if key_refused else "Run the same command again."

@@ -42,6 +42,7 @@ def test_a_push_writes_the_page_and_a_report_writes_it_again(
         ran = program("push", sheet, "--base-url", witness.base_url, "--rate", "200/s", "--page", page)
     assert ran.code == 3
     assert f"Page:       {page}" in ran.out
+    assert "--page" not in ran.out  # the push of the mended rows leaves this page
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     found = look(page)
     assert states_of(found) == ["updated"] * 40 + ["invalid"]

@@ -52,7 +52,7 @@
         tick: time, height: 190,
       },
       again: {
-        data: [edges, [...data.throttled, null], [...data.retries, data.retries.at(-1)]],
+        data: [edges, [...data.throttled.map((count) => count || null), null], [...data.retries, data.retries.at(-1)]],
         series: [area("throttled", bars), line("retries", [5, 3], steps)],
         say: (n) => `${short(data.throttled[n])} told to wait, ${short(data.retries[n])} retries in ${clock(data.width)}`,
         tick: (count) => (Number.isInteger(count) ? short(count) : ""), height: 150,
