@@ -251,7 +251,11 @@ def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
         ("Told to wait", f"{summary.throttled:,}", "429, or 503 with Retry-After"),
         ("Time", _span(summary.seconds), None),
         ("Rows per second", f"{summary.rows_per_second:,.1f}", None),
-        ("Limit", "none met" if limit is None else _rate(limit), _SAID_BY.get(source) if limit is not None else None),
+        (
+            "Limit",
+            ("none met" if drawing else "–") if limit is None else _rate(limit),
+            _SAID_BY.get(source) if limit is not None else None,
+        ),
         ("Latency", "–" if p50 is None else _milliseconds(p50), None if p99 is None else f"p99 {_milliseconds(p99)}"),
     ]
     return element(
