@@ -463,16 +463,19 @@ def _write_page(store: Store, files: Files, summary: Summary, clock: Clock) -> N
     """Write the page, if it is asked for: it tells of all runs of the job, as its charts do."""
     if files.page is None:
         return
-    job = _of_job(store, files)
+    job, runs = _of_job(store, files), store.runs()
+    counted = [point.counts for run in runs for point in run.points]
+    complete = sum(counts.requests for counts in counted) >= job.requests  # the job is not older than time lines are
     of_all = replace(
         summary,
         requests=job.requests,
-        retries=job.retries,
+        # A row's first request in a later run is no retry, though its attempts say so.
+        retries=sum(counts.retries for counts in counted) if complete else job.retries,
         throttled=job.throttled,
         seconds=job.seconds,
         rows_per_second=job.rows_per_second,
     )
-    write_page(files.page, of_all, store.runs(), store.results, made_at=clock.now(), version=__version__)
+    write_page(files.page, of_all, runs, store.results, made_at=clock.now(), version=__version__)
 
 
 def _with_files(summary: Summary, files: Files, undo_file: Path | None, notes: tuple[str, ...]) -> Summary:

@@ -84,6 +84,16 @@ def test_a_line_loses_nothing_and_stays_small(steps: list[tuple[int, int]]) -> N
         assert points[-1].at_ms + points[-1].covered_ms == at
 
 
+def test_a_line_is_no_coarser_than_it_must_be() -> None:
+    line = Line(BEGAN)
+    for number in range(1000):
+        line.add(number * 250, rows(1))
+    news = line.unsaved()
+    assert news is not None
+    assert {point.width_ms for point in news.points} == {1000}
+    assert len(news.points) == 250
+
+
 def test_what_was_not_saved_is_given_again() -> None:
     line = Line(BEGAN)
     line.add(10, rows(1))
