@@ -28,7 +28,7 @@ from bulk_sync.model import MENDABLE_STATES, CauseGroup, ProblemGroup, RateSourc
 from bulk_sync.report.files import replacing
 from bulk_sync.report.frame import asset, bottom, close_page, header_row, open_page, section, top, verdict_section
 from bulk_sync.report.markup import Html, element, join, json_text
-from bulk_sync.report.verdict import STATES, Tone, Verdict, cause_of, verdict
+from bulk_sync.report.verdict import STATES, TITLES, Tone, Verdict, verdict
 from bulk_sync.settings import SANDBOX_TARGET
 from bulk_sync.timeline import Drawing, Figure, Run, draw
 
@@ -40,6 +40,7 @@ MOST_BYTES = 8_500_000
 
 _LONGEST_KEY = 200
 _LONGEST_MESSAGE = 1000
+_LONGEST_VALUE = 60
 _MOST_SHARED_TEXTS = 5000
 """Texts that come again are written once; page.js counts along."""
 
@@ -405,49 +406,64 @@ def _short(number: float | None) -> float | None:
 # Problems, files
 
 
+_MOST_CAUSES = 12
+"""Of one code; the failed rows name each."""
+
+
 def _problems_section(summary: Summary) -> Html:
     if not summary.problems:
         return section("problems", "Problems", element("p", "None."), class_="card")
-    groups = (
+    articles = (
         _problem(group, [cause for cause in summary.causes if cause.code == group.code]) for group in summary.problems
     )
-    return section("problems", "Problems by cause", *groups, class_="card")
-
-
-_MOST_CAUSES = 20
-"""Of one error code; the rest is counted."""
+    return section("problems", "Problems by cause", *articles, class_="card")
 
 
 def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:
-    """An error code with its causes; a single one says no more than its first rows do."""
-    cause = cause_of(group.code)
-    if len(causes) > 1:
-        inside, rest = [_cause(one) for one in causes[:_MOST_CAUSES]], len(causes) - _MOST_CAUSES
-        more = f"and {rest:,} kind{'s' * (rest != 1)} more"
-    else:
-        inside, rest = [_example(*one) for one in group.examples], group.count - len(group.examples)
-        more = f"and {rest:,} more"
+    more = len(causes) - _MOST_CAUSES
     return element(
         "article",
-        element("h3", cause.title, " ", element("span", f"{group.count:,} row{'s' * (group.count != 1)}")),
-        element("p", element("code", group.code), " ", *_with_options(cause.remedy), class_="remedy"),
-        element("ol", *inside),
-        element("p", more, class_="rest") if rest > 0 else None,
+        element(
+            "h3",
+            TITLES.get(group.code, group.code),
+            element("span", f" {_rows_of(group.count)} "),
+            element("code", group.code),
+        ),
+        element("ol", *map(_cause, causes[:_MOST_CAUSES]), class_="causes"),
+        element("p", f"and {more:,} {'kind' if more == 1 else 'kinds'} more", class_="rest") if more > 0 else None,
         element("button", f"Show the {group.code} rows", type="button", data_cause=group.code, hidden="hidden"),
         class_="problem",
     )
 
 
-def _cause(one: CauseGroup) -> Html:
-    numbers = ", ".join(f"{number:,}" for number, _ in one.first_rows)
-    rows = f"{one.rows:,} row{'s' * (one.rows != 1)}"
-    where = f" (row{'s' * (one.rows != 1)} {numbers}{', ...' * (one.rows > len(one.first_rows))})"
-    said = _cut(f"{one.cause}: {one.remedy}", _LONGEST_MESSAGE)
-    return element("li", element("b", rows), " ", element("bdi", said), where)
+def _cause(group: CauseGroup) -> Html:
+    doubt = f"; {group.in_doubt:,} of them may have been applied" if group.in_doubt else ""
+    return element(
+        "li",
+        element(
+            "p", element("bdi", _cut(group.cause.removeprefix(f"{group.code}: "), _LONGEST_MESSAGE)), class_="cause"
+        ),
+        element(
+            "p",
+            element("b", _rows_of(group.rows), doubt),
+            ": ",
+            element("bdi", *_with_options(_cut(group.remedy, _LONGEST_MESSAGE))),
+        ),
+        element("p", *_first_rows(group), class_="first"),
+    )
 
 
-def _example(number: int, message: str) -> Html:
-    return element("li", element("b", f"Row {number:,}"), " ", element("bdi", _cut(message, _LONGEST_MESSAGE)))
+def _first_rows(group: CauseGroup) -> Iterator[str]:
+    for number, value in group.first_rows:
+        seen = element("bdi", _cut(value, _LONGEST_VALUE), class_="value") if value else None
+        yield element("span", "row ", element("b", f"{number:,}"), " ", seen)
+        yield " "
+    if group.rows > len(group.first_rows):
+        yield "…"
+
+
+def _rows_of(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _with_options(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a summary comes to, in words: the verdict, the next step, and the causes of problems. Pure."""
+"""What a summary comes to, in words: the verdict, the next step, states and error codes. Pure."""
 
 from __future__ import annotations
 
@@ -30,29 +30,22 @@ class Verdict:
     command: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """An error code in words, and what helps."""
-
-    title: str
-    remedy: str
-
-
-CAUSES: Mapping[str, Cause] = {
-    "missing_key": Cause("No key", "Give the row its showing key, or leave it out."),
-    "bad_key": Cause("A key that can't be used", "Write the key as North has it."),
-    "bad_value": Cause("A cell that can't be read", "Write the value as the message says."),
-    "nothing_to_send": Cause("Nothing to send", "Fill at least one cell beside the key, or leave the row out."),
-    "duplicate_key": Cause("One key in several rows", "Keep the row that is right, or push with --on-duplicate."),
-    "not_found": Cause("No such showing", "Check the key: North knows no showing by it."),
-    "refused": Cause("Refused by the API", "Change what the API names in its message."),
-    "forbidden": Cause("Not allowed", "This key may not change these showings: ask for access, or use another key."),
-    "timeout": Cause("No answer in time", "Push again; a longer --timeout may help."),
-    "connection": Cause("The connection broke", "Push again when the connection is sound."),
-    "server_error": Cause("The server failed", "Push again later; if it stays so, ask North's support."),
-    "throttled": Cause("Told to wait too long", "Push again later, or with a lower --rate."),
-    "bad_reply": Cause("An answer that makes no sense", "Push again; something between here and the API may answer."),
+TITLES: Mapping[str, str] = {
+    "missing_key": "No key",
+    "bad_key": "A key that can't be used",
+    "bad_value": "A cell that can't be read",
+    "nothing_to_send": "Nothing to send",
+    "duplicate_key": "One key in several rows",
+    "not_found": "No such showing",
+    "refused": "Refused by the API",
+    "forbidden": "Not allowed with this key",
+    "timeout": "No answer in time",
+    "connection": "The connection broke",
+    "server_error": "The server failed",
+    "throttled": "Told to wait too long",
+    "bad_reply": "An answer that makes no sense",
 }
+"""Error codes in words."""
 
 STATES: Mapping[State, str] = {
     State.UPDATED: "acknowledged by the API",
@@ -66,11 +59,6 @@ STATES: Mapping[State, str] = {
 """What a state means, in the order in which they are shown."""
 
 
-def cause_of(code: str) -> Cause:
-    """The code in words; an unknown one speaks for itself."""
-    return CAUSES.get(code, Cause(code, "See the messages."))
-
-
 def verdict(summary: Summary) -> Verdict:
     """What the run, or the job so far, came to."""
     done = sum(summary.states.get(state, 0) for state in SETTLED_STATES)
@@ -81,6 +69,10 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict(Tone.STOPPED, sentence, None, "Wait for it to end.", None)
     if pending or summary.stopped is not None:
         return _stopped(summary, done, pending)
+    if to_mend and to_mend == summary.states.get(State.FAILED, 0):
+        sentence = f"{done:,} of {_rows(summary.rows)} {_are(done)} done; {to_mend:,} failed."
+        step = "Run the same command again: it tries those that failed, and sends nothing twice that was acknowledged."
+        return Verdict(Tone.MEND, sentence, None, step, None)
     if to_mend:
         sentence = f"{done:,} of {_rows(summary.rows)} {_are(done)} done; {to_mend:,} {_need(to_mend)} mending."
         return Verdict(Tone.MEND, sentence, None, *_mend(summary))

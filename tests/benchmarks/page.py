@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from bulk_sync.clock import SystemClock, utc_text
-from bulk_sync.model import ProblemGroup, RateSource, Result, State, Summary
+from bulk_sync.model import BadRow, ProblemGroup, RateSource, Result, State, Summary
+from bulk_sync.report.causes import causes_of
 from bulk_sync.report.page import write_page
 from bulk_sync.timeline import Counts, Line, Run, latency_bucket
 from tests.browser.chromium import Browser, browser
@@ -30,7 +31,7 @@ SAID = {
     State.UPDATED: (None, None),
     State.REJECTED: ("not_found", "There is no showing with this key"),
     State.FAILED: ("timeout", "No reply within 30 s; it may have been applied all the same"),
-    State.INVALID: ("bad_value", "rating: '{}' is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"),
+    State.INVALID: ("bad_value", "rating: '{rating}' is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"),
 }
 
 
@@ -50,7 +51,7 @@ def results(count: int) -> Iterator[Result]:
             http_status={State.UPDATED: 200, State.REJECTED: 404}.get(state),
             attempts=0 if state is State.INVALID else 1 + (dice.random() < 0.03),
             error=error,
-            message=said and said.format(number),
+            message=said and said.format(rating=6 + number % 5),
             fields="feedback rating attendee_name",
             showing_id=str(UUID(int=dice.getrandbits(128))) if state is State.UPDATED else None,
             updated_at=None,
@@ -98,6 +99,11 @@ def write(path: Path, count: int) -> None:
         base_url="https://api.example.com",
         rows=count,
         states=states,
+        causes=causes_of(
+            BadRow(row.number, row.error, row.http_status, row.message, row.key, "", False)
+            for row in results(count)
+            if row.error
+        ),
         problems=tuple(sorted(groups, key=lambda group: -group.count)),
         in_flight=0,
         requests=count + count // 30,

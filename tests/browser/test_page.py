@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sync.model import ProblemGroup, Result, State
+from bulk_sync.model import CauseGroup, ProblemGroup, Result, State
 from bulk_sync.report.page import write_page
 from tests.browser.chromium import MISSING, Browser, browser
 from tests.unit.test_page import HOSTILE, MADE_AT, RESULT, SUMMARY, a_run
@@ -47,13 +47,17 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "x.report.html"
     rows = list(results())
     states = {state: sum(row.state is state for row in rows) for state in State}
-    examples = tuple((number, text) for number, text in enumerate(SHOWN, start=2))
+    first_rows = tuple((number, text) for number, text in enumerate(SHOWN, start=2))
     summary = replace(
         SUMMARY,
         input=f"in/{SHOWN[0].replace('/', '')}.csv",
         rows=COUNT,
         states=states,
-        problems=(ProblemGroup("refused", 80, examples), ProblemGroup("timeout", 20, ((50, "late"),))),
+        problems=(ProblemGroup("refused", 80, ()), ProblemGroup("timeout", 20, ())),
+        causes=(
+            *(CauseGroup("refused", text, 9, first_rows, text) for text in SHOWN),
+            CauseGroup("timeout", "timeout: late", 20, ((50, "ext 50"),), "run the command again"),
+        ),
         notes=tuple(SHOWN),
     )
     write_page(path, summary, (a_run(), replace(a_run(), began="later")), lambda _: rows, made_at=MADE_AT, version="1")

@@ -21,11 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_sync.errors import KeyRefused, Outage
-from bulk_sync.model import ProblemGroup, RateSource, Result, State, Summary
+from bulk_sync.model import CauseGroup, ProblemGroup, RateSource, Result, State, Summary
 from bulk_sync.report import page
 from bulk_sync.report.markup import Html, element, escaped, json_text, shown
 from bulk_sync.report.page import MOST_BYTES, MOST_ROWS, write_page
-from bulk_sync.report.verdict import CAUSES, STATES, Tone, verdict
+from bulk_sync.report.verdict import STATES, TITLES, Tone, verdict
 from bulk_sync.timeline import Counts, Line, Run, draw
 
 SUMMARY = Summary(
@@ -142,7 +142,8 @@ def test_text_of_others_comes_back_exactly_and_no_element_comes_of_it(
             base_url=text,
             rows=max(1, len(told)),
             states={State.REJECTED: max(1, len(told))},
-            problems=(ProblemGroup(text, 9, ((2, text),)),),
+            problems=(ProblemGroup(text, 9, ()),),
+            causes=(CauseGroup(text, text, 9, ((2, text or "x"),), text.replace("--", "-"), 1),),
             notes=(text,),
             failed=f"{text}y.csv",
             stopped=Outage(text),
@@ -270,7 +271,8 @@ VERDICTS = [
     ({State.UPDATED: 3}, {}, Tone.GOOD, "All 3 rows are done."),
     ({State.UPDATED: 1}, {}, Tone.GOOD, "The one row is done."),
     ({}, {}, Tone.GOOD, "The sheet has no rows."),
-    ({State.UPDATED: 1, State.FAILED: 1}, {}, Tone.MEND, "1 of 2 rows is done; 1 needs mending."),
+    ({State.UPDATED: 1, State.REJECTED: 1}, {}, Tone.MEND, "1 of 2 rows is done; 1 needs mending."),
+    ({State.UPDATED: 1, State.FAILED: 2}, {}, Tone.MEND, "1 of 3 rows is done; 2 failed."),
     ({State.UNCHANGED: 2, State.INVALID: 2}, {}, Tone.MEND, "2 of 4 rows are done; 2 need mending."),
     ({State.PENDING: 1}, {}, Tone.STOPPED, "Not finished: 0 of 1 row are done, 1 is still to send."),
     ({State.UPDATED: 9, State.PENDING: 2}, {"stopped": Outage("Gone.")}, Tone.STOPPED, "Stopped early: 9 of 11 rows"),
@@ -294,11 +296,26 @@ def test_the_next_step_names_the_file_or_the_key_and_what_is_in_flight() -> None
     assert verdict(replace(SUMMARY, failed=None)).command is None
 
 
+def test_problems_stand_by_code_and_cause_with_rows_values_and_remedy() -> None:
+    causes = [
+        CauseGroup("bad_value", f"rating 6 to {n}", 12, ((7, "6"), (1200, None)), "expected 1 to 5") for n in range(14)
+    ]
+    problems = (ProblemGroup("bad_value", 168, ()), ProblemGroup("timeout", 1, ()))
+    causes.append(CauseGroup("timeout", "timeout: no reply", 1, ((9, "k"),), "push with --timeout 60", 1))
+    found = parsed(written(replace(SUMMARY, problems=problems, causes=tuple(causes))))
+    assert "A cell that can't be read 168 rows bad_value" in found.text
+    assert "rating 6 to 9" in found.text
+    assert "12 rows: expected 1 to 5row 7 6 row 1,200  …" in found.text
+    assert "and 2 kinds more" in found.text
+    assert "1 row; 1 of them may have been applied: push with --timeout 60row 9 k" in found.text
+    assert ("span", {"class": "option"}) in found.elements
+
+
 def test_every_code_and_state_has_its_words() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     table = readme[readme.index("| `updated` |") : readme.index("| `pending` |")]
     codes = set(re.findall(r"`([a-z]+_[a-z_]+|timeout|connection|refused|forbidden|throttled)`", table))
-    assert codes == set(CAUSES)
+    assert codes == set(TITLES)
     assert set(STATES) == set(State)
 
 
