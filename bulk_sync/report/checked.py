@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bulk_sync.model import CheckSummary, State, Understood
 from bulk_sync.report.terminal import json_line, printable, span
+from bulk_sync.report.words import rows_of
 
 _LONGEST_CELL = 40
 _MOST_CAUSES = 12
@@ -90,10 +91,10 @@ def _counts(summary: CheckSummary) -> str:
 
 def _problems(console: Console, summary: CheckSummary) -> None:
     for group in summary.problems:
-        console.print(Text(f"{group.code}: {group.count:,} row{'s' * (group.count != 1)}", style="bold"))
+        console.print(Text(f"{group.code}: {rows_of(group.count)}", style="bold"))
         if group.code == "bad_value" and summary.causes:
             for cause in summary.causes[:_MOST_CAUSES]:
-                rows = f"{cause.rows:,} row{'s' * (cause.rows != 1)}, " if cause.rows > 1 else ""
+                rows = f"{rows_of(cause.rows)}, " if cause.rows > 1 else ""
                 text = f"  {cause.text}: {rows}{'first ' * (cause.rows > 1)}row {cause.first_row}: {cause.value}"
                 console.print(Text(printable(text)), soft_wrap=True)
             if len(summary.causes) > _MOST_CAUSES:

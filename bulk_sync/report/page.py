@@ -29,6 +29,7 @@ from bulk_sync.report.files import replacing
 from bulk_sync.report.frame import asset, bottom, close_page, header_row, open_page, section, top, verdict_section
 from bulk_sync.report.markup import Html, element, join, json_text
 from bulk_sync.report.verdict import STATES, TITLES, Tone, Verdict, verdict
+from bulk_sync.report.words import rows_of
 from bulk_sync.settings import SANDBOX_TARGET
 from bulk_sync.timeline import Drawing, Figure, Run, draw
 
@@ -426,7 +427,7 @@ def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:
         element(
             "h3",
             TITLES.get(group.code, group.code),
-            element("span", f" {_rows_of(group.count)} "),
+            element("span", f" {rows_of(group.count)} "),
             element("code", group.code),
         ),
         element("ol", *map(_cause, causes[:_MOST_CAUSES]), class_="causes"),
@@ -445,7 +446,7 @@ def _cause(group: CauseGroup) -> Html:
         ),
         element(
             "p",
-            element("b", _rows_of(group.rows), doubt),
+            element("b", rows_of(group.rows), doubt),
             ": ",
             element("bdi", *_with_options(_cut(group.remedy, _LONGEST_MESSAGE))),
         ),
@@ -460,10 +461,6 @@ def _first_rows(group: CauseGroup) -> Iterator[str]:
         yield " "
     if group.rows > len(group.first_rows):
         yield "…"
-
-
-def _rows_of(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _with_options(text: str) -> Iterator[str]:

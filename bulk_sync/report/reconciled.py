@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bulk_sync.model import Compared, Difference, Reconciliation, Standing
 from bulk_sync.report.terminal import json_line, printable
+from bulk_sync.report.words import rows_of
 
 _WIDE = 100
 """Characters of a terminal from which on old and new stand beside each other."""
@@ -119,7 +120,7 @@ def _values(count: int) -> str:
 
 
 def _show_field(console: Console, field: str, count: int, rows: tuple[Compared, ...]) -> None:
-    console.print(Text(f"{field}: {count:,} row{'s' * (count != 1)}", style="bold"))
+    console.print(Text(f"{field}: {rows_of(count)}", style="bold"))
     marks = _Marks(in_colour=console.is_terminal and console.color_system is not None and not console.no_color)
     if console.is_terminal and console.width >= _WIDE:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -244,7 +245,7 @@ def _show_listed(console: Console, summary: Reconciliation) -> None:
         if not rows:
             continue
         count = summary.standings[standing]
-        console.print(Text(f"{_IN_WORDS[standing][0]}: {count:,} row{'s' * (count != 1)}", style="bold"))
+        console.print(Text(f"{_IN_WORDS[standing][0]}: {rows_of(count)}", style="bold"))
         if standing is Standing.PROBLEM:
             for row in rows:
                 number = row.number if row.number is not None else row.number_there

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulk_sync.model import MENDABLE_STATES, CauseGroup, RateSource, State, Summary, Tally
+from bulk_sync.report.words import rows_of
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -81,7 +82,7 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
 def _show_causes(console: Console, causes: Sequence[CauseGroup]) -> None:
     """A line for each cause; wrapped under itself on a terminal, whole in a file."""
     for group in causes[:_MOST_CAUSES]:
-        line = Text(f"{_rows(group)}: ", style="bold") + Text(printable(_in_words(group)), style="default")
+        line = Text(f"{rows_of(group.rows)}: ", style="bold") + Text(printable(_in_words(group)), style="default")
         if console.is_terminal:
             hang = Table.grid(padding=(0, 0))
             hang.add_column(width=2)
@@ -93,10 +94,6 @@ def _show_causes(console: Console, causes: Sequence[CauseGroup]) -> None:
     if len(causes) > _MOST_CAUSES:
         more = len(causes) - _MOST_CAUSES
         console.print(Text(f"  and {more:,} kind{'s' * (more != 1)} more, see the failed rows"), soft_wrap=True)
-
-
-def _rows(group: CauseGroup) -> str:
-    return f"{group.rows:,} row{'s' * (group.rows != 1)}"
 
 
 def _in_words(group: CauseGroup) -> str:
@@ -156,7 +153,7 @@ def facts_of(summary: Summary) -> Iterator[tuple[str, object]]:
     yield "sent to", summary.base_url
     yield "rows", summary.rows
     yield from ((state.value, summary.states[state]) for state in State if summary.states.get(state, 0))
-    yield from ((f"{group.code}: {_rows(group)}", _in_words(group)) for group in summary.causes[:_MOST_FACTS])
+    yield from ((f"{group.code}: {rows_of(group.rows)}", _in_words(group)) for group in summary.causes[:_MOST_FACTS])
     if len(summary.causes) > _MOST_FACTS:
         yield "causes left out", len(summary.causes) - _MOST_FACTS
     if summary.requests:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import PurePath
 
 from bulk_sync.model import MENDABLE_STATES, SETTLED_STATES, State, Summary
+from bulk_sync.report.words import rows_of
 
 
 class Tone(StrEnum):
@@ -65,16 +66,16 @@ def verdict(summary: Summary) -> Verdict:
     to_mend = sum(summary.states.get(state, 0) for state in MENDABLE_STATES)
     pending = summary.states.get(State.PENDING, 0)
     if summary.running:
-        sentence = f"A run is under way: {done + to_mend:,} of {_rows(summary.rows)} are decided."
+        sentence = f"A run is under way: {done + to_mend:,} of {rows_of(summary.rows)} are decided."
         return Verdict(Tone.STOPPED, sentence, None, "Wait for it to end.", None)
     if pending or summary.stopped is not None:
         return _stopped(summary, done, pending)
     if to_mend and to_mend == summary.states.get(State.FAILED, 0):
-        sentence = f"{done:,} of {_rows(summary.rows)} {_are(done)} done; {to_mend:,} failed."
+        sentence = f"{done:,} of {rows_of(summary.rows)} {_are(done)} done; {to_mend:,} failed."
         step = "Run the same command again: it tries those that failed, and sends nothing twice that was acknowledged."
         return Verdict(Tone.MEND, sentence, None, step, None)
     if to_mend:
-        sentence = f"{done:,} of {_rows(summary.rows)} {_are(done)} done; {to_mend:,} {_need(to_mend)} mending."
+        sentence = f"{done:,} of {rows_of(summary.rows)} {_are(done)} done; {to_mend:,} {_need(to_mend)} mending."
         return Verdict(Tone.MEND, sentence, None, *_mend(summary))
     if not summary.rows:
         return Verdict(Tone.GOOD, "The sheet has no rows.", None, "Nothing is left to do.", None)
@@ -96,7 +97,7 @@ def _all_done(summary: Summary) -> str | None:
 def _stopped(summary: Summary, done: int, pending: int) -> Verdict:
     begin = "Stopped early" if summary.stopped is not None else "Not finished"
     sentence = (
-        f"{begin}: {done:,} of {_rows(summary.rows)} {_are(done)} done, {pending:,} {_are(pending)} still to send."
+        f"{begin}: {done:,} of {rows_of(summary.rows)} {_are(done)} done, {pending:,} {_are(pending)} still to send."
     )
     said = [] if summary.stopped is None else [str(summary.stopped).rstrip(".") + "."]
     if summary.in_flight:
@@ -121,10 +122,6 @@ def _mend(summary: Summary) -> tuple[str, str | None]:
     name = PurePath(summary.failed).name
     step = f"Mend the rows in {name} and push that file, with the options that this job had."
     return f"{step} Its last column says what is wrong, and is ignored.", f"bulk-sync push {shlex.quote(name)}"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _are(count: int) -> str:
