@@ -51,7 +51,7 @@ def test_an_ending_that_says_nothing_is_wrong_usage_before_anything_is_sent(
 def test_a_workbook_that_does_not_fit_on_the_disk_leaves_the_one_before(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(3000))
+    sheet = write_sheet(tmp_path / "x.csv", numbered(300))
     report = ["report", sheet, "--results", tmp_path / "r.xlsx"]
     with sandboxes() as witness:
         assert program("push", sheet, "--base-url", witness.base_url).code == 0

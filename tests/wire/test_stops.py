@@ -65,7 +65,7 @@ def test_after_a_kill_status_and_report_tell_what_is_in_flight(tmp_path: Path) -
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_lets_requests_end_and_reports_are_written(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    sheet = write_sheet(tmp_path / "showings.csv", numbered(500))
+    sheet = write_sheet(tmp_path / "showings.csv", numbered(120))
     with sandbox_process("--accept-any", "--latency", "200ms") as witness:
         process = start(sheet, witness, "--workers", 4, "--json")
         while len(witness.journal()) < 8:
@@ -76,11 +76,11 @@ def test_a_signal_lets_requests_end_and_reports_are_written(tmp_path: Path, numb
         applied = {entry["key"] for entry in witness.patches() if entry["applied"]}
         results = read_csv(tmp_path / "showings.results.csv")
         assert {line["unique_showing_key"] for line in results if line["state"] == "updated"} == applied
-        assert Counter(line["state"] for line in results)["pending"] == 500 - len(applied)
+        assert Counter(line["state"] for line in results)["pending"] == 120 - len(applied)
         status = run("status", sheet, "--json").summary
         assert status["in_flight"] == 0
         assert run("push", sheet, "--base-url", witness.base_url, "--workers", 64).code == 0
-        assert len(witness.patches()) == 500
+        assert len(witness.patches()) == 120
 
 
 def test_a_second_signal_stops_at_once_and_says_what_may_have_been_applied(tmp_path: Path) -> None:
