@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -42,7 +43,7 @@ from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
-from bulk_sync.send.transport.httpx import open_httpx
+from bulk_sync.send.transport.choose import Name, chosen, open_transport
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
 from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
 
@@ -70,7 +71,7 @@ def push(
 
     Raises InputError (nothing was sent), UsageError, OutputError, CheckpointBusy.
     """
-    clock = clock or SystemClock()
+    clock, transport = clock or SystemClock(), chosen(settings.transport)
     bounds = Bounds(settings.max_failures, clock.monotonic() + (settings.deadline_seconds or math.inf))
     files = settings.files
     _refuse_one_file_for_two(settings)
@@ -87,7 +88,17 @@ def push(
             stopped = None
             if store.counts().get(State.PENDING, 0):
                 with watch(tally):
-                    stopped = anyio.run(_send, settings, send_to or settings.base_url, store, tally, clock, bounds)
+                    stopped = anyio.run(
+                        _send,
+                        settings,
+                        transport,
+                        send_to or settings.base_url,
+                        store,
+                        tally,
+                        clock,
+                        bounds,
+                        backend_options={"use_uvloop": find_spec("uvloop") is not None},  # it comes with `fast`
+                    )
             else:
                 notes = (*notes, _nothing_to_send(store))
             seconds = clock.monotonic() - begun
@@ -335,12 +346,12 @@ def _nothing_to_send(store: Store) -> str:
 
 
 async def _send(
-    settings: PushSettings, base_url: str, store: Store, tally: Tally, clock: Clock, bounds: Bounds
+    settings: PushSettings, name: Name, base_url: str, store: Store, tally: Tally, clock: Clock, bounds: Bounds
 ) -> BulkSyncError | None:
     """Send what is pending; returns why it ended early, or None."""
-    name = fingerprint(settings.key)
+    of_key = fingerprint(settings.key)
     job = store.job()
-    recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(name), tally=tally)
+    recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(of_key), tally=tally)
     policy = RetryPolicy(
         max_attempts=settings.max_attempts,
         retry_for_seconds=settings.retry_for_seconds,
@@ -348,7 +359,8 @@ async def _send(
     )
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with _keeping(settings, tally) as keeping:
-        async with open_httpx(
+        async with open_transport(
+            name,
             base_url,
             settings.key,
             timeout_seconds=settings.timeout_seconds,
@@ -365,7 +377,7 @@ async def _send(
                 dice=dice,
                 tally=tally,
                 workers=settings.workers,
-                key_accepted=job is not None and job.key_fingerprint == name,
+                key_accepted=job is not None and job.key_fingerprint == of_key,
             )
             try:
                 async with anyio.create_task_group() as tasks:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bulk_sync import pipeline
 from bulk_sync.cli import main
 from bulk_sync.sandbox.app import Behaviour
 from bulk_sync.sandbox.server import beside
+from bulk_sync.send.transport.choose import Name
 from tests.helpers import KEY, Ran, Witness, in_haste
 
 # A noisy machine makes single examples slow; what is claimed here is never about time.
@@ -38,6 +40,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(params=["httpx", "reqwest"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Name:
+    """What speaks HTTP in this process."""
+    monkeypatch.setattr(pipeline, "chosen", lambda _: request.param)
+    name: Name = request.param
+    return name
 
 
 @pytest.fixture

@@ -172,6 +172,15 @@ Workers = Annotated[
     int,
     typer.Option("--workers", metavar="N", help="Requests under way at once, at the most.", rich_help_panel="Sending"),
 ]
+TransportOption = Annotated[
+    str,
+    typer.Option(
+        "--transport",
+        metavar="auto|httpx|reqwest",
+        help='What speaks HTTP; auto is reqwest, the faster one, where the extra "fast" is installed.',
+        rich_help_panel="Sending",
+    ),
+]
 Timeout = Annotated[
     float,
     typer.Option("--timeout", metavar="SECONDS", help="How long a whole reply may take.", rich_help_panel="Sending"),

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bulk_sync import pipeline
 from tests.conftest import Program
 from tests.faultserver import (
     ACKNOWLEDGED,
@@ -31,6 +32,8 @@ from tests.faultserver import (
     says,
 )
 from tests.helpers import command, environment, numbered, read_csv, write_sheet
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 CUT = ACKNOWLEDGED[:-20]
 
@@ -152,6 +155,7 @@ def test_another_address_of_the_host_serves_when_the_first_is_dead(program: Prog
         assert program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 1).code == 0
 
 
+@pytest.mark.parametrize("transport", ["httpx"], indirect=True)  # asks the resolver from Python, on asyncio's loop
 @pytest.mark.parametrize(
     ("number", "requests", "words"),
     [
@@ -165,6 +169,7 @@ def test_a_name_that_is_not_found_is_final_one_that_can_not_be_asked_for_is_not(
     def look_up(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(number, "as the resolver says")
 
+    monkeypatch.setattr(pipeline, "find_spec", lambda _: None)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     ran = program("push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 2, "--json")
     assert (ran.code, ran.summary["requests"], ran.summary["states"]["pending"]) == (6, requests, 20)

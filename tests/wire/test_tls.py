@@ -13,6 +13,7 @@ from socket import SHUT_WR, create_connection, socket
 import pytest
 import trustme
 
+from bulk_sync.send.transport.choose import Name
 from tests.conftest import Program
 from tests.faultserver import (
     ACKNOWLEDGED,
@@ -29,6 +30,8 @@ from tests.faultserver import (
     says,
 )
 from tests.helpers import KEY, numbered, raw_server, read_csv, reply, write_sheet
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 CA = trustme.CA()
 DAY = timedelta(days=1)
@@ -209,7 +212,7 @@ def test_a_proxy_tunnels_and_never_sees_the_key(
     ("deed", "words"),
     [
         (says(reply(407, b"", "Proxy-Authenticate: Basic")), "refused (407)"),
-        (says(reply(502)), "refused (502)"),
+        (says(reply(502)), "refused"),
         (closes, "closed the connection without an answer"),
         (resets, "broke"),
         (hangs, "took no connection within 0.3 s"),
@@ -241,7 +244,6 @@ def test_a_proxy_that_fails_is_named_and_nothing_was_applied(
         ("127.0.0.1:99999", 2, "a proxy that the environment names"),
         ("ftp://me:hunter2@127.0.0.1", 2, "a proxy that the environment names"),
         ("http://[::1", 2, "a proxy that the environment names"),
-        ("socks5://me:hunter2@127.0.0.1:9", 2, "httpx[socks]"),
     ],
 )
 def test_a_proxy_that_can_not_be_used_is_named(
@@ -251,6 +253,16 @@ def test_a_proxy_that_can_not_be_used_is_named(
     ran = program("push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 1)
     assert ran.code == code
     assert words in ran.err
+    assert "hunter2" not in ran.err
+
+
+def test_a_socks_proxy_needs_a_package_or_is_spoken_to(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch, transport: Name
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://me:hunter2@127.0.0.1:9")
+    ran = program("push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 1)
+    told = {"httpx": (2, "httpx[socks]"), "reqwest": (6, "no connection to the proxy 127.0.0.1:9")}[transport]
+    assert (ran.code, told[1] in ran.err) == (told[0], True), ran.err
     assert "hunter2" not in ran.err
 
 

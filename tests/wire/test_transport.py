@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -14,22 +15,35 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from bulk_sync.send.transport.httpx import open_httpx, translate
+from bulk_sync.send.transport.choose import Name, open_transport
+from bulk_sync.send.transport.httpx import translate
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
 from tests.helpers import KEY, raw_server, reply, reset
 
+Ask = Callable[..., Reply | Failure]
 
-def ask(
-    base_url: str, *, timeout_seconds: float = 2.0, times: int = 1, between: Callable[[], object] = lambda: None
+
+@pytest.fixture
+def ask(transport: Name) -> Ask:
+    return partial(_ask, transport)
+
+
+def _ask(
+    name: Name,
+    base_url: str,
+    *,
+    timeout_seconds: float = 2.0,
+    times: int = 1,
+    between: Callable[[], object] = lambda: None,
 ) -> Reply | Failure:
     async def run() -> Reply | Failure:
-        async with open_httpx(
-            base_url, SecretStr(KEY), timeout_seconds=timeout_seconds, connections=2, user_agent="test"
-        ) as transport:
+        async with open_transport(
+            name, base_url, SecretStr(KEY), timeout_seconds=timeout_seconds, connections=2, user_agent="test"
+        ) as opened:
             for _ in range(times - 1):
-                await transport.patch("/v1/showings/a", b"{}", "same")
+                await opened.patch("/v1/showings/a", b"{}", "same")
                 await anyio.to_thread.run_sync(between)
-            return await transport.patch("/v1/showings/a", b"{}", "same")
+            return await opened.patch("/v1/showings/a", b"{}", "same")
 
     return anyio.run(run)
 
@@ -66,15 +80,13 @@ def sends(data: bytes, *, then: str = "close") -> Callable[[socket.socket, bytes
             True,
         ),
         ("bad chunk", sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "bad_reply", True),
-        ("an endless head", sends(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000), "bad_reply", True),
+        ("an endless head", sends(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 600_000), "bad_reply", True),
         ("a large body", sends(reply(200, b"x" * (LARGEST_REPLY + 1))), "bad_reply", True),
-        ("a strange redirect", sends(reply(302, b"", "Location: mailto:x")), "bad_reply", True),
-        ("a stranger one", sends(reply(302, b"", "Location: http://xn--/")), "bad_reply", True),
         ("packed without being asked", sends(reply(200, b"\x1f\x8b", "Content-Encoding: gzip")), "bad_reply", True),
     ],
 )
 def test_what_is_no_whole_reply_is_a_failure_that_says_whether_it_may_have_arrived(
-    name: str, answer: Callable[[socket.socket, bytes], None], kind: str, may_have_arrived: bool
+    ask: Ask, name: str, answer: Callable[[socket.socket, bytes], None], kind: str, may_have_arrived: bool
 ) -> None:
     with raw_server(answer) as base_url:
         seen = ask(base_url, timeout_seconds=0.5)
@@ -82,7 +94,14 @@ def test_what_is_no_whole_reply_is_a_failure_that_says_whether_it_may_have_arriv
     assert (seen.kind, seen.may_have_arrived, seen.hopeless) == (kind, may_have_arrived, False), seen
 
 
-def test_a_reply_that_drips_is_cut_by_the_whole_time_out() -> None:
+@pytest.mark.parametrize("to", ["mailto:x", "http://xn--/"])
+def test_a_redirect_to_what_is_no_address_is_one_all_the_same_or_no_reply(ask: Ask, to: str) -> None:
+    with raw_server(sends(reply(302, b"", f"Location: {to}"))) as base_url:
+        seen = ask(base_url)
+    assert (isinstance(seen, Reply) and seen.status == 302) or (isinstance(seen, Failure) and seen.kind == "bad_reply")
+
+
+def test_a_reply_that_drips_is_cut_by_the_whole_time_out(ask: Ask) -> None:
     def drip(connection: socket.socket, _: bytes) -> None:
         waited = threading.Event()
         for byte in reply(200, b"{}" * 50):
@@ -105,14 +124,14 @@ def test_a_reply_that_drips_is_cut_by_the_whole_time_out() -> None:
         reply(200, b"{}", "Content-Encoding: identity"),
     ],
 )
-def test_unusual_but_whole_replies_are_replies(data: bytes) -> None:
+def test_unusual_but_whole_replies_are_replies(ask: Ask, data: bytes) -> None:
     with raw_server(sends(data)) as base_url:
         seen = ask(base_url)
     assert isinstance(seen, Reply)
     assert (seen.status, seen.body) == (200, b"{}")
 
 
-def test_a_connection_that_the_server_closed_between_requests_costs_nothing() -> None:
+def test_a_connection_that_the_server_closed_between_requests_costs_nothing(ask: Ask) -> None:
     closed = threading.Semaphore(0)
 
     def answer(connection: socket.socket, _: bytes) -> None:
@@ -124,7 +143,7 @@ def test_a_connection_that_the_server_closed_between_requests_costs_nothing() ->
         assert isinstance(ask(base_url, times=5, between=lambda: closed.acquire(timeout=5)), Reply)
 
 
-def test_refused_and_unknown_hosts_never_left() -> None:
+def test_refused_and_unknown_hosts_never_left(ask: Ask) -> None:
     refused = ask("http://127.0.0.1:9")
     assert isinstance(refused, Failure)
     assert (refused.kind, refused.may_have_arrived, refused.hopeless) == ("connection", False, False)
@@ -135,7 +154,7 @@ def test_refused_and_unknown_hosts_never_left() -> None:
     assert "no-such-host.invalid" in unknown.message
 
 
-def test_a_certificate_that_nobody_vouches_for_ends_all_hope() -> None:
+def test_a_certificate_that_nobody_vouches_for_ends_all_hope(ask: Ask) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     seen_by_server: list[bytes] = []
@@ -160,7 +179,7 @@ def test_a_certificate_that_nobody_vouches_for_ends_all_hope() -> None:
     assert seen_by_server in ([], [b""])
 
 
-def test_a_handshake_that_breaks_is_tried_again_but_a_server_without_tls_is_not() -> None:
+def test_a_handshake_that_breaks_is_tried_again_but_a_server_without_tls_is_not(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"https://127.0.0.1:{listener.getsockname()[1]}"
         for answer, hopeless in ((b"", False), (b"HTTP/1.1 400 Bad Request\r\n\r\n", True)):

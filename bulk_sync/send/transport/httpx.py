@@ -1,65 +1,75 @@
-"""HTTP through httpx.
+"""HTTP through httpx, which is always there.
 
 The border where httpx's errors become ours: `translate` knows every transport error
-there is (a test proves it). The key is added here and masked here, so that no reply
-that echoes it carries it further.
+there is (a test proves it). Each connection has a pool of its own, a lane: a pool looks
+through all of its connections for every request, so a shared one is the slower the larger it is.
 """
 
 from __future__ import annotations
 
 import errno
-import json
-import os
 import re
 import socket
 import ssl
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import anyio
 import httpx
 from pydantic import SecretStr
 
 from bulk_sync.errors import UsageError
-from bulk_sync.send.transport.interface import CONNECT_SECONDS, LARGEST_REPLY, Failure, Reply
-
-_MASK = b"[key]"
-
-# Servers commonly close an idle connection after 5 s (nginx users set it, uvicorn has it by
-# default); leaving first avoids the race in which a request meets a closing connection.
-_KEEPALIVE_SECONDS = 3.0
+from bulk_sync.send.transport.interface import (
+    CONNECT_SECONDS,
+    KEEPALIVE_SECONDS,
+    LARGEST_REPLY,
+    NEVER_PROXIED,
+    Failure,
+    Reply,
+)
+from bulk_sync.send.transport.replies import TOO_LARGE, Masking, unfit
 
 
 class HttpxTransport:
-    """One client, one pool; made by `open_httpx`."""
+    """Lanes of one connection each, made when they are needed; made by `open_httpx`."""
 
-    def __init__(self, client: httpx.AsyncClient, key: SecretStr, timeout_seconds: float) -> None:
-        self._client = client
-        self._key = key.get_secret_value().encode()
+    def __init__(self, open_lane: Callable[[], httpx.AsyncClient], key: SecretStr, timeout_seconds: float) -> None:
+        self._open_lane = open_lane
+        self._lanes = AsyncExitStack()
+        self._free: list[httpx.AsyncClient] = []  # the one used last goes first, so that few stay open when few do
+        self._masking = Masking(key)
         self._timeout = timeout_seconds
         self._connect_timeout = min(CONNECT_SECONDS, timeout_seconds)
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         """Send a patch."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-        return await self._exchange(self._client.build_request("PATCH", path, content=body, headers=headers))
+        return await self._exchange("PATCH", path, content=body, headers=headers)
 
     async def get(self, path: str) -> Reply | Failure:
         """Ask for a resource."""
-        return await self._exchange(self._client.build_request("GET", path))
+        return await self._exchange("GET", path)
 
-    async def _exchange(self, request: httpx.Request) -> Reply | Failure:
+    async def close(self) -> None:
+        """Close every lane."""
+        await self._lanes.aclose()
+
+    async def _exchange(self, method: str, path: str, **parts: Any) -> Reply | Failure:  # noqa: ANN401 - httpx's
+        lane = self._free.pop() if self._free else await self._lanes.enter_async_context(self._open_lane())
+        try:
+            return await self._send(lane, lane.build_request(method, path, **parts))
+        finally:
+            self._free.append(lane)
+
+    async def _send(self, lane: httpx.AsyncClient, request: httpx.Request) -> Reply | Failure:
         way = _Way(request.url)
         request.extensions["trace"] = way.note
         try:
             with anyio.fail_after(self._timeout):
-                response = await self._client.send(request, stream=True)
+                response = await lane.send(request, stream=True)
                 try:
                     return await self._read(response)
                 finally:
@@ -79,33 +89,17 @@ class HttpxTransport:
             return Failure("bad_reply", "a redirect to an address that can't be read", may_have_arrived=True)
 
     async def _read(self, response: httpx.Response) -> Reply | Failure:
-        headers = self._masked(response.headers)
-        wrong = _unfit(response.http_version, headers)
+        headers = self._masking.headers(response.headers.items())
+        wrong = unfit(response.status_code, response.http_version, headers)
         if wrong is not None:
-            return Failure("bad_reply", wrong, may_have_arrived=True)
+            return wrong
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > LARGEST_REPLY:
-                return Failure("bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True)
+                return TOO_LARGE
         await _leave_surplus(response.stream)
-        return Reply(response.status_code, headers, self._masked_body(bytes(body)))
-
-    def _masked_body(self, body: bytes) -> bytes:
-        """The body without the key, also where JSON spells it with escapes."""
-        masked = body.replace(self._key, _MASK)
-        if b"\\" in masked:
-            try:
-                plain = json.dumps(json.loads(masked), ensure_ascii=False).encode("utf-8", "backslashreplace")
-            except (ValueError, RecursionError):
-                return masked
-            if self._key in plain:
-                return plain.replace(self._key, _MASK)
-        return masked
-
-    def _masked(self, headers: httpx.Headers) -> dict[str, str]:
-        key = self._key.decode()
-        return {name: value.replace(key, _MASK.decode()) for name, value in headers.items()}
+        return Reply(response.status_code, headers, self._masking.body(bytes(body)))
 
 
 class _Way:
@@ -126,20 +120,6 @@ class _Way:
             self.request_left = True
         elif event == "proxy.start_tls.started":
             self.where = f"{self._api} behind {self.where}"
-
-
-def _unfit(http_version: str, headers: Mapping[str, str]) -> str | None:
-    """What keeps a reply from being read, by its head; None when nothing does."""
-    if not http_version.startswith("HTTP/1."):
-        return f"the reply is of another version of HTTP ({http_version})"
-    if {"transfer-encoding", "content-length"} <= headers.keys():
-        # Two statements of where the reply ends: one may be smuggled in (RFC 9112, section 6.3).
-        return "the reply states its length in two ways"
-    encoding = headers.get("content-encoding", "").strip().lower()
-    if encoding not in {"identity", ""}:
-        # None was asked for, and what unpacks may unpack without end.
-        return f"the reply came in an encoding that was not asked for ({encoding[:40]})"
-    return None
 
 
 async def _leave_surplus(stream: Any) -> None:  # noqa: ANN401 - through attributes that nobody promises
@@ -264,27 +244,25 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-_OTHER_FILES = 24
-"""Checkpoint, event loop, name look-ups, standard streams: 15 were seen at once."""
-
-
 class _NoAuth(httpx.Auth):
     """Leaves the request as it is."""
 
 
 @asynccontextmanager
 async def open_httpx(
-    base_url: str, key: SecretStr, *, timeout_seconds: float, connections: int, user_agent: str
+    base_url: str, key: SecretStr, *, timeout_seconds: float, user_agent: str
 ) -> AsyncIterator[HttpxTransport]:
-    """Open a client for `base_url`; proxies come from the usual environment variables.
+    """Open a transport to `base_url`; proxies come from the usual environment variables.
 
-    Raises UsageError when the address, a proxy's or the certificates that the environment names can't be used,
-    or when so many connections can't be open.
+    Raises ValueError when the address or a proxy's can't be used, OSError when certificates can't be read,
+    UsageError when a proxy needs a package that isn't there.
     """
-    _make_room(connections)
-    with _settings_that_work():
-        client = httpx.AsyncClient(
+    trusted = httpx.create_ssl_context()  # reads a few hundred certificates: once for all lanes
+
+    def lane() -> httpx.AsyncClient:
+        return httpx.AsyncClient(
             base_url=base_url,
+            verify=trusted,
             headers={
                 "Authorization": f"Bearer {key.get_secret_value()}",
                 "Accept": "application/json",
@@ -295,54 +273,24 @@ async def open_httpx(
             auth=_NoAuth(),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=_KEEPALIVE_SECONDS,
-            ),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
             follow_redirects=False,
             # As Go's net/http has it: what is on this machine is reached without a proxy.
-            mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+            mounts={f"all://{host}": None for host in NEVER_PROXIED},
         )
-        for address in filter(None, map(getproxies().get, ("http", "https", "all"))):
-            _ = urlsplit(address if "://" in address else f"http://{address}").port  # a wrong one is a ValueError
-        _ = client.base_url.host  # decoded on use: a name that can't be would break off the first request
-    async with client:
-        yield HttpxTransport(client, key, timeout_seconds)
 
-
-def _make_room(connections: int) -> None:
-    """Raise this process's limit of open files as far as the connections need it; else each too many is an error."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    needed = connections + _OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or needed <= soft:
-        return
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        raise UsageError(
-            f"--workers {connections}: so many connections need {needed} open files, and {hard} are allowed here: "
-            "name fewer, or allow more with ulimit -n"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
-@contextmanager
-def _settings_that_work() -> Iterator[None]:
-    """What httpx makes of settings that it can't use, as sentences."""
     try:
-        yield
+        async with lane() as first:
+            _ = first.base_url.host  # decoded on use: a name that can't be would break off the first request
     except httpx.InvalidURL as error:
-        raise UsageError(f"--base-url, or a proxy that the environment names, is no address: {error}") from None
+        raise ValueError(str(error)) from None
     except ImportError:
         raise UsageError(
             "a SOCKS proxy is named in the environment (ALL_PROXY, HTTPS_PROXY), which needs a further package: "
             "pip install 'httpx[socks]'"
         ) from None
-    except ValueError as error:
-        raise UsageError(f"--base-url, or a proxy that the environment names, can't be used: {error}") from None
-    except OSError as error:
-        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or "of this machine"
-        raise UsageError(f"the certificates {named} (SSL_CERT_FILE, SSL_CERT_DIR) can't be read: {error}") from None
+    transport = HttpxTransport(lane, key, timeout_seconds)
+    try:
+        yield transport
+    finally:
+        await transport.close()

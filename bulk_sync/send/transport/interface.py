@@ -17,6 +17,14 @@ CONNECT_SECONDS = 10.0
 """A connection that takes longer has failed, whatever the whole time-out."""
 
 
+KEEPALIVE_SECONDS = 3.0
+"""Servers commonly close an idle connection after 5 s (nginx users set it, uvicorn has it by
+default); leaving first avoids the race in which a request meets a closing connection."""
+
+NEVER_PROXIED = ("localhost", "127.0.0.1", "[::1]")
+"""As Go's net/http has it: what is on this machine is reached without a proxy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A whole reply; header names are in lower case."""

@@ -1,0 +1,68 @@
+"""What every transport makes of a reply: whether it can be read at all, and that it never carries the key further."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from pydantic import SecretStr
+
+from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure
+
+TOO_LARGE = Failure("bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True)
+
+_MASK = "[key]"
+
+
+class Masking:
+    """Takes the key out of what an API, or somebody between, sends back."""
+
+    def __init__(self, key: SecretStr) -> None:
+        self._key = key.get_secret_value()
+        self._bytes = self._key.encode()
+
+    def headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Headers by their names in lower case; what came several times is one, with commas (RFC 9110, section 5.2)."""
+        plain: dict[str, str] = {}
+        for name, value in headers:
+            known = plain.get(name)
+            plain[name] = value if known is None else f"{known}, {value}"
+        if any(self._key in value for value in plain.values()):
+            return {name: value.replace(self._key, _MASK) for name, value in plain.items()}
+        return plain
+
+    def body(self, body: bytes) -> bytes:
+        """The body without the key, also where JSON spells it with escapes."""
+        masked = body.replace(self._bytes, _MASK.encode())
+        if b"\\" in masked:
+            try:
+                plain = json.dumps(json.loads(masked), ensure_ascii=False).encode("utf-8", "backslashreplace")
+            except (ValueError, RecursionError):
+                return masked
+            if self._bytes in plain:
+                return plain.replace(self._bytes, _MASK.encode())
+        return masked
+
+
+def unfit(status: int, http_version: str, headers: Mapping[str, str]) -> Failure | None:
+    """What keeps a reply from being read, by its head; None when nothing does."""
+    if not http_version.startswith("HTTP/1."):
+        return _bad(f"the reply is of another version of HTTP ({http_version})")
+    if status == 101:
+        return _bad("the reply switches to another protocol, which was not asked for")
+    transfer = headers.get("transfer-encoding")
+    if transfer is not None and transfer.strip().lower() != "chunked":
+        return _bad(f"the reply came in an encoding that was not asked for ({transfer.strip().lower()[:40]})")
+    if transfer is not None and "content-length" in headers:
+        # Two statements of where the reply ends: one may be smuggled in (RFC 9112, section 6.3).
+        return _bad("the reply states its length in two ways")
+    encoding = headers.get("content-encoding")
+    if encoding is not None and encoding.strip().lower() not in {"identity", ""}:
+        # None was asked for, and what unpacks may unpack without end.
+        return _bad(f"the reply came in an encoding that was not asked for ({encoding.strip().lower()[:40]})")
+    length = headers.get("content-length", "")
+    return TOO_LARGE if length.isdecimal() and len(length) < 20 and int(length) > LARGEST_REPLY else None
+
+
+def _bad(what: str) -> Failure:
+    return Failure("bad_reply", what, may_have_arrived=True)
