@@ -18,7 +18,8 @@ from bulk_sync.check.showing import KEY_COLUMN
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.comparison import Comparison, Pair
-from bulk_sync.job.ledger import Acknowledged, read_shared, text_of
+from bulk_sync.job.entries import text_of
+from bulk_sync.job.ledger import Acknowledged, read_shared
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model import Author, Compared, Difference, Reconciliation, Record, Row, Standing

@@ -18,17 +18,14 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bulk_sync.errors import CheckpointError, OutputError
+from bulk_sync.job.entries import Entries, Entry, Values
 from bulk_sync.job.health import damaged_ledger, translated
-
-Values = dict[str, Any]
-"""Fields of a patch, as JSON has them."""
 
 SCHEMA = """
 CREATE TABLE {schema}.ledger (
@@ -50,6 +47,8 @@ CREATE TABLE {schema}.ledger_account (
 _APPLICATION_ID = 0x62534C67  # "bSLg"
 _VERSION = 1
 _SHARED = "shared"
+_MOST_NAMES = 256
+"""In one query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,63 +92,53 @@ class Ledger:
         self._db.execute(f"INSERT OR REPLACE INTO {self.name}_account VALUES (?, ?)", (self._base_url, fingerprint))
         return kept
 
-    def forget(self, target: str | None = None) -> None:
-        """Know nothing any more of a showing, or of all."""
-        self._db.execute(
-            f"DELETE FROM {self.name} WHERE base_url = ?1 AND target = coalesce(?2, target)", (self._base_url, target)
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self._db.execute(f"DELETE FROM {self.name} WHERE base_url = ?", (self._base_url,))
+
+    @contextmanager
+    def of(self, names: Iterable[str]) -> Iterator[Entries]:
+        """What is known of the showings that go by these names; what is changed of it is written at the end.
+
+        `names`: every target, key and id that will be spoken of.
+        """
+        entries, wanted = Entries(), set(names)
+        entries.load(self._found(wanted))
+        entries.load(self._found(entries.ids() - wanted))  # what else the same showings go by
+        yield entries
+        written, gone = entries.changes()
+        self._db.executemany(
+            f"DELETE FROM {self.name} WHERE base_url = ? AND target = ?", ((self._base_url, target) for target in gone)
+        )
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO {self.name} VALUES (?, ?, ?, ?, ?)",
+            ((self._base_url, *entry) for entry in written),
         )
 
-    def take_out(self, target: str, key: str, fields: Iterable[str]) -> Values:
-        """A patch of these fields is about to be sent: forget them, and return what was known of them."""
-        showing_id, known = self._entry(target)
-        self._forget_namesakes(target, key, showing_id)
-        taken = {name: known.pop(name) for name in fields if name in known}
-        if taken:
-            self._write(target, key, showing_id, known)
-        return taken
-
-    def put_back(self, target: str, key: str, values: Values) -> None:
-        """The patch did nothing: what was known before is known again."""
-        showing_id, known = self._entry(target)
-        self._write(target, key, showing_id, known | values)
-
-    def learn(self, target: str, key: str, showing_id: str | None, body: str) -> None:
-        """The API acknowledged a patch."""
-        known_id, known = self._entry(target)
-        showing_id = showing_id or known_id
-        self._forget_namesakes(target, key, showing_id)
-        self._write(target, key, showing_id, text_of(known | json.loads(body)) if known else body)
+    def _found(self, names: set[str]) -> Iterator[Entry]:
+        """The entries that go by any of the names."""
+        for some in _in_groups(sorted(names - {""})):
+            places = ", ".join("?" * len(some))
+            for column in ("target", "key", "showing_id"):
+                yield from map(
+                    Entry._make,
+                    self._db.execute(
+                        f"SELECT target, key, showing_id, fields FROM {self.name} "
+                        f"WHERE base_url = ? AND {column} IN ({places})",
+                        (self._base_url, *some),
+                    ),
+                )
 
     def all(self) -> Iterator[Acknowledged]:
         """Every showing, in the order of their targets."""
         return _all(self._db, self.name, self._base_url)
 
-    def _entry(self, target: str) -> tuple[str | None, Values]:
-        found = self._db.execute(
-            f"SELECT showing_id, fields FROM {self.name} WHERE base_url = ? AND target = ?", (self._base_url, target)
-        ).fetchone()
-        return (None, {}) if found is None else (found[0], json.loads(found[1]))
 
-    def _write(self, target: str, key: str, showing_id: str | None, known: Mapping[str, Any] | str) -> None:
-        text = known if isinstance(known, str) else text_of(known)
-        self._db.execute(
-            f"INSERT OR REPLACE INTO {self.name} VALUES (?, ?, ?, ?, ?)",
-            (self._base_url, target, key, showing_id, text),
-        )
-
-    def forget_all_of(self, name: str) -> None:
-        """Know nothing any more of a showing that goes by this key or id."""
-        self._forget_namesakes("", name, None)
-
-    def _forget_namesakes(self, target: str, key: str, showing_id: str | None) -> None:
-        """Forget what is known of the same showing under another name."""
-        names = sorted({target, key, showing_id or target} - {""})
-        places = ", ".join("?" * len(names))
-        for column in ("target", "key", "showing_id"):
-            self._db.execute(
-                f"DELETE FROM {self.name} WHERE base_url = ? AND {column} IN ({places}) AND target <> ?",
-                (self._base_url, *names, target),
-            )
+def _in_groups(names: list[str]) -> Iterator[list[str]]:
+    """Groups of a few sizes only, so that statements are compiled once; the last name fills the last one up."""
+    for start in range(0, len(names), _MOST_NAMES):
+        some = names[start : start + _MOST_NAMES]
+        yield some + some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
 
 
 def _all(db: sqlite3.Connection, table: str, base_url: str) -> Iterator[Acknowledged]:
@@ -222,8 +211,3 @@ def _examine(path: Path) -> None:
             found = str(error)
         if found != "ok":
             raise damaged_ledger(path, found)
-
-
-def text_of(values: Mapping[str, Any]) -> str:
-    """As a patch's body is written, so that what is equal has equal texts."""
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

@@ -24,12 +24,14 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
+from bulk_sync.job.entries import text_of as ledger_text
 from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
 from bulk_sync.job.ledger import Acknowledged, Known, Ledger
 from bulk_sync.job.purge import PURGED, purge
@@ -532,20 +534,20 @@ class Store:
         rows that the server chokes on can't end every run where it begins.
         """
         with self._commit() as db:
-            fresh = self._take(limit, tried_before=0)
-            changes = [*fresh, *self._take(limit - len(fresh), tried_before=1)]
-            db.executemany("UPDATE row SET in_flight = 1 WHERE id = ?", ((change.id,) for change in changes))
-            for change in changes:
-                self._forget_until_acknowledged(db, change)
-        return changes
+            return self._claim(db, limit)
 
-    def _forget_until_acknowledged(self, db: sqlite3.Connection, change: Change) -> None:
-        """Take out of the ledger what the change may alter; its row keeps what it was."""
-        key, before = db.execute("SELECT key, before FROM row WHERE id = ?", (change.id,)).fetchone()
-        taken = self._known().take_out(change.target, key, json.loads(change.body))
-        if taken:
-            kept = json.loads(before) if before else {}
-            db.execute("UPDATE row SET before = ? WHERE id = ?", (ledger.text_of(kept | taken), change.id))
+    def _claim(self, db: sqlite3.Connection, limit: int) -> list[Change]:
+        found = self._take(limit, tried_before=0)
+        found += self._take(limit - len(found), tried_before=1)
+        db.executemany("UPDATE row SET in_flight = 1 WHERE id = ?", ((change.id,) for change, *_ in found))
+        # What the changes may alter is taken out of the ledger; their rows keep what it was.
+        with self._known().of(name for change, key, _ in found for name in (change.target, key)) as known:
+            for change, key, before in found:
+                taken = known.take_out(change.target, key, json.loads(change.body))
+                if taken:
+                    kept = json.loads(before) if before else {}
+                    db.execute("UPDATE row SET before = ? WHERE id = ?", (ledger_text(kept | taken), change.id))
+        return [change for change, *_ in found]
 
     def _known(self) -> Ledger:
         if self._ledger is None:
@@ -553,22 +555,26 @@ class Store:
             self._ledger = Ledger(self._db, base_url, shared=self._shared_ledger)
         return self._ledger
 
-    def _take(self, limit: int, *, tried_before: int) -> list[Change]:
-        """The next pending rows of one kind. Two queries, for SQLite finds no (tried_before, id) > (?, ?) by index."""
-        found = self._db.execute(
-            f"SELECT id, number, target, body, digest FROM row WHERE state = 'pending' AND {_OF_THE_JOB} "
+    def _take(self, limit: int, *, tried_before: int) -> list[tuple[Change, str, str | None]]:
+        """The next pending rows of one kind, with their `key` and `before`.
+
+        Two queries, for SQLite finds no (tried_before, id) > (?, ?) by index.
+        """
+        rows = self._db.execute(
+            f"SELECT id, number, target, body, digest, key, before FROM row WHERE state = 'pending' AND {_OF_THE_JOB} "
             "AND tried_before = ? AND id > ? ORDER BY id LIMIT ?",
             (tried_before, self._taken_up_to[tried_before], limit),
         )
-        changes = [
-            Change(id_, number, target, body, digest, tried_before > 0) for id_, number, target, body, digest in found
+        found = [
+            (Change(id_, number, target, body, digest, tried_before > 0), key, before)
+            for id_, number, target, body, digest, key, before in rows
         ]
-        for change in changes:
+        for change, *_ in found:
             if hashlib.sha256(change.body.encode()).hexdigest()[:32] != change.digest:
                 raise damaged_in_use(self._path, f"the patch of row {change.number} is not what it was")
-        if changes:
-            self._taken_up_to[tried_before] = changes[-1].id
-        return changes
+        if found:
+            self._taken_up_to[tried_before] = found[-1][0].id
+        return found
 
     def record(self, outcomes: Sequence[Outcome], points: Unsaved | None = None) -> None:
         """Write what became of changes; each under the id it was claimed with. `points` go into the run's time line.
@@ -576,62 +582,76 @@ class Store:
         One that was stopped before its first request is what it was before the run. What may have been
         applied before is still so, unless it is acknowledged now: a rejection speaks of one attempt only.
         """
+        self.exchange(outcomes, points, limit=0)
+
+    def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int) -> list[Change]:
+        """`record` and `claim` in one commit."""
         with self._commit() as db:
-            untouched = [(outcome.id,) for outcome in outcomes if outcome.attempts == 0]
-            db.executemany("UPDATE row SET in_flight = 0 WHERE id = ?", untouched)
-            db.executemany(
-                "UPDATE row SET state = ?, in_flight = 0, http_status = ?, attempts = attempts + ?, "
-                "throttled = throttled + ?, error = ?, message = coalesce(?, CASE ? WHEN 'pending' THEN message END), "
-                "showing_id = ?, updated_at = ?, sent_at = ?, duration_ms = ?, "
-                "may_have_been_applied = CASE ? WHEN 'updated' THEN 0 ELSE max(may_have_been_applied, ?) END "
-                "WHERE id = ?",
-                (
-                    (
-                        outcome.state.value,
-                        outcome.http_status,
-                        outcome.attempts,
-                        outcome.throttled,
-                        outcome.error,
-                        outcome.message,
-                        outcome.state.value,
-                        outcome.showing_id,
-                        outcome.updated_at,
-                        outcome.sent_at,
-                        outcome.duration_ms,
-                        outcome.state.value,
-                        outcome.may_have_been_applied,
-                        outcome.id,
-                    )
-                    for outcome in outcomes
-                    if outcome.attempts > 0
-                ),
-            )
-            for outcome in outcomes:
-                self._note_in_ledger(db, outcome.id)
+            if outcomes:
+                self._record(db, outcomes)
             if points is not None:
                 keep(db, points)
+            return self._claim(db, limit) if limit else []
+
+    def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
+        untouched = [(outcome.id,) for outcome in outcomes if outcome.attempts == 0]
+        db.executemany("UPDATE row SET in_flight = 0 WHERE id = ?", untouched)
+        db.executemany(
+            "UPDATE row SET state = ?, in_flight = 0, http_status = ?, attempts = attempts + ?, "
+            "throttled = throttled + ?, error = ?, message = coalesce(?, CASE ? WHEN 'pending' THEN message END), "
+            "showing_id = ?, updated_at = ?, sent_at = ?, duration_ms = ?, "
+            "may_have_been_applied = CASE ? WHEN 'updated' THEN 0 ELSE max(may_have_been_applied, ?) END "
+            "WHERE id = ?",
+            (
+                (
+                    outcome.state.value,
+                    outcome.http_status,
+                    outcome.attempts,
+                    outcome.throttled,
+                    outcome.error,
+                    outcome.message,
+                    outcome.state.value,
+                    outcome.showing_id,
+                    outcome.updated_at,
+                    outcome.sent_at,
+                    outcome.duration_ms,
+                    outcome.state.value,
+                    outcome.may_have_been_applied,
+                    outcome.id,
+                )
+                for outcome in outcomes
+                if outcome.attempts > 0
+            ),
+        )
+        self._note_in_ledger(db, [outcome.id for outcome in outcomes])
 
     def release(self) -> None:
         """Take the in-flight mark from rows that were claimed and, as the sender knows, never sent."""
         with self._commit() as db:
-            unsent = db.execute("SELECT id FROM row WHERE in_flight = 1").fetchall()
+            unsent = [row for (row,) in db.execute("SELECT id FROM row WHERE in_flight = 1")]
             db.execute("UPDATE row SET in_flight = 0 WHERE in_flight = 1")
-            for (row,) in unsent:
-                self._note_in_ledger(db, row)
+            self._note_in_ledger(db, unsent)
 
-    def _note_in_ledger(self, db: sqlite3.Connection, row: int) -> None:
-        """Know what a row's patch set if it was acknowledged, and what was known before if it certainly did nothing."""
-        target, key, state, error, doubt, showing_id, body, before = db.execute(
-            "SELECT target, key, state, error, may_have_been_applied, showing_id, body, before FROM row WHERE id = ?",
-            (row,),
-        ).fetchone()
-        if state == State.UPDATED:
-            self._known().learn(target, key, showing_id, body)
-        elif error == "not_found":  # should a showing of that name come back, it is another
-            self._known().forget(target)
-        elif before and not doubt:
-            self._known().put_back(target, key, json.loads(before))
-            db.execute("UPDATE row SET before = NULL WHERE id = ?", (row,))
+    def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int]) -> None:
+        """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
+        rows = [
+            db.execute(
+                "SELECT id, target, key, state, error, may_have_been_applied, showing_id, body, before "
+                "FROM row WHERE id = ?",
+                (row,),
+            ).fetchone()
+            for row in ids
+        ]
+        names = (name for _, target, key, _, _, _, showing_id, *_ in rows for name in (target, key, showing_id or ""))
+        with self._known().of(names) as known:
+            for row, target, key, state, error, doubt, showing_id, body, before in rows:
+                if state == State.UPDATED:
+                    known.learn(target, key, showing_id, body)
+                elif error == "not_found":  # should a showing of that name come back, it is another
+                    known.forget(target)
+                elif before and not doubt:
+                    known.put_back(target, key, json.loads(before))
+                    db.execute("UPDATE row SET before = NULL WHERE id = ?", (row,))
 
     def runs(self) -> list[Run]:
         """What the runs of the job did and when, the first one first."""
@@ -689,9 +709,12 @@ class Store:
         with self._commit() as db:
             known = self._known()
             db.execute("CREATE TEMP TABLE changed (name TEXT PRIMARY KEY) WITHOUT ROWID")
-            for name in names:
-                known.forget_all_of(name)
-                db.execute("INSERT OR IGNORE INTO changed VALUES (?)", (name,))
+            remaining = iter(names)
+            while some := list(islice(remaining, _GROUP)):
+                with known.of(some) as entries:
+                    for name in some:
+                        entries.forget_all_of(name)
+                db.executemany("INSERT OR IGNORE INTO changed VALUES (?)", ((name,) for name in some))
             of_them = "(target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed))"
             db.execute(f"UPDATE row SET content = NULL WHERE state = 'updated' AND {of_them}")
             db.execute("DROP TABLE changed")

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
-from bulk_sync.job.ledger import text_of
+from bulk_sync.job.entries import text_of
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.store import CUT_OFF, SCHEMA_VERSION, Job, Store
 from bulk_sync.model import Change, Outcome, Problem, Record, Row, State

@@ -322,19 +322,27 @@ def test_a_file_whose_name_is_not_utf_8_is_pushed_like_any_other(
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "words"),
+    ("transport", "variable", "value", "words"),
     [
-        ("HTTPS_PROXY", "ftp://127.0.0.1:9", "a proxy that the environment names, can't be used"),
-        ("ALL_PROXY", "socks5://127.0.0.1:9", "httpx[socks]"),
-        ("SSL_CERT_FILE", "/nowhere", "the certificates /nowhere (SSL_CERT_FILE"),
+        ("httpx", "HTTPS_PROXY", "ftp://127.0.0.1:9", "a proxy that the environment names, can't be used"),
+        ("reqwest", "HTTPS_PROXY", "ftp://127.0.0.1:9", "a proxy that the environment names, can't be used"),
+        ("httpx", "ALL_PROXY", "socks5://127.0.0.1:9", "httpx[socks]"),
+        ("httpx", "SSL_CERT_FILE", "/nowhere", "the certificates /nowhere (SSL_CERT_FILE"),
+        ("reqwest", "SSL_CERT_FILE", "/nowhere", "the certificates /nowhere (SSL_CERT_FILE"),
     ],
 )
 def test_an_environment_that_cannot_be_used_is_said(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+    program: Program,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    transport: str,
+    variable: str,
+    value: str,
+    words: str,
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(1))
     monkeypatch.setenv(variable, value)
-    ran = program("push", sheet, "--base-url", "https://api.example.com")
+    ran = program("push", sheet, "--base-url", "https://api.example.com", "--transport", transport)
     assert ran.code == 2
     assert one_sentence(ran.err)
     assert words in ran.err
