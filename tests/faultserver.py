@@ -91,11 +91,14 @@ def fault_server(script: Script, *, tls: ssl.SSLContext | None = None, host: str
 
 
 def says(data: bytes, *, then: str = "keep") -> Deed:
-    """Send these bytes; then keep the connection, close it, reset it, or say no more."""
+    """Send these bytes; then keep the connection, close it (once more was read), reset it, or say no more."""
 
     def deed(connection: socket.socket) -> None:
         connection.sendall(data)
         if then == "close":
+            connection.close()
+        elif then == "read and close":
+            connection.recv(65536)  # what is left unread would make it a reset
             connection.close()
         elif then == "reset":
             reset(connection)

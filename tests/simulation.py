@@ -194,6 +194,9 @@ class Rows:
         await anyio.lowlevel.checkpoint()
         return [self.left.popleft() for _ in range(min(limit, len(self.left)))]
 
+    def take(self) -> Change | None:
+        return self.left.popleft() if len(self.left) % 2 else None
+
     def put(self, outcome: Outcome) -> None:
         assert outcome.id not in self.outcomes
         self.outcomes[outcome.id] = outcome

@@ -1,13 +1,16 @@
 """The checkpoint as the workers see it: outcomes go in without waiting, and reach the disk in groups.
 
+With a group of outcomes as many changes are taken ahead as two such groups need, in the same commit.
+
 Invariants: every outcome that was put is written before `run` ends, in the order of its
 putting; only one thread touches the store at a time; a failed write ends the run, and what it held
-is tried once more by `save`.
+is tried once more by `save`. A change is handed out only after it was committed as in flight; one
+that was taken ahead and not handed out is released at the end with others that were never sent.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -38,6 +41,7 @@ class Recorder:
         self._clock = clock
         self._on_first_acknowledged = on_first_acknowledged
         self._waiting: list[Outcome] = []
+        self._ahead: deque[Change] = deque()
         self._wake = anyio.Event()
         self._closing = False
         self._one_at_a_time = anyio.Lock()
@@ -58,11 +62,17 @@ class Recorder:
         self._closing = True
         self._wake.set()
 
+    def take(self) -> Change | None:
+        """The next change that was taken ahead; never waits."""
+        return self._ahead.popleft() if self._ahead else None
+
     async def claim(self, limit: int) -> list[Change]:
         """Take pending rows; what is waiting to be written goes first."""
         await self._write()
         async with self._one_at_a_time:
-            return await to_thread.run_sync(self._store.claim, limit)
+            if not self._ahead:
+                return await to_thread.run_sync(self._store.claim, limit)
+        return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
 
     async def run(self) -> None:
         """Write groups until closed, or cancelled; what is left is written even then."""
@@ -98,8 +108,9 @@ class Recorder:
         points = self._line.unsaved()
         if not group and points is None:
             return
+        wanted = 0 if self._closing else max(0, 2 * len(group) - len(self._ahead))
         try:
-            await to_thread.run_sync(self._store.record, group, points)
+            self._ahead.extend(await to_thread.run_sync(self._store.exchange, group, points, wanted))
         except BaseException:
             self._waiting[:0] = group  # the disk may take it later, see `save`
             raise

@@ -8,9 +8,11 @@ process that dies holds nothing; what it had reserved is one permit at the most.
 
 Invariants:
 
-1. Every request of a run passes `permit` first, in order of asking.
+1. Every request of a run has a permit of its own, from `at_once` or `permit`, in order of asking.
 2. No permit is used before the latest hold is over, whichever process was told to wait:
-   who slept looks again when it wakes.
+   who slept looks again when it wakes. At more than a hundred permits a second those of the next
+   10 ms are taken together, as many as were used of late; what another process was told in that time
+   is not seen before the next look, as it would not be by requests on their way. What this one was told is.
 3. A file that is torn, of another version or from before the machine was started is
    begun anew; one that can't be kept costs the sharing, never the run.
 
@@ -32,7 +34,7 @@ import anyio
 
 from bulk_sync.clock import Clock
 from bulk_sync.model import RateSource
-from bulk_sync.send.pace import SIZE, Pace, Seen
+from bulk_sync.send.pace import GROUP_SECONDS, SIZE, TOLERANCE_SECONDS, Group, Pace, Seen
 
 try:
     import fcntl
@@ -41,6 +43,7 @@ except ImportError:  # Windows has no flock: there each run has a budget of its 
 
 _MAGIC = b"bulk-sync pace 1\n"
 _LOCK_RETRY_SECONDS = 0.001
+_NO_GROUP = Group(0.0, 0.0, 0, 0.0)
 
 
 class Keeping(Protocol):
@@ -148,10 +151,25 @@ class Budget:
         self._ceiling = ceiling
         self._news: list[tuple[float, Seen]] = []
         self._turn = anyio.Lock(fast_acquire=True)
+        self._askers = 0
+        self._group = _NO_GROUP
+        self._next = 0  # of the group
+        self._used = 0  # of the group
+        self._look = False  # what was seen may change the pace
+        self._looks = 0
         self.held_until = float("-inf")
         self.rate = 0.0  # in force, per second
         self.limit: float | None = None  # as far as it is known
         self.source = RateSource.NONE
+
+    def at_once(self) -> float | None:
+        """The ordinal of a permit that is at hand and due, when nobody waits for one; never waits."""
+        if self._askers:
+            return None
+        due = self._next_at_hand(self._clock.monotonic())
+        if due is None or due > self._clock.monotonic():
+            return None
+        return self._take()
 
     async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
         """Wait for the next permit, in order of asking; returns its ordinal.
@@ -159,26 +177,61 @@ class Budget:
         Raises NoPermit, at once, when it would come after `until`, or when the API asked for a wait that outlasts
         the patience.
         """
-        async with self._turn:
-            while True:
-                async with self._open() as pace:
+        self._askers += 1
+        try:
+            async with self._turn:
+                while True:
                     now = self._clock.monotonic()
-                    next_at, too_long = max(pace.due, pace.held_until), pace.held_until - now > patience_seconds
-                    if too_long or next_at > until:
-                        raise NoPermit(next_at - now, asked=too_long)
-                    due = pace.reserve(self._clock.monotonic(), self._ceiling)
-                    ordinal = pace.taken
-                wait = due - self._clock.monotonic()
-                if wait <= 0:
-                    return ordinal
-                await self._clock.sleep(wait)
-                async with self._open() as pace:
-                    if pace.held_until <= self._clock.monotonic():
+                    due = self._next_at_hand(now)
+                    if due is None:
+                        due = await self._take_group(until, patience_seconds)
+                    ordinal, looked = self._take(), self._looks
+                    wait = due - self._clock.monotonic()
+                    if wait <= 0:
                         return ordinal
+                    await self._clock.sleep(wait)
+                    if wait <= GROUP_SECONDS and looked == self._looks and not self._look:
+                        return ordinal
+                    async with self._open() as pace:
+                        if pace.held_until <= self._clock.monotonic():
+                            return ordinal
+        finally:
+            self._askers -= 1
+
+    def _next_at_hand(self, now: float) -> float | None:
+        """When the next of the permits at hand is due; those that are too late are let go, as the pace would."""
+        group = self._group
+        if self._look or self._next >= group.number:
+            return None
+        if group.interval:
+            late = math.ceil((now - TOLERANCE_SECONDS - group.start) / group.interval)
+            self._next = max(self._next, late)
+            if self._next >= group.number:
+                return None
+        return group.start + self._next * group.interval
+
+    def _take(self) -> float:
+        self._next += 1
+        self._used += 1
+        return self._group.ordinal + self._next - 1
+
+    async def _take_group(self, until: float, patience_seconds: float) -> float:
+        """Take the next permits, and return when the first of them is due."""
+        most = 2 * self._used + 1 if self._used >= self._group.number else self._used + 1
+        async with self._open() as pace:
+            now = self._clock.monotonic()
+            next_at, too_long = max(pace.due, pace.held_until), pace.held_until - now > patience_seconds
+            if too_long or next_at > until:
+                raise NoPermit(next_at - now, asked=too_long)
+            self._group = pace.reserve_group(now, most, self._ceiling)
+        self._next = self._used = 0
+        return self._group.start
 
     def saw(self, seen: Seen) -> None:
         """Take a reply into account with the next look at the pace; never waits."""
         self._news.append((self._clock.monotonic(), seen))
+        if seen.kind in {"throttled", "busy"} or seen.quotas:
+            self._look = True
 
     async def settle(self) -> None:
         """Bring what was seen to the others."""
@@ -194,6 +247,10 @@ class Budget:
             for at, seen in self._news:
                 pace.observe(at, seen, self._dice.random(), self._ceiling)
             self._news.clear()
+            if self._look or pace.held_until > now:
+                self._group = _NO_GROUP
+            self._look = False
+            self._looks += 1
             yield pace
             self.held_until = pace.held_until
             self.rate = pace.per_second(now, self._ceiling)

@@ -30,8 +30,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
-from typing import Literal, Self
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Literal, NamedTuple, Self
 
 from bulk_sync.model import RateSource
 from bulk_sync.send.headers import Quota
@@ -48,6 +49,9 @@ a second say, does not hold one request too many when some were 7 ms early or la
 
 TOLERANCE_SECONDS = 0.005
 """How far a late wake-up is made good: so many seconds' worth of permits may come at once."""
+
+GROUP_SECONDS = 0.01
+"""Permits of so short a time may be taken together."""
 
 PAUSE_SECONDS, SHORT_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0, 30.0
 """The first pause after a refusal without `Retry-After`, and the longest; beyond the short one
@@ -90,6 +94,16 @@ class Seen:
     seconds: float
     asked_seconds: float | None = None
     quotas: tuple[Quota, ...] = ()
+
+
+class Group(NamedTuple):
+    """Permits that were taken together: `number` of them, the first due at `start`, one each `interval` seconds."""
+
+    start: float
+    interval: float
+    number: int
+    ordinal: float
+    """Of the first."""
 
 
 @dataclass(slots=True)
@@ -150,6 +164,22 @@ class Pace:
         self.taken += 1
         self.used_at = now
         return max(at, now)
+
+    def reserve_group(self, now: float, most: int, ceiling: float | None = None) -> Group:
+        """Take up to `most` permits of the next `GROUP_SECONDS` together, one at least.
+
+        While a refusal is not got over, or headers tell what is left, each is taken by itself.
+        """
+        interval = SPARE / self.per_second(max(now, self.due), ceiling)
+        number = min(most, int(GROUP_SECONDS / interval))
+        if number < 2 or self.pauses or self.held_until > now or self.told_until > now or self.spread_until > now:
+            return Group(self.reserve(now, ceiling), 0.0, 1, self.taken)
+        self._forget_what_is_old(now)
+        start = self.due if self.due >= now - TOLERANCE_SECONDS else now
+        self.due = start + number * interval
+        self.taken += number
+        self.used_at = now
+        return Group(start, interval, number, self.taken - number + 1)
 
     def hold(self, until: float) -> None:
         """Give no permit before `until`."""
@@ -356,7 +386,7 @@ class Pace:
 
     def pack(self) -> bytes:
         """The state as bytes of `SIZE` length."""
-        return _LAYOUT.pack(*astuple(self))
+        return _LAYOUT.pack(*_VALUES(self))
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
@@ -369,6 +399,7 @@ class Pace:
         return cls(*values)
 
 
+_VALUES = attrgetter(*(field.name for field in fields(Pace)))
 _LAYOUT = struct.Struct(f"<{len(fields(Pace))}d")
 SIZE = _LAYOUT.size
 """Bytes of a packed state."""

@@ -80,6 +80,10 @@ class Work(Protocol):
         """Take up to `limit` changes; none when all are taken."""
         ...
 
+    def take(self) -> Change | None:
+        """The next change if one is at hand; never waits. None says nothing of what `claim` may bring."""
+        ...
+
     def put(self, outcome: Outcome) -> None:
         """Take an outcome; never waits."""
         ...
@@ -189,6 +193,7 @@ class Sender:
         self._open_rows = 0
         self._started = 0  # tasks that send rows
         self._free = anyio.Semaphore(workers, fast_acquire=True)
+        self._wanted = 0  # rows that are to be tried again and wait for a worker
         self._handed: deque[_Case] = deque()
         self._ready = anyio.Semaphore(0, fast_acquire=True)
         self._reached = anyio.Event()
@@ -286,21 +291,45 @@ class Sender:
     async def _work_on(self) -> None:
         while True:
             await self._ready.acquire()
-            case = self._handed.popleft()
-            try:
-                outcome = await self._send(case)
-            except (anyio.get_cancelled_exc_class(), _Stopping) as ended:
-                self._finish(case.undecided())
-                if not isinstance(ended, _Stopping):
-                    raise
-            else:
-                if outcome is not None:
-                    self._finish(outcome)
-            finally:
+            case: _Case | None = self._handed.popleft()
+            while case is not None:
+                case = await self._see_through(case)
+
+    async def _see_through(self, case: _Case) -> _Case | None:
+        """All that is to be done for a change; returns what its worker is to go on with, if it is to."""
+        following: _Case | None = None
+        try:
+            outcome = await self._send(case)
+        except (anyio.get_cancelled_exc_class(), _Stopping) as ended:
+            self._finish(case.undecided())
+            if not isinstance(ended, _Stopping):
+                raise
+        else:
+            if outcome is not None:
+                self._finish(outcome)
+                following = self._next_at_hand() if case.has_worker else None
+        finally:
+            if following is None:
                 self._open_rows -= 1
                 self._let_go(case)
-                self._reached.set()
-                self._row_ended.set()
+            self._reached.set()
+            self._row_ended.set()
+        return following
+
+    def _next_at_hand(self) -> _Case | None:
+        """A change to go on with at once; None where `_feed` has to see to more than that."""
+        if self._wanted or self._again or self._circuit.open or self.stopped is not None:
+            return None
+        change = self._fresh.popleft() if self._fresh else self._work.take()
+        return None if change is None else _Case(change, lost_before=self._lost_seconds)
+
+    async def _take_worker(self, case: _Case) -> None:
+        self._wanted += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._wanted -= 1
+        case.has_worker = True
 
     def _let_go(self, case: _Case) -> None:
         if case.has_worker:
@@ -343,8 +372,7 @@ class Sender:
                 per_second=min(_MOST_TAIL_RETRIES, self._budget.rate),
             ):
                 await self._clock.sleep(_LOOK_AGAIN_SECONDS)
-        await self._free.acquire()
-        case.has_worker = True
+        await self._take_worker(case)
 
     async def _stand_back(self, case: _Case) -> None:
         """Let rows that were not tried yet probe: this one may be what the server chokes on."""
@@ -353,8 +381,7 @@ class Sender:
             if self._turned.is_set():
                 self._turned = anyio.Event()
             await self._turned.wait()
-        await self._free.acquire()
-        case.has_worker = True
+        await self._take_worker(case)
 
     def _only_retries_left(self) -> bool:
         none_fresh = self._all_taken and not self._fresh and not self._again
@@ -368,7 +395,9 @@ class Sender:
                     if self._circuit.open:
                         await self._until_the_next_probe()
                         return await self._request(case, await self._permit())
-            ordinal = await self._permit()
+            ordinal = self._budget.at_once()
+            if ordinal is None:
+                ordinal = await self._permit()
             if not self._circuit.open:
                 return await self._request(case, ordinal)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from pathlib import Path
 
 import anyio
@@ -71,6 +72,51 @@ def test_who_slept_through_a_hold_waits_for_its_end(tmp_path: Path) -> None:
         return clock.monotonic() - begun
 
     assert in_virtual_time(main) >= 9.5
+
+
+def test_a_wait_that_this_run_was_told_is_heeded_within_a_group(tmp_path: Path) -> None:
+    async def main() -> float:
+        (budget,) = budgets(tmp_path / "x.pace", 1, ceiling=20_000)
+        clock = VirtualClock(random.Random(1))
+        ordinal = await budget.permit()
+        while (another := budget.at_once()) is None:  # until some of a group are left
+            ordinal = await budget.permit()
+        assert another == ordinal + 1
+        begun = clock.monotonic()
+        budget.saw(Seen(ordinal, "throttled", 0.05, asked_seconds=7))
+        assert budget.at_once() is None
+        await budget.permit()
+        return clock.monotonic() - begun
+
+    assert in_virtual_time(main) >= 7
+
+
+def test_permits_at_hand_keep_to_the_rate_and_to_the_order_of_asking(tmp_path: Path) -> None:
+    async def main() -> tuple[list[float], list[float]]:
+        at: list[float] = []
+        ordinals: list[float] = []
+        (budget,) = budgets(tmp_path / "x.pace", 1, ceiling=5_000)
+        clock = VirtualClock(random.Random(1))
+
+        async def use() -> None:
+            for _ in range(500):
+                ordinal = budget.at_once()
+                if ordinal is None:
+                    ordinal = await budget.permit()
+                ordinals.append(ordinal)
+                at.append(clock.monotonic())
+                await clock.sleep(0.001)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(use)
+        return at, ordinals
+
+    at, ordinals = in_virtual_time(main)
+    assert ordinals == sorted(set(ordinals))
+    assert 0.8 <= at[-1] - at[0] <= 0.9  # 4,000 of them
+    for first, start in enumerate(at):
+        assert bisect_left(at, start + 0.1) - first <= 5_000 * (0.1 + 0.005 + 0.001) + 1
 
 
 def test_the_lock_is_another_holders_until_it_is_given_back(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.model import Rate, RateSource
 from bulk_sync.send.headers import Quota
-from bulk_sync.send.pace import TOLERANCE_SECONDS, Pace, Seen
+from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Pace, Seen
 
 
 def permits(per_second: float, seconds: float, late: list[float]) -> list[float]:
@@ -37,6 +37,41 @@ def test_no_window_holds_more_than_rate_and_burst(rate: Rate, late: list[float],
     for first, start in enumerate(given_at):
         inside = bisect_left(given_at, start + window) - first
         assert inside <= rate.per_second * (window + latest) + 1 + 1e-6
+
+
+@given(
+    st.builds(Rate, st.floats(0.5, 20_000), st.just(1.0)),
+    st.lists(st.tuples(st.integers(1, 400), st.floats(0, 0.05)), min_size=1, max_size=60),
+    st.floats(0.01, 1),
+)
+def test_no_window_holds_more_than_rate_and_burst_when_permits_are_taken_in_groups(
+    rate: Rate, asked: list[tuple[int, float]], window: float
+) -> None:
+    pace, now = Pace(), 100.0
+    due: list[float] = []
+    ordinals: list[float] = []
+    for most, later in asked:
+        group = pace.reserve_group(now, most, rate.per_second)
+        assert 1 <= group.number <= most
+        assert (group.number - 1) * group.interval <= GROUP_SECONDS
+        due += [group.start + number * group.interval for number in range(group.number)]
+        ordinals += [group.ordinal + number for number in range(group.number)]
+        now = max(now, group.start) + later
+    assert ordinals == [float(number + 1) for number in range(len(due))]
+    assert due == sorted(due)
+    for first, start in enumerate(due):
+        inside = bisect_left(due, start + window) - first
+        assert inside <= rate.per_second * (window + TOLERANCE_SECONDS) + 1 + 1e-6
+
+
+def test_a_group_is_one_permit_while_a_refusal_is_not_got_over_or_headers_tell_what_is_left() -> None:
+    refused, told = Pace(), Pace()
+    assert refused.reserve_group(1.0, 50, 1000).number == 9
+    assert told.reserve_group(1.0, 50, 1000).number == 9
+    refused.observe(1.01, Seen(1, "throttled", 0.01), 0.5, 1000)
+    told.observe(1.01, Seen(1, "through", 0.01, quotas=(Quota(limit=100, remaining=90, reset_seconds=60),)), 0.5, 1000)
+    assert refused.reserve_group(1.02, 50, 1000).number == 1
+    assert told.reserve_group(1.02, 50, 1000).number == 1
 
 
 def test_a_strict_window_never_holds_one_too_many() -> None:

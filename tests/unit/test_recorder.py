@@ -26,13 +26,14 @@ class Disk:
         self.full = full
         self._busy = threading.Lock()
 
-    def record(self, outcomes: Sequence[Outcome], points: Unsaved | None = None) -> None:
+    def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int) -> list[Change]:
         assert self._busy.acquire(blocking=False)
         try:
             if self.full:
                 raise OutputError("the disk is full")
             self.groups.append([outcome.id for outcome in outcomes])
             self.points.append(points)
+            return [Change(-number, -number, "a", "{}", "d") for number in range(limit)]
         finally:
             self._busy.release()
 
@@ -116,3 +117,30 @@ async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once
     disk.full = False
     await recorder.save()
     assert disk.groups == [[1, 2]]
+
+
+@pytest.mark.asyncio
+async def test_changes_are_taken_ahead_with_a_group_and_handed_out_before_any_others() -> None:
+    recorder = Recorder(cast("Store", Disk()), SimulatedClock(), lambda: None)
+    assert recorder.take() is None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(recorder.run)
+        recorder.put(outcome(1))
+        recorder.put(outcome(2))
+        claimed = await recorder.claim(3)
+        ahead = recorder.take()
+        assert [change.id for change in claimed] == [0, -1, -2]
+        assert ahead is not None
+        assert ahead.id == -3
+        assert recorder.take() is None
+        assert [change.id for change in await recorder.claim(2)] == [0, 1]
+        recorder.close()
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_taken_ahead_once_the_end_has_come() -> None:
+    recorder = Recorder(cast("Store", Disk()), SimulatedClock(), lambda: None)
+    recorder.put(outcome(1))
+    recorder.close()
+    await recorder.run()
+    assert recorder.take() is None

@@ -65,6 +65,9 @@ class Work:
         await anyio.lowlevel.checkpoint()
         return [self.left.popleft() for _ in range(min(limit, len(self.left)))]
 
+    def take(self) -> Change | None:
+        return self.left.popleft() if self.left else None
+
     def put(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 

@@ -217,7 +217,10 @@ def test_a_proxy_tunnels_and_never_sees_the_key(
         (resets, "broke"),
         (hangs, "took no connection within 0.3 s"),
         (says(b"SSH-2.0\r\n\r\n", then="close"), "sent no well-formed reply"),
-        (says(b"HTTP/1.1 200 OK\r\n\r\n", then="close"), "no TLS connection to api.example.com:443 behind the proxy"),
+        (
+            says(b"HTTP/1.1 200 OK\r\n\r\n", then="read and close"),
+            "no TLS connection to api.example.com:443 behind the proxy",
+        ),
     ],
 )
 def test_a_proxy_that_fails_is_named_and_nothing_was_applied(

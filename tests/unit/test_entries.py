@@ -1,0 +1,56 @@
+"""What is known of a group of showings, in memory."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sync.job.entries import Entries, Entry, text_of
+
+NAMES = st.sampled_from(["a", "b", "c"])
+FIELDS = st.dictionaries(st.sampled_from(["name", "rating"]), st.integers(1, 3), min_size=1)
+
+
+def test_a_patch_on_its_way_is_not_known_and_known_again_when_it_did_nothing() -> None:
+    entries = Entries()
+    entries.load([Entry("k", "k", "shw_1", '{"name":"Ann","rating":5}')])
+    taken = entries.take_out("k", "k", ["rating"])
+    assert taken == {"rating": 5}
+    assert entries.changes() == ([Entry("k", "k", "shw_1", '{"name":"Ann"}')], [])
+    entries.put_back("k", "k", taken)
+    assert entries.changes() == ([Entry("k", "k", "shw_1", '{"name":"Ann","rating":5}')], [])
+
+
+def test_what_is_here_already_is_newer_than_what_the_file_holds() -> None:
+    entries = Entries()
+    entries.learn("k", "k", "shw_1", '{"rating":5}')
+    entries.load([Entry("k", "k", "shw_1", '{"rating":1}')])
+    assert entries.changes()[0] == [Entry("k", "k", "shw_1", '{"rating":5}')]
+
+
+def test_a_showing_is_known_under_one_name_only() -> None:
+    entries = Entries()
+    entries.load([Entry("k", "k", "shw_1", '{"rating":5}')])
+    entries.learn("shw_1", "", None, '{"rating":4}')
+    assert entries.changes() == ([Entry("shw_1", "", None, '{"rating":4}')], ["k"])
+    entries.forget_all_of("shw_1")
+    assert entries.changes()[0] == []
+
+
+@given(st.lists(st.tuples(NAMES, st.one_of(st.none(), NAMES), FIELDS), max_size=20))
+def test_no_two_entries_share_a_name_whatever_is_learnt(
+    acknowledged: list[tuple[str, str | None, dict[str, int]]],
+) -> None:
+    entries = Entries()
+    for target, showing_id, values in acknowledged:
+        entries.learn(target, target, showing_id, text_of(values))
+    written, gone = entries.changes()
+    names = [name for entry in written for name in entry.names]
+    assert len(names) == len(set(names))
+    assert not {entry.target for entry in written} & set(gone)
+    if acknowledged:
+        target, _, values = acknowledged[-1]
+        (last,) = [entry for entry in written if entry.target == target]
+        assert values.items() <= json.loads(last.fields).items()
