@@ -7,19 +7,32 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
 
+from bulk_sync import __version__
+from bulk_sync.errors import ENDING_SIGNALS
+
 
 def main() -> NoReturn:
-    """Import the commands and run one."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows knows no SIGHUP
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+    """Import the commands and run one; the version is known without them."""
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end_at_once)
+    if sys.argv[1:] == ["--version"]:
+        _print_version()
     from bulk_sync.cli import main as run
 
     run()
+
+
+def _print_version() -> NoReturn:
+    try:
+        print(f"bulk-sync {__version__}", flush=True)  # noqa: T201 - what print is for
+    except OSError:
+        os._exit(8)
+    sys.exit(0)
 
 
 def _end_at_once(number: int, _: FrameType | None) -> NoReturn:

@@ -19,6 +19,8 @@ this tree is a bug of ours: exit code 1.
 
 from __future__ import annotations
 
+import signal
+
 
 class BulkSyncError(Exception):
     """The root of the tree; its text is a sentence for the user."""
@@ -76,6 +78,9 @@ class OutputError(BulkSyncError):
     exit_code = 8
 
 
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows knows no SIGHUP
 _SIGNALS = {1: "SIGHUP: the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from bulk_sync.errors import BulkSyncError
+from bulk_sync.quantities import Rate
 
 
 class State(StrEnum):
@@ -302,23 +303,6 @@ class Reconciliation:
             "notes": list(self.notes),
             "exit_code": self.exit_code,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A number of requests in a period, as the user wrote it."""
-
-    requests: float
-    period_seconds: float
-
-    @property
-    def per_second(self) -> float:
-        """Requests per second."""
-        return self.requests / self.period_seconds
-
-    def __str__(self) -> str:
-        unit = {1: "s", 60: "m", 3600: "h"}.get(int(self.period_seconds), f"{self.period_seconds:g}s")
-        return f"{self.requests:g}/{unit}"
 
 
 class RateSource(StrEnum):

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from bulk_sync import __version__
 from bulk_sync.check.rows import without_known
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import BulkSyncError, CheckpointDamaged, InputError, Interrupted, UsageError
+from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, CheckpointDamaged, InputError, Interrupted, UsageError
 from bulk_sync.job.health import set_aside as keep_damaged
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
@@ -46,10 +46,6 @@ from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, chosen, open_transport
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
 from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
-
-ENDING_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # Windows knows no SIGHUP
 
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""

@@ -22,72 +22,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from bulk_sync.errors import UsageError
-from bulk_sync.model import Rate
 from bulk_sync.profile import Profile
+from bulk_sync.quantities import DEFAULT_BASE_URL, Rate, Share, parse_clock_time
 
-DEFAULT_BASE_URL = "https://api.northreports.com"
 SANDBOX_TARGET = "sandbox:"
 """What a checkpoint notes instead of a base URL when the job went to a sandbox of its own run."""
-
-_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_rate(text: str) -> Rate:
-    """`50/s`, `600/m`, `5000/h` as a rate; ValueError says what would be right."""
-    match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,6})?)/([smh])", text.strip(), re.ASCII)
-    if match is None:
-        raise ValueError(f"{text!r} is not a rate: write requests per second, minute or hour, as 50/s, 600/m, 5000/h")
-    rate = Rate(float(match[1]), _PERIODS[match[2]])
-    if not 1 / 3600 <= rate.per_second <= 100_000:
-        raise ValueError(f"{text!r} is out of range: from 1/h to 100000/s")
-    return rate
-
-
-def parse_limit(text: str) -> Rate | None:
-    """`auto` as None, else a rate."""
-    return None if text.strip().lower() == "auto" else parse_rate(text)
-
-
-def parse_duration(text: str) -> float:
-    """`90`, `90s`, `15m`, `5h30m` as seconds; ValueError says what would be right."""
-    match = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?", text.strip(), re.ASCII)
-    if match is None or not any(match.groups()):
-        raise ValueError(f"{text!r} is not a duration: write it as 90s, 15m or 5h30m")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
-
-
-def parse_latency(text: str) -> float:
-    """`50ms` or `1.5s` in seconds; ValueError says what would be right."""
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)", text.strip(), re.ASCII)
-    if match is None:
-        raise ValueError(f"{text!r} is not a latency: write it as 50ms or 1.5s")
-    return float(match[1]) / (1000 if match[2] == "ms" else 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A bound on rows: a count, or a part of all."""
-
-    count: int | None = None
-    percent: float | None = None
-
-    def exceeded_by(self, number: int, total: int) -> bool:
-        """True when `number` of `total` rows is more than the bound allows."""
-        if self.count is not None:
-            return number > self.count
-        return number * 100 > (self.percent or 0) * total
-
-    def __str__(self) -> str:
-        return str(self.count) if self.count is not None else f"{self.percent:g}%"
-
-
-def parse_share(text: str) -> Share:
-    """`20` or `5%`; ValueError says what would be right."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(%?)", text.strip(), re.ASCII)
-    if match is None or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):
-        raise ValueError(f"{text!r} is neither a number of rows (20) nor a share of them (5%)")
-    return Share(percent=float(match[1])) if match[2] else Share(count=int(match[1]))
 
 
 def is_loopback(host: str) -> bool:
@@ -167,20 +106,6 @@ def check_key(key: SecretStr) -> SecretStr:
             "without blanks, line breaks or accents"
         )
     return key
-
-
-def parse_clock_time(text: str) -> time:
-    """`09:00`, `9:30 PM` as a time of day; ValueError says what would be right."""
-    match = re.fullmatch(r"(\d{1,2}):(\d\d)\s*([ap]m)?", text.strip().lower(), re.ASCII)
-    if match is not None:
-        hour, minute = int(match[1]), int(match[2])
-        if match[3] and 1 <= hour <= 12:
-            hour = hour % 12 + (12 if match[3] == "pm" else 0)
-        elif match[3]:
-            hour = 99
-        if hour < 24 and minute < 60:
-            return time(hour, minute)
-    raise ValueError(f"{text!r} is not a time of day: write it as 09:00")
 
 
 def check_timezone(name: str) -> str:

@@ -20,7 +20,8 @@ from typing import Any
 import anyio
 
 from bulk_sync.errors import BulkSyncError
-from bulk_sync.model import Change, Outcome, Rate, State, Tally
+from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.limits import Limit, LimitHeaders, LimitStyle, Verdict, limit_headers, make_limit
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory

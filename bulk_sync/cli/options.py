@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 import typer
 
-from bulk_sync.settings import parse_clock_time, parse_duration, parse_limit, parse_share
+from bulk_sync.quantities import parse_clock_time, parse_duration, parse_limit, parse_share
 
 Value = TypeVar("Value")
 

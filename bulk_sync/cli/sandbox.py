@@ -12,6 +12,8 @@ from rich.text import Text
 
 from bulk_sync.errors import UsageError
 
+__all__ = ["Behaviour", "any_sandbox", "demo_sandbox", "run_sandbox", "sample_file"]
+
 try:
     from bulk_sync.sandbox.app import Behaviour
     from bulk_sync.sandbox.faults import Fault

@@ -576,16 +576,13 @@ class Store:
             self._taken_up_to[tried_before] = found[-1][0].id
         return found
 
-    def record(self, outcomes: Sequence[Outcome], points: Unsaved | None = None) -> None:
-        """Write what became of changes; each under the id it was claimed with. `points` go into the run's time line.
+    def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None = None, limit: int = 0) -> list[Change]:
+        """Write what became of changes, each under the id it was claimed with, and claim others, in one commit.
 
-        One that was stopped before its first request is what it was before the run. What may have been
-        applied before is still so, unless it is acknowledged now: a rejection speaks of one attempt only.
+        `points` go into the run's time line. One that was stopped before its first request is what it was before
+        the run. What may have been applied before is still so, unless it is acknowledged now: a rejection speaks of
+        one attempt only.
         """
-        self.exchange(outcomes, points, limit=0)
-
-    def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int) -> list[Change]:
-        """`record` and `claim` in one commit."""
         with self._commit() as db:
             if outcomes:
                 self._record(db, outcomes)

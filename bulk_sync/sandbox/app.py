@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.model import Rate
+from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.contract import CreateBody, PatchBody, read_body
 from bulk_sync.sandbox.faults import Drawn, Fault, draw
 from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle, limit_headers, make_limit

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal, Protocol, assert_never
 
-from bulk_sync.model import Rate
+from bulk_sync.quantities import Rate
 
 LimitStyle = Literal["token-bucket", "fixed-window", "sliding-window", "concurrency"]
 LimitHeaders = Literal["none", "retry-after", "ratelimit", "x-ratelimit"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bulk_sync.errors import StoppedEarly
 from bulk_sync.model import Outcome, State
-from bulk_sync.settings import Share
+from bulk_sync.quantities import Share
 
 SAMPLE = 100
 """Rows by which a share is judged at the earliest; and so many failures, nothing having been accepted, are enough."""

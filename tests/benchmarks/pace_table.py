@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bulk_sync.model import Rate
+from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.limits import LimitHeaders
 from bulk_sync.send.decide import RetryPolicy
 from tests.benchmarks.rivals import Adaptive, Limiter, NoLimiter, Static, simulate_rival

@@ -51,7 +51,7 @@ def begin(store: Store, sheet: Sheet) -> None:
 def acknowledge_all(store: Store) -> dict[str, Any]:
     """Let everything through; returns the patches that were sent, by target."""
     sent = store.claim(100)
-    store.record([Outcome(change.id, State.UPDATED, 1, showing_id=f"id-{change.target}") for change in sent])
+    store.exchange([Outcome(change.id, State.UPDATED, 1, showing_id=f"id-{change.target}") for change in sent])
     return {change.target: json.loads(change.body) for change in sent}
 
 
@@ -76,12 +76,12 @@ def test_however_nights_end_the_last_one_leaves_the_showings_as_the_sheet_has_th
                     if end == "acknowledged" or end.endswith("and applied"):
                         showings[change.target] |= json.loads(change.body)
                     if end == "acknowledged":
-                        store.record([Outcome(change.id, State.UPDATED, 1)])
+                        store.exchange([Outcome(change.id, State.UPDATED, 1)])
                     elif end == "refused":
-                        store.record([Outcome(change.id, State.REJECTED, 1, error="refused", message="no")])
+                        store.exchange([Outcome(change.id, State.REJECTED, 1, error="refused", message="no")])
                     elif end.startswith("lost"):
                         failed = Outcome(change.id, State.FAILED, 1, error="timeout", may_have_been_applied=True)
-                        store.record([failed])
+                        store.exchange([failed])
         last, _ = nights[-1]
         with Store.open(path) as store:
             begin(store, last)
@@ -141,7 +141,7 @@ def test_a_showing_that_is_gone_is_not_known_any_more(tmp_path: Path) -> None:
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}})
         (change,) = store.claim(1)
         assert json.loads(change.body) == {"rating": 5}
-        store.record([Outcome(change.id, State.REJECTED, 1, error="not_found", message="no such showing")])
+        store.exchange([Outcome(change.id, State.REJECTED, 1, error="not_found", message="no such showing")])
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}, "B": {"rating": 1}})
         assert [json.loads(change.body) for change in store.claim(1)] == [{"rating": 1}]
         assert not list(store.ledger())

@@ -9,7 +9,8 @@ import pytest
 
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.profile import Profile
-from bulk_sync.settings import SheetSettings, parse_clock_time, sheet_values
+from bulk_sync.quantities import parse_clock_time
+from bulk_sync.settings import SheetSettings, sheet_values
 
 WHOLE = """
 on_duplicate = "last"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_sync.model import Rate
+from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.faults import Fault, draw, parse_fault
 from bulk_sync.sandbox.limits import Limit, LimitStyle, Verdict, limit_headers, make_limit
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.quantities import parse_share
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
 from bulk_sync.send.sender import Sender, idempotency_key, patch_path
 from bulk_sync.send.transport.interface import Failure, Reply
-from bulk_sync.settings import parse_share
 from tests.simulation import VirtualClock, in_virtual_time
 
 START = 1000.0  # by the virtual clock

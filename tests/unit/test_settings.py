@@ -6,18 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from bulk_sync.errors import UsageError
-from bulk_sync.model import Rate
-from bulk_sync.settings import (
-    Files,
-    PushSettings,
-    Share,
-    check_base_url,
-    parse_duration,
-    parse_latency,
-    parse_rate,
-    parse_share,
-    read_key,
-)
+from bulk_sync.quantities import Rate, Share, parse_duration, parse_latency, parse_rate, parse_share
+from bulk_sync.settings import Files, PushSettings, check_base_url, read_key
 from tests.helpers import KEY
 
 

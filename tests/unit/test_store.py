@@ -147,7 +147,7 @@ class Checkpoint(RuleBasedStateMachine):
     def end(self, pair: Pair, state: State, message: str | None = None, *, doubt: bool = False) -> None:
         change = self.in_flight.pop(pair)
         told = Outcome(change.id, state, 1, message=message, showing_id=pair[0], may_have_been_applied=doubt)
-        self.store.record([told])
+        self.store.exchange([told])
         self.attempted.add(pair)
         if state is State.UPDATED:
             self.acknowledged.add(pair)
@@ -166,7 +166,7 @@ class Checkpoint(RuleBasedStateMachine):
     @rule(data=st.data())
     def stop_before_the_first_request(self, data: st.DataObject) -> None:
         pair = data.draw(st.sampled_from(sorted(self.in_flight)))
-        self.store.record([Outcome(self.in_flight.pop(pair).id, State.PENDING, 0)])
+        self.store.exchange([Outcome(self.in_flight.pop(pair).id, State.PENDING, 0)])
         self.know_again(pair)
 
     @precondition(lambda self: self.running)
@@ -219,7 +219,7 @@ TestCheckpoint.settings = settings(max_examples=60, stateful_step_count=25, dead
 
 
 def acknowledge(store: Store) -> None:
-    store.record([Outcome(change.id, State.UPDATED, 1) for change in store.claim(100)])
+    store.exchange([Outcome(change.id, State.UPDATED, 1) for change in store.claim(100)])
 
 
 def test_a_crash_while_staging_leaves_the_job_as_it_was(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_ver
             store.claim(3), ["time-out; it may have been applied all the same", "refused", None], strict=True
         ):
             if message:
-                store.record([Outcome(change.id, State.FAILED, 1, error="timeout", message=message)])
+                store.exchange([Outcome(change.id, State.FAILED, 1, error="timeout", message=message)])
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_2)
     with Store.open(path) as store:
@@ -396,12 +396,12 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(tmp_path: Pat
         doubts = {result.target: result.message for result in store.results() if result.message != "bad"}
         assert doubts == {"A": CUT_OFF, "B": None} | ({"C": None} if edited else {})
         change = next(change for change in store.claim(5) if change.target == "A")
-        store.record([Outcome(change.id, State.PENDING, 0)])
-        store.record([Outcome(change.id, State.PENDING, 1)])
+        store.exchange([Outcome(change.id, State.PENDING, 0)])
+        store.exchange([Outcome(change.id, State.PENDING, 1)])
         assert CUT_OFF in {result.message for result in store.results()}
-        store.record([Outcome(change.id, State.REJECTED, 1, error="refused", message="no")])
+        store.exchange([Outcome(change.id, State.REJECTED, 1, error="refused", message="no")])
         assert "no; an attempt before may have been applied all the same" in {r.message for r in store.results()}
-        store.record([Outcome(change.id, State.UPDATED, 1)])
+        store.exchange([Outcome(change.id, State.UPDATED, 1)])
         assert not next(store.results([State.UPDATED])).may_have_been_applied
 
 
@@ -432,7 +432,7 @@ def test_a_limit_over_a_settled_job_leaves_it_settled(tmp_path: Path) -> None:
 def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [(key, "1") for key in "ABCDE"])
-        store.record([Outcome(change.id, State.PENDING, 1) for change in store.claim(2)])
+        store.exchange([Outcome(change.id, State.PENDING, 1) for change in store.claim(2)])
         assert [change.target for change in store.claim(9)] == ["C", "D", "E"]  # each once in a run
         store.release()
         store.retry_undone()

@@ -217,10 +217,10 @@ def test_other_content_over_a_settled_job_has_a_time_line_of_its_own_and_an_unse
         line = Line(BEGAN)
         line.add(0, rows(1))
         changes = store.claim(2)
-        store.record([Outcome(changes[0].id, State.UPDATED, 1)], line.unsaved())
+        store.exchange([Outcome(changes[0].id, State.UPDATED, 1)], line.unsaved())
         stage(store, [("A", "1"), ("B", "2")])
         assert len(store.runs()) == 1
-        store.record([Outcome(change.id, State.UPDATED, 1) for change in store.claim(9)])
+        store.exchange([Outcome(change.id, State.UPDATED, 1) for change in store.claim(9)])
         stage(store, [("C", "1")])
         assert store.runs() == []
 
@@ -230,7 +230,7 @@ def test_the_runs_of_a_job_are_bounded(tmp_path: Path) -> None:
         for number in range(MOST_RUNS + 5):
             line = Line(f"2026-03-02T09:{number:02}:00.000Z")
             line.add(0, rows(number))
-            store.record([], line.unsaved())
+            store.exchange([], line.unsaved())
         runs = store.runs()
     assert len(runs) == MOST_RUNS
     assert runs[-1].points[0].counts.requests == MOST_RUNS + 4
@@ -244,7 +244,7 @@ def test_a_time_line_that_no_run_of_ours_wrote_is_called_damaged(tmp_path: Path,
     with Store.open(path) as store:
         line = Line(BEGAN)
         line.add(0, rows(1))
-        store.record([], line.unsaved())
+        store.exchange([], line.unsaved())
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE timeline SET " + damage)  # noqa: S608 - one of those above
     with Store.open(path) as store, pytest.raises(CheckpointDamaged, match="time line"):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulk_sync.job.store import SCHEMA_VERSION, Store
-from bulk_sync.model import Outcome
+from bulk_sync.model import Change, Outcome
 from bulk_sync.timeline import Unsaved
 from tests.conftest import Program, Sandboxes
 from tests.helpers import Ran, Witness, numbered, read_csv, write_sheet
@@ -192,17 +192,17 @@ def test_damage_in_mid_run_ends_the_run_with_a_sentence(
     program: Program, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(60))
-    record = Store.record
+    exchange = Store.exchange
 
-    def hurt(store: Store, outcomes: Sequence[Outcome], points: Unsaved | None = None) -> None:
+    def hurt(store: Store, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int) -> list[Change]:
         store._db.execute("PRAGMA cache_size = 0")
         for path in tmp_path.glob("x.checkpoint.sqlite*"):
             if path.suffix in {".sqlite", ".sqlite-wal"}:
                 with path.open("r+b") as file:
                     file.write(os.urandom(path.stat().st_size))
-        record(store, outcomes, points)
+        return exchange(store, outcomes, points, limit)
 
-    monkeypatch.setattr(Store, "record", hurt)
+    monkeypatch.setattr(Store, "exchange", hurt)
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--workers", 4)
     assert (ran.code, ran.out) == (8, "")

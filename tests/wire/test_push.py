@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from bulk_sync.model import Rate
+from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.faults import Fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, read_csv, sandbox_process, write_sheet

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bulk_sync.model import Rate
+from bulk_sync.quantities import Rate
 from tests.conftest import Sandboxes
 from tests.helpers import KEY, numbered, run, sandbox_process, write_sheet
 

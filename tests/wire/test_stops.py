@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sync.model import Rate
+from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.faults import Fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import (

@@ -1,0 +1,369 @@
+"""What the commands do; imported once one of them is to run, for `--help` needs none of this."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from bulk_sync.clock import SystemClock
+from bulk_sync.errors import OutputError
+from bulk_sync.model import MENDABLE_STATES, CheckSummary, Reconciliation, Standing, State, Summary, Tally
+from bulk_sync.pipeline import check as run_check
+from bulk_sync.pipeline import purge as run_purge
+from bulk_sync.pipeline import push as run_push
+from bulk_sync.pipeline import read_summary, write_reports
+from bulk_sync.profile import Profile
+from bulk_sync.quantities import parse_rate
+from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
+from bulk_sync.report.terminal import reading as reading_rows
+from bulk_sync.settings import (
+    SANDBOX_TARGET,
+    Files,
+    PushSettings,
+    ReconcileSettings,
+    SheetSettings,
+    read_key,
+    sheet_values,
+)
+
+if TYPE_CHECKING:
+    from bulk_sync.sandbox.app import Behaviour
+
+SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
+
+_AT_A_TERMINAL = sys.stdout.isatty()  # when it began; a terminal that was closed is none any more
+
+
+def push(settings: PushSettings, *, as_json: bool, quiet: bool, verbose: int) -> int:
+    """Push, to a sandbox of its own where the settings say so; returns the exit code, as the others here do."""
+    with _logging_to_stderr(verbose), _sandbox_of(settings) as send_to:
+        summary = _watched(settings, send_to, hidden=quiet or verbose > 0)
+    return _end(summary, settings, as_json=as_json, quiet=quiet)
+
+
+def check(settings: SheetSettings, *, show: int, save_profile: Path | None, as_json: bool) -> int:
+    """Check a sheet."""
+    from bulk_sync.report.checked import show_check, show_check_json
+
+    with reading_rows(_err(), str(settings.input)) as on_rows:
+        summary = run_check(settings, show=show, save_profile=save_profile, on_rows=on_rows)
+    with _standard_output():
+        if as_json:
+            show_check_json(_out(), summary)
+        else:
+            show_check(_out(), summary, _command_after_check(summary))
+    if summary.stopped is not None:
+        show_error(_err(), str(summary.stopped))
+    return summary.exit_code
+
+
+def reconcile(
+    settings: ReconcileSettings, sending: dict[str, object] | None, *, as_json: bool, quiet: bool, verbose: int
+) -> int:
+    """Compare; with the settings of a push, send what differs."""
+    from bulk_sync.reconciliation import reconcile as run_reconcile
+    from bulk_sync.report.reconciled import show_reconciliation, show_reconciliation_json
+
+    with reading_rows(_err(), str(settings.here.input)) as on_rows:
+        summary = run_reconcile(settings, on_rows=on_rows)
+    pushing = None if sending is None else _push_after(settings, summary, sending)
+    if not as_json and not quiet:
+        with _standard_output():
+            show_reconciliation(_out(), summary, _push_of_differences(summary) if sending is None else None)
+    if pushing is None:
+        if as_json:
+            with _standard_output():
+                show_reconciliation_json(_out(), summary, None)
+        return summary.exit_code if sending is None else 3 if summary.left_to_decide else 0
+    with _logging_to_stderr(verbose), _sandbox_of(pushing) as send_to:
+        pushed = _watched(pushing, send_to, hidden=quiet or verbose > 0)
+    if as_json:
+        with _standard_output():
+            show_reconciliation_json(_out(), summary, pushed.as_json())
+    elif not quiet:
+        _show(pushed, as_json=False, quiet=False)
+    if pushed.stopped is not None:
+        show_error(_err(), str(pushed.stopped))
+    return pushed.exit_code or (3 if summary.left_to_decide and settings.there is not None else 0)
+
+
+def status(files: Files, *, as_json: bool) -> int:
+    """Tell where a job stands."""
+    _show(read_summary(files), as_json=as_json, quiet=False)
+    return 0
+
+
+def report(files: Files, *, purge: bool, as_json: bool, quiet: bool) -> int:
+    """Write the reports of a job again."""
+    _show(run_purge(files) if purge else write_reports(files), as_json=as_json, quiet=quiet)
+    return 0
+
+
+def sandbox(behaviour: Behaviour, *, port: int, db: Path | None, seed: Path | None) -> int:
+    """Serve until a signal ends it."""
+    from bulk_sync.cli.sandbox import run_sandbox
+
+    run_sandbox(_out(), behaviour, port=port, db=db, seed=seed)
+    return 0
+
+
+def demo(out: Path, *, as_json: bool, quiet: bool) -> int:
+    """Push the sample into a sandbox that fails now and then."""
+    from bulk_sync.cli.sandbox import demo_sandbox, sample_file
+
+    settings = PushSettings.checked(
+        input=sample_file("sample-showings.csv"),
+        base_url=SANDBOX_TARGET,
+        key=SANDBOX_KEY,
+        rate=parse_rate("50/s"),
+        workers=8,
+        timeout_seconds=2.0,
+        out=out,
+    )
+    if not (as_json or quiet):
+        text = "Pushing 200 sample showings into a sandbox that fails now and then, at 50 requests a second."
+        _out().print(text, soft_wrap=True)
+    with demo_sandbox() as send_to:
+        summary = _watched(settings, send_to, hidden=quiet)
+    return _end(summary, settings, as_json=as_json, quiet=quiet)
+
+
+def show_failure(sentence: str) -> None:
+    """Say on standard error what went wrong."""
+    show_error(_err(), sentence)
+
+
+def sheet_settings(profile: Path | None, pairs: list[str] | None, **given: object) -> dict[str, object]:
+    """The settings of a sheet: what the profile says, and what options say, which win."""
+    return sheet_values(None if profile is None else Profile.load(profile), given, pairs or ())
+
+
+def _command_after_check(summary: CheckSummary) -> str | None:
+    """The push that sends what was checked."""
+    if summary.stopped is not None or not summary.requests or summary.input == "-":
+        return None
+    words = _without(["push" if word == "check" else word for word in sys.argv[1:]], "--show", "--save-profile")
+    profile = ["--profile", summary.profile] if summary.profile else []
+    return shlex.join(["bulk-sync", *words, *profile])
+
+
+def key_of(key_file: Path | None, *, sandbox: bool) -> SecretStr:
+    """The key of a push; a sandbox takes one that all may know."""
+    return SANDBOX_KEY if sandbox else read_key(key_file, os.environ)
+
+
+def _push_after(
+    settings: ReconcileSettings, summary: Reconciliation, sending: dict[str, object]
+) -> PushSettings | None:
+    """The push of what differs: of the sheet of changes, or, against the ledger, of the sheet itself."""
+    if settings.there is None:
+        told = settings.here.model_dump(exclude={"rate"})
+        return PushSettings.checked(**told, **sending, only_changed=True, checkpoint=settings.checkpoint)
+    if summary.changes is None:
+        return None
+    clear = {"": summary.cleared} if summary.cleared else {}
+    return PushSettings.checked(**sending, input=Path(summary.changes), clear=clear)
+
+
+def _push_of_differences(summary: Reconciliation) -> str | None:
+    """The command that sends what differs."""
+    differing = (summary.standings[Standing.DIFFERS], summary.standings[Standing.CONFLICT])
+    return shlex.join(["bulk-sync", *sys.argv[1:], "--push"]) if any(differing) and summary.input != "-" else None
+
+
+def _end(summary: Summary, settings: PushSettings, *, as_json: bool, quiet: bool) -> int:
+    _show(summary, as_json=as_json, quiet=quiet, pushed=settings)
+    if summary.stopped is not None:
+        show_error(_err(), str(summary.stopped))
+    return summary.exit_code
+
+
+def _show(summary: Summary, *, as_json: bool, quiet: bool, pushed: PushSettings | None = None) -> None:
+    with _standard_output():
+        if as_json:
+            show_json(_out(), summary)
+        elif not quiet:
+            show_summary(_out(), summary, _next_command(summary, pushed))
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Print a summary; a reader that has left (`| head`) changes nothing about what was done, nor the exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        _give_up(sys.stdout)
+        if not isinstance(error, BrokenPipeError) and not _terminal_gone(error):
+            raise OutputError(f"standard output can't be written: {error.strerror}") from None
+
+
+def _give_up(stream: TextIO) -> None:
+    """Send the rest of a stream nowhere: what is left in its buffer would fail once more at the end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _terminal_gone(error: OSError) -> bool:
+    """True when what can't be written to was a terminal that somebody closed."""
+    return error.errno == errno.EIO and _AT_A_TERMINAL
+
+
+def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
+    """The one thing to do next; after a push, the command to paste."""
+    if summary.running:
+        return "wait, a run holds this checkpoint now"
+    only_failed = not any(summary.states.get(state, 0) for state in MENDABLE_STATES - {State.FAILED})
+    if summary.exit_code == 3 and summary.failed and not only_failed:
+        # Files that are named outright are this job's own, and the mended rows are another.
+        own_files = any(word.startswith(("--checkpoint", "--results")) for word in sys.argv[1:])
+        if pushed is None or own_files:
+            return f"mend {summary.failed}, then: push it with the options of this job"
+        return f"mend {summary.failed}, then: {_push_of_mended(summary, pushed)}"
+    if summary.exit_code == 0 or (summary.exit_code == 3 and not only_failed):
+        return None
+    if pushed is None:
+        return f"push {summary.input} again, with the options it had"
+    again = shlex.join(["bulk-sync", *(word for word in sys.argv[1:] if word != "--fresh")])
+    return f"mend the key, then: {again}" if summary.exit_code == 5 else again
+
+
+def _push_of_mended(summary: Summary, pushed: PushSettings) -> str:
+    """This push with the mended rows: one option less and a rehearsal would go to North; but they are plain CSV."""
+    # A second undo file in the place of the first would leave nothing to put that one's rows back; a second page
+    # would take the place of the one that tells of the whole sheet.
+    words = _without(sys.argv[1:], "--delimiter", "--encoding", "--header-row", "--sheet", "--undo-file", "--page")
+    words = [str(summary.failed) if word == summary.input else word for word in words if word != "--fresh"]
+    plain_csv = (
+        ("--delimiter", pushed.delimiter, ","),
+        ("--encoding", pushed.encoding, "utf-8"),
+        ("--header-row", pushed.header_row, "1"),
+    )
+    # Said outright, for a profile may say otherwise; an option wins over it.
+    told = [word for option, known, value in plain_csv if known is not None for word in (option, value)]
+    return shlex.join(["bulk-sync", *words, *told])
+
+
+def _without(words: Sequence[str], *options: str) -> list[str]:
+    """The words without some options and their values."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if not skip and word not in options and not word.startswith(tuple(f"{option}=" for option in options)):
+            kept.append(word)
+        skip = not skip and word in options
+    return kept
+
+
+def files_of(
+    file: Path, out: Path | None, results: Path | None, checkpoint: Path | None, page: Path | None = None
+) -> Files:
+    """The files of a job that is named by its input or by its checkpoint."""
+    if checkpoint is None and _is_sqlite(file):
+        stem = file.name.removesuffix(".sqlite").removesuffix(".checkpoint")
+        return Files.of(file.with_name(f"{stem}.csv"), out=out, results=results, checkpoint=file, page=page)
+    return Files.of(file, out=out, results=results, checkpoint=checkpoint, page=page)
+
+
+def _is_sqlite(file: Path) -> bool:
+    """True for a checkpoint, whatever it is called; also for one that was made and not yet filled."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(16) == b"SQLite format 3\0" or file.name.endswith(".checkpoint.sqlite")
+    except OSError:
+        return file.name.endswith(".checkpoint.sqlite")
+
+
+@contextmanager
+def _sandbox_of(settings: PushSettings) -> Iterator[str | None]:
+    """The address of the sandbox that a rehearsal goes to; None when it is none."""
+    if settings.base_url != SANDBOX_TARGET:
+        yield None
+        return
+    from bulk_sync.cli.sandbox import any_sandbox
+
+    with any_sandbox() as send_to:
+        yield send_to
+
+
+def _watched(settings: PushSettings, send_to: str | None, *, hidden: bool) -> Summary:
+    """A push whose progress is shown: first the reading, then the sending."""
+    if hidden:
+        return run_push(settings, send_to=send_to)
+    with ExitStack() as shown:
+        on_rows = shown.enter_context(reading_rows(_err(), str(settings.input)))
+
+        def watch(tally: Tally) -> AbstractContextManager[None]:
+            shown.close()
+            return progress(_err(), tally, SystemClock().monotonic)
+
+        return run_push(settings, send_to=send_to, watch=watch, on_rows=on_rows)
+
+
+class _OneLine(logging.Formatter):
+    """A log line is one line, and harmless, whatever a server puts into its messages."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+@contextmanager
+def _logging_to_stderr(verbose: int) -> Iterator[None]:
+    logger = logging.getLogger("bulk_sync")
+    handler = logging.StreamHandler(_Forgiving(sys.stderr))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    if verbose:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Output(Console):
+    """Standard output; a reader that has left is our business, see `_standard_output`: rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class _Forgiving:
+    """Standard error; when nobody reads it any more the run goes on, and says the rest to nobody."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            _give_up(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _give_up(self._stream)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the stream has it
+        return getattr(self._stream, name)
+
+
+def _out() -> Console:
+    return _Output(highlight=False)
+
+
+def _err() -> Console:
+    return Console(file=cast("TextIO", _Forgiving(sys.stderr)), highlight=False)

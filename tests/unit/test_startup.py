@@ -1,0 +1,50 @@
+"""A command imports what it needs: the help and the version are there at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+LATE = {
+    "anyio",
+    "bulk_sync.pipeline",
+    "email_validator",
+    "httpx",
+    "openpyxl",
+    "pyreqwest",
+    "sqlite3",
+    "starlette",
+    "tenacity",
+    "uvicorn",
+}
+
+
+def imported(*arguments: str) -> tuple[set[str], str]:
+    """The modules that a command had imported at its end, and what it printed."""
+    code = f"""
+import json, sys
+from bulk_sync.__main__ import main
+sys.argv = ["bulk-sync", *{arguments!r}]
+try:
+    main()
+finally:
+    json.dump(sorted(sys.modules), sys.stderr)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(ran.stderr)), ran.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["push", "--help"]])
+def test_help_imports_nothing_of_what_a_run_needs(arguments: list[str]) -> None:
+    modules, out = imported(*arguments)
+    assert "Usage" in out
+    assert not modules & LATE
+
+
+def test_the_version_needs_no_command_line() -> None:
+    modules, out = imported("--version")
+    assert out.startswith("bulk-sync ")
+    assert not modules & (LATE | {"typer", "rich", "pydantic"})  # typer itself imports pydantic for its parameters
