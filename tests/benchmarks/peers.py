@@ -1,0 +1,448 @@
+"""bulk-sync beside other ways to send the same rows to the same server, on the machine it runs on.
+
+    python -m tests.benchmarks.peers [--quick] [--only PART] [--json FILE]
+
+nginx answers every request with the contract's reply at once, on one core; 20,000 rows with ten columns are sent to it
+by bulk-sync (whole process, with reports and the durable checkpoint), by a plain httpx script, by GNU parallel with
+curl, by curl alone (`--parallel`, from a config that is prepared beforehand: it checks nothing and records nothing) and
+by wrk. Other servers here: one that answers after 50 ms, one that refuses the key and notes when it was asked.
+
+Prints a table, as Markdown, with the goal beside each figure, and writes it as JSON. A figure that falls short fails
+nothing. Needs nginx, curl, GNU parallel and wrk (Debian: nginx-light curl parallel wrk); what is missing is left out and
+named. `--quick` takes fewer rows, to see that all of it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import Any
+
+from bulk_sync.clock import SystemClock
+from tests.benchmarks.check_rate import write_sheet
+
+KEY = "north_sk_test_000000000000000000000000peers"
+WORKERS = 32
+TOOLS = ("nginx", "wrk", "parallel", "curl")
+
+REPLY = json.dumps(
+    {
+        "data": {
+            "id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            "north_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            "showing_date": "2023-11-07T05:31:56Z",
+            "feedback": "Loved the light",
+            "updated_at": "2023-11-07T05:31:56Z",
+        },
+        "message": "Showing updated successfully",
+    }
+)
+"""The example of the contract."""
+
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 100000000; default_type application/json;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{reply}'; }} }}
+}}
+"""
+
+WRK = f"""
+wrk.method = "PATCH"
+wrk.body = '{{"feedback":"Liked the light in the kitchen, less so the stairs.","rating":4}}'
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer {KEY}"
+"""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table; a goal is a bound from below, or from above where `at_most` says so."""
+
+    name: str
+    value: float | None
+    unit: str
+    goal: float | None = None
+    at_most: bool = False
+
+    def line(self) -> str:
+        """As a row of a Markdown table."""
+        if self.goal is None:
+            goal, verdict = "", ""
+        else:
+            goal = f"{'at most' if self.at_most else 'at least'} {self.goal:g}"
+            reached = self.value is not None and (self.value <= self.goal if self.at_most else self.value >= self.goal)
+            verdict = "reached" if reached else "short"
+        value = "not measured" if self.value is None else f"{_rounded(self.value)} {self.unit}".rstrip()
+        return f"| {self.name} | {value} | {goal} | {verdict} |"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+@dataclass
+class Bench:
+    """What was measured so far; `rows` of the comparison, `many` for what is asked of a million."""
+
+    folder: Path
+    rows: int
+    many: int
+    figures: list[Figure] = field(default_factory=list)
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def rate(self, name: str, measure: Callable[[], float]) -> None:
+        """Measure rows a second."""
+        value = measure()
+        self.rates[name] = value
+        self.add(Figure(name, value, "rows/s"))
+
+    def ratio(self, name: str, one: str, other: str, goal: float) -> None:
+        """Compare two of the rates."""
+        if one in self.rates and other in self.rates:
+            self.add(Figure(name, self.rates[one] / self.rates[other], "", goal))
+
+    def add(self, figure: Figure) -> None:
+        """Take a figure, and print it."""
+        self.figures.append(figure)
+        print(figure.line(), flush=True)
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name) or name
+
+
+# Servers
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def static_server(folder: Path) -> Iterator[str]:
+    """nginx, which says yes to everything at once."""
+    port = _free_port()
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, port=port, reply=REPLY), encoding="utf-8")
+    server = subprocess.Popen([_tool("nginx"), "-c", str(config)], stderr=subprocess.DEVNULL)
+    try:
+        _until_it_listens(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _until_it_listens(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        Event().wait(0.05)
+    raise SystemExit(f"no server on port {port}")
+
+
+class _Answering(asyncio.Protocol):
+    """Reads requests, counts on their lengths, and answers each after `latency_seconds`."""
+
+    def __init__(self, status: str, latency_seconds: float, asked: list[float]) -> None:
+        self._reply = (
+            f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(REPLY)}\r\n\r\n{REPLY}"
+        ).encode()
+        self._latency = latency_seconds
+        self._asked = asked
+        self._data = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while b"\r\n\r\n" in self._data:
+            head, rest = self._data.split(b"\r\n\r\n", 1)
+            length = next(
+                (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+            )
+            if len(rest) < length:
+                return
+            self._data = rest[length:]
+            self._asked.append(SystemClock().monotonic())
+            asyncio.get_running_loop().call_later(self._latency, self._answer)
+
+    def _answer(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(self._reply)
+
+
+@contextmanager
+def slow_server(status: str = "200 OK", latency_seconds: float = 0.0) -> Iterator[tuple[str, list[float]]]:
+    """A server in a thread of this process, and when it was asked, by the machine's monotonic clock."""
+    asked: list[float] = []
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(
+        loop.create_server(lambda: _Answering(status, latency_seconds, asked), "127.0.0.1", 0)
+    )
+    thread = Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        server.close()
+        loop.close()
+
+
+# Those who send
+
+
+def timed(command: list[str], **options: Any) -> float:
+    """Seconds of a whole process."""
+    clock = SystemClock()
+    begun = clock.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **options)
+    return clock.monotonic() - begun
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A push: seconds from its start to its exit, its summary, and its peak of memory in MB."""
+
+    seconds: float
+    summary: dict[str, Any]
+    peak: float
+    began: float
+
+
+def push(folder: Path, sheet: Path, base_url: str, *options: str, code: int = 0) -> Pushed:
+    """One push as a user would run it, from a fresh folder for what runs share."""
+    command = [sys.executable, "-m", "bulk_sync", "push", str(sheet), "--base-url", base_url]
+    command += ["--rate", "100000/s", "--json", "--out", str(folder), *options]
+    environment = os.environ | {"NORTH_API_KEY": KEY, "XDG_STATE_HOME": str(folder / "state")}
+    clock = SystemClock()
+    began = clock.monotonic()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    out = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = clock.monotonic() - began
+    if os.waitstatus_to_exitcode(status) != code:
+        raise SystemExit(f"push ended with {os.waitstatus_to_exitcode(status)}: {out.decode()}")
+    summary = json.loads(out)
+    return Pushed(seconds, summary, usage.ru_maxrss / 1024, began)
+
+
+def whole_push(bench: Bench, sheet: Path, base_url: str, *options: str) -> Pushed:
+    """A push of a whole sheet, whose rows must all have arrived."""
+    with TemporaryDirectory(dir=bench.folder) as folder:
+        pushed = push(Path(folder), sheet, base_url, "--workers", str(WORKERS), *options)
+    if pushed.summary["states"]["updated"] != pushed.summary["rows"]:
+        raise SystemExit(f"not all rows arrived: {pushed.summary['states']}")
+    return pushed
+
+
+def curl_parallel(bench: Bench, base_url: str) -> float:
+    """Rows a second of one curl that is told everything in a file."""
+    config = bench.folder / "curl.conf"
+    config.write_text(
+        "next\n".join(
+            f'url = "{base_url}/v1/showings/ext_{number:07}"\nrequest = PATCH\n'
+            f'header = "Content-Type: application/json"\nheader = "Authorization: Bearer {KEY}"\n'
+            f'data = "{{\\"feedback\\":\\"Came as number {number}.\\",\\"rating\\":4}}"\noutput = /dev/null\n'
+            for number in range(bench.rows)
+        ),
+        encoding="utf-8",
+    )
+    command = [_tool("curl"), "--parallel", "--parallel-max", "32", "--config", str(config)]
+    return bench.rows / timed(command, stderr=subprocess.DEVNULL)
+
+
+def gnu_parallel(bench: Bench, base_url: str) -> float:
+    """Rows a second of GNU parallel, which starts a curl for each; of fewer rows, for it is slow and steady."""
+    rows = min(bench.rows, 1_000)
+    keys = "".join(f"ext_{number:07}\n" for number in range(rows))
+    command = (
+        f"curl -s -o /dev/null -X PATCH -H 'Content-Type: application/json' -H 'Authorization: Bearer {KEY}' "
+        f"""-d '{{"feedback":"Liked the light.","rating":4}}' {base_url}/v1/showings/{{}}"""
+    )
+    return rows / timed([_tool("parallel"), "-j", "32", command], input=keys.encode())
+
+
+def wrk(bench: Bench, base_url: str) -> float:
+    """Requests a second that the server answers at the most."""
+    script = bench.folder / "patch.lua"
+    script.write_text(WRK, encoding="utf-8")
+    ran = subprocess.run(
+        [_tool("wrk"), "-t1", f"-c{WORKERS}", "-d5s", "-s", str(script), f"{base_url}/v1/showings/ext_1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(next(line.split()[1] for line in ran.stdout.splitlines() if line.startswith("Requests/sec:")))
+
+
+# What is compared
+
+
+def compare_peers(bench: Bench) -> None:
+    """Whole processes, each sending the same rows to nginx; ours first and last, for the machine may change."""
+    sheet = sheet_of(bench, bench.rows)
+    fast, plain = "push with fast (reqwest)", "plain httpx script, 32 tasks"
+    httpx, curl, gnu = "push with httpx", "curl --parallel", "GNU parallel with curl"
+    with static_server(bench.folder) as base_url:
+        runs = [whole_push(bench, sheet, base_url, "--transport", "reqwest") for _ in range(3)]
+        bench.rate(fast, lambda: bench.rows / min(run.seconds for run in runs))
+        sending = max(float(run.summary["rows_per_second"]) for run in runs)
+        bench.add(Figure("push with fast, while it sends", sending, "rows/s"))
+        script = [sys.executable, "-m", "tests.benchmarks.plain_httpx", str(sheet), base_url]
+        bench.rate(plain, lambda: bench.rows / timed(script))
+        bench.rate(httpx, lambda: bench.rows / whole_push(bench, sheet, base_url, "--transport", "httpx").seconds)
+        if shutil.which("curl"):
+            bench.rate(curl, lambda: max(curl_parallel(bench, base_url) for _ in range(3)))
+        if shutil.which("parallel") and shutil.which("curl"):
+            bench.rate(gnu, lambda: gnu_parallel(bench, base_url))
+        if shutil.which("wrk"):
+            bench.rate("wrk (the server's limit)", lambda: wrk(bench, base_url))
+    bench.ratio("push with fast over the plain httpx script", fast, plain, 15)
+    bench.ratio("push with fast over GNU parallel with curl", fast, gnu, 40)
+    bench.ratio("push with fast over curl --parallel", fast, curl, 0.6)
+    bench.ratio("push with httpx over the plain httpx script", httpx, plain, 1.5)
+
+
+def compare_checkpoint(bench: Bench) -> None:
+    """Sending with the checkpoint, and the same sender with its rows in memory; by turns."""
+    sheet = sheet_of(bench, bench.rows)
+    with static_server(bench.folder) as base_url:
+        told = [sys.executable, "-m", "tests.benchmarks.sending", str(sheet), base_url]
+        seconds: dict[str, list[float]] = {"checkpoint": [], "memory": []}
+        for where in ("checkpoint", "memory") * 3:
+            ran = subprocess.run([*told, where], capture_output=True, text=True, check=True)
+            seconds[where].append(float(ran.stdout))
+    ratio = min(seconds["memory"]) / min(seconds["checkpoint"])
+    bench.add(Figure("sending with checkpoint over sending without", ratio, "", 0.95))
+
+
+def fill_latency(bench: Bench) -> None:
+    """64 workers against 50 ms: what they could send at the most is 1,280 rows a second."""
+    sheet = sheet_of(bench, bench.rows)
+    with slow_server(latency_seconds=0.05) as (base_url, _):
+        rate = whole_push(bench, sheet, base_url, "--workers", "64").summary["rows_per_second"]
+    bench.add(Figure("50 ms latency, 64 workers: rows/s over 64/0.05", rate / (64 / 0.05), "", 0.97))
+
+
+def resume(bench: Bench) -> None:
+    """Time to the first request: of a new job, and of the same with 1% left."""
+    sheet = sheet_of(bench, bench.many)
+    with slow_server("401 Unauthorized") as (base_url, asked):
+        staged = push(bench.folder, sheet, base_url, "--workers", "1", code=5)
+        first = asked[0] - staged.began
+        asked.clear()
+        with closing(sqlite3.connect(bench.folder / f"{sheet.stem}.checkpoint.sqlite")) as checkpoint, checkpoint:
+            checkpoint.execute("UPDATE row SET state = 'updated' WHERE id % 100")
+        again = push(bench.folder, sheet, base_url, "--workers", "1", code=5)
+        resumed = asked[0] - again.began
+    bench.add(Figure(f"{bench.many:,} rows: from start to first request", first, "s"))
+    bench.add(Figure(f"{bench.many:,} rows, 1% left: from start to first request", resumed, "s"))
+    bench.add(Figure("resume over staging", resumed / first, "", 0.05, at_most=True))
+
+
+def grow(bench: Bench) -> None:
+    """The same push with ever more rows: time and memory."""
+    costs: list[float] = []
+    with static_server(bench.folder) as base_url:
+        for rows in (bench.many // 100, bench.many // 10, bench.many):
+            pushed = whole_push(bench, sheet_of(bench, rows), base_url)
+            costs.append(1e6 / float(pushed.summary["rows_per_second"]))
+            bench.add(Figure(f"{rows:,} rows: sending", costs[-1], "µs a row"))
+            bench.add(Figure(f"{rows:,} rows: whole push", 1e6 * pushed.seconds / rows, "µs a row"))
+            goal = {10_000: 120.0, 1_000_000: 250.0}.get(rows)
+            bench.add(Figure(f"{rows:,} rows: peak of memory", pushed.peak, "MB", goal, at_most=True))
+    bench.add(Figure("cost of sending a row, most over least", max(costs) / min(costs), "", 1.1, at_most=True))
+
+
+def start(bench: Bench) -> None:
+    """How soon the program is there, the best of ten."""
+    for words, goal in ((["--version"], 0.1), (["--help"], 0.25)):
+        seconds = min(timed([sys.executable, "-m", "bulk_sync", *words]) for _ in range(10))
+        bench.add(Figure(f"bulk-sync {words[0]}", seconds, "s", goal, at_most=True))
+
+
+def stage(bench: Bench) -> None:
+    """Rows a second that are read, checked, digested and stored, start of the program included."""
+    sheet = sheet_of(bench, bench.many // 10)
+    with TemporaryDirectory(dir=bench.folder) as folder, slow_server("401 Unauthorized") as (base_url, asked):
+        begun = push(Path(folder), sheet, base_url, "--workers", "1", code=5).began
+        bench.add(Figure("staging a CSV", bench.many / 10 / (asked[0] - begun), "rows/s", 30_000))
+
+
+PARTS = {
+    "start": start,
+    "stage": stage,
+    "peers": compare_peers,
+    "checkpoint": compare_checkpoint,
+    "latency": fill_latency,
+    "resume": resume,
+    "grow": grow,
+}
+
+
+def sheet_of(bench: Bench, rows: int) -> Path:
+    """A sheet with so many rows, written once."""
+    path = bench.folder / f"s{rows}.csv"
+    if not path.exists():
+        write_sheet(path, rows)
+    return path
+
+
+def machine() -> str:
+    """Processor, cores, system and Python, for a figure means little without."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def main() -> None:
+    told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    told.add_argument("--quick", action="store_true", help="fewer rows: 2,000, and 20,000 instead of a million")
+    told.add_argument("--only", default="", choices=["", *PARTS], help="one part")
+    told.add_argument("--rows", type=int, default=20_000)
+    told.add_argument("--json", type=Path, default=None, help="write the figures there, too")
+    given = told.parse_args()
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    print(f"{machine()}{'; missing: ' + ', '.join(missing) if missing else ''}\n")
+    print("| figure | measured | goal | |\n|---|---|---|---|")
+    with TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), 2_000 if given.quick else given.rows, 20_000 if given.quick else 1_000_000)
+        for name, part in PARTS.items():
+            if given.only in {"", name} and not ("nginx" in missing and name in {"peers", "checkpoint", "grow"}):
+                part(bench)
+    if given.json is not None:
+        figures = [asdict(figure) for figure in bench.figures]
+        given.json.write_text(json.dumps({"machine": machine(), "figures": figures}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
