@@ -47,4 +47,4 @@ class SystemClock:
 
 def utc_text(moment: datetime) -> str:
     """A moment as reports show it: RFC 3339 in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.quantities import Rate
@@ -104,8 +104,7 @@ class Problem:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A patch waiting to be sent.
 
     `id` is the row's identity in the checkpoint; `tried` says that a run before this one sent it.
@@ -119,8 +118,7 @@ class Change:
     tried: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What sending made of one change.
 
     `attempts` and `throttled` count this run's requests alone; the checkpoint adds them to

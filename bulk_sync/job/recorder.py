@@ -23,9 +23,12 @@ from bulk_sync.job.store import Store
 from bulk_sync.model import Change, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line
 
-GROUP_SECONDS = 0.01
-"""How long an outcome may wait for company. Longer groups were not measurably faster; shorter ones leave
-fewer acknowledged rows to be repeated after a crash."""
+GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.01, 0.05
+"""How long an outcome may wait for company: three times as long as the last group took to be written, within these.
+
+So writing takes a quarter of the time at the most, and a slow disk gets larger groups; but what a crash leaves
+acknowledged and unrecorded, to be repeated, is what came within the longest.
+"""
 
 LOOK_SECONDS = 0.5
 """While no outcomes come, the counts are looked at so often: what a throttled run does is part of its time line."""
@@ -42,6 +45,7 @@ class Recorder:
         self._on_first_acknowledged = on_first_acknowledged
         self._waiting: list[Outcome] = []
         self._ahead: deque[Change] = deque()
+        self._pause = GROUP_SECONDS
         self._wake = anyio.Event()
         self._closing = False
         self._one_at_a_time = anyio.Lock()
@@ -83,7 +87,7 @@ class Recorder:
                 if not looking.cancelled_caught:
                     self._wake = anyio.Event()
                     if not self._closing:
-                        await self._clock.sleep(GROUP_SECONDS)
+                        await self._clock.sleep(self._pause)
                 await self._write()
         finally:
             await self._write()
@@ -109,11 +113,14 @@ class Recorder:
         if not group and points is None:
             return
         wanted = 0 if self._closing else max(0, 2 * len(group) - len(self._ahead))
+        begun = self._clock.monotonic()
         try:
             self._ahead.extend(await to_thread.run_sync(self._store.exchange, group, points, wanted))
         except BaseException:
             self._waiting[:0] = group  # the disk may take it later, see `save`
             raise
+        seconds = self._clock.monotonic() - begun
+        self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
         self._line.saved()
         if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
             await to_thread.run_sync(self._on_first_acknowledged)

@@ -25,8 +25,6 @@ import math
 import os
 import random
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -192,9 +190,9 @@ class Budget:
                     await self._clock.sleep(wait)
                     if wait <= GROUP_SECONDS and looked == self._looks and not self._look:
                         return ordinal
-                    async with self._open() as pace:
-                        if pace.held_until <= self._clock.monotonic():
-                            return ordinal
+                    self._close(await self._open())
+                    if self.held_until <= self._clock.monotonic():
+                        return ordinal
         finally:
             self._askers -= 1
 
@@ -218,12 +216,15 @@ class Budget:
     async def _take_group(self, until: float, patience_seconds: float) -> float:
         """Take the next permits, and return when the first of them is due."""
         most = 2 * self._used + 1 if self._used >= self._group.number else self._used + 1
-        async with self._open() as pace:
+        pace = await self._open()
+        try:
             now = self._clock.monotonic()
             next_at, too_long = max(pace.due, pace.held_until), pace.held_until - now > patience_seconds
             if too_long or next_at > until:
                 raise NoPermit(next_at - now, asked=too_long)
             self._group = pace.reserve_group(now, most, self._ceiling)
+        finally:
+            self._close(pace)
         self._next = self._used = 0
         return self._group.start
 
@@ -235,25 +236,28 @@ class Budget:
 
     async def settle(self) -> None:
         """Bring what was seen to the others."""
-        async with self._open():
-            pass
+        self._close(await self._open())
 
-    @asynccontextmanager
-    async def _open(self) -> AsyncIterator[Pace]:
+    async def _open(self) -> Pace:
+        """The pace, which took what was seen into account; until `_close` for this budget alone."""
         now = self._clock.monotonic()
         while (pace := self._keeping.try_open(now)) is None:
             await self._clock.sleep(_LOCK_RETRY_SECONDS)
         try:
             for at, seen in self._news:
                 pace.observe(at, seen, self._dice.random(), self._ceiling)
-            self._news.clear()
-            if self._look or pace.held_until > now:
-                self._group = _NO_GROUP
-            self._look = False
-            self._looks += 1
-            yield pace
-            self.held_until = pace.held_until
-            self.rate = pace.per_second(now, self._ceiling)
-            self.limit, self.source = pace.limit(now, self._ceiling)
-        finally:
+        except BaseException:
             self._keeping.close(pace)
+            raise
+        self._news.clear()
+        if self._look or pace.held_until > now:
+            self._group = _NO_GROUP
+        self._look = False
+        self._looks += 1
+        return pace
+
+    def _close(self, pace: Pace) -> None:
+        self._keeping.close(pace)
+        self.held_until = pace.held_until
+        self.rate = pace.per_second(self._clock.monotonic(), self._ceiling)
+        self.limit, self.source = pace.limit(self._clock.monotonic(), self._ceiling)

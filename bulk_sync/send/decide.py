@@ -24,7 +24,7 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -57,8 +57,7 @@ class RetryPolicy:
         return dice * min(self.longest_seconds, self.base_seconds * 2.0 ** min(failures - 1, 30))
 
 
-@dataclass(frozen=True, slots=True)
-class SoFar:
+class SoFar(NamedTuple):
     """What is known of a row when an attempt ends.
 
     `attempts` counts the one that just ended; `throttled` those that were told to wait, `excused` those that an
@@ -79,8 +78,7 @@ class SoFar:
         return self.attempts - self.throttled - self.excused
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(NamedTuple):
     """The API applied the patch."""
 
     showing_id: str | None

@@ -82,8 +82,7 @@ Kind = Literal["through", "throttled", "busy", "other"]
 """A reply as the pace sees it: the API took the request; 429, or 503 with a wait; a bare 503; any other failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What came of one request, the `ordinal`-th that got a permit.
 
     `asked_seconds` is the wait that the API asked for.

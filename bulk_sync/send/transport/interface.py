@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 LARGEST_REPLY = 1 << 20
 """Bytes of a reply's body; more is an error of that attempt (the contract's replies are under 1 KiB)."""
@@ -25,8 +25,7 @@ NEVER_PROXIED = ("localhost", "127.0.0.1", "[::1]")
 """As Go's net/http has it: what is on this machine is reached without a proxy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole reply; header names are in lower case."""
 
     status: int
