@@ -121,6 +121,7 @@ class _Case:
     http_status: int | None = None
     sent_at: str | None = None
     duration_ms: int | None = None
+    scope: anyio.CancelScope | None = None  # of the task that sees it through
 
     def outcome(
         self,
@@ -202,7 +203,7 @@ class Sender:
         self._probing = anyio.Lock(fast_acquire=True)
         self._retry_turn = anyio.Lock(fast_acquire=True)
         self._waits = anyio.CancelScope()
-        self._exchanges: set[anyio.CancelScope] = set()
+        self._scopes: set[anyio.CancelScope] = set()
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(_TryAgain),
             wait=wait_exception(_seconds_of),
@@ -219,8 +220,8 @@ class Sender:
 
     def abandon(self) -> None:
         """Cut off the requests on their way, too; their changes stay pending."""
-        self.stopped = self.stopped or Outage("Stopped at once")
-        for scope in self._exchanges:
+        self.stop(Outage("Stopped at once"))
+        for scope in self._scopes:
             scope.cancel()
 
     async def run(self) -> None:
@@ -289,11 +290,15 @@ class Sender:
             await self._reached.wait()
 
     async def _work_on(self) -> None:
-        while True:
-            await self._ready.acquire()
-            case: _Case | None = self._handed.popleft()
-            while case is not None:
-                case = await self._see_through(case)
+        # One scope for all its requests, shielded while one is on its way: a new one for each would be dearer.
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            while True:
+                await self._ready.acquire()
+                case: _Case | None = self._handed.popleft()
+                while case is not None:
+                    case.scope = scope
+                    case = await self._see_through(case)
 
     async def _see_through(self, case: _Case) -> _Case | None:
         """All that is to be done for a change; returns what its worker is to go on with, if it is to."""
@@ -452,17 +457,17 @@ class Sender:
         case.sent_at = utc_text(self._clock.now())
         case.begun = self._clock.monotonic()
         self._tally.in_flight += 1
-        seen: Reply | Failure = Failure("connection", "cut off", may_have_arrived=True)
-        with anyio.CancelScope(shield=True) as scope:
-            self._exchanges.add(scope)
-            seen = await self._transport.patch(patch_path(change.target), change.body.encode(), idempotency_key(change))
-        self._exchanges.discard(scope)
-        self._tally.in_flight -= 1
-        case.duration_ms = math.ceil((self._clock.monotonic() - case.begun) * 1000)
-        if scope.cancelled_caught:
+        assert case.scope is not None  # noqa: S101 - every case is seen through by a task
+        case.scope.shield = True
+        try:
+            return await self._transport.patch(patch_path(change.target), change.body.encode(), idempotency_key(change))
+        except anyio.get_cancelled_exc_class():
             case.may_have_arrived = True
-            raise _Stopping
-        return seen
+            raise
+        finally:
+            case.scope.shield = False
+            self._tally.in_flight -= 1
+            case.duration_ms = math.ceil((self._clock.monotonic() - case.begun) * 1000)
 
     def _note(self, case: _Case, seen: Reply | Failure, ordinal: float) -> None:
         """Tell the pace, the log and the case what came."""
@@ -613,9 +618,9 @@ class Sender:
         self._tally.requests += 1
         seen: Reply | Failure | None = None
         with anyio.CancelScope(shield=True) as scope:
-            self._exchanges.add(scope)
+            self._scopes.add(scope)
             seen = await self._transport.get("/v1/users/me")
-        self._exchanges.discard(scope)
+        self._scopes.discard(scope)
         return isinstance(seen, Reply) and shows_life(seen)
 
     def _stop_for_outage(self, why: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from bulk_sync.errors import KeyRefused, Outage
 from bulk_sync.send.decide import (
@@ -76,6 +80,17 @@ def test_an_echo_that_differs_is_said(echo: bytes, note: str | None) -> None:
     acknowledged = decided(200, b'{"data": {' + echo + b"}}")
     assert isinstance(acknowledged, Acknowledged)
     assert acknowledged.note == (note and f"the API answers with another {note} than was sent")
+
+
+@given(st.text(), st.text())
+@example('":\\', '"feedback":"Fine')
+@example('Fine","feedback":"Bad', "Bad")
+def test_an_echo_is_compared_as_a_value_whatever_is_in_it(sent: str, echoed: str) -> None:
+    patch = json.dumps({"feedback": sent}, ensure_ascii=False, separators=(",", ":"))
+    reply = json.dumps({"data": {"feedback": echoed}}).encode()
+    found = decided(200, reply, sent=patch)
+    assert isinstance(found, Acknowledged)
+    assert (found.note is None) == (sent == echoed)
 
 
 def test_an_echo_of_what_was_not_sent_says_nothing() -> None:
