@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.quantities import Rate
@@ -342,6 +342,16 @@ class Tally:
     def count(self, outcome: Outcome) -> None:
         """Take one outcome into the counts."""
         self.decided[outcome.state] = self.decided.get(outcome.state, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `doctor` looked at; `exit_code` is that of a run which would end by it, 0 when none would."""
+
+    about: str
+    text: str
+    standing: Literal["well", "notice", "wrong"] = "well"
+    exit_code: int = 0
 
 
 @dataclass(frozen=True, slots=True)

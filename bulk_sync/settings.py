@@ -55,7 +55,7 @@ def check_base_url(text: str) -> str:
     shown = repr(f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{parts.path}")
     blank = re.search(r"[\x00-\x20\x7f]", text)  # urlsplit drops some of them in silence
     if blank or parts.scheme not in {"http", "https"} or not host or port == 0 or not _is_host(host):
-        raise ValueError(f"{_without_secrets(text)!r} is not a base URL: write it as {DEFAULT_BASE_URL}")
+        raise ValueError(f"{without_secrets(text)!r} is not a base URL: write it as {DEFAULT_BASE_URL}")
     if "@" in parts.netloc:
         raise ValueError("a base URL carries no user name or password: the API takes a key (NORTH_API_KEY)")
     if "?" in text or "#" in text:
@@ -92,7 +92,7 @@ def _is_host(host: str) -> bool:
     )
 
 
-def _without_secrets(url: str) -> str:
+def without_secrets(url: str) -> str:
     """A text that is no base URL, without what stands before an @ or after a ? or #."""
     return re.sub(r"^.*@", "***@", re.split(r"[?#]", url)[0], flags=re.DOTALL)[:200]
 

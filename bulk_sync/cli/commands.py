@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import OutputError
+from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.model import MENDABLE_STATES, CheckSummary, Reconciliation, Standing, State, Summary, Tally
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import purge as run_purge
@@ -34,12 +34,18 @@ from bulk_sync.settings import (
     SheetSettings,
     read_key,
     sheet_values,
+    without_secrets,
 )
 
 if TYPE_CHECKING:
+    from bulk_sync.cli.config import Declared, Told
+    from bulk_sync.doctor import Asked
     from bulk_sync.sandbox.app import Behaviour
 
 SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
+
+_ADDRESSES = {"base-url"}
+_LONG_ENOUGH_TO_SHOW_ITS_END = 24
 
 _AT_A_TERMINAL = sys.stdout.isatty()  # when it began; a terminal that was closed is none any more
 
@@ -117,6 +123,64 @@ def sandbox(behaviour: Behaviour, *, port: int, db: Path | None, seed: Path | No
     return 0
 
 
+def doctor(
+    asked: Asked,
+    options: Sequence[Declared],
+    told: Mapping[str, Told],
+    given: Mapping[str, object],
+    *,
+    key_file: Path | None,
+    as_json: bool,
+) -> int:
+    """Show settings and what was found; the exit code is the one that a run would end with first."""
+    from bulk_sync.doctor import examine
+    from bulk_sync.report.examined import show_examined, show_examined_json
+
+    settings = [("key", *_key_shown(asked.key, key_file))]
+    settings += [_setting(option, told.get(option.name), given) for option in options]
+    findings = list(examine(asked))
+    with _standard_output():
+        (show_examined_json if as_json else show_examined)(_out(), settings, findings)
+    return next((finding.exit_code for finding in findings if finding.exit_code), 0)
+
+
+def _setting(option: Declared, told: Told | None, given: Mapping[str, object]) -> tuple[str, str, str]:
+    """The name, the value as a setting writes it, and where it comes from."""
+    if any(word.partition("=")[0] == f"--{option.name}" for word in sys.argv[1:]):
+        return option.name, str(given.get(option.name, "")), "command line"
+    value, where = (option.default, "default") if told is None else (told.value, told.where)
+    if option.name in _ADDRESSES:
+        value = without_secrets(str(value))
+    shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return option.name, ", ".join(value) if isinstance(value, list) else shown, where
+
+
+def _key_shown(key: SecretStr | UsageError, key_file: Path | None) -> tuple[str, str]:
+    if isinstance(key, UsageError):
+        return "not set", ""
+    text = key.get_secret_value()
+    end = f", ends in ...{text[-4:]}" if len(text) >= _LONG_ENOUGH_TO_SHOW_ITS_END else ""
+    return f"set, {len(text)} characters{end}", "NORTH_API_KEY" if key_file is None else str(key_file)
+
+
+def init(path: Path, options: Sequence[Declared]) -> int:
+    """Write a file of settings in which everything is a comment."""
+    from bulk_sync.cli.config import template
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        raise UsageError(f"{path}: is there already, and was left as it is") from None
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        path.chmod(0o644)  # whatever the umask: one that others may write is not relied on
+        file.write(template(options))
+    with _standard_output():
+        _out().print(f"Wrote {path}: take the # away from what you want to set; bulk-sync doctor shows what holds.")
+    return 0
+
+
 def demo(out: Path, *, as_json: bool, quiet: bool) -> int:
     """Push the sample into a sandbox that fails now and then."""
     from bulk_sync.cli.sandbox import demo_sandbox, sample_file
@@ -160,6 +224,14 @@ def _command_after_check(summary: CheckSummary) -> str | None:
 def key_of(key_file: Path | None, *, sandbox: bool) -> SecretStr:
     """The key of a push; a sandbox takes one that all may know."""
     return SANDBOX_KEY if sandbox else read_key(key_file, os.environ)
+
+
+def key_or_why_not(key_file: Path | None) -> SecretStr | UsageError:
+    """The key, or what keeps it from being read."""
+    try:
+        return read_key(key_file, os.environ)
+    except UsageError as error:
+        return error
 
 
 def _push_after(

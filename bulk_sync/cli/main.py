@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -70,7 +72,11 @@ def _show_failure(sentence: str) -> None:
     """Say what went wrong; a sentence that repeats a word of the command line, without the key that is put there."""
     from bulk_sync.cli import commands
 
-    commands.show_failure(re.sub(r"north_sk_\w+", "north_sk_***", sentence))
+    given = {word.partition("=")[0] for word in sys.argv[1:]}
+    said = {name: _told_elsewhere.get(name.removeprefix("--")) for name in re.findall(r"--[a-z][a-z-]+", sentence)}
+    where = [f"{name} is set in {told.where}" for name, told in said.items() if told is not None and name not in given]
+    text = f"{sentence.rstrip('.')} ({'; '.join(where)})" if where else sentence
+    commands.show_failure(re.sub(r"north_sk_\w+", "north_sk_***", text))
 
 
 def _on_signal(number: int, _: FrameType | None) -> NoReturn:
@@ -78,6 +84,51 @@ def _on_signal(number: int, _: FrameType | None) -> NoReturn:
 
 
 _switches = {"debug": False}
+_told_elsewhere: dict[str, Any] = {}
+"""What the environment and files say of options, as config.Told, by their names without dashes."""
+
+
+def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
+    """Let what is said elsewhere stand for the options that the command line leaves out."""
+    from platformdirs import user_config_path
+
+    from bulk_sync.cli.config import PREFIX, declared, files_of, told
+
+    _told_elsewhere.clear()
+    files = files_of(config, Path(), user_config_path("bulk-sync", appauthor=False))
+    if not files and not any(name.startswith(PREFIX) for name in os.environ):
+        return config
+    commands: dict[str, Callable[..., None]] = {
+        "push": push,
+        "check": check,
+        "reconcile": reconcile,
+        "status": status,
+        "report": report,
+    }
+    commands["doctor"] = doctor
+    known = {name: declared(command) for name, command in commands.items()}
+    kinds = {option.name: option.kind for options in known.values() for option in options}
+    _told_elsewhere.update(told(kinds, os.environ, files))
+    own = known.get(context.command.name or "", [])
+    context.default_map = {
+        option.parameter: _told_elsewhere[option.name].value for option in own if option.name in _told_elsewhere
+    }
+    return config
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        callback=_take_settings,
+        envvar="BULK_SYNC_CONFIG",
+        help="Take settings from this file; else from bulk-sync.toml here and in your configuration folder.",
+        show_envvar=False,
+        rich_help_panel="Settings",
+    ),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -144,6 +195,7 @@ def push(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
+    config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
     """Bring a sheet into North: read, check, send, report. Run it again to resume.
 
@@ -242,6 +294,7 @@ def check(
         ),
     ] = None,
     as_json: options.Json = False,
+    config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
     """Show what a sheet is understood to say and what push would send; no network, no key.
 
@@ -321,6 +374,7 @@ def reconcile(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
+    config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
     """Compare a sheet cell by cell with another one (an export), or with what the API acknowledged last.
 
@@ -390,6 +444,7 @@ def status(
     out: options.Out = None,
     checkpoint: options.Checkpoint = None,
     as_json: options.Json = False,
+    config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
     """Tell where the job of a file stands, from its checkpoint; also of a run that was killed, or still runs."""
     from bulk_sync.cli import commands
@@ -407,12 +462,53 @@ def report(
     purge: options.Purge = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
     """Write the results and the rows to mend again, from the checkpoint; with --page, a page of them too."""
     from bulk_sync.cli import commands
 
     files = commands.files_of(file, out, results, checkpoint, page)
     raise typer.Exit(commands.report(files, purge=purge, as_json=as_json, quiet=quiet))
+
+
+@app.command()
+def doctor(
+    base_url: options.BaseUrl = DEFAULT_BASE_URL,
+    key_file: options.KeyFile = None,
+    transport: options.TransportOption = "auto",
+    timeout: options.Timeout = 30.0,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
+) -> None:
+    """Look whether all is well: every setting and where it comes from, the key, the clock, the folders.
+
+    It asks the API for GET /v1/users/me, once, and changes nothing.
+    """
+    from bulk_sync.cli import commands
+    from bulk_sync.cli.config import declared
+    from bulk_sync.doctor import Asked
+
+    given = {"base-url": base_url, "key-file": key_file, "transport": transport, "timeout": timeout, "out": out}
+    asked = Asked(base_url, commands.key_or_why_not(key_file), transport, timeout, out or Path())
+    code = commands.doctor(asked, declared(push), _told_elsewhere, given, key_file=key_file, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def init(
+    user: Annotated[
+        bool, typer.Option("--user", metavar=" ", help="Write it into your configuration folder, for all folders.")
+    ] = False,
+) -> None:
+    """Write a bulk-sync.toml with every setting, each as a comment that says what it does."""
+    from platformdirs import user_config_path
+
+    from bulk_sync.cli import commands
+    from bulk_sync.cli.config import FILE_NAME, declared
+
+    folder = user_config_path("bulk-sync", appauthor=False, ensure_exists=True) if user else Path()
+    raise typer.Exit(commands.init(folder / FILE_NAME, declared(push)))
 
 
 @app.command()

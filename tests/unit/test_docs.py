@@ -37,7 +37,7 @@ def test_options_that_the_readme_shows_exist() -> None:
         subprocess.run(
             [sys.executable, "-m", "bulk_sync", name, "--help"], capture_output=True, text=True, check=True
         ).stdout
-        for name in ("push", "check", "reconcile", "status", "report", "sandbox", "demo")
+        for name in ("push", "check", "reconcile", "status", "report", "sandbox", "demo", "doctor", "init")
     )
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--debug"}
     assert {option for option in shown if option not in helps} == set()

@@ -1,0 +1,138 @@
+"""Is all well: what a run will meet, looked at before the night in which it runs.
+
+Each finding is a sentence, with what mends it when something is wrong. Nothing is changed: the API is asked once for
+`GET /v1/users/me`, and in the folders a file is made and removed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import anyio
+from filelock import FileLock
+from platformdirs import user_state_path
+from pydantic import SecretStr
+
+from bulk_sync import __version__
+from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.errors import BulkSyncError, UsageError
+from bulk_sync.model import Finding
+from bulk_sync.send.decide import api_message, shows_life
+from bulk_sync.send.transport.choose import chosen, open_transport
+from bulk_sync.send.transport.interface import Failure, Reply
+from bulk_sync.settings import check_base_url, check_key
+
+_CLOCK_SECONDS = 30.0
+"""More than that between this clock and the server's is worth a word: times in reports are this machine's."""
+
+_SCARCE_BYTES = 200 << 20
+_ONE_MILLION_ROWS = "a job of a million rows takes about 1 GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run would be told; `key` may be the reason why there is none."""
+
+    base_url: str
+    key: SecretStr | UsageError
+    transport: str
+    timeout_seconds: float
+    folder: Path
+
+
+def examine(asked: Asked, clock: Clock | None = None) -> Iterator[Finding]:
+    """Look at everything in turn; raises nothing that a user could cause."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("version", f"bulk-sync {__version__}, Python {python}, {sys.platform}")
+    try:
+        name = chosen(asked.transport)  # type: ignore[arg-type] # a wrong name is told below
+        yield Finding("transport", _transport(name))
+        base_url, key = check_base_url(asked.base_url), _key(asked.key)
+        yield from anyio.run(_ask, base_url, key, name, asked.timeout_seconds, clock or SystemClock())
+    except BulkSyncError as error:
+        yield Finding("API", str(error), "wrong", error.exit_code)
+    except ValueError as error:
+        yield Finding("API", str(error), "wrong", 2)
+    yield _folder("output folder", asked.folder)
+    yield _folder("state folder", user_state_path("bulk-sync", appauthor=False))
+
+
+def _key(key: SecretStr | UsageError) -> SecretStr:
+    if isinstance(key, UsageError):
+        raise key
+    return check_key(key)
+
+
+def _transport(name: str) -> str:
+    package = {"reqwest": "pyreqwest"}.get(name, name)
+    try:
+        loop = f", on uvloop {version('uvloop')}"
+    except PackageNotFoundError:
+        loop = ""
+    hint = "" if name == "reqwest" else "; pip install 'bulk-sync[fast]' brings a faster one"
+    return f"{package} {version(package)}{loop}{hint}"
+
+
+async def _ask(base_url: str, key: SecretStr, name: str, timeout_seconds: float, clock: Clock) -> list[Finding]:
+    agent = f"bulk-sync/{__version__}"
+    options = {"timeout_seconds": timeout_seconds, "connections": 1, "user_agent": agent}
+    async with open_transport(name, base_url, key, **options) as transport:  # type: ignore[arg-type] # names are checked
+        begun = clock.monotonic()
+        seen = await transport.get("/v1/users/me")
+        seconds = clock.monotonic() - begun
+    found = [_answer(base_url, seen, seconds)]
+    if isinstance(seen, Reply) and "date" in seen.headers:
+        found.append(_clock(seen.headers["date"], clock.now()))
+    return found
+
+
+def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
+    if isinstance(seen, Failure):
+        return Finding("API", f"{base_url}: {seen.message}", "wrong", 6)
+    told = f"{base_url}: {api_message(seen)} ({seen.status})"
+    if seen.status in {401, 403}:
+        return Finding("API", f"the key is refused by {told}: mend NORTH_API_KEY or --key-file", "wrong", 5)
+    if seen.status >= 400 or not shows_life(seen):
+        return Finding("API", f"another answer than North's came from {told}: look at --base-url", "wrong", 6)
+    return Finding("API", f"{base_url} accepts the key, after {seconds * 1000:.0f} ms")
+
+
+def _clock(date: str, now: datetime) -> Finding:
+    try:
+        apart = (now - parsedate_to_datetime(date)).total_seconds()
+    except (ValueError, TypeError):
+        return Finding("clock", "the server names no time to compare with")
+    if abs(apart) <= _CLOCK_SECONDS:
+        return Finding("clock", "agrees with the server's")
+    which = "ahead of" if apart > 0 else "behind"
+    return Finding(
+        "clock", f"{abs(apart):.0f} s {which} the server's: times in reports are off, set this machine's", "notice"
+    )
+
+
+def _folder(about: str, folder: Path) -> Finding:
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent  # it is made when it is needed
+    try:
+        with (
+            NamedTemporaryFile(dir=there, prefix=".bulk-sync-", suffix=".lock") as file,
+            FileLock(file.name, timeout=0, fallback_to_soft=False),
+        ):
+            pass
+        free = shutil.disk_usage(there).free
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Finding(about, f"{folder}: can't be written and locked: {reason}", "wrong", 8)
+    room = f"{folder.absolute()}, {free / 1e9:.1f} GB free"
+    if free < _SCARCE_BYTES:
+        return Finding(about, f"{room}: {_ONE_MILLION_ROWS}", "notice")
+    return Finding(about, room)

@@ -1,0 +1,39 @@
+"""What `doctor` found, for a terminal and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bulk_sync.model import Finding
+from bulk_sync.report.terminal import json_line, printable
+
+_STYLES = {"well": "green", "notice": "yellow", "wrong": "red"}
+
+
+def show_examined(console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]) -> None:
+    """Settings (name, value, where from), those that somebody set standing out, then the findings."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("setting", "value", "from"):
+        table.add_column(heading, overflow="fold")
+    for name, value, where in settings:
+        style = "dim" if where == "default" else ""
+        table.add_row(*(Text(printable(text), style=style) for text in (name, value, where)))
+    console.print(table)
+    console.print()
+    for found in findings:
+        line = Text(f"{found.standing:<7}", style=_STYLES[found.standing]) + Text(
+            f"{found.about}: {printable(found.text)}", style="default"
+        )
+        console.print(line, soft_wrap=True)
+
+
+def show_examined_json(console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]) -> None:
+    """The same as one JSON object."""
+    told = {name: {"value": value, "from": where} for name, value, where in settings}
+    found = [{"about": one.about, "standing": one.standing, "text": one.text} for one in findings]
+    code = next((one.exit_code for one in findings if one.exit_code), 0)
+    console.file.write(json_line({"settings": told, "findings": found, "exit_code": code}))

@@ -1,0 +1,113 @@
+"""Settings as a user meets them: precedence on a real run, `doctor`, `init`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Program, Sandboxes
+from tests.helpers import numbered, raw_server, reply, write_sheet
+from tests.unit.test_config import written
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    return write_sheet(tmp_path / "s.csv", numbered(5))
+
+
+def test_a_file_sets_what_the_command_line_leaves_out(
+    program: Program, sandboxes: Sandboxes, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sandboxes() as witness:
+        written(Path("bulk-sync.toml"), f'base-url = "{witness.base_url}"\nlimit = 4\njson = true')
+        assert program("push", sheet).summary["rows"] == 4
+        monkeypatch.setenv("BULK_SYNC_LIMIT", "3")
+        assert program("push", sheet, "--fresh").summary["rows"] == 3
+        assert program("push", sheet, "--fresh", "--limit", "2").summary["rows"] == 2
+
+
+def test_a_wrong_value_says_where_it_stands(program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(Path("bulk-sync.toml"), 'workers = "many"')
+    refused = program("push", sheet)
+    assert (refused.code, refused.out) == (2, "")
+    assert "--workers is set in bulk-sync.toml" in refused.err
+    Path("bulk-sync.toml").unlink()
+    monkeypatch.setenv("BULK_SYNC_WORKERS", "0")
+    refused = program("push", sheet)
+    assert refused.code == 2
+    assert "--workers is set in BULK_SYNC_WORKERS" in refused.err
+    monkeypatch.setenv("BULK_SYNC_WROKERS", "3")
+    assert "did you mean BULK_SYNC_WORKERS?" in program("push", sheet).err
+    assert not list(Path().glob("*.sqlite"))
+
+
+def test_doctor_shows_every_value_and_where_it_comes_from(
+    program: Program, sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "north_sk_test_00000000000000000000000000a1b2"
+    monkeypatch.setenv("NORTH_API_KEY", key)
+    monkeypatch.setenv("BULK_SYNC_RATE", "5/s")
+    written(Path("config/bulk-sync/bulk-sync.toml"), "retry-for = '1h'")
+    with sandboxes() as witness:
+        shown = program("doctor", "--base-url", witness.base_url, "--json")
+        text = program("doctor", "--base-url", witness.base_url)
+    assert (shown.code, text.code) == (0, 0)
+    told = json.loads(shown.out)
+    assert told["settings"]["key"] == {
+        "value": f"set, {len(key)} characters, ends in ...a1b2",
+        "from": "NORTH_API_KEY",
+    }
+    assert told["settings"]["rate"] == {"value": "5/s", "from": "BULK_SYNC_RATE"}
+    assert told["settings"]["retry-for"]["from"].endswith("config/bulk-sync/bulk-sync.toml")
+    assert told["settings"]["base-url"] == {"value": witness.base_url, "from": "command line"}
+    assert told["settings"]["workers"] == {"value": "16", "from": "default"}
+    assert {found["standing"] for found in told["findings"]} <= {"well", "notice"}
+    assert "accepts the key" in text.out
+    assert key not in shown.out + text.out
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (reply(401, b'{"error": {"message": "Invalid API key", "status": 401}}'), 5, "the key is refused"),
+        (reply(404, b"nothing here"), 6, "another answer than North's"),
+        (reply(302, b"", "Location: /login"), 6, "another answer than North's"),
+        (reply(200, b"{}", "Date: Tue, 03 Mar 2020 10:00:00 GMT"), 0, "ahead of the server's"),
+        (reply(200, b"{}", "Date: soon"), 0, "names no time"),
+    ],
+)
+def test_doctor_says_what_is_wrong_with_the_answer(program: Program, answer: bytes, code: int, words: str) -> None:
+    with raw_server(lambda connection, _: connection.sendall(answer)) as base_url:
+        examined = program("doctor", "--base-url", base_url)
+    assert examined.code == code
+    assert words in examined.out
+
+
+def test_doctor_without_key_api_or_folder(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sheet: Path
+) -> None:
+    nobody = program("doctor", "--base-url", "http://127.0.0.1:9")
+    assert nobody.code == 6
+    assert "refuses connections" in nobody.out
+    assert program("doctor", "--base-url", "http://api.example.com").code == 2
+    monkeypatch.delenv("NORTH_API_KEY")
+    assert program("doctor").code == 2
+    assert "set NORTH_API_KEY" in program("doctor").out
+    key = written(tmp_path / "key", "north_sk_test_00000000000000000000000000a1b2")
+    examined = program("doctor", "--key-file", key, "--base-url", "http://127.0.0.1:9", "--out", sheet)
+    assert f"{sheet}: can't be written" in examined.out
+
+
+def test_init_writes_what_can_be_taken_and_overwrites_nothing(program: Program, sheet: Path) -> None:
+    assert program("init").code == 0
+    before = Path("bulk-sync.toml").read_text(encoding="utf-8")
+    assert "# retry-for = " in before
+    assert program("check", sheet).code == 0
+    again = program("init")
+    assert again.code == 2
+    assert "is there already" in again.err
+    assert Path("bulk-sync.toml").read_text(encoding="utf-8") == before
+    assert program("init", "--user").code == 0
+    assert Path("config/bulk-sync/bulk-sync.toml").exists()
