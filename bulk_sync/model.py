@@ -318,6 +318,8 @@ class Tally:
 
     `limit` is in requests per second; `latencies` counts requests by the bucket of `timeline.latency_bucket`.
     While nothing gets through, `trouble` says why; nothing is sent before `waiting_until`.
+    `throttled_seconds` are those for which the API had asked to wait; `statuses` counts requests by
+    HTTP status, or by what befell them.
     """
 
     total: int = 0
@@ -330,6 +332,8 @@ class Tally:
     in_flight: int = 0
     waiting_until: float = 0.0
     trouble: str | None = None
+    throttled_seconds: float = 0.0
+    statuses: dict[str, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     decided: dict[State, int] = field(default_factory=dict)
     latencies: dict[int, int] = field(default_factory=dict)
@@ -432,6 +436,8 @@ class Summary:
     checkpoint: str
     page: str | None = None
     undo: str | None = None
+    statuses: dict[str, int] = field(default_factory=dict)
+    throttled_seconds: float = 0.0
     causes: tuple[CauseGroup, ...] = ()
     notes: tuple[str, ...] = ()
     running: bool = False
@@ -459,6 +465,8 @@ class Summary:
             "requests": self.requests,
             "retries": self.retries,
             "throttled": self.throttled,
+            "throttled_seconds": round(self.throttled_seconds, 3),
+            "statuses": self.statuses,
             "seconds": round(self.seconds, 3),
             "rows_per_second": round(self.rows_per_second, 1),
             "rate_limit": {

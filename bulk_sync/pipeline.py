@@ -6,6 +6,7 @@ The stages know nothing of each other; here they meet.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import random
 import signal
@@ -47,6 +48,8 @@ from bulk_sync.send.transport.choose import Name, chosen, open_transport
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
 from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
 
+log = logging.getLogger("bulk_sync.run")
+
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
 
@@ -72,17 +75,20 @@ def push(
     files = settings.files
     _refuse_one_file_for_two(settings)
     refuse_unknown_kind(files.results)
+    log.info("begins: %s to %s", settings.input, settings.base_url, extra={"event": "begin"})
     with open_sheet(settings, on_rows) as sheet:
         headers = sheet.table.headers
         with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings) as (store, aside):
             for report in (files.results, files.failed, *_page_of(files), *_undo_files(settings)):
                 check_writable(report)
             notes = (*aside, *_stage(settings, store, sheet))
-            tally = _tally(store)
+            counts = store.counts()
+            tally = _tally(counts)
+            log.info("staged: %s", _in_words(counts), extra={"event": "staged"})
             refuse_too_many(files.results, tally.total)
             begun = clock.monotonic()
             stopped = None
-            if store.counts().get(State.PENDING, 0):
+            if counts.get(State.PENDING, 0):
                 with watch(tally):
                     stopped = anyio.run(
                         _send,
@@ -96,7 +102,7 @@ def push(
                         backend_options={"use_uvloop": find_spec("uvloop") is not None},  # it comes with `fast`
                     )
             else:
-                notes = (*notes, _nothing_to_send(store))
+                notes = (*notes, _nothing_to_send(counts))
             seconds = clock.monotonic() - begun
             store.add_seconds(seconds)
             summary = _of_run(settings, store, files, tally, seconds, stopped, notes)
@@ -104,7 +110,22 @@ def push(
             _write_page(store, files, _with_files(summary, files, settings.undo_file, notes), clock)
             if settings.purge:
                 notes = (*notes, _purged_or_why_not(store))
-            return _with_files(summary, files, settings.undo_file, notes)
+            return _logged(_with_files(summary, files, settings.undo_file, notes))
+
+
+def _logged(summary: Summary) -> Summary:
+    """Say in the log how the run ended."""
+    for note in summary.notes:
+        log.info("%s", note, extra={"event": "note"})
+    stopped = f"; {summary.stopped}" if summary.stopped else ""
+    level = logging.INFO if summary.exit_code == 0 else logging.WARNING if summary.exit_code == 3 else logging.ERROR
+    text = f"ends with exit code {summary.exit_code}: {_in_words(summary.states)}, {summary.requests} requests{stopped}"
+    log.log(level, "%s", text, extra={"event": "end", "exit_code": summary.exit_code})
+    return summary
+
+
+def _in_words(states: Mapping[State, int]) -> str:
+    return ", ".join(f"{states[state]} {state.value}" for state in State if states.get(state, 0)) or "no rows"
 
 
 def check(
@@ -327,8 +348,7 @@ def _how_it_started(start: Start, settings: PushSettings, *, goes_on: bool) -> t
     return ()
 
 
-def _nothing_to_send(store: Store) -> str:
-    counts = store.counts()
+def _nothing_to_send(counts: Mapping[State, int]) -> str:
     if not counts:
         return "Nothing to send: the sheet has a header and no rows."
     if counts.get(State.UNCHANGED, 0) and not counts.get(State.UPDATED, 0):
@@ -535,8 +555,7 @@ def _write_undo(settings: PushSettings, store: Store) -> tuple[str, ...]:
     return (" ".join(notes),)
 
 
-def _tally(store: Store) -> Tally:
-    counts = store.counts()
+def _tally(counts: Mapping[State, int]) -> Tally:
     total = sum(counts.values())
     return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0))
 
@@ -587,6 +606,8 @@ def _of_run(
         requests=tally.requests,
         retries=tally.retries,
         throttled=tally.throttled,
+        throttled_seconds=tally.throttled_seconds,
+        statuses=dict(sorted(tally.statuses.items())),
         seconds=seconds,
         rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
         limit=limit,

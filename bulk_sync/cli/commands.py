@@ -7,16 +7,20 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
+import typer
 from pydantic import SecretStr
 from rich.console import Console
+from rich.text import Text
 
+from bulk_sync.cli.logs import logging_of
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.errors import BulkSyncError, OutputError, UsageError
 from bulk_sync.model import MENDABLE_STATES, CheckSummary, Reconciliation, Standing, State, Summary, Tally
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import purge as run_purge
@@ -24,6 +28,7 @@ from bulk_sync.pipeline import push as run_push
 from bulk_sync.pipeline import read_summary, write_reports
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_rate
+from bulk_sync.report.files import check_writable
 from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
 from bulk_sync.report.terminal import reading as reading_rows
 from bulk_sync.settings import (
@@ -42,6 +47,8 @@ if TYPE_CHECKING:
     from bulk_sync.doctor import Asked
     from bulk_sync.sandbox.app import Behaviour
 
+log = logging.getLogger("bulk_sync.cli")
+
 SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
 
 _ADDRESSES = {"base-url"}
@@ -50,11 +57,91 @@ _LONG_ENOUGH_TO_SHOW_ITS_END = 24
 _AT_A_TERMINAL = sys.stdout.isatty()  # when it began; a terminal that was closed is none any more
 
 
-def push(settings: PushSettings, *, as_json: bool, quiet: bool, verbose: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Who is told of a run, and how."""
+
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    log_format: Literal["text", "json"] = "text"
+    log_file: Path | None = None
+    metrics_file: Path | None = None
+    on_finish: str | None = None
+
+    @property
+    def logs_to_stderr(self) -> bool:
+        """True when log lines are on standard error."""
+        return self.log_file is None and (self.verbose or self.log_format == "json")
+
+    @property
+    def json_to_stderr(self) -> bool:
+        """True when nothing but JSON is to be on standard error."""
+        return self.log_file is None and self.log_format == "json"
+
+
+def push(settings: PushSettings, telling: Telling) -> int:
     """Push, to a sandbox of its own where the settings say so; returns the exit code, as the others here do."""
-    with _logging_to_stderr(verbose), _sandbox_of(settings) as send_to:
-        summary = _watched(settings, send_to, hidden=quiet or verbose > 0)
-    return _end(summary, settings, as_json=as_json, quiet=quiet)
+    with _followed(str(settings.input), telling) as follow:
+        with _sandbox_of(settings) as send_to:
+            summary = _watched(settings, send_to, telling)
+        follow(summary.as_json())
+        return _end(summary, settings, telling)
+
+
+@contextmanager
+def _followed(job: str, telling: Telling) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Log a run; when it has ended, however it did, write the metrics and run the command of --on-finish.
+
+    What is yielded takes the summary. An error that a log of JSON on standard error tells is not told once more.
+    """
+    if telling.metrics_file is not None:
+        check_writable(telling.metrics_file)
+    ended: dict[str, Any] = {"input": job, "error": "a bug in bulk-sync", "exit_code": 1}
+    stderr = cast("TextIO", _Forgiving(sys.stderr)) if telling.logs_to_stderr else None
+    with logging_of(
+        job,
+        file=telling.log_file,
+        style=telling.log_format,
+        stderr=stderr,
+        verbose=telling.verbose,
+        printable=printable,
+    ):
+        try:
+            yield ended.update
+        except BulkSyncError as error:
+            ended |= {"error": str(error), "exit_code": error.exit_code}
+            log.log(logging.ERROR, "%s", error, extra={"event": "end", "exit_code": error.exit_code})
+            if telling.json_to_stderr:
+                raise typer.Exit(error.exit_code) from None
+            raise
+        finally:
+            if "states" in ended:
+                del ended["error"]
+            _tell_of_the_end(job, ended, telling)
+
+
+def _tell_of_the_end(job: str, ended: dict[str, Any], telling: Telling) -> None:
+    """Metrics and hook; what goes wrong with them is said, and changes nothing about how the run ended."""
+    from bulk_sync.cli.finish import tell, write_metrics
+
+    wrong: list[str] = []
+    if telling.metrics_file is not None:
+        try:
+            write_metrics(telling.metrics_file, job, ended, SystemClock().now())
+        except OutputError as error:
+            wrong.append(str(error))
+    if telling.on_finish is not None:
+        printed, failure = tell(telling.on_finish, ended)
+        for line in printed.splitlines():
+            log.info("%s", line, extra={"event": "hook"})
+            if not telling.logs_to_stderr:
+                _err().print(Text(printable(line)), soft_wrap=True)
+        wrong += filter(None, [failure])
+    for sentence in wrong:
+        log.error("%s", sentence, extra={"event": "hook"})
+        if not telling.json_to_stderr:
+            show_error(_err(), sentence)
 
 
 def check(settings: SheetSettings, *, show: int, save_profile: Path | None, as_json: bool) -> int:
@@ -73,13 +160,12 @@ def check(settings: SheetSettings, *, show: int, save_profile: Path | None, as_j
     return summary.exit_code
 
 
-def reconcile(
-    settings: ReconcileSettings, sending: dict[str, object] | None, *, as_json: bool, quiet: bool, verbose: int
-) -> int:
+def reconcile(settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling) -> int:
     """Compare; with the settings of a push, send what differs."""
     from bulk_sync.reconciliation import reconcile as run_reconcile
     from bulk_sync.report.reconciled import show_reconciliation, show_reconciliation_json
 
+    as_json, quiet = telling.as_json, telling.quiet
     with reading_rows(_err(), str(settings.here.input)) as on_rows:
         summary = run_reconcile(settings, on_rows=on_rows)
     pushing = None if sending is None else _push_after(settings, summary, sending)
@@ -91,8 +177,10 @@ def reconcile(
             with _standard_output():
                 show_reconciliation_json(_out(), summary, None)
         return summary.exit_code if sending is None else 3 if summary.left_to_decide else 0
-    with _logging_to_stderr(verbose), _sandbox_of(pushing) as send_to:
-        pushed = _watched(pushing, send_to, hidden=quiet or verbose > 0)
+    with _followed(str(pushing.input), telling) as follow:
+        with _sandbox_of(pushing) as send_to:
+            pushed = _watched(pushing, send_to, telling)
+        follow(pushed.as_json())
     if as_json:
         with _standard_output():
             show_reconciliation_json(_out(), summary, pushed.as_json())
@@ -194,12 +282,13 @@ def demo(out: Path, *, as_json: bool, quiet: bool) -> int:
         timeout_seconds=2.0,
         out=out,
     )
+    telling = Telling(as_json=as_json, quiet=quiet)
     if not (as_json or quiet):
         text = "Pushing 200 sample showings into a sandbox that fails now and then, at 50 requests a second."
         _out().print(text, soft_wrap=True)
     with demo_sandbox() as send_to:
-        summary = _watched(settings, send_to, hidden=quiet)
-    return _end(summary, settings, as_json=as_json, quiet=quiet)
+        summary = _watched(settings, send_to, telling)
+    return _end(summary, settings, telling)
 
 
 def show_failure(sentence: str) -> None:
@@ -253,9 +342,9 @@ def _push_of_differences(summary: Reconciliation) -> str | None:
     return shlex.join(["bulk-sync", *sys.argv[1:], "--push"]) if any(differing) and summary.input != "-" else None
 
 
-def _end(summary: Summary, settings: PushSettings, *, as_json: bool, quiet: bool) -> int:
-    _show(summary, as_json=as_json, quiet=quiet, pushed=settings)
-    if summary.stopped is not None:
+def _end(summary: Summary, settings: PushSettings, telling: Telling) -> int:
+    _show(summary, as_json=telling.as_json, quiet=telling.quiet, pushed=settings)
+    if summary.stopped is not None and not telling.json_to_stderr:
         show_error(_err(), str(summary.stopped))
     return summary.exit_code
 
@@ -368,39 +457,27 @@ def _sandbox_of(settings: PushSettings) -> Iterator[str | None]:
         yield send_to
 
 
-def _watched(settings: PushSettings, send_to: str | None, *, hidden: bool) -> Summary:
+def _watched(settings: PushSettings, send_to: str | None, telling: Telling) -> Summary:
     """A push whose progress is shown: first the reading, then the sending."""
-    if hidden:
+    monotonic = SystemClock().monotonic
+    if telling.logs_to_stderr:
+        return run_push(
+            settings, send_to=send_to, watch=lambda tally: progress(_err(), tally, monotonic, say=_log_progress)
+        )
+    if telling.quiet:
         return run_push(settings, send_to=send_to)
     with ExitStack() as shown:
         on_rows = shown.enter_context(reading_rows(_err(), str(settings.input)))
 
         def watch(tally: Tally) -> AbstractContextManager[None]:
             shown.close()
-            return progress(_err(), tally, SystemClock().monotonic)
+            return progress(_err(), tally, monotonic)
 
         return run_push(settings, send_to=send_to, watch=watch, on_rows=on_rows)
 
 
-class _OneLine(logging.Formatter):
-    """A log line is one line, and harmless, whatever a server puts into its messages."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
-
-
-@contextmanager
-def _logging_to_stderr(verbose: int) -> Iterator[None]:
-    logger = logging.getLogger("bulk_sync")
-    handler = logging.StreamHandler(_Forgiving(sys.stderr))
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
-    if verbose:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
+def _log_progress(line: str) -> None:
+    log.info("%s", line, extra={"event": "progress"})
 
 
 class _Output(Console):

@@ -195,6 +195,10 @@ def push(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
+    log_format: options.LogFormat = "text",
+    log_file: options.LogFile = None,
+    metrics_file: options.MetricsFile = None,
+    on_finish: options.OnFinish = None,
     config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
     """Bring a sheet into North: read, check, send, report. Run it again to resume.
@@ -253,7 +257,16 @@ def push(
         ledger=ledger,
         undo_file=undo_file,
     )
-    raise typer.Exit(commands.push(settings, as_json=as_json, quiet=quiet, verbose=verbose))
+    telling = commands.Telling(
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose > 0,
+        log_format=log_format,
+        log_file=log_file,
+        metrics_file=metrics_file,
+        on_finish=on_finish,
+    )
+    raise typer.Exit(commands.push(settings, telling))
 
 
 @app.command()
@@ -374,6 +387,8 @@ def reconcile(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
+    log_format: options.LogFormat = "text",
+    log_file: options.LogFile = None,
     config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
     """Compare a sheet cell by cell with another one (an export), or with what the API acknowledged last.
@@ -434,8 +449,10 @@ def reconcile(
     }
     if push:
         sending["key"] = commands.key_of(key_file, sandbox=sandbox)
-    code = commands.reconcile(settings, sending if push else None, as_json=as_json, quiet=quiet, verbose=verbose)
-    raise typer.Exit(code)
+    telling = commands.Telling(
+        as_json=as_json, quiet=quiet, verbose=verbose > 0, log_format=log_format, log_file=log_file
+    )
+    raise typer.Exit(commands.reconcile(settings, sending if push else None, telling))
 
 
 @app.command()

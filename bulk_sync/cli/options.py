@@ -428,3 +428,41 @@ Verbose = Annotated[
         rich_help_panel="Output",
     ),
 ]
+LogFormat = Annotated[
+    Literal["text", "json"],
+    typer.Option(
+        "--log-format",
+        help="How log lines are written. With json and without --log-file they take the place of the progress on "
+        "standard error.",
+        rich_help_panel="Output",
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-file",
+        metavar="PATH",
+        help="Add what happens to this file, an event a line; with -v every request too.",
+        rich_help_panel="Output",
+    ),
+]
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics-file",
+        metavar="PATH",
+        help="Write the figures of the run for Prometheus (node_exporter's textfile collector).",
+        rich_help_panel="Output",
+    ),
+]
+OnFinish = Annotated[
+    str | None,
+    typer.Option(
+        "--on-finish",
+        metavar="COMMAND",
+        help="Run this when the run has ended, however it did: the summary as JSON is on its standard input, the exit "
+        "code in BULK_SYNC_EXIT_CODE.",
+        show_default=False,
+        rich_help_panel="Output",
+    ),
+]

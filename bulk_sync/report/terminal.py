@@ -188,14 +188,16 @@ def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> Iterator[None]:
-    """Show a run's progress: a live display on a terminal, else a line every ten seconds."""
+def progress(
+    console: Console, tally: Tally, monotonic: Callable[[], float], say: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Show a run's progress: live on a terminal, else a line every ten seconds, which goes to `say` if given."""
     begun = monotonic()
 
     def now() -> RenderableType:
         return _progress_view(tally, monotonic() - begun, monotonic())
 
-    if console.is_terminal:
+    if console.is_terminal and say is None:
         with Live(console=console, get_renderable=now, refresh_per_second=5, transient=True):
             yield
         return
@@ -203,7 +205,11 @@ def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> 
 
     def report() -> None:
         while not ended.wait(LINE_EVERY_SECONDS):
-            console.print(Text(_progress_line(tally, monotonic() - begun, monotonic())), soft_wrap=True)
+            line = _progress_line(tally, monotonic() - begun, monotonic())
+            if say is None:
+                console.print(Text(line), soft_wrap=True)
+            else:
+                say(line)
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()

@@ -21,6 +21,7 @@ Times in the file are of the machine's monotonic clock, which its processes shar
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import random
@@ -38,6 +39,8 @@ try:
     import fcntl
 except ImportError:  # Windows has no flock: there each run has a budget of its own
     fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger("bulk_sync.send")
 
 _MAGIC = b"bulk-sync pace 1\n"
 _LOCK_RETRY_SECONDS = 0.001
@@ -156,6 +159,7 @@ class Budget:
         self._look = False  # what was seen may change the pace
         self._looks = 0
         self.held_until = float("-inf")
+        self.throttled_seconds = 0.0
         self.rate = 0.0  # in force, per second
         self.limit: float | None = None  # as far as it is known
         self.source = RateSource.NONE
@@ -258,6 +262,18 @@ class Budget:
 
     def _close(self, pace: Pace) -> None:
         self._keeping.close(pace)
-        self.held_until = pace.held_until
+        if pace.held_until > self.held_until:
+            self._note_the_wait(pace.held_until)
         self.rate = pace.per_second(self._clock.monotonic(), self._ceiling)
         self.limit, self.source = pace.limit(self._clock.monotonic(), self._ceiling)
+
+    def _note_the_wait(self, until: float) -> None:
+        """The API asked to wait, this run or another: the time counts once, however often it was asked for."""
+        now = self._clock.monotonic()
+        seconds = until - max(now, self.held_until)
+        if seconds > 0:
+            self.throttled_seconds += seconds
+            log.info(
+                "the API asks to wait %.2f s", until - now, extra={"event": "throttled", "wait": round(seconds, 3)}
+            )
+        self.held_until = until

@@ -233,9 +233,10 @@ class Sender:
                 await self._feed(tasks)
                 tasks.cancel_scope.cancel()
         for case in (*self._handed, *self._circuit.suspects, *self._again):
-            self._finish(case.undecided())
+            self._finish(case.undecided(), case)
         with anyio.CancelScope(shield=True):
             await self._budget.settle()
+        self._tally.throttled_seconds = self._budget.throttled_seconds
 
     async def _end_at_the_deadline(self) -> None:
         await self._clock.sleep(self._bounds.deadline - self._clock.monotonic())
@@ -306,12 +307,12 @@ class Sender:
         try:
             outcome = await self._send(case)
         except (anyio.get_cancelled_exc_class(), _Stopping) as ended:
-            self._finish(case.undecided())
+            self._finish(case.undecided(), case)
             if not isinstance(ended, _Stopping):
                 raise
         else:
             if outcome is not None:
-                self._finish(outcome)
+                self._finish(outcome, case)
                 following = self._next_at_hand() if case.has_worker else None
         finally:
             if following is None:
@@ -341,8 +342,14 @@ class Sender:
             case.has_worker = False
             self._free.release()
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome, case: _Case) -> None:
         self._work.put(outcome)
+        if outcome.state in {State.REJECTED, State.FAILED}:
+            told = _about(case, "row") | {"state": outcome.state.value}
+            log.warning("row %d: %s: %s", case.change.number, outcome.state.value, outcome.message, extra=told)
+        elif log.isEnabledFor(logging.DEBUG):
+            told = _about(case, "row") | {"state": outcome.state.value}
+            log.debug("row %d: %s", case.change.number, outcome.state.value, extra=told)
         self._tally.count(outcome)
         reason = self._bounds.refusal(self._tally.decided, outcome, any_accepted=self._key_accepted)
         if reason is not None:
@@ -495,9 +502,14 @@ class Sender:
         self._tally.waiting_until = self._budget.held_until
         if isinstance(seen, Reply) or seen.may_have_arrived:
             self._reached.set()
-        if log.isEnabledFor(logging.INFO):
-            what = seen.status if isinstance(seen, Reply) else seen.message
-            log.info("row %d: attempt %d: %s (%d ms)", case.change.number, case.attempts, what, case.duration_ms)
+        what = str(seen.status) if isinstance(seen, Reply) else seen.kind
+        self._tally.statuses[what] = self._tally.statuses.get(what, 0) + 1
+        if log.isEnabledFor(logging.DEBUG):
+            text = what if isinstance(seen, Reply) else seen.message
+            about = _about(case, "request")
+            log.debug(
+                "row %d: attempt %d: %s (%d ms)", case.change.number, case.attempts, text, case.duration_ms, extra=about
+            )
 
     def _carry_out(self, decision: Decision, case: _Case) -> Outcome | None:
         match decision:
@@ -549,7 +561,7 @@ class Sender:
             self._tally.trouble = why
             self._tally.waiting_until = self._circuit.probe_at
             if not was_open:
-                log.info("nothing gets through, sending pauses: %s", why)
+                log.warning("nothing gets through, sending pauses: %s", why, extra={"event": "outage"})
                 if not self._answered:
                     self._stop_for_outage(why)
         return counts
@@ -568,11 +580,11 @@ class Sender:
             self._lost_seconds += self._clock.monotonic() - self._circuit.began
             self._tally.trouble = None
             self._turned.set()
-            log.info("requests get through again")
+            log.info("requests get through again", extra={"event": "outage over"})
 
     def _give_up(self, case: _Case) -> None:
         assert case.verdict is not None  # noqa: S101 - a suspect has one
-        self._finish(case.failed(case.verdict))
+        self._finish(case.failed(case.verdict), case)
 
     async def _until_the_next_probe(self) -> None:
         """Wait out the gap; the run ends when the outage outlasts --retry-for."""
@@ -643,7 +655,15 @@ def _seconds_of(error: BaseException) -> float:
 
 
 def _log(case: _Case, decision: RetryIn) -> None:
-    log.info("row %d: again in %.2f s: %s", case.change.number, decision.seconds, decision.why)
+    told = _about(case, "retry") | {"wait": round(decision.seconds, 3)}
+    log.info("row %d: again in %.2f s: %s", case.change.number, decision.seconds, decision.why, extra=told)
+
+
+def _about(case: _Case, event: str) -> dict[str, object]:
+    """What a log line says beside its text."""
+    change = case.change
+    told = {"row": change.number, "key": change.target, "http_status": case.http_status, "attempt": case.attempts}
+    return {"event": event, **told}
 
 
 def _log_retry(state: RetryCallState) -> None:

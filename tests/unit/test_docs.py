@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+import yaml
 
 from bulk_sync.check.headers import Names
 from bulk_sync.check.showing import FIELDS, KEY_COLUMN
@@ -41,6 +45,40 @@ def test_options_that_the_readme_shows_exist() -> None:
     )
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--debug"}
     assert {option for option in shown if option not in helps} == set()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_units_of_the_readme_are_systemds(tmp_path: Path) -> None:
+    service, timer = blocks("ini")
+    program = tmp_path / "bulk-sync"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    (tmp_path / "bulk-sync.service").write_text(service.replace("/usr/local/bin/bulk-sync", str(program)))
+    (tmp_path / "bulk-sync.timer").write_text(timer)
+    assert "\nOnCalendar=" in timer
+    verify = shutil.which("systemd-analyze")
+    if verify is None:
+        pytest.skip("systemd-analyze is not here")
+    units = [str(tmp_path / f"bulk-sync.{kind}") for kind in ("service", "timer")]
+    done = subprocess.run([verify, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_manifests_of_the_readme_are_well_formed_and_their_commands_are_known() -> None:
+    cron_job, workflow = map(yaml.safe_load, blocks("yaml"))
+    assert (cron_job["apiVersion"], cron_job["kind"]) == ("batch/v1", "CronJob")
+    job = cron_job["spec"]["jobTemplate"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == {
+        volume["name"] for volume in job["template"]["spec"]["volumes"]
+    }
+    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["containerName"] == container["name"]
+    assert container["args"][0] == "push"
+    assert set(workflow["jobs"]["push"]) == {"runs-on", "concurrency", "steps"}
+    assert all({"uses", "run"} & set(step) for step in workflow["jobs"]["push"]["steps"])
 
 
 def test_the_sample_data_is_what_its_maker_makes(tmp_path: Path) -> None:

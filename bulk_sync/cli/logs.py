@@ -1,0 +1,103 @@
+"""What happens in a run, as log lines: one event a line, as text or as JSON, on standard error or in a file.
+
+The program logs through the standard library's `logging`, under `bulk_sync`, and puts what a line is about beside its
+text: event, row, key, state, http_status, attempt, wait (in seconds). A program that uses the library takes these from
+the record in a handler of its own. Turning files over is left to the system: a file that was moved away is begun anew.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from typing import Literal, TextIO
+
+from bulk_sync.clock import utc_text
+from bulk_sync.errors import OutputError
+
+FIELDS = ("event", "job", "row", "key", "state", "http_status", "attempt", "wait", "exit_code")
+"""What a JSON line may have beside time, level and message, in this order."""
+
+_LOGGER = logging.getLogger("bulk_sync")
+
+
+class _Text(logging.Formatter):
+    """A log line is one line, and harmless, whatever a server puts into its messages."""
+
+    def __init__(self, printable: Callable[[str], str]) -> None:
+        super().__init__()
+        self._printable = printable
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{_time(record)} {record.levelname} {self._printable(record.getMessage())}"
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        told = {name: getattr(record, name) for name in FIELDS if getattr(record, name, None) is not None}
+        line = {"time": _time(record), "level": record.levelname, **told, "message": record.getMessage()}
+        return json.dumps(line, ensure_ascii=True, default=str)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return utc_text(datetime.fromtimestamp(record.created, UTC))
+
+
+class _File(WatchedFileHandler):
+    """A file for this user alone; one that can't be written to any more ends no run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing: a traceback on standard error helps nobody, and the results are elsewhere."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return TextIOWrapper(os.fdopen(descriptor, "ab"), encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def logging_of(
+    job: str,
+    *,
+    file: Path | None,
+    style: Literal["text", "json"],
+    stderr: TextIO | None,
+    verbose: bool,
+    printable: Callable[[str], str],
+) -> Iterator[None]:
+    """Write log lines of a run to `file`, and to `stderr` where it is given; every request only when `verbose`.
+
+    Raises OutputError when the file can't be opened.
+    """
+    handlers: list[logging.Handler] = []
+    try:
+        if file is not None:
+            handlers.append(_File(file))
+        if stderr is not None:
+            handlers.append(logging.StreamHandler(stderr))
+    except OSError as error:
+        raise OutputError(f"--log-file {file}: {error.strerror}") from None
+
+    def name_the_job(record: logging.LogRecord) -> bool:
+        record.job = job
+        return True
+
+    for handler in handlers:
+        handler.setFormatter(_Json() if style == "json" else _Text(printable))
+        handler.addFilter(name_the_job)
+        _LOGGER.addHandler(handler)
+    before = _LOGGER.level
+    if handlers:
+        _LOGGER.setLevel(logging.DEBUG if verbose else logging.INFO)
+    try:
+        yield
+    finally:
+        _LOGGER.setLevel(before)
+        for handler in handlers:
+            _LOGGER.removeHandler(handler)
+            handler.close()

@@ -1,0 +1,161 @@
+"""What a night leaves for the morning: log lines, metrics, and the command that is told how it ended."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bulk_sync.cli.finish import write_metrics
+from bulk_sync.clock import SystemClock
+from bulk_sync.errors import OutputError
+from bulk_sync.quantities import parse_rate
+from bulk_sync.sandbox.faults import parse_fault
+from tests.conftest import Program, Sandboxes
+from tests.helpers import KEY, numbered, write_sheet
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    return write_sheet(tmp_path / "s.csv", numbered(20))
+
+
+def lines_of(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def metrics(path: Path) -> dict[str, float]:
+    """Samples by name and by their labels but the job's."""
+    families = text_string_to_metric_families(path.read_text(encoding="utf-8"))
+    return {
+        " ".join([sample.name, *(value for name, value in sample.labels.items() if name != "job")]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_json_lines_on_standard_error_tell_the_whole_run_and_nothing_else_is_there(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
+    faults = (parse_fault("20%:503"), parse_fault("20%:404"))
+    with sandboxes(faults=faults, seed=3) as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--log-format", "json", "--json", "-v")
+    lines = lines_of(ran.err)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["time"])) for line in lines)
+    assert {line["job"] for line in lines} == {str(sheet)}
+    assert lines[0]["event"] == "begin"
+    assert (lines[-1]["event"], lines[-1]["exit_code"], lines[-1]["level"]) == ("end", 3, "WARNING")
+    requests = [line for line in lines if line["event"] == "request"]
+    assert len(requests) == ran.summary["requests"]
+    retries = [line for line in lines if line["event"] == "retry"]
+    assert len(retries) == ran.summary["retries"] > 0
+    assert all(line["http_status"] == 503 and line["wait"] != "" for line in retries)
+    decided = {line["row"]: line["state"] for line in lines if line["event"] == "row"}
+    assert len(decided) == 20
+    assert list(decided.values()).count("rejected") == ran.summary["states"]["rejected"] > 0
+    assert KEY not in ran.err
+
+
+def test_a_log_file_grows_by_run_and_leaves_out_requests(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+    with sandboxes(faults=(parse_fault("20%:404"),)) as witness:
+        for _ in range(2):
+            program("push", sheet, "--base-url", witness.base_url, "--log-file", "run.log", "--quiet", "--fresh")
+    text = Path("run.log").read_text(encoding="utf-8")
+    assert Path("run.log").stat().st_mode & 0o777 == 0o600
+    assert text.count(" INFO begins: ") == text.count("ends with exit code 3") == 2
+    assert "rejected: " in text
+    assert "attempt 1: 200" not in text
+
+
+def test_an_error_is_told_once_by_the_log(program: Program) -> None:
+    ran = program("push", "none.csv", "--log-format", "json")
+    assert (ran.code, ran.out) == (4, "")
+    assert lines_of(ran.err)[-1] == {
+        **lines_of(ran.err)[-1],
+        "level": "ERROR",
+        "event": "end",
+        "exit_code": 4,
+        "message": "none.csv: there is no such file.",
+    }
+    assert program("push", "none.csv", "--log-file", "run.log").err.startswith("Error: none.csv")
+    assert "ERROR none.csv" in Path("run.log").read_text(encoding="utf-8")
+    assert program("push", "none.csv", "--log-file", "absent/run.log").code == 8
+
+
+def test_being_told_to_wait_is_logged_and_counted_once(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+    with sandboxes(limit=parse_rate("10/s")) as witness:
+        ran = program(
+            "push", sheet, "--base-url", witness.base_url, "--rate", "100/s", "--json", "--log-format", "json"
+        )
+    waits = [line for line in lines_of(ran.err) if line["event"] == "throttled"]
+    assert waits
+    assert all(float(str(line["wait"])) > 0 for line in waits)
+    assert 0 < ran.summary["throttled_seconds"] <= ran.summary["seconds"] + 2
+    assert ran.summary["statuses"]["429"] == ran.summary["throttled"]
+    assert sum(ran.summary["statuses"].values()) == ran.summary["requests"]
+
+
+def test_metrics_say_how_the_run_ended_and_keep_the_last_success(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
+    path = Path("bulk.prom")
+    with sandboxes() as witness:
+        options = ("--base-url", witness.base_url, "--metrics-file", path)
+        assert program("push", sheet, *options).code == 0
+    told = metrics(path)
+    assert told["bulk_sync_rows updated"] == 20
+    assert told["bulk_sync_requests 200"] == 20
+    assert told["bulk_sync_exit_code"] == 0
+    success = told["bulk_sync_last_success_timestamp_seconds"]
+    assert success == told["bulk_sync_last_run_timestamp_seconds"]
+    sheet.write_text("nothing of use\n", encoding="utf-8")
+    assert program("push", sheet, *options).code == 4
+    told = metrics(path)
+    assert told["bulk_sync_exit_code"] == 4
+    assert told["bulk_sync_last_success_timestamp_seconds"] == success < told["bulk_sync_last_run_timestamp_seconds"]
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert not [found for found in Path().iterdir() if found.name.startswith("bulk.prom.")]
+
+
+def test_metrics_that_cannot_be_written_stop_the_run_before_it_sends(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--metrics-file", "absent/bulk.prom")
+        assert ran.code == 8
+        assert witness.journal() == []
+    with pytest.raises(OutputError, match="--metrics-file"):
+        write_metrics(Path("absent/bulk.prom"), "s.csv", {"exit_code": 4}, SystemClock().now())
+    Path("torn.prom").write_text("bulk_sync_last_success{", encoding="utf-8")
+    write_metrics(Path("torn.prom"), "s.csv", {"exit_code": 4}, SystemClock().now())
+    assert "bulk_sync_last_success_timestamp_seconds" not in metrics(Path("torn.prom"))
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_command_at_the_end_gets_summary_and_exit_code_and_no_key(
+    program: Program, sandboxes: Sandboxes, sheet: Path, found: bool
+) -> None:
+    hook = 'cat > told.json; env > told.env; echo "code $BULK_SYNC_EXIT_CODE"'
+    with sandboxes() as witness:
+        name = sheet if found else "none.csv"
+        ran = program("push", name, "--base-url", witness.base_url, "--json", "--on-finish", hook)
+    told = json.loads(Path("told.json").read_text(encoding="utf-8"))
+    environment = Path("told.env").read_text(encoding="utf-8")
+    assert told["exit_code"] == ran.code == (0 if found else 4)
+    assert f"BULK_SYNC_EXIT_CODE={ran.code}" in environment
+    assert KEY not in environment
+    assert f"code {ran.code}" in ran.err.splitlines()
+    if found:
+        assert told == ran.summary
+    else:
+        assert "no such file" in told["error"]
+
+
+def test_a_command_that_fails_is_said_and_changes_nothing(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--on-finish", "exit 7")
+    assert ran.code == 0
+    assert "--on-finish ended with 7: exit 7" in ran.err
