@@ -7,7 +7,8 @@ an hour in milliseconds.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from typing import Protocol
 
 import anyio
@@ -48,3 +49,13 @@ class SystemClock:
 def utc_text(moment: datetime) -> str:
     """A moment as reports show it: RFC 3339 in UTC, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def seconds_until(at: time_of_day, clock: Clock) -> float:
+    """Seconds until a clock on this machine's wall next shows a time; also across a change to or from summer time."""
+    now = clock.now()
+    today = datetime.combine(now.astimezone().date(), at)
+    # A datetime without a zone is the machine's own: so each day has the offset that holds on it.
+    return next(
+        left for days in range(3) if (left := ((today + timedelta(days)).astimezone() - now).total_seconds()) > 0
+    )

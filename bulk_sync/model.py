@@ -529,8 +529,9 @@ class CheckSummary:
     """What a sheet was understood to say, and what a push of it would do.
 
     `causes` split the code `bad_value` by what is wrong; `duplicates` counts rows whose key stands
-    in another row too; `patches` are (target, body) of the first patches. `seconds` is how long
-    sending takes at the rate, None when none is given. `stopped` is why a push would refuse.
+    in another row too; `patches` are (target, body) of the first patches. `rate` is the user's, `limit` the API's
+    in requests per second, as far as runs before met it. `seconds` is how long sending takes at the lower of both,
+    `window_seconds` how long a push has. `stopped` is why a push would refuse.
     """
 
     input: str
@@ -544,6 +545,8 @@ class CheckSummary:
     assumptions: tuple[str, ...]
     notes: tuple[str, ...]
     rate: Rate | None
+    limit: float | None
+    window_seconds: float | None
     patches: tuple[tuple[str, str], ...]
     profile: str | None = None
     stopped: BulkSyncError | None = None
@@ -555,8 +558,21 @@ class CheckSummary:
 
     @property
     def seconds(self) -> float | None:
-        """How long they take at the rate."""
-        return self.requests / self.rate.per_second if self.rate else None
+        """How long they take; None when neither rate nor limit is known."""
+        return None if self.per_second is None else self.requests / self.per_second
+
+    @property
+    def per_second(self) -> float | None:
+        """Requests a second that a push may send, as far as that is known."""
+        known = (self.limit, self.rate.per_second if self.rate else None)
+        return min((one for one in known if one is not None), default=None)
+
+    @property
+    def suffices(self) -> bool | None:
+        """Whether all is sent within the window; None when that can't be said."""
+        if self.seconds is None or self.window_seconds is None:
+            return None
+        return self.seconds <= self.window_seconds
 
     @property
     def exit_code(self) -> int:
@@ -586,7 +602,9 @@ class CheckSummary:
             "notes": list(self.notes),
             "patches": self.requests,
             "requests": self.requests,
-            "requests_per_second": self.rate.per_second if self.rate else None,
+            "requests_per_second": self.per_second,
+            "window_seconds": None if self.window_seconds is None else round(self.window_seconds, 1),
+            "window_suffices": self.suffices,
             "seconds": None if self.seconds is None else round(self.seconds, 1),
             "shown": [{"target": target, "patch": json.loads(body)} for target, body in self.patches],
             "profile": self.profile,

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from datetime import time
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +25,7 @@ from pydantic import SecretStr
 
 from bulk_sync import __version__
 from bulk_sync.check.rows import without_known
-from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.clock import Clock, SystemClock, seconds_until
 from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, CheckpointDamaged, InputError, Interrupted, UsageError
 from bulk_sync.job.health import set_aside as keep_damaged
 from bulk_sync.job.lock import held, is_held
@@ -71,7 +72,8 @@ def push(
     Raises InputError (nothing was sent), UsageError, OutputError, CheckpointBusy.
     """
     clock, transport = clock or SystemClock(), chosen(settings.transport)
-    bounds = Bounds(settings.max_failures, clock.monotonic() + (settings.deadline_seconds or math.inf))
+    seconds = seconds_left(settings.deadline_seconds, settings.finish_by, clock)
+    bounds = Bounds(settings.max_failures, clock.monotonic() + seconds)
     files = settings.files
     _refuse_one_file_for_two(settings)
     refuse_unknown_kind(files.results)
@@ -134,11 +136,15 @@ def check(
     show: int = 0,
     save_profile: Path | None = None,
     on_rows: OnRows = lambda _: None,
+    limit: float | None = None,
+    window_seconds: float | None = None,
 ) -> CheckSummary:
     """Everything of a push but the sending: no network, no key, and no file but the profile is written.
 
     `show` patches are part of the summary, which says in `stopped` why a push would refuse
-    the sheet, if it would. Raises InputError when it can't be read at all, UsageError, OutputError.
+    the sheet, if it would. `limit` is what the API is known to take, in requests per second
+    (`known_limit`), and `window_seconds` the time that a push would have. Raises InputError when
+    it can't be read at all, UsageError, OutputError.
     """
     with open_sheet(settings, on_rows) as sheet, Store.scratch() as store:
         staged = sheet.stage(store, keep_cells=False)
@@ -156,10 +162,35 @@ def check(
             assumptions=sheet.assumptions(),
             notes=(*sheet.notes(), *_partial_note(partial=staged.partial)),
             rate=settings.rate,
+            limit=limit,
+            window_seconds=window_seconds,
             patches=store.patches(show, staged.generation) if show else (),
             profile=saved,
             stopped=sheet.refusal(store, staged.generation),
         )
+
+
+def seconds_left(deadline_seconds: float | None, finish_by: time | None, clock: Clock) -> float:
+    """How long a push may send; infinity when neither bound is set."""
+    until = math.inf if finish_by is None else seconds_until(finish_by, clock)
+    return min(until, math.inf if deadline_seconds is None else deadline_seconds)
+
+
+def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None) -> float | None:
+    """The API's limit in requests per second, as runs on this host last knew it; None when none met it."""
+    path = _pace_file(base_url, key, state_folder)
+    if not path.exists():
+        return None
+    now = SystemClock().monotonic()
+    try:
+        shared = InFile(path)
+    except OSError:
+        return None
+    pace = shared.try_open(now)
+    if pace is not None:
+        shared.close(pace)
+    shared.end()
+    return None if pace is None else pace.limit(now)[0]
 
 
 def _save_profile(settings: SheetSettings, sheet: Sheet, path: Path | None) -> str | None:
@@ -417,9 +448,7 @@ def _keeping(settings: PushSettings, tally: Tally) -> Iterator[Keeping]:
     if settings.base_url == SANDBOX_TARGET:
         yield InMemory()
         return
-    name = hashlib.sha256(f"{settings.base_url} {fingerprint(settings.key)}".encode()).hexdigest()[:24]
-    folder = settings.state_folder or user_state_path("bulk-sync", appauthor=False)
-    path = folder / "budgets" / f"{name}.pace"
+    path = _pace_file(settings.base_url, settings.key, settings.state_folder)
     try:
         shared = InFile(path)
     except OSError as error:
@@ -431,6 +460,11 @@ def _keeping(settings: PushSettings, tally: Tally) -> Iterator[Keeping]:
         yield shared
     finally:
         shared.end()
+
+
+def _pace_file(base_url: str, key: SecretStr, state_folder: Path | None) -> Path:
+    name = hashlib.sha256(f"{base_url} {fingerprint(key)}".encode()).hexdigest()[:24]
+    return (state_folder or user_state_path("bulk-sync", appauthor=False)) / "budgets" / f"{name}.pace"
 
 
 async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:

@@ -172,8 +172,9 @@ class SheetSettings(_Settings):
 class PushSettings(SheetSettings):
     """All that `push` is told.
 
-    Times are in seconds. `base_url` is `sandbox:` when the run starts a sandbox of its own. `state_folder` is where
-    runs on this host share what they know of the API's limit; None for the user's own.
+    Times are in seconds; `finish_by` is a time of the day on this machine. `base_url` is `sandbox:` when the run
+    starts a sandbox of its own. `state_folder` is where runs on this host share what they know of the API's
+    limit; None for the user's own.
     """
 
     base_url: Annotated[str, AfterValidator(check_base_url)] = DEFAULT_BASE_URL
@@ -186,6 +187,7 @@ class PushSettings(SheetSettings):
     ambiguous: Literal["retry", "stop"] = "retry"
     max_failures: Share | None = None
     deadline_seconds: float | None = Field(default=None, gt=0)
+    finish_by: time | None = None
     state_folder: Path | None = None
     out: Path | None = None
     results: Path | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
@@ -23,9 +25,9 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
 from bulk_sync.model import MENDABLE_STATES, CheckSummary, Reconciliation, Standing, State, Summary, Tally
 from bulk_sync.pipeline import check as run_check
+from bulk_sync.pipeline import known_limit, read_summary, seconds_left, write_reports
 from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
-from bulk_sync.pipeline import read_summary, write_reports
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_rate
 from bulk_sync.report.files import check_writable
@@ -37,6 +39,7 @@ from bulk_sync.settings import (
     PushSettings,
     ReconcileSettings,
     SheetSettings,
+    check_base_url,
     read_key,
     sheet_values,
     without_secrets,
@@ -144,12 +147,27 @@ def _tell_of_the_end(job: str, ended: dict[str, Any], telling: Telling) -> None:
             show_error(_err(), sentence)
 
 
-def check(settings: SheetSettings, *, show: int, save_profile: Path | None, as_json: bool) -> int:
+def check(
+    settings: SheetSettings,
+    *,
+    show: int,
+    save_profile: Path | None,
+    as_json: bool,
+    limit: float | None,
+    window_seconds: float | None,
+) -> int:
     """Check a sheet."""
     from bulk_sync.report.checked import show_check, show_check_json
 
     with reading_rows(_err(), str(settings.input)) as on_rows:
-        summary = run_check(settings, show=show, save_profile=save_profile, on_rows=on_rows)
+        summary = run_check(
+            settings,
+            show=show,
+            save_profile=save_profile,
+            on_rows=on_rows,
+            limit=limit,
+            window_seconds=window_seconds,
+        )
     with _standard_output():
         if as_json:
             show_check_json(_out(), summary)
@@ -158,6 +176,23 @@ def check(settings: SheetSettings, *, show: int, save_profile: Path | None, as_j
     if summary.stopped is not None:
         show_error(_err(), str(summary.stopped))
     return summary.exit_code
+
+
+def prospects(
+    base_url: str, key_file: Path | None, deadline_seconds: float | None, finish_by: time | None
+) -> tuple[float | None, float | None]:
+    """What a push of this key would meet: the API's limit as last known, and the seconds that it would have."""
+    key = key_or_why_not(key_file)
+    limit = None if isinstance(key, UsageError) else known_limit(_base_url(base_url), key)
+    window = seconds_left(deadline_seconds, finish_by, SystemClock())
+    return limit, None if math.isinf(window) else window
+
+
+def _base_url(text: str) -> str:
+    try:
+        return check_base_url(text)
+    except ValueError as error:
+        raise UsageError(f"--base-url: {error}") from None
 
 
 def reconcile(settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling) -> int:

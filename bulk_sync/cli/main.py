@@ -183,6 +183,7 @@ def push(
     max_problems: options.MaxProblems = "50%",
     max_failures: options.MaxFailures = None,
     deadline: options.Deadline = None,
+    finish_by: options.FinishBy = None,
     limit: options.Limit = None,
     out: options.Out = None,
     results: options.Results = None,
@@ -245,6 +246,7 @@ def push(
         max_problems=max_problems,
         max_failures=max_failures,
         deadline_seconds=deadline,
+        finish_by=finish_by,
         limit=limit,
         out=out,
         results=results,
@@ -284,8 +286,12 @@ def check(
     clear: options.Clear = None,
     on_duplicate: options.OnDuplicate = None,
     strict: options.Strict = None,
+    base_url: options.BaseUrl = DEFAULT_BASE_URL,
+    key_file: options.KeyFile = None,
     rate: options.RateOption = None,
     max_problems: options.MaxProblems = "50%",
+    deadline: options.Deadline = None,
+    finish_by: options.FinishBy = None,
     limit: options.Limit = None,
     show: Annotated[
         int,
@@ -338,7 +344,11 @@ def check(
         strict=strict,
     )
     settings = SheetSettings.checked(**sheet_settings, input=file, rate=rate, max_problems=max_problems, limit=limit)
-    raise typer.Exit(commands.check(settings, show=show, save_profile=save_profile, as_json=as_json))
+    limit_known, window = commands.prospects(base_url, key_file, deadline, finish_by)  # type: ignore[arg-type] # read by their parsers
+    code = commands.check(
+        settings, show=show, save_profile=save_profile, as_json=as_json, limit=limit_known, window_seconds=window
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -377,6 +387,7 @@ def reconcile(
     max_problems: options.MaxProblems = "50%",
     max_failures: options.MaxFailures = None,
     deadline: options.Deadline = None,
+    finish_by: options.FinishBy = None,
     fresh: options.Fresh = False,
     new_key: options.NewKey = False,
     out: options.Out = None,
@@ -442,6 +453,7 @@ def reconcile(
         "ambiguous": ambiguous,
         "max_failures": max_failures,
         "deadline_seconds": deadline,
+        "finish_by": finish_by,
         "fresh": fresh,
         "new_key": new_key,
         "ledger": ledger,

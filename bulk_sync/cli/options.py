@@ -245,6 +245,17 @@ Deadline = Annotated[
         rich_help_panel="Stopping",
     ),
 ]
+FinishBy = Annotated[
+    str | None,
+    typer.Option(
+        "--finish-by",
+        metavar="HH:MM",
+        parser=reading(parse_clock_time),
+        help="Send no more rows after this time of the day, this machine's; the rest stays pending.",
+        show_default=False,
+        rich_help_panel="Stopping",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Take the first N rows only.", rich_help_panel="Reading")
 ]

@@ -112,4 +112,12 @@ def _plan(summary: CheckSummary) -> str:
     text = f"{summary.requests:,} patch{'es' * (summary.requests != 1)}, a request each"
     if summary.seconds is None:
         return f"{text}; how long that takes depends on the API's limit (--rate 10/s would tell)"
-    return f"{text}: at least {span(summary.seconds)} at {summary.rate}"
+    of_the_user = summary.rate is not None and summary.per_second == summary.rate.per_second
+    rate = str(summary.rate) if of_the_user else f"{summary.per_second:.3g}/s, the API's limit as last met"
+    text = f"{text}: at least {span(summary.seconds)} at {rate}"
+    if summary.window_seconds is None or summary.per_second is None:
+        return text
+    if summary.suffices:
+        return f"{text}, within the {span(summary.window_seconds)} that it has"
+    left = summary.requests - int(summary.window_seconds * summary.per_second)
+    return f"{text}, but it has {span(summary.window_seconds)}: about {left:,} would stay pending (exit code 6)"

@@ -240,7 +240,7 @@ def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
     if asked > so_far.left_seconds:
         return StopRun(
             StoppedEarly(
-                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than what is left of --deadline "
+                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than --deadline or --finish-by leave "
                 f"({max(0.0, so_far.left_seconds):.0f} s). Run again after that time"
             )
         )

@@ -240,7 +240,7 @@ class Sender:
 
     async def _end_at_the_deadline(self) -> None:
         await self._clock.sleep(self._bounds.deadline - self._clock.monotonic())
-        self.stop(StoppedEarly("The time of --deadline is over"))
+        self.stop(StoppedEarly("The time that --deadline or --finish-by sets is over"))
 
     # Rows
 
@@ -428,7 +428,11 @@ class Sender:
                     )
                 )
             else:
-                self.stop(StoppedEarly(f"The next request may leave at {at}, after the end that --deadline sets"))
+                self.stop(
+                    StoppedEarly(
+                        f"The next request may leave at {at}, after the end that --deadline or --finish-by sets"
+                    )
+                )
             raise _Stopping from None
 
     async def _request(self, case: _Case, ordinal: float) -> Outcome | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from time import tzset
+from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bulk_sync.cli.finish import write_metrics
-from bulk_sync.clock import SystemClock
+from bulk_sync.clock import SystemClock, seconds_until
 from bulk_sync.errors import OutputError
 from bulk_sync.quantities import parse_rate
 from bulk_sync.sandbox.faults import parse_fault
@@ -159,3 +162,59 @@ def test_a_command_that_fails_is_said_and_changes_nothing(program: Program, sand
         ran = program("push", sheet, "--base-url", witness.base_url, "--on-finish", "exit 7")
     assert ran.code == 0
     assert "--on-finish ended with 7: exit 7" in ran.err
+
+
+def test_a_run_ends_by_the_time_of_day_that_it_is_told(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+    by = (datetime.now().astimezone() + timedelta(minutes=1)).strftime("%H:%M")
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--rate", "1/m", "--finish-by", by, "--json")
+    assert ran.code == 6
+    assert "--finish-by" in ran.summary["stopped"]
+    assert ran.summary["states"]["pending"] == 19
+    assert ran.summary["seconds"] < 30  # it does not wait for a permit that comes too late
+
+
+def test_check_says_whether_the_window_suffices_at_the_limit_as_last_met(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
+    with sandboxes(limit=parse_rate("4/s")) as witness:
+        to = ("--base-url", witness.base_url)
+        before = program("check", sheet, *to, "--deadline", "1h", "--json").summary
+        assert (before["requests_per_second"], before["window_suffices"]) == (None, None)
+        program("push", sheet, *to, "--rate", "auto")
+    known = program("check", sheet, *to, "--deadline", "1h", "--json").summary
+    assert 1 < known["requests_per_second"] < 8
+    assert known["seconds"] == pytest.approx(20 / known["requests_per_second"], rel=0.1)
+    assert (known["window_seconds"], known["window_suffices"]) == (3600, True)
+    short = program("check", sheet, *to, "--deadline", "0.1s")
+    assert "the API's limit as last met" in short.out
+    assert "would stay pending (exit code 6)" in short.out
+    slow = program("check", sheet, *to, "--rate", "1/s", "--finish-by", "23:59", "--json").summary
+    assert slow["requests_per_second"] == 1
+    assert 0 < slow["window_seconds"] <= 86400
+
+
+@pytest.mark.parametrize(
+    ("now", "at", "hours"),
+    [
+        ("2026-03-02T02:15", time(6), 3.75),
+        ("2026-03-02T22:00", time(6), 8),
+        ("2026-03-02T06:00", time(6), 24),
+        ("2026-03-08T00:30", time(6), 4.5),  # the clock goes forward in that night
+        ("2026-11-01T00:30", time(6), 6.5),  # and back in this one
+    ],
+)
+def test_the_time_of_day_is_the_machines_also_when_its_clock_changes(
+    monkeypatch: pytest.MonkeyPatch, now: str, at: time, hours: float
+) -> None:
+    class Clock(SystemClock):
+        def now(self) -> datetime:
+            return datetime.fromisoformat(now).replace(tzinfo=ZoneInfo("America/Chicago")).astimezone(UTC)
+
+    monkeypatch.setenv("TZ", "America/Chicago")
+    tzset()
+    try:
+        assert seconds_until(at, Clock()) == hours * 3600
+    finally:
+        monkeypatch.undo()
+        tzset()
