@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.text import Text
 
+from bulk_sync import batch
 from bulk_sync.cli.logs import logging_of
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
@@ -30,8 +31,9 @@ from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_rate
+from bulk_sync.report.batch import show_batch
 from bulk_sync.report.files import check_writable
-from bulk_sync.report.terminal import printable, progress, show_error, show_json, show_summary
+from bulk_sync.report.terminal import json_line, printable, progress, show_error, show_json, show_summary
 from bulk_sync.report.terminal import reading as reading_rows
 from bulk_sync.settings import (
     SANDBOX_TARGET,
@@ -83,13 +85,67 @@ class Telling:
         return self.log_file is None and self.log_format == "json"
 
 
-def push(settings: PushSettings, telling: Telling) -> int:
+def push(settings: PushSettings, telling: Telling, archive: Path | None = None) -> int:
     """Push, to a sandbox of its own where the settings say so; returns the exit code, as the others here do."""
     with _followed(str(settings.input), telling) as follow:
+        before = batch.identity(settings.input)
         with _sandbox_of(settings) as send_to:
             summary = _watched(settings, send_to, telling)
+        if archive is not None and summary.exit_code == 0 and not settings.read_from_standard_input:
+            note = batch.archived(settings.input, archive, before, SystemClock().now())
+            summary = replace(summary, notes=(*summary.notes, f"{note}."))
         follow(summary.as_json())
         return _end(summary, settings, telling)
+
+
+def push_all(
+    named: Sequence[Path], settings: PushSettings, telling: Telling, archive: Path | None, settle_seconds: float
+) -> int:
+    """Push several files, and those of folders, one after the other, within one --deadline."""
+    _refuse_what_names_one_file(settings)
+    if any(str(path) == "-" for path in named):
+        raise UsageError("- is a sheet from standard input, which can't be one of several")
+    clock = SystemClock()
+    end = clock.monotonic() + seconds_left(settings.deadline_seconds, settings.finish_by, clock)
+    inputs = batch.inputs_of(named, settle_seconds, clock.now())
+    with _followed(" ".join(map(str, named)), telling) as follow, _sandbox_of(settings) as send_to:
+
+        def of(file: Path, seconds: float) -> PushSettings:
+            bound = None if math.isinf(seconds) else seconds
+            return settings.model_copy(update={"input": file, "deadline_seconds": bound, "finish_by": None})
+
+        ended = batch.run(
+            inputs,
+            of,
+            lambda one: _watched(one, send_to, telling),
+            seconds_left=lambda: end - clock.monotonic(),
+            archive=archive,
+            now=clock.now,
+        )
+        follow(ended.as_json())
+        with _standard_output():
+            if telling.as_json:
+                _out().file.write(json_line(ended.as_json()))
+            elif not telling.quiet:
+                show_batch(_out(), ended.parts, ended.unsettled)
+        for part in ended.parts:
+            why = part.error or (part.summary.stopped if part.summary else None)
+            if why is not None and not telling.json_to_stderr:
+                show_error(_err(), str(why))
+    return ended.exit_code
+
+
+def _refuse_what_names_one_file(settings: PushSettings) -> None:
+    """An option that names a file would have all the sheets write the same one."""
+    named = {
+        "--results": settings.results,
+        "--page": settings.page,
+        "--checkpoint": settings.checkpoint,
+        "--undo-file": settings.undo_file,
+    }
+    for option, path in named.items():
+        if path is not None:
+            raise UsageError(f"{option} names one file, and several sheets are pushed: give a folder with --out")
 
 
 @contextmanager

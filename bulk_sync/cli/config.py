@@ -122,10 +122,18 @@ def files_of(config: Path | None, folder: Path, user_folder: Path) -> list[Path]
     Raises UsageError for one that is named and isn't there.
     """
     if config is not None:
-        if not config.is_file():
+        if not _is_there(config):
             raise UsageError(f"--config {config}: there is no such file. bulk-sync init writes one to begin with")
         return [config]
-    return [path for path in (folder / FILE_NAME, user_folder / FILE_NAME) if path.is_file()]
+    return [path for path in (folder / FILE_NAME, user_folder / FILE_NAME) if _is_there(path)]
+
+
+def _is_there(path: Path) -> bool:
+    """False also in a folder that this user may not look into, as under sudo or cron with another's HOME."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _of_file(path: Path, kinds: Mapping[str, Kind]) -> dict[str, Told]:

@@ -155,7 +155,7 @@ def _options(
 
 @app.command()
 def push(
-    file: options.Input,
+    files: options.Inputs,
     sheet: options.Sheet = None,
     header_row: options.HeaderRow = None,
     delimiter: options.Delimiter = None,
@@ -200,6 +200,8 @@ def push(
     log_file: options.LogFile = None,
     metrics_file: options.MetricsFile = None,
     on_finish: options.OnFinish = None,
+    archive: options.Archive = None,
+    settle: options.Settle = "10s",
     config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
     """Bring a sheet into North: read, check, send, report. Run it again to resume.
@@ -213,6 +215,8 @@ def push(
       bulk-sync push showings.csv --sandbox --limit 20
 
       bulk-sync push export.xlsx --sheet March --timezone America/Chicago
+
+      bulk-sync push inbox/ --archive done/
     """
     from bulk_sync.cli import commands
     from bulk_sync.settings import SANDBOX_TARGET, PushSettings
@@ -233,7 +237,7 @@ def push(
     )
     settings = PushSettings.checked(
         **sheet_settings,
-        input=file,
+        input=files[0],
         base_url=SANDBOX_TARGET if sandbox else base_url,
         key=commands.key_of(key_file, sandbox=sandbox),
         rate=rate,
@@ -268,7 +272,9 @@ def push(
         metrics_file=metrics_file,
         on_finish=on_finish,
     )
-    raise typer.Exit(commands.push(settings, telling))
+    if len(files) == 1 and not files[0].is_dir():
+        raise typer.Exit(commands.push(settings, telling, archive))
+    raise typer.Exit(commands.push_all(files, settings, telling, archive, settle))  # type: ignore[arg-type] # by its parser
 
 
 @app.command()

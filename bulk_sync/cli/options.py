@@ -33,6 +33,14 @@ Input = Annotated[
         metavar="FILE", help="A CSV file or a workbook; - reads CSV from standard input.", show_default=False
     ),
 ]
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="CSV files or workbooks, and folders of them; - reads CSV from standard input.",
+        show_default=False,
+    ),
+]
 InputOrCheckpoint = Annotated[
     Path,
     typer.Argument(metavar="FILE", help="The file that was pushed, or its checkpoint.", show_default=False),
@@ -437,6 +445,25 @@ Verbose = Annotated[
         help="Log every request on standard error.",
         show_default=False,
         rich_help_panel="Output",
+    ),
+]
+Archive = Annotated[
+    Path | None,
+    typer.Option(
+        "--archive",
+        metavar="DIR",
+        help="Move a sheet there when all of its rows are settled (exit code 0).",
+        rich_help_panel="Output",
+    ),
+]
+Settle = Annotated[
+    str,
+    typer.Option(
+        "--settle",
+        metavar="DURATION",
+        parser=_READ_DURATION,
+        help="Of a folder, take the files that nobody has written to for so long.",
+        rich_help_panel="Reading",
     ),
 ]
 LogFormat = Annotated[

@@ -33,7 +33,6 @@ def one_sentence(text: str) -> bool:
     ("arguments", "code", "words"),
     [
         (["none.csv"], 4, "none.csv: there is no such file"),
-        (["."], 4, "this is a folder"),
         (["nokey.csv"], 4, "no column names the showings (unique_showing_key)"),
         (["empty.csv"], 4, "the file is empty"),
         (["latin.csv"], 4, "is not UTF-8 text, and which encoding it is can't be told"),
@@ -438,3 +437,9 @@ def test_rows_that_only_failed_need_no_mending_but_another_run(
         ran = program(*push)
     assert (ran.code, "failed" in ran.out) == (3, True)
     assert f"Next:       bulk-sync {' '.join(map(str, push))}" in ran.out
+
+
+def test_check_takes_no_folder(program: Program) -> None:
+    ran = program("check", ".")
+    assert (ran.code, ran.out) == (4, "")
+    assert "this is a folder" in ran.err

@@ -1,0 +1,242 @@
+"""Several sheets in one run: which, in what order, what of them is finished, and what it all came to.
+
+Invariants: a file in a folder is taken only when nobody has written to it for a while; each file keeps its own
+checkpoint and results, so that what one of them ends with never touches another; a file is moved away only when
+every row of it is settled and it still is the file that was read; nothing is ever overwritten by moving.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
+from bulk_sync.model import State, Summary
+from bulk_sync.settings import PushSettings
+
+_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
+_OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
+"""What a name ends with, before its ending, when the program wrote the file itself (or kept an edited one)."""
+
+_PRESSING = (129, 130, 143, 5, 6, 8, 4, 7, 3)
+"""Exit codes, the most pressing first: a run of several files ends with the first that any of them has."""
+
+_END_ALL = frozenset({129, 130, 143, 5, 6, 8})
+"""What ends the whole run: the next file would meet the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The sheets to push, and those that are left for another time because they may still be written."""
+
+    files: tuple[Path, ...]
+    unsettled: tuple[Path, ...]
+
+
+def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> Inputs:
+    """The files that were named, and those in the folders that were, by name.
+
+    A file that was named itself is taken as it is. Raises UsageError for one that is named twice, InputError for a
+    folder that can't be read.
+    """
+    files: list[Path] = []
+    unsettled: list[Path] = []
+    for path in named:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        try:
+            found = sorted(one for one in path.iterdir() if _is_sheet(one))
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
+        for one in found:
+            (files if _is_settled(one, settle_seconds, now) else unsettled).append(one)
+    seen: dict[Path, Path] = {}
+    for path in files:
+        other = seen.setdefault(path.resolve(), path)
+        if other is not path:
+            raise UsageError(f"{path}: named twice")
+    return Inputs(tuple(files), tuple(unsettled))
+
+
+def _is_sheet(path: Path) -> bool:
+    ours = any(ending in path.suffixes[:-1] for ending in _OURS)
+    hidden = path.name.startswith((".", "~$"))  # the second is what Excel keeps beside an open workbook
+    return path.suffix.lower() in _ENDINGS and not ours and not hidden and path.is_file()
+
+
+def _is_settled(path: Path, seconds: float, now: datetime) -> bool:
+    """True when its content has not changed for so long; what sets a time back still changes the inode."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return max(found.st_mtime, found.st_ctime) <= now.timestamp() - seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What became of one file: a summary, or the error that kept it from being sent; neither when it was not begun."""
+
+    input: Path
+    summary: Summary | None = None
+    error: BulkSyncError | None = None
+    note: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """As that of a push of this file; 0 when it was not begun."""
+        if self.error is not None:
+            return self.error.exit_code
+        return 0 if self.summary is None else self.summary.exit_code
+
+    @property
+    def begun(self) -> bool:
+        """False when the run ended before its turn."""
+        return self.summary is not None or self.error is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary of the file, or why there is none."""
+        note = {"note": self.note} if self.note else {}
+        if self.summary is not None:
+            return self.summary.as_json() | note
+        why = "not begun: the run ended before" if self.error is None else str(self.error)
+        return {"input": str(self.input), "error": why, "exit_code": self.exit_code} | note
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a run of several files came to."""
+
+    parts: tuple[Part, ...]
+    unsettled: tuple[Path, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The most pressing of the files'."""
+        codes = {part.exit_code for part in self.parts}
+        return next((code for code in _PRESSING if code in codes), max(codes, default=0))
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints: totals, and the summaries of the files."""
+        summaries = [part.summary for part in self.parts if part.summary is not None]
+        statuses: dict[str, int] = {}
+        for summary in summaries:
+            for status, count in summary.statuses.items():
+                statuses[status] = statuses.get(status, 0) + count
+        return {
+            "rows": sum(summary.rows for summary in summaries),
+            "states": {state.value: sum(summary.states.get(state, 0) for summary in summaries) for state in State},
+            "requests": sum(summary.requests for summary in summaries),
+            "retries": sum(summary.retries for summary in summaries),
+            "throttled": sum(summary.throttled for summary in summaries),
+            "throttled_seconds": round(sum(summary.throttled_seconds for summary in summaries), 3),
+            "statuses": statuses,
+            "seconds": round(sum(summary.seconds for summary in summaries), 3),
+            "files": [part.as_json() for part in self.parts],
+            "unsettled": [str(path) for path in self.unsettled],
+            "exit_code": self.exit_code,
+        }
+
+
+def run(
+    inputs: Inputs,
+    settings: Callable[[Path, float], PushSettings],
+    push: Callable[[PushSettings], Summary],
+    *,
+    seconds_left: Callable[[], float],
+    archive: Path | None,
+    now: Callable[[], datetime],
+) -> Batch:
+    """Push one file after the other; `settings` is told the file and how many seconds are left for it.
+
+    Raises UsageError when two of them would write the same files.
+    """
+    _refuse_shared_names([settings(file, math.inf) for file in inputs.files])
+    parts: list[Part] = []
+    for file in inputs.files:
+        if (parts and parts[-1].exit_code in _END_ALL) or (parts and not parts[-1].begun):
+            parts.append(Part(file))
+            continue
+        parts.append(_part(file, settings(file, max(0.001, seconds_left())), push, archive, now))
+    return Batch(tuple(parts), inputs.unsettled)
+
+
+def _part(
+    file: Path,
+    settings: PushSettings,
+    push: Callable[[PushSettings], Summary],
+    archive: Path | None,
+    now: Callable[[], datetime],
+) -> Part:
+    before = identity(file)
+    try:
+        summary = push(settings)
+    except BulkSyncError as error:
+        return Part(file, error=error)
+    if archive is None or summary.exit_code != 0:
+        return Part(file, summary)
+    try:
+        return Part(file, summary, note=archived(file, archive, before, now()))
+    except OutputError as error:
+        return Part(file, summary, error, str(error))
+
+
+def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:
+    seen: dict[Path, Path] = {}
+    for settings in all_settings:
+        other = seen.setdefault(settings.files.checkpoint.resolve(), settings.input)
+        if other != settings.input:
+            raise UsageError(f"{other} and {settings.input} would share {settings.files.checkpoint}: push them apart")
+
+
+def archived(file: Path, folder: Path, before: tuple[int, ...] | None, now: datetime) -> str:
+    """Move a finished sheet into a folder; returns a sentence on where it is now. Raises OutputError."""
+    if before is None or identity(file) != before:
+        return f"{file} was changed while it was pushed, so it was not moved to {folder}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        for name in (file.name, f"{file.stem}.{stamp}{file.suffix}"):
+            with suppress(FileExistsError):
+                _move(file, folder / name)
+                return f"{file} is now {folder / name}"
+    except OSError as error:
+        raise OutputError(f"--archive {folder}: {error.strerror}") from None
+    raise OutputError(f"--archive {folder}: {file.name} is there already, twice")
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move without ever taking the place of a file; raises FileExistsError."""
+    try:
+        os.link(source, target)  # unlike a rename it fails when the name is taken
+    except FileExistsError:
+        raise
+    except OSError:  # another filesystem, or one without links
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as copy, source.open("rb") as original:
+                shutil.copyfileobj(original, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            shutil.copystat(source, target)
+        except BaseException:
+            target.unlink()
+            raise
+    source.unlink()
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """What tells whether a file is still the one that it was; None when it isn't there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,187 @@
+"""Several sheets in one run: one summary, each its own checkpoint; folders, what is left alone, what is moved away."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bulk_sync import batch
+from bulk_sync.errors import OutputError
+from bulk_sync.quantities import parse_rate
+from bulk_sync.sandbox.faults import parse_fault
+from tests.conftest import Program, Sandboxes
+from tests.helpers import numbered, read_csv, write_sheet
+
+NOW = datetime(2026, 3, 2, 2, 15, tzinfo=UTC)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """Two good sheets, one with a row to mend, one that is none."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    write_sheet(folder / "a.csv", numbered(3))
+    write_sheet(folder / "b.csv", [*numbered(3, first=10), ("ext_13", "fine", 9)])
+    (folder / "c.csv").write_text("no,key,here\n1,2,3\n", encoding="utf-8")
+    write_sheet(folder / "d.csv", numbered(3, first=20))
+    return folder
+
+
+def test_a_folder_is_pushed_file_by_file_with_one_summary(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+    with sandboxes() as witness:
+        ran = program("push", inbox, "--base-url", witness.base_url, "--settle", "0s", "--json")
+        assert len(witness.journal()) == 9
+    told = ran.summary
+    assert ran.code == told["exit_code"] == 4  # a file that can't be used is more pressing than rows to mend
+    assert [Path(file["input"]).name for file in told["files"]] == ["a.csv", "b.csv", "c.csv", "d.csv"]
+    assert [file["exit_code"] for file in told["files"]] == [0, 3, 4, 0]
+    assert told["states"]["updated"] == told["requests"] == told["statuses"]["200"] == 9
+    assert told["states"]["invalid"] == 1
+    assert len(read_csv(inbox / "a.results.csv")) == 3
+    assert (inbox / "d.checkpoint.sqlite").exists()
+    with sandboxes() as witness:
+        (inbox / "c.csv").unlink()
+        again = program("push", inbox, "--base-url", witness.base_url, "--settle", "0s")
+    assert again.code == 2  # the checkpoints belong to the other address; their own results are no inputs
+    assert again.err.count("Error: ") == 3
+
+
+def test_files_that_are_named_and_their_text(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+    with sandboxes() as witness:
+        ran = program("push", inbox / "d.csv", inbox / "b.csv", "--base-url", witness.base_url)
+    assert ran.code == 3
+    lines = ran.out.splitlines()
+    assert lines[0].split() == ["file", "rows", "updated", "invalid", "exit", "code"]
+    assert lines[1].split()[-4:] == ["3", "3", "0", "0"]
+    assert f"To mend:    {inbox / 'b.failed.csv'}" in lines
+
+
+def test_a_refused_key_or_an_outage_ends_the_whole_run(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+    with sandboxes(revoke_after=2) as witness:
+        ran = program("push", inbox, "--base-url", witness.base_url, "--settle", "0s", "--json")
+        assert len(witness.journal()) <= 4
+    assert ran.code == 5
+    assert [file["exit_code"] for file in ran.summary["files"]] == [5, 0, 0, 0]
+    assert "not begun" in ran.summary["files"][1]["error"]
+
+
+def test_one_deadline_holds_for_all_files(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+    with sandboxes(limit=parse_rate("2/s")) as witness:
+        ran = program(
+            "push",
+            inbox,
+            "--base-url",
+            witness.base_url,
+            "--settle",
+            "0s",
+            "--json",
+            "--rate",
+            "2/s",
+            "--deadline",
+            "2s",
+        )
+    assert ran.code == 6
+    assert ran.summary["states"]["updated"] < 7
+
+
+def test_a_file_that_is_still_written_is_left_alone(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+    old = datetime.now(UTC).timestamp() - 3600
+    os.utime(inbox / "a.csv", (old, old))  # as cp -p and rsync do: the content is from now all the same
+    with sandboxes() as witness:
+        ran = program("push", inbox, "--base-url", witness.base_url, "--json")
+        text = program("push", inbox, "--base-url", witness.base_url)
+        assert witness.journal() == []
+    assert (ran.code, text.code) == (0, 0)
+    assert [Path(path).name for path in ran.summary["unsettled"]] == ["a.csv", "b.csv", "c.csv", "d.csv"]
+    assert text.out.count("Left alone, for it is still being written") == 4
+    later = batch.inputs_of([inbox], 10, datetime.now(UTC) + timedelta(seconds=11))
+    assert [path.name for path in later.files] == ["a.csv", "b.csv", "c.csv", "d.csv"]
+
+
+@pytest.mark.parametrize(
+    "name", ["x.results.csv", "x.failed.csv", "x.xlsx.failed.edited.csv", ".x.csv", "~$x.xlsx", "x.md"]
+)
+def test_what_is_no_input_in_a_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x", encoding="utf-8")
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert batch.inputs_of([tmp_path], 10, later) == batch.Inputs((), ())
+
+
+def test_finished_sheets_are_moved_away_and_others_stay(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+    done = inbox.parent / "done"
+    before = {name: (inbox / name).read_bytes() for name in ("a.csv", "b.csv", "d.csv")}
+    with sandboxes() as witness:
+        options = ("--base-url", witness.base_url, "--archive", done)
+        program("push", inbox, *options, "--settle", "0s", "--quiet")
+        assert sorted(path.name for path in done.iterdir()) == ["a.csv", "d.csv"]
+        assert {path.name for path in inbox.glob("?.csv")} == {"b.csv", "c.csv"}
+        assert (done / "a.csv").read_bytes() == before["a.csv"]
+        write_sheet(inbox / "a.csv", numbered(4, first=40))
+        ran = program("push", inbox / "a.csv", *options)
+    assert ran.code == 0
+    assert (done / "a.csv").read_bytes() == before["a.csv"]
+    (kept,) = (path for path in done.iterdir() if path.name not in {"a.csv", "d.csv"})
+    assert kept.name.startswith("a.20")
+    assert f"{inbox / 'a.csv'} is now {kept}" in ran.out
+
+
+def test_a_sheet_that_changed_meanwhile_is_not_moved(tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "a.csv", numbered(1))
+    before = batch.identity(sheet)
+    write_sheet(sheet, numbered(2))
+    assert "was changed" in batch.archived(sheet, tmp_path / "done", before, NOW)
+    assert sheet.exists()
+    assert not (tmp_path / "done").exists()
+
+
+def test_moving_overwrites_nothing_also_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", no_links)
+    done = tmp_path / "done"
+    for number in range(2):
+        sheet = write_sheet(tmp_path / "a.csv", numbered(number + 1))
+        batch.archived(sheet, done, batch.identity(sheet), NOW)
+        assert not sheet.exists()
+    assert sorted(path.name for path in done.iterdir()) == ["a.20260302T021500Z.csv", "a.csv"]
+    sheet = write_sheet(tmp_path / "a.csv", numbered(5))
+    with pytest.raises(OutputError, match="is there already, twice"):
+        batch.archived(sheet, done, batch.identity(sheet), NOW)
+    assert sheet.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["a.csv", "d.csv", "--results", "r.csv"], 2, "give a folder with --out"),
+        (["a.csv", "a.csv"], 2, "named twice"),
+        (["a.csv", "e/a.csv", "--out", "out"], 2, "push them apart"),
+        (["a.csv", "-"], 2, "standard input"),
+    ],
+)
+def test_what_several_files_can_not_share(
+    program: Program, inbox: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, words: str
+) -> None:
+    monkeypatch.chdir(inbox)
+    (inbox / "e").mkdir()
+    shutil.copy("a.csv", "e")
+    ran = program("push", *arguments, "--base-url", "http://127.0.0.1:9")
+    assert ran.code == code
+    assert words in ran.err
+
+
+def test_the_command_at_the_end_is_told_once_of_all_files(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+    with sandboxes(faults=(parse_fault("0.1%:503"),)) as witness:
+        program(
+            *("push", inbox / "a.csv", inbox / "d.csv", "--base-url", witness.base_url, "--metrics-file", "m.prom"),
+            *("--on-finish", "cat >> told.jsonl; echo >> told.jsonl"),
+        )
+    (line,) = Path("told.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(json.loads(line)["files"]) == 2
+    assert 'state="updated"} 6.0' in Path("m.prom").read_text(encoding="utf-8")
