@@ -1,9 +1,29 @@
 """Bring spreadsheets of property showings into North.
 
-    from bulk_sync import PushSettings, ReconcileSettings, SheetSettings, check, push, reconcile
+`push` takes a `PushSettings` and returns a `Summary`; `push_async` does so for programs on asyncio or trio. `check`
+takes a `SheetSettings` and returns a `CheckSummary`; `reconcile` takes a `ReconcileSettings` and returns a
+`Reconciliation`. `results` reads what became of each row. Errors for the user are below `BulkSyncError`, whose
+`exit_code` is the command's. Times are in seconds, rates in requests per second; log records go to
+the logger `bulk_sync`.
 
-`push` takes a `PushSettings` and returns a `Summary`; `check` takes a `SheetSettings` and returns a `CheckSummary`;
-`reconcile` takes a `ReconcileSettings` and returns a `Reconciliation`.
+A push into a sandbox on this machine, in place of North:
+
+>>> from pathlib import Path
+>>> from tempfile import TemporaryDirectory
+>>> from bulk_sync import PushSettings, State, push, results
+>>> from bulk_sync.cli.sandbox import any_sandbox
+>>> folder = TemporaryDirectory()
+>>> sheet = Path(folder.name, "showings.csv")
+>>> _ = sheet.write_text("unique_showing_key,feedback,rating\\next_1,Bright kitchen,4\\next_2,Too small,9\\n")
+>>> settings = PushSettings.checked(input=sheet, base_url="sandbox:", key="north_sk_test_0000000000000000")
+>>> with any_sandbox() as address:
+...     summary = push(settings, send_to=address, on_row=lambda row: print(row.key, row.state.value))
+ext_1 updated
+>>> summary.states[State.UPDATED], summary.states[State.INVALID], summary.exit_code
+(1, 1, 3)
+>>> [(row.number, row.state.value, row.error) for row in results(settings.files.checkpoint)]
+[(2, 'updated', None), (3, 'invalid', 'bad_value')]
+>>> folder.cleanup()
 """
 
 from __future__ import annotations
@@ -13,32 +33,45 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "BulkSyncError",
     "CheckSummary",
     "PushSettings",
     "ReconcileSettings",
     "Reconciliation",
+    "Result",
+    "RowDecided",
     "SheetSettings",
+    "State",
     "Summary",
     "__version__",
     "check",
     "push",
+    "push_async",
     "reconcile",
+    "results",
 ]
 
 if TYPE_CHECKING:
-    from bulk_sync.model import CheckSummary, Reconciliation, Summary
-    from bulk_sync.pipeline import check, push
+    from bulk_sync.errors import BulkSyncError
+    from bulk_sync.model import CheckSummary, Reconciliation, Result, RowDecided, State, Summary
+    from bulk_sync.pipeline import check, push, push_async, results
     from bulk_sync.reconciliation import reconcile
     from bulk_sync.settings import PushSettings, ReconcileSettings, SheetSettings
 
 _HOMES = {
     "check": "bulk_sync.pipeline",
     "push": "bulk_sync.pipeline",
+    "push_async": "bulk_sync.pipeline",
+    "results": "bulk_sync.pipeline",
     "reconcile": "bulk_sync.reconciliation",
     "PushSettings": "bulk_sync.settings",
     "ReconcileSettings": "bulk_sync.settings",
     "SheetSettings": "bulk_sync.settings",
+    "BulkSyncError": "bulk_sync.errors",
     "CheckSummary": "bulk_sync.model",
+    "Result": "bulk_sync.model",
+    "RowDecided": "bulk_sync.model",
+    "State": "bulk_sync.model",
     "Reconciliation": "bulk_sync.model",
     "Summary": "bulk_sync.model",
 }

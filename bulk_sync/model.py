@@ -141,6 +141,22 @@ class Outcome(NamedTuple):
     may_have_been_applied: bool = False
 
 
+class RowDecided(NamedTuple):
+    """A row that a run has just decided, for a program that follows it.
+
+    `row` is its number as a spreadsheet program shows it, `key` what addressed the showing; `attempts` counts this
+    run's requests; `error` is a code, and `message` a sentence, when it was refused or failed.
+    """
+
+    row: int
+    key: str
+    state: State
+    http_status: int | None
+    attempts: int
+    error: str | None
+    message: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A row of the checkpoint as reports show it.

@@ -5,6 +5,7 @@ The stages know nothing of each other; here they meet.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import math
@@ -12,26 +13,36 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import time
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
+from anyio import from_thread, to_thread
 from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from bulk_sync import __version__
 from bulk_sync.check.rows import without_known
 from bulk_sync.clock import Clock, SystemClock, seconds_until
-from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, CheckpointDamaged, InputError, Interrupted, UsageError
+from bulk_sync.errors import (
+    ENDING_SIGNALS,
+    BulkSyncError,
+    CheckpointDamaged,
+    InputError,
+    Interrupted,
+    StoppedEarly,
+    UsageError,
+)
 from bulk_sync.job.health import set_aside as keep_damaged
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
-from bulk_sync.model import MENDABLE_STATES, CheckSummary, RateSource, State, Summary, Tally
+from bulk_sync.model import MENDABLE_STATES, CheckSummary, RateSource, Result, RowDecided, State, Summary, Tally
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.causes import causes_of
 from bulk_sync.report.failed import write_failed
@@ -51,6 +62,12 @@ from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
 
 log = logging.getLogger("bulk_sync.run")
 
+_LOOK_SECONDS = 0.1
+"""So often a run looks whether it is asked to stop by the program that called."""
+
+OnRow = Callable[[RowDecided], None]
+"""Is told of each row as it is decided."""
+
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
 
@@ -61,6 +78,8 @@ def push(
     send_to: str | None = None,
     watch: Watch = lambda _: nullcontext(),
     on_rows: OnRows = lambda _: None,
+    on_row: OnRow | None = None,
+    stop: threading.Event | None = None,
     clock: Clock | None = None,
 ) -> Summary:
     """Bring a sheet into North, or go on where an earlier run of it stopped.
@@ -69,16 +88,70 @@ def push(
     `settings.files` names. The summary says what became of the rows, and in `stopped` why
     sending ended early, if it did.
 
+    `on_rows` is told now and then how many rows were read, `on_row` each row as it is decided; what they raise ends
+    the run. Once `stop` is set no more rows are sent, and the rest stays pending. Can be called where an event loop
+    runs, as in a notebook; then that waits, see `push_async`.
+
     Raises InputError (nothing was sent), UsageError, OutputError, CheckpointBusy.
     """
-    clock, transport = clock or SystemClock(), chosen(settings.transport)
+    clock = clock or SystemClock()
+    following = _Following(watch, on_rows, on_row, stop)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _push(settings, send_to, following, clock)
+    with ThreadPoolExecutor(max_workers=1) as beside:  # a thread can't run two event loops
+        return beside.submit(_push, settings, send_to, following, clock).result()
+
+
+async def push_async(settings: PushSettings, *, send_to: str | None = None, on_row: OnRow | None = None) -> Summary:
+    """The same as `push` for programs on asyncio or trio; `on_row` is called in another thread.
+
+    When it is cancelled, requests on their way may end and are recorded, the rest stays pending; then the cancellation
+    goes on. Raises as `push` does.
+    """
+    stop, ended = threading.Event(), anyio.Event()
+
+    def work() -> Summary:
+        try:
+            return push(settings, send_to=send_to, on_row=on_row, stop=stop)
+        finally:
+            from_thread.run_sync(ended.set)
+
+    try:
+        return await to_thread.run_sync(work, abandon_on_cancel=True)
+    except anyio.get_cancelled_exc_class():
+        stop.set()
+        with anyio.CancelScope(shield=True):
+            await ended.wait()
+        raise
+
+
+def results(checkpoint: Path) -> Iterator[Result]:
+    """What became of each row of a job, in input order, from its checkpoint; raises CheckpointError."""
+    with Store.read(checkpoint) as store:
+        yield from store.results()
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """Who is told while a run goes on, and who may end it."""
+
+    watch: Watch
+    on_rows: OnRows
+    on_row: OnRow | None
+    stop: threading.Event | None
+
+
+def _push(settings: PushSettings, send_to: str | None, following: _Following, clock: Clock) -> Summary:
+    transport = chosen(settings.transport)
     seconds = seconds_left(settings.deadline_seconds, settings.finish_by, clock)
     bounds = Bounds(settings.max_failures, clock.monotonic() + seconds)
     files = settings.files
     _refuse_one_file_for_two(settings)
     refuse_unknown_kind(files.results)
     log.info("begins: %s to %s", settings.input, settings.base_url, extra={"event": "begin"})
-    with open_sheet(settings, on_rows) as sheet:
+    with open_sheet(settings, following.on_rows) as sheet:
         headers = sheet.table.headers
         with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings) as (store, aside):
             for report in (files.results, files.failed, *_page_of(files), *_undo_files(settings)):
@@ -91,7 +164,7 @@ def push(
             begun = clock.monotonic()
             stopped = None
             if counts.get(State.PENDING, 0):
-                with watch(tally):
+                with following.watch(tally):
                     stopped = anyio.run(
                         _send,
                         settings,
@@ -101,6 +174,7 @@ def push(
                         tally,
                         clock,
                         bounds,
+                        following,
                         backend_options={"use_uvloop": find_spec("uvloop") is not None},  # it comes with `fast`
                     )
             else:
@@ -393,7 +467,14 @@ def _nothing_to_send(counts: Mapping[State, int]) -> str:
 
 
 async def _send(
-    settings: PushSettings, name: Name, base_url: str, store: Store, tally: Tally, clock: Clock, bounds: Bounds
+    settings: PushSettings,
+    name: Name,
+    base_url: str,
+    store: Store,
+    tally: Tally,
+    clock: Clock,
+    bounds: Bounds,
+    following: _Following,
 ) -> BulkSyncError | None:
     """Send what is pending; returns why it ended early, or None."""
     of_key = fingerprint(settings.key)
@@ -425,6 +506,7 @@ async def _send(
                 tally=tally,
                 workers=settings.workers,
                 key_accepted=job is not None and job.key_fingerprint == of_key,
+                on_row=following.on_row,
             )
             try:
                 async with anyio.create_task_group() as tasks:
@@ -432,6 +514,8 @@ async def _send(
                     signals = anyio.CancelScope()
                     if threading.current_thread() is threading.main_thread():  # only there signals arrive
                         tasks.start_soon(_heed_signals, sender, signals)
+                    if following.stop is not None:
+                        tasks.start_soon(_heed_the_caller, sender, following.stop, clock, signals)
                     await sender.run()
                     signals.cancel()
                     recorder.close()
@@ -481,6 +565,16 @@ async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+async def _heed_the_caller(sender: Sender, stop: threading.Event, clock: Clock, scope: anyio.CancelScope) -> None:
+    """Let requests on their way end once the program that called asks for it."""
+    with anyio.CancelScope() as own:
+        while not stop.is_set():
+            await clock.sleep(_LOOK_SECONDS)
+            if scope.cancel_called:
+                own.cancel()
+        sender.stop(StoppedEarly("The program that called asked to stop"))
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -22,6 +22,7 @@ import logging
 import math
 import random
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -35,7 +36,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
-from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.model import Change, Outcome, RowDecided, State, Tally
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, NoPermit
 from bulk_sync.send.circuit import FAILURES_IN_A_ROW, SHORT_GAP_SECONDS, Circuit, RetryBudget
@@ -172,6 +173,7 @@ class Sender:
         tally: Tally,
         workers: int,
         key_accepted: bool = False,
+        on_row: Callable[[RowDecided], None] | None = None,
     ) -> None:
         self._transport = transport
         self._work = work
@@ -183,6 +185,7 @@ class Sender:
         self._tally = tally
         self._workers = workers
         self._key_accepted = key_accepted
+        self._on_row = on_row
         self._forbidden = 0
         self._answered = False
         self._circuit: Circuit[_Case] = Circuit()
@@ -351,6 +354,19 @@ class Sender:
             told = _about(case, "row") | {"state": outcome.state.value}
             log.debug("row %d: %s", case.change.number, outcome.state.value, extra=told)
         self._tally.count(outcome)
+        if self._on_row is not None and outcome.state is not State.PENDING:
+            change = case.change
+            self._on_row(
+                RowDecided(
+                    change.number,
+                    change.target,
+                    outcome.state,
+                    outcome.http_status,
+                    outcome.attempts,
+                    outcome.error,
+                    outcome.message,
+                )
+            )
         reason = self._bounds.refusal(self._tally.decided, outcome, any_accepted=self._key_accepted)
         if reason is not None:
             self.stop(reason)

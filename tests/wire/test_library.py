@@ -1,0 +1,106 @@
+"""bulk-sync in somebody's program: the docstring's example, with and without an event loop, stopped and followed."""
+
+from __future__ import annotations
+
+import asyncio
+import doctest
+import threading
+from pathlib import Path
+
+import anyio
+import pytest
+
+import bulk_sync
+from bulk_sync import PushSettings, RowDecided, State, Summary, push, push_async, results
+from bulk_sync.clock import SystemClock
+from bulk_sync.quantities import parse_rate
+from bulk_sync.sandbox.faults import parse_fault
+from tests.conftest import Sandboxes
+from tests.helpers import KEY, Witness, numbered, write_sheet
+
+
+def settings_of(sheet: Path, witness: Witness, **more: object) -> PushSettings:
+    return PushSettings.checked(
+        input=sheet, base_url=witness.base_url, key=KEY, **{"rate": parse_rate("500/s"), **more}
+    )
+
+
+def test_the_example_of_the_package_runs() -> None:
+    failed, tried = doctest.testmod(bulk_sync)
+    assert (failed, tried > 10) == (0, True)
+
+
+def test_every_row_is_told_as_it_is_decided(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(40))
+    told: list[RowDecided] = []
+    with sandboxes(faults=(parse_fault("20%:404"), parse_fault("10%:503")), seed=4) as witness:
+        settings = settings_of(sheet, witness)
+        summary = push(settings, on_row=told.append)
+    assert sorted(row.row for row in told) == list(range(2, 42))
+    for state in (State.UPDATED, State.REJECTED):
+        assert sum(row.state is state for row in told) == summary.states[state] > 0
+    of_rows = {result.number: (result.state, result.attempts) for result in results(settings.files.checkpoint)}
+    assert of_rows == {row.row: (row.state, row.attempts) for row in told}
+
+
+def test_push_works_where_an_event_loop_runs(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(5))
+
+    async def notebook(witness: Witness) -> Summary:
+        return push(settings_of(sheet, witness))
+
+    with sandboxes() as witness:
+        assert asyncio.run(notebook(witness)).states[State.UPDATED] == 5
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "asyncio+uvloop"])
+def test_push_async_lets_the_loop_go_on(sandboxes: Sandboxes, tmp_path: Path, backend: str) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(20))
+    ticks = 0
+
+    async def program(witness: Witness) -> Summary:
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await SystemClock().sleep(0.01)
+                ticks += 1
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tick)
+            summary = await push_async(settings_of(sheet, witness, rate=parse_rate("100/s")))
+            tasks.cancel_scope.cancel()
+        return summary
+
+    with sandboxes() as witness:
+        summary = anyio.run(program, witness, backend_options={"use_uvloop": backend.endswith("uvloop")})
+    assert summary.states[State.UPDATED] == 20
+    assert ticks > 5
+
+
+def test_cancelling_push_async_ends_the_run_tidily(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(50))
+
+    async def program(witness: Witness) -> None:
+        with anyio.move_on_after(0.7) as bound:
+            await push_async(settings_of(sheet, witness, rate=parse_rate("10/s")))
+        assert bound.cancelled_caught
+
+    with sandboxes() as witness:
+        anyio.run(program, witness)
+        applied = {entry["key"] for entry in witness.journal()}
+        states = {result.key: result.state for result in results(settings_of(sheet, witness).files.checkpoint)}
+        assert 0 < len(applied) < 50
+        assert {key for key, state in states.items() if state is State.UPDATED} == applied
+        assert push(settings_of(sheet, witness)).states[State.UPDATED] == 50
+        assert len(witness.journal()) == 50
+
+
+def test_a_program_may_stop_a_run(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(50))
+    stop = threading.Event()
+    with sandboxes() as witness:
+        settings = settings_of(sheet, witness, rate=parse_rate("20/s"))
+        summary = push(settings, stop=stop, on_row=lambda row: stop.set() if row.row > 3 else None)
+    assert summary.exit_code == 6
+    assert "asked to stop" in str(summary.stopped)
+    assert 0 < summary.states[State.UPDATED] < 50
