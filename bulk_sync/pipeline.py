@@ -61,6 +61,7 @@ from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSetting
 from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
 
 log = logging.getLogger("bulk_sync.run")
+logging.getLogger("bulk_sync").addHandler(logging.NullHandler())  # else warnings that nobody asked for go to stderr
 
 _LOOK_SECONDS = 0.1
 """So often a run looks whether it is asked to stop by the program that called."""
