@@ -20,6 +20,10 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+OTHERS = {"--debug", "--version", "--install-completion", "--parallel", "--quick", "--rm"}
+"""Options of the program itself, and those of other programs."""
+
+
 def test_fields_states_columns_and_codes_are_all_named() -> None:
     for name in (*FIELDS, KEY_COLUMN, *State, *COLUMNS):
         assert f"`{name}`" in README, name
@@ -43,7 +47,7 @@ def test_options_that_the_readme_shows_exist() -> None:
         ).stdout
         for name in ("push", "check", "reconcile", "status", "report", "sandbox", "demo", "doctor", "init")
     )
-    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--debug", "--version", "--parallel", "--quick"}
+    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - OTHERS
     assert {option for option in shown if option not in helps} == set()
 
 
