@@ -145,7 +145,8 @@ class RowDecided(NamedTuple):
     """A row that a run has just decided, for a program that follows it.
 
     `row` is its number as a spreadsheet program shows it, `key` what addressed the showing; `attempts` counts this
-    run's requests; `error` is a code, and `message` a sentence, when it was refused or failed.
+    run's requests, `seconds` are those since the first of them; `error` is a code, and `message` a sentence, when it
+    was refused or failed.
     """
 
     row: int
@@ -153,6 +154,7 @@ class RowDecided(NamedTuple):
     state: State
     http_status: int | None
     attempts: int
+    seconds: float
     error: str | None
     message: str | None
 

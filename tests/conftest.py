@@ -33,7 +33,7 @@ Sandboxes = Callable[..., AbstractContextManager[Witness]]
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
-        if name.startswith(("BULK_SYNC_", "NORTH_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("BULK_SYNC_", "NORTH_", "OTEL_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NORTH_API_KEY", KEY)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # what runs share is each test's own

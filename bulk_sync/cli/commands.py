@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
@@ -22,6 +23,7 @@ from rich.text import Text
 
 from bulk_sync import batch
 from bulk_sync.cli.logs import logging_of
+from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
 from bulk_sync.model import MENDABLE_STATES, CheckSummary, Reconciliation, Standing, State, Summary, Tally
@@ -549,22 +551,25 @@ def _sandbox_of(settings: PushSettings) -> Iterator[str | None]:
 
 
 def _watched(settings: PushSettings, send_to: str | None, telling: Telling) -> Summary:
-    """A push whose progress is shown: first the reading, then the sending."""
+    """A push whose progress is shown, first the reading, then the sending; traced where the environment asks for it."""
+    with tracing(os.environ) as on_row:
+        return _shown(partial(run_push, settings, send_to=send_to, on_row=on_row), str(settings.input), telling)
+
+
+def _shown(run: Callable[..., Summary], name: str, telling: Telling) -> Summary:
     monotonic = SystemClock().monotonic
     if telling.logs_to_stderr:
-        return run_push(
-            settings, send_to=send_to, watch=lambda tally: progress(_err(), tally, monotonic, say=_log_progress)
-        )
+        return run(watch=lambda tally: progress(_err(), tally, monotonic, say=_log_progress))
     if telling.quiet:
-        return run_push(settings, send_to=send_to)
+        return run()
     with ExitStack() as shown:
-        on_rows = shown.enter_context(reading_rows(_err(), str(settings.input)))
+        on_rows = shown.enter_context(reading_rows(_err(), name))
 
         def watch(tally: Tally) -> AbstractContextManager[None]:
             shown.close()
             return progress(_err(), tally, monotonic)
 
-        return run_push(settings, send_to=send_to, watch=watch, on_rows=on_rows)
+        return run(watch=watch, on_rows=on_rows)
 
 
 def _log_progress(line: str) -> None:

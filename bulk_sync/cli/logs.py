@@ -41,7 +41,13 @@ class _Text(logging.Formatter):
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         told = {name: getattr(record, name) for name in FIELDS if getattr(record, name, None) is not None}
-        line = {"time": _time(record), "level": record.levelname, **told, "message": record.getMessage()}
+        line = {
+            "time": _time(record),
+            "level": record.levelname,
+            "pid": record.process,
+            **told,
+            "message": record.getMessage(),
+        }
         return json.dumps(line, ensure_ascii=True, default=str)
 
 

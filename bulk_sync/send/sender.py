@@ -363,6 +363,7 @@ class Sender:
                     outcome.state,
                     outcome.http_status,
                     outcome.attempts,
+                    0.0 if case.started is None else self._clock.monotonic() - case.started,
                     outcome.error,
                     outcome.message,
                 )

@@ -1,0 +1,113 @@
+"""Traces with OpenTelemetry, where its SDK is configured in the environment and the extra `otel` is installed.
+
+A span for the run, and one for each row that the sampler takes. A row's span is the root of a trace of its own, with
+a link to that of the run: so `OTEL_TRACES_SAMPLER=traceidratio` takes a share of the rows, not all or none. Keys and
+messages of rows may name people, so a span has numbers and codes only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from bulk_sync import __version__
+from bulk_sync.clock import SystemClock
+from bulk_sync.errors import UsageError
+from bulk_sync.model import RowDecided, State
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+log = logging.getLogger("bulk_sync.traces")
+
+OnRow = Callable[[RowDecided], None]
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+def wanted(environ: Mapping[str, str]) -> bool:
+    """True when the environment names a collector, and neither the SDK nor traces are switched off."""
+    off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    return not off and any(environ.get(name) for name in _ENDPOINTS)
+
+
+@contextmanager
+def tracing(environ: Mapping[str, str]) -> Iterator[OnRow | None]:
+    """A span around a run; what is yielded takes its rows, or is None where nothing is traced.
+
+    Raises UsageError when a collector is named and the packages are not there.
+    """
+    if not wanted(environ):
+        yield None
+        return
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        raise UsageError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need further packages: pip install 'bulk-sync[otel]' "
+            "(or set OTEL_SDK_DISABLED=true)"
+        )
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    # An explicit name would win over OTEL_SERVICE_NAME.
+    named = {} if environ.get("OTEL_SERVICE_NAME") else {"service.name": "bulk-sync"}
+    provider = TracerProvider(resource=Resource.create({**named, "service.version": __version__}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    with _troubles_in_the_log():
+        try:
+            yield from _spans(provider.get_tracer("bulk_sync", __version__))
+        finally:
+            provider.shutdown()
+
+
+class _Forwarding(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log.log(record.levelno, "traces: %s", record.getMessage(), extra={"event": "traces"})
+
+
+@contextmanager
+def _troubles_in_the_log() -> Iterator[None]:
+    """A collector that doesn't answer is for the log; standard error is for what the user must know."""
+    theirs, forwarding = logging.getLogger("opentelemetry"), _Forwarding(logging.WARNING)
+    theirs.addHandler(forwarding)
+    before, theirs.propagate = theirs.propagate, False
+    try:
+        yield
+    finally:
+        theirs.propagate = before
+        theirs.removeHandler(forwarding)
+
+
+def _spans(tracer: Tracer) -> Iterator[OnRow]:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+
+    clock = SystemClock()
+    with tracer.start_as_current_span("push") as run:
+        link = Link(run.get_span_context())
+
+        def on_row(row: RowDecided) -> None:
+            ended = round(clock.now().timestamp() * 1e9)
+            span = tracer.start_span(
+                "row",
+                context=Context(),
+                kind=SpanKind.CLIENT,
+                links=[link],
+                start_time=ended - round(row.seconds * 1e9),
+                attributes={
+                    "bulk_sync.row": row.row,
+                    "bulk_sync.state": row.state.value,
+                    "bulk_sync.attempts": row.attempts,
+                    "http.request.method": "PATCH",
+                    **({} if row.http_status is None else {"http.response.status_code": row.http_status}),
+                },
+            )
+            if row.state is not State.UPDATED:
+                span.set_status(Status(StatusCode.ERROR, row.error))
+            span.end(ended)
+
+        yield on_row
