@@ -24,6 +24,13 @@ ext_1 updated
 >>> [(row.number, row.state.value, row.error) for row in results(settings.files.checkpoint)]
 [(2, 'updated', None), (3, 'invalid', 'bad_value')]
 >>> folder.cleanup()
+
+For whoever takes the code over: `bulk_sync.pipeline` is a run on one page. How the pace finds the limit and keeps
+below it stands in `bulk_sync.send.pace`, how runs on a host share it in `bulk_sync.send.budget`; what the workers
+promise in `bulk_sync.send.sender`, what a reply leads to in `bulk_sync.send.decide`, how an outage is told from bad
+rows in `bulk_sync.send.circuit`; what the checkpoint promises at every commit in `bulk_sync.job.store`, how
+outcomes get there in `bulk_sync.job.recorder`, and what is known of a showing in `bulk_sync.job.ledger`. The states
+are `bulk_sync.State`: a row is `pending` until it is decided, and only what the API acknowledged is `updated`.
 """
 
 from __future__ import annotations

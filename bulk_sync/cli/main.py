@@ -514,7 +514,7 @@ def doctor(
     timeout: options.Timeout = 30.0,
     out: options.Out = None,
     as_json: options.Json = False,
-    config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
+    config: ConfigFile = None,
 ) -> None:
     """Look whether all is well: every setting and where it comes from, the key, the clock, the folders.
 
@@ -524,10 +524,18 @@ def doctor(
     from bulk_sync.cli.config import declared
     from bulk_sync.doctor import Asked
 
+    _parse_as_push(config)
     given = {"base-url": base_url, "key-file": key_file, "transport": transport, "timeout": timeout, "out": out}
     asked = Asked(base_url, commands.key_or_why_not(key_file), transport, timeout, out or Path())
     code = commands.doctor(asked, declared(push), _told_elsewhere, given, key_file=key_file, as_json=as_json)
     raise typer.Exit(code)
+
+
+def _parse_as_push(config: Path | None) -> None:
+    """Let the parsers of push look at what is set elsewhere; they raise for what it could not take."""
+    command: Any = typer.main.get_command(app)
+    words = ["showings.csv"] if config is None else ["showings.csv", "--config", str(config)]
+    command.commands["push"].make_context("push", words)
 
 
 @app.command()

@@ -38,6 +38,12 @@ def test_a_wrong_value_says_where_it_stands(program: Program, sheet: Path, monke
     refused = program("push", sheet)
     assert refused.code == 2
     assert "--workers is set in BULK_SYNC_WORKERS" in refused.err
+    monkeypatch.setenv("BULK_SYNC_RETRY_FOR", "soon")
+    for command in (("push", sheet), ("doctor",)):
+        refused = program(*command)
+        assert (refused.code, refused.out) == (2, "")
+        assert "--retry-for is set in BULK_SYNC_RETRY_FOR" in refused.err
+    monkeypatch.delenv("BULK_SYNC_RETRY_FOR")
     monkeypatch.setenv("BULK_SYNC_WROKERS", "3")
     assert "did you mean BULK_SYNC_WORKERS?" in program("push", sheet).err
     assert not list(Path().glob("*.sqlite"))
