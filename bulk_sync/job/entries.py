@@ -54,14 +54,14 @@ class Entries:
         written = [self._entries[target] for target in self._changed if target in self._entries]
         return written, [target for target in self._changed if target not in self._entries]
 
-    def take_out(self, target: str, key: str, fields: Iterable[str]) -> Values:
-        """A patch of these fields is about to be sent: forget them, and return what was known of them."""
+    def take_out(self, target: str, key: str, body: str) -> Values:
+        """A patch is about to be sent: forget its fields, and return what was known of them."""
         before = self._entries.get(target)
         self._forget_namesakes(target, key, before and before.showing_id)
         if before is None:
             return {}
         known = json.loads(before.fields)
-        taken = {name: known.pop(name) for name in fields if name in known}
+        taken = {name: known.pop(name) for name in json.loads(body) if name in known}
         if taken:
             self._write(Entry(target, key, before.showing_id, text_of(known)))
         return taken

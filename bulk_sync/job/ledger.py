@@ -18,10 +18,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.entries import Entries, Entry, Values
@@ -47,6 +48,8 @@ CREATE TABLE {schema}.ledger_account (
 _APPLICATION_ID = 0x62534C67  # "bSLg"
 _VERSION = 1
 _SHARED = "shared"
+Name = TypeVar("Name")
+
 _MOST_NAMES = 256
 """In one query."""
 
@@ -117,7 +120,7 @@ class Ledger:
 
     def _found(self, names: set[str]) -> Iterator[Entry]:
         """The entries that go by any of the names."""
-        for some in _in_groups(sorted(names - {""})):
+        for some in in_groups(sorted(names - {""})):
             places = ", ".join("?" * len(some))
             for column in ("target", "key", "showing_id"):
                 yield from map(
@@ -134,10 +137,10 @@ class Ledger:
         return _all(self._db, self.name, self._base_url)
 
 
-def _in_groups(names: list[str]) -> Iterator[list[str]]:
+def in_groups(names: Sequence[Name]) -> Iterator[list[Name]]:
     """Groups of a few sizes only, so that statements are compiled once; the last name fills the last one up."""
     for start in range(0, len(names), _MOST_NAMES):
-        some = names[start : start + _MOST_NAMES]
+        some = list(names[start : start + _MOST_NAMES])
         yield some + some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
 
 

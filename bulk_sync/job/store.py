@@ -33,7 +33,7 @@ from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.entries import text_of as ledger_text
 from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
-from bulk_sync.job.ledger import Acknowledged, Known, Ledger
+from bulk_sync.job.ledger import Acknowledged, Known, Ledger, in_groups
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 from bulk_sync.job.timeline import forget_runs, keep, runs
@@ -169,6 +169,9 @@ IN_DOUBT = "may have been applied"
 _OF_THE_JOB = "generation = (SELECT generation FROM job)"
 _OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
 _BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
+_FOR_LEDGER = (
+    "SELECT id, target, key, state, error, may_have_been_applied, showing_id, body, before FROM row WHERE id IN ({})"
+)
 _UNKNOWN = "(in_flight = 1 OR may_have_been_applied = 1)"
 _TRIED = f"(attempts > 0 OR {_UNKNOWN})"
 
@@ -543,7 +546,7 @@ class Store:
         # What the changes may alter is taken out of the ledger; their rows keep what it was.
         with self._known().of(name for change, key, _ in found for name in (change.target, key)) as known:
             for change, key, before in found:
-                taken = known.take_out(change.target, key, json.loads(change.body))
+                taken = known.take_out(change.target, key, change.body)
                 if taken:
                     kept = json.loads(before) if before else {}
                     db.execute("UPDATE row SET before = ? WHERE id = ?", (ledger_text(kept | taken), change.id))
@@ -631,14 +634,9 @@ class Store:
 
     def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int]) -> None:
         """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
-        rows = [
-            db.execute(
-                "SELECT id, target, key, state, error, may_have_been_applied, showing_id, body, before "
-                "FROM row WHERE id = ?",
-                (row,),
-            ).fetchone()
-            for row in ids
-        ]
+        groups = (db.execute(_FOR_LEDGER.format(", ".join("?" * len(some))), some) for some in in_groups(ids))
+        found = {row[0]: row for group in groups for row in group}
+        rows = [found[row] for row in ids]  # in the order of what became of them
         names = (name for _, target, key, _, _, _, showing_id, *_ in rows for name in (target, key, showing_id or ""))
         with self._known().of(names) as known:
             for row, target, key, state, error, doubt, showing_id, body, before in rows:
