@@ -73,7 +73,7 @@ class Storage:
 
     def create(self, key: str | None, data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
         """Keep a new showing and return it; raises KeyTakenError."""
-        identity = str(uuid.UUID(int=self._dice.getrandbits(128), version=4))
+        identity = self._free_id()
         try:
             self._db.execute("INSERT INTO showing VALUES (?, ?, ?, ?)", (identity, key, _json(data), utc_text(at)))
         except sqlite3.IntegrityError:
@@ -81,6 +81,13 @@ class Storage:
         found = self.find(identity)
         assert found is not None  # noqa: S101 - it was written just now
         return found
+
+    def _free_id(self) -> str:
+        """The next of the seed's ids that no showing has: one that is opened again begins with those it gave before."""
+        while True:
+            identity = str(uuid.UUID(int=self._dice.getrandbits(128), version=4))
+            if self.find(identity) is None:
+                return identity
 
     def find(self, name: str) -> dict[str, Any] | None:
         """The showing with that id or key."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 
 from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.faults import Fault, draw, parse_fault
 from bulk_sync.sandbox.limits import Limit, LimitStyle, Verdict, limit_headers, make_limit
+from bulk_sync.sandbox.storage import Storage
 
 FAULTS = (Fault(0.1, "503"), Fault(0.1, "reset"), Fault(0.05, "garbage"))
 
@@ -90,3 +95,13 @@ def test_headers_of_a_limit(kind: str, passes: bool, headers: dict[str, str]) ->
 @pytest.mark.parametrize("style", ["token-bucket", "fixed-window", "sliding-window", "concurrency"])
 def test_a_rate_below_one_still_lets_one_through(style: LimitStyle) -> None:
     assert make_limit(Rate(0.5, 1), style).ask(100, 0).passes
+
+
+def test_a_sandbox_that_is_opened_again_gives_ids_of_their_own_to_new_showings(tmp_path: Path) -> None:
+    ids = []
+    for key in ("ext_1", "ext_2"):
+        with closing(Storage(tmp_path / "sandbox.sqlite", seed=7)) as storage:
+            ids.append(storage.create(key, {}, datetime(2026, 3, 2, tzinfo=UTC))["id"])
+    with closing(Storage(None, seed=7)) as storage:
+        assert storage.create("ext_1", {}, datetime(2026, 3, 2, tzinfo=UTC))["id"] == ids[0]
+    assert len(set(ids)) == 2
