@@ -163,11 +163,11 @@ def test_a_wait_beyond_the_deadline_ends_the_run_at_once(asked: str) -> None:
     if asked == "4":
         assert (ended.stopped, ended.states()) == (None, ["updated"] * 2)
         return
-    assert "The API asks to wait 20 s (429), longer than what is left of --deadline (" in str(ended.stopped)
+    assert "The API asks to wait 20 s (429), longer than --deadline or --finish-by leave (" in str(ended.stopped)
     assert len(ended.script.sent) == 1
     late = send(["a"], {}, pace=Pace(held_until=START + 20, used_at=START), bounds=Bounds(deadline=START + 10))
     assert (late.script.sent, late.states()) == ([], ["pending"])
-    assert "after the end that --deadline sets" in str(late.stopped)
+    assert "after the end that --deadline or --finish-by sets" in str(late.stopped)
 
 
 NOT_FOUND = Reply(404, {}, b'{"error": {"message": "No such showing"}}')
