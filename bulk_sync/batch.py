@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
-from bulk_sync.model import State, Summary
+from bulk_sync.model import Part, State, Summary
 from bulk_sync.settings import PushSettings
 
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
@@ -82,36 +82,6 @@ def _is_settled(path: Path, seconds: float, now: datetime) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What became of one file: a summary, or the error that kept it from being sent; neither when it was not begun."""
-
-    input: Path
-    summary: Summary | None = None
-    error: BulkSyncError | None = None
-    note: str | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """As that of a push of this file; 0 when it was not begun."""
-        if self.error is not None:
-            return self.error.exit_code
-        return 0 if self.summary is None else self.summary.exit_code
-
-    @property
-    def begun(self) -> bool:
-        """False when the run ended before its turn."""
-        return self.summary is not None or self.error is not None
-
-    def as_json(self) -> dict[str, Any]:
-        """The summary of the file, or why there is none."""
-        note = {"note": self.note} if self.note else {}
-        if self.summary is not None:
-            return self.summary.as_json() | note
-        why = "not begun: the run ended before" if self.error is None else str(self.error)
-        return {"input": str(self.input), "error": why, "exit_code": self.exit_code} | note
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
     """What a run of several files came to."""
 
@@ -163,7 +133,7 @@ def run(
     parts: list[Part] = []
     for file in inputs.files:
         if (parts and parts[-1].exit_code in _END_ALL) or (parts and not parts[-1].begun):
-            parts.append(Part(file))
+            parts.append(Part(str(file)))
             continue
         parts.append(_part(file, settings(file, max(0.001, seconds_left())), push, archive, now))
     return Batch(tuple(parts), inputs.unsettled)
@@ -180,13 +150,13 @@ def _part(
     try:
         summary = push(settings)
     except BulkSyncError as error:
-        return Part(file, error=error)
+        return Part(str(file), error=error)
     if archive is None or summary.exit_code != 0:
-        return Part(file, summary)
+        return Part(str(file), summary)
     try:
-        return Part(file, summary, note=archived(file, archive, before, now()))
+        return Part(str(file), summary, note=archived(file, archive, before, now()))
     except OutputError as error:
-        return Part(file, summary, error, str(error))
+        return Part(str(file), summary, error, str(error))
 
 
 def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:

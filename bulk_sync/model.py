@@ -505,6 +505,36 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What became of one file: a summary, or the error that kept it from being sent; neither when it was not begun."""
+
+    input: str
+    summary: Summary | None = None
+    error: BulkSyncError | None = None
+    note: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """As that of a push of this file; 0 when it was not begun."""
+        if self.error is not None:
+            return self.error.exit_code
+        return 0 if self.summary is None else self.summary.exit_code
+
+    @property
+    def begun(self) -> bool:
+        """False when the run ended before its turn."""
+        return self.summary is not None or self.error is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary of the file, or why there is none."""
+        note = {"note": self.note} if self.note else {}
+        if self.summary is not None:
+            return self.summary.as_json() | note
+        why = "not begun: the run ended before" if self.error is None else str(self.error)
+        return {"input": self.input, "error": why, "exit_code": self.exit_code} | note
+
+
+@dataclass(frozen=True, slots=True)
 class Understood:
     """A file as it was understood.
 

@@ -4,43 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model import State, Summary
+from bulk_sync.model import Part, State
 from bulk_sync.report.terminal import printable
-
-
-class Part(Protocol):
-    """One file of the run."""
-
-    @property
-    def input(self) -> Path:
-        """Its name."""
-        ...
-
-    @property
-    def summary(self) -> Summary | None:
-        """What became of it; None when it wasn't sent."""
-        ...
-
-    @property
-    def note(self) -> str | None:
-        """What else is to be said of it."""
-        ...
-
-    @property
-    def exit_code(self) -> int:
-        """As that of a push of this file."""
-        ...
-
-    @property
-    def begun(self) -> bool:
-        """False when the run ended before its turn."""
-        ...
 
 
 def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path]) -> None:
@@ -53,9 +23,7 @@ def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path
     for part in parts:
         rows = str(part.summary.rows) if part.summary else ""
         counts = [f"{_count(part, state):,}" if part.summary else "" for state in states]
-        table.add_row(
-            Text(printable(str(part.input))), rows, *counts, str(part.exit_code) if part.begun else "not begun"
-        )
+        table.add_row(Text(printable(part.input)), rows, *counts, str(part.exit_code) if part.begun else "not begun")
     if parts:
         console.print(table)
     for part in parts:
