@@ -221,6 +221,8 @@ def push(
     from bulk_sync.cli import commands
     from bulk_sync.settings import SANDBOX_TARGET, PushSettings
 
+    if archive is not None and (sandbox or limit is not None):
+        raise UsageError("--archive moves away what is finished: with --sandbox or --limit nothing is")
     if any("north_sk_" in str(file) for file in files):  # it would be the job's name in logs and metrics
         raise UsageError("FILE is the name of a sheet; the API key is read from NORTH_API_KEY or --key-file")
     sheet_settings = commands.sheet_settings(

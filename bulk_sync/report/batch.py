@@ -29,6 +29,9 @@ def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path
     for part in parts:
         if part.summary is not None and part.summary.failed:
             console.print(Text(f"To mend:    {printable(part.summary.failed)}"), soft_wrap=True)
+        notes = part.summary.notes if part.summary is not None else ()
+        for note in notes:
+            console.print(Text(f"{printable(part.input)}: {printable(note)}"), soft_wrap=True)
         if part.note:
             console.print(Text(printable(part.note)), soft_wrap=True)
     for path in unsettled:

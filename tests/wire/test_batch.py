@@ -59,6 +59,8 @@ def test_files_that_are_named_and_their_text(program: Program, sandboxes: Sandbo
     assert lines[0].split() == ["file", "rows", "updated", "invalid", "exit", "code"]
     assert lines[1].split()[-4:] == ["3", "3", "0", "0"]
     assert f"To mend:    {inbox / 'b.failed.csv'}" in lines
+    rehearsed = program("push", inbox / "d.csv", inbox / "b.csv", "--sandbox", "--out", "rehearsal")
+    assert f"{inbox / 'd.csv'}: Rehearsal: sent to a sandbox on this machine, nothing reached North." in rehearsed.out
 
 
 def test_a_refused_key_or_an_outage_ends_the_whole_run(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
@@ -163,6 +165,8 @@ def test_moving_overwrites_nothing_also_without_links(tmp_path: Path, monkeypatc
         (["a.csv", "a.csv"], 2, "named twice"),
         (["a.csv", "e/a.csv", "--out", "out"], 2, "push them apart"),
         (["a.csv", "-"], 2, "standard input"),
+        (["a.csv", "--archive", "done", "--limit", "1"], 2, "with --sandbox or --limit nothing is"),
+        ([".", "--archive", "done", "--sandbox"], 2, "with --sandbox or --limit nothing is"),
     ],
 )
 def test_what_several_files_can_not_share(
