@@ -184,6 +184,8 @@ def _followed(job: str, telling: Telling) -> Iterator[Callable[[dict[str, Any]],
 
 def _tell_of_the_end(job: str, ended: dict[str, Any], telling: Telling) -> None:
     """Metrics and hook; what goes wrong with them is said, and changes nothing about how the run ended."""
+    if telling.metrics_file is None and telling.on_finish is None:
+        return
     from bulk_sync.cli.finish import tell, write_metrics
 
     wrong: list[str] = []

@@ -536,10 +536,17 @@ def doctor(
 
 
 def _parse_as_push(config: Path | None) -> None:
-    """Let the parsers of push look at what is set elsewhere; they raise for what it could not take."""
+    """Let push's parsers and settings look at what is set elsewhere; they raise for what it could not take."""
+    from bulk_sync.cli import commands
+    from bulk_sync.settings import PushSettings
+
     command: Any = typer.main.get_command(app)
     words = ["showings.csv"] if config is None else ["showings.csv", "--config", str(config)]
-    command.commands["push"].make_context("push", words)
+    told: dict[str, Any] = command.commands["push"].make_context("push", words).params
+    in_seconds = {"timeout", "retry_for", "deadline"}
+    named = {f"{name}_seconds" if name in in_seconds else name: value for name, value in told.items()}
+    known = {name: value for name, value in named.items() if name in PushSettings.model_fields and value is not None}
+    PushSettings.checked(**{**known, "clear": {}, "input": "showings.csv", "key": commands.SANDBOX_KEY})
 
 
 @app.command()

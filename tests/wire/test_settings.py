@@ -38,6 +38,8 @@ def test_a_wrong_value_says_where_it_stands(program: Program, sheet: Path, monke
     refused = program("push", sheet)
     assert refused.code == 2
     assert "--workers is set in BULK_SYNC_WORKERS" in refused.err
+    assert "--workers is set in BULK_SYNC_WORKERS" in program("doctor").err
+    monkeypatch.setenv("BULK_SYNC_WORKERS", "3")
     monkeypatch.setenv("BULK_SYNC_RETRY_FOR", "soon")
     for command in (("push", sheet), ("doctor",)):
         refused = program(*command)
