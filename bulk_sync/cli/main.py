@@ -92,7 +92,7 @@ def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
     """Let what is said elsewhere stand for the options that the command line leaves out."""
     from platformdirs import user_config_path
 
-    from bulk_sync.cli.config import PREFIX, declared, files_of, told
+    from bulk_sync.cli.config import FILE_NAME, PREFIX, declared, files_of, told
 
     _told_elsewhere.clear()
     files = files_of(config, Path(), user_config_path("bulk-sync", appauthor=False))
@@ -109,6 +109,12 @@ def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
     known = {name: declared(command) for name, command in commands.items()}
     kinds = {option.name: option.kind for options in known.values() for option in options}
     _told_elsewhere.update(told(kinds, os.environ, files))
+    hook = _told_elsewhere.get("on-finish")
+    if hook is not None and config is None and hook.where == str(Path(FILE_NAME)):
+        raise UsageError(
+            f"{hook.where}: on-finish runs a command, so it is not taken from the file of whatever folder one is in: "
+            "say it on the command line, in the environment or in your configuration folder, or name the file: --config"
+        )
     own = known.get(context.command.name or "", [])
     context.default_map = {
         option.parameter: _told_elsewhere[option.name].value for option in own if option.name in _told_elsewhere

@@ -51,6 +51,17 @@ def test_a_wrong_value_says_where_it_stands(program: Program, sheet: Path, monke
     assert not list(Path().glob("*.sqlite"))
 
 
+def test_a_folders_file_runs_no_command(program: Program, sheet: Path) -> None:
+    file = written(Path("bulk-sync.toml"), 'on-finish = "touch ran"')
+    options = ("--base-url", "http://127.0.0.1:9", "--max-attempts", "1")
+    refused = program("push", sheet, *options)
+    assert (refused.code, refused.out) == (2, "")
+    assert "on-finish runs a command" in refused.err
+    assert not Path("ran").exists()
+    program("push", sheet, *options, "--config", file)
+    assert Path("ran").exists()
+
+
 def test_doctor_shows_every_value_and_where_it_comes_from(
     program: Program, sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
