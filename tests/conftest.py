@@ -19,7 +19,8 @@ from bulk_sync.send.transport.choose import Name
 from tests.helpers import KEY, Ran, Witness, in_haste
 
 # A noisy machine makes single examples slow; what is claimed here is never about time.
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Half of the usual examples keep the gate short; python -m tests.fuzz looks further.
+settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
 # A shell starts what is to run in the background deaf to Ctrl-C, and the programs started here would be deaf too.

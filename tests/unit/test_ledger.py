@@ -55,7 +55,7 @@ def acknowledge_all(store: Store) -> dict[str, Any]:
     return {change.target: json.loads(change.body) for change in sent}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     nights=st.lists(
         st.tuples(st.dictionaries(KEYS, PATCHES, min_size=1), st.lists(st.sampled_from(ENDS), min_size=2, max_size=2)),
