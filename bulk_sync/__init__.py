@@ -1,6 +1,6 @@
 """Bring spreadsheets of property showings into North.
 
-`push` takes a `PushSettings` and returns a `Summary`; `push_async` does so for programs on asyncio or trio. `check`
+`push` takes a `PushSettings` and returns a `Summary`; `push_async` does so for programs on asyncio. `check`
 takes a `SheetSettings` and returns a `CheckSummary`; `reconcile` takes a `ReconcileSettings` and returns a
 `Reconciliation`. `results` reads what became of each row. Errors for the user are below `BulkSyncError`, whose
 `exit_code` is the command's. Times are in seconds, rates in requests per second; log records go to

@@ -101,12 +101,19 @@ def push(
         asyncio.get_running_loop()
     except RuntimeError:
         return _push(settings, send_to, following, clock)
+    stop = stop or threading.Event()
+    following = replace(following, stop=stop)
     with ThreadPoolExecutor(max_workers=1) as beside:  # a thread can't run two event loops
-        return beside.submit(_push, settings, send_to, following, clock).result()
+        pushing = beside.submit(_push, settings, send_to, following, clock)
+        try:
+            return pushing.result()
+        except BaseException:  # Ctrl-C, a notebook's "interrupt": the thread ends tidily, and is waited for
+            stop.set()
+            raise
 
 
 async def push_async(settings: PushSettings, *, send_to: str | None = None, on_row: OnRow | None = None) -> Summary:
-    """The same as `push` for programs on asyncio or trio; `on_row` is called in another thread.
+    """The same as `push` for programs on asyncio; `on_row` is called in another thread.
 
     When it is cancelled, requests on their way may end and are recorded, the rest stays pending; then the cancellation
     goes on. Raises as `push` does.
@@ -568,23 +575,26 @@ async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
             signal.signal(number, handler)
 
 
-async def _heed_the_caller(sender: Sender, stop: threading.Event, clock: Clock, scope: anyio.CancelScope) -> None:
-    """Let requests on their way end once the program that called asks for it."""
-    with anyio.CancelScope() as own:
-        while not stop.is_set():
-            await clock.sleep(_LOOK_SECONDS)
-            if scope.cancel_called:
-                own.cancel()
-        sender.stop(StoppedEarly("The program that called asked to stop"))
+async def _heed_the_caller(sender: Sender, stop: threading.Event, clock: Clock, ended: anyio.CancelScope) -> None:
+    """Let requests on their way end once the program that called asks for it; after the end it asks for nothing."""
+    while not ended.cancel_called:
+        if stop.is_set():
+            sender.stop(StoppedEarly("The program that called asked to stop"))
+            return
+        await clock.sleep(_LOOK_SECONDS)
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error for the user in a group of a task group's, else the group itself: then it is a bug of ours."""
-    ours, others = group.split(BulkSyncError)
-    error: BaseException | None = ours if others is None else None
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error or group
+    """The first error in a group of a task group's, where all are for the user or the same of a caller's `on_row`."""
+    errors = _leaves(group)
+    alike = {(type(error), str(error)) for error in errors}
+    return errors[0] if len(alike) == 1 or all(isinstance(error, BulkSyncError) for error in errors) else group
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for one in error.exceptions for leaf in _leaves(one)]
 
 
 # Report

@@ -104,3 +104,36 @@ def test_a_program_may_stop_a_run(sandboxes: Sandboxes, tmp_path: Path) -> None:
     assert summary.exit_code == 6
     assert "asked to stop" in str(summary.stopped)
     assert 0 < summary.states[State.UPDATED] < 50
+
+
+def test_what_a_program_raises_for_a_row_ends_the_run_and_no_row_is_lost(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(50))
+
+    def refuse(row: RowDecided) -> None:
+        if row.row > 5:
+            raise RuntimeError("no more of them")
+
+    with sandboxes() as witness:
+        settings = settings_of(sheet, witness)
+        with pytest.raises(RuntimeError, match="no more of them"):
+            push(settings, on_row=refuse)
+        acknowledged = {result.key for result in results(settings.files.checkpoint) if result.state is State.UPDATED}
+        assert acknowledged
+        assert push(settings).states[State.UPDATED] == 50
+        sent = [entry["key"] for entry in witness.journal()]
+    assert all(sent.count(key) == 1 for key in acknowledged)
+
+
+def test_a_stop_that_comes_with_the_last_row_changes_no_end(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(3))
+    stop = threading.Event()
+    left = {2, 3, 4}
+
+    def count(row: RowDecided) -> None:
+        left.discard(row.row)
+        if not left:
+            stop.set()
+
+    with sandboxes() as witness:
+        summary = push(settings_of(sheet, witness), stop=stop, on_row=count)
+    assert (summary.exit_code, summary.stopped) == (0, None)
