@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from bulk_sync import __version__
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import UsageError
 from bulk_sync.model import RowDecided, State
 
 if TYPE_CHECKING:
@@ -36,18 +35,18 @@ def wanted(environ: Mapping[str, str]) -> bool:
 
 @contextmanager
 def tracing(environ: Mapping[str, str]) -> Iterator[OnRow | None]:
-    """A span around a run; what is yielded takes its rows, or is None where nothing is traced.
-
-    Raises UsageError when a collector is named and the packages are not there.
-    """
+    """A span around a run; what is yielded takes its rows, or is None where nothing is traced."""
     if not wanted(environ):
         yield None
         return
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        raise UsageError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need further packages: pip install 'bulk-sync[otel]' "
-            "(or set OTEL_SDK_DISABLED=true)"
+        # A cluster may set it for every program: that is no reason for the night's run to fail.
+        log.warning(
+            "no traces: OTEL_EXPORTER_OTLP_ENDPOINT is set, and they need: pip install 'bulk-sync[otel]'",
+            extra={"event": "traces"},
         )
+        yield None
+        return
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
