@@ -25,7 +25,7 @@ _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb",
 _OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
 """What a name ends with, before its ending, when the program wrote the file itself (or kept an edited one)."""
 
-_PRESSING = (129, 130, 143, 5, 6, 8, 4, 7, 3)
+_PRESSING = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
 """Exit codes, the most pressing first: a run of several files ends with the first that any of them has."""
 
 _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
@@ -49,7 +49,7 @@ def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> In
     files: list[Path] = []
     unsettled: list[Path] = []
     for path in named:
-        if not path.is_dir():
+        if not is_folder(path):
             files.append(path)
             continue
         try:
@@ -64,6 +64,14 @@ def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> In
         if other is not path:
             raise UsageError(f"{path}: named twice")
     return Inputs(tuple(files), tuple(unsettled))
+
+
+def is_folder(path: Path) -> bool:
+    """True for a folder; what can't be looked at is taken for a file, whose push says why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _is_sheet(path: Path) -> bool:
@@ -156,7 +164,7 @@ def _part(
     try:
         return Part(str(file), summary, note=archived(file, archive, before, now()))
     except OutputError as error:
-        return Part(str(file), summary, error, str(error))
+        return Part(str(file), summary, error)
 
 
 def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:

@@ -53,7 +53,7 @@ def examine(asked: Asked, clock: Clock | None = None) -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("version", f"bulk-sync {__version__}, Python {python}, {sys.platform}")
     try:
-        name = chosen(asked.transport)  # type: ignore[arg-type] # a wrong name is told below
+        name = chosen(asked.transport)  # type: ignore[arg-type] # a name that was checked
         yield Finding("transport", _transport(name))
         base_url, key = check_base_url(asked.base_url), _key(asked.key)
         yield from anyio.run(_ask, base_url, key, name, asked.timeout_seconds, clock or SystemClock())

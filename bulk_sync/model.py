@@ -506,7 +506,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What became of one file: a summary, or the error that kept it from being sent; neither when it was not begun."""
+    """What became of one file: a summary, or the error that kept it from being sent; neither when it was not begun.
+
+    Both when it was sent and could not be moved away then.
+    """
 
     input: str
     summary: Summary | None = None
@@ -528,10 +531,10 @@ class Part:
     def as_json(self) -> dict[str, Any]:
         """The summary of the file, or why there is none."""
         note = {"note": self.note} if self.note else {}
+        why = {} if self.error is None else {"error": str(self.error)}
         if self.summary is not None:
-            return self.summary.as_json() | note
-        why = "not begun: the run ended before" if self.error is None else str(self.error)
-        return {"input": self.input, "error": why, "exit_code": self.exit_code} | note
+            return self.summary.as_json() | note | why | {"exit_code": self.exit_code}
+        return {"input": self.input, "error": "not begun: the run ended before"} | why | {"exit_code": self.exit_code}
 
 
 @dataclass(frozen=True, slots=True)

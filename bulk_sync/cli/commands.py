@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bulk_sync import batch
-from bulk_sync.cli.logs import logging_of
+from bulk_sync.cli.logs import logging_of, without_keys
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
@@ -58,7 +58,6 @@ log = logging.getLogger("bulk_sync.cli")
 
 SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
 
-_ADDRESSES = {"base-url"}
 _LONG_ENOUGH_TO_SHOW_ITS_END = 24
 
 _AT_A_TERMINAL = sys.stdout.isatty()  # when it began; a terminal that was closed is none any more
@@ -87,21 +86,53 @@ class Telling:
         return self.log_file is None and self.log_format == "json"
 
 
-def push(settings: PushSettings, telling: Telling, archive: Path | None = None) -> int:
-    """Push, to a sandbox of its own where the settings say so; returns the exit code, as the others here do."""
-    with _followed(str(settings.input), telling) as follow:
-        before = batch.identity(settings.input)
-        with _sandbox_of(settings) as send_to:
-            summary = _watched(settings, send_to, telling)
-        if archive is not None and summary.exit_code == 0 and not settings.read_from_standard_input:
-            note = batch.archived(settings.input, archive, before, SystemClock().now())
-            summary = replace(summary, notes=(*summary.notes, f"{note}."))
-        follow(summary.as_json())
+@dataclass(slots=True)
+class _Run:
+    """A run that is followed: the sheet that it is at, and what it came to so far, as --json has it."""
+
+    job: str
+    ended: dict[str, Any]
+
+
+def push(
+    named: Sequence[Path],
+    settings: Callable[[], PushSettings],
+    telling: Telling,
+    archive: Path | None,
+    settle_seconds: float,
+) -> int:
+    """Push a sheet, or several; returns the exit code, as the others here do.
+
+    The settings are made here, so that whoever is told of a run hears of one that had no key, too.
+    """
+    with _followed(" ".join(map(str, named)), telling) as run:
+        if len(named) == 1 and not batch.is_folder(named[0]):
+            return _push_one(settings(), telling, run, archive)
+        return _push_all(named, settings(), telling, run, archive, settle_seconds)
+
+
+def _push_one(settings: PushSettings, telling: Telling, run: _Run, archive: Path | None) -> int:
+    before = batch.identity(settings.input)
+    with _sandbox_of(settings) as send_to:
+        summary = _watched(settings, send_to, telling)
+    run.ended |= summary.as_json()
+    if archive is None or summary.exit_code != 0 or settings.read_from_standard_input:
         return _end(summary, settings, telling)
+    try:
+        note = batch.archived(settings.input, archive, before, SystemClock().now())
+    except OutputError:
+        _end(summary, settings, telling)  # what was sent is to be seen all the same
+        raise
+    return _end(replace(summary, notes=(*summary.notes, f"{note}.")), settings, telling)
 
 
-def push_all(
-    named: Sequence[Path], settings: PushSettings, telling: Telling, archive: Path | None, settle_seconds: float
+def _push_all(
+    named: Sequence[Path],
+    settings: PushSettings,
+    telling: Telling,
+    run: _Run,
+    archive: Path | None,
+    settle_seconds: float,
 ) -> int:
     """Push several files, and those of folders, one after the other, within one --deadline."""
     _refuse_what_names_one_file(settings)
@@ -110,31 +141,45 @@ def push_all(
     clock = SystemClock()
     end = clock.monotonic() + seconds_left(settings.deadline_seconds, settings.finish_by, clock)
     inputs = batch.inputs_of(named, settle_seconds, clock.now())
-    with _followed(" ".join(map(str, named)), telling) as follow, _sandbox_of(settings) as send_to:
 
-        def of(file: Path, seconds: float) -> PushSettings:
-            bound = None if math.isinf(seconds) else seconds
-            return settings.model_copy(update={"input": file, "deadline_seconds": bound, "finish_by": None})
+    def of(file: Path, seconds: float) -> PushSettings:
+        bound = None if math.isinf(seconds) else seconds
+        return settings.model_copy(update={"input": file, "deadline_seconds": bound, "finish_by": None})
+
+    with _sandbox_of(settings) as send_to:
+
+        def push_it(one: PushSettings) -> Summary:
+            run.job = str(one.input)
+            return _watched(one, send_to, telling)
 
         ended = batch.run(
             inputs,
             of,
-            lambda one: _watched(one, send_to, telling),
+            push_it,
             seconds_left=lambda: end - clock.monotonic(),
             archive=archive,
             now=clock.now,
         )
-        follow(ended.as_json())
-        with _standard_output():
-            if telling.as_json:
-                _out().file.write(json_line(ended.as_json()))
-            elif not telling.quiet:
-                show_batch(_out(), ended.parts, ended.unsettled)
-        for part in ended.parts:
-            why = part.error or (part.summary.stopped if part.summary else None)
-            if why is not None and not telling.json_to_stderr:
-                show_error(_err(), str(why))
+    run.ended |= ended.as_json()
+    with _standard_output():
+        if telling.as_json:
+            _out().file.write(json_line(ended.as_json()))
+        elif not telling.quiet:
+            show_batch(_out(), ended.parts, ended.unsettled)
+    for part in ended.parts:
+        why = part.error or (part.summary.stopped if part.summary else None)
+        if why is not None:
+            run.job = part.input
+            _tell_error(str(why), telling, None if part.error is None else part.exit_code)
     return ended.exit_code
+
+
+def _tell_error(sentence: str, telling: Telling, log_as: int | None = None) -> None:
+    """Say on standard error what a run ended by, and in the log under its exit code, unless it is there."""
+    if log_as is not None:
+        log.log(logging.ERROR, "%s", sentence, extra={"event": "end", "exit_code": log_as})
+    if not telling.json_to_stderr:
+        show_error(_err(), without_keys(sentence))
 
 
 def _refuse_what_names_one_file(settings: PushSettings) -> None:
@@ -151,35 +196,38 @@ def _refuse_what_names_one_file(settings: PushSettings) -> None:
 
 
 @contextmanager
-def _followed(job: str, telling: Telling) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _followed(job: str, telling: Telling) -> Iterator[_Run]:
     """Log a run; when it has ended, however it did, write the metrics and run the command of --on-finish.
 
-    What is yielded takes the summary. An error that a log of JSON on standard error tells is not told once more.
+    An error that a log of JSON on standard error tells is not told once more.
     """
-    if telling.metrics_file is not None:
-        check_writable(telling.metrics_file)
-    ended: dict[str, Any] = {"input": job, "error": "a bug in bulk-sync", "exit_code": 1}
+    run = _Run(job, {"input": job, "error": "a bug in bulk-sync", "exit_code": 1})
     stderr = cast("TextIO", _Forgiving(sys.stderr)) if telling.logs_to_stderr else None
-    with logging_of(
-        job,
-        file=telling.log_file,
-        style=telling.log_format,
-        stderr=stderr,
-        verbose=telling.verbose,
-        printable=printable,
-    ):
+    with ExitStack() as logged:
         try:
-            yield ended.update
+            logged.enter_context(
+                logging_of(
+                    lambda: run.job,
+                    file=telling.log_file,
+                    style=telling.log_format,
+                    stderr=stderr,
+                    verbose=telling.verbose,
+                    printable=printable,
+                )
+            )
+            if telling.metrics_file is not None:
+                check_writable(telling.metrics_file)
+            yield run
         except BulkSyncError as error:
-            ended |= {"error": str(error), "exit_code": error.exit_code}
+            run.ended |= {"error": without_keys(str(error)), "exit_code": error.exit_code}
             log.log(logging.ERROR, "%s", error, extra={"event": "end", "exit_code": error.exit_code})
             if telling.json_to_stderr:
                 raise typer.Exit(error.exit_code) from None
             raise
         finally:
-            if "states" in ended:
-                del ended["error"]
-            _tell_of_the_end(job, ended, telling)
+            if "states" in run.ended:
+                del run.ended["error"]
+            _tell_of_the_end(job, run.ended, telling)
 
 
 def _tell_of_the_end(job: str, ended: dict[str, Any], telling: Telling) -> None:
@@ -257,32 +305,37 @@ def _base_url(text: str) -> str:
 
 def reconcile(settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling) -> int:
     """Compare; with the settings of a push, send what differs."""
+    with _followed(str(settings.here.input), telling) as run:
+        return _reconcile(settings, sending, telling, run)
+
+
+def _reconcile(settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling, run: _Run) -> int:
     from bulk_sync.reconciliation import reconcile as run_reconcile
     from bulk_sync.report.reconciled import show_reconciliation, show_reconciliation_json
 
-    as_json, quiet = telling.as_json, telling.quiet
     with reading_rows(_err(), str(settings.here.input)) as on_rows:
         summary = run_reconcile(settings, on_rows=on_rows)
+    standings = ", ".join(f"{count} {standing.value}" for standing, count in summary.standings.items() if count)
+    log.info("compared: %s", standings or "no rows", extra={"event": "compared", "exit_code": summary.exit_code})
     pushing = None if sending is None else _push_after(settings, summary, sending)
-    if not as_json and not quiet:
+    if not telling.as_json and not telling.quiet:
         with _standard_output():
             show_reconciliation(_out(), summary, _push_of_differences(summary) if sending is None else None)
     if pushing is None:
-        if as_json:
+        if telling.as_json:
             with _standard_output():
                 show_reconciliation_json(_out(), summary, None)
         return summary.exit_code if sending is None else 3 if summary.left_to_decide else 0
-    with _followed(str(pushing.input), telling) as follow:
-        with _sandbox_of(pushing) as send_to:
-            pushed = _watched(pushing, send_to, telling)
-        follow(pushed.as_json())
-    if as_json:
+    run.job = str(pushing.input)
+    with _sandbox_of(pushing) as send_to:
+        pushed = _watched(pushing, send_to, telling)
+    if telling.as_json:
         with _standard_output():
             show_reconciliation_json(_out(), summary, pushed.as_json())
-    elif not quiet:
+    elif not telling.quiet:
         _show(pushed, as_json=False, quiet=False)
     if pushed.stopped is not None:
-        show_error(_err(), str(pushed.stopped))
+        _tell_error(str(pushed.stopped), telling)
     return pushed.exit_code or (3 if summary.left_to_decide and settings.there is not None else 0)
 
 
@@ -332,8 +385,10 @@ def _setting(option: Declared, told: Told | None, given: Mapping[str, object]) -
     if any(word.partition("=")[0] == f"--{option.name}" for word in sys.argv[1:]):
         return option.name, str(given.get(option.name, "")), "command line"
     value, where = (option.default, "default") if told is None else (told.value, told.where)
-    if option.name in _ADDRESSES:
+    if option.name == "base-url":
         value = without_secrets(str(value))
+    elif option.name == "on-finish" and value is not None:
+        value = "set"  # where alerts go is often an address with a token in it
     shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return option.name, ", ".join(value) if isinstance(value, list) else shown, where
 
@@ -439,8 +494,8 @@ def _push_of_differences(summary: Reconciliation) -> str | None:
 
 def _end(summary: Summary, settings: PushSettings, telling: Telling) -> int:
     _show(summary, as_json=telling.as_json, quiet=telling.quiet, pushed=settings)
-    if summary.stopped is not None and not telling.json_to_stderr:
-        show_error(_err(), str(summary.stopped))
+    if summary.stopped is not None:
+        _tell_error(str(summary.stopped), telling)
     return summary.exit_code
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -73,24 +75,30 @@ def tell(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]:
     """Run the command of --on-finish through the shell; returns what it printed, and what went wrong, if anything did.
 
     It gets the summary as JSON on its standard input, and the exit code as BULK_SYNC_EXIT_CODE. The API key is
-    not in its environment.
+    not in its environment. The command is not repeated: there may be a token in it.
     """
     environment = {name: value for name, value in os.environ.items() if name != "NORTH_API_KEY"}
     environment["BULK_SYNC_EXIT_CODE"] = str(summary["exit_code"])
-    try:
-        done = subprocess.run(  # noqa: S602 - it is the user's own command line
-            command,
-            shell=True,
-            input=json.dumps(summary).encode(),
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=HOOK_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "", f"--on-finish: ended after {HOOK_SECONDS} s: {command}"
-    except OSError as error:
-        return "", f"--on-finish: {error.strerror}: {command}"
-    wrong = f"--on-finish ended with {done.returncode}: {command}" if done.returncode else None
-    return done.stdout.decode(errors="backslashreplace").strip(), wrong
+    with subprocess.Popen(  # noqa: S602 - it is the user's own command line
+        command,
+        shell=True,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # a group of its own, so that all that it started can be ended
+    ) as process:
+        try:
+            printed, _ = process.communicate(json.dumps(summary).encode(), timeout=HOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            _end_all(process)
+            return "", f"--on-finish: its command was ended after {HOOK_SECONDS} s"
+    wrong = f"--on-finish: its command ended with {process.returncode}" if process.returncode else None
+    return printed.decode(errors="backslashreplace").strip(), wrong
+
+
+def _end_all(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)

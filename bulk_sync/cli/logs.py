@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +26,12 @@ FIELDS = ("event", "job", "row", "key", "state", "http_status", "attempt", "wait
 """What a JSON line may have beside time, level and message, in this order."""
 
 _LOGGER = logging.getLogger("bulk_sync")
+_KEY = re.compile(r"north_sk_\w+")
+
+
+def without_keys(text: str) -> str:
+    """A text that may repeat a word of the command line, without the key that somebody put there."""
+    return _KEY.sub("north_sk_***", text)
 
 
 class _Text(logging.Formatter):
@@ -35,7 +42,7 @@ class _Text(logging.Formatter):
         self._printable = printable
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{_time(record)} {record.levelname} {self._printable(record.getMessage())}"
+        return without_keys(f"{_time(record)} {record.levelname} {self._printable(record.getMessage())}")
 
 
 class _Json(logging.Formatter):
@@ -48,7 +55,7 @@ class _Json(logging.Formatter):
             **told,
             "message": record.getMessage(),
         }
-        return json.dumps(line, ensure_ascii=True, default=str)
+        return without_keys(json.dumps(line, ensure_ascii=True, default=str))
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -68,7 +75,7 @@ class _File(WatchedFileHandler):
 
 @contextmanager
 def logging_of(
-    job: str,
+    job: Callable[[], str],
     *,
     file: Path | None,
     style: Literal["text", "json"],
@@ -78,6 +85,7 @@ def logging_of(
 ) -> Iterator[None]:
     """Write log lines of a run to `file`, and to `stderr` where it is given; every request only when `verbose`.
 
+    `job` is asked with each line: a run of several sheets is at one after the other.
     Raises OutputError when the file can't be opened.
     """
     handlers: list[logging.Handler] = []
@@ -90,7 +98,7 @@ def logging_of(
         raise OutputError(f"--log-file {file}: {error.strerror}") from None
 
     def name_the_job(record: logging.LogRecord) -> bool:
-        record.job = job
+        record.job = job()
         return True
 
     for handler in handlers:

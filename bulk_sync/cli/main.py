@@ -71,12 +71,13 @@ def _usage_sentence(problem: Exception) -> str:
 def _show_failure(sentence: str) -> None:
     """Say what went wrong; a sentence that repeats a word of the command line, without the key that is put there."""
     from bulk_sync.cli import commands
+    from bulk_sync.cli.logs import without_keys
 
     given = {word.partition("=")[0] for word in sys.argv[1:]}
     said = {name: _told_elsewhere.get(name.removeprefix("--")) for name in re.findall(r"--[a-z][a-z-]+", sentence)}
     where = [f"{name} is set in {told.where}" for name, told in said.items() if told is not None and name not in given]
     text = f"{sentence.rstrip('.')} ({'; '.join(where)})" if where else sentence
-    commands.show_failure(re.sub(r"north_sk_\w+", "north_sk_***", text))
+    commands.show_failure(without_keys(text))
 
 
 def _on_signal(number: int, _: FrameType | None) -> NoReturn:
@@ -104,8 +105,8 @@ def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
         "reconcile": reconcile,
         "status": status,
         "report": report,
+        "doctor": doctor,
     }
-    commands["doctor"] = doctor
     known = {name: declared(command) for name, command in commands.items()}
     kinds = {option.name: option.kind for options in known.values() for option in options}
     _told_elsewhere.update(told(kinds, os.environ, files))
@@ -231,48 +232,51 @@ def push(
         raise UsageError("--archive moves away what is finished: with --sandbox or --limit nothing is")
     if any("north_sk_" in str(file) for file in files):  # it would be the job's name in logs and metrics
         raise UsageError("FILE is the name of a sheet; the API key is read from NORTH_API_KEY or --key-file")
-    sheet_settings = commands.sheet_settings(
-        profile,
-        map_,
-        sheet=sheet,
-        header_row=header_row,
-        delimiter=delimiter,
-        encoding=encoding,
-        timezone=timezone,
-        date_order=date_order,
-        default_time=default_time,
-        clear=clear,
-        on_duplicate=on_duplicate,
-        strict=strict,
-    )
-    settings = PushSettings.checked(
-        **sheet_settings,
-        input=files[0],
-        base_url=SANDBOX_TARGET if sandbox else base_url,
-        key=commands.key_of(key_file, sandbox=sandbox),
-        rate=rate,
-        workers=workers,
-        transport=transport,
-        timeout_seconds=timeout,
-        max_attempts=max_attempts,
-        retry_for_seconds=retry_for,
-        ambiguous=ambiguous,
-        max_problems=max_problems,
-        max_failures=max_failures,
-        deadline_seconds=deadline,
-        finish_by=finish_by,
-        limit=limit,
-        out=out,
-        results=results,
-        page=page,
-        checkpoint=checkpoint,
-        fresh=fresh,
-        new_key=new_key,
-        purge=purge,
-        only_changed=only_changed,
-        ledger=ledger,
-        undo_file=undo_file,
-    )
+
+    def settings() -> PushSettings:
+        sheet_settings = commands.sheet_settings(
+            profile,
+            map_,
+            sheet=sheet,
+            header_row=header_row,
+            delimiter=delimiter,
+            encoding=encoding,
+            timezone=timezone,
+            date_order=date_order,
+            default_time=default_time,
+            clear=clear,
+            on_duplicate=on_duplicate,
+            strict=strict,
+        )
+        return PushSettings.checked(
+            **sheet_settings,
+            input=files[0],
+            base_url=SANDBOX_TARGET if sandbox else base_url,
+            key=commands.key_of(key_file, sandbox=sandbox),
+            rate=rate,
+            workers=workers,
+            transport=transport,
+            timeout_seconds=timeout,
+            max_attempts=max_attempts,
+            retry_for_seconds=retry_for,
+            ambiguous=ambiguous,
+            max_problems=max_problems,
+            max_failures=max_failures,
+            deadline_seconds=deadline,
+            finish_by=finish_by,
+            limit=limit,
+            out=out,
+            results=results,
+            page=page,
+            checkpoint=checkpoint,
+            fresh=fresh,
+            new_key=new_key,
+            purge=purge,
+            only_changed=only_changed,
+            ledger=ledger,
+            undo_file=undo_file,
+        )
+
     telling = commands.Telling(
         as_json=as_json,
         quiet=quiet,
@@ -282,9 +286,7 @@ def push(
         metrics_file=metrics_file,
         on_finish=on_finish,
     )
-    if len(files) == 1 and not files[0].is_dir():
-        raise typer.Exit(commands.push(settings, telling, archive))
-    raise typer.Exit(commands.push_all(files, settings, telling, archive, settle))  # type: ignore[arg-type] # by its parser
+    raise typer.Exit(commands.push(files, settings, telling, archive, settle))  # type: ignore[arg-type] # by its parser
 
 
 @app.command()
@@ -534,15 +536,15 @@ def doctor(
     from bulk_sync.cli.config import declared
     from bulk_sync.doctor import Asked
 
-    _parse_as_push(config)
+    _parse_as_push(config, {"base_url": base_url, "transport": transport, "timeout_seconds": timeout})
     given = {"base-url": base_url, "key-file": key_file, "transport": transport, "timeout": timeout, "out": out}
     asked = Asked(base_url, commands.key_or_why_not(key_file), transport, timeout, out or Path())
     code = commands.doctor(asked, declared(push), _told_elsewhere, given, key_file=key_file, as_json=as_json)
     raise typer.Exit(code)
 
 
-def _parse_as_push(config: Path | None) -> None:
-    """Let push's parsers and settings look at what is set elsewhere; they raise for what it could not take."""
+def _parse_as_push(config: Path | None, given: dict[str, object]) -> None:
+    """Let push's parsers and settings look at what is given and set elsewhere; they raise for what it can't take."""
     from bulk_sync.cli import commands
     from bulk_sync.settings import PushSettings
 
@@ -552,7 +554,7 @@ def _parse_as_push(config: Path | None) -> None:
     in_seconds = {"timeout", "retry_for", "deadline"}
     named = {f"{name}_seconds" if name in in_seconds else name: value for name, value in told.items()}
     known = {name: value for name, value in named.items() if name in PushSettings.model_fields and value is not None}
-    PushSettings.checked(**{**known, "clear": {}, "input": "showings.csv", "key": commands.SANDBOX_KEY})
+    PushSettings.checked(**{**known, **given, "clear": {}, "input": "showings.csv", "key": commands.SANDBOX_KEY})
 
 
 @app.command()

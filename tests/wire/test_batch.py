@@ -132,6 +132,33 @@ def test_finished_sheets_are_moved_away_and_others_stay(program: Program, sandbo
     assert f"{inbox / 'a.csv'} is now {kept}" in ran.out
 
 
+def test_a_sheet_that_cannot_be_moved_has_its_summary_all_the_same(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
+    (inbox.parent / "done").write_text("no folder", encoding="utf-8")
+    with sandboxes() as witness:
+        options = ("--base-url", witness.base_url, "--archive", inbox.parent / "done")
+        alone = program("push", inbox / "a.csv", *options)
+        together = program("push", inbox / "b.csv", inbox / "d.csv", *options, "--json")
+    assert alone.code == 8
+    assert "updated  3" in alone.out
+    assert alone.err.count("Error: ") == 1
+    assert together.code == 8
+    assert together.err.count("Error: ") == 1
+    assert [(file["exit_code"], file["states"]["updated"]) for file in together.summary["files"]] == [(3, 3), (8, 3)]
+    assert "done" in together.summary["files"][1]["error"]
+
+
+def test_the_log_names_the_sheet_that_each_line_is_about(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+    with sandboxes() as witness:
+        ran = program(
+            "push", inbox, "--base-url", witness.base_url, "--settle", "0s", "--log-format", "json", "--quiet"
+        )
+    lines = [json.loads(line) for line in ran.err.splitlines()]
+    ends = {Path(line["job"]).name: line["exit_code"] for line in lines if line["event"] == "end"}
+    assert ends == {"a.csv": 0, "b.csv": 3, "c.csv": 4, "d.csv": 0}
+
+
 def test_a_sheet_that_changed_meanwhile_is_not_moved(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "a.csv", numbered(1))
     before = batch.identity(sheet)

@@ -161,7 +161,41 @@ def test_a_command_that_fails_is_said_and_changes_nothing(program: Program, sand
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--on-finish", "exit 7")
     assert ran.code == 0
-    assert "--on-finish ended with 7: exit 7" in ran.err
+    assert ran.err == "Error: --on-finish: its command ended with 7.\n"  # the command may have a token in it
+
+
+def test_the_command_at_the_end_hears_of_a_run_that_had_no_key(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NORTH_API_KEY")
+    options = ("--on-finish", "cat > told.json", "--metrics-file", "bulk.prom", "--log-file", "run.log")
+    ran = program("push", sheet, *options)
+    told = json.loads(Path("told.json").read_text(encoding="utf-8"))
+    assert (ran.code, told["exit_code"], told["input"]) == (2, 2, str(sheet))
+    assert "NORTH_API_KEY" in told["error"]
+    assert metrics(Path("bulk.prom"))["bulk_sync_exit_code"] == 2
+    assert "NORTH_API_KEY" in Path("run.log").read_text(encoding="utf-8")
+
+
+def test_a_command_that_never_ends_is_ended_with_all_that_it_started(
+    program: Program, sandboxes: Sandboxes, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk_sync.cli.finish.HOOK_SECONDS", 0.5)
+    hook = "sleep 60 & echo $! > child; wait"
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--on-finish", hook)
+    assert (ran.code, ran.err) == (0, "Error: --on-finish: its command was ended after 0.5 s.\n")
+    child = Path("/proc", Path("child").read_text(encoding="utf-8").strip(), "stat")
+    assert not child.exists() or child.read_text(encoding="utf-8").split()[2] == "Z"  # nobody waited for it yet
+
+
+def test_a_key_among_the_words_of_the_command_line_is_not_told_on(program: Program) -> None:
+    hook = ("--on-finish", "cat > told.json", "--log-file", "run.log")
+    ran = program("push", "none.csv", "--profile", KEY, *hook)
+    assert ran.code != 0
+    for text in (Path("told.json").read_text(encoding="utf-8"), Path("run.log").read_text(encoding="utf-8"), ran.err):
+        assert KEY not in text
+        assert "north_sk_***" in text
 
 
 def test_a_run_ends_by_the_time_of_day_that_it_is_told(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
