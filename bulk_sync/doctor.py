@@ -53,7 +53,7 @@ def examine(asked: Asked, clock: Clock | None = None) -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("version", f"bulk-sync {__version__}, Python {python}, {sys.platform}")
     try:
-        name = chosen(asked.transport)  # type: ignore[arg-type] # a name that was checked
+        name = chosen(asked.transport, check_base_url(asked.base_url))  # type: ignore[arg-type] # a name that was checked
         yield Finding("transport", _transport(name))
         base_url, key = check_base_url(asked.base_url), _key(asked.key)
         yield from anyio.run(_ask, base_url, key, name, asked.timeout_seconds, clock or SystemClock())
@@ -77,7 +77,7 @@ def _transport(name: str) -> str:
         loop = f", on uvloop {version('uvloop')}"
     except PackageNotFoundError:
         loop = ""
-    hint = "" if name == "reqwest" else "; pip install 'bulk-sync[fast]' brings a faster one"
+    hint = "" if name != "httpx" else "; pip install 'bulk-sync[fast]' brings a faster one"
     return f"{package} {version(package)}{loop}{hint}"
 
 

@@ -152,7 +152,7 @@ class _Following:
 
 
 def _push(settings: PushSettings, send_to: str | None, following: _Following, clock: Clock) -> Summary:
-    transport = chosen(settings.transport)
+    transport = chosen(settings.transport, send_to or settings.base_url)
     seconds = seconds_left(settings.deadline_seconds, settings.finish_by, clock)
     bounds = Bounds(settings.max_failures, clock.monotonic() + seconds)
     files = settings.files

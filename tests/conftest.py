@@ -15,6 +15,7 @@ from bulk_sync import pipeline
 from bulk_sync.cli import main
 from bulk_sync.sandbox.app import Behaviour
 from bulk_sync.sandbox.server import beside
+from bulk_sync.send.transport import choose
 from bulk_sync.send.transport.choose import Name
 from tests.helpers import KEY, Ran, Witness, in_haste
 
@@ -44,10 +45,10 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(params=["httpx", "reqwest"])
+@pytest.fixture(params=["httpx", "reqwest", "httptools"])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Name:
     """What speaks HTTP in this process."""
-    monkeypatch.setattr(pipeline, "chosen", lambda _: request.param)
+    monkeypatch.setattr(pipeline, "chosen", lambda _, base_url: choose.chosen(request.param, base_url))
     name: Name = request.param
     return name
 

@@ -184,8 +184,8 @@ TransportOption = Annotated[
     str,
     typer.Option(
         "--transport",
-        metavar="auto|httpx|reqwest",
-        help='What speaks HTTP; auto is reqwest, the faster one, where the extra "fast" is installed.',
+        metavar="auto|httptools|httpx|reqwest",
+        help='What speaks HTTP; auto is the fastest that is installed (extra "fast") and can get there.',
         rich_help_panel="Sending",
     ),
 ]

@@ -13,6 +13,7 @@ from socket import SHUT_WR, create_connection, socket
 import pytest
 import trustme
 
+from bulk_sync.send.transport import choose
 from bulk_sync.send.transport.choose import Name
 from tests.conftest import Program
 from tests.faultserver import (
@@ -163,6 +164,8 @@ def test_certificates_that_can_not_be_read_are_named(
 
 # Proxies
 
+through_proxies = pytest.mark.parametrize("transport", ["httpx", "reqwest"], indirect=True)
+
 
 def pump(source: socket, sink: socket) -> None:
     try:
@@ -188,6 +191,7 @@ def tunnel(to: str, seen: list[bytes]) -> Callable[[socket, bytes], None]:
     return answer
 
 
+@through_proxies
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_tunnels_and_never_sees_the_key(
     program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -208,6 +212,7 @@ def test_a_proxy_tunnels_and_never_sees_the_key(
     assert "hunter2" not in ran.out + ran.err
 
 
+@through_proxies
 @pytest.mark.parametrize(
     ("deed", "words"),
     [
@@ -238,6 +243,7 @@ def test_a_proxy_that_fails_is_named_and_nothing_was_applied(
     assert "hunter2" not in ran.err
 
 
+@through_proxies
 @pytest.mark.parametrize(
     ("address", "code", "words"),
     [
@@ -259,6 +265,7 @@ def test_a_proxy_that_can_not_be_used_is_named(
     assert "hunter2" not in ran.err
 
 
+@through_proxies
 def test_a_socks_proxy_needs_a_package_or_is_spoken_to(
     program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch, transport: Name
 ) -> None:
@@ -269,6 +276,7 @@ def test_a_socks_proxy_needs_a_package_or_is_spoken_to(
     assert "hunter2" not in ran.err
 
 
+@through_proxies
 def test_no_proxy_is_heeded(program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
     with raw_server(lambda _, request: asked.append(request)) as proxy:
@@ -278,3 +286,15 @@ def test_no_proxy_is_heeded(program: Program, sheet: Path, monkeypatch: pytest.M
     assert ran.code == 6
     assert "north.invalid:443" in ran.err
     assert asked == []
+
+
+@pytest.mark.parametrize("transport", ["httptools"], indirect=True)
+def test_what_goes_straight_is_not_taken_where_a_proxy_leads(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    ran = program("push", sheet, "--base-url", "https://api.example.com")
+    assert ran.code == 2
+    assert "--transport auto" in ran.err
+    assert choose.chosen("auto", "https://api.example.com") == "reqwest"
+    assert choose.chosen("auto", "http://127.0.0.1:9") == "httptools"

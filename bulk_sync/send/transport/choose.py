@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bulk_sync.errors import UsageError
 from bulk_sync.send.transport.interface import NEVER_PROXIED, Transport
 
-Name = Literal["httpx", "reqwest"]
+Name = Literal["httptools", "httpx", "reqwest"]
 
 _OTHER_FILES = 24
 """Checkpoint, event loop, name look-ups, standard streams: 15 were seen at once."""
@@ -25,18 +25,28 @@ _OTHER_FILES = 24
 _PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
 
 
-def chosen(asked: Literal["auto", "httpx", "reqwest"]) -> Name:
-    """The transport to use; `auto` takes the faster one where it is installed.
+_PACKAGES = {"httptools": ("httptools", "aiohappyeyeballs"), "reqwest": ("pyreqwest",), "httpx": ("httpx",)}
+"""What each transport needs, the fastest one first."""
 
-    Raises UsageError when pyreqwest is asked for and isn't there.
+
+def chosen(asked: Literal["auto", "httptools", "httpx", "reqwest"], base_url: str) -> Name:
+    """The transport to use; `auto` takes the fastest one that is installed and leads to `base_url`.
+
+    Raises UsageError when one is asked for and isn't there, or can't get there, or when a proxy can't be used.
     """
-    if asked == "httpx":
-        return "httpx"
-    if find_spec("pyreqwest") is not None:
-        return "reqwest"
-    if asked == "reqwest":
-        raise UsageError("--transport reqwest needs a further package: pip install 'bulk-sync[fast]'")
-    return "httpx"
+    with _settings_that_work():
+        proxied = _proxy_for(base_url) is not None
+    if asked == "auto":
+        fit = (name for name, packages in _PACKAGES.items() if all(map(find_spec, packages)))
+        return cast("Name", next(name for name in fit if name != "httptools" or not proxied))
+    if not all(map(find_spec, _PACKAGES[asked])):
+        raise UsageError(f"--transport {asked} needs a further package: pip install 'bulk-sync[fast]'")
+    if asked == "httptools" and proxied:
+        raise UsageError(
+            "--transport httptools goes straight to the API, and the environment names a proxy: say "
+            "--transport auto, or name the API's host in NO_PROXY"
+        )
+    return asked
 
 
 @asynccontextmanager
@@ -67,6 +77,10 @@ async def open_transport(
                     user_agent=user_agent,
                     proxy=proxy,
                 )
+            elif name == "httptools":
+                from bulk_sync.send.transport.httptools import open_httptools
+
+                opening = open_httptools(base_url, key, timeout_seconds=timeout_seconds, user_agent=user_agent)
             else:
                 from bulk_sync.send.transport.httpx import open_httpx
 

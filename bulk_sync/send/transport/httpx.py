@@ -7,10 +7,7 @@ through all of its connections for every request, so a shared one is the slower 
 
 from __future__ import annotations
 
-import errno
 import re
-import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -22,6 +19,7 @@ import httpx
 from pydantic import SecretStr
 
 from bulk_sync.errors import UsageError
+from bulk_sync.send.transport.broken import broken, not_connected
 from bulk_sync.send.transport.interface import (
     CONNECT_SECONDS,
     KEEPALIVE_SECONDS,
@@ -83,7 +81,7 @@ class HttpxTransport:
             return failure if way.request_left else replace(failure, may_have_arrived=False)
         except OSError as error:
             # TLS that breaks after the handshake comes through httpcore as ssl has it.
-            return Failure("connection", _broken(error, way.where), may_have_arrived=way.request_left)
+            return Failure("connection", broken(error, way.where), may_have_arrived=way.request_left)
         except (httpx.InvalidURL, UnicodeError):
             # httpx reads the Location of a redirect even when it won't follow it.
             return Failure("bad_reply", "a redirect to an address that can't be read", may_have_arrived=True)
@@ -148,7 +146,7 @@ def translate(error: httpx.TransportError, where: str, connect_seconds: float = 
         case httpx.TimeoutException():
             return Failure("timeout", f"{where} did not answer in time", may_have_arrived=True)
         case httpx.ConnectError():
-            return _not_connected(error, where)
+            return not_connected(error, where)
         case httpx.ProxyError():
             refusal = re.match(r"[45]\d\d(?!\d)", str(error))
             status = f" ({refusal[0]})" if refusal else ""
@@ -163,12 +161,7 @@ def translate(error: httpx.TransportError, where: str, connect_seconds: float = 
         case httpx.RemoteProtocolError() | httpx.DecodingError():
             return Failure("bad_reply", f"{where} {_what_is_wrong(error)}", may_have_arrived=True)
         case _:
-            return Failure("connection", _broken(error, where), may_have_arrived=True)
-
-
-def _broken(error: Exception, where: str) -> str:
-    reasons = (cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError))
-    return f"the connection to {where} broke ({next(reasons, None) or type(error).__name__})"
+            return Failure("connection", broken(error, where), may_have_arrived=True)
 
 
 def _what_is_wrong(error: httpx.TransportError) -> str:
@@ -179,69 +172,6 @@ def _what_is_wrong(error: httpx.TransportError) -> str:
     if "too long" in words:
         return "sent a reply whose head is too long"
     return f"sent no well-formed reply ({type(error).__name__})"
-
-
-_NO_TLS_IN_COMMON = {
-    "WRONG_VERSION_NUMBER",
-    "UNSUPPORTED_PROTOCOL",
-    "TLSV1_ALERT_PROTOCOL_VERSION",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE",
-}
-"""What OpenSSL calls a server that speaks no TLS, or none of ours, and won't learn it; all else may be a restart."""
-
-_NOT_YET_VALID, _EXPIRED = 9, 10
-"""How OpenSSL numbers what a certificate's dates are wrong about (X509_V_ERR_..., x509_vfy.h)."""
-
-
-def _not_connected(error: httpx.ConnectError, where: str) -> Failure:
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = (cause.verify_message or "it was refused").rstrip(".")
-            if cause.verify_code in {_NOT_YET_VALID, _EXPIRED}:
-                reason += ", if the clock of this machine is right"
-            return Failure(
-                "connection",
-                f"the certificate of {where} can't be trusted: {reason}",
-                may_have_arrived=False,
-                hopeless=True,
-            )
-        if isinstance(cause, ssl.SSLError):
-            reason = cause.reason or "the connection broke"
-            # A server that speaks no TLS, or none of ours, won't learn it; all else may be a restart.
-            return Failure(
-                "connection",
-                f"no TLS connection to {where}: {reason}",
-                may_have_arrived=False,
-                hopeless=reason in _NO_TLS_IN_COMMON,
-            )
-        if isinstance(cause, socket.gaierror):
-            gone = cause.errno == socket.EAI_NONAME
-            return Failure(
-                "connection",
-                f"no host was found for {where}: {cause.strerror}",
-                may_have_arrived=False,
-                hopeless=gone,
-            )
-        if isinstance(cause, ConnectionRefusedError):
-            return Failure("connection", f"{where} refuses connections", may_have_arrived=False)
-        if isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE}:
-            return Failure("connection", f"no connection to {where}: too many open files", may_have_arrived=False)
-    return Failure("connection", f"no connection to {where}: {error}", may_have_arrived=False)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and all it came from; anyio raises a group when it tried several addresses."""
-    found: list[BaseException] = []
-    queue: list[BaseException | None] = [error]
-    while queue:
-        current = queue.pop()
-        if current is None or current in found:
-            continue
-        found.append(current)
-        queue += [current.__cause__, current.__context__]
-        if isinstance(current, BaseExceptionGroup):
-            queue += current.exceptions
-    return found
 
 
 class _NoAuth(httpx.Auth):

@@ -11,6 +11,8 @@ from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure
 
 TOO_LARGE = Failure("bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True)
 
+TWO_LENGTHS = Failure("bad_reply", "the reply states its length in two ways", may_have_arrived=True)
+
 _MASK = "[key]"
 
 
@@ -55,7 +57,7 @@ def unfit(status: int, http_version: str, headers: Mapping[str, str]) -> Failure
         return _bad(f"the reply came in an encoding that was not asked for ({transfer.strip().lower()[:40]})")
     if transfer is not None and "content-length" in headers:
         # Two statements of where the reply ends: one may be smuggled in (RFC 9112, section 6.3).
-        return _bad("the reply states its length in two ways")
+        return TWO_LENGTHS
     encoding = headers.get("content-encoding")
     if encoding is not None and encoding.strip().lower() not in {"identity", ""}:
         # None was asked for, and what unpacks may unpack without end.

@@ -1,0 +1,79 @@
+"""Why a connection did not come about, or broke, as OpenSSL and the system have it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+from bulk_sync.send.transport.interface import Failure
+
+
+def broken(error: Exception, where: str) -> str:
+    """What a connection broke by, once there was one."""
+    reasons = (cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError))
+    return f"the connection to {where} broke ({next(reasons, None) or type(error).__name__})"
+
+
+_NO_TLS_IN_COMMON = {
+    "WRONG_VERSION_NUMBER",
+    "UNSUPPORTED_PROTOCOL",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+}
+"""What OpenSSL calls a server that speaks no TLS, or none of ours, and won't learn it; all else may be a restart."""
+
+_NOT_YET_VALID, _EXPIRED = 9, 10
+"""How OpenSSL numbers what a certificate's dates are wrong about (X509_V_ERR_..., x509_vfy.h)."""
+
+
+def not_connected(error: Exception, where: str) -> Failure:
+    """What kept a connection to `where` from coming about."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = (cause.verify_message or "it was refused").rstrip(".")
+            if cause.verify_code in {_NOT_YET_VALID, _EXPIRED}:
+                reason += ", if the clock of this machine is right"
+            return Failure(
+                "connection",
+                f"the certificate of {where} can't be trusted: {reason}",
+                may_have_arrived=False,
+                hopeless=True,
+            )
+        if isinstance(cause, ssl.SSLError):
+            reason = cause.reason or "the connection broke"
+            # A server that speaks no TLS, or none of ours, won't learn it; all else may be a restart.
+            return Failure(
+                "connection",
+                f"no TLS connection to {where}: {reason}",
+                may_have_arrived=False,
+                hopeless=reason in _NO_TLS_IN_COMMON,
+            )
+        if isinstance(cause, socket.gaierror):
+            gone = cause.errno == socket.EAI_NONAME
+            return Failure(
+                "connection",
+                f"no host was found for {where}: {cause.strerror}",
+                may_have_arrived=False,
+                hopeless=gone,
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return Failure("connection", f"{where} refuses connections", may_have_arrived=False)
+        if isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE}:
+            return Failure("connection", f"no connection to {where}: too many open files", may_have_arrived=False)
+    return Failure("connection", f"no connection to {where}: {error}", may_have_arrived=False)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and all it came from; anyio raises a group when it tried several addresses."""
+    found: list[BaseException] = []
+    queue: list[BaseException | None] = [error]
+    while queue:
+        current = queue.pop()
+        if current is None or current in found:
+            continue
+        found.append(current)
+        queue += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            queue += current.exceptions
+    return found
