@@ -18,11 +18,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.entries import Entries, Entry, Values
@@ -48,10 +47,6 @@ CREATE TABLE {schema}.ledger_account (
 _APPLICATION_ID = 0x62534C67  # "bSLg"
 _VERSION = 1
 _SHARED = "shared"
-Name = TypeVar("Name")
-
-_MOST_NAMES = 256
-"""In one query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,38 +105,42 @@ class Ledger:
         entries.load(self._found(entries.ids() - wanted))  # what else the same showings go by
         yield entries
         written, gone = entries.changes()
-        self._db.executemany(
-            f"DELETE FROM {self.name} WHERE base_url = ? AND target = ?", ((self._base_url, target) for target in gone)
-        )
-        self._db.executemany(
-            f"INSERT OR REPLACE INTO {self.name} VALUES (?, ?, ?, ?, ?)",
-            ((self._base_url, *entry) for entry in written),
-        )
+        if gone:
+            self._db.execute(
+                f"DELETE FROM {self.name} WHERE base_url = ? AND target IN (SELECT value FROM json_each(?))",
+                (self._base_url, json_list(gone)),
+            )
+        if written:
+            self._db.execute(
+                f"INSERT OR REPLACE INTO {self.name} SELECT ?, json_extract(value, '$[0]'), "
+                "json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]') "
+                "FROM json_each(?)",
+                (self._base_url, json_list(written)),
+            )
 
     def _found(self, names: set[str]) -> Iterator[Entry]:
         """The entries that go by any of the names."""
-        for some in in_groups(sorted(names - {""})):
-            places = ", ".join("?" * len(some))
-            for column in ("target", "key", "showing_id"):
-                yield from map(
-                    Entry._make,
-                    self._db.execute(
-                        f"SELECT target, key, showing_id, fields FROM {self.name} "
-                        f"WHERE base_url = ? AND {column} IN ({places})",
-                        (self._base_url, *some),
-                    ),
-                )
+        wanted = sorted(names - {""})
+        if wanted:
+            by_name = " UNION ALL ".join(
+                f"SELECT target, key, showing_id, fields FROM {self.name} "
+                f"WHERE base_url = ?1 AND {column} IN (SELECT value FROM json_each(?2))"
+                for column in ("target", "key", "showing_id")
+            )
+            (found,) = self._db.execute(
+                f"SELECT json_group_array(json_array(target, key, showing_id, fields)) FROM ({by_name})",
+                (self._base_url, json_list(wanted)),
+            ).fetchone()
+            yield from map(Entry._make, json.loads(found))
 
     def all(self) -> Iterator[Acknowledged]:
         """Every showing, in the order of their targets."""
         return _all(self._db, self.name, self._base_url)
 
 
-def in_groups(names: Sequence[Name]) -> Iterator[list[Name]]:
-    """Groups of a few sizes only, so that statements are compiled once; the last name fills the last one up."""
-    for start in range(0, len(names), _MOST_NAMES):
-        some = list(names[start : start + _MOST_NAMES])
-        yield some + some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
+def json_list(values: Iterable[object]) -> str:
+    """Values as one parameter of a statement, for `json_each`."""
+    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
 
 
 def _all(db: sqlite3.Connection, table: str, base_url: str) -> Iterator[Acknowledged]:

@@ -27,13 +27,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.entries import text_of as ledger_text
 from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
-from bulk_sync.job.ledger import Acknowledged, Known, Ledger, in_groups
+from bulk_sync.job.ledger import Acknowledged, Known, Ledger, json_list
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 from bulk_sync.job.timeline import forget_runs, keep, runs
@@ -169,11 +169,44 @@ IN_DOUBT = "may have been applied"
 _OF_THE_JOB = "generation = (SELECT generation FROM job)"
 _OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
 _BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
-_FOR_LEDGER = (
-    "SELECT id, target, key, state, error, may_have_been_applied, showing_id, body, before FROM row WHERE id IN ({})"
+_LISTED = "(SELECT value FROM json_each(?))"
+"""A list in one parameter: a statement that takes a group is one step of SQLite's, in which other threads go on."""
+
+_ENDED = (
+    "SELECT id, target, key, body, state, error, may_have_been_applied, showing_id, before FROM row "
+    f"WHERE id IN {_LISTED}"
 )
+
+_RECORD = f"""
+    UPDATE row SET
+        state = new.state, in_flight = 0, http_status = new.http_status, attempts = row.attempts + new.attempts,
+        throttled = row.throttled + new.throttled, error = new.error,
+        message = coalesce(new.message, CASE new.state WHEN 'pending' THEN row.message END),
+        showing_id = new.showing_id, updated_at = new.updated_at, sent_at = new.sent_at,
+        duration_ms = new.duration_ms, may_have_been_applied = CASE new.state WHEN 'updated' THEN 0
+            ELSE max(row.may_have_been_applied, new.may_have_been_applied) END
+    FROM (
+        SELECT {", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(Outcome._fields))}
+        FROM json_each(?)
+    ) AS new
+    WHERE row.id = new.id
+"""
 _UNKNOWN = "(in_flight = 1 OR may_have_been_applied = 1)"
 _TRIED = f"(attempts > 0 OR {_UNKNOWN})"
+
+
+class _Ended(NamedTuple):
+    """A row for the ledger, when something became of it."""
+
+    id: int
+    target: str
+    key: str
+    body: str
+    state: str
+    error: str | None
+    doubt: int
+    showing_id: str | None
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +233,7 @@ class Store:
         self._taken_up_to = {0: 0, 1: 0}  # by `tried_before`
         self._shared_ledger = False
         self._ledger: Ledger | None = None
+        self._handed: dict[int, tuple[str, str, str]] = {}  # target, key and body of what is in flight, by id
 
     @classmethod
     @contextmanager
@@ -541,11 +575,15 @@ class Store:
 
     def _claim(self, db: sqlite3.Connection, limit: int) -> list[Change]:
         found = self._take(limit, tried_before=0)
-        found += self._take(limit - len(found), tried_before=1)
-        db.executemany("UPDATE row SET in_flight = 1 WHERE id = ?", ((change.id,) for change, *_ in found))
+        if len(found) < limit:
+            found += self._take(limit - len(found), tried_before=1)
+        db.execute(
+            f"UPDATE row SET in_flight = 1 WHERE id IN {_LISTED}", (json_list(change.id for change, *_ in found),)
+        )
         # What the changes may alter is taken out of the ledger; their rows keep what it was.
         with self._known().of(name for change, key, _ in found for name in (change.target, key)) as known:
             for change, key, before in found:
+                self._handed[change.id] = (change.target, key, change.body)
                 taken = known.take_out(change.target, key, change.body)
                 if taken:
                     kept = json.loads(before) if before else {}
@@ -563,14 +601,15 @@ class Store:
 
         Two queries, for SQLite finds no (tried_before, id) > (?, ?) by index.
         """
-        rows = self._db.execute(
+        (rows,) = self._db.execute(
+            "SELECT json_group_array(json_array(id, number, target, body, digest, key, before)) FROM ("
             f"SELECT id, number, target, body, digest, key, before FROM row WHERE state = 'pending' AND {_OF_THE_JOB} "
-            "AND tried_before = ? AND id > ? ORDER BY id LIMIT ?",
+            "AND tried_before = ? AND id > ? ORDER BY id LIMIT ?)",
             (tried_before, self._taken_up_to[tried_before], limit),
-        )
+        ).fetchone()
         found = [
             (Change(id_, number, target, body, digest, tried_before > 0), key, before)
-            for id_, number, target, body, digest, key, before in rows
+            for id_, number, target, body, digest, key, before in sorted(json.loads(rows))
         ]
         for change, *_ in found:
             if hashlib.sha256(change.body.encode()).hexdigest()[:32] != change.digest:
@@ -594,59 +633,40 @@ class Store:
             return self._claim(db, limit) if limit else []
 
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
-        untouched = [(outcome.id,) for outcome in outcomes if outcome.attempts == 0]
-        db.executemany("UPDATE row SET in_flight = 0 WHERE id = ?", untouched)
-        db.executemany(
-            "UPDATE row SET state = ?, in_flight = 0, http_status = ?, attempts = attempts + ?, "
-            "throttled = throttled + ?, error = ?, message = coalesce(?, CASE ? WHEN 'pending' THEN message END), "
-            "showing_id = ?, updated_at = ?, sent_at = ?, duration_ms = ?, "
-            "may_have_been_applied = CASE ? WHEN 'updated' THEN 0 ELSE max(may_have_been_applied, ?) END "
-            "WHERE id = ?",
-            (
-                (
-                    outcome.state.value,
-                    outcome.http_status,
-                    outcome.attempts,
-                    outcome.throttled,
-                    outcome.error,
-                    outcome.message,
-                    outcome.state.value,
-                    outcome.showing_id,
-                    outcome.updated_at,
-                    outcome.sent_at,
-                    outcome.duration_ms,
-                    outcome.state.value,
-                    outcome.may_have_been_applied,
-                    outcome.id,
-                )
-                for outcome in outcomes
-                if outcome.attempts > 0
-            ),
-        )
-        self._note_in_ledger(db, [outcome.id for outcome in outcomes])
+        untouched = json_list(outcome.id for outcome in outcomes if outcome.attempts == 0)
+        db.execute(f"UPDATE row SET in_flight = 0 WHERE id IN {_LISTED}", (untouched,))
+        db.execute(_RECORD, (json_list(outcome for outcome in outcomes if outcome.attempts > 0),))
+        self._note_in_ledger(db, [outcome.id for outcome in outcomes], {outcome.id: outcome for outcome in outcomes})
 
     def release(self) -> None:
         """Take the in-flight mark from rows that were claimed and, as the sender knows, never sent."""
         with self._commit() as db:
             unsent = [row for (row,) in db.execute("SELECT id FROM row WHERE in_flight = 1")]
             db.execute("UPDATE row SET in_flight = 0 WHERE in_flight = 1")
-            self._note_in_ledger(db, unsent)
+            self._note_in_ledger(db, unsent, {})
 
-    def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int]) -> None:
-        """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
-        groups = (db.execute(_FOR_LEDGER.format(", ".join("?" * len(some))), some) for some in in_groups(ids))
-        found = {row[0]: row for group in groups for row in group}
+    def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int], outcomes: Mapping[int, Outcome]) -> None:
+        """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing.
+
+        What was acknowledged is at hand, the outcome and the patch that was handed out; of others the row is read.
+        """
+        found: dict[int, _Ended] = {}
+        for row in ids:
+            handed, outcome = self._handed.pop(row, None), outcomes.get(row)
+            if handed is not None and outcome is not None and outcome.state is State.UPDATED and outcome.attempts:
+                found[row] = _Ended(row, *handed, State.UPDATED, None, 0, outcome.showing_id, None)
+        others = json_list(row for row in ids if row not in found)
+        found |= {one[0]: _Ended._make(one) for one in db.execute(_ENDED, (others,))} if len(found) < len(ids) else {}
         rows = [found[row] for row in ids]  # in the order of what became of them
-        names = (name for _, target, key, _, _, _, showing_id, *_ in rows for name in (target, key, showing_id or ""))
-        with self._known().of(names) as known:
-            for row, target, key, state, error, doubt, showing_id, body, before in rows:
-                if state == State.UPDATED:
-                    known.learn(target, key, showing_id, body)
-                elif error == "not_found":  # should a showing of that name come back, it is another
-                    known.forget(target)
-                elif before and not doubt:
-                    known.put_back(target, key, json.loads(before))
-                    db.execute("UPDATE row SET before = NULL WHERE id = ?", (row,))
+        with self._known().of(name for one in rows for name in (one.target, one.key, one.showing_id or "")) as known:
+            for one in rows:
+                if one.state == State.UPDATED:
+                    known.learn(one.target, one.key, one.showing_id, one.body)
+                elif one.error == "not_found":  # should a showing of that name come back, it is another
+                    known.forget(one.target)
+                elif one.before and not one.doubt:
+                    known.put_back(one.target, one.key, json.loads(one.before))
+                    db.execute("UPDATE row SET before = NULL WHERE id = ?", (one.id,))
 
     def runs(self) -> list[Run]:
         """What the runs of the job did and when, the first one first."""
