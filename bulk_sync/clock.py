@@ -48,7 +48,8 @@ class SystemClock:
 
 def utc_text(moment: datetime) -> str:
     """A moment as reports show it: RFC 3339 in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def seconds_until(at: time_of_day, clock: Clock) -> float:

@@ -60,6 +60,12 @@ class Limits:
 
 _SILENT = Limits()
 
+_PREFIXES = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
+_TELLING = {"ratelimit", "ratelimit-policy"} | {
+    f"{prefix}{what}" for prefix in _PREFIXES for what in ("limit", "remaining")
+}
+"""Most replies have none of these."""
+
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait by `Retry-After`; None when absent or malformed. Header names are in lower case."""
@@ -74,11 +80,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def limits(headers: Mapping[str, str]) -> Limits:
     """What the reply says of limits. Header names are in lower case."""
+    if _TELLING.isdisjoint(headers):
+        return _SILENT
     told: list[Quota] = []
     ignored: list[tuple[str, str]] = []
     if "ratelimit" in headers or "ratelimit-policy" in headers:
         told, ignored = _current(headers)
-    for prefix in ("ratelimit-", "x-ratelimit-", "x-rate-limit-"):
+    for prefix in _PREFIXES:
         if f"{prefix}limit" in headers or f"{prefix}remaining" in headers:
             found, left_out = _three(headers, prefix)
             told += found

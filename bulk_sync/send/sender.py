@@ -21,6 +21,7 @@ import hashlib
 import logging
 import math
 import random
+import re
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -660,9 +661,12 @@ class Sender:
         self.stop(Outage(f"Nothing gets through to the API: {why}"))
 
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
+
+
 def patch_path(target: str) -> str:
     """The path of a showing: its key percent-encoded down to unreserved characters (RFC 3986, section 2.3)."""
-    return "/v1/showings/" + quote(target, safe="")
+    return "/v1/showings/" + (target if _UNRESERVED(target) else quote(target, safe=""))
 
 
 def idempotency_key(change: Change) -> str:

@@ -21,7 +21,7 @@ import select
 import socket
 import ssl
 import sys
-from asyncio import AbstractEventLoop, BaseTransport, Future, Protocol, Transport
+from asyncio import AbstractEventLoop, BaseTransport, Future, Protocol, TimerHandle, Transport
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
@@ -75,6 +75,7 @@ class HttptoolsTransport:
         self._free: list[_Connection] = []  # the one used last goes first, so that few stay open when few do
         self._open: set[_Connection] = set()
         self._loop = asyncio.get_running_loop()
+        self._timer: TimerHandle | None = None
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         """Send a patch."""
@@ -90,6 +91,8 @@ class HttptoolsTransport:
 
     def close(self) -> None:
         """Close every connection."""
+        if self._timer is not None:
+            self._timer.cancel()
         for connection in tuple(self._open):
             connection.end()
 
@@ -98,8 +101,11 @@ class HttptoolsTransport:
         connection = self._rested(begun) or await self._connect()
         if isinstance(connection, Failure):
             return connection
+        deadline = begun + self._timeout
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._end_what_is_late)
         try:
-            return await connection.exchange(request, begun + self._timeout)
+            return await connection.exchange(request, deadline)
         finally:
             if connection.fit:
                 connection.rests_since = self._loop.time()
@@ -111,10 +117,18 @@ class HttptoolsTransport:
         """A connection that rested a little, and nothing came on it meanwhile."""
         while self._free:
             connection = self._free.pop()
-            if now - connection.rests_since < KEEPALIVE_SECONDS and not connection.has_unread():
+            rested = now - connection.rests_since
+            # Without rest, that is within one turn of the loop: all that had come then was read.
+            if not rested or (rested < KEEPALIVE_SECONDS and not connection.has_unread()):
                 return connection
             connection.end()
         return None
+
+    def _end_what_is_late(self) -> None:
+        """One timer for all requests: each has the same time, so the oldest is the first to be late."""
+        now = self._loop.time()
+        open_until = [until for connection in self._open if (until := connection.settle_if_late(now)) is not None]
+        self._timer = self._loop.call_at(min(open_until), self._end_what_is_late) if open_until else None
 
     async def _connect(self) -> _Connection | Failure:
         try:
@@ -154,6 +168,7 @@ class _Connection(Protocol):
         self._among = among
         self._parser = HttpResponseParser(self)
         self._waiter: Future[Reply | Failure] | None = None
+        self._deadline = 0.0
         self._lost = False
         self.fit = False
         """Another request may be sent over it."""
@@ -172,19 +187,27 @@ class _Connection(Protocol):
         self._head_read = False
 
     async def exchange(self, request: bytes, deadline: float) -> Reply | Failure:
-        """Send a request and wait for the whole reply, until `deadline` by the loop's clock."""
+        """Send a request and wait for the whole reply, until `settle_if_late` finds it later than `deadline`."""
         if self._lost:
             return Failure("connection", f"{self._where} closed the connection at once", may_have_arrived=False)
         self.fit = False
         self._expect()
+        self._deadline = deadline
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(deadline, self._too_late)
         try:
             self._transport.write(request)
             return await self._waiter
         finally:
-            timer.cancel()
             self._waiter = None
+
+    def settle_if_late(self, now: float) -> float | None:
+        """The deadline of what is still awaited; what is late has failed."""
+        if not self._is_awaited():
+            return None
+        if self._deadline > now:
+            return self._deadline
+        self._settle(Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True))
+        return None
 
     def has_unread(self) -> bool:
         """True when something came since, were it only the end: what is read next may not be the next reply."""
@@ -204,9 +227,6 @@ class _Connection(Protocol):
 
     def _wrong(self, what: str) -> None:
         self._settle(Failure("bad_reply", f"{self._where} {what}", may_have_arrived=True))
-
-    def _too_late(self) -> None:
-        self._settle(Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True))
 
     # What the event loop calls
 

@@ -29,7 +29,7 @@ class Masking:
         for name, value in headers:
             known = plain.get(name)
             plain[name] = value if known is None else f"{known}, {value}"
-        if any(self._key in value for value in plain.values()):
+        if self._key in "\n".join(plain.values()):
             return {name: value.replace(self._key, _MASK) for name, value in plain.items()}
         return plain
 
