@@ -309,10 +309,10 @@ def wrk(bench: Bench, base_url: str) -> float:
 def compare_peers(bench: Bench) -> None:
     """Whole processes, each sending the same rows to nginx; ours first and last, for the machine may change."""
     sheet = sheet_of(bench, bench.rows)
-    fast, plain = "push with fast (reqwest)", "plain httpx script, 32 tasks"
+    fast, plain = "push with fast (httptools)", "plain httpx script, 32 tasks"
     httpx, curl, gnu = "push with httpx", "curl --parallel", "GNU parallel with curl"
     with static_server(bench.folder) as base_url:
-        runs = [whole_push(bench, sheet, base_url, "--transport", "reqwest") for _ in range(3)]
+        runs = [whole_push(bench, sheet, base_url, "--transport", "httptools") for _ in range(3)]
         bench.rate(fast, lambda: bench.rows / min(run.seconds for run in runs))
         sending = max(float(run.summary["rows_per_second"]) for run in runs)
         bench.add(Figure("push with fast, while it sends", sending, "rows/s"))
