@@ -20,6 +20,7 @@ from datetime import time
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 from anyio import from_thread, to_thread
@@ -54,6 +55,8 @@ from bulk_sync.report.terminal import facts_of
 from bulk_sync.report.undo import CLEARED, beside, write_undo
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
+from bulk_sync.send.channel import Order
+from bulk_sync.send.crew import Crew, Process, hired
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, chosen, open_transport
@@ -159,7 +162,10 @@ def _push(settings: PushSettings, send_to: str | None, following: _Following, cl
     _refuse_one_file_for_two(settings)
     refuse_unknown_kind(files.results)
     log.info("begins: %s to %s", settings.input, settings.base_url, extra={"event": "begin"})
-    with open_sheet(settings, following.on_rows) as sheet:
+    with (
+        hired(settings.processes if settings.processes > 1 else 0) as crew,
+        open_sheet(settings, following.on_rows) as sheet,
+    ):
         headers = sheet.table.headers
         with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings) as (store, aside):
             for report in (files.results, files.failed, *_page_of(files), *_undo_files(settings)):
@@ -183,6 +189,7 @@ def _push(settings: PushSettings, send_to: str | None, following: _Following, cl
                         clock,
                         bounds,
                         following,
+                        crew,
                         backend_options={"use_uvloop": find_spec("uvloop") is not None},  # it comes with `fast`
                     )
             else:
@@ -483,16 +490,41 @@ async def _send(
     clock: Clock,
     bounds: Bounds,
     following: _Following,
+    crew: Sequence[Process],
 ) -> BulkSyncError | None:
     """Send what is pending; returns why it ended early, or None."""
     of_key = fingerprint(settings.key)
     job = store.job()
+    accepted = job is not None and job.key_fingerprint == of_key
     recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(of_key), tally=tally)
     policy = RetryPolicy(
         max_attempts=settings.max_attempts,
         retry_for_seconds=settings.retry_for_seconds,
         repeat_ambiguous=settings.ambiguous == "retry",
     )
+    ceiling = settings.rate.per_second if settings.rate else None
+    agent = f"bulk-sync/{__version__}"
+    if crew:
+        with _shared_pace(settings, tally) as pace:
+            order = Order(
+                transport=name,
+                base_url=base_url,
+                key=settings.key,
+                timeout_seconds=settings.timeout_seconds,
+                user_agent=agent,
+                workers=settings.workers,
+                pace=pace,
+                ceiling=ceiling,
+                policy=policy,
+                deadline=bounds.deadline,
+                key_accepted=accepted,
+                tells_rows=following.on_row is not None,
+                log_level=logging.getLogger("bulk_sync").getEffectiveLevel(),
+            )
+            sending = Crew(crew, recorder, order, tally=tally, bounds=bounds, on_row=following.on_row)
+            await _see_through(sending, recorder, following, clock)
+            store.release()
+            return sending.stopped
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with _keeping(settings, tally) as keeping:
         async with open_transport(
@@ -501,37 +533,52 @@ async def _send(
             settings.key,
             timeout_seconds=settings.timeout_seconds,
             connections=settings.workers,
-            user_agent=f"bulk-sync/{__version__}",
+            user_agent=agent,
         ) as transport:
             sender = Sender(
                 transport,
                 recorder,
-                budget=Budget(keeping, clock, dice, settings.rate.per_second if settings.rate else None),
+                budget=Budget(keeping, clock, dice, ceiling),
                 policy=policy,
                 bounds=bounds,
                 clock=clock,
                 dice=dice,
                 tally=tally,
                 workers=settings.workers,
-                key_accepted=job is not None and job.key_fingerprint == of_key,
+                key_accepted=accepted,
                 on_row=following.on_row,
             )
-            try:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(recorder.run)
-                    signals = anyio.CancelScope()
-                    if threading.current_thread() is threading.main_thread():  # only there signals arrive
-                        tasks.start_soon(_heed_signals, sender, signals)
-                    if following.stop is not None:
-                        tasks.start_soon(_heed_the_caller, sender, following.stop, clock, signals)
-                    await sender.run()
-                    signals.cancel()
-                    recorder.close()
-            except BaseExceptionGroup as group:
-                await recorder.save()
-                raise _only_error(group) from None
+            await _see_through(sender, recorder, following, clock)
     store.release()
     return sender.stopped
+
+
+async def _see_through(sender: Sender | Crew, recorder: Recorder, following: _Following, clock: Clock) -> None:
+    """Send and record side by side, until all is sent and recorded or somebody ends it."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recorder.run)
+            signals = anyio.CancelScope()
+            if threading.current_thread() is threading.main_thread():  # only there signals arrive
+                tasks.start_soon(_heed_signals, sender, signals)
+            if following.stop is not None:
+                tasks.start_soon(_heed_the_caller, sender, following.stop, clock, signals)
+            await sender.run()
+            signals.cancel()
+            recorder.close()
+    except BaseExceptionGroup as group:
+        await recorder.save()
+        raise _only_error(group) from None
+
+
+@contextmanager
+def _shared_pace(settings: PushSettings, tally: Tally) -> Iterator[Path]:
+    """The file in which several processes share their budget: that of all runs on this host, if it can be."""
+    with _keeping(settings, tally) as keeping, TemporaryDirectory(prefix="bulk-sync-") as folder:
+        if isinstance(keeping, InFile):
+            yield _pace_file(settings.base_url, settings.key, settings.state_folder)
+        else:
+            yield Path(folder, "pace")
 
 
 @contextmanager
@@ -559,7 +606,7 @@ def _pace_file(base_url: str, key: SecretStr, state_folder: Path | None) -> Path
     return (state_folder or user_state_path("bulk-sync", appauthor=False)) / "budgets" / f"{name}.pace"
 
 
-async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
+async def _heed_signals(sender: Sender | Crew, scope: anyio.CancelScope) -> None:
     """The first Ctrl-C, SIGTERM or SIGHUP lets requests on their way end; the second cuts them off."""
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     # nohup and its kin have SIGHUP ignored, and mean it.
@@ -575,7 +622,9 @@ async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
             signal.signal(number, handler)
 
 
-async def _heed_the_caller(sender: Sender, stop: threading.Event, clock: Clock, ended: anyio.CancelScope) -> None:
+async def _heed_the_caller(
+    sender: Sender | Crew, stop: threading.Event, clock: Clock, ended: anyio.CancelScope
+) -> None:
     """Let requests on their way end once the program that called asks for it; after the end it asks for nothing."""
     while not ended.cancel_called:
         if stop.is_set():

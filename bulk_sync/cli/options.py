@@ -180,6 +180,15 @@ Workers = Annotated[
     int,
     typer.Option("--workers", metavar="N", help="Requests under way at once, at the most.", rich_help_panel="Sending"),
 ]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--processes",
+        metavar="N",
+        help="Processes that the workers are spread over, for more than a few thousand rows a second.",
+        rich_help_panel="Sending",
+    ),
+]
 TransportOption = Annotated[
     str,
     typer.Option(
