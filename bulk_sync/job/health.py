@@ -62,6 +62,9 @@ SELECT 1 FROM row WHERE key <> '' AND key <> target AND body IS NOT NULL
 """A row that goes by one key and changes the showing of another; one with North's id has its key in its patch."""
 
 
+_NO_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
+
+
 def examine(path: Path, version: int) -> None:
     """Raise when a checkpoint is damaged, of a newer version than `version`, or none of ours; it is left as it is."""
     with closing(_connect_for_reading(path)) as connection:
@@ -89,7 +92,7 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
     found = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
     if found != "ok":
         raise damaged(path, " ".join(found.split()))
-    checks = [_UNSOUND, _OTHER_KEY] if made_by > 1 else [_UNSOUND]
+    checks = [_UNSOUND, *([_OTHER_KEY] if made_by > 1 else []), *([_NO_LIST] if made_by > 5 else [])]
     if any(connection.execute(check).fetchone() for check in checks):
         raise damaged(path, "a row in it can't be as it was written")
 

@@ -9,7 +9,10 @@ Whatever happens between, the ledger knows too little, never too much: what it d
 A showing may be addressed by its key and by North's id. What is known under one name is
 forgotten when a patch goes out under the other, as soon as sheet or API say that both are one.
 
-It is part of the checkpoint, or a file of its own (`--ledger`) that jobs of several names share.
+It is part of the checkpoint, or a file of its own (`--ledger`) that jobs of several names share. Of its own, a
+checkpoint notes only which rows were acknowledged while it sends, and the ledger learns from them all at once, before
+anybody asks it (`Store._learn`). A shared one learns at once: what came later may be another job's.
+
 It speaks of one account: values that another API key was told are not relied on.
 """
 
@@ -22,6 +25,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.entries import Entries, Entry, Values
@@ -36,16 +41,57 @@ CREATE TABLE {schema}.ledger (
     fields TEXT NOT NULL,          -- JSON object: the fields and the values that were acknowledged
     PRIMARY KEY (base_url, target)
 ) WITHOUT ROWID;
-CREATE INDEX {schema}.ledger_key ON ledger (base_url, key);
-CREATE INDEX {schema}.ledger_showing ON ledger (base_url, showing_id);
+CREATE INDEX {schema}.ledger_other_key ON ledger (base_url, key) WHERE key <> target;
+CREATE INDEX {schema}.ledger_showing ON ledger (base_url, showing_id) WHERE showing_id IS NOT NULL;
 CREATE TABLE {schema}.ledger_account (
     base_url TEXT PRIMARY KEY,
     key_fingerprint TEXT NOT NULL  -- of the key that what is known was acknowledged to
 ) WITHOUT ROWID;
 """
 
+NEW_INDEXES = """
+DROP INDEX IF EXISTS ledger_key;
+DROP INDEX IF EXISTS ledger_other_key;
+DROP INDEX ledger_showing;
+CREATE INDEX ledger_other_key ON ledger (base_url, key) WHERE key <> target;
+CREATE INDEX ledger_showing ON ledger (base_url, showing_id) WHERE showing_id IS NOT NULL;
+"""
+"""What makes a ledger of the first version one of the second: most keys are targets, whose index there is anyway."""
+
+# Parts of statements. The index of each look-up is named: the planner, who has no statistics, would rather read all that
+# is known of an address.
+_BY_NAME = (
+    "{0} WHERE base_url = ?1 AND target = name.name",
+    "{0} INDEXED BY ledger_other_key WHERE base_url = ?1 AND key = name.name AND key <> target",
+    "{0} INDEXED BY ledger_showing WHERE base_url = ?1 AND showing_id = name.name",
+)
+_SHARED_NAMES = (
+    (
+        "SELECT showing_id FROM {0} INDEXED BY ledger_showing WHERE base_url = ?1 AND showing_id IS NOT NULL "
+        "GROUP BY showing_id HAVING count(*) > 1"
+    ),
+    (
+        "SELECT key FROM {0} INDEXED BY ledger_other_key WHERE base_url = ?1 AND key <> target AND key <> '' "
+        "GROUP BY key HAVING count(*) > 1"
+    ),
+    (
+        "SELECT showing_id FROM {0} AS one INDEXED BY ledger_showing WHERE base_url = ?1 AND showing_id IS NOT NULL "
+        "AND showing_id <> target AND EXISTS (SELECT 1 FROM {0} WHERE base_url = ?1 AND target = one.showing_id)"
+    ),
+    (
+        "SELECT key FROM {0} AS one INDEXED BY ledger_other_key WHERE base_url = ?1 AND key <> target "
+        "AND EXISTS (SELECT 1 FROM {0} WHERE base_url = ?1 AND target = one.key)"
+    ),
+    (
+        "SELECT key FROM {0} AS one INDEXED BY ledger_other_key WHERE base_url = ?1 AND key <> target AND EXISTS "
+        "(SELECT 1 FROM {0} INDEXED BY ledger_showing WHERE base_url = ?1 AND showing_id = one.key "
+        "AND target <> one.target)"
+    ),
+)
+"""Names by which two showings go: both by the same kind of name, or one by its target what the other's id or key is."""
+
 _APPLICATION_ID = 0x62534C67  # "bSLg"
-_VERSION = 1
+_VERSION = 2
 _SHARED = "shared"
 
 
@@ -123,15 +169,42 @@ class Ledger:
         wanted = sorted(names - {""})
         if wanted:
             by_name = " UNION ALL ".join(
-                f"SELECT target, key, showing_id, fields FROM {self.name} "
-                f"WHERE base_url = ?1 AND {column} IN (SELECT value FROM json_each(?2))"
-                for column in ("target", "key", "showing_id")
+                "SELECT target, key, showing_id, fields FROM (SELECT value AS name FROM json_each(?2)) AS name "
+                f"CROSS JOIN {found.format(self.name)}"
+                for found in _BY_NAME
             )
             (found,) = self._db.execute(
                 f"SELECT json_group_array(json_array(target, key, showing_id, fields)) FROM ({by_name})",
                 (self._base_url, json_list(wanted)),
             ).fetchone()
             yield from map(Entry._make, json.loads(found))
+
+    def is_empty(self) -> bool:
+        """True when nothing is known."""
+        found = self._db.execute(f"SELECT 1 FROM {self.name} WHERE base_url = ? LIMIT 1", (self._base_url,))
+        return found.fetchone() is None
+
+    def learn_all(self, acknowledged: str) -> None:
+        """Know what was acknowledged of the rows that a query gives: (target, key, showing_id, body).
+
+        Only for a ledger that is empty. Of showings that share a name nothing is known afterwards: which patch of
+        theirs came last was not asked.
+        """
+        self._db.execute(
+            f"INSERT OR REPLACE INTO {self.name} "
+            f"SELECT ?1, target, key, nullif(showing_id, ''), body FROM ({acknowledged})",
+            (self._base_url,),
+        )
+        self._db.execute("CREATE TEMP TABLE shared (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        for query in _SHARED_NAMES:
+            self._db.execute(f"INSERT OR IGNORE INTO shared {query.format(self.name)}", (self._base_url,))
+        for found in _BY_NAME:
+            self._db.execute(
+                f"DELETE FROM {self.name} WHERE base_url = ?1 AND target IN "
+                f"(SELECT target FROM shared AS name CROSS JOIN {found.format(self.name)})",
+                (self._base_url,),
+            )
+        self._db.execute("DROP TABLE shared")
 
     def all(self) -> Iterator[Acknowledged]:
         """Every showing, in the order of their targets."""
@@ -140,7 +213,7 @@ class Ledger:
 
 def json_list(values: Iterable[object]) -> str:
     """Values as one parameter of a statement, for `json_each`."""
-    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+    return msgspec.json.encode(list(values)).decode()
 
 
 def _all(db: sqlite3.Connection, table: str, base_url: str) -> Iterator[Acknowledged]:
@@ -175,10 +248,17 @@ def attach(db: sqlite3.Connection, path: Path) -> None:
         _make(path)
     with translated(path):
         _examine(path)
+        _migrate(path)
         db.execute(f"ATTACH ? AS {_SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
         db.execute(f"PRAGMA {_SHARED}.journal_mode = WAL")
         db.execute(f"PRAGMA {_SHARED}.synchronous = FULL")
     db.execute("DELETE FROM main.ledger")
+
+
+def _migrate(path: Path) -> None:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)) as db:
+        if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+            db.executescript(f"BEGIN IMMEDIATE; {NEW_INDEXES} PRAGMA user_version = {_VERSION}; COMMIT;")
 
 
 def _make(path: Path) -> None:

@@ -34,6 +34,7 @@ def purge(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("DELETE FROM row WHERE generation > (SELECT generation FROM job)")
     connection.execute(_FORGET)
     connection.execute("DELETE FROM ledger")
+    connection.execute("DELETE FROM acknowledged")
     connection.execute("COMMIT")
     connection.execute("VACUUM")
     in_the_way, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

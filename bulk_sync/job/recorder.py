@@ -23,7 +23,7 @@ from bulk_sync.job.store import Store
 from bulk_sync.model import Change, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line
 
-GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.01, 0.05
+GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.05, 0.09
 """How long an outcome may wait for company: three times as long as the last group took to be written, within these.
 
 So writing takes a quarter of the time at the most, and a slow disk gets larger groups; but what a crash leaves

@@ -10,7 +10,9 @@ Invariants, kept at every commit, whatever happens between two of them:
 4. At that commit a row whose target and content were acknowledged is acknowledged again.
 5. A patch of which an attempt is without the API's answer is marked so, through crashes and
    edits of the sheet, until the API acknowledges it.
-6. What the ledger (`ledger.py`) knows is what the API acknowledged, and nothing that was sent since.
+6. What the ledger (`ledger.py`) knows is what the API acknowledged, and nothing that was sent since. Rows that were
+   acknowledged and are not known there yet are listed in `acknowledged`, in the commit that recorded them; they are
+   learnt before the ledger is asked or the rows go.
 
 Writes are durable when a method returns (WAL, synchronous=FULL).
 """
@@ -22,12 +24,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
+
+import msgspec
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
@@ -55,7 +59,7 @@ from bulk_sync.model import (
 from bulk_sync.settings import SANDBOX_TARGET
 from bulk_sync.timeline import Run, Unsaved
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _SCHEMA = """
 CREATE TABLE job (
@@ -102,6 +106,9 @@ CREATE TABLE report (
     digest TEXT NOT NULL,          -- of the file as the program wrote it: tells whether somebody edited it since
     PRIMARY KEY (path, digest)
 );
+CREATE TABLE acknowledged (
+    ids TEXT NOT NULL              -- JSON list: rows of which the ledger does not know yet
+);
 CREATE INDEX row_target ON row (target, content);
 CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
 """
@@ -142,6 +149,7 @@ _MIGRATIONS = {
         INSERT INTO ledger_account SELECT base_url, key_fingerprint FROM job WHERE key_fingerprint IS NOT NULL;
     """,
     4: _TIMELINE,
+    5: f"CREATE TABLE acknowledged (ids TEXT NOT NULL); {ledger.NEW_INDEXES}",
 }
 """What makes a checkpoint of a version one of the next."""
 
@@ -191,8 +199,15 @@ _RECORD = f"""
     ) AS new
     WHERE row.id = new.id
 """
+_ACKNOWLEDGED = (
+    "SELECT row.target, row.key, row.showing_id, row.body FROM acknowledged, json_each(acknowledged.ids) AS one "
+    "CROSS JOIN row ON row.id = one.value WHERE row.state = 'updated' AND row.body IS NOT NULL"
+)
 _UNKNOWN = "(in_flight = 1 OR may_have_been_applied = 1)"
 _TRIED = f"(attempts > 0 OR {_UNKNOWN})"
+
+
+_CHANGES = msgspec.json.Decoder(list[Change])
 
 
 class _Ended(NamedTuple):
@@ -232,8 +247,8 @@ class Store:
         self._path = path
         self._taken_up_to = {0: 0, 1: 0}  # by `tried_before`
         self._shared_ledger = False
-        self._ledger: Ledger | None = None
-        self._handed: dict[int, tuple[str, str, str]] = {}  # target, key and body of what is in flight, by id
+        self._ledger: Ledger | None = None  # None: not looked up yet, here and below
+        self._ledger_is_empty: bool | None = None
 
     @classmethod
     @contextmanager
@@ -256,6 +271,7 @@ class Store:
             store = cls(connection, path)
             if shared_ledger is not None:
                 ledger.attach(connection, shared_ledger)
+                connection.execute("DELETE FROM acknowledged")
                 store._shared_ledger = True
             yield store
 
@@ -307,11 +323,12 @@ class Store:
 
     def forget(self) -> None:
         """Drop the job and its rows: what follows starts over. The ledger stays, but for that of a sandbox now gone."""
+        self.learn()
         with self._commit() as db:
             db.execute("DELETE FROM job")
             db.execute("DELETE FROM row")
             forget_runs(db)
-            self._ledger = None
+            self._ledger = self._ledger_is_empty = None
             Ledger(db, SANDBOX_TARGET, shared=self._shared_ledger).forget()
 
     def accept_key(self, fingerprint: str) -> None:
@@ -468,8 +485,9 @@ class Store:
         What was acknowledged for a target and content is carried over, unless the job before
         was settled and this is other content: then it is a new job, and all is sent.
         """
+        self.learn()
         with self._commit() as db:
-            self._ledger = None
+            self._ledger = self._ledger_is_empty = None
             before = self.job()
             settled = before is not None and self._settled(before)
             goes_on = before is not None and (not settled or self._same_content(before, job))
@@ -577,18 +595,29 @@ class Store:
         found = self._take(limit, tried_before=0)
         if len(found) < limit:
             found += self._take(limit - len(found), tried_before=1)
-        db.execute(
-            f"UPDATE row SET in_flight = 1 WHERE id IN {_LISTED}", (json_list(change.id for change, *_ in found),)
-        )
-        # What the changes may alter is taken out of the ledger; their rows keep what it was.
-        with self._known().of(name for change, key, _ in found for name in (change.target, key)) as known:
-            for change, key, before in found:
-                self._handed[change.id] = (change.target, key, change.body)
-                taken = known.take_out(change.target, key, change.body)
+        db.execute(f"UPDATE row SET in_flight = 1 WHERE id IN {_LISTED}", (json_list(change.id for change in found),))
+        if found and self._asks_ledger():
+            self._take_out(db, found)
+        return found
+
+    def _take_out(self, db: sqlite3.Connection, changes: Sequence[Change]) -> None:
+        """Take out of the ledger what the changes may alter; their rows keep what it was."""
+        rows = db.execute(
+            f"SELECT id, target, key, body, before FROM row WHERE id IN {_LISTED}",
+            (json_list(change.id for change in changes),),
+        ).fetchall()
+        with self._known().of(name for _, target, key, *_ in rows for name in (target, key)) as known:
+            for row, target, key, body, before in rows:
+                taken = known.take_out(target, key, body)
                 if taken:
                     kept = json.loads(before) if before else {}
-                    db.execute("UPDATE row SET before = ? WHERE id = ?", (ledger_text(kept | taken), change.id))
-        return [change for change, *_ in found]
+                    db.execute("UPDATE row SET before = ? WHERE id = ?", (ledger_text(kept | taken), row))
+
+    def _asks_ledger(self) -> bool:
+        """True unless nothing is known of any showing; what is acknowledged meanwhile it learns later."""
+        if self._ledger_is_empty is None:
+            self._ledger_is_empty = not self._shared_ledger and self._known().is_empty()
+        return not self._ledger_is_empty
 
     def _known(self) -> Ledger:
         if self._ledger is None:
@@ -596,26 +625,27 @@ class Store:
             self._ledger = Ledger(self._db, base_url, shared=self._shared_ledger)
         return self._ledger
 
-    def _take(self, limit: int, *, tried_before: int) -> list[tuple[Change, str, str | None]]:
-        """The next pending rows of one kind, with their `key` and `before`.
+    def _take(self, limit: int, *, tried_before: int) -> list[Change]:
+        """The next pending rows of one kind.
 
         Two queries, for SQLite finds no (tried_before, id) > (?, ?) by index.
         """
         (rows,) = self._db.execute(
-            "SELECT json_group_array(json_array(id, number, target, body, digest, key, before)) FROM ("
-            f"SELECT id, number, target, body, digest, key, before FROM row WHERE state = 'pending' AND {_OF_THE_JOB} "
-            "AND tried_before = ? AND id > ? ORDER BY id LIMIT ?)",
+            "SELECT json_group_array(json_array(id, number, target, body, digest, "
+            "json(iif(tried_before, 'true', 'false')))) "
+            "FROM (SELECT id, number, target, body, digest, tried_before FROM row "
+            f"WHERE state = 'pending' AND {_OF_THE_JOB} AND tried_before = ? AND id > ? ORDER BY id LIMIT ?)",
             (tried_before, self._taken_up_to[tried_before], limit),
         ).fetchone()
-        found = [
-            (Change(id_, number, target, body, digest, tried_before > 0), key, before)
-            for id_, number, target, body, digest, key, before in sorted(json.loads(rows))
-        ]
-        for change, *_ in found:
+        try:
+            found = sorted(_CHANGES.decode(rows))
+        except msgspec.ValidationError as error:
+            raise damaged_in_use(self._path, f"a row to be sent is not what it was: {error}") from None
+        for change in found:
             if hashlib.sha256(change.body.encode()).hexdigest()[:32] != change.digest:
                 raise damaged_in_use(self._path, f"the patch of row {change.number} is not what it was")
         if found:
-            self._taken_up_to[tried_before] = found[-1][0].id
+            self._taken_up_to[tried_before] = found[-1].id
         return found
 
     def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None = None, limit: int = 0) -> list[Change]:
@@ -636,28 +666,29 @@ class Store:
         untouched = json_list(outcome.id for outcome in outcomes if outcome.attempts == 0)
         db.execute(f"UPDATE row SET in_flight = 0 WHERE id IN {_LISTED}", (untouched,))
         db.execute(_RECORD, (json_list(outcome for outcome in outcomes if outcome.attempts > 0),))
-        self._note_in_ledger(db, [outcome.id for outcome in outcomes], {outcome.id: outcome for outcome in outcomes})
+        if self._shared_ledger:
+            self._note_in_ledger(db, [outcome.id for outcome in outcomes])
+            return
+        acknowledged = [outcome.id for outcome in outcomes if outcome.state is State.UPDATED]
+        others = [outcome.id for outcome in outcomes if outcome.state is not State.UPDATED]
+        if acknowledged:
+            db.execute("INSERT INTO acknowledged VALUES (?)", (json_list(acknowledged),))
+        if others and self._asks_ledger():
+            self._note_in_ledger(db, others)
 
     def release(self) -> None:
         """Take the in-flight mark from rows that were claimed and, as the sender knows, never sent."""
         with self._commit() as db:
             unsent = [row for (row,) in db.execute("SELECT id FROM row WHERE in_flight = 1")]
             db.execute("UPDATE row SET in_flight = 0 WHERE in_flight = 1")
-            self._note_in_ledger(db, unsent, {})
+            if unsent and self._asks_ledger():
+                self._note_in_ledger(db, unsent)
+        self.learn()
 
-    def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int], outcomes: Mapping[int, Outcome]) -> None:
-        """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing.
-
-        What was acknowledged is at hand, the outcome and the patch that was handed out; of others the row is read.
-        """
-        found: dict[int, _Ended] = {}
-        for row in ids:
-            handed, outcome = self._handed.pop(row, None), outcomes.get(row)
-            if handed is not None and outcome is not None and outcome.state is State.UPDATED and outcome.attempts:
-                found[row] = _Ended(row, *handed, State.UPDATED, None, 0, outcome.showing_id, None)
-        others = json_list(row for row in ids if row not in found)
-        found |= {one[0]: _Ended._make(one) for one in db.execute(_ENDED, (others,))} if len(found) < len(ids) else {}
-        rows = [found[row] for row in ids]  # in the order of what became of them
+    def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int]) -> None:
+        """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
+        ended = {one[0]: _Ended._make(one) for one in db.execute(_ENDED, (json_list(ids),))}
+        rows = [ended[row] for row in ids]  # in the order of what became of them
         with self._known().of(name for one in rows for name in (one.target, one.key, one.showing_id or "")) as known:
             for one in rows:
                 if one.state == State.UPDATED:
@@ -674,14 +705,42 @@ class Store:
 
     # The ledger
 
+    def learn(self) -> None:
+        """Let the ledger know of all that was acknowledged."""
+        if self._db.execute("SELECT 1 FROM acknowledged LIMIT 1").fetchone() is None:
+            return
+        with self._commit() as db:
+            known = self._known()
+            if known.is_empty():
+                known.learn_all(_ACKNOWLEDGED)
+            else:
+                for (ids,) in db.execute("SELECT ids FROM acknowledged ORDER BY rowid").fetchall():
+                    self._note_in_ledger(db, json.loads(ids))
+            self._take_out_what_is_in_doubt(db, known)
+            db.execute("DELETE FROM acknowledged")
+            self._ledger_is_empty = None
+
+    def _take_out_what_is_in_doubt(self, db: sqlite3.Connection, known: Ledger) -> None:
+        """A showing that was acknowledged under one name may have been changed since under another."""
+        rows = db.execute(f"SELECT target, key, body FROM row WHERE {_UNKNOWN} AND body IS NOT NULL")
+        while group := rows.fetchmany(_GROUP):
+            with known.of(name for target, key, _ in group for name in (target, key)) as entries:
+                for row in group:
+                    entries.take_out(*row)
+
     def trust_ledger_of(self, fingerprint: str, *, same_account: bool) -> bool:
         """Say whose key this run has; False when what is known was another's, and is forgotten."""
-        with self._commit():
-            return self._known().belongs_to(fingerprint, same_account=same_account)
+        with self._commit() as db:
+            trusted = self._known().belongs_to(fingerprint, same_account=same_account)
+            if not trusted:
+                db.execute("DELETE FROM acknowledged")
+                self._ledger_is_empty = None
+            return trusted
 
     def settle_known(self) -> None:
         """Call pending rows unchanged whose patch is exactly what the API acknowledged last."""
         of_job = f"row.{_OF_THE_JOB} AND row.state = 'pending' AND NOT {_UNKNOWN}"
+        self.learn()
         with self._commit() as db:
             db.execute(
                 f"UPDATE row SET state = 'unchanged', message = ? FROM {self._known().name} AS known, job "
@@ -714,6 +773,8 @@ class Store:
 
     def ledger(self) -> Iterator[Acknowledged]:
         """All that the API acknowledged at the job's address, by target."""
+        with suppress(OutputError):  # one that can't be written tells what it knew before
+            self.learn()
         return self._known().all()
 
     def forget_acknowledged(self, names: Iterable[str]) -> None:
@@ -721,6 +782,7 @@ class Store:
 
         A push of this job's sheet, as it was, sends them again.
         """
+        self.learn()
         with self._commit() as db:
             known = self._known()
             db.execute("CREATE TEMP TABLE changed (name TEXT PRIMARY KEY) WITHOUT ROWID")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.check.rows import body_of, digest_of, fields_of, same, without_known
 from bulk_sync.errors import CheckpointError
+from bulk_sync.job.ledger import SCHEMA, Ledger
 from bulk_sync.job.store import Job, Store
 from bulk_sync.model import Outcome, Record, Row, Sent, State
 from bulk_sync.pipeline import _leave_out_what_is_known
@@ -169,6 +170,45 @@ def test_what_a_checkpoint_knew_alone_is_not_relied_on_beside_a_shared_ledger(tm
     with Store.open(path) as store:
         begin(store, {"A": {"rating": 4}})
         assert store.counts() == {State.PENDING: 1}
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(st.tuples(NAMES, NAMES | st.just(""), NAMES | st.none()), max_size=6, unique_by=lambda row: row[0])
+)
+def test_what_is_learnt_at_once_is_all_but_that_of_showings_that_share_a_name(
+    rows: list[tuple[str, str, str | None]],
+) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(SCHEMA.format(schema="main"))
+        db.execute("CREATE TABLE ended (target, key, showing_id, body)")
+        db.executemany(
+            "INSERT INTO ended VALUES (?, ?, ?, ?)", ((*row, f'{{"rating":{n}}}') for n, row in enumerate(rows))
+        )
+        ledger = Ledger(db, ADDRESS, shared=False)
+        assert ledger.is_empty()
+        ledger.learn_all("SELECT * FROM ended")
+        known = {(one.target, one.key, one.showing_id or None): one.values for one in ledger.all()}
+    names = {row: {name for name in row if name} for row in rows}
+    alone = [row for row in rows if not any(names[row] & names[other] for other in rows if other != row)]
+    assert known == {row: {"rating": rows.index(row)} for row in alone}
+
+
+def test_every_name_is_looked_up_in_an_index() -> None:
+    """Otherwise each group of rows reads all that is known, and a large job takes hours."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(SCHEMA.format(schema="main"))
+        asked: list[str] = []
+        db.set_trace_callback(asked.append)
+        with Ledger(db, ADDRESS, shared=False).of(["a", "b"]) as entries:
+            entries.learn("a", "k", "i", "{}")
+        db.set_trace_callback(None)
+        plans = [step for text in asked for *_, step in db.execute(f"EXPLAIN QUERY PLAN {text}") if "ledger" in step]
+    assert len(plans) == 3
+    assert all(step.count("=?") == 2 for step in plans), plans
 
 
 @pytest.mark.parametrize("content", [b"", b"no database, but long enough to be looked at" * 9, None])

@@ -269,7 +269,13 @@ def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content
     assert path.read_bytes() == content
 
 
-BACK_TO_VERSION_4 = "DROP TABLE timeline; PRAGMA user_version = 4;"
+BACK_TO_VERSION_5 = """
+    DROP TABLE acknowledged;
+    DROP INDEX ledger_other_key;
+    CREATE INDEX ledger_key ON ledger (base_url, key);
+    PRAGMA user_version = 5;
+"""
+BACK_TO_VERSION_4 = f"{BACK_TO_VERSION_5} DROP TABLE timeline; PRAGMA user_version = 4;"
 BACK_TO_VERSION_3 = f"""
     {BACK_TO_VERSION_4}
     DROP TABLE ledger;
