@@ -164,10 +164,11 @@ def _push(settings: PushSettings, send_to: str | None, following: _Following, cl
     log.info("begins: %s to %s", settings.input, settings.base_url, extra={"event": "begin"})
     with (
         hired(settings.processes if settings.processes > 1 else 0) as crew,
+        Store.examined_beside(files.checkpoint) as examined,
         open_sheet(settings, following.on_rows) as sheet,
     ):
         headers = sheet.table.headers
-        with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings) as (store, aside):
+        with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings, examined) as (store, aside):
             for report in (files.results, files.failed, *_page_of(files), *_undo_files(settings)):
                 check_writable(report)
             notes = (*aside, *_stage(settings, store, sheet))
@@ -333,13 +334,13 @@ def _write_again(files: Files, *, running: bool) -> Summary:
 
 
 @contextmanager
-def _checkpoint(settings: PushSettings) -> Iterator[tuple[Store, tuple[str, ...]]]:
+def _checkpoint(settings: PushSettings, examined: Callable[[], None]) -> Iterator[tuple[Store, tuple[str, ...]]]:
     """Open the checkpoint for a run; with --fresh one that is damaged is kept under another name, as a note says."""
     path = settings.files.checkpoint
     notes: tuple[str, ...] = ()
     with ExitStack() as stack:
         try:
-            store = stack.enter_context(Store.open(path, settings.ledger))
+            store = stack.enter_context(Store.open(path, settings.ledger, examined))
         except CheckpointDamaged:
             if not settings.fresh:
                 raise

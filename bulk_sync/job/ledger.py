@@ -58,8 +58,8 @@ CREATE INDEX ledger_showing ON ledger (base_url, showing_id) WHERE showing_id IS
 """
 """What makes a ledger of the first version one of the second: most keys are targets, whose index there is anyway."""
 
-# Parts of statements. The index of each look-up is named: the planner, who has no statistics, would rather read all that
-# is known of an address.
+# Parts of statements. The index of each look-up is named: the planner, who has no statistics, would rather read all
+# that is known of an address.
 _BY_NAME = (
     "{0} WHERE base_url = ?1 AND target = name.name",
     "{0} INDEXED BY ledger_other_key WHERE base_url = ?1 AND key = name.name AND key <> target",
@@ -130,7 +130,9 @@ class Ledger:
         before = self._db.execute(
             f"SELECT key_fingerprint FROM {self.name}_account WHERE base_url = ?", (self._base_url,)
         ).fetchone()
-        kept = before is None or before[0] == fingerprint or same_account
+        if before is not None and before[0] == fingerprint:
+            return True
+        kept = before is None or same_account
         if not kept:
             self.forget()
         self._db.execute(f"INSERT OR REPLACE INTO {self.name}_account VALUES (?, ?)", (self._base_url, fingerprint))

@@ -24,8 +24,9 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,7 +37,15 @@ import msgspec
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.entries import text_of as ledger_text
-from bulk_sync.job.health import APPLICATION_ID, damaged, damaged_in_use, examine, refuse_what_is_no_file, translated
+from bulk_sync.job.health import (
+    APPLICATION_ID,
+    damaged,
+    damaged_in_use,
+    examine,
+    examined_beside,
+    refuse_what_is_no_file,
+    translated,
+)
 from bulk_sync.job.ledger import Acknowledged, Known, Ledger, json_list
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.job.timeline import SCHEMA as _TIMELINE
@@ -249,20 +258,27 @@ class Store:
         self._shared_ledger = False
         self._ledger: Ledger | None = None  # None: not looked up yet, here and below
         self._ledger_is_empty: bool | None = None
+        self._counted: tuple[tuple[int | None, int, int], dict[State, int]] | None = None
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, shared_ledger: Path | None = None) -> Iterator[Self]:
+    def open(
+        cls, path: Path, shared_ledger: Path | None = None, examined: Callable[[], None] | None = None
+    ) -> Iterator[Self]:
         """Open for a run, and make it when there is none; `shared_ledger` takes the place of the ledger in it.
+
+        `examined`: of `examined_beside`, which began before.
 
         Raises OutputError when it can't be written, CheckpointDamaged when it is not whole,
         CheckpointError when it is none of ours.
         """
         refuse_what_is_no_file(path)
-        if not path.exists():
+        if path.exists():
+            with translated(path):
+                (examined or partial(examine, path, SCHEMA_VERSION))()
+        else:
             _make(path)
         with translated(path):
-            examine(path, SCHEMA_VERSION)
             connection = _connect(path)
         with translated(path, in_use=True), closing(connection):
             connection.execute("PRAGMA journal_mode = WAL")
@@ -274,6 +290,11 @@ class Store:
                 connection.execute("DELETE FROM acknowledged")
                 store._shared_ledger = True
             yield store
+
+    @staticmethod
+    def examined_beside(path: Path) -> AbstractContextManager[Callable[[], None]]:
+        """Begin to look whether a checkpoint is whole, for `open` later, while something else is done."""
+        return examined_beside(path, SCHEMA_VERSION)
 
     @classmethod
     @contextmanager
@@ -356,8 +377,10 @@ class Store:
 
     def purged(self) -> bool:
         """True when cells and patches of the job's rows were removed; see `job.purge`."""
-        found = self._db.execute(f"SELECT 1 FROM row WHERE {_OF_THE_JOB} AND cells = '{PURGED}' LIMIT 1")
-        return found.fetchone() is not None
+        found = self._db.execute(
+            f"SELECT cells = '{PURGED}' FROM row WHERE {_OF_THE_JOB} ORDER BY id LIMIT 1"
+        ).fetchone()
+        return found is not None and bool(found[0])  # it is all of them or none
 
     def purge(self) -> None:
         """Remove cells, patches and the messages that may quote them, from the rows and from the disk's free pages."""
@@ -574,13 +597,16 @@ class Store:
 
     def retry_undone(self) -> None:
         """Make rejected and failed rows pending again; what a crashed run had in flight is so no more, but says so."""
+        undone = [f"state = 'pending' AND {_TRIED}"]  # by its index; the others are found among all rows
+        if {State.REJECTED, State.FAILED} & self.counts().keys():
+            undone.append("state IN ('rejected', 'failed')")
         with self._commit() as db:
-            db.execute(
-                "UPDATE row SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
-                "tried_before = 1, http_status = NULL, error = NULL, "
-                "message = CASE WHEN state <> 'rejected' THEN message END, state = 'pending' "
-                f"WHERE state IN ('rejected', 'failed') OR (state = 'pending' AND {_TRIED})"
-            )
+            for which in undone:
+                db.execute(
+                    "UPDATE row SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
+                    "tried_before = 1, http_status = NULL, error = NULL, "
+                    f"message = CASE WHEN state <> 'rejected' THEN message END, state = 'pending' WHERE {which}"
+                )
 
     def claim(self, limit: int) -> list[Change]:
         """Take up to `limit` pending rows, each once in this run; they are in flight from here on.
@@ -812,8 +838,13 @@ class Store:
 
     def counts(self, generation: int | None = None) -> dict[State, int]:
         """Rows by state."""
-        found = self._db.execute(f"SELECT state, count(*) FROM row WHERE {_OF_A_SHEET} GROUP BY state", (generation,))
-        return {State(state): count for state, count in found}
+        as_of = (generation, self._db.total_changes, _pragma(self._db, "data_version"))  # it reads every row
+        if self._counted is None or self._counted[0] != as_of:
+            found = self._db.execute(
+                f"SELECT state, count(*) FROM row WHERE {_OF_A_SHEET} GROUP BY state", (generation,)
+            )
+            self._counted = as_of, {State(state): count for state, count in found}
+        return dict(self._counted[1])
 
     def totals(self) -> tuple[int, int, int, int]:
         """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
