@@ -1,6 +1,7 @@
 """The checkpoint as the workers see it: outcomes go in without waiting, and reach the disk in groups.
 
-With a group of outcomes as many changes are taken ahead as two such groups need, in the same commit.
+With a group of outcomes as many changes are taken ahead as two such groups need, in the same commit; when none is left
+before that, as many as go out in the time that a group may take, judged by those before.
 
 Invariants: every outcome that was put is written before `run` ends, in the order of its
 putting; only one thread touches the store at a time; a failed write ends the run, and what it held
@@ -10,6 +11,7 @@ that was taken ahead and not handed out is released at the end with others that 
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,8 +29,12 @@ GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.05, 0.09
 """How long an outcome may wait for company: three times as long as the last group took to be written, within these.
 
 So writing takes a quarter of the time at the most, and a slow disk gets larger groups; but what a crash leaves
-acknowledged and unrecorded, to be repeated, is what came within the longest.
+acknowledged and unrecorded, to be repeated, is what came within the longest. Each group takes the interpreter from the
+workers a few times, so that small ones would cost more than they save.
 """
+
+MOST_AHEAD = 4096
+"""So many changes are claimed at once at the most."""
 
 LOOK_SECONDS = 0.5
 """While no outcomes come, the counts are looked at so often: what a throttled run does is part of its time line."""
@@ -45,6 +51,8 @@ class Recorder:
         self._on_first_acknowledged = on_first_acknowledged
         self._waiting: list[Outcome] = []
         self._ahead: deque[Change] = deque()
+        self._claimed = 0
+        self._claimed_at = -math.inf
         self._pause = GROUP_SECONDS
         self._wake = anyio.Event()
         self._closing = False
@@ -75,7 +83,10 @@ class Recorder:
         await self._write()
         async with self._one_at_a_time:
             if not self._ahead:
-                return await to_thread.run_sync(self._store.claim, limit)
+                lasted = max(self._clock.monotonic() - self._claimed_at, 1e-6)
+                wanted = min(MOST_AHEAD, int(self._claimed / lasted * LONGEST_GROUP_SECONDS))
+                self._ahead.extend(await to_thread.run_sync(self._store.claim, max(limit, wanted)))
+                self._claimed, self._claimed_at = len(self._ahead), self._clock.monotonic()
         return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
 
     async def run(self) -> None:

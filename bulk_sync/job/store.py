@@ -24,7 +24,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -709,7 +709,6 @@ class Store:
             db.execute("UPDATE row SET in_flight = 0 WHERE in_flight = 1")
             if unsent and self._asks_ledger():
                 self._note_in_ledger(db, unsent)
-        self.learn()
 
     def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int]) -> None:
         """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
@@ -799,8 +798,7 @@ class Store:
 
     def ledger(self) -> Iterator[Acknowledged]:
         """All that the API acknowledged at the job's address, by target."""
-        with suppress(OutputError):  # one that can't be written tells what it knew before
-            self.learn()
+        self.learn()
         return self._known().all()
 
     def forget_acknowledged(self, names: Iterable[str]) -> None:
