@@ -1,8 +1,8 @@
 """Is a checkpoint whole, and is it ours? Asked before it is used, so that damage becomes no wrong claim, and no bug.
 
 The examination opens a file that has a side file for reading only: SQLite then neither moves that into it nor removes
-it, so that a damaged checkpoint stays byte for byte what it was. All of the file is read, so the rows of a large one are
-looked at in halves, while SQLite's own check of its structure goes on: SQLite lets other threads run meanwhile.
+it, so that a damaged checkpoint stays byte for byte what it was. All of the file is read, so the rows of a large one
+are looked at in halves, while SQLite's own check of its structure goes on: SQLite lets other threads run meanwhile.
 """
 
 from __future__ import annotations
