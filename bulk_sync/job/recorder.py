@@ -1,7 +1,7 @@
 """The checkpoint as the workers see it: outcomes go in without waiting, and reach the disk in groups.
 
-With a group of outcomes as many changes are taken ahead as two such groups need, in the same commit; when none is left
-before that, as many as go out in the time that a group may take, judged by those before.
+With a group of outcomes changes are taken ahead, in the same commit: as many as go out in `AHEAD_SECONDS`, judged by
+the rows before, so that the workers never wait for a disk.
 
 Invariants: every outcome that was put is written before `run` ends, in the order of its
 putting; only one thread touches the store at a time; a failed write ends the run, and what it held
@@ -11,7 +11,6 @@ that was taken ahead and not handed out is released at the end with others that 
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,7 +24,7 @@ from bulk_sync.job.store import Store
 from bulk_sync.model import Change, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line
 
-GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.05, 0.09
+GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.03, 0.06
 """How long an outcome may wait for company: three times as long as the last group took to be written, within these.
 
 So writing takes a quarter of the time at the most, and a slow disk gets larger groups; but what a crash leaves
@@ -33,8 +32,11 @@ acknowledged and unrecorded, to be repeated, is what came within the longest. Ea
 workers a few times, so that small ones would cost more than they save.
 """
 
-MOST_AHEAD = 4096
-"""So many changes are claimed at once at the most."""
+AHEAD_SECONDS = 0.3
+"""Changes for so long are taken ahead: while one group is written, outcomes for the next one come, and again."""
+
+_RATE_SECONDS = 0.01
+"""The rate of rows is taken from at least so long."""
 
 LOOK_SECONDS = 0.5
 """While no outcomes come, the counts are looked at so often: what a throttled run does is part of its time line."""
@@ -51,8 +53,9 @@ class Recorder:
         self._on_first_acknowledged = on_first_acknowledged
         self._waiting: list[Outcome] = []
         self._ahead: deque[Change] = deque()
-        self._claimed = 0
-        self._claimed_at = -math.inf
+        self._ended = 0  # rows, since the time below
+        self._since = clock.monotonic()
+        self._per_second = 0.0
         self._pause = GROUP_SECONDS
         self._wake = anyio.Event()
         self._closing = False
@@ -67,6 +70,7 @@ class Recorder:
         """Take an outcome; never waits, so that cancellation can't come between a reply and its record."""
         self._waiting.append(outcome)
         self._states[outcome.state] += 1
+        self._ended += 1
         self._wake.set()
 
     def close(self) -> None:
@@ -83,10 +87,7 @@ class Recorder:
         await self._write()
         async with self._one_at_a_time:
             if not self._ahead:
-                lasted = max(self._clock.monotonic() - self._claimed_at, 1e-6)
-                wanted = min(MOST_AHEAD, int(self._claimed / lasted * LONGEST_GROUP_SECONDS))
-                self._ahead.extend(await to_thread.run_sync(self._store.claim, max(limit, wanted)))
-                self._claimed, self._claimed_at = len(self._ahead), self._clock.monotonic()
+                self._ahead.extend(await to_thread.run_sync(self._store.claim, max(limit, self._lack())))
         return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
 
     async def run(self) -> None:
@@ -123,7 +124,7 @@ class Recorder:
         points = self._line.unsaved()
         if not group and points is None:
             return
-        wanted = 0 if self._closing else max(0, 2 * len(group) - len(self._ahead))
+        wanted = 0 if self._closing else self._lack()
         begun = self._clock.monotonic()
         try:
             self._ahead.extend(await to_thread.run_sync(self._store.exchange, group, points, wanted))
@@ -136,6 +137,15 @@ class Recorder:
         if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
             await to_thread.run_sync(self._on_first_acknowledged)
             self._on_first_acknowledged = _done
+
+    def _lack(self) -> int:
+        """So many changes are missing to those that should be at hand."""
+        now = self._clock.monotonic()
+        if now - self._since > _RATE_SECONDS:
+            latest = self._ended / max(now - self._since, 1e-3)
+            self._per_second = max(latest, (self._per_second + latest) / 2)
+            self._ended, self._since = 0, now
+        return max(0, int(self._per_second * AHEAD_SECONDS) - len(self._ahead))
 
     def _note_the_time(self) -> None:
         """Take what was counted since the last time into the time line."""
