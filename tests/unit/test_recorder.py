@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from bulk_sync.errors import OutputError
-from bulk_sync.job.recorder import Recorder
+from bulk_sync.job.recorder import AHEAD_SECONDS, Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.model import Change, Outcome, State
 from bulk_sync.timeline import Unsaved
@@ -120,21 +120,19 @@ async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once
 
 
 @pytest.mark.asyncio
-async def test_changes_are_taken_ahead_with_a_group_and_handed_out_before_any_others() -> None:
-    recorder = Recorder(cast("Store", Disk()), SimulatedClock(), lambda: None)
+async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_before_any_others() -> None:
+    clock = SimulatedClock()
+    recorder = Recorder(cast("Store", Disk()), clock, lambda: None)
     assert recorder.take() is None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(recorder.run)
-        recorder.put(outcome(1))
-        recorder.put(outcome(2))
-        claimed = await recorder.claim(3)
-        ahead = recorder.take()
-        assert [change.id for change in claimed] == [0, -1, -2]
-        assert ahead is not None
-        assert ahead.id == -3
-        assert recorder.take() is None
-        assert [change.id for change in await recorder.claim(2)] == [0, 1]
-        recorder.close()
+    recorder.put(outcome(1))
+    recorder.put(outcome(2))
+    await clock.sleep(0.125)
+    claimed = await recorder.claim(3)
+    assert [change.id for change in claimed] == [0, -1, -2]
+    per_second = 2 / 0.125
+    ahead = int(per_second * AHEAD_SECONDS)
+    assert [change.id for change in iter(recorder.take, None)] == [-number for number in range(3, ahead)]
+    assert [change.id for change in await recorder.claim(2)] == [0, 1]
 
 
 @pytest.mark.asyncio
