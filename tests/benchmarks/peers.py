@@ -53,6 +53,9 @@ REPLY = json.dumps(
 )
 """The example of the contract."""
 
+OWN_IDS = REPLY.replace("3c90c3cc-0d44-4b50-8888-8dd25736052a", "$request_id")
+"""The same, but each showing has an id of its own, as nginx makes one for each request."""
+
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 1024; }}
@@ -139,11 +142,11 @@ def _free_port() -> int:
 
 
 @contextmanager
-def static_server(folder: Path) -> Iterator[str]:
+def static_server(folder: Path, reply: str = REPLY) -> Iterator[str]:
     """nginx, which says yes to everything at once."""
     port = _free_port()
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, reply=REPLY), encoding="utf-8")
+    config.write_text(NGINX.format(folder=folder, port=port, reply=reply), encoding="utf-8")
     server = subprocess.Popen([_tool("nginx"), "-c", str(config)], stderr=subprocess.DEVNULL)
     try:
         _until_it_listens(port)
@@ -254,6 +257,10 @@ def push(folder: Path, sheet: Path, base_url: str, *options: str, code: int = 0)
     return Pushed(seconds, summary, usage.ru_maxrss / 1024, began)
 
 
+def _seconds(pushed: Pushed) -> float:
+    return pushed.seconds
+
+
 def whole_push(bench: Bench, sheet: Path, base_url: str, *options: str) -> Pushed:
     """A push of a whole sheet, whose rows must all have arrived."""
     with TemporaryDirectory(dir=bench.folder) as folder:
@@ -316,6 +323,10 @@ def compare_peers(bench: Bench) -> None:
         bench.rate(fast, lambda: bench.rows / min(run.seconds for run in runs))
         sending = max(float(run.summary["rows_per_second"]) for run in runs)
         bench.add(Figure("push with fast, while it sends", sending, "rows/s"))
+        several = min((whole_push(bench, sheet, base_url, "--processes", "2") for _ in range(3)), key=_seconds)
+        bench.add(Figure("push with fast --processes 2", bench.rows / several.seconds, "rows/s"))
+        sending = float(several.summary["rows_per_second"])
+        bench.add(Figure("push with fast --processes 2, while it sends", sending, "rows/s"))
         script = [sys.executable, "-m", "tests.benchmarks.plain_httpx", str(sheet), base_url]
         bench.rate(plain, lambda: bench.rows / timed(script))
         bench.rate(httpx, lambda: bench.rows / whole_push(bench, sheet, base_url, "--transport", "httpx").seconds)
@@ -369,9 +380,9 @@ def resume(bench: Bench) -> None:
 
 
 def grow(bench: Bench) -> None:
-    """The same push with ever more rows: time and memory."""
+    """The same push with ever more rows, whose showings have ids of their own: time and memory."""
     costs: list[float] = []
-    with static_server(bench.folder) as base_url:
+    with static_server(bench.folder, OWN_IDS) as base_url:
         for rows in (bench.many // 100, bench.many // 10, bench.many):
             pushed = whole_push(bench, sheet_of(bench, rows), base_url)
             costs.append(1e6 / float(pushed.summary["rows_per_second"]))
