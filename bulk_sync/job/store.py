@@ -691,7 +691,10 @@ class Store:
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
         untouched = json_list(outcome.id for outcome in outcomes if outcome.attempts == 0)
         db.execute(f"UPDATE row SET in_flight = 0 WHERE id IN {_LISTED}", (untouched,))
-        db.execute(_RECORD, (json_list(outcome for outcome in outcomes if outcome.attempts > 0),))
+        tried = json_list(outcome for outcome in outcomes if outcome.attempts > 0)
+        if "\\u0000" in tried:  # where SQLite's JSON would end a text
+            tried = json_list(map(_without_nul, (outcome for outcome in outcomes if outcome.attempts > 0)))
+        db.execute(_RECORD, (tried,))
         if self._shared_ledger:
             self._note_in_ledger(db, [outcome.id for outcome in outcomes])
             return
@@ -918,6 +921,11 @@ def _with_doubt(state: State, message: str | None, *, doubt: bool) -> str | None
     if state is State.REJECTED:
         return f"{message}; an attempt before {IN_DOUBT} all the same"
     return f"{message}; it {IN_DOUBT} all the same" if message else CUT_OFF
+
+
+def _without_nul(outcome: Outcome) -> Outcome:
+    """An outcome whose texts, the API's, have the symbol for NUL in place of the character."""
+    return Outcome._make(value.replace("\0", "\u2400") if type(value) is str else value for value in outcome)
 
 
 def _storable(name: str) -> str:

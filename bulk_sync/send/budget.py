@@ -168,10 +168,9 @@ class Budget:
         """The ordinal of a permit that is at hand and due, when nobody waits for one; never waits."""
         if self._askers:
             return None
-        due = self._next_at_hand(self._clock.monotonic())
-        if due is None or due > self._clock.monotonic():
-            return None
-        return self._take()
+        now = self._clock.monotonic()
+        due = self._next_at_hand(now)
+        return None if due is None or due > now else self._take()
 
     async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
         """Wait for the next permit, in order of asking; returns its ordinal.
@@ -207,9 +206,10 @@ class Budget:
             return None
         if group.interval:
             late = math.ceil((now - TOLERANCE_SECONDS - group.start) / group.interval)
-            self._next = max(self._next, late)
-            if self._next >= group.number:
-                return None
+            if late > self._next:
+                self._next = late
+                if late >= group.number:
+                    return None
         return group.start + self._next * group.interval
 
     def _take(self) -> float:

@@ -117,6 +117,10 @@ class Circuit(Generic[Case]):
         """A row has no attempts left."""
         self._suspects.append((now, case))
 
+    def at_rest(self) -> bool:
+        """True when nothing failed lately: then `got_through` has nothing to return, and only counts."""
+        return not (self.open or self.trusted or self.in_a_row or self._suspects)
+
     @property
     def suspects(self) -> list[Case]:
         """Rows without a verdict."""

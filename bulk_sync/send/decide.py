@@ -28,7 +28,7 @@ from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import msgspec
 
 from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
 from bulk_sync.send.headers import retry_after
@@ -124,9 +124,7 @@ class StopRun:
 Decision = Acknowledged | RetryIn | RowRejected | RowFailed | StopRun
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
+class _Data(msgspec.Struct):
     id: str | None = None
     north_id: Any = None
     unique_showing_key: Any = None  # not in the published reply
@@ -135,12 +133,14 @@ class _Data(BaseModel):
     showing_date: str | None = None
 
 
-class _Acknowledgement(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
+class _Acknowledgement(msgspec.Struct):
     data: _Data | None = None
     message: str | None = None
     error: Any = None
+
+
+_decoded = msgspec.json.Decoder(_Acknowledgement).decode
+"""Ten times as fast as a model of pydantic's; other fields are left aside, and nothing is made to fit."""
 
 
 def decide(
@@ -155,14 +155,21 @@ def decide(
             return StopRun(Outage(f"{seen.message}. No row was tried further; mend this, then run again"))
         return _again(seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived)
     if 200 <= seen.status < 300:
-        read = _read(seen)
-        if read is None:
-            return _again("bad_reply", _what_came(seen), so_far, policy, dice, ambiguous=True)
-        if other := _other_showing(read, target, sent):
-            why = f"{seen.status}, but the reply is about another showing ({other})"
-            return _again("bad_reply", why, so_far, policy, dice, ambiguous=True)
-        return Acknowledged(read.id, read.updated_at, _differing_echo(read, sent))
+        answer = acknowledgement(seen, target, sent)
+        if isinstance(answer, str):
+            return _again("bad_reply", answer, so_far, policy, dice, ambiguous=True)
+        return answer
     return _refusal(seen, so_far, policy, dice)
+
+
+def acknowledgement(reply: Reply, target: str, sent: str) -> Acknowledged | str:
+    """What a 2xx acknowledges, or why it is no acknowledgement of this patch."""
+    read = _read(reply)
+    if read is None:
+        return _what_came(reply)
+    if other := _other_showing(read, target, sent):
+        return f"{reply.status}, but the reply is about another showing ({other})"
+    return Acknowledged(read.id, read.updated_at, _differing_echo(read, sent))
 
 
 def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
@@ -263,8 +270,8 @@ def _read(reply: Reply) -> _Data | None:
     if not reply.body.strip():
         return _Data()
     try:
-        read = _Acknowledgement.model_validate_json(reply.body)
-    except ValidationError:
+        read = _decoded(reply.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return None if read.error is not None else read.data or _Data()
 

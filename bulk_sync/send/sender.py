@@ -5,8 +5,9 @@ Invariants:
 1. Each change that was taken ends in exactly one outcome, under its own id, also when the
    run is stopped: then it says `pending`, and whether the change may have been applied.
 2. Every request takes a permit first, retries and the look at the API too.
-3. A request that left is not cut short by a stop (only by `--timeout`, or `abandon`): it
-   is shielded, and between a reply and the putting of its outcome nothing waits.
+3. A request that left is not cut short by a stop (only by `--timeout`, or `abandon`): its task
+   is shielded but while it waits for something else, and between a reply and the putting of its
+   outcome nothing waits.
 4. Until the API was reached once, one change at a time is on its way: a refused key or
    a wrong address costs one request, not one for each worker.
 5. At most `workers` requests are on their way. A row that waits to be tried again holds no
@@ -23,9 +24,9 @@ import math
 import random
 import re
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Protocol, assert_never
@@ -50,6 +51,7 @@ from bulk_sync.send.decide import (
     RowRejected,
     SoFar,
     StopRun,
+    acknowledgement,
     decide,
     may_be_the_apis,
     may_have_been_applied,
@@ -103,13 +105,14 @@ class _Stopping(Exception):
     """The run stops while this change is undecided."""
 
 
-@dataclass(slots=True, eq=False)
 class _Case:
     """One change on its way: what was tried so far."""
 
-    change: Change
+    scope: anyio.CancelScope
+    """Of the task that sees it through."""
+
+    # Of the class until they change: most cases end with their first request.
     started: float | None = None
-    lost_before: float = 0.0
     begun: float = 0.0
     attempts: int = 0
     throttled: int = 0
@@ -123,7 +126,10 @@ class _Case:
     http_status: int | None = None
     sent_at: str | None = None
     duration_ms: int | None = None
-    scope: anyio.CancelScope | None = None  # of the task that sees it through
+
+    def __init__(self, change: Change, lost_before: float) -> None:
+        self.change = change
+        self.lost_before = lost_before
 
     def outcome(
         self,
@@ -135,18 +141,18 @@ class _Case:
         updated_at: str | None = None,
     ) -> Outcome:
         return Outcome(
-            id=self.change.id,
-            state=state,
-            attempts=self.attempts,
-            throttled=self.throttled,
-            http_status=self.http_status,
-            error=error,
-            message=message,
-            showing_id=showing_id,
-            updated_at=updated_at,
-            sent_at=self.sent_at,
-            duration_ms=self.duration_ms,
-            may_have_been_applied=self.may_have_arrived,
+            self.change.id,
+            state,
+            self.attempts,
+            self.throttled,
+            self.http_status,
+            error,
+            message,
+            showing_id,
+            updated_at,
+            self.sent_at,
+            self.duration_ms,
+            self.may_have_arrived,
         )
 
     def undecided(self) -> Outcome:
@@ -189,6 +195,9 @@ class Sender:
         self._on_row = on_row
         self._forbidden = 0
         self._answered = False
+        self._headers: Mapping[str, str] = {}  # of the last reply, and what they tell
+        self._limits = limits(self._headers)
+        self._tells_all = log.isEnabledFor(logging.DEBUG)
         self._circuit: Circuit[_Case] = Circuit()
         self._retry_budget = RetryBudget()
         self._lost_seconds = 0.0  # in outages
@@ -203,6 +212,7 @@ class Sender:
         self._ready = anyio.Semaphore(0, fast_acquire=True)
         self._reached = anyio.Event()
         self._row_ended = anyio.Event()
+        self._feed_waits = False  # for the one above
         self._turned = anyio.Event()  # the circuit was closed, or nothing is left but retries
         self._probing = anyio.Lock(fast_acquire=True)
         self._retry_turn = anyio.Lock(fast_acquire=True)
@@ -275,7 +285,9 @@ class Sender:
     async def _until_a_row_ended(self) -> None:
         self._turned.set()
         self._row_ended = anyio.Event()
+        self._feed_waits = True
         await self._row_ended.wait()
+        self._feed_waits = False
 
     async def _next_case(self) -> _Case | None:
         if self._again:
@@ -285,7 +297,7 @@ class Sender:
             self._all_taken = not self._fresh
             if self._all_taken:
                 self._turned.set()
-        return _Case(self._fresh.popleft(), lost_before=self._lost_seconds) if self._fresh else None
+        return _Case(self._fresh.popleft(), self._lost_seconds) if self._fresh else None
 
     async def _begin(self, case: _Case, tasks: TaskGroup) -> None:
         case.has_worker = True
@@ -299,21 +311,27 @@ class Sender:
             await self._reached.wait()
 
     async def _work_on(self) -> None:
-        # One scope for all its requests, shielded while one is on its way: a new one for each would be dearer.
+        # One scope for all its requests, shielded but while it waits: to shield each request would be dearer.
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
             while True:
                 await self._ready.acquire()
                 case: _Case | None = self._handed.popleft()
+                scope.shield = True
                 while case is not None:
                     case.scope = scope
                     case = await self._see_through(case)
+                scope.shield = False
 
     async def _see_through(self, case: _Case) -> _Case | None:
         """All that is to be done for a change; returns what its worker is to go on with, if it is to."""
         following: _Case | None = None
         try:
-            outcome = await self._send(case)
+            try:
+                outcome = await self._attempt(case)
+            except _TryAgain as first:
+                with _open_to_a_stop(case.scope):
+                    outcome = await self._try_again(case, first.decision)
         except (anyio.get_cancelled_exc_class(), _Stopping) as ended:
             self._finish(case.undecided(), case)
             if not isinstance(ended, _Stopping):
@@ -326,8 +344,10 @@ class Sender:
             if following is None:
                 self._open_rows -= 1
                 self._let_go(case)
-            self._reached.set()
-            self._row_ended.set()
+            if not self._reached.is_set():
+                self._reached.set()
+            if self._feed_waits:
+                self._row_ended.set()
         return following
 
     def _next_at_hand(self) -> _Case | None:
@@ -335,7 +355,7 @@ class Sender:
         if self._wanted or self._again or self._circuit.open or self.stopped is not None:
             return None
         change = self._fresh.popleft() if self._fresh else self._work.take()
-        return None if change is None else _Case(change, lost_before=self._lost_seconds)
+        return None if change is None else _Case(change, self._lost_seconds)
 
     async def _take_worker(self, case: _Case) -> None:
         self._wanted += 1
@@ -352,10 +372,10 @@ class Sender:
 
     def _finish(self, outcome: Outcome, case: _Case) -> None:
         self._work.put(outcome)
-        if outcome.state in {State.REJECTED, State.FAILED}:
+        if outcome.state is State.REJECTED or outcome.state is State.FAILED:
             told = _about(case, "row") | {"state": outcome.state.value}
             log.warning("row %d: %s: %s", case.change.number, outcome.state.value, outcome.message, extra=told)
-        elif log.isEnabledFor(logging.DEBUG):
+        elif self._tells_all:
             told = _about(case, "row") | {"state": outcome.state.value}
             log.debug("row %d: %s", case.change.number, outcome.state.value, extra=told)
         self._tally.count(outcome)
@@ -379,17 +399,21 @@ class Sender:
 
     # Attempts
 
-    async def _send(self, case: _Case) -> Outcome | None:
-        """All attempts for one change: an outcome, or None for a suspect."""
-        try:
-            return await self._attempt(case)
-        except _TryAgain as first:
-            _log(case, first.decision)
-            await self._rest(case, first.decision.seconds)
+    async def _try_again(self, case: _Case, first: RetryIn) -> Outcome | None:
+        """All attempts for one change but the first: an outcome, or None for a suspect."""
+        _log(case, first)
+        await self._rest(case, first.seconds)
         # tenacity keeps the state of a call on the object and calls overlap here: hence the copy.
         retrying = self._retrying.copy(sleep=partial(self._rest, case))
-        outcome: Outcome | None = await retrying(self._attempt, case)
+        outcome: Outcome | None = await retrying(self._attempt_shielded, case)
         return outcome
+
+    async def _attempt_shielded(self, case: _Case) -> Outcome | None:
+        case.scope.shield = True
+        try:
+            return await self._attempt(case)
+        finally:
+            case.scope.shield = False
 
     async def _rest(self, case: _Case, seconds: float) -> None:
         """Between two attempts: let the worker go, wait, and ask the retry budget."""
@@ -423,15 +447,25 @@ class Sender:
 
     async def _attempt(self, case: _Case) -> Outcome | None:
         """One request for one change: an outcome, None for a suspect, or _TryAgain."""
+        ordinal = None if self._circuit.open else self._budget.at_once()
+        if ordinal is not None:
+            return await self._request(case, ordinal)
         while True:
             if self._circuit.open:
-                async with self._probing:
+                with _open_to_a_stop(case.scope):
+                    await self._probing.acquire()
+                try:
                     if self._circuit.open:
-                        await self._until_the_next_probe()
-                        return await self._request(case, await self._permit())
+                        with _open_to_a_stop(case.scope):
+                            await self._until_the_next_probe()
+                            ordinal = await self._permit()
+                        return await self._request(case, ordinal)
+                finally:
+                    self._probing.release()
             ordinal = self._budget.at_once()
             if ordinal is None:
-                ordinal = await self._permit()
+                with _open_to_a_stop(case.scope):
+                    ordinal = await self._permit()
             if not self._circuit.open:
                 return await self._request(case, ordinal)
 
@@ -458,79 +492,79 @@ class Sender:
             raise _Stopping from None
 
     async def _request(self, case: _Case, ordinal: float) -> Outcome | None:
+        change, tally, clock = case.change, self._tally, self._clock
+        case.sent_at = utc_text(clock.now())
+        case.begun = begun = clock.monotonic()
         if case.started is None:
-            case.started = self._clock.monotonic()  # waiting for the first permit is no part of trying
+            case.started = begun  # waiting for the first permit is no part of trying
         case.attempts += 1
-        self._tally.requests += 1
-        self._tally.retries += case.attempts > 1
-        seen = await self._exchange(case)
-        self._note(case, seen, ordinal)
-        if isinstance(seen, Failure) and seen.hopeless and self._answered:
-            seen = replace(seen, hopeless=False)  # it worked a while ago, and may again
-        now = self._clock.monotonic()
+        tally.requests += 1
+        tally.retries += case.attempts > 1
+        tally.in_flight += 1
+        try:
+            seen = await self._transport.patch(patch_path(change.target), change.body.encode(), idempotency_key(change))
+        except anyio.get_cancelled_exc_class():
+            case.may_have_arrived = True
+            raise
+        finally:
+            tally.in_flight -= 1
+            ended = clock.monotonic()
+            case.duration_ms = math.ceil((ended - begun) * 1000)
+        self._note(case, seen, ordinal, ended - begun)
+        if isinstance(seen, Failure):
+            if seen.hopeless and self._answered:
+                seen = replace(seen, hopeless=False)  # it worked a while ago, and may again
+        elif 200 <= seen.status < 300:
+            answer = acknowledgement(seen, change.target, change.body)
+            if isinstance(answer, Acknowledged):
+                return self._carry_out(answer, case)
         decision = decide(
             seen,
             SoFar(
                 attempts=case.attempts,
                 throttled=case.throttled,
                 excused=case.excused,
-                elapsed_seconds=now - case.started - (self._lost_seconds - case.lost_before),
+                elapsed_seconds=ended - case.started - (self._lost_seconds - case.lost_before),
                 key_accepted=self._key_accepted and self._forbidden < FORBIDDEN_IN_SEQUENCE,
-                left_seconds=self._bounds.deadline - now,
+                left_seconds=self._bounds.deadline - ended,
             ),
             self._policy,
-            target=case.change.target,
-            sent=case.change.body,
+            target=change.target,
+            sent=change.body,
             dice=self._dice.random(),
         )
         return self._carry_out(decision, case)
 
-    async def _exchange(self, case: _Case) -> Reply | Failure:
-        change = case.change
-        case.sent_at = utc_text(self._clock.now())
-        case.begun = self._clock.monotonic()
-        self._tally.in_flight += 1
-        assert case.scope is not None  # noqa: S101 - every case is seen through by a task
-        case.scope.shield = True
-        try:
-            return await self._transport.patch(patch_path(change.target), change.body.encode(), idempotency_key(change))
-        except anyio.get_cancelled_exc_class():
-            case.may_have_arrived = True
-            raise
-        finally:
-            case.scope.shield = False
-            self._tally.in_flight -= 1
-            case.duration_ms = math.ceil((self._clock.monotonic() - case.begun) * 1000)
-
-    def _note(self, case: _Case, seen: Reply | Failure, ordinal: float) -> None:
+    def _note(self, case: _Case, seen: Reply | Failure, ordinal: float, seconds: float) -> None:
         """Tell the pace, the log and the case what came."""
+        tally, budget = self._tally, self._budget
         kind = pace_kind(seen)
-        seconds = self._clock.monotonic() - case.begun
-        case.may_have_arrived |= may_have_been_applied(seen)
         bucket = latency_bucket(seconds)
-        self._tally.latencies[bucket] = self._tally.latencies.get(bucket, 0) + 1
+        tally.latencies[bucket] = tally.latencies.get(bucket, 0) + 1
+        if may_have_been_applied(seen):
+            case.may_have_arrived = True
         if isinstance(seen, Reply):
-            told = limits(seen.headers)
-            self._tally.notes.update(told.ignored)
-            self._budget.saw(
-                Seen(ordinal, kind, seconds, retry_after(seen.headers) if kind == "throttled" else None, told.quotas)
-            )
-            self._answered = self._answered or may_be_the_apis(seen)
+            if seen.headers is not self._headers:  # a transport that knows a head gives the very same
+                self._headers, self._limits = seen.headers, limits(seen.headers)
+                tally.notes.update(self._limits.ignored)
+            asked = retry_after(seen.headers) if kind == "throttled" else None
+            budget.saw(Seen(ordinal, kind, seconds, asked, self._limits.quotas))
             case.http_status = seen.status
+            what = str(seen.status)
         else:
-            self._budget.saw(Seen(ordinal, kind, seconds))
-            self._answered = self._answered or may_be_the_apis(seen)
+            budget.saw(Seen(ordinal, kind, seconds))
             case.http_status = None
+            what = seen.kind
+        self._answered = self._answered or may_be_the_apis(seen)
         if kind == "throttled":
             case.throttled += 1
-            self._tally.throttled += 1
-        self._tally.limit, self._tally.source = self._budget.limit, self._budget.source
-        self._tally.waiting_until = self._budget.held_until
-        if isinstance(seen, Reply) or seen.may_have_arrived:
+            tally.throttled += 1
+        tally.limit, tally.source = budget.limit, budget.source
+        tally.waiting_until = budget.held_until
+        if not self._reached.is_set() and (isinstance(seen, Reply) or seen.may_have_arrived):
             self._reached.set()
-        what = str(seen.status) if isinstance(seen, Reply) else seen.kind
-        self._tally.statuses[what] = self._tally.statuses.get(what, 0) + 1
-        if log.isEnabledFor(logging.DEBUG):
+        tally.statuses[what] = tally.statuses.get(what, 0) + 1
+        if self._tells_all:
             text = what if isinstance(seen, Reply) else seen.message
             about = _about(case, "request")
             log.debug(
@@ -543,7 +577,10 @@ class Sender:
                 self._key_accepted = True
                 self._forbidden = 0
                 self._retry_budget.succeeded()
-                self._got_through(case.begun)
+                if self._circuit.at_rest():
+                    self._circuit.successes += 1
+                else:
+                    self._got_through(case.begun)
                 return case.outcome(State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at)
             case RowRejected(error, message):
                 self._forbidden = self._forbidden + 1 if error == "forbidden" else 0
@@ -666,6 +703,16 @@ class Sender:
 
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
+
+
+@contextmanager
+def _open_to_a_stop(scope: anyio.CancelScope) -> Iterator[None]:
+    """While a task waits for something else than a reply, a stop may end it."""
+    scope.shield = False
+    try:
+        yield
+    finally:
+        scope.shield = True
 
 
 def patch_path(target: str) -> str:

@@ -11,6 +11,8 @@ Invariants:
    came with it or after it: bytes too many are never the answer to another row.
 2. What was written may have arrived. Before the write nothing can have.
 3. A request ends by its deadline, and a connection whose reply is not whole ends with it.
+4. A head whose bytes were parsed before, and that states the length of its body, means what it meant then. So the
+   parser is asked only when a head is another one, or does not come in one piece with its whole body.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ import socket
 import ssl
 import sys
 from asyncio import AbstractEventLoop, BaseTransport, Future, Protocol, TimerHandle, Transport
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
-from typing import cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import certifi
@@ -74,20 +76,21 @@ class HttptoolsTransport:
         )
         self._free: list[_Connection] = []  # the one used last goes first, so that few stay open when few do
         self._open: set[_Connection] = set()
+        self._heads: dict[bytes, _Head] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: TimerHandle | None = None
 
-    async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
+    def patch(self, path: str, body: bytes, idempotency_key: str) -> Coroutine[Any, Any, Reply | Failure]:
         """Send a patch."""
         head = (
             f"PATCH {self._path}{path}{self._head}Content-Type: application/json\r\n"
             f"Idempotency-Key: {idempotency_key}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        return await self._exchange(head.encode("ascii") + body)
+        return self._exchange(head.encode("ascii") + body)
 
-    async def get(self, path: str) -> Reply | Failure:
+    def get(self, path: str) -> Coroutine[Any, Any, Reply | Failure]:
         """Ask for a resource."""
-        return await self._exchange(f"GET {self._path}{path}{self._head}\r\n".encode("ascii"))
+        return self._exchange(f"GET {self._path}{path}{self._head}\r\n".encode("ascii"))
 
     def close(self) -> None:
         """Close every connection."""
@@ -105,8 +108,9 @@ class HttptoolsTransport:
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._end_what_is_late)
         try:
-            return await connection.exchange(request, deadline)
+            return await connection.ask(request, deadline)
         finally:
+            connection.let_go()
             if connection.fit:
                 connection.rests_since = self._loop.time()
                 self._free.append(connection)
@@ -149,7 +153,22 @@ class HttptoolsTransport:
             return not_connected(error, self._where)
 
     def _new_connection(self) -> _Connection:
-        return _Connection(self._loop, self._where, self._masking, self._timeout, self._open)
+        return _Connection(self._loop, self._where, self._masking, self._timeout, self._open, self._heads)
+
+
+class _Head(NamedTuple):
+    """What a head means that was parsed before: a final reply, which keeps the connection."""
+
+    status: int
+    headers: Mapping[str, str]
+    body_bytes: int
+
+
+_MOST_HEADS = 64
+"""So many heads are known at once; those of one API differ in the second that `Date` tells, if in nothing else."""
+
+_LONGEST_KNOWN_HEAD = 4096
+"""Bytes; longer ones are not kept."""
 
 
 class _Connection(Protocol):
@@ -159,8 +178,15 @@ class _Connection(Protocol):
     _unread: Callable[[], object]
 
     def __init__(
-        self, loop: AbstractEventLoop, where: str, masking: Masking, timeout_seconds: float, among: set[_Connection]
+        self,
+        loop: AbstractEventLoop,
+        where: str,
+        masking: Masking,
+        timeout_seconds: float,
+        among: set[_Connection],
+        heads: dict[bytes, _Head],
     ) -> None:
+        self._heads = heads
         self._loop = loop
         self._where = where
         self._masking = masking
@@ -170,6 +196,7 @@ class _Connection(Protocol):
         self._waiter: Future[Reply | Failure] | None = None
         self._deadline = 0.0
         self._lost = False
+        self._nothing_came = True  # since the request went out, for the parser
         self.fit = False
         """Another request may be sent over it."""
         self.rests_since = 0.0
@@ -186,19 +213,27 @@ class _Connection(Protocol):
         self._body_bytes = 0
         self._head_read = False
 
-    async def exchange(self, request: bytes, deadline: float) -> Reply | Failure:
-        """Send a request and wait for the whole reply, until `settle_if_late` finds it later than `deadline`."""
+    def ask(self, request: bytes, deadline: float) -> Future[Reply | Failure]:
+        """Send a request; what is returned is there with the whole reply, or once `settle_if_late` finds it too late.
+
+        To be followed by `let_go`, whatever becomes of it.
+        """
+        self._waiter = waiter = self._loop.create_future()
         if self._lost:
-            return Failure("connection", f"{self._where} closed the connection at once", may_have_arrived=False)
+            what = f"{self._where} closed the connection at once"
+            waiter.set_result(Failure("connection", what, may_have_arrived=False))
+            return waiter
         self.fit = False
-        self._expect()
+        if not self._nothing_came:
+            self._expect()
+            self._nothing_came = True
         self._deadline = deadline
-        self._waiter = self._loop.create_future()
-        try:
-            self._transport.write(request)
-            return await self._waiter
-        finally:
-            self._waiter = None
+        self._transport.write(request)
+        return waiter
+
+    def let_go(self) -> None:
+        """Nobody waits any more."""
+        self._waiter = None
 
     def settle_if_late(self, now: float) -> float | None:
         """The deadline of what is still awaited; what is late has failed."""
@@ -244,20 +279,44 @@ class _Connection(Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read a piece of a reply."""
-        if not self._is_awaited():
+        waiter = self._waiter
+        if waiter is None or waiter.done():
             self.end()  # nothing was asked
             return
+        if self._nothing_came:
+            end = data.find(b"\r\n\r\n") + 4
+            known = self._heads.get(data[:end])
+            if known is not None and len(data) == end + known.body_bytes:
+                self.fit = True
+                waiter.set_result(Reply(known.status, known.headers, self._masking.body(data[end:])))
+                return
+            self._nothing_came = False
+        self._wire_bytes += len(data)  # an interim reply in it lets the count begin again
         try:
             with suppress(HttpParserUpgrade):  # the head said so already
                 self._parser.feed_data(data)
         except HttpParserError as error:
             self.fit = False
             self._settle(TWO_LENGTHS) if "Transfer-Encoding" in str(error) else self._wrong(_NOT_WELL_FORMED)
-        self._wire_bytes += len(data)
         if not self._head_read and self._wire_bytes > _LARGEST_HEAD:
             self._wrong(_HEAD_TOO_LONG)
         elif self._wire_bytes > _LARGEST_ON_THE_WIRE:
             self._settle(TOO_LARGE)
+        elif self.fit and self._wire_bytes == len(data):
+            self._remember(data)
+
+    def _remember(self, reply: bytes) -> None:
+        """Know the head of a reply that came in one piece, when it says where the reply ends."""
+        end = reply.find(b"\r\n\r\n") + 4
+        if (
+            "transfer-encoding" not in self._told
+            and self._told.get("content-length") == str(self._body_bytes)
+            and len(reply) == end + self._body_bytes
+            and end <= _LONGEST_KNOWN_HEAD
+        ):
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            self._heads[reply[:end]] = _Head(self._status, self._told, self._body_bytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection ended; so does a reply that states no length."""
