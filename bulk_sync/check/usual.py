@@ -1,0 +1,227 @@
+"""The short way of a row: for one whose cells are all written as nearly everybody writes them.
+
+`Checker` has the full way, and it alone says what a cell means, what is wrong and what was
+assumed. The short way gives the very record that the full one would, or None: then nothing was
+noted of the row, and it goes the full way. A test holds them against each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from pydantic_core import to_json
+
+from bulk_sync.check.address import PLAIN_KEY, UUID
+from bulk_sync.check.cells import LONGEST_TEXT, PLAIN_LOCAL_PART, is_plain_address
+from bulk_sync.check.headers import HeaderMap, Names
+from bulk_sync.check.moments import exact, text_of_instant
+from bulk_sync.check.showing import ID_COLUMN, INSTANTS, KEY_COLUMN, ShowingPatch
+from bulk_sync.model import Cell, Record, Row
+
+_MOST_KEPT: Final = 4096
+"""Pieces of cells that are kept of a kind; a sheet in which more of them come up gains nothing from keeping them."""
+
+_is_plain_key = PLAIN_KEY.fullmatch
+_is_uuid = UUID.fullmatch
+_is_plain_local_part = PLAIN_LOCAL_PART.fullmatch
+
+
+class _Step(NamedTuple):
+    """What to do for a field: look its cell up in what is `known`, or `read` it; neither: its text is the value."""
+
+    field: str
+    place: int
+    known: Mapping[Cell, object] | None
+    read: Callable[[str], str | None] | None
+
+
+@dataclass(slots=True)
+class _Shape:
+    """A set of fields that rows fill, and how many did since that was asked."""
+
+    fields: tuple[str, ...]
+    count: int = 0
+
+
+class UsualRows:
+    """Makes records of the rows of one sheet, of which no cell clears a field.
+
+    `known` holds, by field, what the full way read in cells that repeat, as it is now and will be then. `on_new_shape`
+    is told the first row's (values, key, id) of each set of fields; what follows is counted in `shapes`.
+    """
+
+    def __init__(
+        self,
+        mapping: HeaderMap,
+        names: Names,
+        known: Mapping[str, Mapping[Cell, object]],
+        on_new_shape: Callable[[dict[str, object], str, str], None],
+    ) -> None:
+        self._names = names
+        self._on_new_shape = on_new_shape
+        self._width = len(mapping.columns)
+        self._first_header = mapping.columns[0].header
+        self._key_at = mapping.index_of(KEY_COLUMN)
+        self._id_at = mapping.index_of(ID_COLUMN)
+        readers: dict[str, Callable[[str], str | None]] = {
+            "attendee_email": MailAddresses().read,
+            "attendee_phone": _phone_number,
+            KEY_COLUMN: str,
+        }
+        readers |= dict.fromkeys(INSTANTS, Instants().read)
+        # In the contract's order, so that the values need not be put into it.
+        with_key = tuple(
+            _Step(field, place, known.get(field), readers.get(field))
+            for field in ShowingPatch.model_fields
+            if (place := mapping.index_of(field)) is not None
+        )
+        self._steps = tuple(step for step in with_key if step.field != KEY_COLUMN)
+        self._steps_with_key = with_key
+        self._has_span = {"showing_time_start", "showing_time_end"} <= {step.field for step in with_key}
+        self._shapes: tuple[dict[tuple[str, ...], _Shape], ...] = ({}, {}, {})
+
+    def record(self, row: Row) -> Record | None:
+        """The record of a row; None when it is to go the full way."""
+        cells = row.cells
+        beyond = len(cells) - self._width
+        if beyond and (beyond < 0 or cells[self._width :].count("") != beyond):
+            return None
+        if row.fault is not None or cells[0] == self._first_header:
+            return None
+        key = "" if self._key_at is None else cells[self._key_at]
+        uuid = "" if self._id_at is None else cells[self._id_at]
+        if not isinstance(key, str) or not isinstance(uuid, str) or not self._addresses(key, uuid):
+            return None
+        uuid = uuid.lower()
+        both = uuid != "" and key != ""
+        values = self._values(cells, self._steps_with_key if both else self._steps)
+        if values is None or len(values) == both:  # one that fills nothing has nothing to send
+            return None
+        names = tuple(values)
+        shapes = self._shapes[bool(uuid) + both]
+        shape = shapes.get(names)
+        if shape is None:
+            shape = shapes[names] = _Shape(tuple(name for name in names if name != KEY_COLUMN))
+            self._on_new_shape({field: values[field] for field in shape.fields}, key, uuid)
+        else:
+            shape.count += 1
+        body = to_json(values)
+        return Record(row, uuid or key, body.decode(), hashlib.sha256(body).hexdigest()[:32], shape.fields, key)
+
+    def counted(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Columns that rows filled, and how many did so since this was last asked."""
+        for shapes, told in zip(self._shapes, ((KEY_COLUMN,), (ID_COLUMN,), (KEY_COLUMN, ID_COLUMN)), strict=True):
+            for shape in shapes.values():
+                yield (*shape.fields, *told), shape.count
+                shape.count = 0
+
+    def _addresses(self, key: str, uuid: str) -> bool:
+        """True when there is nothing to say against key and id as they stand."""
+        if uuid:
+            if not _is_uuid(uuid):
+                return False
+            if not key:
+                return True
+        # A name of a column where a key should be may be the header of another table.
+        return _is_plain_key(key) is not None and (key[-1].isdigit() or self._names.field_of(key) is None)
+
+    def _values(self, cells: tuple[Cell, ...], steps: tuple[_Step, ...]) -> dict[str, object] | None:
+        values: dict[str, object] = {}
+        for field, place, known, read in steps:
+            cell = cells[place]
+            if cell == "":
+                continue
+            if known is not None:
+                value = known.get(cell)
+                if value is None:
+                    return None
+                values[field] = value
+                continue
+            if not isinstance(cell, str):
+                return None
+            text = cell.strip()
+            if not text:
+                continue
+            if read is not None:
+                usual = read(text)
+                if usual is None:
+                    return None
+                values[field] = usual
+            elif text[0] not in "#E" and len(text) <= LONGEST_TEXT:
+                values[field] = text
+            else:
+                return None
+        if self._has_span and not _in_order(values.get("showing_time_start"), values.get("showing_time_end")):
+            return None
+        return values
+
+
+class Instants:
+    """Reads instants in the usual form of RFC 3339, with what was learned of its pieces.
+
+    Whether a day, a time of day and an offset exist, and how each is written, does not hang on the other two.
+    """
+
+    def __init__(self) -> None:
+        self._days: dict[str, str] = {}
+        self._times: dict[str, str] = {}
+        self._offsets: dict[str, str] = {}
+
+    def read(self, text: str) -> str | None:
+        """The instant as it is sent; None when the text is of another form, or of no instant."""
+        try:
+            return self._days[text[:10]] + self._times[text[10:19]] + self._offsets[text[19:]]
+        except KeyError:
+            return self._learn(text)
+
+    def _learn(self, text: str) -> str | None:
+        instant = exact(text)
+        if instant is None:
+            return None
+        told = text_of_instant(instant)
+        if told[:10] == text[:10] and told[11:19] == text[11:19]:  # else it was 24:00, which is of another day
+            _keep(self._days, text[:10], told[:10])
+            _keep(self._times, text[10:19], told[10:19])
+            _keep(self._offsets, text[19:], told[19:])
+        return told
+
+
+class MailAddresses:
+    """Reads mail addresses that are certain to be some, with the domains that were in them."""
+
+    def __init__(self) -> None:
+        self._domains: dict[str, str] = {}
+
+    def read(self, text: str) -> str | None:
+        """The address; None when only the full check can tell."""
+        local, _, domain = text.partition("@")
+        if domain in self._domains and _is_plain_local_part(local):
+            return text
+        if not is_plain_address(text):
+            return None
+        _keep(self._domains, domain, domain)
+        return text
+
+
+def _keep(kept: dict[str, str], name: str, value: str) -> None:
+    if len(kept) >= _MOST_KEPT:
+        kept.clear()
+    kept[name] = value
+
+
+def _phone_number(text: str) -> str | None:
+    """The text; None when it may be a rounded number, a formula's, or that of one that failed."""
+    return None if "E" in text or "e" in text or text[0] in "#=" or len(text) > LONGEST_TEXT else text
+
+
+def _in_order(start: object, end: object) -> bool:
+    """True unless a showing ends before it starts."""
+    if not isinstance(start, str) or not isinstance(end, str):
+        return True
+    if start[19:] == end[19:]:
+        return start <= end
+    return datetime.fromisoformat(start) <= datetime.fromisoformat(end)
