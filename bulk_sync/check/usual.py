@@ -35,7 +35,7 @@ class _Step(NamedTuple):
 
     field: str
     place: int
-    known: Mapping[Cell, object] | None
+    known: Callable[[Cell], object] | None
     read: Callable[[str], str | None] | None
 
 
@@ -75,7 +75,7 @@ class UsualRows:
         readers |= dict.fromkeys(INSTANTS, Instants().read)
         # In the contract's order, so that the values need not be put into it.
         with_key = tuple(
-            _Step(field, place, known.get(field), readers.get(field))
+            _Step(field, place, known[field].get if field in known else None, readers.get(field))
             for field in ShowingPatch.model_fields
             if (place := mapping.index_of(field)) is not None
         )
@@ -133,28 +133,26 @@ class UsualRows:
         values: dict[str, object] = {}
         for field, place, known, read in steps:
             cell = cells[place]
-            if cell == "":
-                continue
-            if known is not None:
-                value = known.get(cell)
+            if not cell:
+                if cell != "":
+                    return None
+            elif known is not None:
+                value = known(cell)
                 if value is None:
                     return None
                 values[field] = value
-                continue
-            if not isinstance(cell, str):
+            elif not isinstance(cell, str):
                 return None
-            text = cell.strip()
-            if not text:
-                continue
-            if read is not None:
-                usual = read(text)
-                if usual is None:
-                    return None
-                values[field] = usual
-            elif text[0] not in "#E" and len(text) <= LONGEST_TEXT:
-                values[field] = text
-            else:
-                return None
+            elif text := cell.strip():
+                if read is None:
+                    if text[0] in "#E" or len(text) > LONGEST_TEXT:
+                        return None
+                    values[field] = text
+                else:
+                    value = read(text)
+                    if value is None:
+                        return None
+                    values[field] = value
         if self._has_span and not _in_order(values.get("showing_time_start"), values.get("showing_time_end")):
             return None
         return values
