@@ -85,7 +85,11 @@ class Checker:
         self._without_example = {name for name in (KEY_COLUMN, ID_COLUMN, *at) if mapping.index_of(name) is not None}
         clears = bool(rules.clear) or bool(rules.blank_clears)
         repeating = {field: kept for field, kept in self._kept.items() if field in _FEW_VALUES}
-        self._usual = None if clears else UsualRows(mapping, self._names, repeating, self._count)
+        self._usual = (
+            None
+            if clears
+            else UsualRows(mapping, self._names, rules, repeating, self._count, assume=self._findings.assume)
+        )
 
     @property
     def findings(self) -> Findings:

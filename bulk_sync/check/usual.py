@@ -8,19 +8,24 @@ noted of the row, and it goes the full way. A test holds them against each other
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, NamedTuple
+from datetime import date, datetime, time, timedelta
+from typing import Final, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
 from bulk_sync.check.address import PLAIN_KEY, UUID
-from bulk_sync.check.cells import LONGEST_TEXT, PLAIN_LOCAL_PART, is_plain_address
+from bulk_sync.check.cells import LONGEST_TEXT, PLAIN_LOCAL_PART, BadCell, is_plain_address
 from bulk_sync.check.headers import HeaderMap, Names
-from bulk_sync.check.moments import exact, text_of_instant
+from bulk_sync.check.moments import Written, exact, resolve, text_of_instant, written
+from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import ID_COLUMN, INSTANTS, KEY_COLUMN, ShowingPatch
 from bulk_sync.model import Cell, Record, Row
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _MOST_KEPT: Final = 4096
 """Pieces of cells that are kept of a kind; a sheet in which more of them come up gains nothing from keeping them."""
@@ -51,18 +56,23 @@ class UsualRows:
     """Makes records of the rows of one sheet, of which no cell clears a field.
 
     `known` holds, by field, what the full way read in cells that repeat, as it is now and will be then. `on_new_shape`
-    is told the first row's (values, key, id) of each set of fields; what follows is counted in `shapes`.
+    is told the first row's (values, key, id) of each set of fields, `counted` knows of the others; `assume` takes what
+    was assumed: kind, row number, text.
     """
 
     def __init__(
         self,
         mapping: HeaderMap,
         names: Names,
+        rules: Rules,
         known: Mapping[str, Mapping[Cell, object]],
         on_new_shape: Callable[[dict[str, object], str, str], None],
+        assume: Callable[[str, int, str], None],
     ) -> None:
         self._names = names
         self._on_new_shape = on_new_shape
+        self._assume = assume
+        self._instants = Instants(rules)
         self._width = len(mapping.columns)
         self._first_header = mapping.columns[0].header
         self._key_at = mapping.index_of(KEY_COLUMN)
@@ -72,7 +82,7 @@ class UsualRows:
             "attendee_phone": _phone_number,
             KEY_COLUMN: str,
         }
-        readers |= dict.fromkeys(INSTANTS, Instants().read)
+        readers |= dict.fromkeys(INSTANTS, self._instants.read)
         # In the contract's order, so that the values need not be put into it.
         with_key = tuple(
             _Step(field, place, known[field].get if field in known else None, readers.get(field))
@@ -98,6 +108,9 @@ class UsualRows:
             return None
         uuid = uuid.lower()
         both = uuid != "" and key != ""
+        assumed = self._instants.assumed
+        if assumed:
+            assumed.clear()  # they are of a row that went the full way
         values = self._values(cells, self._steps_with_key if both else self._steps)
         if values is None or len(values) == both:  # one that fills nothing has nothing to send
             return None
@@ -109,6 +122,8 @@ class UsualRows:
             self._on_new_shape({field: values[field] for field in shape.fields}, key, uuid)
         else:
             shape.count += 1
+        for kind, text in assumed:
+            self._assume(kind, row.number, text)
         body = to_json(values)
         return Record(row, uuid or key, body.decode(), hashlib.sha256(body).hexdigest()[:32], shape.fields, key)
 
@@ -158,25 +173,37 @@ class UsualRows:
         return values
 
 
-class Instants:
-    """Reads instants in the usual form of RFC 3339, with what was learned of its pieces.
+# A date and a time with one blank between them, of which neither changes how the other is read.
+_DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}/\d{1,2}/(?:\d{4}|\d\d)|\d{1,2}\.\d{1,2}\.\d{4}", re.ASCII)
+_TIME = re.compile(r"\d{1,2}:\d\d(?::\d\d)?(?: ?[AaPp][Mm])?", re.ASCII)
 
-    Whether a day, a time of day and an offset exist, and how each is written, does not hang on the other two.
+
+class Instants:
+    """Reads instants in the usual forms, with what was learned of their pieces.
+
+    Whether a day, a time of day and an offset exist, and how each is written, does not hang on the other two. What
+    was assumed is in `assumed`, as (kind, text), for whoever makes a record of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules) -> None:
+        self._zone = rules.timezone
+        self._order = rules.order
+        self.assumed: list[tuple[str, str]] = []
         self._days: dict[str, str] = {}
         self._times: dict[str, str] = {}
         self._offsets: dict[str, str] = {}
+        self._dates: dict[str, tuple[date, bool]] = {}
+        self._clock: dict[str, tuple[time, bool]] = {}
+        self._of_zone: dict[timedelta | None, str] = {}
 
     def read(self, text: str) -> str | None:
         """The instant as it is sent; None when the text is of another form, or of no instant."""
         try:
             return self._days[text[:10]] + self._times[text[10:19]] + self._offsets[text[19:]]
         except KeyError:
-            return self._learn(text)
+            return self._read_exact(text) or self._read_local(text)
 
-    def _learn(self, text: str) -> str | None:
+    def _read_exact(self, text: str) -> str | None:
         instant = exact(text)
         if instant is None:
             return None
@@ -186,6 +213,43 @@ class Instants:
             _keep(self._times, text[10:19], told[10:19])
             _keep(self._offsets, text[19:], told[19:])
         return told
+
+    def _read_local(self, text: str) -> str | None:
+        """A date and a time without an offset: in the zone of the rules, unless clocks are changed around it."""
+        of_day, _, of_time = text.partition(" ")
+        if not (of_day in self._dates and of_time in self._clock) and not self._learn(text, of_day, of_time):
+            return None
+        day, ordered = self._dates[of_day]
+        at, early = self._clock[of_time]
+        instant = datetime.combine(day, at, self._zone)
+        offset = instant.utcoffset()
+        if offset != instant.replace(fold=1).utcoffset():
+            return None
+        if offset not in self._of_zone:
+            try:
+                told = text_of_instant(resolve(Written(day, at), self._zone))
+            except BadCell:
+                return None
+            _keep(self._of_zone, offset, told[19:])
+        if ordered:
+            self.assumed.append(("order", text))
+        if early:
+            self.assumed.append(("early", text))
+        self.assumed.append(("timezone", text))
+        return f"{day.isoformat()}T{at.isoformat()}{self._of_zone[offset]}"
+
+    def _learn(self, text: str, of_day: str, of_time: str) -> bool:
+        if self._zone is None or not _DAY.fullmatch(of_day) or not _TIME.fullmatch(of_time):
+            return False
+        try:
+            moment = written(text, self._order)
+        except BadCell:
+            return False
+        if moment.day is None or moment.time is None or moment.zone is not None or moment.against:
+            return False
+        _keep(self._dates, of_day, (moment.day, moment.ordered))
+        _keep(self._clock, of_time, (moment.time, moment.early))
+        return True
 
 
 class MailAddresses:
@@ -205,7 +269,7 @@ class MailAddresses:
         return text
 
 
-def _keep(kept: dict[str, str], name: str, value: str) -> None:
+def _keep(kept: dict[K, V], name: K, value: V) -> None:
     if len(kept) >= _MOST_KEPT:
         kept.clear()
     kept[name] = value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
@@ -33,6 +35,7 @@ TEXTS: list[Cell] = ["Fine", "", "Nice\t", "ext", "#1", "#N/A", "Err:502", "E", 
 MOMENTS: list[Cell] = [
     "2026-03-02T09:00:00Z", "", "2026-03-02 09:00:00+00:00", "2026-03-02T09:00:00-05:00", "2026-03-02T09:30:00+05:75",
     "2026-03-02T24:00:00Z", "2026-02-30T09:00:00Z", "0000-01-01T00:00:00Z", "2026-03-02", "9:30", "3/2/2026 9:00",
+    "3/8/2026 2:30 AM", "2026-11-01 01:30", "14.03.2026 16:30",
 ]  # fmt: skip
 CELLS: dict[str, list[Cell]] = dict.fromkeys(INSTANTS, MOMENTS) | {
     "unique_showing_key": ["ext_1", "", "12", "K-a", " ext_2", "feedback", "Showing ID", ".", "1.2E+17", '="7"'],
@@ -47,6 +50,9 @@ CELLS: dict[str, list[Cell]] = dict.fromkeys(INSTANTS, MOMENTS) | {
 """Cells of each field; the first two are usual ones."""
 
 ODD = st.one_of(st.sampled_from([*TEXTS, *MOMENTS, "  ", 4.0, True, CellError("#REF!")]), st.text(max_size=8))
+
+
+ZONES = st.sampled_from([None, UTC, *map(ZoneInfo, ("America/Chicago", "Europe/London", "Asia/Kolkata"))])
 
 
 def usual_cell(field: str) -> st.SearchStrategy[Cell]:
@@ -70,17 +76,18 @@ ROWS = st.lists(
 """For each row: usual cells, others in the place of some, cells beyond (None: one too few), a fault."""
 
 
-@given(ROWS, st.permutations(range(len(HEADERS))), st.integers(2, len(HEADERS)), st.sampled_from(["mdy", "dmy"]))
+@given(ROWS, st.permutations(range(len(HEADERS))), st.integers(2, len(HEADERS)), st.sampled_from(["mdy", "dmy"]), ZONES)
 def test_the_short_way_and_the_full_way_say_the_same(
     rows: list[tuple[tuple[Cell, ...], list[tuple[int, Cell]], tuple[Cell, ...] | None, str | None]],
     order: list[int],
     width: int,
     dates: str,
+    zone: tzinfo | None,
 ) -> None:
     headers = tuple(HEADERS[place] for place in order[:width])
     if not {"unique_showing_key", "showing_id"} & set(headers):
         return
-    usual, full = checkers(*headers, order=dates)
+    usual, full = checkers(*headers, order=dates, timezone=zone)
     for number, (usual_cells, others, beyond, fault) in enumerate(rows * 2, start=2):
         by_place = dict(enumerate(usual_cells)) | dict(others)
         cells = tuple(by_place[place] for place in order[:width])
@@ -139,10 +146,62 @@ PIECES = st.tuples(
 
 @given(st.lists(st.one_of(PIECES.map("".join), st.from_regex(_EXACT, fullmatch=True)), min_size=1, max_size=12))
 def test_instants_read_by_their_pieces_are_those_of_the_whole(texts: list[str]) -> None:
-    instants = Instants()
+    instants = Instants(Rules(timezone=None))
     for text in texts * 2:
         whole = exact(text)
         assert instants.read(text) == (None if whole is None else text_of_instant(whole))
+
+
+DAYS = st.sampled_from(
+    [
+        *("3/14/2026", "03/08/2026", "11/1/2026", "3/8/26", "13/3/2026", "2/30/2026", "12/31/9999", "1/1/0001"),
+        *("2026-03-14", "2026-11-01", "2026-02-29", "14.03.2026", "3.4.2026", "3-4-2026", "2026/3/14", "Mar 3 2026"),
+        *("1/1/1850", "26-3-4", "", "4:30", "2026-03-14T"),
+    ]
+)
+TIMES = st.sampled_from(
+    [
+        *("4:30 PM", "4:30pm", "4:30", "04:30", "1:30 AM", "2:30 AM", "02:30", "16:30:15", "12:00 AM", "24:00"),
+        *("13:00 PM", "4:30 PM EST", "16:30Z", "16:30-17:30", "4 PM", "16:30:15.5", "", "4:30\u202fPM", "9:00 a.m."),
+    ]
+)
+
+
+@given(
+    st.lists(st.tuples(DAYS, st.sampled_from([" ", " ", " ", "  ", ", ", "T"]), TIMES), min_size=1, max_size=8),
+    ZONES,
+    st.sampled_from(["mdy", "dmy", "ymd"]),
+    st.booleans(),
+)
+def test_times_without_an_offset_are_read_and_assumed_alike(
+    pieces: list[tuple[str, str, str]], zone: tzinfo | None, order: str, told: bool
+) -> None:
+    headers = ("unique_showing_key", "showing_date", "showing_time_start", "showing_time_end")
+    usual, full = checkers(*headers, timezone=zone, order=order, order_told=told)
+    texts = ["".join(piece) for piece in pieces] * 2
+    for number, (one, other) in enumerate(zip(texts, texts[::-1], strict=True), start=2):
+        for cells in ((one, "", ""), ("", one, one), (one, one, other)):
+            row = Row(number, ("ext_1", *cells))
+            assert usual.check(row) == full.check(row)
+    assert usual.findings == full.findings
+
+
+def test_dates_as_spreadsheet_programs_write_them_go_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, _ = checkers("unique_showing_key", "showing_date", timezone=ZoneInfo("America/Chicago"))
+    monkeypatch.setattr(usual, "_check", None)
+    found = usual.check(Row(2, ("ext_1", "3/4/2026 4:30 PM")))
+    assert isinstance(found, Record)
+    assert found.body == '{"showing_date":"2026-03-04T16:30:00-06:00"}'
+    assert {kind: seen.count for kind, seen in usual.findings.assumed.items()} == {"order": 1, "timezone": 1}
+
+
+def test_what_was_assumed_of_a_row_that_went_the_full_way_counts_once() -> None:
+    usual, full = checkers("unique_showing_key", "showing_date", "rating", timezone=ZoneInfo("America/Chicago"))
+    for number, rating in enumerate(("8/10", "4", "4", "9/10", "4"), start=2):
+        row = Row(number, ("ext_1", "3/4/2026 4:30", rating))
+        assert usual.check(row) == full.check(row)
+    assert usual.findings == full.findings
+    assert usual.findings.assumed["early"].count == 5
 
 
 LOCAL = st.sampled_from(["a", "a.b", "a..b", "", "a" * 31, "a@b", "ana+x_1", ".a", "ä"])
