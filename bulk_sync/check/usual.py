@@ -7,11 +7,11 @@ noted of the row, and it goes the full way. A test holds them against each other
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from hashlib import sha256
 from typing import Final, NamedTuple, TypeVar
 
 from pydantic_core import to_json
@@ -96,36 +96,38 @@ class UsualRows:
 
     def record(self, row: Row) -> Record | None:
         """The record of a row; None when it is to go the full way."""
-        cells = row.cells
-        beyond = len(cells) - self._width
-        if beyond and (beyond < 0 or cells[self._width :].count("") != beyond):
-            return None
-        if row.fault is not None or cells[0] == self._first_header:
+        number, cells, fault = row
+        if fault is not None or (len(cells) != self._width and not self._fits(cells)) or cells[0] == self._first_header:
             return None
         key = "" if self._key_at is None else cells[self._key_at]
         uuid = "" if self._id_at is None else cells[self._id_at]
         if not isinstance(key, str) or not isinstance(uuid, str) or not self._addresses(key, uuid):
             return None
-        uuid = uuid.lower()
-        both = uuid != "" and key != ""
+        steps, shapes = self._steps, self._shapes[0]
+        if uuid:
+            uuid = uuid.lower()
+            steps, shapes = (self._steps_with_key, self._shapes[2]) if key else (steps, self._shapes[1])
         assumed = self._instants.assumed
         if assumed:
             assumed.clear()  # they are of a row that went the full way
-        values = self._values(cells, self._steps_with_key if both else self._steps)
-        if values is None or len(values) == both:  # one that fills nothing has nothing to send
+        values = self._values(cells, steps)
+        if values is None:
             return None
         names = tuple(values)
-        shapes = self._shapes[bool(uuid) + both]
         shape = shapes.get(names)
         if shape is None:
-            shape = shapes[names] = _Shape(tuple(name for name in names if name != KEY_COLUMN))
-            self._on_new_shape({field: values[field] for field in shape.fields}, key, uuid)
+            fields = tuple(name for name in names if name != KEY_COLUMN)
+            if not fields:
+                return None  # there is nothing to send
+            shape = shapes[names] = _Shape(fields)
+            self._on_new_shape({field: values[field] for field in fields}, key, uuid)
         else:
             shape.count += 1
-        for kind, text in assumed:
-            self._assume(kind, row.number, text)
+        if assumed:
+            for kind, text in assumed:
+                self._assume(kind, number, text)
         body = to_json(values)
-        return Record(row, uuid or key, body.decode(), hashlib.sha256(body).hexdigest()[:32], shape.fields, key)
+        return Record(row, uuid or key, body.decode(), sha256(body).hexdigest()[:32], shape.fields, key)
 
     def counted(self) -> Iterator[tuple[tuple[str, ...], int]]:
         """Columns that rows filled, and how many did so since this was last asked."""
@@ -134,13 +136,16 @@ class UsualRows:
                 yield (*shape.fields, *told), shape.count
                 shape.count = 0
 
+    def _fits(self, cells: tuple[Cell, ...]) -> bool:
+        """True for a row that is no shorter than the header, and blank beyond it."""
+        return len(cells) >= self._width and cells[self._width :].count("") == len(cells) - self._width
+
     def _addresses(self, key: str, uuid: str) -> bool:
         """True when there is nothing to say against key and id as they stand."""
-        if uuid:
-            if not _is_uuid(uuid):
-                return False
-            if not key:
-                return True
+        if uuid and not _is_uuid(uuid):
+            return False
+        if not key:
+            return uuid != ""
         # A name of a column where a key should be may be the header of another table.
         return _is_plain_key(key) is not None and (key[-1].isdigit() or self._names.field_of(key) is None)
 
