@@ -8,9 +8,9 @@ that a clock change skips or repeats (PEP 495).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from bulk_sync.check.cells import BadCell
@@ -27,8 +27,7 @@ _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - only its time of day is of us
 EXPECTED = "a date and time, such as 2026-03-14 16:30, 3/14/2026 4:30 PM or 2026-03-14T21:30:00Z"
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What a cell says of a moment; what it does not say is None.
 
     `ordered`: day and month could be swapped, the order decided. `against`: the date fits
@@ -287,12 +286,12 @@ def _with_time(found: Written, text: str) -> Written:
         hour = hour % 12 + (12 if match[5].lower().startswith("p") else 0)
     else:
         early = len(match[1]) == 1 and 1 <= hour <= 6
-    return _with_zone(replace(found, time=_time(hour, minute, second, micro), early=early), text[match.end() :].strip())
+    return _with_zone(found._replace(time=_time(hour, minute, second, micro), early=early), text[match.end() :].strip())
 
 
 def _with_zone(found: Written, text: str) -> Written:
     text = text.strip().removeprefix("(").removesuffix(")")
-    return replace(found, zone=_zone(text)) if text else found
+    return found._replace(zone=_zone(text)) if text else found
 
 
 @lru_cache(maxsize=512)
