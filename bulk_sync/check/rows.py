@@ -32,7 +32,7 @@ from bulk_sync.check.instants import BadCells, InstantReader
 from bulk_sync.check.moments import text_of_instant
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, INSTANTS, KEY_COLUMN, ShowingPatch
-from bulk_sync.check.usual import UsualRows
+from bulk_sync.check.usual import FullWay, UsualRows
 from bulk_sync.model import Cell, Problem, Record, Row, text_of
 
 READERS: dict[str, Callable[[Cell], object]] = {
@@ -85,11 +85,8 @@ class Checker:
         self._without_example = {name for name in (KEY_COLUMN, ID_COLUMN, *at) if mapping.index_of(name) is not None}
         clears = bool(rules.clear) or bool(rules.blank_clears)
         repeating = {field: kept for field, kept in self._kept.items() if field in _FEW_VALUES}
-        self._usual = (
-            None
-            if clears
-            else UsualRows(mapping, self._names, rules, repeating, self._count, assume=self._findings.assume)
-        )
+        full = FullWay(self._count, self._findings.assume, self._instants.read, self._refuse)
+        self._usual = None if clears else UsualRows(mapping, self._names, rules, repeating, full)
 
     @property
     def findings(self) -> Findings:
@@ -116,10 +113,10 @@ class Checker:
                 self._values(row, cells, bad)  # its dates are evidence all the same
             return Problem(row, "", *fault, key)
         values = self._values(row, cells, bad)
+        if bad:
+            return self._refuse(row, values, bad, key, uuid)
         self._count(values, key, uuid)
         target = uuid or key
-        if bad:
-            return Problem(row, target, "bad_value", self._sentences(row, bad), key)
         if not values:
             text = "every field of this row is blank: there is nothing to change"
             return Problem(row, target, "nothing_to_send", text, key)
@@ -127,6 +124,10 @@ class Checker:
             values[KEY_COLUMN] = key
         body = body_of(values)
         return Record(row, target, body, digest_of(body), fields_of(values), key)
+
+    def _refuse(self, row: Row, values: dict[str, object], bad: BadCells, key: str, uuid: str) -> Problem:
+        self._count(values, key, uuid)
+        return Problem(row, uuid or key, "bad_value", self._sentences(row, bad), key)
 
     def _fault(self, row: Row, key: str) -> tuple[str, str] | None:
         """What is wrong with the row as such."""

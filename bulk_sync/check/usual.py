@@ -2,13 +2,14 @@
 
 `Checker` has the full way, and it alone says what a cell means, what is wrong and what was
 assumed. The short way gives the very record that the full one would, or None: then nothing was
-noted of the row, and it goes the full way. A test holds them against each other.
+noted of the row, and it goes the full way. Only dates and times may be written in any way.
+A test holds the two against each other.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from hashlib import sha256
@@ -19,10 +20,11 @@ from pydantic_core import to_json
 from bulk_sync.check.address import PLAIN_KEY, UUID
 from bulk_sync.check.cells import LONGEST_TEXT, PLAIN_LOCAL_PART, BadCell, is_plain_address
 from bulk_sync.check.headers import HeaderMap, Names
+from bulk_sync.check.instants import BadCells
 from bulk_sync.check.moments import Written, exact, resolve, text_of_instant, written
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import ID_COLUMN, INSTANTS, KEY_COLUMN, ShowingPatch
-from bulk_sync.model import Cell, Record, Row
+from bulk_sync.model import Cell, Problem, Record, Row
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -44,6 +46,19 @@ class _Step(NamedTuple):
     read: Callable[[str], str | None] | None
 
 
+class FullWay(NamedTuple):
+    """What the full way does for rows of the short one.
+
+    `note` takes a row's (values, key, id), `assume` (kind, row number, text); `read_instants` is that of
+    `InstantReader`; `refuse` makes the problem of a row, its values without the bad ones, bad cells, key and id.
+    """
+
+    note: Callable[[dict[str, object], str, str], None]
+    assume: Callable[[str, int, str], None]
+    read_instants: Callable[[int, Sequence[tuple[str, Cell]], BadCells], dict[str, datetime]]
+    refuse: Callable[[Row, dict[str, object], BadCells, str, str], Problem]
+
+
 @dataclass(slots=True)
 class _Shape:
     """A set of fields that rows fill, and how many did since that was asked."""
@@ -55,9 +70,8 @@ class _Shape:
 class UsualRows:
     """Makes records of the rows of one sheet, of which no cell clears a field.
 
-    `known` holds, by field, what the full way read in cells that repeat, as it is now and will be then. `on_new_shape`
-    is told the first row's (values, key, id) of each set of fields, `counted` knows of the others; `assume` takes what
-    was assumed: kind, row number, text.
+    `known` holds, by field, what the full way read in cells that repeat, as it is now and will be then. The first row
+    of each set of fields is given to `FullWay.note`; `counted` knows of the others.
     """
 
     def __init__(
@@ -66,12 +80,10 @@ class UsualRows:
         names: Names,
         rules: Rules,
         known: Mapping[str, Mapping[Cell, object]],
-        on_new_shape: Callable[[dict[str, object], str, str], None],
-        assume: Callable[[str, int, str], None],
+        full: FullWay,
     ) -> None:
         self._names = names
-        self._on_new_shape = on_new_shape
-        self._assume = assume
+        self._full = full
         self._instants = Instants(rules)
         self._width = len(mapping.columns)
         self._first_header = mapping.columns[0].header
@@ -89,13 +101,16 @@ class UsualRows:
             for field in ShowingPatch.model_fields
             if (place := mapping.index_of(field)) is not None
         )
-        self._steps = tuple(step for step in with_key if step.field != KEY_COLUMN)
-        self._steps_with_key = with_key
+        by_key = tuple(step for step in with_key if step.field != KEY_COLUMN)
+        self._steps = (by_key, by_key, with_key)
+        self._steps_to_tell = tuple(tuple(map(_to_tell, steps)) for steps in self._steps)
+        self._failed = ""
         self._has_span = {"showing_time_start", "showing_time_end"} <= {step.field for step in with_key}
+        # By how a row addresses its showing: by its key, its id, or its id with the key in the patch.
         self._shapes: tuple[dict[tuple[str, ...], _Shape], ...] = ({}, {}, {})
 
-    def record(self, row: Row) -> Record | None:
-        """The record of a row; None when it is to go the full way."""
+    def record(self, row: Row) -> Record | Problem | None:
+        """The record of a row; a problem when nothing but its instants is wrong; None when it is to go the full way."""
         number, cells, fault = row
         if fault is not None or (len(cells) != self._width and not self._fits(cells)) or cells[0] == self._first_header:
             return None
@@ -103,31 +118,59 @@ class UsualRows:
         uuid = "" if self._id_at is None else cells[self._id_at]
         if not isinstance(key, str) or not isinstance(uuid, str) or not self._addresses(key, uuid):
             return None
-        steps, shapes = self._steps, self._shapes[0]
-        if uuid:
-            uuid = uuid.lower()
-            steps, shapes = (self._steps_with_key, self._shapes[2]) if key else (steps, self._shapes[1])
+        uuid = uuid.lower()
+        way = 0 if not uuid else 2 if key else 1
         assumed = self._instants.assumed
         if assumed:
             assumed.clear()  # they are of a row that went the full way
-        values = self._values(cells, steps)
+        self._failed = ""
+        values = self._values(cells, self._steps[way])
+        if values is not None and self._has_span and not _in_order(values):
+            values, self._failed = None, "showing_time_end"
         if values is None:
-            return None
+            bad: BadCells = []
+            values = self._with_odd_instants(number, cells, way, bad)
+            if values is None:
+                return None
+            if bad:
+                return self._full.refuse(row, values, bad, key, uuid)
         names = tuple(values)
-        shape = shapes.get(names)
+        shape = self._shapes[way].get(names)
         if shape is None:
             fields = tuple(name for name in names if name != KEY_COLUMN)
             if not fields:
                 return None  # there is nothing to send
-            shape = shapes[names] = _Shape(fields)
-            self._on_new_shape({field: values[field] for field in fields}, key, uuid)
+            shape = self._shapes[way][names] = _Shape(fields)
+            self._full.note({field: values[field] for field in fields}, key, uuid)
         else:
             shape.count += 1
         if assumed:
             for kind, text in assumed:
-                self._assume(kind, number, text)
+                self._full.assume(kind, number, text)
         body = to_json(values)
         return Record(row, uuid or key, body.decode(), sha256(body).hexdigest()[:32], shape.fields, key)
+
+    def _with_odd_instants(
+        self, number: int, cells: tuple[Cell, ...], way: int, bad: BadCells
+    ) -> dict[str, object] | None:
+        """The values of a row of which nothing but instants is unusual; those are read the full way.
+
+        None, and then nothing was noted, when something else is. When there are `bad` ones, the values are what is
+        left, without the key.
+        """
+        if self._failed not in INSTANTS:
+            return None
+        self._instants.assumed.clear()
+        values = self._values(cells, self._steps_to_tell[way])
+        if values is None:
+            return None
+        told = [(field, text) for field, text in values.items() if field in INSTANTS and isinstance(text, str)]
+        found = self._full.read_instants(number, told, bad)
+        if bad:
+            values = {field: value for field, value in values.items() if field not in INSTANTS and field != KEY_COLUMN}
+        for field, instant in found.items():
+            values[field] = text_of_instant(instant)
+        return values
 
     def counted(self) -> Iterator[tuple[tuple[str, ...], int]]:
         """Columns that rows filled, and how many did so since this was last asked."""
@@ -171,10 +214,9 @@ class UsualRows:
                 else:
                     value = read(text)
                     if value is None:
+                        self._failed = field
                         return None
                     values[field] = value
-        if self._has_span and not _in_order(values.get("showing_time_start"), values.get("showing_time_end")):
-            return None
         return values
 
 
@@ -285,8 +327,18 @@ def _phone_number(text: str) -> str | None:
     return None if "E" in text or "e" in text or text[0] in "#=" or len(text) > LONGEST_TEXT else text
 
 
-def _in_order(start: object, end: object) -> bool:
+def _to_tell(step: _Step) -> _Step:
+    """The step for a row whose instants are read the full way: of those the text is taken."""
+    return step._replace(read=_no_formula) if step.field in INSTANTS else step
+
+
+def _no_formula(text: str) -> str | None:
+    return None if text[0] == "=" else text
+
+
+def _in_order(values: dict[str, object]) -> bool:
     """True unless a showing ends before it starts."""
+    start, end = values.get("showing_time_start"), values.get("showing_time_end")
     if not isinstance(start, str) or not isinstance(end, str):
         return True
     if start[19:] == end[19:]:
