@@ -64,18 +64,18 @@ def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     """The instant; raises BadCell when the zone's clocks skip or repeat that time."""
     if moment.day is None or moment.time is None:
         raise BadCell(EXPECTED)
-    naive = datetime.combine(moment.day, moment.time)
     chosen = moment.zone or zone
     if chosen is None:
         raise BadCell("a time with its offset; this machine's zone has no name, so say which: --timezone Area/City")
-    instant = naive.replace(tzinfo=chosen)
+    instant = datetime.combine(moment.day, moment.time, chosen)
     if isinstance(chosen, timezone):
         return instant
     first, second = instant.utcoffset(), instant.replace(fold=1).utcoffset()
-    if first is not None and first.total_seconds() % 60:
+    if first is not None and first.seconds % 60:
         raise BadCell("a date in our age: this one is from before there were time zones")
     if first == second or first is None or second is None:
         return instant
+    naive = instant.replace(tzinfo=None)
     if first < second:
         raise BadCell(f"a time that exists in {chosen}: clocks are put forward over it")
     one, two = naive.replace(tzinfo=timezone(first)), naive.replace(tzinfo=timezone(second))
