@@ -46,8 +46,7 @@ Cell = str | bool | int | float | datetime | date | time | timedelta | CellError
 """A cell as its file holds it: always a str from text files; a workbook's keep their type, and a blank one is ""."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row as the sheet holds it: its number as a spreadsheet program shows it, and its raw cells.
 
     `fault` is a sentence when the row was read and can't be trusted as it stands: it is never sent.
@@ -73,8 +72,7 @@ def text_of(cell: Cell) -> str:
     return cell.isoformat() if isinstance(cell, date | time) else str(cell)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A row that is a patch.
 
     `target` addresses the showing: its id when the row has one, else its key; `key` is the

@@ -28,7 +28,7 @@ from bulk_sync.check.headers import OURS, HeaderMap, Names, existing_field, map_
 from bulk_sync.check.instants import ORDERS
 from bulk_sync.check.rows import Checker, merged
 from bulk_sync.check.rules import Rules
-from bulk_sync.check.showing import FIELDS
+from bulk_sync.check.showing import FIELDS, ID_COLUMN
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model import Cause, ColumnSeen, Problem, Record, Row, State
@@ -146,7 +146,8 @@ class Sheet:
                     patches.append((merge.id, *patch))
             store.replace_patches(patches)
             store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
-        for rivals in store.rivals(generation):
+        # Without ids a key is the target of all of its rows.
+        for rivals in store.rivals(generation) if self.mapping.index_of(ID_COLUMN) is not None else ():
             duplicates += len(rivals)
             store.decide_staged((v.id, v.state, v.error, v.message) for v in settle_rivals(rivals))
         return duplicates

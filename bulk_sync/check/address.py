@@ -14,10 +14,10 @@ from bulk_sync.model import Cell, CellError, text_of
 LONGEST_SEGMENT = 2000
 """Characters of a percent-encoded key: servers commonly end a URL at 8 KiB, some proxies at 2,083."""
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 # Nothing that `bad_key` looks for can be in these, which nearly all keys are.
-_PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
+PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
 
 _Bad = tuple[str, str] | None
 """An error code of the results and a sentence, or None when all is well."""
@@ -41,7 +41,7 @@ class AddressReader:
 
     def problem(self, cells: tuple[Cell, ...], key: str, uuid: str) -> _Bad:
         """What keeps this row from addressing a showing."""
-        if uuid and not _UUID.fullmatch(uuid):
+        if uuid and not UUID.fullmatch(uuid):
             header = self._id_header
             return "bad_key", (
                 f"{ID_COLUMN}: {shown(uuid)} is not an id of North's (a UUID); blank it, or leave the column out "
@@ -70,7 +70,7 @@ def bad_key(key: str) -> _Bad:
     `.` and `..` are steps in a path to every client and server between here and North:
     they would reach another resource (RFC 3986, section 5.2.4).
     """
-    if _PLAIN_KEY.fullmatch(key):
+    if PLAIN_KEY.fullmatch(key):
         return None
     if not key:
         return "missing_key", f"{KEY_COLUMN} is blank: this row names no showing"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, time, tzinfo
 
 from bulk_sync.check.cells import BadCell, refuse_error, shown
@@ -80,14 +79,14 @@ class InstantReader:
         moment, text = found[field], text_of(cell)
         if moment.day is None:
             self._findings.assume("day", row, text)
-            moment = replace(moment, day=self._day_beside(field, moment.zone, found))
+            moment = moment._replace(day=self._day_beside(field, moment.zone, found))
         if moment.time is None:
             start = _start_beside(field, moment, found)
             if start is not None:
                 self._findings.assume("time", row, text)
-                moment = replace(moment, time=start.time, zone=moment.zone or start.zone)
+                moment = moment._replace(time=start.time, zone=moment.zone or start.zone)
             else:
-                moment = replace(moment, time=self._default_time(row, text))
+                moment = moment._replace(time=self._default_time(row, text))
         if moment.zone is None:
             self._findings.assume("timezone", row, text)
         return moment

@@ -8,9 +8,9 @@ that a clock change skips or repeats (PEP 495).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from bulk_sync.check.cells import BadCell
@@ -27,8 +27,7 @@ _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - only its time of day is of us
 EXPECTED = "a date and time, such as 2026-03-14 16:30, 3/14/2026 4:30 PM or 2026-03-14T21:30:00Z"
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What a cell says of a moment; what it does not say is None.
 
     `ordered`: day and month could be swapped, the order decided. `against`: the date fits
@@ -65,18 +64,18 @@ def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     """The instant; raises BadCell when the zone's clocks skip or repeat that time."""
     if moment.day is None or moment.time is None:
         raise BadCell(EXPECTED)
-    naive = datetime.combine(moment.day, moment.time)
     chosen = moment.zone or zone
     if chosen is None:
         raise BadCell("a time with its offset; this machine's zone has no name, so say which: --timezone Area/City")
-    instant = naive.replace(tzinfo=chosen)
+    instant = datetime.combine(moment.day, moment.time, chosen)
     if isinstance(chosen, timezone):
         return instant
     first, second = instant.utcoffset(), instant.replace(fold=1).utcoffset()
-    if first is not None and first.total_seconds() % 60:
+    if first is not None and first.seconds % 60:
         raise BadCell("a date in our age: this one is from before there were time zones")
     if first == second or first is None or second is None:
         return instant
+    naive = instant.replace(tzinfo=None)
     if first < second:
         raise BadCell(f"a time that exists in {chosen}: clocks are put forward over it")
     one, two = naive.replace(tzinfo=timezone(first)), naive.replace(tzinfo=timezone(second))
@@ -287,12 +286,12 @@ def _with_time(found: Written, text: str) -> Written:
         hour = hour % 12 + (12 if match[5].lower().startswith("p") else 0)
     else:
         early = len(match[1]) == 1 and 1 <= hour <= 6
-    return _with_zone(replace(found, time=_time(hour, minute, second, micro), early=early), text[match.end() :].strip())
+    return _with_zone(found._replace(time=_time(hour, minute, second, micro), early=early), text[match.end() :].strip())
 
 
 def _with_zone(found: Written, text: str) -> Written:
     text = text.strip().removeprefix("(").removesuffix(")")
-    return replace(found, zone=_zone(text)) if text else found
+    return found._replace(zone=_zone(text)) if text else found
 
 
 @lru_cache(maxsize=512)

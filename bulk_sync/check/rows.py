@@ -32,6 +32,7 @@ from bulk_sync.check.instants import BadCells, InstantReader
 from bulk_sync.check.moments import text_of_instant
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, INSTANTS, KEY_COLUMN, ShowingPatch
+from bulk_sync.check.usual import FullWay, UsualRows
 from bulk_sync.model import Cell, Problem, Record, Row, text_of
 
 READERS: dict[str, Callable[[Cell], object]] = {
@@ -62,11 +63,11 @@ _serialize = ShowingPatch.__pydantic_serializer__.to_json
 class Checker:
     """Makes patches of the rows of one sheet; `findings` tells what was seen on the way.
 
-    This is the loop that every cell goes through: what most cells need is done in line.
+    Rows that are written as usual go the short way of `usual`, the rest the full one here.
     """
 
     def __init__(self, mapping: HeaderMap, rules: Rules, names: Names | None = None) -> None:
-        self.findings = Findings()
+        self._findings = Findings()
         self._names = names or Names()
         self._rules = rules
         self._width = len(mapping.columns)
@@ -80,11 +81,27 @@ class Checker:
         self._kept: dict[str, dict[Cell, object]] = {field: {} for field in at}
         self._instants_at = tuple((field, place) for field, place in at.items() if field in INSTANTS)
         headers = {field: self._headers[place] for field, place in at.items()}
-        self._instants = InstantReader(rules, headers, self.findings)
+        self._instants = InstantReader(rules, headers, self._findings)
         self._without_example = {name for name in (KEY_COLUMN, ID_COLUMN, *at) if mapping.index_of(name) is not None}
+        clears = bool(rules.clear) or bool(rules.blank_clears)
+        repeating = {field: kept for field, kept in self._kept.items() if field in _FEW_VALUES}
+        full = FullWay(self._count, self._findings.assume, self._instants.read, self._refuse)
+        self._usual = None if clears else UsualRows(mapping, self._names, rules, repeating, full)
+
+    @property
+    def findings(self) -> Findings:
+        """What was seen so far."""
+        for columns, rows in () if self._usual is None else self._usual.counted():
+            for column in columns:
+                self._findings.filled[column] += rows
+        return self._findings
 
     def check(self, row: Row) -> Record | Problem:
         """Make a patch of a row, or say why it can't be one."""
+        usual = None if self._usual is None else self._usual.record(row)
+        return self._check(row) if usual is None else usual
+
+    def _check(self, row: Row) -> Record | Problem:
         cells = row.cells
         if len(cells) < self._width:
             cells = (*cells, *("",) * (self._width - len(cells)))
@@ -96,10 +113,10 @@ class Checker:
                 self._values(row, cells, bad)  # its dates are evidence all the same
             return Problem(row, "", *fault, key)
         values = self._values(row, cells, bad)
+        if bad:
+            return self._refuse(row, values, bad, key, uuid)
         self._count(values, key, uuid)
         target = uuid or key
-        if bad:
-            return Problem(row, target, "bad_value", self._sentences(row, bad), key)
         if not values:
             text = "every field of this row is blank: there is nothing to change"
             return Problem(row, target, "nothing_to_send", text, key)
@@ -107,6 +124,10 @@ class Checker:
             values[KEY_COLUMN] = key
         body = body_of(values)
         return Record(row, target, body, digest_of(body), fields_of(values), key)
+
+    def _refuse(self, row: Row, values: dict[str, object], bad: BadCells, key: str, uuid: str) -> Problem:
+        self._count(values, key, uuid)
+        return Problem(row, uuid or key, "bad_value", self._sentences(row, bad), key)
 
     def _fault(self, row: Row, key: str) -> tuple[str, str] | None:
         """What is wrong with the row as such."""
@@ -121,7 +142,7 @@ class Checker:
         if cells[0] == self._headers[0] and self._is_header(cells):
             return "bad_key", "this row is the header once more: leave it out"
         if key and not key[-1].isdigit() and self._names_columns(key, cells):
-            self.findings.other_headers.append(row.number)
+            self._findings.other_headers.append(row.number)
             return "bad_key", "this row names columns: it is the header of another table"
         return None
 
@@ -181,6 +202,7 @@ class Checker:
             kept = self._kept[field]
             if len(kept) == _MOST_KEPT:
                 kept.clear()
+            body_of({field: value})  # what is kept was validated, wherever it is used then
             kept[cell] = value
 
     def _told(self, field: str, cell: Cell, values: dict[str, object]) -> Cell:
@@ -198,11 +220,11 @@ class Checker:
 
     def _sentences(self, row: Row, bad: BadCells) -> str:
         for field, cell, problem in bad:
-            self.findings.found_bad(f"{field}: not {problem}", row.number, shown(cell))
+            self._findings.found_bad(f"{field}: not {problem}", row.number, shown(cell))
         return "; ".join(f"{field}: {shown(cell)} is not {problem}" for field, cell, problem in bad)
 
     def _count(self, values: dict[str, object], key: str, uuid: str) -> None:
-        filled = self.findings.filled
+        filled = self._findings.filled
         filled.update(values.keys())
         if key:
             filled[KEY_COLUMN] += 1
@@ -211,7 +233,7 @@ class Checker:
         if self._without_example:
             seen = values | {name: text for name, text in ((KEY_COLUMN, key), (ID_COLUMN, uuid)) if text}
             for name in self._without_example & seen.keys():
-                self.findings.examples[name] = seen[name]
+                self._findings.examples[name] = seen[name]
                 self._without_example.discard(name)
 
 

@@ -26,8 +26,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from functools import lru_cache, partial
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
@@ -404,16 +404,13 @@ class Store:
         generation = job.generation + 1 if job else 1
         with self._commit() as db:
             db.execute("DELETE FROM row WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
-        rows = (_staged(item, generation, keep_cells=keep_cells) for item in checked)
         count = 0
-        for group in _groups(rows):
+        for group in _groups(_staged(item, keep_cells=keep_cells) for item in checked):
             on_rows(count := count + len(group))
             with self._commit() as db:
-                db.executemany(
-                    "INSERT INTO row (generation, number, cells, target, key, content, body, digest, fields, state, "
-                    "error, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    group,
-                )
+                for at in range(0, len(group), _AT_ONCE):
+                    some = group[at : at + _AT_ONCE]
+                    db.execute(_insert(len(some)), (generation, *chain.from_iterable(some)))
         return generation
 
     def twins(self, generation: int) -> Iterator[list[tuple[int, int, str | None, str | None]]]:
@@ -421,6 +418,9 @@ class Store:
 
         A row that says something of the showing and can't be read has neither digest nor body.
         """
+        # Usually there are none; then the index alone says so.
+        if not self._db.execute("SELECT 1 FROM row WHERE target > '' GROUP BY target HAVING count(*) > 1").fetchone():
+            return
         says_something = "(digest IS NOT NULL OR (error = 'bad_value' AND target <> ''))"
         groups = self._db.execute(
             f"SELECT target FROM row WHERE generation = ? AND {says_something} GROUP BY target HAVING count(*) > 1 "
@@ -997,7 +997,7 @@ def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
     characters = 0
     for row in rows:
         group.append(row)
-        characters += len(row[2])
+        characters += len(row[1])
         if len(group) == _GROUP or characters > _GROUP_CHARACTERS:
             yield group
             group, characters = [], 0
@@ -1005,25 +1005,40 @@ def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
         yield group
 
 
+_STAGED = ("number", "cells", "target", "key", "content", "body", "digest", "fields", "state", "error", "message")
+
+_AT_ONCE = 100
+"""Rows in one statement while staging: fewer statements, of at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
+
+
+@lru_cache(maxsize=2)
+def _insert(rows: int) -> str:
+    """The statement for the generation and then, row by row, what `_staged` gives."""
+    values = f"(?1{', ?' * len(_STAGED)})"
+    return f"INSERT INTO row (generation, {', '.join(_STAGED)}) VALUES {', '.join([values] * rows)}"
+
+
 _INVALID, _PENDING = State.INVALID.value, State.PENDING.value
 
 
-def _staged(item: Record | Problem, generation: int, *, keep_cells: bool) -> tuple[Any, ...]:
-    cells = _compact(item.row.cells) if keep_cells else "[]"
-    number, target, key = item.row.number, item.target, item.key
+def _staged(item: Record | Problem, *, keep_cells: bool) -> tuple[Any, ...]:
+    number, raw, _ = item.row
+    cells = _compact(raw) if keep_cells else "[]"
     if isinstance(item, Problem):
-        return generation, number, cells, target, key, None, None, None, "", _INVALID, item.code, item.message
-    fields = " ".join(item.fields)
-    return generation, number, cells, target, key, item.digest, item.body, item.digest, fields, _PENDING, None, None
+        return number, cells, item.target, item.key, None, None, None, "", _INVALID, item.code, item.message
+    _, target, body, digest, fields, key = item
+    return number, cells, target, key, digest, body, digest, _joined(fields), _PENDING, None, None
 
 
-# Cells of a workbook are kept as the text that reports show.
-_encode: Callable[[Sequence[Cell]], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+@lru_cache(maxsize=4096)
+def _joined(fields: tuple[str, ...]) -> str:
+    return " ".join(fields)
 
 
 def _compact(cells: Sequence[Cell]) -> str:
-    return _encode(cells if _only_text(cells) else [text_of(cell) for cell in cells])
-
-
-def _only_text(cells: Sequence[Cell]) -> bool:
-    return set(map(type, cells)) <= {str}
+    """A JSON list of texts; cells of a workbook are kept as the text that reports show."""
+    try:
+        "".join(cells)  # type: ignore[arg-type] # fails for what is no text
+    except TypeError:
+        cells = [text_of(cell) for cell in cells]
+    return msgspec.json.encode(cells).decode()

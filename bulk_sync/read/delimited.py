@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bulk_sync.errors import InputError, UsageError
-from bulk_sync.model import Row, Understood
+from bulk_sync.model import Row, Understood, text_of
 from bulk_sync.read.dialect import Layout, find_layout, with_other_quotes
 from bulk_sync.read.encoding import find_encoding
 from bulk_sync.read.interface import ReadOptions, above_note, two_headers
@@ -46,13 +46,9 @@ class DelimitedTable:
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header, blank ones left out."""
-        width = len(self.headers)
-        delimiter = self._layout.dialect.delimiter
-        for number, cells, lines in self._records():
-            if number <= self._layout.header_row:
-                continue
-            fault = _swallowed(cells, delimiter, width) if lines > 1 else None
-            yield Row(number, tuple(cells), fault)
+        records = self._records(width=len(self.headers))
+        header_row = self._layout.header_row
+        yield from itertools.dropwhile(lambda row: row.number <= header_row, records)
         refuse_if_changed(self._file, self._path, self._stat, self.digest)
 
     # Layout
@@ -104,11 +100,11 @@ class DelimitedTable:
     def _read_header(self, options: ReadOptions) -> tuple[str, ...]:
         for number, cells, _ in self._records():
             if number < self._layout.header_row:
-                self._above.append(next(cell.strip() for cell in cells if cell.strip()))
+                self._above.append(next(text for cell in cells if (text := text_of(cell).strip())))
                 continue
             if options.header_row not in {None, number}:
                 break
-            return tuple(cell.strip() for cell in cells)
+            return tuple(text_of(cell).strip() for cell in cells)
         raise InputError(f"{self._path}: --header-row {options.header_row}: that row is blank, or beyond the end.")
 
     def _understood(self) -> Understood:
@@ -137,16 +133,18 @@ class DelimitedTable:
         first = self._text.readline().removeprefix("\ufeff")
         return iter(self._text) if self._separator_line else itertools.chain((first,), self._text)
 
-    def _records(self) -> Iterator[tuple[int, list[str], int]]:
-        """(number, cells, lines that it takes) of each record that is not blank."""
+    def _records(self, width: int = 0) -> Iterator[Row]:
+        """The records that are not blank, with a fault where one has swallowed others of this width."""
         number = 0
         reader = self._layout.dialect.reader(self._lines())
+        delimiter = self._layout.dialect.delimiter
         line = 0
         try:
             for number, cells in enumerate(reader, start=1):
                 begins_after, line = line, reader.line_num
                 if cells and ((cells[0] and not cells[0].isspace()) or any(map(str.strip, cells))):
-                    yield number, cells, line - begins_after
+                    fault = _swallowed(cells, delimiter, width) if line - begins_after > 1 else None
+                    yield Row(number, tuple(cells), fault)
         except csv.Error as error:
             if fingerprint(self._file) != self._stat:
                 raise changed(self._path) from None

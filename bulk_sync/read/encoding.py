@@ -170,10 +170,11 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
 def _look_at(text: str, seen: _Seen, lines: _LineCounter) -> None:
     if seen.nul_line is None and "\0" in text:
         seen.nul_line = lines.at(text[: text.index("\0")])
-    if seen.shift_line is None and _SHIFT in text:
+    # One character is found many times as fast as two.
+    if seen.shift_line is None and _SHIFT[0] in text and _SHIFT in text:
         seen.shift_line = lines.at(text[: text.index(_SHIFT)])
     seen.quotes = seen.quotes or '"' in text
-    seen.backslash_quotes = seen.backslash_quotes or '\\"' in text
+    seen.backslash_quotes = seen.backslash_quotes or ("\\" in text and '\\"' in text)
     lines.add(text)
 
 

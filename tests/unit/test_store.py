@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import tempfile
@@ -10,7 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -18,8 +19,9 @@ from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
 from bulk_sync.job.entries import text_of
 from bulk_sync.job.lock import held, is_held
-from bulk_sync.job.store import CUT_OFF, SCHEMA_VERSION, Job, Store
-from bulk_sync.model import Change, Outcome, Problem, Record, Row, State
+from bulk_sync.job.store import _AT_ONCE, _GROUP, CUT_OFF, SCHEMA_VERSION, Job, Store, _compact
+from bulk_sync.model import Cell, Change, Outcome, Problem, Record, Row, State
+from bulk_sync.model import text_of as text_of_cell
 
 KEYS = st.sampled_from("ABCDE")
 VALUES = st.sampled_from(["1", "2"])
@@ -451,3 +453,18 @@ def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_p
         plan = " ".join(str(line[-1]) for line in store._db.execute("EXPLAIN QUERY PLAN " + query))
         assert "USING INDEX row_pending (generation=? AND tried_before=? AND id>?)" in plan
         assert "TEMP B-TREE" not in plan
+
+
+@given(st.lists(st.one_of(st.text(), st.floats(allow_nan=False), st.booleans(), st.dates(), st.integers()), max_size=5))
+def test_cells_are_kept_as_the_texts_that_reports_show(cells: list[Cell]) -> None:
+    kept = _compact(cells)
+    assert kept == json.dumps([text_of_cell(cell) for cell in cells], ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("rows", [1, _AT_ONCE - 1, _AT_ONCE, _AT_ONCE + 1, 2 * _GROUP + 3])
+def test_rows_are_staged_in_input_order_however_many_go_into_a_statement(rows: int) -> None:
+    with Store.scratch() as store:
+        generation = store.stage(record_of(number, f"ext_{number}", str(number)) for number in range(rows))
+        assert store.counts(generation) == {State.PENDING: rows}
+        staged = store.patches(rows, generation)
+    assert staged == tuple((f"ext_{number}", body_of(str(number))) for number in range(rows))
