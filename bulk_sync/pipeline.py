@@ -671,7 +671,7 @@ def _purged_or_why_not(store: Store) -> str:
 
 def _write_reports(store: Store, files: Files, headers: Sequence[str], summary: Summary) -> tuple[str, ...]:
     """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
-    write_results(files.results, store.results(), facts_of(summary))
+    write_results(files.results, store.lines(), facts_of(summary))
     job = store.job()
     return _write_failed(store, files, headers, job.meaning if job else "")
 

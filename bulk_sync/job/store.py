@@ -900,6 +900,19 @@ class Store:
                 number, _texts(self._path, cells), target, key, state, doubt, status, attempts, error, told, *rest
             )
 
+    def lines(self) -> Iterator[tuple[str | int | None, ...]]:
+        """The job's rows in input order, as the results have them: what of a `Result` they show."""
+        found = self._db.execute(
+            "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, updated_at, "
+            f"sent_at, duration_ms, {_UNKNOWN} FROM row WHERE {_OF_THE_JOB} ORDER BY id"
+        )
+        for line in found:
+            if line[-1]:
+                told = _with_doubt(State(line[_STATE]), line[_MESSAGE], doubt=True)
+                yield (*line[:_MESSAGE], told, *line[_MESSAGE + 1 : -1])
+            else:
+                yield line[:-1]
+
     @contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
         """One durable transaction: all of the block, or nothing of it."""
@@ -912,6 +925,10 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+_STATE, _MESSAGE = 2, 6
+"""Of a line of the results."""
 
 
 def _with_doubt(state: State, message: str | None, *, doubt: bool) -> str | None:

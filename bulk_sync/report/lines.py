@@ -70,10 +70,22 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(layout.columns)
         for line in lines:
-            cells = list(line)
-            for place in foreign:
-                cells[place] = inert(str(cells[place] or ""))
-            writer.writerow(cells)
+            harmless = _inert(line, foreign)
+            # The csv module looks at each character by itself, which takes five times as long.
+            text = ",".join(["" if cell is None else str(cell) for cell in harmless])
+            if text.count(",") == len(harmless) - 1 and '"' not in text and "\n" not in text and "\r" not in text:
+                file.write(text + "\r\n")
+            else:
+                writer.writerow(harmless)
+
+
+def _inert(line: Line, foreign: Sequence[int]) -> Line:
+    """A line whose texts are the user's own, or no formulas."""
+    for place in foreign:
+        cell = line[place]
+        if cell and str(cell)[0] in _FORMULA_BEGINS:
+            return [inert(str(cell or "")) if place in foreign else cell for place, cell in enumerate(line)]
+    return line
 
 
 def _write_json_lines(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
@@ -93,10 +105,10 @@ _WRITERS: dict[str, Callable[[Path, Layout, Iterator[Line], Facts], None]] = {
     ".xlsx": _write_workbook,
 }
 
-_FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA_BEGINS = frozenset("=+-@\t\r\n＝＋－＠")
 """OWASP's list (CSV Injection); the wide ones count in East Asian settings."""
 
 
 def inert(text: str) -> str:
     """A text that no spreadsheet program takes for a formula; see the rule above."""
-    return "'" + text if text.startswith(_FORMULA_BEGINS) else text
+    return "'" + text if text[:1] in _FORMULA_BEGINS else text

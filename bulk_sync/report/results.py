@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bulk_sync.model import Result
 from bulk_sync.report.lines import Facts, Layout, Line, write_lines
 
 COLUMNS = (
@@ -26,26 +25,9 @@ COLUMNS = (
 _LAYOUT = Layout(COLUMNS, foreign=frozenset({"message", "showing_id", "updated_at"}), coloured="state")
 
 
-def write_results(path: Path, results: Iterable[Result], facts: Facts = ()) -> None:
-    """Write the results in the format that the name's ending says; raises OutputError.
+def write_results(path: Path, lines: Iterable[Line], facts: Facts = ()) -> None:
+    """Write the results, lines of `COLUMNS`, in the format that the name's ending says; raises OutputError.
 
     `facts` are the lines of a workbook's summary, name and value.
     """
-    write_lines(path, _LAYOUT, map(_line, results), facts)
-
-
-def _line(result: Result) -> Line:
-    return (
-        result.number,
-        result.key,
-        result.state.value,
-        result.http_status,
-        result.attempts,
-        result.error,
-        result.message,
-        result.fields,
-        result.showing_id,
-        result.updated_at,
-        result.sent_at,
-        result.duration_ms,
-    )
+    write_lines(path, _LAYOUT, lines, facts)

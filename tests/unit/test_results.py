@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from dataclasses import replace
@@ -35,6 +36,13 @@ ONE = Result(
     sent_at="2026-03-02T09:00:00.000+00:00",
     duration_ms=12,
 )
+
+
+def line_of(row: Result) -> tuple[str | int | None, ...]:
+    return tuple(getattr(row, _FIELDS.get(name, name)) for name in COLUMNS)
+
+
+_FIELDS = {"row": "number", "unique_showing_key": "key"}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
@@ -52,7 +60,7 @@ def in_json(path: Path) -> list[dict[str, object]]:
 def test_the_three_formats_hold_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
     failed = replace(ONE, number=3, state=State.FAILED, error="timeout", message="No answer", http_status=None)
     for ending in ("csv", "jsonl", "xlsx"):
-        write_results(tmp_path / f"x.{ending}", [ONE, failed], [("rows", 2)])
+        write_results(tmp_path / f"x.{ending}", [line_of(ONE), line_of(failed)], [("rows", 2)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.jsonl", "x.xlsx"]
     with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
         texts = list(csv.DictReader(file))
@@ -66,7 +74,7 @@ def test_the_three_formats_hold_the_same_rows_in_the_same_order(tmp_path: Path) 
 
 def test_a_workbook_has_a_frozen_header_a_filter_colours_and_a_summary(tmp_path: Path) -> None:
     rows = [replace(ONE, number=place, state=state) for place, state in enumerate(State, start=2)]
-    write_results(tmp_path / "x.xlsx", rows, [("input", "=1+1"), ("rows", 7)])
+    write_results(tmp_path / "x.xlsx", map(line_of, rows), [("input", "=1+1"), ("rows", 7)])
     book = load_workbook(tmp_path / "x.xlsx")
     sheet = book["Results"]
     assert sheet.freeze_panes == "C2"
@@ -84,8 +92,8 @@ def test_hostile_text_is_text_in_json_and_in_a_workbook(
 ) -> None:
     folder = tmp_path_factory.mktemp("results")
     row = replace(ONE, key=key, message=message)
-    write_results(folder / "x.jsonl", [row])
-    write_results(folder / "x.xlsx", [row])
+    write_results(folder / "x.jsonl", [line_of(row)])
+    write_results(folder / "x.xlsx", [line_of(row)])
     (line,) = in_json(folder / "x.jsonl")
     assert (line["unique_showing_key"], line["message"]) == (key, message)
     assert len(in_workbook(folder / "x.xlsx")) == 2
@@ -95,14 +103,14 @@ def test_hostile_text_is_text_in_json_and_in_a_workbook(
     "text", ["=HYPERLINK(A1)", "http://example.com", "mailto:a@example.com", "internal:Sheet!A1", "{=1}", "0012", "1e3"]
 )
 def test_no_text_becomes_a_formula_a_link_or_a_number(tmp_path: Path, text: str) -> None:
-    write_results(tmp_path / "x.xlsx", [replace(ONE, key=text, message=text)])
+    write_results(tmp_path / "x.xlsx", [line_of(replace(ONE, key=text, message=text))])
     assert in_workbook(tmp_path / "x.xlsx")[1][1] == text
 
 
 def test_a_text_longer_than_a_cell_is_cut_in_the_workbook_and_whole_elsewhere(tmp_path: Path) -> None:
     row = replace(ONE, message="x" * 40_000)
-    write_results(tmp_path / "x.xlsx", [row])
-    write_results(tmp_path / "x.jsonl", [row])
+    write_results(tmp_path / "x.xlsx", [line_of(row)])
+    write_results(tmp_path / "x.jsonl", [line_of(row)])
     cell = in_workbook(tmp_path / "x.xlsx")[1][COLUMNS.index("message")]
     assert isinstance(cell, str)
     assert (len(cell), cell[-4:]) == (32_767, "x...")
@@ -122,3 +130,24 @@ def test_names_that_say_no_format_are_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with pytest.raises(UsageError, match=r"bulk-sync\[xlsx\]"):
         refuse_unknown_kind(tmp_path / "x.xlsx")
+
+
+@settings(max_examples=200)
+@given(
+    texts=st.lists(
+        st.text(st.sampled_from("a ,\"\r\n'\0é;\t") | st.characters(exclude_categories=["Cs"]), max_size=5),
+        min_size=12,
+        max_size=12,
+    )
+)
+def test_a_csv_is_as_the_csv_module_writes_it(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    path, expected = tmp_path_factory.mktemp("results") / "x.csv", io.StringIO(newline="")
+    write_results(path, [texts])
+    own = [
+        "'" + text
+        if name in {"message", "showing_id", "updated_at"} and text[:1] in "=+-@\t\r\n＝＋－＠" and text
+        else text
+        for name, text in zip(COLUMNS, texts, strict=True)
+    ]
+    csv.writer(expected, lineterminator="\r\n").writerows([COLUMNS, own])
+    assert path.read_bytes().decode() == expected.getvalue()
