@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio import to_thread
 from pydantic import SecretStr
 
 from bulk_sync.send.transport.choose import Name, open_transport
+from bulk_sync.send.transport.httptools import HttptoolsTransport
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
 from tests.conftest import Program
 from tests.faultserver import (
@@ -228,6 +230,55 @@ def test_nor_is_what_comes_while_the_connection_rests(transport: Name) -> None:
         seen = anyio.run(run, journal.base_url)
     assert [one.status for one in seen if isinstance(one, Reply)] == [200, 422]
     assert journal.patched == ["a", "b"]
+
+
+@pytest.mark.parametrize("end", [False, True], ids=["bytes too many", "the end"])
+def test_nor_is_what_comes_before_the_request_was_written(end: bool) -> None:
+    """Requests of one turn of the event loop are written at its end; what is read until then was said before them."""
+
+    async def run(base_url: str) -> list[Reply | Failure]:
+        async with open_transport(
+            "httptools", base_url, SecretStr(KEY), timeout_seconds=2, connections=1, user_agent="test"
+        ) as opened:
+            assert isinstance(opened, HttptoolsTransport)
+            seen = [await opened.patch("/v1/showings/a", b"{}", "a")]
+            (connection,) = opened._open
+
+            async def ask() -> None:
+                seen.append(await opened.patch("/v1/showings/b", b"{}", "b"))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                while connection._unwritten is None:
+                    await anyio.lowlevel.checkpoint()
+                connection.connection_lost(None) if end else connection.data_received(ACKNOWLEDGED)
+            return seen
+
+    with fault_server(for_keys({"a": always(good), "b": always(refuses(422, "no b"))})) as journal:
+        seen = anyio.run(run, journal.base_url)
+    assert [one.status for one in seen if isinstance(one, Reply)] == [200, 422]
+    assert journal.patched == ["a", "b"]
+
+
+def test_a_head_that_came_before_means_the_same_however_its_body_comes(ask: Ask) -> None:
+    bodies = {key: b'{"data": {"id": "%s"}}' % key.encode() for key in "abcdef"}
+    replies = {key: raw(b"HTTP/1.1 200 OK", LENGTH, b"X-Of: all", body=body) for key, body in bodies.items()}
+
+    def in_pieces(connection: socket.socket) -> None:
+        for piece in (replies["c"][:-5], replies["c"][-5:]):
+            connection.sendall(piece)
+            threading.Event().wait(0.05)
+
+    script = for_keys(
+        {
+            **{key: always(says(data)) for key, data in replies.items()},
+            "c": always(in_pieces),
+            "e": always(says(replies["e"] + b"too many")),
+        }
+    )
+    seen, patched = ask(script, *"abcdef")
+    assert [one.body for one in seen if isinstance(one, Reply)] == list(bodies.values())
+    assert patched == list("abcdef")
 
 
 def endless(data: bytes) -> Deed:

@@ -9,7 +9,9 @@ Invariants:
 
 1. A connection carries one request at a time. Its next one leaves only after the whole reply, and only if nothing else
    came with it or after it: bytes too many are never the answer to another row.
-2. What was written may have arrived. Before the write nothing can have.
+2. What was written may have arrived. Before the write nothing can have. Requests are written together, once those of
+   this turn of the loop are known: a server that was idle is woken once, not by each. A connection on which something
+   comes until then is not written to.
 3. A request ends by its deadline, and a connection whose reply is not whole ends with it.
 4. A head whose bytes were parsed before, and that states the length of its body, means what it meant then. So the
    parser is asked only when a head is another one, or does not come in one piece with its whole body.
@@ -76,6 +78,7 @@ class HttptoolsTransport:
         )
         self._free: list[_Connection] = []  # the one used last goes first, so that few stay open when few do
         self._open: set[_Connection] = set()
+        self._asked: list[_Connection] = []  # whose requests are to be written
         self._heads: dict[bytes, _Head] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: TimerHandle | None = None
@@ -101,21 +104,36 @@ class HttptoolsTransport:
 
     async def _exchange(self, request: bytes) -> Reply | Failure:
         begun = self._loop.time()
-        connection = self._rested(begun) or await self._connect()
-        if isinstance(connection, Failure):
-            return connection
         deadline = begun + self._timeout
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline, self._end_what_is_late)
-        try:
-            return await connection.ask(request, deadline)
-        finally:
-            connection.let_go()
-            if connection.fit:
-                connection.rests_since = self._loop.time()
-                self._free.append(connection)
-            else:
-                connection.end()
+        seen: Reply | Failure | None = None
+        while seen is None:  # a connection that had rested was of no use, and nothing was written
+            rested = self._rested(begun)
+            connection = rested or await self._connect()
+            if isinstance(connection, Failure):
+                return connection
+            if self._timer is None:
+                self._timer = self._loop.call_at(deadline, self._end_what_is_late)
+            if not self._asked:
+                self._loop.call_soon(self._write)
+            self._asked.append(connection)
+            try:
+                seen = await connection.ask(request, deadline)
+            finally:
+                connection.let_go()
+                if connection.fit:
+                    connection.rests_since = self._loop.time()
+                    self._free.append(connection)
+                else:
+                    connection.end()
+            if seen is None and rested is None:
+                what = f"{self._where} closed the connection at once"
+                return Failure("connection", what, may_have_arrived=False)
+        return seen
+
+    def _write(self) -> None:
+        asked, self._asked = self._asked, []
+        for connection in asked:
+            connection.write()
 
     def _rested(self, now: float) -> _Connection | None:
         """A connection that rested a little, and nothing came on it meanwhile."""
@@ -193,7 +211,8 @@ class _Connection(Protocol):
         self._timeout = timeout_seconds
         self._among = among
         self._parser = HttpResponseParser(self)
-        self._waiter: Future[Reply | Failure] | None = None
+        self._waiter: Future[Reply | Failure | None] | None = None
+        self._unwritten: bytes | None = None
         self._deadline = 0.0
         self._lost = False
         self._nothing_came = True  # since the request went out, for the parser
@@ -213,27 +232,33 @@ class _Connection(Protocol):
         self._body_bytes = 0
         self._head_read = False
 
-    def ask(self, request: bytes, deadline: float) -> Future[Reply | Failure]:
-        """Send a request; what is returned is there with the whole reply, or once `settle_if_late` finds it too late.
+    def ask(self, request: bytes, deadline: float) -> Future[Reply | Failure | None]:
+        """Hold a request for `write`; what is returned is there with the whole reply, or once it is too late.
 
-        To be followed by `let_go`, whatever becomes of it.
+        It is None when the request was not written. To be followed by `let_go`, whatever becomes of it.
         """
         self._waiter = waiter = self._loop.create_future()
-        if self._lost:
-            what = f"{self._where} closed the connection at once"
-            waiter.set_result(Failure("connection", what, may_have_arrived=False))
-            return waiter
         self.fit = False
         if not self._nothing_came:
             self._expect()
             self._nothing_came = True
         self._deadline = deadline
-        self._transport.write(request)
+        self._unwritten = request
         return waiter
+
+    def write(self) -> None:
+        """Write the request, if it is still wanted and the connection good for it."""
+        request, self._unwritten = self._unwritten, None
+        if request is None or not self._is_awaited():
+            return
+        if self._lost or self._transport.is_closing():
+            self._settle(None)
+        else:
+            self._transport.write(request)
 
     def let_go(self) -> None:
         """Nobody waits any more."""
-        self._waiter = None
+        self._waiter = self._unwritten = None
 
     def settle_if_late(self, now: float) -> float | None:
         """The deadline of what is still awaited; what is late has failed."""
@@ -256,7 +281,7 @@ class _Connection(Protocol):
     def _is_awaited(self) -> bool:
         return self._waiter is not None and not self._waiter.done()
 
-    def _settle(self, seen: Reply | Failure) -> None:
+    def _settle(self, seen: Reply | Failure | None) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(seen)
 
@@ -282,6 +307,10 @@ class _Connection(Protocol):
         waiter = self._waiter
         if waiter is None or waiter.done():
             self.end()  # nothing was asked
+            return
+        if self._unwritten is not None:
+            self._unwritten = None
+            self._settle(None)
             return
         if self._nothing_came:
             end = data.find(b"\r\n\r\n") + 4
@@ -323,7 +352,9 @@ class _Connection(Protocol):
         self._lost = True
         self.fit = False
         self._among.discard(self)
-        if exc is not None:
+        if self._unwritten is not None:
+            self._settle(None)
+        elif exc is not None:
             self._settle(Failure("connection", broken(exc, self._where), may_have_arrived=True))
         elif not self._head_read:
             what = f"{self._where} closed the connection without an answer"
