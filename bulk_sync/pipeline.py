@@ -49,7 +49,6 @@ from bulk_sync.report.causes import causes_of
 from bulk_sync.report.failed import write_failed
 from bulk_sync.report.files import check_writable, digest, set_aside
 from bulk_sync.report.lines import refuse_too_many, refuse_unknown_kind
-from bulk_sync.report.page import write_page
 from bulk_sync.report.results import write_results
 from bulk_sync.report.terminal import facts_of
 from bulk_sync.report.undo import CLEARED, beside, write_undo
@@ -680,6 +679,8 @@ def _write_page(store: Store, files: Files, summary: Summary, clock: Clock) -> N
     """Write the page, if it is asked for: it tells of all runs of the job, as its charts do."""
     if files.page is None:
         return
+    from bulk_sync.report.page import write_page
+
     job, runs = _of_job(store, files), store.runs()
     counted = [point.counts for run in runs for point in run.points]
     complete = sum(counts.requests for counts in counted) >= job.requests  # the job is not older than time lines are

@@ -39,7 +39,7 @@ from bulk_sync.errors import OutputError, UsageError
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Read(_Part):

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 import typer
 from pydantic import SecretStr
-from rich.console import Console
-from rich.text import Text
 
 from bulk_sync import batch
 from bulk_sync.cli.logs import logging_of, without_keys
@@ -33,9 +31,8 @@ from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_rate
-from bulk_sync.report.batch import show_batch
 from bulk_sync.report.files import check_writable
-from bulk_sync.report.terminal import json_line, printable, progress, show_error, show_json, show_summary
+from bulk_sync.report.terminal import json_line, printable, progress, progress_lines, show_error, show_summary
 from bulk_sync.report.terminal import reading as reading_rows
 from bulk_sync.settings import (
     SANDBOX_TARGET,
@@ -50,6 +47,8 @@ from bulk_sync.settings import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bulk_sync.cli.config import Declared, Told
     from bulk_sync.doctor import Asked
     from bulk_sync.sandbox.app import Behaviour
@@ -163,8 +162,10 @@ def _push_all(
     run.ended |= ended.as_json()
     with _standard_output():
         if telling.as_json:
-            _out().file.write(json_line(ended.as_json()))
+            sys.stdout.write(json_line(ended.as_json()))
         elif not telling.quiet:
+            from bulk_sync.report.batch import show_batch
+
             show_batch(_out(), ended.parts, ended.unsettled)
     for part in ended.parts:
         why = part.error or (part.summary.stopped if part.summary else None)
@@ -247,7 +248,7 @@ def _tell_of_the_end(job: str, ended: dict[str, Any], telling: Telling) -> None:
         for line in printed.splitlines():
             log.info("%s", line, extra={"event": "hook"})
             if not telling.logs_to_stderr:
-                _err().print(Text(printable(line)), soft_wrap=True)
+                _say(printable(line))
         wrong += filter(None, [failure])
     for sentence in wrong:
         log.error("%s", sentence, extra={"event": "hook"})
@@ -502,7 +503,7 @@ def _end(summary: Summary, settings: PushSettings, telling: Telling) -> int:
 def _show(summary: Summary, *, as_json: bool, quiet: bool, pushed: PushSettings | None = None) -> None:
     with _standard_output():
         if as_json:
-            show_json(_out(), summary)
+            sys.stdout.write(json_line(summary.as_json()))
         elif not quiet:
             show_summary(_out(), summary, _next_command(summary, pushed))
 
@@ -616,9 +617,11 @@ def _watched(settings: PushSettings, send_to: str | None, telling: Telling) -> S
 def _shown(run: Callable[..., Summary], name: str, telling: Telling) -> Summary:
     monotonic = SystemClock().monotonic
     if telling.logs_to_stderr:
-        return run(watch=lambda tally: progress(_err(), tally, monotonic, say=_log_progress))
+        return run(watch=lambda tally: progress_lines(tally, monotonic, _log_progress))
     if telling.quiet:
         return run()
+    if not _may_be_a_terminal(sys.stderr):
+        return run(watch=lambda tally: progress_lines(tally, monotonic, _say))
     with ExitStack() as shown:
         on_rows = shown.enter_context(reading_rows(_err(), name))
 
@@ -629,15 +632,15 @@ def _shown(run: Callable[..., Summary], name: str, telling: Telling) -> Summary:
         return run(watch=watch, on_rows=on_rows)
 
 
+def _say(line: str) -> None:
+    """Print a line on standard error."""
+    from rich.text import Text
+
+    _err().print(Text(line), soft_wrap=True)
+
+
 def _log_progress(line: str) -> None:
     log.info("%s", line, extra={"event": "progress"})
-
-
-class _Output(Console):
-    """Standard output; a reader that has left is our business, see `_standard_output`: rich would exit with 1."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
 
 
 class _Forgiving:
@@ -664,8 +667,18 @@ class _Forgiving:
 
 
 def _out() -> Console:
-    return _Output(highlight=False)
+    from bulk_sync.cli.consoles import output
+
+    return output()
 
 
 def _err() -> Console:
-    return Console(file=cast("TextIO", _Forgiving(sys.stderr)), highlight=False)
+    from bulk_sync.cli.consoles import errors
+
+    return errors(cast("TextIO", _Forgiving(sys.stderr)))
+
+
+def _may_be_a_terminal(stream: TextIO) -> bool:
+    """False where rich would surely find none: it takes a while to import, and a run by night has no use for it."""
+    isatty: Callable[[], bool] = getattr(stream, "isatty", lambda: False)  # a stream that was closed is None
+    return isatty() or any(name in os.environ for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))

@@ -16,8 +16,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import charset_normalizer
-
 from bulk_sync.errors import InputError, UsageError
 
 _CHUNK = 1 << 20
@@ -235,7 +233,9 @@ _ASCII = bytes(range(0x20, 0x7F))
 def _guess(sample: bytes, path: Path, line: int) -> str:
     if _is_windows_1252(sample):
         return "cp1252"
-    matches = list(charset_normalizer.from_bytes(sample))
+    from charset_normalizer import from_bytes  # hardly any sheet gets here
+
+    matches = list(from_bytes(sample))
     texts = {str(match) for match in matches}
     if len(texts) == 1 and _is_believable(matches[0].encoding) and _is_enough(str(matches[0])):
         return matches[0].encoding

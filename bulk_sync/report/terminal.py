@@ -11,15 +11,14 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from bulk_sync.model import MENDABLE_STATES, CauseGroup, RateSource, State, Summary, Tally
 from bulk_sync.report.words import rows_of
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -53,6 +52,8 @@ def _escape(character: str) -> str:
 
 def show_error(console: Console, sentence: str) -> None:
     """Print what is wrong, as one sentence."""
+    from rich.text import Text
+
     text = printable(sentence)
     end = "" if text.endswith((".", "!", "?", "--help")) else "."
     console.print(Text("Error: ", style="bold red") + Text(text + end, style="default"), soft_wrap=True)
@@ -60,6 +61,8 @@ def show_error(console: Console, sentence: str) -> None:
 
 def show_summary(console: Console, summary: Summary, next_command: str | None) -> None:
     """The end of a run: states, the first rows of each problem, files, what to run next."""
+    from rich.text import Text
+
     for note in summary.notes:
         console.print(Text(printable(note)), soft_wrap=True)
     console.print(_states(summary))
@@ -81,6 +84,9 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
 
 def _show_causes(console: Console, causes: Sequence[CauseGroup]) -> None:
     """A line for each cause; wrapped under itself on a terminal, whole in a file."""
+    from rich.table import Table
+    from rich.text import Text
+
     for group in causes[:_MOST_CAUSES]:
         line = Text(f"{rows_of(group.rows)}: ", style="bold") + Text(printable(_in_words(group)), style="default")
         if console.is_terminal:
@@ -104,17 +110,15 @@ def _in_words(group: CauseGroup) -> str:
     return f"{group.cause}: {group.remedy} (row{'s' * (group.rows != 1)} {numbers}{more}{doubt})"
 
 
-def show_json(console: Console, summary: Summary) -> None:
-    """The summary as one JSON object."""
-    console.file.write(json_line(summary.as_json()))
-
-
 def json_line(value: object) -> str:
     """A line of JSON in printable ASCII: what a terminal acts on is escaped, DEL too, which JSON lets pass."""
     return json.dumps(value, ensure_ascii=True, default=str).replace("\x7f", "\\u007f") + "\n"
 
 
 def _states(summary: Summary) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, show_header=False)
     for state in State:
         count = summary.states.get(state, 0)
@@ -183,33 +187,41 @@ def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
+    from rich.live import Live
+    from rich.text import Text
+
     with Live(console=console, refresh_per_second=5, transient=True) as live:
         yield lambda rows: live.update(Text(f"Reading {printable(name)}: {rows:,} rows", style="dim"))
 
 
 @contextmanager
-def progress(
-    console: Console, tally: Tally, monotonic: Callable[[], float], say: Callable[[str], None] | None = None
-) -> Iterator[None]:
-    """Show a run's progress: live on a terminal, else a line every ten seconds, which goes to `say` if given."""
+def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> Iterator[None]:
+    """Show a run's progress: live on a terminal, else a line every ten seconds."""
+    from rich.live import Live
+    from rich.text import Text
+
+    if not console.is_terminal:
+        with progress_lines(tally, monotonic, lambda line: console.print(Text(line), soft_wrap=True)):
+            yield
+        return
     begun = monotonic()
 
     def now() -> RenderableType:
         return _progress_view(tally, monotonic() - begun, monotonic())
 
-    if console.is_terminal and say is None:
-        with Live(console=console, get_renderable=now, refresh_per_second=5, transient=True):
-            yield
-        return
+    with Live(console=console, get_renderable=now, refresh_per_second=5, transient=True):
+        yield
+
+
+@contextmanager
+def progress_lines(tally: Tally, monotonic: Callable[[], float], say: Callable[[str], None]) -> Iterator[None]:
+    """Say a run's progress as a line every ten seconds."""
+    begun = monotonic()
     ended = threading.Event()
 
     def report() -> None:
         while not ended.wait(LINE_EVERY_SECONDS):
-            line = _progress_line(tally, monotonic() - begun, monotonic())
-            if say is None:
-                console.print(Text(line), soft_wrap=True)
-            else:
-                say(line)
+            say(_progress_line(tally, monotonic() - begun, monotonic()))
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()
@@ -221,6 +233,11 @@ def progress(
 
 
 def _progress_view(tally: Tally, elapsed: float, now: float) -> RenderableType:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
     done = tally.settled_before + tally.done
     bar = Table.grid(padding=(0, 1))
     bar.add_row(

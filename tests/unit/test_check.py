@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from email_validator import SPECIAL_USE_DOMAIN_NAMES
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -514,6 +515,10 @@ def test_any_value_mapped_twice_gives_the_same_and_nothing_breaks(rows: list[tup
 def test_the_quick_way_for_mail_addresses_takes_none_that_the_full_check_refuses(address: str) -> None:
     if address.rpartition(".")[2].lower() not in _SPECIAL_ENDS:
         assert _checked_address.__wrapped__(address) == address
+
+
+def test_a_domain_of_special_use_is_left_to_the_full_check() -> None:
+    assert {name.rpartition(".")[2] for name in SPECIAL_USE_DOMAIN_NAMES} == _SPECIAL_ENDS
 
 
 def test_merged_patches_take_the_later_value_and_must_make_sense_together() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,21 @@ LATE = {
     "starlette",
     "tenacity",
     "uvicorn",
+}
+
+
+NOT_FOR_A_PLAIN_PUSH = {
+    "bulk_sync.read.workbook",
+    "bulk_sync.report.page",
+    "charset_normalizer",
+    "email_validator",
+    "httpx",
+    "openpyxl",
+    "prometheus_client",
+    "rich",
+    "starlette",
+    "urllib.request",
+    "xlsxwriter",
 }
 
 
@@ -48,3 +64,15 @@ def test_the_version_needs_no_command_line() -> None:
     modules, out = imported("--version")
     assert out.startswith("bulk-sync ")
     assert not modules & (LATE | {"typer", "rich", "pydantic"})  # typer itself imports pydantic for its parameters
+
+
+def test_a_push_that_nobody_watches_imports_only_what_it_needs(tmp_path: Path) -> None:
+    sheet = tmp_path / "x.csv"
+    sheet.write_text("unique_showing_key,attendee_email\next_1,ana@example.com\n", encoding="utf-8")
+    modules, out = imported("check", str(sheet), "--json")
+    assert json.loads(out)["rows"] == 1
+    assert not modules & (NOT_FOR_A_PLAIN_PUSH - {"rich"})
+    sheet.write_text("unique_showing_key,attendee_email\n", encoding="utf-8")
+    modules, out = imported("push", str(sheet), "--json")
+    assert json.loads(out)["rows"] == 0
+    assert not modules & NOT_FOR_A_PLAIN_PUSH

@@ -10,7 +10,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from importlib.util import find_spec
 from typing import Literal, cast
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from pydantic import SecretStr
 
@@ -91,6 +90,10 @@ async def open_transport(
 
 def _proxy_for(base_url: str) -> str | None:
     """The proxy that the environment names for an address; raises ValueError when one of its proxies can't be used."""
+    if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None  # elsewhere the system may name one
+    from urllib.request import getproxies, proxy_bypass
+
     named = getproxies()
     for address in filter(None, map(named.get, ("http", "https", "all"))):
         parts = urlsplit(_with_scheme(address))
