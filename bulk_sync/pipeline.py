@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import os
 import random
 import signal
 import threading
@@ -21,6 +22,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import from_thread, to_thread
@@ -54,13 +56,14 @@ from bulk_sync.report.terminal import facts_of
 from bulk_sync.report.undo import CLEARED, beside, write_undo
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
-from bulk_sync.send.channel import Order
-from bulk_sync.send.crew import Crew, Process, hired
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, chosen, open_transport
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
 from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
+
+if TYPE_CHECKING:
+    from bulk_sync.send.crew import Crew, Process
 
 log = logging.getLogger("bulk_sync.run")
 logging.getLogger("bulk_sync").addHandler(logging.NullHandler())  # else warnings that nobody asked for go to stderr
@@ -162,7 +165,7 @@ def _push(settings: PushSettings, send_to: str | None, following: _Following, cl
     refuse_unknown_kind(files.results)
     log.info("begins: %s to %s", settings.input, settings.base_url, extra={"event": "begin"})
     with (
-        hired(settings.processes if settings.processes > 1 else 0) as crew,
+        _hired(settings) as crew,
         Store.examined_beside(files.checkpoint) as examined,
         open_sheet(settings, following.on_rows) as sheet,
     ):
@@ -505,6 +508,9 @@ async def _send(
     ceiling = settings.rate.per_second if settings.rate else None
     agent = f"bulk-sync/{__version__}"
     if crew:
+        from bulk_sync.send.channel import Order
+        from bulk_sync.send.crew import Crew
+
         with _shared_pace(settings, tally) as pace:
             order = Order(
                 transport=name,
@@ -569,6 +575,15 @@ async def _see_through(sender: Sender | Crew, recorder: Recorder, following: _Fo
     except BaseExceptionGroup as group:
         await recorder.save()
         raise _only_error(group) from None
+
+
+def _hired(settings: PushSettings) -> AbstractContextManager[Sequence[Process]]:
+    """The processes that are to send beside this one, if it is not to do it by itself."""
+    if settings.processes == 1:
+        return nullcontext(())
+    from bulk_sync.send.crew import hired
+
+    return hired(settings.processes)
 
 
 @contextmanager
@@ -671,6 +686,8 @@ def _purged_or_why_not(store: Store) -> str:
 def _write_reports(store: Store, files: Files, headers: Sequence[str], summary: Summary) -> tuple[str, ...]:
     """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
     write_results(files.results, store.lines(), facts_of(summary))
+    if MENDABLE_STATES.isdisjoint(summary.states) and not os.path.lexists(files.failed):
+        return ()
     job = store.job()
     return _write_failed(store, files, headers, job.meaning if job else "")
 
@@ -755,14 +772,15 @@ def _of_job(store: Store, files: Files) -> Summary:
     if job is None:
         raise InputError(f"{files.checkpoint}: nothing was staged in this checkpoint, so nothing was sent.")
     counts = store.counts()
+    any_bad = not MENDABLE_STATES.isdisjoint(counts)
     requests, retries, throttled, in_flight = store.totals()
     return Summary(
         input=job.input,
         base_url=job.base_url,
         rows=sum(counts.values()),
         states=counts,
-        problems=store.problems(),
-        causes=causes_of(store.bad_rows()),
+        problems=store.problems() if any_bad else (),
+        causes=causes_of(store.bad_rows()) if any_bad else (),
         in_flight=in_flight,
         requests=requests,
         retries=retries,

@@ -18,7 +18,7 @@ def write_failed(
     path: Path,
     headers: Sequence[str],
     results: Iterable[Result],
-    before: Callable[[str], None] = lambda _: None,
+    before: Callable[[str], None] | None = None,
     *,
     marked: bool = False,
 ) -> None:

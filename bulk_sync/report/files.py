@@ -40,7 +40,7 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path, before: Callable[[str], None] = lambda _: None) -> Iterator[TextIO]:
+def replacing(path: Path, before: Callable[[str], None] | None = None) -> Iterator[TextIO]:
     """Write a text file in UTF-8 that takes the place of `path` when the block ends well.
 
     `before` is told its digest just before it does.
@@ -58,14 +58,15 @@ def replacing(path: Path, before: Callable[[str], None] = lambda _: None) -> Ite
 
 
 @contextmanager
-def replacing_bytes(path: Path, before: Callable[[str], None] = lambda _: None) -> Iterator[BinaryIO]:
+def replacing_bytes(path: Path, before: Callable[[str], None] | None = None) -> Iterator[BinaryIO]:
     """Write a file that takes the place of `path` when the block ends well, as `replacing` does."""
     with _translated(path), _beside(path) as (part, file):
         yield file
         file.flush()
         os.fsync(file.fileno())
         file.close()  # Windows moves no file that is open
-        before(digest(part) or "")
+        if before is not None:
+            before(digest(part) or "")
         part.replace(path)
 
 
