@@ -5,6 +5,7 @@ Nothing has been done by then, and a traceback through half an import helps nobo
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ def main() -> NoReturn:
             signal.signal(number, _end_at_once)
     if sys.argv[1:] == ["--version"]:
         _print_version()
+    gc.disable()  # nothing of what is imported is garbage; `cli.commands` turns it on
     from bulk_sync.cli import main as run
 
     run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import math
 import os
@@ -682,3 +683,8 @@ def _may_be_a_terminal(stream: TextIO) -> bool:
     """False where rich would surely find none: it takes a while to import, and a run by night has no use for it."""
     isatty: Callable[[], bool] = getattr(stream, "isatty", lambda: False)  # a stream that was closed is None
     return isatty() or any(name in os.environ for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+
+
+if not gc.isenabled():  # the program imported with it off: now that all is there, none of it need be looked through
+    gc.freeze()
+    gc.enable()

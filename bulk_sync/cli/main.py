@@ -41,7 +41,7 @@ def main() -> NoReturn:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
     try:
-        code = app(prog_name="bulk-sync", standalone_mode=False)
+        code = _declared()(prog_name="bulk-sync", standalone_mode=False)
     except _UsageProblem as problem:
         _show_failure(_usage_sentence(problem))
         sys.exit(2)
@@ -56,6 +56,19 @@ def main() -> NoReturn:
         )
         sys.exit(1)
     sys.exit(code or 0)
+
+
+def _declared() -> Callable[..., int | None]:
+    """The command line; of the commands only the one that is called, if one is: reading all of them takes longer."""
+    called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    every = app.registered_commands
+    app.registered_commands = [
+        one for one in every if one.callback is not None and one.callback.__name__ == called
+    ] or every
+    try:
+        return typer.main.get_command(app)
+    finally:
+        app.registered_commands = every
 
 
 # typer carries its own copy of click and names only this kind of usage error: its parent is all of them.
