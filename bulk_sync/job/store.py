@@ -708,8 +708,8 @@ class Store:
     def release(self) -> None:
         """Take the in-flight mark from rows that were claimed and, as the sender knows, never sent."""
         with self._commit() as db:
-            unsent = [row for (row,) in db.execute("SELECT id FROM row WHERE in_flight = 1")]
-            db.execute("UPDATE row SET in_flight = 0 WHERE in_flight = 1")
+            unsent = [row for (row,) in db.execute("SELECT id FROM row WHERE state = 'pending' AND in_flight = 1")]
+            db.execute("UPDATE row SET in_flight = 0 WHERE state = 'pending' AND in_flight = 1")
             if unsent and self._asks_ledger():
                 self._note_in_ledger(db, unsent)
 

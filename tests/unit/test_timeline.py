@@ -31,7 +31,7 @@ from bulk_sync.timeline import (
     widened,
 )
 from tests.helpers import SimulatedClock
-from tests.unit.test_store import stage
+from tests.unit.test_store import BACK_TO_VERSION_4, stage
 
 BEGAN = "2026-03-02T09:00:00.000Z"
 
@@ -256,7 +256,7 @@ def test_a_checkpoint_of_version_4_gets_an_empty_time_line(tmp_path: Path) -> No
     with Store.open(path) as store:
         stage(store, [("A", "1")])
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE timeline; PRAGMA user_version = 4;")
+        db.executescript(BACK_TO_VERSION_4)
     with Store.read(path) as store:
         assert store.runs() == []
         assert store.counts() == {State.PENDING: 1}

@@ -427,7 +427,8 @@ def _lower(name: bytes) -> str:
 
 def _ascii_host(host: str) -> str:
     """A host as it travels; raises UnicodeError, which is a ValueError, for one that can't."""
-    return host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")
+    plain = host.isascii() and "xn--" not in host.lower()
+    return host if plain else idna.encode(host, uts46=True).decode("ascii")
 
 
 @asynccontextmanager
