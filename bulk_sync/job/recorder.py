@@ -11,6 +11,7 @@ that was taken ahead and not handed out is released at the end with others that 
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,6 +36,9 @@ workers a few times, so that small ones would cost more than they save.
 AHEAD_SECONDS = 0.3
 """Changes for so long are taken ahead: while one group is written, outcomes for the next one come, and again."""
 
+MOST_AT_ONCE = 2048
+"""So many are taken at once at the most: a group with more takes too long to write."""
+
 _RATE_SECONDS = 0.01
 """The rate of rows is taken from at least so long."""
 
@@ -56,6 +60,8 @@ class Recorder:
         self._ended = 0  # rows, since the time below
         self._since = clock.monotonic()
         self._per_second = 0.0
+        self._ran_dry = -math.inf
+        self._step = 0
         self._pause = GROUP_SECONDS
         self._wake = anyio.Event()
         self._closing = False
@@ -87,7 +93,8 @@ class Recorder:
         await self._write()
         async with self._one_at_a_time:
             if not self._ahead:
-                self._ahead.extend(await to_thread.run_sync(self._store.claim, max(limit, self._lack())))
+                wanted = max(limit, self._lack(), self._more_than_last_time(limit))
+                self._ahead.extend(await to_thread.run_sync(self._store.claim, min(wanted, max(limit, MOST_AT_ONCE))))
         return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
 
     async def run(self) -> None:
@@ -138,6 +145,13 @@ class Recorder:
             await to_thread.run_sync(self._on_first_acknowledged)
             self._on_first_acknowledged = _done
 
+    def _more_than_last_time(self, limit: int) -> int:
+        """When none is at hand again so soon, the rate is still rising, and what is known of it is too little."""
+        now = self._clock.monotonic()
+        self._step = min(MOST_AT_ONCE, 8 * self._step) if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
+        self._ran_dry = now
+        return self._step
+
     def _lack(self) -> int:
         """So many changes are missing to those that should be at hand."""
         now = self._clock.monotonic()
@@ -145,7 +159,7 @@ class Recorder:
             latest = self._ended / max(now - self._since, 1e-3)
             self._per_second = max(latest, (self._per_second + latest) / 2)
             self._ended, self._since = 0, now
-        return max(0, int(self._per_second * AHEAD_SECONDS) - len(self._ahead))
+        return min(MOST_AT_ONCE, max(0, int(self._per_second * AHEAD_SECONDS) - len(self._ahead)))
 
     def _note_the_time(self) -> None:
         """Take what was counted since the last time into the time line."""
