@@ -2,7 +2,8 @@
 
 The examination opens a file that has a side file for reading only: SQLite then neither moves that into it nor removes
 it, so that a damaged checkpoint stays byte for byte what it was. All of the file is read, so the rows of a large one
-are looked at in halves, while SQLite's own check of its structure goes on: SQLite lets other threads run meanwhile.
+are looked at while SQLite's own check of its structure goes on: SQLite lets other threads run meanwhile. (Two threads
+that look at rows would only be in each other's way: json_valid allocates memory, which SQLite counts under one lock.)
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 _STATES = ", ".join(f"'{state.value}'" for state in State)
 
 _UNSOUND = f"""
-SELECT 1 FROM row WHERE id BETWEEN ? AND ? AND (NOT (
+SELECT 1 FROM row WHERE NOT (
     typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text'
     AND state IN ({_STATES}) AND in_flight IN (0, 1) AND (state <> 'pending' OR body IS NOT NULL)
     AND typeof(attempts) = 'integer' AND typeof(throttled) = 'integer'
@@ -54,7 +55,7 @@ SELECT 1 FROM row WHERE id BETWEEN ? AND ? AND (NOT (
     AND typeof(sent_at) IN ('text', 'null')
     AND json_valid(cells) AND (body IS NULL OR json_valid(body))
 ) OR generation NOT IN (SELECT generation + step FROM job, (SELECT 0 AS step UNION SELECT 1) UNION SELECT -1 UNION
-    SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM job)) {{other_key}}) LIMIT 1
+    SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM job)) {{other_key}} LIMIT 1
 """
 """A row that no run of ours can have written. Of another generation than the job's are only rows that are being
 staged, and those that a --limit parked."""
@@ -120,10 +121,7 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         raise damaged(path, "its end is missing, or not its own")  # SQLite would read zeros in place of what is cut off
     with _beside(path, connection) as ask:
         structure = ask("PRAGMA integrity_check(1)")
-        least, most = connection.execute("SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM row").fetchone()
-        half = (least + most) // 2
-        unsound = _UNSOUND.format(other_key=_OTHER_KEY if made_by > 1 else "")
-        rows = [ask(unsound, least, half), ask(unsound, half + 1, most)]
+        rows = [ask(_UNSOUND.format(other_key=_OTHER_KEY if made_by > 1 else ""))]
         if made_by > 5:
             rows.append(ask(_NO_LIST))
         found = " ".join(str(structure()[0]).split())
@@ -134,18 +132,18 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
 
 
 @contextmanager
-def _beside(path: Path, connection: sqlite3.Connection) -> Iterator[Callable[..., Callable[[], Any]]]:
+def _beside(path: Path, connection: sqlite3.Connection) -> Iterator[Callable[[str], Callable[[], Any]]]:
     """Ask a question at once, and wait for its first row when the answer is called; of a small file at that time."""
     if path.stat().st_size < _LARGE_BYTES:
-        yield lambda question, *told: lambda: connection.execute(question, told).fetchone()
+        yield lambda question: lambda: connection.execute(question).fetchone()
         return
 
-    def ask(question: str, *told: int) -> Any:  # noqa: ANN401 - a row of whatever columns
+    def ask(question: str) -> Any:  # noqa: ANN401 - a row of whatever columns
         with closing(_connect_for_reading(path)) as own:
-            return own.execute(question, told).fetchone()
+            return own.execute(question).fetchone()
 
     with ThreadPoolExecutor() as threads:
-        yield lambda question, *told: threads.submit(ask, question, *told).result
+        yield lambda question: threads.submit(ask, question).result
 
 
 def damaged(path: Path, why: str) -> CheckpointDamaged:
