@@ -283,7 +283,7 @@ def _other_showing(data: _Data, target: str, sent: str) -> str | None:
     like an id.
     """
     key = data.unique_showing_key
-    if not isinstance(key, str) or target in {key, data.id, data.north_id}:
+    if not isinstance(key, str) or target in (key, data.id, data.north_id):  # no set: north_id may be a list
         return None
     return None if json.loads(sent).get("unique_showing_key") == key else _one_line(key)
 

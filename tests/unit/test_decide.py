@@ -54,6 +54,7 @@ def test_the_contracts_reply_names_the_showing() -> None:
         ('"unique_showing_key": "ext_2"', '{"unique_showing_key":"ext_2"}', False),
         ('"unique_showing_key": "ext_2", "id": "ext_1"', SENT, False),
         ('"unique_showing_key": "ext_2", "north_id": "ext_1"', SENT, False),
+        ('"unique_showing_key": "ext_2", "north_id": ["ext_1"]', SENT, True),
         ('"unique_showing_key": null', SENT, False),
         ('"unique_showing_key": 7', SENT, False),
         ('"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a"', SENT, False),
