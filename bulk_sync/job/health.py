@@ -44,15 +44,20 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 
 _STATES = ", ".join(f"'{state.value}'" for state in State)
 
-_UNSOUND = f"""
-SELECT 1 FROM row WHERE NOT (
-    typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text'
-    AND state IN ({_STATES}) AND in_flight IN (0, 1) AND (state <> 'pending' OR body IS NOT NULL)
-    AND typeof(attempts) = 'integer' AND typeof(throttled) = 'integer'
+_OUTCOME = """
+    typeof(attempts) = 'integer' AND typeof(throttled) = 'integer' AND in_flight IN (0, 1)
     AND typeof(http_status) IN ('integer', 'null') AND typeof(duration_ms) IN ('integer', 'null')
     AND typeof(error) IN ('text', 'null') AND typeof(message) IN ('text', 'null')
     AND typeof(showing_id) IN ('text', 'null') AND typeof(updated_at) IN ('text', 'null')
     AND typeof(sent_at) IN ('text', 'null')
+"""
+"""What became of a row; up to version 6 it stood in the row itself."""
+
+_UNSOUND = f"""
+SELECT 1 FROM row WHERE NOT (
+    typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text' AND state IN ({_STATES})
+    AND typeof(error) IN ('text', 'null') AND typeof(message) IN ('text', 'null')
+    AND (state <> 'pending' OR body IS NOT NULL {{decided}}) AND {{outcome}}
     AND json_valid(cells) AND (body IS NULL OR json_valid(body))
 ) OR generation NOT IN (SELECT generation + step FROM job, (SELECT 0 AS step UNION SELECT 1) UNION SELECT -1 UNION
     SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM job)) {{other_key}} LIMIT 1
@@ -65,7 +70,10 @@ OR (key <> '' AND key <> target AND body IS NOT NULL AND json_extract(body, '$.u
 """
 """A row that goes by one key and changes the showing of another; one with North's id has its key in its patch."""
 
+_DECIDED = "OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = row.id AND outcome.state <> 'pending')"
+"""What was purged is pending no more."""
 
+_UNSOUND_OUTCOME = f"SELECT 1 FROM outcome WHERE NOT (state IN ({_STATES}) AND {_OUTCOME}) LIMIT 1"
 _NO_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
 
@@ -121,9 +129,19 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         raise damaged(path, "its end is missing, or not its own")  # SQLite would read zeros in place of what is cut off
     with _beside(path, connection) as ask:
         structure = ask("PRAGMA integrity_check(1)")
-        rows = [ask(_UNSOUND.format(other_key=_OTHER_KEY if made_by > 1 else ""))]
+        rows = [
+            ask(
+                _UNSOUND.format(
+                    other_key=_OTHER_KEY if made_by > 1 else "",
+                    outcome=_OUTCOME if made_by < 7 else "true",
+                    decided="" if made_by < 7 else _DECIDED,
+                )
+            )
+        ]
         if made_by > 5:
             rows.append(ask(_NO_LIST))
+        if made_by > 6:
+            rows.append(ask(_UNSOUND_OUTCOME))
         found = " ".join(str(structure()[0]).split())
         if found != "ok":
             raise damaged(path, found)

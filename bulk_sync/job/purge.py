@@ -16,13 +16,17 @@ from bulk_sync.errors import OutputError
 PURGED = "null"
 """In place of a row's cells."""
 
-_FORGET = f"""
-UPDATE row SET body = NULL, before = NULL, cells = '{PURGED}', message = CASE
-    WHEN message IS NULL THEN NULL
+_WORDS = """CASE
     WHEN message LIKE '%may have been applied%' THEN 'It may have been applied; the rest was removed by --purge'
-    ELSE 'What was said was removed by --purge' END
-WHERE cells <> '{PURGED}'
-"""
+    ELSE 'What was said was removed by --purge' END"""
+
+_FORGET = (
+    f"UPDATE row SET body = NULL, before = NULL, cells = '{PURGED}' WHERE cells <> '{PURGED}'",
+    f"UPDATE row SET message = {_WORDS} WHERE message IS NOT NULL",
+    f"UPDATE outcome SET message = {_WORDS} WHERE message IS NOT NULL",
+    "DELETE FROM ledger",
+    "DELETE FROM acknowledged",
+)
 
 
 def purge(connection: sqlite3.Connection, path: Path) -> None:
@@ -32,9 +36,8 @@ def purge(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     # Rows of a sheet that was being staged and never became the job's.
     connection.execute("DELETE FROM row WHERE generation > (SELECT generation FROM job)")
-    connection.execute(_FORGET)
-    connection.execute("DELETE FROM ledger")
-    connection.execute("DELETE FROM acknowledged")
+    for statement in _FORGET:
+        connection.execute(statement)
     connection.execute("COMMIT")
     connection.execute("VACUUM")
     in_the_way, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

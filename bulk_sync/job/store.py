@@ -4,7 +4,7 @@ Invariants, kept at every commit, whatever happens between two of them:
 
 1. A row is `updated` only when an outcome that says so was recorded for its id.
 2. A change leaves `claim` only after it was committed as in flight, so that after a crash
-   every row that may have been sent is either decided or marked in flight.
+   every row that may have been sent is either decided or known to be in flight.
 3. A sheet becomes the job's in one commit (`adopt`). Until then the rows being staged
    carry a generation of their own, and the job is what it was before.
 4. At that commit a row whose target and content were acknowledged is acknowledged again.
@@ -14,7 +14,7 @@ Invariants, kept at every commit, whatever happens between two of them:
    acknowledged and are not known there yet are listed in `acknowledged`, in the commit that recorded them; they are
    learnt before the ledger is asked or the rows go.
 
-Writes are durable when a method returns (WAL, synchronous=FULL).
+Its tables are those of `schema.py`. Writes are durable when a method returns (WAL, synchronous=FULL).
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.entries import text_of as ledger_text
 from bulk_sync.job.health import (
-    APPLICATION_ID,
     damaged,
     damaged_in_use,
     examine,
@@ -48,7 +47,7 @@ from bulk_sync.job.health import (
 )
 from bulk_sync.job.ledger import Acknowledged, Known, Ledger, json_list
 from bulk_sync.job.purge import PURGED, purge
-from bulk_sync.job.timeline import SCHEMA as _TIMELINE
+from bulk_sync.job.schema import CREATE, SCHEMA_VERSION, migrate
 from bulk_sync.job.timeline import forget_runs, keep, runs
 from bulk_sync.model import (
     MENDABLE_STATES,
@@ -67,100 +66,6 @@ from bulk_sync.model import (
 )
 from bulk_sync.settings import SANDBOX_TARGET
 from bulk_sync.timeline import Run, Unsaved
-
-SCHEMA_VERSION = 6
-
-_SCHEMA = """
-CREATE TABLE job (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    generation INTEGER NOT NULL,
-    input TEXT NOT NULL,
-    input_digest TEXT NOT NULL,
-    meaning TEXT NOT NULL,
-    partial INTEGER NOT NULL,      -- 1 when --limit left out rows of the sheet
-    headers TEXT NOT NULL,         -- JSON list: the header row as it was
-    base_url TEXT NOT NULL,
-    key_fingerprint TEXT,          -- of the key that the API accepted; NULL until it accepted one
-    seconds REAL NOT NULL DEFAULT 0,
-    of_settled INTEGER NOT NULL DEFAULT 0  -- 1 when --limit took a part of a job that was settled
-);
-CREATE TABLE row (
-    id INTEGER PRIMARY KEY,        -- grows in input order
-    generation INTEGER NOT NULL,
-    number INTEGER NOT NULL,       -- as a spreadsheet program shows it
-    cells TEXT NOT NULL,           -- JSON list: the original cells
-    target TEXT NOT NULL,          -- what addresses the showing: its id or its key
-    key TEXT NOT NULL,             -- the key as the sheet has it
-    content TEXT,                  -- the digest of all that the sheet says of the showing
-    body TEXT,                     -- the patch: without what the API is known to hold, with --only-changed
-    digest TEXT,                   -- of the body
-    fields TEXT NOT NULL DEFAULT '',
-    before TEXT,                   -- JSON object: what the ledger knew of the body's fields when it was handed out
-    state TEXT NOT NULL,
-    in_flight INTEGER NOT NULL DEFAULT 0,  -- 1 from the moment a run takes it until its outcome is recorded
-    may_have_been_applied INTEGER NOT NULL DEFAULT 0,  -- 1 while an attempt of whatever run is without an answer
-    tried_before INTEGER NOT NULL DEFAULT 0,  -- 1 when an earlier run attempted it: its turn is after the others'
-    http_status INTEGER,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    throttled INTEGER NOT NULL DEFAULT 0,
-    error TEXT,
-    message TEXT,
-    showing_id TEXT,
-    updated_at TEXT,
-    sent_at TEXT,
-    duration_ms INTEGER
-);
-CREATE TABLE report (
-    path TEXT NOT NULL,
-    digest TEXT NOT NULL,          -- of the file as the program wrote it: tells whether somebody edited it since
-    PRIMARY KEY (path, digest)
-);
-CREATE TABLE acknowledged (
-    ids TEXT NOT NULL              -- JSON list: rows of which the ledger does not know yet
-);
-CREATE INDEX row_target ON row (target, content);
-CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
-"""
-
-_LEDGER = ledger.SCHEMA.format(schema="main")
-_CREATE = (
-    f"BEGIN; {_SCHEMA} {_TIMELINE} {_LEDGER} PRAGMA application_id = {APPLICATION_ID}; "
-    f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-)
-
-_MIGRATIONS = {
-    1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
-    # Version 2 knew what may have been applied by the words of the message alone.
-    2: """
-        ALTER TABLE job ADD COLUMN of_settled INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE row ADD COLUMN may_have_been_applied INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE row ADD COLUMN tried_before INTEGER NOT NULL DEFAULT 0;
-        UPDATE row SET may_have_been_applied = 1
-            WHERE state IN ('pending', 'failed') AND message LIKE '%may have been applied%';
-        DROP INDEX row_pending;
-        CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
-        ALTER TABLE report RENAME TO report_before;
-        CREATE TABLE report (path TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (path, digest));
-        INSERT INTO report SELECT path, digest FROM report_before;
-        DROP TABLE report_before;
-    """,
-    # Version 3 kept no ledger; what was acknowledged for the rows of its job begins one.
-    3: f"""
-        ALTER TABLE row ADD COLUMN content TEXT;
-        ALTER TABLE row ADD COLUMN before TEXT;
-        UPDATE row SET content = digest;
-        DROP INDEX row_target;
-        CREATE INDEX row_target ON row (target, content);
-        {_LEDGER}
-        INSERT OR IGNORE INTO ledger SELECT base_url, target, key, showing_id, body FROM row, job
-            WHERE state = 'updated' AND body IS NOT NULL AND key_fingerprint IS NOT NULL
-            AND row.generation IN (job.generation, -1);
-        INSERT INTO ledger_account SELECT base_url, key_fingerprint FROM job WHERE key_fingerprint IS NOT NULL;
-    """,
-    4: _TIMELINE,
-    5: f"CREATE TABLE acknowledged (ids TEXT NOT NULL); {ledger.NEW_INDEXES}",
-}
-"""What makes a checkpoint of a version one of the next."""
 
 _PARKED = -1
 """The generation of rows that a --limit left out, acknowledged or in doubt: not part of the job, not forgotten."""
@@ -190,33 +95,52 @@ _LISTED = "(SELECT value FROM json_each(?))"
 """A list in one parameter: a statement that takes a group is one step of SQLite's, in which other threads go on."""
 
 _ENDED = (
-    "SELECT id, target, key, body, state, error, may_have_been_applied, showing_id, before FROM row "
+    "SELECT id, target, key, body, state, error, may_have_been_applied, showing_id, before FROM result "
     f"WHERE id IN {_LISTED}"
 )
 
-_RECORD = f"""
-    UPDATE row SET
-        state = new.state, in_flight = 0, http_status = new.http_status, attempts = row.attempts + new.attempts,
-        throttled = row.throttled + new.throttled, error = new.error,
-        message = coalesce(new.message, CASE new.state WHEN 'pending' THEN row.message END),
-        showing_id = new.showing_id, updated_at = new.updated_at, sent_at = new.sent_at,
-        duration_ms = new.duration_ms, may_have_been_applied = CASE new.state WHEN 'updated' THEN 0
-            ELSE max(row.may_have_been_applied, new.may_have_been_applied) END
-    FROM (
-        SELECT {", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(Outcome._fields))}
-        FROM json_each(?)
-    ) AS new
-    WHERE row.id = new.id
+_CHANGES = "SELECT json_group_array(json_array(id, number, target, body, digest, json({tried}))) FROM ({rows} LIMIT ?)"
+_FRESH = _CHANGES.format(
+    tried="'false'",
+    rows="SELECT id, number, target, body, digest FROM row WHERE generation = (SELECT generation FROM job) "
+    "AND state = 'pending' AND id > (SELECT taken FROM job) "
+    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = row.id) ORDER BY id",
+)
+_AGAIN = _CHANGES.format(
+    tried="iif(?1, 'true', 'false')",
+    rows="SELECT outcome.id, number, target, body, digest FROM outcome INDEXED BY outcome_pending "
+    "CROSS JOIN row ON row.id = outcome.id WHERE outcome.state = 'pending' AND tried_before = ?1 AND outcome.id > ?2 "
+    "AND generation = (SELECT generation FROM job) ORDER BY outcome.id",
+)
+
+_RECORDED = (
+    "id", "state", "attempts", "throttled", "http_status", "error", "message", "showing_id", "updated_at", "sent_at",
+    "duration_ms", "may_have_been_applied",
+)  # fmt: skip
+"""What an `Outcome` says, in its order."""
+
+_ADDED = """
+    ON CONFLICT (id) DO UPDATE SET
+        state = excluded.state, in_flight = 0, http_status = excluded.http_status,
+        attempts = attempts + excluded.attempts, throttled = throttled + excluded.throttled, error = excluded.error,
+        message = coalesce(excluded.message, CASE excluded.state WHEN 'pending' THEN message END),
+        showing_id = excluded.showing_id, updated_at = excluded.updated_at, sent_at = excluded.sent_at,
+        duration_ms = excluded.duration_ms, may_have_been_applied = CASE excluded.state WHEN 'updated' THEN 0
+            ELSE max(may_have_been_applied, excluded.may_have_been_applied) END
 """
+"""What this run did is added to what the runs before did."""
+
 _ACKNOWLEDGED = (
-    "SELECT row.target, row.key, row.showing_id, row.body FROM acknowledged, json_each(acknowledged.ids) AS one "
-    "CROSS JOIN row ON row.id = one.value WHERE row.state = 'updated' AND row.body IS NOT NULL"
+    "SELECT result.target, result.key, result.showing_id, result.body "
+    "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN result ON result.id = one.value "
+    "WHERE result.state = 'updated' AND result.body IS NOT NULL"
 )
 _UNKNOWN = "(in_flight = 1 OR may_have_been_applied = 1)"
 _TRIED = f"(attempts > 0 OR {_UNKNOWN})"
+_DECIDED = "ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message"
 
 
-_CHANGES = msgspec.json.Decoder(list[Change])
+_TAKEN = msgspec.json.Decoder(list[Change])
 
 
 class _Ended(NamedTuple):
@@ -254,7 +178,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self._path = path
-        self._taken_up_to = {0: 0, 1: 0}  # by `tried_before`
+        self._begin()
         self._shared_ledger = False
         self._ledger: Ledger | None = None  # None: not looked up yet, here and below
         self._ledger_is_empty: bool | None = None
@@ -283,7 +207,7 @@ class Store:
         with translated(path, in_use=True), closing(connection):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            _migrate(connection)
+            migrate(connection)
             store = cls(connection, path)
             if shared_ledger is not None:
                 ledger.attach(connection, shared_ledger)
@@ -310,7 +234,7 @@ class Store:
             path.touch(0o600)
             stack.enter_context(translated(path))
             connection = stack.enter_context(closing(_connect(path)))
-            connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _CREATE * made)
+            connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + CREATE * made)
             yield cls(connection, path)
 
     @classmethod
@@ -326,7 +250,7 @@ class Store:
         with translated(path):
             examine(path, SCHEMA_VERSION)
             with closing(_connect(path)) as connection:
-                _migrate(connection)
+                migrate(connection)
                 yield cls(connection, path)
 
     # The job
@@ -348,6 +272,7 @@ class Store:
         with self._commit() as db:
             db.execute("DELETE FROM job")
             db.execute("DELETE FROM row")
+            db.execute("DELETE FROM outcome")
             forget_runs(db)
             self._ledger = self._ledger_is_empty = None
             Ledger(db, SANDBOX_TARGET, shared=self._shared_ledger).forget()
@@ -496,8 +421,7 @@ class Store:
         """(target, body) of the first staged patches that would be sent."""
         return tuple(
             self._db.execute(
-                "SELECT target, body FROM row WHERE generation = ? AND state = 'pending' "
-                "ORDER BY tried_before, id LIMIT ?",  # as the index has them; before a run none was tried
+                "SELECT target, body FROM row WHERE generation = ? AND state = 'pending' ORDER BY id LIMIT ?",
                 (generation, limit),
             )
         )
@@ -522,8 +446,10 @@ class Store:
                 self._park(db, job.generation)
             else:
                 db.execute("DELETE FROM row WHERE generation <> ?", (job.generation,))
+            db.execute("DELETE FROM outcome WHERE NOT EXISTS (SELECT 1 FROM row WHERE row.id = outcome.id)")
+            self._begin()
             db.execute(
-                "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
                 (
                     job.generation,
                     _storable(job.input),
@@ -541,16 +467,19 @@ class Store:
 
     def _park(self, db: sqlite3.Connection, generation: int) -> None:
         """Keep what a --limit left out, acknowledged or in doubt; one with a newer row for its target is history."""
-        newer = "EXISTS (SELECT 1 FROM row AS new WHERE new.generation = ?1 AND new.target = row.target)"
+        newer = "EXISTS (SELECT 1 FROM row AS new WHERE new.generation = ?1 AND new.target = result.target)"
         db.execute(
-            f"DELETE FROM row WHERE generation <> ?1 AND (NOT (state = 'updated' OR {_UNKNOWN}) OR {newer})",
+            "DELETE FROM row WHERE id IN (SELECT id FROM result WHERE generation <> ?1 "
+            f"AND (NOT (state = 'updated' OR {_UNKNOWN}) OR {newer}))",
             (generation,),
         )
         db.execute(
-            "UPDATE row SET generation = ?, may_have_been_applied = max(may_have_been_applied, in_flight), "
-            "in_flight = 0 WHERE generation <> ?",
-            (_PARKED, generation),
+            "INSERT INTO outcome (id, state, may_have_been_applied) SELECT id, state, 1 FROM result "
+            "WHERE generation <> ? AND in_flight = 1 ON CONFLICT (id) DO UPDATE SET may_have_been_applied = 1, "
+            "in_flight = 0",
+            (generation,),
         )
+        db.execute("UPDATE row SET generation = ? WHERE generation <> ?", (_PARKED, generation))
 
     def _settled(self, job: Job) -> bool:
         """True when nothing is left to do; of a sheet that --limit cut short only if it was so before."""
@@ -569,44 +498,63 @@ class Store:
         )
 
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
-        of_old = "FROM row AS old WHERE old.generation <> ?1 AND old.target = row.target AND old.content = row.content"
+        """Take over from the rows before what became of them, for rows of the same target and content."""
+        pairs = (
+            "FROM row CROSS JOIN result AS old ON old.target = row.target AND old.content = row.content "
+            "WHERE row.generation = ?1 AND row.state = 'pending' AND old.generation <> ?1"
+        )
         db.execute(
-            "UPDATE row SET state = old.state, http_status = old.http_status, error = old.error, "
-            "message = old.message, showing_id = old.showing_id, updated_at = old.updated_at, sent_at = old.sent_at, "
-            "body = coalesce(old.body, row.body), digest = old.digest, fields = old.fields, before = old.before, "
-            f"duration_ms = old.duration_ms {of_old} "
-            "AND row.generation = ?1 AND row.state = 'pending' AND old.state = 'updated'",
+            "INSERT INTO outcome (id, state, http_status, error, message, showing_id, updated_at, sent_at, "
+            "duration_ms) SELECT row.id, old.state, old.http_status, old.error, old.message, old.showing_id, "
+            f"old.updated_at, old.sent_at, old.duration_ms {pairs} AND old.state = 'updated' "
+            "ON CONFLICT (id) DO NOTHING",
             (generation,),
         )
         db.execute(
-            f"UPDATE row SET attempts = old.attempts, throttled = old.throttled {of_old} "
-            "AND row.generation = ?1 AND row.state IN ('pending', 'updated') AND old.attempts > 0",
+            "UPDATE row SET body = coalesce(old.body, row.body), digest = old.digest, fields = old.fields FROM "
+            "(SELECT row.id, old.body, old.digest, old.fields "
+            f"{pairs} AND old.state = 'updated' AND old.digest IS NOT row.digest) AS old WHERE old.id = row.id",
+            (generation,),
+        )
+        tried = "(old.attempts > 0 OR old.in_flight = 1 OR old.may_have_been_applied = 1)"
+        db.execute(
+            "UPDATE row SET before = old.before FROM "
+            f"(SELECT row.id, old.before {pairs} AND (old.state = 'updated' OR {tried}) "
+            "AND old.before IS NOT NULL) AS old WHERE old.id = row.id",
             (generation,),
         )
         db.execute(
-            f"UPDATE row SET tried_before = 1, may_have_been_applied = old.doubt, message = old.message, "
-            f"before = old.before FROM (SELECT generation, target, content, before, {_UNKNOWN} AS doubt, "
-            "CASE WHEN state IN ('pending', 'failed') THEN message END AS message "
-            f"FROM row WHERE {_TRIED}) AS old "
-            "WHERE old.generation <> ?1 AND old.target = row.target AND old.content = row.content "
-            "AND row.generation = ?1 AND row.state = 'pending'",
+            "INSERT INTO outcome (id, state, attempts, throttled, tried_before, may_have_been_applied, message) "
+            "SELECT row.id, 'pending', old.attempts, old.throttled, 1, old.in_flight OR old.may_have_been_applied, "
+            f"CASE WHEN old.state IN ('pending', 'failed') THEN old.message END {pairs} AND {tried} "
+            "ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, throttled = excluded.throttled",
             (generation,),
         )
 
     # Sending
 
     def retry_undone(self) -> None:
-        """Make rejected and failed rows pending again; what a crashed run had in flight is so no more, but says so."""
+        """Begin another run of the job: make rejected and failed rows pending again.
+
+        What a crashed run had in flight is so no more, but says so.
+        """
         undone = [f"state = 'pending' AND {_TRIED}"]  # by its index; the others are found among all rows
         if {State.REJECTED, State.FAILED} & self.counts().keys():
             undone.append("state IN ('rejected', 'failed')")
         with self._commit() as db:
+            db.execute(
+                f"INSERT INTO outcome (id, state, in_flight) SELECT id, state, 1 FROM row WHERE {_OF_THE_JOB} "
+                "AND state = 'pending' AND id > (SELECT ended FROM job) AND id <= (SELECT taken FROM job) "
+                "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = row.id)"
+            )
+            db.execute("UPDATE job SET ended = taken")
             for which in undone:
                 db.execute(
-                    "UPDATE row SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
+                    "UPDATE outcome SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
                     "tried_before = 1, http_status = NULL, error = NULL, "
                     f"message = CASE WHEN state <> 'rejected' THEN message END, state = 'pending' WHERE {which}"
                 )
+        self._begin()
 
     def claim(self, limit: int) -> list[Change]:
         """Take up to `limit` pending rows, each once in this run; they are in flight from here on.
@@ -618,10 +566,14 @@ class Store:
             return self._claim(db, limit)
 
     def _claim(self, db: sqlite3.Connection, limit: int) -> list[Change]:
-        found = self._take(limit, tried_before=0)
-        if len(found) < limit:
-            found += self._take(limit - len(found), tried_before=1)
-        db.execute(f"UPDATE row SET in_flight = 1 WHERE id IN {_LISTED}", (json_list(change.id for change in found),))
+        found: list[Change] = []
+        while self._sources and len(found) < limit:
+            wanted = limit - len(found)
+            taken = self._sources[0](wanted)
+            if len(taken) < wanted:
+                del self._sources[0]
+            found += taken
+        self._on_the_way.update(change.id for change in found)
         if found and self._asks_ledger():
             self._take_out(db, found)
         return found
@@ -651,27 +603,42 @@ class Store:
             self._ledger = Ledger(self._db, base_url, shared=self._shared_ledger)
         return self._ledger
 
-    def _take(self, limit: int, *, tried_before: int) -> list[Change]:
-        """The next pending rows of one kind.
+    def _begin(self) -> None:
+        """Hand out from the start: a run begins."""
+        self._on_the_way: set[int] = set()  # rows that were handed out, and have no outcome yet
+        self._again_after = [0, 0]  # by `tried_before`
+        # One after the other: none gets more while the run goes on.
+        self._sources: list[Callable[[int], list[Change]]] = [
+            partial(self._again, 0),
+            self._fresh,
+            partial(self._again, 1),
+        ]
 
-        Two queries, for SQLite finds no (tried_before, id) > (?, ?) by index.
-        """
-        (rows,) = self._db.execute(
-            "SELECT json_group_array(json_array(id, number, target, body, digest, "
-            "json(iif(tried_before, 'true', 'false')))) "
-            "FROM (SELECT id, number, target, body, digest, tried_before FROM row "
-            f"WHERE state = 'pending' AND {_OF_THE_JOB} AND tried_before = ? AND id > ? ORDER BY id LIMIT ?)",
-            (tried_before, self._taken_up_to[tried_before], limit),
-        ).fetchone()
+    def _fresh(self, limit: int) -> list[Change]:
+        """The next rows that were never handed out."""
+        found = self._changes(_FRESH, (limit,))
+        if found:
+            self._db.execute("UPDATE job SET taken = ?", (found[-1].id,))
+        return found
+
+    def _again(self, tried: int, limit: int) -> list[Change]:
+        """The next pending rows that were handed out before, attempted or not."""
+        found = self._changes(_AGAIN, (tried, self._again_after[tried], limit))
+        if found:
+            self._again_after[tried] = found[-1].id
+            listed = json_list(change.id for change in found)
+            self._db.execute(f"UPDATE outcome SET in_flight = 1 WHERE id IN {_LISTED}", (listed,))
+        return found
+
+    def _changes(self, query: str, values: tuple[int, ...]) -> list[Change]:
+        (rows,) = self._db.execute(query, values).fetchone()
         try:
-            found = sorted(_CHANGES.decode(rows))
+            found = sorted(_TAKEN.decode(rows))
         except msgspec.ValidationError as error:
             raise damaged_in_use(self._path, f"a row to be sent is not what it was: {error}") from None
         for change in found:
             if hashlib.sha256(change.body.encode()).hexdigest()[:32] != change.digest:
                 raise damaged_in_use(self._path, f"the patch of row {change.number} is not what it was")
-        if found:
-            self._taken_up_to[tried_before] = found[-1].id
         return found
 
     def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None = None, limit: int = 0) -> list[Change]:
@@ -689,12 +656,9 @@ class Store:
             return self._claim(db, limit) if limit else []
 
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
-        untouched = json_list(outcome.id for outcome in outcomes if outcome.attempts == 0)
-        db.execute(f"UPDATE row SET in_flight = 0 WHERE id IN {_LISTED}", (untouched,))
-        tried = json_list(outcome for outcome in outcomes if outcome.attempts > 0)
-        if "\\u0000" in tried:  # where SQLite's JSON would end a text
-            tried = json_list(map(_without_nul, (outcome for outcome in outcomes if outcome.attempts > 0)))
-        db.execute(_RECORD, (tried,))
+        self._on_the_way.difference_update([outcome.id for outcome in outcomes])
+        _not_tried(db, [outcome.id for outcome in outcomes if outcome.attempts == 0])
+        _insert_outcomes(db, [outcome for outcome in outcomes if outcome.attempts > 0])
         if self._shared_ledger:
             self._note_in_ledger(db, [outcome.id for outcome in outcomes])
             return
@@ -706,12 +670,14 @@ class Store:
             self._note_in_ledger(db, others)
 
     def release(self) -> None:
-        """Take the in-flight mark from rows that were claimed and, as the sender knows, never sent."""
+        """End a run whose requests have ended: rows that were handed out and have no outcome were never sent."""
         with self._commit() as db:
-            unsent = [row for (row,) in db.execute("SELECT id FROM row WHERE state = 'pending' AND in_flight = 1")]
-            db.execute("UPDATE row SET in_flight = 0 WHERE state = 'pending' AND in_flight = 1")
+            unsent = sorted(self._on_the_way)
+            _not_tried(db, unsent)
+            db.execute("UPDATE job SET ended = taken")
             if unsent and self._asks_ledger():
                 self._note_in_ledger(db, unsent)
+        self._begin()
 
     def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int]) -> None:
         """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
@@ -750,7 +716,7 @@ class Store:
 
     def _take_out_what_is_in_doubt(self, db: sqlite3.Connection, known: Ledger) -> None:
         """A showing that was acknowledged under one name may have been changed since under another."""
-        rows = db.execute(f"SELECT target, key, body FROM row WHERE {_UNKNOWN} AND body IS NOT NULL")
+        rows = db.execute(f"SELECT target, key, body FROM result WHERE {_UNKNOWN} AND body IS NOT NULL")
         while group := rows.fetchmany(_GROUP):
             with known.of(name for target, key, _ in group for name in (target, key)) as entries:
                 for row in group:
@@ -767,22 +733,22 @@ class Store:
 
     def settle_known(self) -> None:
         """Call pending rows unchanged whose patch is exactly what the API acknowledged last."""
-        of_job = f"row.{_OF_THE_JOB} AND row.state = 'pending' AND NOT {_UNKNOWN}"
         self.learn()
         with self._commit() as db:
             db.execute(
-                f"UPDATE row SET state = 'unchanged', message = ? FROM {self._known().name} AS known, job "
-                f"WHERE {of_job} AND known.base_url = job.base_url AND known.target = row.target "
-                "AND known.fields = row.body",
+                f"INSERT INTO outcome (id, state, message) SELECT result.id, 'unchanged', ? FROM result, job, "
+                f"{self._known().name} AS known WHERE result.{_OF_THE_JOB} AND result.state = 'pending' "
+                f"AND NOT {_UNKNOWN} AND known.base_url = job.base_url AND known.target = result.target "
+                f"AND known.fields = result.body {_DECIDED}",
                 (UNCHANGED,),
             )
 
     def known(self, after: int = 0, limit: int = 1000) -> list[Known]:
         """Pending rows beyond the id `after`, with what was acknowledged for their showings, when anything was."""
         found = self._db.execute(
-            f"SELECT row.id, body, known.fields FROM row, job, {self._known().name} AS known "
-            f"WHERE row.{_OF_THE_JOB} AND state = 'pending' AND row.id > ? AND known.base_url = job.base_url "
-            "AND known.target = row.target ORDER BY row.id LIMIT ?",
+            f"SELECT result.id, body, known.fields FROM result, job, {self._known().name} AS known "
+            f"WHERE result.{_OF_THE_JOB} AND state = 'pending' AND result.id > ? AND known.base_url = job.base_url "
+            "AND known.target = result.target ORDER BY result.id LIMIT ?",
             (after, limit),
         )
         return [Known(row, body, json.loads(fields)) for row, body, fields in found]
@@ -793,7 +759,8 @@ class Store:
             for row, patch in rest:
                 if patch is None:
                     db.execute(
-                        "UPDATE row SET state = 'unchanged', message = ? WHERE id = ? AND NOT " + _UNKNOWN,
+                        "INSERT INTO outcome (id, state, message) SELECT id, 'unchanged', ? FROM result "
+                        f"WHERE id = ? AND NOT {_UNKNOWN} {_DECIDED}",
                         (UNCHANGED, row),
                     )
                 else:
@@ -819,15 +786,17 @@ class Store:
                     for name in some:
                         entries.forget_all_of(name)
                 db.executemany("INSERT OR IGNORE INTO changed VALUES (?)", ((name,) for name in some))
-            of_them = "(target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed))"
-            db.execute(f"UPDATE row SET content = NULL WHERE state = 'updated' AND {of_them}")
+            db.execute(
+                "UPDATE row SET content = NULL WHERE id IN (SELECT id FROM result WHERE state = 'updated' "
+                "AND (target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed)))"
+            )
             db.execute("DROP TABLE changed")
             db.execute("UPDATE job SET input_digest = ''")  # else the same file would not be looked at again
 
     def sent(self) -> Iterator[Sent]:
         """Patches of the job that were or may have been applied, in input order, and what they replaced."""
         found = self._db.execute(
-            f"SELECT number, target, key, body, before FROM row WHERE {_OF_THE_JOB} AND body IS NOT NULL "
+            f"SELECT number, target, key, body, before FROM result WHERE {_OF_THE_JOB} AND body IS NOT NULL "
             f"AND (state = 'updated' OR {_UNKNOWN}) ORDER BY id"
         )
         for number, target, key, body, before in found:
@@ -842,7 +811,7 @@ class Store:
         as_of = (generation, self._db.total_changes, _pragma(self._db, "data_version"))  # it reads every row
         if self._counted is None or self._counted[0] != as_of:
             found = self._db.execute(
-                f"SELECT state, count(*) FROM row WHERE {_OF_A_SHEET} GROUP BY state", (generation,)
+                f"SELECT state, count(*) FROM result WHERE {_OF_A_SHEET} GROUP BY state", (generation,)
             )
             self._counted = as_of, {State(state): count for state, count in found}
         return dict(self._counted[1])
@@ -851,7 +820,7 @@ class Store:
         """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
         found = self._db.execute(
             "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), coalesce(sum(throttled), 0), "
-            f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM row WHERE {_OF_THE_JOB}"
+            f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM result WHERE {_OF_THE_JOB}"
         ).fetchone()
         requests, retries, throttled, in_flight = found
         return requests, retries, throttled, in_flight
@@ -859,10 +828,10 @@ class Store:
     def problems(self, examples: int = 3, generation: int | None = None) -> tuple[ProblemGroup, ...]:
         """Rows that ended badly by error code, the most frequent first."""
         groups = self._db.execute(
-            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1", (generation,)
+            f"SELECT error, count(*) FROM result WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1", (generation,)
         ).fetchall()
         first = (
-            f"SELECT number, state, {_UNKNOWN}, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
+            f"SELECT number, state, {_UNKNOWN}, message FROM result WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
         )
         return tuple(
             ProblemGroup(
@@ -880,7 +849,7 @@ class Store:
         """The rows that ended badly, in input order, with what tells why."""
         found = self._db.execute(
             f"SELECT number, error, http_status, CASE WHEN cells <> '{PURGED}' THEN message END, key, target, "
-            f"{_UNKNOWN} FROM row WHERE {_BAD_ROWS} ORDER BY id",
+            f"{_UNKNOWN} FROM result WHERE {_BAD_ROWS} ORDER BY id",
             (None,),
         )
         for number, code, status, message, key, target, doubt in found:
@@ -890,7 +859,8 @@ class Store:
         """Rows as reports show them, in input order."""
         found = self._db.execute(
             f"SELECT number, cells, target, key, state, {_UNKNOWN}, http_status, attempts, error, message, fields, "
-            f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_A_SHEET} AND {_in(states)} ORDER BY id",
+            f"showing_id, updated_at, sent_at, duration_ms FROM result WHERE {_OF_A_SHEET} AND {_in(states)} "
+            "ORDER BY id",
             (generation,),
         )
         for number, cells, target, key, name, unknown, status, attempts, error, message, *rest in found:
@@ -904,7 +874,7 @@ class Store:
         """The job's rows in input order, as the results have them: what of a `Result` they show."""
         found = self._db.execute(
             "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, updated_at, "
-            f"sent_at, duration_ms, {_UNKNOWN} FROM row WHERE {_OF_THE_JOB} ORDER BY id"
+            f"sent_at, duration_ms, {_UNKNOWN} FROM result WHERE {_OF_THE_JOB} ORDER BY id"
         )
         for line in found:
             if line[-1]:
@@ -940,9 +910,34 @@ def _with_doubt(state: State, message: str | None, *, doubt: bool) -> str | None
     return f"{message}; it {IN_DOUBT} all the same" if message else CUT_OFF
 
 
-def _without_nul(outcome: Outcome) -> Outcome:
-    """An outcome whose texts, the API's, have the symbol for NUL in place of the character."""
-    return Outcome._make(value.replace("\0", "\u2400") if type(value) is str else value for value in outcome)
+def _not_tried(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Rows that were handed out and never sent are what they were before the run."""
+    db.executemany(
+        "INSERT INTO outcome (id, state) VALUES (?, 'pending') ON CONFLICT (id) DO UPDATE SET in_flight = 0",
+        ((row,) for row in ids),
+    )
+
+
+@lru_cache(maxsize=2)
+def _record(rows: int) -> str:
+    """The statement for what `_recorded` gives, row by row."""
+    values = f"({', '.join('?' * len(_RECORDED))})"
+    return f"INSERT INTO outcome ({', '.join(_RECORDED)}) VALUES {', '.join([values] * rows)} {_ADDED}"
+
+
+_NAMES = {state: state.value for state in State}
+
+
+def _insert_outcomes(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
+    """Many rows to a statement: between two steps of SQLite's other threads take the interpreter."""
+    rows = [
+        (row, _NAMES[state], attempts, *between, 1 if doubt and state is not State.UPDATED else 0)
+        for row, state, attempts, *between, doubt in outcomes
+    ]
+    whole = len(rows) - len(rows) % _AT_ONCE
+    for at in range(0, whole, _AT_ONCE):
+        db.execute(_record(_AT_ONCE), tuple(chain.from_iterable(rows[at : at + _AT_ONCE])))
+    db.executemany(_record(1), rows[whole:])
 
 
 def _storable(name: str) -> str:
@@ -957,7 +952,7 @@ def _make(path: Path) -> None:
         new.unlink(missing_ok=True)
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with translated(path), closing(_connect(new)) as connection:
-            connection.executescript(_CREATE)
+            connection.executescript(CREATE)
         new.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -999,13 +994,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    while (version := _pragma(connection, "user_version")) < SCHEMA_VERSION:
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {_MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
-        )
 
 
 def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:

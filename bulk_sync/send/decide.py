@@ -169,7 +169,10 @@ def acknowledgement(reply: Reply, target: str, sent: str) -> Acknowledged | str:
         return _what_came(reply)
     if other := _other_showing(read, target, sent):
         return f"{reply.status}, but the reply is about another showing ({other})"
-    return Acknowledged(read.id, read.updated_at, _differing_echo(read, sent))
+    note = _differing_echo(read, sent)
+    if b"\\u0000" in reply.body:
+        return Acknowledged(_without_nul(read.id), _without_nul(read.updated_at), note)
+    return Acknowledged(read.id, read.updated_at, note)
 
 
 def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
@@ -367,8 +370,16 @@ def api_message(reply: Reply) -> str:
 
 def _one_line(text: str) -> str:
     # JSON may hold half a surrogate pair, which no file can.
-    whole = text.encode("utf-8", "backslashreplace").decode()
+    whole = text.replace("\0", _SYMBOL_FOR_NUL).encode("utf-8", "backslashreplace").decode()
     return " ".join(whole.split())[:LONGEST_MESSAGE]
+
+
+_SYMBOL_FOR_NUL = "\u2400"
+"""In place of NUL, which a sheet with what failed, or a result, could not be read with."""
+
+
+def _without_nul(text: str | None) -> str | None:
+    return text and text.replace("\0", _SYMBOL_FOR_NUL)
 
 
 def _what_came(reply: Reply) -> str:

@@ -150,6 +150,13 @@ def test_without_the_apis_message_the_status_stands_for_it(body: bytes) -> None:
     assert decided(422, body) == RowRejected("refused", "status 422")
 
 
+def test_a_nul_in_the_apis_words_becomes_its_symbol() -> None:
+    answer = decided(200, b'{"data": {"id": "a\\u0000b", "updated_at": "c\\u0000"}}')
+    assert answer == Acknowledged("a\u2400b", "c\u2400")
+    refused = decided(422, b'{"error": {"message": "no\\u0000w"}}')
+    assert refused == RowRejected("refused", "no\u2400w")
+
+
 def test_a_long_message_is_cut() -> None:
     rejected = decided(422, b'{"error": {"message": "' + b"x" * 5000 + b'"}}')
     assert isinstance(rejected, RowRejected)

@@ -19,7 +19,8 @@ from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
 from bulk_sync.job.entries import text_of
 from bulk_sync.job.lock import held, is_held
-from bulk_sync.job.store import _AT_ONCE, _GROUP, CUT_OFF, SCHEMA_VERSION, Job, Store, _compact
+from bulk_sync.job.schema import SCHEMA_VERSION
+from bulk_sync.job.store import _AT_ONCE, _GROUP, CUT_OFF, Job, Store, _compact
 from bulk_sync.model import Cell, Change, Outcome, Problem, Record, Row, State
 from bulk_sync.model import text_of as text_of_cell
 
@@ -271,7 +272,20 @@ def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content
     assert path.read_bytes() == content
 
 
-BACK_TO_VERSION_5 = """
+BACK_TO_VERSION_6 = """
+    CREATE TABLE row_before AS SELECT * FROM result;
+    DROP VIEW result;
+    DROP TABLE row;
+    DROP TABLE outcome;
+    ALTER TABLE row_before RENAME TO row;
+    CREATE INDEX row_target ON row (target, content);
+    CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
+    ALTER TABLE job DROP COLUMN taken;
+    ALTER TABLE job DROP COLUMN ended;
+    PRAGMA user_version = 6;
+"""
+BACK_TO_VERSION_5 = f"""
+    {BACK_TO_VERSION_6}
     DROP TABLE acknowledged;
     DROP INDEX ledger_other_key;
     CREATE INDEX ledger_key ON ledger (base_url, key);
@@ -446,12 +460,11 @@ def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_p
         store.retry_undone()
         statements: list[str] = []
         store._db.set_trace_callback(statements.append)
-        store._taken_up_to = {0: 0, 1: 0}
         assert [change.target for change in store.claim(3) + store.claim(3)] == ["C", "D", "E", "A", "B"]
         store._db.set_trace_callback(None)
         query = next(statement for statement in statements if statement.startswith("SELECT"))
         plan = " ".join(str(line[-1]) for line in store._db.execute("EXPLAIN QUERY PLAN " + query))
-        assert "USING INDEX row_pending (generation=? AND tried_before=? AND id>?)" in plan
+        assert "USING INDEX outcome_pending (tried_before=? AND id>?)" in plan
         assert "TEMP B-TREE" not in plan
 
 
@@ -468,3 +481,26 @@ def test_rows_are_staged_in_input_order_however_many_go_into_a_statement(rows: i
         assert store.counts(generation) == {State.PENDING: rows}
         staged = store.patches(rows, generation)
     assert staged == tuple((f"ext_{number}", body_of(str(number))) for number in range(rows))
+
+
+def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    with Store.open(path) as store:
+        stage(store, [(key, "1") for key in "ABCDE"] + [("F", "bad")])
+        one, two, three, _ = store.claim(4)
+        store.exchange(
+            [
+                Outcome(one.id, State.UPDATED, 1, http_status=200, showing_id="u-1"),
+                Outcome(two.id, State.REJECTED, 1, error="not_found", message="no such showing"),
+                Outcome(three.id, State.FAILED, 2, error="timeout", may_have_been_applied=True),
+            ]
+        )
+        before = list(store.results())
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION_6)
+    with Store.read(path) as store:
+        assert list(store.results()) == before
+    with Store.open(path) as store:
+        store.retry_undone()
+        assert [change.target for change in store.claim(9)] == ["E", "B", "C", "D"]
+        assert {result.target for result in store.results() if result.may_have_been_applied} == {"B", "C", "D", "E"}

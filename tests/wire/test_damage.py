@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk_sync.job.store import SCHEMA_VERSION, Store
+from bulk_sync.job.schema import SCHEMA_VERSION
+from bulk_sync.job.store import Store
 from bulk_sync.model import Change, Outcome
 from bulk_sync.timeline import Unsaved
 from tests.conftest import Program, Sandboxes
@@ -77,7 +78,11 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "text that is no text": sql("UPDATE row SET message = x'ff' WHERE id = 3"),
     "a generation of no sheet": sql("UPDATE row SET generation = 77 WHERE id = 3"),
     "another one's patch": sql("UPDATE row SET key = 'ext_9' WHERE id = 3"),
-    "a pending row without a patch": sql("UPDATE row SET state = 'pending', body = NULL WHERE id = 3"),
+    "a pending row without a patch": sql(
+        "UPDATE outcome SET state = 'pending' WHERE id = 3; UPDATE row SET body = NULL WHERE id = 3"
+    ),
+    "an outcome of an unknown state": sql("UPDATE outcome SET state = 'upfated' WHERE id = 3"),
+    "an outcome's text that is no text": sql("UPDATE outcome SET showing_id = x'ff' WHERE id = 3"),
 }
 
 
