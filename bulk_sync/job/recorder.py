@@ -36,7 +36,7 @@ workers a few times, so that small ones would cost more than they save.
 AHEAD_SECONDS = 0.3
 """Changes for so long are taken ahead: while one group is written, outcomes for the next one come, and again."""
 
-MOST_AT_ONCE = 2048
+MOST_AT_ONCE = 4096
 """So many are taken at once at the most: a group with more takes too long to write."""
 
 _RATE_SECONDS = 0.01
@@ -90,11 +90,7 @@ class Recorder:
 
     async def claim(self, limit: int) -> list[Change]:
         """Take pending rows; what is waiting to be written goes first."""
-        await self._write()
-        async with self._one_at_a_time:
-            if not self._ahead:
-                wanted = max(limit, self._lack(), self._more_than_last_time(limit))
-                self._ahead.extend(await to_thread.run_sync(self._store.claim, min(wanted, max(limit, MOST_AT_ONCE))))
+        await self._write(max(limit, self._more_than_last_time(limit)))
         return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
 
     async def run(self) -> None:
@@ -119,19 +115,19 @@ class Recorder:
         with suppress(OutputError):
             await self._write()
 
-    async def _write(self) -> None:
-        """Write what is waiting; shielded, for a group that was taken must reach the disk."""
+    async def _write(self, at_least: int = 0) -> None:
+        """Write what is waiting, and take so many changes; shielded, for a group that was taken must reach the disk."""
         with anyio.CancelScope(shield=True):
             async with self._one_at_a_time:
-                await self._write_group()
+                await self._write_group(at_least)
 
-    async def _write_group(self) -> None:
+    async def _write_group(self, at_least: int) -> None:
         self._note_the_time()
         group, self._waiting = self._waiting, []
         points = self._line.unsaved()
-        if not group and points is None:
+        if not group and points is None and not at_least:
             return
-        wanted = 0 if self._closing else self._lack()
+        wanted = 0 if self._closing else max(at_least, self._lack())
         begun = self._clock.monotonic()
         try:
             self._ahead.extend(await to_thread.run_sync(self._store.exchange, group, points, wanted))

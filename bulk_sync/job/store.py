@@ -73,6 +73,9 @@ _PARKED = -1
 _GROUP = 2000
 """Rows in one commit while staging."""
 
+_AT_ONCE = 256
+"""Changes that are read at once: while they are made of SQLite's text, the workers wait for the interpreter."""
+
 _GROUP_CHARACTERS = 4_000_000
 """Characters of cells in one commit while staging: bounds memory when cells are huge."""
 
@@ -113,13 +116,10 @@ _AGAIN = _CHANGES.format(
     "AND generation = (SELECT generation FROM job) ORDER BY outcome.id",
 )
 
-_RECORDED = (
-    "id", "state", "attempts", "throttled", "http_status", "error", "message", "showing_id", "updated_at", "sent_at",
-    "duration_ms", "may_have_been_applied",
-)  # fmt: skip
-"""What an `Outcome` says, in its order."""
-
-_ADDED = """
+_RECORD = f"""
+    INSERT INTO outcome ({", ".join(Outcome._fields)})
+    SELECT {", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(Outcome._fields)))}
+    FROM json_each(?) WHERE true
     ON CONFLICT (id) DO UPDATE SET
         state = excluded.state, in_flight = 0, http_status = excluded.http_status,
         attempts = attempts + excluded.attempts, throttled = throttled + excluded.throttled, error = excluded.error,
@@ -333,8 +333,8 @@ class Store:
         for group in _groups(_staged(item, keep_cells=keep_cells) for item in checked):
             on_rows(count := count + len(group))
             with self._commit() as db:
-                for at in range(0, len(group), _AT_ONCE):
-                    some = group[at : at + _AT_ONCE]
+                for at in range(0, len(group), _ROWS_A_STATEMENT):
+                    some = group[at : at + _ROWS_A_STATEMENT]
                     db.execute(_insert(len(some)), (generation, *chain.from_iterable(some)))
         return generation
 
@@ -568,7 +568,7 @@ class Store:
     def _claim(self, db: sqlite3.Connection, limit: int) -> list[Change]:
         found: list[Change] = []
         while self._sources and len(found) < limit:
-            wanted = limit - len(found)
+            wanted = min(_AT_ONCE, limit - len(found))
             taken = self._sources[0](wanted)
             if len(taken) < wanted:
                 del self._sources[0]
@@ -658,7 +658,7 @@ class Store:
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
         self._on_the_way.difference_update([outcome.id for outcome in outcomes])
         _not_tried(db, [outcome.id for outcome in outcomes if outcome.attempts == 0])
-        _insert_outcomes(db, [outcome for outcome in outcomes if outcome.attempts > 0])
+        db.execute(_RECORD, (json_list(outcome for outcome in outcomes if outcome.attempts > 0),))
         if self._shared_ledger:
             self._note_in_ledger(db, [outcome.id for outcome in outcomes])
             return
@@ -918,28 +918,6 @@ def _not_tried(db: sqlite3.Connection, ids: Sequence[int]) -> None:
     )
 
 
-@lru_cache(maxsize=2)
-def _record(rows: int) -> str:
-    """The statement for what `_recorded` gives, row by row."""
-    values = f"({', '.join('?' * len(_RECORDED))})"
-    return f"INSERT INTO outcome ({', '.join(_RECORDED)}) VALUES {', '.join([values] * rows)} {_ADDED}"
-
-
-_NAMES = {state: state.value for state in State}
-
-
-def _insert_outcomes(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
-    """Many rows to a statement: between two steps of SQLite's other threads take the interpreter."""
-    rows = [
-        (row, _NAMES[state], attempts, *between, 1 if doubt and state is not State.UPDATED else 0)
-        for row, state, attempts, *between, doubt in outcomes
-    ]
-    whole = len(rows) - len(rows) % _AT_ONCE
-    for at in range(0, whole, _AT_ONCE):
-        db.execute(_record(_AT_ONCE), tuple(chain.from_iterable(rows[at : at + _AT_ONCE])))
-    db.executemany(_record(1), rows[whole:])
-
-
 def _storable(name: str) -> str:
     """The name of a file as SQLite takes it: one that isn't UTF-8 has its odd bytes escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
@@ -1012,7 +990,7 @@ def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
 
 _STAGED = ("number", "cells", "target", "key", "content", "body", "digest", "fields", "state", "error", "message")
 
-_AT_ONCE = 100
+_ROWS_A_STATEMENT = 100
 """Rows in one statement while staging: fewer statements, of at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
 
 

@@ -20,7 +20,7 @@ from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
 from bulk_sync.job.entries import text_of
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.schema import SCHEMA_VERSION
-from bulk_sync.job.store import _AT_ONCE, _GROUP, CUT_OFF, Job, Store, _compact
+from bulk_sync.job.store import _GROUP, _ROWS_A_STATEMENT, CUT_OFF, Job, Store, _compact
 from bulk_sync.model import Cell, Change, Outcome, Problem, Record, Row, State
 from bulk_sync.model import text_of as text_of_cell
 
@@ -474,7 +474,7 @@ def test_cells_are_kept_as_the_texts_that_reports_show(cells: list[Cell]) -> Non
     assert kept == json.dumps([text_of_cell(cell) for cell in cells], ensure_ascii=False, separators=(",", ":"))
 
 
-@pytest.mark.parametrize("rows", [1, _AT_ONCE - 1, _AT_ONCE, _AT_ONCE + 1, 2 * _GROUP + 3])
+@pytest.mark.parametrize("rows", [1, _ROWS_A_STATEMENT - 1, _ROWS_A_STATEMENT, _ROWS_A_STATEMENT + 1, 2 * _GROUP + 3])
 def test_rows_are_staged_in_input_order_however_many_go_into_a_statement(rows: int) -> None:
     with Store.scratch() as store:
         generation = store.stage(record_of(number, f"ext_{number}", str(number)) for number in range(rows))
