@@ -687,4 +687,5 @@ def _may_be_a_terminal(stream: TextIO) -> bool:
 
 if not gc.isenabled():  # the program imported with it off: now that all is there, none of it need be looked through
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # what is sent makes hardly any cycles, and much that lives until it is recorded
     gc.enable()

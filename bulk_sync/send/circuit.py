@@ -143,7 +143,8 @@ class RetryBudget:
 
     def succeeded(self) -> None:
         """A request got through."""
-        self.tokens = min(self.most, self.tokens + SHARE)
+        if self.tokens < self.most:
+            self.tokens = min(self.most, self.tokens + SHARE)
 
     def take(self, now: float, *, only_retries_left: bool, per_second: float) -> bool:
         """Use a token for a retry, if there is one."""

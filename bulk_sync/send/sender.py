@@ -211,6 +211,9 @@ class Sender:
         self._handed: deque[_Case] = deque()
         self._ready = anyio.Semaphore(0, fast_acquire=True)
         self._reached = anyio.Event()
+        self._any_reached = False  # the same, for it is asked often
+        self._sent_at = ""  # the time of day, to the millisecond, until the one below
+        self._sent_at_until = -math.inf
         self._row_ended = anyio.Event()
         self._feed_waits = False  # for the one above
         self._turned = anyio.Event()  # the circuit was closed, or nothing is left but retries
@@ -307,8 +310,13 @@ class Sender:
         if self._open_rows > self._started:
             tasks.start_soon(self._work_on)
             self._started += 1
-        if not self._reached.is_set():
+        if not self._any_reached:
             await self._reached.wait()
+
+    def _let_others_follow(self) -> None:
+        """The first request has told whether there is anybody."""
+        self._any_reached = True
+        self._reached.set()
 
     async def _work_on(self) -> None:
         # One scope for all its requests, shielded but while it waits: to shield each request would be dearer.
@@ -344,8 +352,8 @@ class Sender:
             if following is None:
                 self._open_rows -= 1
                 self._let_go(case)
-            if not self._reached.is_set():
-                self._reached.set()
+            if not self._any_reached:
+                self._let_others_follow()
             if self._feed_waits:
                 self._row_ended.set()
         return following
@@ -372,7 +380,8 @@ class Sender:
 
     def _finish(self, outcome: Outcome, case: _Case) -> None:
         self._work.put(outcome)
-        if outcome.state is State.REJECTED or outcome.state is State.FAILED:
+        bad = outcome.state is State.REJECTED or outcome.state is State.FAILED
+        if bad:
             told = _about(case, "row") | {"state": outcome.state.value}
             log.warning("row %d: %s: %s", case.change.number, outcome.state.value, outcome.message, extra=told)
         elif self._tells_all:
@@ -393,9 +402,10 @@ class Sender:
                     outcome.message,
                 )
             )
-        reason = self._bounds.refusal(self._tally.decided, outcome, any_accepted=self._key_accepted)
-        if reason is not None:
-            self.stop(reason)
+        if bad:
+            reason = self._bounds.refusal(self._tally.decided, outcome, any_accepted=self._key_accepted)
+            if reason is not None:
+                self.stop(reason)
 
     # Attempts
 
@@ -493,8 +503,8 @@ class Sender:
 
     async def _request(self, case: _Case, ordinal: float) -> Outcome | None:
         change, tally, clock = case.change, self._tally, self._clock
-        case.sent_at = utc_text(clock.now())
         case.begun = begun = clock.monotonic()
+        case.sent_at = self._time_of_day(begun)
         if case.started is None:
             case.started = begun  # waiting for the first permit is no part of trying
         case.attempts += 1
@@ -517,7 +527,7 @@ class Sender:
         elif 200 <= seen.status < 300:
             answer = acknowledgement(seen, change.target, change.body)
             if isinstance(answer, Acknowledged):
-                return self._carry_out(answer, case)
+                return self._acknowledged(answer, case)
         decision = decide(
             seen,
             SoFar(
@@ -534,6 +544,14 @@ class Sender:
             dice=self._dice.random(),
         )
         return self._carry_out(decision, case)
+
+    def _time_of_day(self, now: float) -> str:
+        """As reports show it: it is the same for all requests of a millisecond."""
+        if now >= self._sent_at_until:
+            moment = self._clock.now()
+            self._sent_at = utc_text(moment)
+            self._sent_at_until = now + (1000 - moment.microsecond % 1000) / 1e6
+        return self._sent_at
 
     def _note(self, case: _Case, seen: Reply | Failure, ordinal: float, seconds: float) -> None:
         """Tell the pace, the log and the case what came."""
@@ -561,8 +579,8 @@ class Sender:
             tally.throttled += 1
         tally.limit, tally.source = budget.limit, budget.source
         tally.waiting_until = budget.held_until
-        if not self._reached.is_set() and (isinstance(seen, Reply) or seen.may_have_arrived):
-            self._reached.set()
+        if not self._any_reached and (isinstance(seen, Reply) or seen.may_have_arrived):
+            self._let_others_follow()
         tally.statuses[what] = tally.statuses.get(what, 0) + 1
         if self._tells_all:
             text = what if isinstance(seen, Reply) else seen.message
@@ -571,17 +589,21 @@ class Sender:
                 "row %d: attempt %d: %s (%d ms)", case.change.number, case.attempts, text, case.duration_ms, extra=about
             )
 
+    def _acknowledged(self, answer: Acknowledged, case: _Case) -> Outcome:
+        self._key_accepted = True
+        self._forbidden = 0
+        self._retry_budget.succeeded()
+        if self._circuit.at_rest():
+            self._circuit.successes += 1
+        else:
+            self._got_through(case.begun)
+        showing_id, updated_at, note = answer
+        return case.outcome(State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at)
+
     def _carry_out(self, decision: Decision, case: _Case) -> Outcome | None:
         match decision:
-            case Acknowledged(showing_id, updated_at, note):
-                self._key_accepted = True
-                self._forbidden = 0
-                self._retry_budget.succeeded()
-                if self._circuit.at_rest():
-                    self._circuit.successes += 1
-                else:
-                    self._got_through(case.begun)
-                return case.outcome(State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at)
+            case Acknowledged():
+                return self._acknowledged(decision, case)
             case RowRejected(error, message):
                 self._forbidden = self._forbidden + 1 if error == "forbidden" else 0
                 self._retry_budget.succeeded()
