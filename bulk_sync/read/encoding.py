@@ -15,6 +15,7 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bulk_sync.errors import InputError, UsageError
 
@@ -145,57 +146,50 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
     seen = _Seen()
     hashed = hashlib.sha256()
     decoder = codecs.getincrementaldecoder(codec)()
-    lines = _LineCounter()
+    bad = nul = shift = None
     file.seek(0)
-    while True:
+    for number in itertools.count():
         chunk = file.read(_CHUNK)
         hashed.update(chunk)
-        if seen.bad_line is None:
+        if bad is None:
             try:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                seen.bad_line = lines.at(_decoded_before(error, codec))
+                bad = _Place(number, _decoded_before(error, codec))
                 seen.sample = b""
             else:
-                _look_at(text, seen, lines)
+                if nul is None and "\0" in text:
+                    nul = _Place(number, text[: text.index("\0")])
+                # One character is found many times as fast as two.
+                if shift is None and _SHIFT[0] in text and _SHIFT in text:
+                    shift = _Place(number, text[: text.index(_SHIFT)])
+                seen.quotes = seen.quotes or '"' in text
+                seen.backslash_quotes = seen.backslash_quotes or ("\\" in text and '\\"' in text)
         if len(seen.sample) < _SAMPLE_BYTES:
             seen.sample += _lines_beyond_ascii(chunk, _SAMPLE_BYTES - len(seen.sample))
         if not chunk:
-            seen.digest = hashed.hexdigest()
-            return seen
+            break
+    seen.digest = hashed.hexdigest()
+    seen.bad_line, seen.nul_line, seen.shift_line = (_line_of(place, file, codec) for place in (bad, nul, shift))
+    return seen
 
 
-def _look_at(text: str, seen: _Seen, lines: _LineCounter) -> None:
-    if seen.nul_line is None and "\0" in text:
-        seen.nul_line = lines.at(text[: text.index("\0")])
-    # One character is found many times as fast as two.
-    if seen.shift_line is None and _SHIFT[0] in text and _SHIFT in text:
-        seen.shift_line = lines.at(text[: text.index(_SHIFT)])
-    seen.quotes = seen.quotes or '"' in text
-    seen.backslash_quotes = seen.backslash_quotes or ("\\" in text and '\\"' in text)
-    lines.add(text)
+class _Place(NamedTuple):
+    """Where something is: after so many chunks, and after this text of the next one."""
+
+    chunks: int
+    text: str
 
 
-class _LineCounter:
-    """Counts ends of lines, of any kind, over chunks; lazily, for they are asked for only when something is wrong."""
-
-    def __init__(self) -> None:
-        self._ends = 0
-        self._after_cr = False
-
-    def add(self, text: str) -> None:
-        self._ends += self._count(text)
-        if text:
-            self._after_cr = text.endswith("\r")
-
-    def at(self, text: str) -> int:
-        return self._ends + self._count(text) + 1
-
-    def _count(self, text: str) -> int:
-        if "\r" not in text:
-            return text.count("\n") - (self._after_cr and text.startswith("\n"))
-        ends = text.count("\r") + text.count("\n") - text.count("\r\n")
-        return ends - (self._after_cr and text.startswith("\n"))
+def _line_of(place: _Place | None, file: io.BufferedReader, codec: str) -> int | None:
+    """The line of a place. Ends of lines are counted when something is wrong, not in every file."""
+    if place is None:
+        return None
+    decoder = codecs.getincrementaldecoder(codec)()
+    lines = io.IncrementalNewlineDecoder(None, translate=True)  # each end of a line, of any kind, as "\n"
+    file.seek(0)
+    before = (decoder.decode(file.read(_CHUNK)) for _ in range(place.chunks))
+    return 1 + sum(lines.decode(text).count("\n") for text in before) + lines.decode(place.text, final=True).count("\n")
 
 
 def _decoded_before(error: UnicodeDecodeError, codec: str) -> str:
