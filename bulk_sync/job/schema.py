@@ -57,6 +57,7 @@ CREATE TABLE outcome (
     duration_ms INTEGER
 );
 CREATE INDEX row_target ON row (target, content);
+CREATE INDEX row_state ON row (generation, state);
 CREATE INDEX outcome_pending ON outcome (tried_before, id) WHERE state = 'pending';
 CREATE VIEW result AS
     SELECT row.id, generation, number, cells, target, key, content, body, digest, fields, before,

@@ -23,6 +23,7 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -136,6 +137,11 @@ _ACKNOWLEDGED = (
     "WHERE result.state = 'updated' AND result.body IS NOT NULL"
 )
 _UNKNOWN = "(in_flight = 1 OR may_have_been_applied = 1)"
+_ON_THE_WAY = (
+    f"{_OF_THE_JOB} AND state = 'pending' AND id > (SELECT ended FROM job) AND id <= (SELECT taken FROM job) "
+    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = row.id)"
+)
+"""Rows that were handed out for the first time, and have no outcome."""
 _TRIED = f"(attempts > 0 OR {_UNKNOWN})"
 _DECIDED = "ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message"
 
@@ -542,11 +548,7 @@ class Store:
         if {State.REJECTED, State.FAILED} & self.counts().keys():
             undone.append("state IN ('rejected', 'failed')")
         with self._commit() as db:
-            db.execute(
-                f"INSERT INTO outcome (id, state, in_flight) SELECT id, state, 1 FROM row WHERE {_OF_THE_JOB} "
-                "AND state = 'pending' AND id > (SELECT ended FROM job) AND id <= (SELECT taken FROM job) "
-                "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = row.id)"
-            )
+            db.execute(f"INSERT INTO outcome (id, state, in_flight) SELECT id, state, 1 FROM row WHERE {_ON_THE_WAY}")
             db.execute("UPDATE job SET ended = taken")
             for which in undone:
                 db.execute(
@@ -808,22 +810,36 @@ class Store:
 
     def counts(self, generation: int | None = None) -> dict[State, int]:
         """Rows by state."""
-        as_of = (generation, self._db.total_changes, _pragma(self._db, "data_version"))  # it reads every row
+        as_of = (generation, self._db.total_changes, _pragma(self._db, "data_version"))  # it reads every outcome
         if self._counted is None or self._counted[0] != as_of:
-            found = self._db.execute(
-                f"SELECT state, count(*) FROM result WHERE {_OF_A_SHEET} GROUP BY state", (generation,)
-            )
-            self._counted = as_of, {State(state): count for state, count in found}
+            of_sheet = f"SELECT state, count(*) FROM row WHERE {_OF_A_SHEET} GROUP BY state"
+            counts = Counter({State(state): count for state, count in self._db.execute(of_sheet, (generation,))})
+            each = ", ".join(f"coalesce(sum(state = '{state.value}'), 0)" for state in State)
+            ended = self._db.execute(f"SELECT {each} FROM {self._outcomes(generation)}").fetchone()
+            counts.update(dict(zip(State, ended, strict=True)))
+            counts[State.PENDING] -= sum(ended)  # as which they were staged
+            self._counted = as_of, {state: count for state, count in counts.items() if count}
         return dict(self._counted[1])
 
     def totals(self) -> tuple[int, int, int, int]:
         """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
-        found = self._db.execute(
+        requests, retries, throttled, in_doubt = self._db.execute(
             "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), coalesce(sum(throttled), 0), "
-            f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM result WHERE {_OF_THE_JOB}"
+            f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM {self._outcomes(None)}"
         ).fetchone()
-        requests, retries, throttled, in_flight = found
-        return requests, retries, throttled, in_flight
+        (on_the_way,) = self._db.execute(f"SELECT count(*) FROM row WHERE {_ON_THE_WAY}").fetchone()
+        return requests, retries, throttled, in_doubt + on_the_way
+
+    def _outcomes(self, generation: int | None) -> str:
+        """Where the outcomes of a sheet are: as a rule all of them are the job's."""
+        first, last = self._db.execute(
+            "SELECT (SELECT min(generation) FROM row), (SELECT max(generation) FROM row)"
+        ).fetchone()
+        if first == last:
+            return "outcome"
+        job = self.job()
+        wanted = generation if generation is not None else job.generation if job else 0
+        return f"outcome WHERE (SELECT generation FROM row WHERE row.id = outcome.id) = {wanted}"
 
     def problems(self, examples: int = 3, generation: int | None = None) -> tuple[ProblemGroup, ...]:
         """Rows that ended badly by error code, the most frequent first."""
