@@ -23,6 +23,13 @@ from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 
 SCHEMA_VERSION = 7
 
+_CLOSED = """
+CREATE TABLE closed (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    changed_ns INTEGER NOT NULL    -- the file's time of change when a run closed it last: see `health.closed_whole`
+);
+"""
+
 _ROWS = """
 CREATE TABLE row (
     id INTEGER PRIMARY KEY,        -- grows in input order
@@ -57,8 +64,7 @@ CREATE TABLE outcome (
     duration_ms INTEGER
 );
 CREATE INDEX row_target ON row (target, content);
-CREATE INDEX row_state ON row (generation, state);
-CREATE INDEX outcome_pending ON outcome (tried_before, id) WHERE state = 'pending';
+CREATE INDEX outcome_not_updated ON outcome (state, tried_before) WHERE state <> 'updated';
 CREATE VIEW result AS
     SELECT row.id, generation, number, cells, target, key, content, body, digest, fields, before,
         coalesce(outcome.state, row.state) AS state,
@@ -85,7 +91,8 @@ CREATE TABLE job (
     seconds REAL NOT NULL DEFAULT 0,
     of_settled INTEGER NOT NULL DEFAULT 0,  -- 1 when --limit took a part of a job that was settled
     taken INTEGER NOT NULL DEFAULT 0,       -- the last row that was handed out for the first time
-    ended INTEGER NOT NULL DEFAULT 0        -- up to this row none is on its way for the first time
+    ended INTEGER NOT NULL DEFAULT 0,       -- up to this row none is on its way for the first time
+    staged TEXT NOT NULL DEFAULT '{{}}'       -- JSON object: how many rows staging gave which state
 );
 {_ROWS}
 CREATE TABLE report (
@@ -96,6 +103,7 @@ CREATE TABLE report (
 CREATE TABLE acknowledged (
     ids TEXT NOT NULL              -- JSON list: rows of which the ledger does not know yet
 );
+{_CLOSED}
 """
 
 _LEDGER = ledger.SCHEMA.format(schema="main")
@@ -139,10 +147,12 @@ _MIGRATIONS = {
     6: f"""
         ALTER TABLE job ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE job ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE job ADD COLUMN staged TEXT NOT NULL DEFAULT '{{}}';
         ALTER TABLE row RENAME TO row_before;
         DROP INDEX row_target;
         DROP INDEX row_pending;
         {_ROWS}
+        {_CLOSED}
         INSERT INTO row SELECT id, generation, number, cells, target, key, content, body, digest, fields, before,
             iif(state IN ('updated', 'rejected', 'failed'), 'pending', state),
             iif(state IN ('invalid', 'superseded'), error, NULL),
@@ -151,6 +161,8 @@ _MIGRATIONS = {
             throttled, error, message, showing_id, updated_at, sent_at, duration_ms FROM row_before
             WHERE state IN ('updated', 'rejected', 'failed') OR in_flight OR may_have_been_applied OR tried_before
             OR attempts > 0 ORDER BY id;
+        UPDATE job SET staged = (SELECT json_group_object(state, rows) FROM
+            (SELECT state, count(*) AS rows FROM row WHERE generation = job.generation GROUP BY state));
         DROP TABLE row_before;
     """,
 }

@@ -39,6 +39,7 @@ from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.entries import text_of as ledger_text
 from bulk_sync.job.health import (
+    closed_whole,
     damaged,
     damaged_in_use,
     examine,
@@ -112,14 +113,18 @@ _FRESH = _CHANGES.format(
 )
 _AGAIN = _CHANGES.format(
     tried="iif(?1, 'true', 'false')",
-    rows="SELECT outcome.id, number, target, body, digest FROM outcome INDEXED BY outcome_pending "
-    "CROSS JOIN row ON row.id = outcome.id WHERE outcome.state = 'pending' AND tried_before = ?1 AND outcome.id > ?2 "
-    "AND generation = (SELECT generation FROM job) ORDER BY outcome.id",
+    rows="SELECT outcome.id, number, target, body, digest FROM outcome INDEXED BY outcome_not_updated "
+    "CROSS JOIN row ON row.id = outcome.id WHERE outcome.state = 'pending' AND outcome.state <> 'updated' "
+    "AND tried_before = ?1 AND outcome.id > ?2 AND generation = (SELECT generation FROM job) ORDER BY outcome.id",
+)
+
+_TOLD = {name: f"json_extract(value, '$[{place}]')" for place, name in enumerate(Outcome._fields)}
+_TOLD["may_have_been_applied"] = (
+    f"CASE {_TOLD['state']} WHEN 'updated' THEN 0 ELSE {_TOLD['may_have_been_applied']} END"
 )
 
 _RECORD = f"""
-    INSERT INTO outcome ({", ".join(Outcome._fields)})
-    SELECT {", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(Outcome._fields)))}
+    INSERT INTO outcome ({", ".join(_TOLD)}) SELECT {", ".join(_TOLD.values())}
     FROM json_each(?) WHERE true
     ON CONFLICT (id) DO UPDATE SET
         state = excluded.state, in_flight = 0, http_status = excluded.http_status,
@@ -210,7 +215,7 @@ class Store:
             _make(path)
         with translated(path):
             connection = _connect(path)
-        with translated(path, in_use=True), closing(connection):
+        with translated(path, in_use=True), closed_whole(connection, path):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
@@ -438,6 +443,7 @@ class Store:
         What was acknowledged for a target and content is carried over, unless the job before
         was settled and this is other content: then it is a new job, and all is sent.
         """
+        staged = self.counts(job.generation)
         self.learn()
         with self._commit() as db:
             self._ledger = self._ledger_is_empty = None
@@ -455,7 +461,7 @@ class Store:
             db.execute("DELETE FROM outcome WHERE NOT EXISTS (SELECT 1 FROM row WHERE row.id = outcome.id)")
             self._begin()
             db.execute(
-                "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+                "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)",
                 (
                     job.generation,
                     _storable(job.input),
@@ -467,6 +473,7 @@ class Store:
                     job.key_fingerprint,
                     job.seconds,
                     job.partial and goes_on and settled,
+                    json.dumps(staged),
                 ),
             )
         return goes_on
@@ -544,18 +551,15 @@ class Store:
 
         What a crashed run had in flight is so no more, but says so.
         """
-        undone = [f"state = 'pending' AND {_TRIED}"]  # by its index; the others are found among all rows
-        if {State.REJECTED, State.FAILED} & self.counts().keys():
-            undone.append("state IN ('rejected', 'failed')")
         with self._commit() as db:
             db.execute(f"INSERT INTO outcome (id, state, in_flight) SELECT id, state, 1 FROM row WHERE {_ON_THE_WAY}")
             db.execute("UPDATE job SET ended = taken")
-            for which in undone:
-                db.execute(
-                    "UPDATE outcome SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
-                    "tried_before = 1, http_status = NULL, error = NULL, "
-                    f"message = CASE WHEN state <> 'rejected' THEN message END, state = 'pending' WHERE {which}"
-                )
+            db.execute(
+                "UPDATE outcome SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
+                "tried_before = 1, http_status = NULL, error = NULL, "
+                "message = CASE WHEN state <> 'rejected' THEN message END, state = 'pending' "
+                f"WHERE state <> 'updated' AND (state IN ('rejected', 'failed') OR state = 'pending' AND {_TRIED})"
+            )
         self._begin()
 
     def claim(self, limit: int) -> list[Change]:
@@ -810,36 +814,42 @@ class Store:
 
     def counts(self, generation: int | None = None) -> dict[State, int]:
         """Rows by state."""
-        as_of = (generation, self._db.total_changes, _pragma(self._db, "data_version"))  # it reads every outcome
+        as_of = (generation, self._db.total_changes, _pragma(self._db, "data_version"))
         if self._counted is None or self._counted[0] != as_of:
-            of_sheet = f"SELECT state, count(*) FROM row WHERE {_OF_A_SHEET} GROUP BY state"
-            counts = Counter({State(state): count for state, count in self._db.execute(of_sheet, (generation,))})
-            each = ", ".join(f"coalesce(sum(state = '{state.value}'), 0)" for state in State)
-            ended = self._db.execute(f"SELECT {each} FROM {self._outcomes(generation)}").fetchone()
-            counts.update(dict(zip(State, ended, strict=True)))
-            counts[State.PENDING] -= sum(ended)  # as which they were staged
+            job = self._db.execute("SELECT generation, staged FROM job").fetchone()
+            if job is not None and generation in {None, job[0]}:
+                counts = _by_state(json.loads(job[1]).items())
+                ended = self._ended()
+                counts[State.PENDING] -= sum(ended.values())  # as which they were staged
+                counts.update(ended)
+            else:
+                of_sheet = "SELECT state, count(*) FROM row WHERE generation = ? GROUP BY state"  # it reads every row
+                counts = _by_state(self._db.execute(of_sheet, (generation,)))
             self._counted = as_of, {state: count for state, count in counts.items() if count}
         return dict(self._counted[1])
+
+    def _ended(self) -> Counter[State]:
+        """The job's outcomes by state. An index has those that are not updated, so the others are the rest."""
+        of_job = self._outcomes()
+        (total,) = self._db.execute(f"SELECT count(*) FROM outcome WHERE {of_job}").fetchone()
+        others = f"SELECT state, count(*) FROM outcome WHERE state <> 'updated' AND {of_job} GROUP BY state"
+        counts = _by_state(self._db.execute(others))
+        counts[State.UPDATED] = total - sum(counts.values())
+        return counts
+
+    def _outcomes(self) -> str:
+        """Which outcomes are the job's: all, unless rows are parked, which come first."""
+        first = self._db.execute("SELECT generation <> (SELECT generation FROM job) FROM row ORDER BY id").fetchone()
+        return "(SELECT generation FROM row WHERE id = outcome.id) = (SELECT generation FROM job)" if first[0] else "1"
 
     def totals(self) -> tuple[int, int, int, int]:
         """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
         requests, retries, throttled, in_doubt = self._db.execute(
             "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), coalesce(sum(throttled), 0), "
-            f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM {self._outcomes(None)}"
+            f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM outcome WHERE {self._outcomes()}"
         ).fetchone()
         (on_the_way,) = self._db.execute(f"SELECT count(*) FROM row WHERE {_ON_THE_WAY}").fetchone()
         return requests, retries, throttled, in_doubt + on_the_way
-
-    def _outcomes(self, generation: int | None) -> str:
-        """Where the outcomes of a sheet are: as a rule all of them are the job's."""
-        first, last = self._db.execute(
-            "SELECT (SELECT min(generation) FROM row), (SELECT max(generation) FROM row)"
-        ).fetchone()
-        if first == last:
-            return "outcome"
-        job = self.job()
-        wanted = generation if generation is not None else job.generation if job else 0
-        return f"outcome WHERE (SELECT generation FROM row WHERE row.id = outcome.id) = {wanted}"
 
     def problems(self, examples: int = 3, generation: int | None = None) -> tuple[ProblemGroup, ...]:
         """Rows that ended badly by error code, the most frequent first."""
@@ -932,6 +942,10 @@ def _not_tried(db: sqlite3.Connection, ids: Sequence[int]) -> None:
         "INSERT INTO outcome (id, state) VALUES (?, 'pending') ON CONFLICT (id) DO UPDATE SET in_flight = 0",
         ((row,) for row in ids),
     )
+
+
+def _by_state(counts: Iterable[tuple[str, int]]) -> Counter[State]:
+    return Counter({State(state): count for state, count in counts})
 
 
 def _storable(name: str) -> str:

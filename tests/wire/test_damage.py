@@ -81,6 +81,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "a pending row without a patch": sql(
         "UPDATE outcome SET state = 'pending' WHERE id = 3; UPDATE row SET body = NULL WHERE id = 3"
     ),
+    "counts of other rows": sql("UPDATE job SET staged = json_set(staged, '$.pending', 11)"),
     "an outcome of an unknown state": sql("UPDATE outcome SET state = 'upfated' WHERE id = 3"),
     "an outcome's text that is no text": sql("UPDATE outcome SET showing_id = x'ff' WHERE id = 3"),
 }
