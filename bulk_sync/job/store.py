@@ -23,8 +23,10 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -181,6 +183,20 @@ class Job:
     base_url: str
     key_fingerprint: str | None
     seconds: float
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let threads hand the interpreter over often.
+
+    By default one waits for 5 ms until it is given back what it let go for SQLite, which is longer than SQLite takes.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 class Store:
@@ -341,13 +357,23 @@ class Store:
         with self._commit() as db:
             db.execute("DELETE FROM row WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
         count = 0
-        for group in _groups(_staged(item, keep_cells=keep_cells) for item in checked):
-            on_rows(count := count + len(group))
-            with self._commit() as db:
-                for at in range(0, len(group), _ROWS_A_STATEMENT):
-                    some = group[at : at + _ROWS_A_STATEMENT]
-                    db.execute(_insert(len(some)), (generation, *chain.from_iterable(some)))
+        # While SQLite writes one group, which it does beside Python, the next one is checked.
+        with ThreadPoolExecutor(1) as thread, _short_turns():
+            written: Future[None] | None = None
+            for group in _groups(_staged(item, keep_cells=keep_cells) for item in checked):
+                on_rows(count := count + len(group))
+                if written is not None:
+                    written.result()
+                written = thread.submit(self._insert, generation, group)
+            if written is not None:
+                written.result()
         return generation
+
+    def _insert(self, generation: int, group: Sequence[tuple[Any, ...]]) -> None:
+        with self._commit() as db:
+            for at in range(0, len(group), _ROWS_A_STATEMENT):
+                some = group[at : at + _ROWS_A_STATEMENT]
+                db.execute(_insert(len(some)), (generation, *chain.from_iterable(some)))
 
     def twins(self, generation: int) -> Iterator[list[tuple[int, int, str | None, str | None]]]:
         """Groups of (id, number, digest, body), in input order, of staged rows with one target.
@@ -553,7 +579,7 @@ class Store:
         """
         with self._commit() as db:
             db.execute(f"INSERT INTO outcome (id, state, in_flight) SELECT id, state, 1 FROM row WHERE {_ON_THE_WAY}")
-            db.execute("UPDATE job SET ended = taken")
+            db.execute("UPDATE job SET ended = taken WHERE ended <> taken")
             db.execute(
                 "UPDATE outcome SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
                 "tried_before = 1, http_status = NULL, error = NULL, "
@@ -839,8 +865,9 @@ class Store:
 
     def _outcomes(self) -> str:
         """Which outcomes are the job's: all, unless rows are parked, which come first."""
-        first = self._db.execute("SELECT generation <> (SELECT generation FROM job) FROM row ORDER BY id").fetchone()
-        return "(SELECT generation FROM row WHERE id = outcome.id) = (SELECT generation FROM job)" if first[0] else "1"
+        first = self._db.execute(f"SELECT {_OF_THE_JOB} FROM row ORDER BY id LIMIT 1").fetchone()
+        all_are = first is None or first[0]
+        return "1" if all_are else "(SELECT generation FROM row WHERE id = outcome.id) = (SELECT generation FROM job)"
 
     def totals(self) -> tuple[int, int, int, int]:
         """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
@@ -1020,7 +1047,7 @@ def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
 
 _STAGED = ("number", "cells", "target", "key", "content", "body", "digest", "fields", "state", "error", "message")
 
-_ROWS_A_STATEMENT = 100
+_ROWS_A_STATEMENT = 500
 """Rows in one statement while staging: fewer statements, of at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from bulk_sync.errors import InputError, UsageError
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17
 _SAMPLE_BYTES = 1 << 16
 _LETTERS_ENOUGH = 40
 

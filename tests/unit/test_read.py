@@ -66,7 +66,8 @@ WESTERN_WORDS = [
 
 
 def texts(parts: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[str]]]:
-    row = st.lists(st.lists(parts, max_size=12).map("".join), min_size=3, max_size=3)
+    whole = st.lists(parts, max_size=12).map("".join).filter(lambda text: "\x1b$" not in text)  # ISO 2022 is refused
+    row = st.lists(whole, min_size=3, max_size=3)
     return st.lists(row, max_size=8)
 
 
