@@ -61,7 +61,7 @@ class Comparison:
     def _drop_superseded(self) -> int:
         """Take out rows that another row of their sheet stands for; returns how many those are here."""
         counts = [
-            self._db.execute(f"DELETE FROM {side}.row WHERE state = '{State.SUPERSEDED}'").rowcount
+            self._db.execute(f"DELETE FROM {side}.staged WHERE state = '{State.SUPERSEDED}'").rowcount
             for side in self._sides
         ]
         return counts[0]
@@ -70,17 +70,18 @@ class Comparison:
         """Find each row's mate: first by what addresses the showing, then by key where one of both has no id."""
         self._db.execute("BEGIN")
         self._db.execute(
-            f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.row AS h CROSS JOIN {side}.row AS t "
+            f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.staged AS h CROSS JOIN {side}.staged AS t "
             f"ON t.target = h.target WHERE h.target <> '' ON CONFLICT (here) DO UPDATE SET {side} = "
             f"coalesce({side}, excluded.{side})"
         )
         alone = f"h.key <> '' AND h.id NOT IN (SELECT here FROM mate WHERE {side} IS NOT NULL)"
-        if self._db.execute(f"SELECT 1 FROM main.row AS h WHERE {alone} LIMIT 1").fetchone():
-            self._db.execute(f"CREATE INDEX {side}.row_key ON row (key)")
+        if self._db.execute(f"SELECT 1 FROM main.staged AS h WHERE {alone} LIMIT 1").fetchone():
+            self._db.execute(f"CREATE INDEX {side}.staged_key ON staged (key)")
             has_id = "{0}.target NOT IN ('', {0}.key)"
             self._db.execute(
-                f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.row AS h CROSS JOIN {side}.row AS t "
-                f"ON t.key = h.key WHERE {alone} AND NOT ({has_id.format('h')} AND {has_id.format('t')}) "
+                f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.staged AS h "
+                f"CROSS JOIN {side}.staged AS t ON t.key = h.key WHERE {alone} "
+                f"AND NOT ({has_id.format('h')} AND {has_id.format('t')}) "
                 f"ON CONFLICT (here) DO UPDATE SET {side} = coalesce({side}, excluded.{side})"
             )
         self._db.execute("COMMIT")
@@ -88,11 +89,11 @@ class Comparison:
     def _refuse_two_for_one(self) -> None:
         """Two rows here that turn out to be one showing, one by its key and one by its id, can't both be right."""
         groups = self._db.execute(
-            "SELECT m.there, group_concat(h.number, ' and ') FROM mate AS m JOIN main.row AS h ON h.id = m.here "
+            "SELECT m.there, group_concat(h.number, ' and ') FROM mate AS m JOIN main.staged AS h ON h.id = m.here "
             "WHERE m.there IS NOT NULL AND h.state = 'pending' GROUP BY m.there HAVING count(*) > 1"
         ).fetchall()
         self._db.executemany(
-            "UPDATE row SET state = 'invalid', error = 'duplicate_key', message = ?2 "
+            "UPDATE staged SET state = 'invalid', error = 'duplicate_key', message = ?2 "
             "WHERE id IN (SELECT here FROM mate WHERE there = ?1) AND state = 'pending'",
             ((there, f"rows {rows} are one showing, by key and by id: leave one of them") for there, rows in groups),
         )
@@ -102,11 +103,11 @@ class Comparison:
 
         A key is a value of a row that an id addresses. Pairs may be settled while they come.
         """
-        base = "LEFT JOIN base.row AS b ON b.id = m.base AND b.state = 'pending'" if "base" in self._sides else ""
+        base = "LEFT JOIN base.staged AS b ON b.id = m.base AND b.state = 'pending'" if "base" in self._sides else ""
         found = self._db.execute(
             "SELECT h.id, h.body, t.body, t.key, "
-            f"{'b.body, b.key' if base else 'NULL, NULL'} FROM main.row AS h JOIN mate AS m ON m.here = h.id "
-            f"JOIN there.row AS t ON t.id = m.there {base} "
+            f"{'b.body, b.key' if base else 'NULL, NULL'} FROM main.staged AS h JOIN mate AS m ON m.here = h.id "
+            f"JOIN there.staged AS t ON t.id = m.there {base} "
             "WHERE h.state = 'pending' AND t.state = 'pending' AND h.body <> t.body ORDER BY h.id"
         )
         for row, here, there, key, body, base_key in found:
@@ -132,7 +133,7 @@ class Comparison:
         )
         self._db.execute(
             "INSERT INTO alone SELECT id, CASE WHEN state = 'pending' THEN 'only_there' ELSE 'problem' END "
-            "FROM there.row AS t WHERE NOT EXISTS (SELECT 1 FROM mate WHERE mate.there = t.id)"
+            "FROM there.staged AS t WHERE NOT EXISTS (SELECT 1 FROM mate WHERE mate.there = t.id)"
         )
         self._db.execute("COMMIT")
         self._db.execute("CREATE INDEX difference_here ON difference (here)")
@@ -145,7 +146,7 @@ class Comparison:
         for table in ("standing", "alone"):
             for name, count in self._db.execute(f"SELECT standing, count(*) FROM {table} GROUP BY standing"):
                 counts[Standing(name)] += count
-        (rows,) = self._db.execute("SELECT count(*) FROM main.row").fetchone()
+        (rows,) = self._db.execute("SELECT count(*) FROM main.staged").fetchone()
         (other,) = self._db.execute("SELECT count(*) FROM standing").fetchone()
         counts[Standing.SAME] = rows - other
         return counts
@@ -185,7 +186,8 @@ class Comparison:
             yield _compared(row[:7], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[7],)).fetchall())
         there = self._db.execute(
             f"SELECT standing, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message FROM alone "
-            f"CROSS JOIN there.row AS t ON t.id = alone.there WHERE standing IN ({names}) ORDER BY alone.there LIMIT ?",
+            f"CROSS JOIN there.staged AS t ON t.id = alone.there WHERE standing IN ({names}) "
+            "ORDER BY alone.there LIMIT ?",
             (left if limit >= 0 else -1,),
         )
         for row in there:
@@ -194,10 +196,10 @@ class Comparison:
 
 # Parts of statements; all of them constant text of ours.
 _ID = "CASE WHEN {0}.target NOT IN ('', {0}.key) THEN {0}.target ELSE '' END"
-_HERE = "main.row AS h LEFT JOIN mate AS m ON m.here = h.id LEFT JOIN there.row AS t ON t.id = m.there"
+_HERE = "main.staged AS h LEFT JOIN mate AS m ON m.here = h.id LEFT JOIN there.staged AS t ON t.id = m.there"
 _OF_STANDING = (
-    "CROSS JOIN main.row AS h ON h.id = s.here LEFT JOIN mate AS m ON m.here = h.id "
-    "LEFT JOIN there.row AS t ON t.id = m.there"
+    "CROSS JOIN main.staged AS h ON h.id = s.here LEFT JOIN mate AS m ON m.here = h.id "
+    "LEFT JOIN there.staged AS t ON t.id = m.there"
 )
 _COLUMNS = (
     "s.standing, h.number, t.number, h.target, CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "

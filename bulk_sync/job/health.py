@@ -60,7 +60,7 @@ _OUTCOME = """
 """What became of a row; up to version 6 it stood in the row itself."""
 
 _UNSOUND = f"""
-SELECT 1 FROM row WHERE NOT (
+SELECT 1 FROM {{table}} WHERE NOT (
     typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text' AND state IN ({_STATES})
     AND typeof(error) IN ('text', 'null') AND typeof(message) IN ('text', 'null')
     AND (state <> 'pending' OR body IS NOT NULL {{decided}}) AND {{outcome}}
@@ -76,19 +76,22 @@ OR (key <> '' AND key <> target AND body IS NOT NULL AND json_extract(body, '$.u
 """
 """A row that goes by one key and changes the showing of another; one with North's id has its key in its patch."""
 
-_DECIDED = "OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = row.id AND outcome.state <> 'pending')"
+_DECIDED = "OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id AND outcome.state <> 'pending')"
 """What was purged is pending no more."""
 
 _UNSOUND_OUTCOME = f"SELECT 1 FROM outcome WHERE NOT (state IN ({_STATES}) AND {_OUTCOME}) LIMIT 1"
 _NO_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
 
+_ALL_TABLES = "SELECT 1 FROM row, report, ledger, ledger_account, timeline, closed LIMIT 0"
+
 _MISCOUNTED = """
 SELECT 1 FROM (
-    SELECT state, count(*) FROM row WHERE generation = (SELECT generation FROM job) GROUP BY state
-    EXCEPT SELECT key, value FROM job, json_each(job.staged)
+    SELECT state, count(*) FROM staged WHERE generation = (SELECT generation FROM job) GROUP BY state
+    EXCEPT SELECT key, value FROM job, json_each(job.staged_states)
 ) UNION ALL SELECT 1 FROM job
-    WHERE (SELECT sum(value) FROM json_each(job.staged)) <> (SELECT count(*) FROM row WHERE generation = job.generation)
+    WHERE (SELECT sum(value) FROM json_each(job.staged_states))
+        <> (SELECT count(*) FROM staged WHERE generation = job.generation)
 LIMIT 1
 """
 
@@ -178,6 +181,7 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         rows = [
             ask(
                 _UNSOUND.format(
+                    table="row" if made_by < 7 else "staged",
                     other_key=_OTHER_KEY if made_by > 1 else "",
                     outcome=_OUTCOME if made_by < 7 else "true",
                     decided="" if made_by < 7 else _DECIDED,
@@ -187,7 +191,7 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         if made_by > 5:
             rows.append(ask(_NO_LIST))
         if made_by > 6:
-            rows += [ask(_UNSOUND_OUTCOME), ask(_MISCOUNTED)]
+            rows += [ask(_UNSOUND_OUTCOME), ask(_MISCOUNTED), ask(_ALL_TABLES)]
         found = " ".join(str(structure()[0]).split())
         if found != "ok":
             raise damaged(path, found)

@@ -21,8 +21,8 @@ _WORDS = """CASE
     ELSE 'What was said was removed by --purge' END"""
 
 _FORGET = (
-    f"UPDATE row SET body = NULL, before = NULL, cells = '{PURGED}' WHERE cells <> '{PURGED}'",
-    f"UPDATE row SET message = {_WORDS} WHERE message IS NOT NULL",
+    f"UPDATE staged SET body = NULL, before = NULL, cells = '{PURGED}' WHERE cells <> '{PURGED}'",
+    f"UPDATE staged SET message = {_WORDS} WHERE message IS NOT NULL",
     f"UPDATE outcome SET message = {_WORDS} WHERE message IS NOT NULL",
     "DELETE FROM ledger",
     "DELETE FROM acknowledged",
@@ -35,7 +35,7 @@ def purge(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("BEGIN IMMEDIATE")
     # Rows of a sheet that was being staged and never became the job's.
-    connection.execute("DELETE FROM row WHERE generation > (SELECT generation FROM job)")
+    connection.execute("DELETE FROM staged WHERE generation > (SELECT generation FROM job)")
     for statement in _FORGET:
         connection.execute(statement)
     connection.execute("COMMIT")

@@ -33,11 +33,17 @@ acknowledged and unrecorded, to be repeated, is what came within the longest. Ea
 workers a few times, so that small ones would cost more than they save.
 """
 
+FIRST_GROUP_SECONDS = 0.002
+"""The first groups wait less, each twice as long as the one before: with each of them more changes come ahead."""
+
 AHEAD_SECONDS = 0.3
 """Changes for so long are taken ahead: while one group is written, outcomes for the next one come, and again."""
 
 MOST_AT_ONCE = 4096
 """So many are taken at once at the most: a group with more takes too long to write."""
+
+_STEP = 4
+"""So many times as many as the last time are taken, while the rate rises."""
 
 _RATE_SECONDS = 0.01
 """The rate of rows is taken from at least so long."""
@@ -61,8 +67,8 @@ class Recorder:
         self._since = clock.monotonic()
         self._per_second = 0.0
         self._ran_dry = -math.inf
-        self._step = 0
-        self._pause = GROUP_SECONDS
+        self._taken = 0  # the last time
+        self._pause = FIRST_GROUP_SECONDS
         self._wake = anyio.Event()
         self._closing = False
         self._one_at_a_time = anyio.Lock()
@@ -90,7 +96,12 @@ class Recorder:
 
     async def claim(self, limit: int) -> list[Change]:
         """Take pending rows; what is waiting to be written goes first."""
-        await self._write(max(limit, self._more_than_last_time(limit)))
+        now = self._clock.monotonic()
+        # None is at hand again so soon: what is known of the rate is too little.
+        wanted = MOST_AT_ONCE if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
+        self._ran_dry = now
+        self._taken = max(self._taken, limit)
+        await self._write(max(limit, self._in_steps(wanted)))
         return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
 
     async def run(self) -> None:
@@ -127,26 +138,25 @@ class Recorder:
         points = self._line.unsaved()
         if not group and points is None and not at_least:
             return
-        wanted = 0 if self._closing else max(at_least, self._lack())
+        wanted = 0 if self._closing else max(at_least, self._in_steps(self._lack()))
         begun = self._clock.monotonic()
         try:
-            self._ahead.extend(await to_thread.run_sync(self._store.exchange, group, points, wanted))
+            changes = await to_thread.run_sync(self._store.exchange, group, points, wanted)
         except BaseException:
             self._waiting[:0] = group  # the disk may take it later, see `save`
             raise
+        self._ahead.extend(changes)
+        self._taken = len(changes) or self._taken
         seconds = self._clock.monotonic() - begun
-        self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
+        self._pause = min(2 * self._pause, max(GROUP_SECONDS, 3 * seconds), LONGEST_GROUP_SECONDS)
         self._line.saved()
         if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
             await to_thread.run_sync(self._on_first_acknowledged)
             self._on_first_acknowledged = _done
 
-    def _more_than_last_time(self, limit: int) -> int:
-        """When none is at hand again so soon, the rate is still rising, and what is known of it is too little."""
-        now = self._clock.monotonic()
-        self._step = min(MOST_AT_ONCE, 8 * self._step) if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
-        self._ran_dry = now
-        return self._step
+    def _in_steps(self, wanted: int) -> int:
+        """A few times as many as the last time at the most: many at once take long, and workers may wait for them."""
+        return min(wanted, _STEP * self._taken)
 
     def _lack(self) -> int:
         """So many changes are missing to those that should be at hand."""

@@ -2,7 +2,7 @@
 
 A row is written when its sheet is staged, and hardly ever again. What sending makes of it stands in a table of its own,
 narrow and in the order of sending, so that recording an outcome costs an insert at the end of few pages, not a new copy
-of all that the sheet says. Readers see both as one: the view `result`.
+of all that the sheet says. Readers see both as one: the view `row`.
 
 Invariants:
 
@@ -31,7 +31,7 @@ CREATE TABLE closed (
 """
 
 _ROWS = """
-CREATE TABLE row (
+CREATE TABLE staged (
     id INTEGER PRIMARY KEY,        -- grows in input order
     generation INTEGER NOT NULL,
     number INTEGER NOT NULL,       -- as a spreadsheet program shows it
@@ -63,18 +63,18 @@ CREATE TABLE outcome (
     sent_at TEXT,
     duration_ms INTEGER
 );
-CREATE INDEX row_target ON row (target, content);
+CREATE INDEX staged_target ON staged (target, content);
 CREATE INDEX outcome_not_updated ON outcome (state, tried_before) WHERE state <> 'updated';
-CREATE VIEW result AS
-    SELECT row.id, generation, number, cells, target, key, content, body, digest, fields, before,
-        coalesce(outcome.state, row.state) AS state,
-        coalesce(in_flight, row.state = 'pending' AND row.id <= (SELECT taken FROM job), 0) AS in_flight,
+CREATE VIEW row AS
+    SELECT staged.id, generation, number, cells, target, key, content, body, digest, fields, before,
+        coalesce(outcome.state, staged.state) AS state,
+        coalesce(in_flight, staged.state = 'pending' AND staged.id <= (SELECT taken FROM job), 0) AS in_flight,
         coalesce(may_have_been_applied, 0) AS may_have_been_applied, coalesce(tried_before, 0) AS tried_before,
         http_status, coalesce(attempts, 0) AS attempts, coalesce(throttled, 0) AS throttled,
-        iif(outcome.id IS NULL, row.error, outcome.error) AS error,
-        iif(outcome.id IS NULL, row.message, outcome.message) AS message,
+        iif(outcome.id IS NULL, staged.error, outcome.error) AS error,
+        iif(outcome.id IS NULL, staged.message, outcome.message) AS message,
         showing_id, updated_at, sent_at, duration_ms
-    FROM row LEFT JOIN outcome ON outcome.id = row.id;
+    FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
 """
 
 _SCHEMA = f"""
@@ -92,7 +92,7 @@ CREATE TABLE job (
     of_settled INTEGER NOT NULL DEFAULT 0,  -- 1 when --limit took a part of a job that was settled
     taken INTEGER NOT NULL DEFAULT 0,       -- the last row that was handed out for the first time
     ended INTEGER NOT NULL DEFAULT 0,       -- up to this row none is on its way for the first time
-    staged TEXT NOT NULL DEFAULT '{{}}'       -- JSON object: how many rows staging gave which state
+    staged_states TEXT NOT NULL DEFAULT '{{}}'  -- JSON object: how many rows staging gave which state
 );
 {_ROWS}
 CREATE TABLE report (
@@ -147,13 +147,13 @@ _MIGRATIONS = {
     6: f"""
         ALTER TABLE job ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE job ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE job ADD COLUMN staged TEXT NOT NULL DEFAULT '{{}}';
+        ALTER TABLE job ADD COLUMN staged_states TEXT NOT NULL DEFAULT '{{}}';
         ALTER TABLE row RENAME TO row_before;
         DROP INDEX row_target;
         DROP INDEX row_pending;
         {_ROWS}
         {_CLOSED}
-        INSERT INTO row SELECT id, generation, number, cells, target, key, content, body, digest, fields, before,
+        INSERT INTO staged SELECT id, generation, number, cells, target, key, content, body, digest, fields, before,
             iif(state IN ('updated', 'rejected', 'failed'), 'pending', state),
             iif(state IN ('invalid', 'superseded'), error, NULL),
             iif(state IN ('updated', 'rejected', 'failed', 'pending'), NULL, message) FROM row_before ORDER BY id;
@@ -161,8 +161,8 @@ _MIGRATIONS = {
             throttled, error, message, showing_id, updated_at, sent_at, duration_ms FROM row_before
             WHERE state IN ('updated', 'rejected', 'failed') OR in_flight OR may_have_been_applied OR tried_before
             OR attempts > 0 ORDER BY id;
-        UPDATE job SET staged = (SELECT json_group_object(state, rows) FROM
-            (SELECT state, count(*) AS rows FROM row WHERE generation = job.generation GROUP BY state));
+        UPDATE job SET staged_states = (SELECT json_group_object(state, rows) FROM
+            (SELECT state, count(*) AS rows FROM staged WHERE generation = job.generation GROUP BY state));
         DROP TABLE row_before;
     """,
 }

@@ -102,21 +102,21 @@ _LISTED = "(SELECT value FROM json_each(?))"
 """A list in one parameter: a statement that takes a group is one step of SQLite's, in which other threads go on."""
 
 _ENDED = (
-    "SELECT id, target, key, body, state, error, may_have_been_applied, showing_id, before FROM result "
+    "SELECT id, target, key, body, state, error, may_have_been_applied, showing_id, before FROM row "
     f"WHERE id IN {_LISTED}"
 )
 
 _CHANGES = "SELECT json_group_array(json_array(id, number, target, body, digest, json({tried}))) FROM ({rows} LIMIT ?)"
 _FRESH = _CHANGES.format(
     tried="'false'",
-    rows="SELECT id, number, target, body, digest FROM row WHERE generation = (SELECT generation FROM job) "
+    rows="SELECT id, number, target, body, digest FROM staged WHERE generation = (SELECT generation FROM job) "
     "AND state = 'pending' AND id > (SELECT taken FROM job) "
-    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = row.id) ORDER BY id",
+    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) ORDER BY id",
 )
 _AGAIN = _CHANGES.format(
     tried="iif(?1, 'true', 'false')",
     rows="SELECT outcome.id, number, target, body, digest FROM outcome INDEXED BY outcome_not_updated "
-    "CROSS JOIN row ON row.id = outcome.id WHERE outcome.state = 'pending' AND outcome.state <> 'updated' "
+    "CROSS JOIN staged ON staged.id = outcome.id WHERE outcome.state = 'pending' AND outcome.state <> 'updated' "
     "AND tried_before = ?1 AND outcome.id > ?2 AND generation = (SELECT generation FROM job) ORDER BY outcome.id",
 )
 
@@ -139,14 +139,14 @@ _RECORD = f"""
 """What this run did is added to what the runs before did."""
 
 _ACKNOWLEDGED = (
-    "SELECT result.target, result.key, result.showing_id, result.body "
-    "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN result ON result.id = one.value "
-    "WHERE result.state = 'updated' AND result.body IS NOT NULL"
+    "SELECT row.target, row.key, row.showing_id, row.body "
+    "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN row ON row.id = one.value "
+    "WHERE row.state = 'updated' AND row.body IS NOT NULL"
 )
 _UNKNOWN = "(in_flight = 1 OR may_have_been_applied = 1)"
 _ON_THE_WAY = (
     f"{_OF_THE_JOB} AND state = 'pending' AND id > (SELECT ended FROM job) AND id <= (SELECT taken FROM job) "
-    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = row.id)"
+    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id)"
 )
 """Rows that were handed out for the first time, and have no outcome."""
 _TRIED = f"(attempts > 0 OR {_UNKNOWN})"
@@ -298,7 +298,7 @@ class Store:
         self.learn()
         with self._commit() as db:
             db.execute("DELETE FROM job")
-            db.execute("DELETE FROM row")
+            db.execute("DELETE FROM staged")
             db.execute("DELETE FROM outcome")
             forget_runs(db)
             self._ledger = self._ledger_is_empty = None
@@ -330,7 +330,7 @@ class Store:
     def purged(self) -> bool:
         """True when cells and patches of the job's rows were removed; see `job.purge`."""
         found = self._db.execute(
-            f"SELECT cells = '{PURGED}' FROM row WHERE {_OF_THE_JOB} ORDER BY id LIMIT 1"
+            f"SELECT cells = '{PURGED}' FROM staged WHERE {_OF_THE_JOB} ORDER BY id LIMIT 1"
         ).fetchone()
         return found is not None and bool(found[0])  # it is all of them or none
 
@@ -355,7 +355,7 @@ class Store:
         job = self.job()
         generation = job.generation + 1 if job else 1
         with self._commit() as db:
-            db.execute("DELETE FROM row WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
+            db.execute("DELETE FROM staged WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
         count = 0
         # While SQLite writes one group, which it does beside Python, the next one is checked.
         with ThreadPoolExecutor(1) as thread, _short_turns():
@@ -381,17 +381,19 @@ class Store:
         A row that says something of the showing and can't be read has neither digest nor body.
         """
         # Usually there are none; then the index alone says so.
-        if not self._db.execute("SELECT 1 FROM row WHERE target > '' GROUP BY target HAVING count(*) > 1").fetchone():
+        if not self._db.execute(
+            "SELECT 1 FROM staged WHERE target > '' GROUP BY target HAVING count(*) > 1"
+        ).fetchone():
             return
         says_something = "(digest IS NOT NULL OR (error = 'bad_value' AND target <> ''))"
         groups = self._db.execute(
-            f"SELECT target FROM row WHERE generation = ? AND {says_something} GROUP BY target HAVING count(*) > 1 "
+            f"SELECT target FROM staged WHERE generation = ? AND {says_something} GROUP BY target HAVING count(*) > 1 "
             "AND count(digest) > 0",
             (generation,),
         ).fetchall()
         for (target,) in groups:
             yield self._db.execute(
-                f"SELECT id, number, digest, body FROM row WHERE generation = ? AND target = ? AND {says_something} "
+                f"SELECT id, number, digest, body FROM staged WHERE generation = ? AND target = ? AND {says_something} "
                 "ORDER BY id",
                 (generation, target),
             ).fetchall()
@@ -399,7 +401,7 @@ class Store:
     def rivals(self, generation: int) -> Iterator[list[tuple[int, int, int]]]:
         """Groups of (id, number, would be sent), in input order, of staged rows with one key and several targets."""
         of_rows = (
-            "FROM row WHERE generation = ? AND key <> '' AND target <> '' "
+            "FROM staged WHERE generation = ? AND key <> '' AND target <> '' "
             "AND (state = 'pending' OR error IN ('bad_value', 'duplicate_key'))"
         )
         if not self._db.execute(f"SELECT 1 {of_rows} AND target <> key LIMIT 1", (generation,)).fetchone():
@@ -417,14 +419,14 @@ class Store:
         """Set the state of staged rows that won't be sent: (id, state, error, message)."""
         with self._commit() as db:
             db.executemany(
-                "UPDATE row SET state = ?2, error = ?3, message = ?4 WHERE id = ?1",
+                "UPDATE staged SET state = ?2, error = ?3, message = ?4 WHERE id = ?1",
                 ((row, state.value, error, message) for row, state, error, message in verdicts),
             )
 
     def replace_patches(self, patches: Iterable[tuple[int, str, str, str]]) -> None:
         """Give staged rows the patches that their twins were merged into: (id, body, digest, fields)."""
         with self._commit() as db:
-            db.executemany("UPDATE row SET body = ?2, digest = ?3, content = ?3, fields = ?4 WHERE id = ?1", patches)
+            db.executemany("UPDATE staged SET body = ?2, digest = ?3, content = ?3, fields = ?4 WHERE id = ?1", patches)
 
     def accept_blank(self, generation: int) -> None:
         """Take staged rows that have nothing to send for showings without values, as a comparison sees them.
@@ -433,13 +435,13 @@ class Store:
         """
         blank = "generation = ?1 AND state = 'invalid' AND error = 'nothing_to_send'"
         other = (
-            "EXISTS (SELECT 1 FROM row AS other WHERE other.generation = ?1 AND other.target = row.target "
-            "AND other.id <> row.id AND (other.error IS NOT 'nothing_to_send' OR other.id < row.id))"
+            "EXISTS (SELECT 1 FROM staged AS other WHERE other.generation = ?1 AND other.target = staged.target "
+            "AND other.id <> staged.id AND (other.error IS NOT 'nothing_to_send' OR other.id < staged.id))"
         )
         with self._commit() as db:
-            db.execute(f"UPDATE row SET state = 'superseded' WHERE {blank} AND {other}", (generation,))
+            db.execute(f"UPDATE staged SET state = 'superseded' WHERE {blank} AND {other}", (generation,))
             db.execute(
-                f"UPDATE row SET state = 'pending', error = NULL, message = NULL, body = '{{}}' WHERE {blank}",
+                f"UPDATE staged SET state = 'pending', error = NULL, message = NULL, body = '{{}}' WHERE {blank}",
                 (generation,),
             )
 
@@ -458,7 +460,7 @@ class Store:
         """(target, body) of the first staged patches that would be sent."""
         return tuple(
             self._db.execute(
-                "SELECT target, body FROM row WHERE generation = ? AND state = 'pending' ORDER BY id LIMIT ?",
+                "SELECT target, body FROM staged WHERE generation = ? AND state = 'pending' ORDER BY id LIMIT ?",
                 (generation, limit),
             )
         )
@@ -483,8 +485,8 @@ class Store:
             if job.partial and goes_on:
                 self._park(db, job.generation)
             else:
-                db.execute("DELETE FROM row WHERE generation <> ?", (job.generation,))
-            db.execute("DELETE FROM outcome WHERE NOT EXISTS (SELECT 1 FROM row WHERE row.id = outcome.id)")
+                db.execute("DELETE FROM staged WHERE generation <> ?", (job.generation,))
+            db.execute("DELETE FROM outcome WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.id = outcome.id)")
             self._begin()
             db.execute(
                 "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)",
@@ -506,19 +508,19 @@ class Store:
 
     def _park(self, db: sqlite3.Connection, generation: int) -> None:
         """Keep what a --limit left out, acknowledged or in doubt; one with a newer row for its target is history."""
-        newer = "EXISTS (SELECT 1 FROM row AS new WHERE new.generation = ?1 AND new.target = result.target)"
+        newer = "EXISTS (SELECT 1 FROM staged AS new WHERE new.generation = ?1 AND new.target = row.target)"
         db.execute(
-            "DELETE FROM row WHERE id IN (SELECT id FROM result WHERE generation <> ?1 "
+            "DELETE FROM staged WHERE id IN (SELECT id FROM row WHERE generation <> ?1 "
             f"AND (NOT (state = 'updated' OR {_UNKNOWN}) OR {newer}))",
             (generation,),
         )
         db.execute(
-            "INSERT INTO outcome (id, state, may_have_been_applied) SELECT id, state, 1 FROM result "
+            "INSERT INTO outcome (id, state, may_have_been_applied) SELECT id, state, 1 FROM row "
             "WHERE generation <> ? AND in_flight = 1 ON CONFLICT (id) DO UPDATE SET may_have_been_applied = 1, "
             "in_flight = 0",
             (generation,),
         )
-        db.execute("UPDATE row SET generation = ? WHERE generation <> ?", (_PARKED, generation))
+        db.execute("UPDATE staged SET generation = ? WHERE generation <> ?", (_PARKED, generation))
 
     def _settled(self, job: Job) -> bool:
         """True when nothing is left to do; of a sheet that --limit cut short only if it was so before."""
@@ -528,7 +530,7 @@ class Store:
 
     def _same_content(self, before: Job, job: Job) -> bool:
         """True when both sheets hold the same changes, in whatever order; a part of the sheet need not hold all."""
-        contents = "SELECT target, content FROM row WHERE generation IN (?, ?) AND state <> 'superseded'"
+        contents = "SELECT target, content FROM staged WHERE generation IN (?, ?) AND state <> 'superseded'"
         old, new = (before.generation, _PARKED), (job.generation, job.generation)
         pairs = ((new, old),) if job.partial else ((new, old), (old, new))
         return not any(
@@ -539,32 +541,32 @@ class Store:
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
         """Take over from the rows before what became of them, for rows of the same target and content."""
         pairs = (
-            "FROM row CROSS JOIN result AS old ON old.target = row.target AND old.content = row.content "
-            "WHERE row.generation = ?1 AND row.state = 'pending' AND old.generation <> ?1"
+            "FROM staged CROSS JOIN row AS old ON old.target = staged.target AND old.content = staged.content "
+            "WHERE staged.generation = ?1 AND staged.state = 'pending' AND old.generation <> ?1"
         )
         db.execute(
             "INSERT INTO outcome (id, state, http_status, error, message, showing_id, updated_at, sent_at, "
-            "duration_ms) SELECT row.id, old.state, old.http_status, old.error, old.message, old.showing_id, "
+            "duration_ms) SELECT staged.id, old.state, old.http_status, old.error, old.message, old.showing_id, "
             f"old.updated_at, old.sent_at, old.duration_ms {pairs} AND old.state = 'updated' "
             "ON CONFLICT (id) DO NOTHING",
             (generation,),
         )
         db.execute(
-            "UPDATE row SET body = coalesce(old.body, row.body), digest = old.digest, fields = old.fields FROM "
-            "(SELECT row.id, old.body, old.digest, old.fields "
-            f"{pairs} AND old.state = 'updated' AND old.digest IS NOT row.digest) AS old WHERE old.id = row.id",
+            "UPDATE staged SET body = coalesce(old.body, staged.body), digest = old.digest, fields = old.fields FROM "
+            "(SELECT staged.id, old.body, old.digest, old.fields "
+            f"{pairs} AND old.state = 'updated' AND old.digest IS NOT staged.digest) AS old WHERE old.id = staged.id",
             (generation,),
         )
         tried = "(old.attempts > 0 OR old.in_flight = 1 OR old.may_have_been_applied = 1)"
         db.execute(
-            "UPDATE row SET before = old.before FROM "
-            f"(SELECT row.id, old.before {pairs} AND (old.state = 'updated' OR {tried}) "
-            "AND old.before IS NOT NULL) AS old WHERE old.id = row.id",
+            "UPDATE staged SET before = old.before FROM "
+            f"(SELECT staged.id, old.before {pairs} AND (old.state = 'updated' OR {tried}) "
+            "AND old.before IS NOT NULL) AS old WHERE old.id = staged.id",
             (generation,),
         )
         db.execute(
             "INSERT INTO outcome (id, state, attempts, throttled, tried_before, may_have_been_applied, message) "
-            "SELECT row.id, 'pending', old.attempts, old.throttled, 1, old.in_flight OR old.may_have_been_applied, "
+            "SELECT staged.id, 'pending', old.attempts, old.throttled, 1, old.in_flight OR old.may_have_been_applied, "
             f"CASE WHEN old.state IN ('pending', 'failed') THEN old.message END {pairs} AND {tried} "
             "ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, throttled = excluded.throttled",
             (generation,),
@@ -578,7 +580,9 @@ class Store:
         What a crashed run had in flight is so no more, but says so.
         """
         with self._commit() as db:
-            db.execute(f"INSERT INTO outcome (id, state, in_flight) SELECT id, state, 1 FROM row WHERE {_ON_THE_WAY}")
+            db.execute(
+                f"INSERT INTO outcome (id, state, in_flight) SELECT id, state, 1 FROM staged WHERE {_ON_THE_WAY}"
+            )
             db.execute("UPDATE job SET ended = taken WHERE ended <> taken")
             db.execute(
                 "UPDATE outcome SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
@@ -613,7 +617,7 @@ class Store:
     def _take_out(self, db: sqlite3.Connection, changes: Sequence[Change]) -> None:
         """Take out of the ledger what the changes may alter; their rows keep what it was."""
         rows = db.execute(
-            f"SELECT id, target, key, body, before FROM row WHERE id IN {_LISTED}",
+            f"SELECT id, target, key, body, before FROM staged WHERE id IN {_LISTED}",
             (json_list(change.id for change in changes),),
         ).fetchall()
         with self._known().of(name for _, target, key, *_ in rows for name in (target, key)) as known:
@@ -621,7 +625,7 @@ class Store:
                 taken = known.take_out(target, key, body)
                 if taken:
                     kept = json.loads(before) if before else {}
-                    db.execute("UPDATE row SET before = ? WHERE id = ?", (ledger_text(kept | taken), row))
+                    db.execute("UPDATE staged SET before = ? WHERE id = ?", (ledger_text(kept | taken), row))
 
     def _asks_ledger(self) -> bool:
         """True unless nothing is known of any showing; what is acknowledged meanwhile it learns later."""
@@ -723,7 +727,7 @@ class Store:
                     known.forget(one.target)
                 elif one.before and not one.doubt:
                     known.put_back(one.target, one.key, json.loads(one.before))
-                    db.execute("UPDATE row SET before = NULL WHERE id = ?", (one.id,))
+                    db.execute("UPDATE staged SET before = NULL WHERE id = ?", (one.id,))
 
     def runs(self) -> list[Run]:
         """What the runs of the job did and when, the first one first."""
@@ -748,7 +752,7 @@ class Store:
 
     def _take_out_what_is_in_doubt(self, db: sqlite3.Connection, known: Ledger) -> None:
         """A showing that was acknowledged under one name may have been changed since under another."""
-        rows = db.execute(f"SELECT target, key, body FROM result WHERE {_UNKNOWN} AND body IS NOT NULL")
+        rows = db.execute(f"SELECT target, key, body FROM row WHERE {_UNKNOWN} AND body IS NOT NULL")
         while group := rows.fetchmany(_GROUP):
             with known.of(name for target, key, _ in group for name in (target, key)) as entries:
                 for row in group:
@@ -768,19 +772,19 @@ class Store:
         self.learn()
         with self._commit() as db:
             db.execute(
-                f"INSERT INTO outcome (id, state, message) SELECT result.id, 'unchanged', ? FROM result, job, "
-                f"{self._known().name} AS known WHERE result.{_OF_THE_JOB} AND result.state = 'pending' "
-                f"AND NOT {_UNKNOWN} AND known.base_url = job.base_url AND known.target = result.target "
-                f"AND known.fields = result.body {_DECIDED}",
+                f"INSERT INTO outcome (id, state, message) SELECT row.id, 'unchanged', ? FROM row, job, "
+                f"{self._known().name} AS known WHERE row.{_OF_THE_JOB} AND row.state = 'pending' "
+                f"AND NOT {_UNKNOWN} AND known.base_url = job.base_url AND known.target = row.target "
+                f"AND known.fields = row.body {_DECIDED}",
                 (UNCHANGED,),
             )
 
     def known(self, after: int = 0, limit: int = 1000) -> list[Known]:
         """Pending rows beyond the id `after`, with what was acknowledged for their showings, when anything was."""
         found = self._db.execute(
-            f"SELECT result.id, body, known.fields FROM result, job, {self._known().name} AS known "
-            f"WHERE result.{_OF_THE_JOB} AND state = 'pending' AND result.id > ? AND known.base_url = job.base_url "
-            "AND known.target = result.target ORDER BY result.id LIMIT ?",
+            f"SELECT row.id, body, known.fields FROM row, job, {self._known().name} AS known "
+            f"WHERE row.{_OF_THE_JOB} AND state = 'pending' AND row.id > ? AND known.base_url = job.base_url "
+            "AND known.target = row.target ORDER BY row.id LIMIT ?",
             (after, limit),
         )
         return [Known(row, body, json.loads(fields)) for row, body, fields in found]
@@ -791,12 +795,12 @@ class Store:
             for row, patch in rest:
                 if patch is None:
                     db.execute(
-                        "INSERT INTO outcome (id, state, message) SELECT id, 'unchanged', ? FROM result "
+                        "INSERT INTO outcome (id, state, message) SELECT id, 'unchanged', ? FROM row "
                         f"WHERE id = ? AND NOT {_UNKNOWN} {_DECIDED}",
                         (UNCHANGED, row),
                     )
                 else:
-                    db.execute("UPDATE row SET body = ?, digest = ?, fields = ? WHERE id = ?", (*patch, row))
+                    db.execute("UPDATE staged SET body = ?, digest = ?, fields = ? WHERE id = ?", (*patch, row))
 
     def ledger(self) -> Iterator[Acknowledged]:
         """All that the API acknowledged at the job's address, by target."""
@@ -819,7 +823,7 @@ class Store:
                         entries.forget_all_of(name)
                 db.executemany("INSERT OR IGNORE INTO changed VALUES (?)", ((name,) for name in some))
             db.execute(
-                "UPDATE row SET content = NULL WHERE id IN (SELECT id FROM result WHERE state = 'updated' "
+                "UPDATE staged SET content = NULL WHERE id IN (SELECT id FROM row WHERE state = 'updated' "
                 "AND (target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed)))"
             )
             db.execute("DROP TABLE changed")
@@ -828,7 +832,7 @@ class Store:
     def sent(self) -> Iterator[Sent]:
         """Patches of the job that were or may have been applied, in input order, and what they replaced."""
         found = self._db.execute(
-            f"SELECT number, target, key, body, before FROM result WHERE {_OF_THE_JOB} AND body IS NOT NULL "
+            f"SELECT number, target, key, body, before FROM row WHERE {_OF_THE_JOB} AND body IS NOT NULL "
             f"AND (state = 'updated' OR {_UNKNOWN}) ORDER BY id"
         )
         for number, target, key, body, before in found:
@@ -842,14 +846,16 @@ class Store:
         """Rows by state."""
         as_of = (generation, self._db.total_changes, _pragma(self._db, "data_version"))
         if self._counted is None or self._counted[0] != as_of:
-            job = self._db.execute("SELECT generation, staged FROM job").fetchone()
+            job = self._db.execute("SELECT generation, staged_states FROM job").fetchone()
             if job is not None and generation in {None, job[0]}:
                 counts = _by_state(json.loads(job[1]).items())
                 ended = self._ended()
                 counts[State.PENDING] -= sum(ended.values())  # as which they were staged
                 counts.update(ended)
             else:
-                of_sheet = "SELECT state, count(*) FROM row WHERE generation = ? GROUP BY state"  # it reads every row
+                of_sheet = (
+                    "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"  # it reads every row
+                )
                 counts = _by_state(self._db.execute(of_sheet, (generation,)))
             self._counted = as_of, {state: count for state, count in counts.items() if count}
         return dict(self._counted[1])
@@ -865,9 +871,11 @@ class Store:
 
     def _outcomes(self) -> str:
         """Which outcomes are the job's: all, unless rows are parked, which come first."""
-        first = self._db.execute(f"SELECT {_OF_THE_JOB} FROM row ORDER BY id LIMIT 1").fetchone()
+        first = self._db.execute(f"SELECT {_OF_THE_JOB} FROM staged ORDER BY id LIMIT 1").fetchone()
         all_are = first is None or first[0]
-        return "1" if all_are else "(SELECT generation FROM row WHERE id = outcome.id) = (SELECT generation FROM job)"
+        return (
+            "1" if all_are else "(SELECT generation FROM staged WHERE id = outcome.id) = (SELECT generation FROM job)"
+        )
 
     def totals(self) -> tuple[int, int, int, int]:
         """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
@@ -875,16 +883,16 @@ class Store:
             "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), coalesce(sum(throttled), 0), "
             f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM outcome WHERE {self._outcomes()}"
         ).fetchone()
-        (on_the_way,) = self._db.execute(f"SELECT count(*) FROM row WHERE {_ON_THE_WAY}").fetchone()
+        (on_the_way,) = self._db.execute(f"SELECT count(*) FROM staged WHERE {_ON_THE_WAY}").fetchone()
         return requests, retries, throttled, in_doubt + on_the_way
 
     def problems(self, examples: int = 3, generation: int | None = None) -> tuple[ProblemGroup, ...]:
         """Rows that ended badly by error code, the most frequent first."""
         groups = self._db.execute(
-            f"SELECT error, count(*) FROM result WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1", (generation,)
+            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1", (generation,)
         ).fetchall()
         first = (
-            f"SELECT number, state, {_UNKNOWN}, message FROM result WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
+            f"SELECT number, state, {_UNKNOWN}, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
         )
         return tuple(
             ProblemGroup(
@@ -902,7 +910,7 @@ class Store:
         """The rows that ended badly, in input order, with what tells why."""
         found = self._db.execute(
             f"SELECT number, error, http_status, CASE WHEN cells <> '{PURGED}' THEN message END, key, target, "
-            f"{_UNKNOWN} FROM result WHERE {_BAD_ROWS} ORDER BY id",
+            f"{_UNKNOWN} FROM row WHERE {_BAD_ROWS} ORDER BY id",
             (None,),
         )
         for number, code, status, message, key, target, doubt in found:
@@ -912,7 +920,7 @@ class Store:
         """Rows as reports show them, in input order."""
         found = self._db.execute(
             f"SELECT number, cells, target, key, state, {_UNKNOWN}, http_status, attempts, error, message, fields, "
-            f"showing_id, updated_at, sent_at, duration_ms FROM result WHERE {_OF_A_SHEET} AND {_in(states)} "
+            f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_A_SHEET} AND {_in(states)} "
             "ORDER BY id",
             (generation,),
         )
@@ -927,7 +935,7 @@ class Store:
         """The job's rows in input order, as the results have them: what of a `Result` they show."""
         found = self._db.execute(
             "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, updated_at, "
-            f"sent_at, duration_ms, {_UNKNOWN} FROM result WHERE {_OF_THE_JOB} ORDER BY id"
+            f"sent_at, duration_ms, {_UNKNOWN} FROM row WHERE {_OF_THE_JOB} ORDER BY id"
         )
         for line in found:
             if line[-1]:
@@ -1055,7 +1063,7 @@ _ROWS_A_STATEMENT = 500
 def _insert(rows: int) -> str:
     """The statement for the generation and then, row by row, what `_staged` gives."""
     values = f"(?1{', ?' * len(_STAGED)})"
-    return f"INSERT INTO row (generation, {', '.join(_STAGED)}) VALUES {', '.join([values] * rows)}"
+    return f"INSERT INTO staged (generation, {', '.join(_STAGED)}) VALUES {', '.join([values] * rows)}"
 
 
 _INVALID, _PENDING = State.INVALID.value, State.PENDING.value

@@ -20,6 +20,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -142,9 +143,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def static_server(folder: Path, reply: str = REPLY) -> Iterator[str]:
+def static_server(folder: Path, reply: str = REPLY, port: int = 0) -> Iterator[str]:
     """nginx, which says yes to everything at once."""
-    port = _free_port()
+    port = port or _free_port()
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, port=port, reply=reply), encoding="utf-8")
     server = subprocess.Popen([_tool("nginx"), "-c", str(config)], stderr=subprocess.DEVNULL)
@@ -200,12 +201,14 @@ class _Answering(asyncio.Protocol):
 
 
 @contextmanager
-def slow_server(status: str = "200 OK", latency_seconds: float = 0.0) -> Iterator[tuple[str, list[float]]]:
+def slow_server(
+    status: str = "200 OK", latency_seconds: float = 0.0, port: int = 0
+) -> Iterator[tuple[str, list[float]]]:
     """A server in a thread of this process, and when it was asked, by the machine's monotonic clock."""
     asked: list[float] = []
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(
-        loop.create_server(lambda: _Answering(status, latency_seconds, asked), "127.0.0.1", 0)
+        loop.create_server(lambda: _Answering(status, latency_seconds, asked), "127.0.0.1", port)
     )
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -367,21 +370,49 @@ def fill_latency(bench: Bench) -> None:
 
 
 def resume(bench: Bench) -> None:
-    """Time to the first request: of a new job, and of the same with 1% left."""
+    """Time to the first request: of a new job, and of the same with 1% left: stopped by Ctrl-C, or killed."""
     sheet = sheet_of(bench, bench.many)
-    with slow_server("401 Unauthorized") as (base_url, asked):
-        staged = push(bench.folder, sheet, base_url, "--workers", "1", code=5)
-        first = asked[0] - staged.began
-        asked.clear()
-        with closing(sqlite3.connect(bench.folder / f"{sheet.stem}.checkpoint.sqlite")) as checkpoint, checkpoint:
-            checkpoint.execute(
-                "INSERT OR REPLACE INTO outcome (id, state) SELECT id, 'updated' FROM row WHERE id % 100"
-            )
-        again = push(bench.folder, sheet, base_url, "--workers", "1", code=5)
-        resumed = asked[0] - again.began
+    port = _free_port()
+    with TemporaryDirectory(dir=bench.folder) as folder, slow_server("401 Unauthorized", port=port) as (url, asked):
+        begun = push(Path(folder), sheet, url, "--workers", "1", code=5).began
+        first = asked[0] - begun
     bench.add(Figure(f"{bench.many:,} rows: from start to first request", first, "s"))
-    bench.add(Figure(f"{bench.many:,} rows, 1% left: from start to first request", resumed, "s"))
-    bench.add(Figure("resume over staging", resumed / first, "", 0.05, at_most=True))
+    for ending, how in (("stopped", signal.SIGINT), ("killed", signal.SIGKILL)):
+        with TemporaryDirectory(dir=bench.folder) as folder:
+            with static_server(bench.folder, port=port) as base_url:
+                push_until(Path(folder), sheet, base_url, bench.many * 99 // 100, how)
+            with slow_server("401 Unauthorized", port=port) as (base_url, asked):
+                again = push(Path(folder), sheet, base_url, "--workers", "1", code=5)
+                resumed = asked[0] - again.began
+        bench.add(Figure(f"{bench.many:,} rows, {ending} with 1% left: from start to first request", resumed, "s"))
+        bench.add(Figure(f"resume over staging, {ending}", resumed / first, "", 0.05, at_most=True))
+
+
+def push_until(folder: Path, sheet: Path, base_url: str, row: int, how: signal.Signals) -> None:
+    """Push, and end it by a signal once so many rows were handed out."""
+    command = [sys.executable, "-m", "bulk_sync", "push", str(sheet), "--base-url", base_url, "--rate", "100000/s"]
+    environment = os.environ | {"NORTH_API_KEY": KEY, "XDG_STATE_HOME": str(folder / "state")}
+    command += ["--workers", str(WORKERS), "--out", str(folder)]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
+    checkpoint = folder / f"{sheet.stem}.checkpoint.sqlite"
+    while process.poll() is None and _taken(checkpoint) < row:
+        Event().wait(0.02)
+    process.send_signal(how)
+    if process.wait(600) == 0:
+        raise SystemExit("the push was over before it could be ended")
+
+
+def _taken(checkpoint: Path) -> int:
+    """The last row that was handed out, as far as it can be seen."""
+    if not checkpoint.exists():
+        return 0
+    with closing(sqlite3.connect(f"{checkpoint.as_uri()}?mode=ro", uri=True)) as seen:
+        try:
+            found = seen.execute("SELECT taken FROM job").fetchone()
+        except sqlite3.Error:
+            return 0
+    return int(found[0]) if found else 0
 
 
 def grow(bench: Bench) -> None:
@@ -453,7 +484,9 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         bench = Bench(Path(folder), 2_000 if given.quick else given.rows, 20_000 if given.quick else 1_000_000)
         for name, part in PARTS.items():
-            if given.only in {"", name} and not ("nginx" in missing and name in {"peers", "checkpoint", "grow"}):
+            if given.only in {"", name} and not (
+                "nginx" in missing and name in {"peers", "checkpoint", "resume", "grow"}
+            ):
                 part(bench)
     if given.json is not None:
         figures = [asdict(figure) for figure in bench.figures]

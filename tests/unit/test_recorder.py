@@ -128,7 +128,7 @@ async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_b
     ahead = int(per_second * AHEAD_SECONDS)
     assert [change.id for change in iter(recorder.take, None)] == [-number for number in range(3, ahead)]
     more = [change.id for change in [*await recorder.claim(2), *iter(recorder.take, None)]]
-    assert more == [-number for number in range(24)]  # none was at hand again so soon: eight times as many as before
+    assert more == [-number for number in range(16)]  # none was at hand again so soon: four times as many as before
 
 
 @pytest.mark.asyncio

@@ -274,17 +274,17 @@ def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content
 
 
 BACK_TO_VERSION_6 = """
-    CREATE TABLE row_before AS SELECT * FROM result;
-    DROP VIEW result;
+    CREATE TABLE row_before AS SELECT * FROM row;
+    DROP VIEW row;
     DROP TABLE closed;
-    DROP TABLE row;
+    DROP TABLE staged;
     DROP TABLE outcome;
     ALTER TABLE row_before RENAME TO row;
     CREATE INDEX row_target ON row (target, content);
     CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
     ALTER TABLE job DROP COLUMN taken;
     ALTER TABLE job DROP COLUMN ended;
-    ALTER TABLE job DROP COLUMN staged;
+    ALTER TABLE job DROP COLUMN staged_states;
     PRAGMA user_version = 6;
 """
 BACK_TO_VERSION_5 = f"""

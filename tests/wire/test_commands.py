@@ -297,7 +297,7 @@ def test_a_reader_that_leaves_early_loses_no_state(sandboxes: Sandboxes, tmp_pat
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as db:
-        assert db.execute("SELECT state, count(*) FROM result GROUP BY state").fetchall() == [("updated", 5)]
+        assert db.execute("SELECT state, count(*) FROM row GROUP BY state").fetchall() == [("updated", 5)]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")

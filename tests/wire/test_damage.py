@@ -72,16 +72,16 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "a key flipped": content(rows_page),
     "no version": sql("PRAGMA user_version = 0"),
     "negative version": sql("PRAGMA user_version = -3"),
-    "no table": sql("DROP TABLE report; DROP TABLE row"),
-    "unknown state": sql("UPDATE row SET state = 'upfated' WHERE id = 3"),
-    "cells that are no list": sql("UPDATE row SET cells = '[\"a' WHERE id = 3"),
-    "text that is no text": sql("UPDATE row SET message = x'ff' WHERE id = 3"),
-    "a generation of no sheet": sql("UPDATE row SET generation = 77 WHERE id = 3"),
-    "another one's patch": sql("UPDATE row SET key = 'ext_9' WHERE id = 3"),
+    "no table": sql("DROP TABLE report; DROP VIEW row"),
+    "unknown state": sql("UPDATE staged SET state = 'upfated' WHERE id = 3"),
+    "cells that are no list": sql("UPDATE staged SET cells = '[\"a' WHERE id = 3"),
+    "text that is no text": sql("UPDATE staged SET message = x'ff' WHERE id = 3"),
+    "a generation of no sheet": sql("UPDATE staged SET generation = 77 WHERE id = 3"),
+    "another one's patch": sql("UPDATE staged SET key = 'ext_9' WHERE id = 3"),
     "a pending row without a patch": sql(
-        "UPDATE outcome SET state = 'pending' WHERE id = 3; UPDATE row SET body = NULL WHERE id = 3"
+        "UPDATE outcome SET state = 'pending' WHERE id = 3; UPDATE staged SET body = NULL WHERE id = 3"
     ),
-    "counts of other rows": sql("UPDATE job SET staged = json_set(staged, '$.pending', 11)"),
+    "counts of other rows": sql("UPDATE job SET staged_states = json_set(staged_states, '$.pending', 11)"),
     "an outcome of an unknown state": sql("UPDATE outcome SET state = 'upfated' WHERE id = 3"),
     "an outcome's text that is no text": sql("UPDATE outcome SET showing_id = x'ff' WHERE id = 3"),
 }
