@@ -33,14 +33,14 @@ acknowledged and unrecorded, to be repeated, is what came within the longest. Ea
 workers a few times, so that small ones would cost more than they save.
 """
 
-FIRST_GROUP_SECONDS = 0.002
-"""The first groups wait less, each twice as long as the one before: with each of them more changes come ahead."""
-
 AHEAD_SECONDS = 0.3
 """Changes for so long are taken ahead: while one group is written, outcomes for the next one come, and again."""
 
-MOST_AT_ONCE = 4096
+MOST_AT_ONCE = 2048
 """So many are taken at once at the most: a group with more takes too long to write."""
+
+_SLICE_SECONDS = 0.005
+"""How often it is looked whether changes run short."""
 
 _STEP = 4
 """So many times as many as the last time are taken, while the rate rises."""
@@ -68,7 +68,8 @@ class Recorder:
         self._per_second = 0.0
         self._ran_dry = -math.inf
         self._taken = 0  # the last time
-        self._pause = FIRST_GROUP_SECONDS
+        self._all_taken = False
+        self._pause = GROUP_SECONDS
         self._wake = anyio.Event()
         self._closing = False
         self._one_at_a_time = anyio.Lock()
@@ -96,6 +97,8 @@ class Recorder:
 
     async def claim(self, limit: int) -> list[Change]:
         """Take pending rows; what is waiting to be written goes first."""
+        if self._all_taken:
+            return []
         now = self._clock.monotonic()
         # None is at hand again so soon: what is known of the rate is too little.
         wanted = MOST_AT_ONCE if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
@@ -113,10 +116,19 @@ class Recorder:
                 if not looking.cancelled_caught:
                     self._wake = anyio.Event()
                     if not self._closing:
-                        await self._clock.sleep(self._pause)
+                        await self._wait_for_company()
                 await self._write()
         finally:
             await self._write()
+
+    async def _wait_for_company(self) -> None:
+        """Let more outcomes come, unless workers may soon have to wait for changes."""
+        until = self._clock.monotonic() + self._pause
+        while (left := until - self._clock.monotonic()) > 0 and not self._is_short():
+            await self._clock.sleep(min(left, _SLICE_SECONDS))
+
+    def _is_short(self) -> bool:
+        return not self._all_taken and len(self._ahead) < self._rate() * AHEAD_SECONDS / 4
 
     async def save(self) -> None:
         """When a write has failed and every request has ended: try once more, for there may be room again.
@@ -138,7 +150,7 @@ class Recorder:
         points = self._line.unsaved()
         if not group and points is None and not at_least:
             return
-        wanted = 0 if self._closing else max(at_least, self._in_steps(self._lack()))
+        wanted = 0 if self._closing or self._all_taken else max(at_least, self._in_steps(self._lack()))
         begun = self._clock.monotonic()
         try:
             changes = await to_thread.run_sync(self._store.exchange, group, points, wanted)
@@ -147,8 +159,9 @@ class Recorder:
             raise
         self._ahead.extend(changes)
         self._taken = len(changes) or self._taken
+        self._all_taken = self._all_taken or len(changes) < wanted
         seconds = self._clock.monotonic() - begun
-        self._pause = min(2 * self._pause, max(GROUP_SECONDS, 3 * seconds), LONGEST_GROUP_SECONDS)
+        self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
         self._line.saved()
         if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
             await to_thread.run_sync(self._on_first_acknowledged)
@@ -160,12 +173,16 @@ class Recorder:
 
     def _lack(self) -> int:
         """So many changes are missing to those that should be at hand."""
+        return min(MOST_AT_ONCE, max(0, int(self._rate() * AHEAD_SECONDS) - len(self._ahead)))
+
+    def _rate(self) -> float:
+        """Rows that end, per second."""
         now = self._clock.monotonic()
         if now - self._since > _RATE_SECONDS:
             latest = self._ended / max(now - self._since, 1e-3)
             self._per_second = max(latest, (self._per_second + latest) / 2)
             self._ended, self._since = 0, now
-        return min(MOST_AT_ONCE, max(0, int(self._per_second * AHEAD_SECONDS) - len(self._ahead)))
+        return self._per_second
 
     def _note_the_time(self) -> None:
         """Take what was counted since the last time into the time line."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sqlite3
 import sys
@@ -77,7 +78,10 @@ _PARKED = -1
 _GROUP = 2000
 """Rows in one commit while staging."""
 
-_AT_ONCE = 256
+_ROWS_A_STATEMENT = 500
+"""Rows in one statement while staging: fewer statements, of at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
+
+_AT_ONCE = 2048
 """Changes that are read at once: while they are made of SQLite's text, the workers wait for the interpreter."""
 
 _GROUP_CHARACTERS = 4_000_000
@@ -125,9 +129,7 @@ _TOLD["may_have_been_applied"] = (
     f"CASE {_TOLD['state']} WHEN 'updated' THEN 0 ELSE {_TOLD['may_have_been_applied']} END"
 )
 
-_RECORD = f"""
-    INSERT INTO outcome ({", ".join(_TOLD)}) SELECT {", ".join(_TOLD.values())}
-    FROM json_each(?) WHERE true
+_ADDED = """
     ON CONFLICT (id) DO UPDATE SET
         state = excluded.state, in_flight = 0, http_status = excluded.http_status,
         attempts = attempts + excluded.attempts, throttled = throttled + excluded.throttled, error = excluded.error,
@@ -138,6 +140,9 @@ _RECORD = f"""
 """
 """What this run did is added to what the runs before did."""
 
+_RECORD = (
+    f"INSERT INTO outcome ({', '.join(_TOLD)}) SELECT {', '.join(_TOLD.values())} FROM json_each(?) WHERE true {_ADDED}"
+)
 _ACKNOWLEDGED = (
     "SELECT row.target, row.key, row.showing_id, row.body "
     "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN row ON row.id = one.value "
@@ -206,6 +211,7 @@ class Store:
         self._db = connection
         self._path = path
         self._begin()
+        self._written_from: float = math.inf  # rows from this id on are what this object wrote itself
         self._shared_ledger = False
         self._ledger: Ledger | None = None  # None: not looked up yet, here and below
         self._ledger_is_empty: bool | None = None
@@ -356,6 +362,8 @@ class Store:
         generation = job.generation + 1 if job else 1
         with self._commit() as db:
             db.execute("DELETE FROM staged WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
+            (last,) = db.execute("SELECT coalesce(max(id), 0) FROM staged").fetchone()
+        self._written_from = last + 1
         count = 0
         # While SQLite writes one group, which it does beside Python, the next one is checked.
         with ThreadPoolExecutor(1) as thread, _short_turns():
@@ -673,6 +681,8 @@ class Store:
         except msgspec.ValidationError as error:
             raise damaged_in_use(self._path, f"a row to be sent is not what it was: {error}") from None
         for change in found:
+            if change.id >= self._written_from:
+                break
             if hashlib.sha256(change.body.encode()).hexdigest()[:32] != change.digest:
                 raise damaged_in_use(self._path, f"the patch of row {change.number} is not what it was")
         return found
@@ -692,18 +702,20 @@ class Store:
             return self._claim(db, limit) if limit else []
 
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
-        self._on_the_way.difference_update([outcome.id for outcome in outcomes])
-        _not_tried(db, [outcome.id for outcome in outcomes if outcome.attempts == 0])
+        ids = [outcome.id for outcome in outcomes]
+        self._on_the_way.difference_update(ids)
+        untried = [outcome.id for outcome in outcomes if outcome.attempts == 0]
+        if untried:
+            _not_tried(db, untried)
         db.execute(_RECORD, (json_list(outcome for outcome in outcomes if outcome.attempts > 0),))
         if self._shared_ledger:
-            self._note_in_ledger(db, [outcome.id for outcome in outcomes])
+            self._note_in_ledger(db, ids)
             return
         acknowledged = [outcome.id for outcome in outcomes if outcome.state is State.UPDATED]
-        others = [outcome.id for outcome in outcomes if outcome.state is not State.UPDATED]
         if acknowledged:
             db.execute("INSERT INTO acknowledged VALUES (?)", (json_list(acknowledged),))
-        if others and self._asks_ledger():
-            self._note_in_ledger(db, others)
+        if len(acknowledged) < len(ids) and self._asks_ledger():
+            self._note_in_ledger(db, [outcome.id for outcome in outcomes if outcome.state is not State.UPDATED])
 
     def release(self) -> None:
         """End a run whose requests have ended: rows that were handed out and have no outcome were never sent."""
@@ -973,9 +985,10 @@ def _with_doubt(state: State, message: str | None, *, doubt: bool) -> str | None
 
 def _not_tried(db: sqlite3.Connection, ids: Sequence[int]) -> None:
     """Rows that were handed out and never sent are what they were before the run."""
-    db.executemany(
-        "INSERT INTO outcome (id, state) VALUES (?, 'pending') ON CONFLICT (id) DO UPDATE SET in_flight = 0",
-        ((row,) for row in ids),
+    db.execute(
+        f"INSERT INTO outcome (id, state) SELECT value, 'pending' FROM ({_LISTED}) WHERE true "
+        "ON CONFLICT (id) DO UPDATE SET in_flight = 0",
+        (json_list(ids),),
     )
 
 
@@ -1054,9 +1067,6 @@ def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
 
 
 _STAGED = ("number", "cells", "target", "key", "content", "body", "digest", "fields", "state", "error", "message")
-
-_ROWS_A_STATEMENT = 500
-"""Rows in one statement while staging: fewer statements, of at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
 
 
 @lru_cache(maxsize=2)

@@ -8,6 +8,7 @@ while it sends, and where outcomes go, differs.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import deque
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
+gc.disable()  # and on again, as the program does it
+import bulk_sync.cli.commands  # noqa: F401
 from bulk_sync import pipeline
 from bulk_sync.clock import SystemClock
 from bulk_sync.job.store import Store
