@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections import deque
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,8 +19,6 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-gc.disable()  # and on again, as the program does it
-import bulk_sync.cli.commands  # noqa: F401
 from bulk_sync import pipeline
 from bulk_sync.clock import SystemClock
 from bulk_sync.job.store import Store
@@ -68,6 +67,8 @@ class Timed(Sender):
 
 def main() -> None:
     sheet, base_url, where = sys.argv[1:]
+    gc.disable()
+    import_module("bulk_sync.cli.commands")  # turns it on again, as for the program
     setattr(pipeline, "Sender", Timed)  # noqa: B010 - not an export of its own
     if where == "memory":
         setattr(pipeline, "Recorder", Remembering)  # noqa: B010 - same
