@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import compileall
 import json
 import os
 import platform
@@ -33,6 +34,7 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
 
+import bulk_sync
 from bulk_sync.clock import SystemClock
 from tests.benchmarks.check_rate import write_sheet
 
@@ -478,6 +480,8 @@ def main() -> None:
     told.add_argument("--rows", type=int, default=20_000)
     told.add_argument("--json", type=Path, default=None, help="write the figures there, too")
     given = told.parse_args()
+    # As pip does when it installs: else a program run from a checkout may compile itself anew each time.
+    compileall.compile_dir(str(Path(bulk_sync.__file__).parent), quiet=1)
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     print(f"{machine()}{'; missing: ' + ', '.join(missing) if missing else ''}\n")
     print("| figure | measured | goal | |\n|---|---|---|---|")
