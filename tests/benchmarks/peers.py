@@ -5,10 +5,11 @@
 nginx answers every request with the contract's reply at once, on one core; 20,000 rows with ten columns are sent to it
 by bulk-sync (whole process, with reports and the durable checkpoint), by a plain httpx script, by GNU parallel with
 curl, by curl alone (`--parallel`, from a config that is prepared beforehand: it checks nothing and records nothing) and
-by wrk. Other servers here: one that answers after 50 ms, one that refuses the key and notes when it was asked.
+by wrk. Other servers here: nginx that answers after 50 ms, and one that refuses the key and notes when it was asked.
 
 Prints a table, as Markdown, with the goal beside each figure, and writes it as JSON. A figure that falls short fails
-nothing. Needs nginx, curl, GNU parallel and wrk (Debian: nginx-light curl parallel wrk); what is missing is left out,
+nothing. Needs nginx, curl, GNU parallel and wrk (Debian: nginx-light libnginx-mod-http-echo curl
+parallel wrk); what is missing is left out,
 and named. `--quick` takes fewer rows, to see that all of it runs.
 """
 
@@ -41,6 +42,7 @@ from tests.benchmarks.check_rate import write_sheet
 KEY = "north_sk_test_000000000000000000000000peers"
 WORKERS = 32
 TOOLS = ("nginx", "wrk", "parallel", "curl")
+ECHO = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")  # Debian: libnginx-mod-http-echo
 
 REPLY = json.dumps(
     {
@@ -60,13 +62,14 @@ OWN_IDS = REPLY.replace("3c90c3cc-0d44-4b50-8888-8dd25736052a", "$request_id")
 """The same, but each showing has an id of its own, as nginx makes one for each request."""
 
 NGINX = """
+{modules}
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 1024; }}
 http {{
   access_log off; keepalive_requests 100000000; default_type application/json;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{reply}'; }} }}
+  server {{ listen 127.0.0.1:{port}; location / {{ {answer} }} }}
 }}
 """
 
@@ -145,11 +148,16 @@ def _free_port() -> int:
 
 
 @contextmanager
-def static_server(folder: Path, reply: str = REPLY, port: int = 0) -> Iterator[str]:
-    """nginx, which says yes to everything at once."""
+def static_server(
+    folder: Path, reply: str = REPLY, port: int = 0, latency_seconds: float | None = None
+) -> Iterator[str]:
+    """nginx, which says yes to everything, at once or by the clock of its module `echo`."""
     port = port or _free_port()
+    modules, answer = "", f"return 200 '{reply}';"
+    if latency_seconds is not None:
+        modules, answer = f"load_module {ECHO};", f"echo_sleep {latency_seconds}; echo '{reply}';"
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, reply=reply), encoding="utf-8")
+    config.write_text(NGINX.format(folder=folder, port=port, modules=modules, answer=answer), encoding="utf-8")
     server = subprocess.Popen([_tool("nginx"), "-c", str(config)], stderr=subprocess.DEVNULL)
     try:
         _until_it_listens(port)
@@ -169,13 +177,12 @@ def _until_it_listens(port: int) -> None:
 
 
 class _Answering(asyncio.Protocol):
-    """Reads requests, counts on their lengths, and answers each after `latency_seconds`."""
+    """Reads requests, counts on their lengths, and answers each."""
 
-    def __init__(self, status: str, latency_seconds: float, asked: list[float]) -> None:
+    def __init__(self, status: str, asked: list[float]) -> None:
         self._reply = (
             f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(REPLY)}\r\n\r\n{REPLY}"
         ).encode()
-        self._latency = latency_seconds
         self._asked = asked
         self._data = b""
         self._transport: asyncio.Transport | None = None
@@ -195,7 +202,7 @@ class _Answering(asyncio.Protocol):
                 return
             self._data = rest[length:]
             self._asked.append(SystemClock().monotonic())
-            asyncio.get_running_loop().call_later(self._latency, self._answer)
+            self._answer()
 
     def _answer(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -203,15 +210,11 @@ class _Answering(asyncio.Protocol):
 
 
 @contextmanager
-def slow_server(
-    status: str = "200 OK", latency_seconds: float = 0.0, port: int = 0
-) -> Iterator[tuple[str, list[float]]]:
+def small_server(status: str, port: int = 0) -> Iterator[tuple[str, list[float]]]:
     """A server in a thread of this process, and when it was asked, by the machine's monotonic clock."""
     asked: list[float] = []
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(
-        loop.create_server(lambda: _Answering(status, latency_seconds, asked), "127.0.0.1", port)
-    )
+    server = loop.run_until_complete(loop.create_server(lambda: _Answering(status, asked), "127.0.0.1", port))
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
@@ -363,10 +366,10 @@ def compare_checkpoint(bench: Bench) -> None:
 def fill_latency(bench: Bench) -> None:
     """64 workers against 50 ms: what they could send at the most is 1,280 rows a second."""
     sheet = sheet_of(bench, bench.rows)
-    with slow_server(latency_seconds=0.05) as (base_url, _):
+    with static_server(bench.folder, latency_seconds=0.05) as base_url:
         rate = whole_push(bench, sheet, base_url, "--workers", "64").summary["rows_per_second"]
         bench.add(Figure("50 ms latency, 64 workers: rows/s over 64/0.05", rate / (64 / 0.05), "", 0.97))
-        if shutil.which("wrk"):  # what this server, an event loop in Python, makes of its 50 ms
+        if shutil.which("wrk"):  # what this server makes of its 50 ms
             most = wrk(bench, base_url, 64)
             bench.add(Figure("50 ms latency, 64 connections: wrk over 64/0.05", most / (64 / 0.05), ""))
 
@@ -375,7 +378,7 @@ def resume(bench: Bench) -> None:
     """Time to the first request: of a new job, and of the same with 1% left: stopped by Ctrl-C, or killed."""
     sheet = sheet_of(bench, bench.many)
     port = _free_port()
-    with TemporaryDirectory(dir=bench.folder) as folder, slow_server("401 Unauthorized", port=port) as (url, asked):
+    with TemporaryDirectory(dir=bench.folder) as folder, small_server("401 Unauthorized", port=port) as (url, asked):
         begun = push(Path(folder), sheet, url, "--workers", "1", code=5).began
         first = asked[0] - begun
     bench.add(Figure(f"{bench.many:,} rows: from start to first request", first, "s"))
@@ -383,7 +386,7 @@ def resume(bench: Bench) -> None:
         with TemporaryDirectory(dir=bench.folder) as folder:
             with static_server(bench.folder, port=port) as base_url:
                 push_until(Path(folder), sheet, base_url, bench.many * 99 // 100, how)
-            with slow_server("401 Unauthorized", port=port) as (base_url, asked):
+            with small_server("401 Unauthorized", port=port) as (base_url, asked):
                 again = push(Path(folder), sheet, base_url, "--workers", "1", code=5)
                 resumed = asked[0] - again.began
         bench.add(Figure(f"{bench.many:,} rows, {ending} with 1% left: from start to first request", resumed, "s"))
@@ -441,11 +444,12 @@ def start(bench: Bench) -> None:
 def stage(bench: Bench) -> None:
     """Rows a second that are read, checked, digested and stored, start of the program included."""
     sheet = sheet_of(bench, bench.many // 10)
-    with TemporaryDirectory(dir=bench.folder) as folder, slow_server("401 Unauthorized") as (base_url, asked):
+    with TemporaryDirectory(dir=bench.folder) as folder, small_server("401 Unauthorized") as (base_url, asked):
         begun = push(Path(folder), sheet, base_url, "--workers", "1", code=5).began
         bench.add(Figure("staging a CSV", bench.many / 10 / (asked[0] - begun), "rows/s", 30_000))
 
 
+NEEDED = {name: {"nginx"} for name in ("peers", "checkpoint", "resume", "grow")} | {"latency": {"nginx", ECHO.name}}
 PARTS = {
     "start": start,
     "stage": stage,
@@ -483,14 +487,13 @@ def main() -> None:
     # As pip does when it installs: else a program run from a checkout may compile itself anew each time.
     compileall.compile_dir(str(Path(bulk_sync.__file__).parent), quiet=1)
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    missing += [] if ECHO.exists() else [ECHO.name]
     print(f"{machine()}{'; missing: ' + ', '.join(missing) if missing else ''}\n")
     print("| figure | measured | goal | |\n|---|---|---|---|")
     with TemporaryDirectory() as folder:
         bench = Bench(Path(folder), 2_000 if given.quick else given.rows, 20_000 if given.quick else 1_000_000)
         for name, part in PARTS.items():
-            if given.only in {"", name} and not (
-                "nginx" in missing and name in {"peers", "checkpoint", "resume", "grow"}
-            ):
+            if given.only in {"", name} and not NEEDED.get(name, set()) & set(missing):
                 part(bench)
     if given.json is not None:
         figures = [asdict(figure) for figure in bench.figures]

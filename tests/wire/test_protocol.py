@@ -260,6 +260,28 @@ def test_nor_is_what_comes_before_the_request_was_written(end: bool) -> None:
     assert journal.patched == ["a", "b"]
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.03], ids=["near", "far"])
+def test_only_a_request_to_a_server_that_is_near_waits_for_others_to_be_written_with(seconds: float) -> None:
+    def answers(connection: socket.socket) -> None:
+        threading.Event().wait(seconds)
+        good(connection)
+
+    async def run(base_url: str) -> int:
+        async with open_transport(
+            "httptools", base_url, SecretStr(KEY), timeout_seconds=2, connections=1, user_agent="test"
+        ) as opened:
+            assert isinstance(opened, HttptoolsTransport)
+            await opened.patch("/v1/showings/a", b"{}", "a")
+            request = opened.patch("/v1/showings/a", b"{}", "a")
+            request.send(None)  # up to where it waits for the reply
+            held = len(opened._asked)
+            request.close()
+            return held
+
+    with fault_server(for_keys({"a": always(answers)})) as journal:
+        assert anyio.run(run, journal.base_url) == (0 if seconds else 1)
+
+
 def test_a_head_that_came_before_means_the_same_however_its_body_comes(ask: Ask) -> None:
     bodies = {key: b'{"data": {"id": "%s"}}' % key.encode() for key in "abcdef"}
     replies = {key: raw(b"HTTP/1.1 200 OK", LENGTH, b"X-Of: all", body=body) for key, body in bodies.items()}

@@ -9,9 +9,9 @@ Invariants:
 
 1. A connection carries one request at a time. Its next one leaves only after the whole reply, and only if nothing else
    came with it or after it: bytes too many are never the answer to another row.
-2. What was written may have arrived. Before the write nothing can have. Requests are written together, once those of
-   this turn of the loop are known: a server that was idle is woken once, not by each. A connection on which something
-   comes until then is not written to.
+2. What was written may have arrived. Before the write nothing can have. Requests to a server that answers fast are
+   written together, once those of this turn of the loop are known: if it was idle it is woken once, not by each. One
+   that is far is written to at once. A connection on which something comes until then is not written to.
 3. A request ends by its deadline, and a connection whose reply is not whole ends with it.
 4. A head whose bytes were parsed before, and that states the length of its body, means what it meant then. So the
    parser is asked only when a head is another one, or does not come in one piece with its whole body.
@@ -51,6 +51,9 @@ _LARGEST_ON_THE_WIRE = 2 * LARGEST_REPLY
 _OTHER_ADDRESS_SECONDS = 0.25
 """So long a host's first address has before the next is tried beside it (RFC 8305, section 5)."""
 
+_NEAR_SECONDS = 0.01
+"""A server that answers within that is near: what it costs to wake it counts for more than what waiting costs."""
+
 _SWITCHING_PROTOCOLS = 101
 
 
@@ -79,6 +82,7 @@ class HttptoolsTransport:
         self._free: list[_Connection] = []  # the one used last goes first, so that few stay open when few do
         self._open: set[_Connection] = set()
         self._asked: list[_Connection] = []  # whose requests are to be written
+        self._is_near = False  # as the latest reply told
         self._heads: dict[bytes, _Head] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: TimerHandle | None = None
@@ -113,15 +117,20 @@ class HttptoolsTransport:
                 return connection
             if self._timer is None:
                 self._timer = self._loop.call_at(deadline, self._end_what_is_late)
-            if not self._asked:
-                self._loop.call_soon(self._write)
-            self._asked.append(connection)
+            answer = connection.ask(request, deadline)
+            if not self._is_near:
+                connection.write()
+            else:
+                if not self._asked:
+                    self._loop.call_soon(self._write)
+                self._asked.append(connection)
             try:
-                seen = await connection.ask(request, deadline)
+                seen = await answer
             finally:
                 connection.let_go()
                 if connection.fit:
-                    connection.rests_since = self._loop.time()
+                    connection.rests_since = now = self._loop.time()
+                    self._is_near = now - begun < _NEAR_SECONDS
                     self._free.append(connection)
                 else:
                     connection.end()
