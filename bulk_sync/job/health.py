@@ -5,10 +5,11 @@ it, so that a damaged checkpoint stays byte for byte what it was. All of the fil
 are looked at while SQLite's own check of its structure goes on: SQLite lets other threads run meanwhile. (Two threads
 that look at rows would only be in each other's way: json_valid allocates memory, which SQLite counts under one lock.)
 
-A large one that a run closed properly is not read as a whole by the next. The run that closes it writes a time into it,
-and gives it that time as its time of change; whoever writes to it afterwards gives it another. So does a copy, but for
-one that keeps times. Then what a disk lost by itself shows where it is read: a patch is checked against its digest
-before it is sent, and SQLite finds pages that don't fit together.
+A large one is not read as a whole where that can be spared. A run seals it: it writes a time into it, gives it that
+time as its time of change, and from then on writes to the side file alone, whose frames SQLite checks one by one, until
+it seals it again. Whoever else writes to it gives it another time, and so does a copy, but for one that keeps times.
+What a disk loses by itself shows where it is read: a patch is checked against its digest before it is sent, and SQLite
+finds pages that don't fit together.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ APPLICATION_ID = 0x6253796E  # "bSyn": tells our files from other SQLite files
 _MAGIC = b"SQLite format 3\0"
 _LARGE_BYTES = 10_000_000
 """From here on threads gain more than they cost."""
+
+SEALED_BYTES = 50_000_000
+"""From here on a checkpoint is sealed: examining it would take the better part of a second."""
+
+_PAGES_AT_ONCE = 1000
+"""SQLite's own measure of how much may stand in the side file."""
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
@@ -83,7 +90,7 @@ _UNSOUND_OUTCOME = f"SELECT 1 FROM outcome WHERE NOT (state IN ({_STATES}) AND {
 _NO_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
 
-_ALL_TABLES = "SELECT 1 FROM row, report, ledger, ledger_account, timeline, closed LIMIT 0"
+_ALL_TABLES = "SELECT 1 FROM row, report, ledger, ledger_account, timeline, sealed LIMIT 0"
 
 _MISCOUNTED = """
 SELECT 1 FROM (
@@ -129,26 +136,34 @@ def examined_beside(path: Path, version: int) -> Iterator[Callable[[], None]]:
         yield wait
 
 
-@contextmanager
-def closed_whole(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """Close a checkpoint at the end; when all went well, so that the next run need not examine it."""
-    changed_ns = None
-    with closing(connection):
-        yield
-        if path.stat().st_size >= _LARGE_BYTES:
-            others_read, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not others_read:
-                changed_ns = path.stat().st_mtime_ns
-                connection.execute("INSERT OR REPLACE INTO closed VALUES (1, ?)", (changed_ns,))
-    if changed_ns is not None:
-        with suppress(OSError):  # then it is examined
+def is_sealed_in_use(path: Path) -> bool:
+    """True for a checkpoint that is large enough to be sealed."""
+    return path.stat().st_size >= SEALED_BYTES
+
+
+def seal(connection: sqlite3.Connection, path: Path, beside_bytes: int = 1) -> None:
+    """Seal a large checkpoint whose side file has so many bytes.
+
+    What can't be done is left undone: then the checkpoint is examined before it is used again.
+    """
+    beside = path.with_name(path.name + "-wal")
+    if not is_sealed_in_use(path) or not beside.exists() or beside.stat().st_size < beside_bytes:
+        return
+    changed_ns = path.stat().st_mtime_ns + 1
+    with suppress(sqlite3.Error, OSError):
+        connection.execute("INSERT OR REPLACE INTO sealed VALUES (1, ?)", (changed_ns,))
+        others_read, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not others_read:
             os.utime(path, ns=(path.stat().st_atime_ns, changed_ns))
 
 
-def _was_closed_whole(connection: sqlite3.Connection, path: Path) -> bool:
-    if any(side.exists() and side.stat().st_size for side in _beside_it(path)):
-        return False
-    noted = connection.execute("SELECT changed_ns FROM closed").fetchone()
+def keep_sealed(connection: sqlite3.Connection, *, kept: bool) -> None:
+    """Let SQLite move what was written into the checkpoint only when it is told, or again whenever it is much."""
+    connection.execute(f"PRAGMA wal_autocheckpoint = {0 if kept else _PAGES_AT_ONCE}")
+
+
+def _is_sealed(connection: sqlite3.Connection, path: Path) -> bool:
+    noted = connection.execute("SELECT changed_ns FROM sealed").fetchone()
     return noted is not None and noted[0] == path.stat().st_mtime_ns
 
 
@@ -174,8 +189,12 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         raise damaged(path, f"it says that it is of version {made_by}")
     if path.stat().st_size % _pragma(connection, "page_size"):
         raise damaged(path, "its end is missing, or not its own")  # SQLite would read zeros in place of what is cut off
-    if made_by > 6 and _was_closed_whole(connection, path):
-        return
+    if made_by < 7 or not _is_sealed(connection, path):
+        _read_all(connection, path, made_by)
+
+
+def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
+    """Raise CheckpointDamaged unless structure and rows are as a run of version `made_by` writes them."""
     with _beside(path, connection) as ask:
         structure = ask("PRAGMA integrity_check(1)")
         rows = [

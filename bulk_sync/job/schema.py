@@ -23,10 +23,10 @@ from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 
 SCHEMA_VERSION = 7
 
-_CLOSED = """
-CREATE TABLE closed (
+_SEALED = """
+CREATE TABLE sealed (
     only INTEGER PRIMARY KEY CHECK (only = 1),
-    changed_ns INTEGER NOT NULL    -- the file's time of change when a run closed it last: see `health.closed_whole`
+    changed_ns INTEGER NOT NULL    -- the time of change that the file was given last: see `health.seal`
 );
 """
 
@@ -103,7 +103,7 @@ CREATE TABLE report (
 CREATE TABLE acknowledged (
     ids TEXT NOT NULL              -- JSON list: rows of which the ledger does not know yet
 );
-{_CLOSED}
+{_SEALED}
 """
 
 _LEDGER = ledger.SCHEMA.format(schema="main")
@@ -152,7 +152,7 @@ _MIGRATIONS = {
         DROP INDEX row_target;
         DROP INDEX row_pending;
         {_ROWS}
-        {_CLOSED}
+        {_SEALED}
         INSERT INTO staged SELECT id, generation, number, cells, target, key, content, body, digest, fields, before,
             iif(state IN ('updated', 'rejected', 'failed'), 'pending', state),
             iif(state IN ('invalid', 'superseded'), error, NULL),

@@ -42,12 +42,14 @@ from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.entries import text_of as ledger_text
 from bulk_sync.job.health import (
-    closed_whole,
     damaged,
     damaged_in_use,
     examine,
     examined_beside,
+    is_sealed_in_use,
+    keep_sealed,
     refuse_what_is_no_file,
+    seal,
     translated,
 )
 from bulk_sync.job.ledger import Acknowledged, Known, Ledger, json_list
@@ -77,6 +79,9 @@ _PARKED = -1
 
 _GROUP = 2000
 """Rows in one commit while staging."""
+
+_MUCH_BESIDE = 32 << 20
+"""Bytes in the side file from which on a run moves them into the checkpoint, which it then seals."""
 
 _ROWS_A_STATEMENT = 500
 """Rows in one statement while staging: fewer statements, of at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
@@ -237,7 +242,7 @@ class Store:
             _make(path)
         with translated(path):
             connection = _connect(path)
-        with translated(path, in_use=True), closed_whole(connection, path):
+        with translated(path, in_use=True), closing(connection):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
@@ -246,7 +251,9 @@ class Store:
                 ledger.attach(connection, shared_ledger)
                 connection.execute("DELETE FROM acknowledged")
                 store._shared_ledger = True
+            keep_sealed(connection, kept=is_sealed_in_use(path))
             yield store
+            seal(connection, path)
 
     @staticmethod
     def examined_beside(path: Path) -> AbstractContextManager[Callable[[], None]]:
@@ -360,6 +367,7 @@ class Store:
         """
         job = self.job()
         generation = job.generation + 1 if job else 1
+        keep_sealed(self._db, kept=False)
         with self._commit() as db:
             db.execute("DELETE FROM staged WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
             (last,) = db.execute("SELECT coalesce(max(id), 0) FROM staged").fetchone()
@@ -512,6 +520,8 @@ class Store:
                     json.dumps(staged),
                 ),
             )
+        keep_sealed(self._db, kept=is_sealed_in_use(self._path))
+        seal(self._db, self._path)
         return goes_on
 
     def _park(self, db: sqlite3.Connection, generation: int) -> None:
@@ -662,7 +672,8 @@ class Store:
         """The next rows that were never handed out."""
         found = self._changes(_FRESH, (limit,))
         if found:
-            self._db.execute("UPDATE job SET taken = ?", (found[-1].id,))
+            first = min(self._on_the_way, default=found[0].id)
+            self._db.execute("UPDATE job SET taken = ?, ended = max(ended, ? - 1)", (found[-1].id, first))
         return found
 
     def _again(self, tried: int, limit: int) -> list[Change]:
@@ -699,7 +710,9 @@ class Store:
                 self._record(db, outcomes)
             if points is not None:
                 keep(db, points)
-            return self._claim(db, limit) if limit else []
+            changes = self._claim(db, limit) if limit else []
+        seal(self._db, self._path, _MUCH_BESIDE)
+        return changes
 
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
         ids = [outcome.id for outcome in outcomes]

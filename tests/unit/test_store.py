@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sqlite3
 import tempfile
 from collections import Counter
@@ -18,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
+from bulk_sync.job import health
 from bulk_sync.job.entries import text_of
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.schema import SCHEMA_VERSION
@@ -218,8 +220,30 @@ class Checkpoint(RuleBasedStateMachine):
         assert self.store.totals()[3] == pending
 
 
+class SealedCheckpoint(Checkpoint):
+    """The same with a checkpoint that is sealed; a crash leaves its files as they are in the middle of a run."""
+
+    def __init__(self) -> None:
+        self.usual, health.SEALED_BYTES = health.SEALED_BYTES, 0
+        super().__init__()
+
+    def teardown(self) -> None:
+        health.SEALED_BYTES = self.usual
+        super().teardown()
+
+    @rule()
+    def crash(self) -> None:
+        """Leave the files to the next run as a kill would."""
+        killed = as_killed(self.path, self.path.parent / "next")
+        self.stack.close()
+        self.path = killed
+        super().crash()
+
+
 TestCheckpoint = Checkpoint.TestCase
 TestCheckpoint.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestSealedCheckpoint = SealedCheckpoint.TestCase
+TestSealedCheckpoint.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 
 
 def acknowledge(store: Store) -> None:
@@ -276,7 +300,7 @@ def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content
 BACK_TO_VERSION_6 = """
     CREATE TABLE row_before AS SELECT * FROM row;
     DROP VIEW row;
-    DROP TABLE closed;
+    DROP TABLE sealed;
     DROP TABLE staged;
     DROP TABLE outcome;
     ALTER TABLE row_before RENAME TO row;
@@ -508,3 +532,73 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
         store.retry_undone()
         assert [change.target for change in store.claim(9)] == ["E", "B", "C", "D"]
         assert {result.target for result in store.results() if result.may_have_been_applied} == {"B", "C", "D", "E"}
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Checkpoints that were read as a whole; here any is large enough to be sealed."""
+    seen: list[Path] = []
+    read_all = health._read_all
+
+    def noted(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
+        seen.append(path)
+        read_all(connection, path, made_by)
+
+    monkeypatch.setattr(health, "SEALED_BYTES", 0)
+    monkeypatch.setattr(health, "_read_all", noted)
+    return seen
+
+
+def as_killed(path: Path, folder: Path) -> Path:
+    """The files of a checkpoint that is open, as a kill would leave them."""
+    folder.mkdir()
+    for name in (path.name, path.name + "-wal"):
+        shutil.copy2(path.with_name(name), folder / name)
+    return folder / path.name
+
+
+def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
+    tmp_path: Path, readings: list[Path]
+) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [(key, "1") for key in "ABCDE"])
+        one, two, _ = store.claim(3)
+        store.exchange([Outcome(two.id, State.UPDATED, 1)])
+        store.exchange([Outcome(one.id, State.UPDATED, 1)], limit=1)
+        killed = as_killed(path, tmp_path / "killed")
+    with Store.open(path) as store:
+        assert store.counts() == {State.UPDATED: 2, State.PENDING: 3}
+    with Store.open(killed) as store:
+        store.retry_undone()
+        assert store.counts() == {State.UPDATED: 2, State.PENDING: 3}
+        assert [result.target for result in store.results() if result.may_have_been_applied] == ["C", "D"]
+        assert [change.target for change in store.claim(9)] == ["E", "C", "D"]
+        twice = as_killed(killed, tmp_path / "twice")
+    with Store.open(twice) as store:
+        store.retry_undone()
+        assert [result.target for result in store.results() if result.may_have_been_applied] == ["C", "D", "E"]
+    assert readings == []
+
+
+def test_a_sealed_checkpoint_that_somebody_wrote_to_is_read_as_a_whole(tmp_path: Path, readings: list[Path]) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1")])
+    with Store.open(path) as store:
+        killed = as_killed(path, tmp_path / "killed")
+    copied = tmp_path / "copied.sqlite"
+    shutil.copyfile(path, copied)
+    for changed in (killed, path):
+        data = changed.read_bytes()
+        changed.write_bytes(data.replace(b'{"rating":1}', b'{"rating":2}', 1))
+    with Store.open(copied):
+        pass
+    with Store.open(path) as store, pytest.raises(OutputError, match="patch of row 2 is not what it was"):
+        store.claim(1)
+    with closing(sqlite3.connect(killed)) as db:
+        db.execute("UPDATE staged SET state = 'upfated'")
+        db.commit()
+    with pytest.raises(CheckpointDamaged), Store.open(killed):
+        pass
+    assert readings == [copied, path, killed]
