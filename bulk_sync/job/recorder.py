@@ -96,15 +96,14 @@ class Recorder:
         return self._ahead.popleft() if self._ahead else None
 
     async def claim(self, limit: int) -> list[Change]:
-        """Take pending rows; what is waiting to be written goes first."""
-        if self._all_taken:
-            return []
-        now = self._clock.monotonic()
-        # None is at hand again so soon: what is known of the rate is too little.
-        wanted = MOST_AT_ONCE if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
-        self._ran_dry = now
-        self._taken = max(self._taken, limit)
-        await self._write(max(limit, self._in_steps(wanted)))
+        """Take pending rows: those at hand, or when there are none the next ones, after what is waiting was written."""
+        if not self._ahead and not self._all_taken:
+            now = self._clock.monotonic()
+            # None is at hand again so soon: what is known of the rate is too little.
+            wanted = MOST_AT_ONCE if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
+            self._ran_dry = now
+            self._taken = max(self._taken, limit)
+            await self._write(max(limit, self._in_steps(wanted)))
         return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
 
     async def run(self) -> None:

@@ -138,3 +138,14 @@ async def test_nothing_is_taken_ahead_once_the_end_has_come() -> None:
     recorder.close()
     await recorder.run()
     assert recorder.take() is None
+
+
+@pytest.mark.asyncio
+async def test_the_last_changes_are_handed_out_whoever_asks_for_them() -> None:
+    class Ending(Disk):
+        def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int) -> list[Change]:
+            return super().exchange(outcomes, points, limit)[:5]
+
+    recorder = Recorder(cast("Store", Ending()), SimulatedClock(), lambda: None)
+    handed = [await recorder.claim(2), await recorder.claim(4), await recorder.claim(4), await recorder.claim(4)]
+    assert [len(changes) for changes in handed] == [2, 4, 1, 0]
