@@ -80,7 +80,7 @@ _PARKED = -1
 _GROUP = 2000
 """Rows in one commit while staging."""
 
-_MUCH_BESIDE = 32 << 20
+_MUCH_BESIDE = 16 << 20
 """Bytes in the side file from which on a run moves them into the checkpoint, which it then seals."""
 
 _ROWS_A_STATEMENT = 500
