@@ -136,8 +136,8 @@ def examined_beside(path: Path, version: int) -> Iterator[Callable[[], None]]:
         yield wait
 
 
-def is_sealed_in_use(path: Path) -> bool:
-    """True for a checkpoint that is large enough to be sealed."""
+def is_large(path: Path) -> bool:
+    """True for a checkpoint that is sealed: to read all of it takes time."""
     return path.stat().st_size >= SEALED_BYTES
 
 
@@ -147,9 +147,10 @@ def seal(connection: sqlite3.Connection, path: Path, beside_bytes: int = 1) -> N
     What can't be done is left undone: then the checkpoint is examined before it is used again.
     """
     beside = path.with_name(path.name + "-wal")
-    if not is_sealed_in_use(path) or not beside.exists() or beside.stat().st_size < beside_bytes:
+    if not is_large(path) or not beside.exists() or beside.stat().st_size < beside_bytes:
         return
-    changed_ns = path.stat().st_mtime_ns + 1
+    # That of the last write, so that what copies files by their times sees a new one; yet no time that a write gives.
+    changed_ns = max(path.stat().st_mtime_ns, beside.stat().st_mtime_ns) + 1
     with suppress(sqlite3.Error, OSError):
         connection.execute("INSERT OR REPLACE INTO sealed VALUES (1, ?)", (changed_ns,))
         others_read, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

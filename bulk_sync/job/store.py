@@ -46,7 +46,7 @@ from bulk_sync.job.health import (
     damaged_in_use,
     examine,
     examined_beside,
-    is_sealed_in_use,
+    is_large,
     keep_sealed,
     refuse_what_is_no_file,
     seal,
@@ -251,7 +251,7 @@ class Store:
                 ledger.attach(connection, shared_ledger)
                 connection.execute("DELETE FROM acknowledged")
                 store._shared_ledger = True
-            keep_sealed(connection, kept=is_sealed_in_use(path))
+            keep_sealed(connection, kept=is_large(path))
             yield store
             seal(connection, path)
 
@@ -520,7 +520,7 @@ class Store:
                     json.dumps(staged),
                 ),
             )
-        keep_sealed(self._db, kept=is_sealed_in_use(self._path))
+        keep_sealed(self._db, kept=is_large(self._path))
         seal(self._db, self._path)
         return goes_on
 
