@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, replace
 from datetime import time
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,7 +59,7 @@ from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
-from bulk_sync.send.transport.choose import Name, chosen, open_transport
+from bulk_sync.send.transport.choose import Name, chosen, load, open_transport
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
 from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
 
@@ -178,6 +179,11 @@ def _push(settings: PushSettings, send_to: str | None, following: _Following, cl
             tally = _tally(counts)
             log.info("staged: %s", _in_words(counts), extra={"event": "staged"})
             refuse_too_many(files.results, tally.total)
+            with_uvloop = find_spec("uvloop") is not None  # it comes with `fast`
+            if counts.get(State.PENDING, 0) and not crew:
+                load(transport)
+                if with_uvloop:
+                    import_module("uvloop")
             begun = clock.monotonic()
             stopped = None
             if counts.get(State.PENDING, 0):
@@ -193,7 +199,7 @@ def _push(settings: PushSettings, send_to: str | None, following: _Following, cl
                         bounds,
                         following,
                         crew,
-                        backend_options={"use_uvloop": find_spec("uvloop") is not None},  # it comes with `fast`
+                        backend_options={"use_uvloop": with_uvloop},
                     )
             else:
                 notes = (*notes, _nothing_to_send(counts))

@@ -33,6 +33,9 @@ acknowledged and unrecorded, to be repeated, is what came within the longest. Ea
 workers a few times, so that small ones would cost more than they save.
 """
 
+LAST_GROUP_SECONDS = 0.015
+"""The same, once all changes are taken."""
+
 AHEAD_SECONDS = 0.3
 """Changes for so long are taken ahead: while one group is written, outcomes for the next one come, and again."""
 
@@ -122,7 +125,9 @@ class Recorder:
 
     async def _wait_for_company(self) -> None:
         """Let more outcomes come, unless workers may soon have to wait for changes."""
-        until = self._clock.monotonic() + self._pause
+        # Nothing is to be taken ahead any more: what ends last, and is waited for, is little then.
+        pause = self._pause if not self._all_taken else LAST_GROUP_SECONDS
+        until = self._clock.monotonic() + pause
         while (left := until - self._clock.monotonic()) > 0 and not self._is_short():
             await self._clock.sleep(min(left, _SLICE_SECONDS))
 

@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Literal, cast
 from urllib.parse import urlsplit
@@ -46,6 +47,11 @@ def chosen(asked: Literal["auto", "httptools", "httpx", "reqwest"], base_url: st
             "--transport auto, or name the API's host in NO_PROXY"
         )
     return asked
+
+
+def load(name: Name) -> None:
+    """Import what a transport needs: that is no part of the first request."""
+    import_module(f"bulk_sync.send.transport.{name}")
 
 
 @asynccontextmanager
