@@ -32,6 +32,9 @@ _MAGIC = b"SQLite format 3\0"
 _LARGE_BYTES = 10_000_000
 """From here on threads gain more than they cost."""
 
+BUSY_SECONDS = 10
+"""So long SQLite waits for another that writes."""
+
 SEALED_BYTES = 50_000_000
 """From here on a checkpoint is sealed: examining it would take the better part of a second."""
 
@@ -53,7 +56,17 @@ _NOT_WRITABLE = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_DAMAGED = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_FORMAT,
+        # Our statements are constant: what is wrong with them is the tables, or what stands in them.
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+    }
+)
 
 _STATES = ", ".join(f"'{state.value}'" for state in State)
 
@@ -83,14 +96,30 @@ OR (key <> '' AND key <> target AND body IS NOT NULL AND json_extract(body, '$.u
 """
 """A row that goes by one key and changes the showing of another; one with North's id has its key in its patch."""
 
-_DECIDED = "OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id AND outcome.state <> 'pending')"
-"""What was purged is pending no more."""
+_DECIDED = """
+OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id AND outcome.state <> 'pending')
+OR (generation = -1 AND cells = 'null')
+"""
+"""What was purged is pending no more, or it was left out by a --limit and only its doubt is kept."""
 
-_UNSOUND_OUTCOME = f"SELECT 1 FROM outcome WHERE NOT (state IN ({_STATES}) AND {_OUTCOME}) LIMIT 1"
+_UNSOUND_OUTCOME = f"""
+SELECT 1 FROM outcome WHERE NOT (state IN ({_STATES}) AND {_OUTCOME})
+OR (SELECT state FROM staged WHERE staged.id = outcome.id) IS NOT 'pending' LIMIT 1
+"""
+
+_NEVER_TO_BE_HANDED_OUT = """
+SELECT 1 FROM staged WHERE generation = (SELECT generation FROM job) AND state = 'pending'
+AND id <= (SELECT ended FROM job) AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) LIMIT 1
+"""
 _NO_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
 
-_ALL_TABLES = "SELECT 1 FROM row, report, ledger, ledger_account, timeline, sealed LIMIT 0"
+_ALL_TABLES = "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed LIMIT 0"
+
+_UNSOUND_JOB = f"""
+SELECT 1 FROM job WHERE typeof(taken) <> 'integer' OR typeof(ended) <> 'integer' OR ended > taken
+OR EXISTS (SELECT 1 FROM json_each(staged_states) WHERE key NOT IN ({_STATES}) OR type <> 'integer')
+"""
 
 _MISCOUNTED = """
 SELECT 1 FROM (
@@ -141,19 +170,29 @@ def is_large(path: Path) -> bool:
     return path.stat().st_size >= SEALED_BYTES
 
 
-def seal(connection: sqlite3.Connection, path: Path, beside_bytes: int = 1) -> None:
-    """Seal a large checkpoint whose side file has so many bytes.
+def bytes_beside(path: Path) -> int:
+    """What stands in the side file."""
+    beside = path.with_name(path.name + "-wal")
+    return beside.stat().st_size if beside.exists() else 0
+
+
+def seal(connection: sqlite3.Connection, path: Path) -> None:
+    """Seal a large checkpoint that was written to.
 
     What can't be done is left undone: then the checkpoint is examined before it is used again.
     """
-    beside = path.with_name(path.name + "-wal")
-    if not is_large(path) or not beside.exists() or beside.stat().st_size < beside_bytes:
+    if not is_large(path) or not bytes_beside(path):
         return
+    beside = path.with_name(path.name + "-wal")
     # That of the last write, so that what copies files by their times sees a new one; yet no time that a write gives.
     changed_ns = max(path.stat().st_mtime_ns, beside.stat().st_mtime_ns) + 1
     with suppress(sqlite3.Error, OSError):
         connection.execute("INSERT OR REPLACE INTO sealed VALUES (1, ?)", (changed_ns,))
-        others_read, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        connection.execute("PRAGMA busy_timeout = 0")  # who reads now is not waited for
+        try:
+            others_read, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
         if not others_read:
             os.utime(path, ns=(path.stat().st_atime_ns, changed_ns))
 
@@ -190,6 +229,10 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         raise damaged(path, f"it says that it is of version {made_by}")
     if path.stat().st_size % _pragma(connection, "page_size"):
         raise damaged(path, "its end is missing, or not its own")  # SQLite would read zeros in place of what is cut off
+    if made_by > 6:
+        connection.execute(_ALL_TABLES)
+        if connection.execute(_UNSOUND_JOB).fetchone():
+            raise damaged(path, "what it says of the job can't be as it was written")
     if made_by < 7 or not _is_sealed(connection, path):
         _read_all(connection, path, made_by)
 
@@ -211,7 +254,7 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
         if made_by > 5:
             rows.append(ask(_NO_LIST))
         if made_by > 6:
-            rows += [ask(_UNSOUND_OUTCOME), ask(_MISCOUNTED), ask(_ALL_TABLES)]
+            rows += [ask(_UNSOUND_OUTCOME), ask(_MISCOUNTED), ask(_NEVER_TO_BE_HANDED_OUT)]
         found = " ".join(str(structure()[0]).split())
         if found != "ok":
             raise damaged(path, found)
@@ -321,7 +364,9 @@ def set_aside(path: Path) -> Path:
 def _connect_for_reading(path: Path) -> sqlite3.Connection:
     # One that may only read would leave empty side files behind where there were none.
     mode = "ro" if any(side.exists() and side.stat().st_size for side in _beside_it(path)) else "rw"
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10)
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
+    )
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -160,6 +160,7 @@ class Recorder:
             changes = await to_thread.run_sync(self._store.exchange, group, points, wanted)
         except BaseException:
             self._waiting[:0] = group  # the disk may take it later, see `save`
+            self._all_taken = True  # nothing more is handed out
             raise
         self._ahead.extend(changes)
         self._taken = len(changes) or self._taken

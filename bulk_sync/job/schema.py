@@ -112,6 +112,11 @@ CREATE = (
     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 )
 
+_ENDED = (
+    "(state IN ('updated', 'rejected', 'failed') OR in_flight OR may_have_been_applied OR tried_before OR attempts > 0)"
+)
+"""Rows of version 6 of which more became than staging decided."""
+
 _MIGRATIONS = {
     1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
     # Version 2 knew what may have been applied by the words of the message alone.
@@ -154,13 +159,11 @@ _MIGRATIONS = {
         {_ROWS}
         {_SEALED}
         INSERT INTO staged SELECT id, generation, number, cells, target, key, content, body, digest, fields, before,
-            iif(state IN ('updated', 'rejected', 'failed'), 'pending', state),
-            iif(state IN ('invalid', 'superseded'), error, NULL),
-            iif(state IN ('updated', 'rejected', 'failed', 'pending'), NULL, message) FROM row_before ORDER BY id;
+            iif({_ENDED}, 'pending', state), iif({_ENDED}, NULL, error), iif({_ENDED}, NULL, message)
+            FROM row_before ORDER BY id;
         INSERT INTO outcome SELECT id, state, in_flight, may_have_been_applied, tried_before, http_status, attempts,
             throttled, error, message, showing_id, updated_at, sent_at, duration_ms FROM row_before
-            WHERE state IN ('updated', 'rejected', 'failed') OR in_flight OR may_have_been_applied OR tried_before
-            OR attempts > 0 ORDER BY id;
+            WHERE {_ENDED} ORDER BY id;
         UPDATE job SET staged_states = (SELECT json_group_object(state, rows) FROM
             (SELECT state, count(*) AS rows FROM staged WHERE generation = job.generation GROUP BY state));
         DROP TABLE row_before;

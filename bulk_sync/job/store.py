@@ -25,6 +25,7 @@ import math
 import os
 import sqlite3
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,6 +43,8 @@ from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.entries import text_of as ledger_text
 from bulk_sync.job.health import (
+    BUSY_SECONDS,
+    bytes_beside,
     damaged,
     damaged_in_use,
     examine,
@@ -195,18 +198,30 @@ class Job:
     seconds: float
 
 
+_turns = threading.Lock()
+_usual_turn = 0.005
+_that_take_short_turns = 0
+
+
 @contextmanager
 def _short_turns() -> Iterator[None]:
     """Let threads hand the interpreter over often.
 
     By default one waits for 5 ms until it is given back what it let go for SQLite, which is longer than SQLite takes.
     """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
+    global _usual_turn, _that_take_short_turns  # noqa: PLW0603 - as the interval is
+    with _turns:
+        if not _that_take_short_turns:
+            _usual_turn = sys.getswitchinterval()
+            sys.setswitchinterval(1e-4)
+        _that_take_short_turns += 1
     try:
         yield
     finally:
-        sys.setswitchinterval(usual)
+        with _turns:
+            _that_take_short_turns -= 1
+            if not _that_take_short_turns:
+                sys.setswitchinterval(_usual_turn)
 
 
 class Store:
@@ -216,6 +231,7 @@ class Store:
         self._db = connection
         self._path = path
         self._begin()
+        self._seal_from = _MUCH_BESIDE
         self._written_from: float = math.inf  # rows from this id on are what this object wrote itself
         self._shared_ledger = False
         self._ledger: Ledger | None = None  # None: not looked up yet, here and below
@@ -627,7 +643,7 @@ class Store:
             if len(taken) < wanted:
                 del self._sources[0]
             found += taken
-        self._on_the_way.update(change.id for change in found)
+            self._on_the_way.update(change.id for change in taken)
         if found and self._asks_ledger():
             self._take_out(db, found)
         return found
@@ -711,7 +727,9 @@ class Store:
             if points is not None:
                 keep(db, points)
             changes = self._claim(db, limit) if limit else []
-        seal(self._db, self._path, _MUCH_BESIDE)
+        if bytes_beside(self._path) >= self._seal_from:
+            seal(self._db, self._path)
+            self._seal_from = _MUCH_BESIDE + bytes_beside(self._path)  # if others read, much is still there
         return changes
 
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
@@ -807,9 +825,9 @@ class Store:
     def known(self, after: int = 0, limit: int = 1000) -> list[Known]:
         """Pending rows beyond the id `after`, with what was acknowledged for their showings, when anything was."""
         found = self._db.execute(
-            f"SELECT row.id, body, known.fields FROM row, job, {self._known().name} AS known "
-            f"WHERE row.{_OF_THE_JOB} AND state = 'pending' AND row.id > ? AND known.base_url = job.base_url "
-            "AND known.target = row.target ORDER BY row.id LIMIT ?",
+            f"SELECT row.id, body, known.fields FROM row CROSS JOIN {self._known().name} AS known "
+            f"WHERE {_OF_THE_JOB} AND state = 'pending' AND row.id > ? AND known.target = row.target "
+            "AND known.base_url = (SELECT base_url FROM job) ORDER BY row.id LIMIT ?",
             (after, limit),
         )
         return [Known(row, body, json.loads(fields)) for row, body, fields in found]
@@ -871,26 +889,50 @@ class Store:
         """Rows by state."""
         as_of = (generation, self._db.total_changes, _pragma(self._db, "data_version"))
         if self._counted is None or self._counted[0] != as_of:
-            job = self._db.execute("SELECT generation, staged_states FROM job").fetchone()
-            if job is not None and generation in {None, job[0]}:
-                counts = _by_state(json.loads(job[1]).items())
-                ended = self._ended()
-                counts[State.PENDING] -= sum(ended.values())  # as which they were staged
-                counts.update(ended)
-            else:
-                of_sheet = (
-                    "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"  # it reads every row
-                )
-                counts = _by_state(self._db.execute(of_sheet, (generation,)))
+            with self._at_one_moment():
+                counts = self._count(generation)
             self._counted = as_of, {state: count for state, count in counts.items() if count}
         return dict(self._counted[1])
+
+    def _count(self, generation: int | None) -> Counter[State]:
+        job = self._db.execute("SELECT generation, staged_states FROM job").fetchone()
+        if job is None or generation not in {None, job[0]}:
+            of_sheet = "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"  # it reads every row
+            return self._by_state(self._db.execute(of_sheet, (generation,)))
+        counts = self._by_state(self._db.execute("SELECT key, value FROM job, json_each(staged_states)"))
+        ended = self._ended()
+        counts[State.PENDING] -= sum(ended.values())  # as which they were staged
+        counts.update(ended)
+        return counts
+
+    def _by_state(self, counts: Iterable[tuple[str, int]]) -> Counter[State]:
+        return Counter({self._state(state): count for state, count in counts})
+
+    def _state(self, name: str) -> State:
+        try:
+            return State(name)
+        except ValueError:
+            raise damaged(self._path, "the state of a row in it is not what it was") from None
+
+    @contextmanager
+    def _at_one_moment(self) -> Iterator[None]:
+        """Let several questions be answered as of one moment, though a run may write in between."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
 
     def _ended(self) -> Counter[State]:
         """The job's outcomes by state. An index has those that are not updated, so the others are the rest."""
         of_job = self._outcomes()
         (total,) = self._db.execute(f"SELECT count(*) FROM outcome WHERE {of_job}").fetchone()
         others = f"SELECT state, count(*) FROM outcome WHERE state <> 'updated' AND {of_job} GROUP BY state"
-        counts = _by_state(self._db.execute(others))
+        counts = self._by_state(self._db.execute(others))
         counts[State.UPDATED] = total - sum(counts.values())
         return counts
 
@@ -904,11 +946,13 @@ class Store:
 
     def totals(self) -> tuple[int, int, int, int]:
         """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
-        requests, retries, throttled, in_doubt = self._db.execute(
-            "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), coalesce(sum(throttled), 0), "
-            f"coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) FROM outcome WHERE {self._outcomes()}"
-        ).fetchone()
-        (on_the_way,) = self._db.execute(f"SELECT count(*) FROM staged WHERE {_ON_THE_WAY}").fetchone()
+        with self._at_one_moment():
+            requests, retries, throttled, in_doubt = self._db.execute(
+                "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), "
+                f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) "
+                f"FROM outcome WHERE {self._outcomes()}"
+            ).fetchone()
+            (on_the_way,) = self._db.execute(f"SELECT count(*) FROM staged WHERE {_ON_THE_WAY}").fetchone()
         return requests, retries, throttled, in_doubt + on_the_way
 
     def problems(self, examples: int = 3, generation: int | None = None) -> tuple[ProblemGroup, ...]:
@@ -924,7 +968,7 @@ class Store:
                 code,
                 count,
                 tuple(
-                    (number, _with_doubt(State(state), message, doubt=bool(doubt)) or "")
+                    (number, _with_doubt(self._state(state), message, doubt=bool(doubt)) or "")
                     for number, state, doubt, message in self._db.execute(first, (generation, code, examples))
                 ),
             )
@@ -950,7 +994,7 @@ class Store:
             (generation,),
         )
         for number, cells, target, key, name, unknown, status, attempts, error, message, *rest in found:
-            state, doubt = State(name), bool(unknown)
+            state, doubt = self._state(name), bool(unknown)
             told = _with_doubt(state, message, doubt=doubt)
             yield Result(
                 number, _texts(self._path, cells), target, key, state, doubt, status, attempts, error, told, *rest
@@ -964,7 +1008,7 @@ class Store:
         )
         for line in found:
             if line[-1]:
-                told = _with_doubt(State(line[_STATE]), line[_MESSAGE], doubt=True)
+                told = _with_doubt(self._state(line[_STATE]), line[_MESSAGE], doubt=True)
                 yield (*line[:_MESSAGE], told, *line[_MESSAGE + 1 : -1])
             else:
                 yield line[:-1]
@@ -1003,10 +1047,6 @@ def _not_tried(db: sqlite3.Connection, ids: Sequence[int]) -> None:
         "ON CONFLICT (id) DO UPDATE SET in_flight = 0",
         (json_list(ids),),
     )
-
-
-def _by_state(counts: Iterable[tuple[str, int]]) -> Counter[State]:
-    return Counter({State(state): count for state, count in counts})
 
 
 def _storable(name: str) -> str:
@@ -1056,7 +1096,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=rw",  # never makes a file
         uri=True,
         isolation_level=None,
-        timeout=10,
+        timeout=BUSY_SECONDS,
         check_same_thread=False,  # one thread at a time: the recorder sees to it
     )
 

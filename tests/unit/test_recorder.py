@@ -149,3 +149,17 @@ async def test_the_last_changes_are_handed_out_whoever_asks_for_them() -> None:
     recorder = Recorder(cast("Store", Ending()), SimulatedClock(), lambda: None)
     handed = [await recorder.claim(2), await recorder.claim(4), await recorder.claim(4), await recorder.claim(4)]
     assert [len(changes) for changes in handed] == [2, 4, 1, 0]
+
+
+@pytest.mark.asyncio
+async def test_nothing_more_is_handed_out_once_a_write_failed() -> None:
+    disk = Disk(full=True)
+    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
+    recorder.put(outcome(1))
+    with pytest.raises(OutputError):
+        await recorder.claim(2)
+    disk.full = False
+    await recorder.save()
+    assert disk.groups == [[1]]
+    assert recorder.take() is None
+    assert await recorder.claim(2) == []

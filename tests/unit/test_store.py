@@ -6,10 +6,13 @@ import json
 import random
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
 from bulk_sync.job import health
+from bulk_sync.job import store as store_module
 from bulk_sync.job.entries import text_of
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.schema import SCHEMA_VERSION
@@ -525,13 +529,17 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
         before = list(store.results())
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_6)
+        # As --only-changed left a row that was tried before.
+        db.execute("UPDATE row SET state = 'unchanged', error = NULL WHERE key = 'B'")
+        db.commit()
+    before[1] = replace(before[1], state=State.UNCHANGED, error=None)
     with Store.read(path) as store:
         assert list(store.results()) == before
         assert store.counts() == Counter(result.state for result in before)
     with Store.open(path) as store:
         store.retry_undone()
-        assert [change.target for change in store.claim(9)] == ["E", "B", "C", "D"]
-        assert {result.target for result in store.results() if result.may_have_been_applied} == {"B", "C", "D", "E"}
+        assert [change.target for change in store.claim(9)] == ["E", "C", "D"]
+        assert {result.target for result in store.results() if result.may_have_been_applied} == {"C", "D", "E"}
 
 
 @pytest.fixture
@@ -602,3 +610,99 @@ def test_a_sealed_checkpoint_that_somebody_wrote_to_is_read_as_a_whole(tmp_path:
     with pytest.raises(CheckpointDamaged), Store.open(killed):
         pass
     assert readings == [copied, path, killed]
+
+
+def test_changes_that_are_taken_in_several_pieces_are_all_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_AT_ONCE", 2)
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [(key, "1") for key in "ABCDEFG"])
+        assert len(store.claim(5)) == 5  # and the run is killed
+    with Store.open(path) as store:
+        store.retry_undone()
+        assert [change.target for change in store.claim(9)] == [*"FG", *"ABCDE"]
+
+
+def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
+    tmp_path: Path, readings: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.sqlite"
+    sealed: list[int] = []
+    monkeypatch.setattr(store_module, "_MUCH_BESIDE", 30_000)
+
+    def noted(db: sqlite3.Connection, path: Path) -> None:
+        sealed.append(health.bytes_beside(path))
+        health.seal(db, path)
+
+    monkeypatch.setattr(store_module, "seal", noted)
+    with Store.open(path) as store, closing(sqlite3.connect(path)) as reader:
+        stage(store, [(str(number), "1") for number in range(30)])
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM row").fetchone()
+        sealed.clear()
+        for change in store.claim(30):
+            store.exchange([Outcome(change.id, State.UPDATED, 1)])
+        (waits,) = store._db.execute("PRAGMA busy_timeout").fetchone()
+    assert waits == 1000 * health.BUSY_SECONDS
+    assert len(sealed) > 2
+    assert all(later - before >= 30_000 for before, later in pairwise(sealed[:-1]))
+    assert readings == []
+
+
+def test_counts_are_those_of_one_moment_while_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.sqlite"
+    outcomes = Store._outcomes
+    with Store.open(path) as store, Store.read(path) as look:
+        stage(store, [(key, "1") for key in "ABCD"])
+        changes = iter(store.claim(4))
+
+        def and_a_run_writes(self: Store) -> str:
+            store.exchange([Outcome(next(changes).id, State.REJECTED, 1)])
+            return outcomes(self)
+
+        monkeypatch.setattr(Store, "_outcomes", and_a_run_writes)
+        assert look.counts() == {State.PENDING: 4}
+        assert look.totals()[0] == 2  # it looks for the first time after that
+        monkeypatch.undo()
+        assert look.counts() == {State.PENDING: 2, State.REJECTED: 2}
+
+
+def test_a_row_in_doubt_that_a_limit_left_out_stands_no_purge_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "1")])
+        store.claim(2)  # and the run is killed
+    with Store.open(path) as store:
+        stage(store, [("A", "1")], partial=True)
+        acknowledge(store)
+        store.purge()
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "1")])
+        assert [result.target for result in store.results() if result.may_have_been_applied] == ["B"]
+        assert [change.target for change in store.claim(9)] == ["B"]
+
+
+def test_what_is_known_is_looked_up_row_by_row(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        stage(store, [("A", "1")])
+        statements: list[str] = []
+        store._db.set_trace_callback(statements.append)
+        store.known()
+        store._db.set_trace_callback(None)
+        query = next(statement for statement in statements if "known.fields" in statement)
+        plan = " ".join(str(line[-1]) for line in store._db.execute("EXPLAIN QUERY PLAN " + query))
+    assert "AUTOMATIC" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_threads_that_stage_at_once_leave_the_interpreter_as_it_was() -> None:
+    usual = sys.getswitchinterval()
+    one, other = store_module._short_turns(), store_module._short_turns()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert sys.getswitchinterval() < usual
+    other.__exit__(None, None, None)
+    assert sys.getswitchinterval() == usual

@@ -81,6 +81,12 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "a pending row without a patch": sql(
         "UPDATE outcome SET state = 'pending' WHERE id = 3; UPDATE staged SET body = NULL WHERE id = 3"
     ),
+    "an outcome that is gone": sql("DELETE FROM outcome WHERE id = 3"),
+    "an outcome of a row that was not to be sent": sql("INSERT INTO outcome (id, state) VALUES (13, 'updated')"),
+    "more ended than taken": sql("UPDATE job SET ended = taken + 1"),
+    "counts of no state": sql("UPDATE job SET staged_states = '{\"pendant\": 12}'"),
+    "no counts": sql("UPDATE job SET staged_states = '{'"),
+    "a column of another name": sql("ALTER TABLE outcome RENAME COLUMN sent_at TO bent_at"),
     "counts of other rows": sql("UPDATE job SET staged_states = json_set(staged_states, '$.pending', 11)"),
     "an outcome of an unknown state": sql("UPDATE outcome SET state = 'upfated' WHERE id = 3"),
     "an outcome's text that is no text": sql("UPDATE outcome SET showing_id = x'ff' WHERE id = 3"),
