@@ -111,8 +111,9 @@ _NEVER_TO_BE_HANDED_OUT = """
 SELECT 1 FROM staged WHERE generation = (SELECT generation FROM job) AND state = 'pending'
 AND id <= (SELECT ended FROM job) AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) LIMIT 1
 """
-_NO_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
+"""A pending row that no run would ever take: it counts as ended, and has no outcome."""
 
+_NO_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
 _ALL_TABLES = "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed LIMIT 0"
 
@@ -172,8 +173,13 @@ def is_large(path: Path) -> bool:
 
 def bytes_beside(path: Path) -> int:
     """What stands in the side file."""
-    beside = path.with_name(path.name + "-wal")
+    beside = _beside_of(path)
     return beside.stat().st_size if beside.exists() else 0
+
+
+def _beside_of(path: Path) -> Path:
+    """The side file with a checkpoint's newest pages."""
+    return path.with_name(path.name + "-wal")
 
 
 def seal(connection: sqlite3.Connection, path: Path) -> None:
@@ -183,9 +189,8 @@ def seal(connection: sqlite3.Connection, path: Path) -> None:
     """
     if not is_large(path) or not bytes_beside(path):
         return
-    beside = path.with_name(path.name + "-wal")
     # That of the last write, so that what copies files by their times sees a new one; yet no time that a write gives.
-    changed_ns = max(path.stat().st_mtime_ns, beside.stat().st_mtime_ns) + 1
+    changed_ns = max(one.stat().st_mtime_ns for one in (path, _beside_of(path))) + 1
     with suppress(sqlite3.Error, OSError):
         connection.execute("INSERT OR REPLACE INTO sealed VALUES (1, ?)", (changed_ns,))
         connection.execute("PRAGMA busy_timeout = 0")  # who reads now is not waited for
@@ -214,7 +219,7 @@ def _beside_it(path: Path) -> Iterator[Path]:
 
 def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
     """What changes with a file's content, of a checkpoint and of the side file with its newest pages."""
-    stats = (one.stat() if one.exists() else None for one in (path, path.with_name(path.name + "-wal")))
+    stats = (one.stat() if one.exists() else None for one in (path, _beside_of(path)))
     return [stat and (stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
 
 

@@ -3,7 +3,7 @@
 Invariants, kept at every commit, whatever happens between two of them:
 
 1. A row is `updated` only when an outcome that says so was recorded for its id.
-2. A change leaves `claim` only after it was committed as in flight, so that after a crash
+2. A change leaves `exchange` only after it was committed as in flight, so that after a crash
    every row that may have been sent is either decided or known to be in flight.
 3. A sheet becomes the job's in one commit (`adopt`). Until then the rows being staged
    carry a generation of their own, and the job is what it was before.
@@ -88,9 +88,6 @@ _MUCH_BESIDE = 16 << 20
 
 _ROWS_A_STATEMENT = 500
 """Rows in one statement while staging: fewer statements, of at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
-
-_AT_ONCE = 2048
-"""Changes that are read at once: while they are made of SQLite's text, the workers wait for the interpreter."""
 
 _GROUP_CHARACTERS = 4_000_000
 """Characters of cells in one commit while staging: bounds memory when cells are huge."""
@@ -198,30 +195,33 @@ class Job:
     seconds: float
 
 
-_turns = threading.Lock()
-_usual_turn = 0.005
-_that_take_short_turns = 0
-
-
-@contextmanager
-def _short_turns() -> Iterator[None]:
-    """Let threads hand the interpreter over often.
+class _ShortTurns:
+    """While any thread is in here, threads hand the interpreter over often.
 
     By default one waits for 5 ms until it is given back what it let go for SQLite, which is longer than SQLite takes.
     """
-    global _usual_turn, _that_take_short_turns  # noqa: PLW0603 - as the interval is
-    with _turns:
-        if not _that_take_short_turns:
-            _usual_turn = sys.getswitchinterval()
-            sys.setswitchinterval(1e-4)
-        _that_take_short_turns += 1
-    try:
-        yield
-    finally:
-        with _turns:
-            _that_take_short_turns -= 1
-            if not _that_take_short_turns:
-                sys.setswitchinterval(_usual_turn)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._usual = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(1e-4)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                sys.setswitchinterval(self._usual)
+
+
+_SHORT_TURNS = _ShortTurns()
+"""One for the process, as the interval is."""
 
 
 class Store:
@@ -390,7 +390,7 @@ class Store:
         self._written_from = last + 1
         count = 0
         # While SQLite writes one group, which it does beside Python, the next one is checked.
-        with ThreadPoolExecutor(1) as thread, _short_turns():
+        with ThreadPoolExecutor(1) as thread, _SHORT_TURNS:
             written: Future[None] | None = None
             for group in _groups(_staged(item, keep_cells=keep_cells) for item in checked):
                 on_rows(count := count + len(group))
@@ -626,19 +626,10 @@ class Store:
             )
         self._begin()
 
-    def claim(self, limit: int) -> list[Change]:
-        """Take up to `limit` pending rows, each once in this run; they are in flight from here on.
-
-        First those that no earlier run attempted, then the others, both in input order: a block of
-        rows that the server chokes on can't end every run where it begins.
-        """
-        with self._commit() as db:
-            return self._claim(db, limit)
-
     def _claim(self, db: sqlite3.Connection, limit: int) -> list[Change]:
         found: list[Change] = []
         while self._sources and len(found) < limit:
-            wanted = min(_AT_ONCE, limit - len(found))
+            wanted = limit - len(found)
             taken = self._sources[0](wanted)
             if len(taken) < wanted:
                 del self._sources[0]
@@ -714,12 +705,16 @@ class Store:
                 raise damaged_in_use(self._path, f"the patch of row {change.number} is not what it was")
         return found
 
-    def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None = None, limit: int = 0) -> list[Change]:
+    def exchange(self, outcomes: Sequence[Outcome] = (), points: Unsaved | None = None, limit: int = 0) -> list[Change]:
         """Write what became of changes, each under the id it was claimed with, and claim others, in one commit.
 
         `points` go into the run's time line. One that was stopped before its first request is what it was before
         the run. What may have been applied before is still so, unless it is acknowledged now: a rejection speaks of
         one attempt only.
+
+        Claimed are up to `limit` pending rows, each once in a run; they are in flight from here on. First those that
+        no earlier run attempted, then the others, both in input order: a block of rows that the server chokes on can't
+        end every run where it begins.
         """
         with self._commit() as db:
             if outcomes:
@@ -895,7 +890,7 @@ class Store:
         return dict(self._counted[1])
 
     def _count(self, generation: int | None) -> Counter[State]:
-        job = self._db.execute("SELECT generation, staged_states FROM job").fetchone()
+        job = self._db.execute("SELECT generation FROM job").fetchone()
         if job is None or generation not in {None, job[0]}:
             of_sheet = "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"  # it reads every row
             return self._by_state(self._db.execute(of_sheet, (generation,)))

@@ -8,9 +8,8 @@ curl, by curl alone (`--parallel`, from a config that is prepared beforehand: it
 by wrk. Other servers here: nginx that answers after 50 ms, and one that refuses the key and notes when it was asked.
 
 Prints a table, as Markdown, with the goal beside each figure, and writes it as JSON. A figure that falls short fails
-nothing. Needs nginx, curl, GNU parallel and wrk (Debian: nginx-light libnginx-mod-http-echo curl
-parallel wrk); what is missing is left out,
-and named. `--quick` takes fewer rows, to see that all of it runs.
+nothing. Needs nginx with its module echo, curl, GNU parallel and wrk (Debian: nginx-light libnginx-mod-http-echo curl
+parallel wrk); what is missing is left out, and named. `--quick` takes fewer rows, to see that all of it runs.
 """
 
 from __future__ import annotations

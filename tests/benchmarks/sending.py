@@ -32,7 +32,7 @@ class Remembering:
     """What the recorder does, without a disk: all changes are taken beforehand, outcomes stay in memory."""
 
     def __init__(self, store: Store, *_: Any, **__: Any) -> None:
-        self._left = deque(store.claim(10_000_000))
+        self._left = deque(store.exchange(limit=10_000_000))
         self._outcomes: list[Outcome] = []
         self._closed = anyio.Event()
 

@@ -51,7 +51,7 @@ def begin(store: Store, sheet: Sheet) -> None:
 
 def acknowledge_all(store: Store) -> dict[str, Any]:
     """Let everything through; returns the patches that were sent, by target."""
-    sent = store.claim(100)
+    sent = store.exchange(limit=100)
     store.exchange([Outcome(change.id, State.UPDATED, 1, showing_id=f"id-{change.target}") for change in sent])
     return {change.target: json.loads(change.body) for change in sent}
 
@@ -73,7 +73,7 @@ def test_however_nights_end_the_last_one_leaves_the_showings_as_the_sheet_has_th
         for sheet, ends in nights:
             with Store.open(path) as store:
                 begin(store, sheet)
-                for change, end in zip(store.claim(2), ends, strict=False):
+                for change, end in zip(store.exchange(limit=2), ends, strict=False):
                     if end == "acknowledged" or end.endswith("and applied"):
                         showings[change.target] |= json.loads(change.body)
                     if end == "acknowledged":
@@ -128,7 +128,7 @@ def test_what_is_known_by_the_key_is_forgotten_when_a_patch_goes_out_by_the_id(t
         begin(store, {"A": {"rating": 4}})
         acknowledge_all(store)  # the API says: its id is id-A
         begin(store, {"id-A": {"rating": 5}})
-        store.claim(1)
+        store.exchange(limit=1)
         assert not list(store.ledger())
     with Store.open(tmp_path / "x.sqlite") as store:
         begin(store, {"A": {"rating": 4}})
@@ -140,11 +140,11 @@ def test_a_showing_that_is_gone_is_not_known_any_more(tmp_path: Path) -> None:
         begin(store, {"A": {"rating": 4, "feedback": "Bright"}})
         acknowledge_all(store)
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}})
-        (change,) = store.claim(1)
+        (change,) = store.exchange(limit=1)
         assert json.loads(change.body) == {"rating": 5}
         store.exchange([Outcome(change.id, State.REJECTED, 1, error="not_found", message="no such showing")])
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}, "B": {"rating": 1}})
-        assert [json.loads(change.body) for change in store.claim(1)] == [{"rating": 1}]
+        assert [json.loads(change.body) for change in store.exchange(limit=1)] == [{"rating": 1}]
         assert not list(store.ledger())
 
 

@@ -128,7 +128,7 @@ class Checkpoint(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(count=st.integers(1, 3))
     def hand_out(self, count: int) -> None:
-        changes = self.store.claim(count)
+        changes = self.store.exchange(limit=count)
         expected, self.queue = self.queue[:count], self.queue[count:]
         assert [(change.target, change.body) for change in changes] == [(key, body_of(v)) for key, v in expected]
         self.in_flight |= dict(zip(expected, changes, strict=True))
@@ -251,7 +251,7 @@ TestSealedCheckpoint.settings = settings(max_examples=30, stateful_step_count=25
 
 
 def acknowledge(store: Store) -> None:
-    store.exchange([Outcome(change.id, State.UPDATED, 1) for change in store.claim(100)])
+    store.exchange([Outcome(change.id, State.UPDATED, 1) for change in store.exchange(limit=100)])
 
 
 def test_a_crash_while_staging_leaves_the_job_as_it_was(tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_ver
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")])
         for change, message in zip(
-            store.claim(3), ["time-out; it may have been applied all the same", "refused", None], strict=True
+            store.exchange(limit=3), ["time-out; it may have been applied all the same", "refused", None], strict=True
         ):
             if message:
                 store.exchange([Outcome(change.id, State.FAILED, 1, error="timeout", message=message)])
@@ -358,7 +358,7 @@ def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_ver
     with Store.open(path) as store:
         store.retry_undone()
         assert {result.target for result in store.results() if result.may_have_been_applied} == {"A", "C"}
-        assert [change.target for change in store.claim(9)] == ["D", "A", "B", "C"]
+        assert [change.target for change in store.exchange(limit=9)] == ["D", "A", "B", "C"]
 
 
 def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) 
     with Store.read(path) as store:
         assert [result.key for result in store.results()] == ["A", "B"]
     with Store.open(path) as store:
-        assert [change.target for change in store.claim(9)] == ["A"]
+        assert [change.target for change in store.exchange(limit=9)] == ["A"]
 
 
 def test_rows_with_one_key_and_different_ids_are_found(tmp_path: Path) -> None:
@@ -440,7 +440,7 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(tmp_path: Pat
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "bad")])
-        (change,) = store.claim(1)  # and the run is killed
+        (change,) = store.exchange(limit=1)  # and the run is killed
     with Store.open(path) as store:
         if edited:
             stage(store, [("C", "1"), ("A", "1"), ("B", "1")])
@@ -448,7 +448,7 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(tmp_path: Pat
             store.retry_undone()
         doubts = {result.target: result.message for result in store.results() if result.message != "bad"}
         assert doubts == {"A": CUT_OFF, "B": None} | ({"C": None} if edited else {})
-        change = next(change for change in store.claim(5) if change.target == "A")
+        change = next(change for change in store.exchange(limit=5) if change.target == "A")
         store.exchange([Outcome(change.id, State.PENDING, 0)])
         store.exchange([Outcome(change.id, State.PENDING, 1)])
         assert CUT_OFF in {result.message for result in store.results()}
@@ -461,9 +461,9 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(tmp_path: Pat
 def test_what_may_have_been_applied_is_not_forgotten_when_a_limit_leaves_it_out(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
-        store.claim(2)  # and the run is killed
+        store.exchange(limit=2)  # and the run is killed
         stage(store, [("A", "1")], partial=True)
-        store.claim(1)
+        store.exchange(limit=1)
         store.release()
         stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
         assert [result.may_have_been_applied for result in store.results()] == [True, True, False]
@@ -485,13 +485,19 @@ def test_a_limit_over_a_settled_job_leaves_it_settled(tmp_path: Path) -> None:
 def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [(key, "1") for key in "ABCDE"])
-        store.exchange([Outcome(change.id, State.PENDING, 1) for change in store.claim(2)])
-        assert [change.target for change in store.claim(9)] == ["C", "D", "E"]  # each once in a run
+        store.exchange([Outcome(change.id, State.PENDING, 1) for change in store.exchange(limit=2)])
+        assert [change.target for change in store.exchange(limit=9)] == ["C", "D", "E"]  # each once in a run
         store.release()
         store.retry_undone()
         statements: list[str] = []
         store._db.set_trace_callback(statements.append)
-        assert [change.target for change in store.claim(3) + store.claim(3)] == ["C", "D", "E", "A", "B"]
+        assert [change.target for change in store.exchange(limit=3) + store.exchange(limit=3)] == [
+            "C",
+            "D",
+            "E",
+            "A",
+            "B",
+        ]
         store._db.set_trace_callback(None)
         query = next(statement for statement in statements if statement.startswith("SELECT"))
         plan = " ".join(str(line[-1]) for line in store._db.execute("EXPLAIN QUERY PLAN " + query))
@@ -518,7 +524,7 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "x.checkpoint.sqlite"
     with Store.open(path) as store:
         stage(store, [(key, "1") for key in "ABCDE"] + [("F", "bad")])
-        one, two, three, _ = store.claim(4)
+        one, two, three, _ = store.exchange(limit=4)
         store.exchange(
             [
                 Outcome(one.id, State.UPDATED, 1, http_status=200, showing_id="u-1"),
@@ -538,7 +544,7 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
         assert store.counts() == Counter(result.state for result in before)
     with Store.open(path) as store:
         store.retry_undone()
-        assert [change.target for change in store.claim(9)] == ["E", "C", "D"]
+        assert [change.target for change in store.exchange(limit=9)] == ["E", "C", "D"]
         assert {result.target for result in store.results() if result.may_have_been_applied} == {"C", "D", "E"}
 
 
@@ -571,7 +577,7 @@ def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [(key, "1") for key in "ABCDE"])
-        one, two, _ = store.claim(3)
+        one, two, _ = store.exchange(limit=3)
         store.exchange([Outcome(two.id, State.UPDATED, 1)])
         store.exchange([Outcome(one.id, State.UPDATED, 1)], limit=1)
         killed = as_killed(path, tmp_path / "killed")
@@ -581,7 +587,7 @@ def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
         store.retry_undone()
         assert store.counts() == {State.UPDATED: 2, State.PENDING: 3}
         assert [result.target for result in store.results() if result.may_have_been_applied] == ["C", "D"]
-        assert [change.target for change in store.claim(9)] == ["E", "C", "D"]
+        assert [change.target for change in store.exchange(limit=9)] == ["E", "C", "D"]
         twice = as_killed(killed, tmp_path / "twice")
     with Store.open(twice) as store:
         store.retry_undone()
@@ -603,7 +609,7 @@ def test_a_sealed_checkpoint_that_somebody_wrote_to_is_read_as_a_whole(tmp_path:
     with Store.open(copied):
         pass
     with Store.open(path) as store, pytest.raises(OutputError, match="patch of row 2 is not what it was"):
-        store.claim(1)
+        store.exchange(limit=1)
     with closing(sqlite3.connect(killed)) as db:
         db.execute("UPDATE staged SET state = 'upfated'")
         db.commit()
@@ -612,17 +618,14 @@ def test_a_sealed_checkpoint_that_somebody_wrote_to_is_read_as_a_whole(tmp_path:
     assert readings == [copied, path, killed]
 
 
-def test_changes_that_are_taken_in_several_pieces_are_all_in_flight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "_AT_ONCE", 2)
+def test_changes_that_are_taken_in_several_pieces_are_all_in_flight(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [(key, "1") for key in "ABCDEFG"])
-        assert len(store.claim(5)) == 5  # and the run is killed
+        assert [len(store.exchange(limit=limit)) for limit in (2, 2, 1)] == [2, 2, 1]  # and the run is killed
     with Store.open(path) as store:
         store.retry_undone()
-        assert [change.target for change in store.claim(9)] == [*"FG", *"ABCDE"]
+        assert [change.target for change in store.exchange(limit=9)] == [*"FG", *"ABCDE"]
 
 
 def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
@@ -642,7 +645,7 @@ def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM row").fetchone()
         sealed.clear()
-        for change in store.claim(30):
+        for change in store.exchange(limit=30):
             store.exchange([Outcome(change.id, State.UPDATED, 1)])
         (waits,) = store._db.execute("PRAGMA busy_timeout").fetchone()
     assert waits == 1000 * health.BUSY_SECONDS
@@ -656,7 +659,7 @@ def test_counts_are_those_of_one_moment_while_a_run_writes(tmp_path: Path, monke
     outcomes = Store._outcomes
     with Store.open(path) as store, Store.read(path) as look:
         stage(store, [(key, "1") for key in "ABCD"])
-        changes = iter(store.claim(4))
+        changes = iter(store.exchange(limit=4))
 
         def and_a_run_writes(self: Store) -> str:
             store.exchange([Outcome(next(changes).id, State.REJECTED, 1)])
@@ -673,7 +676,7 @@ def test_a_row_in_doubt_that_a_limit_left_out_stands_no_purge_in_the_way(tmp_pat
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1")])
-        store.claim(2)  # and the run is killed
+        store.exchange(limit=2)  # and the run is killed
     with Store.open(path) as store:
         stage(store, [("A", "1")], partial=True)
         acknowledge(store)
@@ -681,7 +684,7 @@ def test_a_row_in_doubt_that_a_limit_left_out_stands_no_purge_in_the_way(tmp_pat
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1")])
         assert [result.target for result in store.results() if result.may_have_been_applied] == ["B"]
-        assert [change.target for change in store.claim(9)] == ["B"]
+        assert [change.target for change in store.exchange(limit=9)] == ["B"]
 
 
 def test_what_is_known_is_looked_up_row_by_row(tmp_path: Path) -> None:
@@ -699,10 +702,8 @@ def test_what_is_known_is_looked_up_row_by_row(tmp_path: Path) -> None:
 
 def test_threads_that_stage_at_once_leave_the_interpreter_as_it_was() -> None:
     usual = sys.getswitchinterval()
-    one, other = store_module._short_turns(), store_module._short_turns()
-    one.__enter__()
-    other.__enter__()
-    one.__exit__(None, None, None)
-    assert sys.getswitchinterval() < usual
-    other.__exit__(None, None, None)
+    with store_module._SHORT_TURNS:
+        with store_module._SHORT_TURNS:
+            assert sys.getswitchinterval() < usual
+        assert sys.getswitchinterval() < usual
     assert sys.getswitchinterval() == usual

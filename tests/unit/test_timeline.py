@@ -216,11 +216,11 @@ def test_other_content_over_a_settled_job_has_a_time_line_of_its_own_and_an_unse
         stage(store, [("A", "1"), ("B", "1")])
         line = Line(BEGAN)
         line.add(0, rows(1))
-        changes = store.claim(2)
+        changes = store.exchange(limit=2)
         store.exchange([Outcome(changes[0].id, State.UPDATED, 1)], line.unsaved())
         stage(store, [("A", "1"), ("B", "2")])
         assert len(store.runs()) == 1
-        store.exchange([Outcome(change.id, State.UPDATED, 1) for change in store.claim(9)])
+        store.exchange([Outcome(change.id, State.UPDATED, 1) for change in store.exchange(limit=9)])
         stage(store, [("C", "1")])
         assert store.runs() == []
 
