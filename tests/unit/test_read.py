@@ -335,6 +335,7 @@ def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, content: byt
         (b"key,a\r\n1,x\r\n2,caf\xe9\r\n", "ascii", "line 3 is not valid ascii, as --encoding says"),
         (b"\xef\xbb\xbfkey,a\n1,caf\xe9\n", None, "line 2 is not valid UTF-8 with byte order mark"),
         (b"key,a\n1,\x81\x8d\xff\xfe\n", None, "line 2 is not UTF-8 text"),
+        (b"key,a\n1,x\n2,\x1b$B\n", None, "line 3 switches to another alphabet in the way of ISO 2022"),
     ],
 )
 def test_bytes_that_do_not_belong_are_said_with_their_line(
