@@ -67,8 +67,8 @@ def test_they_share_one_limit(program: Program, sandboxes: Sandboxes, tmp_path: 
         ran = program("push", sheet, "--base-url", witness.base_url, "--processes", 3, "--rate", "50/s")
         at = sorted(entry["at"] for entry in witness.patches())
     assert ran.code == 0
-    busiest = max(sum(begun <= later < begun + 1 for later in at) for begun in at)
-    assert busiest <= 55
+    # Over the whole of them: a busy machine may bunch what arrives. Each with a limit of its own, they'd take a second.
+    assert at[-1] - at[0] >= 0.9 * 150 / 50
 
 
 def test_a_refused_key_costs_one_request(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
