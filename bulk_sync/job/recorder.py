@@ -99,8 +99,11 @@ class Recorder:
         return self._ahead.popleft() if self._ahead else None
 
     async def claim(self, limit: int) -> list[Change]:
-        """Take pending rows: those at hand, or when there are none the next ones, after what is waiting was written."""
-        if not self._ahead and not self._all_taken:
+        """Take pending rows: those at hand, or when there are none the next ones, after what is waiting was written.
+
+        None only when all are taken: those that a write brought may be handed out by `take` before it ends here.
+        """
+        while not (self._ahead or self._all_taken or self._closing):
             now = self._clock.monotonic()
             # None is at hand again so soon: what is known of the rate is too little.
             wanted = MOST_AT_ONCE if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit

@@ -152,6 +152,19 @@ async def test_the_last_changes_are_handed_out_whoever_asks_for_them() -> None:
 
 
 @pytest.mark.asyncio
+async def test_who_asks_gets_changes_though_others_take_those_that_came_while_the_key_is_noted() -> None:
+    disk = Disk()
+
+    def others_are_quick() -> None:
+        while anyio.from_thread.run_sync(recorder.take):
+            pass
+
+    recorder = Recorder(cast("Store", disk), SimulatedClock(), others_are_quick)
+    recorder.put(outcome(0, State.UPDATED))
+    assert len(await recorder.claim(7)) == 7
+
+
+@pytest.mark.asyncio
 async def test_nothing_more_is_handed_out_once_a_write_failed() -> None:
     disk = Disk(full=True)
     recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
