@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from bulk_sync import pipeline
 from bulk_sync.clock import SystemClock
 from bulk_sync.job.store import Store
-from bulk_sync.model import Change, Outcome
+from bulk_sync.model import Change, Outcome, State
 from bulk_sync.quantities import parse_rate
 from bulk_sync.send.sender import Sender
 from bulk_sync.settings import PushSettings
@@ -73,7 +73,7 @@ def main() -> None:
     if where == "memory":
         setattr(pipeline, "Recorder", Remembering)  # noqa: B010 - same
     with TemporaryDirectory() as folder:
-        pipeline.push(
+        summary = pipeline.push(
             PushSettings.checked(
                 input=Path(sheet),
                 base_url=base_url,
@@ -84,6 +84,8 @@ def main() -> None:
                 state_folder=Path(folder, "state"),
             )
         )
+    if summary.states != {State.UPDATED: summary.rows} and where == "checkpoint":
+        raise SystemExit(f"not all rows arrived: {summary.states}")
 
 
 if __name__ == "__main__":
