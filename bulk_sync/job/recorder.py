@@ -84,10 +84,11 @@ class Recorder:
 
     def put(self, outcome: Outcome) -> None:
         """Take an outcome; never waits, so that cancellation can't come between a reply and its record."""
+        if not self._waiting:
+            self._wake.set()
         self._waiting.append(outcome)
         self._states[outcome.state] += 1
         self._ended += 1
-        self._wake.set()
 
     def close(self) -> None:
         """Let `run` end once all is written."""

@@ -33,6 +33,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
@@ -148,6 +149,17 @@ _ADDED = """
 _RECORD = (
     f"INSERT INTO outcome ({', '.join(_TOLD)}) SELECT {', '.join(_TOLD.values())} FROM json_each(?) WHERE true {_ADDED}"
 )
+_USUAL = ("id", "http_status", "message", "showing_id", "updated_at", "sent_at", "duration_ms")
+"""What differs between outcomes that are acknowledged at the first attempt."""
+
+_USUAL_VALUES = itemgetter(*map(Outcome._fields.index, _USUAL))
+
+_AT_ONCE = (1024, 512, 256, 128, 64)
+"""Of the usual outcomes so many go into one statement, of which each is kept; what is left over goes with the others.
+
+SQLite takes values in a fifth of the time that it takes for a JSON list; but each statement lets another thread in.
+"""
+
 _ACKNOWLEDGED = (
     "SELECT row.target, row.key, row.showing_id, row.body "
     "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN row ON row.id = one.value "
@@ -634,7 +646,7 @@ class Store:
             if len(taken) < wanted:
                 del self._sources[0]
             found += taken
-            self._on_the_way.update(change.id for change in taken)
+            self._on_the_way.update([change.id for change in taken])
         if found and self._asks_ledger():
             self._take_out(db, found)
         return found
@@ -730,18 +742,24 @@ class Store:
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
         ids = [outcome.id for outcome in outcomes]
         self._on_the_way.difference_update(ids)
-        untried = [outcome.id for outcome in outcomes if outcome.attempts == 0]
+        usual, others = _by_kind(outcomes)
+        for rows in _AT_ONCE:
+            while len(usual) >= rows:
+                db.execute(_record_usual(rows), [*chain.from_iterable(map(_USUAL_VALUES, usual[:rows]))])
+                del usual[:rows]
+        if usual or others:
+            db.execute(_RECORD, (json_list(chain(usual, (one for one in others if one.attempts > 0))),))
+        untried = [outcome.id for outcome in others if outcome.attempts == 0]
         if untried:
             _not_tried(db, untried)
-        db.execute(_RECORD, (json_list(outcome for outcome in outcomes if outcome.attempts > 0),))
         if self._shared_ledger:
             self._note_in_ledger(db, ids)
             return
-        acknowledged = [outcome.id for outcome in outcomes if outcome.state is State.UPDATED]
+        acknowledged = [outcome.id for outcome in outcomes if outcome.state is State.UPDATED] if others else ids
         if acknowledged:
             db.execute("INSERT INTO acknowledged VALUES (?)", (json_list(acknowledged),))
         if len(acknowledged) < len(ids) and self._asks_ledger():
-            self._note_in_ledger(db, [outcome.id for outcome in outcomes if outcome.state is not State.UPDATED])
+            self._note_in_ledger(db, [outcome.id for outcome in others if outcome.state is not State.UPDATED])
 
     def release(self) -> None:
         """End a run whose requests have ended: rows that were handed out and have no outcome were never sent."""
@@ -1033,6 +1051,23 @@ def _with_doubt(state: State, message: str | None, *, doubt: bool) -> str | None
     if state is State.REJECTED:
         return f"{message}; an attempt before {IN_DOUBT} all the same"
     return f"{message}; it {IN_DOUBT} all the same" if message else CUT_OFF
+
+
+def _by_kind(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """Those that are acknowledged at the first attempt, and the others."""
+    usual: list[Outcome] = []
+    others: list[Outcome] = []
+    for one in outcomes:
+        at_once = one.state is State.UPDATED and one.attempts == 1 and not one.throttled
+        (usual if at_once else others).append(one)
+    return usual, others
+
+
+@lru_cache(maxsize=len(_AT_ONCE))
+def _record_usual(rows: int) -> str:
+    """The statement for the values of so many usual outcomes."""
+    values = ", ".join([f"({', '.join('?' * len(_USUAL))}, 'updated', 1)"] * rows)
+    return f"INSERT INTO outcome ({', '.join(_USUAL)}, state, attempts) VALUES {values} {_ADDED}"
 
 
 def _not_tried(db: sqlite3.Connection, ids: Sequence[int]) -> None:

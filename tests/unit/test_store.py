@@ -520,6 +520,36 @@ def test_rows_are_staged_in_input_order_however_many_go_into_a_statement(rows: i
     assert staged == tuple((f"ext_{number}", body_of(str(number))) for number in range(rows))
 
 
+@pytest.mark.parametrize("at_once", [1, 63, 64, 500])
+def test_outcomes_are_recorded_alike_however_many_come_at_once(tmp_path: Path, at_once: int) -> None:
+    def of(change: Change, run: int) -> Outcome:
+        state = State.UPDATED if change.id % 5 or run else State.REJECTED
+        if state is State.REJECTED:
+            return Outcome(change.id, state, 2, 1, 422, "validation", "no such rating", duration_ms=5)
+        note = "The API changed feedback" if change.id % 7 == 0 else None
+        sent_at = f"2026-03-02T09:00:00.{change.id:03}Z"
+        return Outcome(
+            change.id, state, 1 + (change.id % 11 == 0), 0, 200 + run, None, note, f"id {change.id}", "now", sent_at, 3
+        )
+
+    with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
+        stage(store, [(f"key {number}", "1") for number in range(500)])
+        told: dict[int, Outcome] = {}
+        for run in range(2):
+            outcomes = [of(change, run) for change in store.exchange(limit=500)]
+            for first in range(0, len(outcomes), at_once):
+                store.exchange(outcomes[first : first + at_once])
+            for one in outcomes:
+                before = told.get(one.id)
+                attempts, throttled = (before.attempts, before.throttled) if before else (0, 0)
+                told[one.id] = one._replace(attempts=one.attempts + attempts, throttled=one.throttled + throttled)
+            store.retry_undone()
+    with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as seen:
+        found = seen.execute(f"SELECT {', '.join(Outcome._fields)} FROM outcome ORDER BY id").fetchall()  # noqa: S608 - names of ours
+    assert found == [tuple(told[row]) for row in sorted(told)]
+    assert len(found) == 500
+
+
 def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "x.checkpoint.sqlite"
     with Store.open(path) as store:
