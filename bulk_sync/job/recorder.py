@@ -33,9 +33,6 @@ acknowledged and unrecorded, to be repeated, is what came within the longest. Ea
 workers a few times, so that small ones would cost more than they save.
 """
 
-LAST_GROUP_SECONDS = 0.015
-"""The same, once all changes are taken."""
-
 AHEAD_SECONDS = 0.3
 """Changes for so long are taken ahead: while one group is written, outcomes for the next one come, and again."""
 
@@ -128,11 +125,9 @@ class Recorder:
             await self._write()
 
     async def _wait_for_company(self) -> None:
-        """Let more outcomes come, unless workers may soon have to wait for changes."""
-        # Nothing is to be taken ahead any more: what ends last, and is waited for, is little then.
-        pause = self._pause if not self._all_taken else LAST_GROUP_SECONDS
-        until = self._clock.monotonic() + pause
-        while (left := until - self._clock.monotonic()) > 0 and not self._is_short():
+        """Let more outcomes come, unless none do or workers may soon have to wait for changes."""
+        until = self._clock.monotonic() + self._pause
+        while (left := until - self._clock.monotonic()) > 0 and not (self._closing or self._is_short()):
             await self._clock.sleep(min(left, _SLICE_SECONDS))
 
     def _is_short(self) -> bool:
