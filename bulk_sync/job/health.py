@@ -212,11 +212,6 @@ def _is_sealed(connection: sqlite3.Connection, path: Path) -> bool:
     return noted is not None and noted[0] == path.stat().st_mtime_ns
 
 
-def _beside_it(path: Path) -> Iterator[Path]:
-    """The side files with what was not moved into the checkpoint yet."""
-    return (path.with_name(path.name + side) for side in ("-wal", "-journal"))
-
-
 def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
     """What changes with a file's content, of a checkpoint and of the side file with its newest pages."""
     stats = (one.stat() if one.exists() else None for one in (path, _beside_of(path)))
@@ -367,8 +362,9 @@ def set_aside(path: Path) -> Path:
 
 
 def _connect_for_reading(path: Path) -> sqlite3.Connection:
-    # One that may only read would leave empty side files behind where there were none.
-    mode = "ro" if any(side.exists() and side.stat().st_size for side in _beside_it(path)) else "rw"
+    # One that may only read would leave empty side files behind where there were none; and what a kill left half
+    # written while the file was made, or turned into one with a side file, it could not take back.
+    mode = "ro" if bytes_beside(path) else "rw"
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
     )

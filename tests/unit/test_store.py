@@ -9,8 +9,8 @@ import sqlite3
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -599,6 +599,25 @@ def as_killed(path: Path, folder: Path) -> Path:
     for name in (path.name, path.name + "-wal"):
         shutil.copy2(path.with_name(name), folder / name)
     return folder / path.name
+
+
+@pytest.mark.parametrize("opened", [Store.open, Store.read])
+def test_what_a_kill_left_half_written_while_the_checkpoint_was_made_is_taken_back(
+    tmp_path: Path, opened: Callable[[Path], AbstractContextManager[Store]]
+) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [(f"key {number}", "1") for number in range(500)])
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as half_written:
+        half_written.executescript("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN")
+        half_written.execute("UPDATE staged SET number = number + 1, cells = '[]'")
+        for name in (path.name, path.name + "-journal"):
+            shutil.copy2(path.with_name(name), folder / name)
+    with opened(folder / path.name) as store:
+        assert [row.number for row in store.results()] == list(range(2, 502))
+    assert [file.name for file in folder.iterdir()] == [path.name]
 
 
 def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
