@@ -279,16 +279,16 @@ def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None)
     path = _pace_file(base_url, key, state_folder)
     if not path.exists():
         return None
-    now = SystemClock().monotonic()
+    clock = SystemClock()
     try:
         shared = InFile(path)
     except OSError:
         return None
-    pace = shared.try_open(now)
+    pace = shared.try_open(clock.monotonic)
     if pace is not None:
         shared.close(pace)
     shared.end()
-    return None if pace is None else pace.limit(now)[0]
+    return None if pace is None else pace.limit(clock.monotonic())[0]
 
 
 def _save_profile(settings: SheetSettings, sheet: Sheet, path: Path | None) -> str | None:

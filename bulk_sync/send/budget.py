@@ -26,6 +26,7 @@ import math
 import os
 import random
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -50,8 +51,8 @@ _NO_GROUP = Group(0.0, 0.0, 0, 0.0)
 class Keeping(Protocol):
     """Where a pace is kept between two looks at it."""
 
-    def try_open(self, now: float) -> Pace | None:
-        """The pace, for this holder alone until `close`; None while another holds it."""
+    def try_open(self, now: Callable[[], float]) -> Pace | None:
+        """The pace, for this holder alone until `close`; None while another holds it. The time is asked when it is."""
         ...
 
     def close(self, pace: Pace) -> None:
@@ -65,7 +66,7 @@ class InMemory:
     def __init__(self, pace: Pace | None = None) -> None:
         self._pace = pace or Pace()
 
-    def try_open(self, now: float) -> Pace | None:  # noqa: ARG002 - the protocol's
+    def try_open(self, now: Callable[[], float]) -> Pace | None:  # noqa: ARG002 - the protocol's
         """The pace."""
         return self._pace
 
@@ -87,7 +88,7 @@ class InFile:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._own: Pace | None = None
 
-    def try_open(self, now: float) -> Pace | None:
+    def try_open(self, now: Callable[[], float]) -> Pace | None:
         """Lock and read."""
         if self._own is not None:
             return self._own
@@ -95,7 +96,7 @@ class InFile:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
-        return _read(os.pread(self._file, len(_MAGIC) + SIZE + 4, 0), now)
+        return _read(os.pread(self._file, len(_MAGIC) + SIZE + 4, 0), now())  # who held it before used it before
 
     def close(self, pace: Pace) -> None:
         """Write and unlock."""
@@ -244,8 +245,7 @@ class Budget:
 
     async def _open(self) -> Pace:
         """The pace, which took what was seen into account; until `_close` for this budget alone."""
-        now = self._clock.monotonic()
-        while (pace := self._keeping.try_open(now)) is None:
+        while (pace := self._keeping.try_open(self._clock.monotonic)) is None:
             await self._clock.sleep(_LOCK_RETRY_SECONDS)
         try:
             for at, seen in self._news:
@@ -254,7 +254,7 @@ class Budget:
             self._keeping.close(pace)
             raise
         self._news.clear()
-        if self._look or pace.held_until > now:
+        if self._look or pace.held_until > self._clock.monotonic():
             self._group = _NO_GROUP
         self._look = False
         self._looks += 1
