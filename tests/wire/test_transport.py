@@ -15,7 +15,9 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
+from bulk_sync.clock import SystemClock
 from bulk_sync.send.transport.choose import Name, open_transport
+from bulk_sync.send.transport.httptools import HttptoolsTransport, _Connection, open_httptools
 from bulk_sync.send.transport.httpx import translate
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
 from tests.helpers import KEY, raw_server, reply, reset
@@ -196,6 +198,42 @@ def test_a_handshake_that_breaks_is_tried_again_but_a_server_without_tls_is_not(
             thread.join(5)
             assert isinstance(seen, Failure)
             assert (seen.hopeless, seen.may_have_arrived) == (hopeless, False), seen
+
+
+def test_a_request_that_waits_for_its_connection_ends_by_its_deadline_whatever_leaves_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect = HttptoolsTransport._connect
+
+    async def slowly(self: HttptoolsTransport) -> _Connection | Failure:
+        await SystemClock().sleep(0.8)
+        return await connect(self)
+
+    def answer(stream: socket.socket, request: bytes) -> None:
+        if b"/never" in request:
+            stream.recv(1)
+        else:
+            stream.sendall(reply(200, b"{}"))
+
+    async def ask_in_vain(opened: HttptoolsTransport) -> None:
+        with anyio.fail_after(1.5):
+            failure = await opened.patch("/v1/showings/never", b"{}", "same")
+        assert isinstance(failure, Failure)
+        assert failure.kind == "timeout"
+
+    async def run(base_url: str) -> None:
+        async with (
+            open_httptools(base_url, SecretStr(KEY), timeout_seconds=1.0, user_agent="test") as opened,
+            anyio.create_task_group() as tasks,
+        ):
+            monkeypatch.setattr(HttptoolsTransport, "_connect", slowly)
+            tasks.start_soon(ask_in_vain, opened)
+            await SystemClock().sleep(0.7)
+            monkeypatch.setattr(HttptoolsTransport, "_connect", connect)
+            assert isinstance(await opened.patch("/v1/showings/a", b"{}", "same"), Reply)
+
+    with raw_server(answer) as base_url:
+        anyio.run(run, base_url)
 
 
 def test_every_transport_error_of_httpx_has_a_translation() -> None:

@@ -8,7 +8,7 @@ and a length that is stated twice, be it the same.
 Invariants:
 
 1. A connection carries one request at a time. Its next one leaves only after the whole reply, and only if nothing else
-   came with it or after it: bytes too many are never the answer to another row.
+   came with it or after it: bytes too many that come before the next request leaves are never the answer to it.
 2. What was written may have arrived. Before the write nothing can have. Requests to a server that answers fast are
    written together, once those of this turn of the loop are known: if it was idle it is woken once, not by each. One
    that is far is written to at once. A connection on which something comes until then is not written to.
@@ -20,6 +20,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import select
 import socket
@@ -86,6 +87,7 @@ class HttptoolsTransport:
         self._heads: dict[bytes, _Head] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: TimerHandle | None = None
+        self._timer_at = math.inf
 
     def patch(self, path: str, body: bytes, idempotency_key: str) -> Coroutine[Any, Any, Reply | Failure]:
         """Send a patch."""
@@ -115,8 +117,8 @@ class HttptoolsTransport:
             connection = rested or await self._connect()
             if isinstance(connection, Failure):
                 return connection
-            if self._timer is None:
-                self._timer = self._loop.call_at(deadline, self._end_what_is_late)
+            if deadline < self._timer_at:
+                self._look_at(deadline)
             answer = connection.ask(request, deadline)
             if not self._is_near:
                 connection.write()
@@ -155,11 +157,19 @@ class HttptoolsTransport:
             connection.end()
         return None
 
+    def _look_at(self, deadline: float) -> None:
+        """One timer for all requests: it is set for the first that may be late."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._end_what_is_late)
+        self._timer_at = deadline
+
     def _end_what_is_late(self) -> None:
-        """One timer for all requests: each has the same time, so the oldest is the first to be late."""
         now = self._loop.time()
         open_until = [until for connection in self._open if (until := connection.settle_if_late(now)) is not None]
-        self._timer = self._loop.call_at(min(open_until), self._end_what_is_late) if open_until else None
+        self._timer, self._timer_at = None, math.inf
+        if open_until:
+            self._look_at(min(open_until))
 
     async def _connect(self) -> _Connection | Failure:
         try:
