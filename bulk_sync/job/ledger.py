@@ -92,7 +92,8 @@ _SHARED_NAMES = (
 
 _APPLICATION_ID = 0x62534C67  # "bSLg"
 _VERSION = 2
-_SHARED = "shared"
+SHARED = "shared"
+_APART = "apart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,23 @@ class Acknowledged:
 class Ledger:
     """What is known of one account; every method is part of the caller's transaction."""
 
-    def __init__(self, db: sqlite3.Connection, base_url: str, *, shared: bool) -> None:
+    def __init__(self, db: sqlite3.Connection, base_url: str, schema: str = "main") -> None:
         self._db = db
         self._base_url = base_url
-        self.name = f"{_SHARED if shared else 'main'}.ledger"
+        self.name = f"{schema}.ledger"
+
+    def apart(self) -> Ledger:
+        """One that knows nothing yet, in a database that is gone with the connection; not within a transaction."""
+        if _APART in {name for _, name, _ in self._db.execute("PRAGMA database_list")}:
+            self._db.execute(f"DELETE FROM {_APART}.ledger")
+        else:
+            self._db.execute(f"ATTACH '' AS {_APART}")
+            self._db.executescript(SCHEMA.format(schema=_APART))
+        return Ledger(self._db, self._base_url, _APART)
+
+    def copy(self, other: Ledger) -> None:
+        """Know what the other one knows; only for one that knows nothing."""
+        self._db.execute(f"INSERT INTO {self.name} SELECT * FROM {other.name} WHERE base_url = ?", (self._base_url,))
 
     def belongs_to(self, fingerprint: str, *, same_account: bool) -> bool:
         """Note whose key it is; False when it was another's, and what was known is forgotten.
@@ -251,9 +265,9 @@ def attach(db: sqlite3.Connection, path: Path) -> None:
     with translated(path):
         _examine(path)
         _migrate(path)
-        db.execute(f"ATTACH ? AS {_SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
-        db.execute(f"PRAGMA {_SHARED}.journal_mode = WAL")
-        db.execute(f"PRAGMA {_SHARED}.synchronous = FULL")
+        db.execute(f"ATTACH ? AS {SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
+        db.execute(f"PRAGMA {SHARED}.journal_mode = WAL")
+        db.execute(f"PRAGMA {SHARED}.synchronous = FULL")
     db.execute("DELETE FROM main.ledger")
 
 

@@ -343,7 +343,7 @@ class Store:
             db.execute("DELETE FROM outcome")
             forget_runs(db)
             self._ledger = self._ledger_is_empty = None
-            Ledger(db, SANDBOX_TARGET, shared=self._shared_ledger).forget()
+            Ledger(db, SANDBOX_TARGET, self._ledger_schema()).forget()
 
     def accept_key(self, fingerprint: str) -> None:
         """Note which key the API accepted, or that the user vouched for."""
@@ -673,8 +673,11 @@ class Store:
     def _known(self) -> Ledger:
         if self._ledger is None:
             (base_url,) = self._db.execute("SELECT base_url FROM job").fetchone()
-            self._ledger = Ledger(self._db, base_url, shared=self._shared_ledger)
+            self._ledger = Ledger(self._db, base_url, self._ledger_schema())
         return self._ledger
+
+    def _ledger_schema(self) -> str:
+        return ledger.SHARED if self._shared_ledger else "main"
 
     def _begin(self) -> None:
         """Hand out from the start: a run begins."""
@@ -773,9 +776,12 @@ class Store:
 
     def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int]) -> None:
         """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
+        self._note_in(self._known(), db, ids)
+
+    def _note_in(self, known_: Ledger, db: sqlite3.Connection, ids: Sequence[int]) -> None:
         ended = {one[0]: _Ended._make(one) for one in db.execute(_ENDED, (json_list(ids),))}
         rows = [ended[row] for row in ids]  # in the order of what became of them
-        with self._known().of(name for one in rows for name in (one.target, one.key, one.showing_id or "")) as known:
+        with known_.of(name for one in rows for name in (one.target, one.key, one.showing_id or "")) as known:
             for one in rows:
                 if one.state == State.UPDATED:
                     known.learn(one.target, one.key, one.showing_id, one.body)
@@ -796,15 +802,17 @@ class Store:
         if self._db.execute("SELECT 1 FROM acknowledged LIMIT 1").fetchone() is None:
             return
         with self._commit() as db:
-            known = self._known()
-            if known.is_empty():
-                known.learn_all(_ACKNOWLEDGED)
-            else:
-                for (ids,) in db.execute("SELECT ids FROM acknowledged ORDER BY rowid").fetchall():
-                    self._note_in_ledger(db, json.loads(ids))
-            self._take_out_what_is_in_doubt(db, known)
+            self._learn_into(self._known(), db)
             db.execute("DELETE FROM acknowledged")
             self._ledger_is_empty = None
+
+    def _learn_into(self, known: Ledger, db: sqlite3.Connection) -> None:
+        if known.is_empty():
+            known.learn_all(_ACKNOWLEDGED)
+        else:
+            for (ids,) in db.execute("SELECT ids FROM acknowledged ORDER BY rowid").fetchall():
+                self._note_in(known, db, json.loads(ids))
+        self._take_out_what_is_in_doubt(db, known)
 
     def _take_out_what_is_in_doubt(self, db: sqlite3.Connection, known: Ledger) -> None:
         """A showing that was acknowledged under one name may have been changed since under another."""
@@ -859,9 +867,18 @@ class Store:
                     db.execute("UPDATE staged SET body = ?, digest = ?, fields = ? WHERE id = ?", (*patch, row))
 
     def ledger(self) -> Iterator[Acknowledged]:
-        """All that the API acknowledged at the job's address, by target."""
-        self.learn()
-        return self._known().all()
+        """All that the API acknowledged at the job's address, by target.
+
+        The ledger itself learns nothing: a run that goes on must be the only one that writes there, for it relies on
+        what it knew when it took rows.
+        """
+        if self._db.execute("SELECT 1 FROM acknowledged LIMIT 1").fetchone() is None:
+            return self._known().all()
+        known = self._known().apart()
+        with self._at_one_moment():
+            known.copy(self._known())
+            self._learn_into(known, self._db)
+        return known.all()
 
     def forget_acknowledged(self, names: Iterable[str]) -> None:
         """Another job is about to change showings that go by these keys or ids: rely on nothing acknowledged for them.

@@ -188,7 +188,7 @@ def test_what_is_learnt_at_once_is_all_but_that_of_showings_that_share_a_name(
         db.executemany(
             "INSERT INTO ended VALUES (?, ?, ?, ?)", ((*row, f'{{"rating":{n}}}') for n, row in enumerate(rows))
         )
-        ledger = Ledger(db, ADDRESS, shared=False)
+        ledger = Ledger(db, ADDRESS)
         assert ledger.is_empty()
         ledger.learn_all("SELECT * FROM ended")
         known = {(one.target, one.key, one.showing_id or None): one.values for one in ledger.all()}
@@ -203,7 +203,7 @@ def test_every_name_is_looked_up_in_an_index() -> None:
         db.executescript(SCHEMA.format(schema="main"))
         asked: list[str] = []
         db.set_trace_callback(asked.append)
-        with Ledger(db, ADDRESS, shared=False).of(["a", "b"]) as entries:
+        with Ledger(db, ADDRESS).of(["a", "b"]) as entries:
             entries.learn("a", "k", "i", "{}")
         db.set_trace_callback(None)
         plans = [step for text in asked for *_, step in db.execute(f"EXPLAIN QUERY PLAN {text}") if "ledger" in step]

@@ -620,6 +620,28 @@ def test_what_a_kill_left_half_written_while_the_checkpoint_was_made_is_taken_ba
     assert [file.name for file in folder.iterdir()] == [path.name]
 
 
+def test_who_asks_what_was_acknowledged_while_a_run_goes_on_leaves_the_checkpoint_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+
+    def known() -> dict[str, object]:
+        with Store.read(path) as other:
+            return {one.target: one.values for one in other.ledger()}
+
+    with Store.open(path) as run:
+        stage(run, [("key1", "5"), ("id-1", "1")])
+        (one,) = run.exchange(limit=1)
+        run.exchange([Outcome(one.id, State.UPDATED, 1, showing_id="id-1")])
+        assert known() == {"key1": {"rating": 5}}
+        (other_name,) = run.exchange(limit=1)  # the same showing, as the API said
+        assert known() == {}
+        run.exchange([Outcome(other_name.id, State.FAILED, 1, error="timeout", may_have_been_applied=True)])
+        run.release()
+        assert known() == {}
+    with Store.open(path) as later:
+        later.learn()
+        assert list(later.ledger()) == []
+
+
 def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
     tmp_path: Path, readings: list[Path]
 ) -> None:
