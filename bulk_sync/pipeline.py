@@ -157,6 +157,26 @@ class _Following:
     stop: threading.Event | None
 
 
+class _Telling:
+    """Tells the caller of each row. What that raises stops the run, which raises it once it has ended.
+
+    Between a reply and the putting of its outcome rows are told of, too: there nothing may be raised.
+    """
+
+    def __init__(self, on_row: OnRow) -> None:
+        self._on_row = on_row
+        self.stop: Callable[[BulkSyncError], None] = lambda _: None
+        self.raised: BaseException | None = None
+
+    def __call__(self, row: RowDecided) -> None:
+        if self.raised is None:
+            try:
+                self._on_row(row)
+            except BaseException as raised:  # noqa: BLE001 - raised again
+                self.raised = raised
+                self.stop(StoppedEarly("Whoever was told of a row raised an error"))
+
+
 def _push(settings: PushSettings, send_to: str | None, following: _Following, clock: Clock) -> Summary:
     transport = chosen(settings.transport, send_to or settings.base_url)
     seconds = seconds_left(settings.deadline_seconds, settings.finish_by, clock)
@@ -505,6 +525,7 @@ async def _send(
     of_key = fingerprint(settings.key)
     job = store.job()
     accepted = job is not None and job.key_fingerprint == of_key
+    telling = None if following.on_row is None else _Telling(following.on_row)
     recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(of_key), tally=tally)
     policy = RetryPolicy(
         max_attempts=settings.max_attempts,
@@ -530,13 +551,12 @@ async def _send(
                 policy=policy,
                 deadline=bounds.deadline,
                 key_accepted=accepted,
-                tells_rows=following.on_row is not None,
+                tells_rows=telling is not None,
                 log_level=logging.getLogger("bulk_sync").getEffectiveLevel(),
             )
-            sending = Crew(crew, recorder, order, tally=tally, bounds=bounds, on_row=following.on_row)
-            await _see_through(sending, recorder, following, clock)
-            store.release()
-            return sending.stopped
+            sending = Crew(crew, recorder, order, tally=tally, bounds=bounds, on_row=telling)
+            await _see_through(sending, recorder, following, clock, telling)
+            return _ended(store, sending, telling)
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with _keeping(settings, tally) as keeping:
         async with open_transport(
@@ -558,15 +578,26 @@ async def _send(
                 tally=tally,
                 workers=settings.workers,
                 key_accepted=accepted,
-                on_row=following.on_row,
+                on_row=telling,
             )
-            await _see_through(sender, recorder, following, clock)
+            await _see_through(sender, recorder, following, clock, telling)
+    return _ended(store, sender, telling)
+
+
+def _ended(store: Store, sender: Sender | Crew, telling: _Telling | None) -> BulkSyncError | None:
+    """All requests have ended, and all outcomes are recorded."""
     store.release()
+    if telling is not None and telling.raised is not None:
+        raise telling.raised
     return sender.stopped
 
 
-async def _see_through(sender: Sender | Crew, recorder: Recorder, following: _Following, clock: Clock) -> None:
+async def _see_through(
+    sender: Sender | Crew, recorder: Recorder, following: _Following, clock: Clock, telling: _Telling | None
+) -> None:
     """Send and record side by side, until all is sent and recorded or somebody ends it."""
+    if telling is not None:
+        telling.stop = sender.stop
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run)
@@ -655,10 +686,9 @@ async def _heed_the_caller(
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in a group of a task group's, where all are for the user or the same of a caller's `on_row`."""
+    """The first error in a group of a task group's, where all are for the user."""
     errors = _leaves(group)
-    alike = {(type(error), str(error)) for error in errors}
-    return errors[0] if len(alike) == 1 or all(isinstance(error, BulkSyncError) for error in errors) else group
+    return errors[0] if all(isinstance(error, BulkSyncError) for error in errors) else group
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

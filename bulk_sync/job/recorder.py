@@ -136,7 +136,8 @@ class Recorder:
     async def save(self) -> None:
         """When a write has failed and every request has ended: try once more, for there may be room again.
 
-        What can't be written stays in flight, which is the truth about it.
+        What can't be written stays in flight, which is the truth about it. So do changes that were taken ahead: how the
+        run broke off is not known here, so they are called sent rather than not.
         """
         with suppress(OutputError):
             await self._write()

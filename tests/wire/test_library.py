@@ -124,6 +124,24 @@ def test_what_a_program_raises_for_a_row_ends_the_run_and_no_row_is_lost(sandbox
     assert all(sent.count(key) == 1 for key in acknowledged)
 
 
+def test_what_is_raised_for_a_row_costs_no_other_its_outcome(sandboxes: Sandboxes, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(50))
+
+    def refuse(row: RowDecided) -> None:
+        if row.state is State.FAILED:
+            raise RuntimeError("no failures, please")
+
+    with sandboxes(faults=(parse_fault("10%:503"),), seed=5) as witness:
+        settings = settings_of(sheet, witness, max_attempts=1)
+        with pytest.raises(RuntimeError, match="no failures, please"):
+            push(settings, on_row=refuse)
+        rows = list(results(settings.files.checkpoint))
+        applied = {entry["key"] for entry in witness.patches() if entry["applied"]}
+    assert {row.key for row in rows if row.state is State.UPDATED} == applied
+    assert {row.state for row in rows if row.may_have_been_applied} == {State.FAILED}
+    assert State.PENDING in {row.state for row in rows}
+
+
 def test_a_stop_that_comes_with_the_last_row_changes_no_end(sandboxes: Sandboxes, tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "s.csv", numbered(3))
     stop = threading.Event()
