@@ -7,7 +7,7 @@ rows meet in SQL, and only pairs that are not the very same text are compared fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from bulk_sync.check.compare import Side, blank_here, compare
 from bulk_sync.check.rows import digest_of, fields_of
 from bulk_sync.check.showing import KEY_COLUMN
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import CheckpointBusy, InputError, OutputError, UsageError
+from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.comparison import Comparison, Pair
 from bulk_sync.job.entries import text_of
 from bulk_sync.job.ledger import Acknowledged, read_shared
@@ -109,8 +109,6 @@ def _acknowledged(settings: ReconcileSettings) -> Iterator[Iterator[Acknowledged
     with Store.read(settings.checkpoint) as store:
         if store.job() is None:
             raise InputError(f"{settings.checkpoint}: nothing was staged in this checkpoint, so nothing is known.")
-        with suppress(CheckpointBusy, OutputError), held(settings.checkpoint):
-            store.learn()  # so that the next one need not; while a run goes on nothing is written there
         yield store.ledger()
 
 

@@ -10,8 +10,9 @@ A showing may be addressed by its key and by North's id. What is known under one
 forgotten when a patch goes out under the other, as soon as sheet or API say that both are one.
 
 It is part of the checkpoint, or a file of its own (`--ledger`) that jobs of several names share. Of its own, a
-checkpoint notes only which rows were acknowledged, and the ledger learns from them all at once, before anybody asks it
-or the rows go (`Store.learn`). A shared one learns at once: what came later may be another job's.
+checkpoint notes only which rows were acknowledged, and the ledger learns from them all at once, before a run asks it or
+the rows go (`Store.learn`); who only reads learns from them in a copy (`Store.ledger`). A shared one learns at once:
+what came later may be another job's.
 
 It speaks of one account: values that another API key was told are not relied on.
 """

@@ -12,7 +12,7 @@ Invariants, kept at every commit, whatever happens between two of them:
    edits of the sheet, until the API acknowledges it.
 6. What the ledger (`ledger.py`) knows is what the API acknowledged, and nothing that was sent since. Rows that were
    acknowledged and are not known there yet are listed in `acknowledged`, in the commit that recorded them; they are
-   learnt before the ledger is asked or the rows go.
+   learnt before a run asks the ledger or the rows go; who only reads learns them apart (`Store.ledger`).
 
 Its tables are those of `schema.py`. Writes are durable when a method returns (WAL, synchronous=FULL).
 """
@@ -774,14 +774,12 @@ class Store:
                 self._note_in_ledger(db, unsent)
         self._begin()
 
-    def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int], apart: Ledger | None = None) -> None:
         """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
-        self._note_in(self._known(), db, ids)
-
-    def _note_in(self, known_: Ledger, db: sqlite3.Connection, ids: Sequence[int]) -> None:
         ended = {one[0]: _Ended._make(one) for one in db.execute(_ENDED, (json_list(ids),))}
         rows = [ended[row] for row in ids]  # in the order of what became of them
-        with known_.of(name for one in rows for name in (one.target, one.key, one.showing_id or "")) as known:
+        names = (name for one in rows for name in (one.target, one.key, one.showing_id or ""))
+        with (apart or self._known()).of(names) as known:
             for one in rows:
                 if one.state == State.UPDATED:
                     known.learn(one.target, one.key, one.showing_id, one.body)
@@ -811,7 +809,7 @@ class Store:
             known.learn_all(_ACKNOWLEDGED)
         else:
             for (ids,) in db.execute("SELECT ids FROM acknowledged ORDER BY rowid").fetchall():
-                self._note_in(known, db, json.loads(ids))
+                self._note_in_ledger(db, json.loads(ids), known)
         self._take_out_what_is_in_doubt(db, known)
 
     def _take_out_what_is_in_doubt(self, db: sqlite3.Connection, known: Ledger) -> None:

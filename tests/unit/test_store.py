@@ -545,7 +545,9 @@ def test_outcomes_are_recorded_alike_however_many_come_at_once(tmp_path: Path, a
                 told[one.id] = one._replace(attempts=one.attempts + attempts, throttled=one.throttled + throttled)
             store.retry_undone()
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as seen:
-        found = seen.execute(f"SELECT {', '.join(Outcome._fields)} FROM outcome ORDER BY id").fetchall()  # noqa: S608 - names of ours
+        seen.row_factory = sqlite3.Row
+        rows = seen.execute("SELECT * FROM outcome ORDER BY id")
+        found = [tuple(row[name] for name in Outcome._fields) for row in rows]
     assert found == [tuple(told[row]) for row in sorted(told)]
     assert len(found) == 500
 
