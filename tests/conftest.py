@@ -20,9 +20,13 @@ from bulk_sync.send.transport.choose import Name
 from tests.helpers import KEY, Ran, Witness, in_haste
 
 # A noisy machine makes single examples slow; what is claimed here is never about time.
-# Half of the usual examples keep the gate short; python -m tests.fuzz looks further.
-settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("default")
+# The gate tries half of the usual examples, the same ones each time: what it says is about the change. Others, and more
+# of them, are looked for with --hypothesis-profile=search.
+settings.register_profile(
+    "gate", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", settings.get_profile("gate"), derandomize=False, max_examples=500)
+settings.load_profile("gate")
 
 # A shell starts what is to run in the background deaf to Ctrl-C, and the programs started here would be deaf too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
