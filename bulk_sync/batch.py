@@ -12,10 +12,11 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
 from bulk_sync.model import Part, State, Summary
@@ -32,8 +33,7 @@ _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
 """What ends the whole run: the next file would meet the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """The sheets to push, and those that are left for another time because they may still be written."""
 
     files: tuple[Path, ...]
@@ -89,8 +89,7 @@ def _is_settled(path: Path, seconds: float, now: datetime) -> bool:
     return max(found.st_mtime, found.st_ctime) <= now.timestamp() - seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """What a run of several files came to."""
 
     parts: tuple[Part, ...]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +17,7 @@ from tempfile import NamedTemporaryFile
 
 import anyio
 from filelock import FileLock
+from msgspec import Struct
 from platformdirs import user_state_path
 from pydantic import SecretStr
 
@@ -37,8 +37,7 @@ _SCARCE_BYTES = 200 << 20
 _ONE_MILLION_ROWS = "a job of a million rows takes about 1 GB"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a run would be told; `key` may be the reason why there is none."""
 
     base_url: str

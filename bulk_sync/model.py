@@ -7,10 +7,13 @@ writes and the terminal reads. Nothing here knows files, HTTP or the clock.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.quantities import Rate
@@ -38,8 +41,7 @@ MENDABLE_STATES = frozenset({State.INVALID, State.REJECTED, State.FAILED})
 """Rows in these go to `*.failed.csv`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CellError:
+class CellError(Struct, frozen=True):
     """A cell whose formula failed; `code` is what the spreadsheet program shows in it, such as `#N/A`."""
 
     code: str
@@ -91,8 +93,7 @@ class Record(NamedTuple):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A row that can't be a patch: a code of `cli.md`, and a sentence with column, value and remedy.
 
     `target` addresses the showing when the row says so much, else it is empty; `key` is as in the sheet.
@@ -160,8 +161,7 @@ class RowDecided(NamedTuple):
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """A row of the checkpoint as reports show it.
 
     `may_have_been_applied` is True while an attempt, of whatever run, is without an answer that
@@ -185,8 +185,7 @@ class Result:
     duration_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """A patch that was or may have been applied: what it set, and of that what the API had acknowledged before."""
 
     number: int
@@ -215,8 +214,7 @@ class Author(StrEnum):
     BOTH = "both"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """A field with another value here than there, as JSON has them; None is a blank one.
 
     `base` is the value that both started from, and `author` who changed it; None without a base.
@@ -233,8 +231,7 @@ class Difference:
         return self.author in {None, Author.HERE} or (self.author is Author.BOTH and prefer_here)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """A showing that is not the same in both sheets.
 
     `number` is its row here and `number_there` its row there, None where it has none (in the ledger
@@ -251,8 +248,7 @@ class Compared:
     differences: tuple[Difference, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
+class Reconciliation(Struct, frozen=True):
     """What a comparison of two sheets came to.
 
     `other` None is the ledger. `standings` counts showings, `superseded` rows here that another row stands for.
@@ -367,8 +363,7 @@ class Tally:
         self.decided[outcome.state] = self.decided.get(outcome.state, 0) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that `doctor` looked at; `exit_code` is that of a run which would end by it, 0 when none would."""
 
     about: str
@@ -377,8 +372,7 @@ class Finding:
     exit_code: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemGroup:
+class ProblemGroup(Struct, frozen=True):
     """Rows with the same error code: how many, and the first of them with their messages."""
 
     code: str
@@ -386,8 +380,7 @@ class ProblemGroup:
     examples: tuple[tuple[int, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(Struct, frozen=True):
     """A row that ended badly, as far as it tells the cause; `message` is None where --purge removed it."""
 
     number: int
@@ -399,8 +392,7 @@ class BadRow:
     in_doubt: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CauseGroup:
+class CauseGroup(Struct, frozen=True):
     """Rows that ended badly for one reason; a row with two bad cells is in two groups.
 
     `cause` says what is wrong, `remedy` what to do; `first_rows` are the numbers of the first rows with what
@@ -426,8 +418,7 @@ class CauseGroup:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """What a run came to, or what a checkpoint tells of the runs so far.
 
     `requests`, `retries`, `throttled`, `seconds` and `rows_per_second` speak of the run;
@@ -455,7 +446,7 @@ class Summary:
     checkpoint: str
     page: str | None = None
     undo: str | None = None
-    statuses: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, int] = {}
     throttled_seconds: float = 0.0
     causes: tuple[CauseGroup, ...] = ()
     notes: tuple[str, ...] = ()
@@ -505,8 +496,7 @@ class Summary:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """What became of one file: a summary, or the error that kept it from being sent; neither when it was not begun.
 
     Both when it was sent and could not be moved away then.
@@ -538,8 +528,7 @@ class Part:
         return {"input": self.input, "error": "not begun: the run ended before"} | why | {"exit_code": self.exit_code}
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
+class Understood(Struct, frozen=True):
     """A file as it was understood.
 
     `format` is `CSV`, `TSV`, `XLSX` and so on; `header_row` a number as the spreadsheet program
@@ -555,8 +544,7 @@ class Understood:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnSeen:
+class ColumnSeen(Struct, frozen=True):
     """A column of the sheet: the field it fills (None: it is left out), by what, an example as sent, cells filled."""
 
     header: str
@@ -566,8 +554,7 @@ class ColumnSeen:
     filled: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One kind of problem: in how many rows it is, and the first of them with its cell's text."""
 
     text: str
@@ -576,8 +563,7 @@ class Cause:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckSummary:
+class CheckSummary(Struct, frozen=True):
     """What a sheet was understood to say, and what a push of it would do.
 
     `causes` split the code `bad_value` by what is wrong; `duplicates` counts rows whose key stands

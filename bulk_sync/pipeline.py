@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from datetime import time
 from functools import partial
 from importlib import import_module
@@ -27,6 +26,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 from anyio import from_thread, to_thread
+from msgspec import Struct
+from msgspec.structs import replace
 from platformdirs import user_state_path
 from pydantic import SecretStr
 
@@ -147,8 +148,7 @@ def results(checkpoint: Path) -> Iterator[Result]:
         yield from store.results()
 
 
-@dataclass(frozen=True, slots=True)
-class _Following:
+class _Following(Struct, frozen=True):
     """Who is told while a run goes on, and who may end it."""
 
     watch: Watch

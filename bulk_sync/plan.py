@@ -7,17 +7,17 @@ of several rows for one showing is sent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
+
+from msgspec import Struct
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model import State
 from bulk_sync.settings import SANDBOX_TARGET
 
 
-@dataclass(frozen=True, slots=True)
-class JobFacts:
+class JobFacts(Struct, frozen=True):
     """What tells one job from another.
 
     `meaning` names the settings and the version that turned the rows into patches;
@@ -63,8 +63,7 @@ def _place(base_url: str) -> str:
     return "a sandbox" if base_url == SANDBOX_TARGET else base_url
 
 
-@dataclass(frozen=True, slots=True)
-class Twin:
+class Twin(Struct, frozen=True):
     """One of several rows for the same showing; `digest` and `body` are None for one that can't be read."""
 
     id: int
@@ -73,8 +72,7 @@ class Twin:
     body: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What becomes of a row that is not sent because of its twins."""
 
     id: int
@@ -83,8 +81,7 @@ class Verdict:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Merge:
+class Merge(Struct, frozen=True):
     """The row that is to carry one patch made of these bodies, a later value over an earlier."""
 
     id: int

@@ -12,7 +12,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import tzlocal
+from msgspec import Struct
 
 from bulk_sync import __version__
 from bulk_sync.check.findings import ASSUMPTIONS
@@ -44,8 +44,7 @@ _GROUPS_AT_ONCE = 1000
 """Groups of rows with one key that are decided in one commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """A sheet in a store: under which generation, whether --limit left out rows, rows whose key comes twice."""
 
     generation: int

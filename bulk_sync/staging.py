@@ -13,9 +13,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from msgspec import Struct
 
 from bulk_sync import errors
 from bulk_sync.errors import BulkSyncError
@@ -27,8 +28,7 @@ _LARGE_BYTES = 2_000_000
 """From about 20,000 rows on, a process of its own gains more than its start costs (half a second)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """One side: its rows, the fields that it has columns for (None: only what is there is known), what was found.
 
     `partial` says that --limit left out rows.

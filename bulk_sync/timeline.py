@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import accumulate
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bulk_sync.model import RateSource, State
 
@@ -52,8 +54,7 @@ def percentile(latencies: Mapping[int, int], share: float) -> float | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """What happened in some stretch of time: rows by state, requests, and their latencies by bucket.
 
     `limit` is the last known one, in requests per second.
@@ -96,8 +97,7 @@ class Counts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """A stretch of a run: from `at_ms`, `width_ms` long, of which `covered_ms` had passed when it was noted last."""
 
     at_ms: int
@@ -106,16 +106,14 @@ class Point:
     counts: Counts
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A run's points, in order of time; `began` is a time in UTC as reports show it."""
 
     began: str
     points: tuple[Point, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unsaved:
+class Unsaved(Struct, frozen=True):
     """Points that changed; when `whole`, they take the place of all that were kept of the run."""
 
     began: str
@@ -171,8 +169,7 @@ def widened(points: Iterable[Point], width_ms: int) -> list[Point]:
     return wide
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """What is drawn of one stretch; rates are per second, latencies in milliseconds.
 
     `at_seconds` is the time that the runs had lasted together when it began.
@@ -189,8 +186,7 @@ class Figure:
     p99: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """Figures of equal width on one time axis, the runs one after the other; `begins` are (time, index) of each run.
 
     `lasted_seconds` is where the axis ends; `limit` and `source` are the last known, `latency` is p50, p90, p99 of all.

@@ -13,7 +13,8 @@ With a base, the sheet that people started to edit from, each difference has an 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bulk_sync.check.rows import same
 from bulk_sync.check.showing import KEY_COLUMN
@@ -22,8 +23,7 @@ from bulk_sync.model import Author, Difference
 Values = Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """What a sheet says of a showing. Of `columns` a field that is not among the values is blank; others aren't known.
 
     None for `columns`: only what is among the values is known, as in the ledger.

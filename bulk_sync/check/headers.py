@@ -12,8 +12,9 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from bulk_sync.check.aliases import ALIASES
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN
@@ -26,8 +27,7 @@ TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS)
 """What a column can fill."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of the sheet, counted from 0, and the field it fills; None when it is left out.
 
     `why` says by what: `name`, `alias`, `--map`, or for one that is left out `unknown`,
@@ -45,8 +45,7 @@ class Column:
         return self.header or f"column {self.index + 1}, which has no header"
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderMap:
+class HeaderMap(Struct, frozen=True):
     """What each column up to the last header fills."""
 
     columns: tuple[Column, ...]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, time, tzinfo
 from typing import Literal
+
+from msgspec import Struct, field
 
 DateOrder = Literal["mdy", "dmy", "ymd"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """How cells are read.
 
     `timezone` is for times without an offset; None when there is none for them. `order` is of

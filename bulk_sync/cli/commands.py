@@ -11,13 +11,15 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from bulk_sync import batch
@@ -63,8 +65,7 @@ _LONG_ENOUGH_TO_SHOW_ITS_END = 24
 _AT_A_TERMINAL = sys.stdout.isatty()  # when it began; a terminal that was closed is none any more
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Struct, frozen=True):
     """Who is told of a run, and how."""
 
     as_json: bool = False

@@ -19,11 +19,11 @@ import stat
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from msgspec import Struct
 from typer.models import OptionInfo
 
 from bulk_sync.errors import UsageError
@@ -50,8 +50,7 @@ class Kind(Enum):
 Value = bool | int | str | list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """An option as a command declares it; `parameter` is its name in the command's signature."""
 
     name: str
@@ -96,8 +95,7 @@ def _kind(bare: object, option: OptionInfo) -> Kind:
     return Kind.LIST if any(get_origin(one) is list for one in (bare, *types)) else Kind.TEXT
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What was said of an option, and where: the name of a variable, or of a file."""
 
     value: Value

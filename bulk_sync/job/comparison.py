@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from bulk_sync.job.store import Store
 from bulk_sync.model import Author, Compared, Difference, Standing, State
@@ -24,8 +25,7 @@ _GROUP = 2000
 Values = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """A showing of which both sheets say something, and not the very same: the values of each as JSON has them.
 
     `base` is None when the third sheet doesn't know the showing, or there is none.

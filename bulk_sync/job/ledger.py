@@ -24,10 +24,10 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.entries import Entries, Entry, Values
@@ -97,8 +97,7 @@ SHARED = "shared"
 _APART = "apart"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A row that waits to be sent, and what was acknowledged for its showing."""
 
     id: int
@@ -106,8 +105,7 @@ class Known:
     values: Values
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(Struct, frozen=True):
     """What was acknowledged for a showing: what addresses it, its key and North's id ("" where none is known)."""
 
     target: str

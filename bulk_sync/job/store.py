@@ -30,7 +30,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, islice
 from operator import itemgetter
@@ -39,6 +38,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
 
 import msgspec
+from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
@@ -192,8 +192,7 @@ class _Ended(NamedTuple):
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What the checkpoint belongs to."""
 
     generation: int

@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bulk_sync.read.interface import HEADER_WITHIN_ROWS, Recognise
 
@@ -28,8 +30,7 @@ class Records(Protocol):
     def __next__(self) -> list[str]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """A way of writing cells; `escape` is a character that may stand before a quote, instead of doubling it."""
 
     delimiter: str = ","
@@ -58,8 +59,7 @@ class Dialect:
         return f"{self.quote}, {'escaped with ' + self.escape if self.escape else 'doubled inside'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """A dialect and the header row under it, counted from 1; `score` as `Recognise` gives it.
 
     `rivals` are rows above it that would serve as a header too, with fewer columns.

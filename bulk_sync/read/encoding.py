@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from bulk_sync.errors import InputError, UsageError
 
 _CHUNK = 1 << 17
@@ -45,8 +47,7 @@ _TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(Struct, frozen=True):
     """An encoding that all of the file is valid in; `codec` is Python's name, `note` says what was guessed.
 
     `digest` is the SHA-256 of the file's bytes, in hex.

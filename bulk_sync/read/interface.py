@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from bulk_sync.model import Row, Understood
 
@@ -15,8 +16,7 @@ HEADER_WITHIN_ROWS = 50
 """Rows that are not blank, from the top, among which the header is looked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(Struct, frozen=True):
     """What a user says about a file; None leaves it to be found.
 
     `sheet` is a name, or a number counted from 1. `header_row` is a number as the spreadsheet

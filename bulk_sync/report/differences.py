@@ -12,9 +12,10 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model import Compared, Difference
@@ -67,8 +68,7 @@ def _told(value: Any) -> str:  # noqa: ANN401 - JSON
     return value if isinstance(value, str) else json.dumps(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """A sheet of changes that was written: its rows, and the text that stands for a cleared value, if one is."""
 
     rows: int

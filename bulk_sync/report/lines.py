@@ -11,9 +11,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from msgspec import Struct
 
 from bulk_sync.errors import UsageError
 from bulk_sync.report.files import replacing
@@ -23,8 +24,7 @@ Line = Sequence[str | int | None]
 Facts = Iterable[tuple[str, object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The columns of a report, which of them hold text that is not the user's own, and which one is coloured."""
 
     columns: tuple[str, ...]

@@ -18,11 +18,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePath
 from typing import TextIO
+
+from msgspec import Struct
 
 from bulk_sync.model import MENDABLE_STATES, CauseGroup, ProblemGroup, RateSource, Result, State, Summary
 from bulk_sync.report.files import replacing
@@ -208,8 +209,7 @@ def _swatch(kind: str) -> Html:
 # Over time
 
 
-@dataclass(frozen=True, slots=True)
-class _Chart:
+class _Chart(Struct, frozen=True):
     name: str
     title: str
     series: tuple[tuple[str, str], ...]

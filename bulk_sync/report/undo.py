@@ -15,9 +15,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from bulk_sync.model import Sent
 from bulk_sync.report.files import remove, replacing
@@ -29,8 +30,7 @@ CLEARED = "NULL"
 _ADDRESS = ("showing_id", "unique_showing_key")
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(Struct, frozen=True):
     """What an undo file holds: rows that can be put back, rows of which nothing is known, and if any was cleared."""
 
     rows: int

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
+
+from msgspec import Struct
 
 from bulk_sync.model import MENDABLE_STATES, SETTLED_STATES, State, Summary
 from bulk_sync.report.words import rows_of
@@ -20,8 +21,7 @@ class Tone(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The verdict in a sentence, what else there is to say of it, the next step, and a command for it."""
 
     tone: Tone

@@ -8,11 +8,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import uvicorn
+from msgspec import Struct
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from bulk_sync.clock import SystemClock
@@ -26,8 +26,7 @@ from bulk_sync.sheet import open_sheet
 HOST = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """A sandbox that listens."""
 
     base_url: str

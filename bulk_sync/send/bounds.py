@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bulk_sync.errors import StoppedEarly
 from bulk_sync.model import Outcome, State
@@ -14,8 +15,7 @@ SAMPLE = 100
 """Rows by which a share is judged at the earliest; and so many failures, nothing having been accepted, are enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """What the user set: `deadline` is an instant of the run's own clock, in seconds."""
 
     max_failures: Share | None = None

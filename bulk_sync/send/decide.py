@@ -23,12 +23,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
 from bulk_sync.send.headers import retry_after
@@ -41,8 +41,7 @@ _NOT_DONE = frozenset({501, 505})
 """The server can't do this at all: no failure of the moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """How long a row is tried: `max_attempts` requests that failed, within `retry_for_seconds` of the first.
 
     Without `repeat_ambiguous` a request that may have been applied is not sent again.
@@ -88,8 +87,7 @@ class Acknowledged(NamedTuple):
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RetryIn:
+class RetryIn(Struct, frozen=True):
     """Try again after a wait; `everyone` when the server asked the whole run to wait: then the pace says how long."""
 
     seconds: float
@@ -97,16 +95,14 @@ class RetryIn:
     everyone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RowRejected:
+class RowRejected(Struct, frozen=True):
     """The API refused this row for good."""
 
     error: Literal["not_found", "refused", "forbidden"]
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class RowFailed:
+class RowFailed(Struct, frozen=True):
     """Attempts or time are used up; `final` when the row is not to be tried again, whatever the reason was."""
 
     error: Literal["timeout", "connection", "server_error", "throttled", "bad_reply"]
@@ -114,8 +110,7 @@ class RowFailed:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StopRun:
+class StopRun(Struct, frozen=True):
     """No row fares better: stop sending, leave the rest pending."""
 
     reason: KeyRefused | Outage | StoppedEarly

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
 
 LONGEST_WAIT = 366 * 86400.0
 """Seconds; a Retry-After beyond a year is read as a year, so that sums with it stay sound."""
@@ -37,8 +38,7 @@ _MEMBER = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[A-Za-z0-9*:/._~-]+)\s*((?:;\s*[a-z
 _PARAMETER = re.compile(r";\s*([a-z*][a-z0-9_.*-]*)(?:=([^;,]*))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """One limit as a reply tells it; None for what it does not tell.
 
     `limit` requests in `window_seconds`; `remaining` of them are left until a reset in `reset_seconds`.
@@ -50,8 +50,7 @@ class Quota:
     reset_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a reply says of limits; `ignored` names each header that was left out, with a sentence that says why."""
 
     quotas: tuple[Quota, ...] = ()

@@ -26,7 +26,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Protocol, assert_never
@@ -34,6 +33,7 @@ from urllib.parse import quote
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exception
 
 from bulk_sync.clock import Clock, utc_text

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_sync.model import CauseGroup, ProblemGroup, Result, State
 from bulk_sync.report.page import write_page

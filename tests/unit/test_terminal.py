@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from bulk_sync.errors import Interrupted
@@ -109,7 +109,7 @@ def test_of_many_causes_the_first_are_shown_and_the_rest_counted() -> None:
     ],
 )
 def test_the_exit_code_follows_from_the_states_and_the_stop(change: dict[str, object], code: int) -> None:
-    assert replace(SUMMARY, **change).exit_code == code  # type: ignore[arg-type]
+    assert replace(SUMMARY, **change).exit_code == code
 
 
 @pytest.mark.parametrize(

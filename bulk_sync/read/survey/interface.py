@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
+from msgspec import Struct
+
 from bulk_sync.model import Cell
 
 MAX_ROWS = 1_048_576
@@ -43,8 +45,7 @@ class TooLarge(BadWorkbook):
         super().__init__(f"{what} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that file.")
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """A sheet's entry in the workbook; `place` is what the survey needs to find it."""
 
     name: str

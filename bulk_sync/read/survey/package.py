@@ -12,8 +12,9 @@ import posixpath
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from bulk_sync.read.archive import Archive
 from bulk_sync.read.survey.interface import BadWorkbook
@@ -26,8 +27,7 @@ _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 OFFICE_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """Another part, as a part refers to it: `kind` is the last word of the relation's type."""
 
     id: str

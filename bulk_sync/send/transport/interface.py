@@ -7,8 +7,9 @@ arrived; nobody guesses it later.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
+
+from msgspec import Struct
 
 LARGEST_REPLY = 1 << 20
 """Bytes of a reply's body; more is an error of that attempt (the contract's replies are under 1 KiB)."""
@@ -33,8 +34,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """No whole reply came.
 
     `may_have_arrived` is False only when it is certain that the server saw nothing.
