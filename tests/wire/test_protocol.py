@@ -233,9 +233,14 @@ def test_nor_is_what_comes_while_the_connection_rests(transport: Name) -> None:
     assert journal.patched == ["a", "b"]
 
 
+def near_whatever_else_the_machine_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httptools, "_NEAR_SECONDS", 2.0)
+
+
 @pytest.mark.parametrize("end", [False, True], ids=["bytes too many", "the end"])
-def test_nor_is_what_comes_before_the_request_was_written(end: bool) -> None:
+def test_nor_is_what_comes_before_the_request_was_written(end: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests of one turn of the event loop are written at its end; what is read until then was said before them."""
+    near_whatever_else_the_machine_does(monkeypatch)
 
     async def run(base_url: str) -> list[Reply | Failure]:
         async with open_transport(
@@ -265,8 +270,8 @@ def test_nor_is_what_comes_before_the_request_was_written(end: bool) -> None:
 def test_only_a_request_to_a_server_that_is_near_waits_for_others_to_be_written_with(
     seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not seconds:  # whatever else the machine does
-        monkeypatch.setattr(httptools, "_NEAR_SECONDS", 2.0)
+    if not seconds:
+        near_whatever_else_the_machine_does(monkeypatch)
 
     def answers(connection: socket.socket) -> None:
         threading.Event().wait(seconds)
