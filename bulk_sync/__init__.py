@@ -31,9 +31,9 @@ promise in `bulk_sync.send.sender`, what a reply leads to in `bulk_sync.send.dec
 rows in `bulk_sync.send.circuit`; what the checkpoint promises at every commit in `bulk_sync.job.store`, how
 outcomes get there in `bulk_sync.job.recorder`, and what is known of a showing in `bulk_sync.job.ledger`. The states
 are `bulk_sync.State`: a row is `pending` until it is decided, and only what the API acknowledged is `updated`.
-Values are structs of msgspec's, which are made without writing and compiling code for each class at every start; what
-changes while a run goes on is a dataclass, whose attributes are set in half the time; and so are the few that `--help`
-needs, for msgspec takes longer to import than they do to make.
+Values are named tuples on the way of each row to the API and back, else structs of msgspec's, whose classes are made
+without compiling code at every start. What changes while a run goes on is a dataclass, whose attributes are set in half
+the time, and so are the few values that `--help` needs: to import msgspec takes longer than to make them.
 """
 
 from __future__ import annotations

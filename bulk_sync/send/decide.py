@@ -119,7 +119,7 @@ class StopRun(Struct, frozen=True):
 Decision = Acknowledged | RetryIn | RowRejected | RowFailed | StopRun
 
 
-class _Data(msgspec.Struct):
+class _Data(Struct):
     id: str | None = None
     north_id: Any = None
     unique_showing_key: Any = None  # not in the published reply
@@ -128,7 +128,7 @@ class _Data(msgspec.Struct):
     showing_date: str | None = None
 
 
-class _Acknowledgement(msgspec.Struct):
+class _Acknowledgement(Struct):
     data: _Data | None = None
     message: str | None = None
     error: Any = None
