@@ -1,4 +1,5 @@
-"""`python -m bulk_sync`, and the console script: until the commands are imported, a signal ends the program at once.
+"""`python -m bulk_sync`, and the console script: until the commands are imported, a signal ends the
+program at once.
 
 Nothing has been done by then, and a traceback through half an import helps nobody.
 """

@@ -1,8 +1,10 @@
-"""Several sheets in one run: which, in what order, what of them is finished, and what it all came to.
+"""Several sheets in one run: which, in what order, what of them is finished, and what it all came
+to.
 
-Invariants: a file in a folder is taken only when nobody has written to it for a while; each file keeps its own
-checkpoint and results, so that what one of them ends with never touches another; a file is moved away only when
-every row of it is settled and it still is the file that was read; nothing is ever overwritten by moving.
+Invariants: a file in a folder is taken only when nobody has written to it for a while; each file
+keeps its own checkpoint and results, so that what one of them ends with never touches another; a
+file is moved away only when every row of it is settled and it still is the file that was read;
+nothing is ever overwritten by moving.
 """
 
 from __future__ import annotations
@@ -24,17 +26,23 @@ from bulk_sync.settings import PushSettings
 
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
 _OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
-"""What a name ends with, before its ending, when the program wrote the file itself (or kept an edited one)."""
+"""What a name ends with, before its ending, when the program wrote the file itself (or kept an
+edited one).
+"""
 
 _PRESSING = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
-"""Exit codes, the most pressing first: a run of several files ends with the first that any of them has."""
+"""Exit codes, the most pressing first: a run of several files ends with the first that any of them
+has.
+"""
 
 _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
 """What ends the whole run: the next file would meet the same."""
 
 
 class Inputs(Struct, frozen=True):
-    """The sheets to push, and those that are left for another time because they may still be written."""
+    """The sheets to push, and those that are left for another time because they may still be
+    written.
+    """
 
     files: tuple[Path, ...]
     unsettled: tuple[Path, ...]
@@ -43,8 +51,8 @@ class Inputs(Struct, frozen=True):
 def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> Inputs:
     """The files that were named, and those in the folders that were, by name.
 
-    A file that was named itself is taken as it is. Raises UsageError for one that is named twice, InputError for a
-    folder that can't be read.
+    A file that was named itself is taken as it is. Raises UsageError for one that is named twice,
+    InputError for a folder that can't be read.
     """
     files: list[Path] = []
     unsettled: list[Path] = []
@@ -76,12 +84,16 @@ def is_folder(path: Path) -> bool:
 
 def _is_sheet(path: Path) -> bool:
     ours = any(ending in path.suffixes[:-1] for ending in _OURS)
-    hidden = path.name.startswith((".", "~$"))  # the second is what Excel keeps beside an open workbook
+    hidden = path.name.startswith(
+        (".", "~$")
+    )  # the second is what Excel keeps beside an open workbook
     return path.suffix.lower() in _ENDINGS and not ours and not hidden and path.is_file()
 
 
 def _is_settled(path: Path, seconds: float, now: datetime) -> bool:
-    """True when its content has not changed for so long; what sets a time back still changes the inode."""
+    """True when its content has not changed for so long; what sets a time back still changes the
+    inode.
+    """
     try:
         found = path.stat()
     except OSError:
@@ -110,7 +122,10 @@ class Batch(Struct, frozen=True):
                 statuses[status] = statuses.get(status, 0) + count
         return {
             "rows": sum(summary.rows for summary in summaries),
-            "states": {state.value: sum(summary.states.get(state, 0) for summary in summaries) for state in State},
+            "states": {
+                state.value: sum(summary.states.get(state, 0) for summary in summaries)
+                for state in State
+            },
             "requests": sum(summary.requests for summary in summaries),
             "retries": sum(summary.retries for summary in summaries),
             "throttled": sum(summary.throttled for summary in summaries),
@@ -132,7 +147,8 @@ def run(
     archive: Path | None,
     now: Callable[[], datetime],
 ) -> Batch:
-    """Push one file after the other; `settings` is told the file and how many seconds are left for it.
+    """Push one file after the other; `settings` is told the file and how many seconds are left for
+    it.
 
     Raises UsageError when two of them would write the same files.
     """
@@ -171,11 +187,15 @@ def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:
     for settings in all_settings:
         other = seen.setdefault(settings.files.checkpoint.resolve(), settings.input)
         if other != settings.input:
-            raise UsageError(f"{other} and {settings.input} would share {settings.files.checkpoint}: push them apart")
+            raise UsageError(
+                f"{other} and {settings.input} would share {settings.files.checkpoint}: push them apart"
+            )
 
 
 def archived(file: Path, folder: Path, before: tuple[int, ...] | None, now: datetime) -> str:
-    """Move a finished sheet into a folder; returns a sentence on where it is now. Raises OutputError."""
+    """Move a finished sheet into a folder; returns a sentence on where it is now. Raises
+    OutputError.
+    """
     if before is None or identity(file) != before:
         return f"{file} was changed while it was pushed, so it was not moved to {folder}"
     try:

@@ -53,10 +53,14 @@ def utc_text(moment: datetime) -> str:
 
 
 def seconds_until(at: time_of_day, clock: Clock) -> float:
-    """Seconds until a clock on this machine's wall next shows a time; also across a change to or from summer time."""
+    """Seconds until a clock on this machine's wall next shows a time; also across a change to or
+    from summer time.
+    """
     now = clock.now()
     today = datetime.combine(now.astimezone().date(), at)
     # A datetime without a zone is the machine's own: so each day has the offset that holds on it.
     return next(
-        left for days in range(3) if (left := ((today + timedelta(days)).astimezone() - now).total_seconds()) > 0
+        left
+        for days in range(3)
+        if (left := ((today + timedelta(days)).astimezone() - now).total_seconds()) > 0
     )

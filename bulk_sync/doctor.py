@@ -1,7 +1,7 @@
 """Is all well: what a run will meet, looked at before the night in which it runs.
 
-Each finding is a sentence, with what mends it when something is wrong. Nothing is changed: the API is asked once for
-`GET /v1/users/me`, and in the folders a file is made and removed.
+Each finding is a sentence, with what mends it when something is wrong. Nothing is changed: the API
+is asked once for `GET /v1/users/me`, and in the folders a file is made and removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.settings import check_base_url, check_key
 
 _CLOCK_SECONDS = 30.0
-"""More than that between this clock and the server's is worth a word: times in reports are this machine's."""
+"""More than that between this clock and the server's is worth a word: times in reports are this
+machine's.
+"""
 
 _SCARCE_BYTES = 200 << 20
 _ONE_MILLION_ROWS = "a job of a million rows takes about 1 GB"
@@ -55,7 +57,9 @@ def examine(asked: Asked, clock: Clock | None = None) -> Iterator[Finding]:
         name = chosen(asked.transport, check_base_url(asked.base_url))  # type: ignore[arg-type] # a name that was checked
         yield Finding("transport", _transport(name))
         base_url, key = check_base_url(asked.base_url), _key(asked.key)
-        yield from anyio.run(_ask, base_url, key, name, asked.timeout_seconds, clock or SystemClock())
+        yield from anyio.run(
+            _ask, base_url, key, name, asked.timeout_seconds, clock or SystemClock()
+        )
     except BulkSyncError as error:
         yield Finding("API", str(error), "wrong", error.exit_code)
     except ValueError as error:
@@ -80,7 +84,9 @@ def _transport(name: str) -> str:
     return f"{package} {version(package)}{loop}{hint}"
 
 
-async def _ask(base_url: str, key: SecretStr, name: str, timeout_seconds: float, clock: Clock) -> list[Finding]:
+async def _ask(
+    base_url: str, key: SecretStr, name: str, timeout_seconds: float, clock: Clock
+) -> list[Finding]:
     agent = f"bulk-sync/{__version__}"
     options = {"timeout_seconds": timeout_seconds, "connections": 1, "user_agent": agent}
     async with open_transport(name, base_url, key, **options) as transport:  # type: ignore[arg-type] # names are checked
@@ -98,9 +104,13 @@ def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
         return Finding("API", f"{base_url}: {seen.message}", "wrong", 6)
     told = f"{base_url}: {api_message(seen)} ({seen.status})"
     if seen.status in {401, 403}:
-        return Finding("API", f"the key is refused by {told}: mend NORTH_API_KEY or --key-file", "wrong", 5)
+        return Finding(
+            "API", f"the key is refused by {told}: mend NORTH_API_KEY or --key-file", "wrong", 5
+        )
     if seen.status >= 400 or not shows_life(seen):
-        return Finding("API", f"another answer than North's came from {told}: look at --base-url", "wrong", 6)
+        return Finding(
+            "API", f"another answer than North's came from {told}: look at --base-url", "wrong", 6
+        )
     return Finding("API", f"{base_url} accepts the key, after {seconds * 1000:.0f} ms")
 
 
@@ -113,7 +123,9 @@ def _clock(date: str, now: datetime) -> Finding:
         return Finding("clock", "agrees with the server's")
     which = "ahead of" if apart > 0 else "behind"
     return Finding(
-        "clock", f"{abs(apart):.0f} s {which} the server's: times in reports are off, set this machine's", "notice"
+        "clock",
+        f"{abs(apart):.0f} s {which} the server's: times in reports are off, set this machine's",
+        "notice",
     )
 
 

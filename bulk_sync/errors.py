@@ -85,7 +85,9 @@ _SIGNALS = {1: "SIGHUP: the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}
 
 
 class Interrupted(BulkSyncError):
-    """A signal ended the run tidily; the exit code is 128 and the signal's number, as shells have it."""
+    """A signal ended the run tidily; the exit code is 128 and the signal's number, as shells have
+    it.
+    """
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"Stopped by {_SIGNALS.get(signal_number, f'signal {signal_number}')}.")

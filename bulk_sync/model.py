@@ -42,17 +42,22 @@ MENDABLE_STATES = frozenset({State.INVALID, State.REJECTED, State.FAILED})
 
 
 class CellError(Struct, frozen=True):
-    """A cell whose formula failed; `code` is what the spreadsheet program shows in it, such as `#N/A`."""
+    """A cell whose formula failed; `code` is what the spreadsheet program shows in it, such as
+    `#N/A`.
+    """
 
     code: str
 
 
 Cell = str | bool | int | float | datetime | date | time | timedelta | CellError
-"""A cell as its file holds it: always a str from text files; a workbook's keep their type, and a blank one is ""."""
+"""A cell as its file holds it: always a str from text files; a workbook's keep their type, and a
+blank one is "".
+"""
 
 
 class Row(NamedTuple):
-    """One row as the sheet holds it: its number as a spreadsheet program shows it, and its raw cells.
+    """One row as the sheet holds it: its number as a spreadsheet program shows it, and its raw
+    cells.
 
     `fault` is a sentence when the row was read and can't be trusted as it stands: it is never sent.
     """
@@ -63,7 +68,9 @@ class Row(NamedTuple):
 
 
 def text_of(cell: Cell) -> str:
-    """A cell as text, for files and sentences: numbers without a needless `.0`, dates and times in ISO 8601."""
+    """A cell as text, for files and sentences: numbers without a needless `.0`, dates and times in
+    ISO 8601.
+    """
     if isinstance(cell, str):
         return cell
     if isinstance(cell, bool):
@@ -94,9 +101,11 @@ class Record(NamedTuple):
 
 
 class Problem(Struct, frozen=True):
-    """A row that can't be a patch: a code of `cli.md`, and a sentence with column, value and remedy.
+    """A row that can't be a patch: a code of `cli.md`, and a sentence with column, value and
+    remedy.
 
-    `target` addresses the showing when the row says so much, else it is empty; `key` is as in the sheet.
+    `target` addresses the showing when the row says so much, else it is empty; `key` is as in the
+    sheet.
     """
 
     row: Row
@@ -146,9 +155,9 @@ class Outcome(NamedTuple):
 class RowDecided(NamedTuple):
     """A row that a run has just decided, for a program that follows it.
 
-    `row` is its number as a spreadsheet program shows it, `key` what addressed the showing; `attempts` counts this
-    run's requests, `seconds` are those since the first of them; `error` is a code, and `message` a sentence, when it
-    was refused or failed.
+    `row` is its number as a spreadsheet program shows it, `key` what addressed the showing;
+    `attempts` counts this run's requests, `seconds` are those since the first of them; `error` is a
+    code, and `message` a sentence, when it was refused or failed.
     """
 
     row: int
@@ -186,7 +195,9 @@ class Result(Struct, frozen=True):
 
 
 class Sent(Struct, frozen=True):
-    """A patch that was or may have been applied: what it set, and of that what the API had acknowledged before."""
+    """A patch that was or may have been applied: what it set, and of that what the API had
+    acknowledged before.
+    """
 
     number: int
     target: str
@@ -235,7 +246,8 @@ class Compared(Struct, frozen=True):
     """A showing that is not the same in both sheets.
 
     `number` is its row here and `number_there` its row there, None where it has none (in the ledger
-    nothing has a row). `target` is what addresses it here; `showing_id` is "" when no sheet names one.
+    nothing has a row). `target` is what addresses it here; `showing_id` is "" when no sheet names
+    one.
     """
 
     standing: Standing
@@ -251,11 +263,12 @@ class Compared(Struct, frozen=True):
 class Reconciliation(Struct, frozen=True):
     """What a comparison of two sheets came to.
 
-    `other` None is the ledger. `standings` counts showings, `superseded` rows here that another row stands for.
-    `fields` counts values that differ, by field, and `first` has the first showings with each, that
-    difference alone. `listed` are the first showings of the other standings. `conflicts` and `stale`
-    count values that both sides, or only the other side, changed since the base. `to_send` counts the
-    rows of `changes`. `one_way` says that rows only there are no difference.
+    `other` None is the ledger. `standings` counts showings, `superseded` rows here that another row
+    stands for. `fields` counts values that differ, by field, and `first` has the first showings
+    with each, that difference alone. `listed` are the first showings of the other standings.
+    `conflicts` and `stale` count values that both sides, or only the other side, changed since the
+    base. `to_send` counts the rows of `changes`. `one_way` says that rows only there are no
+    difference.
     """
 
     input: str
@@ -288,13 +301,19 @@ class Reconciliation(Struct, frozen=True):
     def exit_code(self) -> int:
         """0 without a difference, else 3."""
         equal = {Standing.SAME} | ({Standing.ONLY_THERE} if self.one_way else set())
-        return 3 if any(count for standing, count in self.standings.items() if standing not in equal) else 0
+        return (
+            3
+            if any(count for standing, count in self.standings.items() if standing not in equal)
+            else 0
+        )
 
     @property
     def left_to_decide(self) -> bool:
         """True when a push of the changes leaves something that a person must look at."""
         open_ones = (Standing.PROBLEM, Standing.ONLY_HERE)
-        return any(self.standings[one] for one in open_ones) or (self.conflicts > 0 and not self.prefer_here)
+        return any(self.standings[one] for one in open_ones) or (
+            self.conflicts > 0 and not self.prefer_here
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -331,10 +350,10 @@ class RateSource(StrEnum):
 class Tally:
     """The running counts of one run.
 
-    `limit` is in requests per second; `latencies` counts requests by the bucket of `timeline.latency_bucket`.
-    While nothing gets through, `trouble` says why; nothing is sent before `waiting_until`.
-    `throttled_seconds` are those for which the API had asked to wait; `statuses` counts requests by
-    HTTP status, or by what befell them.
+    `limit` is in requests per second; `latencies` counts requests by the bucket of
+    `timeline.latency_bucket`. While nothing gets through, `trouble` says why; nothing is sent
+    before `waiting_until`. `throttled_seconds` are those for which the API had asked to wait;
+    `statuses` counts requests by HTTP status, or by what befell them.
     """
 
     total: int = 0
@@ -364,7 +383,9 @@ class Tally:
 
 
 class Finding(Struct, frozen=True):
-    """One thing that `doctor` looked at; `exit_code` is that of a run which would end by it, 0 when none would."""
+    """One thing that `doctor` looked at; `exit_code` is that of a run which would end by it, 0 when
+    none would.
+    """
 
     about: str
     text: str
@@ -381,7 +402,9 @@ class ProblemGroup(Struct, frozen=True):
 
 
 class BadRow(Struct, frozen=True):
-    """A row that ended badly, as far as it tells the cause; `message` is None where --purge removed it."""
+    """A row that ended badly, as far as it tells the cause; `message` is None where --purge removed
+    it.
+    """
 
     number: int
     code: str
@@ -395,9 +418,9 @@ class BadRow(Struct, frozen=True):
 class CauseGroup(Struct, frozen=True):
     """Rows that ended badly for one reason; a row with two bad cells is in two groups.
 
-    `cause` says what is wrong, `remedy` what to do; `first_rows` are the numbers of the first rows with what
-    stands there: the cell's text, or the key when it was the API that refused. `in_doubt` counts the rows that may
-    have been applied all the same.
+    `cause` says what is wrong, `remedy` what to do; `first_rows` are the numbers of the first rows
+    with what stands there: the cell's text, or the key when it was the API that refused. `in_doubt`
+    counts the rows that may have been applied all the same.
     """
 
     code: str
@@ -497,7 +520,8 @@ class Summary(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """What became of one file: a summary, or the error that kept it from being sent; neither when it was not begun.
+    """What became of one file: a summary, or the error that kept it from being sent; neither when
+    it was not begun.
 
     Both when it was sent and could not be moved away then.
     """
@@ -525,7 +549,11 @@ class Part(Struct, frozen=True):
         why = {} if self.error is None else {"error": str(self.error)}
         if self.summary is not None:
             return self.summary.as_json() | note | why | {"exit_code": self.exit_code}
-        return {"input": self.input, "error": "not begun: the run ended before"} | why | {"exit_code": self.exit_code}
+        return (
+            {"input": self.input, "error": "not begun: the run ended before"}
+            | why
+            | {"exit_code": self.exit_code}
+        )
 
 
 class Understood(Struct, frozen=True):
@@ -545,7 +573,9 @@ class Understood(Struct, frozen=True):
 
 
 class ColumnSeen(Struct, frozen=True):
-    """A column of the sheet: the field it fills (None: it is left out), by what, an example as sent, cells filled."""
+    """A column of the sheet: the field it fills (None: it is left out), by what, an example as
+    sent, cells filled.
+    """
 
     header: str
     field: str | None
@@ -567,9 +597,10 @@ class CheckSummary(Struct, frozen=True):
     """What a sheet was understood to say, and what a push of it would do.
 
     `causes` split the code `bad_value` by what is wrong; `duplicates` counts rows whose key stands
-    in another row too; `patches` are (target, body) of the first patches. `rate` is the user's, `limit` the API's
-    in requests per second, as far as runs before met it. `seconds` is how long sending takes at the lower of both,
-    `window_seconds` how long a push has. `stopped` is why a push would refuse.
+    in another row too; `patches` are (target, body) of the first patches. `rate` is the user's,
+    `limit` the API's in requests per second, as far as runs before met it. `seconds` is how long
+    sending takes at the lower of both, `window_seconds` how long a push has. `stopped` is why a
+    push would refuse.
     """
 
     input: str
@@ -625,7 +656,9 @@ class CheckSummary(Struct, frozen=True):
             "input": self.input,
             "file": asdict(self.understood),
             "columns": [asdict(column) for column in self.columns],
-            "unknown_columns": [column.header for column in self.columns if column.why in {"unknown", "blank"}],
+            "unknown_columns": [
+                column.header for column in self.columns if column.why in {"unknown", "blank"}
+            ],
             "rows": self.rows,
             "states": {state.value: self.states.get(state, 0) for state in State},
             "problems": {group.code: group.count for group in self.problems},
@@ -641,10 +674,14 @@ class CheckSummary(Struct, frozen=True):
             "patches": self.requests,
             "requests": self.requests,
             "requests_per_second": self.per_second,
-            "window_seconds": None if self.window_seconds is None else round(self.window_seconds, 1),
+            "window_seconds": None
+            if self.window_seconds is None
+            else round(self.window_seconds, 1),
             "window_suffices": self.suffices,
             "seconds": None if self.seconds is None else round(self.seconds, 1),
-            "shown": [{"target": target, "patch": json.loads(body)} for target, body in self.patches],
+            "shown": [
+                {"target": target, "patch": json.loads(body)} for target, body in self.patches
+            ],
             "profile": self.profile,
             "stopped": None if self.stopped is None else str(self.stopped),
             "exit_code": self.exit_code,

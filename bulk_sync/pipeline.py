@@ -47,7 +47,16 @@ from bulk_sync.job.health import set_aside as keep_damaged
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
-from bulk_sync.model import MENDABLE_STATES, CheckSummary, RateSource, Result, RowDecided, State, Summary, Tally
+from bulk_sync.model import (
+    MENDABLE_STATES,
+    CheckSummary,
+    RateSource,
+    Result,
+    RowDecided,
+    State,
+    Summary,
+    Tally,
+)
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.causes import causes_of
 from bulk_sync.report.failed import write_failed
@@ -68,7 +77,9 @@ if TYPE_CHECKING:
     from bulk_sync.send.crew import Crew, Process
 
 log = logging.getLogger("bulk_sync.run")
-logging.getLogger("bulk_sync").addHandler(logging.NullHandler())  # else warnings that nobody asked for go to stderr
+logging.getLogger("bulk_sync").addHandler(
+    logging.NullHandler()
+)  # else warnings that nobody asked for go to stderr
 
 _LOOK_SECONDS = 0.1
 """So often a run looks whether it is asked to stop by the program that called."""
@@ -96,9 +107,9 @@ def push(
     `settings.files` names. The summary says what became of the rows, and in `stopped` why
     sending ended early, if it did.
 
-    `on_rows` is told now and then how many rows were read, `on_row` each row as it is decided; what they raise ends
-    the run. Once `stop` is set no more rows are sent, and the rest stays pending. Can be called where an event loop
-    runs, as in a notebook; then that waits, see `push_async`.
+    `on_rows` is told now and then how many rows were read, `on_row` each row as it is decided; what
+    they raise ends the run. Once `stop` is set no more rows are sent, and the rest stays pending.
+    Can be called where an event loop runs, as in a notebook; then that waits, see `push_async`.
 
     Raises InputError (nothing was sent), UsageError, OutputError, CheckpointBusy.
     """
@@ -114,16 +125,20 @@ def push(
         pushing = beside.submit(_push, settings, send_to, following, clock)
         try:
             return pushing.result()
-        except BaseException:  # Ctrl-C, a notebook's "interrupt": the thread ends tidily, and is waited for
+        except (
+            BaseException
+        ):  # Ctrl-C, a notebook's "interrupt": the thread ends tidily, and is waited for
             stop.set()
             raise
 
 
-async def push_async(settings: PushSettings, *, send_to: str | None = None, on_row: OnRow | None = None) -> Summary:
+async def push_async(
+    settings: PushSettings, *, send_to: str | None = None, on_row: OnRow | None = None
+) -> Summary:
     """The same as `push` for programs on asyncio; `on_row` is called in another thread.
 
-    When it is cancelled, requests on their way may end and are recorded, the rest stays pending; then the cancellation
-    goes on. Raises as `push` does.
+    When it is cancelled, requests on their way may end and are recorded, the rest stays pending;
+    then the cancellation goes on. Raises as `push` does.
     """
     stop, ended = threading.Event(), anyio.Event()
 
@@ -143,7 +158,9 @@ async def push_async(settings: PushSettings, *, send_to: str | None = None, on_r
 
 
 def results(checkpoint: Path) -> Iterator[Result]:
-    """What became of each row of a job, in input order, from its checkpoint; raises CheckpointError."""
+    """What became of each row of a job, in input order, from its checkpoint; raises
+    CheckpointError.
+    """
     with Store.read(checkpoint) as store:
         yield from store.results()
 
@@ -158,9 +175,11 @@ class _Following(Struct, frozen=True):
 
 
 class _Telling:
-    """Tells the caller of each row. What that raises stops the run, which raises it once it has ended.
+    """Tells the caller of each row. What that raises stops the run, which raises it once it has
+    ended.
 
-    Between a reply and the putting of its outcome rows are told of, too: there nothing may be raised.
+    Between a reply and the putting of its outcome rows are told of, too: there nothing may be
+    raised.
     """
 
     def __init__(self, on_row: OnRow) -> None:
@@ -177,7 +196,9 @@ class _Telling:
                 self.stop(StoppedEarly("Whoever was told of a row raised an error"))
 
 
-def _push(settings: PushSettings, send_to: str | None, following: _Following, clock: Clock) -> Summary:
+def _push(
+    settings: PushSettings, send_to: str | None, following: _Following, clock: Clock
+) -> Summary:
     transport = chosen(settings.transport, send_to or settings.base_url)
     seconds = seconds_left(settings.deadline_seconds, settings.finish_by, clock)
     bounds = Bounds(settings.max_failures, clock.monotonic() + seconds)
@@ -191,7 +212,11 @@ def _push(settings: PushSettings, send_to: str | None, following: _Following, cl
         open_sheet(settings, following.on_rows) as sheet,
     ):
         headers = sheet.table.headers
-        with held(files.checkpoint), _shared_ledger(settings), _checkpoint(settings, examined) as (store, aside):
+        with (
+            held(files.checkpoint),
+            _shared_ledger(settings),
+            _checkpoint(settings, examined) as (store, aside),
+        ):
             for report in (files.results, files.failed, *_page_of(files), *_undo_files(settings)):
                 check_writable(report)
             notes = (*aside, *_stage(settings, store, sheet))
@@ -238,14 +263,23 @@ def _logged(summary: Summary) -> Summary:
     for note in summary.notes:
         log.info("%s", note, extra={"event": "note"})
     stopped = f"; {summary.stopped}" if summary.stopped else ""
-    level = logging.INFO if summary.exit_code == 0 else logging.WARNING if summary.exit_code == 3 else logging.ERROR
+    level = (
+        logging.INFO
+        if summary.exit_code == 0
+        else logging.WARNING
+        if summary.exit_code == 3
+        else logging.ERROR
+    )
     text = f"ends with exit code {summary.exit_code}: {_in_words(summary.states)}, {summary.requests} requests{stopped}"
     log.log(level, "%s", text, extra={"event": "end", "exit_code": summary.exit_code})
     return summary
 
 
 def _in_words(states: Mapping[State, int]) -> str:
-    return ", ".join(f"{states[state]} {state.value}" for state in State if states.get(state, 0)) or "no rows"
+    return (
+        ", ".join(f"{states[state]} {state.value}" for state in State if states.get(state, 0))
+        or "no rows"
+    )
 
 
 def check(
@@ -257,7 +291,8 @@ def check(
     limit: float | None = None,
     window_seconds: float | None = None,
 ) -> CheckSummary:
-    """Everything of a push but the sending: no network, no key, and no file but the profile is written.
+    """Everything of a push but the sending: no network, no key, and no file but the profile is
+    written.
 
     `show` patches are part of the summary, which says in `stopped` why a push would refuse
     the sheet, if it would. `limit` is what the API is known to take, in requests per second
@@ -295,7 +330,9 @@ def seconds_left(deadline_seconds: float | None, finish_by: time | None, clock: 
 
 
 def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None) -> float | None:
-    """The API's limit in requests per second, as runs on this host last knew it; None when none met it."""
+    """The API's limit in requests per second, as runs on this host last knew it; None when none met
+    it.
+    """
     path = _pace_file(base_url, key, state_folder)
     if not path.exists():
         return None
@@ -354,7 +391,12 @@ def _write_again(files: Files, *, running: bool) -> Summary:
         for page in _page_of(files):
             check_writable(page)
         notes = _write_reports(store, files, job.headers if job else (), summary)
-        _write_page(store, files, replace(_with_files(summary, files, None, notes), running=running), SystemClock())
+        _write_page(
+            store,
+            files,
+            replace(_with_files(summary, files, None, notes), running=running),
+            SystemClock(),
+        )
         return _with_files(summary, files, None, notes)
 
 
@@ -362,8 +404,12 @@ def _write_again(files: Files, *, running: bool) -> Summary:
 
 
 @contextmanager
-def _checkpoint(settings: PushSettings, examined: Callable[[], None]) -> Iterator[tuple[Store, tuple[str, ...]]]:
-    """Open the checkpoint for a run; with --fresh one that is damaged is kept under another name, as a note says."""
+def _checkpoint(
+    settings: PushSettings, examined: Callable[[], None]
+) -> Iterator[tuple[Store, tuple[str, ...]]]:
+    """Open the checkpoint for a run; with --fresh one that is damaged is kept under another name,
+    as a note says.
+    """
     path = settings.files.checkpoint
     notes: tuple[str, ...] = ()
     with ExitStack() as stack:
@@ -390,12 +436,18 @@ def _refuse_one_file_for_two(settings: PushSettings) -> None:
     """A report must not take the place of the sheet, the checkpoint or another report."""
     named = {"the input": settings.input, **_named(settings.files)}
     named |= {"--ledger": settings.ledger} if settings.ledger else {}
-    named |= dict(zip(("--undo-file", "the rows that can't be undone"), _undo_files(settings), strict=False))
+    named |= dict(
+        zip(("--undo-file", "the rows that can't be undone"), _undo_files(settings), strict=False)
+    )
     _refuse_one_name_for_two(named)
 
 
 def _named(files: Files) -> dict[str, Path]:
-    named = {"--results": files.results, "the failed rows": files.failed, "--checkpoint": files.checkpoint}
+    named = {
+        "--results": files.results,
+        "the failed rows": files.failed,
+        "--checkpoint": files.checkpoint,
+    }
     return named | ({"--page": files.page} if files.page else {})
 
 
@@ -412,8 +464,12 @@ def _refuse_one_name_for_two(named: Mapping[str, Path]) -> None:
 
 
 def _stage(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...]:
-    """Read the sheet into the checkpoint, unless the very same is there; returns notes for the user."""
-    asked = JobFacts(settings.base_url, fingerprint(settings.key), sheet.table.digest, sheet.meaning())
+    """Read the sheet into the checkpoint, unless the very same is there; returns notes for the
+    user.
+    """
+    asked = JobFacts(
+        settings.base_url, fingerprint(settings.key), sheet.table.digest, sheet.meaning()
+    )
     start = _how_to_start(store.job(), asked, settings)
     if start is Start.NEW:
         store.forget()
@@ -425,27 +481,40 @@ def _stage(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...
         goes_on = _restage(settings, store, sheet, asked)
     if settings.new_key:
         store.accept_key(fingerprint(settings.key))
-    notes = (*sheet.notes(), *sheet.assumptions(), *_how_it_started(start, settings, goes_on=goes_on))
+    notes = (
+        *sheet.notes(),
+        *sheet.assumptions(),
+        *_how_it_started(start, settings, goes_on=goes_on),
+    )
     if not store.trust_ledger_of(fingerprint(settings.key), same_account=settings.new_key):
-        notes = (*notes, "What was acknowledged to another API key is not relied on: every field is sent.")
+        notes = (
+            *notes,
+            "What was acknowledged to another API key is not relied on: every field is sent.",
+        )
     if settings.only_changed:
         _leave_out_what_is_known(store)
     return notes
 
 
 def _leave_out_what_is_known(store: Store) -> None:
-    """Take out of pending patches what the API acknowledged before; rows with nothing left are unchanged."""
+    """Take out of pending patches what the API acknowledged before; rows with nothing left are
+    unchanged.
+    """
     store.settle_known()
     last = 0
     while known := store.known(after=last):
         last = known[-1].id
         rest = ((row.id, row.body, without_known(row.body, row.values)) for row in known)
-        store.leave_out((row, patch) for row, body, patch in rest if patch is None or patch[0] != body)
+        store.leave_out(
+            (row, patch) for row, body, patch in rest if patch is None or patch[0] != body
+        )
 
 
 def _how_to_start(known: Job | None, asked: JobFacts, settings: PushSettings) -> Start:
     facts = (
-        None if known is None else JobFacts(known.base_url, known.key_fingerprint, known.input_digest, known.meaning)
+        None
+        if known is None
+        else JobFacts(known.base_url, known.key_fingerprint, known.input_digest, known.meaning)
     )
     try:
         return how_to_start(facts, asked, fresh=settings.fresh, new_key=settings.new_key)
@@ -456,7 +525,8 @@ def _how_to_start(known: Job | None, asked: JobFacts, settings: PushSettings) ->
 def _restage(settings: PushSettings, store: Store, sheet: Sheet, asked: JobFacts) -> bool:
     """Read the sheet; True when it goes on with the job that was there."""
     staged = sheet.stage(store)
-    # Before the job becomes this sheet's: a refused one leaves the job, and what it acknowledged, as it was.
+    # Before the job becomes this sheet's: a refused one leaves the job, and what it acknowledged,
+    # as it was.
     _refuse(settings, store, sheet, staged.generation)
     known = store.job()
     return store.adopt(
@@ -479,7 +549,9 @@ def fingerprint(key: SecretStr) -> str:
     return hashlib.sha256(b"bulk-sync " + key.get_secret_value().encode()).hexdigest()[:16]
 
 
-def _refuse(settings: PushSettings, store: Store, sheet: Sheet, generation: int | None = None) -> None:
+def _refuse(
+    settings: PushSettings, store: Store, sheet: Sheet, generation: int | None = None
+) -> None:
     """Raise InputError when the sheet is not to be sent, its problems written down."""
     refusal = sheet.refusal(store, generation, listed_in=settings.files.failed)
     if refusal is not None:
@@ -492,7 +564,11 @@ def _how_it_started(start: Start, settings: PushSettings, *, goes_on: bool) -> t
     if goes_on:
         return ("Going on from the checkpoint: a row that was acknowledged is not sent again.",)
     if start is Start.RESTAGE:
-        what = "what differs from the last one acknowledged is" if settings.only_changed else "all of its rows are"
+        what = (
+            "what differs from the last one acknowledged is"
+            if settings.only_changed
+            else "all of its rows are"
+        )
         return (f"The job before is finished and this is other content: a new job, {what} sent.",)
     return ()
 
@@ -526,7 +602,9 @@ async def _send(
     job = store.job()
     accepted = job is not None and job.key_fingerprint == of_key
     telling = None if following.on_row is None else _Telling(following.on_row)
-    recorder = Recorder(store, clock, on_first_acknowledged=lambda: store.accept_key(of_key), tally=tally)
+    recorder = Recorder(
+        store, clock, on_first_acknowledged=lambda: store.accept_key(of_key), tally=tally
+    )
     policy = RetryPolicy(
         max_attempts=settings.max_attempts,
         retry_for_seconds=settings.retry_for_seconds,
@@ -593,7 +671,11 @@ def _ended(store: Store, sender: Sender | Crew, telling: _Telling | None) -> Bul
 
 
 async def _see_through(
-    sender: Sender | Crew, recorder: Recorder, following: _Following, clock: Clock, telling: _Telling | None
+    sender: Sender | Crew,
+    recorder: Recorder,
+    following: _Following,
+    clock: Clock,
+    telling: _Telling | None,
 ) -> None:
     """Send and record side by side, until all is sent and recorded or somebody ends it."""
     if telling is not None:
@@ -625,7 +707,9 @@ def _hired(settings: PushSettings) -> AbstractContextManager[Sequence[Process]]:
 
 @contextmanager
 def _shared_pace(settings: PushSettings, tally: Tally) -> Iterator[Path]:
-    """The file in which several processes share their budget: that of all runs on this host, if it can be."""
+    """The file in which several processes share their budget: that of all runs on this host, if it
+    can be.
+    """
     with _keeping(settings, tally) as keeping, TemporaryDirectory(prefix="bulk-sync-") as folder:
         if isinstance(keeping, InFile):
             yield _pace_file(settings.base_url, settings.key, settings.state_folder)
@@ -644,7 +728,9 @@ def _keeping(settings: PushSettings, tally: Tally) -> Iterator[Keeping]:
         shared = InFile(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        tally.notes["budget"] = f"The limit is not shared with other runs on this host: {path}: {reason}."
+        tally.notes["budget"] = (
+            f"The limit is not shared with other runs on this host: {path}: {reason}."
+        )
         yield InMemory()
         return
     try:
@@ -655,14 +741,18 @@ def _keeping(settings: PushSettings, tally: Tally) -> Iterator[Keeping]:
 
 def _pace_file(base_url: str, key: SecretStr, state_folder: Path | None) -> Path:
     name = hashlib.sha256(f"{base_url} {fingerprint(key)}".encode()).hexdigest()[:24]
-    return (state_folder or user_state_path("bulk-sync", appauthor=False)) / "budgets" / f"{name}.pace"
+    return (
+        (state_folder or user_state_path("bulk-sync", appauthor=False)) / "budgets" / f"{name}.pace"
+    )
 
 
 async def _heed_signals(sender: Sender | Crew, scope: anyio.CancelScope) -> None:
     """The first Ctrl-C, SIGTERM or SIGHUP lets requests on their way end; the second cuts them off."""
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     # nohup and its kin have SIGHUP ignored, and mean it.
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    before = {
+        number: handler for number, handler in before.items() if handler is not signal.SIG_IGN
+    }
     try:
         with scope, anyio.open_signal_receiver(*before) as received:
             async for number in received:
@@ -677,7 +767,9 @@ async def _heed_signals(sender: Sender | Crew, scope: anyio.CancelScope) -> None
 async def _heed_the_caller(
     sender: Sender | Crew, stop: threading.Event, clock: Clock, ended: anyio.CancelScope
 ) -> None:
-    """Let requests on their way end once the program that called asks for it; after the end it asks for nothing."""
+    """Let requests on their way end once the program that called asks for it; after the end it asks
+    for nothing.
+    """
     while not ended.cancel_called:
         if stop.is_set():
             sender.stop(StoppedEarly("The program that called asked to stop"))
@@ -699,7 +791,9 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 # Report
 
-PURGED_NOTE = "Cells and patches were removed from the checkpoint; what became of each row stays there."
+PURGED_NOTE = (
+    "Cells and patches were removed from the checkpoint; what became of each row stays there."
+)
 
 
 def _not_to_be_purged(store: Store) -> str | None:
@@ -708,7 +802,9 @@ def _not_to_be_purged(store: Store) -> str | None:
     pending = counts.get(State.PENDING, 0)
     if pending:
         return f"{pending:,} rows are pending, so nothing can be purged yet: push the sheet again first."
-    return None if counts else "nothing was staged in this checkpoint, so there is nothing to purge."
+    return (
+        None if counts else "nothing was staged in this checkpoint, so there is nothing to purge."
+    )
 
 
 def _purged_or_why_not(store: Store) -> str:
@@ -719,8 +815,12 @@ def _purged_or_why_not(store: Store) -> str:
     return PURGED_NOTE
 
 
-def _write_reports(store: Store, files: Files, headers: Sequence[str], summary: Summary) -> tuple[str, ...]:
-    """Write results and failed rows; a failed file that somebody edited is kept under another name, as a note says."""
+def _write_reports(
+    store: Store, files: Files, headers: Sequence[str], summary: Summary
+) -> tuple[str, ...]:
+    """Write results and failed rows; a failed file that somebody edited is kept under another name,
+    as a note says.
+    """
     write_results(files.results, store.lines(), facts_of(summary))
     if MENDABLE_STATES.isdisjoint(summary.states) and not os.path.lexists(files.failed):
         return ()
@@ -736,7 +836,9 @@ def _write_page(store: Store, files: Files, summary: Summary, clock: Clock) -> N
 
     job, runs = _of_job(store, files), store.runs()
     counted = [point.counts for run in runs for point in run.points]
-    complete = sum(counts.requests for counts in counted) >= job.requests  # the job is not older than time lines are
+    complete = (
+        sum(counts.requests for counts in counted) >= job.requests
+    )  # the job is not older than time lines are
     of_all = replace(
         summary,
         requests=job.requests,
@@ -749,7 +851,9 @@ def _write_page(store: Store, files: Files, summary: Summary, clock: Clock) -> N
     write_page(files.page, of_all, runs, store.results, made_at=clock.now(), version=__version__)
 
 
-def _with_files(summary: Summary, files: Files, undo_file: Path | None, notes: tuple[str, ...]) -> Summary:
+def _with_files(
+    summary: Summary, files: Files, undo_file: Path | None, notes: tuple[str, ...]
+) -> Summary:
     """The summary, now that the files are written."""
     return replace(
         summary,
@@ -777,15 +881,23 @@ def _write_failed(
     rows = store.results(MENDABLE_STATES, generation)
     before = partial(store.note_report, files.failed)
     write_failed(files.failed, headers, rows, before, marked=wants_mark(meaning))
-    return (f"{files.failed} was edited since it was written; the edited file is now {kept}.",) if kept else ()
+    return (
+        (f"{files.failed} was edited since it was written; the edited file is now {kept}.",)
+        if kept
+        else ()
+    )
 
 
 def _write_undo(settings: PushSettings, store: Store) -> tuple[str, ...]:
-    """Write the sheet that would put earlier values back, if it is asked for; a note tells what it can't."""
+    """Write the sheet that would put earlier values back, if it is asked for; a note tells what it
+    can't.
+    """
     if settings.undo_file is None:
         return ()
     if store.purged():
-        return (f"{settings.undo_file} was not written: what the rows were was removed by --purge.",)
+        return (
+            f"{settings.undo_file} was not written: what the rows were was removed by --purge.",
+        )
     undo = write_undo(settings.undo_file, store.sent)
     notes = [f"{settings.undo_file}: a push of it puts back earlier values of {undo.rows:,} rows."]
     if undo.clears:
@@ -806,7 +918,9 @@ def _tally(counts: Mapping[State, int]) -> Tally:
 def _of_job(store: Store, files: Files) -> Summary:
     job = store.job()
     if job is None:
-        raise InputError(f"{files.checkpoint}: nothing was staged in this checkpoint, so nothing was sent.")
+        raise InputError(
+            f"{files.checkpoint}: nothing was staged in this checkpoint, so nothing was sent."
+        )
     counts = store.counts()
     any_bad = not MENDABLE_STATES.isdisjoint(counts)
     requests, retries, throttled, in_flight = store.totals()
@@ -856,7 +970,9 @@ def _of_run(
         rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
         limit=limit,
         source=tally.source,
-        utilisation=tally.requests / (seconds * limit) if limit and seconds and tally.requests else None,
+        utilisation=tally.requests / (seconds * limit)
+        if limit and seconds and tally.requests
+        else None,
         notes=(*summary.notes, *notes, *tally.notes.values()),
         stopped=stopped,
     )

@@ -64,7 +64,9 @@ def _place(base_url: str) -> str:
 
 
 class Twin(Struct, frozen=True):
-    """One of several rows for the same showing; `digest` and `body` are None for one that can't be read."""
+    """One of several rows for the same showing; `digest` and `body` are None for one that can't be
+    read.
+    """
 
     id: int
     number: int
@@ -91,7 +93,9 @@ class Merge(Struct, frozen=True):
 OnDuplicate = Literal["error", "last", "merge"]
 
 
-def settle_twins(twins: Sequence[Twin], policy: OnDuplicate = "error") -> tuple[list[Verdict], Merge | None]:
+def settle_twins(
+    twins: Sequence[Twin], policy: OnDuplicate = "error"
+) -> tuple[list[Verdict], Merge | None]:
     """Decide about rows for one showing, given in input order.
 
     `error`: identical ones are one change, the first is sent and the others are superseded; if
@@ -110,11 +114,15 @@ def settle_twins(twins: Sequence[Twin], policy: OnDuplicate = "error") -> tuple[
     if all(twin.digest == first.digest for twin in twins):
         text = f"the same as row {first.number}, which stands for both"
         return [Verdict(twin.id, State.SUPERSEDED, None, text) for twin in twins[1:]], None
-    return [_duplicate(twin, twins, unread, policy) for twin in twins if twin.digest is not None], None
+    return [
+        _duplicate(twin, twins, unread, policy) for twin in twins if twin.digest is not None
+    ], None
 
 
 def settle_rivals(rivals: Sequence[tuple[int, int, int]]) -> list[Verdict]:
-    """Decide about rows (id, number, would be sent) with one key and different ids: nobody knows which is meant."""
+    """Decide about rows (id, number, would be sent) with one key and different ids: nobody knows
+    which is meant.
+    """
     twins = [Twin(row, number, "" if sent else None) for row, number, sent in rivals]
     return [
         Verdict(
@@ -134,7 +142,9 @@ def _superseded(twin: Twin, winner: Twin) -> Verdict:
     return Verdict(twin.id, State.SUPERSEDED, None, text)
 
 
-def _duplicate(twin: Twin, twins: Sequence[Twin], unread: Sequence[Twin], policy: OnDuplicate) -> Verdict:
+def _duplicate(
+    twin: Twin, twins: Sequence[Twin], unread: Sequence[Twin], policy: OnDuplicate
+) -> Verdict:
     if policy == "merge":
         text = f"row {unread[0].number} is of the same showing and can't be read: mend it, so that they can be merged"
     else:

@@ -91,14 +91,18 @@ class Profile(_Part):
             raise UsageError(f"--profile {path}: {_sentences(error)}") from None
 
     def save(self, path: Path) -> None:
-        """Write the profile; raises OutputError, also when the file is there: it may hold somebody's work."""
+        """Write the profile; raises OutputError, also when the file is there: it may hold
+        somebody's work.
+        """
         text = "# How bulk-sync reads this kind of sheet: use it with --profile. An empty field leaves a column out.\n"
         text += tomli_w.dumps(self.model_dump(exclude_none=True, exclude_defaults=True))
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
-            raise OutputError(f"{path}: there is such a file already; name another for the profile.") from None
+            raise OutputError(
+                f"{path}: there is such a file already; name another for the profile."
+            ) from None
         except OSError as error:
             raise OutputError(f"{path}: can't be written: {error.strerror}.") from None
 

@@ -26,7 +26,9 @@ class Rate:
         return self.requests / self.period_seconds
 
     def __str__(self) -> str:
-        unit = {1: "s", 60: "m", 3600: "h"}.get(int(self.period_seconds), f"{self.period_seconds:g}s")
+        unit = {1: "s", 60: "m", 3600: "h"}.get(
+            int(self.period_seconds), f"{self.period_seconds:g}s"
+        )
         return f"{self.requests:g}/{unit}"
 
 
@@ -34,7 +36,9 @@ def parse_rate(text: str) -> Rate:
     """`50/s`, `600/m`, `5000/h` as a rate; ValueError says what would be right."""
     match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,6})?)/([smh])", text.strip(), re.ASCII)
     if match is None:
-        raise ValueError(f"{text!r} is not a rate: write requests per second, minute or hour, as 50/s, 600/m, 5000/h")
+        raise ValueError(
+            f"{text!r} is not a rate: write requests per second, minute or hour, as 50/s, 600/m, 5000/h"
+        )
     rate = Rate(float(match[1]), _PERIODS[match[2]])
     if not 1 / 3600 <= rate.per_second <= 100_000:
         raise ValueError(f"{text!r} is out of range: from 1/h to 100000/s")
@@ -48,7 +52,9 @@ def parse_limit(text: str) -> Rate | None:
 
 def parse_duration(text: str) -> float:
     """`90`, `90s`, `15m`, `5h30m` as seconds; ValueError says what would be right."""
-    match = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?", text.strip(), re.ASCII)
+    match = re.fullmatch(
+        r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?", text.strip(), re.ASCII
+    )
     if match is None or not any(match.groups()):
         raise ValueError(f"{text!r} is not a duration: write it as 90s, 15m or 5h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())

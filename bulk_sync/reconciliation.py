@@ -41,14 +41,17 @@ def reconcile(
 ) -> Reconciliation:
     """Compare a sheet with another or with the ledger, and write what the settings name.
 
-    Raises InputError when a sheet can't be used, CheckpointError without a ledger, UsageError, OutputError.
+    Raises InputError when a sheet can't be used, CheckpointError without a ledger, UsageError,
+    OutputError.
     """
     _check_files(settings)
     with ExitStack() as opened:
         other = opened.enter_context(_beside(settings))
         here = opened.enter_context(staged(settings.here, on_rows))
         there = other()
-        base = None if settings.base is None else opened.enter_context(staged(settings.base, on_rows))
+        base = (
+            None if settings.base is None else opened.enter_context(staged(settings.base, on_rows))
+        )
         comparison = Comparison(here.store, there.store, None if base is None else base.store)
         blanks = _compare(comparison, here, there, base)
         settings = settings.model_copy(update={"one_way": settings.one_way or here.partial})
@@ -61,9 +64,19 @@ def reconcile(
 
 
 def _check_files(settings: ReconcileSettings) -> None:
-    named = {"FILE": settings.here.input, "--with": settings.there.input if settings.there else None}
-    named |= {"--base": settings.base.input if settings.base else None, "--results": settings.results}
-    named |= {"--export-template": settings.template, "the changes": settings.changes, "--page": settings.page}
+    named = {
+        "FILE": settings.here.input,
+        "--with": settings.there.input if settings.there else None,
+    }
+    named |= {
+        "--base": settings.base.input if settings.base else None,
+        "--results": settings.results,
+    }
+    named |= {
+        "--export-template": settings.template,
+        "the changes": settings.changes,
+        "--page": settings.page,
+    }
     named |= {"the checkpoint": settings.checkpoint, "--ledger": settings.ledger}
     seen: dict[Path, str] = {}
     for name, path in named.items():
@@ -75,7 +88,9 @@ def _check_files(settings: ReconcileSettings) -> None:
     if settings.template is not None:
         refuse_unknown_kind(settings.template, "--export-template")
         if settings.template.suffix.lower() == ".jsonl":
-            raise UsageError(f"--export-template {settings.template}: a sheet to be edited is a .csv or an .xlsx")
+            raise UsageError(
+                f"--export-template {settings.template}: a sheet to be edited is a .csv or an .xlsx"
+            )
     for path in (settings.results, settings.page, settings.template, settings.changes):
         if path is not None:
             check_writable(path)
@@ -86,7 +101,9 @@ def _check_files(settings: ReconcileSettings) -> None:
 
 @contextmanager
 def _beside(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
-    """The other side; reading of a large sheet begins at once, and is waited for by what is yielded."""
+    """The other side; reading of a large sheet begins at once, and is waited for by what is
+    yielded.
+    """
     if settings.there is None:
         with _acknowledged(settings) as known, Store.scratch() as store:
             store.stage(map(_record, known), keep_cells=False)
@@ -108,7 +125,9 @@ def _acknowledged(settings: ReconcileSettings) -> Iterator[Iterator[Acknowledged
         return
     with Store.read(settings.checkpoint) as store:
         if store.job() is None:
-            raise InputError(f"{settings.checkpoint}: nothing was staged in this checkpoint, so nothing is known.")
+            raise InputError(
+                f"{settings.checkpoint}: nothing was staged in this checkpoint, so nothing is known."
+            )
         yield store.ledger()
 
 
@@ -120,7 +139,9 @@ def _record(one: Acknowledged) -> Record:
 
 
 def _compare(comparison: Comparison, here: Staged, there: Staged, base: Staged | None) -> int:
-    """Compare what is not the same text; returns how many cells are blank here and filled there, or in the base."""
+    """Compare what is not the same text; returns how many cells are blank here and filled there, or
+    in the base.
+    """
     blanks = 0
 
     def compared() -> Iterator[tuple[int, list[Difference]]]:
@@ -147,13 +168,19 @@ def _origin(pair: Pair, base: Staged) -> Side:
 _NOT_THE_SAME = tuple(one for one in Standing if one is not Standing.SAME)
 
 
-def _write(settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...], clock: Clock) -> Reconciliation:
+def _write(
+    settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...], clock: Clock
+) -> Reconciliation:
     differing = partial(comparison.rows, Standing.DIFFERS, Standing.CONFLICT)
     template = changes = Changes(0, None)
     if settings.template is not None:
-        template = write_changes(settings.template, differing, prefer_here=settings.prefer_here, with_conflicts=True)
+        template = write_changes(
+            settings.template, differing, prefer_here=settings.prefer_here, with_conflicts=True
+        )
     if settings.changes is not None:
-        changes = write_changes(settings.changes, differing, prefer_here=settings.prefer_here, with_conflicts=False)
+        changes = write_changes(
+            settings.changes, differing, prefer_here=settings.prefer_here, with_conflicts=False
+        )
         if changes.rows:
             _forget_acknowledged(settings, differing())
     summary = _summary(settings, comparison, notes, template, changes)
@@ -161,15 +188,25 @@ def _write(settings: ReconcileSettings, comparison: Comparison, notes: tuple[str
         write_differences(settings.results, comparison.rows(*_NOT_THE_SAME), facts_of(summary))
     if settings.page is not None:
         rows = comparison.rows(*_NOT_THE_SAME)
-        write_reconciled_page(settings.page, summary, rows, made_at=clock.now(), version=__version__)
+        write_reconciled_page(
+            settings.page, summary, rows, made_at=clock.now(), version=__version__
+        )
     return summary
 
 
 def _summary(
-    settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...], template: Changes, changes: Changes
+    settings: ReconcileSettings,
+    comparison: Comparison,
+    notes: tuple[str, ...],
+    template: Changes,
+    changes: Changes,
 ) -> Reconciliation:
     fields = comparison.fields()
-    listed = (Standing.PROBLEM, Standing.ONLY_HERE, *(() if settings.one_way else (Standing.ONLY_THERE,)))
+    listed = (
+        Standing.PROBLEM,
+        Standing.ONLY_HERE,
+        *(() if settings.one_way else (Standing.ONLY_THERE,)),
+    )
     return Reconciliation(
         input=str(settings.here.input),
         other=str(settings.there.input) if settings.there else None,
@@ -193,14 +230,20 @@ def _summary(
     )
 
 
-def _notes(settings: ReconcileSettings, here: Staged, there: Staged, base: Staged | None) -> tuple[str, ...]:
+def _notes(
+    settings: ReconcileSettings, here: Staged, there: Staged, base: Staged | None
+) -> tuple[str, ...]:
     notes = list(dict.fromkeys((*here.notes, *there.notes, *(base.notes if base else ()))))
     if here.columns is not None and there.columns is not None and settings.there is not None:
         alone = sorted(here.columns - there.columns - {KEY_COLUMN, "showing_id"})
         if alone:
-            notes.append(f"Not compared, because {settings.there.input} has no such column: {', '.join(alone)}.")
+            notes.append(
+                f"Not compared, because {settings.there.input} has no such column: {', '.join(alone)}."
+            )
     if here.partial:
-        notes.append("Only the first rows were taken, as --limit says; rows that are only there are no difference.")
+        notes.append(
+            "Only the first rows were taken, as --limit says; rows that are only there are no difference."
+        )
     return tuple(notes)
 
 
@@ -210,14 +253,20 @@ def _on_blanks(blanks: int, base: Staged | None) -> tuple[str, ...]:
     cells = "1 cell is" if blanks == 1 else f"{blanks:,} cells are"
     where = "was filled in the base" if blanks == 1 else "were filled in the base"
     where = where if base else "filled there"
-    return (f"{cells} blank here and {where}: a blank cell changes nothing, and is no difference (--clear).",)
+    return (
+        f"{cells} blank here and {where}: a blank cell changes nothing, and is no difference (--clear).",
+    )
 
 
 def _forget_acknowledged(settings: ReconcileSettings, rows: Iterable[Compared]) -> None:
-    """Before changes go out by another job: what this sheet's own ledger knows of those showings is forgotten."""
+    """Before changes go out by another job: what this sheet's own ledger knows of those showings is
+    forgotten.
+    """
     if not settings.checkpoint.exists():
         return
     with held(settings.checkpoint), Store.open(settings.checkpoint) as store:
         job = store.job()
         if job is not None and job.base_url == settings.base_url:
-            store.forget_acknowledged(name for row in rows for name in (row.target, row.key, row.showing_id) if name)
+            store.forget_acknowledged(
+                name for row in rows for name in (row.target, row.key, row.showing_id) if name
+            )

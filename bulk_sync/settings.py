@@ -20,7 +20,15 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from msgspec import Struct
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from bulk_sync.errors import UsageError
 from bulk_sync.profile import Profile
@@ -55,21 +63,37 @@ def check_base_url(text: str) -> str:
         raise ValueError(f"not a base URL: write it as {DEFAULT_BASE_URL}") from None
     shown = repr(f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{parts.path}")
     blank = re.search(r"[\x00-\x20\x7f]", text)  # urlsplit drops some of them in silence
-    if blank or parts.scheme not in {"http", "https"} or not host or port == 0 or not _is_host(host):
-        raise ValueError(f"{without_secrets(text)!r} is not a base URL: write it as {DEFAULT_BASE_URL}")
+    if (
+        blank
+        or parts.scheme not in {"http", "https"}
+        or not host
+        or port == 0
+        or not _is_host(host)
+    ):
+        raise ValueError(
+            f"{without_secrets(text)!r} is not a base URL: write it as {DEFAULT_BASE_URL}"
+        )
     if "@" in parts.netloc:
-        raise ValueError("a base URL carries no user name or password: the API takes a key (NORTH_API_KEY)")
+        raise ValueError(
+            "a base URL carries no user name or password: the API takes a key (NORTH_API_KEY)"
+        )
     if "?" in text or "#" in text:
-        raise ValueError(f"{shown} is not the whole of what was given: leave out what follows ? or #")
+        raise ValueError(
+            f"{shown} is not the whole of what was given: leave out what follows ? or #"
+        )
     if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError(f"{shown} would send the key unencrypted: use https:// (http:// is for loopback only)")
+        raise ValueError(
+            f"{shown} would send the key unencrypted: use https:// (http:// is for loopback only)"
+        )
     return _plain(parts.scheme, host, port) + _base_path(parts.path, shown)
 
 
 def _plain(scheme: str, host: str, port: int | None) -> str:
     """Scheme, host and port as one spelling: a job knows its address by the text."""
     named = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{named}" + ("" if port in {None, {"http": 80, "https": 443}[scheme]} else f":{port}")
+    return f"{scheme}://{named}" + (
+        "" if port in {None, {"http": 80, "https": 443}[scheme]} else f":{port}"
+    )
 
 
 def _base_path(path: str, shown: str) -> str:
@@ -81,15 +105,23 @@ def _base_path(path: str, shown: str) -> str:
         raise ValueError(f"{shown} is an address within the API: end it before /v1")
     if segments in ([], [""]):
         return ""
-    if not all(re.fullmatch(r"(?!\.\.?$)(?:[\w.~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})+", one, re.ASCII) for one in segments):
-        raise ValueError(f"{shown} is not a base URL: its path has blank or other segments that no server keeps")
+    if not all(
+        re.fullmatch(r"(?!\.\.?$)(?:[\w.~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})+", one, re.ASCII)
+        for one in segments
+    ):
+        raise ValueError(
+            f"{shown} is not a base URL: its path has blank or other segments that no server keeps"
+        )
     return "/" + "/".join(segments)
 
 
 def _is_host(host: str) -> bool:
-    """True for a name or number that can be looked up; letters beyond ASCII are for the name's registry to judge."""
+    """True for a name or number that can be looked up; letters beyond ASCII are for the name's
+    registry to judge.
+    """
     return re.fullmatch(r"[0-9a-f.%]*:[0-9a-f:.%]*", host) is not None or all(
-        re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label) for label in host.removesuffix(".").split(".")
+        re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label)
+        for label in host.removesuffix(".").split(".")
     )
 
 
@@ -115,7 +147,11 @@ def check_timezone(name: str) -> str:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         names = sorted(available_timezones())
-        close = [zone for zone in names if zone.rpartition("/")[2].lower() == name.replace(" ", "_").lower()]
+        close = [
+            zone
+            for zone in names
+            if zone.rpartition("/")[2].lower() == name.replace(" ", "_").lower()
+        ]
         close = close or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else "write it as America/Chicago"
         raise ValueError(f"{name!r} is not a time zone: {hint}") from None
@@ -123,7 +159,9 @@ def check_timezone(name: str) -> str:
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+    )
 
     @classmethod
     def checked(cls, **values: object) -> Self:
@@ -173,9 +211,9 @@ class SheetSettings(_Settings):
 class PushSettings(SheetSettings):
     """All that `push` is told.
 
-    Times are in seconds; `finish_by` is a time of the day on this machine. `base_url` is `sandbox:` when the run
-    starts a sandbox of its own. `state_folder` is where runs on this host share what they know of the API's
-    limit; None for the user's own.
+    Times are in seconds; `finish_by` is a time of the day on this machine. `base_url` is `sandbox:`
+    when the run starts a sandbox of its own. `state_folder` is where runs on this host share what
+    they know of the API's limit; None for the user's own.
     """
 
     base_url: Annotated[str, AfterValidator(check_base_url)] = DEFAULT_BASE_URL
@@ -205,7 +243,9 @@ class PushSettings(SheetSettings):
     @model_validator(mode="after")
     def _give_each_process_a_worker(self) -> Self:
         if self.processes > self.workers:
-            raise ValueError(f"--processes {self.processes} is more than --workers {self.workers}: each needs one")
+            raise ValueError(
+                f"--processes {self.processes} is more than --workers {self.workers}: each needs one"
+            )
         if self.processes > 1 and sys.platform == "win32":
             raise ValueError("--processes is 1 on Windows: there processes can't share one limit")
         return self
@@ -213,20 +253,28 @@ class PushSettings(SheetSettings):
     @model_validator(mode="after")
     def _name_files_of_a_stream(self) -> Self:
         if self.read_from_standard_input and (self.results is None or self.checkpoint is None):
-            raise ValueError("a sheet from standard input has no name: give --checkpoint and --results")
+            raise ValueError(
+                "a sheet from standard input has no name: give --checkpoint and --results"
+            )
         return self
 
     @property
     def files(self) -> Files:
         """Where this run's files go."""
-        return Files.of(self.input, out=self.out, results=self.results, checkpoint=self.checkpoint, page=self.page)
+        return Files.of(
+            self.input,
+            out=self.out,
+            results=self.results,
+            checkpoint=self.checkpoint,
+            page=self.page,
+        )
 
 
 class ReconcileSettings(_Settings):
     """What `reconcile` is told: the sheet here, the one there, and the one that both come from.
 
-    `there` None is the ledger: that of `checkpoint`, or the shared one, which needs `base_url`. `changes` is
-    where the sheet of what may be sent goes; None writes none.
+    `there` None is the ledger: that of `checkpoint`, or the shared one, which needs `base_url`.
+    `changes` is where the sheet of what may be sent goes; None writes none.
     """
 
     here: SheetSettings
@@ -243,11 +291,14 @@ class ReconcileSettings(_Settings):
     changes: Path | None = None
 
 
-def sheet_values(profile: Profile | None, given: Mapping[str, object], pairs: Sequence[str] = ()) -> dict[str, object]:
-    """The values of `SheetSettings` from a profile and from options; an option wins over the profile.
+def sheet_values(
+    profile: Profile | None, given: Mapping[str, object], pairs: Sequence[str] = ()
+) -> dict[str, object]:
+    """The values of `SheetSettings` from a profile and from options; an option wins over the
+    profile.
 
-    `given` are options by their settings' names, None where there is none; `pairs` are `Header=field`.
-    Raises UsageError.
+    `given` are options by their settings' names, None where there is none; `pairs` are
+    `Header=field`. Raises UsageError.
     """
     known = Profile() if profile is None else profile
     read, dates = known.read, known.dates
@@ -268,7 +319,9 @@ def sheet_values(profile: Profile | None, given: Mapping[str, object], pairs: Se
     clear = {name: rule.clear for name, rule in known.fields.items() if rule.clear is not None}
     token = values.pop("clear", None)
     if token == "":
-        raise UsageError('--clear: a blank cell clears nothing; a profile can say so of a field: blank = "clear"')
+        raise UsageError(
+            '--clear: a blank cell clears nothing; a profile can say so of a field: blank = "clear"'
+        )
     token = token or known.clear
     values["clear"] = {"": token, **clear} if token else clear
     values["map_hints"] = known.map
@@ -287,7 +340,9 @@ def parse_pair(text: str) -> tuple[str, str]:
     """`Header=field` as both; raises UsageError without an equals sign."""
     header, equals, field = text.rpartition("=")
     if not equals or not header.strip():
-        raise UsageError(f"--map {text!r}: write it as 'Header=field', or 'Header=' to leave the column out")
+        raise UsageError(
+            f"--map {text!r}: write it as 'Header=field', or 'Header=' to leave the column out"
+        )
     return header.strip(), field.strip()
 
 
@@ -299,7 +354,9 @@ def _sentences(error: ValidationError) -> str:
     for detail in error.errors(include_input=False, include_url=False):
         text = detail["msg"].removeprefix("Value error, ")
         name = str(detail["loc"][0]) if detail["loc"] else None
-        parts.append(text if name is None else f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: {text}")
+        parts.append(
+            text if name is None else f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: {text}"
+        )
     return "; ".join(parts) + "."
 
 
@@ -328,7 +385,9 @@ class Files(Struct, frozen=True):
         checkpoint: Path | None = None,
         page: Path | None = None,
     ) -> Files:
-        """Beside the input, or all in `out`; `results`, `checkpoint` and `page` name theirs outright."""
+        """Beside the input, or all in `out`; `results`, `checkpoint` and `page` name theirs
+        outright.
+        """
         if str(source) == "-" and results is not None:
             source, out = results.with_name(f"{results.stem.removesuffix('.results')}.csv"), None
         return cls(
@@ -347,14 +406,20 @@ def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
     if key_file is None:
         key = environ.get("NORTH_API_KEY", "")
         if not key.strip():
-            raise UsageError("No API key: set NORTH_API_KEY, or name a file that holds it with --key-file.")
+            raise UsageError(
+                "No API key: set NORTH_API_KEY, or name a file that holds it with --key-file."
+            )
         return SecretStr(key)
     if "north_sk_" in key_file.name:
-        raise UsageError("--key-file takes the name of a file that holds the key, not the key itself.")
+        raise UsageError(
+            "--key-file takes the name of a file that holds the key, not the key itself."
+        )
     try:
         mode = key_file.stat().st_mode
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise UsageError(f"--key-file {key_file}: others can read this file. Mend it with: chmod 600 {key_file}")
+            raise UsageError(
+                f"--key-file {key_file}: others can read this file. Mend it with: chmod 600 {key_file}"
+            )
         return SecretStr(key_file.read_text(encoding="utf-8-sig").strip("\r\n"))
     except OSError as error:
         raise UsageError(f"--key-file {key_file}: {error.strerror}.") from None

@@ -45,7 +45,9 @@ _GROUPS_AT_ONCE = 1000
 
 
 class Staged(Struct, frozen=True):
-    """A sheet in a store: under which generation, whether --limit left out rows, rows whose key comes twice."""
+    """A sheet in a store: under which generation, whether --limit left out rows, rows whose key
+    comes twice.
+    """
 
     generation: int
     partial: bool
@@ -96,7 +98,12 @@ class Sheet:
     """A sheet that is open, its header mapped; after `stage` it tells what was found in it."""
 
     def __init__(
-        self, settings: SheetSettings, table: Table, mapping: HeaderMap, names: Names, on_rows: OnRows
+        self,
+        settings: SheetSettings,
+        table: Table,
+        mapping: HeaderMap,
+        names: Names,
+        on_rows: OnRows,
     ) -> None:
         self._on_rows = on_rows
         self.table = table
@@ -114,7 +121,9 @@ class Sheet:
         return Staged(generation, self._look_beyond(rows), self._settle(store, generation))
 
     def _look_beyond(self, rows: Iterator[Row]) -> bool:
-        """True when --limit left out rows. They are read still: a date far below may speak against those above."""
+        """True when --limit left out rows. They are read still: a date far below may speak against
+        those above.
+        """
         rest = Checker(self.mapping, self._rules, self._names)
         count = sum(1 for _ in map(rest.check, rows))
         ours = self._checker.findings
@@ -134,7 +143,9 @@ class Sheet:
             patches: list[tuple[int, str, str, str]] = []
             for group in groups:
                 duplicates += len(group)
-                decided, merge = settle_twins([Twin(*twin) for twin in group], self._settings.on_duplicate)
+                decided, merge = settle_twins(
+                    [Twin(*twin) for twin in group], self._settings.on_duplicate
+                )
                 verdicts += decided
                 if merge is None:
                     continue
@@ -146,13 +157,17 @@ class Sheet:
             store.replace_patches(patches)
             store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
         # Without ids a key is the target of all of its rows.
-        for rivals in store.rivals(generation) if self.mapping.index_of(ID_COLUMN) is not None else ():
+        for rivals in (
+            store.rivals(generation) if self.mapping.index_of(ID_COLUMN) is not None else ()
+        ):
             duplicates += len(rivals)
             store.decide_staged((v.id, v.state, v.error, v.message) for v in settle_rivals(rivals))
         return duplicates
 
     def meaning(self) -> str:
-        """What else than the file's bytes decides about the patches, as a digest: rules, mapping, options, version."""
+        """What else than the file's bytes decides about the patches, as a digest: rules, mapping,
+        options, version.
+        """
         told = self._settings.model_dump(
             mode="json", include=set(SheetSettings.model_fields) - {"input", "max_problems", "rate"}
         )
@@ -161,7 +176,9 @@ class Sheet:
         meaning = f"{__version__} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
         return meaning if self.table.understood.encoding == "UTF-8" else meaning + _MARK
 
-    def refusal(self, store: Store, generation: int | None, *, listed_in: Path | None = None) -> InputError | None:
+    def refusal(
+        self, store: Store, generation: int | None, *, listed_in: Path | None = None
+    ) -> InputError | None:
         """Why this sheet is not to be sent, or None; to be asked when it is staged."""
         source = self._settings.input
         other = self._checker.findings.other_headers
@@ -185,7 +202,9 @@ class Sheet:
         if not bound.exceeded_by(invalid, total):
             return None
         groups = store.problems(1, generation)
-        first = "; ".join(f"row {number}: {text}" for group in groups for number, text in group.examples[:1])
+        first = "; ".join(
+            f"row {number}: {text}" for group in groups for number, text in group.examples[:1]
+        )
         lists = f" ({listed_in} lists what is wrong)" if listed_in else ""
         return InputError(
             f"{source}: {invalid} of {total} rows can't be sent, more than --max-problems allows ({bound}), so "
@@ -195,21 +214,27 @@ class Sheet:
     # What was found
 
     def notes(self) -> tuple[str, ...]:
-        """What a person should look at before it is sent: what the reader found, and columns left out."""
+        """What a person should look at before it is sent: what the reader found, and columns left
+        out.
+        """
         notes = list(self.table.understood.notes)
         called, found = self._settings.input.suffix.lower(), self.table.understood.format
         if called in _NAMED and found not in _NAMED[called]:
             notes.append(f"The file is called {called}, but holds {found}, and was read as that.")
         if self.mapping.ignored:
-            notes.append(f"Columns left out, because no field has their name: {', '.join(self.mapping.ignored)}.")
+            notes.append(
+                f"Columns left out, because no field has their name: {', '.join(self.mapping.ignored)}."
+            )
         return tuple(notes)
 
     def assumptions(self) -> tuple[str, ...]:
         """What was assumed, how often and where first."""
         rules = self._rules
         told = {
-            "timezone": (self._zone_name or "") + ("" if self._settings.timezone else ", this machine's time zone"),
-            "order": ORDERS[rules.order] + ("" if rules.order_told else " (the default; --date-order)"),
+            "timezone": (self._zone_name or "")
+            + ("" if self._settings.timezone else ", this machine's time zone"),
+            "order": ORDERS[rules.order]
+            + ("" if rules.order_told else " (the default; --date-order)"),
             "default_time": rules.default_time.isoformat("minutes") if rules.default_time else "",
         }
         assumed = self._checker.findings.assumed
@@ -242,9 +267,16 @@ class Sheet:
 
     def profile(self, settings: SheetSettings) -> Profile:
         """How this sheet was read, for the next of its kind."""
-        named = {self.mapping.reference(column): column.field or "" for column in self.mapping.columns if column.header}
+        named = {
+            self.mapping.reference(column): column.field or ""
+            for column in self.mapping.columns
+            if column.header
+        }
         rules = {
-            name: FieldRule(clear=settings.clear.get(name), blank="clear" if name in settings.blank_clears else "keep")
+            name: FieldRule(
+                clear=settings.clear.get(name),
+                blank="clear" if name in settings.blank_clears else "keep",
+            )
             for name in {*(name for name in settings.clear if name), *settings.blank_clears}
         }
         return Profile(
@@ -262,7 +294,9 @@ class Sheet:
             dates=Dates(
                 timezone=self._zone_name,
                 order=settings.date_order,
-                default_time=settings.default_time.isoformat("minutes") if settings.default_time else None,
+                default_time=settings.default_time.isoformat("minutes")
+                if settings.default_time
+                else None,
             ),
             fields=rules,
         )
@@ -275,8 +309,8 @@ _MARK = " byte-order-mark"
 def wants_mark(meaning: str) -> bool:
     """True when the CSV for mending a sheet of this meaning is to begin with a byte order mark.
 
-    Excel takes a CSV without one for text of another encoding, and garbles it. Who came with plain UTF-8 gets
-    it back; who came with a workbook, or any other text, has a spreadsheet program.
+    Excel takes a CSV without one for text of another encoding, and garbles it. Who came with plain
+    UTF-8 gets it back; who came with a workbook, or any other text, has a spreadsheet program.
     """
     return meaning.endswith(_MARK)
 

@@ -2,7 +2,8 @@
 
 Reading and checking keep one processor busy. Of two large sheets the other one is staged by
 `python -m bulk_sync.staging`, which is told the settings on standard input and answers with what
-it found, or with the error for the user, on standard output. It ends with the comparison at the latest.
+it found, or with the error for the user, on standard output. It ends with the comparison at the
+latest.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from bulk_sync.settings import SheetSettings
 from bulk_sync.sheet import OnRows, open_sheet
 
 _LARGE_BYTES = 2_000_000
-"""From about 20,000 rows on, a process of its own gains more than its start costs (half a second)."""
+"""From about 20,000 rows on, a process of its own gains more than its start costs (half a second).
+"""
 
 
 class Staged(Struct, frozen=True):
-    """One side: its rows, the fields that it has columns for (None: only what is there is known), what was found.
+    """One side: its rows, the fields that it has columns for (None: only what is there is known),
+    what was found.
 
     `partial` says that --limit left out rows.
     """
@@ -54,7 +57,9 @@ def is_large(path: Path) -> bool:
 
 @contextmanager
 def staged_beside(settings: SheetSettings) -> Iterator[Callable[[], Staged]]:
-    """Stage a sheet in a process of its own; what is yielded waits for it, and raises as `staged` does."""
+    """Stage a sheet in a process of its own; what is yielded waits for it, and raises as `staged`
+    does.
+    """
     with TemporaryDirectory(prefix="bulk-sync-") as folder:
         path = Path(folder, "there.sqlite")
         told = {"settings": settings.model_dump(mode="json", exclude={"rate"}), "path": str(path)}
@@ -95,7 +100,11 @@ def main() -> None:
     except BulkSyncError as error:
         answer = {"error": type(error).__name__, "sentence": str(error)}
     else:
-        answer = {"columns": sorted(found.columns or ()), "notes": found.notes, "partial": found.partial}
+        answer = {
+            "columns": sorted(found.columns or ()),
+            "notes": found.notes,
+            "partial": found.partial,
+        }
     json.dump(answer, sys.stdout)
 
 
@@ -108,7 +117,9 @@ def _stage(settings: SheetSettings, store: Store, on_rows: OnRows) -> Staged:
             raise refusal
         columns = frozenset(column.field for column in sheet.mapping.columns if column.field)
         notes = (*sheet.notes(), *sheet.assumptions())
-        return Staged(store, columns, tuple(f"{settings.input}: {note}" for note in notes), found.partial)
+        return Staged(
+            store, columns, tuple(f"{settings.input}: {note}" for note in notes), found.partial
+        )
 
 
 if __name__ == "__main__":

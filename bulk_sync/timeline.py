@@ -1,4 +1,5 @@
-"""What a run did and when: counts in short stretches of time, few enough to be kept and drawn whole.
+"""What a run did and when: counts in short stretches of time, few enough to be kept and drawn
+whole.
 
 Pure: what happened goes in with its time, in milliseconds since the run began. A stretch is a
 quarter of a second at first; when a run has more of them than are kept, two and two become one,
@@ -38,24 +39,32 @@ _LAST_BUCKET = 160
 def latency_bucket(seconds: float) -> int:
     """The bucket of a latency: 0 up to a millisecond, then eight for each doubling."""
     milliseconds = seconds * 1000
-    return 0 if milliseconds <= 1 else min(_LAST_BUCKET, math.ceil(math.log2(milliseconds) * _TO_AN_OCTAVE))
+    return (
+        0
+        if milliseconds <= 1
+        else min(_LAST_BUCKET, math.ceil(math.log2(milliseconds) * _TO_AN_OCTAVE))
+    )
 
 
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:
-    """The latency, in milliseconds, that `share` (0 to 1) of the counted ones don't exceed; None when there are none.
+    """The latency, in milliseconds, that `share` (0 to 1) of the counted ones don't exceed; None
+    when there are none.
 
     It is the middle of its bucket, so at most 5 % off.
     """
     buckets = sorted(bucket for bucket, count in latencies.items() if count > 0)
     wanted = share * sum(latencies[bucket] for bucket in buckets)
-    for bucket, count in zip(buckets, accumulate(latencies[bucket] for bucket in buckets), strict=True):
+    for bucket, count in zip(
+        buckets, accumulate(latencies[bucket] for bucket in buckets), strict=True
+    ):
         if count >= wanted:
             return 1.0 if bucket == 0 else 2.0 ** ((bucket - 0.5) / _TO_AN_OCTAVE)
     return None
 
 
 class Counts(Struct, frozen=True):
-    """What happened in some stretch of time: rows by state, requests, and their latencies by bucket.
+    """What happened in some stretch of time: rows by state, requests, and their latencies by
+    bucket.
 
     `limit` is the last known one, in requests per second.
     """
@@ -98,7 +107,9 @@ class Counts(Struct, frozen=True):
 
 
 class Point(Struct, frozen=True):
-    """A stretch of a run: from `at_ms`, `width_ms` long, of which `covered_ms` had passed when it was noted last."""
+    """A stretch of a run: from `at_ms`, `width_ms` long, of which `covered_ms` had passed when it
+    was noted last.
+    """
 
     at_ms: int
     width_ms: int
@@ -140,7 +151,9 @@ class Line:
         self._changed.add(start)
         while len(self._points) > MOST_POINTS:
             self._width *= 2
-            self._points = {point.at_ms: point for point in widened(self._points.values(), self._width)}
+            self._points = {
+                point.at_ms: point for point in widened(self._points.values(), self._width)
+            }
             self._whole = True
 
     def unsaved(self) -> Unsaved | None:
@@ -157,13 +170,17 @@ class Line:
 
 
 def widened(points: Iterable[Point], width_ms: int) -> list[Point]:
-    """The points, in order of time, put together into stretches of that width, a multiple of theirs."""
+    """The points, in order of time, put together into stretches of that width, a multiple of
+    theirs.
+    """
     wide: list[Point] = []
     for point in points:
         start = point.at_ms - point.at_ms % width_ms
         covered = point.at_ms - start + point.covered_ms
         if wide and wide[-1].at_ms == start:
-            wide[-1] = replace(wide[-1], covered_ms=covered, counts=wide[-1].counts.then(point.counts))
+            wide[-1] = replace(
+                wide[-1], covered_ms=covered, counts=wide[-1].counts.then(point.counts)
+            )
         else:
             wide.append(Point(start, width_ms, covered, point.counts))
     return wide
@@ -187,9 +204,11 @@ class Figure(Struct, frozen=True):
 
 
 class Drawing(Struct, frozen=True):
-    """Figures of equal width on one time axis, the runs one after the other; `begins` are (time, index) of each run.
+    """Figures of equal width on one time axis, the runs one after the other; `begins` are (time,
+    index) of each run.
 
-    `lasted_seconds` is where the axis ends; `limit` and `source` are the last known, `latency` is p50, p90, p99 of all.
+    `lasted_seconds` is where the axis ends; `limit` and `source` are the last known, `latency` is
+    p50, p90, p99 of all.
     """
 
     width_seconds: float
@@ -219,15 +238,21 @@ def draw(runs: Sequence[Run], most: int = MOST_DRAWN) -> Drawing | None:
         ended = begin + (len(stretches) - 1) * width + min(width, round(stretches[-1][0] * 1000))
         begin += len(stretches) * width
     return Drawing(
-        width / 1000, ended / 1000, tuple(begins), tuple(figures), total.limit, total.source, _percentiles(total)
+        width / 1000,
+        ended / 1000,
+        tuple(begins),
+        tuple(figures),
+        total.limit,
+        total.source,
+        _percentiles(total),
     )
 
 
 def _stretches(run: Run, width_ms: int) -> list[tuple[float, Counts]]:
     """(seconds, counts) from the run's beginning to its end, silence too.
 
-    The last one is as long as it was; less than half of one is part of the one before, for a rate counted
-    from so little is mostly noise.
+    The last one is as long as it was; less than half of one is part of the one before, for a rate
+    counted from so little is mostly noise.
     """
     points = {point.at_ms: point for point in widened(run.points, width_ms)}
     last = max(points)
@@ -255,7 +280,9 @@ def _width_for(runs: Sequence[Run], most: int) -> int:
         width *= 2
 
 
-def _figure(at_seconds: float, seconds: float, counts: Counts, limit_before: float | None) -> Figure:
+def _figure(
+    at_seconds: float, seconds: float, counts: Counts, limit_before: float | None
+) -> Figure:
     decided = sum(count for state, count in counts.states.items() if state is not State.PENDING)
     p50, p90, p99 = _percentiles(counts)
     return Figure(
@@ -272,4 +299,8 @@ def _figure(at_seconds: float, seconds: float, counts: Counts, limit_before: flo
 
 
 def _percentiles(counts: Counts) -> tuple[float | None, float | None, float | None]:
-    return percentile(counts.latencies, 0.5), percentile(counts.latencies, 0.9), percentile(counts.latencies, 0.99)
+    return (
+        percentile(counts.latencies, 0.5),
+        percentile(counts.latencies, 0.9),
+        percentile(counts.latencies, 0.99),
+    )

@@ -20,15 +20,22 @@ from bulk_sync.send.transport.choose import Name
 from tests.helpers import KEY, Ran, Witness, in_haste
 
 # A noisy machine makes single examples slow; what is claimed here is never about time.
-# The gate tries half of the usual examples, the same ones each time: what it says is about the change. Others, and more
-# of them, are looked for with --hypothesis-profile=search.
+# The gate tries half of the usual examples, the same ones each time: what it says is about the
+# change. Others, and more of them, are looked for with --hypothesis-profile=search.
 settings.register_profile(
-    "gate", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "gate",
+    deadline=None,
+    max_examples=50,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("search", settings.get_profile("gate"), derandomize=False, max_examples=500)
+settings.register_profile(
+    "search", settings.get_profile("gate"), derandomize=False, max_examples=500
+)
 settings.load_profile("gate")
 
-# A shell starts what is to run in the background deaf to Ctrl-C, and the programs started here would be deaf too.
+# A shell starts what is to run in the background deaf to Ctrl-C, and the programs started here
+# would be deaf too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -42,7 +49,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(("BULK_SYNC_", "NORTH_", "OTEL_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NORTH_API_KEY", KEY)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # what runs share is each test's own
+    monkeypatch.setenv(
+        "XDG_STATE_HOME", str(tmp_path / "state")
+    )  # what runs share is each test's own
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
@@ -52,7 +61,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(params=["httpx", "reqwest", "httptools"])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Name:
     """What speaks HTTP in this process."""
-    monkeypatch.setattr(pipeline, "chosen", lambda _, base_url: choose.chosen(request.param, base_url))
+    monkeypatch.setattr(
+        pipeline, "chosen", lambda _, base_url: choose.chosen(request.param, base_url)
+    )
     name: Name = request.param
     return name
 

@@ -37,7 +37,10 @@ class Request:
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         method, path, _ = first.split(" ")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines)
+        }
         return cls(method, path, headers, body, SystemClock().monotonic())
 
     @property
@@ -75,7 +78,9 @@ class Journal:
 
 
 @contextmanager
-def fault_server(script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Journal]:
+def fault_server(
+    script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[Journal]:
     """A server on loopback that does as `script` says."""
 
     def answer(connection: socket.socket, data: bytes) -> None:
@@ -91,7 +96,9 @@ def fault_server(script: Script, *, tls: ssl.SSLContext | None = None, host: str
 
 
 def says(data: bytes, *, then: str = "keep") -> Deed:
-    """Send these bytes; then keep the connection, close it (once more was read), reset it, or say no more."""
+    """Send these bytes; then keep the connection, close it (once more was read), reset it, or say
+    no more.
+    """
 
     def deed(connection: socket.socket) -> None:
         connection.sendall(data)

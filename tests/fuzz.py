@@ -1,4 +1,5 @@
-"""Does anything but a documented error come of a sheet, a profile or a header, however it is mangled?
+"""Does anything but a documented error come of a sheet, a profile or a header, however it is
+mangled?
 
     python -m tests.fuzz [--seconds 60] [--seed N] [--case N]
 
@@ -60,7 +61,11 @@ HEADERS = (
 LIMIT_HEADERS = (
     "ratelimit-policy",
     "ratelimit",
-    *(f"{prefix}{part}" for prefix in ("ratelimit-", "x-ratelimit-") for part in ("limit", "remaining", "reset")),
+    *(
+        f"{prefix}{part}"
+        for prefix in ("ratelimit-", "x-ratelimit-")
+        for part in ("limit", "remaining", "reset")
+    ),
 )
 SPICE = (
     b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b'"', b"\r", b"\n\n", b"\t", b";", b"sep=;\r\n", b"=1+1", b"1E+308", b"-1",
@@ -116,7 +121,10 @@ def samples() -> dict[str, bytes]:
     """Sheets of every kind, by their names."""
     found = {path.name: path.read_bytes()[:20_000] for path in SAMPLES.glob("*.csv")}
     text = "\r\n".join("\t".join(row).replace("\n", " ") for row in ROWS)
-    found |= {"tabs.tsv": text.encode("utf-16"), "old.csv": text.replace("\t", ";").encode("cp1252", "replace")}
+    found |= {
+        "tabs.tsv": text.encode("utf-16"),
+        "old.csv": text.replace("\t", ";").encode("cp1252", "replace"),
+    }
     found |= {path.name: path.read_bytes() for path in SAMPLES.glob("*.xlsx")}
     found["plain.ods"] = packed(ods_parts("".join(ods_row(*map(ods_text, row)) for row in ROWS)))
     book, old = openpyxl.Workbook(), xlwt.Workbook()
@@ -137,9 +145,19 @@ def try_sheet(name: str, data: bytes, folder: Path, dice: random.Random) -> None
     path = folder / name
     path.write_bytes(data)
     options: dict[str, object] = {"timezone": "America/Chicago"}
-    options |= {"on_duplicate": dice.choice(("error", "last", "merge")), "strict": dice.random() < 0.1}
-    options |= {"date_order": dice.choice(("mdy", "dmy", "ymd", None)), "header_row": dice.choice((None, None, 1, 3))}
-    check(SheetSettings.checked(input=path, **{key: value for key, value in options.items() if value is not None}))
+    options |= {
+        "on_duplicate": dice.choice(("error", "last", "merge")),
+        "strict": dice.random() < 0.1,
+    }
+    options |= {
+        "date_order": dice.choice(("mdy", "dmy", "ymd", None)),
+        "header_row": dice.choice((None, None, 1, 3)),
+    }
+    check(
+        SheetSettings.checked(
+            input=path, **{key: value for key, value in options.items() if value is not None}
+        )
+    )
 
 
 def try_profile(data: bytes, folder: Path) -> None:
@@ -186,7 +204,9 @@ def main() -> int:
     told = parser.parse_args()
     print(f"seed {told.seed}", flush=True)
     signal.signal(signal.SIGALRM, _too_slow)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    resource.setrlimit(
+        resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1])
+    )
     sheets, clock = samples(), SystemClock()
     until, number, refused = clock.monotonic() + told.seconds, told.case or 0, 0
     with TemporaryDirectory() as folder:
@@ -202,14 +222,18 @@ def main() -> int:
                 signal.alarm(0)
                 traceback.print_exc()
                 kept = _keep(Path(folder), f"fuzz-{told.seed}-{number}")
-                print(f"case {number}: python -m tests.fuzz --seed {told.seed} --case {number}; its files: {kept}")
+                print(
+                    f"case {number}: python -m tests.fuzz --seed {told.seed} --case {number}; its files: {kept}"
+                )
                 return 1
             finally:
                 signal.alarm(0)
             number += 1
             if clock.monotonic() > until:
                 break
-    print(f"{number - (told.case or 0):,} cases, {refused:,} refused with a sentence, nothing else came of any")
+    print(
+        f"{number - (told.case or 0):,} cases, {refused:,} refused with a sentence, nothing else came of any"
+    )
     return 0
 
 

@@ -1,4 +1,6 @@
-"""What tests share: a sheet, a sandbox's witness, the program as a user starts it, clocks, and an impolite server."""
+"""What tests share: a sheet, a sandbox's witness, the program as a user starts it, clocks, and an
+impolite server.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,19 @@ KEY = "north_sk_test_c4n4ryc4n4ryc4n4ryc4n4ryc4n4ry"
 HEADER = ("unique_showing_key", "feedback", "rating")
 
 
-def write_sheet(path: Path, rows: Sequence[Sequence[object]], header: Sequence[str] = HEADER) -> Path:
+def write_sheet(
+    path: Path, rows: Sequence[Sequence[object]], header: Sequence[str] = HEADER
+) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return path
 
 
 def numbered(count: int, *, first: int = 0) -> list[tuple[str, str, int]]:
-    return [(f"ext_{number}", f"Liked it, number {number}", number % 5 + 1) for number in range(first, first + count)]
+    return [
+        (f"ext_{number}", f"Liked it, number {number}", number % 5 + 1)
+        for number in range(first, first + count)
+    ]
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -85,7 +92,9 @@ def command(*arguments: object) -> list[str]:
 
 
 def in_haste(arguments: Sequence[object]) -> list[str]:
-    """The arguments, and a high rate for a push that names none: a search for the limit takes a second or more."""
+    """The arguments, and a high rate for a push that names none: a search for the limit takes a
+    second or more.
+    """
     words = [*map(str, arguments)]
     return [*words, "--rate", "1000/s"] if "push" in words[:2] and "--rate" not in words else words
 
@@ -112,7 +121,10 @@ def run(*arguments: object, cwd: Path | None = None, **changes: str) -> Ran:
 def sandbox_process(*options: object) -> Iterator[Witness]:
     """`bulk-sync sandbox` in a process of its own, on a free port."""
     process = subprocess.Popen(
-        command("sandbox", "--port", 0, *options), env=environment(), stdout=subprocess.PIPE, text=True
+        command("sandbox", "--port", 0, *options),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     try:
@@ -147,8 +159,11 @@ Answering = Callable[[socket.socket, bytes], None]
 
 
 @contextmanager
-def raw_server(answer: Answering, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[str]:
-    """A server that hands each connection, once a request is read, to `answer`: for what uvicorn is too polite for.
+def raw_server(
+    answer: Answering, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[str]:
+    """A server that hands each connection, once a request is read, to `answer`: for what uvicorn is
+    too polite for.
 
     `host` is how the address that it yields names this machine.
     """
@@ -167,7 +182,11 @@ def raw_server(answer: Answering, *, tls: ssl.SSLContext | None = None, host: st
         with connection:
             connection.settimeout(20)
             try:
-                with connection if tls is None else tls.wrap_socket(connection, server_side=True) as stream:
+                with (
+                    connection
+                    if tls is None
+                    else tls.wrap_socket(connection, server_side=True) as stream
+                ):
                     while request := _read_request(stream):
                         answer(stream, request)
             except OSError:
@@ -193,7 +212,12 @@ def _read_request(connection: socket.socket) -> bytes:
         data += chunk
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(
-        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+        (
+            int(line.split(b":")[1])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        ),
+        0,
     )
     while len(body) < length:
         body += connection.recv(65536)
@@ -201,7 +225,13 @@ def _read_request(connection: socket.socket) -> bytes:
 
 
 def reply(status: int, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body) if length is None else length}", *headers, "", ""]
+    lines = [
+        f"HTTP/1.1 {status} X",
+        f"Content-Length: {len(body) if length is None else length}",
+        *headers,
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 

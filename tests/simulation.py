@@ -1,4 +1,5 @@
-"""An hour in a second: the real sender against models of servers, on an event loop whose time is virtual.
+"""An hour in a second: the real sender against models of servers, on an event loop whose time is
+virtual.
 
 The loop's clock moves only when nothing is left to do but wait. A server is a transport:
 it has a rule (`sandbox.limits`, or the leaky bucket below), a way to tell of it, a
@@ -22,7 +23,14 @@ import anyio
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.model import Change, Outcome, State, Tally
 from bulk_sync.quantities import Rate
-from bulk_sync.sandbox.limits import Limit, LimitHeaders, LimitStyle, Verdict, limit_headers, make_limit
+from bulk_sync.sandbox.limits import (
+    Limit,
+    LimitHeaders,
+    LimitStyle,
+    Verdict,
+    limit_headers,
+    make_limit,
+)
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory
 from bulk_sync.send.decide import RetryPolicy
@@ -90,7 +98,11 @@ class LeakyBucket:
         self._excess, self._at = 0.0, -math.inf
 
     def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
-        excess = max(0.0, self._excess - (now - self._at) * self._rate) + 1 if self._at > -math.inf else 0.0
+        excess = (
+            max(0.0, self._excess - (now - self._at) * self._rate) + 1
+            if self._at > -math.inf
+            else 0.0
+        )
         passes = excess <= self._burst
         if passes:
             self._excess, self._at = excess, now
@@ -123,7 +135,9 @@ FIFTY_MS = steady(0.05)
 
 @dataclass
 class Server:
-    """A model of the API: a rule that may change, headers, latency, outages as (from, to) after the start."""
+    """A model of the API: a rule that may change, headers, latency, outages as (from, to) after the
+    start.
+    """
 
     style: str = "token-bucket"
     rate: Rate | None = None
@@ -179,7 +193,9 @@ class Server:
 
     async def get(self, path: str) -> Reply | Failure:  # noqa: ARG002
         now = asyncio.get_running_loop().time()
-        if self.began is not None and any(begin <= now - self.began < end for begin, end in self.outages):
+        if self.began is not None and any(
+            begin <= now - self.began < end for begin, end in self.outages
+        ):
             return self.outage
         return Reply(200, {}, b"{}")
 
@@ -246,7 +262,9 @@ def simulate(
         dice = random.Random(server.seed)
         clock = VirtualClock(dice)
         keeping = InMemory(Pace())
-        changes = [Change(number, number + 2, f"k{number}", "{}", "d", tried) for number in range(rows)]
+        changes = [
+            Change(number, number + 2, f"k{number}", "{}", "d", tried) for number in range(rows)
+        ]
         works = [Rows(deque(changes[first::processes])) for first in range(processes)]
         tallies = [Tally() for _ in works]
         senders = [

@@ -6,15 +6,25 @@ import re
 import unicodedata
 from urllib.parse import quote
 
-from bulk_sync.check.cells import BadCell, is_rounded, is_scientific, refuse_error, shown, without_formula
+from bulk_sync.check.cells import (
+    BadCell,
+    is_rounded,
+    is_scientific,
+    refuse_error,
+    shown,
+    without_formula,
+)
 from bulk_sync.check.headers import HeaderMap, map_option
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
 from bulk_sync.model import Cell, CellError, text_of
 
 LONGEST_SEGMENT = 2000
-"""Characters of a percent-encoded key: servers commonly end a URL at 8 KiB, some proxies at 2,083."""
+"""Characters of a percent-encoded key: servers commonly end a URL at 8 KiB, some proxies at 2,083.
+"""
 
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+UUID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
+)
 
 # Nothing that `bad_key` looks for can be in these, which nearly all keys are.
 PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
@@ -77,9 +87,15 @@ def bad_key(key: str) -> _Bad:
     if key in {".", ".."}:
         return "bad_key", f"{KEY_COLUMN}: {key!r} can't stand in an address"
     if any(unicodedata.category(character) == "Cc" for character in key):
-        return "bad_key", f"{KEY_COLUMN}: {shown(key)} holds a control character, such as a line break or tab"
+        return (
+            "bad_key",
+            f"{KEY_COLUMN}: {shown(key)} holds a control character, such as a line break or tab",
+        )
     if len(quote(key, safe="")) > LONGEST_SEGMENT:
-        return "bad_key", f"{KEY_COLUMN}: {shown(key)} is too long for an address ({len(key)} characters)"
+        return (
+            "bad_key",
+            f"{KEY_COLUMN}: {shown(key)} is too long for an address ({len(key)} characters)",
+        )
     if is_scientific(key) or is_rounded(key):
         return "bad_key", (
             f"{KEY_COLUMN}: {shown(key)} was rounded by a spreadsheet program, its last digits are lost: "
@@ -99,7 +115,10 @@ def _bad_cell(cell: Cell, key: str) -> _Bad:
     if isinstance(cell, CellError):
         return "bad_key", f"{KEY_COLUMN}: the cell shows {key}: its formula failed; mend it"
     if isinstance(cell, bool) or not isinstance(cell, int | float):
-        return "bad_key", f"{KEY_COLUMN}: {shown(key)} is a date, time or checkbox, not a key: format the cell as text"
+        return (
+            "bad_key",
+            f"{KEY_COLUMN}: {shown(key)} is a date, time or checkbox, not a key: format the cell as text",
+        )
     if abs(cell) >= 1e15:
         return "bad_key", (
             f"{KEY_COLUMN}: {shown(key)} is a number of more than 15 digits, which a spreadsheet program rounds: "

@@ -15,7 +15,9 @@ from functools import lru_cache
 from bulk_sync.model import Cell, CellError, text_of
 
 LONGEST_TEXT = 1_000_000
-"""Characters in a cell: a longer one is the rest of a file behind a quote that never closes, not somebody's words."""
+"""Characters in a cell: a longer one is the rest of a file behind a quote that never closes, not
+somebody's words.
+"""
 
 
 class BadCell(ValueError):
@@ -24,12 +26,25 @@ class BadCell(ValueError):
 
 ERROR_TEXTS = frozenset(
     {
-        *("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!"),
+        *(
+            "#N/A",
+            "#REF!",
+            "#VALUE!",
+            "#DIV/0!",
+            "#NAME?",
+            "#NUM!",
+            "#NULL!",
+            "#SPILL!",
+            "#CALC!",
+            "#FIELD!",
+        ),
         *("#BLOCKED!", "#UNKNOWN!", "#CONNECT!", "#BUSY!", "#GETTING_DATA", "#ERROR!"),
         *("Err:502", "Err:504", "Err:508", "Err:522"),
     }
 )
-"""What spreadsheet programs show, and export, where a formula failed (Microsoft Support, "ERROR.TYPE function")."""
+"""What spreadsheet programs show, and export, where a formula failed (Microsoft Support,
+"ERROR.TYPE function").
+"""
 
 # What Excel shows of a long number; its digits are lost.
 _SCIENTIFIC = re.compile(r"[+-]?\d(?:[.,]\d+)?[Ee]\+\d{1,3}", re.ASCII)
@@ -42,17 +57,25 @@ def plain_text(cell: Cell) -> str:
             raise BadCell(f"text of at most {LONGEST_TEXT:,} characters; is a quote missing?")
         return cell
     if isinstance(cell, int | float) and abs(cell) >= 1e15:
-        raise BadCell("text but a number of more than 15 digits, which a spreadsheet program rounds; type it as text")
+        raise BadCell(
+            "text but a number of more than 15 digits, which a spreadsheet program rounds; type it as text"
+        )
     if isinstance(cell, date | time | timedelta):
         raise BadCell("text but a date or time cell; type it as text (with a leading apostrophe)")
     return text_of(cell)
 
 
 def phone_number(cell: Cell) -> str:
-    """A phone number as it stands; one that a spreadsheet program has turned into 1.555E+10 is refused."""
+    """A phone number as it stands; one that a spreadsheet program has turned into 1.555E+10 is
+    refused.
+    """
     text = plain_text(cell)
-    if "E" in text.upper() and (is_scientific(text) or re.fullmatch(r"\d\.\d+E\d{1,2}", text, re.ASCII)):
-        raise BadCell("a phone number but a rounded one; format its cells as text and enter it again")
+    if "E" in text.upper() and (
+        is_scientific(text) or re.fullmatch(r"\d\.\d+E\d{1,2}", text, re.ASCII)
+    ):
+        raise BadCell(
+            "a phone number but a rounded one; format its cells as text and enter it again"
+        )
     return text
 
 
@@ -62,8 +85,16 @@ def is_scientific(text: str) -> bool:
 
 
 def is_rounded(text: str) -> bool:
-    """True for a number of more than 15 digits with zeros from the 16th on: a spreadsheet program keeps no more."""
-    return len(text) > 15 and text[15:].strip("0") == "" and text.isascii() and text.isdigit() and text.strip("0") != ""
+    """True for a number of more than 15 digits with zeros from the 16th on: a spreadsheet program
+    keeps no more.
+    """
+    return (
+        len(text) > 15
+        and text[15:].strip("0") == ""
+        and text.isascii()
+        and text.isdigit()
+        and text.strip("0") != ""
+    )
 
 
 def whole_number(low: int, high: int) -> Callable[[Cell], int]:
@@ -87,14 +118,17 @@ def whole_number(low: int, high: int) -> Callable[[Cell], int]:
 _RATING_EXPECTED = "a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"
 # The comma is the decimal one of Europe; three zeros behind it would be thousands elsewhere.
 _RATING = re.compile(
-    r"0{0,2}([1-5])(?:\.0{1,9}|,00?)?(?:\s*(?:/|out of|of)\s*5(?:\.0{1,9})?)?(?:\s*(?:stars?|★|\*))?", re.ASCII
+    r"0{0,2}([1-5])(?:\.0{1,9}|,00?)?(?:\s*(?:/|out of|of)\s*5(?:\.0{1,9})?)?(?:\s*(?:stars?|★|\*))?",
+    re.ASCII,
 )
 _OTHER_SCALE = re.compile(r"\d{1,3}(?:\.\d{1,9})?\s*(?:/|out of|of)\s*\d{1,3}", re.ASCII)
 _STARS = re.compile("[★⭐]{1,5}☆{0,4}")
 
 
 def rating(cell: Cell) -> int:
-    """1 to 5: `4`, `4.0`, `4/5`, `4 stars`, `★★★★`. Another scale, such as 8/10, is refused, not converted."""
+    """1 to 5: `4`, `4.0`, `4/5`, `4 stars`, `★★★★`. Another scale, such as 8/10, is refused, not
+    converted.
+    """
     if not isinstance(cell, str):
         try:
             return whole_number(1, 5)(cell)
@@ -107,7 +141,9 @@ def rating(cell: Cell) -> int:
     if _STARS.fullmatch(bare) and ("☆" not in bare or len(bare) == 5):
         return bare.count("★") + bare.count("⭐")
     if _OTHER_SCALE.fullmatch(text):
-        raise BadCell(f"{_RATING_EXPECTED}; a rating on another scale is not converted: decide what it is out of 5")
+        raise BadCell(
+            f"{_RATING_EXPECTED}; a rating on another scale is not converted: decide what it is out of 5"
+        )
     raise BadCell(_RATING_EXPECTED)
 
 
@@ -116,7 +152,9 @@ _FALSE = frozenset({"false", "no", "n", "0", "0.0", "not interested", "not-inter
 
 
 def boolean(cell: Cell) -> bool:
-    """yes/no, y/n, true/false, 1/0, x, ✓, interested/not interested, in any case; a checkbox's own value."""
+    """yes/no, y/n, true/false, 1/0, x, ✓, interested/not interested, in any case; a checkbox's own
+    value.
+    """
     if isinstance(cell, bool):
         return cell
     text = " ".join(text_of(cell).lower().replace("\ufe0f", "").split())
@@ -142,15 +180,18 @@ def kind_of_event(cell: Cell) -> str:
     return kind
 
 
-# Addresses that the full check accepts for certain; it takes 50 times as long. At most 64 and 63 characters
-# before the @ and in a label (RFC 5321, section 4.5.3.1), and no label with a hyphen at an end or in third place.
+# Addresses that the full check accepts for certain; it takes 50 times as long. At most 64 and 63
+# characters before the @ and in a label (RFC 5321, section 4.5.3.1), and no label with a hyphen at
+# an end or in third place.
 _LOCAL_PART = r"[\w+]{1,30}(?:[.-][\w+]{1,15}){0,2}"
 PLAIN_LOCAL_PART = re.compile(_LOCAL_PART, re.ASCII)
 _PLAIN_ADDRESS = re.compile(
     _LOCAL_PART + r"@(?:[A-Za-z0-9]{1,40}(?:-[A-Za-z0-9]{3,20})?\.){1,3}([A-Za-z]{2,12})", re.ASCII
 )
 _SPECIAL_ENDS = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
-"""The ends of email-validator's SPECIAL_USE_DOMAIN_NAMES; it takes long to import, and plain addresses do without."""
+"""The ends of email-validator's SPECIAL_USE_DOMAIN_NAMES; it takes long to import, and plain
+addresses do without.
+"""
 
 
 def mail_address(cell: Cell) -> str:
@@ -161,7 +202,9 @@ def mail_address(cell: Cell) -> str:
 
 
 def is_plain_address(text: str) -> bool:
-    """True for one that the full check takes for certain; what may stand left of its @ hangs on nothing right of it."""
+    """True for one that the full check takes for certain; what may stand left of its @ hangs on
+    nothing right of it.
+    """
     match = _PLAIN_ADDRESS.fullmatch(text)
     return match is not None and match[1].lower() not in _SPECIAL_ENDS
 

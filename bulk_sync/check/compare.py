@@ -24,7 +24,8 @@ Values = Mapping[str, object]
 
 
 class Side(Struct, frozen=True):
-    """What a sheet says of a showing. Of `columns` a field that is not among the values is blank; others aren't known.
+    """What a sheet says of a showing. Of `columns` a field that is not among the values is blank;
+    others aren't known.
 
     None for `columns`: only what is among the values is known, as in the ledger.
     """
@@ -46,7 +47,11 @@ def compare(here: Side, there: Side, base: Side | None = None) -> list[Differenc
         if not known and there.columns is not None:
             continue
         author = None if base is None else _author(field, value, other, base)
-        found.append(Difference(field, other, value, None if base is None else _value(base, field)[1], author))
+        found.append(
+            Difference(
+                field, other, value, None if base is None else _value(base, field)[1], author
+            )
+        )
     return found
 
 

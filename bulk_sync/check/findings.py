@@ -34,7 +34,12 @@ class Findings:
 
     def found_bad(self, cause: str, row: int, value: str) -> None:
         """Count a cell that can't be used; of causes beyond a thousand the rest is one."""
-        _count(self.bad, cause if len(self.bad) < 1000 or cause in self.bad else "other values", row, value)
+        _count(
+            self.bad,
+            cause if len(self.bad) < 1000 or cause in self.bad else "other values",
+            row,
+            value,
+        )
 
     def assume(self, kind: str, row: int, value: str) -> None:
         """Count an assumption."""

@@ -20,8 +20,19 @@ from bulk_sync.check.aliases import ALIASES
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN
 from bulk_sync.errors import InputError, UsageError
 
-OURS = frozenset({"error", "undo_expects", "undo_unknown", "reconcile_row", "reconcile_there", "reconcile_conflicts"})
-"""Columns that files of ours, to be mended or pushed, have for the reader: ignored when such a file is pushed."""
+OURS = frozenset(
+    {
+        "error",
+        "undo_expects",
+        "undo_unknown",
+        "reconcile_row",
+        "reconcile_there",
+        "reconcile_conflicts",
+    }
+)
+"""Columns that files of ours, to be mended or pushed, have for the reader: ignored when such a file
+is pushed.
+"""
 
 TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS)
 """What a column can fill."""
@@ -87,7 +98,9 @@ class Names:
     def _add(self, alias: str, field: str) -> None:
         other = self._field_of.get(plain(alias), field)
         if other != field and plain(alias) == plain(other):
-            raise UsageError(f"the alias {alias!r} of {field} is the name of another field, {other}")
+            raise UsageError(
+                f"the alias {alias!r} of {field} is the name of another field, {other}"
+            )
         self._field_of[plain(alias)] = field
 
     def field_of(self, header: str) -> str | None:
@@ -105,7 +118,9 @@ class Names:
         """The header that is most like a name of a field, if any is."""
         names = [name for name, target in self._field_of.items() if target == field]
         scored = [
-            (difflib.SequenceMatcher(None, plain(header), name).ratio(), header) for header in headers for name in names
+            (difflib.SequenceMatcher(None, plain(header), name).ratio(), header)
+            for header in headers
+            for name in names
         ]
         ratio, header = max(scored, default=(0.0, ""))
         return header if ratio >= 0.6 else None
@@ -124,7 +139,9 @@ def existing_field(name: str) -> str:
         if wanted == plain(target) or (target == ID_COLUMN and wanted in {"id", "northid"}):
             return target
     close = difflib.get_close_matches(name.lower(), TARGETS, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"the fields are {', '.join(TARGETS)}"
+    hint = (
+        f"did you mean {' or '.join(close)}?" if close else f"the fields are {', '.join(TARGETS)}"
+    )
     raise UsageError(f"there is no field {name!r}: {hint}")
 
 
@@ -133,13 +150,19 @@ def recognise(cells: Sequence[str], names: Names, told: Mapping[str, str]) -> in
 
     `told` is what `--map` says; raises UsageError when it names no field.
     """
-    by_user = {plain(header): existing_field(field) if field else None for header, field in told.items()}
-    by_place = {place: field for header, field in by_user.items() if (place := _place(header)) is not None}
+    by_user = {
+        plain(header): existing_field(field) if field else None for header, field in told.items()
+    }
+    by_place = {
+        place: field for header, field in by_user.items() if (place := _place(header)) is not None
+    }
     found = set()
     for place, cell in enumerate(cells):
         name = plain(cell) if len(cell) < 200 else ""
         if name:
-            found.add(by_user[name] if name in by_user else by_place.get(place, names.field_of(cell)))
+            found.add(
+                by_user[name] if name in by_user else by_place.get(place, names.field_of(cell))
+            )
     found.discard(None)
     return len(found) if found & {KEY_COLUMN, ID_COLUMN} else 0
 
@@ -163,12 +186,15 @@ def map_headers(
 
     `hinted` is the same from a profile, which may speak of columns that this sheet has not.
 
-    Raises UsageError for a `--map` that fits nothing, InputError, naming `source`, for what can't be used.
+    Raises UsageError for a `--map` that fits nothing, InputError, naming `source`, for what can't
+    be used.
     """
     names = names or Names()
     width = max((position for position, header in enumerate(headers, start=1) if header), default=0)
     shown = headers[:width]
-    by_user = _told_by_position(shown, hinted or {}, insist=False) | _told_by_position(shown, told or {}, insist=True)
+    by_user = _told_by_position(shown, hinted or {}, insist=False) | _told_by_position(
+        shown, told or {}, insist=True
+    )
     columns = tuple(_column(index, header, names, by_user) for index, header in enumerate(shown))
     _refuse_rivals(columns, source)
     _refuse_near(columns, names, source)
@@ -196,20 +222,30 @@ def _column(index: int, header: str, names: Names, by_user: Mapping[int, str]) -
     return Column(index, header, field, "name" if plain(header) == plain(field) else "alias")
 
 
-def _told_by_position(headers: Sequence[str], told: Mapping[str, str], *, insist: bool) -> dict[int, str]:
+def _told_by_position(
+    headers: Sequence[str], told: Mapping[str, str], *, insist: bool
+) -> dict[int, str]:
     """The columns that `--map` speaks of; by exact header, else by plain form, else as `column N`."""
     found = {}
     for named, field in told.items():
         places = (
             [index for index, header in enumerate(headers) if header == named.strip()]
-            or [index for index, header in enumerate(headers) if plain(header) and plain(header) == plain(named)]
+            or [
+                index
+                for index, header in enumerate(headers)
+                if plain(header) and plain(header) == plain(named)
+            ]
             or _by_number(headers, named)
         )
         if not places and not insist:
             continue
         if not places:
             close = difflib.get_close_matches(named, headers, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {_listed(headers)}"
+            hint = (
+                f"did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else f"there are {_listed(headers)}"
+            )
             raise UsageError(f"--map {named!r}: no column has this header: {hint}")
         if len(places) > 1:
             numbers = " and ".join(str(place + 1) for place in places)
@@ -285,7 +321,11 @@ def _listed(headers: Sequence[str]) -> str:
 
 def _is_data(header: str) -> bool:
     """True for what is no name of a column: a number, a date, a mail address, a sentence."""
-    return re.fullmatch(r"[\d\s.,:/+()★-]+(?:\s*[AaPp][Mm])?", header) is not None or "@" in header or len(header) > 100
+    return (
+        re.fullmatch(r"[\d\s.,:/+()★-]+(?:\s*[AaPp][Mm])?", header) is not None
+        or "@" in header
+        or len(header) > 100
+    )
 
 
 def _no_key_column(headers: Sequence[str], names: Names, source: str) -> str:

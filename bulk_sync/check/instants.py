@@ -1,4 +1,6 @@
-"""The dates and times of one row, which complete each other: a bare time has its day from the date beside it."""
+"""The dates and times of one row, which complete each other: a bare time has its day from the date
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,12 @@ class InstantReader:
         self._headers = headers
         self._findings = findings
 
-    def read(self, row: int, cells: Sequence[tuple[str, Cell]], bad: BadCells) -> dict[str, datetime]:
-        """The instants by field; `cells` are trimmed and not blank. What can't be used goes to `bad`."""
+    def read(
+        self, row: int, cells: Sequence[tuple[str, Cell]], bad: BadCells
+    ) -> dict[str, datetime]:
+        """The instants by field; `cells` are trimmed and not blank. What can't be used goes to
+        `bad`.
+        """
         instants: dict[str, datetime] = {}
         for field, cell in cells:
             instant = exact(cell) if isinstance(cell, str) else None
@@ -41,7 +47,9 @@ class InstantReader:
             _check_order(instants, dict(cells), bad)
         return instants
 
-    def _read_slowly(self, row: int, cells: Sequence[tuple[str, Cell]], bad: BadCells) -> dict[str, datetime]:
+    def _read_slowly(
+        self, row: int, cells: Sequence[tuple[str, Cell]], bad: BadCells
+    ) -> dict[str, datetime]:
         found: dict[str, Written] = {}
         for field, cell in cells:
             try:
@@ -53,7 +61,9 @@ class InstantReader:
         instants = {}
         for field, cell in cells:
             try:
-                instants[field] = resolve(self._completed(row, field, cell, found), self._rules.timezone)
+                instants[field] = resolve(
+                    self._completed(row, field, cell, found), self._rules.timezone
+                )
             except BadCell as problem:
                 bad.append((field, cell, problem))
             except OverflowError:
@@ -114,7 +124,11 @@ class InstantReader:
 def _start_beside(field: str, moment: Written, found: dict[str, Written]) -> Written | None:
     """The start, when it tells the time of a showing_date that has none."""
     start = found.get("showing_time_start") if field == "showing_date" else None
-    return start if start is not None and start.time is not None and start.day in {None, moment.day} else None
+    return (
+        start
+        if start is not None and start.time is not None and start.day in {None, moment.day}
+        else None
+    )
 
 
 def _check_order(instants: dict[str, datetime], cells: dict[str, Cell], bad: BadCells) -> None:

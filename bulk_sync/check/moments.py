@@ -66,7 +66,9 @@ def resolve(moment: Written, zone: tzinfo | None) -> datetime:
         raise BadCell(EXPECTED)
     chosen = moment.zone or zone
     if chosen is None:
-        raise BadCell("a time with its offset; this machine's zone has no name, so say which: --timezone Area/City")
+        raise BadCell(
+            "a time with its offset; this machine's zone has no name, so say which: --timezone Area/City"
+        )
     instant = datetime.combine(moment.day, moment.time, chosen)
     if isinstance(chosen, timezone):
         return instant
@@ -95,7 +97,9 @@ _EXACT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)", re.
 
 
 def exact(text: str) -> datetime | None:
-    """The instant of a text in the usual form of RFC 3339; None for any other, which `written` may know."""
+    """The instant of a text in the usual form of RFC 3339; None for any other, which `written` may
+    know.
+    """
     if not _EXACT.fullmatch(text):
         return None
     try:
@@ -106,7 +110,8 @@ def exact(text: str) -> datetime | None:
 
 # RFC 3339, section 5.6, with the blank for "T" that its note allows, seconds optional.
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})0*)?)?\s?([Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})0*)?)?\s?([Zz]|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
 )
 
 
@@ -122,7 +127,9 @@ def _of_text(text: str, order: DateOrder) -> Written:
     micro = int(fraction.ljust(6, "0")) if fraction else 0
     at = _time(int(hour), int(minute), int(second or 0), micro)
     # 13:00-14:00 is a span, and 13:00-05:00 has an offset; nobody shows a house before six.
-    to_later = offset is not None and offset[0] == "-" and offset[1:] > f"{hour}:{minute}" >= "06:00"
+    to_later = (
+        offset is not None and offset[0] == "-" and offset[1:] > f"{hour}:{minute}" >= "06:00"
+    )
     if to_later and second is None and text[10] not in "Tt":
         raise BadCell(_FROM_TO)
     return Written(found, at, _offset(offset) if offset else None)
@@ -147,7 +154,9 @@ def _offset(text: str) -> tzinfo:
     if text in "Zz":
         return UTC
     hours, minutes = int(text[1:3]), int(text[3:].removeprefix(":") or 0)
-    if hours > 15 or minutes > 59:  # the largest that was ever in use, Manila's before 1844, was 15:56
+    if (
+        hours > 15 or minutes > 59
+    ):  # the largest that was ever in use, Manila's before 1844, was 15:56
         raise BadCell(f"a moment with an offset that exists ({text} does not)")
     # -00:00 means that the offset is not known (RFC 3339, section 4.3): the instant is the same.
     length = timedelta(hours=hours, minutes=minutes)
@@ -160,21 +169,27 @@ _YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(\d\d)?(?=[Zz+-]|$)", re.ASCII)
 _NUMERIC = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d\d)(?!\d)", re.ASCII)
 _WEEKDAY = re.compile(r"([^\W\d_]{2,10})(?:\.,?|,)?\s+(?=\S)")
-_MONTH_FIRST = re.compile(r"([^\W\d_]{3,10})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})(?!\d)", re.IGNORECASE)
+_MONTH_FIRST = re.compile(
+    r"([^\W\d_]{3,10})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})(?!\d)", re.IGNORECASE
+)
 _DAY_FIRST = re.compile(
     r"(\d{1,2})(?:st|nd|rd|th|\.)?[\s-]?\s*(?:of |de )?([^\W\d_]{3,10})\.?,?(?:\s+de)?[\s-]\s*(\d{4}|\d\d)(?!\d)",
     re.IGNORECASE,
 )
 _TIME = re.compile(
-    r"(\d{1,2})(?:[:h](\d\d)(?::(\d\d)(?:[.,](\d{1,6})0*)?)?)?\s*([ap]\.?\s?m\b\.?|[ap]\b)?", re.ASCII | re.IGNORECASE
+    r"(\d{1,2})(?:[:h](\d\d)(?::(\d\d)(?:[.,](\d{1,6})0*)?)?)?\s*([ap]\.?\s?m\b\.?|[ap]\b)?",
+    re.ASCII | re.IGNORECASE,
 )
-# What follows the first time of a span: 10:00-11:00, 9:00 - 9:30 AM, 2 to 4 PM. An offset has four digits, or seconds
-# before it.
+# What follows the first time of a span: 10:00-11:00, 9:00 - 9:30 AM, 2 to 4 PM. An offset has four
+# digits, or seconds before it.
 _TO = re.compile(r"\s*(?:[-–]|to\b|until\b)\s*\d{1,2}(?:[:h.]\d\d)?(?!\d)", re.IGNORECASE)
-_BETWEEN = re.compile(r"(?:\s*,\s*|\s+)(?:(?:at|um|à|a las)\s+|@\s*|[-–]\s+)?|[Tt](?=\d)|\s*@\s*", re.IGNORECASE)
+_BETWEEN = re.compile(
+    r"(?:\s*,\s*|\s+)(?:(?:at|um|à|a las)\s+|@\s*|[-–]\s+)?|[Tt](?=\d)|\s*@\s*", re.IGNORECASE
+)
 
 _MONTHS = {
-    # As CLDR has them, wide and abbreviated: English, German, French, Spanish, Italian, Portuguese, Dutch.
+    # As CLDR has them, wide and abbreviated: English, German, French, Spanish, Italian, Portuguese,
+    # Dutch.
     1: "january jan januar jänner janvier janv enero ene gennaio gen janeiro januari",
     2: "february feb februar février févr fevrier febrero febbraio fevereiro fev februari",
     3: "march mar märz mär maerz mrz mars marzo março marco maart mrt",
@@ -232,7 +247,9 @@ def _date_part(text: str, order: DateOrder) -> tuple[Written | None, str]:
         number, text = weekday
         found, rest = _date_part(text, order)
         if found is not None and found.day is not None and found.day.weekday() != number:
-            raise BadCell(f"a date on its weekday: {found.day.isoformat()} is a {_WEEKDAYS[found.day.weekday()]}")
+            raise BadCell(
+                f"a date on its weekday: {found.day.isoformat()} is a {_WEEKDAYS[found.day.weekday()]}"
+            )
         return found, rest
     if (match := _MONTH_FIRST.match(text)) and (month := _MONTH_OF.get(match[1].lower())):
         return Written(_day(int(match[3]), month, int(match[2]))), text[match.end() :]
@@ -282,11 +299,16 @@ def _with_time(found: Written, text: str) -> Written:
     early = False
     if match[5]:
         if not 1 <= hour <= 12:
-            raise BadCell(f"a time: {hour}:{minute:02} has no {'PM' if match[5].lower()[0] == 'p' else 'AM'}")
+            raise BadCell(
+                f"a time: {hour}:{minute:02} has no {'PM' if match[5].lower()[0] == 'p' else 'AM'}"
+            )
         hour = hour % 12 + (12 if match[5].lower().startswith("p") else 0)
     else:
         early = len(match[1]) == 1 and 1 <= hour <= 6
-    return _with_zone(found._replace(time=_time(hour, minute, second, micro), early=early), text[match.end() :].strip())
+    return _with_zone(
+        found._replace(time=_time(hour, minute, second, micro), early=early),
+        text[match.end() :].strip(),
+    )
 
 
 def _with_zone(found: Written, text: str) -> Written:
@@ -310,4 +332,6 @@ def _zone(text: str) -> tzinfo:
         return ZoneInfo(_GENERAL_ZONES[name])
     if "/" in text and text in available_timezones():
         return ZoneInfo(text)
-    raise BadCell(f"{EXPECTED}; the zone {text[:40]!r} is not known: write its offset, such as -06:00")
+    raise BadCell(
+        f"{EXPECTED}; the zone {text[:40]!r} is not known: write its offset, such as -06:00"
+    )

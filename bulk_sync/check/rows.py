@@ -45,7 +45,8 @@ READERS: dict[str, Callable[[Cell], object]] = {
     "interested": boolean,
     "event_type": kind_of_event,
     "title": plain_text,
-    # The contract bounds nothing; an event with a negative number of people, or with millions, is a slip.
+    # The contract bounds nothing; an event with a negative number of people, or with millions, is a
+    # slip.
     "attendees_count": whole_number(0, 1_000_000),
 }
 """The reader of each field that takes one cell; those of `INSTANTS` need their neighbours."""
@@ -74,15 +75,23 @@ class Checker:
         self._headers = tuple(column.header for column in mapping.columns)
         self._address = AddressReader(mapping)
         at = {field: place for field in FIELDS if (place := mapping.index_of(field)) is not None}
-        self._texts = tuple((field, place) for field, place in at.items() if READERS.get(field) is plain_text)
+        self._texts = tuple(
+            (field, place) for field, place in at.items() if READERS.get(field) is plain_text
+        )
         self._others = tuple(
-            (field, place) for field, place in at.items() if field in READERS and READERS[field] is not plain_text
+            (field, place)
+            for field, place in at.items()
+            if field in READERS and READERS[field] is not plain_text
         )
         self._kept: dict[str, dict[Cell, object]] = {field: {} for field in at}
-        self._instants_at = tuple((field, place) for field, place in at.items() if field in INSTANTS)
+        self._instants_at = tuple(
+            (field, place) for field, place in at.items() if field in INSTANTS
+        )
         headers = {field: self._headers[place] for field, place in at.items()}
         self._instants = InstantReader(rules, headers, self._findings)
-        self._without_example = {name for name in (KEY_COLUMN, ID_COLUMN, *at) if mapping.index_of(name) is not None}
+        self._without_example = {
+            name for name in (KEY_COLUMN, ID_COLUMN, *at) if mapping.index_of(name) is not None
+        }
         clears = bool(rules.clear) or bool(rules.blank_clears)
         repeating = {field: kept for field, kept in self._kept.items() if field in _FEW_VALUES}
         full = FullWay(self._count, self._findings.assume, self._instants.read, self._refuse)
@@ -125,7 +134,9 @@ class Checker:
         body = body_of(values)
         return Record(row, target, body, digest_of(body), fields_of(values), key)
 
-    def _refuse(self, row: Row, values: dict[str, object], bad: BadCells, key: str, uuid: str) -> Problem:
+    def _refuse(
+        self, row: Row, values: dict[str, object], bad: BadCells, key: str, uuid: str
+    ) -> Problem:
         self._count(values, key, uuid)
         return Problem(row, uuid or key, "bad_value", self._sentences(row, bad), key)
 
@@ -147,14 +158,23 @@ class Checker:
         return None
 
     def _names_columns(self, key: str, cells: tuple[Cell, ...]) -> bool:
-        """True for a header in another order than ours: what is below it would be taken for what it is not."""
+        """True for a header in another order than ours: what is below it would be taken for what it
+        is not.
+        """
         if self._names.field_of(key) is None:
             return False
-        named = {self._names.field_of(cell) for cell in cells if isinstance(cell, str) and cell and len(cell) < 60}
+        named = {
+            self._names.field_of(cell)
+            for cell in cells
+            if isinstance(cell, str) and cell and len(cell) < 60
+        }
         return len(named - {None}) > 1 and not named.isdisjoint({KEY_COLUMN, ID_COLUMN})
 
     def _is_header(self, cells: tuple[Cell, ...]) -> bool:
-        return all(text_of(cell).strip() == header for cell, header in zip(cells, self._headers, strict=False))
+        return all(
+            text_of(cell).strip() == header
+            for cell, header in zip(cells, self._headers, strict=False)
+        )
 
     def _values(self, row: Row, cells: tuple[Cell, ...], bad: BadCells) -> dict[str, object]:
         values: dict[str, object] = {}
@@ -231,7 +251,9 @@ class Checker:
         if uuid:
             filled[ID_COLUMN] += 1
         if self._without_example:
-            seen = values | {name: text for name, text in ((KEY_COLUMN, key), (ID_COLUMN, uuid)) if text}
+            seen = values | {
+                name: text for name, text in ((KEY_COLUMN, key), (ID_COLUMN, uuid)) if text
+            }
             for name in self._without_example & seen.keys():
                 self._findings.examples[name] = seen[name]
                 self._without_example.discard(name)
@@ -241,7 +263,9 @@ _FIELDS_OF: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 def fields_of(values: dict[str, object]) -> tuple[str, ...]:
-    """The fields of a patch in the contract's order; few sets of them come up, so each is sorted once."""
+    """The fields of a patch in the contract's order; few sets of them come up, so each is sorted
+    once.
+    """
     names = tuple(values)
     known = _FIELDS_OF.get(names)
     if known is None:
@@ -252,14 +276,17 @@ def fields_of(values: dict[str, object]) -> tuple[str, ...]:
 
 
 def body_of(values: dict[str, object]) -> str:
-    """The JSON text of a patch, in the contract's order; a value that is no patch's is a bug of ours."""
+    """The JSON text of a patch, in the contract's order; a value that is no patch's is a bug of
+    ours.
+    """
     patch: ShowingPatch = _validate(values)
     body: bytes = _serialize(patch, exclude_unset=True)
     return body.decode()
 
 
 def merged(bodies: Sequence[str]) -> tuple[str, str, str] | str:
-    """One patch of several for one showing, (body, digest, fields); a later value takes the place of an earlier.
+    """One patch of several for one showing, (body, digest, fields); a later value takes the place
+    of an earlier.
 
     A sentence instead when together they make no sense.
     """
@@ -267,19 +294,28 @@ def merged(bodies: Sequence[str]) -> tuple[str, str, str] | str:
     for body in bodies:
         values.update(json.loads(body))
     start, end = (values.get(name) for name in ("showing_time_start", "showing_time_end"))
-    if isinstance(start, str) and isinstance(end, str) and datetime.fromisoformat(end) < datetime.fromisoformat(start):
+    if (
+        isinstance(start, str)
+        and isinstance(end, str)
+        and datetime.fromisoformat(end) < datetime.fromisoformat(start)
+    ):
         return f"merged with the others, showing_time_end ({end}) is before showing_time_start ({start})"
     body = body_of(values)
     return body, digest_of(body), " ".join(fields_of(values))
 
 
 def without_known(body: str, known: Mapping[str, object]) -> tuple[str, str, str] | None:
-    """What is left of a patch without what a showing is known to have: (body, digest, fields); None: nothing.
+    """What is left of a patch without what a showing is known to have: (body, digest, fields);
+    None: nothing.
 
     A patch that is addressed by id keeps its key as long as anything is left: it says whose it is.
     """
     values: dict[str, object] = json.loads(body)
-    rest = {name: value for name, value in values.items() if name not in known or not same(name, value, known[name])}
+    rest = {
+        name: value
+        for name, value in values.items()
+        if name not in known or not same(name, value, known[name])
+    }
     if not rest:
         return None
     if KEY_COLUMN in values:
@@ -289,7 +325,9 @@ def without_known(body: str, known: Mapping[str, object]) -> tuple[str, str, str
 
 
 def same(field: str, one: object, other: object) -> bool:
-    """True when the API takes two values of a field for one: instants by what they name, everything else exactly."""
+    """True when the API takes two values of a field for one: instants by what they name, everything
+    else exactly.
+    """
     if field in INSTANTS and isinstance(one, str) and isinstance(other, str):
         return datetime.fromisoformat(one) == datetime.fromisoformat(other)
     return one == other and type(one) is type(other)

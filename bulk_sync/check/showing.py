@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ShowingPatch(BaseModel):
-    """What a row changes; a field that is not set keeps its value in North, one that is None is cleared.
+    """What a row changes; a field that is not set keeps its value in North, one that is None is
+    cleared.
 
     Instants are texts in RFC 3339, with seconds and offset.
     """
@@ -38,7 +39,9 @@ class ShowingPatch(BaseModel):
 
 
 KEY_COLUMN = "unique_showing_key"
-"""The column whose cell addresses the showing, unless its row has an id; then it is part of the patch."""
+"""The column whose cell addresses the showing, unless its row has an id; then it is part of the
+patch.
+"""
 
 ID_COLUMN = "showing_id"
 """The column that may hold North's own id of the showing, a UUID."""

@@ -30,7 +30,9 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _MOST_KEPT: Final = 4096
-"""Pieces of cells that are kept of a kind; a sheet in which more of them come up gains nothing from keeping them."""
+"""Pieces of cells that are kept of a kind; a sheet in which more of them come up gains nothing from
+keeping them.
+"""
 
 _is_plain_key = PLAIN_KEY.fullmatch
 _is_uuid = UUID.fullmatch
@@ -38,7 +40,9 @@ _is_plain_local_part = PLAIN_LOCAL_PART.fullmatch
 
 
 class _Step(NamedTuple):
-    """What to do for a field: look its cell up in what is `known`, or `read` it; neither: its text is the value."""
+    """What to do for a field: look its cell up in what is `known`, or `read` it; neither: its text
+    is the value.
+    """
 
     field: str
     place: int
@@ -49,8 +53,9 @@ class _Step(NamedTuple):
 class FullWay(NamedTuple):
     """What the full way does for rows of the short one.
 
-    `note` takes a row's (values, key, id), `assume` (kind, row number, text); `read_instants` is that of
-    `InstantReader`; `refuse` makes the problem of a row, its values without the bad ones, bad cells, key and id.
+    `note` takes a row's (values, key, id), `assume` (kind, row number, text); `read_instants` is
+    that of `InstantReader`; `refuse` makes the problem of a row, its values without the bad ones,
+    bad cells, key and id.
     """
 
     note: Callable[[dict[str, object], str, str], None]
@@ -70,8 +75,9 @@ class _Shape:
 class UsualRows:
     """Makes records of the rows of one sheet, of which no cell clears a field.
 
-    `known` holds, by field, what the full way read in cells that repeat, as it is now and will be then. The first row
-    of each set of fields is given to `FullWay.note`; `counted` knows of the others.
+    `known` holds, by field, what the full way read in cells that repeat, as it is now and will be
+    then. The first row of each set of fields is given to `FullWay.note`; `counted` knows of the
+    others.
     """
 
     def __init__(
@@ -105,14 +111,23 @@ class UsualRows:
         self._steps = (by_key, by_key, with_key)
         self._steps_to_tell = tuple(tuple(map(_to_tell, steps)) for steps in self._steps)
         self._failed = ""
-        self._has_span = {"showing_time_start", "showing_time_end"} <= {step.field for step in with_key}
-        # By how a row addresses its showing: by its key, its id, or its id with the key in the patch.
+        self._has_span = {"showing_time_start", "showing_time_end"} <= {
+            step.field for step in with_key
+        }
+        # By how a row addresses its showing: by its key, its id, or its id with the key in the
+        # patch.
         self._shapes: tuple[dict[tuple[str, ...], _Shape], ...] = ({}, {}, {})
 
     def record(self, row: Row) -> Record | Problem | None:
-        """The record of a row; a problem when nothing but its instants is wrong; None when it is to go the full way."""
+        """The record of a row; a problem when nothing but its instants is wrong; None when it is to
+        go the full way.
+        """
         number, cells, fault = row
-        if fault is not None or (len(cells) != self._width and not self._fits(cells)) or cells[0] == self._first_header:
+        if (
+            fault is not None
+            or (len(cells) != self._width and not self._fits(cells))
+            or cells[0] == self._first_header
+        ):
             return None
         key = "" if self._key_at is None else cells[self._key_at]
         uuid = "" if self._id_at is None else cells[self._id_at]
@@ -148,15 +163,18 @@ class UsualRows:
             for kind, text in assumed:
                 self._full.assume(kind, number, text)
         body = msgspec.json.encode(values)
-        return Record(row, uuid or key, body.decode(), sha256(body).hexdigest()[:32], shape.fields, key)
+        return Record(
+            row, uuid or key, body.decode(), sha256(body).hexdigest()[:32], shape.fields, key
+        )
 
     def _with_odd_instants(
         self, number: int, cells: tuple[Cell, ...], way: int, bad: BadCells
     ) -> dict[str, object] | None:
-        """The values of a row of which nothing but instants is unusual; those are read the full way.
+        """The values of a row of which nothing but instants is unusual; those are read the full
+        way.
 
-        None, and then nothing was noted, when something else is. When there are `bad` ones, the values are what is
-        left, without the key.
+        None, and then nothing was noted, when something else is. When there are `bad` ones, the
+        values are what is left, without the key.
         """
         if self._failed not in INSTANTS:
             return None
@@ -164,24 +182,36 @@ class UsualRows:
         values = self._values(cells, self._steps_to_tell[way])
         if values is None:
             return None
-        told = [(field, text) for field, text in values.items() if field in INSTANTS and isinstance(text, str)]
+        told = [
+            (field, text)
+            for field, text in values.items()
+            if field in INSTANTS and isinstance(text, str)
+        ]
         found = self._full.read_instants(number, told, bad)
         if bad:
-            values = {field: value for field, value in values.items() if field not in INSTANTS and field != KEY_COLUMN}
+            values = {
+                field: value
+                for field, value in values.items()
+                if field not in INSTANTS and field != KEY_COLUMN
+            }
         for field, instant in found.items():
             values[field] = text_of_instant(instant)
         return values
 
     def counted(self) -> Iterator[tuple[tuple[str, ...], int]]:
         """Columns that rows filled, and how many did so since this was last asked."""
-        for shapes, told in zip(self._shapes, ((KEY_COLUMN,), (ID_COLUMN,), (KEY_COLUMN, ID_COLUMN)), strict=True):
+        for shapes, told in zip(
+            self._shapes, ((KEY_COLUMN,), (ID_COLUMN,), (KEY_COLUMN, ID_COLUMN)), strict=True
+        ):
             for shape in shapes.values():
                 yield (*shape.fields, *told), shape.count
                 shape.count = 0
 
     def _fits(self, cells: tuple[Cell, ...]) -> bool:
         """True for a row that is no shorter than the header, and blank beyond it."""
-        return len(cells) >= self._width and cells[self._width :].count("") == len(cells) - self._width
+        return (
+            len(cells) >= self._width and cells[self._width :].count("") == len(cells) - self._width
+        )
 
     def _addresses(self, key: str, uuid: str) -> bool:
         """True when there is nothing to say against key and id as they stand."""
@@ -190,9 +220,13 @@ class UsualRows:
         if not key:
             return uuid != ""
         # A name of a column where a key should be may be the header of another table.
-        return _is_plain_key(key) is not None and (key[-1].isdigit() or self._names.field_of(key) is None)
+        return _is_plain_key(key) is not None and (
+            key[-1].isdigit() or self._names.field_of(key) is None
+        )
 
-    def _values(self, cells: tuple[Cell, ...], steps: tuple[_Step, ...]) -> dict[str, object] | None:
+    def _values(
+        self, cells: tuple[Cell, ...], steps: tuple[_Step, ...]
+    ) -> dict[str, object] | None:
         values: dict[str, object] = {}
         for field, place, known, read in steps:
             cell = cells[place]
@@ -221,15 +255,17 @@ class UsualRows:
 
 
 # A date and a time with one blank between them, of which neither changes how the other is read.
-_DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}/\d{1,2}/(?:\d{4}|\d\d)|\d{1,2}\.\d{1,2}\.\d{4}", re.ASCII)
+_DAY = re.compile(
+    r"\d{4}-\d\d-\d\d|\d{1,2}/\d{1,2}/(?:\d{4}|\d\d)|\d{1,2}\.\d{1,2}\.\d{4}", re.ASCII
+)
 _TIME = re.compile(r"\d{1,2}:\d\d(?::\d\d)?(?: ?[AaPp][Mm])?", re.ASCII)
 
 
 class Instants:
     """Reads instants in the usual forms, with what was learned of their pieces.
 
-    Whether a day, a time of day and an offset exist, and how each is written, does not hang on the other two. What
-    was assumed is in `assumed`, as (kind, text), for whoever makes a record of it.
+    Whether a day, a time of day and an offset exist, and how each is written, does not hang on the
+    other two. What was assumed is in `assumed`, as (kind, text), for whoever makes a record of it.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -255,16 +291,22 @@ class Instants:
         if instant is None:
             return None
         told = text_of_instant(instant)
-        if told[:10] == text[:10] and told[11:19] == text[11:19]:  # else it was 24:00, which is of another day
+        if (
+            told[:10] == text[:10] and told[11:19] == text[11:19]
+        ):  # else it was 24:00, which is of another day
             _keep(self._days, text[:10], told[:10])
             _keep(self._times, text[10:19], told[10:19])
             _keep(self._offsets, text[19:], told[19:])
         return told
 
     def _read_local(self, text: str) -> str | None:
-        """A date and a time without an offset: in the zone of the rules, unless clocks are changed around it."""
+        """A date and a time without an offset: in the zone of the rules, unless clocks are changed
+        around it.
+        """
         of_day, _, of_time = text.partition(" ")
-        if not (of_day in self._dates and of_time in self._clock) and not self._learn(text, of_day, of_time):
+        if not (of_day in self._dates and of_time in self._clock) and not self._learn(
+            text, of_day, of_time
+        ):
             return None
         day, ordered = self._dates[of_day]
         at, early = self._clock[of_time]
@@ -324,7 +366,9 @@ def _keep(kept: dict[K, V], name: K, value: V) -> None:
 
 def _phone_number(text: str) -> str | None:
     """The text; None when it may be a rounded number, a formula's, or that of one that failed."""
-    return None if "E" in text or "e" in text or text[0] in "#=" or len(text) > LONGEST_TEXT else text
+    return (
+        None if "E" in text or "e" in text or text[0] in "#=" or len(text) > LONGEST_TEXT else text
+    )
 
 
 def _to_tell(step: _Step) -> _Step:

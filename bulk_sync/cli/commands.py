@@ -27,7 +27,15 @@ from bulk_sync.cli.logs import logging_of, without_keys
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
-from bulk_sync.model import MENDABLE_STATES, CheckSummary, Reconciliation, Standing, State, Summary, Tally
+from bulk_sync.model import (
+    MENDABLE_STATES,
+    CheckSummary,
+    Reconciliation,
+    Standing,
+    State,
+    Summary,
+    Tally,
+)
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import known_limit, read_summary, seconds_left, write_reports
 from bulk_sync.pipeline import purge as run_purge
@@ -35,7 +43,14 @@ from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_rate
 from bulk_sync.report.files import check_writable
-from bulk_sync.report.terminal import json_line, printable, progress, progress_lines, show_error, show_summary
+from bulk_sync.report.terminal import (
+    json_line,
+    printable,
+    progress,
+    progress_lines,
+    show_error,
+    show_summary,
+)
 from bulk_sync.report.terminal import reading as reading_rows
 from bulk_sync.settings import (
     SANDBOX_TARGET,
@@ -89,7 +104,9 @@ class Telling(Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Run:
-    """A run that is followed: the sheet that it is at, and what it came to so far, as --json has it."""
+    """A run that is followed: the sheet that it is at, and what it came to so far, as --json has
+    it.
+    """
 
     job: str
     ended: dict[str, Any]
@@ -145,7 +162,9 @@ def _push_all(
 
     def of(file: Path, seconds: float) -> PushSettings:
         bound = None if math.isinf(seconds) else seconds
-        return settings.model_copy(update={"input": file, "deadline_seconds": bound, "finish_by": None})
+        return settings.model_copy(
+            update={"input": file, "deadline_seconds": bound, "finish_by": None}
+        )
 
     with _sandbox_of(settings) as send_to:
 
@@ -178,7 +197,9 @@ def _push_all(
 
 
 def _tell_error(sentence: str, telling: Telling, log_as: int | None = None) -> None:
-    """Say on standard error what a run ended by, and in the log under its exit code, unless it is there."""
+    """Say on standard error what a run ended by, and in the log under its exit code, unless it is
+    there.
+    """
     if log_as is not None:
         log.log(logging.ERROR, "%s", sentence, extra={"event": "end", "exit_code": log_as})
     if not telling.json_to_stderr:
@@ -195,12 +216,15 @@ def _refuse_what_names_one_file(settings: PushSettings) -> None:
     }
     for option, path in named.items():
         if path is not None:
-            raise UsageError(f"{option} names one file, and several sheets are pushed: give a folder with --out")
+            raise UsageError(
+                f"{option} names one file, and several sheets are pushed: give a folder with --out"
+            )
 
 
 @contextmanager
 def _followed(job: str, telling: Telling) -> Iterator[_Run]:
-    """Log a run; when it has ended, however it did, write the metrics and run the command of --on-finish.
+    """Log a run; when it has ended, however it did, write the metrics and run the command of
+    --on-finish.
 
     An error that a log of JSON on standard error tells is not told once more.
     """
@@ -223,7 +247,9 @@ def _followed(job: str, telling: Telling) -> Iterator[_Run]:
             yield run
         except BulkSyncError as error:
             run.ended |= {"error": without_keys(str(error)), "exit_code": error.exit_code}
-            log.log(logging.ERROR, "%s", error, extra={"event": "end", "exit_code": error.exit_code})
+            log.log(
+                logging.ERROR, "%s", error, extra={"event": "end", "exit_code": error.exit_code}
+            )
             if telling.json_to_stderr:
                 raise typer.Exit(error.exit_code) from None
             raise
@@ -234,7 +260,9 @@ def _followed(job: str, telling: Telling) -> Iterator[_Run]:
 
 
 def _tell_of_the_end(job: str, ended: dict[str, Any], telling: Telling) -> None:
-    """Metrics and hook; what goes wrong with them is said, and changes nothing about how the run ended."""
+    """Metrics and hook; what goes wrong with them is said, and changes nothing about how the run
+    ended.
+    """
     if telling.metrics_file is None and telling.on_finish is None:
         return
     from bulk_sync.cli.finish import tell, write_metrics
@@ -292,7 +320,9 @@ def check(
 def prospects(
     base_url: str, key_file: Path | None, deadline_seconds: float | None, finish_by: time | None
 ) -> tuple[float | None, float | None]:
-    """What a push of this key would meet: the API's limit as last known, and the seconds that it would have."""
+    """What a push of this key would meet: the API's limit as last known, and the seconds that it
+    would have.
+    """
     key = key_or_why_not(key_file)
     limit = None if isinstance(key, UsageError) else known_limit(_base_url(base_url), key)
     window = seconds_left(deadline_seconds, finish_by, SystemClock())
@@ -306,24 +336,36 @@ def _base_url(text: str) -> str:
         raise UsageError(f"--base-url: {error}") from None
 
 
-def reconcile(settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling) -> int:
+def reconcile(
+    settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling
+) -> int:
     """Compare; with the settings of a push, send what differs."""
     with _followed(str(settings.here.input), telling) as run:
         return _reconcile(settings, sending, telling, run)
 
 
-def _reconcile(settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling, run: _Run) -> int:
+def _reconcile(
+    settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling, run: _Run
+) -> int:
     from bulk_sync.reconciliation import reconcile as run_reconcile
     from bulk_sync.report.reconciled import show_reconciliation, show_reconciliation_json
 
     with reading_rows(_err(), str(settings.here.input)) as on_rows:
         summary = run_reconcile(settings, on_rows=on_rows)
-    standings = ", ".join(f"{count} {standing.value}" for standing, count in summary.standings.items() if count)
-    log.info("compared: %s", standings or "no rows", extra={"event": "compared", "exit_code": summary.exit_code})
+    standings = ", ".join(
+        f"{count} {standing.value}" for standing, count in summary.standings.items() if count
+    )
+    log.info(
+        "compared: %s",
+        standings or "no rows",
+        extra={"event": "compared", "exit_code": summary.exit_code},
+    )
     pushing = None if sending is None else _push_after(settings, summary, sending)
     if not telling.as_json and not telling.quiet:
         with _standard_output():
-            show_reconciliation(_out(), summary, _push_of_differences(summary) if sending is None else None)
+            show_reconciliation(
+                _out(), summary, _push_of_differences(summary) if sending is None else None
+            )
     if pushing is None:
         if telling.as_json:
             with _standard_output():
@@ -383,7 +425,9 @@ def doctor(
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
-def _setting(option: Declared, told: Told | None, given: Mapping[str, object]) -> tuple[str, str, str]:
+def _setting(
+    option: Declared, told: Told | None, given: Mapping[str, object]
+) -> tuple[str, str, str]:
     """The name, the value as a setting writes it, and where it comes from."""
     if any(word.partition("=")[0] == f"--{option.name}" for word in sys.argv[1:]):
         return option.name, str(given.get(option.name, "")), "command line"
@@ -401,7 +445,9 @@ def _key_shown(key: SecretStr | UsageError, key_file: Path | None) -> tuple[str,
         return "not set", ""
     text = key.get_secret_value()
     end = f", ends in ...{text[-4:]}" if len(text) >= _LONG_ENOUGH_TO_SHOW_ITS_END else ""
-    return f"set, {len(text)} characters{end}", "NORTH_API_KEY" if key_file is None else str(key_file)
+    return f"set, {len(text)} characters{end}", "NORTH_API_KEY" if key_file is None else str(
+        key_file
+    )
 
 
 def init(path: Path, options: Sequence[Declared]) -> int:
@@ -418,7 +464,9 @@ def init(path: Path, options: Sequence[Declared]) -> int:
         path.chmod(0o644)  # whatever the umask: one that others may write is not relied on
         file.write(template(options))
     with _standard_output():
-        _out().print(f"Wrote {path}: take the # away from what you want to set; bulk-sync doctor shows what holds.")
+        _out().print(
+            f"Wrote {path}: take the # away from what you want to set; bulk-sync doctor shows what holds."
+        )
     return 0
 
 
@@ -449,7 +497,9 @@ def show_failure(sentence: str) -> None:
     show_error(_err(), sentence)
 
 
-def sheet_settings(profile: Path | None, pairs: list[str] | None, **given: object) -> dict[str, object]:
+def sheet_settings(
+    profile: Path | None, pairs: list[str] | None, **given: object
+) -> dict[str, object]:
     """The settings of a sheet: what the profile says, and what options say, which win."""
     return sheet_values(None if profile is None else Profile.load(profile), given, pairs or ())
 
@@ -458,7 +508,9 @@ def _command_after_check(summary: CheckSummary) -> str | None:
     """The push that sends what was checked."""
     if summary.stopped is not None or not summary.requests or summary.input == "-":
         return None
-    words = _without(["push" if word == "check" else word for word in sys.argv[1:]], "--show", "--save-profile")
+    words = _without(
+        ["push" if word == "check" else word for word in sys.argv[1:]], "--show", "--save-profile"
+    )
     profile = ["--profile", summary.profile] if summary.profile else []
     return shlex.join(["bulk-sync", *words, *profile])
 
@@ -479,10 +531,14 @@ def key_or_why_not(key_file: Path | None) -> SecretStr | UsageError:
 def _push_after(
     settings: ReconcileSettings, summary: Reconciliation, sending: dict[str, object]
 ) -> PushSettings | None:
-    """The push of what differs: of the sheet of changes, or, against the ledger, of the sheet itself."""
+    """The push of what differs: of the sheet of changes, or, against the ledger, of the sheet
+    itself.
+    """
     if settings.there is None:
         told = settings.here.model_dump(exclude={"rate"})
-        return PushSettings.checked(**told, **sending, only_changed=True, checkpoint=settings.checkpoint)
+        return PushSettings.checked(
+            **told, **sending, only_changed=True, checkpoint=settings.checkpoint
+        )
     if summary.changes is None:
         return None
     clear = {"": summary.cleared} if summary.cleared else {}
@@ -492,7 +548,11 @@ def _push_after(
 def _push_of_differences(summary: Reconciliation) -> str | None:
     """The command that sends what differs."""
     differing = (summary.standings[Standing.DIFFERS], summary.standings[Standing.CONFLICT])
-    return shlex.join(["bulk-sync", *sys.argv[1:], "--push"]) if any(differing) and summary.input != "-" else None
+    return (
+        shlex.join(["bulk-sync", *sys.argv[1:], "--push"])
+        if any(differing) and summary.input != "-"
+        else None
+    )
 
 
 def _end(summary: Summary, settings: PushSettings, telling: Telling) -> int:
@@ -502,7 +562,9 @@ def _end(summary: Summary, settings: PushSettings, telling: Telling) -> int:
     return summary.exit_code
 
 
-def _show(summary: Summary, *, as_json: bool, quiet: bool, pushed: PushSettings | None = None) -> None:
+def _show(
+    summary: Summary, *, as_json: bool, quiet: bool, pushed: PushSettings | None = None
+) -> None:
     with _standard_output():
         if as_json:
             sys.stdout.write(json_line(summary.as_json()))
@@ -512,7 +574,9 @@ def _show(summary: Summary, *, as_json: bool, quiet: bool, pushed: PushSettings 
 
 @contextmanager
 def _standard_output() -> Iterator[None]:
-    """Print a summary; a reader that has left (`| head`) changes nothing about what was done, nor the exit code."""
+    """Print a summary; a reader that has left (`| head`) changes nothing about what was done, nor
+    the exit code.
+    """
     try:
         yield
         sys.stdout.flush()
@@ -523,7 +587,9 @@ def _standard_output() -> Iterator[None]:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Send the rest of a stream nowhere: what is left in its buffer would fail once more at the end."""
+    """Send the rest of a stream nowhere: what is left in its buffer would fail once more at the
+    end.
+    """
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -537,7 +603,9 @@ def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
     """The one thing to do next; after a push, the command to paste."""
     if summary.running:
         return "wait, a run holds this checkpoint now"
-    only_failed = not any(summary.states.get(state, 0) for state in MENDABLE_STATES - {State.FAILED})
+    only_failed = not any(
+        summary.states.get(state, 0) for state in MENDABLE_STATES - {State.FAILED}
+    )
     if summary.exit_code == 3 and summary.failed and not only_failed:
         # Files that are named outright are this job's own, and the mended rows are another.
         own_files = any(word.startswith(("--checkpoint", "--results")) for word in sys.argv[1:])
@@ -553,18 +621,34 @@ def _next_command(summary: Summary, pushed: PushSettings | None) -> str | None:
 
 
 def _push_of_mended(summary: Summary, pushed: PushSettings) -> str:
-    """This push with the mended rows: one option less and a rehearsal would go to North; but they are plain CSV."""
-    # A second undo file in the place of the first would leave nothing to put that one's rows back; a second page
-    # would take the place of the one that tells of the whole sheet.
-    words = _without(sys.argv[1:], "--delimiter", "--encoding", "--header-row", "--sheet", "--undo-file", "--page")
-    words = [str(summary.failed) if word == summary.input else word for word in words if word != "--fresh"]
+    """This push with the mended rows: one option less and a rehearsal would go to North; but they
+    are plain CSV.
+    """
+    # A second undo file in the place of the first would leave nothing to put that one's rows back;
+    # a second page would take the place of the one that tells of the whole sheet.
+    words = _without(
+        sys.argv[1:],
+        "--delimiter",
+        "--encoding",
+        "--header-row",
+        "--sheet",
+        "--undo-file",
+        "--page",
+    )
+    words = [
+        str(summary.failed) if word == summary.input else word
+        for word in words
+        if word != "--fresh"
+    ]
     plain_csv = (
         ("--delimiter", pushed.delimiter, ","),
         ("--encoding", pushed.encoding, "utf-8"),
         ("--header-row", pushed.header_row, "1"),
     )
     # Said outright, for a profile may say otherwise; an option wins over it.
-    told = [word for option, known, value in plain_csv if known is not None for word in (option, value)]
+    told = [
+        word for option, known, value in plain_csv if known is not None for word in (option, value)
+    ]
     return shlex.join(["bulk-sync", *words, *told])
 
 
@@ -573,19 +657,29 @@ def _without(words: Sequence[str], *options: str) -> list[str]:
     kept: list[str] = []
     skip = False
     for word in words:
-        if not skip and word not in options and not word.startswith(tuple(f"{option}=" for option in options)):
+        if (
+            not skip
+            and word not in options
+            and not word.startswith(tuple(f"{option}=" for option in options))
+        ):
             kept.append(word)
         skip = not skip and word in options
     return kept
 
 
 def files_of(
-    file: Path, out: Path | None, results: Path | None, checkpoint: Path | None, page: Path | None = None
+    file: Path,
+    out: Path | None,
+    results: Path | None,
+    checkpoint: Path | None,
+    page: Path | None = None,
 ) -> Files:
     """The files of a job that is named by its input or by its checkpoint."""
     if checkpoint is None and _is_sqlite(file):
         stem = file.name.removesuffix(".sqlite").removesuffix(".checkpoint")
-        return Files.of(file.with_name(f"{stem}.csv"), out=out, results=results, checkpoint=file, page=page)
+        return Files.of(
+            file.with_name(f"{stem}.csv"), out=out, results=results, checkpoint=file, page=page
+        )
     return Files.of(file, out=out, results=results, checkpoint=checkpoint, page=page)
 
 
@@ -593,7 +687,9 @@ def _is_sqlite(file: Path) -> bool:
     """True for a checkpoint, whatever it is called; also for one that was made and not yet filled."""
     try:
         with file.open("rb") as opened:
-            return opened.read(16) == b"SQLite format 3\0" or file.name.endswith(".checkpoint.sqlite")
+            return opened.read(16) == b"SQLite format 3\0" or file.name.endswith(
+                ".checkpoint.sqlite"
+            )
     except OSError:
         return file.name.endswith(".checkpoint.sqlite")
 
@@ -611,9 +707,15 @@ def _sandbox_of(settings: PushSettings) -> Iterator[str | None]:
 
 
 def _watched(settings: PushSettings, send_to: str | None, telling: Telling) -> Summary:
-    """A push whose progress is shown, first the reading, then the sending; traced where the environment asks for it."""
+    """A push whose progress is shown, first the reading, then the sending; traced where the
+    environment asks for it.
+    """
     with tracing(os.environ) as on_row:
-        return _shown(partial(run_push, settings, send_to=send_to, on_row=on_row), str(settings.input), telling)
+        return _shown(
+            partial(run_push, settings, send_to=send_to, on_row=on_row),
+            str(settings.input),
+            telling,
+        )
 
 
 def _shown(run: Callable[..., Summary], name: str, telling: Telling) -> Summary:
@@ -681,12 +783,20 @@ def _err() -> Console:
 
 
 def _may_be_a_terminal(stream: TextIO) -> bool:
-    """False where rich would surely find none: it takes a while to import, and a run by night has no use for it."""
-    isatty: Callable[[], bool] = getattr(stream, "isatty", lambda: False)  # a stream that was closed is None
+    """False where rich would surely find none: it takes a while to import, and a run by night has
+    no use for it.
+    """
+    isatty: Callable[[], bool] = getattr(
+        stream, "isatty", lambda: False
+    )  # a stream that was closed is None
     return isatty() or any(name in os.environ for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
 
 
-if not gc.isenabled():  # the program imported with it off: now that all is there, none of it need be looked through
+if (
+    not gc.isenabled()
+):  # the program imported with it off: now that all is there, none of it need be looked through
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)  # what is sent makes hardly any cycles, and much that lives until it is recorded
+    gc.set_threshold(
+        20_000, 20, 20
+    )  # what is sent makes hardly any cycles, and much that lives until it is recorded
     gc.enable()

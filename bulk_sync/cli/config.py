@@ -1,12 +1,14 @@
 """Options that are said elsewhere than on the command line: in the environment, and in files.
 
-`BULK_SYNC_RETRY_FOR=1h`, and `retry-for = "1h"` in a `bulk-sync.toml`, say what `--retry-for 1h` says, and are read by
-the same parsers. The command line wins over the environment, that over the file in this folder, that over the file in
-the user's configuration folder. `--config FILE` takes the place of both files. A name that no command
-knows is an error: a misspelt `max-failures` must not look as if it held.
+`BULK_SYNC_RETRY_FOR=1h`, and `retry-for = "1h"` in a `bulk-sync.toml`, say what `--retry-for 1h`
+says, and are read by the same parsers. The command line wins over the environment, that over the
+file in this folder, that over the file in the user's configuration folder. `--config FILE` takes
+the place of both files. A name that no command knows is an error: a misspelt `max-failures` must
+not look as if it held.
 
-How a value is said: a flag as `true` or `false`; an option that may be repeated as a list (in the environment one to
-a line); `map` also as a table. Paths in a file are taken from the folder of that file.
+How a value is said: a flag as `true` or `false`; an option that may be repeated as a list (in the
+environment one to a line); `map` also as a table. Paths in a file are taken from the folder of that
+file.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ FILE_NAME = "bulk-sync.toml"
 PREFIX = "BULK_SYNC_"
 
 _OURS = frozenset({"CONFIG", "EXIT_CODE"})
-"""Names in the environment that are no option's: what --config says there, and what a hook is told."""
+"""Names in the environment that are no option's: what --config says there, and what a hook is told.
+"""
 
 _LARGEST_FILE = 1 << 20
 
@@ -71,15 +74,31 @@ def declared(command: Callable[..., None]) -> list[Declared]:
         option = next((one for one in more if isinstance(one, OptionInfo)), None)
         if option is None or option.is_eager:
             continue
-        # In an annotation typer.Option takes its first name for a default, until typer itself looks at it.
+        # In an annotation typer.Option takes its first name for a default, until typer itself looks
+        # at it.
         names = (option.default, *(option.param_decls or ()))
-        name = next(one for one in names if isinstance(one, str) and one.startswith("--")).removeprefix("--")
+        name = next(
+            one for one in names if isinstance(one, str) and one.startswith("--")
+        ).removeprefix("--")
         default = parameters[parameter].default
         shown = option.show_default if isinstance(option.show_default, str) else default
-        choices = [choice for one in (bare, *get_args(bare)) if get_origin(one) is Literal for choice in get_args(one)]
+        choices = [
+            choice
+            for one in (bare, *get_args(bare))
+            if get_origin(one) is Literal
+            for choice in get_args(one)
+        ]
         metavar = option.metavar or "|".join(choices)
         found.append(
-            Declared(name, parameter, _kind(bare, option), option.help or "", metavar, option.rich_help_panel, shown)
+            Declared(
+                name,
+                parameter,
+                _kind(bare, option),
+                option.help or "",
+                metavar,
+                option.rich_help_panel,
+                shown,
+            )
         )
     return found
 
@@ -102,11 +121,13 @@ class Told(Struct, frozen=True):
     where: str
 
 
-def told(kinds: Mapping[str, Kind], environ: Mapping[str, str], files: Iterable[Path]) -> dict[str, Told]:
+def told(
+    kinds: Mapping[str, Kind], environ: Mapping[str, str], files: Iterable[Path]
+) -> dict[str, Told]:
     """What the files and the environment say of the options; of several files an earlier one wins.
 
-    `kinds` has every option by its name without dashes in front. Raises UsageError, with the place and the closest
-    name.
+    `kinds` has every option by its name without dashes in front. Raises UsageError, with the place
+    and the closest name.
     """
     found: dict[str, Told] = {}
     for path in reversed(list(files)):
@@ -121,13 +142,17 @@ def files_of(config: Path | None, folder: Path, user_folder: Path) -> list[Path]
     """
     if config is not None:
         if not _is_there(config):
-            raise UsageError(f"--config {config}: there is no such file. bulk-sync init writes one to begin with")
+            raise UsageError(
+                f"--config {config}: there is no such file. bulk-sync init writes one to begin with"
+            )
         return [config]
     return [path for path in (folder / FILE_NAME, user_folder / FILE_NAME) if _is_there(path)]
 
 
 def _is_there(path: Path) -> bool:
-    """False also in a folder that this user may not look into, as under sudo or cron with another's HOME."""
+    """False also in a folder that this user may not look into, as under sudo or cron with another's
+    HOME.
+    """
     try:
         return path.is_file()
     except OSError:
@@ -159,7 +184,9 @@ def _parsed(path: Path) -> dict[str, object]:
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f'{path}: not TOML: {error}. A text stands in quotes, as in rate = "10/s"') from None
+        raise UsageError(
+            f'{path}: not TOML: {error}. A text stands in quotes, as in rate = "10/s"'
+        ) from None
 
 
 def _refuse_what_others_write(path: Path) -> None:
@@ -168,7 +195,9 @@ def _refuse_what_others_write(path: Path) -> None:
         return
     found = path.stat()
     if found.st_uid not in {0, os.geteuid()}:
-        raise UsageError(f"{path}: this file belongs to another user, so it is not relied on; name it with --config")
+        raise UsageError(
+            f"{path}: this file belongs to another user, so it is not relied on; name it with --config"
+        )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UsageError(f"{path}: others can write this file. Mend it with: chmod go-w {path}")
 
@@ -181,8 +210,16 @@ def _of_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> di
             continue
         name = key.lower().replace("_", "-")
         if name not in kinds:
-            raise UsageError(_unknown(variable, name, kinds, lambda close: PREFIX + close.upper().replace("-", "_")))
-        value = [line for line in text.splitlines() if line.strip()] if kinds[name] is Kind.LIST else text
+            raise UsageError(
+                _unknown(
+                    variable, name, kinds, lambda close: PREFIX + close.upper().replace("-", "_")
+                )
+            )
+        value = (
+            [line for line in text.splitlines() if line.strip()]
+            if kinds[name] is Kind.LIST
+            else text
+        )
         found[name] = Told(_checked(name, value, kinds[name], variable, Path()), variable)
     return found
 
@@ -193,7 +230,9 @@ def _unknown(key: str, name: str, kinds: Mapping[str, Kind], spell: object = Non
         return f"{shown}: the API key is no setting: put it into a file that only you can read, and name it: key-file"
     close = difflib.get_close_matches(name, kinds, n=1, cutoff=0.5)
     said = spell(close[0]) if close and callable(spell) else close[0] if close else None
-    return f"{shown} is no setting" + (f": did you mean {said}?" if said else "; bulk-sync doctor lists them all")
+    return f"{shown} is no setting" + (
+        f": did you mean {said}?" if said else "; bulk-sync doctor lists them all"
+    )
 
 
 def _checked(name: str, value: object, kind: Kind, where: str, folder: Path) -> Value:
@@ -222,12 +261,16 @@ def _checked(name: str, value: object, kind: Kind, where: str, folder: Path) -> 
 
 def _as_flag(value: object) -> bool | None:
     if isinstance(value, str):
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+            value.lower()
+        )
     return value if isinstance(value, bool) else None
 
 
 def template(options: Iterable[Declared]) -> str:
-    """A file of settings with every option as a comment: what it does, and its default or an example."""
+    """A file of settings with every option as a comment: what it does, and its default or an
+    example.
+    """
     lines = [
         "# Settings of bulk-sync. An option of the command line wins over the environment (BULK_SYNC_RETRY_FOR=1h),",
         "# that over this file. The API key is no setting: NORTH_API_KEY has it, or the file that key-file names.",

@@ -1,4 +1,6 @@
-"""Standard output and standard error as rich has them; imported where something is to be shown with it."""
+"""Standard output and standard error as rich has them; imported where something is to be shown with
+it.
+"""
 
 from __future__ import annotations
 

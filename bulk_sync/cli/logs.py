@@ -1,8 +1,10 @@
-"""What happens in a run, as log lines: one event a line, as text or as JSON, on standard error or in a file.
+"""What happens in a run, as log lines: one event a line, as text or as JSON, on standard error or
+in a file.
 
-The program logs through the standard library's `logging`, under `bulk_sync`, and puts what a line is about beside its
-text: event, row, key, state, http_status, attempt, wait (in seconds). A program that uses the library takes these from
-the record in a handler of its own. Turning files over is left to the system: a file that was moved away is begun anew.
+The program logs through the standard library's `logging`, under `bulk_sync`, and puts what a line
+is about beside its text: event, row, key, state, http_status, attempt, wait (in seconds). A program
+that uses the library takes these from the record in a handler of its own. Turning files over is
+left to the system: a file that was moved away is begun anew.
 """
 
 from __future__ import annotations
@@ -42,12 +44,18 @@ class _Text(logging.Formatter):
         self._printable = printable
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_keys(f"{_time(record)} {record.levelname} {self._printable(record.getMessage())}")
+        return without_keys(
+            f"{_time(record)} {record.levelname} {self._printable(record.getMessage())}"
+        )
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        told = {name: getattr(record, name) for name in FIELDS if getattr(record, name, None) is not None}
+        told = {
+            name: getattr(record, name)
+            for name in FIELDS
+            if getattr(record, name, None) is not None
+        }
         line = {
             "time": _time(record),
             "level": record.levelname,
@@ -69,8 +77,12 @@ class _File(WatchedFileHandler):
         """Say nothing: a traceback on standard error helps nobody, and the results are elsewhere."""
 
     def _open(self) -> TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return TextIOWrapper(os.fdopen(descriptor, "ab"), encoding="utf-8", errors="backslashreplace")
+        descriptor = os.open(
+            self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        return TextIOWrapper(
+            os.fdopen(descriptor, "ab"), encoding="utf-8", errors="backslashreplace"
+        )
 
 
 @contextmanager
@@ -83,7 +95,8 @@ def logging_of(
     verbose: bool,
     printable: Callable[[str], str],
 ) -> Iterator[None]:
-    """Write log lines of a run to `file`, and to `stderr` where it is given; every request only when `verbose`.
+    """Write log lines of a run to `file`, and to `stderr` where it is given; every request only
+    when `verbose`.
 
     `job` is asked with each line: a run of several sheets is at one after the other.
     Raises OutputError when the file can't be opened.

@@ -59,7 +59,9 @@ def main() -> NoReturn:
 
 
 def _declared() -> Callable[..., int | None]:
-    """The command line; of the commands only the one that is called, if one is: reading all of them takes longer."""
+    """The command line; of the commands only the one that is called, if one is: reading all of them
+    takes longer.
+    """
     called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     every = app.registered_commands
     app.registered_commands = [
@@ -71,7 +73,8 @@ def _declared() -> Callable[..., int | None]:
         app.registered_commands = every
 
 
-# typer carries its own copy of click and names only this kind of usage error: its parent is all of them.
+# typer carries its own copy of click and names only this kind of usage error: its parent is all of
+# them.
 _UsageProblem: type[Exception] = typer.BadParameter.mro()[1]
 
 
@@ -82,13 +85,22 @@ def _usage_sentence(problem: Exception) -> str:
 
 
 def _show_failure(sentence: str) -> None:
-    """Say what went wrong; a sentence that repeats a word of the command line, without the key that is put there."""
+    """Say what went wrong; a sentence that repeats a word of the command line, without the key that
+    is put there.
+    """
     from bulk_sync.cli import commands
     from bulk_sync.cli.logs import without_keys
 
     given = {word.partition("=")[0] for word in sys.argv[1:]}
-    said = {name: _told_elsewhere.get(name.removeprefix("--")) for name in re.findall(r"--[a-z][a-z-]+", sentence)}
-    where = [f"{name} is set in {told.where}" for name, told in said.items() if told is not None and name not in given]
+    said = {
+        name: _told_elsewhere.get(name.removeprefix("--"))
+        for name in re.findall(r"--[a-z][a-z-]+", sentence)
+    }
+    where = [
+        f"{name} is set in {told.where}"
+        for name, told in said.items()
+        if told is not None and name not in given
+    ]
     text = f"{sentence.rstrip('.')} ({'; '.join(where)})" if where else sentence
     commands.show_failure(without_keys(text))
 
@@ -131,7 +143,9 @@ def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
         )
     own = known.get(context.command.name or "", [])
     context.default_map = {
-        option.parameter: _told_elsewhere[option.name].value for option in own if option.name in _told_elsewhere
+        option.parameter: _told_elsewhere[option.name].value
+        for option in own
+        if option.name in _told_elsewhere
     }
     return config
 
@@ -161,10 +175,20 @@ def _print_version(wanted: bool) -> None:
 def _options(
     context: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback prints and exits
-        bool, typer.Option("--version", metavar=" ", help="Print the version.", is_eager=True, callback=_print_version)
+        bool,
+        typer.Option(
+            "--version",
+            metavar=" ",
+            help="Print the version.",
+            is_eager=True,
+            callback=_print_version,
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", metavar=" ", help="Show a traceback when a bug of ours ends the run.")
+        bool,
+        typer.Option(
+            "--debug", metavar=" ", help="Show a traceback when a bug of ours ends the run."
+        ),
     ] = False,
 ) -> None:
     _switches["debug"] = debug
@@ -243,9 +267,15 @@ def push(
     from bulk_sync.settings import SANDBOX_TARGET, PushSettings
 
     if archive is not None and (sandbox or limit is not None):
-        raise UsageError("--archive moves away what is finished: with --sandbox or --limit nothing is")
-    if any("north_sk_" in str(file) for file in files):  # it would be the job's name in logs and metrics
-        raise UsageError("FILE is the name of a sheet; the API key is read from NORTH_API_KEY or --key-file")
+        raise UsageError(
+            "--archive moves away what is finished: with --sandbox or --limit nothing is"
+        )
+    if any(
+        "north_sk_" in str(file) for file in files
+    ):  # it would be the job's name in logs and metrics
+        raise UsageError(
+            "FILE is the name of a sheet; the API key is read from NORTH_API_KEY or --key-file"
+        )
 
     def settings() -> PushSettings:
         sheet_settings = commands.sheet_settings(
@@ -376,10 +406,17 @@ def check(
         on_duplicate=on_duplicate,
         strict=strict,
     )
-    settings = SheetSettings.checked(**sheet_settings, input=file, rate=rate, max_problems=max_problems, limit=limit)
+    settings = SheetSettings.checked(
+        **sheet_settings, input=file, rate=rate, max_problems=max_problems, limit=limit
+    )
     limit_known, window = commands.prospects(base_url, key_file, deadline, finish_by)  # type: ignore[arg-type] # read by their parsers
     code = commands.check(
-        settings, show=show, save_profile=save_profile, as_json=as_json, limit=limit_known, window_seconds=window
+        settings,
+        show=show,
+        save_profile=save_profile,
+        as_json=as_json,
+        limit=limit_known,
+        window_seconds=window,
     )
     raise typer.Exit(code)
 
@@ -436,9 +473,11 @@ def reconcile(
     log_file: options.LogFile = None,
     config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
-    """Compare a sheet cell by cell with another one (an export), or with what the API acknowledged last.
+    """Compare a sheet cell by cell with another one (an export), or with what the API acknowledged
+    last.
 
-    Exit code 0 when nothing differs, else 3; with --push that of the push, or 3 when something is left to decide.
+    Exit code 0 when nothing differs, else 3; with --push that of the push, or 3 when something is
+    left to decide.
 
     Examples:
 
@@ -451,9 +490,21 @@ def reconcile(
     from bulk_sync.cli import commands
     from bulk_sync.settings import SANDBOX_TARGET, Files, ReconcileSettings, SheetSettings
 
-    reading = {"sheet": sheet, "header_row": header_row, "delimiter": delimiter, "encoding": encoding}
-    meaning = {"timezone": timezone, "date_order": date_order, "default_time": default_time, "clear": clear}
-    here = commands.sheet_settings(profile, map_, **reading, **meaning, on_duplicate=on_duplicate, strict=strict)
+    reading = {
+        "sheet": sheet,
+        "header_row": header_row,
+        "delimiter": delimiter,
+        "encoding": encoding,
+    }
+    meaning = {
+        "timezone": timezone,
+        "date_order": date_order,
+        "default_time": default_time,
+        "clear": clear,
+    }
+    here = commands.sheet_settings(
+        profile, map_, **reading, **meaning, on_duplicate=on_duplicate, strict=strict
+    )
     # Columns that --map names may not be in the other sheets: there the option is a hint.
     there = commands.sheet_settings(with_profile or profile, None, **meaning)
     there["map_hints"] = {**there["map_hints"], **here["map"]}  # type: ignore[dict-item] # both are dicts
@@ -461,11 +512,17 @@ def reconcile(
         there = {name: value for name, value in there.items() if name not in reading}
     to_ledger = with_ == "ledger"
     if push and str(file) == "-":
-        raise UsageError("--push: a sheet from standard input has no name to keep a checkpoint by; save it to a file")
+        raise UsageError(
+            "--push: a sheet from standard input has no name to keep a checkpoint by; save it to a file"
+        )
     settings = ReconcileSettings.checked(
         here=SheetSettings.checked(**here, input=file, limit=limit, max_problems=max_problems),
-        there=None if to_ledger else SheetSettings.checked(**there, input=Path(with_), max_problems=max_problems),
-        base=None if base is None else SheetSettings.checked(**there, input=base, max_problems=max_problems),
+        there=None
+        if to_ledger
+        else SheetSettings.checked(**there, input=Path(with_), max_problems=max_problems),
+        base=None
+        if base is None
+        else SheetSettings.checked(**there, input=base, max_problems=max_problems),
         checkpoint=Files.of(file, out=out, checkpoint=checkpoint).checkpoint,
         ledger=ledger,
         base_url=SANDBOX_TARGET if sandbox else base_url,
@@ -510,10 +567,14 @@ def status(
     as_json: options.Json = False,
     config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
-    """Tell where the job of a file stands, from its checkpoint; also of a run that was killed, or still runs."""
+    """Tell where the job of a file stands, from its checkpoint; also of a run that was killed, or
+    still runs.
+    """
     from bulk_sync.cli import commands
 
-    raise typer.Exit(commands.status(commands.files_of(file, out, None, checkpoint), as_json=as_json))
+    raise typer.Exit(
+        commands.status(commands.files_of(file, out, None, checkpoint), as_json=as_json)
+    )
 
 
 @app.command()
@@ -528,7 +589,9 @@ def report(
     quiet: options.Quiet = False,
     config: ConfigFile = None,  # noqa: ARG001 - its callback takes the settings
 ) -> None:
-    """Write the results and the rows to mend again, from the checkpoint; with --page, a page of them too."""
+    """Write the results and the rows to mend again, from the checkpoint; with --page, a page of
+    them too.
+    """
     from bulk_sync.cli import commands
 
     files = commands.files_of(file, out, results, checkpoint, page)
@@ -545,7 +608,8 @@ def doctor(
     as_json: options.Json = False,
     config: ConfigFile = None,
 ) -> None:
-    """Look whether all is well: every setting and where it comes from, the key, the clock, the folders.
+    """Look whether all is well: every setting and where it comes from, the key, the clock, the
+    folders.
 
     It asks the API for GET /v1/users/me, once, and changes nothing.
     """
@@ -553,15 +617,27 @@ def doctor(
     from bulk_sync.cli.config import declared
     from bulk_sync.doctor import Asked
 
-    _parse_as_push(config, {"base_url": base_url, "transport": transport, "timeout_seconds": timeout})
-    given = {"base-url": base_url, "key-file": key_file, "transport": transport, "timeout": timeout, "out": out}
+    _parse_as_push(
+        config, {"base_url": base_url, "transport": transport, "timeout_seconds": timeout}
+    )
+    given = {
+        "base-url": base_url,
+        "key-file": key_file,
+        "transport": transport,
+        "timeout": timeout,
+        "out": out,
+    }
     asked = Asked(base_url, commands.key_or_why_not(key_file), transport, timeout, out or Path())
-    code = commands.doctor(asked, declared(push), _told_elsewhere, given, key_file=key_file, as_json=as_json)
+    code = commands.doctor(
+        asked, declared(push), _told_elsewhere, given, key_file=key_file, as_json=as_json
+    )
     raise typer.Exit(code)
 
 
 def _parse_as_push(config: Path | None, given: dict[str, object]) -> None:
-    """Let push's parsers and settings look at what is given and set elsewhere; they raise for what it can't take."""
+    """Let push's parsers and settings look at what is given and set elsewhere; they raise for what
+    it can't take.
+    """
     from bulk_sync.cli import commands
     from bulk_sync.settings import PushSettings
 
@@ -569,15 +645,26 @@ def _parse_as_push(config: Path | None, given: dict[str, object]) -> None:
     words = ["showings.csv"] if config is None else ["showings.csv", "--config", str(config)]
     told: dict[str, Any] = command.commands["push"].make_context("push", words).params
     in_seconds = {"timeout", "retry_for", "deadline"}
-    named = {f"{name}_seconds" if name in in_seconds else name: value for name, value in told.items()}
-    known = {name: value for name, value in named.items() if name in PushSettings.model_fields and value is not None}
-    PushSettings.checked(**{**known, **given, "clear": {}, "input": "showings.csv", "key": commands.SANDBOX_KEY})
+    named = {
+        f"{name}_seconds" if name in in_seconds else name: value for name, value in told.items()
+    }
+    known = {
+        name: value
+        for name, value in named.items()
+        if name in PushSettings.model_fields and value is not None
+    }
+    PushSettings.checked(
+        **{**known, **given, "clear": {}, "input": "showings.csv", "key": commands.SANDBOX_KEY}
+    )
 
 
 @app.command()
 def init(
     user: Annotated[
-        bool, typer.Option("--user", metavar=" ", help="Write it into your configuration folder, for all folders.")
+        bool,
+        typer.Option(
+            "--user", metavar=" ", help="Write it into your configuration folder, for all folders."
+        ),
     ] = False,
 ) -> None:
     """Write a bulk-sync.toml with every setting, each as a comment that says what it does."""
@@ -592,23 +679,43 @@ def init(
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")] = 8787,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")
+    ] = 8787,
     db: Annotated[
-        Path | None, typer.Option("--db", metavar="FILE", help="Keep showings and journal in a file.")
+        Path | None,
+        typer.Option("--db", metavar="FILE", help="Keep showings and journal in a file."),
     ] = None,
-    seed: Annotated[Path | None, typer.Option("--seed", metavar="FILE", help="Load showings from a CSV file.")] = None,
+    seed: Annotated[
+        Path | None, typer.Option("--seed", metavar="FILE", help="Load showings from a CSV file.")
+    ] = None,
     accept_any: Annotated[
-        bool, typer.Option("--accept-any", metavar=" ", help="Create a showing when an unknown key is patched.")
+        bool,
+        typer.Option(
+            "--accept-any", metavar=" ", help="Create a showing when an unknown key is patched."
+        ),
     ] = False,
     latency: Annotated[
         str,
-        typer.Option("--latency", metavar="50ms", help="Answer after this long.", parser=reading(parse_latency)),
+        typer.Option(
+            "--latency",
+            metavar="50ms",
+            help="Answer after this long.",
+            parser=reading(parse_latency),
+        ),
     ] = "0ms",
     limit: Annotated[
         str | None,
-        typer.Option("--limit", metavar="N/s", help="Answer 429 beyond N/s, N/m or N/h.", parser=reading(parse_rate)),
+        typer.Option(
+            "--limit",
+            metavar="N/s",
+            help="Answer 429 beyond N/s, N/m or N/h.",
+            parser=reading(parse_rate),
+        ),
     ] = None,
-    limit_style: Annotated[LimitStyle, typer.Option("--limit-style", help="How the limit counts.")] = "token-bucket",
+    limit_style: Annotated[
+        LimitStyle, typer.Option("--limit-style", help="How the limit counts.")
+    ] = "token-bucket",
     limit_headers: Annotated[
         LimitHeaders, typer.Option("--limit-headers", help="What replies say of the limit.")
     ] = "retry-after",
@@ -623,11 +730,15 @@ def sandbox(
     ] = None,
     seed_random: Annotated[
         int,
-        typer.Option("--seed-random", metavar="N", help="The same N gives the same faults for the same keys."),
+        typer.Option(
+            "--seed-random", metavar="N", help="The same N gives the same faults for the same keys."
+        ),
     ] = 0,
     revoke_after: Annotated[
         int | None,
-        typer.Option("--revoke-after", metavar="N", help="Refuse every key after N requests.", min=0),
+        typer.Option(
+            "--revoke-after", metavar="N", help="Refuse every key after N requests.", min=0
+        ),
     ] = None,
 ) -> None:
     """Run a North API on loopback, to try things on.
@@ -635,7 +746,8 @@ def sandbox(
     Any key of the form north_sk_test_... is accepted; one that begins with
     north_sk_test_readonly may not change anything.
 
-    What it saw: GET /_sandbox/journal (?after=SEQ&limit=N), /_sandbox/stats, /_sandbox/showings/KEY.
+    What it saw: GET /_sandbox/journal (?after=SEQ&limit=N), /_sandbox/stats,
+    /_sandbox/showings/KEY.
     """
     from bulk_sync.cli import commands
     from bulk_sync.cli.sandbox import Behaviour
@@ -655,11 +767,15 @@ def sandbox(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the result files go.")] = Path(),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the result files go.")
+    ] = Path(),
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Push a sample sheet into a sandbox that limits the rate and sometimes fails; look at what comes of it."""
+    """Push a sample sheet into a sandbox that limits the rate and sometimes fails; look at what
+    comes of it.
+    """
     from bulk_sync.cli import commands
 
     raise typer.Exit(commands.demo(out, as_json=as_json, quiet=quiet))

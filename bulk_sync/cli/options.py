@@ -25,12 +25,18 @@ def reading(parse: Callable[[str], Value]) -> Callable[[str], Value]:
     return read
 
 
-_READ_RATE, _READ_SHARE, _READ_DURATION = reading(parse_limit), reading(parse_share), reading(parse_duration)
+_READ_RATE, _READ_SHARE, _READ_DURATION = (
+    reading(parse_limit),
+    reading(parse_share),
+    reading(parse_duration),
+)
 
 Input = Annotated[
     Path,
     typer.Argument(
-        metavar="FILE", help="A CSV file or a workbook; - reads CSV from standard input.", show_default=False
+        metavar="FILE",
+        help="A CSV file or a workbook; - reads CSV from standard input.",
+        show_default=False,
     ),
 ]
 Inputs = Annotated[
@@ -43,7 +49,9 @@ Inputs = Annotated[
 ]
 InputOrCheckpoint = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="The file that was pushed, or its checkpoint.", show_default=False),
+    typer.Argument(
+        metavar="FILE", help="The file that was pushed, or its checkpoint.", show_default=False
+    ),
 ]
 # How the sheet is read
 
@@ -59,7 +67,10 @@ Sheet = Annotated[
 HeaderRow = Annotated[
     int | None,
     typer.Option(
-        "--header-row", metavar="N", help="The row that names the columns; else it is found.", rich_help_panel="Reading"
+        "--header-row",
+        metavar="N",
+        help="The row that names the columns; else it is found.",
+        rich_help_panel="Reading",
     ),
 ]
 Delimiter = Annotated[
@@ -74,7 +85,10 @@ Delimiter = Annotated[
 Encoding = Annotated[
     str | None,
     typer.Option(
-        "--encoding", metavar="NAME", help="The encoding of a text file; else it is found.", rich_help_panel="Reading"
+        "--encoding",
+        metavar="NAME",
+        help="The encoding of a text file; else it is found.",
+        rich_help_panel="Reading",
     ),
 ]
 
@@ -146,14 +160,21 @@ OnDuplicate = Annotated[
 Strict = Annotated[
     bool | None,
     typer.Option(
-        "--strict", metavar=" ", help="Unknown columns are an error.", show_default=False, rich_help_panel="Mapping"
+        "--strict",
+        metavar=" ",
+        help="Unknown columns are an error.",
+        show_default=False,
+        rich_help_panel="Mapping",
     ),
 ]
 
 # The rest
 
 BaseUrl = Annotated[
-    str, typer.Option("--base-url", metavar="URL", help="Where the API lives.", rich_help_panel="Sending")
+    str,
+    typer.Option(
+        "--base-url", metavar="URL", help="Where the API lives.", rich_help_panel="Sending"
+    ),
 ]
 KeyFile = Annotated[
     Path | None,
@@ -178,7 +199,12 @@ RateOption = Annotated[
 ]
 Workers = Annotated[
     int,
-    typer.Option("--workers", metavar="N", help="Requests under way at once, at the most.", rich_help_panel="Sending"),
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Requests under way at once, at the most.",
+        rich_help_panel="Sending",
+    ),
 ]
 Processes = Annotated[
     int,
@@ -200,7 +226,12 @@ TransportOption = Annotated[
 ]
 Timeout = Annotated[
     float,
-    typer.Option("--timeout", metavar="SECONDS", help="How long a whole reply may take.", rich_help_panel="Sending"),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        help="How long a whole reply may take.",
+        rich_help_panel="Sending",
+    ),
 ]
 MaxAttempts = Annotated[
     int,
@@ -274,12 +305,18 @@ FinishBy = Annotated[
     ),
 ]
 Limit = Annotated[
-    int | None, typer.Option("--limit", metavar="N", help="Take the first N rows only.", rich_help_panel="Reading")
+    int | None,
+    typer.Option(
+        "--limit", metavar="N", help="Take the first N rows only.", rich_help_panel="Reading"
+    ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="DIR", help="Where results and checkpoint go; else beside FILE.", rich_help_panel="Output"
+        "--out",
+        metavar="DIR",
+        help="Where results and checkpoint go; else beside FILE.",
+        rich_help_panel="Output",
     ),
 ]
 Results = Annotated[
@@ -301,7 +338,10 @@ Page = Annotated[
     ),
 ]
 Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", metavar="PATH", help="Name the checkpoint.", rich_help_panel="Output")
+    Path | None,
+    typer.Option(
+        "--checkpoint", metavar="PATH", help="Name the checkpoint.", rich_help_panel="Output"
+    ),
 ]
 Fresh = Annotated[
     bool,
@@ -432,7 +472,12 @@ Differences = Annotated[
 ]
 Rehearse = Annotated[
     bool,
-    typer.Option("--sandbox", metavar=" ", help="Rehearse: start a sandbox and send to it.", rich_help_panel="Sending"),
+    typer.Option(
+        "--sandbox",
+        metavar=" ",
+        help="Rehearse: start a sandbox and send to it.",
+        rich_help_panel="Sending",
+    ),
 ]
 Json = Annotated[
     bool,
@@ -443,7 +488,9 @@ Json = Annotated[
         rich_help_panel="Output",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", metavar=" ", help="Print errors only.", rich_help_panel="Output")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", metavar=" ", help="Print errors only.", rich_help_panel="Output")
+]
 Verbose = Annotated[
     int,
     typer.Option(

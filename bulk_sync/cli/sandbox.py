@@ -24,7 +24,9 @@ except ModuleNotFoundError as error:
     ) from None
 
 
-def run_sandbox(console: Console, behaviour: Behaviour, *, port: int, db: Path | None, seed: Path | None) -> None:
+def run_sandbox(
+    console: Console, behaviour: Behaviour, *, port: int, db: Path | None, seed: Path | None
+) -> None:
     """Serve until a signal ends it."""
 
     def announce(running: Running) -> None:
@@ -46,7 +48,9 @@ def any_sandbox() -> Iterator[str]:
 
 @contextmanager
 def demo_sandbox() -> Iterator[str]:
-    """The address of the demo's sandbox: it holds the sample export, takes its time, and fails now and then."""
+    """The address of the demo's sandbox: it holds the sample export, takes its time, and fails now
+    and then.
+    """
     behaviour = Behaviour(
         latency_seconds=0.06,
         faults=(Fault(0.03, "503"), Fault(0.02, "reset"), Fault(0.01, "garbage")),

@@ -1,8 +1,10 @@
-"""Traces with OpenTelemetry, where its SDK is configured in the environment and the extra `otel` is installed.
+"""Traces with OpenTelemetry, where its SDK is configured in the environment and the extra `otel` is
+installed.
 
-A span for the run, and one for each row that the sampler takes. A row's span is the root of a trace of its own, with
-a link to that of the run: so `OTEL_TRACES_SAMPLER=traceidratio` takes a share of the rows, not all or none. Keys and
-messages of rows may name people, so a span has numbers and codes only.
+A span for the run, and one for each row that the sampler takes. A row's span is the root of a trace
+of its own, with a link to that of the run: so `OTEL_TRACES_SAMPLER=traceidratio` takes a share of
+the rows, not all or none. Keys and messages of rows may name people, so a span has numbers and
+codes only.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 def wanted(environ: Mapping[str, str]) -> bool:
     """True when the environment names a collector, and neither the SDK nor traces are switched off."""
-    off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    off = (
+        environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    )
     return not off and any(environ.get(name) for name in _ENDPOINTS)
 
 
@@ -70,7 +75,9 @@ class _Forwarding(logging.Handler):
 
 @contextmanager
 def _troubles_in_the_log() -> Iterator[None]:
-    """A collector that doesn't answer is for the log; standard error is for what the user must know."""
+    """A collector that doesn't answer is for the log; standard error is for what the user must
+    know.
+    """
     theirs, forwarding = logging.getLogger("opentelemetry"), _Forwarding(logging.WARNING)
     theirs.addHandler(forwarding)
     before, theirs.propagate = theirs.propagate, False
@@ -102,7 +109,11 @@ def _spans(tracer: Tracer) -> Iterator[OnRow]:
                     "bulk_sync.state": row.state.value,
                     "bulk_sync.attempts": row.attempts,
                     "http.request.method": "PATCH",
-                    **({} if row.http_status is None else {"http.response.status_code": row.http_status}),
+                    **(
+                        {}
+                        if row.http_status is None
+                        else {"http.response.status_code": row.http_status}
+                    ),
                 },
             )
             if row.state is not State.UPDATED:

@@ -26,7 +26,8 @@ Values = dict[str, Any]
 
 
 class Pair(Struct, frozen=True):
-    """A showing of which both sheets say something, and not the very same: the values of each as JSON has them.
+    """A showing of which both sheets say something, and not the very same: the values of each as
+    JSON has them.
 
     `base` is None when the third sheet doesn't know the showing, or there is none.
     """
@@ -47,8 +48,10 @@ class Comparison:
         self.superseded = self._drop_superseded()
         self._db.executescript(
             "CREATE TABLE mate (here INTEGER PRIMARY KEY, there INTEGER, base INTEGER);"
-            "CREATE TABLE standing (here INTEGER PRIMARY KEY, standing TEXT);"  # of rows that are not the same
-            "CREATE TABLE alone (there INTEGER PRIMARY KEY, standing TEXT);"  # rows there that have no mate
+            # Of rows that are not the same
+            "CREATE TABLE standing (here INTEGER PRIMARY KEY, standing TEXT);"
+            # Rows there that have no mate
+            "CREATE TABLE alone (there INTEGER PRIMARY KEY, standing TEXT);"
             "CREATE TABLE difference (here INTEGER, field TEXT, value_there TEXT, value_here TEXT, value_base TEXT, "
             "author TEXT);"
         )
@@ -59,15 +62,21 @@ class Comparison:
         self._refuse_two_for_one()
 
     def _drop_superseded(self) -> int:
-        """Take out rows that another row of their sheet stands for; returns how many those are here."""
+        """Take out rows that another row of their sheet stands for; returns how many those are
+        here.
+        """
         counts = [
-            self._db.execute(f"DELETE FROM {side}.staged WHERE state = '{State.SUPERSEDED}'").rowcount
+            self._db.execute(
+                f"DELETE FROM {side}.staged WHERE state = '{State.SUPERSEDED}'"
+            ).rowcount
             for side in self._sides
         ]
         return counts[0]
 
     def _pair(self, side: str) -> None:
-        """Find each row's mate: first by what addresses the showing, then by key where one of both has no id."""
+        """Find each row's mate: first by what addresses the showing, then by key where one of both
+        has no id.
+        """
         self._db.execute("BEGIN")
         self._db.execute(
             f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.staged AS h CROSS JOIN {side}.staged AS t "
@@ -87,7 +96,9 @@ class Comparison:
         self._db.execute("COMMIT")
 
     def _refuse_two_for_one(self) -> None:
-        """Two rows here that turn out to be one showing, one by its key and one by its id, can't both be right."""
+        """Two rows here that turn out to be one showing, one by its key and one by its id, can't
+        both be right.
+        """
         groups = self._db.execute(
             "SELECT m.there, group_concat(h.number, ' and ') FROM mate AS m JOIN main.staged AS h ON h.id = m.here "
             "WHERE m.there IS NOT NULL AND h.state = 'pending' GROUP BY m.there HAVING count(*) > 1"
@@ -95,15 +106,23 @@ class Comparison:
         self._db.executemany(
             "UPDATE staged SET state = 'invalid', error = 'duplicate_key', message = ?2 "
             "WHERE id IN (SELECT here FROM mate WHERE there = ?1) AND state = 'pending'",
-            ((there, f"rows {rows} are one showing, by key and by id: leave one of them") for there, rows in groups),
+            (
+                (there, f"rows {rows} are one showing, by key and by id: leave one of them")
+                for there, rows in groups
+            ),
         )
 
     def pairs(self) -> Iterator[Pair]:
-        """What has to be compared value by value: pairs whose patches are not the same text, in input order.
+        """What has to be compared value by value: pairs whose patches are not the same text, in
+        input order.
 
         A key is a value of a row that an id addresses. Pairs may be settled while they come.
         """
-        base = "LEFT JOIN base.staged AS b ON b.id = m.base AND b.state = 'pending'" if "base" in self._sides else ""
+        base = (
+            "LEFT JOIN base.staged AS b ON b.id = m.base AND b.state = 'pending'"
+            if "base" in self._sides
+            else ""
+        )
         found = self._db.execute(
             "SELECT h.id, h.body, t.body, t.key, "
             f"{'b.body, b.key' if base else 'NULL, NULL'} FROM main.staged AS h JOIN mate AS m ON m.here = h.id "
@@ -111,7 +130,12 @@ class Comparison:
             "WHERE h.state = 'pending' AND t.state = 'pending' AND h.body <> t.body ORDER BY h.id"
         )
         for row, here, there, key, body, base_key in found:
-            yield Pair(row, json.loads(here), _values(there, key), None if body is None else _values(body, base_key))
+            yield Pair(
+                row,
+                json.loads(here),
+                _values(there, key),
+                None if body is None else _values(body, base_key),
+            )
 
     def settle(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
         """Keep what the pairs, by their ids, differ in, and with it how every showing stands."""
@@ -125,7 +149,8 @@ class Comparison:
                 standing = Standing.CONFLICT if conflict else Standing.DIFFERS
                 self._db.execute("INSERT INTO standing VALUES (?, ?)", (row, standing))
                 self._db.executemany(
-                    "INSERT INTO difference VALUES (?, ?, ?, ?, ?, ?)", (_kept(row, one) for one in differences)
+                    "INSERT INTO difference VALUES (?, ?, ?, ?, ?, ?)",
+                    (_kept(row, one) for one in differences),
                 )
         self._db.execute(
             f"INSERT INTO standing SELECT h.id, CASE WHEN h.state = 'pending' AND t.id IS NULL THEN 'only_here' "
@@ -144,7 +169,9 @@ class Comparison:
         """Showings by standing."""
         counts = dict.fromkeys(Standing, 0)
         for table in ("standing", "alone"):
-            for name, count in self._db.execute(f"SELECT standing, count(*) FROM {table} GROUP BY standing"):
+            for name, count in self._db.execute(
+                f"SELECT standing, count(*) FROM {table} GROUP BY standing"
+            ):
                 counts[Standing(name)] += count
         (rows,) = self._db.execute("SELECT count(*) FROM main.staged").fetchone()
         (other,) = self._db.execute("SELECT count(*) FROM standing").fetchone()
@@ -153,11 +180,17 @@ class Comparison:
 
     def fields(self) -> dict[str, int]:
         """How many values differ, by field, the most frequent first."""
-        return dict(self._db.execute("SELECT field, count(*) FROM difference GROUP BY field ORDER BY 2 DESC, 1"))
+        return dict(
+            self._db.execute(
+                "SELECT field, count(*) FROM difference GROUP BY field ORDER BY 2 DESC, 1"
+            )
+        )
 
     def authored(self, author: Author) -> int:
         """How many values that side changed."""
-        found = self._db.execute("SELECT count(*) FROM difference WHERE author = ?", (author,)).fetchone()
+        found = self._db.execute(
+            "SELECT count(*) FROM difference WHERE author = ?", (author,)
+        ).fetchone()
         return int(found[0])
 
     def first(self, field: str, count: int) -> list[Compared]:
@@ -170,7 +203,8 @@ class Comparison:
         return [_compared(row[:7], [row[7:]]) for row in found]
 
     def rows(self, *standings: Standing, limit: int = -1) -> Iterator[Compared]:
-        """Showings in these standings, none of them `same`: those here in input order, then those only there.
+        """Showings in these standings, none of them `same`: those here in input order, then those
+        only there.
 
         With a limit, the first so many.
         """
@@ -183,7 +217,9 @@ class Comparison:
         left = limit
         for row in here:
             left -= 1
-            yield _compared(row[:7], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[7],)).fetchall())
+            yield _compared(
+                row[:7], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[7],)).fetchall()
+            )
         there = self._db.execute(
             f"SELECT standing, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message FROM alone "
             f"CROSS JOIN there.staged AS t ON t.id = alone.there WHERE standing IN ({names}) "
@@ -216,7 +252,14 @@ def _values(body: str, key: str) -> Values:
 
 
 def _kept(row: int, one: Difference) -> tuple[Any, ...]:
-    return row, one.field, json.dumps(one.there), json.dumps(one.here), json.dumps(one.base), one.author
+    return (
+        row,
+        one.field,
+        json.dumps(one.there),
+        json.dumps(one.here),
+        json.dumps(one.base),
+        one.author,
+    )
 
 
 def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> Compared:
@@ -230,7 +273,13 @@ def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> C
         showing_id,
         message,
         tuple(
-            Difference(field, json.loads(there), json.loads(here), json.loads(base), Author(author) if author else None)
+            Difference(
+                field,
+                json.loads(there),
+                json.loads(here),
+                json.loads(base),
+                Author(author) if author else None,
+            )
             for field, there, here, base, author in differences
         ),
     )

@@ -1,6 +1,8 @@
-"""What a ledger knows of a group of showings, in memory: the rules of `ledger.py`, without its file. Pure.
+"""What a ledger knows of a group of showings, in memory: the rules of `ledger.py`, without its
+file. Pure.
 
-A group is loaded, changed and written as a whole: SQLite finds a hundred names in one query faster than ten in ten.
+A group is loaded, changed and written as a whole: SQLite finds a hundred names in one query faster
+than ten in ten.
 """
 
 from __future__ import annotations
@@ -77,7 +79,11 @@ class Entries:
         before = self._entries.get(target)
         showing_id = showing_id or (before and before.showing_id)
         self._forget_namesakes(target, key, showing_id)
-        known = body if before is None or before.fields == "{}" else text_of(_joined(before.fields, body))
+        known = (
+            body
+            if before is None or before.fields == "{}"
+            else text_of(_joined(before.fields, body))
+        )
         self._write(Entry(target, key, showing_id, known))
 
     def forget(self, target: str) -> None:

@@ -1,15 +1,18 @@
-"""Is a checkpoint whole, and is it ours? Asked before it is used, so that damage becomes no wrong claim, and no bug.
+"""Is a checkpoint whole, and is it ours? Asked before it is used, so that damage becomes no wrong
+claim, and no bug.
 
-The examination opens a file that has a side file for reading only: SQLite then neither moves that into it nor removes
-it, so that a damaged checkpoint stays byte for byte what it was. All of the file is read, so the rows of a large one
-are looked at while SQLite's own check of its structure goes on: SQLite lets other threads run meanwhile. (Two threads
-that look at rows would only be in each other's way: json_valid allocates memory, which SQLite counts under one lock.)
+The examination opens a file that has a side file for reading only: SQLite then neither moves that
+into it nor removes it, so that a damaged checkpoint stays byte for byte what it was. All of the
+file is read, so the rows of a large one are looked at while SQLite's own check of its structure
+goes on: SQLite lets other threads run meanwhile. (Two threads that look at rows would only be in
+each other's way: json_valid allocates memory, which SQLite counts under one lock.)
 
-A large one is not read as a whole where that can be spared. A run seals it: it writes a time into it, gives it that
-time as its time of change, and from then on writes to the side file alone, whose frames SQLite checks one by one, until
-it seals it again. Whoever else writes to it gives it another time, and so does a copy, but for one that keeps times.
-What a disk loses by itself shows where it is read: a patch is checked against its digest before it is sent, and SQLite
-finds pages that don't fit together.
+A large one is not read as a whole where that can be spared. A run seals it: it writes a time into
+it, gives it that time as its time of change, and from then on writes to the side file alone, whose
+frames SQLite checks one by one, until it seals it again. Whoever else writes to it gives it another
+time, and so does a copy, but for one that keeps times. What a disk loses by itself shows where it
+is read: a patch is checked against its digest before it is sent, and SQLite finds pages that don't
+fit together.
 """
 
 from __future__ import annotations
@@ -61,7 +64,8 @@ _DAMAGED = frozenset(
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_FORMAT,
-        # Our statements are constant: what is wrong with them is the tables, or what stands in them.
+        # Our statements are constant: what is wrong with them is the tables, or what stands in
+        # them.
         sqlite3.SQLITE_ERROR,
         sqlite3.SQLITE_CONSTRAINT,
         sqlite3.SQLITE_MISMATCH,
@@ -88,19 +92,22 @@ SELECT 1 FROM {{table}} WHERE NOT (
 ) OR generation NOT IN (SELECT generation + step FROM job, (SELECT 0 AS step UNION SELECT 1) UNION SELECT -1 UNION
     SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM job)) {{other_key}} LIMIT 1
 """
-"""A row that no run of ours can have written. Of another generation than the job's are only rows that are being
-staged, and those that a --limit parked."""
+"""A row that no run of ours can have written. Of another generation than the job's are only rows
+that are being staged, and those that a --limit parked."""
 
 _OTHER_KEY = """
 OR (key <> '' AND key <> target AND body IS NOT NULL AND json_extract(body, '$.unique_showing_key') IS NOT key)
 """
-"""A row that goes by one key and changes the showing of another; one with North's id has its key in its patch."""
+"""A row that goes by one key and changes the showing of another; one with North's id has its key in
+its patch.
+"""
 
 _DECIDED = """
 OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id AND outcome.state <> 'pending')
 OR (generation = -1 AND cells = 'null')
 """
-"""What was purged is pending no more, or it was left out by a --limit and only its doubt is kept."""
+"""What was purged is pending no more, or it was left out by a --limit and only its doubt is kept.
+"""
 
 _UNSOUND_OUTCOME = f"""
 SELECT 1 FROM outcome WHERE NOT (state IN ({_STATES}) AND {_OUTCOME})
@@ -134,11 +141,16 @@ LIMIT 1
 
 
 def examine(path: Path, version: int) -> None:
-    """Raise when a checkpoint is damaged, of a newer version than `version`, or none of ours; it is left as it is."""
+    """Raise when a checkpoint is damaged, of a newer version than `version`, or none of ours; it is
+    left as it is.
+    """
     with closing(_connect_for_reading(path)) as connection:
         try:
             _examine(connection, path, version)
-        except (MemoryError, UnicodeDecodeError):  # a length without bounds; a name in SQLite's own message
+        except (
+            MemoryError,
+            UnicodeDecodeError,
+        ):  # a length without bounds; a name in SQLite's own message
             raise damaged(path, "what it says of itself can't be read") from None
         except sqlite3.Error as error:
             if _code(error) in _NOT_WRITABLE:
@@ -148,7 +160,8 @@ def examine(path: Path, version: int) -> None:
 
 @contextmanager
 def examined_beside(path: Path, version: int) -> Iterator[Callable[[], None]]:
-    """Begin to examine a large checkpoint in a thread; what is yielded waits for that, and raises as `examine` does.
+    """Begin to examine a large checkpoint in a thread; what is yielded waits for that, and raises
+    as `examine` does.
 
     A file that changed since is examined once more: it was not locked yet.
     """
@@ -189,7 +202,8 @@ def seal(connection: sqlite3.Connection, path: Path) -> None:
     """
     if not is_large(path) or not bytes_beside(path):
         return
-    # That of the last write, so that what copies files by their times sees a new one; yet no time that a write gives.
+    # That of the last write, so that what copies files by their times sees a new one; yet no time
+    # that a write gives.
     changed_ns = max(one.stat().st_mtime_ns for one in (path, _beside_of(path))) + 1
     with suppress(sqlite3.Error, OSError):
         connection.execute("INSERT OR REPLACE INTO sealed VALUES (1, ?)", (changed_ns,))
@@ -203,7 +217,9 @@ def seal(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def keep_sealed(connection: sqlite3.Connection, *, kept: bool) -> None:
-    """Let SQLite move what was written into the checkpoint only when it is told, or again whenever it is much."""
+    """Let SQLite move what was written into the checkpoint only when it is told, or again whenever
+    it is much.
+    """
     connection.execute(f"PRAGMA wal_autocheckpoint = {0 if kept else _PAGES_AT_ONCE}")
 
 
@@ -213,22 +229,32 @@ def _is_sealed(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
-    """What changes with a file's content, of a checkpoint and of the side file with its newest pages."""
+    """What changes with a file's content, of a checkpoint and of the side file with its newest
+    pages.
+    """
     stats = (one.stat() if one.exists() else None for one in (path, _beside_of(path)))
     return [stat and (stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
 
 
 def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
     if _pragma(connection, "application_id") != APPLICATION_ID:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # what is no database at all is said so
-        raise CheckpointError(f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint.")
+        connection.execute(
+            "SELECT count(*) FROM sqlite_master"
+        ).fetchone()  # what is no database at all is said so
+        raise CheckpointError(
+            f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint."
+        )
     made_by = _pragma(connection, "user_version")
     if made_by > version:
-        raise CheckpointError(f"{path}: a newer version of bulk-sync made this checkpoint; use that version.")
+        raise CheckpointError(
+            f"{path}: a newer version of bulk-sync made this checkpoint; use that version."
+        )
     if made_by < 1:
         raise damaged(path, f"it says that it is of version {made_by}")
     if path.stat().st_size % _pragma(connection, "page_size"):
-        raise damaged(path, "its end is missing, or not its own")  # SQLite would read zeros in place of what is cut off
+        raise damaged(
+            path, "its end is missing, or not its own"
+        )  # SQLite would read zeros in place of what is cut off
     if made_by > 6:
         connection.execute(_ALL_TABLES)
         if connection.execute(_UNSOUND_JOB).fetchone():
@@ -238,7 +264,9 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
 
 
 def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
-    """Raise CheckpointDamaged unless structure and rows are as a run of version `made_by` writes them."""
+    """Raise CheckpointDamaged unless structure and rows are as a run of version `made_by` writes
+    them.
+    """
     with _beside(path, connection) as ask:
         structure = ask("PRAGMA integrity_check(1)")
         rows = [
@@ -263,8 +291,12 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
 
 
 @contextmanager
-def _beside(path: Path, connection: sqlite3.Connection) -> Iterator[Callable[[str], Callable[[], Any]]]:
-    """Ask a question at once, and wait for its first row when the answer is called; of a small file at that time."""
+def _beside(
+    path: Path, connection: sqlite3.Connection
+) -> Iterator[Callable[[str], Callable[[], Any]]]:
+    """Ask a question at once, and wait for its first row when the answer is called; of a small file
+    at that time.
+    """
     if path.stat().st_size < _LARGE_BYTES:
         yield lambda question: lambda: connection.execute(question).fetchone()
         return
@@ -311,7 +343,9 @@ def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = _code(error)
-        if code in _DAMAGED or (code is None and isinstance(error, sqlite3.OperationalError | sqlite3.DataError)):
+        if code in _DAMAGED or (
+            code is None and isinstance(error, sqlite3.OperationalError | sqlite3.DataError)
+        ):
             # Without a code it is Python that could not make sense of what SQLite read.
             if in_use:
                 raise damaged_in_use(path, str(error)) from None
@@ -330,25 +364,35 @@ def refuse_what_is_no_file(path: Path) -> None:
     comes into its place when it is filled.
     """
     if path.is_symlink():
-        raise CheckpointError(f"{path}: a symbolic link; name the checkpoint itself: --checkpoint {path.resolve()}")
+        raise CheckpointError(
+            f"{path}: a symbolic link; name the checkpoint itself: --checkpoint {path.resolve()}"
+        )
     if path.is_dir():
-        raise CheckpointError(f"{path}: this is a folder, not a checkpoint; name another with --checkpoint.")
+        raise CheckpointError(
+            f"{path}: this is a folder, not a checkpoint; name another with --checkpoint."
+        )
     if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path}: not a regular file, so no checkpoint; name another with --checkpoint.")
+        raise CheckpointError(
+            f"{path}: not a regular file, so no checkpoint; name another with --checkpoint."
+        )
     if path.exists() and path.stat().st_size == 0:
         raise damaged(path, "it is empty")
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint and its side files to the first free `NAME.damaged.sqlite`, and return that name.
+    """Rename a damaged checkpoint and its side files to the first free `NAME.damaged.sqlite`, and
+    return that name.
 
-    Raises CheckpointDamaged for a file that nothing marks as a checkpoint: it may be anything of the user's.
+    Raises CheckpointDamaged for a file that nothing marks as a checkpoint: it may be anything of
+    the user's.
     """
     try:
         with path.open("rb") as file:
             is_ours = file.read(len(_MAGIC)) == _MAGIC or path.suffix == ".sqlite"
         if not is_ours:
-            raise CheckpointDamaged(f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint.")
+            raise CheckpointDamaged(
+                f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint."
+            )
         endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
         names = (path.with_name(f"{path.stem}.damaged{ending}{path.suffix}") for ending in endings)
         kept = next(name for name in names if not name.exists())
@@ -362,11 +406,15 @@ def set_aside(path: Path) -> Path:
 
 
 def _connect_for_reading(path: Path) -> sqlite3.Connection:
-    # One that may only read would leave empty side files behind where there were none; and what a kill left half
-    # written while the file was made, or turned into one with a side file, it could not take back.
+    # One that may only read would leave empty side files behind where there were none; and what a
+    # kill left half written while the file was made, or turned into one with a side file, it could
+    # not take back.
     mode = "ro" if bytes_beside(path) else "rw"
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=BUSY_SECONDS,
     )
 
 

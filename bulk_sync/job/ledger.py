@@ -1,4 +1,5 @@
-"""The ledger: what the API last acknowledged, by showing and field, across the jobs of a checkpoint.
+"""The ledger: what the API last acknowledged, by showing and field, across the jobs of a
+checkpoint.
 
 Invariant: a value stands in it only if the API acknowledged a patch that set it, and no patch
 of ours that names the field was handed out since whose end is not known. So a value is taken
@@ -9,10 +10,10 @@ Whatever happens between, the ledger knows too little, never too much: what it d
 A showing may be addressed by its key and by North's id. What is known under one name is
 forgotten when a patch goes out under the other, as soon as sheet or API say that both are one.
 
-It is part of the checkpoint, or a file of its own (`--ledger`) that jobs of several names share. Of its own, a
-checkpoint notes only which rows were acknowledged, and the ledger learns from them all at once, before a run asks it or
-the rows go (`Store.learn`); who only reads learns from them in a copy (`Store.ledger`). A shared one learns at once:
-what came later may be another job's.
+It is part of the checkpoint, or a file of its own (`--ledger`) that jobs of several names share. Of
+its own, a checkpoint notes only which rows were acknowledged, and the ledger learns from them all
+at once, before a run asks it or the rows go (`Store.learn`); who only reads learns from them in a
+copy (`Store.ledger`). A shared one learns at once: what came later may be another job's.
 
 It speaks of one account: values that another API key was told are not relied on.
 """
@@ -57,10 +58,12 @@ DROP INDEX ledger_showing;
 CREATE INDEX ledger_other_key ON ledger (base_url, key) WHERE key <> target;
 CREATE INDEX ledger_showing ON ledger (base_url, showing_id) WHERE showing_id IS NOT NULL;
 """
-"""What makes a ledger of the first version one of the second: most keys are targets, whose index there is anyway."""
+"""What makes a ledger of the first version one of the second: most keys are targets, whose index
+there is anyway.
+"""
 
-# Parts of statements. The index of each look-up is named: the planner, who has no statistics, would rather read all
-# that is known of an address.
+# Parts of statements. The index of each look-up is named: the planner, who has no statistics, would
+# rather read all that is known of an address.
 _BY_NAME = (
     "{0} WHERE base_url = ?1 AND target = name.name",
     "{0} INDEXED BY ledger_other_key WHERE base_url = ?1 AND key = name.name AND key <> target",
@@ -89,7 +92,9 @@ _SHARED_NAMES = (
         "AND target <> one.target)"
     ),
 )
-"""Names by which two showings go: both by the same kind of name, or one by its target what the other's id or key is."""
+"""Names by which two showings go: both by the same kind of name, or one by its target what the
+other's id or key is.
+"""
 
 _APPLICATION_ID = 0x62534C67  # "bSLg"
 _VERSION = 2
@@ -106,7 +111,9 @@ class Known(Struct, frozen=True):
 
 
 class Acknowledged(Struct, frozen=True):
-    """What was acknowledged for a showing: what addresses it, its key and North's id ("" where none is known)."""
+    """What was acknowledged for a showing: what addresses it, its key and North's id ("" where none
+    is known).
+    """
 
     target: str
     key: str
@@ -123,7 +130,9 @@ class Ledger:
         self.name = f"{schema}.ledger"
 
     def apart(self) -> Ledger:
-        """One that knows nothing yet, in a database that is gone with the connection; not within a transaction."""
+        """One that knows nothing yet, in a database that is gone with the connection; not within a
+        transaction.
+        """
         if _APART in {name for _, name, _ in self._db.execute("PRAGMA database_list")}:
             self._db.execute(f"DELETE FROM {_APART}.ledger")
         else:
@@ -133,7 +142,10 @@ class Ledger:
 
     def copy(self, other: Ledger) -> None:
         """Know what the other one knows; only for one that knows nothing."""
-        self._db.execute(f"INSERT INTO {self.name} SELECT * FROM {other.name} WHERE base_url = ?", (self._base_url,))
+        self._db.execute(
+            f"INSERT INTO {self.name} SELECT * FROM {other.name} WHERE base_url = ?",
+            (self._base_url,),
+        )
 
     def belongs_to(self, fingerprint: str, *, same_account: bool) -> bool:
         """Note whose key it is; False when it was another's, and what was known is forgotten.
@@ -148,7 +160,10 @@ class Ledger:
         kept = before is None or same_account
         if not kept:
             self.forget()
-        self._db.execute(f"INSERT OR REPLACE INTO {self.name}_account VALUES (?, ?)", (self._base_url, fingerprint))
+        self._db.execute(
+            f"INSERT OR REPLACE INTO {self.name}_account VALUES (?, ?)",
+            (self._base_url, fingerprint),
+        )
         return kept
 
     def forget(self) -> None:
@@ -157,7 +172,8 @@ class Ledger:
 
     @contextmanager
     def of(self, names: Iterable[str]) -> Iterator[Entries]:
-        """What is known of the showings that go by these names; what is changed of it is written at the end.
+        """What is known of the showings that go by these names; what is changed of it is written at
+        the end.
 
         `names`: every target, key and id that will be spoken of.
         """
@@ -196,14 +212,17 @@ class Ledger:
 
     def is_empty(self) -> bool:
         """True when nothing is known."""
-        found = self._db.execute(f"SELECT 1 FROM {self.name} WHERE base_url = ? LIMIT 1", (self._base_url,))
+        found = self._db.execute(
+            f"SELECT 1 FROM {self.name} WHERE base_url = ? LIMIT 1", (self._base_url,)
+        )
         return found.fetchone() is None
 
     def learn_all(self, acknowledged: str) -> None:
-        """Know what was acknowledged of the rows that a query gives: (target, key, showing_id, body).
+        """Know what was acknowledged of the rows that a query gives: (target, key, showing_id,
+        body).
 
-        Only for a ledger that is empty. Of showings that share a name nothing is known afterwards: which patch of
-        theirs came last was not asked.
+        Only for a ledger that is empty. Of showings that share a name nothing is known afterwards:
+        which patch of theirs came last was not asked.
         """
         self._db.execute(
             f"INSERT OR REPLACE INTO {self.name} "
@@ -212,7 +231,9 @@ class Ledger:
         )
         self._db.execute("CREATE TEMP TABLE shared (name TEXT PRIMARY KEY) WITHOUT ROWID")
         for query in _SHARED_NAMES:
-            self._db.execute(f"INSERT OR IGNORE INTO shared {query.format(self.name)}", (self._base_url,))
+            self._db.execute(
+                f"INSERT OR IGNORE INTO shared {query.format(self.name)}", (self._base_url,)
+            )
         for found in _BY_NAME:
             self._db.execute(
                 f"DELETE FROM {self.name} WHERE base_url = ?1 AND target IN "
@@ -242,12 +263,18 @@ def _all(db: sqlite3.Connection, table: str, base_url: str) -> Iterator[Acknowle
 
 @contextmanager
 def read_shared(path: Path, base_url: str) -> Iterator[Iterator[Acknowledged]]:
-    """What a shared ledger knows of an address; raises CheckpointError when there is no such ledger."""
+    """What a shared ledger knows of an address; raises CheckpointError when there is no such
+    ledger.
+    """
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no ledger here; a push with --ledger {path} makes one.")
+        raise CheckpointError(
+            f"{path}: there is no ledger here; a push with --ledger {path} makes one."
+        )
     with translated(path):
         _examine(path)
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)) as db:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
+        ) as db:
             yield _all(db, "main.ledger", base_url)
 
 
@@ -258,7 +285,9 @@ def attach(db: sqlite3.Connection, path: Path) -> None:
     Raises CheckpointError when it is none of ours or damaged, OutputError when it can't be written.
     """
     if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path}: not a regular file, so no ledger; name another with --ledger.")
+        raise CheckpointError(
+            f"{path}: not a regular file, so no ledger; name another with --ledger."
+        )
     if not path.exists():
         _make(path)
     with translated(path):
@@ -271,9 +300,13 @@ def attach(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(path: Path) -> None:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)) as db:
+    with closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
+    ) as db:
         if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
-            db.executescript(f"BEGIN IMMEDIATE; {NEW_INDEXES} PRAGMA user_version = {_VERSION}; COMMIT;")
+            db.executescript(
+                f"BEGIN IMMEDIATE; {NEW_INDEXES} PRAGMA user_version = {_VERSION}; COMMIT;"
+            )
 
 
 def _make(path: Path) -> None:
@@ -292,15 +325,26 @@ def _make(path: Path) -> None:
 
 
 def _examine(path: Path) -> None:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)) as db:
+    with closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
+    ) as db:
         try:
             if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
                 db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                raise CheckpointError(f"{path}: this is not a ledger of bulk-sync; name another with --ledger.")
+                raise CheckpointError(
+                    f"{path}: this is not a ledger of bulk-sync; name another with --ledger."
+                )
             if db.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
-                raise CheckpointError(f"{path}: a newer version of bulk-sync made this ledger; use that version.")
+                raise CheckpointError(
+                    f"{path}: a newer version of bulk-sync made this ledger; use that version."
+                )
             found = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
-            if found == "ok" and db.execute("SELECT 1 FROM ledger WHERE NOT json_valid(fields) LIMIT 1").fetchone():
+            if (
+                found == "ok"
+                and db.execute(
+                    "SELECT 1 FROM ledger WHERE NOT json_valid(fields) LIMIT 1"
+                ).fetchone()
+            ):
                 found = "what is known of a showing can't be read"
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):

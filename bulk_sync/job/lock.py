@@ -33,7 +33,9 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSU
 
 
 class Holder(Struct, frozen=True):
-    """The process that holds a checkpoint; `started` tells it from a later one with its number, where that is known."""
+    """The process that holds a checkpoint; `started` tells it from a later one with its number,
+    where that is known.
+    """
 
     pid: int
     host: str
@@ -56,7 +58,9 @@ def note_path(checkpoint: Path) -> Path:
 
 @contextmanager
 def held(checkpoint: Path) -> Iterator[None]:
-    """Hold the checkpoint; raises CheckpointBusy when another run does, OutputError when it can't be held."""
+    """Hold the checkpoint; raises CheckpointBusy when another run does, OutputError when it can't
+    be held.
+    """
     lock = _lock(checkpoint, PATIENCE_SECONDS)
     try:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +75,9 @@ def held(checkpoint: Path) -> Iterator[None]:
                 f"{checkpoint}: this filesystem keeps no locks ({error.strerror}), so two runs could use one "
                 "checkpoint at once. Put it on a local disk with --checkpoint."
             ) from None
-        raise OutputError(f"{checkpoint}: no checkpoint can be made here: {error.strerror}.") from None
+        raise OutputError(
+            f"{checkpoint}: no checkpoint can be made here: {error.strerror}."
+        ) from None
     try:
         _write_note(checkpoint)
         yield
@@ -95,7 +101,9 @@ def is_held(checkpoint: Path) -> bool:
 
 
 def read_holder(checkpoint: Path) -> Holder | None:
-    """Who holds a checkpoint that is held; None when nobody left a note, or the one who did is gone."""
+    """Who holds a checkpoint that is held; None when nobody left a note, or the one who did is
+    gone.
+    """
     try:
         holder = Holder(**json.loads(note_path(checkpoint).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -109,12 +117,16 @@ def _lock(checkpoint: Path, timeout: float) -> FileLock:
 
 
 def _write_note(checkpoint: Path) -> None:
-    """A courtesy: a disk without room for it does not end the run, but an older note must not speak for this one."""
+    """A courtesy: a disk without room for it does not end the run, but an older note must not speak
+    for this one.
+    """
     note, pid = note_path(checkpoint), os.getpid()
     holder = Holder(pid, socket.gethostname(), utc_text(SystemClock().now()), _started(pid))
     with suppress(OSError):
         note.unlink(missing_ok=True)
-        with os.fdopen(os.open(note, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(
+            os.open(note, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+        ) as file:
             json.dump(asdict(holder), file)
 
 
@@ -133,5 +145,10 @@ def _lives(holder: Holder) -> bool:
 def _started(pid: int) -> str | None:
     """When a process began, in the kernel's own count; None where /proc is not."""
     with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        return (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()[19]
+        )
     return None

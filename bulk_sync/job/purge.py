@@ -1,4 +1,5 @@
-"""What a finished job no longer needs goes: the cells, the patches, the ledger, and the messages that may quote them.
+"""What a finished job no longer needs goes: the cells, the patches, the ledger, and the messages
+that may quote them.
 
 What stays says what became of which showing: keys, targets, digests, states, times. So a
 later push of the job still knows which patches were acknowledged; one with --only-changed sends
@@ -30,7 +31,9 @@ _FORGET = (
 
 
 def purge(connection: sqlite3.Connection, path: Path) -> None:
-    """Remove them for good; raises OutputError when another program that reads the file is in the way."""
+    """Remove them for good; raises OutputError when another program that reads the file is in the
+    way.
+    """
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("BEGIN IMMEDIATE")

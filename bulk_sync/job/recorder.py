@@ -1,7 +1,8 @@
-"""The checkpoint as the workers see it: outcomes go in without waiting, and reach the disk in groups.
+"""The checkpoint as the workers see it: outcomes go in without waiting, and reach the disk in
+groups.
 
-With a group of outcomes changes are taken ahead, in the same commit: as many as go out in `AHEAD_SECONDS`, judged by
-the rows before, so that the workers never wait for a disk.
+With a group of outcomes changes are taken ahead, in the same commit: as many as go out in
+`AHEAD_SECONDS`, judged by the rows before, so that the workers never wait for a disk.
 
 Invariants: every outcome that was put is written before `run` ends, in the order of its
 putting; only one thread touches the store at a time; a failed write ends the run, and what it held
@@ -26,15 +27,19 @@ from bulk_sync.model import Change, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line
 
 GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.03, 0.06
-"""How long an outcome may wait for company: three times as long as the last group took to be written, within these.
+"""How long an outcome may wait for company: three times as long as the last group took to be
+written, within these.
 
-So writing takes a quarter of the time at the most, and a slow disk gets larger groups; but what a crash leaves
-acknowledged and unrecorded, to be repeated, is what came within the longest. Each group takes the interpreter from the
-workers a few times, so that small ones would cost more than they save.
+So writing takes a quarter of the time at the most, and a slow disk gets larger groups; but what a
+crash leaves acknowledged and unrecorded, to be repeated, is what came within the longest. Each
+group takes the interpreter from the workers a few times, so that small ones would cost more than
+they save.
 """
 
 AHEAD_SECONDS = 0.3
-"""Changes for so long are taken ahead: while one group is written, outcomes for the next one come, and again."""
+"""Changes for so long are taken ahead: while one group is written, outcomes for the next one come,
+and again.
+"""
 
 MOST_AT_ONCE = 2048
 """So many are taken at once at the most: a group with more takes too long to write."""
@@ -49,14 +54,20 @@ _RATE_SECONDS = 0.01
 """The rate of rows is taken from at least so long."""
 
 LOOK_SECONDS = 0.5
-"""While no outcomes come, the counts are looked at so often: what a throttled run does is part of its time line."""
+"""While no outcomes come, the counts are looked at so often: what a throttled run does is part of
+its time line.
+"""
 
 
 class Recorder:
     """Group commits for one run."""
 
     def __init__(
-        self, store: Store, clock: Clock, on_first_acknowledged: Callable[[], None], tally: Tally | None = None
+        self,
+        store: Store,
+        clock: Clock,
+        on_first_acknowledged: Callable[[], None],
+        tally: Tally | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -80,7 +91,9 @@ class Recorder:
         self._line = Line(utc_text(clock.now()))
 
     def put(self, outcome: Outcome) -> None:
-        """Take an outcome; never waits, so that cancellation can't come between a reply and its record."""
+        """Take an outcome; never waits, so that cancellation can't come between a reply and its
+        record.
+        """
         if not self._waiting:
             self._wake.set()
         self._waiting.append(outcome)
@@ -97,9 +110,11 @@ class Recorder:
         return self._ahead.popleft() if self._ahead else None
 
     async def claim(self, limit: int) -> list[Change]:
-        """Take pending rows: those at hand, or when there are none the next ones, after what is waiting was written.
+        """Take pending rows: those at hand, or when there are none the next ones, after what is
+        waiting was written.
 
-        None only when all are taken: those that a write brought may be handed out by `take` before it ends here.
+        None only when all are taken: those that a write brought may be handed out by `take` before
+        it ends here.
         """
         while not (self._ahead or self._all_taken or self._closing):
             now = self._clock.monotonic()
@@ -127,23 +142,29 @@ class Recorder:
     async def _wait_for_company(self) -> None:
         """Let more outcomes come, unless none do or workers may soon have to wait for changes."""
         until = self._clock.monotonic() + self._pause
-        while (left := until - self._clock.monotonic()) > 0 and not (self._closing or self._is_short()):
+        while (left := until - self._clock.monotonic()) > 0 and not (
+            self._closing or self._is_short()
+        ):
             await self._clock.sleep(min(left, _SLICE_SECONDS))
 
     def _is_short(self) -> bool:
         return not self._all_taken and len(self._ahead) < self._rate() * AHEAD_SECONDS / 4
 
     async def save(self) -> None:
-        """When a write has failed and every request has ended: try once more, for there may be room again.
+        """When a write has failed and every request has ended: try once more, for there may be room
+        again.
 
-        What can't be written stays in flight, which is the truth about it. So do changes that were taken ahead: how the
-        run broke off is not known here, so they are called sent rather than not.
+        What can't be written stays in flight, which is the truth about it. So do changes that were
+        taken ahead: how the run broke off is not known here, so they are called sent rather than
+        not.
         """
         with suppress(OutputError):
             await self._write()
 
     async def _write(self, at_least: int = 0) -> None:
-        """Write what is waiting, and take so many changes; shielded, for a group that was taken must reach the disk."""
+        """Write what is waiting, and take so many changes; shielded, for a group that was taken
+        must reach the disk.
+        """
         with anyio.CancelScope(shield=True):
             async with self._one_at_a_time:
                 await self._write_group(at_least)
@@ -154,7 +175,9 @@ class Recorder:
         points = self._line.unsaved()
         if not group and points is None and not at_least:
             return
-        wanted = 0 if self._closing or self._all_taken else max(at_least, self._in_steps(self._lack()))
+        wanted = (
+            0 if self._closing or self._all_taken else max(at_least, self._in_steps(self._lack()))
+        )
         begun = self._clock.monotonic()
         try:
             changes = await to_thread.run_sync(self._store.exchange, group, points, wanted)
@@ -168,12 +191,16 @@ class Recorder:
         seconds = self._clock.monotonic() - begun
         self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
         self._line.saved()
-        if self._on_first_acknowledged is not _done and any(o.state is State.UPDATED for o in group):
+        if self._on_first_acknowledged is not _done and any(
+            o.state is State.UPDATED for o in group
+        ):
             await to_thread.run_sync(self._on_first_acknowledged)
             self._on_first_acknowledged = _done
 
     def _in_steps(self, wanted: int) -> int:
-        """A few times as many as the last time at the most: many at once take long, and workers may wait for them."""
+        """A few times as many as the last time at the most: many at once take long, and workers may
+        wait for them.
+        """
         return min(wanted, _STEP * self._taken)
 
     def _lack(self) -> int:

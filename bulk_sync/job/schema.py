@@ -1,16 +1,20 @@
 """What stands in a checkpoint: its tables, and how one of an older version becomes one of this.
 
-A row is written when its sheet is staged, and hardly ever again. What sending makes of it stands in a table of its own,
-narrow and in the order of sending, so that recording an outcome costs an insert at the end of few pages, not a new copy
-of all that the sheet says. Readers see both as one: the view `row`.
+A row is written when its sheet is staged, and hardly ever again. What sending makes of it stands in
+a table of its own, narrow and in the order of sending, so that recording an outcome costs an insert
+at the end of few pages, not a new copy of all that the sheet says. Readers see both as one: the
+view `row`.
 
 Invariants:
 
-1. A row has an outcome as soon as anything became of it that staging did not decide; without one it is as it was
+1. A row has an outcome as soon as anything became of it that staging did not decide; without one it
+   is as it was
    staged.
-2. A pending row without an outcome, whose id is at most the job's `taken`, was handed out and is on its way. So handing
+2. A pending row without an outcome, whose id is at most the job's `taken`, was handed out and is on
+   its way. So handing
    rows out that nobody tried before costs one number, not a mark in each.
-3. Up to the job's `ended` there is none of those: what a run that was cut off left on its way lies beyond it.
+3. Up to the job's `ended` there is none of those: what a run that was cut off left on its way lies
+   beyond it.
 """
 
 from __future__ import annotations
@@ -112,9 +116,7 @@ CREATE = (
     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 )
 
-_ENDED = (
-    "(state IN ('updated', 'rejected', 'failed') OR in_flight OR may_have_been_applied OR tried_before OR attempts > 0)"
-)
+_ENDED = "(state IN ('updated', 'rejected', 'failed') OR in_flight OR may_have_been_applied OR tried_before OR attempts > 0)"
 """Rows of version 6 of which more became than staging decided."""
 
 _MIGRATIONS = {
@@ -174,7 +176,9 @@ _MIGRATIONS = {
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a checkpoint up to this version, each step in a transaction of its own."""
-    while (version := int(connection.execute("PRAGMA user_version").fetchone()[0])) < SCHEMA_VERSION:
+    while (
+        version := int(connection.execute("PRAGMA user_version").fetchone()[0])
+    ) < SCHEMA_VERSION:
         connection.executescript(
             f"BEGIN IMMEDIATE; {_MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
         )

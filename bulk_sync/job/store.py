@@ -10,11 +10,14 @@ Invariants, kept at every commit, whatever happens between two of them:
 4. At that commit a row whose target and content were acknowledged is acknowledged again.
 5. A patch of which an attempt is without the API's answer is marked so, through crashes and
    edits of the sheet, until the API acknowledges it.
-6. What the ledger (`ledger.py`) knows is what the API acknowledged, and nothing that was sent since. Rows that were
-   acknowledged and are not known there yet are listed in `acknowledged`, in the commit that recorded them; they are
-   learnt before a run asks the ledger or the rows go; who only reads learns them apart (`Store.ledger`).
+6. What the ledger (`ledger.py`) knows is what the API acknowledged, and nothing that was sent
+   since. Rows that were
+   acknowledged and are not known there yet are listed in `acknowledged`, in the commit that
+   recorded them; they are learnt before a run asks the ledger or the rows go; who only reads learns
+   them apart (`Store.ledger`).
 
-Its tables are those of `schema.py`. Writes are durable when a method returns (WAL, synchronous=FULL).
+Its tables are those of `schema.py`. Writes are durable when a method returns (WAL,
+synchronous=FULL).
 """
 
 from __future__ import annotations
@@ -79,16 +82,21 @@ from bulk_sync.settings import SANDBOX_TARGET
 from bulk_sync.timeline import Run, Unsaved
 
 _PARKED = -1
-"""The generation of rows that a --limit left out, acknowledged or in doubt: not part of the job, not forgotten."""
+"""The generation of rows that a --limit left out, acknowledged or in doubt: not part of the job,
+not forgotten.
+"""
 
 _GROUP = 2000
 """Rows in one commit while staging."""
 
 _MUCH_BESIDE = 16 << 20
-"""Bytes in the side file from which on a run moves them into the checkpoint, which it then seals."""
+"""Bytes in the side file from which on a run moves them into the checkpoint, which it then seals.
+"""
 
 _ROWS_A_STATEMENT = 500
-"""Rows in one statement while staging: fewer statements, of at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
+"""Rows in one statement while staging: fewer statements, of at most 32,766 values
+(SQLITE_MAX_VARIABLE_NUMBER).
+"""
 
 _GROUP_CHARACTERS = 4_000_000
 """Characters of cells in one commit while staging: bounds memory when cells are huge."""
@@ -109,7 +117,9 @@ _OF_THE_JOB = "generation = (SELECT generation FROM job)"
 _OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
 _BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
 _LISTED = "(SELECT value FROM json_each(?))"
-"""A list in one parameter: a statement that takes a group is one step of SQLite's, in which other threads go on."""
+"""A list in one parameter: a statement that takes a group is one step of SQLite's, in which other
+threads go on.
+"""
 
 _ENDED = (
     "SELECT id, target, key, body, state, error, may_have_been_applied, showing_id, before FROM row "
@@ -146,18 +156,18 @@ _ADDED = """
 """
 """What this run did is added to what the runs before did."""
 
-_RECORD = (
-    f"INSERT INTO outcome ({', '.join(_TOLD)}) SELECT {', '.join(_TOLD.values())} FROM json_each(?) WHERE true {_ADDED}"
-)
+_RECORD = f"INSERT INTO outcome ({', '.join(_TOLD)}) SELECT {', '.join(_TOLD.values())} FROM json_each(?) WHERE true {_ADDED}"
 _USUAL = ("id", "http_status", "message", "showing_id", "updated_at", "sent_at", "duration_ms")
 """What differs between outcomes that are acknowledged at the first attempt."""
 
 _USUAL_VALUES = itemgetter(*map(Outcome._fields.index, _USUAL))
 
 _AT_ONCE = (1024, 512, 256, 128, 64)
-"""Of the usual outcomes so many go into one statement, of which each is kept; what is left over goes with the others.
+"""Of the usual outcomes so many go into one statement, of which each is kept; what is left over
+goes with the others.
 
-SQLite takes values in a fifth of the time that it takes for a JSON list; but each statement lets another thread in.
+SQLite takes values in a fifth of the time that it takes for a JSON list; but each statement lets
+another thread in.
 """
 
 _ACKNOWLEDGED = (
@@ -209,7 +219,8 @@ class Job(Struct, frozen=True):
 class _ShortTurns:
     """While any thread is in here, threads hand the interpreter over often.
 
-    By default one waits for 5 ms until it is given back what it let go for SQLite, which is longer than SQLite takes.
+    By default one waits for 5 ms until it is given back what it let go for SQLite, which is longer
+    than SQLite takes.
     """
 
     def __init__(self) -> None:
@@ -243,7 +254,9 @@ class Store:
         self._path = path
         self._begin()
         self._seal_from = _MUCH_BESIDE
-        self._written_from: float = math.inf  # rows from this id on are what this object wrote itself
+        self._written_from: float = (
+            math.inf
+        )  # rows from this id on are what this object wrote itself
         self._shared_ledger = False
         self._ledger: Ledger | None = None  # None: not looked up yet, here and below
         self._ledger_is_empty: bool | None = None
@@ -252,9 +265,13 @@ class Store:
     @classmethod
     @contextmanager
     def open(
-        cls, path: Path, shared_ledger: Path | None = None, examined: Callable[[], None] | None = None
+        cls,
+        path: Path,
+        shared_ledger: Path | None = None,
+        examined: Callable[[], None] | None = None,
     ) -> Iterator[Self]:
-        """Open for a run, and make it when there is none; `shared_ledger` takes the place of the ledger in it.
+        """Open for a run, and make it when there is none; `shared_ledger` takes the place of the
+        ledger in it.
 
         `examined`: of `examined_beside`, which began before.
 
@@ -284,36 +301,46 @@ class Store:
 
     @staticmethod
     def examined_beside(path: Path) -> AbstractContextManager[Callable[[], None]]:
-        """Begin to look whether a checkpoint is whole, for `open` later, while something else is done."""
+        """Begin to look whether a checkpoint is whole, for `open` later, while something else is
+        done.
+        """
         return examined_beside(path, SCHEMA_VERSION)
 
     @classmethod
     @contextmanager
     def scratch(cls, path: Path | None = None) -> Iterator[Self]:
-        """A store that is gone afterwards, for a look at what staging would give; it promises no durability.
+        """A store that is gone afterwards, for a look at what staging would give; it promises no
+        durability.
 
         With a path, the one there, made if there is none, and left there.
         """
         with ExitStack() as stack:
             if path is None:
-                path = Path(stack.enter_context(TemporaryDirectory(prefix="bulk-sync-")), "check.sqlite")
+                path = Path(
+                    stack.enter_context(TemporaryDirectory(prefix="bulk-sync-")), "check.sqlite"
+                )
             made = not path.exists()
             path.touch(0o600)
             stack.enter_context(translated(path))
             connection = stack.enter_context(closing(_connect(path)))
-            connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + CREATE * made)
+            connection.executescript(
+                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + CREATE * made
+            )
             yield cls(connection, path)
 
     @classmethod
     @contextmanager
     def read(cls, path: Path) -> Iterator[Self]:
-        """Open for a look, also while a run holds it; raises CheckpointError when there is nothing to see.
+        """Open for a look, also while a run holds it; raises CheckpointError when there is nothing
+        to see.
 
         SQLite opens it for writing where it may, only to tidy its side files away at the end.
         """
         refuse_what_is_no_file(path)
         if not path.exists():
-            raise CheckpointError(f"{path}: there is no checkpoint here: this file was never pushed.")
+            raise CheckpointError(
+                f"{path}: there is no checkpoint here: this file was never pushed."
+            )
         with translated(path):
             examine(path, SCHEMA_VERSION)
             with closing(_connect(path)) as connection:
@@ -331,10 +358,14 @@ class Store:
         if found is None:
             return None
         generation, name, digest, meaning, partial, headers, *rest = found
-        return Job(generation, name, digest, meaning, bool(partial), _texts(self._path, headers), *rest)
+        return Job(
+            generation, name, digest, meaning, bool(partial), _texts(self._path, headers), *rest
+        )
 
     def forget(self) -> None:
-        """Drop the job and its rows: what follows starts over. The ledger stays, but for that of a sandbox now gone."""
+        """Drop the job and its rows: what follows starts over. The ledger stays, but for that of a
+        sandbox now gone.
+        """
         self.learn()
         with self._commit() as db:
             db.execute("DELETE FROM job")
@@ -357,7 +388,10 @@ class Store:
     def wrote_report(self, path: Path, digest: str) -> bool:
         """True when a report of this digest was written there by the program."""
         known = (_storable(str(path.absolute())), digest)
-        return self._db.execute("SELECT 1 FROM report WHERE path = ? AND digest = ?", known).fetchone() is not None
+        return (
+            self._db.execute("SELECT 1 FROM report WHERE path = ? AND digest = ?", known).fetchone()
+            is not None
+        )
 
     def note_report(self, path: Path, digest: str) -> None:
         """Keep the digest of a report before it takes its place, beside those of the ones before.
@@ -365,7 +399,10 @@ class Store:
         Noted afterwards, a crash in between would make it look like somebody's edit.
         """
         with self._commit() as db:
-            db.execute("INSERT OR IGNORE INTO report VALUES (?, ?)", (_storable(str(path.absolute())), digest))
+            db.execute(
+                "INSERT OR IGNORE INTO report VALUES (?, ?)",
+                (_storable(str(path.absolute())), digest),
+            )
 
     def purged(self) -> bool:
         """True when cells and patches of the job's rows were removed; see `job.purge`."""
@@ -375,7 +412,9 @@ class Store:
         return found is not None and bool(found[0])  # it is all of them or none
 
     def purge(self) -> None:
-        """Remove cells, patches and the messages that may quote them, from the rows and from the disk's free pages."""
+        """Remove cells, patches and the messages that may quote them, from the rows and from the
+        disk's free pages.
+        """
         with translated(self._path, in_use=True):
             purge(self._db, self._path)
 
@@ -396,7 +435,9 @@ class Store:
         generation = job.generation + 1 if job else 1
         keep_sealed(self._db, kept=False)
         with self._commit() as db:
-            db.execute("DELETE FROM staged WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED))
+            db.execute(
+                "DELETE FROM staged WHERE generation NOT IN (?, ?)", (generation - 1, _PARKED)
+            )
             (last,) = db.execute("SELECT coalesce(max(id), 0) FROM staged").fetchone()
         self._written_from = last + 1
         count = 0
@@ -442,12 +483,16 @@ class Store:
             ).fetchall()
 
     def rivals(self, generation: int) -> Iterator[list[tuple[int, int, int]]]:
-        """Groups of (id, number, would be sent), in input order, of staged rows with one key and several targets."""
+        """Groups of (id, number, would be sent), in input order, of staged rows with one key and
+        several targets.
+        """
         of_rows = (
             "FROM staged WHERE generation = ? AND key <> '' AND target <> '' "
             "AND (state = 'pending' OR error IN ('bad_value', 'duplicate_key'))"
         )
-        if not self._db.execute(f"SELECT 1 {of_rows} AND target <> key LIMIT 1", (generation,)).fetchone():
+        if not self._db.execute(
+            f"SELECT 1 {of_rows} AND target <> key LIMIT 1", (generation,)
+        ).fetchone():
             return
         groups = self._db.execute(
             f"SELECT key {of_rows} GROUP BY key HAVING count(DISTINCT target) > 1 AND sum(state = 'pending') > 0",
@@ -455,7 +500,8 @@ class Store:
         ).fetchall()
         for (key,) in groups:
             yield self._db.execute(
-                f"SELECT id, number, state = 'pending' {of_rows} AND key = ? ORDER BY id", (generation, key)
+                f"SELECT id, number, state = 'pending' {of_rows} AND key = ? ORDER BY id",
+                (generation, key),
             ).fetchall()
 
     def decide_staged(self, verdicts: Iterable[tuple[int, State, str | None, str]]) -> None:
@@ -467,12 +513,18 @@ class Store:
             )
 
     def replace_patches(self, patches: Iterable[tuple[int, str, str, str]]) -> None:
-        """Give staged rows the patches that their twins were merged into: (id, body, digest, fields)."""
+        """Give staged rows the patches that their twins were merged into: (id, body, digest,
+        fields).
+        """
         with self._commit() as db:
-            db.executemany("UPDATE staged SET body = ?2, digest = ?3, content = ?3, fields = ?4 WHERE id = ?1", patches)
+            db.executemany(
+                "UPDATE staged SET body = ?2, digest = ?3, content = ?3, fields = ?4 WHERE id = ?1",
+                patches,
+            )
 
     def accept_blank(self, generation: int) -> None:
-        """Take staged rows that have nothing to send for showings without values, as a comparison sees them.
+        """Take staged rows that have nothing to send for showings without values, as a comparison
+        sees them.
 
         One that stands beside another row for its showing says nothing.
         """
@@ -482,7 +534,9 @@ class Store:
             "AND other.id <> staged.id AND (other.error IS NOT 'nothing_to_send' OR other.id < staged.id))"
         )
         with self._commit() as db:
-            db.execute(f"UPDATE staged SET state = 'superseded' WHERE {blank} AND {other}", (generation,))
+            db.execute(
+                f"UPDATE staged SET state = 'superseded' WHERE {blank} AND {other}", (generation,)
+            )
             db.execute(
                 f"UPDATE staged SET state = 'pending', error = NULL, message = NULL, body = '{{}}' WHERE {blank}",
                 (generation,),
@@ -509,7 +563,8 @@ class Store:
         )
 
     def adopt(self, job: Job) -> bool:
-        """Make the rows staged as `job.generation` the job's, in one commit; True when it goes on with the one before.
+        """Make the rows staged as `job.generation` the job's, in one commit; True when it goes on
+        with the one before.
 
         What was acknowledged for a target and content is carried over, unless the job before
         was settled and this is other content: then it is a new job, and all is sent.
@@ -529,7 +584,9 @@ class Store:
                 self._park(db, job.generation)
             else:
                 db.execute("DELETE FROM staged WHERE generation <> ?", (job.generation,))
-            db.execute("DELETE FROM outcome WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.id = outcome.id)")
+            db.execute(
+                "DELETE FROM outcome WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.id = outcome.id)"
+            )
             self._begin()
             db.execute(
                 "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)",
@@ -552,7 +609,9 @@ class Store:
         return goes_on
 
     def _park(self, db: sqlite3.Connection, generation: int) -> None:
-        """Keep what a --limit left out, acknowledged or in doubt; one with a newer row for its target is history."""
+        """Keep what a --limit left out, acknowledged or in doubt; one with a newer row for its
+        target is history.
+        """
         newer = "EXISTS (SELECT 1 FROM staged AS new WHERE new.generation = ?1 AND new.target = row.target)"
         db.execute(
             "DELETE FROM staged WHERE id IN (SELECT id FROM row WHERE generation <> ?1 "
@@ -568,13 +627,17 @@ class Store:
         db.execute("UPDATE staged SET generation = ? WHERE generation <> ?", (_PARKED, generation))
 
     def _settled(self, job: Job) -> bool:
-        """True when nothing is left to do; of a sheet that --limit cut short only if it was so before."""
+        """True when nothing is left to do; of a sheet that --limit cut short only if it was so
+        before.
+        """
         if job.partial and not self._db.execute("SELECT of_settled FROM job").fetchone()[0]:
             return False
         return set(self.counts(job.generation)) <= SETTLED_STATES
 
     def _same_content(self, before: Job, job: Job) -> bool:
-        """True when both sheets hold the same changes, in whatever order; a part of the sheet need not hold all."""
+        """True when both sheets hold the same changes, in whatever order; a part of the sheet need
+        not hold all.
+        """
         contents = "SELECT target, content FROM staged WHERE generation IN (?, ?) AND state <> 'superseded'"
         old, new = (before.generation, _PARKED), (job.generation, job.generation)
         pairs = ((new, old),) if job.partial else ((new, old), (old, new))
@@ -584,7 +647,9 @@ class Store:
         )
 
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
-        """Take over from the rows before what became of them, for rows of the same target and content."""
+        """Take over from the rows before what became of them, for rows of the same target and
+        content.
+        """
         pairs = (
             "FROM staged CROSS JOIN row AS old ON old.target = staged.target AND old.content = staged.content "
             "WHERE staged.generation = ?1 AND staged.state = 'pending' AND old.generation <> ?1"
@@ -656,15 +721,22 @@ class Store:
             f"SELECT id, target, key, body, before FROM staged WHERE id IN {_LISTED}",
             (json_list(change.id for change in changes),),
         ).fetchall()
-        with self._known().of(name for _, target, key, *_ in rows for name in (target, key)) as known:
+        with self._known().of(
+            name for _, target, key, *_ in rows for name in (target, key)
+        ) as known:
             for row, target, key, body, before in rows:
                 taken = known.take_out(target, key, body)
                 if taken:
                     kept = json.loads(before) if before else {}
-                    db.execute("UPDATE staged SET before = ? WHERE id = ?", (ledger_text(kept | taken), row))
+                    db.execute(
+                        "UPDATE staged SET before = ? WHERE id = ?",
+                        (ledger_text(kept | taken), row),
+                    )
 
     def _asks_ledger(self) -> bool:
-        """True unless nothing is known of any showing; what is acknowledged meanwhile it learns later."""
+        """True unless nothing is known of any showing; what is acknowledged meanwhile it learns
+        later.
+        """
         if self._ledger_is_empty is None:
             self._ledger_is_empty = not self._shared_ledger and self._known().is_empty()
         return not self._ledger_is_empty
@@ -694,7 +766,9 @@ class Store:
         found = self._changes(_FRESH, (limit,))
         if found:
             first = min(self._on_the_way, default=found[0].id)
-            self._db.execute("UPDATE job SET taken = ?, ended = max(ended, ? - 1)", (found[-1].id, first))
+            self._db.execute(
+                "UPDATE job SET taken = ?, ended = max(ended, ? - 1)", (found[-1].id, first)
+            )
         return found
 
     def _again(self, tried: int, limit: int) -> list[Change]:
@@ -711,24 +785,31 @@ class Store:
         try:
             found = sorted(_TAKEN.decode(rows))
         except msgspec.ValidationError as error:
-            raise damaged_in_use(self._path, f"a row to be sent is not what it was: {error}") from None
+            raise damaged_in_use(
+                self._path, f"a row to be sent is not what it was: {error}"
+            ) from None
         for change in found:
             if change.id >= self._written_from:
                 break
             if hashlib.sha256(change.body.encode()).hexdigest()[:32] != change.digest:
-                raise damaged_in_use(self._path, f"the patch of row {change.number} is not what it was")
+                raise damaged_in_use(
+                    self._path, f"the patch of row {change.number} is not what it was"
+                )
         return found
 
-    def exchange(self, outcomes: Sequence[Outcome] = (), points: Unsaved | None = None, limit: int = 0) -> list[Change]:
-        """Write what became of changes, each under the id it was claimed with, and claim others, in one commit.
+    def exchange(
+        self, outcomes: Sequence[Outcome] = (), points: Unsaved | None = None, limit: int = 0
+    ) -> list[Change]:
+        """Write what became of changes, each under the id it was claimed with, and claim others, in
+        one commit.
 
-        `points` go into the run's time line. One that was stopped before its first request is what it was before
-        the run. What may have been applied before is still so, unless it is acknowledged now: a rejection speaks of
-        one attempt only.
+        `points` go into the run's time line. One that was stopped before its first request is what
+        it was before the run. What may have been applied before is still so, unless it is
+        acknowledged now: a rejection speaks of one attempt only.
 
-        Claimed are up to `limit` pending rows, each once in a run; they are in flight from here on. First those that
-        no earlier run attempted, then the others, both in input order: a block of rows that the server chokes on can't
-        end every run where it begins.
+        Claimed are up to `limit` pending rows, each once in a run; they are in flight from here on.
+        First those that no earlier run attempted, then the others, both in input order: a block of
+        rows that the server chokes on can't end every run where it begins.
         """
         with self._commit() as db:
             if outcomes:
@@ -738,7 +819,9 @@ class Store:
             changes = self._claim(db, limit) if limit else []
         if bytes_beside(self._path) >= self._seal_from:
             seal(self._db, self._path)
-            self._seal_from = _MUCH_BESIDE + bytes_beside(self._path)  # if others read, much is still there
+            self._seal_from = _MUCH_BESIDE + bytes_beside(
+                self._path
+            )  # if others read, much is still there
         return changes
 
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
@@ -747,24 +830,36 @@ class Store:
         usual, others = _by_kind(outcomes)
         for rows in _AT_ONCE:
             while len(usual) >= rows:
-                db.execute(_record_usual(rows), [*chain.from_iterable(map(_USUAL_VALUES, usual[:rows]))])
+                db.execute(
+                    _record_usual(rows), [*chain.from_iterable(map(_USUAL_VALUES, usual[:rows]))]
+                )
                 del usual[:rows]
         if usual or others:
-            db.execute(_RECORD, (json_list(chain(usual, (one for one in others if one.attempts > 0))),))
+            db.execute(
+                _RECORD, (json_list(chain(usual, (one for one in others if one.attempts > 0))),)
+            )
         untried = [outcome.id for outcome in others if outcome.attempts == 0]
         if untried:
             _not_tried(db, untried)
         if self._shared_ledger:
             self._note_in_ledger(db, ids)
             return
-        acknowledged = [outcome.id for outcome in outcomes if outcome.state is State.UPDATED] if others else ids
+        acknowledged = (
+            [outcome.id for outcome in outcomes if outcome.state is State.UPDATED]
+            if others
+            else ids
+        )
         if acknowledged:
             db.execute("INSERT INTO acknowledged VALUES (?)", (json_list(acknowledged),))
         if len(acknowledged) < len(ids) and self._asks_ledger():
-            self._note_in_ledger(db, [outcome.id for outcome in others if outcome.state is not State.UPDATED])
+            self._note_in_ledger(
+                db, [outcome.id for outcome in others if outcome.state is not State.UPDATED]
+            )
 
     def release(self) -> None:
-        """End a run whose requests have ended: rows that were handed out and have no outcome were never sent."""
+        """End a run whose requests have ended: rows that were handed out and have no outcome were
+        never sent.
+        """
         with self._commit() as db:
             unsent = sorted(self._on_the_way)
             _not_tried(db, unsent)
@@ -773,8 +868,12 @@ class Store:
                 self._note_in_ledger(db, unsent)
         self._begin()
 
-    def _note_in_ledger(self, db: sqlite3.Connection, ids: Sequence[int], apart: Ledger | None = None) -> None:
-        """Know what rows' patches set if acknowledged, and what was known before if they certainly did nothing."""
+    def _note_in_ledger(
+        self, db: sqlite3.Connection, ids: Sequence[int], apart: Ledger | None = None
+    ) -> None:
+        """Know what rows' patches set if acknowledged, and what was known before if they certainly
+        did nothing.
+        """
         ended = {one[0]: _Ended._make(one) for one in db.execute(_ENDED, (json_list(ids),))}
         rows = [ended[row] for row in ids]  # in the order of what became of them
         names = (name for one in rows for name in (one.target, one.key, one.showing_id or ""))
@@ -782,7 +881,9 @@ class Store:
             for one in rows:
                 if one.state == State.UPDATED:
                     known.learn(one.target, one.key, one.showing_id, one.body)
-                elif one.error == "not_found":  # should a showing of that name come back, it is another
+                elif (
+                    one.error == "not_found"
+                ):  # should a showing of that name come back, it is another
                     known.forget(one.target)
                 elif one.before and not one.doubt:
                     known.put_back(one.target, one.key, json.loads(one.before))
@@ -813,7 +914,9 @@ class Store:
 
     def _take_out_what_is_in_doubt(self, db: sqlite3.Connection, known: Ledger) -> None:
         """A showing that was acknowledged under one name may have been changed since under another."""
-        rows = db.execute(f"SELECT target, key, body FROM row WHERE {_UNKNOWN} AND body IS NOT NULL")
+        rows = db.execute(
+            f"SELECT target, key, body FROM row WHERE {_UNKNOWN} AND body IS NOT NULL"
+        )
         while group := rows.fetchmany(_GROUP):
             with known.of(name for target, key, _ in group for name in (target, key)) as entries:
                 for row in group:
@@ -841,7 +944,9 @@ class Store:
             )
 
     def known(self, after: int = 0, limit: int = 1000) -> list[Known]:
-        """Pending rows beyond the id `after`, with what was acknowledged for their showings, when anything was."""
+        """Pending rows beyond the id `after`, with what was acknowledged for their showings, when
+        anything was.
+        """
         found = self._db.execute(
             f"SELECT row.id, body, known.fields FROM row CROSS JOIN {self._known().name} AS known "
             f"WHERE {_OF_THE_JOB} AND state = 'pending' AND row.id > ? AND known.target = row.target "
@@ -851,7 +956,9 @@ class Store:
         return [Known(row, body, json.loads(fields)) for row, body, fields in found]
 
     def leave_out(self, rest: Iterable[tuple[int, tuple[str, str, str] | None]]) -> None:
-        """Give pending rows what is left of their patches, (body, digest, fields); with None they are unchanged."""
+        """Give pending rows what is left of their patches, (body, digest, fields); with None they
+        are unchanged.
+        """
         with self._commit() as db:
             for row, patch in rest:
                 if patch is None:
@@ -861,13 +968,16 @@ class Store:
                         (UNCHANGED, row),
                     )
                 else:
-                    db.execute("UPDATE staged SET body = ?, digest = ?, fields = ? WHERE id = ?", (*patch, row))
+                    db.execute(
+                        "UPDATE staged SET body = ?, digest = ?, fields = ? WHERE id = ?",
+                        (*patch, row),
+                    )
 
     def ledger(self) -> Iterator[Acknowledged]:
         """All that the API acknowledged at the job's address, by target.
 
-        The ledger itself learns nothing: a run that goes on must be the only one that writes there, for it relies on
-        what it knew when it took rows.
+        The ledger itself learns nothing: a run that goes on must be the only one that writes there,
+        for it relies on what it knew when it took rows.
         """
         if self._db.execute("SELECT 1 FROM acknowledged LIMIT 1").fetchone() is None:
             return self._known().all()
@@ -878,7 +988,8 @@ class Store:
         return known.all()
 
     def forget_acknowledged(self, names: Iterable[str]) -> None:
-        """Another job is about to change showings that go by these keys or ids: rely on nothing acknowledged for them.
+        """Another job is about to change showings that go by these keys or ids: rely on nothing
+        acknowledged for them.
 
         A push of this job's sheet, as it was, sends them again.
         """
@@ -891,16 +1002,22 @@ class Store:
                 with known.of(some) as entries:
                     for name in some:
                         entries.forget_all_of(name)
-                db.executemany("INSERT OR IGNORE INTO changed VALUES (?)", ((name,) for name in some))
+                db.executemany(
+                    "INSERT OR IGNORE INTO changed VALUES (?)", ((name,) for name in some)
+                )
             db.execute(
                 "UPDATE staged SET content = NULL WHERE id IN (SELECT id FROM row WHERE state = 'updated' "
                 "AND (target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed)))"
             )
             db.execute("DROP TABLE changed")
-            db.execute("UPDATE job SET input_digest = ''")  # else the same file would not be looked at again
+            db.execute(
+                "UPDATE job SET input_digest = ''"
+            )  # else the same file would not be looked at again
 
     def sent(self) -> Iterator[Sent]:
-        """Patches of the job that were or may have been applied, in input order, and what they replaced."""
+        """Patches of the job that were or may have been applied, in input order, and what they
+        replaced.
+        """
         found = self._db.execute(
             f"SELECT number, target, key, body, before FROM row WHERE {_OF_THE_JOB} AND body IS NOT NULL "
             f"AND (state = 'updated' OR {_UNKNOWN}) ORDER BY id"
@@ -924,9 +1041,12 @@ class Store:
     def _count(self, generation: int | None) -> Counter[State]:
         job = self._db.execute("SELECT generation FROM job").fetchone()
         if job is None or generation not in {None, job[0]}:
-            of_sheet = "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"  # it reads every row
+            # It reads every row
+            of_sheet = "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"
             return self._by_state(self._db.execute(of_sheet, (generation,)))
-        counts = self._by_state(self._db.execute("SELECT key, value FROM job, json_each(staged_states)"))
+        counts = self._by_state(
+            self._db.execute("SELECT key, value FROM job, json_each(staged_states)")
+        )
         ended = self._ended()
         counts[State.PENDING] -= sum(ended.values())  # as which they were staged
         counts.update(ended)
@@ -955,7 +1075,9 @@ class Store:
                 self._db.execute("COMMIT")
 
     def _ended(self) -> Counter[State]:
-        """The job's outcomes by state. An index has those that are not updated, so the others are the rest."""
+        """The job's outcomes by state. An index has those that are not updated, so the others are
+        the rest.
+        """
         of_job = self._outcomes()
         (total,) = self._db.execute(f"SELECT count(*) FROM outcome WHERE {of_job}").fetchone()
         others = f"SELECT state, count(*) FROM outcome WHERE state <> 'updated' AND {of_job} GROUP BY state"
@@ -968,35 +1090,44 @@ class Store:
         first = self._db.execute(f"SELECT {_OF_THE_JOB} FROM staged ORDER BY id LIMIT 1").fetchone()
         all_are = first is None or first[0]
         return (
-            "1" if all_are else "(SELECT generation FROM staged WHERE id = outcome.id) = (SELECT generation FROM job)"
+            "1"
+            if all_are
+            else "(SELECT generation FROM staged WHERE id = outcome.id) = (SELECT generation FROM job)"
         )
 
     def totals(self) -> tuple[int, int, int, int]:
-        """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as recorded."""
+        """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as
+        recorded.
+        """
         with self._at_one_moment():
             requests, retries, throttled, in_doubt = self._db.execute(
                 "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), "
                 f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {_UNKNOWN}), 0) "
                 f"FROM outcome WHERE {self._outcomes()}"
             ).fetchone()
-            (on_the_way,) = self._db.execute(f"SELECT count(*) FROM staged WHERE {_ON_THE_WAY}").fetchone()
+            (on_the_way,) = self._db.execute(
+                f"SELECT count(*) FROM staged WHERE {_ON_THE_WAY}"
+            ).fetchone()
         return requests, retries, throttled, in_doubt + on_the_way
 
-    def problems(self, examples: int = 3, generation: int | None = None) -> tuple[ProblemGroup, ...]:
+    def problems(
+        self, examples: int = 3, generation: int | None = None
+    ) -> tuple[ProblemGroup, ...]:
         """Rows that ended badly by error code, the most frequent first."""
         groups = self._db.execute(
-            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1", (generation,)
+            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1",
+            (generation,),
         ).fetchall()
-        first = (
-            f"SELECT number, state, {_UNKNOWN}, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
-        )
+        first = f"SELECT number, state, {_UNKNOWN}, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
         return tuple(
             ProblemGroup(
                 code,
                 count,
                 tuple(
                     (number, _with_doubt(self._state(state), message, doubt=bool(doubt)) or "")
-                    for number, state, doubt, message in self._db.execute(first, (generation, code, examples))
+                    for number, state, doubt, message in self._db.execute(
+                        first, (generation, code, examples)
+                    )
                 ),
             )
             for code, count in groups
@@ -1012,7 +1143,9 @@ class Store:
         for number, code, status, message, key, target, doubt in found:
             yield BadRow(number, code, status, message, key, target, bool(doubt))
 
-    def results(self, states: Iterable[State] = State, generation: int | None = None) -> Iterator[Result]:
+    def results(
+        self, states: Iterable[State] = State, generation: int | None = None
+    ) -> Iterator[Result]:
         """Rows as reports show them, in input order."""
         found = self._db.execute(
             f"SELECT number, cells, target, key, state, {_UNKNOWN}, http_status, attempts, error, message, fields, "
@@ -1020,11 +1153,33 @@ class Store:
             "ORDER BY id",
             (generation,),
         )
-        for number, cells, target, key, name, unknown, status, attempts, error, message, *rest in found:
+        for (
+            number,
+            cells,
+            target,
+            key,
+            name,
+            unknown,
+            status,
+            attempts,
+            error,
+            message,
+            *rest,
+        ) in found:
             state, doubt = self._state(name), bool(unknown)
             told = _with_doubt(state, message, doubt=doubt)
             yield Result(
-                number, _texts(self._path, cells), target, key, state, doubt, status, attempts, error, told, *rest
+                number,
+                _texts(self._path, cells),
+                target,
+                key,
+                state,
+                doubt,
+                status,
+                attempts,
+                error,
+                told,
+                *rest,
             )
 
     def lines(self) -> Iterator[tuple[str | int | None, ...]]:
@@ -1113,7 +1268,9 @@ def _make(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name last through a power cut; where folders can't be opened the system sees to it."""
+    """Make a new name last through a power cut; where folders can't be opened the system sees to
+    it.
+    """
     if os.name == "posix":
         opened = os.open(folder, os.O_RDONLY)
         try:
@@ -1163,14 +1320,28 @@ def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
         yield group
 
 
-_STAGED = ("number", "cells", "target", "key", "content", "body", "digest", "fields", "state", "error", "message")
+_STAGED = (
+    "number",
+    "cells",
+    "target",
+    "key",
+    "content",
+    "body",
+    "digest",
+    "fields",
+    "state",
+    "error",
+    "message",
+)
 
 
 @lru_cache(maxsize=2)
 def _insert(rows: int) -> str:
     """The statement for the generation and then, row by row, what `_staged` gives."""
     values = f"(?1{', ?' * len(_STAGED)})"
-    return f"INSERT INTO staged (generation, {', '.join(_STAGED)}) VALUES {', '.join([values] * rows)}"
+    return (
+        f"INSERT INTO staged (generation, {', '.join(_STAGED)}) VALUES {', '.join([values] * rows)}"
+    )
 
 
 _INVALID, _PENDING = State.INVALID.value, State.PENDING.value
@@ -1180,7 +1351,19 @@ def _staged(item: Record | Problem, *, keep_cells: bool) -> tuple[Any, ...]:
     number, raw, _ = item.row
     cells = _compact(raw) if keep_cells else "[]"
     if isinstance(item, Problem):
-        return number, cells, item.target, item.key, None, None, None, "", _INVALID, item.code, item.message
+        return (
+            number,
+            cells,
+            item.target,
+            item.key,
+            None,
+            None,
+            None,
+            "",
+            _INVALID,
+            item.code,
+            item.message,
+        )
     _, target, body, digest, fields, key = item
     return number, cells, target, key, digest, body, digest, _joined(fields), _PENDING, None, None
 

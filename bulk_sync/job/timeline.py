@@ -1,4 +1,5 @@
-"""The table behind the charts: what the runs of the job did, by stretches of time; see `bulk_sync.timeline`.
+"""The table behind the charts: what the runs of the job did, by stretches of time; see
+`bulk_sync.timeline`.
 
 It holds counts and no text of anybody's, so a purge leaves it. It is bounded: by the points of
 a run, and by the number of runs.
@@ -34,7 +35,9 @@ CREATE TABLE timeline (
 ) WITHOUT ROWID;
 """
 
-_OLD_RUNS = f"SELECT began FROM timeline GROUP BY began ORDER BY began DESC LIMIT -1 OFFSET {MOST_RUNS}"
+_OLD_RUNS = (
+    f"SELECT began FROM timeline GROUP BY began ORDER BY began DESC LIMIT -1 OFFSET {MOST_RUNS}"
+)
 
 
 def keep(db: sqlite3.Connection, points: Unsaved) -> None:
@@ -55,7 +58,9 @@ def forget_runs(db: sqlite3.Connection) -> None:
 
 
 def runs(db: sqlite3.Connection, path: Path) -> list[Run]:
-    """The runs, the first one first; raises CheckpointDamaged when their points are not what they were."""
+    """The runs, the first one first; raises CheckpointDamaged when their points are not what they
+    were.
+    """
     found: dict[str, list[Point]] = {}
     for began, *columns in db.execute("SELECT * FROM timeline ORDER BY began, at_ms"):
         try:

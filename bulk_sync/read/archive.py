@@ -15,9 +15,13 @@ from typing import BinaryIO
 
 MAX_PARTS = 5_000
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
-"""Of the parts that are read, together; a sheet at the bound of cells has about half of this in XML."""
+"""Of the parts that are read, together; a sheet at the bound of cells has about half of this in
+XML.
+"""
 MAX_RATIO = 200
-"""Unpacked to packed, for parts above `RATIO_FROM_BYTES`. The XML of a sheet of equal rows reaches 100."""
+"""Unpacked to packed, for parts above `RATIO_FROM_BYTES`. The XML of a sheet of equal rows reaches
+100.
+"""
 RATIO_FROM_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 
@@ -38,12 +42,21 @@ class Archive:
         try:
             with zipfile.ZipFile(file) as directory:
                 entries, comment = directory.infolist(), directory.comment
-        except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, EOFError, OSError) as error:
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            struct.error,
+            ValueError,
+            EOFError,
+            OSError,
+        ) as error:
             raise BadArchive(f"the file is damaged or cut short ({error})") from None
         if b"PK\x05\x06" in comment:
             raise BadArchive("the archive inside holds two tables of contents")
         if len(entries) > MAX_PARTS:
-            raise BadArchive(f"the archive inside holds {len(entries):,} parts; a workbook has a few dozen")
+            raise BadArchive(
+                f"the archive inside holds {len(entries):,} parts; a workbook has a few dozen"
+            )
         self._entries = _by_name(entries)
         self._unpacked = 0
 
@@ -59,7 +72,9 @@ class Archive:
         return self._entries[canonical(name)].filename.replace("\\", "/").lstrip("/")
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """A part's bytes; raises BadArchive as soon as sizes or, at the end, the checksum are wrong."""
+        """A part's bytes; raises BadArchive as soon as sizes or, at the end, the checksum are
+        wrong.
+        """
         entry = self._entries.get(canonical(name))
         if entry is None:
             raise BadArchive(f"the part {name} is missing")
@@ -78,17 +93,23 @@ class Archive:
         """A whole small part; raises BadArchive when it is larger than `limit` bytes."""
         entry = self._entries.get(canonical(name))
         if entry is not None and entry.file_size > limit:
-            raise BadArchive(f"the part {name} is {entry.file_size:,} bytes large; expected {limit:,} at most")
+            raise BadArchive(
+                f"the part {name} is {entry.file_size:,} bytes large; expected {limit:,} at most"
+            )
         return b"".join(self.chunks(name))
 
     def _judge(self, entry: zipfile.ZipInfo) -> None:
         if entry.flag_bits & _ENCRYPTED:
             raise BadArchive("it is protected by a password. Save it without one")
         if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise BadArchive(f"the part {entry.filename} is packed in a way that workbooks don't use")
+            raise BadArchive(
+                f"the part {entry.filename} is packed in a way that workbooks don't use"
+            )
         packed = max(entry.compress_size, 1)
         if entry.file_size > RATIO_FROM_BYTES and entry.file_size > packed * MAX_RATIO:
-            raise BadArchive(f"the part {entry.filename} would unpack to {entry.file_size:,} bytes, out of {packed:,}")
+            raise BadArchive(
+                f"the part {entry.filename} would unpack to {entry.file_size:,} bytes, out of {packed:,}"
+            )
         # Each reading counts: a sheet that is read twice costs twice.
         self._unpacked += entry.file_size
         if self._unpacked > MAX_UNPACKED_BYTES:
@@ -105,7 +126,9 @@ class Archive:
         magic, flags, method, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         if magic != b"PK\x03\x04" or method != entry.compress_type or flags & _ENCRYPTED:
             raise BadArchive(f"the part {entry.filename} is not where the table of contents says")
-        name = self._file.read(name_length).decode("utf-8" if flags & _UTF_8_NAME else "cp437", "replace")
+        name = self._file.read(name_length).decode(
+            "utf-8" if flags & _UTF_8_NAME else "cp437", "replace"
+        )
         if canonical(name) != canonical(entry.orig_filename):
             raise BadArchive(f"the part {entry.filename} has two names")
         self._file.seek(extra_length, 1)

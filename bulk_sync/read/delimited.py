@@ -58,11 +58,15 @@ class DelimitedTable:
         if told is not None:
             told = _TOLD_DELIMITERS.get(told.lower(), told)
             if len(told) != 1 or told in '"\r\n':
-                raise UsageError(f"--delimiter {options.delimiter!r}: one character, or tab, comma, semicolon, pipe")
+                raise UsageError(
+                    f"--delimiter {options.delimiter!r}: one character, or tab, comma, semicolon, pipe"
+                )
         self._rewind()
         text = self._text.read(_SAMPLE_CHARACTERS).removeprefix("\ufeff")
         if not text.strip():
-            raise InputError(f"{self._path}: the file is empty; expected a header row with unique_showing_key in it.")
+            raise InputError(
+                f"{self._path}: the file is empty; expected a header row with unique_showing_key in it."
+            )
         # Excel's own way to name the separator; it does not show that line, nor count it.
         match = re.match(r'"?sep=([^\r\n])"?(?:\r\n|\r|\n)', text)
         if match is not None:
@@ -71,14 +75,20 @@ class DelimitedTable:
         lines = list(io.StringIO(text, newline=""))
         if len(text) >= _SAMPLE_CHARACTERS - 100 and len(lines) > 1:
             lines.pop()  # cut in the middle
-        layout = find_layout(lines, options.recognise, delimiter=told, header_row=options.header_row)
+        layout = find_layout(
+            lines, options.recognise, delimiter=told, header_row=options.header_row
+        )
         if layout.rivals:
             raise InputError(f"{self._path}: {two_headers(layout.rivals[0], layout.header_row)}.")
         return self._with_quotes_that_hold(layout)
 
     def _with_quotes_that_hold(self, layout: Layout) -> Layout:
-        """The layout, or one with other quotes when those of the usual kind don't fit the file as a whole."""
-        doubtful = self._encoding.backslash_quotes or (self._encoding.quotes and layout.dialect.delimiter == "\t")
+        """The layout, or one with other quotes when those of the usual kind don't fit the file as a
+        whole.
+        """
+        doubtful = self._encoding.backslash_quotes or (
+            self._encoding.quotes and layout.dialect.delimiter == "\t"
+        )
         if not doubtful or self._holds(layout):
             return layout
         others = with_other_quotes(layout, backslashes=self._encoding.backslash_quotes)
@@ -105,7 +115,9 @@ class DelimitedTable:
             if options.header_row not in {None, number}:
                 break
             return tuple(text_of(cell).strip() for cell in cells)
-        raise InputError(f"{self._path}: --header-row {options.header_row}: that row is blank, or beyond the end.")
+        raise InputError(
+            f"{self._path}: --header-row {options.header_row}: that row is blank, or beyond the end."
+        )
 
     def _understood(self) -> Understood:
         delimiter = self._layout.dialect.delimiter
@@ -134,7 +146,9 @@ class DelimitedTable:
         return iter(self._text) if self._separator_line else itertools.chain((first,), self._text)
 
     def _records(self, width: int = 0) -> Iterator[Row]:
-        """The records that are not blank, with a fault where one has swallowed others of this width."""
+        """The records that are not blank, with a fault where one has swallowed others of this
+        width.
+        """
         number = 0
         reader = self._layout.dialect.reader(self._lines())
         delimiter = self._layout.dialect.delimiter
@@ -148,7 +162,9 @@ class DelimitedTable:
         except csv.Error as error:
             if fingerprint(self._file) != self._stat:
                 raise changed(self._path) from None
-            raise InputError(self._not_well_formed(number + 1, line + 1 + self._separator_line, error)) from None
+            raise InputError(
+                self._not_well_formed(number + 1, line + 1 + self._separator_line, error)
+            ) from None
         except UnicodeDecodeError:
             raise InputError(
                 f"{self._path}: the file was changed while it was being read, so nothing was sent; run again."
@@ -165,10 +181,12 @@ class DelimitedTable:
 
 
 def _swallowed(cells: list[str], delimiter: str, width: int) -> str | None:
-    """A sentence when a cell holds the ends and beginnings of rows: a quote opened in one row and closed in a later.
+    """A sentence when a cell holds the ends and beginnings of rows: a quote opened in one row and
+    closed in a later.
 
     Then its first line has the separators that were left of its row, its last line those that come
-    before the closing quote, lines between them all of a row, and each but the first begins as rows do.
+    before the closing quote, lines between them all of a row, and each but the first begins as rows
+    do.
     """
     if width < 2:
         return None
@@ -182,7 +200,9 @@ def _swallowed(cells: list[str], delimiter: str, width: int) -> str | None:
         if (
             last.count(delimiter) == closes_at
             and all(line.count(delimiter) == width - 1 for line in between if line.strip())
-            and all(_shape(line.partition(delimiter)[0]) == shape for line in others if line.strip())
+            and all(
+                _shape(line.partition(delimiter)[0]) == shape for line in others if line.strip()
+            )
         ):
             return f"a cell holds what looks like the next row, {last[:40]!r}: is a quote missing?"
     return None

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 
 from bulk_sync.read.interface import HEADER_WITHIN_ROWS, Recognise
 
-csv.field_size_limit(10_000_000)  # characters in a cell, beyond which a quote is missing; a bound on memory too
+csv.field_size_limit(
+    10_000_000
+)  # characters in a cell, beyond which a quote is missing; a bound on memory too
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -31,7 +33,9 @@ class Records(Protocol):
 
 
 class Dialect(Struct, frozen=True):
-    """A way of writing cells; `escape` is a character that may stand before a quote, instead of doubling it."""
+    """A way of writing cells; `escape` is a character that may stand before a quote, instead of
+    doubling it.
+    """
 
     delimiter: str = ","
     quote: str | None = '"'
@@ -72,13 +76,20 @@ class Layout(Struct, frozen=True):
 
 
 def find_layout(
-    lines: Sequence[str], recognise: Recognise, *, delimiter: str | None = None, header_row: int | None = None
+    lines: Sequence[str],
+    recognise: Recognise,
+    *,
+    delimiter: str | None = None,
+    header_row: int | None = None,
 ) -> Layout:
     """The likeliest layout of a file that begins with these lines."""
     delimiters = DELIMITERS if delimiter is None else (delimiter,)
 
     def best(quote: str) -> tuple[Layout, list[str]]:
-        dialects = (Dialect(mark, quote, skip) for mark, skip in itertools.product(delimiters, (False, True)))
+        dialects = (
+            Dialect(mark, quote, skip)
+            for mark, skip in itertools.product(delimiters, (False, True))
+        )
         judged = [_judge(dialect, lines, recognise, header_row) for dialect in dialects]
         _, found = max(judged, key=lambda each: each[0])
         return found
@@ -90,7 +101,9 @@ def find_layout(
 
 
 def with_other_quotes(layout: Layout, *, backslashes: bool) -> Iterator[Layout]:
-    """Layouts for a file in which quotes aren't doubled: escaped, or, between tabs, not meant as such at all."""
+    """Layouts for a file in which quotes aren't doubled: escaped, or, between tabs, not meant as
+    such at all.
+    """
     if backslashes:
         yield replace(layout, dialect=replace(layout.dialect, escape="\\"))
     if layout.dialect.delimiter == "\t":
@@ -103,7 +116,9 @@ _Merit = tuple[int, bool, int, bool, int]
 def _judge(
     dialect: Dialect, lines: Sequence[str], recognise: Recognise, header_row: int | None
 ) -> tuple[_Merit, tuple[Layout, list[str]]]:
-    """A layout with its header, and its merit: columns known, whether it separates, rows that fit, plainness."""
+    """A layout with its header, and its merit: columns known, whether it separates, rows that fit,
+    plainness.
+    """
     records = _beginning(dialect, lines, HEADER_WITHIN_ROWS + (header_row or 0))
     scored = [(recognise([cell.strip() for cell in cells]), -number) for number, cells in records]
     if header_row is not None:
@@ -116,11 +131,15 @@ def _judge(
     width = _width(under[0]) if under else 0
     misfits = alike = 0
     if width > 1:  # else nothing tells what separates: then the first delimiter does
-        misfits = sum(_width(cells) > width or any(_wears(cell, '"') for cell in cells) for cells in under)
+        misfits = sum(
+            _width(cells) > width or any(_wears(cell, '"') for cell in cells) for cells in under
+        )
         alike = 0 if score else sum(_width(cells) == width for cells in under)
     merit = (score, width > 1, -misfits, not dialect.skip_blanks, alike)
     serving = {-place for score, place in scored if score > 0}
-    rivals = tuple(row for row, cells in records if row < number and row in serving and _width(cells) > 1)
+    rivals = tuple(
+        row for row, cells in records if row < number and row in serving and _width(cells) > 1
+    )
     return merit, (Layout(dialect, number, score, rivals), under[0] if under else [])
 
 

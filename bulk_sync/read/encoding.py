@@ -32,11 +32,14 @@ _MARKS = (  # the longer first: UTF-32's begins as UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7", "mbcs"})
+_NO_CHARSETS = frozenset(
+    {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7", "mbcs"}
+)
 """Codecs of Python's that no file is written in, or that give halves of characters."""
 
 _SHIFT = "\x1b$"
-"""Begins Japanese, Korean or Chinese in the encodings of ISO 2022, which otherwise look like ASCII."""
+"""Begins Japanese, Korean or Chinese in the encodings of ISO 2022, which otherwise look like ASCII.
+"""
 
 _TITLES = {
     "utf-8": "UTF-8",
@@ -48,7 +51,8 @@ _TITLES = {
 
 
 class Encoding(Struct, frozen=True):
-    """An encoding that all of the file is valid in; `codec` is Python's name, `note` says what was guessed.
+    """An encoding that all of the file is valid in; `codec` is Python's name, `note` says what was
+    guessed.
 
     `digest` is the SHA-256 of the file's bytes, in hex.
     """
@@ -68,7 +72,8 @@ class Encoding(Struct, frozen=True):
 def find_encoding(file: io.BufferedReader, path: Path, told: str | None) -> Encoding:
     """Read the whole file once, or twice when it is not UTF-8.
 
-    Raises InputError with the line of a byte that does not belong, UsageError for an unknown `told`.
+    Raises InputError with the line of a byte that does not belong, UsageError for an unknown
+    `told`.
     """
     file.seek(0)
     mark = _mark_of(file.read(4))
@@ -126,7 +131,9 @@ def _codec_of(name: str) -> str:
     except (LookupError, UnicodeError):
         codec = None
     if codec is None or codec in _NO_CHARSETS:
-        raise UsageError(f"--encoding {name!r}: no such encoding; write it as utf-8, utf-16, cp1252 or latin-1")
+        raise UsageError(
+            f"--encoding {name!r}: no such encoding; write it as utf-8, utf-16, cp1252 or latin-1"
+        )
     return codec
 
 
@@ -171,7 +178,9 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
         if not chunk:
             break
     seen.digest = hashed.hexdigest()
-    seen.bad_line, seen.nul_line, seen.shift_line = (_line_of(place, file, codec) for place in (bad, nul, shift))
+    seen.bad_line, seen.nul_line, seen.shift_line = (
+        _line_of(place, file, codec) for place in (bad, nul, shift)
+    )
     return seen
 
 
@@ -187,10 +196,16 @@ def _line_of(place: _Place | None, file: io.BufferedReader, codec: str) -> int |
     if place is None:
         return None
     decoder = codecs.getincrementaldecoder(codec)()
-    lines = io.IncrementalNewlineDecoder(None, translate=True)  # each end of a line, of any kind, as "\n"
+    lines = io.IncrementalNewlineDecoder(
+        None, translate=True
+    )  # each end of a line, of any kind, as "\n"
     file.seek(0)
     before = (decoder.decode(file.read(_CHUNK)) for _ in range(place.chunks))
-    return 1 + sum(lines.decode(text).count("\n") for text in before) + lines.decode(place.text, final=True).count("\n")
+    return (
+        1
+        + sum(lines.decode(text).count("\n") for text in before)
+        + lines.decode(place.text, final=True).count("\n")
+    )
 
 
 def _decoded_before(error: UnicodeDecodeError, codec: str) -> str:
@@ -207,21 +222,24 @@ def _lines_beyond_ascii(chunk: bytes, limit: int) -> bytes:
 # Which of the old encodings
 
 _LETTERS = re.compile(r"[^\W\d_]+")
-# Signs of Windows-1252 where no western text has them: between letters, low quotes at the end of a word, or a small
-# number before a word.
+# Signs of Windows-1252 where no western text has them: between letters, low quotes at the end of a
+# word, or a small number before a word.
 _MISPLACED = re.compile(
     r"(?<=[^\W\d_])(?:[†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷“”](?=[^\W\d_])|[‚„](?!\w*[‘’“”]))"
     r"|(?<!\w)[³¹](?=[^\W\d_])"
 )
-# What Windows-1252 shows for letters of other alphabets, and western languages don't write so: Turkish, Baltic, Slavic
-# and Icelandic letters, Hungarian and Romanian ones (Portuguese and French have those too, beside other letters), the
-# euro and the œ of Latin-9, and kana. A text with one is not guessed at: a wrong guess would be sent.
+# What Windows-1252 shows for letters of other alphabets, and western languages don't write so:
+# Turkish, Baltic, Slavic and Icelandic letters, Hungarian and Romanian ones (Portuguese and French
+# have those too, beside other letters), the euro and the œ of Latin-9, and kana. A text with one is
+# not guessed at: a wrong guess would be sent.
 _OF_ANOTHER_ALPHABET = re.compile(
     r"[þðýÞÐÝŠšŽž¤]|õ(?!e)|ã(?![oesi]|\b)|û(?<![aoed]û)(?<!brû)(?<!flû)(?<!\bsû)(?<!\bmû(?=r))(?<!bû(?=c))|"
     r"(?<!\d)[£¨¯´¸¼½¾](?=[^\W\d_])|¥(?!\s?\d)|[–—†‡‘’“”][{}^`\\]"
 )
 # Encodings that are hardly in use, and that short texts fit by chance.
-_NOT_BELIEVED = frozenset({"cp1252", "iso8859_3", "iso8859_4", "iso8859_10", "iso8859_14", "iso8859_16"})
+_NOT_BELIEVED = frozenset(
+    {"cp1252", "iso8859_3", "iso8859_4", "iso8859_10", "iso8859_14", "iso8859_16"}
+)
 _ASCII = bytes(range(0x20, 0x7F))
 
 
@@ -243,8 +261,13 @@ def _guess(sample: bytes, path: Path, line: int) -> str:
 
 
 def _is_believable(codec: str) -> bool:
-    """False for one that is hardly in use, or that has other characters where all the likely ones have ASCII."""
-    return codec not in _NOT_BELIEVED and _ASCII.decode(codec, errors="ignore").encode("ascii", "ignore") == _ASCII
+    """False for one that is hardly in use, or that has other characters where all the likely ones
+    have ASCII.
+    """
+    return (
+        codec not in _NOT_BELIEVED
+        and _ASCII.decode(codec, errors="ignore").encode("ascii", "ignore") == _ASCII
+    )
 
 
 def _is_enough(text: str) -> bool:
@@ -253,7 +276,8 @@ def _is_enough(text: str) -> bool:
 
 
 def _is_windows_1252(sample: bytes) -> bool:
-    """True when the bytes beyond ASCII make words of a western language, with its quotes and dashes.
+    """True when the bytes beyond ASCII make words of a western language, with its quotes and
+    dashes.
 
     There such letters stand among plain ones; in Cyrillic or Greek, misread, whole words are made
     of them, and in Mac or DOS text capitals and signs stand amid small letters. Each word votes.

@@ -10,7 +10,9 @@ from msgspec import Struct
 from bulk_sync.model import Row, Understood
 
 Recognise = Callable[[Sequence[str]], int]
-"""How well a row's cells serve as a header: 0 when a column that must be there is missing, else how many are known."""
+"""How well a row's cells serve as a header: 0 when a column that must be there is missing, else how
+many are known.
+"""
 
 HEADER_WITHIN_ROWS = 50
 """Rows that are not blank, from the top, among which the header is looked for."""
@@ -31,15 +33,21 @@ class ReadOptions(Struct, frozen=True):
 
 
 def above_note(above: Sequence[str]) -> list[str]:
-    """What to say of the rows above the header, of each its first text: they are titles, or rows that would be lost."""
+    """What to say of the rows above the header, of each its first text: they are titles, or rows
+    that would be lost.
+    """
     if not above:
         return []
     rows = "The row" if len(above) == 1 else f"The {len(above)} rows"
-    return [f"{rows} above the header, such as {above[0][:40]!r}, {'is' if len(above) == 1 else 'are'} not read."]
+    return [
+        f"{rows} above the header, such as {above[0][:40]!r}, {'is' if len(above) == 1 else 'are'} not read."
+    ]
 
 
 def two_headers(rival: int, chosen: int) -> str:
-    """The sentence for rows of which either could be the header; what is above the other would be lost."""
+    """The sentence for rows of which either could be the header; what is above the other would be
+    lost.
+    """
     return f"rows {rival} and {chosen} both look like the header: say which it is with --header-row, or split the file"
 
 

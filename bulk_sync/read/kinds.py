@@ -63,10 +63,13 @@ _MAGIC = (
 
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
-_REMEDY = "Open it in a spreadsheet program and save it as XLSX or as 'CSV UTF-8', then push that file."
+_REMEDY = (
+    "Open it in a spreadsheet program and save it as XLSX or as 'CSV UTF-8', then push that file."
+)
 
 _REFUSALS = {
-    Kind.HTML: "this is a web page, whatever its name says (many systems export tables so). " + _REMEDY,
+    Kind.HTML: "this is a web page, whatever its name says (many systems export tables so). "
+    + _REMEDY,
     Kind.XML_2003: "this is an 'XML Spreadsheet 2003', whatever its name says. " + _REMEDY,
     Kind.XML: "this is an XML file, not a spreadsheet. Export the rows as XLSX or CSV, then push that file.",
     Kind.PDF: "this is a PDF, not a spreadsheet. Export the rows as XLSX or CSV, then push that file.",
@@ -87,7 +90,8 @@ def kind_of(head: bytes) -> Kind:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return Kind.IMAGE
     marked_utf_16 = head.startswith(_UTF_16_MARKS)
-    # One byte in two is zero in UTF-16 of Western text without a mark; the text reader judges such a file.
+    # One byte in two is zero in UTF-16 of Western text without a mark; the text reader judges such
+    # a file.
     if not marked_utf_16 and _mostly_controls(head) and not _reads_as_utf_16(head):
         return Kind.BINARY
     return _kind_of_markup(head)
@@ -99,7 +103,9 @@ def refusal(kind: Kind) -> str | None:
 
 
 def _mostly_controls(head: bytes) -> bool:
-    """True for more control bytes than a slip would leave in a text; the text reader names the line of a slip."""
+    """True for more control bytes than a slip would leave in a text; the text reader names the line
+    of a slip.
+    """
     controls = sum(head.count(byte) for byte in (*range(9), *range(14, 32)))
     return b"\0" in head and controls * 10 > len(head)
 

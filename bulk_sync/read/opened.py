@@ -18,11 +18,14 @@ def fingerprint(file: io.BufferedReader) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def refuse_if_changed(file: io.BufferedReader, path: Path, before: tuple[int, int], digest: str) -> None:
-    """Raise InputError when the file is not what it was when its reading began, or stands no longer in its place.
+def refuse_if_changed(
+    file: io.BufferedReader, path: Path, before: tuple[int, int], digest: str
+) -> None:
+    """Raise InputError when the file is not what it was when its reading began, or stands no longer
+    in its place.
 
-    Its bytes are read once more: an edit may keep the size and give the time of change back. To be asked before
-    anything is sent; what happens to the file after that does not matter.
+    Its bytes are read once more: an edit may keep the size and give the time of change back. To be
+    asked before anything is sent; what happens to the file after that does not matter.
     """
     if fingerprint(file) != before or _digest(file) != digest:
         raise changed(path)
@@ -42,7 +45,9 @@ def refuse_if_changed(file: io.BufferedReader, path: Path, before: tuple[int, in
 
 def changed(path: Path) -> InputError:
     """The error for a file that was written to while it was being read."""
-    return InputError(f"{path}: the file was changed while it was being read, so nothing was sent; run again.")
+    return InputError(
+        f"{path}: the file was changed while it was being read, so nothing was sent; run again."
+    )
 
 
 def _digest(file: io.BufferedReader) -> str:

@@ -54,7 +54,9 @@ class _Disagreement(BadWorkbook):
 class _SheetRows:
     """The rows of one sheet, each cell as the program shows it."""
 
-    def __init__(self, sheet: Sheet, survey: Survey, values: CalamineSheet | None, *, is_ods: bool) -> None:
+    def __init__(
+        self, sheet: Sheet, survey: Survey, values: CalamineSheet | None, *, is_ods: bool
+    ) -> None:
         self.sheet = sheet
         self.survey = survey
         self._values = values
@@ -70,7 +72,9 @@ class _SheetRows:
         """The rows that show something, from the sheet's first row on."""
         filled = self.survey.filled
         delivered = self._delivered()
-        for index, merged in zip(range(max(len(filled), self._height())), sweep(self.survey.merged), strict=False):
+        for index, merged in zip(
+            range(max(len(filled), self._height())), sweep(self.survey.merged), strict=False
+        ):
             values = next(delivered, [])
             expected = filled[index] if index < len(filled) else 0
             if not (values or expected or index in self._errors or index in self._instead):
@@ -116,7 +120,8 @@ class _SheetRows:
     def _seen(self, row: int, column: int, value: Cell) -> Cell:
         if not self._is_ods and not isinstance(value, timedelta):
             if self.survey.has_negative(row, column):
-                # What programs show for a date before all dates; the library gives the hour of another day.
+                # What programs show for a date before all dates; the library gives the hour of
+                # another day.
                 return CellError("#####")
             if _is_last_day_of_february_1900(value):
                 return CellError("1900-02-28 or 1900-02-29")
@@ -124,14 +129,18 @@ class _SheetRows:
 
     def _compare(self, index: int, cells: Sequence[Cell], expected: int) -> None:
         given = sum(1 for cell in cells if _shows(cell) and not isinstance(cell, CellError))
-        shown_as_error = sum(1 for cell in cells if isinstance(cell, CellError)) - len(self._errors.get(index, {}))
+        shown_as_error = sum(1 for cell in cells if isinstance(cell, CellError)) - len(
+            self._errors.get(index, {})
+        )
         if given + shown_as_error != expected:
             raise _Disagreement(
                 f"sheet {self.sheet.name!r}, row {index + 1}: the file holds {expected} filled cells there, "
                 f"of which {given + shown_as_error} could be read. {_AGAIN}"
             )
 
-    def _cover(self, index: int, cells: list[Cell], merged: Sequence[tuple[int, int, int, int]]) -> None:
+    def _cover(
+        self, index: int, cells: list[Cell], merged: Sequence[tuple[int, int, int, int]]
+    ) -> None:
         """Blank what a merged range hides: all but its first cell."""
         for top, left, _, right in merged:
             first = left + 1 if index == top else left
@@ -143,7 +152,12 @@ class WorkbookTable:
     """A sheet of a workbook that is open; made by `workbook_in`."""
 
     def __init__(
-        self, file: io.BufferedReader, path: Path, surveyor: Surveyor, digest: str, options: ReadOptions
+        self,
+        file: io.BufferedReader,
+        path: Path,
+        surveyor: Surveyor,
+        digest: str,
+        options: ReadOptions,
     ) -> None:
         self._file = file
         self._path = path
@@ -152,7 +166,10 @@ class WorkbookTable:
         self.digest = digest
         with _border(path):
             self._rows, header = self._choose(options)
-            above = [_first_text(row) for row in takewhile(lambda row: row.number < header.number, self._rows.filled())]
+            above = [
+                _first_text(row)
+                for row in takewhile(lambda row: row.number < header.number, self._rows.filled())
+            ]
         self.headers = tuple(text_of(cell).strip() for cell in header.cells)
         self.understood = Understood(
             surveyor.format,
@@ -215,7 +232,9 @@ class WorkbookTable:
 
 
 def workbook_in(file: io.BufferedReader, path: Path, options: ReadOptions) -> WorkbookTable:
-    """The workbook that an open file holds; raises InputError with a sentence when it can't be used."""
+    """The workbook that an open file holds; raises InputError with a sentence when it can't be
+    used.
+    """
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     with _border(path):
@@ -233,7 +252,9 @@ def _surveyor(file: io.BufferedReader) -> Surveyor:
         case Kind.OLE2:
             return _in_container(file)
         case Kind.BIFF:
-            raise BadWorkbook("it was written by Excel 4 or older. Open it in a spreadsheet program, save it as XLSX.")
+            raise BadWorkbook(
+                "it was written by Excel 4 or older. Open it in a spreadsheet program, save it as XLSX."
+            )
         case _:
             raise BadWorkbook(refusal(kind) or "this is text, not a workbook.")
 
@@ -252,10 +273,14 @@ def _in_archive(archive: Archive) -> Surveyor:
 def _open_document(archive: Archive) -> Surveyor:
     mimetype = archive.read("mimetype", 200).strip()
     if not mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
-        raise BadWorkbook(f"this is a document ({mimetype.decode('ascii', 'replace')[:80]}), not a spreadsheet.")
+        raise BadWorkbook(
+            f"this is a document ({mimetype.decode('ascii', 'replace')[:80]}), not a spreadsheet."
+        )
     manifest = "META-INF/manifest.xml"
     if manifest in archive and b"encryption-data" in archive.read(manifest, 4 * 2**20):
-        raise BadWorkbook("it is protected by a password. Save it without one, then push that file.")
+        raise BadWorkbook(
+            "it is protected by a password. Save it without one, then push that file."
+        )
     return OdsSurveyor(archive)
 
 
@@ -265,7 +290,10 @@ def _what_else(archive: Archive) -> str:
         return "this is a text document (DOCX), not a spreadsheet. Push the spreadsheet itself."
     if any(name.startswith("ppt/") for name in names):
         return "this is a presentation (PPTX), not a spreadsheet. Push the spreadsheet itself."
-    if any(name.startswith("index/") and name.endswith(".iwa") for name in names) or "index.zip" in names:
+    if (
+        any(name.startswith("index/") and name.endswith(".iwa") for name in names)
+        or "index.zip" in names
+    ):
         return "this is a Numbers document. Export it from Numbers as Excel or CSV, then push that file."
     return "this is an archive (ZIP) that holds no workbook. Unpack it, then push the spreadsheet that is in it."
 
@@ -280,11 +308,15 @@ def _in_container(file: BinaryIO) -> Surveyor:
     # Not closed: that would close the file, which is still needed.
     container = olefile.OleFileIO(file)
     if container.exists("EncryptedPackage"):
-        raise BadWorkbook("it is protected by a password. Save it without one, then push that file.")
+        raise BadWorkbook(
+            "it is protected by a password. Save it without one, then push that file."
+        )
     for name in ("Workbook", "Book"):
         if container.exists(name):
             return XlsSurveyor(file, container.openstream(name).read())
-    raise BadWorkbook("this is an Office file without a workbook in it, such as a DOC or a message.")
+    raise BadWorkbook(
+        "this is an Office file without a workbook in it, such as a DOC or a message."
+    )
 
 
 def _named(sheets: Sequence[Sheet], wanted: str) -> Sheet:
@@ -319,7 +351,9 @@ def _recognised(rows: _SheetRows, options: ReadOptions) -> Row | None:
     """The row that serves best as a header, the first one on ties; None if none does."""
     best, best_score, rival = None, 0, None
     if options.header_row is not None:
-        candidates: Iterator[Row] = (row for row in rows.filled() if row.number == options.header_row)
+        candidates: Iterator[Row] = (
+            row for row in rows.filled() if row.number == options.header_row
+        )
     else:
         candidates = islice(rows.filled(), HEADER_WITHIN_ROWS)
     for row in candidates:
@@ -362,7 +396,9 @@ def _is_last_day_of_february_1900(value: Cell) -> bool:
 
 
 def _to_second(value: Cell) -> Cell:
-    """A time without the hair's breadth that a day's fraction leaves: 09:29:59.999 was written as 09:30."""
+    """A time without the hair's breadth that a day's fraction leaves: 09:29:59.999 was written as
+    09:30.
+    """
     if isinstance(value, datetime):
         rounded = value + _correction(value.microsecond)
         # A day without a time, as the library itself has it for all formats but ODS.
@@ -399,7 +435,9 @@ def _border(path: Path) -> Iterator[None]:
     except (BadWorkbook, BadArchive) as error:
         raise InputError(f"{path}: {_sentence(str(error))}") from None
     except MemoryError:
-        raise InputError(f"{path}: the workbook doesn't fit in memory. Save the sheet as 'CSV UTF-8'.") from None
+        raise InputError(
+            f"{path}: the workbook doesn't fit in memory. Save the sheet as 'CSV UTF-8'."
+        ) from None
     except (
         OSError,
         EOFError,
@@ -414,12 +452,16 @@ def _border(path: Path) -> Iterator[None]:
     except BaseException as error:
         if not _is_foreign(error):
             raise
-        raise InputError(f"{path}: the workbook can't be read ({_brief(error)}). {_AGAIN}") from None
+        raise InputError(
+            f"{path}: the workbook can't be read ({_brief(error)}). {_AGAIN}"
+        ) from None
 
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """Keep the library's own report of a panic off the screen: it is written past Python, to descriptor 2."""
+    """Keep the library's own report of a panic off the screen: it is written past Python, to
+    descriptor 2.
+    """
     try:
         screen = os.dup(2)
     except OSError:  # there is no screen
@@ -437,7 +479,14 @@ def _unheard() -> Iterator[None]:
 
 def _is_foreign(error: BaseException) -> bool:
     module = type(error).__module__.partition(".")[0]
-    return module in {"pyo3_runtime", "python_calamine", "_python_calamine", "olefile", "zipfile", "pyexpat"}
+    return module in {
+        "pyo3_runtime",
+        "python_calamine",
+        "_python_calamine",
+        "olefile",
+        "zipfile",
+        "pyexpat",
+    }
 
 
 def _brief(error: BaseException) -> str:

@@ -1,1 +1,3 @@
-"""Stage 5: the checkpoint's rows become files, and a summary on the terminal. Knows nothing of HTTP."""
+"""Stage 5: the checkpoint's rows become files, and a summary on the terminal. Knows nothing of
+HTTP.
+"""

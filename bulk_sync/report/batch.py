@@ -23,7 +23,12 @@ def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path
     for part in parts:
         rows = str(part.summary.rows) if part.summary else ""
         counts = [f"{_count(part, state):,}" if part.summary else "" for state in states]
-        table.add_row(Text(printable(part.input)), rows, *counts, str(part.exit_code) if part.begun else "not begun")
+        table.add_row(
+            Text(printable(part.input)),
+            rows,
+            *counts,
+            str(part.exit_code) if part.begun else "not begun",
+        )
     if parts:
         console.print(table)
     for part in parts:
@@ -35,7 +40,10 @@ def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path
         if part.note:
             console.print(Text(printable(part.note)), soft_wrap=True)
     for path in unsettled:
-        console.print(Text(f"Left alone, for it is still being written: {printable(str(path))}"), soft_wrap=True)
+        console.print(
+            Text(f"Left alone, for it is still being written: {printable(str(path))}"),
+            soft_wrap=True,
+        )
     if not parts:
         console.print("Nothing to push: no sheet was found.")
 

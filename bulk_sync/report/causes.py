@@ -1,11 +1,14 @@
-"""Bad rows to causes: what is wrong, in how many rows, in which first, and the closest remedy. Pure.
+"""Bad rows to causes: what is wrong, in how many rows, in which first, and the closest remedy.
+Pure.
 
 A cause is read from what the checkpoint keeps of a row, its error code, status and message, so that
-`status` and `report` tell the same ones long after the run. Messages that differ only in what varies from
-row to row (the row's key, quoted text, words with a digit) are one cause. Where those parts are the same in all
-rows they are shown, else `...` stands in their place. The cells' own values are listed instead: `6 to 10`.
+`status` and `report` tell the same ones long after the run. Messages that differ only in what
+varies from row to row (the row's key, quoted text, words with a digit) are one cause. Where those
+parts are the same in all rows they are shown, else `...` stands in their place. The cells' own
+values are listed instead: `6 to 10`.
 
-A row with two bad cells counts under two causes. Memory is bounded: beyond `MOST_CAUSES` the rest of a code is one.
+A row with two bad cells counts under two causes. Memory is bounded: beyond `MOST_CAUSES` the rest
+of a code is one.
 """
 
 from __future__ import annotations
@@ -42,7 +45,16 @@ _REMEDIES = {
     "throttled": "run the command again, perhaps with a lower --rate",
 }
 _OF_SENDING = frozenset(
-    {"not_found", "refused", "forbidden", "timeout", "connection", "server_error", "bad_reply", "throttled"}
+    {
+        "not_found",
+        "refused",
+        "forbidden",
+        "timeout",
+        "connection",
+        "server_error",
+        "bad_reply",
+        "throttled",
+    }
 )
 _NAMES_STATUS = frozenset({"refused", "server_error"})
 
@@ -72,17 +84,22 @@ _INSTRUCTION = re.compile(
 _PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 
 _Split = tuple[str, ...]
-"""A sentence, in turns what is constant of it and what varies; it begins and ends with a constant."""
+"""A sentence, in turns what is constant of it and what varies; it begins and ends with a constant.
+"""
 
 
 _Seen = tuple[str, str | None, _Split]
-"""What is wrong with a row: of what, the value there as `repr` shows it, and the rest of the sentence."""
+"""What is wrong with a row: of what, the value there as `repr` shows it, and the rest of the
+sentence.
+"""
 
 _OTHERS: _Seen = ("other causes", None, ("",))
 
 
 def causes_of(rows: Iterable[BadRow]) -> tuple[CauseGroup, ...]:
-    """Group rows that ended badly, the most frequent cause first; `rows` come in input order and are read once."""
+    """Group rows that ended badly, the most frequent cause first; `rows` come in input order and
+    are read once.
+    """
     found: dict[tuple[str, ...], _Cause] = {}
     for row in rows:
         for seen in _causes(row):
@@ -146,7 +163,9 @@ def _cells_apart(message: str) -> list[str]:
 def _split(sentence: str) -> _Split:
     constants = _VARYING.split(sentence)
     varying = _VARYING.findall(sentence)
-    return tuple(part for parts in zip_longest(constants, varying) for part in parts if part is not None)
+    return tuple(
+        part for parts in zip_longest(constants, varying) for part in parts if part is not None
+    )
 
 
 class _Cause:
@@ -213,7 +232,11 @@ def _expected(what: str) -> str:
 
 def _values_text(values: list[str], *, more: bool) -> str:
     """Values in few words: whole numbers as ranges, texts as the first of them."""
-    plain = [text for value in values if (text := _unquoted(value)) is not None and _PLAIN_NUMBER.fullmatch(text)]
+    plain = [
+        text
+        for value in values
+        if (text := _unquoted(value)) is not None and _PLAIN_NUMBER.fullmatch(text)
+    ]
     if len(plain) < len(values):
         shown = values[:_SHOWN_VALUES]
         return ", ".join(shown) + (", ..." if more or len(values) > len(shown) else "")
@@ -234,12 +257,18 @@ def _runs(numbers: list[float]) -> list[str]:
     return [
         text
         for run in runs
-        for text in ([f"{run[0]:.15g} to {run[-1]:.15g}"] if len(run) > 2 else [f"{number:.15g}" for number in run])
+        for text in (
+            [f"{run[0]:.15g} to {run[-1]:.15g}"]
+            if len(run) > 2
+            else [f"{number:.15g}" for number in run]
+        )
     ]
 
 
 def _unquoted(value: str | None) -> str | None:
-    """A value without the quotes that `repr` put around it; its escapes stay, for a terminal may see it."""
+    """A value without the quotes that `repr` put around it; its escapes stay, for a terminal may
+    see it.
+    """
     if value is not None and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return value[1:-1]
     return value

@@ -35,7 +35,10 @@ def show_check(console: Console, summary: CheckSummary, next_command: str | None
     _problems(console, summary)
     _line(console, "Push", _plan(summary))
     for target, body in summary.patches:
-        console.print(Text(f"  PATCH {printable(target)} ", style="bold") + Text(printable(body)), soft_wrap=True)
+        console.print(
+            Text(f"  PATCH {printable(target)} ", style="bold") + Text(printable(body)),
+            soft_wrap=True,
+        )
     if summary.profile:
         _line(console, "Profile", summary.profile)
     if next_command:
@@ -73,7 +76,9 @@ def _mapping(summary: CheckSummary, *, examples: bool) -> Table:
         example = "" if column.example is None else json.dumps(column.example, ensure_ascii=False)
         short = example if len(example) <= _LONGEST_CELL else example[: _LONGEST_CELL - 3] + "..."
         shown = [Text(printable(short))] if examples else []
-        table.add_row(Text(printable(column.header)), Text(column.field), f"{column.filled:,}", *shown)
+        table.add_row(
+            Text(printable(column.header)), Text(column.field), f"{column.filled:,}", *shown
+        )
     return table
 
 
@@ -113,7 +118,11 @@ def _plan(summary: CheckSummary) -> str:
     if summary.seconds is None:
         return f"{text}; how long that takes depends on the API's limit (--rate 10/s would tell)"
     of_the_user = summary.rate is not None and summary.per_second == summary.rate.per_second
-    rate = str(summary.rate) if of_the_user else f"{summary.per_second:.3g}/s, the API's limit as last met"
+    rate = (
+        str(summary.rate)
+        if of_the_user
+        else f"{summary.per_second:.3g}/s, the API's limit as last met"
+    )
     text = f"{text}: at least {span(summary.seconds)} at {rate}"
     if summary.window_seconds is None or summary.per_second is None:
         return text

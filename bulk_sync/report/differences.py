@@ -1,9 +1,11 @@
-"""What a comparison writes: the differences, one line for each value, and the changes as a sheet that can be pushed.
+"""What a comparison writes: the differences, one line for each value, and the changes as a sheet
+that can be pushed.
 
 The sheet of changes has, under each field's own header, the value here where it differs; all else
-is blank, so that a push leaves it as it is. A value that both sides changed is left blank too, for a
-person to fill in. Three more columns are for the reader and are left out when the sheet is pushed:
-`reconcile_row` (the row here), `reconcile_there` (the values there) and `reconcile_conflicts`.
+is blank, so that a push leaves it as it is. A value that both sides changed is left blank too, for
+a person to fill in. Three more columns are for the reader and are left out when the sheet is
+pushed: `reconcile_row` (the row here), `reconcile_there` (the values there) and
+`reconcile_conflicts`.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ Rows = Callable[[], Iterable[Compared]]
 
 
 def write_differences(path: Path, rows: Iterable[Compared], facts: Facts) -> None:
-    """Write a line for each value that differs, and one for each row that has no counterpart or a problem.
+    """Write a line for each value that differs, and one for each row that has no counterpart or a
+    problem.
 
     Raises OutputError. `facts` are the lines of a workbook's summary.
     """
@@ -58,7 +61,15 @@ def _lines(row: Compared) -> Iterator[Line]:
     if not row.differences:
         yield (*head, None, None, None, None, None, row.message)
     for one in row.differences:
-        yield (*head, one.field, _told(one.there), _told(one.here), _told(one.base), one.author, row.message)
+        yield (
+            *head,
+            one.field,
+            _told(one.there),
+            _told(one.here),
+            _told(one.base),
+            one.author,
+            row.message,
+        )
 
 
 def _told(value: Any) -> str:  # noqa: ANN401 - JSON
@@ -69,14 +80,21 @@ def _told(value: Any) -> str:  # noqa: ANN401 - JSON
 
 
 class Changes(Struct, frozen=True):
-    """A sheet of changes that was written: its rows, and the text that stands for a cleared value, if one is."""
+    """A sheet of changes that was written: its rows, and the text that stands for a cleared value,
+    if one is.
+    """
 
     rows: int
     cleared: str | None
 
 
 def write_changes(
-    path: Path, rows: Rows, *, prefer_here: bool, with_conflicts: bool, option: str = "--export-template"
+    path: Path,
+    rows: Rows,
+    *,
+    prefer_here: bool,
+    with_conflicts: bool,
+    option: str = "--export-template",
 ) -> Changes:
     """Write the changes as CSV or as a workbook, or take the file away when there are none.
 
@@ -90,7 +108,9 @@ def write_changes(
             if ours or (with_conflicts and any(one.author is not None for one in row.differences)):
                 yield row, ours
 
-    fields, count, cleared = _survey(row.differences if with_conflicts else ours for row, ours in wanted())
+    fields, count, cleared = _survey(
+        row.differences if with_conflicts else ours for row, ours in wanted()
+    )
     if not count:
         remove(path)
         return Changes(0, None)
@@ -107,7 +127,9 @@ def write_changes(
 
 
 def _survey(rows: Iterable[Iterable[Difference]]) -> tuple[list[str], int, str | None]:
-    """The fields in the order in which they come up, how many rows there are, and a text for what is cleared."""
+    """The fields in the order in which they come up, how many rows there are, and a text for what
+    is cleared.
+    """
     fields: dict[str, None] = {}
     clears, taken, count = False, set(), 0
     for differences in rows:
@@ -118,10 +140,16 @@ def _survey(rows: Iterable[Iterable[Difference]]) -> tuple[list[str], int, str |
             if isinstance(one.here, str) and re.fullmatch(r"NULL(-\d{1,6})?", one.here):
                 taken.add(one.here)
     tokens = (f"NULL-{number}" if number else "NULL" for number in range(len(taken) + 1))
-    return list(fields), count, next(token for token in tokens if token not in taken) if clears else None
+    return (
+        list(fields),
+        count,
+        next(token for token in tokens if token not in taken) if clears else None,
+    )
 
 
-def _change(row: Compared, ours: list[Difference], fields: list[str], cleared: str | None) -> list[str | int | None]:
+def _change(
+    row: Compared, ours: list[Difference], fields: list[str], cleared: str | None
+) -> list[str | int | None]:
     values = {one.field: cleared if one.here is None else _told(one.here) for one in ours}
     by_id = row.target != row.key and bool(row.showing_id)
     address = (row.target, values.pop(_ADDRESS[1], "")) if by_id else ("", row.target)
@@ -139,10 +167,15 @@ def _change(row: Compared, ours: list[Difference], fields: list[str], cleared: s
     ]
 
 
-def _fitting(lines: Iterable[list[str | int | None]], path: Path, option: str) -> Iterator[list[str | int | None]]:
+def _fitting(
+    lines: Iterable[list[str | int | None]], path: Path, option: str
+) -> Iterator[list[str | int | None]]:
     """Lines of which no text has to be cut; what is only for the reader may be."""
     for line in lines:
-        if any(isinstance(cell, str) and len(cell) > LONGEST_TEXT for cell in line[: -len(_FOR_THE_READER)]):
+        if any(
+            isinstance(cell, str) and len(cell) > LONGEST_TEXT
+            for cell in line[: -len(_FOR_THE_READER)]
+        ):
             raise UsageError(
                 f"{option} {path}: a text of row {line[-3]} is longer than a workbook's cell ({LONGEST_TEXT:,} "
                 "characters); name a .csv"

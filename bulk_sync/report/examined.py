@@ -14,7 +14,9 @@ from bulk_sync.report.terminal import json_line, printable
 _STYLES = {"well": "green", "notice": "yellow", "wrong": "red"}
 
 
-def show_examined(console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]) -> None:
+def show_examined(
+    console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]
+) -> None:
     """Settings (name, value, where from), those that somebody set standing out, then the findings."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("setting", "value", "from"):
@@ -31,7 +33,9 @@ def show_examined(console: Console, settings: Sequence[tuple[str, str, str]], fi
         console.print(line, soft_wrap=True)
 
 
-def show_examined_json(console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]) -> None:
+def show_examined_json(
+    console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]
+) -> None:
     """The same as one JSON object."""
     told = {name: {"value": value, "from": where} for name, value, where in settings}
     found = [{"about": one.about, "standing": one.standing, "text": one.text} for one in findings]

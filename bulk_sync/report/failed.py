@@ -26,8 +26,8 @@ def write_failed(
 
     A header that ends in `error` already (the input was such a file) keeps a single one. A
     row that is wider than the header stays so: pushed again unmended, it is refused again.
-    `before` is told the file's digest just before it takes its place. With `marked` it begins with a byte order
-    mark. Raises OutputError.
+    `before` is told the file's digest just before it takes its place. With `marked` it begins with
+    a byte order mark. Raises OutputError.
     """
     rows = iter(results)
     first = next(rows, None)
@@ -43,7 +43,10 @@ def write_failed(
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow([*names[:width], ERROR_COLUMN])
         for result in chain((first,), rows):
-            cells = [*result.cells[:width], *_without_blank_end(result.cells[width + was_failed_file :])]
+            cells = [
+                *result.cells[:width],
+                *_without_blank_end(result.cells[width + was_failed_file :]),
+            ]
             cells += [""] * (width - len(cells))
             writer.writerow([*cells, inert(f"{result.error}: {result.message}")])
 

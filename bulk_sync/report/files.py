@@ -82,7 +82,9 @@ def digest(path: Path) -> str | None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file that is not ours to replace, to the first free `NAME.edited.csv`, `NAME.edited-2.csv` ..."""
+    """Rename a file that is not ours to replace, to the first free `NAME.edited.csv`,
+    `NAME.edited-2.csv` ...
+    """
     endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     names = (path.with_name(f"{path.stem}.edited{ending}{path.suffix}") for ending in endings)
     kept = next(name for name in names if not name.exists())
@@ -99,7 +101,9 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A new file in the folder of a report, to be moved away or else removed; what crashed runs left goes."""
+    """A new file in the folder of a report, to be moved away or else removed; what crashed runs
+    left goes.
+    """
     for other in path.parent.glob(f"{_PART_BEGINS}*.part"):
         with suppress(OSError):
             _remove_abandoned(other)
@@ -107,7 +111,8 @@ def _beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     with ExitStack() as at_end:
         at_end.callback(_remove_quietly, part)
         if fcntl is not None:
-            # The lock is on the file as opened, and lasts as long as any descriptor of it: past the one closed below.
+            # The lock is on the file as opened, and lasts as long as any descriptor of it: past the
+            # one closed below.
             at_end.callback(os.close, os.dup(opened))
         with os.fdopen(opened, "wb") as file:
             yield part, file

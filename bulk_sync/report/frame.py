@@ -25,7 +25,9 @@ def asset(name: str) -> str:
 
 
 def open_page(file: TextIO, title: str, style: str, script: str | None = None) -> None:
-    """Write a page down to the beginning of its body; the script is to be written at its end, by `close_page`."""
+    """Write a page down to the beginning of its body; the script is to be written at its end, by
+    `close_page`.
+    """
     file.write(f'<!doctype html>\n<html lang="en">\n{_head(title, style, script)}\n<body>\n')
 
 
@@ -61,11 +63,16 @@ def top(kind: str, facts: Iterable[tuple[str, str]], made_at: datetime, version:
     at = made_at.astimezone(UTC)
     return element(
         "header",
-        element("p", element("b", "bulk-sync"), f" {version} ", element("span", kind), class_="brand"),
+        element(
+            "p", element("b", "bulk-sync"), f" {version} ", element("span", kind), class_="brand"
+        ),
         element(
             "dl",
             *(_fact(name, element("bdi", value)) for name, value in facts),
-            _fact("Written", element("time", at.strftime("%Y-%m-%d %H:%M UTC"), datetime=at.isoformat())),
+            _fact(
+                "Written",
+                element("time", at.strftime("%Y-%m-%d %H:%M UTC"), datetime=at.isoformat()),
+            ),
             class_="facts",
         ),
     )
@@ -84,7 +91,9 @@ def bottom(version: str, *more: str) -> Html:
 def section(name: str, title: str, *inside: str | None, class_: str | None = None) -> Html:
     """A section with a heading."""
     heading = element("h2", title, id=f"{name}-title")
-    return element("section", heading, *inside, id=name, aria_labelledby=f"{name}-title", class_=class_)
+    return element(
+        "section", heading, *inside, id=name, aria_labelledby=f"{name}-title", class_=class_
+    )
 
 
 def header_row(*names: str) -> Html:
@@ -99,11 +108,18 @@ _SIGNS = {
 }
 
 
-def verdict_section(tone: Tone, sentence: str, detail: str | None, notes: Iterable[str], *more: str | None) -> Html:
+def verdict_section(
+    tone: Tone, sentence: str, detail: str | None, notes: Iterable[str], *more: str | None
+) -> Html:
     """What it came to, first of all."""
     path, word = _SIGNS[tone]
     sign = element(
-        "svg", element("path", d=path), viewBox="0 0 24 24", class_="sign", role="img", aria_label=f"{word}:"
+        "svg",
+        element("path", d=path),
+        viewBox="0 0 24 24",
+        class_="sign",
+        role="img",
+        aria_label=f"{word}:",
     )
     listed = [element("li", element("bdi", note)) for note in notes]
     return element(

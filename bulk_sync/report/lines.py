@@ -1,9 +1,11 @@
-"""Lines of a report that people or programs read: as CSV, JSON Lines or a workbook, by the ending of its name.
+"""Lines of a report that people or programs read: as CSV, JSON Lines or a workbook, by the ending
+of its name.
 
 The rule about formulas, for every CSV that a spreadsheet program may open: text that came
 from the server gets an apostrophe before it when a spreadsheet program would take it for a formula.
 What the user's own sheet holds stays exact, so that it can be looked up and pushed again; it was in
-their sheet before. JSON and the workbook tell texts from formulas, so that there everything is exact.
+their sheet before. JSON and the workbook tell texts from formulas, so that there everything is
+exact.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ Facts = Iterable[tuple[str, object]]
 
 
 class Layout(Struct, frozen=True):
-    """The columns of a report, which of them hold text that is not the user's own, and which one is coloured."""
+    """The columns of a report, which of them hold text that is not the user's own, and which one is
+    coloured.
+    """
 
     columns: tuple[str, ...]
     foreign: frozenset[str]
@@ -33,7 +37,9 @@ class Layout(Struct, frozen=True):
 
 
 def refuse_unknown_kind(path: Path, option: str = "--results") -> None:
-    """Raise UsageError unless lines can be written under that name; of what is no file there, writing tells."""
+    """Raise UsageError unless lines can be written under that name; of what is no file there,
+    writing tells.
+    """
     if path.exists() and not path.is_file():
         return
     if path.suffix.lower() not in _WRITERS:
@@ -73,7 +79,12 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
             harmless = _inert(line, foreign)
             # The csv module looks at each character by itself, which takes five times as long.
             text = ",".join(["" if cell is None else str(cell) for cell in harmless])
-            if text.count(",") == len(harmless) - 1 and '"' not in text and "\n" not in text and "\r" not in text:
+            if (
+                text.count(",") == len(harmless) - 1
+                and '"' not in text
+                and "\n" not in text
+                and "\r" not in text
+            ):
                 file.write(text + "\r\n")
             else:
                 writer.writerow(harmless)
@@ -84,7 +95,10 @@ def _inert(line: Line, foreign: Sequence[int]) -> Line:
     for place in foreign:
         cell = line[place]
         if cell and str(cell)[0] in _FORMULA_BEGINS:
-            return [inert(str(cell or "")) if place in foreign else cell for place, cell in enumerate(line)]
+            return [
+                inert(str(cell or "")) if place in foreign else cell
+                for place, cell in enumerate(line)
+            ]
     return line
 
 

@@ -25,12 +25,22 @@ class Html(str):
 
 
 def shown(text: str) -> str:
-    """A text as a page shows it: what is invisible or turns the direction of writing becomes its escape."""
-    return "".join(character if _is_harmless(character) else _escape(character) for character in text)
+    """A text as a page shows it: what is invisible or turns the direction of writing becomes its
+    escape.
+    """
+    return "".join(
+        character if _is_harmless(character) else _escape(character) for character in text
+    )
 
 
 def _is_harmless(character: str) -> bool:
-    return character in _JOINERS or unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp", "Cs"}
+    return character in _JOINERS or unicodedata.category(character) not in {
+        "Cc",
+        "Cf",
+        "Zl",
+        "Zp",
+        "Cs",
+    }
 
 
 def _escape(character: str) -> str:
@@ -48,7 +58,9 @@ def join(*parts: str | None) -> Html:
 
 
 def element(name: str, /, *inside: str | None, **attributes: str | float | None) -> Html:
-    """An element around texts and markup; `class_` is `class`, `aria_label` is `aria-label`, and None is left out."""
+    """An element around texts and markup; `class_` is `class`, `aria_label` is `aria-label`, and
+    None is left out.
+    """
     told = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(shown(str(value)))}"'
         for key, value in attributes.items()

@@ -25,9 +25,26 @@ from typing import TextIO
 
 from msgspec import Struct
 
-from bulk_sync.model import MENDABLE_STATES, CauseGroup, ProblemGroup, RateSource, Result, State, Summary
+from bulk_sync.model import (
+    MENDABLE_STATES,
+    CauseGroup,
+    ProblemGroup,
+    RateSource,
+    Result,
+    State,
+    Summary,
+)
 from bulk_sync.report.files import replacing
-from bulk_sync.report.frame import asset, bottom, close_page, header_row, open_page, section, top, verdict_section
+from bulk_sync.report.frame import (
+    asset,
+    bottom,
+    close_page,
+    header_row,
+    open_page,
+    section,
+    top,
+    verdict_section,
+)
 from bulk_sync.report.markup import Html, element, join, json_text
 from bulk_sync.report.verdict import STATES, TITLES, Tone, Verdict, verdict
 from bulk_sync.report.words import rows_of
@@ -51,7 +68,13 @@ Rows = Callable[[Iterable[State]], Iterable[Result]]
 
 
 def write_page(
-    path: Path, summary: Summary, runs: Sequence[Run], rows: Rows, *, made_at: datetime, version: str
+    path: Path,
+    summary: Summary,
+    runs: Sequence[Run],
+    rows: Rows,
+    *,
+    made_at: datetime,
+    version: str,
 ) -> None:
     """Write the page; raises OutputError."""
     with replacing(path) as file:
@@ -59,7 +82,12 @@ def write_page(
 
 
 def _write(
-    file: TextIO, summary: Summary, drawing: Drawing | None, rows: Rows, made_at: datetime, version: str
+    file: TextIO,
+    summary: Summary,
+    drawing: Drawing | None,
+    rows: Rows,
+    made_at: datetime,
+    version: str,
 ) -> None:
     told = verdict(summary)
     open_page(file, f"{PurePath(summary.input).name}: {told.sentence}", _style(), _script())
@@ -85,7 +113,9 @@ def _write(
 
 @cache
 def _script() -> str:
-    """uPlot, drawing twice as fine as most screens so that print is sharp, and the page's own script."""
+    """uPlot, drawing twice as fine as most screens so that print is sharp, and the page's own
+    script.
+    """
     library = asset("uPlot.iife.min.js")
     fine = "Math.max(2, self.devicePixelRatio || 1)"
     return f"const uPlot = (devicePixelRatio => {{\n{library}\nreturn uPlot;\n}})({fine});\n{asset('page.js')}"
@@ -97,12 +127,22 @@ def _style() -> str:
 
 
 def _top(summary: Summary, made_at: datetime, version: str) -> Html:
-    to = "a sandbox on this machine (a rehearsal)" if summary.base_url == SANDBOX_TARGET else summary.base_url
-    return top("report", (("Sheet", PurePath(summary.input).name), ("Sent to", to)), made_at, version)
+    to = (
+        "a sandbox on this machine (a rehearsal)"
+        if summary.base_url == SANDBOX_TARGET
+        else summary.base_url
+    )
+    return top(
+        "report", (("Sheet", PurePath(summary.input).name), ("Sent to", to)), made_at, version
+    )
 
 
 def _verdict_section(summary: Summary, told: Verdict) -> Html:
-    link = None if told.tone is Tone.GOOD else element("p", element("a", "What to do next", href="#next"))
+    link = (
+        None
+        if told.tone is Tone.GOOD
+        else element("p", element("a", "What to do next", href="#next"))
+    )
     return verdict_section(told.tone, told.sentence, told.detail, summary.notes, link)
 
 
@@ -117,7 +157,9 @@ def _states_section(summary: Summary) -> Html:
     counts = [(state, summary.states[state]) for state in STATES if summary.states.get(state, 0)]
     if not counts:
         return section("states", "Rows by state", element("p", "There are no rows."), class_="card")
-    label = "Rows by state: " + ", ".join(f"{count:,} {state.value}" for state, count in counts) + "."
+    label = (
+        "Rows by state: " + ", ".join(f"{count:,} {state.value}" for state, count in counts) + "."
+    )
     lines = (
         element(
             "tr",
@@ -160,7 +202,11 @@ def _bar(counts: Sequence[tuple[State, int]], label: str) -> Html:
         at += share
     pieces = (
         element(
-            "rect", x=f"{begin / at:.4%}", width=f"{share / at:.4%}", height="100%", class_=f"piece s-{state.value}"
+            "rect",
+            x=f"{begin / at:.4%}",
+            width=f"{share / at:.4%}",
+            height="100%",
+            class_=f"piece s-{state.value}",
         )
         for (state, _), begin, share in zip(counts, begins, shares, strict=True)
     )
@@ -218,21 +264,31 @@ class _Chart(Struct, frozen=True):
 
 _CHARTS = (
     _Chart(
-        "rate", "Rows and requests per second", (("rows", "rows"), ("requests", "requests"), ("limit", "the limit"))
+        "rate",
+        "Rows and requests per second",
+        (("rows", "rows"), ("requests", "requests"), ("limit", "the limit")),
     ),
     _Chart(
         "latency",
         "Latency of requests",
         (("p50", "half of them (p50)"), ("p90", "9 in 10 (p90)"), ("p99", "99 in 100 (p99)")),
     ),
-    _Chart("again", "Retries and 429s", (("throttled", "told to wait (429)"), ("retries", "retries"))),
+    _Chart(
+        "again", "Retries and 429s", (("throttled", "told to wait (429)"), ("retries", "retries"))
+    ),
 )
 
 
 def _time_section(summary: Summary, drawing: Drawing | None) -> Html:
     if drawing is None:
-        why = "Nothing was sent." if not summary.requests else "These rows were sent before runs kept a time line."
-        return section("time", "Over time", _figures_of(summary, None), element("p", why), class_="card")
+        why = (
+            "Nothing was sent."
+            if not summary.requests
+            else "These rows were sent before runs kept a time line."
+        )
+        return section(
+            "time", "Over time", _figures_of(summary, None), element("p", why), class_="card"
+        )
     return section(
         "time",
         "Over time",
@@ -245,7 +301,13 @@ def _time_section(summary: Summary, drawing: Drawing | None) -> Html:
 
 def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
     p50, _, p99 = drawing.latency if drawing else (None, None, None)
-    known = (summary.limit, summary.source) if summary.limit else (drawing.limit, drawing.source) if drawing else None
+    known = (
+        (summary.limit, summary.source)
+        if summary.limit
+        else (drawing.limit, drawing.source)
+        if drawing
+        else None
+    )
     limit, source = known or (None, RateSource.NONE)
     facts = [
         ("Requests", f"{summary.requests:,}", None),
@@ -258,13 +320,19 @@ def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
             ("none met" if drawing else "–") if limit is None else _rate(limit),
             _SAID_BY.get(source) if limit is not None else None,
         ),
-        ("Latency", "–" if p50 is None else _milliseconds(p50), None if p99 is None else f"p99 {_milliseconds(p99)}"),
+        (
+            "Latency",
+            "–" if p50 is None else _milliseconds(p50),
+            None if p99 is None else f"p99 {_milliseconds(p99)}",
+        ),
     ]
     return element(
         "dl",
         *(
             element(
-                "div", element("dt", name), element("dd", value, element("small", aside) if aside is not None else None)
+                "div",
+                element("dt", name),
+                element("dd", value, element("small", aside) if aside is not None else None),
             )
             for name, value, aside in facts
         ),
@@ -329,7 +397,9 @@ def _in_words(name: str, drawing: Drawing) -> str:
     shown = drawing.figures
     if name == "rate":
         top = max(shown, key=lambda one: one.rows)
-        limit = "" if drawing.limit is None else f" The limit was {_rate(drawing.limit)} at the end."
+        limit = (
+            "" if drawing.limit is None else f" The limit was {_rate(drawing.limit)} at the end."
+        )
         after = f"after {_span(top.at_seconds)} of {_span(drawing.lasted_seconds)}"
         return f"At most {top.rows:,.1f} rows a second, {after}.{limit}"
     if name == "latency":
@@ -343,11 +413,23 @@ def _in_words(name: str, drawing: Drawing) -> str:
     retries, throttled = sum(one.retries for one in shown), sum(one.throttled for one in shown)
     if not retries and not throttled:
         return "No retries, and nothing was told to wait."
-    return f"{retries:,} {'retry' if retries == 1 else 'retries'}; {throttled:,} times told to wait."
+    return (
+        f"{retries:,} {'retry' if retries == 1 else 'retries'}; {throttled:,} times told to wait."
+    )
 
 
 def _figures_table(drawing: Drawing) -> Html:
-    names = ("After", "Rows/s", "Requests/s", "Limit/s", "Retries", "429s", "p50 ms", "p90 ms", "p99 ms")
+    names = (
+        "After",
+        "Rows/s",
+        "Requests/s",
+        "Limit/s",
+        "Retries",
+        "429s",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+    )
     return element(
         "details",
         element("summary", "The charts as a table"),
@@ -415,7 +497,8 @@ def _problems_section(summary: Summary) -> Html:
     if not summary.problems:
         return section("problems", "Problems", element("p", "None."), class_="card")
     articles = (
-        _problem(group, [cause for cause in summary.causes if cause.code == group.code]) for group in summary.problems
+        _problem(group, [cause for cause in summary.causes if cause.code == group.code])
+        for group in summary.problems
     )
     return section("problems", "Problems by cause", *articles, class_="card")
 
@@ -431,8 +514,16 @@ def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:
             element("code", group.code),
         ),
         element("ol", *map(_cause, causes[:_MOST_CAUSES]), class_="causes"),
-        element("p", f"and {more:,} {'kind' if more == 1 else 'kinds'} more", class_="rest") if more > 0 else None,
-        element("button", f"Show the {group.code} rows", type="button", data_cause=group.code, hidden="hidden"),
+        element("p", f"and {more:,} {'kind' if more == 1 else 'kinds'} more", class_="rest")
+        if more > 0
+        else None,
+        element(
+            "button",
+            f"Show the {group.code} rows",
+            type="button",
+            data_cause=group.code,
+            hidden="hidden",
+        ),
         class_="problem",
     )
 
@@ -442,7 +533,9 @@ def _cause(group: CauseGroup) -> Html:
     return element(
         "li",
         element(
-            "p", element("bdi", _cut(group.cause.removeprefix(f"{group.code}: "), _LONGEST_MESSAGE)), class_="cause"
+            "p",
+            element("bdi", _cut(group.cause.removeprefix(f"{group.code}: "), _LONGEST_MESSAGE)),
+            class_="cause",
         ),
         element(
             "p",
@@ -537,7 +630,10 @@ def _states_shown(summary: Summary) -> tuple[tuple[State, ...], str | None]:
     states = _NARROWER[fitting[0] if fitting else crowded[-1] if crowded else 0]
     left_out = [state for state in State if state not in states and summary.states.get(state, 0)]
     named = ", ".join(f"{summary.states[state]:,} {state.value}" for state in left_out)
-    return states, f"The sheet has {summary.rows:,} rows; left out here are those that are {named}. {_all_in(summary)}"
+    return (
+        states,
+        f"The sheet has {summary.rows:,} rows; left out here are those that are {named}. {_all_in(summary)}",
+    )
 
 
 def _cut_short(summary: Summary, taken: int, expected: int) -> str | None:
@@ -547,7 +643,11 @@ def _cut_short(summary: Summary, taken: int, expected: int) -> str | None:
 
 
 def _all_in(summary: Summary) -> str:
-    return f"All rows are in {PurePath(summary.results).name}." if summary.results else "The results hold all rows."
+    return (
+        f"All rows are in {PurePath(summary.results).name}."
+        if summary.results
+        else "The results hold all rows."
+    )
 
 
 def _write_lines(file: TextIO, results: Iterable[Result]) -> int:
@@ -628,17 +728,24 @@ def _table_frame(taken: int) -> Html:
     return join(
         element(
             "noscript",
-            element("p", "The table of rows needs scripts, which are off here; the results hold all rows."),
+            element(
+                "p",
+                "The table of rows needs scripts, which are off here; the results hold all rows.",
+            ),
         ),
         element(
             "div",
             element(
                 "div",
                 element("label", "Search keys, messages, ids and row numbers", for_="search"),
-                element("input", id="search", type="search", autocomplete="off", spellcheck="false"),
+                element(
+                    "input", id="search", type="search", autocomplete="off", spellcheck="false"
+                ),
                 class_="search",
             ),
-            element("div", id="filters", class_="filters", role="group", aria_label="Show rows by state"),
+            element(
+                "div", id="filters", class_="filters", role="group", aria_label="Show rows by state"
+            ),
             element("p", id="count", role="status", aria_live="polite"),
             element(
                 "table",

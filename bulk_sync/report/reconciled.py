@@ -1,4 +1,6 @@
-"""What `reconcile` shows: the counts, then field by field what is there and what is here, the change marked."""
+"""What `reconcile` shows: the counts, then field by field what is there and what is here, the
+change marked.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _MOST_WORDS = 600
 """Words of a text up to which its words are compared; of longer ones only beginning and end are."""
 
 _ALIKE = 0.5
-"""The share of words in common (difflib's ratio) from which on texts are taken for two versions of one."""
+"""The share of words in common (difflib's ratio) from which on texts are taken for two versions of
+one.
+"""
 
 _KEPT = 30
 """Characters of an unchanged stretch that are shown on either side of a change."""
@@ -41,12 +45,16 @@ Part = tuple[str, bool]
 """A stretch of a text, and whether it is part of the change."""
 
 
-def show_reconciliation_json(console: Console, summary: Reconciliation, pushed: dict[str, Any] | None) -> None:
+def show_reconciliation_json(
+    console: Console, summary: Reconciliation, pushed: dict[str, Any] | None
+) -> None:
     """The summary as one JSON object, with that of a push that followed."""
     console.file.write(json_line(summary.as_json() | ({} if pushed is None else {"push": pushed})))
 
 
-def show_reconciliation(console: Console, summary: Reconciliation, next_command: str | None) -> None:
+def show_reconciliation(
+    console: Console, summary: Reconciliation, next_command: str | None
+) -> None:
     """The summary for a person."""
     _line(console, f"{summary.input} against {_other(summary)}")
     for note in summary.notes:
@@ -67,7 +75,9 @@ def show_reconciliation(console: Console, summary: Reconciliation, next_command:
         if path:
             _line(console, f"{name + ':':<12}{path}")
     if next_command:
-        console.print(Text("Next:       ") + Text(printable(next_command), style="bold"), soft_wrap=True)
+        console.print(
+            Text("Next:       ") + Text(printable(next_command), style="bold"), soft_wrap=True
+        )
 
 
 def facts_of(summary: Reconciliation) -> Iterator[tuple[str, object]]:
@@ -98,8 +108,12 @@ def _counts(summary: Reconciliation) -> Table:
             words, style = _IN_WORDS[standing]
             table.add_row(Text(words, style=style), Text(f"{count:,}", justify="right"))
     if summary.superseded:
-        table.add_row(Text("superseded", style="dim"), Text(f"{summary.superseded:,}", justify="right"))
-    table.add_row(Text("rows here", style="bold"), Text(f"{summary.rows:,}", style="bold", justify="right"))
+        table.add_row(
+            Text("superseded", style="dim"), Text(f"{summary.superseded:,}", justify="right")
+        )
+    table.add_row(
+        Text("rows here", style="bold"), Text(f"{summary.rows:,}", style="bold", justify="right")
+    )
     return table
 
 
@@ -108,7 +122,11 @@ def about_base(summary: Reconciliation) -> Iterator[str]:
     if summary.stale:
         yield f"{_values(summary.stale)} only there since the base: not to be undone, so not sent."
     if summary.conflicts:
-        end = "the value here is sent, as --prefer here says" if summary.prefer_here else "not sent (--prefer here)"
+        end = (
+            "the value here is sent, as --prefer here says"
+            if summary.prefer_here
+            else "not sent (--prefer here)"
+        )
         yield f"{_values(summary.conflicts)} on both sides since the base: a conflict, {end}."
 
 
@@ -121,14 +139,21 @@ def _values(count: int) -> str:
 
 def _show_field(console: Console, field: str, count: int, rows: tuple[Compared, ...]) -> None:
     console.print(Text(f"{field}: {rows_of(count)}", style="bold"))
-    marks = _Marks(in_colour=console.is_terminal and console.color_system is not None and not console.no_color)
+    marks = _Marks(
+        in_colour=console.is_terminal and console.color_system is not None and not console.no_color
+    )
     if console.is_terminal and console.width >= _WIDE:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for name, ratio in (("  row", None), ("showing", 2), ("there", 4), ("here", 4)):
             table.add_column(name, ratio=ratio, overflow="fold")
         for row in rows:
             there, here = marks.of(row.differences[0])
-            table.add_row(f"  {row.number}", Text(printable(row.key or row.target)), there, _authored(row, here))
+            table.add_row(
+                f"  {row.number}",
+                Text(printable(row.key or row.target)),
+                there,
+                _authored(row, here),
+            )
         console.print(table)
     else:
         for row in rows:
@@ -180,7 +205,9 @@ def text_of_value(value: Any) -> str:  # noqa: ANN401 - JSON
 
 
 def changed_parts(old: str, new: str) -> tuple[list[Part], list[Part]]:
-    """Both texts as stretches, those that changed marked as such; long unchanged ones are cut in their middle."""
+    """Both texts as stretches, those that changed marked as such; long unchanged ones are cut in
+    their middle.
+    """
     olds, news = _words(old), _words(new)
     align = _ends_in_common if max(len(olds), len(news)) > _MOST_WORDS else _aligned
     blocks = align(olds, news)
@@ -216,10 +243,15 @@ def _aligned(olds: list[str], news: list[str]) -> list[tuple[bool, list[str], li
 
 
 def _ends_in_common(olds: list[str], news: list[str]) -> list[tuple[bool, list[str], list[str]]]:
-    """What both begin and end with, and what is between: enough for texts that are too long to be aligned."""
+    """What both begin and end with, and what is between: enough for texts that are too long to be
+    aligned.
+    """
     shorter = min(len(olds), len(news))
     begin = next((place for place in range(shorter) if olds[place] != news[place]), shorter)
-    end = next((place for place in range(shorter - begin) if olds[-1 - place] != news[-1 - place]), shorter - begin)
+    end = next(
+        (place for place in range(shorter - begin) if olds[-1 - place] != news[-1 - place]),
+        shorter - begin,
+    )
     return [
         (True, olds[:begin], news[:begin]),
         (False, olds[begin : len(olds) - end], news[begin : len(news) - end]),
@@ -228,7 +260,9 @@ def _ends_in_common(olds: list[str], news: list[str]) -> list[tuple[bool, list[s
 
 
 def _shortened(text: str, *, left: bool, right: bool) -> str:
-    """An unchanged stretch without its middle, or, at the end of a text, without what is far from the change."""
+    """An unchanged stretch without its middle, or, at the end of a text, without what is far from
+    the change.
+    """
     if len(text) <= 2 * _KEPT:
         return text
     kept_left, kept_right = _KEPT * left, _KEPT * right

@@ -1,7 +1,8 @@
-"""`reconcile --page`: what differs between two sheets, as one HTML file that loads nothing and needs no script.
+"""`reconcile --page`: what differs between two sheets, as one HTML file that loads nothing and
+needs no script.
 
-Old and new stand beside each other with the change marked: by colour, by a line through what is gone
-and one under what is new, and for screen readers as deletion and insertion.
+Old and new stand beside each other with the change marked: by colour, by a line through what is
+gone and one under what is new, and for screen readers as deletion and insertion.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from pathlib import Path, PurePath
 
 from bulk_sync.model import Compared, Difference, Reconciliation, Standing
 from bulk_sync.report.files import replacing
-from bulk_sync.report.frame import asset, bottom, close_page, header_row, open_page, section, top, verdict_section
+from bulk_sync.report.frame import (
+    asset,
+    bottom,
+    close_page,
+    header_row,
+    open_page,
+    section,
+    top,
+    verdict_section,
+)
 from bulk_sync.report.markup import Html, element, join
 from bulk_sync.report.reconciled import about_base, changed_parts, text_of_value
 from bulk_sync.report.verdict import Tone
@@ -23,7 +33,9 @@ MOST_ROWS = 5000
 """Showings on a page; a browser is quick with them, and the results hold all."""
 
 _LONGEST_TEXT = 4000
-"""Characters of a value whose change is marked word by word; of a longer one the beginning is shown."""
+"""Characters of a value whose change is marked word by word; of a longer one the beginning is
+shown.
+"""
 
 _MEANING = {
     Standing.SAME: "the values here are those there",
@@ -36,7 +48,12 @@ _MEANING = {
 
 
 def write_reconciled_page(
-    path: Path, summary: Reconciliation, rows: Iterable[Compared], *, made_at: datetime, version: str
+    path: Path,
+    summary: Reconciliation,
+    rows: Iterable[Compared],
+    *,
+    made_at: datetime,
+    version: str,
 ) -> None:
     """Write the page; `rows` are those that are not the same, in order. Raises OutputError."""
     sentence = _sentence(summary)
@@ -69,8 +86,14 @@ def _sentence(summary: Reconciliation) -> str:
     counts = summary.standings
     differing = counts[Standing.DIFFERS] + counts[Standing.CONFLICT]
     if summary.exit_code == 0:
-        return f"All {summary.rows:,} rows are the same in both." if summary.rows > 1 else "Nothing differs."
-    parts = [f"{differing:,} of {summary.rows:,} rows differ"] if differing else ["No value differs"]
+        return (
+            f"All {summary.rows:,} rows are the same in both."
+            if summary.rows > 1
+            else "Nothing differs."
+        )
+    parts = (
+        [f"{differing:,} of {summary.rows:,} rows differ"] if differing else ["No value differs"]
+    )
     parts += [
         f"{counts[standing]:,} {words}"
         for standing, words in (
@@ -85,7 +108,10 @@ def _sentence(summary: Reconciliation) -> str:
 
 def _facts(summary: Reconciliation) -> Iterator[tuple[str, str]]:
     yield "Here", PurePath(summary.input).name
-    yield "There", PurePath(summary.other).name if summary.other else "what the API acknowledged last"
+    yield (
+        "There",
+        PurePath(summary.other).name if summary.other else "what the API acknowledged last",
+    )
     if summary.base:
         yield "Base", PurePath(summary.base).name
 
@@ -94,7 +120,12 @@ def _standings(summary: Reconciliation) -> Html:
     lines = (
         element(
             "tr",
-            element("th", _swatch(standing), element("span", standing.value.replace("_", " ")), scope="row"),
+            element(
+                "th",
+                _swatch(standing),
+                element("span", standing.value.replace("_", " ")),
+                scope="row",
+            ),
             element("td", f"{count:,}", class_="number"),
             element("td", _MEANING[standing], class_="what"),
         )
@@ -104,7 +135,12 @@ def _standings(summary: Reconciliation) -> Html:
     return section(
         "states",
         "How the rows stand",
-        element("table", header_row("Class", "Rows", "Meaning"), element("tbody", *lines), class_="states standings"),
+        element(
+            "table",
+            header_row("Class", "Rows", "Meaning"),
+            element("tbody", *lines),
+            class_="states standings",
+        ),
         class_="card",
     )
 
@@ -122,10 +158,16 @@ def _swatch(standing: Standing) -> Html:
 
 def _fields(summary: Reconciliation) -> Html:
     lines = (
-        element("tr", element("th", element("code", field), scope="row"), element("td", f"{count:,}", class_="number"))
+        element(
+            "tr",
+            element("th", element("code", field), scope="row"),
+            element("td", f"{count:,}", class_="number"),
+        )
         for field, count in summary.fields.items()
     )
-    table = element("table", header_row("Field", "Values"), element("tbody", *lines), class_="states fields")
+    table = element(
+        "table", header_row("Field", "Values"), element("tbody", *lines), class_="states fields"
+    )
     return section("fields", "Values that differ, by field", table, class_="card")
 
 
@@ -143,7 +185,9 @@ def _row(standing: Standing, row: Compared) -> Html:
             element("span", ", ".join((standing.value.replace("_", " "), *places))),
         ),
         element("p", element("bdi", row.message[:1000])) if row.message else None,
-        element("table", header_row("Field", "There", "Here"), element("tbody", *values)) if values else None,
+        element("table", header_row("Field", "There", "Here"), element("tbody", *values))
+        if values
+        else None,
         class_="compared",
     )
 
@@ -166,7 +210,12 @@ def _difference(one: Difference) -> Html:
 def _marked(mark: str, parts: list[tuple[str, bool]]) -> Html:
     if not parts:
         return element("i", "blank")
-    return element("bdi", join(*(element(mark, _lines(text)) if changed else _lines(text) for text, changed in parts)))
+    return element(
+        "bdi",
+        join(
+            *(element(mark, _lines(text)) if changed else _lines(text) for text, changed in parts)
+        ),
+    )
 
 
 def _lines(text: str) -> Html:
@@ -176,7 +225,12 @@ def _lines(text: str) -> Html:
 
 
 def _left_out(summary: Reconciliation, shown: int) -> str:
-    count = sum(count for standing, count in summary.standings.items() if standing is not Standing.SAME) - shown
+    count = (
+        sum(count for standing, count in summary.standings.items() if standing is not Standing.SAME)
+        - shown
+    )
     if count > 0:
-        return element("p", f"{count:,} more are not on this page: --results writes all.", class_="left-out")
+        return element(
+            "p", f"{count:,} more are not on this page: --results writes all.", class_="left-out"
+        )
     return "" if shown else element("p", "There is no difference.")

@@ -22,11 +22,14 @@ COLUMNS = (
     "duration_ms",
 )
 
-_LAYOUT = Layout(COLUMNS, foreign=frozenset({"message", "showing_id", "updated_at"}), coloured="state")
+_LAYOUT = Layout(
+    COLUMNS, foreign=frozenset({"message", "showing_id", "updated_at"}), coloured="state"
+)
 
 
 def write_results(path: Path, lines: Iterable[Line], facts: Facts = ()) -> None:
-    """Write the results, lines of `COLUMNS`, in the format that the name's ending says; raises OutputError.
+    """Write the results, lines of `COLUMNS`, in the format that the name's ending says; raises
+    OutputError.
 
     `facts` are the lines of a workbook's summary, name and value.
     """

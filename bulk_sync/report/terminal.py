@@ -41,7 +41,9 @@ _COLOURS = {
 def printable(text: str) -> str:
     """A text without control, format or line-breaking characters: each becomes its escape."""
     return "".join(
-        character if unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp", "Cs"} else _escape(character)
+        character
+        if unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp", "Cs"}
+        else _escape(character)
         for character in text
     )
 
@@ -56,7 +58,9 @@ def show_error(console: Console, sentence: str) -> None:
 
     text = printable(sentence)
     end = "" if text.endswith((".", "!", "?", "--help")) else "."
-    console.print(Text("Error: ", style="bold red") + Text(text + end, style="default"), soft_wrap=True)
+    console.print(
+        Text("Error: ", style="bold red") + Text(text + end, style="default"), soft_wrap=True
+    )
 
 
 def show_summary(console: Console, summary: Summary, next_command: str | None) -> None:
@@ -79,7 +83,9 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
         if path:
             console.print(Text(f"{name + ':':<12}{printable(path)}"), soft_wrap=True)
     if next_command:
-        console.print(Text("Next:       ") + Text(printable(next_command), style="bold"), soft_wrap=True)
+        console.print(
+            Text("Next:       ") + Text(printable(next_command), style="bold"), soft_wrap=True
+        )
 
 
 def _show_causes(console: Console, causes: Sequence[CauseGroup]) -> None:
@@ -88,7 +94,9 @@ def _show_causes(console: Console, causes: Sequence[CauseGroup]) -> None:
     from rich.text import Text
 
     for group in causes[:_MOST_CAUSES]:
-        line = Text(f"{rows_of(group.rows)}: ", style="bold") + Text(printable(_in_words(group)), style="default")
+        line = Text(f"{rows_of(group.rows)}: ", style="bold") + Text(
+            printable(_in_words(group)), style="default"
+        )
         if console.is_terminal:
             hang = Table.grid(padding=(0, 0))
             hang.add_column(width=2)
@@ -99,7 +107,10 @@ def _show_causes(console: Console, causes: Sequence[CauseGroup]) -> None:
             console.print(Text("  ") + line, soft_wrap=True)
     if len(causes) > _MOST_CAUSES:
         more = len(causes) - _MOST_CAUSES
-        console.print(Text(f"  and {more:,} kind{'s' * (more != 1)} more, see the failed rows"), soft_wrap=True)
+        console.print(
+            Text(f"  and {more:,} kind{'s' * (more != 1)} more, see the failed rows"),
+            soft_wrap=True,
+        )
 
 
 def _in_words(group: CauseGroup) -> str:
@@ -111,7 +122,9 @@ def _in_words(group: CauseGroup) -> str:
 
 
 def json_line(value: object) -> str:
-    """A line of JSON in printable ASCII: what a terminal acts on is escaped, DEL too, which JSON lets pass."""
+    """A line of JSON in printable ASCII: what a terminal acts on is escaped, DEL too, which JSON
+    lets pass.
+    """
     return json.dumps(value, ensure_ascii=True, default=str).replace("\x7f", "\\u007f") + "\n"
 
 
@@ -129,8 +142,14 @@ def _states(summary: Summary) -> Table:
                 if _uncertain(state, summary)
                 else ""
             )
-            table.add_row(Text(state.value, style=style), Text(f"{count:,}", justify="right"), Text(note, style="dim"))
-    table.add_row(Text("rows", style="bold"), Text(f"{summary.rows:,}", style="bold", justify="right"), "")
+            table.add_row(
+                Text(state.value, style=style),
+                Text(f"{count:,}", justify="right"),
+                Text(note, style="dim"),
+            )
+    table.add_row(
+        Text("rows", style="bold"), Text(f"{summary.rows:,}", style="bold", justify="right"), ""
+    )
     return table
 
 
@@ -144,7 +163,9 @@ def _pace(summary: Summary) -> str:
         parts.append(f"{summary.throttled:,} told to wait")
     if summary.seconds:
         parts += [f"{summary.seconds:.1f} s", f"{summary.rows_per_second:.1f} rows/s"]
-    sent = summary.rows - sum(summary.states.get(state, 0) for state in (State.INVALID, State.SUPERSEDED))
+    sent = summary.rows - sum(
+        summary.states.get(state, 0) for state in (State.INVALID, State.SUPERSEDED)
+    )
     if summary.retries and sent:
         parts.insert(1, f"{summary.requests / sent:.2f} a row")
     used = "" if summary.utilisation is None else f", {summary.utilisation:.0%} of it used"
@@ -156,8 +177,13 @@ def facts_of(summary: Summary) -> Iterator[tuple[str, object]]:
     yield "input", summary.input
     yield "sent to", summary.base_url
     yield "rows", summary.rows
-    yield from ((state.value, summary.states[state]) for state in State if summary.states.get(state, 0))
-    yield from ((f"{group.code}: {rows_of(group.rows)}", _in_words(group)) for group in summary.causes[:_MOST_FACTS])
+    yield from (
+        (state.value, summary.states[state]) for state in State if summary.states.get(state, 0)
+    )
+    yield from (
+        (f"{group.code}: {rows_of(group.rows)}", _in_words(group))
+        for group in summary.causes[:_MOST_FACTS]
+    )
     if len(summary.causes) > _MOST_FACTS:
         yield "causes left out", len(summary.causes) - _MOST_FACTS
     if summary.requests:
@@ -191,7 +217,9 @@ def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
     from rich.text import Text
 
     with Live(console=console, refresh_per_second=5, transient=True) as live:
-        yield lambda rows: live.update(Text(f"Reading {printable(name)}: {rows:,} rows", style="dim"))
+        yield lambda rows: live.update(
+            Text(f"Reading {printable(name)}: {rows:,} rows", style="dim")
+        )
 
 
 @contextmanager
@@ -201,7 +229,9 @@ def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> 
     from rich.text import Text
 
     if not console.is_terminal:
-        with progress_lines(tally, monotonic, lambda line: console.print(Text(line), soft_wrap=True)):
+        with progress_lines(
+            tally, monotonic, lambda line: console.print(Text(line), soft_wrap=True)
+        ):
             yield
         return
     begun = monotonic()
@@ -214,7 +244,9 @@ def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> 
 
 
 @contextmanager
-def progress_lines(tally: Tally, monotonic: Callable[[], float], say: Callable[[str], None]) -> Iterator[None]:
+def progress_lines(
+    tally: Tally, monotonic: Callable[[], float], say: Callable[[str], None]
+) -> Iterator[None]:
     """Say a run's progress as a line every ten seconds."""
     begun = monotonic()
     ended = threading.Event()
@@ -241,7 +273,8 @@ def _progress_view(tally: Tally, elapsed: float, now: float) -> RenderableType:
     done = tally.settled_before + tally.done
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
-        ProgressBar(total=max(1, tally.total), completed=done, width=30), Text(f"{done:,} of {tally.total:,} rows")
+        ProgressBar(total=max(1, tally.total), completed=done, width=30),
+        Text(f"{done:,} of {tally.total:,} rows"),
     )
     text = Text(_pace_now(tally, elapsed), style="dim")
     waiting = _waiting(tally, now)
@@ -258,7 +291,9 @@ def _progress_line(tally: Tally, elapsed: float, now: float) -> str:
 def _waiting(tally: Tally, now: float) -> str:
     left = tally.waiting_until - now
     if tally.trouble is not None:
-        return f"nothing gets through ({printable(tally.trouble)}), next try in {max(0.0, left):.0f} s"
+        return (
+            f"nothing gets through ({printable(tally.trouble)}), next try in {max(0.0, left):.0f} s"
+        )
     return f"the API asked to wait: {left:.0f} s" if left > 0.5 else ""
 
 

@@ -31,7 +31,9 @@ _ADDRESS = ("showing_id", "unique_showing_key")
 
 
 class Undo(Struct, frozen=True):
-    """What an undo file holds: rows that can be put back, rows of which nothing is known, and if any was cleared."""
+    """What an undo file holds: rows that can be put back, rows of which nothing is known, and if
+    any was cleared.
+    """
 
     rows: int
     unknown: int
@@ -44,7 +46,8 @@ def beside(path: Path) -> Path:
 
 
 def write_undo(path: Path, sent: Callable[[], Iterable[Sent]]) -> Undo:
-    """Write both files, or take one away that would have no row; `sent` gives the patches anew at each call.
+    """Write both files, or take one away that would have no row; `sent` gives the patches anew at
+    each call.
 
     Raises OutputError.
     """
@@ -58,7 +61,13 @@ def write_undo(path: Path, sent: Callable[[], Iterable[Sent]]) -> Undo:
             if earlier:
                 rows += 1
                 clears |= None in earlier.values()
-                writer.writerow([*_address(one), *(_cell(earlier, name) for name in fields), *_for_the_reader(one)])
+                writer.writerow(
+                    [
+                        *_address(one),
+                        *(_cell(earlier, name) for name in fields),
+                        *_for_the_reader(one),
+                    ]
+                )
     unknown = _write_unknown(beside(path), (one for one in sent() if not _known(one)))
     return Undo(rows, unknown, bool(clears))
 
@@ -83,7 +92,9 @@ def _chain(first: Sent, others: Iterator[Sent]) -> Iterator[Sent]:
 
 
 def _address(one: Sent) -> tuple[str, str]:
-    """The cells that address the showing: its id alone, lest its key become part of the patch, or its key."""
+    """The cells that address the showing: its id alone, lest its key become part of the patch, or
+    its key.
+    """
     return ("", one.target) if one.target == one.key else (one.target, "")
 
 
@@ -121,4 +132,6 @@ def _cell(values: dict[str, Any], name: str) -> str:
 
 def _for_the_reader(one: Sent) -> tuple[str, str]:
     now = _set(one)
-    return json.dumps(now, ensure_ascii=False), " ".join(name for name in now if name not in one.before)
+    return json.dumps(now, ensure_ascii=False), " ".join(
+        name for name in now if name not in one.before
+    )

@@ -22,7 +22,9 @@ class Tone(StrEnum):
 
 
 class Verdict(Struct, frozen=True):
-    """The verdict in a sentence, what else there is to say of it, the next step, and a command for it."""
+    """The verdict in a sentence, what else there is to say of it, the next step, and a command for
+    it.
+    """
 
     tone: Tone
     sentence: str
@@ -96,9 +98,7 @@ def _all_done(summary: Summary) -> str | None:
 
 def _stopped(summary: Summary, done: int, pending: int) -> Verdict:
     begin = "Stopped early" if summary.stopped is not None else "Not finished"
-    sentence = (
-        f"{begin}: {done:,} of {rows_of(summary.rows)} {_are(done)} done, {pending:,} {_are(pending)} still to send."
-    )
+    sentence = f"{begin}: {done:,} of {rows_of(summary.rows)} {_are(done)} done, {pending:,} {_are(pending)} still to send."
     said = [] if summary.stopped is None else [str(summary.stopped).rstrip(".") + "."]
     if summary.in_flight:
         it = "it" if summary.in_flight == 1 else "they"
@@ -106,7 +106,11 @@ def _stopped(summary: Summary, done: int, pending: int) -> Verdict:
             f"{summary.in_flight:,} of those to send {_are(summary.in_flight)} in flight: {it} may have been applied."
         )
     key_refused = summary.stopped is not None and summary.stopped.exit_code == 5
-    step = "Mend the API key, then run the same command again." if key_refused else "Run the same command again."
+    step = (
+        "Mend the API key, then run the same command again."
+        if key_refused
+        else "Run the same command again."
+    )
     return Verdict(
         Tone.STOPPED,
         sentence,
@@ -118,10 +122,16 @@ def _stopped(summary: Summary, done: int, pending: int) -> Verdict:
 
 def _mend(summary: Summary) -> tuple[str, str | None]:
     if summary.failed is None:
-        return "Mend the rows in the sheet, then push it again; what was acknowledged is not sent twice.", None
+        return (
+            "Mend the rows in the sheet, then push it again; what was acknowledged is not sent twice.",
+            None,
+        )
     name = PurePath(summary.failed).name
     step = f"Mend the rows in {name} and push that file, with the options that this job had."
-    return f"{step} Its last column says what is wrong, and is ignored.", f"bulk-sync push {shlex.quote(name)}"
+    return (
+        f"{step} Its last column says what is wrong, and is ignored.",
+        f"bulk-sync push {shlex.quote(name)}",
+    )
 
 
 def _are(count: int) -> str:

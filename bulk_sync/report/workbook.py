@@ -1,4 +1,5 @@
-"""`*.results.xlsx`: the results as a workbook to look through, with a second sheet that sums them up.
+"""`*.results.xlsx`: the results as a workbook to look through, with a second sheet that sums them
+up.
 
 Every text is written as text, so that none is taken for a formula or a link, whoever wrote it.
 Rows go to a private temporary folder as they come and from there into the workbook: memory does
@@ -29,7 +30,14 @@ MOST_ROWS = 1_048_575
 LONGEST_TEXT = 32_767
 """Characters in a cell (same)."""
 
-_WIDTHS = {"row": 7, "unique_showing_key": 28, "state": 12, "message": 60, "fields": 30, "showing_id": 38}
+_WIDTHS = {
+    "row": 7,
+    "unique_showing_key": 28,
+    "state": 12,
+    "message": 60,
+    "fields": 30,
+    "showing_id": 38,
+}
 _TIMES = {"updated_at": 22, "sent_at": 22}
 
 _GOOD, _CALM, _GREY = ("#E3F1E5", "#1B5E20"), ("#EEF3EE", "#33513A"), ("#EDEDED", "#4A4A4A")
@@ -59,14 +67,20 @@ def write_workbook(
     *,
     coloured: str | None = None,
 ) -> None:
-    """Write lines under a header, and facts (name, value), if any, on a sheet of their own; raises OutputError.
+    """Write lines under a header, and facts (name, value), if any, on a sheet of their own; raises
+    OutputError.
 
-    The values of a line are texts, whole numbers or None; the column `coloured` holds states or standings.
+    The values of a line are texts, whole numbers or None; the column `coloured` holds states or
+    standings.
     """
     from xlsxwriter import Workbook
     from xlsxwriter.exceptions import FileCreateError
 
-    with TemporaryDirectory(prefix="bulk-sync-") as folder, replacing_bytes(path) as file, _leaving(file) as target:
+    with (
+        TemporaryDirectory(prefix="bulk-sync-") as folder,
+        replacing_bytes(path) as file,
+        _leaving(file) as target,
+    ):
         book = Workbook(target, {"constant_memory": True, "tmpdir": folder, "use_zip64": True})
         _write_lines(book, columns, lines, coloured)
         _write_facts(book, facts)
@@ -77,7 +91,9 @@ def write_workbook(
 
 
 class _Leaving(io.RawIOBase):
-    """A file that can be left half way: a ZipFile that broke off writes its end all the same when it is forgotten."""
+    """A file that can be left half way: a ZipFile that broke off writes its end all the same when
+    it is forgotten.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file: BinaryIO | None = file
@@ -112,7 +128,9 @@ def _leaving(file: BinaryIO) -> Iterator[Any]:
         target.leave()
 
 
-def _write_lines(book: Workbook, columns: Sequence[str], lines: Iterable[Sequence[Any]], coloured: str | None) -> None:
+def _write_lines(
+    book: Workbook, columns: Sequence[str], lines: Iterable[Sequence[Any]], coloured: str | None
+) -> None:
     sheet = book.add_worksheet("Results" if coloured else None)
     bold = book.add_format({"bold": True, "bottom": 1})
     colours = {
@@ -126,7 +144,13 @@ def _write_lines(book: Workbook, columns: Sequence[str], lines: Iterable[Sequenc
     count = 0
     for count, line in enumerate(lines, start=1):
         for place, value in enumerate(line):
-            _write(sheet, count, place, value, colours.get(value) if columns[place] == coloured else None)
+            _write(
+                sheet,
+                count,
+                place,
+                value,
+                colours.get(value) if columns[place] == coloured else None,
+            )
     sheet.autofilter(0, 0, count, len(columns) - 1)
 
 
@@ -147,5 +171,14 @@ def _write(sheet: Worksheet, row: int, column: int, value: object, look: Format 
     if isinstance(value, int | float):
         sheet.write_number(row, column, value, look)
     elif value:
-        text = value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else str(value)
-        sheet.write_string(row, column, text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "...", look)
+        text = (
+            value.isoformat(sep=" ", timespec="seconds")
+            if isinstance(value, datetime)
+            else str(value)
+        )
+        sheet.write_string(
+            row,
+            column,
+            text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "...",
+            look,
+        )

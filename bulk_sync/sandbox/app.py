@@ -85,7 +85,9 @@ class NorthApi:
 
     def __post_init__(self) -> None:
         behaviour = self.behaviour
-        self._limit = make_limit(behaviour.limit, behaviour.limit_style) if behaviour.limit else None
+        self._limit = (
+            make_limit(behaviour.limit, behaviour.limit_style) if behaviour.limit else None
+        )
         self._in_flight = 0
         self._requests = 0
 
@@ -129,7 +131,9 @@ class NorthApi:
                 if self.behaviour.latency_seconds:
                     await self.clock.sleep(self.behaviour.latency_seconds)
                 if drawn is not None and not drawn.applied:
-                    answer = refusal(drawn.fault.status or 500, "Fault ordered by the sandbox's user")
+                    answer = refusal(
+                        drawn.fault.status or 500, "Fault ordered by the sandbox's user"
+                    )
                 else:
                     answer = self._answer(request, key, body or b"")
         finally:
@@ -142,7 +146,9 @@ class NorthApi:
             return None
         return draw(self.behaviour.faults, self.behaviour.seed, key, self.storage.times_asked(key))
 
-    def _refused(self, request: Request, body: bytes | None, headers: dict[str, str]) -> Answer | None:
+    def _refused(
+        self, request: Request, body: bytes | None, headers: dict[str, str]
+    ) -> Answer | None:
         """What is refused at the door: key, size, limit."""
         match = _KEY.fullmatch(request.headers.get("authorization", ""))
         revoke_after = self.behaviour.revoke_after
@@ -189,7 +195,11 @@ class NorthApi:
         wanted = read_body(CreateBody, body)
         if isinstance(wanted, str):
             return refusal(422, wanted)
-        data: dict[str, Any] = {"event_type": "showing", "attendees_count": 1, **_set_fields(wanted)}
+        data: dict[str, Any] = {
+            "event_type": "showing",
+            "attendees_count": 1,
+            **_set_fields(wanted),
+        }
         showing = self.storage.create(data.pop("unique_showing_key", None), data, self.clock.now())
         content = {"data": _public(showing), "message": "Showing created successfully"}
         return Answer(201, content, applied=True, showing_id=showing["id"])
@@ -205,7 +215,9 @@ class NorthApi:
             ended_at=self.clock.now().timestamp(),
         )
 
-    def _reply(self, request: Request, answer: Answer, headers: dict[str, str], drawn: Drawn | None) -> Response:
+    def _reply(
+        self, request: Request, answer: Answer, headers: dict[str, str], drawn: Drawn | None
+    ) -> Response:
         content = json.dumps(answer.content, ensure_ascii=False).encode()
         whole = Response(content, answer.status, headers, "application/json")
         kind = drawn.fault.kind if drawn else None

@@ -79,4 +79,6 @@ def read_body(kind: type[Body], text: bytes) -> Body | str:
         return kind.model_validate_json(text)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(": ".join([*map(str, detail["loc"]), detail["msg"]]) for detail in details[:5])
+        return "; ".join(
+            ": ".join([*map(str, detail["loc"]), detail["msg"]]) for detail in details[:5]
+        )

@@ -16,7 +16,9 @@ KINDS = ("reset", "timeout", "cut", "garbage")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A share of requests, from 0 to 1, that meets `kind`: a status such as `503`, or one of `KINDS`."""
+    """A share of requests, from 0 to 1, that meets `kind`: a status such as `503`, or one of
+    `KINDS`.
+    """
 
     share: float
     kind: str
@@ -38,8 +40,14 @@ class Drawn:
 def parse_fault(text: str) -> Fault:
     """`2%:503`, `0.5%:cut` as a fault; ValueError says what would be right."""
     match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)%:(\w+)", text.strip(), re.ASCII)
-    if match is None or float(match[1]) > 100 or not (match[2] in KINDS or re.fullmatch("[45]\\d\\d", match[2])):
-        raise ValueError(f"{text!r} is not a fault: write a share and a status or one of {', '.join(KINDS)}, as 2%:503")
+    if (
+        match is None
+        or float(match[1]) > 100
+        or not (match[2] in KINDS or re.fullmatch("[45]\\d\\d", match[2]))
+    ):
+        raise ValueError(
+            f"{text!r} is not a fault: write a share and a status or one of {', '.join(KINDS)}, as 2%:503"
+        )
     return Fault(float(match[1]) / 100, match[2])
 
 
@@ -53,7 +61,9 @@ def draw(faults: Sequence[Fault], seed: int, key: str, asked_before: int) -> Dra
     dice = int.from_bytes(digest[:8], "big") / 2**64
     for fault in faults:
         if dice < fault.share:
-            applied = fault.kind in {"cut", "garbage"} or (fault.status is None and digest[8] % 2 == 1)
+            applied = fault.kind in {"cut", "garbage"} or (
+                fault.status is None and digest[8] % 2 == 1
+            )
             return Drawn(fault, applied)
         dice -= fault.share
     return None

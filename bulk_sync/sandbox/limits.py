@@ -15,7 +15,9 @@ LimitHeaders = Literal["none", "retry-after", "ratelimit", "x-ratelimit"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a request passes, how many more would now, and the seconds until the next could and until all could."""
+    """Whether a request passes, how many more would now, and the seconds until the next could and
+    until all could.
+    """
 
     passes: bool
     remaining: int
@@ -50,7 +52,12 @@ class TokenBucket:
         passes = self._tokens >= 1
         self._tokens -= passes
         missing = self.quota - self._tokens
-        return Verdict(passes, int(self._tokens), max(0.0, (1 - self._tokens) / self._rate), missing / self._rate)
+        return Verdict(
+            passes,
+            int(self._tokens),
+            max(0.0, (1 - self._tokens) / self._rate),
+            missing / self._rate,
+        )
 
 
 class FixedWindow:
@@ -116,9 +123,13 @@ def make_limit(rate: Rate, style: LimitStyle) -> Limit:
 
 
 def limit_headers(kind: LimitHeaders, limit: Limit, verdict: Verdict) -> dict[str, str]:
-    """What a server of that kind says of its limit (`ratelimit`: draft-ietf-httpapi-ratelimit-headers-08 and later)."""
+    """What a server of that kind says of its limit (`ratelimit`:
+    draft-ietf-httpapi-ratelimit-headers-08 and later).
+    """
     seconds = str(max(1, math.ceil(verdict.reset_seconds)))
-    refused = {} if verdict.passes else {"Retry-After": str(max(1, math.ceil(verdict.next_seconds)))}
+    refused = (
+        {} if verdict.passes else {"Retry-After": str(max(1, math.ceil(verdict.next_seconds)))}
+    )
     match kind:
         case "none":
             return {}

@@ -34,7 +34,9 @@ class Running(Struct, frozen=True):
 
 
 def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
-    """Load showings from a sheet; returns how many. Raises InputError, naming the row that can't be one."""
+    """Load showings from a sheet; returns how many. Raises InputError, naming the row that can't be
+    one.
+    """
     count = 0
     with open_sheet(SheetSettings(input=path)) as sheet:
         for checked in sheet.checked():
@@ -45,7 +47,9 @@ def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
             try:
                 storage.create(checked.target, data, at)
             except KeyTakenError:
-                raise InputError(f"--seed {path}: row {number}: {checked.target!r} is there already.") from None
+                raise InputError(
+                    f"--seed {path}: row {number}: {checked.target!r} is there already."
+                ) from None
             count += 1
     return count
 
@@ -83,9 +87,15 @@ def serve(
     on_ready: Callable[[Running], None],
 ) -> None:
     """Run a sandbox until a signal ends it; `on_ready` is called once it listens."""
-    with _prepared(behaviour, port=port, database=database, seed=seed) as (server, listener, running):
+    with _prepared(behaviour, port=port, database=database, seed=seed) as (
+        server,
+        listener,
+        running,
+    ):
         on_ready(running)
-        with suppress(Interrupted, KeyboardInterrupt):  # uvicorn hands the signal on; here it is the normal end
+        with suppress(
+            Interrupted, KeyboardInterrupt
+        ):  # uvicorn hands the signal on; here it is the normal end
             server.run(sockets=[listener])
 
 
@@ -107,7 +117,9 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
-        listener.listen(2048)  # from here on connections queue up, so that a client need not wait for the loop
+        listener.listen(
+            2048
+        )  # from here on connections queue up, so that a client need not wait for the loop
     except OSError as error:
         listener.close()
         raise OutputError(

@@ -60,7 +60,9 @@ class Storage:
     def __init__(self, path: Path | None, seed: int) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - ids of made-up showings
         try:
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                path or ":memory:", isolation_level=None, check_same_thread=False
+            )
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = OFF")
             self._db.executescript(_SCHEMA)
@@ -75,7 +77,10 @@ class Storage:
         """Keep a new showing and return it; raises KeyTakenError."""
         identity = self._free_id()
         try:
-            self._db.execute("INSERT INTO showing VALUES (?, ?, ?, ?)", (identity, key, _json(data), utc_text(at)))
+            self._db.execute(
+                "INSERT INTO showing VALUES (?, ?, ?, ?)",
+                (identity, key, _json(data), utc_text(at)),
+            )
         except sqlite3.IntegrityError:
             raise KeyTakenError from None
         found = self.find(identity)
@@ -83,7 +88,9 @@ class Storage:
         return found
 
     def _free_id(self) -> str:
-        """The next of the seed's ids that no showing has: one that is opened again begins with those it gave before."""
+        """The next of the seed's ids that no showing has: one that is opened again begins with
+        those it gave before.
+        """
         while True:
             identity = str(uuid.UUID(int=self._dice.getrandbits(128), version=4))
             if self.find(identity) is None:
@@ -98,15 +105,26 @@ class Storage:
         if row is None:
             return None
         identity, key, data, updated_at = row
-        named = {"id": identity, "north_id": identity, "unique_showing_key": key, "updated_at": updated_at}
+        named = {
+            "id": identity,
+            "north_id": identity,
+            "unique_showing_key": key,
+            "updated_at": updated_at,
+        }
         return {**json.loads(data), **named}
 
-    def update(self, showing: Mapping[str, Any], changes: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    def update(
+        self, showing: Mapping[str, Any], changes: Mapping[str, Any], at: datetime
+    ) -> dict[str, Any]:
         """Change a showing and return it; raises KeyTakenError."""
         identity = showing["id"]
         merged = {**showing, **changes}
         key = merged.pop("unique_showing_key")
-        data = {name: value for name, value in merged.items() if name not in {"id", "north_id", "updated_at"}}
+        data = {
+            name: value
+            for name, value in merged.items()
+            if name not in {"id", "north_id", "updated_at"}
+        }
         updated_at = utc_text(at)
         try:
             self._db.execute(
@@ -127,7 +145,9 @@ class Storage:
 
     def times_asked(self, key: str) -> int:
         """How many requests for this key came before."""
-        return int(self._db.execute("SELECT count(*) FROM journal WHERE key = ?", (key,)).fetchone()[0])
+        return int(
+            self._db.execute("SELECT count(*) FROM journal WHERE key = ?", (key,)).fetchone()[0]
+        )
 
     def arrived(self, **entry: Any) -> int:  # noqa: ANN401 - columns of the journal
         """Begin a line; returns its number."""

@@ -12,7 +12,9 @@ from bulk_sync.model import Outcome, State
 from bulk_sync.quantities import Share
 
 SAMPLE = 100
-"""Rows by which a share is judged at the earliest; and so many failures, nothing having been accepted, are enough."""
+"""Rows by which a share is judged at the earliest; and so many failures, nothing having been
+accepted, are enough.
+"""
 
 
 class Bounds(Struct, frozen=True):
@@ -21,10 +23,14 @@ class Bounds(Struct, frozen=True):
     max_failures: Share | None = None
     deadline: float = math.inf
 
-    def refusal(self, ended: Mapping[State, int], latest: Outcome, *, any_accepted: bool) -> StoppedEarly | None:
-        """Why no more rows are to be sent after `latest`, going by how many of this run ended how; None to go on.
+    def refusal(
+        self, ended: Mapping[State, int], latest: Outcome, *, any_accepted: bool
+    ) -> StoppedEarly | None:
+        """Why no more rows are to be sent after `latest`, going by how many of this run ended how;
+        None to go on.
 
-        Without --max-failures a run goes on as long as any row was ever accepted, or fewer than `SAMPLE` failed.
+        Without --max-failures a run goes on as long as any row was ever accepted, or fewer than
+        `SAMPLE` failed.
         """
         if latest.state not in {State.REJECTED, State.FAILED}:
             return None

@@ -11,8 +11,9 @@ Invariants:
 1. Every request of a run has a permit of its own, from `at_once` or `permit`, in order of asking.
 2. No permit is used before the latest hold is over, whichever process was told to wait:
    who slept looks again when it wakes. At more than a hundred permits a second those of the next
-   10 ms are taken together, as many as were used of late; what another process was told in that time
-   is not seen before the next look, as it would not be by requests on their way. What this one was told is.
+   10 ms are taken together, as many as were used of late; what another process was told in that
+   time is not seen before the next look, as it would not be by requests on their way. What this one
+   was told is.
 3. A file that is torn, of another version or from before the machine was started is
    begun anew; one that can't be kept costs the sharing, never the run.
 
@@ -52,7 +53,9 @@ class Keeping(Protocol):
     """Where a pace is kept between two looks at it."""
 
     def try_open(self, now: Callable[[], float]) -> Pace | None:
-        """The pace, for this holder alone until `close`; None while another holds it. The time is asked when it is."""
+        """The pace, for this holder alone until `close`; None while another holds it. The time is
+        asked when it is.
+        """
         ...
 
     def close(self, pace: Pace) -> None:
@@ -77,8 +80,8 @@ class InMemory:
 class InFile:
     """A pace in a locked file; raises OSError when it can't be kept there.
 
-    Should the file no longer take it (a disk that breaks), this run keeps it to itself from then on: the old one in the
-    file would give the same permit again and again.
+    Should the file no longer take it (a disk that breaks), this run keeps it to itself from then
+    on: the old one in the file would give the same permit again and again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -96,7 +99,9 @@ class InFile:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
-        return _read(os.pread(self._file, len(_MAGIC) + SIZE + 4, 0), now())  # who held it before used it before
+        return _read(
+            os.pread(self._file, len(_MAGIC) + SIZE + 4, 0), now()
+        )  # who held it before used it before
 
     def close(self, pace: Pace) -> None:
         """Write and unlock."""
@@ -115,7 +120,9 @@ class InFile:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone (XDG Base Directory Specification)."""
+    """Make a folder, and those above it that are missing, for this user alone (XDG Base Directory
+    Specification).
+    """
     if not folder.is_dir():
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -140,13 +147,16 @@ class NoPermit(Exception):
         super().__init__(f"no permit for {seconds:.0f} s")
         self.seconds = seconds
         self.asked = asked
-        """True when the API asked for a wait that outlasts the patience; else it is too late then."""
+        """True when the API asked for a wait that outlasts the patience; else it is too late then.
+        """
 
 
 class Budget:
     """The permits of one run; `ceiling` is the user's own rate per second."""
 
-    def __init__(self, keeping: Keeping, clock: Clock, dice: random.Random, ceiling: float | None = None) -> None:
+    def __init__(
+        self, keeping: Keeping, clock: Clock, dice: random.Random, ceiling: float | None = None
+    ) -> None:
         self._keeping = keeping
         self._clock = clock
         self._dice = dice
@@ -176,8 +186,8 @@ class Budget:
     async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
         """Wait for the next permit, in order of asking; returns its ordinal.
 
-        Raises NoPermit, at once, when it would come after `until`, or when the API asked for a wait that outlasts
-        the patience.
+        Raises NoPermit, at once, when it would come after `until`, or when the API asked for a wait
+        that outlasts the patience.
         """
         self._askers += 1
         try:
@@ -201,7 +211,9 @@ class Budget:
             self._askers -= 1
 
     def _next_at_hand(self, now: float) -> float | None:
-        """When the next of the permits at hand is due; those that are too late are let go, as the pace would."""
+        """When the next of the permits at hand is due; those that are too late are let go, as the
+        pace would.
+        """
         group = self._group
         if self._look or self._next >= group.number:
             return None
@@ -224,7 +236,10 @@ class Budget:
         pace = await self._open()
         try:
             now = self._clock.monotonic()
-            next_at, too_long = max(pace.due, pace.held_until), pace.held_until - now > patience_seconds
+            next_at, too_long = (
+                max(pace.due, pace.held_until),
+                pace.held_until - now > patience_seconds,
+            )
             if too_long or next_at > until:
                 raise NoPermit(next_at - now, asked=too_long)
             self._group = pace.reserve_group(now, most, self._ceiling)
@@ -268,12 +283,16 @@ class Budget:
         self.limit, self.source = pace.limit(self._clock.monotonic(), self._ceiling)
 
     def _note_the_wait(self, until: float) -> None:
-        """The API asked to wait, this run or another: the time counts once, however often it was asked for."""
+        """The API asked to wait, this run or another: the time counts once, however often it was
+        asked for.
+        """
         now = self._clock.monotonic()
         seconds = until - max(now, self.held_until)
         if seconds > 0:
             self.throttled_seconds += seconds
             log.info(
-                "the API asks to wait %.2f s", until - now, extra={"event": "throttled", "wait": round(seconds, 3)}
+                "the API asks to wait %.2f s",
+                until - now,
+                extra={"event": "throttled", "wait": round(seconds, 3)},
             )
         self.held_until = until

@@ -1,6 +1,7 @@
 """Between a run and the processes that send for it: what they say to each other, over two pipes.
 
-Messages are pickled, as multiprocessing does it: whoever holds the other end of such a pipe is this program itself.
+Messages are pickled, as multiprocessing does it: whoever holds the other end of such a pipe is this
+program itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _LENGTH_BYTES = 4
 
 
 class Order(NamedTuple):
-    """The first message to a process: all that it needs to send. `deadline` is of the clock that they share."""
+    """The first message to a process: all that it needs to send. `deadline` is of the clock that
+    they share.
+    """
 
     transport: Name
     base_url: str
@@ -72,7 +75,9 @@ class News(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The last message of a process: why it stopped early, if it did; `bug` says what went wrong in it."""
+    """The last message of a process: why it stopped early, if it did; `bug` says what went wrong in
+    it.
+    """
 
     stopped: BulkSyncError | None
     bug: str | None = None
@@ -91,7 +96,9 @@ class _End(asyncio.BaseProtocol):
 class Channel:
     """One end of two pipes; made by `over`."""
 
-    def __init__(self, incoming: StreamReader, reading: ReadTransport, outgoing: WriteTransport, end: _End) -> None:
+    def __init__(
+        self, incoming: StreamReader, reading: ReadTransport, outgoing: WriteTransport, end: _End
+    ) -> None:
         self._incoming = incoming
         self._reading = reading
         self._outgoing = outgoing

@@ -26,7 +26,9 @@ ROWS_IN_A_ROW = 3
 _FIRST_GAP_SECONDS, _LONGEST_GAP_SECONDS = 0.5, 30.0
 
 SHORT_GAP_SECONDS = 2.0
-"""The gap while the API itself answers and no row gets through: a block of rows that the server chokes on, perhaps."""
+"""The gap while the API itself answers and no row gets through: a block of rows that the server
+chokes on, perhaps.
+"""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,9 @@ class Circuit(Generic[Case]):
     _suspects: list[tuple[float, Case]] = field(default_factory=list)
 
     def failed(self, case: Case, begun: float, now: float, dice: float) -> bool:
-        """A request came to nothing; True when that counts as an attempt of its row. `dice`, 0 to 1, is for jitter."""
+        """A request came to nothing; True when that counts as an attempt of its row. `dice`, 0 to
+        1, is for jitter.
+        """
         if self.open:
             if begun >= self.opened:
                 self.failed_probes += 1
@@ -71,7 +75,9 @@ class Circuit(Generic[Case]):
         self.probe_at = min(self.probe_at, until)
 
     def trust(self) -> None:
-        """The API itself answers: what fails is the rows' own trouble, until something gets through again."""
+        """The API itself answers: what fails is the rows' own trouble, until something gets through
+        again.
+        """
         self.open, self.trusted = False, True
 
     def acquit(self) -> list[Case]:
@@ -96,8 +102,8 @@ class Circuit(Generic[Case]):
     def got_through(self, begun: float) -> tuple[list[Case], list[Case], list[Case]]:
         """A request that began then was decided by the API.
 
-        Returns the rows that are thereby failed, those whose attempts used up are to be tried again, and, once for
-        each, those that get an attempt back.
+        Returns the rows that are thereby failed, those whose attempts used up are to be tried
+        again, and, once for each, those that get an attempt back.
         """
         self.successes += 1
         if self.open and begun < self.opened:
@@ -118,7 +124,9 @@ class Circuit(Generic[Case]):
         self._suspects.append((now, case))
 
     def at_rest(self) -> bool:
-        """True when nothing failed lately: then `got_through` has nothing to return, and only counts."""
+        """True when nothing failed lately: then `got_through` has nothing to return, and only
+        counts.
+        """
         return not (self.open or self.trusted or self.in_a_row or self._suspects)
 
     @property
@@ -127,14 +135,18 @@ class Circuit(Generic[Case]):
         return [case for _, case in self._suspects]
 
     def _gap(self, dice: float) -> float:
-        return min(_LONGEST_GAP_SECONDS, _FIRST_GAP_SECONDS * 2.0 ** min(self.failed_probes, 30)) * (0.5 + 0.5 * dice)
+        return min(
+            _LONGEST_GAP_SECONDS, _FIRST_GAP_SECONDS * 2.0 ** min(self.failed_probes, 30)
+        ) * (0.5 + 0.5 * dice)
 
 
 @dataclass(slots=True)
 class RetryBudget:
-    """A token bucket fed by successes (as in Finagle and the AWS SDKs): retries stay under a fifth of the requests.
+    """A token bucket fed by successes (as in Finagle and the AWS SDKs): retries stay under a fifth
+    of the requests.
 
-    When nothing but retries is left to send, time feeds it too, at a fifth of the rate, so that they end.
+    When nothing but retries is left to send, time feeds it too, at a fifth of the rate, so that
+    they end.
     """
 
     most: float = 16.0
@@ -149,7 +161,9 @@ class RetryBudget:
     def take(self, now: float, *, only_retries_left: bool, per_second: float) -> bool:
         """Use a token for a retry, if there is one."""
         if only_retries_left and self._at is not None:
-            self.tokens = min(self.most, self.tokens + (now - self._at) * max(1.0, SHARE * per_second))
+            self.tokens = min(
+                self.most, self.tokens + (now - self._at) * max(1.0, SHARE * per_second)
+            )
         self._at = now if only_retries_left else None
         if self.tokens < 1:
             return False

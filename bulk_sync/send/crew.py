@@ -1,13 +1,16 @@
 """Several processes that send for one run: one checkpoint, one budget, one set of bounds.
 
-Each of them is a `member.py` with workers of its own. The run hands out changes as they ask for them, and takes down
-what became of each; the budget is the file that all runs on a host share anyway. A change is in one process's hands at
-a time, and a showing is in one change, so none is changed from two sides.
+Each of them is a `member.py` with workers of its own. The run hands out changes as they ask for
+them, and takes down what became of each; the budget is the file that all runs on a host share
+anyway. A change is in one process's hands at a time, and a showing is in one change, so none is
+changed from two sides.
 
 Invariants:
 
-1. Each change that was handed out comes back as one outcome, or its process is gone: then it is pending and may have
-   been applied; or the process ended without having begun it: then it stays in flight, for the run to release.
+1. Each change that was handed out comes back as one outcome, or its process is gone: then it is
+   pending and may have
+   been applied; or the process ended without having begun it: then it stays in flight, for the run
+   to release.
 2. Until the API was reached, one process sends, and that sends one change at a time.
 3. The first reason to stop is the run's; every process hears of it.
 """
@@ -192,7 +195,9 @@ class Crew:
             self.stop(reason)
 
     def _add_up(self) -> None:
-        """The run's counts are the sums of the processes'; what they are all told is what it was last."""
+        """The run's counts are the sums of the processes'; what they are all told is what it was
+        last.
+        """
         total, told = self._tally, list(self._told.values())
         total.requests = sum(one.requests for one in told)
         total.retries = sum(one.retries for one in told)
@@ -217,4 +222,6 @@ class Crew:
         )
         for change in held.values():
             message = "It was with a process that ended unexpectedly, and may have been applied; run again"
-            self._put(Outcome(change.id, State.PENDING, 1, message=message, may_have_been_applied=True))
+            self._put(
+                Outcome(change.id, State.PENDING, 1, message=message, may_have_been_applied=True)
+            )

@@ -8,10 +8,9 @@
 | 403 after a success | RowRejected: forbidden |
 | 404, 410 | RowRejected: not_found |
 | 408, 425, 5xx but 501 and 505 | RetryIn, full jitter |
-| 429, 503 with Retry-After | RetryIn for everyone; uses up no attempt; StopRun when the wait outlasts --retry-for |
-| other 4xx, 501, 505 | RowRejected: refused |
-| connection and time-out errors | RetryIn, full jitter |
-| certificate refused, no such host | StopRun: outage |
+| 429, 503 with Retry-After | RetryIn for everyone; uses up no attempt; StopRun when the wait
+outlasts --retry-for | | other 4xx, 501, 505 | RowRejected: refused | | connection and time-out
+errors | RetryIn, full jitter | | certificate refused, no such host | StopRun: outage |
 
 When attempts or time are used up, RetryIn becomes RowFailed. Full jitter is
 Marc Brooker's ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015): a wait
@@ -42,7 +41,8 @@ _NOT_DONE = frozenset({501, 505})
 
 
 class RetryPolicy(Struct, frozen=True):
-    """How long a row is tried: `max_attempts` requests that failed, within `retry_for_seconds` of the first.
+    """How long a row is tried: `max_attempts` requests that failed, within `retry_for_seconds` of
+    the first.
 
     Without `repeat_ambiguous` a request that may have been applied is not sent again.
     """
@@ -61,9 +61,10 @@ class RetryPolicy(Struct, frozen=True):
 class SoFar(NamedTuple):
     """What is known of a row when an attempt ends.
 
-    `attempts` counts the one that just ended; `throttled` those that were told to wait, `excused` those that an
-    outage made worthless. `elapsed_seconds` leaves out outages. `key_accepted` is True once the API acknowledged
-    anything with this key. `left_seconds` is what is left until --deadline.
+    `attempts` counts the one that just ended; `throttled` those that were told to wait, `excused`
+    those that an outage made worthless. `elapsed_seconds` leaves out outages. `key_accepted` is
+    True once the API acknowledged anything with this key. `left_seconds` is what is left until
+    --deadline.
     """
 
     attempts: int
@@ -88,7 +89,9 @@ class Acknowledged(NamedTuple):
 
 
 class RetryIn(Struct, frozen=True):
-    """Try again after a wait; `everyone` when the server asked the whole run to wait: then the pace says how long."""
+    """Try again after a wait; `everyone` when the server asked the whole run to wait: then the pace
+    says how long.
+    """
 
     seconds: float
     why: str
@@ -103,7 +106,9 @@ class RowRejected(Struct, frozen=True):
 
 
 class RowFailed(Struct, frozen=True):
-    """Attempts or time are used up; `final` when the row is not to be tried again, whatever the reason was."""
+    """Attempts or time are used up; `final` when the row is not to be tried again, whatever the
+    reason was.
+    """
 
     error: Literal["timeout", "connection", "server_error", "throttled", "bad_reply"]
     message: str
@@ -135,20 +140,33 @@ class _Acknowledgement(Struct):
 
 
 _decoded = msgspec.json.Decoder(_Acknowledgement).decode
-"""Ten times as fast as a model of pydantic's; other fields are left aside, and nothing is made to fit."""
+"""Ten times as fast as a model of pydantic's; other fields are left aside, and nothing is made to
+fit.
+"""
 
 
 def decide(
-    seen: Reply | Failure, so_far: SoFar, policy: RetryPolicy, *, target: str, sent: str, dice: float
+    seen: Reply | Failure,
+    so_far: SoFar,
+    policy: RetryPolicy,
+    *,
+    target: str,
+    sent: str,
+    dice: float,
 ) -> Decision:
     """Say what next.
 
-    `target` is the key or id of the showing and `sent` the patch as JSON; `dice` is drawn from 0 to 1, for the jitter.
+    `target` is the key or id of the showing and `sent` the patch as JSON; `dice` is drawn from 0 to
+    1, for the jitter.
     """
     if isinstance(seen, Failure):
         if seen.hopeless:
-            return StopRun(Outage(f"{seen.message}. No row was tried further; mend this, then run again"))
-        return _again(seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived)
+            return StopRun(
+                Outage(f"{seen.message}. No row was tried further; mend this, then run again")
+            )
+        return _again(
+            seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived
+        )
     if 200 <= seen.status < 300:
         answer = acknowledgement(seen, target, sent)
         if isinstance(answer, str):
@@ -195,7 +213,9 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
         case status if status in _NOT_DONE:
             return RowRejected("refused", message)
         case status if status >= 500:
-            return _again("server_error", f"{status}: {message}", so_far, policy, dice, ambiguous=True)
+            return _again(
+                "server_error", f"{status}: {message}", so_far, policy, dice, ambiguous=True
+            )
         case status if 300 <= status < 400:
             where = reply.headers.get("location", "nowhere")[:LONGEST_MESSAGE]
             return _again(
@@ -210,10 +230,16 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
 
 
 def may_have_been_applied(seen: Reply | Failure) -> bool:
-    """True when the patch may be in force: an error status denies it, save for those that speak of the way there."""
+    """True when the patch may be in force: an error status denies it, save for those that speak of
+    the way there.
+    """
     if isinstance(seen, Failure):
         return seen.may_have_arrived
-    return seen.status < 300 or seen.status == 408 or (seen.status >= 500 and seen.status not in _NOT_DONE)
+    return (
+        seen.status < 300
+        or seen.status == 408
+        or (seen.status >= 500 and seen.status not in _NOT_DONE)
+    )
 
 
 def _again(
@@ -237,12 +263,16 @@ def _again(
 
 
 def told_to_wait(reply: Reply) -> bool:
-    """True when the server limits the rate: that wait is not the row's fault and uses up no attempt."""
+    """True when the server limits the rate: that wait is not the row's fault and uses up no
+    attempt.
+    """
     return reply.status == 429 or (reply.status == 503 and retry_after(reply.headers) is not None)
 
 
 def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
-    """The wait itself is the pace's: it holds every request, and chooses how long when the API does not say."""
+    """The wait itself is the pace's: it holds every request, and chooses how long when the API does
+    not say.
+    """
     asked = retry_after(reply.headers) or 0.0
     if asked > so_far.left_seconds:
         return StopRun(
@@ -260,7 +290,9 @@ def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
                 f"({policy.retry_for_seconds:.0f} s). Run again after that time"
             )
         )
-    return RowFailed("throttled", f"the API asked to wait for {so_far.elapsed_seconds:.0f} s on end")
+    return RowFailed(
+        "throttled", f"the API asked to wait for {so_far.elapsed_seconds:.0f} s on end"
+    )
 
 
 def _read(reply: Reply) -> _Data | None:
@@ -277,11 +309,15 @@ def _read(reply: Reply) -> _Data | None:
 def _other_showing(data: _Data, target: str, sent: str) -> str | None:
     """The key in a reply, when it is neither what was asked for nor the new one of the patch.
 
-    Where the reply names no key there is no telling: an id is not to be compared with a key, even one that looks
-    like an id.
+    Where the reply names no key there is no telling: an id is not to be compared with a key, even
+    one that looks like an id.
     """
     key = data.unique_showing_key
-    if not isinstance(key, str) or target in (key, data.id, data.north_id):  # no set: north_id may be a list
+    if not isinstance(key, str) or target in (
+        key,
+        data.id,
+        data.north_id,
+    ):  # no set: north_id may be a list
         return None
     return None if json.loads(sent).get("unique_showing_key") == key else _one_line(key)
 
@@ -289,10 +325,15 @@ def _other_showing(data: _Data, target: str, sent: str) -> str | None:
 def _differing_echo(data: _Data, sent: str) -> str | None:
     """Name the fields that the API echoes with another value than was sent.
 
-    By the patch's text, which we wrote: parsing it for every row would cost as much as all the rest here.
+    By the patch's text, which we wrote: parsing it for every row would cost as much as all the rest
+    here.
     """
     names = []
-    if data.feedback is not None and not _echoes(data.feedback, "feedback", sent) and '"feedback":' in sent:
+    if (
+        data.feedback is not None
+        and not _echoes(data.feedback, "feedback", sent)
+        and '"feedback":' in sent
+    ):
         names.append("feedback")
     if data.showing_date is not None and not _echoes(data.showing_date, "showing_date", sent):
         date = _SENT_DATE.search(sent)
@@ -305,7 +346,9 @@ _SENT_DATE = re.compile(r'"showing_date":"([^"]*)"')
 
 
 def _echoes(value: str, field: str, sent: str) -> bool:
-    """True when the patch holds the value letter for letter. No value can look like a field: its quotes are escaped."""
+    """True when the patch holds the value letter for letter. No value can look like a field: its
+    quotes are escaped.
+    """
     return f'"{field}":{encode_basestring(value)}' in sent
 
 
@@ -330,7 +373,8 @@ def pace_kind(seen: Reply | Failure) -> Literal["through", "throttled", "busy", 
 def shows_life(reply: Reply) -> bool:
     """True when a reply to `GET /v1/users/me` shows that the API is up, whatever else is wrong.
 
-    A redirect or a page of HTML may come from a proxy; 5xx, 408 and 429 say that nothing gets through.
+    A redirect or a page of HTML may come from a proxy; 5xx, 408 and 429 say that nothing gets
+    through.
     """
     if reply.status in {408, 429} or reply.status >= 500 or 300 <= reply.status < 400:
         return False
@@ -344,7 +388,9 @@ def shows_life(reply: Reply) -> bool:
 
 
 def may_be_the_apis(seen: Reply | Failure) -> bool:
-    """False for what a wrong address, a proxy or a portal answers: nothing, a redirect, a success with another body."""
+    """False for what a wrong address, a proxy or a portal answers: nothing, a redirect, a success
+    with another body.
+    """
     if isinstance(seen, Failure):
         return seen.may_have_arrived and seen.kind != "bad_reply" and not seen.hopeless
     if 300 <= seen.status < 400:

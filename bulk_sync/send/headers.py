@@ -34,14 +34,17 @@ _LEAST_EPOCH_IN_MILLISECONDS = 1e11
 
 _NUMBER = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
-_MEMBER = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[A-Za-z0-9*:/._~-]+)\s*((?:;\s*[a-z*][a-z0-9_.*-]*(?:=[^;,]*)?\s*)*)')
+_MEMBER = re.compile(
+    r'\s*("(?:[^"\\]|\\.)*"|[A-Za-z0-9*:/._~-]+)\s*((?:;\s*[a-z*][a-z0-9_.*-]*(?:=[^;,]*)?\s*)*)'
+)
 _PARAMETER = re.compile(r";\s*([a-z*][a-z0-9_.*-]*)(?:=([^;,]*))?")
 
 
 class Quota(Struct, frozen=True):
     """One limit as a reply tells it; None for what it does not tell.
 
-    `limit` requests in `window_seconds`; `remaining` of them are left until a reset in `reset_seconds`.
+    `limit` requests in `window_seconds`; `remaining` of them are left until a reset in
+    `reset_seconds`.
     """
 
     limit: float | None = None
@@ -51,7 +54,9 @@ class Quota(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """What a reply says of limits; `ignored` names each header that was left out, with a sentence that says why."""
+    """What a reply says of limits; `ignored` names each header that was left out, with a sentence
+    that says why.
+    """
 
     quotas: tuple[Quota, ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
@@ -67,7 +72,9 @@ _TELLING = {"ratelimit", "ratelimit-policy"} | {
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `Retry-After`; None when absent or malformed. Header names are in lower case."""
+    """Seconds to wait by `Retry-After`; None when absent or malformed. Header names are in lower
+    case.
+    """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+", text, re.ASCII):
         return min(float(text[:12]), LONGEST_WAIT)
@@ -122,7 +129,9 @@ def _current(headers: Mapping[str, str]) -> _Found:
 
 
 def _of_policy(parameters: Mapping[str, str]) -> tuple[float | None, float | None]:
-    if parameters.get("qu", '"requests"').strip('"') != "requests":  # a quota of bytes is none of ours
+    if (
+        parameters.get("qu", '"requests"').strip('"') != "requests"
+    ):  # a quota of bytes is none of ours
         return None, None
     return _whole(parameters.get("q")), _whole(parameters.get("w"))
 
@@ -182,7 +191,9 @@ def _windows(text: str) -> Iterator[tuple[float | None, float | None]]:
 
 
 def _members(text: str) -> list[tuple[str, dict[str, str]]] | None:
-    """The members of a structured-field list with their parameters (RFC 9651); None when it is malformed."""
+    """The members of a structured-field list with their parameters (RFC 9651); None when it is
+    malformed.
+    """
     members = []
     at = 0
     text = text[:_LONGEST_HEADER].strip()
@@ -191,7 +202,9 @@ def _members(text: str) -> list[tuple[str, dict[str, str]]] | None:
         if found is None:
             # The dictionary of -07 is no list of members with parameters, and is read elsewhere.
             return [] if re.match(r"\s*(limit|remaining|reset)\s*=", text) else None
-        members.append((found[1], {name: value.strip() for name, value in _PARAMETER.findall(found[2])}))
+        members.append(
+            (found[1], {name: value.strip() for name, value in _PARAMETER.findall(found[2])})
+        )
         at = found.end()
         if at < len(text):
             if text[at] != ",":

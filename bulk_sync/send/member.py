@@ -1,8 +1,8 @@
 """A process that sends for a run: `python -m bulk_sync.send.member`, started by `crew.py`.
 
-It holds no checkpoint and decides on no bound but the deadline: changes come from the run, and outcomes go there. When
-the run is gone it ends at once: nobody could take down what became of its requests, and the checkpoint has them in
-flight.
+It holds no checkpoint and decides on no bound but the deadline: changes come from the run, and
+outcomes go there. When the run is gone it ends at once: nobody could take down what became of its
+requests, and the checkpoint has them in flight.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _TELL_SECONDS = 0.01
 """News wait so long for company."""
 
 _LEAST_AHEAD = 64
-"""Changes that are fetched ahead, and four for each worker: the run may be writing when they are wanted."""
+"""Changes that are fetched ahead, and four for each worker: the run may be writing when they are
+wanted.
+"""
 
 
 class _Fetched:
@@ -125,7 +127,9 @@ async def _serve(incoming: IO[bytes], outgoing: IO[bytes]) -> None:
     await channel.finish()
 
 
-async def _send(channel: Channel, order: Order, work: _Fetched, tally: Tally) -> BulkSyncError | None:
+async def _send(
+    channel: Channel, order: Order, work: _Fetched, tally: Tally
+) -> BulkSyncError | None:
     clock, dice = SystemClock(), random.Random()  # noqa: S311 - jitter, no secret
     async with open_transport(
         order.transport,
@@ -140,7 +144,9 @@ async def _send(channel: Channel, order: Order, work: _Fetched, tally: Tally) ->
             work,
             budget=Budget(InFile(order.pace), clock, dice, order.ceiling),
             policy=order.policy,
-            bounds=Bounds(Share(percent=100), order.deadline),  # the run counts failures, all processes' together
+            bounds=Bounds(
+                Share(percent=100), order.deadline
+            ),  # the run counts failures, all processes' together
             clock=clock,
             dice=dice,
             tally=tally,
@@ -176,11 +182,15 @@ async def _heed(channel: Channel, sender: Sender, work: _Fetched) -> None:
 
 
 def main() -> None:
-    """Serve a run over standard input and output; what else would print there goes to standard error."""
+    """Serve a run over standard input and output; what else would print there goes to standard
+    error.
+    """
     incoming, outgoing = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb", 0)
     os.dup2(2, 1)
     sys.stdin.close()
-    anyio.run(_serve, incoming, outgoing, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    anyio.run(
+        _serve, incoming, outgoing, backend_options={"use_uvloop": find_spec("uvloop") is not None}
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ FIRST_RATE = 4.0
 """Requests per second at which the search begins; a server that allows less loses us a handful."""
 
 DOUBLING_SECONDS = 0.4
-"""The rate doubles in this time while nothing is refused; four times as fast towards a rate that headers tell."""
+"""The rate doubles in this time while nothing is refused; four times as fast towards a rate that
+headers tell.
+"""
 
 SPARE = 1.007
 """Intervals are longer than the rate asks by this factor, so that a strict window of the server's,
@@ -55,14 +57,15 @@ GROUP_SECONDS = 0.01
 
 PAUSE_SECONDS, SHORT_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0, 30.0
 """The first pause after a refusal without `Retry-After`, and the longest; beyond the short one
-a pause is no longer than half of the time since the loss, so that the end of a window isn't missed by much."""
+a pause is no longer than half of the time since the loss, so that the end of a window isn't missed
+by much."""
 
 _ENOUGH = 8
 """So many requests must have got through for their rate to be taken for the limit."""
 
 _NEAR = 2.0
-"""A loss at a rate so little above the average means that the curve touched the limit; a loss at a higher one, that
-a window was used up early, so that the average says what the limit is."""
+"""A loss at a rate so little above the average means that the curve touched the limit; a loss at a
+higher one, that a window was used up early, so that the average says what the limit is."""
 
 _CALMEST_SECONDS = 60.0
 _DEEPEST, _SHALLOW, _FLATTEST = 0.3, 0.1, 0.03
@@ -79,7 +82,9 @@ _SLOWEST = 1 / 3600
 """Per second: no header and no loss makes it slower than the slowest --rate."""
 
 Kind = Literal["through", "throttled", "busy", "other"]
-"""A reply as the pace sees it: the API took the request; 429, or 503 with a wait; a bare 503; any other failure."""
+"""A reply as the pace sees it: the API took the request; 429, or 503 with a wait; a bare 503; any
+other failure.
+"""
 
 
 class Seen(NamedTuple):
@@ -96,7 +101,9 @@ class Seen(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Permits that were taken together: `number` of them, the first due at `start`, one each `interval` seconds."""
+    """Permits that were taken together: `number` of them, the first due at `start`, one each
+    `interval` seconds.
+    """
 
     start: float
     interval: float
@@ -125,7 +132,9 @@ class Pace:
     calm: float = 2.0  # seconds until the curve is back at what was found
     loss_at: float = -math.inf
     blocked: float = 0.0  # seconds from the loss to the next that got through
-    counted_from: float = -math.inf  # since when, and beyond how many, those that get through are averaged
+    counted_from: float = (
+        -math.inf
+    )  # since when, and beyond how many, those that get through are averaged
     counted: float = 0.0
     first_at: float = -math.inf
     recovered: float = 0.0  # the ordinal of the last permit before the loss was known
@@ -151,7 +160,8 @@ class Pace:
     def reserve(self, now: float, ceiling: float | None = None) -> float:
         """Take the next permit and return when it is due; `ceiling` is the user's rate per second.
 
-        A request that leaves later than that is late, no more: the next is due as if it had been on time.
+        A request that leaves later than that is late, no more: the next is due as if it had been on
+        time.
         """
         self._forget_what_is_old(now)
         at = max(self.due, now - TOLERANCE_SECONDS, self.held_until)
@@ -171,7 +181,13 @@ class Pace:
         """
         interval = SPARE / self.per_second(max(now, self.due), ceiling)
         number = min(most, int(GROUP_SECONDS / interval))
-        if number < 2 or self.pauses or self.held_until > now or self.told_until > now or self.spread_until > now:
+        if (
+            number < 2
+            or self.pauses
+            or self.held_until > now
+            or self.told_until > now
+            or self.spread_until > now
+        ):
             return Group(self.reserve(now, ceiling), 0.0, 1, self.taken)
         self._forget_what_is_old(now)
         start = self.due if self.due >= now - TOLERANCE_SECONDS else now
@@ -279,7 +295,9 @@ class Pace:
             self.hold(now + self.last_pause)
 
     def _cut(self, now: float, ceiling: float | None) -> None:
-        """Take what got through for the limit, when that says enough; else fall back, by half when it was doubling."""
+        """Take what got through for the limit, when that says enough; else fall back, by half when
+        it was doubling.
+        """
         at_loss, before = self.per_second(now, ceiling), self.found
         grown = self.depth < _SHALLOW and at_loss > 1.5 * self.found  # far beyond what was a limit
         since, got = now - self.counted_from, self.through - self.counted
@@ -287,10 +305,13 @@ class Pace:
         average = got / max(since - self.last_pause / 2, since / 2) if enough else 0.0
         used_up = self.blocked > since / 3
         if 0 < now - self.first_at < _LONG_SECONDS:
-            # A window that slides frees itself as unevenly as it was filled: at first only all of the time so far
-            # tells what it holds.
+            # A window that slides frees itself as unevenly as it was filled: at first only all of
+            # the time so far tells what it holds.
             average = max(average, self.through / (now - self.first_at))
-        touched = not used_up and at_loss * max(since - self.last_pause - self.latency, since / 4) < _NEAR * got
+        touched = (
+            not used_up
+            and at_loss * max(since - self.last_pause - self.latency, since / 4) < _NEAR * got
+        )
         if not self.found and ceiling is None and now >= self.told_until:  # it was doubling
             self.found, self.depth, self.calm = 0.5 * at_loss, _DEEPEST, 2.0
             enough = True
@@ -300,7 +321,9 @@ class Pace:
             self.found = 0.97 * at_loss
         else:
             self.found = min(0.85 * at_loss, average)
-        if grown or (self.depth < _SHALLOW and self.found < before / 2):  # another limit than before
+        if grown or (
+            self.depth < _SHALLOW and self.found < before / 2
+        ):  # another limit than before
             self.depth, self.calm = _DEEPEST / 2, min(_CALMEST_SECONDS, max(10.0, 60 / self.found))
         elif self._since_loss(now) >= self.calm and enough:
             self.depth = max(_FLATTEST, self.depth / 2)
@@ -311,7 +334,9 @@ class Pace:
         self.loss_at = now
 
     def _takes_for_loss(self, now: float, seen: Seen) -> bool:
-        """True when a bare 503 counts; begins its trial, in which others don't unless they are many."""
+        """True when a bare 503 counts; begins its trial, in which others don't unless they are
+        many.
+        """
         if self.busy_share >= _MANY_BUSY:
             return True
         if now < self.deaf_until or self.trial_left or seen.ordinal <= self.recovered:
@@ -342,15 +367,24 @@ class Pace:
         for quota in seen.quotas:
             rate = self._rate_of(quota)
             if rate:
-                rates.append((max(_SLOWEST, rate), now + max(60.0, 2 * (quota.window_seconds or self.window))))
+                rates.append(
+                    (
+                        max(_SLOWEST, rate),
+                        now + max(60.0, 2 * (quota.window_seconds or self.window)),
+                    )
+                )
             if quota.remaining is not None and quota.reset_seconds is not None:
-                shortages += self._shortage(now, rate, quota.remaining, under_way, quota.reset_seconds)
+                shortages += self._shortage(
+                    now, rate, quota.remaining, under_way, quota.reset_seconds
+                )
         if rates:
             self.told, self.told_until = min(rates)
         self.spread, self.spread_until = min(shortages, default=(0.0, -math.inf))
 
     def _rate_of(self, quota: Quota) -> float:
-        """Requests per second by a quota and its window; where none is named it is the longest reset seen so far."""
+        """Requests per second by a quota and its window; where none is named it is the longest
+        reset seen so far.
+        """
         if not quota.limit:
             return 0.0
         if quota.window_seconds:
@@ -361,7 +395,8 @@ class Pace:
     def _shortage(
         self, now: float, rate: float, remaining: float, under_way: float, reset: float
     ) -> Iterable[tuple[float, float]]:
-        """(rate, until) when less remains than the rate needs until the reset; with nothing left it is a wait.
+        """(rate, until) when less remains than the rate needs until the reset; with nothing left it
+        is a wait.
 
         Resets come in whole seconds, rounded up or not: one second and one request are no shortage.
         """
@@ -377,7 +412,9 @@ class Pace:
         """What was found long ago is no longer known; a wait that was asked for stays."""
         if now - max(self.used_at, self.held_until) < _FORGOTTEN_SECONDS or not self.taken:
             return
-        fresh = type(self)(held_until=self.held_until, due=self.due, taken=self.taken, recovered=self.taken)
+        fresh = type(self)(
+            held_until=self.held_until, due=self.due, taken=self.taken, recovered=self.taken
+        )
         for field in fields(self):
             setattr(self, field.name, getattr(fresh, field.name))
 

@@ -85,7 +85,9 @@ class Work(Protocol):
         ...
 
     def take(self) -> Change | None:
-        """The next change if one is at hand; never waits. None says nothing of what `claim` may bring."""
+        """The next change if one is at hand; never waits. None says nothing of what `claim` may
+        bring.
+        """
         ...
 
     def put(self, outcome: Outcome) -> None:
@@ -156,11 +158,19 @@ class _Case:
         )
 
     def undecided(self) -> Outcome:
-        message = MAY_HAVE_BEEN_APPLIED[0].upper() + MAY_HAVE_BEEN_APPLIED[1:] if self.may_have_arrived else None
+        message = (
+            MAY_HAVE_BEEN_APPLIED[0].upper() + MAY_HAVE_BEEN_APPLIED[1:]
+            if self.may_have_arrived
+            else None
+        )
         return self.outcome(State.PENDING, message=message and f"{message}; run again")
 
     def failed(self, verdict: RowFailed) -> Outcome:
-        message = f"{verdict.message}; {MAY_HAVE_BEEN_APPLIED}" if self.may_have_arrived else verdict.message
+        message = (
+            f"{verdict.message}; {MAY_HAVE_BEEN_APPLIED}"
+            if self.may_have_arrived
+            else verdict.message
+        )
         return self.outcome(State.FAILED, error=verdict.error, message=message)
 
 
@@ -319,7 +329,8 @@ class Sender:
         self._reached.set()
 
     async def _work_on(self) -> None:
-        # One scope for all its requests, shielded but while it waits: to shield each request would be dearer.
+        # One scope for all its requests, shielded but while it waits: to shield each request would
+        # be dearer.
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
             while True:
@@ -332,7 +343,9 @@ class Sender:
                 scope.shield = False
 
     async def _see_through(self, case: _Case) -> _Case | None:
-        """All that is to be done for a change; returns what its worker is to go on with, if it is to."""
+        """All that is to be done for a change; returns what its worker is to go on with, if it is
+        to.
+        """
         following: _Case | None = None
         try:
             try:
@@ -383,7 +396,13 @@ class Sender:
         bad = outcome.state is State.REJECTED or outcome.state is State.FAILED
         if bad:
             told = _about(case, "row") | {"state": outcome.state.value}
-            log.warning("row %d: %s: %s", case.change.number, outcome.state.value, outcome.message, extra=told)
+            log.warning(
+                "row %d: %s: %s",
+                case.change.number,
+                outcome.state.value,
+                outcome.message,
+                extra=told,
+            )
         elif self._tells_all:
             told = _about(case, "row") | {"state": outcome.state.value}
             log.debug("row %d: %s", case.change.number, outcome.state.value, extra=told)
@@ -403,7 +422,9 @@ class Sender:
                 )
             )
         if bad:
-            reason = self._bounds.refusal(self._tally.decided, outcome, any_accepted=self._key_accepted)
+            reason = self._bounds.refusal(
+                self._tally.decided, outcome, any_accepted=self._key_accepted
+            )
             if reason is not None:
                 self.stop(reason)
 
@@ -512,7 +533,9 @@ class Sender:
         tally.retries += case.attempts > 1
         tally.in_flight += 1
         try:
-            seen = await self._transport.patch(patch_path(change.target), change.body.encode(), idempotency_key(change))
+            seen = await self._transport.patch(
+                patch_path(change.target), change.body.encode(), idempotency_key(change)
+            )
         except anyio.get_cancelled_exc_class():
             case.may_have_arrived = True
             raise
@@ -562,7 +585,9 @@ class Sender:
         if may_have_been_applied(seen):
             case.may_have_arrived = True
         if isinstance(seen, Reply):
-            if seen.headers is not self._headers:  # a transport that knows a head gives the very same
+            if (
+                seen.headers is not self._headers
+            ):  # a transport that knows a head gives the very same
                 self._headers, self._limits = seen.headers, limits(seen.headers)
                 tally.notes.update(self._limits.ignored)
             asked = retry_after(seen.headers) if kind == "throttled" else None
@@ -586,7 +611,12 @@ class Sender:
             text = what if isinstance(seen, Reply) else seen.message
             about = _about(case, "request")
             log.debug(
-                "row %d: attempt %d: %s (%d ms)", case.change.number, case.attempts, text, case.duration_ms, extra=about
+                "row %d: attempt %d: %s (%d ms)",
+                case.change.number,
+                case.attempts,
+                text,
+                case.duration_ms,
+                extra=about,
             )
 
     def _acknowledged(self, answer: Acknowledged, case: _Case) -> Outcome:
@@ -598,7 +628,9 @@ class Sender:
         else:
             self._got_through(case.begun)
         showing_id, updated_at, note = answer
-        return case.outcome(State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at)
+        return case.outcome(
+            State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at
+        )
 
     def _carry_out(self, decision: Decision, case: _Case) -> Outcome | None:
         match decision:
@@ -635,9 +667,13 @@ class Sender:
     # Is the API there?
 
     def _counts(self, case: _Case, why: str) -> bool:
-        """Take a failure into account; True when it is an attempt of its row, False when an outage excuses it."""
+        """Take a failure into account; True when it is an attempt of its row, False when an outage
+        excuses it.
+        """
         was_open = self._circuit.open
-        counts = self._circuit.failed(case, case.begun, self._clock.monotonic(), self._dice.random())
+        counts = self._circuit.failed(
+            case, case.begun, self._clock.monotonic(), self._dice.random()
+        )
         case.excused += not counts
         if counts:
             case.known |= case.failed_after not in {None, self._circuit.successes}
@@ -646,7 +682,9 @@ class Sender:
             self._tally.trouble = why
             self._tally.waiting_until = self._circuit.probe_at
             if not was_open:
-                log.warning("nothing gets through, sending pauses: %s", why, extra={"event": "outage"})
+                log.warning(
+                    "nothing gets through, sending pauses: %s", why, extra={"event": "outage"}
+                )
                 if not self._answered:
                     self._stop_for_outage(why)
         return counts
@@ -674,7 +712,10 @@ class Sender:
     async def _until_the_next_probe(self) -> None:
         """Wait out the gap; the run ends when the outage outlasts --retry-for."""
         deadline = self._circuit.began + self._policy.retry_for_seconds
-        if self._circuit.probe_at - self._clock.monotonic() > SHORT_GAP_SECONDS and await self._api_is_up():
+        if (
+            self._circuit.probe_at - self._clock.monotonic() > SHORT_GAP_SECONDS
+            and await self._api_is_up()
+        ):
             self._circuit.hurry(self._clock.monotonic() + SHORT_GAP_SECONDS)
         while (now := self._clock.monotonic()) < self._circuit.probe_at:
             if now >= deadline:
@@ -687,13 +728,18 @@ class Sender:
             self._turned.set()
 
     def _is_about_few(self) -> bool:
-        """True when the rows in trouble are few, or known for it: then the look at the API may speak for the rows.
+        """True when the rows in trouble are few, or known for it: then the look at the API may
+        speak for the rows.
 
-        So many that it may be an outage of this one endpoint stay pending, unless they failed before: in an earlier
-        run, or earlier in this one, with others getting through in between.
+        So many that it may be an outage of this one endpoint stay pending, unless they failed
+        before: in an earlier run, or earlier in this one, with others getting through in between.
         """
-        in_trouble = {id(case): case for case in (*self._circuit.in_a_row, *self._circuit.suspects)}.values()
-        return len(in_trouble) < FAILURES_IN_A_ROW or all(case.known or case.change.tried for case in in_trouble)
+        in_trouble = {
+            id(case): case for case in (*self._circuit.in_a_row, *self._circuit.suspects)
+        }.values()
+        return len(in_trouble) < FAILURES_IN_A_ROW or all(
+            case.known or case.change.tried for case in in_trouble
+        )
 
     async def _decide_suspects(self) -> None:
         """All else is sent: ask the API itself whether these rows are to blame."""
@@ -738,7 +784,9 @@ def _open_to_a_stop(scope: anyio.CancelScope) -> Iterator[None]:
 
 
 def patch_path(target: str) -> str:
-    """The path of a showing: its key percent-encoded down to unreserved characters (RFC 3986, section 2.3)."""
+    """The path of a showing: its key percent-encoded down to unreserved characters (RFC 3986,
+    section 2.3).
+    """
     return "/v1/showings/" + (target if _UNRESERVED(target) else quote(target, safe=""))
 
 
@@ -754,13 +802,24 @@ def _seconds_of(error: BaseException) -> float:
 
 def _log(case: _Case, decision: RetryIn) -> None:
     told = _about(case, "retry") | {"wait": round(decision.seconds, 3)}
-    log.info("row %d: again in %.2f s: %s", case.change.number, decision.seconds, decision.why, extra=told)
+    log.info(
+        "row %d: again in %.2f s: %s",
+        case.change.number,
+        decision.seconds,
+        decision.why,
+        extra=told,
+    )
 
 
 def _about(case: _Case, event: str) -> dict[str, object]:
     """What a log line says beside its text."""
     change = case.change
-    told = {"row": change.number, "key": change.target, "http_status": case.http_status, "attempt": case.attempts}
+    told = {
+        "row": change.number,
+        "key": change.target,
+        "http_status": case.http_status,
+        "attempt": case.attempts,
+    }
     return {"event": event, **told}
 
 

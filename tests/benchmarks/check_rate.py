@@ -65,7 +65,9 @@ def main() -> None:
     if f'"rows": {rows},' not in done.stdout.decode():
         raise SystemExit("not every row was checked")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s; peak of memory {peak:.0f} MB")
+    print(
+        f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s; peak of memory {peak:.0f} MB"
+    )
 
 
 def _on_one_core() -> None:

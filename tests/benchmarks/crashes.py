@@ -1,14 +1,15 @@
 """Kill pushes and see whether anything was lost, repeated or lied about.
 
     python -m tests.benchmarks.crashes [--rounds 200] [--seed N]
-    python -m tests.benchmarks.crashes --sweep [--stride N] [--calls pwrite64,fsync] [--error ENOSPC] [--twice]
+    python -m tests.benchmarks.crashes --sweep [--stride N] [--calls pwrite64,fsync] [--error
+    ENOSPC] [--twice]
 
 A round starts a `push` in a process of its own against a sandbox in another, kills it
 (SIGKILL) at a random moment once, twice or three times in a row, while it stages, sends or
 reports, with and without faults of the sandbox, and then lets an undisturbed run finish. The
 sweep kills it at the first system call of a kind, then at the second, the third ..., until a
-run gets through, as SQLite's own tests do; with `--error` the call fails instead, as on a full or broken disk,
-and `--twice` strikes the run after it, too. It needs strace.
+run gets through, as SQLite's own tests do; with `--error` the call fails instead, as on a full or
+broken disk, and `--twice` strikes the run after it, too. It needs strace.
 
 The sandbox's journal is the witness, the checkpoint is read without the program's help, and
 what must not be is counted, see `Findings`. Exit code 1 when any of it was.
@@ -39,8 +40,20 @@ WORKERS = 8
 
 FAULTS = ("--fault", "2%:reset", "--fault", "2%:503", "--fault", "1%:cut", "--fault", "1%:garbage")
 
-CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "ftruncate", "sendto", "recvfrom")
-"""System calls that change files, and those that speak to the API. One at a time: strace counts each by itself."""
+CALLS = (
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "unlink",
+    "ftruncate",
+    "sendto",
+    "recvfrom",
+)
+"""System calls that change files, and those that speak to the API. One at a time: strace counts
+each by itself.
+"""
 
 KILL = "signal=KILL"
 
@@ -51,13 +64,15 @@ anyio.to_thread.run_sync = at_once
 from bulk_sync.cli import main
 main()
 """
-"""The program with its one writing thread folded into the main one, for strace counts calls by thread. The
-order of the calls is the same: one thread at a time touches the checkpoint."""
+"""The program with its one writing thread folded into the main one, for strace counts calls by
+thread. The order of the calls is the same: one thread at a time touches the checkpoint."""
 
 
 @dataclass
 class Findings:
-    """What was counted: figures (a strike is a kill or a failed call), and below them what must not be."""
+    """What was counted: figures (a strike is a kill or a failed call), and below them what must not
+    be.
+    """
 
     rounds: int = 0
     strikes: int = 0
@@ -82,7 +97,9 @@ class Findings:
     def must_not_be(self) -> dict[str, int]:
         """What must not be, and how often it was."""
         names = [item.name for item in fields(self)]
-        return {name: getattr(self, name) for name in names[names.index("acknowledged_and_lost") : -1]}
+        return {
+            name: getattr(self, name) for name in names[names.index("acknowledged_and_lost") : -1]
+        }
 
     def table(self) -> str:
         """The counts, one to a line."""
@@ -104,7 +121,9 @@ class Kept:
 
 
 def rows_of(checkpoint: Path) -> dict[str, Kept]:
-    """The rows of a checkpoint's job by target, from a copy, so that a crash's traces stay for the program to mend."""
+    """The rows of a checkpoint's job by target, from a copy, so that a crash's traces stay for the
+    program to mend.
+    """
     with TemporaryDirectory() as folder:
         copy = Path(folder, "copy.sqlite")
         for ending in ("", "-wal", "-journal"):
@@ -126,17 +145,23 @@ def rows_of(checkpoint: Path) -> dict[str, Kept]:
 class Job:
     """One sheet on its way through runs that are killed, and what is known of it."""
 
-    def __init__(self, folder: Path, witness: Witness, findings: Findings, *, good: int, bad: int = 0) -> None:
+    def __init__(
+        self, folder: Path, witness: Witness, findings: Findings, *, good: int, bad: int = 0
+    ) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
         self._witness = witness
         self._findings = findings
         self.good = [f"{folder.name}_{number}" for number in range(good)]
         self.bad = [f"{folder.name}_bad_{number}" for number in range(bad)]
-        rows = [(key, f"Liked it, {key}", 4) for key in self.good] + [(key, "Liked it", 9) for key in self.bad]
+        rows = [(key, f"Liked it, {key}", 4) for key in self.good] + [
+            (key, "Liked it", 9) for key in self.bad
+        ]
         self.sheet = write_sheet(folder / "showings.csv", rows)
         self.checkpoint = folder / "showings.checkpoint.sqlite"
-        self._begun = self._looked = max((entry["seq"] for entry in witness.journal_after(0)), default=0)
+        self._begun = self._looked = max(
+            (entry["seq"] for entry in witness.journal_after(0)), default=0
+        )
         self._known: set[str] = set()
         self._in_flight: Counter[str] = Counter()
 
@@ -163,9 +188,21 @@ class Job:
         return False
 
     def struck(self, call: str, strike: str) -> bool:
-        """Run a push in which strace strikes at one of these system calls; False when there were too few of them."""
+        """Run a push in which strace strikes at one of these system calls; False when there were
+        too few of them.
+        """
         trace = self.folder.with_suffix(".strace")
-        strace = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}", "-e", f"inject={call}:{strike}"]
+        strace = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            str(trace),
+            "-e",
+            f"trace={call}",
+            "-e",
+            f"inject={call}:{strike}",
+        ]
         ended = subprocess.run(
             [*strace, sys.executable, "-B", "-c", _INLINE, *map(str, self.arguments())],
             env=environment(),
@@ -178,10 +215,14 @@ class Job:
             self.look()
             return True
         failed = [
-            line for line in trace.read_text(encoding="utf-8", errors="replace").splitlines() if "(INJECTED)" in line
+            line
+            for line in trace.read_text(encoding="utf-8", errors="replace").splitlines()
+            if "(INJECTED)" in line
         ]
         if not failed:
-            self._count("wrong_exit_code", ended.returncode != self._expected_exit(), ended.stderr[-300:])
+            self._count(
+                "wrong_exit_code", ended.returncode != self._expected_exit(), ended.stderr[-300:]
+            )
             return False
         if any(" write(1, " in line or " write(2, " in line for line in failed):
             self.look()  # what was to be said could not be
@@ -190,14 +231,20 @@ class Job:
         return True
 
     def look_after_error(self, code: int, stderr: str, *, may_leave_parts: bool = False) -> None:
-        """After a run that met a full or broken disk: it ended with 8, a sentence that names a file, and no litter."""
+        """After a run that met a full or broken disk: it ended with 8, a sentence that names a
+        file, and no litter.
+        """
         self.look()
         if code != self._expected_exit():
             self._findings.stopped_with_8 += code == 8
             sentences = [line for line in stderr.splitlines() if line.startswith("Error: ")]
             named = len(sentences) == 1 and str(self.folder / "showings.") in sentences[0]
             self._count("wrong_exit_code", code != 8 or not named, f"{code} {stderr[-300:]}")
-        left = [path.name for path in self.folder.iterdir() if path.suffix == ".part" or ".edited" in path.name]
+        left = [
+            path.name
+            for path in self.folder.iterdir()
+            if path.suffix == ".part" or ".edited" in path.name
+        ]
         self._count("files_missing_or_left_over", 0 if may_leave_parts else len(left), left)
 
     def look(self) -> None:
@@ -213,7 +260,9 @@ class Job:
         self._count("sent_and_not_said_to_be_in_doubt", len(unsaid), sorted(unsaid)[:3])
         in_flight = [key for key, row in now.items() if row.in_flight]
         self._in_flight.update(in_flight)
-        self._findings.most_in_flight_at_a_strike = max(self._findings.most_in_flight_at_a_strike, len(in_flight))
+        self._findings.most_in_flight_at_a_strike = max(
+            self._findings.most_in_flight_at_a_strike, len(in_flight)
+        )
         self._known = known
 
     def finish(self) -> None:
@@ -225,8 +274,11 @@ class Job:
         now = rows_of(self.checkpoint)
         updated = {key for key, row in now.items() if row.state == "updated"}
         self._compare(sent, updated)
-        self._count("wrong_results", len(set(self.good) - updated), "rows are not updated in the checkpoint")
-        # A request that met a fault is repeated in the same run; any other is repeated after a kill only.
+        self._count(
+            "wrong_results", len(set(self.good) - updated), "rows are not updated in the checkpoint"
+        )
+        # A request that met a fault is repeated in the same run; any other is repeated after a kill
+        # only.
         answered = Counter(entry["key"] for entry in self._journal() if entry["fault"] is None)
         twice = {key: count - 1 for key, count in answered.items() if count > 1}
         beyond = {key: count for key, count in twice.items() if count > self._in_flight[key]}
@@ -245,12 +297,22 @@ class Job:
         expected = [(key, "updated", ids.get(key, "?")) for key in self.good] + [
             (key, "invalid", "") for key in self.bad
         ]
-        shown = [(line["unique_showing_key"], line["state"], line["showing_id"]) for line in results]
+        shown = [
+            (line["unique_showing_key"], line["state"], line["showing_id"]) for line in results
+        ]
         wrong = sum(pair[0] != pair[1] for pair in zip(shown, expected, strict=False))
-        self._count("wrong_results", wrong + abs(len(shown) - len(expected)), f"{len(shown)} results, {wrong} wrong")
-        rows = [line["row"] for line in results] != [str(number) for number in range(2, len(expected) + 2)]
+        self._count(
+            "wrong_results",
+            wrong + abs(len(shown) - len(expected)),
+            f"{len(shown)} results, {wrong} wrong",
+        )
+        rows = [line["row"] for line in results] != [
+            str(number) for number in range(2, len(expected) + 2)
+        ]
         doubts = sum("may have been applied" in line["message"] for line in results)
-        self._count("wrong_results", rows + doubts, "row numbers, or doubts about acknowledged rows")
+        self._count(
+            "wrong_results", rows + doubts, "row numbers, or doubts about acknowledged rows"
+        )
         failed = self.folder / "showings.failed.csv"
         if self.bad and failed.exists():
             keys = [line["unique_showing_key"] for line in read_csv(failed)]
@@ -258,14 +320,20 @@ class Job:
 
     def _look_at_files(self) -> None:
         endings = ["csv", "checkpoint.sqlite", "checkpoint.sqlite.lock", "results.csv"]
-        wanted = {f"showings.{ending}" for ending in [*endings, *(["failed.csv"] if self.bad else [])]}
+        wanted = {
+            f"showings.{ending}" for ending in [*endings, *(["failed.csv"] if self.bad else [])]
+        }
         there = {path.name for path in self.folder.iterdir()}
         self._count("files_missing_or_left_over", len(there ^ wanted), sorted(there ^ wanted))
 
     def _compare(self, sent: set[str], updated: set[str]) -> None:
         applied = {entry["key"] for entry in self._journal() if entry["applied"]}
-        self._count("updated_and_not_applied", len(updated - applied), sorted(updated - applied)[:3])
-        self._count("acknowledged_and_lost", len(self._known - updated), sorted(self._known - updated)[:3])
+        self._count(
+            "updated_and_not_applied", len(updated - applied), sorted(updated - applied)[:3]
+        )
+        self._count(
+            "acknowledged_and_lost", len(self._known - updated), sorted(self._known - updated)[:3]
+        )
         again = self._known & sent
         self._count("acknowledged_and_sent_again", len(again), sorted(again)[:3])
 
@@ -273,7 +341,9 @@ class Job:
         return 3 if self.bad else 0
 
     def _journal(self) -> list[dict[str, Any]]:
-        return [entry for entry in self._witness.journal_after(self._begun) if entry["key"] is not None]
+        return [
+            entry for entry in self._witness.journal_after(self._begun) if entry["key"] is not None
+        ]
 
     def _sent_since_last_look(self) -> set[str]:
         entries = self._witness.journal_after(self._looked)
@@ -312,11 +382,15 @@ def rounds(number_of: int, seed: int, shapes: Sequence[str] = tuple(SHAPES)) -> 
         lengths: dict[str, float] = {}
         witnesses: dict[str, Witness] = {}
         for name in shapes:
-            witnesses[name] = stack.enter_context(sandbox_process("--accept-any", *SHAPES[name].sandbox))
+            witnesses[name] = stack.enter_context(
+                sandbox_process("--accept-any", *SHAPES[name].sandbox)
+            )
         for number in range(number_of):
             name = shapes[number % len(shapes)]
             shape = SHAPES[name]
-            job = Job(folder / f"r{number}", witnesses[name], findings, good=shape.good, bad=shape.bad)
+            job = Job(
+                folder / f"r{number}", witnesses[name], findings, good=shape.good, bad=shape.bad
+            )
             if name in lengths:
                 for _ in range(dice.choice((1, 1, 2, 3))):
                     job.killed_after(lengths[name] * (0.15 + 0.85 * dice.random()))
@@ -339,7 +413,8 @@ def sweep(
     twice: bool = False,
     seed: int = 0,
 ) -> Findings:
-    """Strike at the nth call of each kind, for n from `first` in steps of `stride`, until a run makes fewer.
+    """Strike at the nth call of each kind, for n from `first` in steps of `stride`, until a run
+    makes fewer.
 
     `most` bounds how often, for each kind.
     """
@@ -362,9 +437,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill pushes and see whether anything was lost.")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20260302)
-    parser.add_argument("--sweep", action="store_true", help="kill at the nth system call; needs strace")
+    parser.add_argument(
+        "--sweep", action="store_true", help="kill at the nth system call; needs strace"
+    )
     parser.add_argument("--twice", action="store_true", help="strike the run after it, too")
-    parser.add_argument("--error", metavar="ENOSPC|EIO|...", help="let the nth system call fail, instead of a kill")
+    parser.add_argument(
+        "--error", metavar="ENOSPC|EIO|...", help="let the nth system call fail, instead of a kill"
+    )
     parser.add_argument("--stride", type=int, default=1, help="only every nth call of each kind")
     parser.add_argument("--calls", default=",".join(CALLS), help=f"by default {', '.join(CALLS)}")
     told = parser.parse_args()
@@ -372,7 +451,9 @@ def main() -> None:
     begun = clock.monotonic()
     if told.sweep:
         if shutil.which("strace") is None:
-            raise SystemExit("The sweep kills at system calls by means of strace, which is not installed.")
+            raise SystemExit(
+                "The sweep kills at system calls by means of strace, which is not installed."
+            )
         findings = sweep(
             told.calls.split(","),
             strike=f"error={told.error}" if told.error else KILL,

@@ -1,10 +1,12 @@
-"""Nightly exports with --only-changed: is exactly what changed sent, and how long does a night take?
+"""Nightly exports with --only-changed: is exactly what changed sent, and how long does a night
+take?
 
-    python -m tests.benchmarks.nights [--rows 100000] [--changes 200] [--nights 30] [--first-night push|ledger]
+    python -m tests.benchmarks.nights [--rows 100000] [--changes 200] [--nights 30] [--first-night
+    push|ledger]
 
-Each night some rows change, some are new, and all are in another order; the sandbox's journal is compared with what
-changed. `--first-night ledger` begins with a ledger as a first push would leave it, which spares the minutes that a
-push of every row takes.
+Each night some rows change, some are new, and all are in another order; the sandbox's journal is
+compared with what changed. `--first-night ledger` begins with a ledger as a first push would leave
+it, which spares the minutes that a push of every row takes.
 """
 
 from __future__ import annotations
@@ -29,12 +31,19 @@ Sheet = dict[str, list[Any]]
 
 def begin(count: int) -> Sheet:
     return {
-        f"ext_{n}": [f"Liked the garden, number {n}", n % 5 + 1, f"Visitor {n}", f"2026-03-{n % 28 + 1:02}T15:00:00Z"]
+        f"ext_{n}": [
+            f"Liked the garden, number {n}",
+            n % 5 + 1,
+            f"Visitor {n}",
+            f"2026-03-{n % 28 + 1:02}T15:00:00Z",
+        ]
         for n in range(count)
     }
 
 
-def change(sheet: Sheet, changes: int, night: int, dice: random.Random) -> dict[str, dict[str, Any]]:
+def change(
+    sheet: Sheet, changes: int, night: int, dice: random.Random
+) -> dict[str, dict[str, Any]]:
     """Change so many rows, a tenth of them new; returns what has to be sent."""
     expected: dict[str, dict[str, Any]] = {}
     for key in dice.sample(sorted(sheet), changes - changes // 10):
@@ -50,19 +59,33 @@ def change(sheet: Sheet, changes: int, night: int, dice: random.Random) -> dict[
 
 def push(path: Path, witness: Witness) -> float:
     begun = time.perf_counter()
-    words = ("push", path, "--base-url", witness.base_url, "--only-changed", "--quiet", "--rate", "1000/s")
+    words = (
+        "push",
+        path,
+        "--base-url",
+        witness.base_url,
+        "--only-changed",
+        "--quiet",
+        "--rate",
+        "1000/s",
+    )
     subprocess.run(command(*words), env=environment(XDG_STATE_HOME=str(path.parent)), check=True)
     return time.perf_counter() - begun
 
 
 def pretend_first_night(path: Path, sheet: Sheet, witness: Witness) -> None:
-    """Put into the ledger what a push of every row would; the first push makes the checkpoint, of one row."""
+    """Put into the ledger what a push of every row would; the first push makes the checkpoint, of
+    one row.
+    """
     first = next(iter(sheet))
     push(write_sheet(path, [(first, *sheet[first])], HEADER), witness)
     with closing(connect(path.with_suffix(".checkpoint.sqlite"))) as db, db:
         for key, values in sheet.items():
             body = body_of(dict(zip(HEADER[1:], values, strict=True)))
-            db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, NULL, ?)", (witness.base_url, key, key, body))
+            db.execute(
+                "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, NULL, ?)",
+                (witness.base_url, key, key, body),
+            )
 
 
 def main() -> None:
@@ -80,7 +103,10 @@ def main() -> None:
             pretend_first_night(path, sheet, witness)
         else:
             rows = [(key, *values) for key, values in sheet.items()]
-            print(f"first night, every row: {push(write_sheet(path, rows, HEADER), witness):.1f} s", flush=True)
+            print(
+                f"first night, every row: {push(write_sheet(path, rows, HEADER), witness):.1f} s",
+                flush=True,
+            )
         seen = witness.get("/_sandbox/stats")["requests"]  # the journal numbers its lines from 1
         slowest = wrong = 0.0
         for night in range(1, told.nights + 1):
@@ -94,7 +120,9 @@ def main() -> None:
             wrong += came != expected or len(entries) != len(expected)
             slowest = max(slowest, took)
             print(f"night {night}: {len(entries)} requests, {took:.1f} s", flush=True)
-    print(f"{told.nights} nights of {told.rows:,} rows: slowest {slowest:.1f} s, {wrong:.0f} sent anything else")
+    print(
+        f"{told.nights} nights of {told.rows:,} rows: slowest {slowest:.1f} s, {wrong:.0f} sent anything else"
+    )
 
 
 if __name__ == "__main__":

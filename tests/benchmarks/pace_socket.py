@@ -1,11 +1,13 @@
-"""How well a limit is filled on real sockets: time over the optimum, and refusals, for the main cases of `pace_table`.
+"""How well a limit is filled on real sockets: time over the optimum, and refusals, for the main
+cases of `pace_table`.
 
     python -m tests.benchmarks.pace_socket [--seconds 40] [--only NAME]
 
-The server is the project's sandbox with a limit of 50/s; and nginx (`limit_req`) and HAProxy (a stick table) in front
-of one without, where they are installed: limiters that nobody here wrote. Each case pushes as many rows as the limit
-lets through in the seconds given. "Over optimum" is the time that sending took, times the limit, by the number of rows;
-where a limiter lets a burst through at once, it may be below 1.
+The server is the project's sandbox with a limit of 50/s; and nginx (`limit_req`) and HAProxy (a
+stick table) in front of one without, where they are installed: limiters that nobody here wrote.
+Each case pushes as many rows as the limit lets through in the seconds given. "Over optimum" is the
+time that sending took, times the limit, by the number of rows; where a limiter lets a burst through
+at once, it may be below 1.
 """
 
 from __future__ import annotations
@@ -91,14 +93,21 @@ def sandbox(headers: str, style: str = "token-bucket") -> Iterator[str]:
 @contextmanager
 def in_front(program: Sequence[str], template: str, **words: object) -> Iterator[str]:
     """A limiter of that configuration in front of a sandbox without a limit."""
-    with sandbox_process("--accept-any", "--latency", "50ms") as witness, tempfile.TemporaryDirectory() as folder:
+    with (
+        sandbox_process("--accept-any", "--latency", "50ms") as witness,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
         file = Path(folder) / "limiter.conf"
         behind = witness.base_url.rpartition(":")[2]
-        file.write_text(template.format(folder=folder, port=port, sandbox=behind, limit=LIMIT, **words))
-        limiter = subprocess.Popen([*program, str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        file.write_text(
+            template.format(folder=folder, port=port, sandbox=behind, limit=LIMIT, **words)
+        )
+        limiter = subprocess.Popen(
+            [*program, str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             _until_it_listens(port)
             yield f"http://127.0.0.1:{port}"
@@ -119,10 +128,18 @@ def _until_it_listens(port: int) -> None:
 def cases() -> Iterator[Case]:
     yield Case("limit given with --rate", partial(sandbox, "none", "sliding-window"), f"{LIMIT}/s")
     yield Case("limit in headers (RateLimit)", partial(sandbox, "ratelimit"))
-    yield Case("limit in headers (X-RateLimit), fixed window", partial(sandbox, "x-ratelimit", "fixed-window"))
+    yield Case(
+        "limit in headers (X-RateLimit), fixed window",
+        partial(sandbox, "x-ratelimit", "fixed-window"),
+    )
     yield Case("only 429 with Retry-After", partial(sandbox, "retry-after"))
     yield Case("only bare 429s", partial(sandbox, "none"))
-    yield Case("four processes, limit given", partial(sandbox, "none", "sliding-window"), f"{LIMIT}/s", processes=4)
+    yield Case(
+        "four processes, limit given",
+        partial(sandbox, "none", "sliding-window"),
+        f"{LIMIT}/s",
+        processes=4,
+    )
     yield Case("four processes, only bare 429s", partial(sandbox, "none"), processes=4)
     for status in (429, 503):
         if nginx := shutil.which("nginx"):
@@ -130,7 +147,9 @@ def cases() -> Iterator[Case]:
             yield Case(f"nginx limit_req, burst 5, bare {status}s", limiter)
     if haproxy := shutil.which("haproxy"):
         for window in (1, 10):
-            limiter = partial(in_front, [haproxy, "-f"], HAPROXY, window=window, requests=LIMIT * window)
+            limiter = partial(
+                in_front, [haproxy, "-f"], HAPROXY, window=window, requests=LIMIT * window
+            )
             yield Case(f"HAProxy stick table, {window} s, bare 429s", limiter)
 
 
@@ -142,17 +161,33 @@ def push(case: Case, seconds: float) -> Came:
         share = rows // case.processes
         runs = []
         for number in range(case.processes):
-            sheet = write_sheet(folder / f"part-{number}.csv", numbered(share, first=number * share))
-            words = command("push", sheet, "--base-url", base_url, "--json", "--workers", 32, "--rate", case.rate)
+            sheet = write_sheet(
+                folder / f"part-{number}.csv", numbered(share, first=number * share)
+            )
+            words = command(
+                "push",
+                sheet,
+                "--base-url",
+                base_url,
+                "--json",
+                "--workers",
+                32,
+                "--rate",
+                case.rate,
+            )
             runs.append(
-                subprocess.Popen(words, env=environment(XDG_STATE_HOME=name), stdout=subprocess.PIPE, text=True)
+                subprocess.Popen(
+                    words, env=environment(XDG_STATE_HOME=name), stdout=subprocess.PIPE, text=True
+                )
             )
         summaries = [json.loads(run.communicate()[0]) for run in runs]
     assert all(run.returncode == 0 for run in runs), summaries
     sending = max(summary["seconds"] for summary in summaries)
     requests = sum(summary["requests"] for summary in summaries)
     refused = sum(summary["throttled"] for summary in summaries)
-    if not refused:  # a bare 503 is told apart from a fault only by what follows: it counts as a retry
+    if (
+        not refused
+    ):  # a bare 503 is told apart from a fault only by what follows: it counts as a retry
         refused = sum(summary["retries"] for summary in summaries)
     return Came(sending * LIMIT / rows, 100 * refused / requests, requests / rows)
 
@@ -162,11 +197,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40)
     parser.add_argument("--only", default="")
     told = parser.parse_args()
-    print("| case, 50/s | time over optimum | refused per 100 requests | requests per row |\n|---|---|---|---|")
+    print(
+        "| case, 50/s | time over optimum | refused per 100 requests | requests per row |\n|---|---|---|---|"
+    )
     for case in cases():
         if told.only in case.name:
             came = push(case, told.seconds)
-            print(f"| {case.name} | {came.over:.3f} | {came.refused:.2f} | {came.requests_per_row:.3f} |", flush=True)
+            print(
+                f"| {case.name} | {came.over:.3f} | {came.refused:.2f} | {came.requests_per_row:.3f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

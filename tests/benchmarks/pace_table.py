@@ -1,4 +1,5 @@
-"""Our pace and three rivals against models of servers, in virtual time: `python -m tests.benchmarks.pace_table`.
+"""Our pace and three rivals against models of servers, in virtual time: `python -m
+tests.benchmarks.pace_table`.
 
 For each scenario, over several rules, limits and latencies: time over the optimum N/limit,
 refusals per 100 requests, requests per row; the mean and the worst.
@@ -48,7 +49,13 @@ SCENARIOS = (
     Scenario("only bare 429s", 1.15, 3),
     Scenario("limit halves midway", 1.15, 3, halves=True, rates=RATES[:3]),
     Scenario("four processes, limit given", 1.03, 0, given=True, processes=4),
-    Scenario("concurrency cap of 10 or 40", 1.15, 3, styles=("concurrency",), rates=(Rate(10, 1), Rate(40, 1))),
+    Scenario(
+        "concurrency cap of 10 or 40",
+        1.15,
+        3,
+        styles=("concurrency",),
+        rates=(Rate(10, 1), Rate(40, 1)),
+    ),
 )
 
 
@@ -65,7 +72,9 @@ class Point:
     per_row: float
 
 
-def points(scenario: Scenario) -> Iterator[tuple[Point, Callable[[Callable[[float], Limiter]], Point]]]:
+def points(
+    scenario: Scenario,
+) -> Iterator[tuple[Point, Callable[[Callable[[float], Limiter]], Point]]]:
     """A point of ours for each server, and a way to have a rival's beside it."""
     for style in scenario.styles:
         for rate in scenario.rates:
@@ -78,14 +87,21 @@ def points(scenario: Scenario) -> Iterator[tuple[Point, Callable[[Callable[[floa
                 rows = int(per_second * seconds * (0.75 if scenario.halves else 1))
                 optimum = seconds
 
-                def server(style: str = style, rate: Rate = rate, latency: Latency = latency) -> Server:
+                def server(
+                    style: str = style, rate: Rate = rate, latency: Latency = latency
+                ) -> Server:
                     half = Rate(rate.requests / 2, rate.period_seconds)
                     changes = [(seconds_of(rate) / 2, half)] if scenario.halves else []
                     return Server(style, rate, scenario.headers, latency, changes=changes)
 
                 ceiling = per_second if scenario.given else None
                 ran = simulate(
-                    server(), rows, workers=WORKERS, ceiling=ceiling, processes=scenario.processes, policy=RetryPolicy()
+                    server(),
+                    rows,
+                    workers=WORKERS,
+                    ceiling=ceiling,
+                    processes=scenario.processes,
+                    policy=RetryPolicy(),
                 )
                 if sum(ran.states().values()) != rows or any(ran.stopped):
                     print("  not all rows were sent:", ran.states(), ran.stopped, file=sys.stderr)
@@ -102,11 +118,21 @@ def points(scenario: Scenario) -> Iterator[tuple[Point, Callable[[Callable[[floa
                 ) -> Point:
                     theirs = server()
                     took, done = simulate_rival(
-                        lambda: make(per_second), theirs, rows, workers=WORKERS, give_up_seconds=4 * optimum
+                        lambda: make(per_second),
+                        theirs,
+                        rows,
+                        workers=WORKERS,
+                        give_up_seconds=4 * optimum,
                     )
-                    refused = 100 * sum(status in {429, 503} for _, _, status in theirs.arrived) / len(theirs.arrived)
+                    refused = (
+                        100
+                        * sum(status in {429, 503} for _, _, status in theirs.arrived)
+                        / len(theirs.arrived)
+                    )
                     share = max(1, done) / rows
-                    return Point(label, took / optimum / share, refused, len(theirs.arrived) / max(1, done))
+                    return Point(
+                        label, took / optimum / share, refused, len(theirs.arrived) / max(1, done)
+                    )
 
                 yield ours, rival
 
@@ -150,7 +176,9 @@ def main() -> int:
         print(line("ours", ours), flush=True)
         if asked.all:
             for point in ours:
-                print(f"    {point.label:<38} {point.over:6.3f} {point.refused:6.2f} {point.per_row:6.3f}")
+                print(
+                    f"    {point.label:<38} {point.over:6.3f} {point.refused:6.2f} {point.per_row:6.3f}"
+                )
         if not asked.no_rivals and scenario.processes == 1:
             for name, make in RIVALS.items():
                 print(line(name, [rival(make) for _, rival in found]), flush=True)

@@ -1,9 +1,10 @@
-"""How large a page of many rows is, and how long headless Chromium takes from its address to its table and charts.
+"""How large a page of many rows is, and how long headless Chromium takes from its address to its
+table and charts.
 
     python -m tests.benchmarks.page [--rows N] [--pictures FOLDER]
 
-The page must stay under 10 MB and open in under two seconds; both are checked. `--pictures` also leaves what
-it looks like at three widths, light and dark, and as printed.
+The page must stay under 10 MB and open in under two seconds; both are checked. `--pictures` also
+leaves what it looks like at three widths, light and dark, and as printed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ SAID = {
     State.UPDATED: (None, None),
     State.REJECTED: ("not_found", "There is no showing with this key"),
     State.FAILED: ("timeout", "No reply within 30 s; it may have been applied all the same"),
-    State.INVALID: ("bad_value", "rating: '{rating}' is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"),
+    State.INVALID: (
+        "bad_value",
+        "rating: '{rating}' is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",
+    ),
 }
 
 
@@ -61,10 +65,15 @@ def results(count: int) -> Iterator[Result]:
 
 
 def runs(count: int) -> tuple[Run, ...]:
-    """A run that finds its limit of 120 a second, is told to wait now and then, and is resumed once."""
+    """A run that finds its limit of 120 a second, is told to wait now and then, and is resumed
+    once.
+    """
     dice = random.Random(8)
     made = []
-    for began, rows in (("2026-03-02T09:00:00.000Z", count * 2 // 3), ("2026-03-02T11:30:00.000Z", count // 3)):
+    for began, rows in (
+        ("2026-03-02T09:00:00.000Z", count * 2 // 3),
+        ("2026-03-02T11:30:00.000Z", count // 3),
+    ):
         line, at, rate, left = Line(began), 0, 4.0, rows
         while left > 0:
             at += 250
@@ -76,7 +85,15 @@ def runs(count: int) -> tuple[Run, ...]:
             retries = throttled + (dice.random() < 0.05)
             line.add(
                 at,
-                Counts({State.UPDATED: done}, done + retries, retries, throttled, 120.0, RateSource.FOUND, found),
+                Counts(
+                    {State.UPDATED: done},
+                    done + retries,
+                    retries,
+                    throttled,
+                    120.0,
+                    RateSource.FOUND,
+                    found,
+                ),
             )
             left -= done
         news = line.unsaved()
@@ -123,11 +140,20 @@ def write(path: Path, count: int) -> None:
         wanted = set(states)
         return (result for result in results(count) if result.state in wanted)
 
-    write_page(path, summary, runs(count), rows, made_at=datetime(2026, 3, 2, 12, tzinfo=UTC), version="0.1.0")
+    write_page(
+        path,
+        summary,
+        runs(count),
+        rows,
+        made_at=datetime(2026, 3, 2, 12, tzinfo=UTC),
+        version="0.1.0",
+    )
 
 
 def seconds_to_open(window: Browser, path: Path) -> float:
-    """From the command to go there to a page that is drawn: its script is through and a frame was painted."""
+    """From the command to go there to a page that is drawn: its script is through and a frame was
+    painted.
+    """
     clock = SystemClock()
     begun = clock.monotonic()
     window.open(path)
@@ -153,13 +179,24 @@ def main() -> None:
         path = Path(folder, "march-showings.report.html")
         begun = clock.monotonic()
         write(path, told.rows)
-        print(f"{told.rows:,} rows: written in {clock.monotonic() - begun:.1f} s, rows made up included")
+        print(
+            f"{told.rows:,} rows: written in {clock.monotonic() - begun:.1f} s, rows made up included"
+        )
         megabytes = path.stat().st_size / 1e6
         window.size(1400)
         opened = [seconds_to_open(window, path) for _ in range(TIMES)]
-        searches = [milliseconds_to_search(window, text) for text in ("4711", "timeout", "no such row", "time 99")]
-        print(f"{megabytes:.2f} MB; opens in {statistics.median(opened):.2f} s (at worst {max(opened):.2f} s)")
-        print("searches took", ", ".join(f"{search:.0f} ms" for search in searches), "(the first prepares)")
+        searches = [
+            milliseconds_to_search(window, text)
+            for text in ("4711", "timeout", "no such row", "time 99")
+        ]
+        print(
+            f"{megabytes:.2f} MB; opens in {statistics.median(opened):.2f} s (at worst {max(opened):.2f} s)"
+        )
+        print(
+            "searches took",
+            ", ".join(f"{search:.0f} ms" for search in searches),
+            "(the first prepares)",
+        )
         print("console:", window.log() or "nothing")
         if told.pictures:
             take_pictures(window, path, told.pictures)

@@ -2,14 +2,16 @@
 
     python -m tests.benchmarks.peers [--quick] [--only PART] [--json FILE]
 
-nginx answers every request with the contract's reply at once, on one core; 20,000 rows with ten columns are sent to it
-by bulk-sync (whole process, with reports and the durable checkpoint), by a plain httpx script, by GNU parallel with
-curl, by curl alone (`--parallel`, from a config that is prepared beforehand: it checks nothing and records nothing) and
-by wrk. Other servers here: nginx that answers after 50 ms, and one that refuses the key and notes when it was asked.
+nginx answers every request with the contract's reply at once, on one core; 20,000 rows with ten
+columns are sent to it by bulk-sync (whole process, with reports and the durable checkpoint), by a
+plain httpx script, by GNU parallel with curl, by curl alone (`--parallel`, from a config that is
+prepared beforehand: it checks nothing and records nothing) and by wrk. Other servers here: nginx
+that answers after 50 ms, and one that refuses the key and notes when it was asked.
 
-Prints a table, as Markdown, with the goal beside each figure, and writes it as JSON. A figure that falls short fails
-nothing. Needs nginx with its module echo, curl, GNU parallel and wrk (Debian: nginx-light libnginx-mod-http-echo curl
-parallel wrk); what is missing is left out, and named. `--quick` takes fewer rows, to see that all of it runs.
+Prints a table, as Markdown, with the goal beside each figure, and writes it as JSON. A figure that
+falls short fails nothing. Needs nginx with its module echo, curl, GNU parallel and wrk (Debian:
+nginx-light libnginx-mod-http-echo curl parallel wrk); what is missing is left out, and named.
+`--quick` takes fewer rows, to see that all of it runs.
 """
 
 from __future__ import annotations
@@ -97,9 +99,13 @@ class Figure:
             goal, verdict = "", ""
         else:
             goal = f"{'at most' if self.at_most else 'at least'} {self.goal:g}"
-            reached = self.value is not None and (self.value <= self.goal if self.at_most else self.value >= self.goal)
+            reached = self.value is not None and (
+                self.value <= self.goal if self.at_most else self.value >= self.goal
+            )
             verdict = "reached" if reached else "short"
-        value = "not measured" if self.value is None else f"{_rounded(self.value)} {self.unit}".rstrip()
+        value = (
+            "not measured" if self.value is None else f"{_rounded(self.value)} {self.unit}".rstrip()
+        )
         return f"| {self.name} | {value} | {goal} | {verdict} |"
 
 
@@ -157,7 +163,9 @@ def static_server(
     if latency_seconds is not None:
         modules, answer = f"load_module {ECHO};", f"echo_sleep {latency_seconds}; echo '{reply}';"
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, modules=modules, answer=answer), encoding="utf-8")
+    config.write_text(
+        NGINX.format(folder=folder, port=port, modules=modules, answer=answer), encoding="utf-8"
+    )
     server = subprocess.Popen([_tool("nginx"), "-c", str(config)], stderr=subprocess.DEVNULL)
     try:
         _until_it_listens(port)
@@ -196,7 +204,12 @@ class _Answering(asyncio.Protocol):
         while b"\r\n\r\n" in self._data:
             head, rest = self._data.split(b"\r\n\r\n", 1)
             length = next(
-                (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+                (
+                    int(line[15:])
+                    for line in head.lower().split(b"\r\n")
+                    if line.startswith(b"content-length:")
+                ),
+                0,
             )
             if len(rest) < length:
                 return
@@ -211,10 +224,14 @@ class _Answering(asyncio.Protocol):
 
 @contextmanager
 def small_server(status: str, port: int = 0) -> Iterator[tuple[str, list[float]]]:
-    """A server in a thread of this process, and when it was asked, by the machine's monotonic clock."""
+    """A server in a thread of this process, and when it was asked, by the machine's monotonic
+    clock.
+    """
     asked: list[float] = []
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(lambda: _Answering(status, asked), "127.0.0.1", port))
+    server = loop.run_until_complete(
+        loop.create_server(lambda: _Answering(status, asked), "127.0.0.1", port)
+    )
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
@@ -254,7 +271,9 @@ def push(folder: Path, sheet: Path, base_url: str, *options: str, code: int = 0)
     environment = os.environ | {"NORTH_API_KEY": KEY, "XDG_STATE_HOME": str(folder / "state")}
     clock = SystemClock()
     began = clock.monotonic()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     assert process.stdout is not None
     out = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -299,7 +318,9 @@ def curl_parallel(bench: Bench, base_url: str) -> float:
 
 
 def gnu_parallel(bench: Bench, base_url: str) -> float:
-    """Rows a second of GNU parallel, which starts a curl for each; of fewer rows, for it is slow and steady."""
+    """Rows a second of GNU parallel, which starts a curl for each; of fewer rows, for it is slow
+    and steady.
+    """
     rows = min(bench.rows, 1_000)
     keys = "".join(f"ext_{number:07}\n" for number in range(rows))
     command = (
@@ -314,19 +335,33 @@ def wrk(bench: Bench, base_url: str, connections: int = WORKERS) -> float:
     script = bench.folder / "patch.lua"
     script.write_text(WRK, encoding="utf-8")
     ran = subprocess.run(
-        [_tool("wrk"), "-t1", f"-c{connections}", "-d5s", "-s", str(script), f"{base_url}/v1/showings/ext_1"],
+        [
+            _tool("wrk"),
+            "-t1",
+            f"-c{connections}",
+            "-d5s",
+            "-s",
+            str(script),
+            f"{base_url}/v1/showings/ext_1",
+        ],
         capture_output=True,
         text=True,
         check=True,
     )
-    return float(next(line.split()[1] for line in ran.stdout.splitlines() if line.startswith("Requests/sec:")))
+    return float(
+        next(
+            line.split()[1] for line in ran.stdout.splitlines() if line.startswith("Requests/sec:")
+        )
+    )
 
 
 # What is compared
 
 
 def compare_peers(bench: Bench) -> None:
-    """Whole processes, each sending the same rows to nginx; ours first and last, for the machine may change."""
+    """Whole processes, each sending the same rows to nginx; ours first and last, for the machine
+    may change.
+    """
     sheet = sheet_of(bench, bench.rows)
     fast, plain = "push with fast (httptools)", "plain httpx script, 32 tasks"
     httpx, curl, gnu = "push with httpx", "curl --parallel", "GNU parallel with curl"
@@ -335,13 +370,18 @@ def compare_peers(bench: Bench) -> None:
         bench.rate(fast, lambda: bench.rows / min(run.seconds for run in runs))
         sending = max(float(run.summary["rows_per_second"]) for run in runs)
         bench.add(Figure("push with fast, while it sends", sending, "rows/s"))
-        several = min((whole_push(bench, sheet, base_url, "--processes", "2") for _ in range(3)), key=_seconds)
+        several = min(
+            (whole_push(bench, sheet, base_url, "--processes", "2") for _ in range(3)), key=_seconds
+        )
         bench.add(Figure("push with fast --processes 2", bench.rows / several.seconds, "rows/s"))
         sending = float(several.summary["rows_per_second"])
         bench.add(Figure("push with fast --processes 2, while it sends", sending, "rows/s"))
         script = [sys.executable, "-m", "tests.benchmarks.plain_httpx", str(sheet), base_url]
         bench.rate(plain, lambda: bench.rows / timed(script))
-        bench.rate(httpx, lambda: bench.rows / whole_push(bench, sheet, base_url, "--transport", "httpx").seconds)
+        bench.rate(
+            httpx,
+            lambda: bench.rows / whole_push(bench, sheet, base_url, "--transport", "httpx").seconds,
+        )
         if shutil.which("curl"):
             bench.rate(curl, lambda: max(curl_parallel(bench, base_url) for _ in range(3)))
         if shutil.which("parallel") and shutil.which("curl"):
@@ -372,17 +412,26 @@ def fill_latency(bench: Bench) -> None:
     sheet = sheet_of(bench, bench.rows)
     with static_server(bench.folder, latency_seconds=0.05) as base_url:
         rate = whole_push(bench, sheet, base_url, "--workers", "64").summary["rows_per_second"]
-        bench.add(Figure("50 ms latency, 64 workers: rows/s over 64/0.05", rate / (64 / 0.05), "", 0.97))
+        bench.add(
+            Figure("50 ms latency, 64 workers: rows/s over 64/0.05", rate / (64 / 0.05), "", 0.97)
+        )
         if shutil.which("wrk"):  # what this server makes of its 50 ms
             most = wrk(bench, base_url, 64)
-            bench.add(Figure("50 ms latency, 64 connections: wrk over 64/0.05", most / (64 / 0.05), ""))
+            bench.add(
+                Figure("50 ms latency, 64 connections: wrk over 64/0.05", most / (64 / 0.05), "")
+            )
 
 
 def resume(bench: Bench) -> None:
-    """Time to the first request: of a new job, and of the same with 1% left: stopped by Ctrl-C, or killed."""
+    """Time to the first request: of a new job, and of the same with 1% left: stopped by Ctrl-C, or
+    killed.
+    """
     sheet = sheet_of(bench, bench.many)
     port = _free_port()
-    with TemporaryDirectory(dir=bench.folder) as folder, small_server("401 Unauthorized", port=port) as (url, asked):
+    with (
+        TemporaryDirectory(dir=bench.folder) as folder,
+        small_server("401 Unauthorized", port=port) as (url, asked),
+    ):
         begun = push(Path(folder), sheet, url, "--workers", "1", code=5).began
         first = asked[0] - begun
     bench.add(Figure(f"{bench.many:,} rows: from start to first request", first, "s"))
@@ -393,13 +442,29 @@ def resume(bench: Bench) -> None:
             with small_server("401 Unauthorized", port=port) as (base_url, asked):
                 again = push(Path(folder), sheet, base_url, "--workers", "1", code=5)
                 resumed = asked[0] - again.began
-        bench.add(Figure(f"{bench.many:,} rows, {ending} with 1% left: from start to first request", resumed, "s"))
+        bench.add(
+            Figure(
+                f"{bench.many:,} rows, {ending} with 1% left: from start to first request",
+                resumed,
+                "s",
+            )
+        )
         bench.add(Figure(f"resume over staging, {ending}", resumed / first, "", 0.05, at_most=True))
 
 
 def push_until(folder: Path, sheet: Path, base_url: str, row: int, how: signal.Signals) -> None:
     """Push, and end it by a signal once so many rows were handed out."""
-    command = [sys.executable, "-m", "bulk_sync", "push", str(sheet), "--base-url", base_url, "--rate", "100000/s"]
+    command = [
+        sys.executable,
+        "-m",
+        "bulk_sync",
+        "push",
+        str(sheet),
+        "--base-url",
+        base_url,
+        "--rate",
+        "100000/s",
+    ]
     environment = os.environ | {"NORTH_API_KEY": KEY, "XDG_STATE_HOME": str(folder / "state")}
     command += ["--workers", str(WORKERS), "--out", str(folder)]
     quiet = subprocess.DEVNULL
@@ -430,20 +495,42 @@ def grow(bench: Bench) -> None:
     sent: list[tuple[int, float]] = []
     with static_server(bench.folder, OWN_IDS) as base_url:
         for rows in (bench.many // 100, bench.many // 10, bench.many):
-            sheet, often = sheet_of(bench, rows), 5 if rows <= 100_000 else 1  # a long one is its own average
-            pushed = sorted((whole_push(bench, sheet, base_url) for _ in range(often)), key=_sending)[often // 2]
+            sheet, often = (
+                sheet_of(bench, rows),
+                5 if rows <= 100_000 else 1,
+            )  # a long one is its own average
+            pushed = sorted(
+                (whole_push(bench, sheet, base_url) for _ in range(often)), key=_sending
+            )[often // 2]
             costs.append(1e6 * _sending(pushed) / rows)
             sent.append((rows, _sending(pushed)))
             bench.add(Figure(f"{rows:,} rows: sending", costs[-1], "µs a row"))
             bench.add(Figure(f"{rows:,} rows: whole push", 1e6 * pushed.seconds / rows, "µs a row"))
             goal = {10_000: 120.0, 1_000_000: 250.0}.get(rows)
-            bench.add(Figure(f"{rows:,} rows: peak of memory", pushed.peak, "MB", goal, at_most=True))
-    bench.add(Figure("cost of sending a row, most over least", max(costs) / min(costs), "", 1.1, at_most=True))
+            bench.add(
+                Figure(f"{rows:,} rows: peak of memory", pushed.peak, "MB", goal, at_most=True)
+            )
+    bench.add(
+        Figure(
+            "cost of sending a row, most over least", max(costs) / min(costs), "", 1.1, at_most=True
+        )
+    )
     further = [1e6 * (late - soon) / (many - few) for (few, soon), (many, late) in pairwise(sent)]
-    names = f"{bench.many // 100:,} to {bench.many // 10:,} rows", f"{bench.many // 10:,} to {bench.many:,} rows"
+    names = (
+        f"{bench.many // 100:,} to {bench.many // 10:,} rows",
+        f"{bench.many // 10:,} to {bench.many:,} rows",
+    )
     for name, cost in zip(names, further, strict=True):
         bench.add(Figure(f"{name}: sending each further row", cost, "µs"))
-    bench.add(Figure("cost of a further row, most over least", max(further) / min(further), "", 1.1, at_most=True))
+    bench.add(
+        Figure(
+            "cost of a further row, most over least",
+            max(further) / min(further),
+            "",
+            1.1,
+            at_most=True,
+        )
+    )
 
 
 def start(bench: Bench) -> None:
@@ -456,12 +543,17 @@ def start(bench: Bench) -> None:
 def stage(bench: Bench) -> None:
     """Rows a second that are read, checked, digested and stored, start of the program included."""
     sheet = sheet_of(bench, bench.many // 10)
-    with TemporaryDirectory(dir=bench.folder) as folder, small_server("401 Unauthorized") as (base_url, asked):
+    with (
+        TemporaryDirectory(dir=bench.folder) as folder,
+        small_server("401 Unauthorized") as (base_url, asked),
+    ):
         begun = push(Path(folder), sheet, base_url, "--workers", "1", code=5).began
         bench.add(Figure("staging a CSV", bench.many / 10 / (asked[0] - begun), "rows/s", 30_000))
 
 
-NEEDED = {name: {"nginx"} for name in ("peers", "checkpoint", "resume", "grow")} | {"latency": {"nginx", ECHO.name}}
+NEEDED = {name: {"nginx"} for name in ("peers", "checkpoint", "resume", "grow")} | {
+    "latency": {"nginx", ECHO.name}
+}
 PARTS = {
     "start": start,
     "stage": stage,
@@ -485,31 +577,46 @@ def machine() -> str:
     """Processor, cores, system and Python, for a figure means little without."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    model = next(
+        (line.partition(": ")[2] for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
+    return (
+        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    )
 
 
 def main() -> None:
-    told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    told.add_argument("--quick", action="store_true", help="fewer rows: 2,000, and 20,000 instead of a million")
+    told = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    told.add_argument(
+        "--quick", action="store_true", help="fewer rows: 2,000, and 20,000 instead of a million"
+    )
     told.add_argument("--only", default="", choices=["", *PARTS], help="one part")
     told.add_argument("--rows", type=int, default=20_000)
     told.add_argument("--json", type=Path, default=None, help="write the figures there, too")
     given = told.parse_args()
-    # As pip does when it installs: else a program run from a checkout may compile itself anew each time.
+    # As pip does when it installs: else a program run from a checkout may compile itself anew each
+    # time.
     compileall.compile_dir(str(Path(bulk_sync.__file__).parent), quiet=1)
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     missing += [] if ECHO.exists() else [ECHO.name]
     print(f"{machine()}{'; missing: ' + ', '.join(missing) if missing else ''}\n")
     print("| figure | measured | goal | |\n|---|---|---|---|")
     with TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), 2_000 if given.quick else given.rows, 20_000 if given.quick else 1_000_000)
+        bench = Bench(
+            Path(folder), 2_000 if given.quick else given.rows, 20_000 if given.quick else 1_000_000
+        )
         for name, part in PARTS.items():
             if given.only in {"", name} and not NEEDED.get(name, set()) & set(missing):
                 part(bench)
     if given.json is not None:
         figures = [asdict(figure) for figure in bench.figures]
-        given.json.write_text(json.dumps({"machine": machine(), "figures": figures}, indent=2) + "\n", encoding="utf-8")
+        given.json.write_text(
+            json.dumps({"machine": machine(), "figures": figures}, indent=2) + "\n",
+            encoding="utf-8",
+        )
 
 
 if __name__ == "__main__":

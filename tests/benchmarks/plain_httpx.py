@@ -1,4 +1,5 @@
-"""What a person writes in ten minutes: the csv module, one AsyncClient, 32 tasks; no checks, no retries, no record.
+"""What a person writes in ten minutes: the csv module, one AsyncClient, 32 tasks; no checks, no
+retries, no record.
 
 python -m tests.benchmarks.plain_httpx SHEET BASE_URL
 """
@@ -27,7 +28,9 @@ async def main() -> None:
     sheet, base_url = sys.argv[1:]
     with Path(sheet).open(encoding="utf-8", newline="") as file:  # noqa: ASYNC230 - as people write it
         rows = iter(csv.DictReader(file))
-        async with httpx.AsyncClient(base_url=base_url, headers={"Authorization": "Bearer north_sk_test_1"}) as client:
+        async with httpx.AsyncClient(
+            base_url=base_url, headers={"Authorization": "Bearer north_sk_test_1"}
+        ) as client:
             await asyncio.gather(*(send(client, rows) for _ in range(TASKS)))
 
 

@@ -21,7 +21,15 @@ from tempfile import TemporaryDirectory
 
 from tests.helpers import command
 
-HEADER = ("unique_showing_key", "showing_date", "attendee_name", "attendee_email", "feedback", "rating", "interested")
+HEADER = (
+    "unique_showing_key",
+    "showing_date",
+    "attendee_name",
+    "attendee_email",
+    "feedback",
+    "rating",
+    "interested",
+)
 WORDS = [
     "bright",
     "kitchen",
@@ -82,19 +90,35 @@ def make(folder: Path, count: int, differences: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--differences", type=int, default=1000)
     told = parser.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        # In a process of its own: the system counts what this one has used among what it starts has.
-        maker = get_context("spawn").Process(target=make, args=(folder, told.rows, told.differences))
+        # In a process of its own: the system counts what this one has used among what it starts
+        # has.
+        maker = get_context("spawn").Process(
+            target=make, args=(folder, told.rows, told.differences)
+        )
         maker.start()
         maker.join()
-        planted = {(key, field) for key, field in json.loads((folder / "planted.json").read_text(encoding="utf-8"))}
+        planted = {
+            (key, field)
+            for key, field in json.loads((folder / "planted.json").read_text(encoding="utf-8"))
+        }
         results = folder / "differences.jsonl"
-        words = ("reconcile", folder / "here.csv", "--with", folder / "there.csv", "--quiet", "--results", results)
+        words = (
+            "reconcile",
+            folder / "here.csv",
+            "--with",
+            folder / "there.csv",
+            "--quiet",
+            "--results",
+            results,
+        )
         begun = time.perf_counter()
         ended = subprocess.Popen(command(*words))
         _, status, used = os.wait4(ended.pid, 0)

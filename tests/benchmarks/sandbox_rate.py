@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.sandbox_rate [SECONDS]
 
-The load is bare sockets, each with one request under way, so that the client costs little; the figure is a lower bound.
+The load is bare sockets, each with one request under way, so that the client costs little; the
+figure is a lower bound.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ async def keep_patching(port: int, name: int, until: float) -> int:
         writer.write(head.encode() + BODY)
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200"), answer
-        length = next(int(line[15:]) for line in answer.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        length = next(
+            int(line[15:])
+            for line in answer.split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        )
         await reader.readexactly(length)
         count += 1
     writer.close()
@@ -37,7 +42,9 @@ async def keep_patching(port: int, name: int, until: float) -> int:
 
 async def load(port: int, seconds: float) -> int:
     until = time.monotonic() + seconds  # noqa: TID251 - same
-    return sum(await asyncio.gather(*(keep_patching(port, name, until) for name in range(CONNECTIONS))))
+    return sum(
+        await asyncio.gather(*(keep_patching(port, name, until) for name in range(CONNECTIONS)))
+    )
 
 
 def main() -> None:
@@ -46,7 +53,9 @@ def main() -> None:
         served = asyncio.run(load(int(witness.base_url.rpartition(":")[2]), seconds))
         stats = witness.get("/_sandbox/stats")
     assert stats["applied"] == served, stats
-    print(f"{served / seconds:,.0f} PATCHes a second from one sandbox ({served:,} in {seconds:g} s)")
+    print(
+        f"{served / seconds:,.0f} PATCHes a second from one sandbox ({served:,} in {seconds:g} s)"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Seconds that the workers take for the rows of a sheet, with the checkpoint or with the rows in memory.
+"""Seconds that the workers take for the rows of a sheet, with the checkpoint or with the rows in
+memory.
 
     python -m tests.benchmarks.sending SHEET BASE_URL checkpoint|memory
 
-Part of `tests.benchmarks.peers`: the same push with the same sender, transport and budget; only where rows come from
-while it sends, and where outcomes go, differs.
+Part of `tests.benchmarks.peers`: the same push with the same sender, transport and budget; only
+where rows come from while it sends, and where outcomes go, differs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from bulk_sync.settings import PushSettings
 
 
 class Remembering:
-    """What the recorder does, without a disk: all changes are taken beforehand, outcomes stay in memory."""
+    """What the recorder does, without a disk: all changes are taken beforehand, outcomes stay in
+    memory.
+    """
 
     def __init__(self, store: Store, *_: Any, **__: Any) -> None:
         self._left = deque(store.exchange(limit=10_000_000))

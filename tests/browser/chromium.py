@@ -15,9 +15,15 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 DRIVER = shutil.which("chromedriver")
-MISSING = None if CHROMIUM and DRIVER else "no Chromium and chromedriver here (Debian: chromium, chromium-driver)"
+MISSING = (
+    None
+    if CHROMIUM and DRIVER
+    else "no Chromium and chromedriver here (Debian: chromium, chromium-driver)"
+)
 
 
 class Browser:
@@ -37,12 +43,18 @@ class Browser:
     def size(self, width: int, height: int = 900) -> None:
         """Give the window a size in CSS pixels."""
         self.tell(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 500,
         )
 
     def scheme(self, name: str) -> None:
         """Prefer `light` or `dark`."""
-        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+        self.tell(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}]
+        )
 
     def open(self, path: Path) -> None:
         """Open a page and wait until its script is through."""
@@ -53,14 +65,24 @@ class Browser:
         """Wait for a condition of the page."""
         WebDriverWait(self.driver, 20, poll_frequency=0.02).until(lambda _: self.js(condition))
 
+    def _entries(self, kind: str) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.driver.get_log(kind)  # type: ignore[no-untyped-call]
+        return entries
+
     def log(self) -> list[str]:
         """What the page's console said since the last time."""
-        return [f"{entry['level']} {entry['message']}" for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+        return [f"{entry['level']} {entry['message']}" for entry in self._entries("browser")]
 
     def requests(self) -> list[str]:
         """The addresses that were asked for since the last time."""
-        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]  # type: ignore[no-untyped-call]
-        sent = (message["params"] for message in messages if message["method"] == "Network.requestWillBeSent")
+        messages = [
+            json.loads(entry["message"])["message"] for entry in self._entries("performance")
+        ]
+        sent = (
+            message["params"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        )
         return [params["request"]["url"] for params in sent]
 
     def pdf(self) -> bytes:
@@ -71,7 +93,9 @@ class Browser:
         """The whole page as PNG, up to a height."""
         width, height = self.js("[innerWidth, document.documentElement.scrollHeight]")
         self.size(width, min(height, most))
-        path.write_bytes(base64.b64decode(self.tell("Page.captureScreenshot", format="png")["data"]))
+        path.write_bytes(
+            base64.b64decode(self.tell("Page.captureScreenshot", format="png")["data"])
+        )
         self.size(width)
 
 
@@ -82,7 +106,8 @@ def browser() -> Iterator[Browser]:
     assert DRIVER
     options = Options()
     options.binary_location = CHROMIUM
-    # Containers have no user namespaces for the sandbox, and little shared memory; the page is our own.
+    # Containers have no user namespaces for the sandbox, and little shared memory; the page is our
+    # own.
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

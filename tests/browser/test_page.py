@@ -1,4 +1,6 @@
-"""The page in a real browser: nothing is loaded, nothing goes wrong, and it does what it shows, at three widths."""
+"""The page in a real browser: nothing is loaded, nothing goes wrong, and it does what it shows, at
+three widths.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +29,28 @@ def window() -> Iterator[Browser]:
 
 
 def results() -> Iterator[Result]:
-    """Most updated; every tenth rejected with hostile text for key and message; every fiftieth failed."""
+    """Most updated; every tenth rejected with hostile text for key and message; every fiftieth
+    failed.
+    """
     for number in range(2, COUNT + 2):
         hostile = HOSTILE[number // 10 % len(HOSTILE)]
         if number % 50 == 0:
             yield replace(
-                RESULT, number=number, key=f"ext {number}", state=State.FAILED, error="timeout", message="late"
+                RESULT,
+                number=number,
+                key=f"ext {number}",
+                state=State.FAILED,
+                error="timeout",
+                message="late",
             )
         elif number % 10 == 0:
             yield replace(
-                RESULT, number=number, key=hostile, state=State.REJECTED, error="refused", message=hostile * 9
+                RESULT,
+                number=number,
+                key=hostile,
+                state=State.REJECTED,
+                error="refused",
+                message=hostile * 9,
             )
         else:
             yield replace(RESULT, number=number, key=f"ext {number}", message=None)
@@ -60,7 +74,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         notes=tuple(SHOWN),
     )
-    write_page(path, summary, (a_run(), replace(a_run(), began="later")), lambda _: rows, made_at=MADE_AT, version="1")
+    write_page(
+        path,
+        summary,
+        (a_run(), replace(a_run(), began="later")),
+        lambda _: rows,
+        made_at=MADE_AT,
+        version="1",
+    )
     return path
 
 
@@ -96,7 +117,9 @@ def press(window: Browser, selector: str) -> None:
     window.js(f"document.querySelector({selector!r}).click()")
 
 
-def test_it_opens_without_a_word_on_the_console_and_asks_for_nothing(window: Browser, page: Path) -> None:
+def test_it_opens_without_a_word_on_the_console_and_asks_for_nothing(
+    window: Browser, page: Path
+) -> None:
     window.requests()
     window.open(page)
     assert window.log() == []
@@ -111,7 +134,10 @@ def test_what_is_not_the_pages_own_can_not_run_or_be_fetched(opened: Browser) ->
         "document.body.append(made); })()"
     )
     assert opened.js("window.ran") is None
-    assert opened.js("fetch('https://example.com/').then(() => 'fetched', () => 'refused')") == "refused"
+    assert (
+        opened.js("fetch('https://example.com/').then(() => 'fetched', () => 'refused')")
+        == "refused"
+    )
     assert all("Content Security Policy" in line for line in opened.log())
 
 
@@ -122,30 +148,41 @@ def test_no_width_makes_the_page_scroll_sideways(window: Browser, page: Path, wi
     for selector in ('[data-filter="all"]', '[data-filter="rejected"]', "details > summary"):
         press(window, selector)
         assert window.js("document.documentElement.scrollWidth <= innerWidth")
-        right = (
-            "Math.max(...[...document.querySelectorAll('main > *')].map((one) => one.getBoundingClientRect().right))"
-        )
+        right = "Math.max(...[...document.querySelectorAll('main > *')].map((one) => one.getBoundingClientRect().right))"
         assert window.js(right) <= width
     assert window.log() == []
 
 
 def test_the_table_can_be_filtered_by_state(opened: Browser) -> None:
     assert count(opened) == "1,000 rows; here 1 to 50"
-    names = opened.js("[...document.querySelectorAll('#filters button')].map((one) => one.textContent)")
+    names = opened.js(
+        "[...document.querySelectorAll('#filters button')].map((one) => one.textContent)"
+    )
     assert names == ["all1,000", "to mend100", "updated900", "rejected80", "failed20"]
     press(opened, '[data-filter="failed"]')
     assert count(opened) == "20 of 1,000 rows"
     assert {row[2] for row in shown_rows(opened)} == {"failed"}
-    assert opened.js("document.querySelector('[data-filter=failed]').getAttribute('aria-pressed')") == "true"
+    assert (
+        opened.js("document.querySelector('[data-filter=failed]').getAttribute('aria-pressed')")
+        == "true"
+    )
     press(opened, '[data-filter="to mend"]')
     assert {row[2] for row in shown_rows(opened)} == {"failed", "rejected"}
 
 
 def test_rows_are_found_by_key_message_and_number_also_within_a_state(opened: Browser) -> None:
     search(opened, "ext 99")
-    assert [row[0] for row in shown_rows(opened)] == ["99", "199", "299", "399", "499", "599", "699", "799", "899"] + [
-        str(number) for number in range(991, 1000)
-    ]
+    assert [row[0] for row in shown_rows(opened)] == [
+        "99",
+        "199",
+        "299",
+        "399",
+        "499",
+        "599",
+        "699",
+        "799",
+        "899",
+    ] + [str(number) for number in range(991, 1000)]
     search(opened, "LATE")
     assert count(opened) == "20 of 1,000 rows"
     search(opened, "late 950")
@@ -172,7 +209,9 @@ def test_a_problem_leads_to_its_rows(opened: Browser) -> None:
 
 
 def test_hostile_text_is_shown_as_text_and_what_is_invisible_as_its_escape(opened: Browser) -> None:
-    elements = opened.js("document.querySelectorAll('script, img, iframe, [onload], [onerror]').length")
+    elements = opened.js(
+        "document.querySelectorAll('script, img, iframe, [onload], [onerror]').length"
+    )
     press(opened, '[data-filter="rejected"]')
     keys = {row[1] for row in shown_rows(opened)}
     assert "</script><script>alert(1)</script>" in keys
@@ -180,13 +219,19 @@ def test_hostile_text_is_shown_as_text_and_what_is_invisible_as_its_escape(opene
     assert "\\u2028\\u2029\\x00\\x85\\ufeff\uffff" in keys
     assert "a\\ud800b" in keys
     assert "👩‍👩‍👧" in keys
-    assert opened.js("document.querySelectorAll('script, img, iframe, [onload], [onerror]').length") == elements == 3
+    assert (
+        opened.js("document.querySelectorAll('script, img, iframe, [onload], [onerror]').length")
+        == elements
+        == 3
+    )
     assert opened.log() == []
 
 
 def test_dark_mode_is_dark_with_charts_redrawn(opened: Browser) -> None:
     def ground_and_ink() -> tuple[int, int]:
-        ground = opened.js("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+        ground = opened.js(
+            "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+        )
         ink = opened.js(
             "(() => { const one = document.querySelector('canvas'); const { data } = one.getContext('2d')"
             ".getImageData(0, 0, one.width, one.height); let most = 0; for (let n = 0; n < data.length; n += 4)"
@@ -210,7 +255,16 @@ def test_a_screen_reader_meets_names_roles_and_words(opened: Browser) -> None:
     seen = [node for node in nodes if not node.get("ignored", False)]
     told = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in seen]
     roles = [role for role, _ in told]
-    assert {"banner", "main", "contentinfo", "navigation", "searchbox", "status", "table", "columnheader"} <= set(roles)
+    assert {
+        "banner",
+        "main",
+        "contentinfo",
+        "navigation",
+        "searchbox",
+        "status",
+        "table",
+        "columnheader",
+    } <= set(roles)
     assert ("table", "Rows of the sheet, in its order") in told
     assert ("searchbox", "Search keys, messages, ids and row numbers") in told
     images = [name for role, name in told if role in {"image", "img"}]
@@ -231,7 +285,9 @@ def test_it_prints_in_light_on_a_few_sheets(opened: Browser) -> None:
     assert opened.log() == []
 
 
-def test_without_scripts_the_verdict_the_problems_and_the_figures_are_there(window: Browser, page: Path) -> None:
+def test_without_scripts_the_verdict_the_problems_and_the_figures_are_there(
+    window: Browser, page: Path
+) -> None:
     window.tell("Emulation.setScriptExecutionDisabled", value=True)
     try:
         window.driver.get(page.as_uri())

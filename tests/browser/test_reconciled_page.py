@@ -14,7 +14,10 @@ pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 
 
 def test_it_opens_without_errors_and_never_scrolls_sideways(tmp_path: Path) -> None:
-    rows = [differing(number, text, text + " and more " + "w" * 300) for number, text in enumerate(HOSTILE, start=2)]
+    rows = [
+        differing(number, text, text + " and more " + "w" * 300)
+        for number, text in enumerate(HOSTILE, start=2)
+    ]
     write_page(tmp_path / "x.html", rows)
     with browser() as window:
         for width in (390, 820, 1400):

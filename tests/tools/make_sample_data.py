@@ -65,7 +65,14 @@ LAST = [
     "Tran",
 ]
 AGENTS = ["Robin Vale", "Casey Thorn", "Morgan Pike", "Alex Winter", "Jordan Reyes"]
-STREETS = ["Alder Lane", "Birch Court", "Cedar Street", "Dogwood Drive", "Elm Terrace", "Foxglove Road"]
+STREETS = [
+    "Alder Lane",
+    "Birch Court",
+    "Cedar Street",
+    "Dogwood Drive",
+    "Elm Terrace",
+    "Foxglove Road",
+]
 LIKED = [
     "the light in the kitchen",
     "the garden",
@@ -111,11 +118,17 @@ def showings(count: int, dice: random.Random) -> list[Showing]:
     made: list[Showing] = []
     for number in range(count):
         name = f"{dice.choice(FIRST)} {dice.choice(LAST)}"
-        plain = name.lower().replace(" ", ".").replace("'", "").translate(str.maketrans("éúñ", "eun"))
+        plain = (
+            name.lower().replace(" ", ".").replace("'", "").translate(str.maketrans("éúñ", "eun"))
+        )
         rating = dice.choices([1, 2, 3, 4, 5], [1, 2, 4, 5, 4])[0]
-        feedback = f"Liked {dice.choice(LIKED)}; less so {dice.choice(DISLIKED)}. {dice.choice(VERDICTS)}"
+        feedback = (
+            f"Liked {dice.choice(LIKED)}; less so {dice.choice(DISLIKED)}. {dice.choice(VERDICTS)}"
+        )
         if number % 17 == 5:
-            feedback = f'Said: "{feedback}"\nCame with {dice.choice(FIRST)}, who measured the living room.'
+            feedback = (
+                f'Said: "{feedback}"\nCame with {dice.choice(FIRST)}, who measured the living room.'
+            )
         made.append(
             Showing(
                 key=f"ext_{10001 + number}",
@@ -167,7 +180,9 @@ def clean(made: Sequence[Showing]) -> list[list[object]]:
 
 
 def north_export(made: Sequence[Showing], dice: random.Random) -> list[list[object]]:
-    """What North holds before the push: every showing, feedback for some, and some that differ from the sheet."""
+    """What North holds before the push: every showing, feedback for some, and some that differ from
+    the sheet.
+    """
     rows: list[list[object]] = [
         [
             "unique_showing_key",
@@ -188,7 +203,9 @@ def north_export(made: Sequence[Showing], dice: random.Random) -> list[list[obje
                 showing["start"].astimezone(UTC).isoformat().replace("+00:00", "Z"),
                 showing["name"],
                 dice.choice(AGENTS) if number % 25 == 7 else showing["agent"],
-                showing["feedback"] if known and number % 15 else ("Not reached yet." if known else ""),
+                showing["feedback"]
+                if known and number % 15
+                else ("Not reached yet." if known else ""),
                 rating if known else "",
                 str(showing["interested"]).lower() if known else "",
             ]
@@ -216,7 +233,11 @@ MESSY_HEADER = [
 
 def messy(made: Sequence[Showing]) -> list[list[object]]:
     """The sheet as people keep it by hand: every kind of trouble once or more."""
-    rows: list[list[object]] = [["Showings March - Team Vale (do not delete!)"], [], list(MESSY_HEADER)]
+    rows: list[list[object]] = [
+        ["Showings March - Team Vale (do not delete!)"],
+        [],
+        list(MESSY_HEADER),
+    ]
     dates = ["%m/%d/%Y", "%Y-%m-%d", "%b %d, %Y", "%m/%d/%y"]
     ratings = ["{}", "{}.0", "{}/5", "{} stars", "{stars}"]
     for number, showing in enumerate(made[:40]):
@@ -232,7 +253,9 @@ def messy(made: Sequence[Showing]) -> list[list[object]]:
                 showing["agent"],
                 showing["feedback"],
                 ratings[number % 5].format(rating, stars="★" * rating),
-                ["yes", "no"][not showing["interested"]] if number % 3 else ["x", ""][not showing["interested"]],
+                ["yes", "no"][not showing["interested"]]
+                if number % 3
+                else ["x", ""][not showing["interested"]],
                 ["Open House", "open-house", "showing", "private showing"][
                     0 if showing["open_house"] else 2 + number % 2
                 ],
@@ -244,7 +267,9 @@ def messy(made: Sequence[Showing]) -> list[list[object]]:
     first, second, third, *_ = rows[3:]
     rows[6:6] = [[], ["", "", "", "", "", "", "", "", "", "", "", "", "", ""]]
     rows += [
-        _but(first, {7: "Came a second time: loved it even more."}),  # the key of the first row, other values
+        _but(
+            first, {7: "Came a second time: loved it even more."}
+        ),  # the key of the first row, other values
         list(second),  # the second row once more, the same
         _but(third, {0: ""}),  # no key
         _but(third, {0: "1.23457E+17"}),  # an id that a spreadsheet program has rounded
@@ -271,7 +296,9 @@ def _but(row: Sequence[object], changes: dict[int, object]) -> list[object]:
 
 
 def write_workbook(name: str, rows: Sequence[Sequence[object]]) -> None:
-    """The same rows; dates, times and counts as real dates, times and numbers where the text is one."""
+    """The same rows; dates, times and counts as real dates, times and numbers where the text is
+    one.
+    """
     with xlsxwriter.Workbook(FOLDER / name) as book:
         book.set_properties({"created": datetime(2026, 3, 1, tzinfo=UTC)})
         notes = book.add_worksheet("Read me")
@@ -282,7 +309,9 @@ def write_workbook(name: str, rows: Sequence[Sequence[object]]) -> None:
         for row, cells in enumerate(rows):
             for column, cell in enumerate(cells):
                 if row > 2 and column in {1, 2} and _moment(str(cell)) is not None:
-                    sheet.write_datetime(row, column, _moment(str(cell)), day if column == 1 else time)
+                    sheet.write_datetime(
+                        row, column, _moment(str(cell)), day if column == 1 else time
+                    )
                 elif isinstance(cell, int):
                     sheet.write_number(row, column, cell)
                 elif cell == "#N/A":

@@ -176,7 +176,9 @@ def test_the_file_is_for_its_user_alone(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_disk_that_breaks_ends_no_run_and_passes_no_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_breaks_ends_no_run_and_passes_no_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> int:
         raise OSError(28, "No space left on device")
 

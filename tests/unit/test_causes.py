@@ -19,7 +19,9 @@ def bad(message: str | None, number: int = 2, code: str = "bad_value") -> BadRow
     return BadRow(number, code, None, message, f"ext_{number}", f"ext_{number}", in_doubt=False)
 
 
-def refused(message: str | None, number: int, status: int = 404, code: str = "not_found", key: str = "") -> BadRow:
+def refused(
+    message: str | None, number: int, status: int = 404, code: str = "not_found", key: str = ""
+) -> BadRow:
     return BadRow(number, code, status, message, key or f"ext_{number}", "", in_doubt=False)
 
 
@@ -28,7 +30,9 @@ def told(*rows: BadRow) -> list[tuple[str, int, str]]:
 
 
 def values(*ratings: str) -> str:
-    (group,) = causes_of(bad(f"rating: {rating!r} {NO_RATING}", number) for number, rating in enumerate(ratings, 2))
+    (group,) = causes_of(
+        bad(f"rating: {rating!r} {NO_RATING}", number) for number, rating in enumerate(ratings, 2)
+    )
     return group.cause
 
 
@@ -49,7 +53,9 @@ def values(*ratings: str) -> str:
         (["\x1b[31m"], "rating '\\x1b[31m'"),
     ],
 )
-def test_values_are_ranges_of_whole_numbers_or_the_first_ones(ratings: list[str], cause: str) -> None:
+def test_values_are_ranges_of_whole_numbers_or_the_first_ones(
+    ratings: list[str], cause: str
+) -> None:
     assert values(*ratings) == cause
 
 
@@ -68,7 +74,10 @@ def test_a_cause_has_its_first_rows_their_values_and_what_would_be_right() -> No
 def test_a_row_with_two_bad_cells_counts_under_both() -> None:
     mail = "attendee_email: 'x' is not a mail address, such as ana@example.com"
     both, one = bad(f"rating: '9' {NO_RATING}; {mail}", 2), bad(mail, 3)
-    assert [(cause, rows) for cause, rows, _ in told(both, one)] == [("attendee_email 'x'", 2), ("rating 9", 1)]
+    assert [(cause, rows) for cause, rows, _ in told(both, one)] == [
+        ("attendee_email 'x'", 2),
+        ("rating 9", 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +101,11 @@ def test_a_row_with_two_bad_cells_counts_under_both() -> None:
             "unique_showing_key is blank: this row names no showing",
             "mend the row",
         ),
-        ("this row is the header once more: leave it out", "this row is the header once more", "leave it out"),
+        (
+            "this row is the header once more: leave it out",
+            "this row is the header once more",
+            "leave it out",
+        ),
         (
             (
                 "unique_showing_key: '1.2E+17' was rounded by a spreadsheet program, its last digits are lost: format "
@@ -124,11 +137,14 @@ def test_what_varies_is_left_out_only_where_it_does() -> None:
 def test_refusals_are_grouped_by_what_the_api_said_without_keys_and_numbers() -> None:
     look = "look the key up in North, or was the showing deleted?"
     rows = [
-        refused(f"No showing {key} (request {number})", number, key=key) for number, key in enumerate(["elm", "o-1"])
+        refused(f"No showing {key} (request {number})", number, key=key)
+        for number, key in enumerate(["elm", "o-1"])
     ]
     assert told(*rows) == [("not_found: No showing ... (request ...)", 2, look)]
     limits = [refused(f"rating must be 1 to 5, not {n}", n, 422, "refused") for n in (8, 9)]
-    assert told(*limits) == [("refused 422: rating must be 1 to 5, not ...", 2, "mend what the API names")]
+    assert told(*limits) == [
+        ("refused 422: rating must be 1 to 5, not ...", 2, "mend what the API names")
+    ]
     other = refused("rating must be 1 to 5, not 9", 9, 409, "refused")
     assert len(causes_of([*limits, other])) == 2
 
@@ -138,12 +154,19 @@ def test_failures_name_status_and_say_run_again_whatever_was_tried() -> None:
         return BadRow(2, code, status, message, "k", "k", in_doubt=True)
 
     rows = [
-        failed(f"503: busy; given up after {n} attempts; it may have been applied all the same", "server_error", 503)
+        failed(
+            f"503: busy; given up after {n} attempts; it may have been applied all the same",
+            "server_error",
+            503,
+        )
         for n in (4, 5)
     ]
     assert told(*rows) == [("server_error 503: busy", 2, "run the command again")]
     assert causes_of(rows)[0].in_doubt == 2
-    assert told(failed("status 500; given up after 2 s", "server_error", 500))[0][0] == "server_error 500"
+    assert (
+        told(failed("status 500; given up after 2 s", "server_error", 500))[0][0]
+        == "server_error 500"
+    )
     assert told(failed("no whole reply within 30 s; given up after 2 s", "timeout"))[0][0] == (
         "timeout: no whole reply within 30 s"
     )
@@ -168,9 +191,17 @@ def test_of_endless_kinds_the_rest_of_a_code_is_one() -> None:
     assert sum(group.rows for group in groups) == 3 * MOST_CAUSES
 
 
-@given(st.lists(st.tuples(st.text(max_size=50), st.text(max_size=50), st.text(max_size=50)), max_size=5))
-def test_whatever_stands_in_cells_each_bad_cell_counts_once(cells: list[tuple[str, str, str]]) -> None:
-    """Also text that looks like a message of ours: `_cells_apart` takes nothing inside quotes for one."""
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=50), st.text(max_size=50), st.text(max_size=50)), max_size=5
+    )
+)
+def test_whatever_stands_in_cells_each_bad_cell_counts_once(
+    cells: list[tuple[str, str, str]],
+) -> None:
+    """Also text that looks like a message of ours: `_cells_apart` takes nothing inside quotes for
+    one.
+    """
     headers = ("unique_showing_key", "rating", "attendee_email", "showing_date")
     checker = Checker(map_headers(headers, "x.csv"), Rules())
     problems = [
@@ -180,14 +211,18 @@ def test_whatever_stands_in_cells_each_bad_cell_counts_once(cells: list[tuple[st
     ]
     expected = sum(seen.count for seen in checker.findings.bad.values())
     groups = causes_of(
-        bad(problem.message, problem.row.number) for problem, _ in problems if problem.code == "bad_value"
+        bad(problem.message, problem.row.number)
+        for problem, _ in problems
+        if problem.code == "bad_value"
     )
     assert sum(group.rows for group in groups) == expected
 
 
 def test_a_cell_that_quotes_our_own_words_is_still_one_cell() -> None:
     hostile = "9 is; rating: '9' is not x"
-    checker = Checker(map_headers(("unique_showing_key", "rating", "showing_date"), "x.csv"), Rules())
+    checker = Checker(
+        map_headers(("unique_showing_key", "rating", "showing_date"), "x.csv"), Rules()
+    )
     problem = checker.check(Row(2, ("ext_1", hostile, f"2026-03-02 10:00 {hostile[:20]}")))
     assert isinstance(problem, Problem)
     assert [group.rows for group in causes_of([bad(problem.message)])] == [1, 1]

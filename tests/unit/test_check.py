@@ -285,21 +285,30 @@ def test_date_and_time_in_columns_of_their_own_complete_each_other() -> None:
         "showing_time_start": "2026-03-14T16:30:00-05:00",
         "showing_time_end": "2026-03-14T17:00:00-05:00",
     }
-    assert patch({"default_time": time(9)}, showing_date="3/14/2026") == {"showing_date": "2026-03-14T09:00:00-05:00"}
-    zoned = patch(showing_date="2026-03-15T01:30:00Z", showing_time_start="20:30", showing_time_end="9 PM")
+    assert patch({"default_time": time(9)}, showing_date="3/14/2026") == {
+        "showing_date": "2026-03-14T09:00:00-05:00"
+    }
+    zoned = patch(
+        showing_date="2026-03-15T01:30:00Z", showing_time_start="20:30", showing_time_end="9 PM"
+    )
     assert zoned["showing_time_start"] == "2026-03-14T20:30:00-05:00"
     assert zoned["showing_time_end"] == "2026-03-14T21:00:00-05:00"
-    assert patch(showing_time_start="3/14/2026 10:00", showing_time_end="11:00")["showing_time_end"] == (
-        "2026-03-14T11:00:00-05:00"
-    )
+    assert patch(showing_time_start="3/14/2026 10:00", showing_time_end="11:00")[
+        "showing_time_end"
+    ] == ("2026-03-14T11:00:00-05:00")
 
 
 def test_an_end_before_its_start_is_a_problem_and_an_equal_one_is_not() -> None:
     found = problem(showing_time_start="2026-03-14 16:30", showing_time_end="2026-03-14 16:00")
-    assert "showing_time_end: '2026-03-14 16:00' is not at or after showing_time_start" in found.message
+    assert (
+        "showing_time_end: '2026-03-14 16:00' is not at or after showing_time_start"
+        in found.message
+    )
     at = "2026-03-14 16:30"
     assert len(patch(showing_time_start=at, showing_time_end=at)) == 2
-    crossed = problem(showing_time_start="2026-03-14T10:00:00Z", showing_time_end="2026-03-14T10:30:00+02:00")
+    crossed = problem(
+        showing_time_start="2026-03-14T10:00:00Z", showing_time_end="2026-03-14T10:30:00+02:00"
+    )
     assert crossed.code == "bad_value"
 
 
@@ -327,7 +336,12 @@ def test_blank_cells_are_left_out_and_a_row_of_blanks_changes_nothing() -> None:
 def test_a_token_clears_a_field_and_a_blank_does_where_a_profile_says_so() -> None:
     fields = dict.fromkeys(("feedback", "rating", "showing_date", "interested"), "-")
     rules = {"clear": fields, "blank_clears": frozenset({"title", "scheduled_date"})}
-    cells: dict[str, Cell] = {"feedback": "-", "rating": " - ", "showing_date": "-", "interested": "yes"}
+    cells: dict[str, Cell] = {
+        "feedback": "-",
+        "rating": " - ",
+        "showing_date": "-",
+        "interested": "yes",
+    }
     assert patch(rules, **cells, title="", scheduled_date=" ", agent_name="") == {
         "showing_date": None, "scheduled_date": None, "feedback": None, "rating": None, "interested": True,
         "title": None,
@@ -375,7 +389,17 @@ def test_keys_that_cannot_address_a_showing(key: Cell, code: str) -> None:
     [
         *(
             (key, key)
-            for key in ["00123", "1E5", "12345678901234567890", "...", "a/b", "%2E%2E", "?x=1", "é", "\u200fx"]
+            for key in [
+                "00123",
+                "1E5",
+                "12345678901234567890",
+                "...",
+                "a/b",
+                "%2E%2E",
+                "?x=1",
+                "é",
+                "\u200fx",
+            ]
         ),
         ("-", "-"),
         ("Ext_20260314_0001_of_a_longer_kind", "Ext_20260314_0001_of_a_longer_kind"),
@@ -416,7 +440,10 @@ def test_an_id_addresses_the_showing_and_the_key_travels_in_the_body(column: str
 def test_a_sheet_with_ids_only_names_the_row_without_one() -> None:
     found = checker("showing_id", "rating").check(Row(2, ("", "4")))
     assert isinstance(found, Problem)
-    assert (found.code, found.message) == ("missing_key", "showing_id is blank: this row names no showing")
+    assert (found.code, found.message) == (
+        "missing_key",
+        "showing_id is blank: this row names no showing",
+    )
 
 
 def test_a_row_that_is_short_has_blanks_and_one_that_is_long_is_refused() -> None:
@@ -467,11 +494,21 @@ def test_any_moment_is_sent_as_the_same_moment(moment: datetime) -> None:
     assert datetime.fromisoformat(str(sent)).timestamp() == moment.timestamp()
 
 
-@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2099, 12, 31)), st.timezones())  # noqa: DTZ001 - bounds
-def test_a_local_time_is_that_time_in_its_zone_or_a_problem_at_a_clock_change(moment: datetime, zone: ZoneInfo) -> None:
+@given(
+    st.datetimes(
+        min_value=datetime(1900, 1, 1),  # noqa: DTZ001 - a bound of local times
+        max_value=datetime(2099, 12, 31),  # noqa: DTZ001 - same
+    ),
+    st.timezones(),
+)
+def test_a_local_time_is_that_time_in_its_zone_or_a_problem_at_a_clock_change(
+    moment: datetime, zone: ZoneInfo
+) -> None:
     moment = moment.replace(microsecond=0)
     found = checked({"timezone": zone}, showing_date=moment.isoformat(sep=" "))
-    there_and_back = moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+    there_and_back = (
+        moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+    )
     if isinstance(found, Record):
         sent = datetime.fromisoformat(json.loads(found.body)["showing_date"])
         assert there_and_back == moment
@@ -497,13 +534,25 @@ CELLS = st.one_of(
     st.dates(),
     st.datetimes(),
     st.times(),
-    st.sampled_from([text for text, _ in MOMENTS] + ["4/5", "x", "Open House", "#N/A", CellError("#REF!")]),
+    st.sampled_from(
+        [text for text, _ in MOMENTS] + ["4/5", "x", "Open House", "#N/A", CellError("#REF!")]
+    ),
 )
 
 
 @given(st.lists(st.tuples(*[CELLS] * 7), min_size=1, max_size=4))
-def test_any_value_mapped_twice_gives_the_same_and_nothing_breaks(rows: list[tuple[Cell, ...]]) -> None:
-    headers = ("unique_showing_key", "showing_date", "start", "end", "rating", "interested", "comments")
+def test_any_value_mapped_twice_gives_the_same_and_nothing_breaks(
+    rows: list[tuple[Cell, ...]],
+) -> None:
+    headers = (
+        "unique_showing_key",
+        "showing_date",
+        "start",
+        "end",
+        "rating",
+        "interested",
+        "comments",
+    )
     one, other = checker(*headers), checker(*headers)
     for cells in rows:
         row = Row(2, cells)
@@ -512,7 +561,9 @@ def test_any_value_mapped_twice_gives_the_same_and_nothing_breaks(rows: list[tup
 
 
 @given(st.from_regex(_PLAIN_ADDRESS, fullmatch=True))
-def test_the_quick_way_for_mail_addresses_takes_none_that_the_full_check_refuses(address: str) -> None:
+def test_the_quick_way_for_mail_addresses_takes_none_that_the_full_check_refuses(
+    address: str,
+) -> None:
     if address.rpartition(".")[2].lower() not in _SPECIAL_ENDS:
         assert _checked_address.__wrapped__(address) == address
 
@@ -527,7 +578,12 @@ def test_merged_patches_take_the_later_value_and_must_make_sense_together() -> N
         merged(['{"feedback":"B","rating":4,"title":"A"}'])[1],
         "feedback rating title",
     )
-    clash = merged(['{"showing_time_start":"2026-03-14T10:00:00Z"}', '{"showing_time_end":"2026-03-14T09:00:00Z"}'])
+    clash = merged(
+        [
+            '{"showing_time_start":"2026-03-14T10:00:00Z"}',
+            '{"showing_time_end":"2026-03-14T09:00:00Z"}',
+        ]
+    )
     assert isinstance(clash, str)
     assert "before showing_time_start" in clash
 
@@ -574,7 +630,13 @@ def test_aliases_that_real_exports_use(header: str, field: str | None) -> None:
 
 def test_what_fills_no_field_is_named() -> None:
     mapping = map_headers(["id no", "unique_showing_key", "", "rating", "error", ""], "x.csv")
-    assert [column.field for column in mapping.columns] == [None, "unique_showing_key", None, "rating", None]
+    assert [column.field for column in mapping.columns] == [
+        None,
+        "unique_showing_key",
+        None,
+        "rating",
+        None,
+    ]
     assert mapping.ignored == ("id no", "column 3, which has no header")
 
 
@@ -603,16 +665,36 @@ def test_what_the_user_says_of_columns_counts_when_the_header_is_looked_for() ->
 @pytest.mark.parametrize(
     ("headers", "told", "words"),
     [
-        (["feedback", "Showings Keys"], {}, "'Showings Keys' is nearly a name for unique_showing_key"),
-        (["a", "Code"], {}, "the header row has 'a', 'Code'. If 'a' holds their keys, say --map a=unique_"),
-        (["unique_showing_key", "Ratng"], {}, "--map Ratng=rating, or --map Ratng= to leave it out"),
+        (
+            ["feedback", "Showings Keys"],
+            {},
+            "'Showings Keys' is nearly a name for unique_showing_key",
+        ),
+        (
+            ["a", "Code"],
+            {},
+            "the header row has 'a', 'Code'. If 'a' holds their keys, say --map a=unique_",
+        ),
+        (
+            ["unique_showing_key", "Ratng"],
+            {},
+            "--map Ratng=rating, or --map Ratng= to leave it out",
+        ),
         (["unique_showing_key", "Emial"], {}, "nearly a name for attendee_email"),
         (["unique_showing_key", "Feedbck"], {}, "nearly a name for feedback"),
-        (["unique_showing_key", "rating", "Stars"], {}, "'rating' and 'Stars' both name rating; leave one out, with"),
+        (
+            ["unique_showing_key", "rating", "Stars"],
+            {},
+            "'rating' and 'Stars' both name rating; leave one out, with",
+        ),
         (["unique_showing_key", "rating", "rating"], {}, "--map 'column 2=' or --map 'column 3='"),
         (["unique_showing_key", "External ID"], {}, "both name unique_showing_key"),
         (["", ""], {}, "only blank cells"),
-        (["K1", "Great house", "4"], {}, "That looks like a row of data: put a header row above it"),
+        (
+            ["K1", "Great house", "4"],
+            {},
+            "That looks like a row of data: put a header row above it",
+        ),
         (["Buyer's key", "x"], {}, """say --map 'Buyer'"'"'s key=unique_showing_key'"""),
     ],
 )
@@ -641,9 +723,14 @@ def test_a_mapping_that_fits_nothing_says_what_there_is(told: dict[str, str], wo
 
 
 def test_strict_allows_no_unknown_columns() -> None:
-    with pytest.raises(InputError, match="--strict allows no unknown columns, and there are: Notes"):
+    with pytest.raises(
+        InputError, match="--strict allows no unknown columns, and there are: Notes"
+    ):
         map_headers(["unique_showing_key", "Notes", "error"], "x.csv", strict=True)
-    assert fields("unique_showing_key", "Notes", told={"Notes": ""}, strict=True) == ["unique_showing_key", None]
+    assert fields("unique_showing_key", "Notes", told={"Notes": ""}, strict=True) == [
+        "unique_showing_key",
+        None,
+    ]
 
 
 def test_an_alias_may_not_take_another_fields_name() -> None:

@@ -92,10 +92,15 @@ def test_retries_stay_under_a_fifth_of_what_gets_through() -> None:
     assert sum(budget.take(2.0, only_retries_left=False, per_second=100) for _ in range(100)) == 16
     for _ in range(10):
         budget.succeeded()
-    assert sum(budget.take(2.0, only_retries_left=False, per_second=100) for _ in range(100)) in {1, 2}
+    assert sum(budget.take(2.0, only_retries_left=False, per_second=100) for _ in range(100)) in {
+        1,
+        2,
+    }
 
 
 def test_when_only_retries_are_left_time_feeds_the_budget_too() -> None:
     budget = RetryBudget(tokens=0.0)
     assert not budget.take(1.0, only_retries_left=True, per_second=10)
-    assert sum(budget.take(1.0 + step / 10, only_retries_left=True, per_second=10) for step in range(1, 31)) in {5, 6}
+    assert sum(
+        budget.take(1.0 + step / 10, only_retries_left=True, per_second=10) for step in range(1, 31)
+    ) in {5, 6}

@@ -28,7 +28,11 @@ def side(**values: object) -> Side:
         ({"rating": None}, {}, False),
         ({"feedback": "Bright"}, {"feedback": "bright"}, True),
         ({"interested": True}, {"interested": 1}, True),  # never equal by accident of types
-        ({"showing_date": "2026-03-02T15:00:00Z"}, {"showing_date": "2026-03-02T09:00:00-06:00"}, False),
+        (
+            {"showing_date": "2026-03-02T15:00:00Z"},
+            {"showing_date": "2026-03-02T09:00:00-06:00"},
+            False,
+        ),
         ({"showing_date": "2026-03-02T15:00:00Z"}, {"showing_date": "2026-03-02T15:00:01Z"}, True),
     ],
 )
@@ -38,7 +42,9 @@ def test_values_are_compared_as_the_api_sees_them(
     assert bool(compare(side(**here), side(**there))) is differ
 
 
-def test_what_the_other_sheet_has_no_column_for_can_not_differ_but_in_the_ledger_it_is_unknown() -> None:
+def test_what_the_other_sheet_has_no_column_for_can_not_differ_but_in_the_ledger_it_is_unknown() -> (
+    None
+):
     here = side(rating=4)
     assert compare(here, Side({}, frozenset({"feedback"}))) == []
     assert compare(here, Side({}, None)) == [Difference("rating", None, 4, None, None)]
@@ -57,7 +63,9 @@ def test_what_the_other_sheet_has_no_column_for_can_not_differ_but_in_the_ledger
         (3, 4, 4, None),
     ],
 )
-def test_three_sheets_tell_whose_change_it_is(base: object, there: object, here: object, author: Author | None) -> None:
+def test_three_sheets_tell_whose_change_it_is(
+    base: object, there: object, here: object, author: Author | None
+) -> None:
     sides = [side(**({} if value is None else {"rating": value})) for value in (here, there, base)]
     assert [one.author for one in compare(*sides)] == ([] if author is None else [author])
 
@@ -88,7 +96,9 @@ def test_the_stretches_of_short_texts_are_the_texts(old: str, new: str) -> None:
     before, after = changed_parts(old, new)
     assert "".join(part for part, _ in before) == old
     assert "".join(part for part, _ in after) == new
-    assert [part for part, changed in before if not changed] == [part for part, changed in after if not changed]
+    assert [part for part, changed in before if not changed] == [
+        part for part, changed in after if not changed
+    ]
     assert any(changed for _, changed in before + after) is (old != new)
 
 
@@ -97,7 +107,10 @@ def test_only_the_words_that_changed_are_marked_and_long_stretches_cut() -> None
     before, after = changed_parts(f"Loved {same}", f"Disliked {same}")
     assert before == [("Loved", True), (" the garden and the light in e...", False)]
     assert after[0] == ("Disliked", True)
-    assert changed_parts("Not reached", "Liked it all") == ([("Not reached", True)], [("Liked it all", True)])
+    assert changed_parts("Not reached", "Liked it all") == (
+        [("Not reached", True)],
+        [("Liked it all", True)],
+    )
 
 
 @pytest.mark.timeout(20)

@@ -36,7 +36,11 @@ def written(path: Path, text: str) -> Path:
 @given(st.sets(st.sampled_from(PLACES)))
 def test_the_nearest_place_wins(tmp_path_factory: pytest.TempPathFactory, said: set[str]) -> None:
     folder = tmp_path_factory.mktemp("places")
-    files = [written(folder / name / FILE_NAME, f'rate = "{name}"') for name in ("here", "user") if name in said]
+    files = [
+        written(folder / name / FILE_NAME, f'rate = "{name}"')
+        for name in ("here", "user")
+        if name in said
+    ]
     environ = {"BULK_SYNC_RATE": "environment"} if "environment" in said else {}
     found = told(KINDS, environ, files)
     nearest = next((place for place in PLACES if place in said), None)
@@ -47,7 +51,10 @@ def test_both_files_are_read_and_each_value_knows_its_place(tmp_path: Path) -> N
     here = written(tmp_path / "here" / FILE_NAME, 'rate = "10/s"')
     user = written(tmp_path / "user" / FILE_NAME, 'rate = "1/s"\nretry_for = "1h"')
     files = files_of(None, here.parent, user.parent)
-    assert told(KINDS, {}, files) == {"rate": Told("10/s", str(here)), "retry-for": Told("1h", str(user))}
+    assert told(KINDS, {}, files) == {
+        "rate": Told("10/s", str(here)),
+        "retry-for": Told("1h", str(user)),
+    }
     assert told(KINDS, {}, files_of(user, here.parent, user.parent))["rate"].value == "1/s"
 
 
@@ -80,7 +87,9 @@ def test_how_the_environment_says_a_value(variable: str, text: str, value: objec
     assert found == Told(value, variable)  # type: ignore[arg-type] # of any of the kinds
 
 
-def test_paths_in_a_file_are_taken_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_in_a_file_are_taken_from_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", "/home/ana")
     file = written(tmp_path / "deeper" / FILE_NAME, 'key-file = "secret/key"')
     assert told(KINDS, {}, [file])["key-file"].value == str(tmp_path / "deeper" / "secret" / "key")
@@ -113,7 +122,9 @@ def test_what_a_file_may_not_say(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_an_unknown_variable_names_the_closest() -> None:
-    with pytest.raises(UsageError, match=r"RETRYFOR is no setting: did you mean BULK_SYNC_RETRY_FOR\?"):
+    with pytest.raises(
+        UsageError, match=r"RETRYFOR is no setting: did you mean BULK_SYNC_RETRY_FOR\?"
+    ):
         told(KINDS, {"BULK_SYNC_RETRYFOR": "1h"}, [])
     assert told(KINDS, {"BULK_SYNC_RATE": "", "BULK_SYNC_CONFIG": "x", "OTHER": "1"}, []) == {}
 
@@ -135,8 +146,16 @@ def test_the_template_says_every_option_and_every_line_of_it_can_be_taken(tmp_pa
     options = declared(push)
     text = template(options)
     assert tomllib.loads(text) == {}
-    lines = [line.removeprefix("# ") for line in text.splitlines() if " = " in line and line.startswith("# ")]
+    lines = [
+        line.removeprefix("# ")
+        for line in text.splitlines()
+        if " = " in line and line.startswith("# ")
+    ]
     said = [line for line in lines if line.split(" = ")[0] in {option.name for option in options}]
     assert len(said) == len(options) > 30
-    taken = told({option.name: option.kind for option in options}, {}, [written(tmp_path / FILE_NAME, "\n".join(said))])
+    taken = told(
+        {option.name: option.kind for option in options},
+        {},
+        [written(tmp_path / FILE_NAME, "\n".join(said))],
+    )
     assert set(taken) == {option.name for option in options}

@@ -31,7 +31,9 @@ LAST = SoFar(attempts=3, throttled=0, elapsed_seconds=5, key_accepted=True)
 SENT = '{"feedback":"Fine","showing_date":"2026-03-02T09:00:00-06:00"}'
 
 
-def decided(status: int, body: bytes = b"", so_far: SoFar = FIRST, sent: str = SENT, **headers: str) -> Decision:
+def decided(
+    status: int, body: bytes = b"", so_far: SoFar = FIRST, sent: str = SENT, **headers: str
+) -> Decision:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return decide(Reply(status, named, body), so_far, POLICY, target="ext_1", sent=sent, dice=0.5)
 
@@ -42,7 +44,9 @@ def test_a_2xx_without_a_body_is_an_acknowledgement(status: int) -> None:
 
 
 def test_the_contracts_reply_names_the_showing() -> None:
-    body = b'{"data": {"id": "a-1", "updated_at": "2026-03-02T15:00:00Z", "new": 1}, "message": "ok"}'
+    body = (
+        b'{"data": {"id": "a-1", "updated_at": "2026-03-02T15:00:00Z", "new": 1}, "message": "ok"}'
+    )
     assert decided(200, body) == Acknowledged("a-1", "2026-03-02T15:00:00Z")
 
 
@@ -60,7 +64,9 @@ def test_the_contracts_reply_names_the_showing() -> None:
         ('"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a"', SENT, False),
     ],
 )
-def test_a_reply_about_another_showing_is_no_acknowledgement(named: str, sent: str, other: bool) -> None:
+def test_a_reply_about_another_showing_is_no_acknowledgement(
+    named: str, sent: str, other: bool
+) -> None:
     found = decided(200, f'{{"data": {{{named}}}}}'.encode(), sent=sent)
     assert isinstance(found, RetryIn if other else Acknowledged)
     if isinstance(found, RetryIn):
@@ -95,7 +101,9 @@ def test_an_echo_is_compared_as_a_value_whatever_is_in_it(sent: str, echoed: str
 
 
 def test_an_echo_of_what_was_not_sent_says_nothing() -> None:
-    assert decided(200, b'{"data": {"feedback": "old"}}', sent='{"rating":4}') == Acknowledged(None, None)
+    assert decided(200, b'{"data": {"feedback": "old"}}', sent='{"rating":4}') == Acknowledged(
+        None, None
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +152,8 @@ def test_what_is_refused_for_good(status: int, error: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"{}", b'{"error": "no"}', b'{"error": {"message": 5}}', b"[" * 100_000]
+    "body",
+    [b"", b"<html>", b"{}", b'{"error": "no"}', b'{"error": {"message": 5}}', b"[" * 100_000],
 )
 def test_without_the_apis_message_the_status_stands_for_it(body: bytes) -> None:
     assert decided(422, body) == RowRejected("refused", "status 422")
@@ -215,7 +224,9 @@ def test_a_refused_key_stops_the_run(status: int, so_far: SoFar, decision: type)
         assert found == RowRejected("forbidden", "Permission denied")
 
 
-@pytest.mark.parametrize(("status", "text"), [(429, "7"), (503, "7"), (429, "0"), (429, "soon"), (429, "-3")])
+@pytest.mark.parametrize(
+    ("status", "text"), [(429, "7"), (503, "7"), (429, "0"), (429, "soon"), (429, "-3")]
+)
 def test_being_told_to_wait_holds_everyone_and_uses_up_no_attempt(status: int, text: str) -> None:
     used_up = SoFar(attempts=40, throttled=1, elapsed_seconds=5, key_accepted=True)
     found = decided(status, so_far=used_up, retry_after=text)
@@ -267,7 +278,9 @@ def test_throttled_to_the_end_without_a_time_fails_the_row() -> None:
 @pytest.mark.parametrize("kind", ["timeout", "connection", "bad_reply"])
 def test_failures_are_tried_again_and_keep_their_name(kind: str) -> None:
     failure = Failure(kind, "it broke", may_have_arrived=True)  # type: ignore[arg-type]
-    assert decide(failure, FIRST, POLICY, target="ext_1", sent=SENT, dice=0.5) == RetryIn(0.25, "it broke")
+    assert decide(failure, FIRST, POLICY, target="ext_1", sent=SENT, dice=0.5) == RetryIn(
+        0.25, "it broke"
+    )
     assert decide(failure, LAST, POLICY, target="ext_1", sent=SENT, dice=0.5) == RowFailed(
         kind,  # type: ignore[arg-type]
         "it broke; given up after 3 attempts",

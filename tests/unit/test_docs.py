@@ -34,7 +34,11 @@ def test_fields_states_columns_and_codes_are_all_named() -> None:
 def test_the_names_of_columns_that_the_readme_gives_are_known() -> None:
     names = Names()
     rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| ([^`|]+) \| [^|]+\|$", README, re.MULTILINE)
-    shown = [(name, re.findall(r"`([a-z_]+)`", fields)) for fields, text in rows for name in re.split(r"[,;] ", text)]
+    shown = [
+        (name, re.findall(r"`([a-z_]+)`", fields))
+        for fields, text in rows
+        for name in re.split(r"[,;] ", text)
+    ]
     assert len(shown) > 20
     for name, fields in shown:
         assert names.field_of(name) in fields, name
@@ -43,9 +47,22 @@ def test_the_names_of_columns_that_the_readme_gives_are_known() -> None:
 def test_options_that_the_readme_shows_exist() -> None:
     helps = "".join(
         subprocess.run(
-            [sys.executable, "-m", "bulk_sync", name, "--help"], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "bulk_sync", name, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
-        for name in ("push", "check", "reconcile", "status", "report", "sandbox", "demo", "doctor", "init")
+        for name in (
+            "push",
+            "check",
+            "reconcile",
+            "status",
+            "report",
+            "sandbox",
+            "demo",
+            "doctor",
+            "init",
+        )
     )
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - OTHERS
     assert {option for option in shown if option not in helps} == set()
@@ -60,14 +77,18 @@ def test_the_units_of_the_readme_are_systemds(tmp_path: Path) -> None:
     program = tmp_path / "bulk-sync"
     program.write_text("#!/bin/sh\n", encoding="utf-8")
     program.chmod(0o755)
-    (tmp_path / "bulk-sync.service").write_text(service.replace("/usr/local/bin/bulk-sync", str(program)))
+    (tmp_path / "bulk-sync.service").write_text(
+        service.replace("/usr/local/bin/bulk-sync", str(program))
+    )
     (tmp_path / "bulk-sync.timer").write_text(timer)
     assert "\nOnCalendar=" in timer
     verify = shutil.which("systemd-analyze")
     if verify is None:
         pytest.skip("systemd-analyze is not here")
     units = [str(tmp_path / f"bulk-sync.{kind}") for kind in ("service", "timer")]
-    done = subprocess.run([verify, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [verify, "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -12,7 +12,9 @@ from bulk_sync.errors import OutputError
 from bulk_sync.report.files import check_writable, replacing
 
 
-def test_two_writers_of_one_report_do_not_share_a_file_and_the_later_one_counts(tmp_path: Path) -> None:
+def test_two_writers_of_one_report_do_not_share_a_file_and_the_later_one_counts(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / ("x" * 251 + ".csv")
     with replacing(path) as first, replacing(path) as second:
         first.write("first\n" * 10_000)
@@ -45,7 +47,9 @@ def test_what_a_crash_left_goes_and_what_is_being_written_stays(tmp_path: Path) 
     assert (tmp_path / "y.csv").read_text(encoding="utf-8") == "under way"
 
 
-def test_a_replaced_report_is_for_its_owner_only_whatever_the_one_before_was(tmp_path: Path) -> None:
+def test_a_replaced_report_is_for_its_owner_only_whatever_the_one_before_was(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "x.csv"
     path.touch(0o666)
     before = os.umask(0)

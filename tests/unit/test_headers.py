@@ -52,17 +52,30 @@ def test_any_header_text_is_a_bounded_wait_or_none(text: str, date: str) -> None
     ("headers", "quotas"),
     [
         ({}, []),
-        ({"ratelimit-policy": '"default";q=100;w=60', "ratelimit": '"default";r=50;t=30'}, [Quota(100, 60, 50, 30)]),
         (
-            {"ratelimit-policy": '"a";q=10;w=1, "b";q=500;w=60;pk=:abc=:', "ratelimit": '"b";r=50;t=30'},
+            {"ratelimit-policy": '"default";q=100;w=60', "ratelimit": '"default";r=50;t=30'},
+            [Quota(100, 60, 50, 30)],
+        ),
+        (
+            {
+                "ratelimit-policy": '"a";q=10;w=1, "b";q=500;w=60;pk=:abc=:',
+                "ratelimit": '"b";r=50;t=30',
+            },
             [Quota(10, 1), Quota(500, 60, 50, 30)],
         ),
         ({"ratelimit": '"default";r=0;t=5'}, [Quota(None, None, 0, 5)]),
         ({"ratelimit-policy": '"default";q=100;w=60'}, [Quota(100, 60)]),
         ({"ratelimit": "limit=10, remaining=0, reset=4"}, [Quota(10, None, 0, 4)]),
-        ({"ratelimit": "limit=10, remaining=0, reset=4", "ratelimit-policy": "10;w=1"}, [Quota(10, 1, 0, 4)]),
         (
-            {"ratelimit-limit": "100, 100;w=60", "ratelimit-remaining": "50", "ratelimit-reset": "30"},
+            {"ratelimit": "limit=10, remaining=0, reset=4", "ratelimit-policy": "10;w=1"},
+            [Quota(10, 1, 0, 4)],
+        ),
+        (
+            {
+                "ratelimit-limit": "100, 100;w=60",
+                "ratelimit-remaining": "50",
+                "ratelimit-reset": "30",
+            },
             [Quota(100, 60, 50, 30)],
         ),
         (
@@ -70,7 +83,12 @@ def test_any_header_text_is_a_bounded_wait_or_none(text: str, date: str) -> None
             [Quota(100, None, 50, 1.5)],
         ),
         (
-            {"x-ratelimit-limit": "9", "x-ratelimit-remaining": "5", "x-ratelimit-reset": "1772445630", "date": DATE},
+            {
+                "x-ratelimit-limit": "9",
+                "x-ratelimit-remaining": "5",
+                "x-ratelimit-reset": "1772445630",
+                "date": DATE,
+            },
             [Quota(9, None, 5, 30)],
         ),
         (
@@ -101,7 +119,11 @@ def test_limits_in_every_syntax(headers: dict[str, str], quotas: list[Quota]) ->
         {"ratelimit-policy": '"default";q=0;w=60', "ratelimit": '"default";r=0;t=9'},
         {"ratelimit-policy": '"default";q=100;w=0'},
         {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "-5", "x-ratelimit-reset": "NaN"},
-        {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "5", "x-ratelimit-reset": "1772445630"},
+        {
+            "x-ratelimit-limit": "100",
+            "x-ratelimit-remaining": "5",
+            "x-ratelimit-reset": "1772445630",
+        },
         {"x-ratelimit-limit": "1e9", "x-ratelimit-remaining": "5", "x-ratelimit-reset": "5"},
         {"ratelimit-limit": "9" * 400, "ratelimit-remaining": "5", "ratelimit-reset": "5"},
     ],
@@ -112,7 +134,14 @@ def test_what_is_malformed_or_absurd_is_left_out_and_said(headers: dict[str, str
     assert found.ignored
 
 
-NAMES = ["ratelimit", "ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "date"]
+NAMES = [
+    "ratelimit",
+    "ratelimit-policy",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "date",
+]
 TEXTS = st.text() | st.text(alphabet='"default;qrwt=,0123456789 .-', max_size=60)
 
 

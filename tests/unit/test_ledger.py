@@ -1,4 +1,6 @@
-"""What the API last acknowledged: never more than is known, through lost answers, crashes and namesakes."""
+"""What the API last acknowledged: never more than is known, through lost answers, crashes and
+namesakes.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,21 @@ ADDRESS = "https://a.example.com"
 KEYS = st.sampled_from("AB")
 PATCHES = st.fixed_dictionaries(
     {"feedback": st.sampled_from(["Bright", "Dark"])},
-    optional={"rating": st.integers(1, 2), "showing_date": st.sampled_from(["2026-03-14T15:00:00-05:00"])},
+    optional={
+        "rating": st.integers(1, 2),
+        "showing_date": st.sampled_from(["2026-03-14T15:00:00-05:00"]),
+    },
 )
 Sheet = Mapping[str, Mapping[str, Any]]
 
-ENDS = ("acknowledged", "refused", "lost and applied", "lost and not applied", "killed and applied", "killed before")
+ENDS = (
+    "acknowledged",
+    "refused",
+    "lost and applied",
+    "lost and not applied",
+    "killed and applied",
+    "killed before",
+)
 
 
 def records(sheet: Sheet) -> Iterator[Record]:
@@ -52,14 +64,19 @@ def begin(store: Store, sheet: Sheet) -> None:
 def acknowledge_all(store: Store) -> dict[str, Any]:
     """Let everything through; returns the patches that were sent, by target."""
     sent = store.exchange(limit=100)
-    store.exchange([Outcome(change.id, State.UPDATED, 1, showing_id=f"id-{change.target}") for change in sent])
+    store.exchange(
+        [Outcome(change.id, State.UPDATED, 1, showing_id=f"id-{change.target}") for change in sent]
+    )
     return {change.target: json.loads(change.body) for change in sent}
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     nights=st.lists(
-        st.tuples(st.dictionaries(KEYS, PATCHES, min_size=1), st.lists(st.sampled_from(ENDS), min_size=2, max_size=2)),
+        st.tuples(
+            st.dictionaries(KEYS, PATCHES, min_size=1),
+            st.lists(st.sampled_from(ENDS), min_size=2, max_size=2),
+        ),
         min_size=1,
         max_size=6,
     )
@@ -79,9 +96,13 @@ def test_however_nights_end_the_last_one_leaves_the_showings_as_the_sheet_has_th
                     if end == "acknowledged":
                         store.exchange([Outcome(change.id, State.UPDATED, 1)])
                     elif end == "refused":
-                        store.exchange([Outcome(change.id, State.REJECTED, 1, error="refused", message="no")])
+                        store.exchange(
+                            [Outcome(change.id, State.REJECTED, 1, error="refused", message="no")]
+                        )
                     elif end.startswith("lost"):
-                        failed = Outcome(change.id, State.FAILED, 1, error="timeout", may_have_been_applied=True)
+                        failed = Outcome(
+                            change.id, State.FAILED, 1, error="timeout", may_have_been_applied=True
+                        )
                         store.exchange([failed])
         last, _ = nights[-1]
         with Store.open(path) as store:
@@ -94,14 +115,18 @@ def test_however_nights_end_the_last_one_leaves_the_showings_as_the_sheet_has_th
 
 
 @settings(max_examples=100, deadline=None)
-@given(one=st.dictionaries(KEYS, PATCHES, min_size=1), two=st.dictionaries(KEYS, PATCHES, min_size=1))
+@given(
+    one=st.dictionaries(KEYS, PATCHES, min_size=1), two=st.dictionaries(KEYS, PATCHES, min_size=1)
+)
 def test_after_an_undisturbed_night_exactly_what_differs_is_sent(one: Sheet, two: Sheet) -> None:
     with TemporaryDirectory() as folder, Store.open(Path(folder) / "x.checkpoint.sqlite") as store:
         begin(store, one)
         assert acknowledge_all(store) == one
         begin(store, two)
         differing = {
-            key: {name: value for name, value in values.items() if one.get(key, {}).get(name) != value}
+            key: {
+                name: value for name, value in values.items() if one.get(key, {}).get(name) != value
+            }
             for key, values in two.items()
         }
         went_on = dict(one) == dict(two)
@@ -123,7 +148,9 @@ def test_the_ledger_survives_a_fresh_start_and_no_other_key(tmp_path: Path) -> N
         assert not list(store.ledger())
 
 
-def test_what_is_known_by_the_key_is_forgotten_when_a_patch_goes_out_by_the_id(tmp_path: Path) -> None:
+def test_what_is_known_by_the_key_is_forgotten_when_a_patch_goes_out_by_the_id(
+    tmp_path: Path,
+) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         begin(store, {"A": {"rating": 4}})
         acknowledge_all(store)  # the API says: its id is id-A
@@ -142,7 +169,9 @@ def test_a_showing_that_is_gone_is_not_known_any_more(tmp_path: Path) -> None:
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}})
         (change,) = store.exchange(limit=1)
         assert json.loads(change.body) == {"rating": 5}
-        store.exchange([Outcome(change.id, State.REJECTED, 1, error="not_found", message="no such showing")])
+        store.exchange(
+            [Outcome(change.id, State.REJECTED, 1, error="not_found", message="no such showing")]
+        )
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}, "B": {"rating": 1}})
         assert [json.loads(change.body) for change in store.exchange(limit=1)] == [{"rating": 1}]
         assert not list(store.ledger())
@@ -159,7 +188,9 @@ def test_a_ledger_of_its_own_is_shared_by_checkpoints(tmp_path: Path) -> None:
         assert acknowledge_all(store) == {"A": {"feedback": "Bright"}}
 
 
-def test_what_a_checkpoint_knew_alone_is_not_relied_on_beside_a_shared_ledger(tmp_path: Path) -> None:
+def test_what_a_checkpoint_knew_alone_is_not_relied_on_beside_a_shared_ledger(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         begin(store, {"A": {"rating": 4}})
@@ -177,7 +208,11 @@ NAMES = st.sampled_from(["a", "b", "c", "d"])
 
 @settings(max_examples=200, deadline=None)
 @given(
-    rows=st.lists(st.tuples(NAMES, NAMES | st.just(""), NAMES | st.none()), max_size=6, unique_by=lambda row: row[0])
+    rows=st.lists(
+        st.tuples(NAMES, NAMES | st.just(""), NAMES | st.none()),
+        max_size=6,
+        unique_by=lambda row: row[0],
+    )
 )
 def test_what_is_learnt_at_once_is_all_but_that_of_showings_that_share_a_name(
     rows: list[tuple[str, str, str | None]],
@@ -186,14 +221,17 @@ def test_what_is_learnt_at_once_is_all_but_that_of_showings_that_share_a_name(
         db.executescript(SCHEMA.format(schema="main"))
         db.execute("CREATE TABLE ended (target, key, showing_id, body)")
         db.executemany(
-            "INSERT INTO ended VALUES (?, ?, ?, ?)", ((*row, f'{{"rating":{n}}}') for n, row in enumerate(rows))
+            "INSERT INTO ended VALUES (?, ?, ?, ?)",
+            ((*row, f'{{"rating":{n}}}') for n, row in enumerate(rows)),
         )
         ledger = Ledger(db, ADDRESS)
         assert ledger.is_empty()
         ledger.learn_all("SELECT * FROM ended")
         known = {(one.target, one.key, one.showing_id or None): one.values for one in ledger.all()}
     names = {row: {name for name in row if name} for row in rows}
-    alone = [row for row in rows if not any(names[row] & names[other] for other in rows if other != row)]
+    alone = [
+        row for row in rows if not any(names[row] & names[other] for other in rows if other != row)
+    ]
     assert known == {row: {"rating": rows.index(row)} for row in alone}
 
 
@@ -206,13 +244,22 @@ def test_every_name_is_looked_up_in_an_index() -> None:
         with Ledger(db, ADDRESS).of(["a", "b"]) as entries:
             entries.learn("a", "k", "i", "{}")
         db.set_trace_callback(None)
-        plans = [step for text in asked for *_, step in db.execute(f"EXPLAIN QUERY PLAN {text}") if "ledger" in step]
+        plans = [
+            step
+            for text in asked
+            for *_, step in db.execute(f"EXPLAIN QUERY PLAN {text}")
+            if "ledger" in step
+        ]
     assert len(plans) == 3
     assert all(step.count("=?") == 2 for step in plans), plans
 
 
-@pytest.mark.parametrize("content", [b"", b"no database, but long enough to be looked at" * 9, None])
-def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"no database, but long enough to be looked at" * 9, None]
+)
+def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(
+    tmp_path: Path, content: bytes | None
+) -> None:
     ledger = tmp_path / "north.ledger"
     if content is None:
         with closing(sqlite3.connect(ledger)) as db:
@@ -237,9 +284,17 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(tmp_path: Path, c
         ({"rating": None}, {"rating": 4}, {"rating": None}),
         ({"rating": None}, {"rating": None}, None),
         ({"rating": None}, {}, {"rating": None}),
-        ({"interested": True, "rating": 1}, {"interested": 1, "rating": True}, {"interested": True, "rating": 1}),
+        (
+            {"interested": True, "rating": 1},
+            {"interested": 1, "rating": True},
+            {"interested": True, "rating": 1},
+        ),
         ({"feedback": "Bright "}, {"feedback": "Bright"}, {"feedback": "Bright "}),
-        ({"showing_date": "2026-03-14T15:00:00-05:00"}, {"showing_date": "2026-03-14T20:00:00Z"}, None),
+        (
+            {"showing_date": "2026-03-14T15:00:00-05:00"},
+            {"showing_date": "2026-03-14T20:00:00Z"},
+            None,
+        ),
         ({"unique_showing_key": "A", "rating": 4}, {"unique_showing_key": "A", "rating": 4}, None),
         (
             {"unique_showing_key": "A", "rating": 5},
@@ -248,7 +303,9 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(tmp_path: Path, c
         ),
     ],
 )
-def test_what_is_left_of_a_patch(patch: dict[str, Any], known: dict[str, Any], left: dict[str, Any] | None) -> None:
+def test_what_is_left_of_a_patch(
+    patch: dict[str, Any], known: dict[str, Any], left: dict[str, Any] | None
+) -> None:
     came = without_known(body_of(patch), known)
     assert (None if came is None else json.loads(came[0])) == left
 
@@ -260,12 +317,20 @@ def test_texts_that_look_like_instants_are_compared_exactly() -> None:
 # Undo
 
 
-def test_an_undo_file_names_what_was_there_what_should_be_and_what_nobody_knows(tmp_path: Path) -> None:
+def test_an_undo_file_names_what_was_there_what_should_be_and_what_nobody_knows(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "undo.csv"
     sent = [
         Sent(2, "A", "A", {"rating": 5, "feedback": "=now"}, {"rating": 4, "feedback": "=was"}),
         Sent(3, "B", "B", {"rating": 5, "feedback": "Dark"}, {"feedback": "Bright"}),
-        Sent(4, "u-1", "C", {"unique_showing_key": "C", "rating": 1}, {"unique_showing_key": "C", "rating": None}),
+        Sent(
+            4,
+            "u-1",
+            "C",
+            {"unique_showing_key": "C", "rating": 1},
+            {"unique_showing_key": "C", "rating": None},
+        ),
         Sent(5, "D", "D", {"rating": 5}, {}),
         Sent(6, "E", "E", {"rating": 5}, {"rating": 5}),
     ]
@@ -273,7 +338,14 @@ def test_an_undo_file_names_what_was_there_what_should_be_and_what_nobody_knows(
     assert (undo.rows, undo.unknown, undo.clears) == (3, 1, True)
     with path.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
-            ["showing_id", "unique_showing_key", "rating", "feedback", "undo_expects", "undo_unknown"],
+            [
+                "showing_id",
+                "unique_showing_key",
+                "rating",
+                "feedback",
+                "undo_expects",
+                "undo_unknown",
+            ],
             ["", "A", "4", "=was", '{"rating": 5, "feedback": "=now"}', ""],
             ["", "B", "", "Bright", '{"rating": 5, "feedback": "Dark"}', "rating"],
             ["u-1", "", "NULL", "", '{"rating": 1}', ""],

@@ -25,7 +25,10 @@ HOLD = (
 
 def hold(checkpoint: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(checkpoint)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(checkpoint)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -37,7 +40,9 @@ def test_who_holds_it_is_named_and_a_crash_frees_it(tmp_path: Path) -> None:
     process = hold(checkpoint)
     assert is_held(checkpoint)
     with (
-        pytest.raises(CheckpointBusy, match=f"process {process.pid} on {socket.gethostname()}, since 20"),
+        pytest.raises(
+            CheckpointBusy, match=f"process {process.pid} on {socket.gethostname()}, since 20"
+        ),
         held(checkpoint),
     ):
         pass
@@ -57,14 +62,19 @@ def test_who_holds_it_is_named_and_a_crash_frees_it(tmp_path: Path) -> None:
     "change",
     [{"pid": 2**22 + 1}, {"pid": 2**70}, {"pid": "x"}, {"started": "1"}, {"colour": "red"}, None],
 )
-def test_a_note_that_a_crash_left_names_nobody(tmp_path: Path, change: dict[str, object] | None) -> None:
+def test_a_note_that_a_crash_left_names_nobody(
+    tmp_path: Path, change: dict[str, object] | None
+) -> None:
     checkpoint = tmp_path / "x.sqlite"
     process = hold(checkpoint)
     try:
         text = note_path(checkpoint).read_text(encoding="utf-8")
         stale = "{" if change is None else json.dumps({**json.loads(text), **change})
         note_path(checkpoint).write_text(stale, encoding="utf-8")
-        with pytest.raises(CheckpointBusy, match=r"another run holds this checkpoint\. Wait"), held(checkpoint):
+        with (
+            pytest.raises(CheckpointBusy, match=r"another run holds this checkpoint\. Wait"),
+            held(checkpoint),
+        ):
             pass
     finally:
         process.communicate("")
@@ -73,7 +83,8 @@ def test_a_note_that_a_crash_left_names_nobody(tmp_path: Path, change: dict[str,
 def test_a_holder_on_another_machine_is_named(tmp_path: Path) -> None:
     checkpoint = tmp_path / "x.sqlite"
     note_path(checkpoint).write_text(
-        json.dumps({"pid": 1, "host": "elsewhere", "since": "2026-03-02", "started": None}), encoding="utf-8"
+        json.dumps({"pid": 1, "host": "elsewhere", "since": "2026-03-02", "started": None}),
+        encoding="utf-8",
     )
     assert str(read_holder(checkpoint)) == "process 1 on elsewhere, since 2026-03-02"
 
@@ -88,7 +99,10 @@ def test_a_filesystem_without_locks_is_named_with_the_remedy(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     checkpoint = tmp_path / "x.sqlite"
-    with pytest.raises(OutputError, match=r"keeps no locks .*local disk with --checkpoint"), held(checkpoint):
+    with (
+        pytest.raises(OutputError, match=r"keeps no locks .*local disk with --checkpoint"),
+        held(checkpoint),
+    ):
         pass
     assert not note_path(checkpoint).exists()
     lock_path(checkpoint).touch()

@@ -1,4 +1,6 @@
-"""The pace by itself: no window above rate and burst, no time lost, holds held, headers heeded; and its bytes."""
+"""The pace by itself: no window above rate and burst, no time lost, holds held, headers heeded; and
+its bytes.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def permits(per_second: float, seconds: float, late: list[float]) -> list[float]
     st.lists(st.floats(0, 0.05), min_size=1, max_size=20),
     st.floats(0.5, 5),
 )
-def test_no_window_holds_more_than_rate_and_burst(rate: Rate, late: list[float], window: float) -> None:
+def test_no_window_holds_more_than_rate_and_burst(
+    rate: Rate, late: list[float], window: float
+) -> None:
     given_at = permits(rate.per_second, 8, late)
     latest = max(late) + TOLERANCE_SECONDS
     for first, start in enumerate(given_at):
@@ -55,7 +59,9 @@ def test_no_window_holds_more_than_rate_and_burst_when_permits_are_taken_in_grou
         group = pace.reserve_group(now, most, rate.per_second)
         assert 1 <= group.number <= most
         assert (group.number - 1) * group.interval <= GROUP_SECONDS
-        due += [max(now, group.start + number * group.interval) for number in range(group.number)]  # late ones: at once
+        due += [
+            max(now, group.start + number * group.interval) for number in range(group.number)
+        ]  # late ones: at once
         ordinals += [group.ordinal + number for number in range(group.number)]
         now = max(now, group.start) + later
     assert ordinals == [float(number + 1) for number in range(len(due))]
@@ -65,19 +71,28 @@ def test_no_window_holds_more_than_rate_and_burst_when_permits_are_taken_in_grou
         assert inside <= rate.per_second * (window + TOLERANCE_SECONDS) + 1 + 1e-6
 
 
-def test_a_group_is_one_permit_while_a_refusal_is_not_got_over_or_headers_tell_what_is_left() -> None:
+def test_a_group_is_one_permit_while_a_refusal_is_not_got_over_or_headers_tell_what_is_left() -> (
+    None
+):
     refused, told = Pace(), Pace()
     assert refused.reserve_group(1.0, 50, 1000).number == 9
     assert told.reserve_group(1.0, 50, 1000).number == 9
     refused.observe(1.01, Seen(1, "throttled", 0.01), 0.5, 1000)
-    told.observe(1.01, Seen(1, "through", 0.01, quotas=(Quota(limit=100, remaining=90, reset_seconds=60),)), 0.5, 1000)
+    told.observe(
+        1.01,
+        Seen(1, "through", 0.01, quotas=(Quota(limit=100, remaining=90, reset_seconds=60),)),
+        0.5,
+        1000,
+    )
     assert refused.reserve_group(1.02, 50, 1000).number == 1
     assert told.reserve_group(1.02, 50, 1000).number == 1
 
 
 def test_a_strict_window_never_holds_one_too_many() -> None:
     given_at = permits(10, 600, [0.0, 0.001, 0.002])
-    assert all(after - before >= 1.0 for before, after in zip(given_at, given_at[10:], strict=False))
+    assert all(
+        after - before >= 1.0 for before, after in zip(given_at, given_at[10:], strict=False)
+    )
 
 
 def test_late_wake_ups_do_not_eat_the_rate() -> None:

@@ -1,4 +1,6 @@
-"""The page: whatever stands in cells and messages stays text, all of it comes back, and it is never too large."""
+"""The page: whatever stands in cells and messages stays text, all of it comes back, and it is never
+too large.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ SUMMARY = Summary(
     checkpoint="in/showings.checkpoint.sqlite",
 )
 MADE_AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-RESULT = Result(2, (), "k", "k", State.UPDATED, False, 200, 1, None, None, "rating", None, None, None, 12)
+RESULT = Result(
+    2, (), "k", "k", State.UPDATED, False, 200, 1, None, None, "rating", None, None, None, 12
+)
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -62,7 +66,9 @@ HOSTILE = [
     "👩‍👩‍👧",
 ]
 TEXT = st.one_of(
-    st.text(st.characters(codec=None, exclude_categories=()), max_size=60), st.sampled_from(HOSTILE), st.just("plain")
+    st.text(st.characters(codec=None, exclude_categories=()), max_size=60),
+    st.sampled_from(HOSTILE),
+    st.just("plain"),
 )
 
 
@@ -103,7 +109,14 @@ def parsed(html: str) -> Parsed:
 def written(summary: Summary, results: Iterable[Result] = (), runs: tuple[Run, ...] = ()) -> str:
     file = StringIO()
     kept = list(results)
-    page._write(file, summary, draw(runs), lambda states: (r for r in kept if r.state in set(states)), MADE_AT, "1.2.3")
+    page._write(
+        file,
+        summary,
+        draw(runs),
+        lambda states: (r for r in kept if r.state in set(states)),
+        MADE_AT,
+        "1.2.3",
+    )
     return file.getvalue()
 
 
@@ -124,7 +137,10 @@ def rows_of(found: Parsed) -> list[list[Any]]:
 def a_run() -> Run:
     line = Line("2026-03-02T09:00:00.000Z")
     for second in range(30):
-        line.add(second * 250 + 150, Counts({State.UPDATED: 5}, 6, 1, 0, 20.0, RateSource.HEADER, {20: 6}))
+        line.add(
+            second * 250 + 150,
+            Counts({State.UPDATED: 5}, 6, 1, 0, 20.0, RateSource.HEADER, {20: 6}),
+        )
     news = line.unsaved()
     assert news is not None
     return Run(news.began, news.points)
@@ -150,7 +166,15 @@ def test_text_of_others_comes_back_exactly_and_no_element_comes_of_it(
         )
 
     results = [
-        replace(RESULT, key=key, error=error, message=message, fields=fields, showing_id=message, state=state)
+        replace(
+            RESULT,
+            key=key,
+            error=error,
+            message=message,
+            fields=fields,
+            showing_id=message,
+            state=state,
+        )
         for key, error, message, fields, state in told
     ]
     found = parsed(written(summary(word), results))
@@ -159,10 +183,15 @@ def test_text_of_others_comes_back_exactly_and_no_element_comes_of_it(
         (key, error, message, fields, message) for key, error, message, fields, _ in told
     ]
     plain = parsed(
-        written(summary("plain"), [replace(r, key="k", message="m", error="e", fields="f") for r in results])
+        written(
+            summary("plain"),
+            [replace(r, key="k", message="m", error="e", fields="f") for r in results],
+        )
     )
     assert [name for name, _ in found.elements] == [name for name, _ in plain.elements]
-    assert [set(attributes) for _, attributes in found.elements] == [set(attrs) for _, attrs in plain.elements]
+    assert [set(attributes) for _, attributes in found.elements] == [
+        set(attrs) for _, attrs in plain.elements
+    ]
 
 
 def test_nothing_is_loaded_and_only_the_pages_own_script_and_style_may_run() -> None:
@@ -176,11 +205,17 @@ def test_nothing_is_loaded_and_only_the_pages_own_script_and_style_may_run() -> 
         assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in policy
     assert len(style) == 1
     for name, attributes in found.elements:
-        assert not [key for key in attributes if key.startswith("on") or key in {"style", "srcset", "action"}]
+        assert not [
+            key
+            for key in attributes
+            if key.startswith("on") or key in {"style", "srcset", "action"}
+        ]
         assert "src" not in attributes, name
         assert (attributes.get("href") or "#").startswith(("#", "data:,"))
     outside = re.findall(r"(?:url\(|@import)[^)]*", style[0])
-    assert set(outside) == {f"url(#p-{name}" for name in ("invalid", "rejected", "failed", "pending")}
+    assert set(outside) == {
+        f"url(#p-{name}" for name in ("invalid", "rejected", "failed", "pending")
+    }
 
 
 def test_the_page_has_landmarks_headings_captions_and_words_for_its_charts() -> None:
@@ -195,7 +230,9 @@ def test_the_page_has_landmarks_headings_captions_and_words_for_its_charts() -> 
     assert charts[0]["aria-label"] == text
     ids = [attrs["id"] for _, attrs in found.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
-    labelled = {attrs["aria-labelledby"] for _, attrs in found.elements if "aria-labelledby" in attrs}
+    labelled = {
+        attrs["aria-labelledby"] for _, attrs in found.elements if "aria-labelledby" in attrs
+    }
     assert labelled <= set(ids)
     assert dict(found.elements)["html"]["lang"] == "en"
 
@@ -218,7 +255,11 @@ def many(count: int, state: State = State.UPDATED, **others: Any) -> Iterator[Re
     ("states", "kept", "said"),
     [
         ({State.UPDATED: 50_000}, 50_000, None),
-        ({State.UPDATED: 50_000, State.REJECTED: 1}, 1, "left out here are those that are 50,000 updated"),
+        (
+            {State.UPDATED: 50_000, State.REJECTED: 1},
+            1,
+            "left out here are those that are 50,000 updated",
+        ),
         ({State.UPDATED: 50_001}, 0, "left out here are those that are 50,001 updated"),
         ({State.UNCHANGED: 50_000, State.UPDATED: 1}, 50_000, "1 updated"),
         ({State.UNCHANGED: 60_000, State.FAILED: 7}, 7, "60,000 unchanged"),
@@ -251,7 +292,9 @@ def test_rows_beyond_what_a_browser_is_quick_with_are_left_out_and_a_note_says_s
 def test_long_texts_make_no_page_of_10_mb(character: str, tmp_path: Path) -> None:
     def rows(_: Iterable[State]) -> Iterator[Result]:
         for number in range(30_000):
-            yield replace(RESULT, number=number, key=character * 300, message=f"{number}{character * 5000}")
+            yield replace(
+                RESULT, number=number, key=character * 300, message=f"{number}{character * 5000}"
+            )
 
     path = tmp_path / "page.html"
     summary = replace(SUMMARY, rows=30_000, states={State.UPDATED: 30_000})
@@ -273,15 +316,37 @@ VERDICTS = [
     ({}, {}, Tone.GOOD, "The sheet has no rows."),
     ({State.UPDATED: 1, State.REJECTED: 1}, {}, Tone.MEND, "1 of 2 rows is done; 1 needs mending."),
     ({State.UPDATED: 1, State.FAILED: 2}, {}, Tone.MEND, "1 of 3 rows is done; 2 failed."),
-    ({State.UNCHANGED: 2, State.INVALID: 2}, {}, Tone.MEND, "2 of 4 rows are done; 2 need mending."),
-    ({State.PENDING: 1}, {}, Tone.STOPPED, "Not finished: 0 of 1 row are done, 1 is still to send."),
-    ({State.UPDATED: 9, State.PENDING: 2}, {"stopped": Outage("Gone.")}, Tone.STOPPED, "Stopped early: 9 of 11 rows"),
-    ({State.UPDATED: 9, State.PENDING: 2}, {"running": True}, Tone.STOPPED, "A run is under way: 9 of 11 rows"),
+    (
+        {State.UNCHANGED: 2, State.INVALID: 2},
+        {},
+        Tone.MEND,
+        "2 of 4 rows are done; 2 need mending.",
+    ),
+    (
+        {State.PENDING: 1},
+        {},
+        Tone.STOPPED,
+        "Not finished: 0 of 1 row are done, 1 is still to send.",
+    ),
+    (
+        {State.UPDATED: 9, State.PENDING: 2},
+        {"stopped": Outage("Gone.")},
+        Tone.STOPPED,
+        "Stopped early: 9 of 11 rows",
+    ),
+    (
+        {State.UPDATED: 9, State.PENDING: 2},
+        {"running": True},
+        Tone.STOPPED,
+        "A run is under way: 9 of 11 rows",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("states", "others", "tone", "sentence"), VERDICTS)
-def test_the_verdict_in_a_sentence(states: dict[State, int], others: dict[str, Any], tone: Tone, sentence: str) -> None:
+def test_the_verdict_in_a_sentence(
+    states: dict[State, int], others: dict[str, Any], tone: Tone, sentence: str
+) -> None:
     told = verdict(replace(SUMMARY, rows=sum(states.values()), states=states, **others))
     assert (told.tone, told.sentence[: len(sentence)]) == (tone, sentence)
 
@@ -298,10 +363,13 @@ def test_the_next_step_names_the_file_or_the_key_and_what_is_in_flight() -> None
 
 def test_problems_stand_by_code_and_cause_with_rows_values_and_remedy() -> None:
     causes = [
-        CauseGroup("bad_value", f"rating 6 to {n}", 12, ((7, "6"), (1200, None)), "expected 1 to 5") for n in range(14)
+        CauseGroup("bad_value", f"rating 6 to {n}", 12, ((7, "6"), (1200, None)), "expected 1 to 5")
+        for n in range(14)
     ]
     problems = (ProblemGroup("bad_value", 168, ()), ProblemGroup("timeout", 1, ()))
-    causes.append(CauseGroup("timeout", "timeout: no reply", 1, ((9, "k"),), "push with --timeout 60", 1))
+    causes.append(
+        CauseGroup("timeout", "timeout: no reply", 1, ((9, "k"),), "push with --timeout 60", 1)
+    )
     found = parsed(written(replace(SUMMARY, problems=problems, causes=tuple(causes))))
     assert "A cell that can't be read 168 rows bad_value" in found.text
     assert "rating 6 to 9" in found.text
@@ -314,14 +382,19 @@ def test_problems_stand_by_code_and_cause_with_rows_values_and_remedy() -> None:
 def test_every_code_and_state_has_its_words() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     table = readme[readme.index("| `updated` |") : readme.index("| `pending` |")]
-    codes = set(re.findall(r"`([a-z]+_[a-z_]+|timeout|connection|refused|forbidden|throttled)`", table))
+    codes = set(
+        re.findall(r"`([a-z]+_[a-z_]+|timeout|connection|refused|forbidden|throttled)`", table)
+    )
     assert codes == set(TITLES)
     assert set(STATES) == set(State)
 
 
 def test_markup_is_escaped_by_construction() -> None:
     assert escaped("<a href='x'>&") == "&lt;a href=&#x27;x&#x27;&gt;&amp;"
-    assert element("p", "<b>", Html("<i>"), None, class_='"', data_x=None) == '<p class="&quot;">&lt;b&gt;<i></p>'
+    assert (
+        element("p", "<b>", Html("<i>"), None, class_='"', data_x=None)
+        == '<p class="&quot;">&lt;b&gt;<i></p>'
+    )
     assert shown("a\u202eb\x00\u200d\u00e9\n") == "a\\u202eb\\x00\u200d\u00e9\\n"
     assert json_text(["</script>", "<!--", "\u2028", "\ud800", "é"]) == (
         '["\\u003c/script\\u003e","\\u003c!--","\\u2028","\\ud800","é"]'
@@ -331,7 +404,9 @@ def test_markup_is_escaped_by_construction() -> None:
 def _luminance(colour: str) -> float:
     """Relative luminance (WCAG 2.2)."""
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

@@ -7,7 +7,16 @@ from msgspec.structs import replace
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model import State
-from bulk_sync.plan import JobFacts, Merge, OnDuplicate, Start, Twin, how_to_start, settle_rivals, settle_twins
+from bulk_sync.plan import (
+    JobFacts,
+    Merge,
+    OnDuplicate,
+    Start,
+    Twin,
+    how_to_start,
+    settle_rivals,
+    settle_twins,
+)
 from bulk_sync.settings import SANDBOX_TARGET
 
 KNOWN = JobFacts("https://api.example.com", "key one", "digest", "meaning")
@@ -22,14 +31,20 @@ KNOWN = JobFacts("https://api.example.com", "key one", "digest", "meaning")
         (KNOWN, replace(KNOWN, meaning="other"), Start.RESTAGE),
         (replace(KNOWN, key_fingerprint=None), KNOWN, Start.RESUME),
         (replace(KNOWN, base_url=SANDBOX_TARGET), KNOWN, Start.NEW),
-        (replace(KNOWN, base_url=SANDBOX_TARGET), replace(KNOWN, base_url=SANDBOX_TARGET), Start.NEW),
+        (
+            replace(KNOWN, base_url=SANDBOX_TARGET),
+            replace(KNOWN, base_url=SANDBOX_TARGET),
+            Start.NEW,
+        ),
     ],
 )
 def test_how_a_run_begins(known: JobFacts | None, asked: JobFacts, start: Start) -> None:
     assert how_to_start(known, asked, fresh=False, new_key=False) is start
 
 
-@pytest.mark.parametrize("change", [{"base_url": "https://other.example.com"}, {"key_fingerprint": "key two"}])
+@pytest.mark.parametrize(
+    "change", [{"base_url": "https://other.example.com"}, {"key_fingerprint": "key two"}]
+)
 def test_a_checkpoint_of_somewhere_else_is_refused_unless_fresh(change: dict[str, str]) -> None:
     asked = replace(KNOWN, **change)
     with pytest.raises(UsageError, match="--fresh"):
@@ -44,7 +59,10 @@ def test_another_key_of_the_same_team_goes_on_when_the_user_says_so() -> None:
 
 def test_identical_twins_are_one_change() -> None:
     verdicts, merge = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "a"), Twin(9, 10, "a")])
-    assert [(verdict.id, verdict.state) for verdict in verdicts] == [(5, State.SUPERSEDED), (9, State.SUPERSEDED)]
+    assert [(verdict.id, verdict.state) for verdict in verdicts] == [
+        (5, State.SUPERSEDED),
+        (9, State.SUPERSEDED),
+    ]
     assert "row 2" in verdicts[0].message
     assert merge is None
 
@@ -64,7 +82,10 @@ def test_a_twin_that_cannot_be_read_keeps_the_others_from_being_sent() -> None:
 
 def test_the_last_twin_counts_when_the_user_says_so_even_if_it_cannot_be_read() -> None:
     verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None), Twin(9, 10, "b")], "last")
-    assert [(verdict.id, verdict.state) for verdict in verdicts] == [(1, State.SUPERSEDED), (5, State.SUPERSEDED)]
+    assert [(verdict.id, verdict.state) for verdict in verdicts] == [
+        (1, State.SUPERSEDED),
+        (5, State.SUPERSEDED),
+    ]
     verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None)], "last")
     assert [verdict.id for verdict in verdicts] == [1]
     assert "that one can't be sent" in verdicts[0].message
@@ -82,15 +103,22 @@ def test_merged_twins_are_one_change_carried_by_the_last() -> None:
 
 def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
     verdicts = settle_rivals([(1, 2, 1), (5, 6, 1), (8, 9, 0)])
-    assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key"), (5, "duplicate_key")]
+    assert [(verdict.id, verdict.error) for verdict in verdicts] == [
+        (1, "duplicate_key"),
+        (5, "duplicate_key"),
+    ]
     assert "rows 6, 9 with another showing_id" in verdicts[0].message
 
 
 @given(
-    st.lists(st.sampled_from(["a", "b", None]), min_size=2, max_size=12), st.sampled_from(["error", "last", "merge"])
+    st.lists(st.sampled_from(["a", "b", None]), min_size=2, max_size=12),
+    st.sampled_from(["error", "last", "merge"]),
 )
 def test_of_twins_at_most_one_is_sent(digests: list[str | None], policy: OnDuplicate) -> None:
-    twins = [Twin(position, position + 2, digest, digest and "{}") for position, digest in enumerate(digests)]
+    twins = [
+        Twin(position, position + 2, digest, digest and "{}")
+        for position, digest in enumerate(digests)
+    ]
     verdicts, merge = settle_twins(twins, policy)
     sent = {twin.id for twin in twins if twin.digest} - {verdict.id for verdict in verdicts}
     if policy == "error":

@@ -38,10 +38,14 @@ blank = "keep"
 """
 
 
-def settings(text: str, tmp_path: Path, pairs: tuple[str, ...] = (), **given: object) -> SheetSettings:
+def settings(
+    text: str, tmp_path: Path, pairs: tuple[str, ...] = (), **given: object
+) -> SheetSettings:
     path = tmp_path / "p.toml"
     path.write_text(text, encoding="utf-8")
-    return SheetSettings.checked(input=Path("x.csv"), **sheet_values(Profile.load(path), given, pairs))
+    return SheetSettings.checked(
+        input=Path("x.csv"), **sheet_values(Profile.load(path), given, pairs)
+    )
 
 
 def test_a_profile_says_how_a_sheet_is_read_and_options_win_over_it(tmp_path: Path) -> None:
@@ -51,10 +55,22 @@ def test_a_profile_says_how_a_sheet_is_read_and_options_win_over_it(tmp_path: Pa
     )  # fmt: skip
     assert (told.map, told.map_hints) == ({}, {"Buyer's Agent": "agent_name", "Internal note": ""})
     assert told.aliases == {"rating": ["Satisfaction"]}
-    assert (told.timezone, told.date_order, told.default_time) == ("America/Chicago", "dmy", time(21, 30))
+    assert (told.timezone, told.date_order, told.default_time) == (
+        "America/Chicago",
+        "dmy",
+        time(21, 30),
+    )
     assert told.clear == {"": "-", "feedback": "n/a"}
     assert told.blank_clears == ("feedback",)
-    over = settings(WHOLE, tmp_path, ("Internal note=title",), delimiter=",", date_order="mdy", clear="!", sheet=None)
+    over = settings(
+        WHOLE,
+        tmp_path,
+        ("Internal note=title",),
+        delimiter=",",
+        date_order="mdy",
+        clear="!",
+        sheet=None,
+    )
     assert (over.delimiter, over.date_order, over.sheet) == (",", "mdy", "2")
     assert over.map == {"Internal note": "title"}
     assert over.clear == {"": "!", "feedback": "n/a"}
@@ -96,7 +112,9 @@ def test_a_saved_profile_loads_as_it_was_and_never_replaces_a_file(tmp_path: Pat
         profile.save(tmp_path / "none" / "q.toml")
 
 
-@pytest.mark.parametrize(("text", "value"), [("09:00", time(9)), ("9:30 pm", time(21, 30)), ("12:00am", time(0))])
+@pytest.mark.parametrize(
+    ("text", "value"), [("09:00", time(9)), ("9:30 pm", time(21, 30)), ("12:00am", time(0))]
+)
 def test_times_of_day(text: str, value: time) -> None:
     assert parse_clock_time(text) == value
 
@@ -108,7 +126,8 @@ def test_times_of_day_that_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "words"), [("rating", "write it as 'Header=field'"), ("=rating", "write it as 'Header=field'")]
+    ("pair", "words"),
+    [("rating", "write it as 'Header=field'"), ("=rating", "write it as 'Header=field'")],
 )
 def test_a_map_without_both_sides(pair: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):

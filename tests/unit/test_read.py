@@ -1,4 +1,6 @@
-"""Text to rows: the numbers that a spreadsheet program shows, and a sentence for what can't be read."""
+"""Text to rows: the numbers that a spreadsheet program shows, and a sentence for what can't be
+read.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def refused(path: Path, **told: Any) -> str:
     return sentence
 
 
-def test_row_numbers_count_blank_lines_and_take_line_breaks_in_cells_as_one_row(tmp_path: Path) -> None:
+def test_row_numbers_count_blank_lines_and_take_line_breaks_in_cells_as_one_row(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(b'\xef\xbb\xbf\r\nkey, feedback\r\n1,"two\r\nlines"\r\n\r\n,\r\n2,fine\r\n')
     headers, rows = read(path)
@@ -59,14 +63,42 @@ def test_any_line_ending(tmp_path: Path, ending: str) -> None:
 
 
 WESTERN_WORDS = [
-    *("café ", "Zoë’s ", "naïve ", "Ñandú ", "À ", "Ærø ", "Größe ", "GRÖSSE ", "Übermaß ", "¿qué? ", "œuvre ", "île "),
-    *("5 € ", "“quoted” ", "‘so’ ", "„so“ ", " – ", "… ", "™ ", "20 °C ", "100 m² ", "½ ", "a · b ", "«oui» "),
+    *(
+        "café ",
+        "Zoë’s ",
+        "naïve ",
+        "Ñandú ",
+        "À ",
+        "Ærø ",
+        "Größe ",
+        "GRÖSSE ",
+        "Übermaß ",
+        "¿qué? ",
+        "œuvre ",
+        "île ",
+    ),
+    *(
+        "5 € ",
+        "“quoted” ",
+        "‘so’ ",
+        "„so“ ",
+        " – ",
+        "… ",
+        "™ ",
+        "20 °C ",
+        "100 m² ",
+        "½ ",
+        "a · b ",
+        "«oui» ",
+    ),
     *("plain ", "a,b;c|d\t", '"', "'", "\r\n", "\n", " "),
 ]
 
 
 def texts(parts: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[str]]]:
-    whole = st.lists(parts, max_size=12).map("".join).filter(lambda text: "\x1b$" not in text)  # ISO 2022 is refused
+    whole = (
+        st.lists(parts, max_size=12).map("".join).filter(lambda text: "\x1b$" not in text)
+    )  # ISO 2022 is refused
     row = st.lists(whole, min_size=3, max_size=3)
     return st.lists(row, max_size=8)
 
@@ -104,7 +136,9 @@ def test_any_table_in_any_dialect_reads_back_the_same(
     file_as_read, headers, rows = understood(path)
     assert headers == tuple(header)
     assert file_as_read.header_row == len(above) + 1
-    assert [row for row in rows if row.fault is None] == [row for row in expected if row.number in _sound(rows)]
+    assert [row for row in rows if row.fault is None] == [
+        row for row in expected if row.number in _sound(rows)
+    ]
 
 
 def _sound(rows: list[Row]) -> set[int]:
@@ -132,7 +166,11 @@ def _is_utf_8(content: bytes) -> bool:
     return not content.isascii()
 
 
-PEOPLE = [["unique_showing_key", "feedback"], ["ext_1", "Zoë’s café – “très” bien, 5 €"], ["ext_2", "Señor Núñez"]]
+PEOPLE = [
+    ["unique_showing_key", "feedback"],
+    ["ext_1", "Zoë’s café – “très” bien, 5 €"],
+    ["ext_2", "Señor Núñez"],
+]
 
 
 @pytest.mark.parametrize(
@@ -162,16 +200,29 @@ def _csv(rows: list[list[str]], **dialect: Any) -> str:
     return text.getvalue()
 
 
-RUSSIAN = ["Очень понравилась светлая кухня и тихая улица", "Покупатели хотят прийти ещё раз", "Цена кажется высокой"]
-JAPANESE = ["とても明るいキッチンが気に入りました。", "静かな通りで、学校も近いです。", "価格が少し高いと思います。"]
+RUSSIAN = [
+    "Очень понравилась светлая кухня и тихая улица",
+    "Покупатели хотят прийти ещё раз",
+    "Цена кажется высокой",
+]
+JAPANESE = [
+    "とても明るいキッチンが気に入りました。",
+    "静かな通りで、学校も近いです。",
+    "価格が少し高いと思います。",
+]
 
 
-@pytest.mark.parametrize(("sentences", "encoding"), [(RUSSIAN, "cp1251"), (JAPANESE, "shift_jis"), (RUSSIAN, "koi8-r")])
+@pytest.mark.parametrize(
+    ("sentences", "encoding"), [(RUSSIAN, "cp1251"), (JAPANESE, "shift_jis"), (RUSSIAN, "koi8-r")]
+)
 def test_other_encodings_are_read_right_or_refused_and_never_garbled(
     tmp_path: Path, sentences: list[str], encoding: str
 ) -> None:
     path = tmp_path / "x.csv"
-    rows = [["unique_showing_key", "feedback"], *([f"ext_{n}", text] for n, text in enumerate(sentences * 5))]
+    rows = [
+        ["unique_showing_key", "feedback"],
+        *([f"ext_{n}", text] for n, text in enumerate(sentences * 5)),
+    ]
     path.write_bytes(_csv(rows).encode(encoding))
     try:
         _, found = read(path)
@@ -196,7 +247,9 @@ def test_other_encodings_are_read_right_or_refused_and_never_garbled(
         ("집", "euc-kr"),
     ],
 )
-def test_other_letters_are_not_taken_for_windows_1252(tmp_path: Path, text: str, encoding: str) -> None:
+def test_other_letters_are_not_taken_for_windows_1252(
+    tmp_path: Path, text: str, encoding: str
+) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(f"unique_showing_key,feedback\next_1,{text}\n".encode(encoding))
     try:
@@ -208,7 +261,9 @@ def test_other_letters_are_not_taken_for_windows_1252(tmp_path: Path, text: str,
     assert read(path, encoding=encoding)[1][0].cells[1] == text
 
 
-@pytest.mark.parametrize("told", ["no-such-encoding", "base64", "rot13", "utf-7", "punycode", "undefined"])
+@pytest.mark.parametrize(
+    "told", ["no-such-encoding", "base64", "rot13", "utf-7", "punycode", "undefined"]
+)
 def test_an_encoding_that_there_is_not(tmp_path: Path, told: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text("key,a\n1,x\n", encoding="utf-8")
@@ -219,21 +274,43 @@ def test_an_encoding_that_there_is_not(tmp_path: Path, told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "delimiter", "cells"),
     [
-        ("Showing Key;Feedback\r\next_1;fine, 4,5 of 5\r\n", "semicolon", ("ext_1", "fine, 4,5 of 5")),
+        (
+            "Showing Key;Feedback\r\next_1;fine, 4,5 of 5\r\n",
+            "semicolon",
+            ("ext_1", "fine, 4,5 of 5"),
+        ),
         ("Showing Key\tFeedback\next_1\tfine; really\n", "tab", ("ext_1", "fine; really")),
         ("Showing Key|Feedback\next_1|a,b;c\n", "pipe", ("ext_1", "a,b;c")),
         ("sep=;\r\nShowing Key;Feedback\r\next_1;fine\r\n", "semicolon", ("ext_1", "fine")),
-        ("'Showing Key','Feedback'\n'ext_1','it''s, well, fine'\n", "comma", ("ext_1", "it's, well, fine")),
-        ('"Showing Key", "Feedback"\n"ext_1", "fine, really"\n', "comma", ("ext_1", "fine, really")),
-        ('Showing Key,Feedback\next_1,"a \\"big\\" house, fine"\n', "comma", ("ext_1", 'a "big" house, fine')),
-        ('Showing Key,Feedback\next_1,"a \\"big\\" ""house"""\n', "comma", ("ext_1", 'a "big" "house"')),
+        (
+            "'Showing Key','Feedback'\n'ext_1','it''s, well, fine'\n",
+            "comma",
+            ("ext_1", "it's, well, fine"),
+        ),
+        (
+            '"Showing Key", "Feedback"\n"ext_1", "fine, really"\n',
+            "comma",
+            ("ext_1", "fine, really"),
+        ),
+        (
+            'Showing Key,Feedback\next_1,"a \\"big\\" house, fine"\n',
+            "comma",
+            ("ext_1", 'a "big" house, fine'),
+        ),
+        (
+            'Showing Key,Feedback\next_1,"a \\"big\\" ""house"""\n',
+            "comma",
+            ("ext_1", 'a "big" "house"'),
+        ),
         ('Showing Key\tFeedback\next_1\t"Nice" house\n', "tab", ("ext_1", '"Nice" house')),
         ('Showing Key,Feedback\next_1,5" pipe\n', "comma", ("ext_1", '5" pipe')),
         ('Showing Key,Feedback\next_1,"a back\\slash"\n', "comma", ("ext_1", "a back\\slash")),
         ('Showing Key,Feedback\next_1,"ends in \\"\n', "comma", ("ext_1", "ends in \\")),
     ],
 )
-def test_dialects_that_are_found(tmp_path: Path, text: str, delimiter: str, cells: tuple[str, ...]) -> None:
+def test_dialects_that_are_found(
+    tmp_path: Path, text: str, delimiter: str, cells: tuple[str, ...]
+) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(text.encode())
     file, headers, rows = understood(path)
@@ -254,19 +331,31 @@ def test_a_delimiter_that_is_told(tmp_path: Path) -> None:
 
 def test_the_header_is_found_below_titles_and_blank_lines_or_told(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_text('"Showings, March"\n\n,,\nTeam,Vale\nShowing Key,Stars\next_1,4\n', encoding="utf-8")
+    path.write_text(
+        '"Showings, March"\n\n,,\nTeam,Vale\nShowing Key,Stars\next_1,4\n', encoding="utf-8"
+    )
     file, headers, rows = understood(path)
-    assert (file.header_row, headers, rows) == (5, ("Showing Key", "Stars"), [Row(6, ("ext_1", "4"))])
+    assert (file.header_row, headers, rows) == (
+        5,
+        ("Showing Key", "Stars"),
+        [Row(6, ("ext_1", "4"))],
+    )
     assert file.notes == ("The 2 rows above the header, such as 'Showings, March', are not read.",)
     assert understood(path, header_row=4)[1] == ("Team", "Vale")
     for row in (2, 3, 99):
-        assert f"--header-row {row}: that row is blank, or beyond the end" in refused(path, header_row=row)
+        assert f"--header-row {row}: that row is blank, or beyond the end" in refused(
+            path, header_row=row
+        )
 
 
 def test_ragged_rows_keep_their_cells_and_trailing_blanks_stay(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("key,a,b,,\n1\n2,x,y,,\n3,x,y,z,w,v\n", encoding="utf-8")
-    assert [row.cells for row in read(path)[1]] == [("1",), ("2", "x", "y", "", ""), ("3", "x", "y", "z", "w", "v")]
+    assert [row.cells for row in read(path)[1]] == [
+        ("1",),
+        ("2", "x", "y", "", ""),
+        ("3", "x", "y", "z", "w", "v"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -282,17 +371,28 @@ def test_ragged_rows_keep_their_cells_and_trailing_blanks_stay(tmp_path: Path) -
         ('K1,"one\n",4\n', None),
     ],
 )
-def test_a_cell_that_swallowed_rows_is_a_fault_of_its_row(tmp_path: Path, text: str, swallowed: str | None) -> None:
+def test_a_cell_that_swallowed_rows_is_a_fault_of_its_row(
+    tmp_path: Path, text: str, swallowed: str | None
+) -> None:
     path = tmp_path / "x.csv"
     path.write_text("showing key,comments,rating\n" + text, encoding="utf-8")
     first = read(path)[1][0]
-    assert (first.fault is None) if swallowed is None else (f"the next row, {swallowed}" in str(first.fault))
+    assert (
+        (first.fault is None)
+        if swallowed is None
+        else (f"the next row, {swallowed}" in str(first.fault))
+    )
 
 
 def test_two_rows_that_could_be_the_header_are_not_chosen_between(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_text("Showing Key,Comments\nA1,first\n\nShowing Key,Comments,Rating\nB1,third,4\n", encoding="utf-8")
-    assert "rows 1 and 4 both look like the header: say which it is with --header-row" in refused(path)
+    path.write_text(
+        "Showing Key,Comments\nA1,first\n\nShowing Key,Comments,Rating\nB1,third,4\n",
+        encoding="utf-8",
+    )
+    assert "rows 1 and 4 both look like the header: say which it is with --header-row" in refused(
+        path
+    )
     assert [row.number for row in read(path, header_row=4)[1]] == [5]
     path.write_text("Confirmation\n\nShowing Key,Comments,Rating\nB1,third,4\n", encoding="utf-8")
     assert [row.number for row in read(path)[1]] == [4]
@@ -301,7 +401,10 @@ def test_two_rows_that_could_be_the_header_are_not_chosen_between(tmp_path: Path
 def test_a_header_far_below_is_found_when_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("a title\n" * 70 + "Showing Key;Comments\nA1;fine, really\n", encoding="utf-8")
-    assert read(path, header_row=71) == (("Showing Key", "Comments"), [Row(72, ("A1", "fine, really"))])
+    assert read(path, header_row=71) == (
+        ("Showing Key", "Comments"),
+        [Row(72, ("A1", "fine, really"))],
+    )
 
 
 @pytest.mark.parametrize(
@@ -319,10 +422,15 @@ def test_a_header_far_below_is_found_when_it_is_told(tmp_path: Path) -> None:
         (b'key,a\n1,"open\n2,x\n', "row 2 (from line 2 of the file) is not well-formed CSV"),
         (b'key,a\n1,"a\nb"\n2,"x"y\n', "row 3 (from line 4 of the file) is not well-formed CSV"),
         (b'sep=,\nkey,a\n1,"x"y\n', "row 2 (from line 3 of the file) is not well-formed CSV"),
-        (b'key,a\n1,"' + b"x" * 10_100_000 + b"\n", "row 2 (from line 2 of the file) has a cell of over 10,000,000"),
+        (
+            b'key,a\n1,"' + b"x" * 10_100_000 + b"\n",
+            "row 2 (from line 2 of the file) has a cell of over 10,000,000",
+        ),
     ],
 )
-def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, content: bytes, words: str) -> None:
+def test_what_cannot_be_read_is_said_with_its_place(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(content)
     assert words in refused(path)
@@ -332,10 +440,18 @@ def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, content: byt
     ("content", "encoding", "words"),
     [
         (b"key,a\n1,x\n2,caf\xe9\n", "utf-8", "line 3 is not valid UTF-8"),
-        (b"key,a\r\n1,x\r\n2,caf\xe9\r\n", "ascii", "line 3 is not valid ascii, as --encoding says"),
+        (
+            b"key,a\r\n1,x\r\n2,caf\xe9\r\n",
+            "ascii",
+            "line 3 is not valid ascii, as --encoding says",
+        ),
         (b"\xef\xbb\xbfkey,a\n1,caf\xe9\n", None, "line 2 is not valid UTF-8 with byte order mark"),
         (b"key,a\n1,\x81\x8d\xff\xfe\n", None, "line 2 is not UTF-8 text"),
-        (b"key,a\n1,x\n2,\x1b$B\n", None, "line 3 switches to another alphabet in the way of ISO 2022"),
+        (
+            b"key,a\n1,x\n2,\x1b$B\n",
+            None,
+            "line 3 switches to another alphabet in the way of ISO 2022",
+        ),
     ],
 )
 def test_bytes_that_do_not_belong_are_said_with_their_line(
@@ -373,7 +489,12 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("none.csv", "no such file"), (".", "a folder"), ("fifo", "not a regular file"), ("a\0b", "can't be the name")],
+    [
+        ("none.csv", "no such file"),
+        (".", "a folder"),
+        ("fifo", "not a regular file"),
+        ("a\0b", "can't be the name"),
+    ],
 )
 def test_what_is_no_file(tmp_path: Path, name: str, words: str) -> None:
     os.mkfifo(tmp_path / "fifo")

@@ -45,11 +45,15 @@ class Parsed(HTMLParser):
 
 def differing(number: int, there: object, here: object, author: Author | None = None) -> Compared:
     values = (Difference("feedback", there, here, None, author),)
-    return Compared(Standing.DIFFERS, number, number, f"ext_{number}", f"ext_{number}", "", None, values)
+    return Compared(
+        Standing.DIFFERS, number, number, f"ext_{number}", f"ext_{number}", "", None, values
+    )
 
 
 def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
-    standings = {one: sum(row.standing is one for row in rows) for one in Standing} | {Standing.SAME: same}
+    standings = {one: sum(row.standing is one for row in rows) for one in Standing} | {
+        Standing.SAME: same
+    }
     summary = Reconciliation(
         input="here.csv",
         other=HOSTILE[0].replace("/", ""),
@@ -76,7 +80,9 @@ def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
 
 
 def test_old_and_new_are_there_with_what_changed_marked(tmp_path: Path) -> None:
-    parsed = page(tmp_path / "x.html", [differing(2, "Loved it all", "Liked it all", Author.BOTH)], same=3)
+    parsed = page(
+        tmp_path / "x.html", [differing(2, "Loved it all", "Liked it all", Author.BOTH)], same=3
+    )
     assert "1 of 4 rows differ." in parsed.said
     assert "changed on both sides" in parsed.said
     assert parsed.elements.count("del") == parsed.elements.count("ins") == 1
@@ -94,7 +100,9 @@ def test_no_text_becomes_an_element_or_an_attribute(tmp_path: Path) -> None:
     assert not {"\x00", "\u202e"} & set((tmp_path / "x.html").read_text(encoding="utf-8"))
 
 
-def test_equal_sheets_and_long_comparisons_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_sheets_and_long_comparisons_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "All 7 rows are the same in both." in page(tmp_path / "x.html", [], same=7).said
     monkeypatch.setattr(reconciled_page, "MOST_ROWS", 2)
     long = page(tmp_path / "x.html", [differing(number, "x", "y") for number in range(2, 7)])

@@ -1,4 +1,6 @@
-"""Group commits: outcomes are taken without waiting, written in order, all of them, by one thread at a time."""
+"""Group commits: outcomes are taken without waiting, written in order, all of them, by one thread
+at a time.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Disk:
         self.full = full
         self._busy = threading.Lock()
 
-    def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int) -> list[Change]:
+    def exchange(
+        self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+    ) -> list[Change]:
         assert self._busy.acquire(blocking=False)
         try:
             if self.full:
@@ -98,7 +102,9 @@ async def test_a_failed_write_ends_the_run() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once_there_is_room() -> None:
+async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once_there_is_room() -> (
+    None
+):
     disk = Disk(full=True)
     recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
     with pytest.raises(ExceptionGroup):  # noqa: PT012 - same
@@ -115,7 +121,9 @@ async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once
 
 
 @pytest.mark.asyncio
-async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_before_any_others() -> None:
+async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_before_any_others() -> (
+    None
+):
     clock = SimulatedClock()
     recorder = Recorder(cast("Store", Disk()), clock, lambda: None)
     assert recorder.take() is None
@@ -126,9 +134,13 @@ async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_b
     assert [change.id for change in claimed] == [0, -1, -2]
     per_second = 2 / 0.125
     ahead = int(per_second * AHEAD_SECONDS)
-    assert [change.id for change in iter(recorder.take, None)] == [-number for number in range(3, ahead)]
+    assert [change.id for change in iter(recorder.take, None)] == [
+        -number for number in range(3, ahead)
+    ]
     more = [change.id for change in [*await recorder.claim(2), *iter(recorder.take, None)]]
-    assert more == [-number for number in range(16)]  # none was at hand again so soon: four times as many as before
+    assert more == [
+        -number for number in range(16)
+    ]  # none was at hand again so soon: four times as many as before
 
 
 @pytest.mark.asyncio
@@ -143,16 +155,25 @@ async def test_nothing_is_taken_ahead_once_the_end_has_come() -> None:
 @pytest.mark.asyncio
 async def test_the_last_changes_are_handed_out_whoever_asks_for_them() -> None:
     class Ending(Disk):
-        def exchange(self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int) -> list[Change]:
+        def exchange(
+            self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+        ) -> list[Change]:
             return super().exchange(outcomes, points, limit)[:5]
 
     recorder = Recorder(cast("Store", Ending()), SimulatedClock(), lambda: None)
-    handed = [await recorder.claim(2), await recorder.claim(4), await recorder.claim(4), await recorder.claim(4)]
+    handed = [
+        await recorder.claim(2),
+        await recorder.claim(4),
+        await recorder.claim(4),
+        await recorder.claim(4),
+    ]
     assert [len(changes) for changes in handed] == [2, 4, 1, 0]
 
 
 @pytest.mark.asyncio
-async def test_who_asks_gets_changes_though_others_take_those_that_came_while_the_key_is_noted() -> None:
+async def test_who_asks_gets_changes_though_others_take_those_that_came_while_the_key_is_noted() -> (
+    None
+):
     disk = Disk()
 
     def others_are_quick() -> None:

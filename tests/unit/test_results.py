@@ -58,7 +58,9 @@ def in_json(path: Path) -> list[dict[str, object]]:
 
 
 def test_the_three_formats_hold_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
-    failed = replace(ONE, number=3, state=State.FAILED, error="timeout", message="No answer", http_status=None)
+    failed = replace(
+        ONE, number=3, state=State.FAILED, error="timeout", message="No answer", http_status=None
+    )
     for ending in ("csv", "jsonl", "xlsx"):
         write_results(tmp_path / f"x.{ending}", [line_of(ONE), line_of(failed)], [("rows", 2)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.jsonl", "x.xlsx"]
@@ -68,7 +70,10 @@ def test_the_three_formats_hold_the_same_rows_in_the_same_order(tmp_path: Path) 
     header, *cells = in_workbook(tmp_path / "x.xlsx")
     assert header == COLUMNS
     assert [dict(zip(COLUMNS, row, strict=True)) for row in cells] == lines
-    assert [{name: "" if value is None else str(value) for name, value in line.items()} for line in lines] == texts
+    assert [
+        {name: "" if value is None else str(value) for name, value in line.items()}
+        for line in lines
+    ] == texts
     assert (lines[1]["error"], lines[1]["http_status"], lines[1]["row"]) == ("timeout", None, 3)
 
 
@@ -100,14 +105,25 @@ def test_hostile_text_is_text_in_json_and_in_a_workbook(
 
 
 @pytest.mark.parametrize(
-    "text", ["=HYPERLINK(A1)", "http://example.com", "mailto:a@example.com", "internal:Sheet!A1", "{=1}", "0012", "1e3"]
+    "text",
+    [
+        "=HYPERLINK(A1)",
+        "http://example.com",
+        "mailto:a@example.com",
+        "internal:Sheet!A1",
+        "{=1}",
+        "0012",
+        "1e3",
+    ],
 )
 def test_no_text_becomes_a_formula_a_link_or_a_number(tmp_path: Path, text: str) -> None:
     write_results(tmp_path / "x.xlsx", [line_of(replace(ONE, key=text, message=text))])
     assert in_workbook(tmp_path / "x.xlsx")[1][1] == text
 
 
-def test_a_text_longer_than_a_cell_is_cut_in_the_workbook_and_whole_elsewhere(tmp_path: Path) -> None:
+def test_a_text_longer_than_a_cell_is_cut_in_the_workbook_and_whole_elsewhere(
+    tmp_path: Path,
+) -> None:
     row = replace(ONE, message="x" * 40_000)
     write_results(tmp_path / "x.xlsx", [line_of(row)])
     write_results(tmp_path / "x.jsonl", [line_of(row)])
@@ -117,7 +133,9 @@ def test_a_text_longer_than_a_cell_is_cut_in_the_workbook_and_whole_elsewhere(tm
     assert in_json(tmp_path / "x.jsonl")[0]["message"] == "x" * 40_000
 
 
-def test_names_that_say_no_format_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_say_no_format_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for good in ("x.csv", "x.JSONL", "x.xlsx"):
         refuse_unknown_kind(tmp_path / good)
     for bad in ("x", "x.txt", "x.xls"):
@@ -135,17 +153,24 @@ def test_names_that_say_no_format_are_refused(tmp_path: Path, monkeypatch: pytes
 @settings(max_examples=200)
 @given(
     texts=st.lists(
-        st.text(st.sampled_from("a ,\"\r\n'\0é;\t") | st.characters(exclude_categories=["Cs"]), max_size=5),
+        st.text(
+            st.sampled_from("a ,\"\r\n'\0é;\t") | st.characters(exclude_categories=["Cs"]),
+            max_size=5,
+        ),
         min_size=12,
         max_size=12,
     )
 )
-def test_a_csv_is_as_the_csv_module_writes_it(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+def test_a_csv_is_as_the_csv_module_writes_it(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
     path, expected = tmp_path_factory.mktemp("results") / "x.csv", io.StringIO(newline="")
     write_results(path, [texts])
     own = [
         "'" + text
-        if name in {"message", "showing_id", "updated_at"} and text[:1] in "=+-@\t\r\n＝＋－＠" and text
+        if name in {"message", "showing_id", "updated_at"}
+        and text[:1] in "=+-@\t\r\n＝＋－＠"
+        and text
         else text
         for name, text in zip(COLUMNS, texts, strict=True)
     ]

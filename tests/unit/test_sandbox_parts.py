@@ -22,7 +22,9 @@ def test_faults_by_their_text() -> None:
     assert parse_fault("100%:timeout").status is None
 
 
-@pytest.mark.parametrize("text", ["503", "2:503", "101%:503", "2%:200", "2%:oops", "%:503", "-1%:503", ""])
+@pytest.mark.parametrize(
+    "text", ["503", "2:503", "101%:503", "2%:200", "2%:oops", "%:503", "-1%:503", ""]
+)
 def test_what_is_no_fault(text: str) -> None:
     with pytest.raises(ValueError, match="2%:503"):
         parse_fault(text)
@@ -33,7 +35,9 @@ def test_a_draw_hangs_on_seed_key_and_number_alone() -> None:
     assert drawn == [draw(FAULTS, 1, f"ext_{number}", 0) for number in range(4000)]
     assert drawn != [draw(FAULTS, 2, f"ext_{number}", 0) for number in range(4000)]
     assert drawn != [draw(FAULTS, 1, f"ext_{number}", 1) for number in range(4000)]
-    shares = {fault: sum(d is not None and d.fault is fault for d in drawn) / 4000 for fault in FAULTS}
+    shares = {
+        fault: sum(d is not None and d.fault is fault for d in drawn) / 4000 for fault in FAULTS
+    }
     assert all(shares[fault] == pytest.approx(fault.share, abs=0.02) for fault in FAULTS)
 
 
@@ -53,18 +57,36 @@ def test_token_bucket() -> None:
     assert passed(limit, [10, 10, 10, 10.4, 10.5, 10.6, 20, 20, 20]) == [
         True, True, False, False, True, False, True, True, False,
     ]  # fmt: skip
-    assert limit.ask(20, 0) == Verdict(passes=False, remaining=0, next_seconds=0.5, reset_seconds=1.0)
+    assert limit.ask(20, 0) == Verdict(
+        passes=False, remaining=0, next_seconds=0.5, reset_seconds=1.0
+    )
 
 
 def test_fixed_window_allows_twice_the_rate_across_a_boundary() -> None:
     limit = make_limit(Rate(2, 1), "fixed-window")
-    assert passed(limit, [10.8, 10.9, 10.95, 11.0, 11.1, 11.2]) == [True, True, False, True, True, False]
-    assert limit.ask(11.5, 0) == Verdict(passes=False, remaining=0, next_seconds=0.5, reset_seconds=0.5)
+    assert passed(limit, [10.8, 10.9, 10.95, 11.0, 11.1, 11.2]) == [
+        True,
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert limit.ask(11.5, 0) == Verdict(
+        passes=False, remaining=0, next_seconds=0.5, reset_seconds=0.5
+    )
 
 
 def test_sliding_window_does_not() -> None:
     limit = make_limit(Rate(2, 1), "sliding-window")
-    assert passed(limit, [10.8, 10.9, 11.0, 11.8, 11.85, 11.9]) == [True, True, False, True, False, True]
+    assert passed(limit, [10.8, 10.9, 11.0, 11.8, 11.85, 11.9]) == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_concurrency_counts_those_under_way() -> None:
@@ -78,11 +100,20 @@ def test_concurrency_counts_those_under_way() -> None:
         ("none", False, {}),
         ("retry-after", True, {}),
         ("retry-after", False, {"Retry-After": "13"}),
-        ("ratelimit", True, {"RateLimit-Policy": '"default";q=600;w=60', "RateLimit": '"default";r=5;t=30'}),
+        (
+            "ratelimit",
+            True,
+            {"RateLimit-Policy": '"default";q=600;w=60', "RateLimit": '"default";r=5;t=30'},
+        ),
         (
             "x-ratelimit",
             False,
-            {"X-RateLimit-Limit": "600", "X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "30", "Retry-After": "13"},
+            {
+                "X-RateLimit-Limit": "600",
+                "X-RateLimit-Remaining": "5",
+                "X-RateLimit-Reset": "30",
+                "Retry-After": "13",
+            },
         ),
     ],
 )
@@ -97,7 +128,9 @@ def test_a_rate_below_one_still_lets_one_through(style: LimitStyle) -> None:
     assert make_limit(Rate(0.5, 1), style).ask(100, 0).passes
 
 
-def test_a_sandbox_that_is_opened_again_gives_ids_of_their_own_to_new_showings(tmp_path: Path) -> None:
+def test_a_sandbox_that_is_opened_again_gives_ids_of_their_own_to_new_showings(
+    tmp_path: Path,
+) -> None:
     ids = []
     for key in ("ext_1", "ext_2"):
         with closing(Storage(tmp_path / "sandbox.sqlite", seed=7)) as storage:

@@ -58,7 +58,9 @@ class Script:
 
 class Work:
     def __init__(self, keys: Sequence[str], *, tried: bool) -> None:
-        self.left = deque(Change(number, number + 2, key, "{}", "d", tried) for number, key in enumerate(keys))
+        self.left = deque(
+            Change(number, number + 2, key, "{}", "d", tried) for number, key in enumerate(keys)
+        )
         self.outcomes: list[Outcome] = []
 
     async def claim(self, limit: int) -> list[Change]:
@@ -106,7 +108,9 @@ def send(
             work,
             budget=Budget(InMemory(pace), clock, dice),
             bounds=bounds or Bounds(),
-            policy=RetryPolicy(max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous),
+            policy=RetryPolicy(
+                max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous
+            ),
             clock=clock,
             dice=dice,
             tally=tally,
@@ -159,13 +163,24 @@ def test_the_deadline_ends_the_run_and_lets_what_is_under_way_end() -> None:
 
 @pytest.mark.parametrize("asked", ["20", "4"])
 def test_a_wait_beyond_the_deadline_ends_the_run_at_once(asked: str) -> None:
-    ended = send(["a", "b"], {"a": [Reply(429, {"retry-after": asked}, b"")]}, bounds=Bounds(deadline=START + 10))
+    ended = send(
+        ["a", "b"],
+        {"a": [Reply(429, {"retry-after": asked}, b"")]},
+        bounds=Bounds(deadline=START + 10),
+    )
     if asked == "4":
         assert (ended.stopped, ended.states()) == (None, ["updated"] * 2)
         return
-    assert "The API asks to wait 20 s (429), longer than --deadline or --finish-by leave (" in str(ended.stopped)
+    assert "The API asks to wait 20 s (429), longer than --deadline or --finish-by leave (" in str(
+        ended.stopped
+    )
     assert len(ended.script.sent) == 1
-    late = send(["a"], {}, pace=Pace(held_until=START + 20, used_at=START), bounds=Bounds(deadline=START + 10))
+    late = send(
+        ["a"],
+        {},
+        pace=Pace(held_until=START + 20, used_at=START),
+        bounds=Bounds(deadline=START + 10),
+    )
     assert (late.script.sent, late.states()) == ([], ["pending"])
     assert "after the end that --deadline or --finish-by sets" in str(late.stopped)
 
@@ -236,7 +251,9 @@ def test_a_403_rejects_a_row_but_ten_in_sequence_mean_the_key() -> None:
 
 def test_waiting_for_the_first_permit_is_no_part_of_the_time_to_retry() -> None:
     keys = [f"k{number}" for number in range(3)]
-    ended = send(keys, {"k0": [Reply(429, {"retry-after": "800"}, b"")], "k2": [BUSY, OK]}, workers=3)
+    ended = send(
+        keys, {"k0": [Reply(429, {"retry-after": "800"}, b"")], "k2": [BUSY, OK]}, workers=3
+    )
     assert ended.states() == ["updated"] * 3
 
 
@@ -259,7 +276,16 @@ def test_what_never_left_is_not_said_to_have_been_applied() -> None:
 
 
 ANSWERS = st.sampled_from(
-    [OK, BUSY, BROKEN, REFUSED, FORBIDDEN, Reply(404, {}, b""), Reply(429, {}, b""), Reply(200, {}, b"<html>")]
+    [
+        OK,
+        BUSY,
+        BROKEN,
+        REFUSED,
+        FORBIDDEN,
+        Reply(404, {}, b""),
+        Reply(429, {}, b""),
+        Reply(200, {}, b"<html>"),
+    ]
 )
 
 
@@ -272,7 +298,9 @@ ANSWERS = st.sampled_from(
 def test_whatever_the_api_does_each_change_that_was_taken_ends_in_one_outcome(
     answers: dict[str, list[Reply | Failure]], workers: int, rest: Reply | Failure, me: Reply
 ) -> None:
-    acknowledged = {key for key, queue in answers.items() if OK in queue} | ({*"abcdefgh"} if rest is OK else set())
+    acknowledged = {key for key, queue in answers.items() if OK in queue} | (
+        {*"abcdefgh"} if rest is OK else set()
+    )
     ended = send("abcdefgh", answers, workers=workers, rest=rest, me=me)
     sent = [key for key, _ in ended.script.sent if not key.startswith("/")]
     for outcome in ended.outcomes.values():
@@ -281,7 +309,9 @@ def test_whatever_the_api_does_each_change_that_was_taken_ends_in_one_outcome(
         assert outcome.state is not State.UPDATED or key in acknowledged
     assert {"abcdefgh".index(key) for key in sent} <= set(ended.outcomes)
     assert ended.stopped is not None or len(ended.outcomes) == 8
-    assert ended.stopped is not None or State.PENDING not in {outcome.state for outcome in ended.outcomes.values()}
+    assert ended.stopped is not None or State.PENDING not in {
+        outcome.state for outcome in ended.outcomes.values()
+    }
 
 
 @given(st.text(min_size=1))
@@ -290,7 +320,9 @@ def test_a_key_is_one_segment_of_unreserved_characters(key: str) -> None:
         return
     prefix, _, segment = patch_path(key).rpartition("/")
     assert prefix == "/v1/showings"
-    assert set(segment) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%")
+    assert set(segment) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%"
+    )
 
 
 def test_idempotency_keys_hang_on_target_and_content() -> None:

@@ -11,14 +11,18 @@ from bulk_sync.settings import Files, PushSettings, check_base_url, read_key
 from tests.helpers import KEY
 
 
-@pytest.mark.parametrize(("text", "per_second"), [("50/s", 50), ("600/m", 10), ("5000/h", 5000 / 3600), ("0.5/s", 0.5)])
+@pytest.mark.parametrize(
+    ("text", "per_second"), [("50/s", 50), ("600/m", 10), ("5000/h", 5000 / 3600), ("0.5/s", 0.5)]
+)
 def test_rates(text: str, per_second: float) -> None:
     rate = parse_rate(text)
     assert rate.per_second == pytest.approx(per_second)
     assert str(rate) == text
 
 
-@pytest.mark.parametrize("text", ["0/s", "-1/s", "nan/s", "10", "10/d", "1e9/s", "999999/s", "", "٣/s"])
+@pytest.mark.parametrize(
+    "text", ["0/s", "-1/s", "nan/s", "10", "10/d", "1e9/s", "999999/s", "", "٣/s"]
+)
 def test_what_is_no_rate(text: str) -> None:
     with pytest.raises(ValueError, match=r"50/s|range"):
         parse_rate(text)
@@ -28,7 +32,9 @@ def test_a_rate_of_another_period_has_a_name() -> None:
     assert str(Rate(5, 10)) == "5/10s"
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("5h30m", 19800), ("1m30s", 90)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("5h30m", 19800), ("1m30s", 90)]
+)
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
@@ -96,7 +102,9 @@ def test_what_is_no_base_url(text: str) -> None:
 
 
 def settings(**changes: object) -> PushSettings:
-    return PushSettings.checked(**{"input": Path("a/showings.csv"), "key": SecretStr(KEY), **changes})
+    return PushSettings.checked(
+        **{"input": Path("a/showings.csv"), "key": SecretStr(KEY), **changes}
+    )
 
 
 def test_files_are_named_after_the_input() -> None:
@@ -104,7 +112,9 @@ def test_files_are_named_after_the_input() -> None:
     assert files.results == Path("a/showings.results.csv")
     assert files.failed == Path("a/showings.failed.csv")
     assert files.checkpoint == Path("a/showings.checkpoint.sqlite")
-    assert Files.of(Path("a/export.2026"), out=Path("b")).results == Path("b/export.2026.results.csv")
+    assert Files.of(Path("a/export.2026"), out=Path("b")).results == Path(
+        "b/export.2026.results.csv"
+    )
     named = settings(results=Path("r.csv"), checkpoint=Path("c.db")).files
     assert (named.results, named.checkpoint) == (Path("r.csv"), Path("c.db"))
 
@@ -126,7 +136,9 @@ def test_files_are_named_after_the_input() -> None:
         ({"unknown": 1}, "--unknown"),
     ],
 )
-def test_settings_out_of_range_are_refused_with_the_option_named(change: dict[str, object], words: str) -> None:
+def test_settings_out_of_range_are_refused_with_the_option_named(
+    change: dict[str, object], words: str
+) -> None:
     with pytest.raises(UsageError) as raised:
         settings(**change)
     assert words in str(raised.value)

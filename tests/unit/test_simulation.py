@@ -1,4 +1,5 @@
-"""The control law and the circuit against models of servers, in virtual time: scenarios with the ranges to keep.
+"""The control law and the circuit against models of servers, in virtual time: scenarios with the
+ranges to keep.
 
 `python -m tests.benchmarks.pace_table` has all of them, and rivals.
 """
@@ -79,9 +80,13 @@ def test_without_a_limit_the_workers_are_the_bound() -> None:
 REFUSED = Failure("connection", "refused", may_have_arrived=False)
 
 
-@pytest.mark.parametrize("outage", [REFUSED, Reply(500, {}, b""), Reply(503, {}, b""), Reply(200, {}, b"<html>")])
+@pytest.mark.parametrize(
+    "outage", [REFUSED, Reply(500, {}, b""), Reply(503, {}, b""), Reply(200, {}, b"<html>")]
+)
 @pytest.mark.parametrize("seconds", [10, 300])
-def test_an_outage_that_ends_in_time_fails_no_row_and_is_hardly_asked(outage: Reply | Failure, seconds: int) -> None:
+def test_an_outage_that_ends_in_time_fails_no_row_and_is_hardly_asked(
+    outage: Reply | Failure, seconds: int
+) -> None:
     server = Server(outages=[(5, 5 + seconds)], outage=outage)
     ran = simulate(server, 2000, ceiling=100, policy=RetryPolicy(max_attempts=3))
     assert ran.states() == {State.UPDATED: 2000}
@@ -103,7 +108,9 @@ def choking(first: int, last: int) -> Any:
 
 
 @pytest.mark.parametrize(("first", "last"), [(100, 140), (0, 30), (995, 1000)])
-def test_a_block_of_rows_that_the_server_chokes_on_fails_and_nothing_else(first: int, last: int) -> None:
+def test_a_block_of_rows_that_the_server_chokes_on_fails_and_nothing_else(
+    first: int, last: int
+) -> None:
     ran = simulate(Server(chokes_on=choking(first, last)), 1000, workers=8)
     if first == 0:  # nothing tells such a start from an API that answers 500 to all
         assert set(ran.states()) <= {State.UPDATED, State.FAILED, State.PENDING}

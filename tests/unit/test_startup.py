@@ -63,7 +63,9 @@ def test_help_imports_nothing_of_what_a_run_needs(arguments: list[str]) -> None:
 def test_the_version_needs_no_command_line() -> None:
     modules, out = imported("--version")
     assert out.startswith("bulk-sync ")
-    assert not modules & (LATE | {"typer", "rich", "pydantic"})  # typer itself imports pydantic for its parameters
+    assert not modules & (
+        LATE | {"typer", "rich", "pydantic"}
+    )  # typer itself imports pydantic for its parameters
 
 
 def test_a_push_that_nobody_watches_imports_only_what_it_needs(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The checkpoint against a plain model: stage, hand out, record, crash, edit the sheet, resume, in any order."""
+"""The checkpoint against a plain model: stage, hand out, record, crash, edit the sheet, resume, in
+any order.
+"""
 
 from __future__ import annotations
 
@@ -50,16 +52,30 @@ def record_of(number: int, key: str, value: str) -> Record | Problem:
 
 
 def stage(store: Store, sheet: Sheet, *, partial: bool = False) -> None:
-    generation = store.stage(record_of(number, key, value) for number, (key, value) in enumerate(sheet, start=2))
+    generation = store.stage(
+        record_of(number, key, value) for number, (key, value) in enumerate(sheet, start=2)
+    )
     known = store.job()
     fingerprint = known.key_fingerprint if known else None
     store.adopt(
-        Job(generation, "x.csv", "digest", "meaning", partial, ("k", "v"), "https://a.example.com", fingerprint, 0.0)
+        Job(
+            generation,
+            "x.csv",
+            "digest",
+            "meaning",
+            partial,
+            ("k", "v"),
+            "https://a.example.com",
+            fingerprint,
+            0.0,
+        )
     )
 
 
 class Checkpoint(RuleBasedStateMachine):
-    """What is known of each (key, value) that the checkpoint keeps, in plain sets; and the sheet and its part."""
+    """What is known of each (key, value) that the checkpoint keeps, in plain sets; and the sheet
+    and its part.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +105,9 @@ class Checkpoint(RuleBasedStateMachine):
         stage(self.store, self.sheet)
         self.begin()
 
-    @rule(sheet=st.dictionaries(KEYS, VALUES, min_size=1), order=st.randoms(), limit=st.integers(1, 8))
+    @rule(
+        sheet=st.dictionaries(KEYS, VALUES, min_size=1), order=st.randoms(), limit=st.integers(1, 8)
+    )
     def edit_and_run_again(self, sheet: dict[str, str], order: random.Random, limit: int) -> None:
         self.crash()
         edited = list(sheet.items())
@@ -105,14 +123,24 @@ class Checkpoint(RuleBasedStateMachine):
         self.begin()
 
     def keep(self, pairs: set[Pair], *, and_others: bool) -> None:
-        """Forget all but these pairs and, of showings that they don't speak of, what is worth keeping."""
+        """Forget all but these pairs and, of showings that they don't speak of, what is worth
+        keeping.
+        """
         keys = {key for key, _ in pairs}
-        others = {pair for pair in self.acknowledged | self.in_doubt if pair[0] not in keys} if and_others else set()
+        others = (
+            {pair for pair in self.acknowledged | self.in_doubt if pair[0] not in keys}
+            if and_others
+            else set()
+        )
         self.acknowledged &= pairs | others
         self.attempted &= pairs | others
         self.in_doubt &= pairs | others
         tried = self.attempted | self.in_doubt
-        self.before = {pair: value for pair, value in self.before.items() if pair in tried and pair in pairs | others}
+        self.before = {
+            pair: value
+            for pair, value in self.before.items()
+            if pair in tried and pair in pairs | others
+        }
 
     @rule()
     def run_again(self) -> None:
@@ -122,7 +150,9 @@ class Checkpoint(RuleBasedStateMachine):
 
     def begin(self) -> None:
         tried = self.attempted | self.in_doubt
-        self.queue = sorted((pair for pair in self.sheet if pair not in self.acknowledged), key=lambda p: p in tried)
+        self.queue = sorted(
+            (pair for pair in self.sheet if pair not in self.acknowledged), key=lambda p: p in tried
+        )
         self.running = True
 
     @precondition(lambda self: self.running)
@@ -130,7 +160,9 @@ class Checkpoint(RuleBasedStateMachine):
     def hand_out(self, count: int) -> None:
         changes = self.store.exchange(limit=count)
         expected, self.queue = self.queue[:count], self.queue[count:]
-        assert [(change.target, change.body) for change in changes] == [(key, body_of(v)) for key, v in expected]
+        assert [(change.target, change.body) for change in changes] == [
+            (key, body_of(v)) for key, v in expected
+        ]
         self.in_flight |= dict(zip(expected, changes, strict=True))
         for pair in expected:
             if pair[0] in self.ledger:
@@ -143,7 +175,9 @@ class Checkpoint(RuleBasedStateMachine):
         message=st.sampled_from([None, "words"]),
         doubt=st.booleans(),
     )
-    def record(self, data: st.DataObject, state: State, message: str | None, *, doubt: bool) -> None:
+    def record(
+        self, data: st.DataObject, state: State, message: str | None, *, doubt: bool
+    ) -> None:
         pair = data.draw(st.sampled_from(sorted(self.in_flight)))
         self.end(pair, state, message, doubt=doubt)
 
@@ -154,9 +188,13 @@ class Checkpoint(RuleBasedStateMachine):
         for pair in list(self.in_flight):
             self.end(pair, State.UPDATED)
 
-    def end(self, pair: Pair, state: State, message: str | None = None, *, doubt: bool = False) -> None:
+    def end(
+        self, pair: Pair, state: State, message: str | None = None, *, doubt: bool = False
+    ) -> None:
         change = self.in_flight.pop(pair)
-        told = Outcome(change.id, state, 1, message=message, showing_id=pair[0], may_have_been_applied=doubt)
+        told = Outcome(
+            change.id, state, 1, message=message, showing_id=pair[0], may_have_been_applied=doubt
+        )
         self.store.exchange([told])
         self.attempted.add(pair)
         if state is State.UPDATED:
@@ -211,7 +249,9 @@ class Checkpoint(RuleBasedStateMachine):
     @invariant()
     def the_ledger_knows_what_was_acknowledged_and_nothing_that_was_sent_since(self) -> None:
         known = {target: body_of(value) for target, value in self.ledger.items()}
-        assert {one.target: text_of(one.values) for one in self.store.ledger() if one.values} == known
+        assert {
+            one.target: text_of(one.values) for one in self.store.ledger() if one.values
+        } == known
 
     @invariant()
     def what_may_have_been_applied_says_so(self) -> None:
@@ -225,7 +265,9 @@ class Checkpoint(RuleBasedStateMachine):
 
 
 class SealedCheckpoint(Checkpoint):
-    """The same with a checkpoint that is sealed; a crash leaves its files as they are in the middle of a run."""
+    """The same with a checkpoint that is sealed; a crash leaves its files as they are in the middle
+    of a run.
+    """
 
     def __init__(self) -> None:
         self.usual, health.SEALED_BYTES = health.SEALED_BYTES, 0
@@ -275,7 +317,11 @@ def test_what_a_limit_left_out_is_neither_shown_nor_forgotten(tmp_path: Path) ->
         stage(store, [("C", "1")], partial=True)
         assert [result.target for result in store.results()] == ["C"]
         stage(store, [("A", "1"), ("B", "2"), ("C", "1")])
-        assert [result.state for result in store.results()] == [State.UPDATED, State.PENDING, State.PENDING]
+        assert [result.state for result in store.results()] == [
+            State.UPDATED,
+            State.PENDING,
+            State.PENDING,
+        ]
 
 
 def test_a_parked_acknowledgement_yields_to_a_newer_row_for_its_target(tmp_path: Path) -> None:
@@ -290,7 +336,8 @@ def test_a_parked_acknowledgement_yields_to_a_newer_row_for_its_target(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "content", [b"not a database at all, but long enough to be looked at", b"SQLite format 3\0" + b"x" * 4096]
+    "content",
+    [b"not a database at all, but long enough to be looked at", b"SQLite format 3\0" + b"x" * 4096],
 )
 def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.sqlite"
@@ -344,20 +391,29 @@ BACK_TO_VERSION_2 = f"""
 """
 
 
-def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_version_2(tmp_path: Path) -> None:
+def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_version_2(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "x.checkpoint.sqlite"
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")])
         for change, message in zip(
-            store.exchange(limit=3), ["time-out; it may have been applied all the same", "refused", None], strict=True
+            store.exchange(limit=3),
+            ["time-out; it may have been applied all the same", "refused", None],
+            strict=True,
         ):
             if message:
-                store.exchange([Outcome(change.id, State.FAILED, 1, error="timeout", message=message)])
+                store.exchange(
+                    [Outcome(change.id, State.FAILED, 1, error="timeout", message=message)]
+                )
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_2)
     with Store.open(path) as store:
         store.retry_undone()
-        assert {result.target for result in store.results() if result.may_have_been_applied} == {"A", "C"}
+        assert {result.target for result in store.results() if result.may_have_been_applied} == {
+            "A",
+            "C",
+        }
         assert [change.target for change in store.exchange(limit=9)] == ["D", "A", "B", "C"]
 
 
@@ -366,7 +422,9 @@ def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) 
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "bad")])
     with closing(sqlite3.connect(path)) as db:
-        db.executescript(BACK_TO_VERSION_2 + "ALTER TABLE row DROP COLUMN key; PRAGMA user_version = 1;")
+        db.executescript(
+            BACK_TO_VERSION_2 + "ALTER TABLE row DROP COLUMN key; PRAGMA user_version = 1;"
+        )
     with Store.read(path) as store:
         assert [result.key for result in store.results()] == ["A", "B"]
     with Store.open(path) as store:
@@ -375,12 +433,17 @@ def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) 
 
 def test_rows_with_one_key_and_different_ids_are_found(tmp_path: Path) -> None:
     def rows() -> Iterator[Record]:
-        for number, (target, key) in enumerate([("u1", "A"), ("u2", "A"), ("B", "B"), ("u3", "C"), ("C", "C")], 2):
+        for number, (target, key) in enumerate(
+            [("u1", "A"), ("u2", "A"), ("B", "B"), ("u3", "C"), ("C", "C")], 2
+        ):
             yield Record(Row(number, (key,)), target, "{}", "d", ("rating",), key)
 
     with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
         generation = store.stage(rows())
-        assert [[number for _, number, _ in group] for group in store.rivals(generation)] == [[2, 3], [5, 6]]
+        assert [[number for _, number, _ in group] for group in store.rivals(generation)] == [
+            [2, 3],
+            [5, 6],
+        ]
         assert not list(store.twins(generation))
 
 
@@ -411,9 +474,15 @@ def test_nothing_to_see_is_said(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="can't be written"), Store.open(tmp_path / "file" / "x.sqlite"):
+    with (
+        pytest.raises(OutputError, match="can't be written"),
+        Store.open(tmp_path / "file" / "x.sqlite"),
+    ):
         pass
-    with pytest.raises(OutputError, match="no checkpoint can be made here"), held(tmp_path / "file" / "x.sqlite"):
+    with (
+        pytest.raises(OutputError, match="no checkpoint can be made here"),
+        held(tmp_path / "file" / "x.sqlite"),
+    ):
         pass
 
 
@@ -425,18 +494,24 @@ def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path: Path) -> None:
     assert not is_held(path)
 
 
-def test_other_content_over_a_settled_job_forgets_it_also_when_a_limit_comes_first(tmp_path: Path) -> None:
+def test_other_content_over_a_settled_job_forgets_it_also_when_a_limit_comes_first(
+    tmp_path: Path,
+) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1")])
         acknowledge(store)
-        stage(store, [("A", "2")], partial=True)  # tonight's export: a new job, all of it is to be sent
+        stage(
+            store, [("A", "2")], partial=True
+        )  # tonight's export: a new job, all of it is to be sent
         acknowledge(store)
         stage(store, [("A", "2"), ("B", "1")])
         assert [result.state for result in store.results()] == [State.UPDATED, State.PENDING]
 
 
 @pytest.mark.parametrize("edited", [False, True])
-def test_what_may_have_been_applied_says_so_until_it_is_sent_again(tmp_path: Path, *, edited: bool) -> None:
+def test_what_may_have_been_applied_says_so_until_it_is_sent_again(
+    tmp_path: Path, *, edited: bool
+) -> None:
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "bad")])
@@ -446,19 +521,25 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(tmp_path: Pat
             stage(store, [("C", "1"), ("A", "1"), ("B", "1")])
         else:
             store.retry_undone()
-        doubts = {result.target: result.message for result in store.results() if result.message != "bad"}
+        doubts = {
+            result.target: result.message for result in store.results() if result.message != "bad"
+        }
         assert doubts == {"A": CUT_OFF, "B": None} | ({"C": None} if edited else {})
         change = next(change for change in store.exchange(limit=5) if change.target == "A")
         store.exchange([Outcome(change.id, State.PENDING, 0)])
         store.exchange([Outcome(change.id, State.PENDING, 1)])
         assert CUT_OFF in {result.message for result in store.results()}
         store.exchange([Outcome(change.id, State.REJECTED, 1, error="refused", message="no")])
-        assert "no; an attempt before may have been applied all the same" in {r.message for r in store.results()}
+        assert "no; an attempt before may have been applied all the same" in {
+            r.message for r in store.results()
+        }
         store.exchange([Outcome(change.id, State.UPDATED, 1)])
         assert not next(store.results([State.UPDATED])).may_have_been_applied
 
 
-def test_what_may_have_been_applied_is_not_forgotten_when_a_limit_leaves_it_out(tmp_path: Path) -> None:
+def test_what_may_have_been_applied_is_not_forgotten_when_a_limit_leaves_it_out(
+    tmp_path: Path,
+) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
         store.exchange(limit=2)  # and the run is killed
@@ -486,7 +567,11 @@ def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_p
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [(key, "1") for key in "ABCDE"])
         store.exchange([Outcome(change.id, State.PENDING, 1) for change in store.exchange(limit=2)])
-        assert [change.target for change in store.exchange(limit=9)] == ["C", "D", "E"]  # each once in a run
+        assert [change.target for change in store.exchange(limit=9)] == [
+            "C",
+            "D",
+            "E",
+        ]  # each once in a run
         store.release()
         store.retry_undone()
         statements: list[str] = []
@@ -501,35 +586,63 @@ def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_p
         store._db.set_trace_callback(None)
         query = next(statement for statement in statements if statement.startswith("SELECT"))
         plan = " ".join(str(line[-1]) for line in store._db.execute("EXPLAIN QUERY PLAN " + query))
-        assert "USING COVERING INDEX outcome_not_updated (state=? AND tried_before=? AND rowid>?)" in plan
+        assert (
+            "USING COVERING INDEX outcome_not_updated (state=? AND tried_before=? AND rowid>?)"
+            in plan
+        )
         assert "TEMP B-TREE" not in plan
 
 
-@given(st.lists(st.one_of(st.text(), st.floats(allow_nan=False), st.booleans(), st.dates(), st.integers()), max_size=5))
+@given(
+    st.lists(
+        st.one_of(st.text(), st.floats(allow_nan=False), st.booleans(), st.dates(), st.integers()),
+        max_size=5,
+    )
+)
 def test_cells_are_kept_as_the_texts_that_reports_show(cells: list[Cell]) -> None:
     kept = _compact(cells)
-    assert kept == json.dumps([text_of_cell(cell) for cell in cells], ensure_ascii=False, separators=(",", ":"))
+    assert kept == json.dumps(
+        [text_of_cell(cell) for cell in cells], ensure_ascii=False, separators=(",", ":")
+    )
 
 
-@pytest.mark.parametrize("rows", [1, _ROWS_A_STATEMENT - 1, _ROWS_A_STATEMENT, _ROWS_A_STATEMENT + 1, 2 * _GROUP + 3])
+@pytest.mark.parametrize(
+    "rows", [1, _ROWS_A_STATEMENT - 1, _ROWS_A_STATEMENT, _ROWS_A_STATEMENT + 1, 2 * _GROUP + 3]
+)
 def test_rows_are_staged_in_input_order_however_many_go_into_a_statement(rows: int) -> None:
     with Store.scratch() as store:
-        generation = store.stage(record_of(number, f"ext_{number}", str(number)) for number in range(rows))
+        generation = store.stage(
+            record_of(number, f"ext_{number}", str(number)) for number in range(rows)
+        )
         assert store.counts(generation) == {State.PENDING: rows}
         staged = store.patches(rows, generation)
     assert staged == tuple((f"ext_{number}", body_of(str(number))) for number in range(rows))
 
 
 @pytest.mark.parametrize("at_once", [1, 63, 64, 500])
-def test_outcomes_are_recorded_alike_however_many_come_at_once(tmp_path: Path, at_once: int) -> None:
+def test_outcomes_are_recorded_alike_however_many_come_at_once(
+    tmp_path: Path, at_once: int
+) -> None:
     def of(change: Change, run: int) -> Outcome:
         state = State.UPDATED if change.id % 5 or run else State.REJECTED
         if state is State.REJECTED:
-            return Outcome(change.id, state, 2, 1, 422, "validation", "no such rating", duration_ms=5)
+            return Outcome(
+                change.id, state, 2, 1, 422, "validation", "no such rating", duration_ms=5
+            )
         note = "The API changed feedback" if change.id % 7 == 0 else None
         sent_at = f"2026-03-02T09:00:00.{change.id:03}Z"
         return Outcome(
-            change.id, state, 1 + (change.id % 11 == 0), 0, 200 + run, None, note, f"id {change.id}", "now", sent_at, 3
+            change.id,
+            state,
+            1 + (change.id % 11 == 0),
+            0,
+            200 + run,
+            None,
+            note,
+            f"id {change.id}",
+            "now",
+            sent_at,
+            3,
         )
 
     with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
@@ -542,7 +655,9 @@ def test_outcomes_are_recorded_alike_however_many_come_at_once(tmp_path: Path, a
             for one in outcomes:
                 before = told.get(one.id)
                 attempts, throttled = (before.attempts, before.throttled) if before else (0, 0)
-                told[one.id] = one._replace(attempts=one.attempts + attempts, throttled=one.throttled + throttled)
+                told[one.id] = one._replace(
+                    attempts=one.attempts + attempts, throttled=one.throttled + throttled
+                )
             store.retry_undone()
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as seen:
         seen.row_factory = sqlite3.Row
@@ -577,7 +692,11 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
     with Store.open(path) as store:
         store.retry_undone()
         assert [change.target for change in store.exchange(limit=9)] == ["E", "C", "D"]
-        assert {result.target for result in store.results() if result.may_have_been_applied} == {"C", "D", "E"}
+        assert {result.target for result in store.results() if result.may_have_been_applied} == {
+            "C",
+            "D",
+            "E",
+        }
 
 
 @pytest.fixture
@@ -622,7 +741,9 @@ def test_what_a_kill_left_half_written_while_the_checkpoint_was_made_is_taken_ba
     assert [file.name for file in folder.iterdir()] == [path.name]
 
 
-def test_who_asks_what_was_acknowledged_while_a_run_goes_on_leaves_the_checkpoint_to_it(tmp_path: Path) -> None:
+def test_who_asks_what_was_acknowledged_while_a_run_goes_on_leaves_the_checkpoint_to_it(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "x.sqlite"
 
     def known() -> dict[str, object]:
@@ -636,7 +757,9 @@ def test_who_asks_what_was_acknowledged_while_a_run_goes_on_leaves_the_checkpoin
         assert known() == {"key1": {"rating": 5}}
         (other_name,) = run.exchange(limit=1)  # the same showing, as the API said
         assert known() == {}
-        run.exchange([Outcome(other_name.id, State.FAILED, 1, error="timeout", may_have_been_applied=True)])
+        run.exchange(
+            [Outcome(other_name.id, State.FAILED, 1, error="timeout", may_have_been_applied=True)]
+        )
         run.release()
         assert known() == {}
     with Store.open(path) as later:
@@ -659,16 +782,25 @@ def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
     with Store.open(killed) as store:
         store.retry_undone()
         assert store.counts() == {State.UPDATED: 2, State.PENDING: 3}
-        assert [result.target for result in store.results() if result.may_have_been_applied] == ["C", "D"]
+        assert [result.target for result in store.results() if result.may_have_been_applied] == [
+            "C",
+            "D",
+        ]
         assert [change.target for change in store.exchange(limit=9)] == ["E", "C", "D"]
         twice = as_killed(killed, tmp_path / "twice")
     with Store.open(twice) as store:
         store.retry_undone()
-        assert [result.target for result in store.results() if result.may_have_been_applied] == ["C", "D", "E"]
+        assert [result.target for result in store.results() if result.may_have_been_applied] == [
+            "C",
+            "D",
+            "E",
+        ]
     assert readings == []
 
 
-def test_a_sealed_checkpoint_that_somebody_wrote_to_is_read_as_a_whole(tmp_path: Path, readings: list[Path]) -> None:
+def test_a_sealed_checkpoint_that_somebody_wrote_to_is_read_as_a_whole(
+    tmp_path: Path, readings: list[Path]
+) -> None:
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [("A", "1")])
@@ -681,7 +813,10 @@ def test_a_sealed_checkpoint_that_somebody_wrote_to_is_read_as_a_whole(tmp_path:
         changed.write_bytes(data.replace(b'{"rating":1}', b'{"rating":2}', 1))
     with Store.open(copied):
         pass
-    with Store.open(path) as store, pytest.raises(OutputError, match="patch of row 2 is not what it was"):
+    with (
+        Store.open(path) as store,
+        pytest.raises(OutputError, match="patch of row 2 is not what it was"),
+    ):
         store.exchange(limit=1)
     with closing(sqlite3.connect(killed)) as db:
         db.execute("UPDATE staged SET state = 'upfated'")
@@ -695,7 +830,11 @@ def test_changes_that_are_taken_in_several_pieces_are_all_in_flight(tmp_path: Pa
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [(key, "1") for key in "ABCDEFG"])
-        assert [len(store.exchange(limit=limit)) for limit in (2, 2, 1)] == [2, 2, 1]  # and the run is killed
+        assert [len(store.exchange(limit=limit)) for limit in (2, 2, 1)] == [
+            2,
+            2,
+            1,
+        ]  # and the run is killed
     with Store.open(path) as store:
         store.retry_undone()
         assert [change.target for change in store.exchange(limit=9)] == [*"FG", *"ABCDE"]
@@ -727,7 +866,9 @@ def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
     assert readings == []
 
 
-def test_counts_are_those_of_one_moment_while_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_are_those_of_one_moment_while_a_run_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "x.sqlite"
     outcomes = Store._outcomes
     with Store.open(path) as store, Store.read(path) as look:
@@ -756,7 +897,9 @@ def test_a_row_in_doubt_that_a_limit_left_out_stands_no_purge_in_the_way(tmp_pat
         store.purge()
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1")])
-        assert [result.target for result in store.results() if result.may_have_been_applied] == ["B"]
+        assert [result.target for result in store.results() if result.may_have_been_applied] == [
+            "B"
+        ]
         assert [change.target for change in store.exchange(limit=9)] == ["B"]
 
 

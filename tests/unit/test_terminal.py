@@ -19,10 +19,19 @@ SUMMARY = Summary(
     base_url="https://api.example.com",
     rows=12,
     states={State.UPDATED: 7, State.INVALID: 3, State.PENDING: 2},
-    problems=(ProblemGroup("bad_value", 3, ((2, "rating: '9' is not"), (5, "rating: '8' is not"))),),
+    problems=(
+        ProblemGroup("bad_value", 3, ((2, "rating: '9' is not"), (5, "rating: '8' is not"))),
+    ),
     causes=(
         CauseGroup("bad_value", "rating 8, 9", 2, ((2, "9"), (5, "8")), "expected 1 to 5"),
-        CauseGroup("timeout", "timeout: no\x1b answer", 4, ((1, "a"), (6, "b"), (7, "c"), (8, "d")), "run again", 1),
+        CauseGroup(
+            "timeout",
+            "timeout: no\x1b answer",
+            4,
+            ((1, "a"), (6, "b"), (7, "c"), (8, "d")),
+            "run again",
+            1,
+        ),
     ),
     in_flight=2,
     requests=9,
@@ -66,12 +75,16 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
 
 
 def test_a_narrow_terminal_cuts_no_path() -> None:
-    text = rendered(replace(SUMMARY, results="/a/rather/long/path/to/showings.results.csv"), width=20)
+    text = rendered(
+        replace(SUMMARY, results="/a/rather/long/path/to/showings.results.csv"), width=20
+    )
     assert "/a/rather/long/path/to/showings.results.csv" in text
 
 
 def test_a_long_cause_hangs_under_itself_on_a_terminal_and_is_one_line_in_a_file() -> None:
-    group = CauseGroup("bad_value", "rating 6 to 10", 12, ((7, "6"), (9, "8")), "expected a rating from 1 to 5")
+    group = CauseGroup(
+        "bad_value", "rating 6 to 10", 12, ((7, "6"), (9, "8")), "expected a rating from 1 to 5"
+    )
     summary = replace(SUMMARY, causes=(group,))
     line = "12 rows: rating 6 to 10: expected a rating from 1 to 5 (rows 7, 9, ...)"
     console = Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
@@ -86,7 +99,9 @@ def test_a_long_cause_hangs_under_itself_on_a_terminal_and_is_one_line_in_a_file
 
 
 def test_of_many_causes_the_first_are_shown_and_the_rest_counted() -> None:
-    causes = tuple(CauseGroup("refused", f"refused 422: kind {n}", 1, ((n, "k"),), "mend") for n in range(14))
+    causes = tuple(
+        CauseGroup("refused", f"refused 422: kind {n}", 1, ((n, "k"),), "mend") for n in range(14)
+    )
     text = rendered(replace(SUMMARY, causes=causes))
     assert "kind 11: mend" in text
     assert "kind 12" not in text
@@ -108,7 +123,9 @@ def test_of_many_causes_the_first_are_shown_and_the_rest_counted() -> None:
         ({"states": {State.UPDATED: 7}, "stopped": Interrupted(2)}, 130),
     ],
 )
-def test_the_exit_code_follows_from_the_states_and_the_stop(change: dict[str, object], code: int) -> None:
+def test_the_exit_code_follows_from_the_states_and_the_stop(
+    change: dict[str, object], code: int
+) -> None:
     assert replace(SUMMARY, **change).exit_code == code
 
 
@@ -135,7 +152,14 @@ def test_an_error_is_one_sentence_with_one_full_stop() -> None:
 
 
 def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
-    tally = Tally(total=1000, settled_before=100, retries=3, limit=50.0, source=RateSource.OPTION, waiting_until=30.0)
+    tally = Tally(
+        total=1000,
+        settled_before=100,
+        retries=3,
+        limit=50.0,
+        source=RateSource.OPTION,
+        waiting_until=30.0,
+    )
     tally.decided = {State.UPDATED: 200, State.REJECTED: 2}
     moments = iter([0.0, *[10.0] * 50])
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
@@ -144,7 +168,10 @@ def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "302 of 1,000 rows" in shown
-    assert "698 left, 20.2 rows/s, limit 50/s from --rate, 3 retries, 2 rejected or failed, about 35 s to go" in shown
+    assert (
+        "698 left, 20.2 rows/s, limit 50/s from --rate, 3 retries, 2 rejected or failed, about 35 s to go"
+        in shown
+    )
     assert "the API asked to wait: 20 s" in shown
 
 
@@ -166,7 +193,9 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_outage_is_shown_with_its_reason_and_the_next_try() -> None:
     tally = Tally(total=5, trouble="it refuses\x1b", waiting_until=12.0)
-    assert terminal._waiting(tally, 3.0) == "nothing gets through (it refuses\\x1b), next try in 9 s"
+    assert (
+        terminal._waiting(tally, 3.0) == "nothing gets through (it refuses\\x1b), next try in 9 s"
+    )
 
 
 @pytest.mark.parametrize(

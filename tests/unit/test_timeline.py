@@ -1,4 +1,6 @@
-"""The time line of a run: nothing is lost by merging, it stays small, and percentiles are right to a twentieth."""
+"""The time line of a run: nothing is lost by merging, it stays small, and percentiles are right to
+a twentieth.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ def test_a_percentile_is_right_to_a_twentieth(latencies: list[float], share: flo
 
 
 @pytest.mark.parametrize(
-    ("seconds", "bucket"), [(0.0, 0), (0.001, 0), (0.002, 8), (0.0021, 9), (1.024, 80), (1e6, 160), (1e-9, 0)]
+    ("seconds", "bucket"),
+    [(0.0, 0), (0.001, 0), (0.002, 8), (0.0021, 9), (1.024, 80), (1e6, 160), (1e-9, 0)],
 )
 def test_latencies_have_eight_buckets_to_an_octave(seconds: float, bucket: int) -> None:
     assert latency_bucket(seconds) == bucket
@@ -75,7 +78,9 @@ def test_a_line_loses_nothing_and_stays_small(steps: list[tuple[int, int]]) -> N
         kept |= {point.at_ms: point for point in news.points}
     points = [kept[start] for start in sorted(kept)]
     assert len(points) <= MOST_POINTS
-    assert sum(point.counts.states[State.UPDATED] for point in points) == sum(count for _, count in steps)
+    assert sum(point.counts.states[State.UPDATED] for point in points) == sum(
+        count for _, count in steps
+    )
     assert sum(point.counts.retries for point in points) == len(steps)
     assert len({point.width_ms for point in points}) <= 1
     for point, after in pairwise(points):
@@ -118,12 +123,18 @@ def test_the_later_limit_is_the_one_that_counts_and_silence_leaves_it() -> None:
 
 def test_wider_stretches_hold_what_the_narrow_ones_held() -> None:
     narrow = [Point(start, 250, 250, rows(start)) for start in (0, 250, 750, 1000)]
-    wide = [Point(0, 500, 500, rows(250)), Point(500, 500, 500, rows(750)), Point(1000, 500, 250, rows(1000))]
+    wide = [
+        Point(0, 500, 500, rows(250)),
+        Point(500, 500, 500, rows(750)),
+        Point(1000, 500, 250, rows(1000)),
+    ]
     assert widened(narrow, 500) == wide
 
 
 def test_rates_are_per_second_and_the_last_stretch_is_as_long_as_it_was() -> None:
-    points = [Point(250 * n, 250, 250, rows(10)) for n in range(11)] + [Point(2750, 250, 150, rows(6))]
+    points = [Point(250 * n, 250, 250, rows(10)) for n in range(11)] + [
+        Point(2750, 250, 150, rows(6))
+    ]
     drawing = draw([Run(BEGAN, tuple(points))])
     assert drawing is not None
     assert [figure.rows for figure in drawing.figures] == [40.0] * 12
@@ -131,7 +142,11 @@ def test_rates_are_per_second_and_the_last_stretch_is_as_long_as_it_was() -> Non
 
 
 def test_the_last_moment_of_a_run_makes_no_peak() -> None:
-    points = (Point(0, 250, 250, rows(10)), Point(250, 250, 250, rows(10)), Point(500, 250, 1, rows(3)))
+    points = (
+        Point(0, 250, 250, rows(10)),
+        Point(250, 250, 250, rows(10)),
+        Point(500, 250, 1, rows(3)),
+    )
     drawing = draw([Run(BEGAN, points), Run("later", (Point(0, 250, 250, rows(10)),))])
     assert drawing is not None
     assert [(figure.at_seconds, round(figure.rows, 1)) for figure in drawing.figures] == [
@@ -170,7 +185,9 @@ def test_however_long_the_runs_few_points_are_drawn(lengths: list[int], width: i
 
 
 @pytest.mark.asyncio
-async def test_what_the_sender_counts_reaches_the_checkpoint_with_the_outcomes(tmp_path: Path) -> None:
+async def test_what_the_sender_counts_reaches_the_checkpoint_with_the_outcomes(
+    tmp_path: Path,
+) -> None:
     clock, tally = SimulatedClock(), Tally(limit=5.0, source=RateSource.OPTION)
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1")])
@@ -186,10 +203,14 @@ async def test_what_the_sender_counts_reaches_the_checkpoint_with_the_outcomes(t
         (run,) = store.runs()
         assert run.began == "2026-03-02T00:16:40.000Z"
         assert [(point.at_ms, point.covered_ms) for point in run.points] == [(0, 0), (1000, 0)]
-        assert [dict(point.counts.states) for point in run.points] == [{State.UPDATED: 1}, {State.REJECTED: 1}]
-        assert {(p.counts.requests, p.counts.retries, p.counts.latencies[7], p.counts.limit) for p in run.points} == {
-            (2, 1, 2, 5.0)
-        }
+        assert [dict(point.counts.states) for point in run.points] == [
+            {State.UPDATED: 1},
+            {State.REJECTED: 1},
+        ]
+        assert {
+            (p.counts.requests, p.counts.retries, p.counts.latencies[7], p.counts.limit)
+            for p in run.points
+        } == {(2, 1, 2, 5.0)}
         store.forget()
         assert store.runs() == []
 
@@ -237,9 +258,18 @@ def test_the_runs_of_a_job_are_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["states = '[]'", "states = '{\"gone\": 1}'", "latencies = 'x'", "width_ms = 0", "source = 'x'"]
+    "damage",
+    [
+        "states = '[]'",
+        "states = '{\"gone\": 1}'",
+        "latencies = 'x'",
+        "width_ms = 0",
+        "source = 'x'",
+    ],
 )
-def test_a_time_line_that_no_run_of_ours_wrote_is_called_damaged(tmp_path: Path, damage: str) -> None:
+def test_a_time_line_that_no_run_of_ours_wrote_is_called_damaged(
+    tmp_path: Path, damage: str
+) -> None:
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         line = Line(BEGAN)

@@ -1,4 +1,6 @@
-"""Workbooks to rows: what the program shows, nothing lost in silence, and a sentence for what can't be read."""
+"""Workbooks to rows: what the program shows, nothing lost in silence, and a sentence for what can't
+be read.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,16 @@ from bulk_sync.read import workbook
 from bulk_sync.read.files import open_table as open_workbook
 from bulk_sync.read.interface import ReadOptions
 from bulk_sync.read.survey import interface
-from tests.unit.workbooks import STRICT, ods_parts, ods_row, ods_text, packed, write, xlsb_parts, xlsx_parts
+from tests.unit.workbooks import (
+    STRICT,
+    ods_parts,
+    ods_row,
+    ods_text,
+    packed,
+    write,
+    xlsb_parts,
+    xlsx_parts,
+)
 
 HEADER = '<row r="1"><c r="A1" t="inlineStr"><is><t>key</t></is></c></row>'
 
@@ -77,7 +88,10 @@ def cells_of(tmp_path: Path, cells: str, strings: str = "", **more: str) -> tupl
         ('<c t="str"><f>A1</f><v>a &amp; b</v></c>', "a & b"),
         ('<c t="str"><v>  kept </v></c>', "  kept "),
         ('<c t="inlineStr"><is><t>in line</t></is></c>', "in line"),
-        ('<c t="inlineStr"><is><r><t>in</t></r><r><t xml:space="preserve"> runs</t></r></is></c>', "in runs"),
+        (
+            '<c t="inlineStr"><is><r><t>in</t></r><r><t xml:space="preserve"> runs</t></r></is></c>',
+            "in runs",
+        ),
         ('<c s="1"><v>46000</v></c>', date(2025, 12, 9)),
         ('<c s="2"><v>46000.395833333336</v></c>', datetime(2025, 12, 9, 9, 30)),
         ('<c s="5"><v>46000.39583332</v></c>', datetime(2025, 12, 9, 9, 30)),
@@ -127,13 +141,21 @@ def test_what_shows_nothing_is_blank_and_no_cause_for_alarm(tmp_path: Path, cell
 
 def test_the_1904_date_system_counts_from_another_day(tmp_path: Path) -> None:
     properties = '<workbookPr date1904="true"/>'
-    cells = cells_of(tmp_path, '<c s="1"><v>60</v></c><c s="3"><v>0.5</v></c>', properties=properties)
+    cells = cells_of(
+        tmp_path, '<c s="1"><v>60</v></c><c s="3"><v>0.5</v></c>', properties=properties
+    )
     assert cells == (date(1904, 3, 1), time(12))
 
 
-def test_the_date_system_stands_though_an_extension_has_an_element_of_the_same_name(tmp_path: Path) -> None:
-    later = '<extLst><ext xmlns:x15="urn:x15"><x15:workbookPr chartTrackingRefBase="1"/></ext></extLst>'
-    cells = cells_of(tmp_path, '<c s="1"><v>60</v></c>', properties=f'<workbookPr date1904="1"/>{later}')
+def test_the_date_system_stands_though_an_extension_has_an_element_of_the_same_name(
+    tmp_path: Path,
+) -> None:
+    later = (
+        '<extLst><ext xmlns:x15="urn:x15"><x15:workbookPr chartTrackingRefBase="1"/></ext></extLst>'
+    )
+    cells = cells_of(
+        tmp_path, '<c s="1"><v>60</v></c>', properties=f'<workbookPr date1904="1"/>{later}'
+    )
     assert cells == (date(1904, 3, 1),)
 
 
@@ -151,21 +173,34 @@ def _edited(parts: Mapping[str, str], name: str, old: str, new: str) -> dict[str
 
 
 def _unusual() -> dict[str, dict[str, str]]:
-    plain = xlsx_parts(HEADER + '<row r="2"><c r="A2" t="s"><v>0</v></c></row>', "<si><t>same</t></si>")
+    plain = xlsx_parts(
+        HEADER + '<row r="2"><c r="A2" t="s"><v>0</v></c></row>', "<si><t>same</t></si>"
+    )
     sheet, relations = "xl/worksheets/sheet1.xml", "xl/_rels/workbook.xml.rels"
-    prefixed = plain[sheet].replace("xmlns=", "xmlns:x=").replace("</", "\0").replace("<", "<x:").replace("\0", "</x:")
+    prefixed = (
+        plain[sheet]
+        .replace("xmlns=", "xmlns:x=")
+        .replace("</", "\0")
+        .replace("<", "<x:")
+        .replace("\0", "</x:")
+    )
     return {
         "strict": xlsx_parts(
-            HEADER + '<row r="2"><c r="A2" t="s"><v>0</v></c></row>', "<si><t>same</t></si>", main=STRICT
+            HEADER + '<row r="2"><c r="A2" t="s"><v>0</v></c></row>',
+            "<si><t>same</t></si>",
+            main=STRICT,
         ),
         "prefixed": {**plain, sheet: prefixed},
         "backslashes": {name.replace("/", "\\"): content for name, content in plain.items()},
         "upper case": {
-            name.replace("sheet1", "Sheet1").replace("shared", "Shared"): text for name, text in plain.items()
+            name.replace("sheet1", "Sheet1").replace("shared", "Shared"): text
+            for name, text in plain.items()
         },
         "absolute": _edited(plain, relations, 'Target="', 'Target="/xl/'),
         "dimension": _edited(plain, sheet, "<sheetData>", '<dimension ref="A1:A1"/><sheetData>'),
-        "huge dimension": _edited(plain, sheet, "<sheetData>", '<dimension ref="A1:XFD1048576"/><sheetData>'),
+        "huge dimension": _edited(
+            plain, sheet, "<sheetData>", '<dimension ref="A1:XFD1048576"/><sheetData>'
+        ),
         "no dimension": plain,
     }
 
@@ -204,19 +239,25 @@ CELLS = st.one_of(
     st.booleans(),
     st.integers(-(2**53), 2**53).map(float),
     st.floats(-1e300, 1e300).map(lambda number: float(format(number, ".16G"))),
-    st.datetimes(datetime(1900, 3, 1), datetime(9999, 12, 30)).map(lambda moment: moment.replace(microsecond=0)),
+    st.datetimes(datetime(1900, 3, 1), datetime(9999, 12, 30)).map(
+        lambda moment: moment.replace(microsecond=0)
+    ),
     st.dates(date(1900, 3, 1), date(9999, 12, 31)),
 )
 
 
 def _writable(cell: Cell) -> bool:
-    # XML holds neither control characters nor the last two code points of the plane; XlsxWriter escapes the former.
-    # A second cell called key would make its row the likelier header.
-    return cell != "key" and not (isinstance(cell, str) and any(letter in "\ufffe\uffff" for letter in cell))
+    # XML holds neither control characters nor the last two code points of the plane; XlsxWriter
+    # escapes the former. A second cell called key would make its row the likelier header.
+    return cell != "key" and not (
+        isinstance(cell, str) and any(letter in "\ufffe\uffff" for letter in cell)
+    )
 
 
 @given(st.lists(st.lists(CELLS.filter(_writable), min_size=1, max_size=4), min_size=1, max_size=6))
-def test_any_table_reads_back_the_same(tmp_path_factory: pytest.TempPathFactory, table: list[list[Cell]]) -> None:
+def test_any_table_reads_back_the_same(
+    tmp_path_factory: pytest.TempPathFactory, table: list[list[Cell]]
+) -> None:
     path = tmp_path_factory.mktemp("book") / "x.xlsx"
     with xlsxwriter.Workbook(path) as book:
         day, moment = (
@@ -342,18 +383,39 @@ def test_ods_of_another_program(tmp_path: Path) -> None:
             ),
             "value",
         ),
-        ('<table:table-cell office:value-type="float" office:value="1.5"><text:p>1,5</text:p></table:table-cell>', 1.5),
+        (
+            '<table:table-cell office:value-type="float" office:value="1.5"><text:p>1,5</text:p></table:table-cell>',
+            1.5,
+        ),
         ('<table:table-cell office:value-type="boolean" office:boolean-value="true"/>', True),
-        ('<table:table-cell office:value-type="date" office:date-value="2026-01-02"/>', date(2026, 1, 2)),
-        ('<table:table-cell office:value-type="date" office:date-value="2026-01-02T00:00:00"/>', date(2026, 1, 2)),
-        ('<table:table-cell office:value-type="date" office:date-value="1900-02-28"/>', date(1900, 2, 28)),
+        (
+            '<table:table-cell office:value-type="date" office:date-value="2026-01-02"/>',
+            date(2026, 1, 2),
+        ),
+        (
+            '<table:table-cell office:value-type="date" office:date-value="2026-01-02T00:00:00"/>',
+            date(2026, 1, 2),
+        ),
+        (
+            '<table:table-cell office:value-type="date" office:date-value="1900-02-28"/>',
+            date(1900, 2, 28),
+        ),
         (
             '<table:table-cell office:value-type="date" office:date-value="2026-01-02T09:29:59.999999999"/>',
             datetime(2026, 1, 2, 9, 30),
         ),
-        ('<table:table-cell office:value-type="time" office:time-value="PT09H30M00S"/>', time(9, 30)),
-        ('<table:table-cell office:value-type="time" office:time-value="PT012H31M00S"/>', time(12, 31)),
-        ('<table:table-cell office:value-type="time" office:time-value="PT36H00M00S"/>', timedelta(hours=36)),
+        (
+            '<table:table-cell office:value-type="time" office:time-value="PT09H30M00S"/>',
+            time(9, 30),
+        ),
+        (
+            '<table:table-cell office:value-type="time" office:time-value="PT012H31M00S"/>',
+            time(12, 31),
+        ),
+        (
+            '<table:table-cell office:value-type="time" office:time-value="PT36H00M00S"/>',
+            timedelta(hours=36),
+        ),
         (
             (
                 '<table:table-cell table:formula="of:=1/0" office:value-type="string" office:string-value="" '
@@ -373,7 +435,9 @@ def test_ods_of_another_program(tmp_path: Path) -> None:
     ],
 )
 def test_ods_cells(tmp_path: Path, cell: str, expected: Cell) -> None:
-    path = write(tmp_path / "x.ods", ods_parts(ods_row(ods_text("key")) + ods_row(ods_text("1"), cell)))
+    path = write(
+        tmp_path / "x.ods", ods_parts(ods_row(ods_text("key")) + ods_row(ods_text("1"), cell))
+    )
     assert rows_of(path) == [(2, ("1", expected))]
 
 
@@ -394,7 +458,9 @@ def test_ods_whose_rows_are_laid_out_with_white_space(tmp_path: Path, length: in
 
 
 def test_ods_repeated_blank_rows_cost_nothing_and_repeated_cells_count(tmp_path: Path) -> None:
-    blank = '<table:table-row table:number-rows-repeated="1000"><table:table-cell/></table:table-row>'
+    blank = (
+        '<table:table-row table:number-rows-repeated="1000"><table:table-cell/></table:table-row>'
+    )
     cell = ods_text("y", 'table:number-columns-repeated="2"')
     twice = f'<table:table-row table:number-rows-repeated="2">{cell}</table:table-row>'
     nothing = '<table:table-cell table:number-columns-repeated="16384"/>'
@@ -406,7 +472,10 @@ def test_ods_repeated_blank_rows_cost_nothing_and_repeated_cells_count(tmp_path:
 def test_ods_covered_cells_are_blank(tmp_path: Path) -> None:
     spans = 'table:number-columns-spanned="2" table:number-rows-spanned="1"'
     covered = '<table:covered-table-cell office:value-type="string"><text:p>under</text:p></table:covered-table-cell>'
-    path = write(tmp_path / "x.ods", ods_parts(ods_row(ods_text("key")) + ods_row(ods_text("top", spans), covered)))
+    path = write(
+        tmp_path / "x.ods",
+        ods_parts(ods_row(ods_text("key")) + ods_row(ods_text("top", spans), covered)),
+    )
     assert rows_of(path) == [(2, ("top", ""))]
 
 
@@ -477,18 +546,31 @@ def test_without_a_header_the_first_rows_of_the_first_sheet_stand_for_it(tmp_pat
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"sheet": "April"}, "no sheet 'April' in it. There are: 'Read me', 'Old' (hidden), 'March', '1'."),
+        (
+            {"sheet": "April"},
+            "no sheet 'April' in it. There are: 'Read me', 'Old' (hidden), 'March', '1'.",
+        ),
         ({"sheet": "9"}, "no sheet '9'"),
-        ({"sheet": "March", "header_row": 2}, "row 2 of the sheet 'March' is blank or beyond its end"),
-        ({"sheet": "March", "header_row": 99}, "row 99 of the sheet 'March' is blank or beyond its end"),
+        (
+            {"sheet": "March", "header_row": 2},
+            "row 2 of the sheet 'March' is blank or beyond its end",
+        ),
+        (
+            {"sheet": "March", "header_row": 99},
+            "row 99 of the sheet 'March' is blank or beyond its end",
+        ),
     ],
 )
-def test_a_sheet_or_header_that_is_not_there(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+def test_a_sheet_or_header_that_is_not_there(
+    tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
     assert words in refused(_sheets(tmp_path / "x.xlsx", BOOK, hidden=["Old"]), **options)
 
 
 def test_the_sample() -> None:
-    understood, _, rows = read(Path(__file__).parents[2] / "sample_data" / "messy-showings.xlsx", sheet="March")
+    understood, _, rows = read(
+        Path(__file__).parents[2] / "sample_data" / "messy-showings.xlsx", sheet="March"
+    )
     assert understood.format == "XLSX"
     assert any(isinstance(cell, CellError) for row in rows for cell in row.cells)
 
@@ -566,12 +648,17 @@ DOCTYPE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
         (_plain(**{"xl/styles.xml": DOCTYPE + "<styleSheet/>"}), "declares a document type"),
         (_plain(**{"xl/workbook.xml": DOCTYPE + "<workbook/>"}), "declares a document type"),
         (_plain(**{SHEET: "<worksheet><sheetData>"}), "is damaged"),
-        (_plain(**{SHEET: "<?xml version='1.0' encoding='ISO-8859-1'?><worksheet/>"}), "not in UTF-8"),
+        (
+            _plain(**{SHEET: "<?xml version='1.0' encoding='ISO-8859-1'?><worksheet/>"}),
+            "not in UTF-8",
+        ),
         (bytes.fromhex("0908100000060500"), "Excel 4 or older"),
         (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), "the workbook is damaged"),
     ],
 )
-def test_what_is_no_workbook_or_a_damaged_one_is_said_in_a_sentence(tmp_path: Path, content: bytes, words: str) -> None:
+def test_what_is_no_workbook_or_a_damaged_one_is_said_in_a_sentence(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
     path = tmp_path / "x.xlsx"
     path.write_bytes(content)
     assert words in refused(path)
@@ -583,14 +670,20 @@ def test_what_is_no_workbook_or_a_damaged_one_is_said_in_a_sentence(tmp_path: Pa
         ('<c r="ZZZZZZZ2"><v>1</v></c>', "outside of any sheet"),
         ('<c r="XFE2"><v>1</v></c>', "outside of any sheet"),
         ('<c r="A3"><v>1</v></c>', "stands in row 2"),
-        ('<c r="XFD2"><v>1</v></c></row><row r="1048576"><c r="A1048576"><v>1</v></c>', "spans 17,179,869,184 cells"),
+        (
+            '<c r="XFD2"><v>1</v></c></row><row r="1048576"><c r="A1048576"><v>1</v></c>',
+            "spans 17,179,869,184 cells",
+        ),
         ('</row><row r="1048577"><c r="A1048577"><v>1</v></c>', "outside of any sheet"),
         ('<c t="s"><v>7</v></c>', "refers to a text that isn't in the workbook"),
         ("<c><v>abc</v></c>", "should hold a number and holds 'abc'"),
         ("<c><v>1e999</v></c>", "should hold a number"),
         ("<c><v>NaN</v></c>", "should hold a number"),
         ('<c t="e"><v>#SPILL!</v></c>', "the cell A2 shows '#SPILL!'"),
-        ("<c><v>&#49;2</v></c>", "row 2: the file holds 1 filled cells there, of which 0 could be read"),
+        (
+            "<c><v>&#49;2</v></c>",
+            "row 2: the file holds 1 filled cells there, of which 0 could be read",
+        ),
         ('<c t="str"><v><![CDATA[lost]]></v></c>', "row 2: the file holds 1 filled cells"),
         ('<c r="A2"><v>1</v></c><c r="A2"><v>2</v></c>', "row 2: the file holds 2 filled cells"),
         ('<c t="zz"><v>1</v></c>', "can't be read"),
@@ -604,7 +697,9 @@ def test_what_the_library_would_lose_or_choke_on_is_refused_with_its_place(
 
 
 def test_a_sheet_that_goes_on_after_its_end_is_refused(tmp_path: Path) -> None:
-    parts = xlsx_parts(HEADER, after='<sheetData><row r="2"><c r="A2"><v>1</v></c></row></sheetData>')
+    parts = xlsx_parts(
+        HEADER, after='<sheetData><row r="2"><c r="A2"><v>1</v></c></row></sheetData>'
+    )
     assert "row 2: the file holds 1 filled cells" in refused(write(tmp_path / "x.xlsx", parts))
 
 
@@ -615,7 +710,9 @@ def test_a_large_text_that_many_cells_share_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_claim_of_endless_texts_is_refused(tmp_path: Path) -> None:
-    parts = _edited(xlsx_parts(HEADER), "xl/sharedStrings.xml", "<sst ", '<sst uniqueCount="99999999999" ')
+    parts = _edited(
+        xlsx_parts(HEADER), "xl/sharedStrings.xml", "<sst ", '<sst uniqueCount="99999999999" '
+    )
     assert "claims to hold 99999999999 texts" in refused(write(tmp_path / "x.xlsx", parts))
 
 
@@ -653,7 +750,9 @@ def test_a_protected_xls_is_named_as_such(tmp_path: Path) -> None:
 def test_an_xls_sheet_that_claims_impossible_room_is_refused(
     tmp_path: Path, dimensions: tuple[int, int, int, int]
 ) -> None:
-    """The library would abort the process over each; the first was found by changing bytes at random."""
+    """The library would abort the process over each; the first was found by changing bytes at
+    random.
+    """
     book = xlwt.Workbook()
     book.add_sheet("S").write(9, 3, "key")
     path = tmp_path / "x.xls"
@@ -691,17 +790,23 @@ def test_a_wish_to_stop_passes_the_border(
         read(_sheets(tmp_path / "x.xlsx", {"S": [["key"]]}))
 
 
-def test_a_panic_of_the_library_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_panic_of_the_library_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
 
     def fail(*_: object) -> None:
         raise panic("index out of bounds\n")
 
     monkeypatch.setattr(workbook, "CalamineWorkbook", type("Failing", (), {"from_filelike": fail}))
-    assert "can't be read (index out of bounds)" in refused(_sheets(tmp_path / "x.xlsx", {"S": [["key"]]}))
+    assert "can't be read (index out of bounds)" in refused(
+        _sheets(tmp_path / "x.xlsx", {"S": [["key"]]})
+    )
 
 
-def test_a_real_panic_says_nothing_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_real_panic_says_nothing_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     book = xlwt.Workbook()
     book.add_sheet("S").write(0, 0, "key")
     path = tmp_path / "x.xls"
@@ -719,7 +824,9 @@ def test_cut_at_any_place_a_workbook_is_refused(tmp_path: Path) -> None:
         refused(path)
 
 
-def test_a_box_at_the_bound_is_read_and_one_above_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_box_at_the_bound_is_read_and_one_above_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(interface.Bounds.__init__, "__defaults__", (12, 0, 0, 0, None))
     fits = HEADER + '<row r="6"><c r="B6"><v>1</v></c></row>'
     assert len(rows_of(write(tmp_path / "x.xlsx", xlsx_parts(fits)))) == 1
@@ -731,9 +838,14 @@ def test_the_archive_given_to_the_library_holds_one_sheet(tmp_path: Path) -> Non
     path = _sheets(tmp_path / "x.xlsx", BOOK)
     with path.open("rb") as file:
         surveyor = workbook._surveyor(file)
-        with surveyor.for_library(surveyor.sheets[2]) as (given_file, index), zipfile.ZipFile(given_file) as archive:
+        with (
+            surveyor.for_library(surveyor.sheets[2]) as (given_file, index),
+            zipfile.ZipFile(given_file) as archive,
+        ):
             assert index == 0
-            assert [name for name in archive.namelist() if "sheets/" in name] == ["xl/worksheets/sheet1.xml"]
+            assert [name for name in archive.namelist() if "sheets/" in name] == [
+                "xl/worksheets/sheet1.xml"
+            ]
 
 
 def test_a_number_that_is_shown_with_zeros_or_letters_reads_as_it_is_shown(tmp_path: Path) -> None:
@@ -741,7 +853,17 @@ def test_a_number_that_is_shown_with_zeros_or_letters_reads_as_it_is_shown(tmp_p
     with xlsxwriter.Workbook(path) as book:
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, ["key", "b"])
-        formats = ["00000", '"SH-"0000', "\\#000;-000", "0", "General", "0.00", "#,##0", '0" stars"', "yyyy"]
+        formats = [
+            "00000",
+            '"SH-"0000',
+            "\\#000;-000",
+            "0",
+            "General",
+            "0.00",
+            "#,##0",
+            '0" stars"',
+            "yyyy",
+        ]
         for row, code in enumerate(formats, start=1):
             sheet.write_number(row, 0, 42, book.add_format({"num_format": code}))
         sheet.write_number(len(formats) + 1, 0, 4.5, book.add_format({"num_format": "00000"}))

@@ -60,19 +60,33 @@ def _relations(relations: Mapping[str, tuple[str, str]]) -> str:
     return f'<Relationships xmlns="{_RELATIONS}">{each}</Relationships>'
 
 
-def xlsb_parts(sheet: list[tuple[int, bytes]], strings: tuple[str, ...] = ()) -> dict[str, str | bytes]:
-    """The parts of a binary workbook with one sheet, `S`, of these records between BrtBegin- and BrtEndSheetData."""
+def xlsb_parts(
+    sheet: list[tuple[int, bytes]], strings: tuple[str, ...] = ()
+) -> dict[str, str | bytes]:
+    """The parts of a binary workbook with one sheet, `S`, of these records between BrtBegin- and
+    BrtEndSheetData.
+    """
     properties = struct.pack("<III", 0, 0, 0)
     bundle = struct.pack("<II", 0, 1) + wide("rId1") + wide("S")
     book = [(131, b""), (153, properties), (143, b""), (156, bundle), (144, b""), (132, b"")]
-    frame = [(129, b""), (148, struct.pack("<IIII", 0, 9, 0, 9)), (145, b""), *sheet, (146, b""), (130, b"")]
+    frame = [
+        (129, b""),
+        (148, struct.pack("<IIII", 0, 9, 0, 9)),
+        (145, b""),
+        *sheet,
+        (146, b""),
+        (130, b""),
+    ]
     count = struct.pack("<II", len(strings), len(strings))
     texts = [(159, count), *((19, b"\0" + wide(text)) for text in strings), (160, b"")]
     return {
         "_rels/.rels": _relations({"rId1": ("officeDocument", "xl/workbook.bin")}),
         "xl/workbook.bin": b"".join(record(*each) for each in book),
         "xl/_rels/workbook.bin.rels": _relations(
-            {"rId1": ("worksheet", "worksheets/sheet1.bin"), "rId2": ("sharedStrings", "sharedStrings.bin")}
+            {
+                "rId1": ("worksheet", "worksheets/sheet1.bin"),
+                "rId2": ("sharedStrings", "sharedStrings.bin"),
+            }
         ),
         "xl/worksheets/sheet1.bin": b"".join(record(*each) for each in frame),
         "xl/sharedStrings.bin": b"".join(record(*each) for each in texts),

@@ -39,7 +39,9 @@ def sheet(tmp_path: Path) -> Path:
     return write_sheet(tmp_path / "x.csv", numbered(ROWS))
 
 
-def pushed(program: Program, sheet: Path, script: Script, *options: object) -> tuple[Ran, Results, Journal]:
+def pushed(
+    program: Program, sheet: Path, script: Script, *options: object
+) -> tuple[Ran, Results, Journal]:
     with fault_server(script) as journal:
         ran = program("push", sheet, "--base-url", journal.base_url, "--json", *options)
     lines = read_csv(sheet.with_name("x.results.csv"))
@@ -116,8 +118,12 @@ def test_a_refusal_is_final_for_its_row_alone_and_keeps_the_apis_words(
     ],
     ids=range(17),
 )
-def test_whatever_the_body_of_a_refusal_is_the_status_decides(program: Program, sheet: Path, body: bytes) -> None:
-    ran, results, journal = pushed(program, sheet, for_keys({"ext_5": always(says(reply(422, body)))}))
+def test_whatever_the_body_of_a_refusal_is_the_status_decides(
+    program: Program, sheet: Path, body: bytes
+) -> None:
+    ran, results, journal = pushed(
+        program, sheet, for_keys({"ext_5": always(says(reply(422, body)))})
+    )
     assert ran.code == 3
     assert len(journal.patched) == ROWS
     assert (results["ext_5"]["state"], results["ext_5"]["http_status"]) == ("rejected", "422")
@@ -129,12 +135,17 @@ TRANSIENT = (408, 425, 500, 502, 503, 504, 507, 520, 599)
 
 def test_what_may_pass_is_tried_again_until_it_has_passed(program: Program, sheet: Path) -> None:
     write_sheet(sheet, numbered(60))
-    failing = {f"ext_{4 * number + 3}": in_turn(answers(status), good) for number, status in enumerate(TRANSIENT)}
+    failing = {
+        f"ext_{4 * number + 3}": in_turn(answers(status), good)
+        for number, status in enumerate(TRANSIENT)
+    }
     ran, results, journal = pushed(program, sheet, for_keys(failing))
     assert ran.code == 0
     asked = Counter(journal.patched)
     assert asked == {key: 2 if key in failing else 1 for key in results}
-    assert all(len({one.headers["idempotency-key"] for one in journal.of(key)}) == 1 for key in asked)
+    assert all(
+        len({one.headers["idempotency-key"] for one in journal.of(key)}) == 1 for key in asked
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,7 +198,8 @@ def late(deed: Deed) -> Deed:
         (always(refuses(401, "Invalid API key")), 1, "Invalid API key (401)"),
         (always(refuses(403, "Permission denied")), 1, "Permission denied (403)"),
         (after(20, refuses(401, "Key revoked")), 20 + 4, "Key revoked (401)"),
-        # A refusal that overtook one of the last good replies would be counted before it, and the count begin anew.
+        # A refusal that overtook one of the last good replies would be counted before it, and the
+        # count begin anew.
         (after(20, late(refuses(403, "Plan ended"))), 20 + 10 + 4, "Plan ended (403)"),
     ],
     ids=["401 at once", "403 at once", "401 in between", "403 in between"],
@@ -206,11 +218,15 @@ def test_a_refused_key_stops_the_run_after_a_few_requests(
 @pytest.mark.parametrize(
     "deed", [answers(500), answers(503), closes, resets, says(reply(200, b"<html>Sign in</html>"))]
 )
-def test_an_outage_leaves_rows_pending_and_the_next_run_sends_them(program: Program, sheet: Path, deed: Deed) -> None:
+def test_an_outage_leaves_rows_pending_and_the_next_run_sends_them(
+    program: Program, sheet: Path, deed: Deed
+) -> None:
     write_sheet(sheet, numbered(200))
     failing, healed = after(50, deed), threading.Event()
     bounds = ("--workers", 4, "--max-attempts", 1, "--retry-for", "1s", "--json")
-    with fault_server(lambda request, number: good if healed.is_set() else failing(request, number)) as journal:
+    with fault_server(
+        lambda request, number: good if healed.is_set() else failing(request, number)
+    ) as journal:
         ran = program("push", sheet, "--base-url", journal.base_url, *bounds)
         states = ran.summary["states"]
         assert (ran.code, states["updated"], states["pending"]) == (6, 50, 150)
@@ -221,14 +237,21 @@ def test_an_outage_leaves_rows_pending_and_the_next_run_sends_them(program: Prog
             if line["state"] == "updated"
         }
         healed.set()
-        assert program("push", sheet, "--base-url", journal.base_url, *bounds).summary["states"]["updated"] == 200
+        assert (
+            program("push", sheet, "--base-url", journal.base_url, *bounds).summary["states"][
+                "updated"
+            ]
+            == 200
+        )
     asked = Counter(journal.patched)
     assert len(asked) == 200
     assert {asked[key] for key in acknowledged} == {1}
 
 
 def test_a_short_outage_is_waited_out(program: Program, sheet: Path) -> None:
-    """Down for two seconds in the middle, as a restart is: a probe now and then looks whether it is over."""
+    """Down for two seconds in the middle, as a restart is: a probe now and then looks whether it is
+    over.
+    """
     write_sheet(sheet, numbered(150))
     lock, seen, up = threading.Lock(), Counter[str](), threading.Event()
 
@@ -287,7 +310,9 @@ def test_each_request_is_the_contracts(program: Program, sheet: Path) -> None:
         assert json.loads(request.body).keys() == {"feedback", "rating"}
 
 
-def test_a_wrong_address_ends_the_run_after_a_hundred_rows(program: Program, tmp_path: Path) -> None:
+def test_a_wrong_address_ends_the_run_after_a_hundred_rows(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(150))
     with fault_server(always(refuses(404, "Not found"))) as journal:
         ran = program("push", sheet, "--base-url", journal.base_url, "--workers", 4, "--json")
@@ -295,18 +320,34 @@ def test_a_wrong_address_ends_the_run_after_a_hundred_rows(program: Program, tmp
         assert "None of the first 100 rows was accepted" in ran.err
         assert "--max-failures 100%" in ran.err
         assert len(journal.patched) == states(ran)["rejected"] < 110
-        assert Counter(line["state"] for line in read_csv(sheet.with_name("x.results.csv"))) == states(ran)
-        ran = program("push", sheet, "--base-url", journal.base_url, "--max-failures", "100%", "--json")
+        assert Counter(
+            line["state"] for line in read_csv(sheet.with_name("x.results.csv"))
+        ) == states(ran)
+        ran = program(
+            "push", sheet, "--base-url", journal.base_url, "--max-failures", "100%", "--json"
+        )
     assert (ran.code, states(ran)) == (3, {"rejected": 150})
 
 
 def test_what_the_deadline_cuts_off_is_sent_by_the_next_run(program: Program, sheet: Path) -> None:
     with fault_server(all_good) as journal:
-        ran = program("push", sheet, "--base-url", journal.base_url, "--rate", "4/s", "--deadline", "1s", "--json")
+        ran = program(
+            "push",
+            sheet,
+            "--base-url",
+            journal.base_url,
+            "--rate",
+            "4/s",
+            "--deadline",
+            "1s",
+            "--json",
+        )
         assert (ran.code, "--deadline" in ran.err) == (6, True)
         first = len(journal.patched)
         assert 0 < first < ROWS
         assert states(ran) == {"updated": first, "pending": ROWS - first}
-        ran = program("push", sheet, "--base-url", journal.base_url, "--deadline", "1h30m", "--json")
+        ran = program(
+            "push", sheet, "--base-url", journal.base_url, "--deadline", "1h30m", "--json"
+        )
     assert (ran.code, states(ran)) == (0, {"updated": ROWS})
     assert sorted(journal.patched) == sorted(f"ext_{number}" for number in range(ROWS))

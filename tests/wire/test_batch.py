@@ -1,4 +1,6 @@
-"""Several sheets in one run: one summary, each its own checkpoint; folders, what is left alone, what is moved away."""
+"""Several sheets in one run: one summary, each its own checkpoint; folders, what is left alone,
+what is moved away.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,22 @@ def inbox(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_pushed_file_by_file_with_one_summary(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+def test_a_folder_is_pushed_file_by_file_with_one_summary(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
     with sandboxes() as witness:
         ran = program("push", inbox, "--base-url", witness.base_url, "--settle", "0s", "--json")
         assert len(witness.journal()) == 9
     told = ran.summary
-    assert ran.code == told["exit_code"] == 4  # a file that can't be used is more pressing than rows to mend
-    assert [Path(file["input"]).name for file in told["files"]] == ["a.csv", "b.csv", "c.csv", "d.csv"]
+    assert (
+        ran.code == told["exit_code"] == 4
+    )  # a file that can't be used is more pressing than rows to mend
+    assert [Path(file["input"]).name for file in told["files"]] == [
+        "a.csv",
+        "b.csv",
+        "c.csv",
+        "d.csv",
+    ]
     assert [file["exit_code"] for file in told["files"]] == [0, 3, 4, 0]
     assert told["states"]["updated"] == told["requests"] == told["statuses"]["200"] == 9
     assert told["states"]["invalid"] == 1
@@ -47,11 +58,15 @@ def test_a_folder_is_pushed_file_by_file_with_one_summary(program: Program, sand
     with sandboxes() as witness:
         (inbox / "c.csv").unlink()
         again = program("push", inbox, "--base-url", witness.base_url, "--settle", "0s")
-    assert again.code == 2  # the checkpoints belong to the other address; their own results are no inputs
+    assert (
+        again.code == 2
+    )  # the checkpoints belong to the other address; their own results are no inputs
     assert again.err.count("Error: ") == 3
 
 
-def test_files_that_are_named_and_their_text(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+def test_files_that_are_named_and_their_text(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
     with sandboxes() as witness:
         ran = program("push", inbox / "d.csv", inbox / "b.csv", "--base-url", witness.base_url)
     assert ran.code == 3
@@ -60,10 +75,15 @@ def test_files_that_are_named_and_their_text(program: Program, sandboxes: Sandbo
     assert lines[1].split()[-4:] == ["3", "3", "0", "0"]
     assert f"To mend:    {inbox / 'b.failed.csv'}" in lines
     rehearsed = program("push", inbox / "d.csv", inbox / "b.csv", "--sandbox", "--out", "rehearsal")
-    assert f"{inbox / 'd.csv'}: Rehearsal: sent to a sandbox on this machine, nothing reached North." in rehearsed.out
+    assert (
+        f"{inbox / 'd.csv'}: Rehearsal: sent to a sandbox on this machine, nothing reached North."
+        in rehearsed.out
+    )
 
 
-def test_a_refused_key_or_an_outage_ends_the_whole_run(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+def test_a_refused_key_or_an_outage_ends_the_whole_run(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
     with sandboxes(revoke_after=2) as witness:
         ran = program("push", inbox, "--base-url", witness.base_url, "--settle", "0s", "--json")
         assert len(witness.journal()) <= 4
@@ -72,7 +92,9 @@ def test_a_refused_key_or_an_outage_ends_the_whole_run(program: Program, sandbox
     assert "not begun" in ran.summary["files"][1]["error"]
 
 
-def test_one_deadline_holds_for_all_files(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+def test_one_deadline_holds_for_all_files(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
     with sandboxes(limit=parse_rate("2/s")) as witness:
         ran = program(
             "push",
@@ -91,22 +113,32 @@ def test_one_deadline_holds_for_all_files(program: Program, sandboxes: Sandboxes
     assert ran.summary["states"]["updated"] < 7
 
 
-def test_a_file_that_is_still_written_is_left_alone(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+def test_a_file_that_is_still_written_is_left_alone(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
     old = datetime.now(UTC).timestamp() - 3600
-    os.utime(inbox / "a.csv", (old, old))  # as cp -p and rsync do: the content is from now all the same
+    os.utime(
+        inbox / "a.csv", (old, old)
+    )  # as cp -p and rsync do: the content is from now all the same
     with sandboxes() as witness:
         ran = program("push", inbox, "--base-url", witness.base_url, "--json")
         text = program("push", inbox, "--base-url", witness.base_url)
         assert witness.journal() == []
     assert (ran.code, text.code) == (0, 0)
-    assert [Path(path).name for path in ran.summary["unsettled"]] == ["a.csv", "b.csv", "c.csv", "d.csv"]
+    assert [Path(path).name for path in ran.summary["unsettled"]] == [
+        "a.csv",
+        "b.csv",
+        "c.csv",
+        "d.csv",
+    ]
     assert text.out.count("Left alone, for it is still being written") == 4
     later = batch.inputs_of([inbox], 10, datetime.now(UTC) + timedelta(seconds=11))
     assert [path.name for path in later.files] == ["a.csv", "b.csv", "c.csv", "d.csv"]
 
 
 @pytest.mark.parametrize(
-    "name", ["x.results.csv", "x.failed.csv", "x.xlsx.failed.edited.csv", ".x.csv", "~$x.xlsx", "x.md"]
+    "name",
+    ["x.results.csv", "x.failed.csv", "x.xlsx.failed.edited.csv", ".x.csv", "~$x.xlsx", "x.md"],
 )
 def test_what_is_no_input_in_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x", encoding="utf-8")
@@ -114,7 +146,9 @@ def test_what_is_no_input_in_a_folder(tmp_path: Path, name: str) -> None:
     assert batch.inputs_of([tmp_path], 10, later) == batch.Inputs((), ())
 
 
-def test_finished_sheets_are_moved_away_and_others_stay(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+def test_finished_sheets_are_moved_away_and_others_stay(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
     done = inbox.parent / "done"
     before = {name: (inbox / name).read_bytes() for name in ("a.csv", "b.csv", "d.csv")}
     with sandboxes() as witness:
@@ -145,14 +179,26 @@ def test_a_sheet_that_cannot_be_moved_has_its_summary_all_the_same(
     assert alone.err.count("Error: ") == 1
     assert together.code == 8
     assert together.err.count("Error: ") == 1
-    assert [(file["exit_code"], file["states"]["updated"]) for file in together.summary["files"]] == [(3, 3), (8, 3)]
+    assert [
+        (file["exit_code"], file["states"]["updated"]) for file in together.summary["files"]
+    ] == [(3, 3), (8, 3)]
     assert "done" in together.summary["files"][1]["error"]
 
 
-def test_the_log_names_the_sheet_that_each_line_is_about(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+def test_the_log_names_the_sheet_that_each_line_is_about(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
     with sandboxes() as witness:
         ran = program(
-            "push", inbox, "--base-url", witness.base_url, "--settle", "0s", "--log-format", "json", "--quiet"
+            "push",
+            inbox,
+            "--base-url",
+            witness.base_url,
+            "--settle",
+            "0s",
+            "--log-format",
+            "json",
+            "--quiet",
         )
     lines = [json.loads(line) for line in ran.err.splitlines()]
     ends = {Path(line["job"]).name: line["exit_code"] for line in lines if line["event"] == "end"}
@@ -168,7 +214,9 @@ def test_a_sheet_that_changed_meanwhile_is_not_moved(tmp_path: Path) -> None:
     assert not (tmp_path / "done").exists()
 
 
-def test_moving_overwrites_nothing_also_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moving_overwrites_nothing_also_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_links(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
@@ -197,7 +245,12 @@ def test_moving_overwrites_nothing_also_without_links(tmp_path: Path, monkeypatc
     ],
 )
 def test_what_several_files_can_not_share(
-    program: Program, inbox: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, words: str
+    program: Program,
+    inbox: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    words: str,
 ) -> None:
     monkeypatch.chdir(inbox)
     (inbox / "e").mkdir()
@@ -207,10 +260,20 @@ def test_what_several_files_can_not_share(
     assert words in ran.err
 
 
-def test_the_command_at_the_end_is_told_once_of_all_files(program: Program, sandboxes: Sandboxes, inbox: Path) -> None:
+def test_the_command_at_the_end_is_told_once_of_all_files(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
     with sandboxes(faults=(parse_fault("0.1%:503"),)) as witness:
         program(
-            *("push", inbox / "a.csv", inbox / "d.csv", "--base-url", witness.base_url, "--metrics-file", "m.prom"),
+            *(
+                "push",
+                inbox / "a.csv",
+                inbox / "d.csv",
+                "--base-url",
+                witness.base_url,
+                "--metrics-file",
+                "m.prom",
+            ),
             *("--on-finish", "cat >> told.jsonl; echo >> told.jsonl"),
         )
     (line,) = Path("told.jsonl").read_text(encoding="utf-8").splitlines()

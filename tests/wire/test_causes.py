@@ -8,10 +8,15 @@ from tests.conftest import Program, Sandboxes
 from tests.helpers import KEY, numbered, write_sheet
 
 
-def test_push_status_and_report_tell_the_same_causes(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_push_status_and_report_tell_the_same_causes(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     seed = write_sheet(tmp_path / "seed.csv", numbered(40))
     ratings = [(f"ext_{number}", "ok", number) for number in range(6, 11)]
-    sheet = write_sheet(tmp_path / "x.csv", [*ratings, *numbered(20, first=20), ("elm street", "", 4), ("oak", "", 4)])
+    sheet = write_sheet(
+        tmp_path / "x.csv",
+        [*ratings, *numbered(20, first=20), ("elm street", "", 4), ("oak", "", 4)],
+    )
     with sandboxes(accept_any=False, seed_file=seed) as witness:
         ran = program("push", sheet, "--base-url", witness.base_url)
     assert ran.code == 3
@@ -53,15 +58,23 @@ def test_failures_of_the_moment_are_told_with_status_and_doubt(
     failed = ran.summary["states"]["failed"]
     (cause,) = ran.summary["causes"]
     assert failed > 0
-    assert (cause["code"], cause["rows"], cause["remedy"]) == ("server_error", failed, "run the command again")
+    assert (cause["code"], cause["rows"], cause["remedy"]) == (
+        "server_error",
+        failed,
+        "run the command again",
+    )
     assert cause["cause"].startswith("server_error 503: ")
     assert f"; {failed} may have been applied)" in program("status", sheet).out
     assert KEY not in ran.out
 
 
-def test_what_a_cell_holds_reaches_no_terminal_raw(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_what_a_cell_holds_reaches_no_terminal_raw(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     evil = "\x1b]0;owned\x07\x9b31m\u202e"
-    sheet = write_sheet(tmp_path / "x.csv", [("ext_1", "", evil), (f"ext{evil}", "", 4), *numbered(4, first=2)])
+    sheet = write_sheet(
+        tmp_path / "x.csv", [("ext_1", "", evil), (f"ext{evil}", "", 4), *numbered(4, first=2)]
+    )
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url)
     assert "rating '\\x1b]0;owned\\x07" in ran.out

@@ -34,13 +34,29 @@ def test_the_verdicts_of_check_are_those_of_push(
 ) -> None:
     checked = program("check", SAMPLES / name, *MESSY, "--json")
     with sandboxes() as witness:
-        pushed = program("push", SAMPLES / name, *MESSY, "--base-url", witness.base_url, "--json", "--out", tmp_path)
+        pushed = program(
+            "push",
+            SAMPLES / name,
+            *MESSY,
+            "--base-url",
+            witness.base_url,
+            "--json",
+            "--out",
+            tmp_path,
+        )
         assert len(witness.patches()) == checked.summary["patches"] == 43
-    states = {**checked.summary["states"], "updated": checked.summary["states"]["pending"], "pending": 0}
+    states = {
+        **checked.summary["states"],
+        "updated": checked.summary["states"]["pending"],
+        "pending": 0,
+    }
     assert pushed.summary["states"] == states
     assert pushed.summary["problems"] == checked.summary["problems"]
     assert (checked.code, pushed.code) == (3, 3)
-    results = {line["row"]: line for line in read_csv(tmp_path / f"{name.removesuffix('.csv')}.results.csv")}
+    results = {
+        line["row"]: line
+        for line in read_csv(tmp_path / f"{name.removesuffix('.csv')}.results.csv")
+    }
     assert "rounded by a spreadsheet program" in results["49"]["message"]
     assert results["50"]["unique_showing_key"] == "00417"
     assert results["50"]["state"] == "updated"
@@ -74,7 +90,9 @@ def test_headers_and_fields_are_readable_also_on_a_narrow_terminal(
 def test_json_of_check_holds_all_that_was_understood(program: Program, tmp_path: Path) -> None:
     sheet = tmp_path / "x.csv"
     sheet.write_bytes(
-        "Showings\r\n\r\nShowing Key;Stars;Visit date;Wo?\r\na;4;02/03/2026 9:00;caf\xe9\r\n".encode("cp1252")
+        "Showings\r\n\r\nShowing Key;Stars;Visit date;Wo?\r\na;4;02/03/2026 9:00;caf\xe9\r\n".encode(
+            "cp1252"
+        )
     )
     ran = program("check", sheet, "--timezone", "America/Chicago", "--json", "--show", 5)
     assert ran.code == 0
@@ -88,8 +106,15 @@ def test_json_of_check_holds_all_that_was_understood(program: Program, tmp_path:
     assert found["unknown_columns"] == ["Wo?"]
     assert any("America/Chicago" in text for text in found["assumptions"])
     assert any("month, day, year" in text for text in found["assumptions"])
-    assert found["shown"] == [{"target": "a", "patch": {"showing_date": "2026-02-03T09:00:00-06:00", "rating": 4}}]
-    assert (found["rows"], found["patches"], found["exit_code"], found["stopped"]) == (1, 1, 0, None)
+    assert found["shown"] == [
+        {"target": "a", "patch": {"showing_date": "2026-02-03T09:00:00-06:00", "rating": 4}}
+    ]
+    assert (found["rows"], found["patches"], found["exit_code"], found["stopped"]) == (
+        1,
+        1,
+        0,
+        None,
+    )
 
 
 def test_dates_that_speak_against_the_default_order_stop_the_sheet_until_the_user_decides(
@@ -99,7 +124,9 @@ def test_dates_that_speak_against_the_default_order_stop_the_sheet_until_the_use
     sheet = write_sheet(tmp_path / "x.csv", rows, ("unique_showing_key", "showing_date"))
     checked = program("check", sheet)
     assert checked.code == 4
-    assert "row 3: 'showing_date' is '13/02/2026 10:00', which speaks against the order" in checked.err
+    assert (
+        "row 3: 'showing_date' is '13/02/2026 10:00', which speaks against the order" in checked.err
+    )
     assert "--date-order dmy" in checked.err
     with sandboxes() as witness:
         assert program("push", sheet, "--base-url", witness.base_url).code == 4
@@ -118,11 +145,24 @@ def test_dates_that_speak_against_the_default_order_stop_the_sheet_until_the_use
     ],
 )
 def test_rows_with_one_key_as_the_user_decides(
-    program: Program, sandboxes: Sandboxes, tmp_path: Path, policy: str, states: dict[str, int], rating: int | None
+    program: Program,
+    sandboxes: Sandboxes,
+    tmp_path: Path,
+    policy: str,
+    states: dict[str, int],
+    rating: int | None,
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [("a", "first", 3), ("b", "fine", 4), ("a", "", 5)])
     with sandboxes() as witness:
-        arguments = ("push", sheet, "--base-url", witness.base_url, "--json", "--max-problems", "100%")
+        arguments = (
+            "push",
+            sheet,
+            "--base-url",
+            witness.base_url,
+            "--json",
+            "--max-problems",
+            "100%",
+        )
         ran = program(*arguments, "--on-duplicate", policy)
         assert {state: count for state, count in ran.summary["states"].items() if count} == states
         if rating is not None:
@@ -133,16 +173,29 @@ def test_rows_with_one_key_as_the_user_decides(
         assert "merged into row 4" in read_csv(tmp_path / "x.results.csv")[0]["message"]
 
 
-def test_a_profile_is_saved_and_used(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [("a", "2026-03-02", 3)], ("Code", "Tag", "Zufriedenheit"))
-    told = ("--map", "Code=unique_showing_key", "--map", "Tag=showing_date", "--map", "Zufriedenheit=rating")
+def test_a_profile_is_saved_and_used(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(
+        tmp_path / "x.csv", [("a", "2026-03-02", 3)], ("Code", "Tag", "Zufriedenheit")
+    )
+    told = (
+        "--map",
+        "Code=unique_showing_key",
+        "--map",
+        "Tag=showing_date",
+        "--map",
+        "Zufriedenheit=rating",
+    )
     profile = tmp_path / "p.toml"
     dates = ("--timezone", "Europe/Berlin", "--default-time", "10:00")
     ran = program("check", sheet, *told, *dates, "--save-profile", profile)
     assert ran.code == 0
     assert f"--profile {profile}" in ran.out
     with sandboxes() as witness:
-        assert program("push", sheet, "--profile", profile, "--base-url", witness.base_url).code == 0
+        assert (
+            program("push", sheet, "--profile", profile, "--base-url", witness.base_url).code == 0
+        )
         assert witness.showing("a")["showing_date"] == "2026-03-02T10:00:00+01:00"
     assert program("check", sheet, *told, *dates, "--save-profile", profile).code == 8
 
@@ -156,9 +209,13 @@ def test_a_token_clears_a_field(program: Program, sandboxes: Sandboxes, tmp_path
     assert ran.summary["requests"] == 1
 
 
-def test_an_id_addresses_the_showing(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_an_id_addresses_the_showing(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     uuid = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-    sheet = write_sheet(tmp_path / "x.csv", [(uuid, "a", 3), ("", "b", 4)], ("showing_id", "key", "rating"))
+    sheet = write_sheet(
+        tmp_path / "x.csv", [(uuid, "a", 3), ("", "b", 4)], ("showing_id", "key", "rating")
+    )
     ran = program("check", sheet, "--map", "key=unique_showing_key", "--json", "--show", 2)
     assert ran.summary["shown"] == [
         {"target": uuid, "patch": {"rating": 3, "unique_showing_key": "a"}},
@@ -166,8 +223,14 @@ def test_an_id_addresses_the_showing(program: Program, sandboxes: Sandboxes, tmp
     ]
     with sandboxes() as witness:
         program("push", sheet, "--map", "key=unique_showing_key", "--base-url", witness.base_url)
-        assert [entry["path"] for entry in witness.patches()] == [f"/v1/showings/{uuid}", "/v1/showings/b"]
-    assert [line["unique_showing_key"] for line in read_csv(tmp_path / "x.results.csv")] == ["a", "b"]
+        assert [entry["path"] for entry in witness.patches()] == [
+            f"/v1/showings/{uuid}",
+            "/v1/showings/b",
+        ]
+    assert [line["unique_showing_key"] for line in read_csv(tmp_path / "x.results.csv")] == [
+        "a",
+        "b",
+    ]
 
 
 def test_a_sheet_from_standard_input(
@@ -208,7 +271,9 @@ def test_a_sheet_from_standard_input(
 def test_check_ends_as_push_would(
     program: Program, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [("a", "x", 3), ("b", "x", 9)], ("unique_showing_key", "Wo", "rating"))
+    sheet = write_sheet(
+        tmp_path / "x.csv", [("a", "x", 3), ("b", "x", 9)], ("unique_showing_key", "Wo", "rating")
+    )
     ran = program("check", sheet, *arguments)
     assert ran.code == code
     assert words in ran.err
@@ -216,7 +281,9 @@ def test_check_ends_as_push_would(
     assert program("push", sheet, *arguments, "--base-url", "http://127.0.0.1:9").code == code
 
 
-def test_files_of_one_stem_are_jobs_of_their_own(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_files_of_one_stem_are_jobs_of_their_own(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     with sandboxes() as witness:
         for name in ("x.csv", "x.tsv", "x.txt"):
             write_sheet(tmp_path / name, [(name, "", 4)])
@@ -232,12 +299,21 @@ def test_mended_rows_are_pushed_as_plain_csv_whatever_the_sheet_was(
     sheet = tmp_path / "x.csv"
     sheet.write_bytes("Showings\nkey;Stars;Comments\na;4;caf\xe9\nb;9;caf\xe9\n".encode("cp1252"))
     with sandboxes() as witness:
-        arguments = ("--map", "key=unique_showing_key", "--base-url", witness.base_url, "--profile", profile)
+        arguments = (
+            "--map",
+            "key=unique_showing_key",
+            "--base-url",
+            witness.base_url,
+            "--profile",
+            profile,
+        )
         ran = program("push", sheet, "--delimiter", ";", *arguments)
         assert ran.code == 3
         failed = tmp_path / "x.failed.csv"
         command = ran.out.partition("then: bulk-sync ")[2].splitlines()[0]
-        failed.write_text(failed.read_text(encoding="utf-8").replace("b,9", "b,5"), encoding="utf-8")
+        failed.write_text(
+            failed.read_text(encoding="utf-8").replace("b,9", "b,5"), encoding="utf-8"
+        )
         again = program(*shlex.split(command))
         assert again.code == 0, again
         assert witness.showing("b")["feedback"] == "caf\xe9"
@@ -246,26 +322,38 @@ def test_mended_rows_are_pushed_as_plain_csv_whatever_the_sheet_was(
 def test_a_profile_of_a_sheet_with_repeated_headers_fits_it_and_one_without_its_columns(
     program: Program, tmp_path: Path
 ) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [("a", "fine", "b")], ("Showing Key", "Comments", "Comments"))
+    sheet = write_sheet(
+        tmp_path / "x.csv", [("a", "fine", "b")], ("Showing Key", "Comments", "Comments")
+    )
     profile = tmp_path / "p.toml"
     assert program("check", sheet).code == 4
     assert program("check", sheet, "--map", "column 3=", "--save-profile", profile).code == 0
     again = program("check", sheet, "--profile", profile, "--json")
-    assert [column["field"] for column in again.summary["columns"]] == ["unique_showing_key", "feedback", None]
+    assert [column["field"] for column in again.summary["columns"]] == [
+        "unique_showing_key",
+        "feedback",
+        None,
+    ]
     write_sheet(sheet, [("a", 4)], ("Showing Key", "Stars"))
     assert program("check", sheet, "--profile", profile).code == 0
 
 
-def test_a_second_table_below_keeps_the_sheet_from_being_sent(program: Program, tmp_path: Path) -> None:
+def test_a_second_table_below_keeps_the_sheet_from_being_sent(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(
-        tmp_path / "x.csv", [("a", "fine"), ("Comments", "Showing Key"), ("nice", "b")], ("Showing Key", "Comments")
+        tmp_path / "x.csv",
+        [("a", "fine"), ("Comments", "Showing Key"), ("nice", "b")],
+        ("Showing Key", "Comments"),
     )
     ran = program("check", sheet)
     assert ran.code == 4
     assert "row 3 names columns, as row 1 does: another table begins there" in ran.err
 
 
-def test_evidence_against_the_date_order_counts_wherever_it_stands(program: Program, tmp_path: Path) -> None:
+def test_evidence_against_the_date_order_counts_wherever_it_stands(
+    program: Program, tmp_path: Path
+) -> None:
     rows = [(f"k{day}", f"03/0{day}/2026 10:00") for day in range(1, 10)]
     for last in (("k", "25/03/2026 10:00"), ("", "25/03/2026 10:00")):
         sheet = write_sheet(tmp_path / "x.csv", [*rows, last], ("Showing Key", "Date"))
@@ -275,7 +363,9 @@ def test_evidence_against_the_date_order_counts_wherever_it_stands(program: Prog
             assert "row 11: 'Date' is '25/03/2026 10:00', which speaks against" in ran.err
 
 
-def test_rows_beyond_the_limit_are_no_part_of_what_is_shown(program: Program, tmp_path: Path) -> None:
+def test_rows_beyond_the_limit_are_no_part_of_what_is_shown(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(3), ("z", "", 9)])
     found = program("check", sheet, "--limit", 2, "--json").summary
     assert (found["rows"], found["exit_code"], found["causes"]) == (2, 0, [])
@@ -301,13 +391,18 @@ def test_a_refused_sheet_leaves_the_results_of_what_was_sent(
         program("push", sheet, "--base-url", witness.base_url)
         write_sheet(sheet, [("a", "", 9), ("b", "", 9)])
         assert program("push", sheet, "--base-url", witness.base_url).code == 4
-    assert [line["state"] for line in read_csv(tmp_path / "x.results.csv")] == ["updated", "invalid"]
+    assert [line["state"] for line in read_csv(tmp_path / "x.results.csv")] == [
+        "updated",
+        "invalid",
+    ]
     assert len(read_csv(tmp_path / "x.failed.csv")) == 2
     moved = (tmp_path / "x.checkpoint.sqlite").rename(tmp_path / "any.name")
     assert program("status", moved, "--json").summary["states"]["updated"] == 1
 
 
-def test_a_machine_without_a_time_zone_matters_only_for_times_without_offset(program: Program, tmp_path: Path) -> None:
+def test_a_machine_without_a_time_zone_matters_only_for_times_without_offset(
+    program: Program, tmp_path: Path
+) -> None:
     rows = [("a", "2026-03-02T10:00:00Z"), ("b", "2026-03-02 10:00")]
     sheet = write_sheet(tmp_path / "x.csv", rows, ("unique_showing_key", "showing_date"))
     with pytest.MonkeyPatch.context() as patched:

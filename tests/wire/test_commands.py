@@ -1,4 +1,6 @@
-"""Every error a user can meet: one sentence, the right exit code, no traceback, and nothing left lying about."""
+"""Every error a user can meet: one sentence, the right exit code, no traceback, and nothing left
+lying about.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,16 @@ import bulk_sync
 from bulk_sync import errors, pipeline
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
-from tests.helpers import command, environment, numbered, raw_server, read_csv, reply, run, write_sheet
+from tests.helpers import (
+    command,
+    environment,
+    numbered,
+    raw_server,
+    read_csv,
+    reply,
+    run,
+    write_sheet,
+)
 
 
 def one_sentence(text: str) -> bool:
@@ -44,15 +55,27 @@ def one_sentence(text: str) -> bool:
         (["good.csv", "--base-url", "https://é..x"], 2, "is not a base URL"),
         (["good.csv", "--base-url", "https://xn--a"], 2, "can't be used"),
         (["good.csv", "--base-url", "http://127.0.0.1:0"], 2, "is not a base URL"),
-        (["good.csv", "--base-url", "https://me:hunter2@api.example.com"], 2, "no user name or password"),
+        (
+            ["good.csv", "--base-url", "https://me:hunter2@api.example.com"],
+            2,
+            "no user name or password",
+        ),
         (["good.csv", "--key-file", "none"], 2, "No such file"),
         (["good.csv", "--out", "good.csv"], 8, "no checkpoint can be made here"),
         (["good.csv", "--out", "good.csv/deeper"], 8, "no checkpoint can be made here"),
         (["good.csv", "--results", "folder"], 8, "this is a folder"),
         (["good.csv", "--results", "absent/results.csv"], 8, "No such file or directory"),
         (["good.csv", "--checkpoint", "latin.csv"], 4, "damaged"),
-        (["good.csv", "--results", "good.csv"], 2, "the input and --results can't be the same file"),
-        (["good.csv", "--checkpoint", "good.csv"], 2, "the input and --checkpoint can't be the same file"),
+        (
+            ["good.csv", "--results", "good.csv"],
+            2,
+            "the input and --results can't be the same file",
+        ),
+        (
+            ["good.csv", "--checkpoint", "good.csv"],
+            2,
+            "the input and --checkpoint can't be the same file",
+        ),
         (["good.csv", "--results", "good.checkpoint.sqlite"], 2, "can't be the same file"),
         (["good.csv", "--results", "/dev/null"], 8, "not a regular file"),
     ],
@@ -64,8 +87,12 @@ def test_push_refuses_with_one_sentence(
     write_sheet(tmp_path / "nokey.csv", [["x", 1]], ["Key", "rating"])
     write_sheet(tmp_path / "mostly-bad.csv", [["a", "", 9], ["b", "", 8], ["c", "", 1]])
     (tmp_path / "empty.csv").touch()
-    (tmp_path / "latin.csv").write_bytes(b"unique_showing_key,feedback\next_1,caf\x81 " + b"-" * 600 + b"\n")
-    (tmp_path / "broken.csv").write_text('unique_showing_key,feedback\next_1,"open\n', encoding="utf-8")
+    (tmp_path / "latin.csv").write_bytes(
+        b"unique_showing_key,feedback\next_1,caf\x81 " + b"-" * 600 + b"\n"
+    )
+    (tmp_path / "broken.csv").write_text(
+        'unique_showing_key,feedback\next_1,"open\n', encoding="utf-8"
+    )
     (tmp_path / "folder").mkdir()
     before = {path.name for path in tmp_path.iterdir()}
     ran = program("push", "--base-url", "http://127.0.0.1:9", *arguments)
@@ -75,7 +102,9 @@ def test_push_refuses_with_one_sentence(
     assert "hunter2" not in ran.err
     made = {path.name for path in tmp_path.iterdir()} - before
     assert not {name for name in made if name.endswith(".part")}
-    if arguments[0] in {"none.csv", ".", "empty.csv", "nokey.csv"} or (code == 2 and "xn--" not in arguments[-1]):
+    if arguments[0] in {"none.csv", ".", "empty.csv", "nokey.csv"} or (
+        code == 2 and "xn--" not in arguments[-1]
+    ):
         assert made == set()
 
 
@@ -95,7 +124,9 @@ def test_push_refuses_with_one_sentence(
         ["nonsense"],
     ],
 )
-def test_wrong_usage_exits_with_2_and_says_what_would_be_right(program: Program, arguments: list[str]) -> None:
+def test_wrong_usage_exits_with_2_and_says_what_would_be_right(
+    program: Program, arguments: list[str]
+) -> None:
     ran = program(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert one_sentence(ran.err), ran.err
@@ -125,7 +156,9 @@ def test_a_header_without_rows_sends_nothing_and_says_so(program: Program, tmp_p
     assert "a header and no rows" in ran.out
 
 
-def test_a_sheet_without_any_valid_row_is_complete_when_that_is_allowed(program: Program, tmp_path: Path) -> None:
+def test_a_sheet_without_any_valid_row_is_complete_when_that_is_allowed(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [["a", "", 9]])
     ran = program("push", sheet, "--base-url", "http://127.0.0.1:9", "--max-problems", "100%")
     assert ran.code == 3
@@ -133,7 +166,9 @@ def test_a_sheet_without_any_valid_row_is_complete_when_that_is_allowed(program:
 
 
 @pytest.mark.parametrize("name", ["status", "report"])
-def test_status_and_report_of_a_file_that_was_never_pushed(program: Program, tmp_path: Path, name: str) -> None:
+def test_status_and_report_of_a_file_that_was_never_pushed(
+    program: Program, tmp_path: Path, name: str
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(1))
     ran = program(name, sheet)
     assert ran.code == 4
@@ -160,7 +195,9 @@ def test_a_bug_of_ours_is_a_sentence_with_code_1_and_a_traceback_only_when_asked
     assert "Traceback" not in debug.err
 
 
-def test_quiet_prints_nothing_when_all_is_well(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_quiet_prints_nothing_when_all_is_well(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(2))
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--quiet")
@@ -187,7 +224,9 @@ def test_json_holds_the_contracts_keys_and_is_alone_on_standard_output(
     assert summary["exit_code"] == ran.code == 3
 
 
-def test_report_writes_the_same_files_again(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_report_writes_the_same_files_again(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)])
     with sandboxes() as witness:
         program("push", sheet, "--base-url", witness.base_url)
@@ -198,7 +237,9 @@ def test_report_writes_the_same_files_again(program: Program, sandboxes: Sandbox
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    assert program("report", tmp_path / "x.checkpoint.sqlite", "--out", elsewhere, "--quiet").code == 0
+    assert (
+        program("report", tmp_path / "x.checkpoint.sqlite", "--out", elsewhere, "--quiet").code == 0
+    )
     assert (elsewhere / "x.results.csv").read_bytes() == before["x.results.csv"]
 
 
@@ -223,11 +264,15 @@ def test_a_failed_file_that_somebody_is_mending_is_never_overwritten(
         program("push", sheet, "--base-url", witness.base_url, "--max-problems", "100%")
         assert "edited" not in program("report", sheet).out
         assert (
-            "edited" not in program("push", sheet, "--base-url", witness.base_url, "--max-problems", "3", "--fresh").out
+            "edited"
+            not in program(
+                "push", sheet, "--base-url", witness.base_url, "--max-problems", "3", "--fresh"
+            ).out
         )
         for name in ("x.failed.edited.csv", "x.failed.edited-2.csv"):
             failed.write_text(
-                failed.read_text(encoding="utf-8").replace("ext_9,,9", f"ext_9,{name},5"), encoding="utf-8"
+                failed.read_text(encoding="utf-8").replace("ext_9,,9", f"ext_9,{name},5"),
+                encoding="utf-8",
             )
             mended = failed.read_bytes()
             ran = program("report", sheet)
@@ -238,9 +283,15 @@ def test_a_failed_file_that_somebody_is_mending_is_never_overwritten(
     assert not list(tmp_path.glob("*-shm"))
 
 
-def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(program: Program, tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [("a\u202e[red]", "fine", 5), ("b", "fine", "\x1b[31m9")])
-    message = json.dumps({"error": {"message": '=HYPERLINK("http://x")\x1b]0;owned\x07\u2028[bold]'}}).encode()
+def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(
+    program: Program, tmp_path: Path
+) -> None:
+    sheet = write_sheet(
+        tmp_path / "x.csv", [("a\u202e[red]", "fine", 5), ("b", "fine", "\x1b[31m9")]
+    )
+    message = json.dumps(
+        {"error": {"message": '=HYPERLINK("http://x")\x1b]0;owned\x07\u2028[bold]'}}
+    ).encode()
     with raw_server(lambda connection, _: connection.sendall(reply(422, message))) as base_url:
         ran = program("push", sheet, "--base-url", base_url, "-v")
     assert ran.code == 3
@@ -255,7 +306,9 @@ def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(program: Prog
 
 
 def test_a_full_disk_ends_with_8_and_the_run_resumes(tmp_path: Path, sandboxes: Sandboxes) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [(key, text * 20, rating) for key, text, rating in numbered(800)])
+    sheet = write_sheet(
+        tmp_path / "x.csv", [(key, text * 20, rating) for key, text, rating in numbered(800)]
+    )
     with sandboxes() as witness:
         done = subprocess.run(
             command("push", sheet, "--base-url", witness.base_url),
@@ -273,10 +326,20 @@ def test_a_full_disk_ends_with_8_and_the_run_resumes(tmp_path: Path, sandboxes: 
         assert (again.code, again.summary["states"]["updated"]) == (0, 800)
 
 
-def test_a_terminal_that_knows_no_unicode_gets_escapes(sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_a_terminal_that_knows_no_unicode_gets_escapes(
+    sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [("é", "", 9), ("ok", "", 1)])
     with sandboxes() as witness:
-        ran = run("push", sheet, "--base-url", witness.base_url, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+        ran = run(
+            "push",
+            sheet,
+            "--base-url",
+            witness.base_url,
+            LC_ALL="C",
+            PYTHONIOENCODING="ascii",
+            PYTHONUTF8="0",
+        )
     assert ran.code == 3
     assert "Traceback" not in ran.err
 
@@ -297,15 +360,24 @@ def test_a_reader_that_leaves_early_loses_no_state(sandboxes: Sandboxes, tmp_pat
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as db:
-        assert db.execute("SELECT state, count(*) FROM row GROUP BY state").fetchall() == [("updated", 5)]
+        assert db.execute("SELECT state, count(*) FROM row GROUP BY state").fetchall() == [
+            ("updated", 5)
+        ]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="this system has no device that is always full"
+)
 def test_a_full_disk_behind_standard_output_is_said(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(5))
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
-            command("check", sheet), env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            command("check", sheet),
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode == 8
     assert done.stderr == "Error: standard output can't be written: No space left on device.\n"
@@ -323,8 +395,18 @@ def test_a_file_whose_name_is_not_utf_8_is_pushed_like_any_other(
 @pytest.mark.parametrize(
     ("transport", "variable", "value", "words"),
     [
-        ("httpx", "HTTPS_PROXY", "ftp://127.0.0.1:9", "a proxy that the environment names, can't be used"),
-        ("reqwest", "HTTPS_PROXY", "ftp://127.0.0.1:9", "a proxy that the environment names, can't be used"),
+        (
+            "httpx",
+            "HTTPS_PROXY",
+            "ftp://127.0.0.1:9",
+            "a proxy that the environment names, can't be used",
+        ),
+        (
+            "reqwest",
+            "HTTPS_PROXY",
+            "ftp://127.0.0.1:9",
+            "a proxy that the environment names, can't be used",
+        ),
         ("httpx", "ALL_PROXY", "socks5://127.0.0.1:9", "httpx[socks]"),
         ("httpx", "SSL_CERT_FILE", "/nowhere", "the certificates /nowhere (SSL_CERT_FILE"),
         ("reqwest", "SSL_CERT_FILE", "/nowhere", "the certificates /nowhere (SSL_CERT_FILE"),
@@ -347,7 +429,9 @@ def test_an_environment_that_cannot_be_used_is_said(
     assert words in ran.err
 
 
-def test_demo_updates_all_samples_and_leaves_its_files_here(program: Program, tmp_path: Path) -> None:
+def test_demo_updates_all_samples_and_leaves_its_files_here(
+    program: Program, tmp_path: Path
+) -> None:
     ran = program("demo")
     assert ran.code == 0
     assert "updated" in ran.out
@@ -372,7 +456,9 @@ def test_the_library_offers_push_and_its_types() -> None:
 
 def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> None:
     found = {
-        error.__name__: error.exit_code for error in _tree(errors.BulkSyncError) if error is not errors.Interrupted
+        error.__name__: error.exit_code
+        for error in _tree(errors.BulkSyncError)
+        if error is not errors.Interrupted
     }
     assert found == {
         "BulkSyncError": 1,
@@ -413,15 +499,30 @@ def test_other_content_over_a_finished_job_is_said_to_be_a_new_job(
     assert "Going on" not in ran.out
 
 
-def test_what_to_do_next_is_a_whole_command_after_a_push_and_never_half_a_one(program: Program, tmp_path: Path) -> None:
+def test_what_to_do_next_is_a_whole_command_after_a_push_and_never_half_a_one(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(2))
-    arguments = ["push", sheet, "--base-url", "http://127.0.0.1:9", "--max-attempts", 1, "--rate", "5/s"]
+    arguments = [
+        "push",
+        sheet,
+        "--base-url",
+        "http://127.0.0.1:9",
+        "--max-attempts",
+        1,
+        "--rate",
+        "5/s",
+    ]
     ran = program(*arguments, "--fresh")
     assert f"Next:       bulk-sync {' '.join(map(str, arguments))}\n" in ran.out
-    assert f"Next:       push {sheet} again, with the options it had" in program("status", sheet).out
+    assert (
+        f"Next:       push {sheet} again, with the options it had" in program("status", sheet).out
+    )
 
 
-def test_what_to_do_after_mending_keeps_the_options_of_the_push(program: Program, tmp_path: Path) -> None:
+def test_what_to_do_after_mending_keeps_the_options_of_the_push(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)])
     ran = program("push", sheet, "--sandbox", "--rate", "90/s")
     assert f"then: bulk-sync push {tmp_path / 'x.failed.csv'} --sandbox --rate 90/s\n" in ran.out
@@ -433,7 +534,16 @@ def test_rows_that_only_failed_need_no_mending_but_another_run(
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(40))
     with sandboxes(faults=(parse_fault("30%:503"),), seed=3) as witness:
-        push = ["push", sheet, "--base-url", witness.base_url, "--max-attempts", 1, "--max-failures", "90%"]
+        push = [
+            "push",
+            sheet,
+            "--base-url",
+            witness.base_url,
+            "--max-attempts",
+            1,
+            "--max-failures",
+            "90%",
+        ]
         ran = program(*push)
     assert (ran.code, "failed" in ran.out) == (3, True)
     assert f"Next:       bulk-sync {' '.join(map(str, push))}" in ran.out

@@ -36,9 +36,14 @@ ASK = {
 @pytest.mark.parametrize("shell", ASK)
 @pytest.mark.parametrize(
     ("words", "offered", "not_offered"),
-    [("bulk-sync re", {"reconcile", "report"}, {"push"}), ("bulk-sync push --ma", {"--map"}, {"--json"})],
+    [
+        ("bulk-sync re", {"reconcile", "report"}, {"push"}),
+        ("bulk-sync push --ma", {"--map"}, {"--json"}),
+    ],
 )
-def test_commands_and_options_are_offered(shell: str, words: str, offered: set[str], not_offered: set[str]) -> None:
+def test_commands_and_options_are_offered(
+    shell: str, words: str, offered: set[str], not_offered: set[str]
+) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not here")

@@ -1,4 +1,6 @@
-"""Every request that is sent is one that the OpenAPI document allows, says a validator that knows no model of ours."""
+"""Every request that is sent is one that the OpenAPI document allows, says a validator that knows
+no model of ours.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,14 @@ def validate(entries: list[dict[str, Any]]) -> None:
 
 def test_the_samples(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
     with sandboxes(faults=(Fault(0.05, "503"),)) as witness:
-        ran = program("push", SAMPLES / "sample-showings.csv", "--base-url", witness.base_url, "--out", tmp_path)
+        ran = program(
+            "push",
+            SAMPLES / "sample-showings.csv",
+            "--base-url",
+            witness.base_url,
+            "--out",
+            tmp_path,
+        )
         journal = witness.patches()
     assert ran.code == 0
     assert len(journal) > 200
@@ -44,20 +53,57 @@ def test_the_samples(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["messy-showings.csv", "messy-showings.xlsx"])
 @pytest.mark.parametrize("policy", ["error", "last", "merge"])
-def test_the_messy_samples(program: Program, sandboxes: Sandboxes, tmp_path: Path, name: str, policy: str) -> None:
-    told = ("--date-order", "mdy", "--timezone", "America/Chicago", "--default-time", "9:00", "--on-duplicate", policy)
+def test_the_messy_samples(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, name: str, policy: str
+) -> None:
+    told = (
+        "--date-order",
+        "mdy",
+        "--timezone",
+        "America/Chicago",
+        "--default-time",
+        "9:00",
+        "--on-duplicate",
+        policy,
+    )
     with sandboxes() as witness:
-        ran = program("push", SAMPLES / name, *told, "--base-url", witness.base_url, "--out", tmp_path)
+        ran = program(
+            "push", SAMPLES / name, *told, "--base-url", witness.base_url, "--out", tmp_path
+        )
         journal = witness.patches()
     assert ran.code == 3
     assert len(journal) > 40
     validate(journal)
 
 
-def test_every_field_and_awkward_text(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_every_field_and_awkward_text(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     moment = "2026-03-02 10:00-06:00"
-    keys = ["ext_1", "a/b", "é ü", "%2e%2e", "?x#y", "00123", "null", "...", ";:@&=+$,", "\\", "\u202e", "😀"]
-    texts = ["=1+1", 'a "quoted"\nline', "\ufeff\u200b", "null", "0", "\x7f\x1b[31m", "<script>", "𝕏" * 200]
+    keys = [
+        "ext_1",
+        "a/b",
+        "é ü",
+        "%2e%2e",
+        "?x#y",
+        "00123",
+        "null",
+        "...",
+        ";:@&=+$,",
+        "\\",
+        "\u202e",
+        "😀",
+    ]
+    texts = [
+        "=1+1",
+        'a "quoted"\nline',
+        "\ufeff\u200b",
+        "null",
+        "0",
+        "\x7f\x1b[31m",
+        "<script>",
+        "𝕏" * 200,
+    ]
     same: dict[str, object] = {
         "showing_date": moment,
         "scheduled_date": moment,

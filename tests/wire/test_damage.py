@@ -1,4 +1,6 @@
-"""Checkpoints that are damaged, foreign or out of reach: a sentence, the file as it was, and never a wrong claim."""
+"""Checkpoints that are damaged, foreign or out of reach: a sentence, the file as it was, and never
+a wrong claim.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,12 @@ DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 8}
 
 
 def one_sentence(text: str) -> bool:
-    return text.startswith("Error: ") and text.count("\n") == 1 and "Traceback" not in text and "bug" not in text
+    return (
+        text.startswith("Error: ")
+        and text.count("\n") == 1
+        and "Traceback" not in text
+        and "bug" not in text
+    )
 
 
 def sql(script: str) -> Callable[[Path], None]:
@@ -49,7 +56,9 @@ def void(_: object) -> None:
 
 def flip_page(number: int) -> Callable[[bytes], bytes]:
     return lambda data: (
-        data[: number * 4096] + bytes(byte ^ 1 for byte in data[number * 4096 :][:200]) + (data[number * 4096 + 200 :])
+        data[: number * 4096]
+        + bytes(byte ^ 1 for byte in data[number * 4096 :][:200])
+        + (data[number * 4096 + 200 :])
     )
 
 
@@ -82,12 +91,16 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
         "UPDATE outcome SET state = 'pending' WHERE id = 3; UPDATE staged SET body = NULL WHERE id = 3"
     ),
     "an outcome that is gone": sql("DELETE FROM outcome WHERE id = 3"),
-    "an outcome of a row that was not to be sent": sql("INSERT INTO outcome (id, state) VALUES (13, 'updated')"),
+    "an outcome of a row that was not to be sent": sql(
+        "INSERT INTO outcome (id, state) VALUES (13, 'updated')"
+    ),
     "more ended than taken": sql("UPDATE job SET ended = taken + 1"),
     "counts of no state": sql("UPDATE job SET staged_states = '{\"pendant\": 12}'"),
     "no counts": sql("UPDATE job SET staged_states = '{'"),
     "a column of another name": sql("ALTER TABLE outcome RENAME COLUMN sent_at TO bent_at"),
-    "counts of other rows": sql("UPDATE job SET staged_states = json_set(staged_states, '$.pending', 11)"),
+    "counts of other rows": sql(
+        "UPDATE job SET staged_states = json_set(staged_states, '$.pending', 11)"
+    ),
     "an outcome of an unknown state": sql("UPDATE outcome SET state = 'upfated' WHERE id = 3"),
     "an outcome's text that is no text": sql("UPDATE outcome SET showing_id = x'ff' WHERE id = 3"),
 }
@@ -99,7 +112,9 @@ def fifo(checkpoint: Path) -> None:
 
 
 @pytest.fixture
-def pushed(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> Iterator[tuple[Path, Witness]]:
+def pushed(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> Iterator[tuple[Path, Witness]]:
     sheet = write_sheet(tmp_path / "x.csv", SHEET)
     with sandboxes() as witness:
         assert program("push", sheet, "--base-url", witness.base_url).code == 3
@@ -132,10 +147,15 @@ def test_a_damaged_checkpoint_is_told_kept_and_put_aside_by_fresh(
     assert f"{checkpoint} was damaged; it is now {kept}." in ran.out
     assert kept.read_bytes() == there[checkpoint.name]
     DAMAGES["emptied"](checkpoint)
-    assert "x.checkpoint.damaged-2.sqlite" in program("push", sheet, "--base-url", witness.base_url, "--fresh").out
+    assert (
+        "x.checkpoint.damaged-2.sqlite"
+        in program("push", sheet, "--base-url", witness.base_url, "--fresh").out
+    )
 
 
-def test_pages_appended_change_nothing(program: Program, pushed: tuple[Path, Witness], tmp_path: Path) -> None:
+def test_pages_appended_change_nothing(
+    program: Program, pushed: tuple[Path, Witness], tmp_path: Path
+) -> None:
     sheet, _ = pushed
     with (tmp_path / "x.checkpoint.sqlite").open("ab") as file:
         file.write(bytes(8192))
@@ -155,14 +175,20 @@ def test_pages_appended_change_nothing(program: Program, pushed: tuple[Path, Wit
     ],
 )
 def test_what_is_not_ours_to_use_is_refused_also_with_fresh(
-    program: Program, pushed: tuple[Path, Witness], tmp_path: Path, change: Callable[[Path], Any], words: str
+    program: Program,
+    pushed: tuple[Path, Witness],
+    tmp_path: Path,
+    change: Callable[[Path], Any],
+    words: str,
 ) -> None:
     sheet, witness = pushed
     change(tmp_path / "x.checkpoint.sqlite")
     there = {path.name: path.lstat().st_ino for path in tmp_path.iterdir()}
     for name in (*COMMANDS, "fresh"):
         options = ["push", "--fresh"] if name == "fresh" else [name]
-        ran = program(*options, sheet, *(["--base-url", witness.base_url] if "push" in options else []))
+        ran = program(
+            *options, sheet, *(["--base-url", witness.base_url] if "push" in options else [])
+        )
         assert (ran.code, ran.out) == (4, "")
         assert one_sentence(ran.err), ran.err
         assert words in ran.err
@@ -170,10 +196,14 @@ def test_what_is_not_ours_to_use_is_refused_also_with_fresh(
     assert len(witness.patches()) == 12
 
 
-def test_a_file_of_the_users_is_not_taken_for_a_damaged_checkpoint_by_fresh(program: Program, tmp_path: Path) -> None:
+def test_a_file_of_the_users_is_not_taken_for_a_damaged_checkpoint_by_fresh(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(1))
     other = write_sheet(tmp_path / "clients.csv", numbered(9))
-    ran = program("push", sheet, "--checkpoint", other, "--fresh", "--base-url", "http://127.0.0.1:9")
+    ran = program(
+        "push", sheet, "--checkpoint", other, "--fresh", "--base-url", "http://127.0.0.1:9"
+    )
     assert ran.code == 4
     assert "not a checkpoint" in ran.err
     assert other.exists()
@@ -206,7 +236,9 @@ def test_damage_in_mid_run_ends_the_run_with_a_sentence(
     sheet = write_sheet(tmp_path / "x.csv", numbered(60))
     exchange = Store.exchange
 
-    def hurt(store: Store, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int) -> list[Change]:
+    def hurt(
+        store: Store, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+    ) -> list[Change]:
         store._db.execute("PRAGMA cache_size = 0")
         for path in tmp_path.glob("x.checkpoint.sqlite*"):
             if path.suffix in {".sqlite", ".sqlite-wal"}:
@@ -232,7 +264,9 @@ def with_wal(program: Program, witness: Witness, folder: Path) -> Path:
     rows = [*SHEET, *numbered(6, first=50)]
     write_sheet(sheet, rows)
     checkpoint = folder / "x.checkpoint.sqlite"
-    with closing(sqlite3.connect(checkpoint)) as reader:  # as long as somebody reads, the side file stays
+    with closing(
+        sqlite3.connect(checkpoint)
+    ) as reader:  # as long as somebody reads, the side file stays
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM row").fetchone()
         program("push", sheet, "--base-url", witness.base_url)
@@ -292,7 +326,11 @@ def test_no_damage_makes_a_traceback_or_a_row_that_the_api_never_acknowledged(
             for side, *wound in wounds:
                 injure(checkpoint.with_name(checkpoint.name + side), *wound)  # type: ignore[arg-type]
             ends: list[Ran] = []
-            for name, *options in (["status"], ["report"], ["push", "--base-url", witness.base_url]):
+            for name, *options in (
+                ["status"],
+                ["report"],
+                ["push", "--base-url", witness.base_url],
+            ):
                 ran = program(name, sheet, *options)
                 ends.append(ran)
                 assert ran.code in DOCUMENTED, (wounds, ran)
@@ -300,7 +338,11 @@ def test_no_damage_makes_a_traceback_or_a_row_that_the_api_never_acknowledged(
                 assert ran.code in {0, 3} or ran.err.startswith("Error: "), ran
                 results = folder / "x.results.csv"
                 if results.exists():
-                    claimed = {line["unique_showing_key"] for line in read_csv(results) if line["state"] == "updated"}
+                    claimed = {
+                        line["unique_showing_key"]
+                        for line in read_csv(results)
+                        if line["state"] == "updated"
+                    }
                     assert claimed <= acknowledged, (wounds, claimed - acknowledged)
             ended.extend(ran.code for ran in ends)
 

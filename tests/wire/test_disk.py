@@ -1,4 +1,6 @@
-"""Disks that are full, broken or not for us, by the kernel's own limits: exit code 8, a sentence, nothing lost."""
+"""Disks that are full, broken or not for us, by the kernel's own limits: exit code 8, a sentence,
+nothing lost.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,10 @@ def mounting(program: str, *arguments: object) -> bool:
     path = shutil.which(program)
     if path is None:
         return False
-    return subprocess.run([path, *map(str, arguments)], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([path, *map(str, arguments)], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 @pytest.fixture
@@ -114,9 +119,12 @@ def test_a_full_disk_stops_the_run_and_with_room_the_next_one_goes_on(
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes system calls fail")
 @pytest.mark.parametrize(
-    ("error", "call", "first"), [("EIO", "fdatasync", 6), ("ENOSPC", "pwrite64", 36), ("EIO", "rename", 1)]
+    ("error", "call", "first"),
+    [("EIO", "fdatasync", 6), ("ENOSPC", "pwrite64", 36), ("EIO", "rename", 1)],
 )
-def test_a_system_call_that_fails_stops_the_run_and_the_next_one_goes_on(error: str, call: str, first: int) -> None:
+def test_a_system_call_that_fails_stops_the_run_and_the_next_one_goes_on(
+    error: str, call: str, first: int
+) -> None:
     findings = sweep([call], strike=f"error={error}", first=first, stride=first, most=2)
     assert findings.stopped_with_8
     assert held_out(findings)
@@ -144,7 +152,9 @@ def test_what_cannot_be_written_is_refused_before_the_first_request(
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_read_only_disk_is_refused_before_the_first_request(small_disk: Path, sandboxes: Sandboxes) -> None:
+def test_a_read_only_disk_is_refused_before_the_first_request(
+    small_disk: Path, sandboxes: Sandboxes
+) -> None:
     sheet = write_sheet(small_disk / "showings.csv", numbered(3))
     assert mounting("mount", "-o", "remount,ro", small_disk)
     with sandboxes() as witness:

@@ -77,7 +77,9 @@ def test_readers_of_all_output_that_leave_early_end_no_run(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_the_program_starts_leaves_no_traceback(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_while_the_program_starts_leaves_no_traceback(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(3))
     # Stops for good at the first module that takes long to import, as if the disk were slow.
     (tmp_path / "sitecustomize.py").write_text(

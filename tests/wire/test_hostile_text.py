@@ -1,4 +1,6 @@
-"""Text of others, from cells, keys, file names and the server: no terminal acts on it, no log line is forged by it."""
+"""Text of others, from cells, keys, file names and the server: no terminal acts on it, no log line
+is forged by it.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,24 @@ FORMULAS = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "�
 def assert_harmless(*ends: Ran) -> None:
     for ran in ends:
         for line in (ran.out + ran.err).split("\n"):
-            assert not [c for c in line if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"}], line
+            assert not [
+                c for c in line if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"}
+            ], line
             assert not line.startswith("2026-03-02 00:00:00,000"), line
         assert "Traceback" not in ran.err
 
 
 @pytest.mark.parametrize("status", [200, 302, 401, 403, 404, 422, 429, 503])
-def test_whatever_the_server_says_no_terminal_acts_on_it(program: Program, tmp_path: Path, status: int) -> None:
+def test_whatever_the_server_says_no_terminal_acts_on_it(
+    program: Program, tmp_path: Path, status: int
+) -> None:
     folder = tmp_path / "a\x1b[31mb"
     folder.mkdir()
     name = EVIL.replace("/", "").replace("\n", "").replace("\r", "")[:30]
     sheet = write_sheet(folder / f"{name}.csv", [("k\u202e", "fine", 5), ("b", EVIL, 4)])
-    body = json.dumps({"error": {"message": EVIL, "code": EVIL}, "data": {"id": EVIL, "updated_at": EVIL}}).encode()
+    body = json.dumps(
+        {"error": {"message": EVIL, "code": EVIL}, "data": {"id": EVIL, "updated_at": EVIL}}
+    ).encode()
     reason = b"\x1b[31m \x9b \xc2\x9b"
 
     def answer(connection: socket.socket, _: bytes) -> None:
@@ -43,18 +51,36 @@ def test_whatever_the_server_says_no_terminal_acts_on_it(program: Program, tmp_p
 
     for behave in (answer, polite):
         with raw_server(behave) as base_url:
-            push = ["push", sheet, "--base-url", base_url, "--max-attempts", 1, "--retry-for", "0s", "--fresh"]
+            push = [
+                "push",
+                sheet,
+                "--base-url",
+                base_url,
+                "--max-attempts",
+                1,
+                "--retry-for",
+                "0s",
+                "--fresh",
+            ]
             ends = []
             for how in (["-vv"], ["--json"], []):
                 ends.append(program(*push, *how))
-                shutil.rmtree(tmp_path / "state")  # so that it need not wait as the run before was told
-        ends += [program("status", sheet), program("status", sheet, "--json"), program("report", sheet)]
+                shutil.rmtree(
+                    tmp_path / "state"
+                )  # so that it need not wait as the run before was told
+        ends += [
+            program("status", sheet),
+            program("status", sheet, "--json"),
+            program("report", sheet),
+        ]
         ends += [program("check", sheet, "--show", 2), program("check", sheet, "--json")]
         assert_harmless(*ends)
         assert all(ran.code in {0, 3, 5, 6} for ran in ends), ends
 
 
-def test_words_of_the_command_line_and_of_broken_files_are_harmless(program: Program, tmp_path: Path) -> None:
+def test_words_of_the_command_line_and_of_broken_files_are_harmless(
+    program: Program, tmp_path: Path
+) -> None:
     odd = tmp_path / "\x1b[31m.csv"
     ends = [
         program("push", odd),
@@ -64,7 +90,11 @@ def test_words_of_the_command_line_and_of_broken_files_are_harmless(program: Pro
         program("push", odd, "--base-url", f"http://{EVIL}"),
     ]
     write_sheet(odd, [["a", EVIL]], ["unique_showing_key", f"rat{EVIL}"])
-    ends += [program("check", odd), program("check", odd, "--strict"), program("check", odd, "--map", f"{EVIL}=rating")]
+    ends += [
+        program("check", odd),
+        program("check", odd, "--strict"),
+        program("check", odd, "--map", f"{EVIL}=rating"),
+    ]
     write_sheet(odd, [["a", 5]], [EVIL, "rating"])
     ends += [program("check", odd)]
     assert_harmless(*ends)

@@ -1,4 +1,6 @@
-"""bulk-sync in somebody's program: the docstring's example, with and without an event loop, stopped and followed."""
+"""bulk-sync in somebody's program: the docstring's example, with and without an event loop, stopped
+and followed.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ def test_every_row_is_told_as_it_is_decided(sandboxes: Sandboxes, tmp_path: Path
     assert sorted(row.row for row in told) == list(range(2, 42))
     for state in (State.UPDATED, State.REJECTED):
         assert sum(row.state is state for row in told) == summary.states[state] > 0
-    of_rows = {result.number: (result.state, result.attempts) for result in results(settings.files.checkpoint)}
+    of_rows = {
+        result.number: (result.state, result.attempts)
+        for result in results(settings.files.checkpoint)
+    }
     assert of_rows == {row.row: (row.state, row.attempts) for row in told}
 
 
@@ -72,7 +77,9 @@ def test_push_async_lets_the_loop_go_on(sandboxes: Sandboxes, tmp_path: Path, ba
         return summary
 
     with sandboxes() as witness:
-        summary = anyio.run(program, witness, backend_options={"use_uvloop": backend.endswith("uvloop")})
+        summary = anyio.run(
+            program, witness, backend_options={"use_uvloop": backend.endswith("uvloop")}
+        )
     assert summary.states[State.UPDATED] == 20
     assert ticks > 5
 
@@ -88,7 +95,10 @@ def test_cancelling_push_async_ends_the_run_tidily(sandboxes: Sandboxes, tmp_pat
     with sandboxes() as witness:
         anyio.run(program, witness)
         applied = {entry["key"] for entry in witness.journal()}
-        states = {result.key: result.state for result in results(settings_of(sheet, witness).files.checkpoint)}
+        states = {
+            result.key: result.state
+            for result in results(settings_of(sheet, witness).files.checkpoint)
+        }
         assert 0 < len(applied) < 50
         assert {key for key, state in states.items() if state is State.UPDATED} == applied
         assert push(settings_of(sheet, witness)).states[State.UPDATED] == 50
@@ -106,7 +116,9 @@ def test_a_program_may_stop_a_run(sandboxes: Sandboxes, tmp_path: Path) -> None:
     assert 0 < summary.states[State.UPDATED] < 50
 
 
-def test_what_a_program_raises_for_a_row_ends_the_run_and_no_row_is_lost(sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_what_a_program_raises_for_a_row_ends_the_run_and_no_row_is_lost(
+    sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "s.csv", numbered(50))
 
     def refuse(row: RowDecided) -> None:
@@ -117,14 +129,20 @@ def test_what_a_program_raises_for_a_row_ends_the_run_and_no_row_is_lost(sandbox
         settings = settings_of(sheet, witness)
         with pytest.raises(RuntimeError, match="no more of them"):
             push(settings, on_row=refuse)
-        acknowledged = {result.key for result in results(settings.files.checkpoint) if result.state is State.UPDATED}
+        acknowledged = {
+            result.key
+            for result in results(settings.files.checkpoint)
+            if result.state is State.UPDATED
+        }
         assert acknowledged
         assert push(settings).states[State.UPDATED] == 50
         sent = [entry["key"] for entry in witness.journal()]
     assert all(sent.count(key) == 1 for key in acknowledged)
 
 
-def test_what_is_raised_for_a_row_costs_no_other_its_outcome(sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_what_is_raised_for_a_row_costs_no_other_its_outcome(
+    sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "s.csv", numbered(50))
 
     def refuse(row: RowDecided) -> None:
@@ -142,7 +160,9 @@ def test_what_is_raised_for_a_row_costs_no_other_its_outcome(sandboxes: Sandboxe
     assert State.PENDING in {row.state for row in rows}
 
 
-def test_a_stop_that_comes_with_the_last_row_changes_no_end(sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_a_stop_that_comes_with_the_last_row_changes_no_end(
+    sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "s.csv", numbered(3))
     stop = threading.Event()
     left = {2, 3, 4}

@@ -1,4 +1,6 @@
-"""`*.failed.csv` is mended by a script and pushed with the very command that was printed, whatever the input was."""
+"""`*.failed.csv` is mended by a script and pushed with the very command that was printed, whatever
+the input was.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ from tests.conftest import Program, Sandboxes
 from tests.helpers import read_csv
 
 HEADER = (
-    *("unique_showing_key", "showing_date", "attendee_name", "attendee_email", "attendee_phone", "feedback"),
+    *(
+        "unique_showing_key",
+        "showing_date",
+        "attendee_name",
+        "attendee_email",
+        "attendee_phone",
+        "feedback",
+    ),
     *("rating", "interested", "attendees_count", "showing_time_end"),
 )
 AT = datetime(2026, 3, 14, 16, 30)  # noqa: DTZ001 - a sheet's dates have no zone
@@ -44,7 +53,18 @@ Cells = tuple[object, ...]
 def row(number: int, rating: object) -> Cells:
     feedback = FEEDBACK[number % len(FEEDBACK)]
     key = f"{number:05}" if number % 2 else f"maple street {number}"
-    return key, AT, f"Ana Müller {number}", MAIL, "555-0101", feedback, rating, number % 3 == 0, number, time(17, 45)
+    return (
+        key,
+        AT,
+        f"Ana Müller {number}",
+        MAIL,
+        "555-0101",
+        feedback,
+        rating,
+        number % 3 == 0,
+        number,
+        time(17, 45),
+    )
 
 
 MENDED = 4.0
@@ -73,7 +93,9 @@ def delimited(delimiter: str, encoding: str, *, above: Sequence[str] = ()) -> Ca
     return write
 
 
-def write_xlsx(path: Path, header: Sequence[str], rows: Sequence[Cells], *, above: Sequence[str] = ()) -> None:
+def write_xlsx(
+    path: Path, header: Sequence[str], rows: Sequence[Cells], *, above: Sequence[str] = ()
+) -> None:
     book = Workbook()
     sheet = book.active
     for line in above:
@@ -96,7 +118,13 @@ def write_xls(path: Path, header: Sequence[str], rows: Sequence[Cells]) -> None:
     day, hour = xlwt.easyxf(num_format_str="YYYY-MM-DD HH:MM"), xlwt.easyxf(num_format_str="HH:MM")
     for number, cells in enumerate((header, *rows)):
         for place, cell in enumerate(cells):
-            style = day if isinstance(cell, datetime) else hour if isinstance(cell, time) else xlwt.Style.default_style
+            style = (
+                day
+                if isinstance(cell, datetime)
+                else hour
+                if isinstance(cell, time)
+                else xlwt.Style.default_style
+            )
             sheet.write(number, place, cell, style)
     book.save(str(path))
 
@@ -121,7 +149,9 @@ def _ods_cell(cell: object) -> TableCell:
     elif isinstance(cell, datetime):
         made = TableCell(valuetype="date", datevalue=cell.isoformat())
     elif isinstance(cell, time):
-        made = TableCell(valuetype="time", timevalue=f"PT{cell.hour:02}H{cell.minute:02}M{cell.second:02}S")
+        made = TableCell(
+            valuetype="time", timevalue=f"PT{cell.hour:02}H{cell.minute:02}M{cell.second:02}S"
+        )
     else:
         made = TableCell(valuetype="string")
     for line in as_text(cell).replace("\t", " ").split("\n"):
@@ -130,7 +160,9 @@ def _ods_cell(cell: object) -> TableCell:
 
 
 def mend(path: Path, encoding: str, column: str = "rating", value: str = "4") -> int:
-    """As a person's script would: read with the csv module, change a column, write it back. Returns the rows."""
+    """As a person's script would: read with the csv module, change a column, write it back. Returns
+    the rows.
+    """
     with path.open(encoding=encoding, newline="") as file:
         lines = list(csv.reader(file))
     place = lines[0].index(column)
@@ -158,9 +190,7 @@ def sent(witness: Any) -> dict[str, Any]:
 
 
 RENAMED = (*HEADER[:5], "Client said", *HEADER[6:])
-PROFILE = (
-    '[read]\nsheet = "Sheet"\nheader_row = 3\n[map]\n"Client said" = "feedback"\n[dates]\ntimezone = "Europe/Paris"\n'
-)
+PROFILE = '[read]\nsheet = "Sheet"\nheader_row = 3\n[map]\n"Client said" = "feedback"\n[dates]\ntimezone = "Europe/Paris"\n'
 TITLES = ("Showings of March", "made by Ana, in a hurry")
 CASES: dict[str, tuple[str, Callable[..., None], tuple[str, ...], Sequence[str], bool]] = {
     "xlsx": ("x.xlsx", write_xlsx, (), HEADER, True),
@@ -168,15 +198,39 @@ CASES: dict[str, tuple[str, Callable[..., None], tuple[str, ...], Sequence[str],
     "ods": ("x.ods", write_ods, (), HEADER, True),
     "tsv": ("x.tsv", delimited("\t", "utf-8"), (), HEADER, False),
     "csv": ("x.csv", delimited(",", "utf-8"), (), HEADER, False),
-    "csv, told": ("x.csv", delimited(",", "utf-8"), ("--encoding", "utf-8", "--delimiter", "comma"), HEADER, False),
-    "semicolons": ("x.csv", delimited(";", "cp1250"), ("--encoding", "cp1250", "--delimiter", ";"), HEADER, True),
+    "csv, told": (
+        "x.csv",
+        delimited(",", "utf-8"),
+        ("--encoding", "utf-8", "--delimiter", "comma"),
+        HEADER,
+        False,
+    ),
+    "semicolons": (
+        "x.csv",
+        delimited(";", "cp1250"),
+        ("--encoding", "cp1250", "--delimiter", ";"),
+        HEADER,
+        True,
+    ),
     "utf-16": ("x.csv", delimited("\t", "utf-16"), (), HEADER, True),
     "utf-16, told": ("x.txt", delimited(",", "utf-16"), ("--encoding=utf-16",), HEADER, True),
     "mark": ("x.csv", delimited(",", "utf-8-sig"), (), HEADER, True),
     "mark, told": ("x.csv", delimited(",", "utf-8-sig"), ("--encoding", "utf8"), HEADER, True),
-    "told a mark that is not there": ("x.csv", delimited(",", "utf-8"), ("--encoding=utf-8-sig",), HEADER, False),
+    "told a mark that is not there": (
+        "x.csv",
+        delimited(",", "utf-8"),
+        ("--encoding=utf-8-sig",),
+        HEADER,
+        False,
+    ),
     "titles": ("x.csv", delimited(",", "utf-8", above=TITLES), (), HEADER, False),
-    "titles, told": ("x.csv", delimited(";", "utf-8", above=TITLES), ("--header-row", "3"), HEADER, False),
+    "titles, told": (
+        "x.csv",
+        delimited(";", "utf-8", above=TITLES),
+        ("--header-row", "3"),
+        HEADER,
+        False,
+    ),
     "xlsx, titles": (
         "x.xlsx",
         lambda path, header, rows: write_xlsx(path, header, rows, above=TITLES),
@@ -184,8 +238,20 @@ CASES: dict[str, tuple[str, Callable[..., None], tuple[str, ...], Sequence[str],
         HEADER,
         True,
     ),
-    "mapped": ("my sheet.csv", delimited(",", "utf-8"), ("--map", "Client said=feedback"), RENAMED, False),
-    "mapped xlsx": ("x.xlsx", write_xlsx, ("--map", "Client said=feedback", "--on-duplicate", "last"), RENAMED, True),
+    "mapped": (
+        "my sheet.csv",
+        delimited(",", "utf-8"),
+        ("--map", "Client said=feedback"),
+        RENAMED,
+        False,
+    ),
+    "mapped xlsx": (
+        "x.xlsx",
+        write_xlsx,
+        ("--map", "Client said=feedback", "--on-duplicate", "last"),
+        RENAMED,
+        True,
+    ),
     "profile": (
         "x.xlsx",
         lambda path, header, rows: write_xlsx(path, header, rows, above=TITLES),
@@ -208,7 +274,10 @@ def test_failed_rows_are_mended_and_pushed_as_the_program_says(
     program: Program, sandboxes: Sandboxes, tmp_path: Path, case: str
 ) -> None:
     name, write, options, header, marked = CASES[case]
-    rows = [tuple(str(cell).replace("č", "c") if isinstance(cell, str) else cell for cell in cells) for cells in ROWS]
+    rows = [
+        tuple(str(cell).replace("č", "c") if isinstance(cell, str) else cell for cell in cells)
+        for cells in ROWS
+    ]
     (tmp_path / "p.toml").write_text(PROFILE, encoding="utf-8")
     (tmp_path / "csv.toml").write_text(
         PROFILE.replace('sheet = "Sheet"', 'delimiter = ";"\nencoding = "cp1252"'), encoding="utf-8"
@@ -217,7 +286,11 @@ def test_failed_rows_are_mended_and_pushed_as_the_program_says(
     # What the API is to hold in the end: the same sheet without a mistake.
     right = tmp_path / "right" / name
     right.parent.mkdir()
-    write(right, header, [(*cells[:6], MENDED if cells[6] == 9.0 else cells[6], *cells[7:]) for cells in rows])
+    write(
+        right,
+        header,
+        [(*cells[:6], MENDED if cells[6] == 9.0 else cells[6], *cells[7:]) for cells in rows],
+    )
     with sandboxes() as witness:
         assert program("push", right, "--base-url", witness.base_url, *options).code == 0
         expected = sent(witness)
@@ -234,7 +307,9 @@ def test_failed_rows_are_mended_and_pushed_as_the_program_says(
         assert mend(failed, "utf-8-sig" if marked else "utf-8") == len(BAD)
         again = program(*next_command(ran.out))
         assert again.code == 0, again.out + again.err
-        assert {line["state"] for line in read_csv(failed.with_name(f"{failed.stem}.results.csv"))} == {"updated"}
+        assert {
+            line["state"] for line in read_csv(failed.with_name(f"{failed.stem}.results.csv"))
+        } == {"updated"}
         assert sent(witness) == expected
 
 
@@ -245,7 +320,11 @@ def test_a_failed_file_that_is_refused_whole_is_marked_as_the_report_will_be(
     with sandboxes() as witness:
         assert program("push", "x.xlsx", "--base-url", witness.base_url).code == 4
         assert not witness.patches()
-    assert (tmp_path / "x.xlsx.failed.csv").read_bytes().startswith(codecs.BOM_UTF8 + b"unique_showing_key,")
+    assert (
+        (tmp_path / "x.xlsx.failed.csv")
+        .read_bytes()
+        .startswith(codecs.BOM_UTF8 + b"unique_showing_key,")
+    )
 
 
 def test_rows_that_the_api_refused_or_lost_are_pushed_again_as_they_were(
@@ -256,10 +335,15 @@ def test_rows_that_the_api_refused_or_lost_are_pushed_again_as_they_were(
     with sandboxes(accept_any=False) as witness:
         ran = program("push", "x.xlsx", "--base-url", witness.base_url, "--max-failures", "100%")
         assert ran.code == 3
-        assert f"  {len(GOOD)} rows: not_found: Showing not found: look the key up in North" in ran.out
+        assert (
+            f"  {len(GOOD)} rows: not_found: Showing not found: look the key up in North" in ran.out
+        )
     with sandboxes() as witness:
         port = witness.base_url
-        assert program(*(port if "127.0.0.1" in word else word for word in next_command(ran.out))).code == 0
+        assert (
+            program(*(port if "127.0.0.1" in word else word for word in next_command(ran.out))).code
+            == 0
+        )
         expected = sent(witness)
     with sandboxes() as witness:
         assert program("push", "x.xlsx", "--base-url", witness.base_url, "--fresh").code == 0

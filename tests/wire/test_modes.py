@@ -12,7 +12,11 @@ from tests.helpers import command, environment, numbered, run, sandbox_process, 
 
 
 def modes(folder: Path, stem: str) -> dict[str, int]:
-    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.glob(f"{stem}.*") if path.suffix != ".src"}
+    return {
+        path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in folder.glob(f"{stem}.*")
+        if path.suffix != ".src"
+    }
 
 
 def test_modes_under_umask_000_in_mid_run_and_after(tmp_path: Path) -> None:
@@ -47,7 +51,9 @@ def test_two_reports_at_once_both_end_well_and_leave_one_whole_file(tmp_path: Pa
     sheet = write_sheet(tmp_path / "x.csv", numbered(3000))
     assert run("push", sheet, "--base-url", "http://127.0.0.1:9", "--max-attempts", 1).code == 6
     whole = (tmp_path / "x.results.csv").read_bytes()
-    racers = [subprocess.Popen(command("report", sheet, "--quiet"), env=environment()) for _ in range(3)]
+    racers = [
+        subprocess.Popen(command("report", sheet, "--quiet"), env=environment()) for _ in range(3)
+    ]
     assert [process.wait(60) for process in racers] == [0, 0, 0]
     assert (tmp_path / "x.results.csv").read_bytes() == whole
     assert not list(tmp_path.glob(".bulk-sync-*"))

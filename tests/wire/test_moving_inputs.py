@@ -1,4 +1,6 @@
-"""Inputs that somebody edits, sorts, cuts, replaces or deletes, between runs and while one reads them."""
+"""Inputs that somebody edits, sorts, cuts, replaces or deletes, between runs and while one reads
+them.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,16 @@ from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, write_sheet
 
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "appended": (lambda path: path.write_bytes(path.read_bytes() + b"ext_9000,more,1\r\n"), "was changed while"),
+    "appended": (
+        lambda path: path.write_bytes(path.read_bytes() + b"ext_9000,more,1\r\n"),
+        "was changed while",
+    ),
     "cut": (lambda path: os.truncate(path, path.stat().st_size // 2), "was changed while"),
     "touched": (lambda path: os.utime(path, (1, 1)), "was changed while"),
-    "replaced": (lambda path: write_sheet(path.with_suffix(".new"), numbered(9)).replace(path), "another file took"),
+    "replaced": (
+        lambda path: write_sheet(path.with_suffix(".new"), numbered(9)).replace(path),
+        "another file took",
+    ),
     "deleted": (lambda path: path.unlink(), "was moved or deleted"),
     "renamed": (lambda path: path.rename(path.with_suffix(".old")), "was moved or deleted"),
 }
@@ -37,7 +45,9 @@ def edit_unnoticed(path: Path) -> None:
 CHANGES["edited unnoticed"] = (edit_unnoticed, "was changed while")
 
 
-def when_row(number: int, change: Callable[[Path], object], path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def when_row(
+    number: int, change: Callable[[Path], object], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Change the file when that row is read."""
     check = Checker.check
 
@@ -51,7 +61,11 @@ def when_row(number: int, change: Callable[[Path], object], path: Path, monkeypa
 
 @pytest.mark.parametrize("how", CHANGES)
 def test_a_file_that_moves_while_it_is_read_is_not_sent(
-    program: Program, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    program: Program,
+    sandboxes: Sandboxes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(5000))
     change, words = CHANGES[how]
@@ -80,7 +94,9 @@ def test_a_workbook_that_moves_while_it_is_read_is_not_sent(
     assert "was moved or deleted" in ran.err
 
 
-def test_a_copy_in_its_place_is_as_good(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_in_its_place_is_as_good(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(50))
 
     def saved_again(path: Path) -> None:
@@ -106,7 +122,12 @@ def test_after_staging_it_does_not_matter_what_becomes_of_the_file(
             return await send(*arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(pipeline, "_send", deleted_then_sent)
-        assert program("push", sheet, "--base-url", witness.base_url, "--json").summary["states"]["updated"] == 30
+        assert (
+            program("push", sheet, "--base-url", witness.base_url, "--json").summary["states"][
+                "updated"
+            ]
+            == 30
+        )
 
 
 def test_between_runs_a_sheet_may_be_sorted_cut_and_extended(
@@ -133,7 +154,9 @@ def test_another_file_under_the_same_name_is_another_job_once_the_first_is_done(
     with sandboxes() as witness:
         push = ["push", sheet, "--base-url", witness.base_url]
         program(*push)
-        write_sheet(sheet, [["b_1", "2026-05-01T10:00:00Z"]], ["unique_showing_key", "showing_date"])
+        write_sheet(
+            sheet, [["b_1", "2026-05-01T10:00:00Z"]], ["unique_showing_key", "showing_date"]
+        )
         ran = program(*push)
     assert ran.code == 0
     assert "a new job, all of its rows are sent" in ran.out

@@ -67,8 +67,12 @@ BREAKS = {
 }
 
 
-def test_what_broke_off_is_sent_again_with_the_same_idempotency_key(program: Program, sheet: Path) -> None:
-    broken = {f"ext_{2 * number + 1}": in_turn(deed, good) for number, deed in enumerate(BREAKS.values())}
+def test_what_broke_off_is_sent_again_with_the_same_idempotency_key(
+    program: Program, sheet: Path
+) -> None:
+    broken = {
+        f"ext_{2 * number + 1}": in_turn(deed, good) for number, deed in enumerate(BREAKS.values())
+    }
     write_sheet(sheet, numbered(60))
     with fault_server(for_keys(broken)) as journal:
         ran = program("push", sheet, "--base-url", journal.base_url, "--timeout", 0.5, "--json")
@@ -83,11 +87,18 @@ def test_what_broke_off_is_sent_again_with_the_same_idempotency_key(program: Pro
 def test_a_row_that_only_ever_breaks_off_fails_and_says_that_it_may_have_been_applied(
     program: Program, sheet: Path, which: slice
 ) -> None:
-    """As many as all of them, one after the other, would be taken for an outage, if the good rows came first."""
-    broken = {f"ext_{2 * number + 1}": always(deed) for number, deed in enumerate([*BREAKS.values()][which])}
+    """As many as all of them, one after the other, would be taken for an outage, if the good rows
+    came first.
+    """
+    broken = {
+        f"ext_{2 * number + 1}": always(deed)
+        for number, deed in enumerate([*BREAKS.values()][which])
+    }
     assert 0 < len(broken) < FAILURES_IN_A_ROW
     with fault_server(for_keys(broken)) as journal:
-        ran = program("push", sheet, "--base-url", journal.base_url, "--timeout", 0.5, "--max-attempts", 1)
+        ran = program(
+            "push", sheet, "--base-url", journal.base_url, "--timeout", 0.5, "--max-attempts", 1
+        )
     assert ran.code == 3, ran.err
     for key, line in results(sheet).items():
         if key in broken:
@@ -111,7 +122,9 @@ def test_an_applied_patch_whose_answer_was_lost_is_acknowledged_by_its_repetitio
     assert ran.summary["requests"] == len(journal.requests)
 
 
-def test_a_server_that_ends_each_connection_after_five_requests_costs_no_row(program: Program, sheet: Path) -> None:
+def test_a_server_that_ends_each_connection_after_five_requests_costs_no_row(
+    program: Program, sheet: Path
+) -> None:
     used: Counter[int] = Counter()
 
     def five(_: Request, __: int) -> Deed:
@@ -143,7 +156,9 @@ def black_hole() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue is refused, not passed over")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere a full queue is refused, not passed over"
+)
 def test_a_host_that_takes_no_connection_was_never_reached(program: Program, sheet: Path) -> None:
     with black_hole() as port:
         bounds = ("--timeout", 0.3, "--max-attempts", 2)
@@ -153,13 +168,17 @@ def test_a_host_that_takes_no_connection_was_never_reached(program: Program, she
     assert not any("may have been applied" in line["message"] for line in results(sheet).values())
 
 
-def test_another_address_of_the_host_serves_when_the_first_is_dead(program: Program, sheet: Path) -> None:
+def test_another_address_of_the_host_serves_when_the_first_is_dead(
+    program: Program, sheet: Path
+) -> None:
     """`localhost` is ::1 first on most machines, and nothing listens there."""
     with fault_server(always(good), host="localhost") as journal:
         assert program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 1).code == 0
 
 
-@pytest.mark.parametrize("transport", ["httpx"], indirect=True)  # asks the resolver from Python, on asyncio's loop
+@pytest.mark.parametrize(
+    "transport", ["httpx"], indirect=True
+)  # asks the resolver from Python, on asyncio's loop
 @pytest.mark.parametrize(
     ("number", "requests", "words"),
     [
@@ -168,15 +187,26 @@ def test_another_address_of_the_host_serves_when_the_first_is_dead(program: Prog
     ],
 )
 def test_a_name_that_is_not_found_is_final_one_that_can_not_be_asked_for_is_not(
-    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch, number: int, requests: int, words: str
+    program: Program,
+    sheet: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    requests: int,
+    words: str,
 ) -> None:
     def look_up(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(number, "as the resolver says")
 
     monkeypatch.setattr(pipeline, "find_spec", lambda _: None)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    ran = program("push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 2, "--json")
-    assert (ran.code, ran.summary["requests"], ran.summary["states"]["pending"]) == (6, requests, 20)
+    ran = program(
+        "push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 2, "--json"
+    )
+    assert (ran.code, ran.summary["requests"], ran.summary["states"]["pending"]) == (
+        6,
+        requests,
+        20,
+    )
     assert words in ran.err
 
 
@@ -214,14 +244,18 @@ def under(shift: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
         FAKETIME_NO_CACHE="1",
         FAKETIME_DONT_FAKE_MONOTONIC="1",
     )
-    return subprocess.run(command(*arguments), env=faked, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command(*arguments), env=faked, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
 @pytest.mark.parametrize(
     "jump", ["+3600", "-3600", "+15768000"], ids=["an hour on", "an hour back", "past a DST change"]
 )
-def test_a_clock_that_jumps_neither_ends_waits_nor_prolongs_them(sheet: Path, tmp_path: Path, jump: str) -> None:
+def test_a_clock_that_jumps_neither_ends_waits_nor_prolongs_them(
+    sheet: Path, tmp_path: Path, jump: str
+) -> None:
     shift = tmp_path / "shift"
     shift.write_text("+0", encoding="ascii")
 
@@ -230,9 +264,21 @@ def test_a_clock_that_jumps_neither_ends_waits_nor_prolongs_them(sheet: Path, tm
         says(b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")(connection)
 
     with fault_server(for_keys({"ext_7": in_turn(jumps, good)})) as journal:
-        ran = under(shift, "push", sheet, "--base-url", journal.base_url, "--retry-for", "20s", "--rate", "100/s")
+        ran = under(
+            shift,
+            "push",
+            sheet,
+            "--base-url",
+            journal.base_url,
+            "--retry-for",
+            "20s",
+            "--rate",
+            "100/s",
+        )
     assert ran.returncode == 0, ran.stderr
-    assert Counter(journal.patched) == {f"ext_{number}": 2 if number == 7 else 1 for number in range(20)}
+    assert Counter(journal.patched) == {
+        f"ext_{number}": 2 if number == 7 else 1 for number in range(20)
+    }
     assert {line["state"] for line in results(sheet).values()} == {"updated"}
     assert all(line["sent_at"].endswith("Z") for line in results(sheet).values())
 

@@ -41,16 +41,24 @@ def last(witness: Witness) -> int:
     return max((entry["seq"] for entry in witness.journal()), default=0)
 
 
-def test_each_night_exactly_the_changed_fields_are_sent(program: Program, witness: Witness, tmp_path: Path) -> None:
+def test_each_night_exactly_the_changed_fields_are_sent(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
     dice = random.Random(7)
-    sheet: Sheet = {f"ext_{n}": (f"Liked it {n}", n % 5 + 1, "2026-03-14T15:00:00Z") for n in range(60)}
+    sheet: Sheet = {
+        f"ext_{n}": (f"Liked it {n}", n % 5 + 1, "2026-03-14T15:00:00Z") for n in range(60)
+    }
     path = tmp_path / "showings.csv"
     push = ["push", path, "--base-url", witness.base_url, "--only-changed", "--json"]
-    program("push", write(path, sheet), "--base-url", witness.base_url)  # the first night needs no option
+    program(
+        "push", write(path, sheet), "--base-url", witness.base_url
+    )  # the first night needs no option
     changed: dict[str, dict[str, Any]] = {}
     for night in range(5):
         changed = {key: {"rating": sheet[key][1] % 5 + 1} for key in dice.sample(sorted(sheet), 4)}
-        sheet |= {key: (sheet[key][0], patch["rating"], sheet[key][2]) for key, patch in changed.items()}
+        sheet |= {
+            key: (sheet[key][0], patch["rating"], sheet[key][2]) for key, patch in changed.items()
+        }
         # The same instant in other words is no change.
         sheet["ext_0"] = (*sheet["ext_0"][:2], f"2026-03-14T{15 + night}:00:00+0{night}:00")
         new = {f"new_{night}": ("Just added", 3, "2026-03-15T10:00:00Z")}
@@ -59,7 +67,13 @@ def test_each_night_exactly_the_changed_fields_are_sent(program: Program, witnes
         write(path, sheet, order=dice)
         ran = program(*push, *(["--fresh"] if night == 3 else []))
         assert ran.code == 0
-        added = {f"new_{night}": {"feedback": "Just added", "rating": 3, "showing_date": "2026-03-15T10:00:00Z"}}
+        added = {
+            f"new_{night}": {
+                "feedback": "Just added",
+                "rating": 3,
+                "showing_date": "2026-03-15T10:00:00Z",
+            }
+        }
         assert bodies(witness, before) == changed | added
         assert ran.summary["states"]["updated"] == 5
         assert ran.summary["states"]["unchanged"] == len(sheet) - 5
@@ -75,7 +89,15 @@ def test_a_lost_answer_leaves_nothing_to_rely_on(program: Program, tmp_path: Pat
     two: Sheet = {"ext_1": ("Bright", 5, "2026-03-14T15:00:00Z")}
     with sandbox_process("--accept-any", "--db", tmp_path / "north.db") as witness:
         port = witness.base_url.rpartition(":")[2]
-        push = ["push", path, "--base-url", witness.base_url, "--only-changed", "--checkpoint", tmp_path / "x.sqlite"]
+        push = [
+            "push",
+            path,
+            "--base-url",
+            witness.base_url,
+            "--only-changed",
+            "--checkpoint",
+            tmp_path / "x.sqlite",
+        ]
         write(path, one)
         assert program(*push).code == 0
     slow = ("--accept-any", "--db", tmp_path / "north.db", "--latency", "3s")
@@ -92,9 +114,13 @@ def test_a_lost_answer_leaves_nothing_to_rely_on(program: Program, tmp_path: Pat
         assert witness.showing("ext_1")["rating"] == 4
 
 
-def test_an_undo_file_puts_back_what_was_there(program: Program, witness: Witness, tmp_path: Path) -> None:
+def test_an_undo_file_puts_back_what_was_there(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
     path, undo = tmp_path / "x.csv", tmp_path / "undo.csv"
-    one: Sheet = {f"ext_{n}": (f'=Was, \n"{n}" ½', n % 5 + 1, f"2026-03-1{n}T15:00:00Z") for n in range(5)}
+    one: Sheet = {
+        f"ext_{n}": (f'=Was, \n"{n}" ½', n % 5 + 1, f"2026-03-1{n}T15:00:00Z") for n in range(5)
+    }
     two = {key: (f"Now {key}", 5, "2026-04-01T09:30:00-05:00") for key in [*one, "ext_9"]}
     push = ["push", path, "--base-url", witness.base_url]
     write(path, one)
@@ -104,7 +130,9 @@ def test_an_undo_file_puts_back_what_was_there(program: Program, witness: Witnes
     ran = program(*push, "--undo-file", undo, "--json")
     assert ran.summary["undo"] == str(undo)
     assert "can't be put back" in " ".join(ran.summary["notes"])
-    assert [row["unique_showing_key"] for row in read_csv(tmp_path / "undo.unknown.csv")] == ["ext_9"]
+    assert [row["unique_showing_key"] for row in read_csv(tmp_path / "undo.unknown.csv")] == [
+        "ext_9"
+    ]
     back = program("push", undo, "--base-url", witness.base_url, "--strict", "--json")
     assert (back.code, back.summary["rows"]) == (0, 5)
     for key, showing in before.items():
@@ -118,9 +146,15 @@ def test_a_shared_ledger_knows_what_a_sheet_of_another_name_set(
     program: Program, witness: Witness, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "north.ledger"
-    sheet: Sheet = {"ext_1": ("Bright", 4, "2026-03-14T15:00:00Z"), "ext_2": ("Dark", 2, "2026-03-14T16:00:00Z")}
+    sheet: Sheet = {
+        "ext_1": ("Bright", 4, "2026-03-14T15:00:00Z"),
+        "ext_2": ("Dark", 2, "2026-03-14T16:00:00Z"),
+    }
     push = ["--base-url", witness.base_url, "--ledger", ledger, "--only-changed", "--json"]
-    assert program("push", write(tmp_path / "monday.csv", sheet), *push).summary["states"]["updated"] == 2
+    assert (
+        program("push", write(tmp_path / "monday.csv", sheet), *push).summary["states"]["updated"]
+        == 2
+    )
     sheet["ext_2"] = ("Dark", 3, "2026-03-14T16:00:00Z")
     before = last(witness)
     ran = program("push", write(tmp_path / "tuesday.csv", sheet), *push)
@@ -129,7 +163,9 @@ def test_a_shared_ledger_knows_what_a_sheet_of_another_name_set(
 
 
 @pytest.mark.parametrize("option", ["--undo-file", "--ledger"])
-def test_no_file_takes_the_place_of_another(program: Program, witness: Witness, tmp_path: Path, option: str) -> None:
+def test_no_file_takes_the_place_of_another(
+    program: Program, witness: Witness, tmp_path: Path, option: str
+) -> None:
     sheet = write(tmp_path / "x.csv", {"ext_1": ("Bright", 4, "2026-03-14T15:00:00Z")})
     content = sheet.read_bytes()
     assert program("push", sheet, "--base-url", witness.base_url, option, sheet).code == 2
@@ -141,6 +177,13 @@ def test_an_undo_file_that_cannot_be_written_ends_the_run_at_the_start(
     program: Program, witness: Witness, tmp_path: Path
 ) -> None:
     sheet = write(tmp_path / "x.csv", {"ext_1": ("Bright", 4, "2026-03-14T15:00:00Z")})
-    ran = program("push", sheet, "--base-url", witness.base_url, "--undo-file", tmp_path / "nowhere" / "undo.csv")
+    ran = program(
+        "push",
+        sheet,
+        "--base-url",
+        witness.base_url,
+        "--undo-file",
+        tmp_path / "nowhere" / "undo.csv",
+    )
     assert ran.code == 8
     assert not witness.patches()

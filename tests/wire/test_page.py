@@ -1,4 +1,6 @@
-"""`--page` of a push and of the checkpoint: it says what happened, and is written whole or not at all."""
+"""`--page` of a push and of the checkpoint: it says what happened, and is written whole or not at
+all.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_a_push_writes_the_page_and_a_report_writes_it_again(
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(40), ("ext_40", "Loud", 9)])
     page = tmp_path / "x.report.html"
     with sandboxes() as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--rate", "200/s", "--page", page)
+        ran = program(
+            "push", sheet, "--base-url", witness.base_url, "--rate", "200/s", "--page", page
+        )
     assert ran.code == 3
     assert f"Page:       {page}" in ran.out
     assert "--page" not in ran.out  # the push of the mended rows leaves this page
@@ -58,10 +62,14 @@ def test_a_push_writes_the_page_and_a_report_writes_it_again(
     assert drawing_of(look(again)) == drawing
 
 
-def test_without_the_option_there_is_none(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_without_the_option_there_is_none(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(1))
     with sandboxes() as witness:
-        assert program("push", sheet, "--base-url", witness.base_url, "--json").summary["page"] is None
+        assert (
+            program("push", sheet, "--base-url", witness.base_url, "--json").summary["page"] is None
+        )
     assert program("report", sheet, "--json").summary["page"] is None
     assert not list(tmp_path.glob("*.html"))
 
@@ -72,7 +80,18 @@ def test_a_run_that_is_stopped_says_so_and_fresh_begins_anew(
     sheet = write_sheet(tmp_path / "x.csv", numbered(30))
     page = tmp_path / "page.html"
     with sandboxes(revoke_after=12) as witness:
-        push = ["push", sheet, "--rate", "100/s", "--page", page, "--workers", 2, "--base-url", witness.base_url]
+        push = [
+            "push",
+            sheet,
+            "--rate",
+            "100/s",
+            "--page",
+            page,
+            "--workers",
+            2,
+            "--base-url",
+            witness.base_url,
+        ]
         assert program(*push).code == 5
     found = look(page)
     assert "Stopped early: 12 of 30 rows are done, 18 are still to send." in found.text
@@ -80,13 +99,20 @@ def test_a_run_that_is_stopped_says_so_and_fresh_begins_anew(
     assert states_of(found) == ["updated"] * 12 + ["pending"] * 18
     assert drawing_of(found)["begins"] == [0]
     with sandboxes() as witness:
-        assert program("push", sheet, "--page", page, "--base-url", witness.base_url).code == 2  # another address
+        assert (
+            program("push", sheet, "--page", page, "--base-url", witness.base_url).code == 2
+        )  # another address
         assert states_of(look(page)) == states_of(found)
-        assert program("push", sheet, "--page", page, "--base-url", witness.base_url, "--fresh").code == 0
+        assert (
+            program("push", sheet, "--page", page, "--base-url", witness.base_url, "--fresh").code
+            == 0
+        )
     assert drawing_of(look(page))["begins"] == [0]  # --fresh begins anew
 
 
-def test_runs_of_one_job_stand_side_by_side(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_runs_of_one_job_stand_side_by_side(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(10))
     page = tmp_path / "page.html"
     with sandboxes(accept_any=False) as witness:
@@ -108,16 +134,30 @@ def test_what_a_server_says_stays_text(program: Program, tmp_path: Path, status:
     said = "".join(text for text in HOSTILE if "\ud800" not in text)
     name = "a<img src=x onerror=alert(1)>\u202e'\".csv".replace("/", "")
     sheet = write_sheet(
-        tmp_path / name, [("k</script><b>", said.replace("\0", ""), 5), ("</title><svg onload=x>", "fine", 4)]
+        tmp_path / name,
+        [("k</script><b>", said.replace("\0", ""), 5), ("</title><svg onload=x>", "fine", 4)],
     )
-    body = json.dumps({"error": {"message": said}, "data": {"id": said, "updated_at": said}}).encode()
+    body = json.dumps(
+        {"error": {"message": said}, "data": {"id": said, "updated_at": said}}
+    ).encode()
 
     def answer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(reply(status, body))
 
     page = tmp_path / "page.html"
     with raw_server(answer) as base_url:
-        push = ["push", sheet, "--base-url", base_url, "--max-attempts", 1, "--retry-for", "0s", "--page", page]
+        push = [
+            "push",
+            sheet,
+            "--base-url",
+            base_url,
+            "--max-attempts",
+            1,
+            "--retry-for",
+            "0s",
+            "--page",
+            page,
+        ]
         assert program(*push).code in {0, 3, 6}
     found = look(page)
     assert [row[1] for row in rows_of(found)] == ["k</script><b>", "</title><svg onload=x>"]
@@ -136,7 +176,10 @@ def test_a_page_that_can_not_be_written_is_refused_before_anything_is_sent(
         push = ["push", sheet, "--base-url", witness.base_url, "--page"]
         assert program(*push, tmp_path).code == 8
         assert program(*push, tmp_path / "missing" / "page.html").code == 8
-        for other, named in ((sheet, "the input and --page"), (tmp_path / "x.results.csv", "--results and --page")):
+        for other, named in (
+            (sheet, "the input and --page"),
+            (tmp_path / "x.results.csv", "--results and --page"),
+        ):
             ran = program(*push, other)
             assert ran.code == 2
             assert f"{named} can't be the same file" in ran.err
@@ -147,7 +190,9 @@ def test_a_page_that_can_not_be_written_is_refused_before_anything_is_sent(
     assert program("report", sheet, "--page", tmp_path / "missing" / "page.html").code == 8
 
 
-def test_a_page_that_does_not_fit_leaves_the_one_before(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_a_page_that_does_not_fit_leaves_the_one_before(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(50))
     report = ["report", sheet, "--page", tmp_path / "page.html"]
     with sandboxes() as witness:

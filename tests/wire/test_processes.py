@@ -16,7 +16,16 @@ from bulk_sync import PushSettings, RowDecided, State, push
 from bulk_sync.quantities import parse_rate
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
-from tests.helpers import KEY, command, environment, numbered, read_csv, run, sandbox_process, write_sheet
+from tests.helpers import (
+    KEY,
+    command,
+    environment,
+    numbered,
+    read_csv,
+    run,
+    sandbox_process,
+    write_sheet,
+)
 
 PATIENCE = 20.0
 
@@ -24,12 +33,19 @@ PATIENCE = 20.0
 def members_of(parent: int) -> list[int]:
     """The processes that send for a run."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
-    return [int(one) for one in children if b"bulk_sync.send.member" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return [
+        int(one)
+        for one in children
+        if b"bulk_sync.send.member" in Path(f"/proc/{one}/cmdline").read_bytes()
+    ]
 
 
 def is_there(process: int) -> bool:
     try:
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+        return (
+            Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            != "Z"
+        )
     except OSError:
         return False
 
@@ -44,15 +60,28 @@ def test_under_faults_every_row_has_its_one_result_and_the_counts_are_the_server
 ) -> None:
     faults = (parse_fault("5%:503"), parse_fault("5%:404"))
     with sandboxes(faults=faults, seed=7) as witness:
-        options = ("--base-url", witness.base_url, "--processes", 3, "--workers", 10, "--rate", "500/s")
+        options = (
+            "--base-url",
+            witness.base_url,
+            "--processes",
+            3,
+            "--workers",
+            10,
+            "--rate",
+            "500/s",
+        )
         ran = program("push", sheet, *options, "--json", "--log-file", "run.log", "-v")
         journal = witness.journal()
-    results = {line["unique_showing_key"]: line for line in read_csv(sheet.with_name("s.results.csv"))}
+    results = {
+        line["unique_showing_key"]: line for line in read_csv(sheet.with_name("s.results.csv"))
+    }
     applied = {entry["key"] for entry in journal if entry["applied"]}
     assert ran.code == 3
     assert {key for key, line in results.items() if line["state"] == "updated"} == applied
     assert len(results) == 400
-    assert Counter(entry["key"] for entry in journal) == {key: int(line["attempts"]) for key, line in results.items()}
+    assert Counter(entry["key"] for entry in journal) == {
+        key: int(line["attempts"]) for key, line in results.items()
+    }
     assert ran.summary["requests"] == len(journal) == sum(ran.summary["statuses"].values())
     assert ran.summary["retries"] == len(journal) - 400
     log = Path("run.log").read_text(encoding="utf-8")
@@ -64,23 +93,39 @@ def test_under_faults_every_row_has_its_one_result_and_the_counts_are_the_server
 def test_they_share_one_limit(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "s.csv", numbered(150))
     with sandboxes() as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--processes", 3, "--rate", "50/s")
+        ran = program(
+            "push", sheet, "--base-url", witness.base_url, "--processes", 3, "--rate", "50/s"
+        )
         at = sorted(entry["at"] for entry in witness.patches())
     assert ran.code == 0
-    # Over the whole of them: a busy machine may bunch what arrives. Each with a limit of its own, they'd take a second.
+    # Over the whole of them: a busy machine may bunch what arrives. Each with a limit of its own,
+    # they'd take a second.
     assert at[-1] - at[0] >= 0.9 * 150 / 50
 
 
-def test_a_refused_key_costs_one_request(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+def test_a_refused_key_costs_one_request(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
     with sandboxes(revoke_after=0) as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--processes", 4, "--json")
         assert len(witness.journal()) == 1
     assert (ran.code, ran.summary["states"]["pending"]) == (5, 400)
 
 
-def test_failures_of_all_processes_count_together(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+def test_failures_of_all_processes_count_together(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
     with sandboxes(faults=(parse_fault("30%:404"),), seed=2) as witness:
-        options = ("--base-url", witness.base_url, "--processes", 2, "--max-failures", 10, "--rate", "200/s")
+        options = (
+            "--base-url",
+            witness.base_url,
+            "--processes",
+            2,
+            "--max-failures",
+            10,
+            "--rate",
+            "200/s",
+        )
         ran = program("push", sheet, *options, "--json")
     assert ran.code == 6
     assert "--max-failures 10" in ran.summary["stopped"]
@@ -92,7 +137,12 @@ def test_a_program_follows_and_stops_them(sandboxes: Sandboxes, sheet: Path) -> 
     told: list[RowDecided] = []
     with sandboxes() as witness:
         settings = PushSettings.checked(
-            input=sheet, base_url=witness.base_url, key=KEY, processes=2, rate=parse_rate("100/s"), deadline_seconds=1.5
+            input=sheet,
+            base_url=witness.base_url,
+            key=KEY,
+            processes=2,
+            rate=parse_rate("100/s"),
+            deadline_seconds=1.5,
         )
         summary = push(settings, on_row=told.append)
         applied = {entry["key"] for entry in witness.patches() if entry["applied"]}
@@ -135,7 +185,9 @@ def test_ctrl_c_ends_them_tidily(sheet: Path) -> None:
     assert (told["states"]["updated"], told["in_flight"]) == (len(applied), 0)
 
 
-def test_one_that_is_killed_ends_the_run_and_what_it_held_may_have_been_applied(sheet: Path) -> None:
+def test_one_that_is_killed_ends_the_run_and_what_it_held_may_have_been_applied(
+    sheet: Path,
+) -> None:
     with sandbox_process("--accept-any", "--latency", "50ms") as witness:
         process = start(sheet, witness.base_url, "--json")
         while len(witness.journal()) < 50:
@@ -144,7 +196,9 @@ def test_one_that_is_killed_ends_the_run_and_what_it_held_may_have_been_applied(
         out, err = process.communicate(timeout=PATIENCE)
         applied = {entry["key"] for entry in witness.patches() if entry["applied"]}
         told = json.loads(out)
-        results = {line["unique_showing_key"]: line for line in read_csv(sheet.with_name("s.results.csv"))}
+        results = {
+            line["unique_showing_key"]: line for line in read_csv(sheet.with_name("s.results.csv"))
+        }
         again = run("push", sheet, "--base-url", witness.base_url, "--processes", 2, "--json")
     assert process.returncode == 6
     assert "One of --processes ended unexpectedly (signal 9)" in err
@@ -168,7 +222,12 @@ def test_they_end_with_the_run_that_started_them(sheet: Path) -> None:
             assert time.monotonic() < until  # noqa: TID251 - same
         sent = {entry["key"] for entry in witness.patches()}
         assert len(members) == 2
-        assert run("push", sheet, "--base-url", witness.base_url, "--json").summary["states"]["updated"] == 400
+        assert (
+            run("push", sheet, "--base-url", witness.base_url, "--json").summary["states"][
+                "updated"
+            ]
+            == 400
+        )
     assert len(sent) < 400
 
 

@@ -1,4 +1,6 @@
-"""Replies that break HTTP, or the contract of what is in them: an error of that attempt, never of another row."""
+"""Replies that break HTTP, or the contract of what is in them: an error of that attempt, never of
+another row.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def ask(transport: Name) -> Ask:
 def _ask(
     name: Name, script: Script, *keys: str, timeout_seconds: float = 1.0
 ) -> tuple[list[Reply | Failure], list[str]]:
-    """Patch these keys one after the other over one connection; what was seen, and what the server saw."""
+    """Patch these keys one after the other over one connection; what was seen, and what the server
+    saw.
+    """
 
     async def run(base_url: str) -> list[Reply | Failure]:
         async with open_transport(
@@ -97,7 +101,9 @@ MALFORMED = {
     "status 2000": raw(b"HTTP/1.1 2000 OK", LENGTH),
     "status -200": raw(b"HTTP/1.1 -200 OK", LENGTH),
     "digits of another script": raw("HTTP/1.1 ٢٠٠ OK".encode(), LENGTH),
-    "a switch of protocols": raw(b"HTTP/1.1 101 Switching", b"Upgrade: websocket", b"Connection: upgrade", body=b""),
+    "a switch of protocols": raw(
+        b"HTTP/1.1 101 Switching", b"Upgrade: websocket", b"Connection: upgrade", body=b""
+    ),
     "NUL in the reason": raw(b"HTTP/1.1 200 O\0K", LENGTH),
     "a header without a colon": of(b"nonsense", LENGTH),
     "a header without a name": of(b": 1", LENGTH),
@@ -110,7 +116,9 @@ MALFORMED = {
     "length of 5,000 digits": of(b"Content-Length: " + b"9" * 5000),
     "two lengths": of(b"Content-Length: 2", LENGTH),
     "length and chunks": of(LENGTH, CHUNKED, body=b"15\r\n" + BODY + b"\r\n0\r\n\r\n"),
-    "chunks in gzip": of(b"Transfer-Encoding: gzip, chunked", body=b"15\r\n" + BODY + b"\r\n0\r\n\r\n"),
+    "chunks in gzip": of(
+        b"Transfer-Encoding: gzip, chunked", body=b"15\r\n" + BODY + b"\r\n0\r\n\r\n"
+    ),
     "chunks twice": of(CHUNKED, CHUNKED, body=b"15\r\n" + BODY + b"\r\n0\r\n\r\n"),
     "chunk of size zz": of(CHUNKED, body=b"zz\r\n"),
     "chunk of size -1": of(CHUNKED, body=b"-1\r\nx"),
@@ -119,10 +127,14 @@ MALFORMED = {
     "no last chunk": of(CHUNKED, body=b"15\r\n" + BODY + b"\r\n"),
     "a trailer that is none": of(CHUNKED, body=b"15\r\n" + BODY + b"\r\n0\r\nnonsense\r\n\r\n"),
     "a header of 1 MB": of(b"X: " + b"x" * (1 << 20), LENGTH),
-    "10,000 headers": of(*(b"X-Filler-%05d: of some length" % number for number in range(10_000)), LENGTH),
+    "10,000 headers": of(
+        *(b"X-Filler-%05d: of some length" % number for number in range(10_000)), LENGTH
+    ),
     "gzip that is none": of(LENGTH, b"Content-Encoding: gzip"),
     "gzip that is": reply(200, gzip.compress(BODY), "Content-Encoding: gzip"),
-    "gzip that unpacks to 10 MB": reply(200, gzip.compress(b" " * 10_000_000), "Content-Encoding: gzip"),
+    "gzip that unpacks to 10 MB": reply(
+        200, gzip.compress(b" " * 10_000_000), "Content-Encoding: gzip"
+    ),
     "brotli": of(LENGTH, b"Content-Encoding: br"),
     "a body cut by the end": of(b"Content-Length: 22"),
     "HTML for JSON": reply(200, b"<html>Sign in</html>", "Content-Type: text/html"),
@@ -141,23 +153,30 @@ SPREAD = {f"ext_{5 * number + 3}": name for number, name in enumerate(MALFORMED)
 """A key for each malformed reply; rows that fare well lie between, or it would be an outage."""
 
 
-def test_after_a_malformed_reply_a_row_is_sent_again_over_another_connection(program: Program, tmp_path: Path) -> None:
+def test_after_a_malformed_reply_a_row_is_sent_again_over_another_connection(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(COUNT))
-    scripts = {key: in_turn(says(MALFORMED[name], then="close"), good) for key, name in SPREAD.items()}
+    scripts = {
+        key: in_turn(says(MALFORMED[name], then="close"), good) for key, name in SPREAD.items()
+    }
     with fault_server(for_keys(scripts)) as journal:
         ran = program("push", sheet, "--base-url", journal.base_url, "--json")
     assert ran.code == 0, ran.err
     results = {line["unique_showing_key"]: line for line in read_csv(tmp_path / "x.results.csv")}
     for number in range(COUNT):
         seen = journal.of(f"ext_{number}")
-        # A server that closes unannounced may meet the next request on that connection: one more attempt, truly told.
+        # A server that closes unannounced may meet the next request on that connection: one more
+        # attempt, truly told.
         least = 2 if f"ext_{number}" in SPREAD else 1
         assert least <= len(seen) <= int(results[f"ext_{number}"]["attempts"]) <= least + 1, number
         assert len({request.headers["idempotency-key"] for request in seen}) == 1
     assert ran.summary["retries"] >= len(SPREAD)
 
 
-def test_a_row_that_gets_nothing_else_fails_and_may_have_been_applied(program: Program, tmp_path: Path) -> None:
+def test_a_row_that_gets_nothing_else_fails_and_may_have_been_applied(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(COUNT))
     scripts = {key: always(says(MALFORMED[name], then="close")) for key, name in SPREAD.items()}
     with fault_server(for_keys(scripts)) as journal:
@@ -182,8 +201,14 @@ def test_a_row_that_gets_nothing_else_fails_and_may_have_been_applied(program: P
         (MALFORMED["version 2.0"], "of another version of HTTP"),
         (MALFORMED["length and chunks"], "length in two ways"),
         (MALFORMED["gzip that is"], "encoding that was not asked for (gzip)"),
-        (of(b"Content-Length: 1000000000", body=b"x" * (LARGEST_REPLY + 1)), f"larger than {LARGEST_REPLY} bytes"),
-        (of(CHUNKED, body=(b"10000\r\n" + b"x" * 65536 + b"\r\n") * 17), f"larger than {LARGEST_REPLY} bytes"),
+        (
+            of(b"Content-Length: 1000000000", body=b"x" * (LARGEST_REPLY + 1)),
+            f"larger than {LARGEST_REPLY} bytes",
+        ),
+        (
+            of(CHUNKED, body=(b"10000\r\n" + b"x" * 65536 + b"\r\n") * 17),
+            f"larger than {LARGEST_REPLY} bytes",
+        ),
     ],
 )
 def test_what_was_wrong_is_said(ask: Ask, data: bytes, words: str) -> None:
@@ -197,9 +222,14 @@ def test_what_was_wrong_is_said(ask: Ask, data: bytes, words: str) -> None:
     [ACKNOWLEDGED, reply(500), b"\r\n", b"}", ACKNOWLEDGED[:40], b"HTTP/1.1 100 Continue\r\n\r\n"],
     ids=["a reply", "another", "a line", "a byte", "half a reply", "an interim reply"],
 )
-def test_what_follows_a_reply_on_its_connection_is_no_answer_to_the_next_request(ask: Ask, surplus: bytes) -> None:
+def test_what_follows_a_reply_on_its_connection_is_no_answer_to_the_next_request(
+    ask: Ask, surplus: bytes
+) -> None:
     """Else a row would be acknowledged by what was said of another."""
-    script = for_keys({"a": always(says(ACKNOWLEDGED + surplus))}, others=lambda one, _: refuses(422, f"no {one.key}"))
+    script = for_keys(
+        {"a": always(says(ACKNOWLEDGED + surplus))},
+        others=lambda one, _: refuses(422, f"no {one.key}"),
+    )
     seen, patched = ask(script, "a", "b", "c")
     assert patched == ["a", "b", "c"]
     assert [one.status for one in seen if isinstance(one, Reply)] == [200, 422, 422]
@@ -238,13 +268,22 @@ def near_whatever_else_the_machine_does(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("end", [False, True], ids=["bytes too many", "the end"])
-def test_nor_is_what_comes_before_the_request_was_written(end: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests of one turn of the event loop are written at its end; what is read until then was said before them."""
+def test_nor_is_what_comes_before_the_request_was_written(
+    end: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests of one turn of the event loop are written at its end; what is read until then was
+    said before them.
+    """
     near_whatever_else_the_machine_does(monkeypatch)
 
     async def run(base_url: str) -> list[Reply | Failure]:
         async with open_transport(
-            "httptools", base_url, SecretStr(KEY), timeout_seconds=2, connections=1, user_agent="test"
+            "httptools",
+            base_url,
+            SecretStr(KEY),
+            timeout_seconds=2,
+            connections=1,
+            user_agent="test",
         ) as opened:
             assert isinstance(opened, HttptoolsTransport)
             seen = [await opened.patch("/v1/showings/a", b"{}", "a")]
@@ -279,7 +318,12 @@ def test_only_a_request_to_a_server_that_is_near_waits_for_others_to_be_written_
 
     async def run(base_url: str) -> int:
         async with open_transport(
-            "httptools", base_url, SecretStr(KEY), timeout_seconds=2, connections=1, user_agent="test"
+            "httptools",
+            base_url,
+            SecretStr(KEY),
+            timeout_seconds=2,
+            connections=1,
+            user_agent="test",
         ) as opened:
             assert isinstance(opened, HttptoolsTransport)
             await opened.patch("/v1/showings/a", b"{}", "a")
@@ -295,7 +339,10 @@ def test_only_a_request_to_a_server_that_is_near_waits_for_others_to_be_written_
 
 def test_a_head_that_came_before_means_the_same_however_its_body_comes(ask: Ask) -> None:
     bodies = {key: b'{"data": {"id": "%s"}}' % key.encode() for key in "abcdef"}
-    replies = {key: raw(b"HTTP/1.1 200 OK", LENGTH, b"X-Of: all", body=body) for key, body in bodies.items()}
+    replies = {
+        key: raw(b"HTTP/1.1 200 OK", LENGTH, b"X-Of: all", body=body)
+        for key, body in bodies.items()
+    }
 
     def in_pieces(connection: socket.socket) -> None:
         for piece in (replies["c"][:-5], replies["c"][-5:]):
@@ -329,10 +376,21 @@ def endless(data: bytes) -> Deed:
         (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000, "bad_reply"),
         (b"HTTP/1.1 200 OK\r\nX: ", b"y" * 65536, "bad_reply"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", b"y" * 65536, "bad_reply"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"8;" + b"e" * 65536, "bad_reply"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"8;" + b"e" * 65536,
+            "bad_reply",
+        ),
         (b"HTTP/1.0 200 OK\r\n\r\n", b"y" * 65536, "bad_reply"),
     ],
-    ids=["interim replies", "headers", "one header", "a stated length", "a chunk's extension", "no length"],
+    ids=[
+        "interim replies",
+        "headers",
+        "one header",
+        "a stated length",
+        "a chunk's extension",
+        "no length",
+    ],
 )
 def test_what_has_no_end_is_cut_off(ask: Ask, head: bytes, more: bytes, kind: str) -> None:
     def deed(connection: socket.socket) -> None:
@@ -358,7 +416,11 @@ def test_what_has_no_end_is_cut_off(ask: Ask, head: bytes, more: bytes, kind: st
         says(raw(b"HTTP/1.1 200", LENGTH)),
         says(of(LENGTH, b"X: \xe9\xff")),
         says(of(CHUNKED, body=b"15;a=b\r\n" + BODY + b"\r\n0\r\nTrailer: x\r\n\r\n")),
-        says(b"HTTP/1.1 100 Continue\r\n\r\n" * 100 + b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ACKNOWLEDGED),
+        says(
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 100
+            + b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+            + ACKNOWLEDGED
+        ),
         says(reply(200, b" \r\n" + BODY + b"\n")),
     ],
 )
@@ -387,7 +449,9 @@ def test_what_a_client_may_refuse_is_taken_or_a_failure_that_may_have_arrived(
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
 @pytest.mark.parametrize("to", ["same", "other", "nowhere", "unreadable"])
-def test_a_redirect_is_not_followed_anywhere(program: Program, tmp_path: Path, status: int, to: str) -> None:
+def test_a_redirect_is_not_followed_anywhere(
+    program: Program, tmp_path: Path, status: int, to: str
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(1))
     with fault_server(always(good)) as other:
         locations = {
@@ -397,7 +461,9 @@ def test_a_redirect_is_not_followed_anywhere(program: Program, tmp_path: Path, s
             "unreadable": "Location: http://[::1",
         }
         with fault_server(always(answers(status, None, locations[to]))) as journal:
-            ran = program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 1, "--json")
+            ran = program(
+                "push", sheet, "--base-url", journal.base_url, "--max-attempts", 1, "--json"
+            )
     assert ran.code == 6
     assert ran.summary["states"]["pending"] == 1
     assert other.requests == []
@@ -427,7 +493,9 @@ def test_the_connection_of_a_reply_that_broke_off_is_not_used_again(ask: Ask) ->
     assert connections[0] is not connections[1]
 
 
-def test_a_reply_before_the_end_of_the_connection_counts_and_the_next_row_takes_a_new_one(ask: Ask) -> None:
+def test_a_reply_before_the_end_of_the_connection_counts_and_the_next_row_takes_a_new_one(
+    ask: Ask,
+) -> None:
     last = says(reply(200, BODY, "Connection: close"), then="close")
     seen, patched = ask(for_keys({"a": always(last), "b": in_turn(closes, good)}), *"abb")
     assert isinstance(seen[0], Reply)

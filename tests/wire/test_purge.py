@@ -43,10 +43,14 @@ def test_the_text_of_cells_is_gone_and_what_was_acknowledged_is_known(
     assert b"Zanzibar" in failed
     assert program("status", sheet, "--json").summary["states"]["updated"] == 300
     again = program("report", sheet)
-    assert "x.failed.csv was not written: the cells of its rows were removed by --purge" in again.out
+    assert (
+        "x.failed.csv was not written: the cells of its rows were removed by --purge" in again.out
+    )
     assert (tmp_path / "x.failed.csv").read_bytes() == failed
     kept = read_csv(tmp_path / "x.results.csv")
-    assert [{**line, "message": ""} for line in kept] == [{**line, "message": ""} for line in results]
+    assert [{**line, "message": ""} for line in kept] == [
+        {**line, "message": ""} for line in results
+    ]
     assert program("report", sheet, "--purge").code == 0
     # The same sheet, then one more row, then the bad one mended: nothing is sent twice.
     assert program(*push).code == 3
@@ -57,7 +61,9 @@ def test_the_text_of_cells_is_gone_and_what_was_acknowledged_is_known(
     assert {entry["key"] for entry in witness.patches()[300:]} == {"ext_901", "ext_900"}
 
 
-def test_rejected_rows_are_tried_again_after_a_purge(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_rejected_rows_are_tried_again_after_a_purge(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", ROWS[:5])
     with sandboxes(accept_any=False) as witness:
         push = ["push", sheet, "--base-url", witness.base_url, "--purge"]
@@ -67,7 +73,9 @@ def test_rejected_rows_are_tried_again_after_a_purge(program: Program, sandboxes
     assert len(read_csv(tmp_path / "x.failed.csv")) == 5
 
 
-def test_an_unfinished_job_is_not_purged(program: Program, witness: Witness, tmp_path: Path) -> None:
+def test_an_unfinished_job_is_not_purged(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", ROWS[:5])
     push = ["push", sheet, "--max-attempts", 1, "--base-url"]
     ran = program(*push, "http://127.0.0.1:9", "--purge")
@@ -75,7 +83,9 @@ def test_an_unfinished_job_is_not_purged(program: Program, witness: Witness, tmp
     assert "Not purged: 5 rows are pending" in ran.out
     refused = program("report", sheet, "--purge")
     assert refused.code == 2
-    assert refused.err.endswith("5 rows are pending, so nothing can be purged yet: push the sheet again first.\n")
+    assert refused.err.endswith(
+        "5 rows are pending, so nothing can be purged yet: push the sheet again first.\n"
+    )
     assert program(*push, witness.base_url, "--fresh").code == 0
     assert len(witness.patches()) == 5
 

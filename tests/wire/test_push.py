@@ -1,4 +1,6 @@
-"""The main way through the program, against the sandbox over a real socket. The journal is the witness."""
+"""The main way through the program, against the sandbox over a real socket. The journal is the
+witness.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,23 @@ from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, read_csv, sandbox_process, write_sheet
 
 
-def test_two_thousand_rows_arrive_once_each_and_are_reported_in_order(program: Program, tmp_path: Path) -> None:
+def test_two_thousand_rows_arrive_once_each_and_are_reported_in_order(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(2000))
     with sandbox_process("--accept-any", "--latency", "20ms") as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--json", "--workers", 32)
         journal = witness.patches()
         ids = {entry["key"]: entry["showing_id"] for entry in journal}
     assert ran.code == 0
-    assert Counter(entry["key"] for entry in journal) == Counter(f"ext_{number}" for number in range(2000))
+    assert Counter(entry["key"] for entry in journal) == Counter(
+        f"ext_{number}" for number in range(2000)
+    )
     results = read_csv(tmp_path / "showings.results.csv")
     assert [line["row"] for line in results] == [str(number) for number in range(2, 2002)]
-    assert [line["unique_showing_key"] for line in results] == [f"ext_{number}" for number in range(2000)]
+    assert [line["unique_showing_key"] for line in results] == [
+        f"ext_{number}" for number in range(2000)
+    ]
     assert {line["state"] for line in results} == {"updated"}
     assert all(line["showing_id"] == ids[line["unique_showing_key"]] for line in results)
     assert ran.summary["states"]["updated"] == ran.summary["rows"] == 2000
@@ -32,12 +40,30 @@ def test_under_faults_all_rows_are_updated_and_attempts_agree_with_the_journal(
     program: Program, tmp_path: Path
 ) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(600))
-    faults = ["--fault", "3%:503", "--fault", "2%:reset", "--fault", "1%:timeout", "--fault", "1%:garbage"]
-    with sandbox_process("--accept-any", "--seed-random", 3, "--fault", "1%:cut", *faults) as witness:
+    faults = [
+        "--fault",
+        "3%:503",
+        "--fault",
+        "2%:reset",
+        "--fault",
+        "1%:timeout",
+        "--fault",
+        "1%:garbage",
+    ]
+    with sandbox_process(
+        "--accept-any", "--seed-random", 3, "--fault", "1%:cut", *faults
+    ) as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--timeout", 1, "--json")
         journal = witness.patches()
     assert ran.code == 0
-    assert {entry["fault"] for entry in journal} == {None, "503", "reset", "timeout", "garbage", "cut"}
+    assert {entry["fault"] for entry in journal} == {
+        None,
+        "503",
+        "reset",
+        "timeout",
+        "garbage",
+        "cut",
+    }
     asked = Counter(entry["key"] for entry in journal)
     results = read_csv(tmp_path / "showings.results.csv")
     assert {line["unique_showing_key"]: int(line["attempts"]) for line in results} == asked
@@ -46,10 +72,22 @@ def test_under_faults_all_rows_are_updated_and_attempts_agree_with_the_journal(
     assert ran.summary["retries"] == len(journal) - 600
 
 
-def test_what_is_sent_is_what_the_sheet_says(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_what_is_sent_is_what_the_sheet_says(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     feedback = 'Said: "wow"\nZoë – 3 % über, 👍'
-    header = ["unique_showing_key", "showing_date", "feedback", "rating", "interested", "attendee_email", "event_type"]
-    rows: list[list[object]] = [["a/b ?#%+é", "2026-03-02T09:00:00-06:00", feedback, " 4 ", "TRUE", "", "open_house"]]
+    header = [
+        "unique_showing_key",
+        "showing_date",
+        "feedback",
+        "rating",
+        "interested",
+        "attendee_email",
+        "event_type",
+    ]
+    rows: list[list[object]] = [
+        ["a/b ?#%+é", "2026-03-02T09:00:00-06:00", feedback, " 4 ", "TRUE", "", "open_house"]
+    ]
     sheet = write_sheet(tmp_path / "showings.csv", rows, header)
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url)
@@ -58,18 +96,35 @@ def test_what_is_sent_is_what_the_sheet_says(program: Program, sandboxes: Sandbo
     assert ran.code == 0
     assert entry["path"] == "/v1/showings/a%2Fb%20%3F%23%25%2B%C3%A9"
     assert showing["feedback"] == feedback
-    assert (showing["rating"], showing["interested"], showing["event_type"]) == (4, True, "open_house")
+    assert (showing["rating"], showing["interested"], showing["event_type"]) == (
+        4,
+        True,
+        "open_house",
+    )
     assert showing["showing_date"] == "2026-03-02T09:00:00-06:00"
     assert "attendee_email" not in entry["body"]
 
 
-def test_no_window_of_a_second_holds_more_than_the_rate_and_its_burst(program: Program, tmp_path: Path) -> None:
+def test_no_window_of_a_second_holds_more_than_the_rate_and_its_burst(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(200))
     with sandbox_process("--accept-any", "--latency", "5ms") as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--rate", "50/s", "--workers", 16, "--json")
+        ran = program(
+            "push",
+            sheet,
+            "--base-url",
+            witness.base_url,
+            "--rate",
+            "50/s",
+            "--workers",
+            16,
+            "--json",
+        )
         assert len(witness.patches()) == 200
     assert ran.code == 0
-    # As they left: a busy machine may bunch what arrives. Permits are strict (test_pace.py); a stall may bunch a few.
+    # As they left: a busy machine may bunch what arrives. Permits are strict (test_pace.py); a
+    # stall may bunch a few.
     lines = read_csv(tmp_path / "showings.results.csv")
     left = sorted(datetime.fromisoformat(line["sent_at"]).timestamp() for line in lines)
     assert max(sum(1 for at in left if start <= at < start + 1) for start in left) <= 55
@@ -122,16 +177,30 @@ def test_each_row_gets_its_own_fate(program: Program, sandboxes: Sandboxes, tmp_
     assert "row 8" in results[7]["message"] or "row 8" in results[6]["message"]
     assert "Next:" in ran.out
     failed = read_csv(tmp_path / "showings.failed.csv")
-    assert [line["unique_showing_key"] for line in failed] == ["", "..", "ext_2", "ext_404", "ext_5", "ext_5", "ext_6"]
+    assert [line["unique_showing_key"] for line in failed] == [
+        "",
+        "..",
+        "ext_2",
+        "ext_404",
+        "ext_5",
+        "ext_5",
+        "ext_6",
+    ]
     assert failed[2]["error"].startswith("bad_value: rating: '6' is not a rating from 1 to 5")
 
 
-def test_mended_failed_rows_are_pushed_as_they_are(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "showings.csv", [["ext_1", "good", 5], ["ext_2", "bad", 9], ["ext_3", "good", 1]])
+def test_mended_failed_rows_are_pushed_as_they_are(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(
+        tmp_path / "showings.csv", [["ext_1", "good", 5], ["ext_2", "bad", 9], ["ext_3", "good", 1]]
+    )
     with sandboxes() as witness:
         assert program("push", sheet, "--base-url", witness.base_url).code == 3
         failed = tmp_path / "showings.failed.csv"
-        failed.write_text(failed.read_text(encoding="utf-8").replace(",9,", ",4,"), encoding="utf-8")
+        failed.write_text(
+            failed.read_text(encoding="utf-8").replace(",9,", ",4,"), encoding="utf-8"
+        )
         ran = program("push", failed, "--base-url", witness.base_url)
         assert ran.code == 0, ran
         assert witness.showing("ext_2")["rating"] == 4
@@ -152,7 +221,9 @@ def test_all_is_done_then_nothing_is_sent_and_it_says_so(
     assert "Nothing to send" in again.out
     assert "Nothing to send" in sorted_again.out
     results = read_csv(tmp_path / "showings.results.csv")
-    assert [line["unique_showing_key"] for line in results] == [f"ext_{number}" for number in range(9, -1, -1)]
+    assert [line["unique_showing_key"] for line in results] == [
+        f"ext_{number}" for number in range(9, -1, -1)
+    ]
     assert {line["attempts"] for line in results} == {"1"}
 
 
@@ -171,10 +242,20 @@ def test_an_edited_sheet_sends_only_what_is_new_or_changed_while_the_job_is_open
         write_sheet(sheet, rows)
         assert program("push", sheet, "--base-url", witness.base_url).code == 0
         sent = Counter(entry["key"] for entry in witness.patches())
-    assert sent == {"ext_0": 1, "ext_1": 1, "ext_2": 1, "ext_3": 1, "ext_4": 2, "ext_5": 1, "ext_new": 1}
+    assert sent == {
+        "ext_0": 1,
+        "ext_1": 1,
+        "ext_2": 1,
+        "ext_3": 1,
+        "ext_4": 2,
+        "ext_5": 1,
+        "ext_new": 1,
+    }
 
 
-def test_other_content_over_a_settled_job_is_a_new_job(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_other_content_over_a_settled_job_is_a_new_job(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(3))
     with sandboxes() as witness:
         program("push", sheet, "--base-url", witness.base_url)
@@ -184,7 +265,9 @@ def test_other_content_over_a_settled_job_is_a_new_job(program: Program, sandbox
     assert sent == {"ext_0": 2, "ext_1": 2, "ext_2": 2, "ext_9": 1}
 
 
-def test_fresh_sends_everything_again(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_fresh_sends_everything_again(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(3))
     with sandboxes() as witness:
         program("push", sheet, "--base-url", witness.base_url)
@@ -201,15 +284,22 @@ def test_a_trial_with_limit_is_kept_when_the_whole_sheet_follows(
         assert (ran.code, ran.summary["rows"]) == (0, 3)
         assert program("push", sheet, "--base-url", witness.base_url).code == 0
         program("push", sheet, "--base-url", witness.base_url, "--limit", 2)
-        assert program("push", sheet, "--base-url", witness.base_url, "--json").summary["requests"] == 0
-        assert Counter(entry["key"] for entry in witness.patches()) == {f"ext_{number}": 1 for number in range(8)}
+        assert (
+            program("push", sheet, "--base-url", witness.base_url, "--json").summary["requests"]
+            == 0
+        )
+        assert Counter(entry["key"] for entry in witness.patches()) == {
+            f"ext_{number}": 1 for number in range(8)
+        }
 
 
 def test_out_takes_all_files_and_leaves_the_input_folder_alone(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
-    sheet = write_sheet(tmp_path / "in" / "showings.csv", [["ext_1", "fine", 5], ["ext_2", "bad", 9]])
+    sheet = write_sheet(
+        tmp_path / "in" / "showings.csv", [["ext_1", "fine", 5], ["ext_2", "bad", 9]]
+    )
     with sandboxes() as witness:
         program("push", sheet, "--base-url", witness.base_url, "--out", tmp_path / "out")
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["showings.csv"]
@@ -220,7 +310,9 @@ def test_out_takes_all_files_and_leaves_the_input_folder_alone(
         "showings.checkpoint.sqlite",
         "showings.checkpoint.sqlite.lock",
     }
-    private = {path.name for path in (tmp_path / "out").iterdir() if path.stat().st_mode & 0o077 == 0}
+    private = {
+        path.name for path in (tmp_path / "out").iterdir() if path.stat().st_mode & 0o077 == 0
+    }
     assert private == written
 
 
@@ -231,7 +323,10 @@ def test_the_same_idempotency_key_goes_with_every_attempt_of_a_row(
     with sandboxes(faults=(Fault(0.3, "503"),)) as witness:
         program("push", sheet, "--base-url", witness.base_url)
         journal = witness.patches()
-    keys = {entry["key"]: {e["idempotency_key"] for e in journal if e["key"] == entry["key"]} for entry in journal}
+    keys = {
+        entry["key"]: {e["idempotency_key"] for e in journal if e["key"] == entry["key"]}
+        for entry in journal
+    }
     assert all(len(values) == 1 for values in keys.values())
     assert len(set().union(*keys.values())) == 20
     assert len(journal) > 20

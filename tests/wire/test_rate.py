@@ -1,4 +1,6 @@
-"""What the API says of its limit, over a socket: all runs on the machine heed it, and nothing absurd is believed."""
+"""What the API says of its limit, over a socket: all runs on the machine heed it, and nothing
+absurd is believed.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,18 @@ import pytest
 
 from bulk_sync.clock import SystemClock
 from tests.conftest import Program
-from tests.faultserver import Deed, Journal, Script, all_good, always, answers, fault_server, for_keys, good, in_turn
+from tests.faultserver import (
+    Deed,
+    Journal,
+    Script,
+    all_good,
+    always,
+    answers,
+    fault_server,
+    for_keys,
+    good,
+    in_turn,
+)
 from tests.helpers import command, environment, numbered, run, sandbox_process, write_sheet
 
 ROWS = 40
@@ -38,9 +51,14 @@ def once(*headers: str) -> Script:
 
 
 def pause(journal: Journal) -> float:
-    """Seconds from the request that was told something to the next one that was not under way by then."""
+    """Seconds from the request that was told something to the next one that was not under way by
+    then.
+    """
     told_at = journal.of("ext_20")[0].at
-    return min(request.at for request in journal.requests if request.at > told_at + UNDER_WAY) - told_at
+    return (
+        min(request.at for request in journal.requests if request.at > told_at + UNDER_WAY)
+        - told_at
+    )
 
 
 def most_in_a_second(times: list[float]) -> int:
@@ -49,7 +67,17 @@ def most_in_a_second(times: list[float]) -> int:
 
 def test_a_wait_holds_all_workers_and_ends_in_no_rush(program: Program, sheet: Path) -> None:
     with fault_server(once("Retry-After: 1")) as journal:
-        ran = program("push", sheet, "--base-url", journal.base_url, "--workers", 16, "--rate", "100/s", "--json")
+        ran = program(
+            "push",
+            sheet,
+            "--base-url",
+            journal.base_url,
+            "--workers",
+            16,
+            "--rate",
+            "100/s",
+            "--json",
+        )
     assert (ran.code, ran.summary["throttled"], ran.summary["requests"]) == (0, 1, ROWS + 1)
     refused_at = journal.of("ext_20")[0].at
     later = sorted(request.at for request in journal.requests if request.at > refused_at + 0.1)
@@ -63,9 +91,13 @@ def test_a_wait_holds_all_workers_and_ends_in_no_rush(program: Program, sheet: P
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"],
     ids=[1123, 850, "asctime"],
 )
-def test_a_date_is_read_against_the_replys_own_whatever_the_clocks_say(sheet: Path, form: str, zone: str) -> None:
+def test_a_date_is_read_against_the_replys_own_whatever_the_clocks_say(
+    sheet: Path, form: str, zone: str
+) -> None:
     until = (NOW + timedelta(seconds=1)).strftime(form)
-    with fault_server(once(f"Retry-After: {until}", f"Date: {format_datetime(NOW, usegmt=True)}")) as journal:
+    with fault_server(
+        once(f"Retry-After: {until}", f"Date: {format_datetime(NOW, usegmt=True)}")
+    ) as journal:
         ran = run("push", sheet, "--base-url", journal.base_url, "--json", TZ=zone)
     assert ran.code == 0, ran.err
     assert 1 <= pause(journal) < 2
@@ -75,7 +107,9 @@ def test_a_date_is_read_against_the_replys_own_whatever_the_clocks_say(sheet: Pa
 def test_a_wait_that_is_too_long_ends_the_run_at_once_with_the_time_named(
     program: Program, sheet: Path, wait: str
 ) -> None:
-    with fault_server(once(f"Retry-After: {wait}", f"Date: {format_datetime(NOW, usegmt=True)}")) as journal:
+    with fault_server(
+        once(f"Retry-After: {wait}", f"Date: {format_datetime(NOW, usegmt=True)}")
+    ) as journal:
         ran = program("push", sheet, "--base-url", journal.base_url, "--json")
         assert ran.code == 6
         assert "The API asks to wait" in ran.err
@@ -119,7 +153,13 @@ def test_a_refusal_that_names_no_sound_wait_has_a_short_one(
     ("headers", "seconds"),
     [
         (['RateLimit: "default";r=0;t=2'], 2.0),
-        (['RateLimit: "burst";r=50;t=1, "default";r=0;t=2', 'RateLimit-Policy: "default";q=100;w=1'], 2.0),
+        (
+            [
+                'RateLimit: "burst";r=50;t=1, "default";r=0;t=2',
+                'RateLimit-Policy: "default";q=100;w=1',
+            ],
+            2.0,
+        ),
         (["RateLimit: limit=100, remaining=0, reset=2"], 2.0),
         (["RateLimit-Limit: 100, 100;w=1", "RateLimit-Remaining: 0", "RateLimit-Reset: 2"], 2.0),
         (["X-RateLimit-Limit: 200", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 2"], 2.0),
@@ -147,7 +187,10 @@ def test_what_a_good_reply_says_is_heeded_before_the_first_refusal_and_nothing_a
 
 def test_the_lower_of_two_limits_counts(program: Program, sheet: Path) -> None:
     told = answers(
-        200, {"data": {"id": "x"}}, 'RateLimit: "default";r=1000;t=1', 'RateLimit-Policy: "default";q=20;w=1'
+        200,
+        {"data": {"id": "x"}},
+        'RateLimit: "default";r=1000;t=1',
+        'RateLimit-Policy: "default";q=20;w=1',
     )
     with fault_server(always(told)) as journal:
         ran = program("push", sheet, "--base-url", journal.base_url, "--json")
@@ -156,18 +199,27 @@ def test_the_lower_of_two_limits_counts(program: Program, sheet: Path) -> None:
 
 
 def test_two_runs_at_once_share_one_limit(tmp_path: Path) -> None:
-    with sandbox_process("--accept-any", "--limit", "20/s", "--limit-style", "sliding-window") as witness:
+    with sandbox_process(
+        "--accept-any", "--limit", "20/s", "--limit-style", "sliding-window"
+    ) as witness:
         runs = []
         for number in range(2):
             part = write_sheet(tmp_path / f"{number}.csv", numbered(50, first=50 * number))
-            words = command("push", part, "--base-url", witness.base_url, "--rate", "20/s", "--json")
-            runs.append(subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, text=True))
+            words = command(
+                "push", part, "--base-url", witness.base_url, "--rate", "20/s", "--json"
+            )
+            runs.append(
+                subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, text=True)
+            )
         summaries = [json.loads(process.communicate(timeout=60)[0]) for process in runs]
         assert [process.returncode for process in runs] == [0, 0]
         assert len(witness.patches()) == sum(summary["requests"] for summary in summaries)
-    # A machine that stalls for longer than the spare between two requests makes a strict window refuse one or two.
+    # A machine that stalls for longer than the spare between two requests makes a strict window
+    # refuse one or two.
     assert sum(summary["throttled"] for summary in summaries) <= 4
-    assert min(summary["seconds"] for summary in summaries) > 3, "a run for itself would have needed 2.5 s"
+    assert min(summary["seconds"] for summary in summaries) > 3, (
+        "a run for itself would have needed 2.5 s"
+    )
 
 
 def test_a_run_that_was_stopped_for_a_while_makes_good_nothing(sheet: Path) -> None:
@@ -184,4 +236,6 @@ def test_a_run_that_was_stopped_for_a_while_makes_good_nothing(sheet: Path) -> N
         assert process.wait(60) == 0
     times = [request.at for request in journal.requests]
     assert len(times) == ROWS
-    assert most_in_a_second([at for at in times if at >= woken_at]) <= 13, "not the 20 that the stop cost"
+    assert most_in_a_second([at for at in times if at >= woken_at]) <= 13, (
+        "not the 20 that the stop cost"
+    )

@@ -1,4 +1,6 @@
-"""Two sheets cell by cell: every planted difference is found, none is invented, and only what differs is sent."""
+"""Two sheets cell by cell: every planted difference is found, none is invented, and only what
+differs is sent.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,28 @@ HEADER = ("unique_showing_key", "feedback", "rating", "showing_date", "intereste
 Values = dict[str, str]
 Sheet = dict[str, Values]
 
-EXAMPLE = {"feedback": "Liked it", "rating": "4", "showing_date": "2026-03-02T15:00:00Z", "interested": "yes"}
+EXAMPLE = {
+    "feedback": "Liked it",
+    "rating": "4",
+    "showing_date": "2026-03-02T15:00:00Z",
+    "interested": "yes",
+}
 
 
 def some(count: int) -> Sheet:
-    return {f"ext_{n}": EXAMPLE | {"feedback": f"Liked it {n}", "rating": str(n % 5 + 1)} for n in range(count)}
+    return {
+        f"ext_{n}": EXAMPLE | {"feedback": f"Liked it {n}", "rating": str(n % 5 + 1)}
+        for n in range(count)
+    }
 
 
 def copy(sheet: Sheet) -> Sheet:
     return {key: dict(values) for key, values in sheet.items()}
 
 
-def write(path: Path, sheet: Sheet, header: tuple[str, ...] = HEADER, keys: list[str] | None = None) -> Path:
+def write(
+    path: Path, sheet: Sheet, header: tuple[str, ...] = HEADER, keys: list[str] | None = None
+) -> Path:
     rows = [(key, *(sheet[key].get(name, "") for name in header[1:])) for key in keys or sheet]
     return write_sheet(path, rows, header)
 
@@ -51,7 +63,9 @@ def sent(witness: Witness, after: int = 0) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_planted_difference_is_found_and_none_invented(program: Program, tmp_path: Path, seed: int) -> None:
+def test_every_planted_difference_is_found_and_none_invented(
+    program: Program, tmp_path: Path, seed: int
+) -> None:
     dice = random.Random(seed)
     there = some(300)
     here = copy(there)
@@ -70,10 +84,15 @@ def test_every_planted_difference_is_found_and_none_invented(program: Program, t
     for key in sorted(here):  # the same in other words
         values = here[key]
         if dice.random() < 0.3:
-            values["rating"] = dice.choice((f"{values['rating']}.0", f"{values['rating']}/5", f" {values['rating']} "))
+            values["rating"] = dice.choice(
+                (f"{values['rating']}.0", f"{values['rating']}/5", f" {values['rating']} ")
+            )
         if values["showing_date"].startswith("2026-03-02T15") and dice.random() < 0.3:
             values["showing_date"] = "2026-03-02T09:00:00-06:00"
-    only_here, only_there = [f"new_{n}" for n in range(3)], dice.sample(sorted(set(there) - {k for k, _ in planted}), 5)
+    only_here, only_there = (
+        [f"new_{n}" for n in range(3)],
+        dice.sample(sorted(set(there) - {k for k, _ in planted}), 5),
+    )
     here |= {key: dict(EXAMPLE) for key in only_here}
     for key in only_there:
         del here[key]
@@ -90,11 +109,19 @@ def test_every_planted_difference_is_found_and_none_invented(program: Program, t
     )
     assert ran.code == 3
     lines = [json.loads(line) for line in results.read_text(encoding="ascii").splitlines()]
-    assert {(line["unique_showing_key"], line["field"]) for line in lines if line["class"] == "differs"} == planted
-    assert {line["unique_showing_key"] for line in lines if line["class"] == "only_here"} == set(only_here)
-    assert {line["unique_showing_key"] for line in lines if line["class"] == "only_there"} == set(only_there)
+    assert {
+        (line["unique_showing_key"], line["field"]) for line in lines if line["class"] == "differs"
+    } == planted
+    assert {line["unique_showing_key"] for line in lines if line["class"] == "only_here"} == set(
+        only_here
+    )
+    assert {line["unique_showing_key"] for line in lines if line["class"] == "only_there"} == set(
+        only_there
+    )
     assert len(lines) == len(planted) + len(only_here) + len(only_there)
-    assert all(line["row"] == keys.index(line["unique_showing_key"]) + 2 for line in lines if line["row"])
+    assert all(
+        line["row"] == keys.index(line["unique_showing_key"]) + 2 for line in lines if line["row"]
+    )
     differing = len({key for key, _ in planted})
     assert ran.summary["classes"] == {
         "same": len(here) - differing - 3,
@@ -145,14 +172,28 @@ def test_only_the_fields_that_differ_are_sent_and_then_nothing_differs(
     here["ext_9"]["feedback"] = ""  # blank: keep
     here["new"] = dict(EXAMPLE)
     a, b = write(tmp_path / "a.csv", here), write(tmp_path / "b.csv", there)
-    push = ["reconcile", a, "--with", b, "--push", "--base-url", witness.base_url, "--rate", "1000/s", "--json"]
+    push = [
+        "reconcile",
+        a,
+        "--with",
+        b,
+        "--push",
+        "--base-url",
+        witness.base_url,
+        "--rate",
+        "1000/s",
+        "--json",
+    ]
     ran = program(*push)
     assert sent(witness) == {
         "ext_3": {"rating": 5},
         "ext_7": {"feedback": "Said: “too small”,\nthen left", "interested": False},
     }
     assert (ran.code, ran.summary["push"]["states"]["updated"]) == (3, 2)  # one is only here
-    assert [row["state"] for row in read_csv(tmp_path / "a.changes.results.csv")] == ["updated", "updated"]
+    assert [row["state"] for row in read_csv(tmp_path / "a.changes.results.csv")] == [
+        "updated",
+        "updated",
+    ]
     del here["new"]
     write(a, here)
     assert program(*push).code == 0  # the same changes: acknowledged before, so nothing is sent
@@ -171,14 +212,30 @@ def test_a_cell_changed_on_both_sides_is_listed_and_not_sent_unless_preferred(
     here["ext_3"]["interested"] = "no"  # and a change of ours in the same row
     here["ext_4"]["rating"] = there["ext_4"]["rating"] = "1"  # the same change
     paths = {
-        name: write(tmp_path / f"{name}.csv", sheet) for name, sheet in zip("abo", (here, there, base), strict=True)
+        name: write(tmp_path / f"{name}.csv", sheet)
+        for name, sheet in zip("abo", (here, there, base), strict=True)
     }
-    command = ["reconcile", paths["a"], "--with", paths["b"], "--base", paths["o"], "--results", tmp_path / "d.csv"]
+    command = [
+        "reconcile",
+        paths["a"],
+        "--with",
+        paths["b"],
+        "--base",
+        paths["o"],
+        "--results",
+        tmp_path / "d.csv",
+    ]
     ran = program(*command)
     assert ran.code == 3
     assert "1 value was changed only there since the base" in ran.out
-    assert "1 value was changed on both sides since the base: a conflict, not sent (--prefer here)" in ran.out
-    changed = {(row["unique_showing_key"], row["field"]): row["changed_by"] for row in read_csv(tmp_path / "d.csv")}
+    assert (
+        "1 value was changed on both sides since the base: a conflict, not sent (--prefer here)"
+        in ran.out
+    )
+    changed = {
+        (row["unique_showing_key"], row["field"]): row["changed_by"]
+        for row in read_csv(tmp_path / "d.csv")
+    }
     assert changed == {
         ("ext_1", "rating"): "here",
         ("ext_2", "feedback"): "there",
@@ -201,18 +258,37 @@ def test_rows_meet_by_id_when_both_have_one_else_by_key(program: Program, tmp_pa
         [(one, "ext_1", "a"), (two, "ext_2", "b"), (three, "ext_3", "c")],
         ("showing_id", "unique_showing_key", "feedback"),
     )
-    by_key = write_sheet(tmp_path / "k.csv", [("ext_1", "a"), ("ext_2", "B")], ("unique_showing_key", "feedback"))
-    by_id = write_sheet(tmp_path / "i.csv", [(one.upper(), "A"), (two, "b")], ("showing_id", "feedback"))
+    by_key = write_sheet(
+        tmp_path / "k.csv", [("ext_1", "a"), ("ext_2", "B")], ("unique_showing_key", "feedback")
+    )
+    by_id = write_sheet(
+        tmp_path / "i.csv", [(one.upper(), "A"), (two, "b")], ("showing_id", "feedback")
+    )
     both = write_sheet(
         tmp_path / "b.csv",
-        [(one, "renamed", "a"), ("", "ext_2", "b"), ("00000000-0000-4000-8000-000000000009", "ext_3", "c")],
+        [
+            (one, "renamed", "a"),
+            ("", "ext_2", "b"),
+            ("00000000-0000-4000-8000-000000000009", "ext_3", "c"),
+        ],
         ("showing_id", "unique_showing_key", "feedback"),
     )
     found = []
     for sheet in (by_key, by_id, both):
-        ran = program("reconcile", sheet, "--with", there, "--one-way", "--json", "--results", tmp_path / "d.csv")
+        ran = program(
+            "reconcile",
+            sheet,
+            "--with",
+            there,
+            "--one-way",
+            "--json",
+            "--results",
+            tmp_path / "d.csv",
+        )
         rows = read_csv(tmp_path / "d.csv")
-        found.append([(row["class"], row["field"], row["there"], row["here"]) for row in rows if row["row"]])
+        found.append(
+            [(row["class"], row["field"], row["there"], row["here"]) for row in rows if row["row"]]
+        )
         assert ran.code == 3
     assert found == [
         [("differs", "feedback", "b", "B")],
@@ -232,7 +308,15 @@ def test_rows_that_can_not_be_read_are_problems_wherever_they_are_and_have_no_ot
     a = write(tmp_path / "a.csv", here, keys=[*here, "ext_6"])  # twice, but the same
     with a.open("a", encoding="utf-8", newline="") as file:
         csv.writer(file).writerow(("ext_7", "Other words", "", "", ""))  # twice, and not the same
-    ran = program("reconcile", a, "--with", write(tmp_path / "b.csv", there), "--json", "--results", tmp_path / "d.csv")
+    ran = program(
+        "reconcile",
+        a,
+        "--with",
+        write(tmp_path / "b.csv", there),
+        "--json",
+        "--results",
+        tmp_path / "d.csv",
+    )
     assert ran.summary["classes"] == {
         "same": 2,
         "differs": 1,
@@ -242,7 +326,11 @@ def test_rows_that_can_not_be_read_are_problems_wherever_they_are_and_have_no_ot
         "problem": 4,
     }
     assert (ran.code, ran.summary["superseded"], ran.summary["rows"]) == (3, 1, 9)
-    messages = {row["row"]: row["message"] for row in read_csv(tmp_path / "d.csv") if row["class"] == "problem"}
+    messages = {
+        row["row"]: row["message"]
+        for row in read_csv(tmp_path / "d.csv")
+        if row["class"] == "problem"
+    }
     assert "'9' is not" in messages["3"]
     assert messages["4"].startswith("there: rating: 'many' is not")
     assert len(messages) == 4
@@ -254,17 +342,34 @@ def test_the_exported_template_can_be_edited_and_pushed(
 ) -> None:
     base = {"0012": dict(EXAMPLE), "ext_1": dict(EXAMPLE), "ext_2": dict(EXAMPLE)}
     here, there = copy(base), copy(base)
-    here["0012"] |= {"feedback": '=SUM(1), "quoted"\nand more', "showing_date": "2026-05-01T10:00:00+02:00"}
+    here["0012"] |= {
+        "feedback": '=SUM(1), "quoted"\nand more',
+        "showing_date": "2026-05-01T10:00:00+02:00",
+    }
     here["ext_1"]["rating"], there["ext_1"]["rating"] = "1", "2"
     here["ext_2"]["interested"] = "no"
     template = tmp_path / f"t.{ending}"
-    sheets = [write(tmp_path / f"{name}.csv", sheet) for name, sheet in (("a", here), ("b", there), ("o", base))]
-    ran = program("reconcile", sheets[0], "--with", sheets[1], "--base", sheets[2], "--export-template", template)
+    sheets = [
+        write(tmp_path / f"{name}.csv", sheet)
+        for name, sheet in (("a", here), ("b", there), ("o", base))
+    ]
+    ran = program(
+        "reconcile",
+        sheets[0],
+        "--with",
+        sheets[1],
+        "--base",
+        sheets[2],
+        "--export-template",
+        template,
+    )
     assert f"To edit:    {template}" in ran.out
     if ending == "csv":
         rows = read_csv(template)
         assert rows[1]["rating"] == ""  # a conflict, left to a person
-        assert json.loads(rows[1]["reconcile_conflicts"]) == {"rating": {"here": 1, "there": 2, "base": 4}}
+        assert json.loads(rows[1]["reconcile_conflicts"]) == {
+            "rating": {"here": 1, "there": 2, "base": 4}
+        }
         rows[1]["rating"] = "3"
         write_sheet(template, [tuple(row.values()) for row in rows], tuple(rows[0]))
     else:
@@ -274,20 +379,31 @@ def test_the_exported_template_can_be_edited_and_pushed(
         book.save(template)
     assert program("push", template, "--base-url", witness.base_url).code == 0
     assert sent(witness) == {
-        "0012": {"feedback": '=SUM(1), "quoted"\nand more', "showing_date": "2026-05-01T10:00:00+02:00"},
+        "0012": {
+            "feedback": '=SUM(1), "quoted"\nand more',
+            "showing_date": "2026-05-01T10:00:00+02:00",
+        },
         "ext_1": {"rating": 3},
         "ext_2": {"interested": False},
     }
 
 
-def test_the_results_of_a_push_can_be_edited_and_pushed(program: Program, witness: Witness, tmp_path: Path) -> None:
+def test_the_results_of_a_push_can_be_edited_and_pushed(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
     sheet = write(tmp_path / "a.csv", some(3))
     assert program("push", sheet, "--base-url", witness.base_url).code == 0
     rows = read_csv(tmp_path / "a.results.csv")
-    edited = write_sheet(tmp_path / "edited.csv", [(*row.values(), "5") for row in rows], (*rows[0], "rating"))
+    edited = write_sheet(
+        tmp_path / "edited.csv", [(*row.values(), "5") for row in rows], (*rows[0], "rating")
+    )
     before = last(witness)
     assert program("push", edited, "--base-url", witness.base_url).code == 0
-    assert [json.loads(entry["body"])["rating"] for entry in witness.journal_after(before)] == [5, 5, 5]
+    assert [json.loads(entry["body"])["rating"] for entry in witness.journal_after(before)] == [
+        5,
+        5,
+        5,
+    ]
 
 
 def test_a_cleared_value_is_sent_as_null_even_if_its_token_is_somebodys_text(
@@ -299,7 +415,17 @@ def test_a_cleared_value_is_sent_as_null_even_if_its_token_is_somebodys_text(
     here["ext_1"]["feedback"] = "NULL"
     a, b = write(tmp_path / "a.csv", here), write(tmp_path / "b.csv", there)
     program(
-        "reconcile", a, "--with", b, "--clear", "(none)", "--push", "--base-url", witness.base_url, "--rate", "99/s"
+        "reconcile",
+        a,
+        "--with",
+        b,
+        "--clear",
+        "(none)",
+        "--push",
+        "--base-url",
+        witness.base_url,
+        "--rate",
+        "99/s",
     )
     assert sent(witness) == {"ext_0": {"feedback": None}, "ext_1": {"feedback": "NULL"}}
 
@@ -316,7 +442,11 @@ def test_against_the_ledger_what_was_acknowledged_is_the_other_side(
     sheet["new"] = dict(EXAMPLE)
     write(path, sheet)
     ran = program("reconcile", path, "--with", "ledger", "--json")
-    assert (ran.code, ran.summary["classes"]["differs"], ran.summary["classes"]["only_here"]) == (3, 1, 1)
+    assert (ran.code, ran.summary["classes"]["differs"], ran.summary["classes"]["only_here"]) == (
+        3,
+        1,
+        1,
+    )
     before = last(witness)
     push = ["--push", "--base-url", witness.base_url, "--rate", "1000/s"]
     assert program("reconcile", path, "--with", "ledger", *push).code == 0
@@ -343,12 +473,16 @@ def test_what_a_reconcile_changes_is_not_taken_for_known_by_the_sheets_own_ledge
     assert sent(witness, before)["ext_1"]["rating"] == 2
 
 
-def test_a_shared_ledger_can_be_the_other_side(program: Program, witness: Witness, tmp_path: Path) -> None:
+def test_a_shared_ledger_can_be_the_other_side(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
     path, ledger = write(tmp_path / "a.csv", some(3)), tmp_path / "north.ledger"
     to = ["--ledger", ledger, "--base-url", witness.base_url]
     assert program("reconcile", path, "--with", "ledger", *to).code == 4
     assert program("push", path, *to).code == 0
-    assert program("reconcile", write(tmp_path / "b.csv", some(3)), "--with", "ledger", *to).code == 0
+    assert (
+        program("reconcile", write(tmp_path / "b.csv", some(3)), "--with", "ledger", *to).code == 0
+    )
 
 
 def test_the_page_of_a_comparison_is_written_and_named(program: Program, tmp_path: Path) -> None:
@@ -364,11 +498,19 @@ def test_the_page_of_a_comparison_is_written_and_named(program: Program, tmp_pat
     assert "ext_2" not in text
 
 
-def test_what_people_wrote_does_not_act_on_the_terminal_or_in_a_spreadsheet(program: Program, tmp_path: Path) -> None:
+def test_what_people_wrote_does_not_act_on_the_terminal_or_in_a_spreadsheet(
+    program: Program, tmp_path: Path
+) -> None:
     a = write_sheet(
-        tmp_path / "a.csv", [("ext_1", "[bold]red[/bold] \u202e hidden")], ("unique_showing_key", "feedback")
+        tmp_path / "a.csv",
+        [("ext_1", "[bold]red[/bold] \u202e hidden")],
+        ("unique_showing_key", "feedback"),
     )
-    b = write_sheet(tmp_path / "b.csv", [("ext_1", "=HYPERLINK(1) \x1b]0;x\x07")], ("unique_showing_key", "feedback"))
+    b = write_sheet(
+        tmp_path / "b.csv",
+        [("ext_1", "=HYPERLINK(1) \x1b]0;x\x07")],
+        ("unique_showing_key", "feedback"),
+    )
     ran = program("reconcile", a, "--with", b, "--results", tmp_path / "d.csv")
     assert "[bold]red[/bold]" in ran.out
     assert not {"\x1b", "\x07", "\u202e"} & set(ran.out)
@@ -389,7 +531,12 @@ def test_what_people_wrote_does_not_act_on_the_terminal_or_in_a_spreadsheet(prog
     ],
 )
 def test_what_is_wrong_is_said(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int, sentence: str
+    program: Program,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    sentence: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write(Path("a.csv"), some(2))

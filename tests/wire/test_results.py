@@ -19,7 +19,15 @@ def test_each_format_from_a_push_and_from_the_checkpoint(
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(5), ("ext_5", "Loud", 9)])
     with sandboxes() as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--results", tmp_path / "r.xlsx", "--json")
+        ran = program(
+            "push",
+            sheet,
+            "--base-url",
+            witness.base_url,
+            "--results",
+            tmp_path / "r.xlsx",
+            "--json",
+        )
     assert (ran.code, ran.summary["results"]) == (3, str(tmp_path / "r.xlsx"))
     book = load_workbook(tmp_path / "r.xlsx")
     states = [row[2] for row in book["Results"].iter_rows(min_row=2, values_only=True)]
@@ -31,9 +39,13 @@ def test_each_format_from_a_push_and_from_the_checkpoint(
 
     assert program("report", sheet, "--results", tmp_path / "r.jsonl").code == 0
     assert program("report", sheet, "--results", tmp_path / "r.csv").code == 0
-    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text(encoding="ascii").splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "r.jsonl").read_text(encoding="ascii").splitlines()
+    ]
     assert [line["state"] for line in lines] == states
-    assert [str(line["row"]) for line in lines] == [row["row"] for row in read_csv(tmp_path / "r.csv")]
+    assert [str(line["row"]) for line in lines] == [
+        row["row"] for row in read_csv(tmp_path / "r.csv")
+    ]
 
 
 def test_an_ending_that_says_nothing_is_wrong_usage_before_anything_is_sent(
@@ -41,7 +53,9 @@ def test_an_ending_that_says_nothing_is_wrong_usage_before_anything_is_sent(
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(1))
     with sandboxes() as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--results", tmp_path / "r.txt")
+        ran = program(
+            "push", sheet, "--base-url", witness.base_url, "--results", tmp_path / "r.txt"
+        )
         assert not witness.journal()
     assert ran.code == 2
     assert "can be .csv, .jsonl or .xlsx; name it r.csv" in ran.err

@@ -20,7 +20,9 @@ SAMPLES = Path(__file__).parents[2] / "sample_data"
 def client(sandboxes: Sandboxes) -> Iterator[httpx.Client]:
     with (
         sandboxes() as witness,
-        httpx.Client(base_url=witness.base_url, headers={"Authorization": f"Bearer {KEY}"}) as client,
+        httpx.Client(
+            base_url=witness.base_url, headers={"Authorization": f"Bearer {KEY}"}
+        ) as client,
     ):
         yield client
 
@@ -51,7 +53,9 @@ def client(sandboxes: Sandboxes) -> Iterator[httpx.Client]:
         b'{"showing_date": 1772445600}',
     ],
 )
-def test_what_the_schema_forbids_is_a_422_in_the_apis_words(client: httpx.Client, body: bytes) -> None:
+def test_what_the_schema_forbids_is_a_422_in_the_apis_words(
+    client: httpx.Client, body: bytes
+) -> None:
     answered = client.patch("/v1/showings/ext_1", content=body)
     assert answered.status_code == 422
     assert answered.json()["error"]["status"] == 422
@@ -59,9 +63,13 @@ def test_what_the_schema_forbids_is_a_422_in_the_apis_words(client: httpx.Client
     assert client.get("/_sandbox/showings/ext_1").status_code == 404
 
 
-def test_a_patch_changes_what_it_names_and_answers_as_the_contract_shows(client: httpx.Client) -> None:
+def test_a_patch_changes_what_it_names_and_answers_as_the_contract_shows(
+    client: httpx.Client,
+) -> None:
     client.patch("/v1/showings/ext_1", json={"feedback": "Fine", "rating": 4})
-    answered = client.patch("/v1/showings/ext_1", json={"showing_date": "2026-03-02T10:00:00.5+01:00"})
+    answered = client.patch(
+        "/v1/showings/ext_1", json={"showing_date": "2026-03-02T10:00:00.5+01:00"}
+    )
     assert answered.status_code == 200
     data = answered.json()["data"]
     assert set(data) == {"id", "north_id", "showing_date", "feedback", "updated_at"}
@@ -86,14 +94,21 @@ def test_keys_and_permissions(client: httpx.Client) -> None:
 
 def test_create_and_conflict(client: httpx.Client) -> None:
     report = {"report_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a"}
-    created = client.post("/v1/showings", json={**report, "unique_showing_key": "ext_1", "feedback": "Fine"})
+    created = client.post(
+        "/v1/showings", json={**report, "unique_showing_key": "ext_1", "feedback": "Fine"}
+    )
     assert created.status_code == 201
     assert client.get("/_sandbox/showings/ext_1").json()["attendees_count"] == 1
-    assert client.post("/v1/showings", json={**report, "unique_showing_key": "ext_1"}).status_code == 409
+    assert (
+        client.post("/v1/showings", json={**report, "unique_showing_key": "ext_1"}).status_code
+        == 409
+    )
     assert client.post("/v1/showings", json={"feedback": "Fine"}).status_code == 422
     assert client.post("/v1/showings", json={"report_id": "x"}).status_code == 422
     client.patch("/v1/showings/ext_2", json={"rating": 1})
-    assert client.patch("/v1/showings/ext_2", json={"unique_showing_key": "ext_1"}).status_code == 409
+    assert (
+        client.patch("/v1/showings/ext_2", json={"unique_showing_key": "ext_1"}).status_code == 409
+    )
 
 
 def test_other_routes_answer_with_the_apis_error_body(client: httpx.Client) -> None:
@@ -106,15 +121,20 @@ def test_other_routes_answer_with_the_apis_error_body(client: httpx.Client) -> N
 def test_an_unknown_key_is_404_unless_any_is_accepted(sandboxes: Sandboxes) -> None:
     with sandboxes(accept_any=False) as witness:
         answered = httpx.patch(
-            witness.base_url + "/v1/showings/x", json={"rating": 1}, headers={"Authorization": f"Bearer {KEY}"}
+            witness.base_url + "/v1/showings/x",
+            json={"rating": 1},
+            headers={"Authorization": f"Bearer {KEY}"},
         )
     assert answered.status_code == 404
 
 
 def test_limits_answer_429_with_the_headers_asked_for(sandboxes: Sandboxes) -> None:
-    with sandboxes(limit=Rate(2, 60), limit_style="fixed-window", limit_headers="ratelimit") as witness:
+    with sandboxes(
+        limit=Rate(2, 60), limit_style="fixed-window", limit_headers="ratelimit"
+    ) as witness:
         answers = [
-            httpx.get(witness.base_url + "/v1/users/me", headers={"Authorization": f"Bearer {KEY}"}) for _ in range(6)
+            httpx.get(witness.base_url + "/v1/users/me", headers={"Authorization": f"Bearer {KEY}"})
+            for _ in range(6)
         ]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert len(refused) >= 2
@@ -126,7 +146,10 @@ def test_the_journal_pages_and_counts(client: httpx.Client) -> None:
     for number in range(5):
         client.patch(f"/v1/showings/ext_{number}", json={"rating": number})
     page = client.get("/_sandbox/journal", params={"after": 2, "limit": 2}).json()
-    assert [(entry["seq"], entry["key"], entry["status"]) for entry in page] == [(3, "ext_2", 200), (4, "ext_3", 200)]
+    assert [(entry["seq"], entry["key"], entry["status"]) for entry in page] == [
+        (3, "ext_2", 200),
+        (4, "ext_3", 200),
+    ]
     stats = client.get("/_sandbox/stats").json()
     assert (stats["requests"], stats["keys"], stats["applied"], stats["showings"]) == (5, 5, 4, 4)
     assert stats["answers"] == {"200": 4, "422": 1}
@@ -134,7 +157,9 @@ def test_the_journal_pages_and_counts(client: httpx.Client) -> None:
 
 def test_a_database_file_outlives_the_sandbox_and_seeds_load(tmp_path: Path) -> None:
     database = tmp_path / "north.sqlite"
-    with sandbox_process("--db", database, "--seed", SAMPLES / "sample-north-export.csv") as witness:
+    with sandbox_process(
+        "--db", database, "--seed", SAMPLES / "sample-north-export.csv"
+    ) as witness:
         identity = witness.showing("ext_10001")["id"]
         assert witness.get("/_sandbox/stats")["showings"] == 206
     with sandbox_process("--db", database) as witness:
@@ -161,8 +186,12 @@ def test_the_same_seed_gives_the_same_faults_whatever_the_order(tmp_path: Path) 
     sheet = write_sheet(tmp_path / "x.csv", numbered(80))
     fates = []
     for workers in (3, 16):
-        with sandbox_process("--accept-any", "--fault", "10%:503", "--fault", "5%:cut", "--seed-random", 5) as witness:
-            ran = run("push", sheet, "--base-url", witness.base_url, "--fresh", "--workers", workers)
+        with sandbox_process(
+            "--accept-any", "--fault", "10%:503", "--fault", "5%:cut", "--seed-random", 5
+        ) as witness:
+            ran = run(
+                "push", sheet, "--base-url", witness.base_url, "--fresh", "--workers", workers
+            )
             assert ran.code == 0, ran
             fates.append(sorted((entry["key"], str(entry["fault"])) for entry in witness.patches()))
     assert fates[0] == fates[1]
@@ -172,4 +201,8 @@ def test_the_same_seed_gives_the_same_faults_whatever_the_order(tmp_path: Path) 
 def test_json_of_the_journal_is_plain(client: httpx.Client) -> None:
     client.patch("/v1/showings/" + "a%2Fb", content=b'{"feedback": "\xc3\xa9"}')
     entry = json.loads(client.get("/_sandbox/journal").text)[0]
-    assert (entry["path"], entry["key"], entry["body"]) == ("/v1/showings/a%2Fb", "a/b", '{"feedback": "é"}')
+    assert (entry["path"], entry["key"], entry["body"]) == (
+        "/v1/showings/a%2Fb",
+        "a/b",
+        '{"feedback": "é"}',
+    )

@@ -1,4 +1,6 @@
-"""The key reaches no file and no output, at -v and on every error path, even when the server throws it back."""
+"""The key reaches no file and no output, at -v and on every error path, even when the server throws
+it back.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,30 @@ from tests.helpers import KEY, Ran, numbered, raw_server, reply, write_sheet
 
 
 def leaks(folder: Path, *ran: Ran) -> list[str]:
-    found = [name for end in ran for name, text in (("stdout", end.out), ("stderr", end.err)) if KEY in text]
-    return found + [path.name for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    found = [
+        name
+        for end in ran
+        for name, text in (("stdout", end.out), ("stderr", end.err))
+        if KEY in text
+    ]
+    return found + [
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file() and KEY.encode() in path.read_bytes()
+    ]
 
 
 def test_not_in_a_run_with_faults_refusals_and_bad_rows_at_vv(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(40), ("..", "", 1), ("ext_99", "", 9)])
-    faults = (Fault(0.1, "503"), Fault(0.1, "reset"), Fault(0.1, "garbage"), Fault(0.1, "cut"), Fault(0.1, "404"))
+    faults = (
+        Fault(0.1, "503"),
+        Fault(0.1, "reset"),
+        Fault(0.1, "garbage"),
+        Fault(0.1, "cut"),
+        Fault(0.1, "404"),
+    )
     with sandboxes(faults=faults, accept_any=True) as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--max-attempts", 2, "-vv")
         rest = [
@@ -40,9 +57,17 @@ def test_not_in_a_run_with_faults_refusals_and_bad_rows_at_vv(
 def test_not_when_the_server_echoes_it(program: Program, tmp_path: Path, status: int) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(2))
     body = f'{{"error": {{"message": "you sent Bearer {KEY}"}}}}'.encode()
-    headers = [f"Location: https://example.com/{KEY}", f"Content-Type: {KEY}", "Retry-After: 100000"]
-    with raw_server(lambda connection, _: connection.sendall(reply(status, body, *headers))) as base_url:
-        ran = program("push", sheet, "--base-url", base_url, "--max-attempts", 1, "--retry-for", "1s", "-v")
+    headers = [
+        f"Location: https://example.com/{KEY}",
+        f"Content-Type: {KEY}",
+        "Retry-After: 100000",
+    ]
+    with raw_server(
+        lambda connection, _: connection.sendall(reply(status, body, *headers))
+    ) as base_url:
+        ran = program(
+            "push", sheet, "--base-url", base_url, "--max-attempts", 1, "--retry-for", "1s", "-v"
+        )
     assert ran.code in {3, 5, 6}
     assert leaks(tmp_path, ran) == []
 
@@ -99,11 +124,15 @@ def test_no_cookie_is_kept_and_netrc_is_left_alone(
         f"ERR bad token {KEY}\r\n\r\n".encode(),
         reply(
             422,
-            json.dumps({"error": {"message": "for ?"}}).replace("?", "".join(f"\\u{ord(c):04x}" for c in KEY)).encode(),
+            json.dumps({"error": {"message": "for ?"}})
+            .replace("?", "".join(f"\\u{ord(c):04x}" for c in KEY))
+            .encode(),
         ),
     ],
 )
-def test_not_in_what_is_said_of_a_malformed_or_escaped_reply(program: Program, tmp_path: Path, data: bytes) -> None:
+def test_not_in_what_is_said_of_a_malformed_or_escaped_reply(
+    program: Program, tmp_path: Path, data: bytes
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(2))
 
     def answer(connection: socket.socket, _: bytes) -> None:
@@ -116,7 +145,9 @@ def test_not_in_what_is_said_of_a_malformed_or_escaped_reply(program: Program, t
     assert leaks(tmp_path, ran) == []
 
 
-def test_half_a_surrogate_in_a_message_is_written_as_its_escape(program: Program, tmp_path: Path) -> None:
+def test_half_a_surrogate_in_a_message_is_written_as_its_escape(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(2))
     body = rb'{"error": {"message": "cut \ud83d"}}'
     with raw_server(lambda connection, _: connection.sendall(reply(422, body))) as base_url:

@@ -28,7 +28,9 @@ def test_a_file_sets_what_the_command_line_leaves_out(
         assert program("push", sheet, "--fresh", "--limit", "2").summary["rows"] == 2
 
 
-def test_a_wrong_value_says_where_it_stands(program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_value_says_where_it_stands(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written(Path("bulk-sync.toml"), 'workers = "many"')
     refused = program("push", sheet)
     assert (refused.code, refused.out) == (2, "")
@@ -90,14 +92,20 @@ def test_doctor_shows_every_value_and_where_it_comes_from(
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
     [
-        (reply(401, b'{"error": {"message": "Invalid API key", "status": 401}}'), 5, "the key is refused"),
+        (
+            reply(401, b'{"error": {"message": "Invalid API key", "status": 401}}'),
+            5,
+            "the key is refused",
+        ),
         (reply(404, b"nothing here"), 6, "another answer than North's"),
         (reply(302, b"", "Location: /login"), 6, "another answer than North's"),
         (reply(200, b"{}", "Date: Tue, 03 Mar 2020 10:00:00 GMT"), 0, "ahead of the server's"),
         (reply(200, b"{}", "Date: soon"), 0, "names no time"),
     ],
 )
-def test_doctor_says_what_is_wrong_with_the_answer(program: Program, answer: bytes, code: int, words: str) -> None:
+def test_doctor_says_what_is_wrong_with_the_answer(
+    program: Program, answer: bytes, code: int, words: str
+) -> None:
     with raw_server(lambda connection, _: connection.sendall(answer)) as base_url:
         examined = program("doctor", "--base-url", base_url)
     assert examined.code == code
@@ -115,11 +123,15 @@ def test_doctor_without_key_api_or_folder(
     assert program("doctor").code == 2
     assert "set NORTH_API_KEY" in program("doctor").out
     key = written(tmp_path / "key", "north_sk_test_00000000000000000000000000a1b2")
-    examined = program("doctor", "--key-file", key, "--base-url", "http://127.0.0.1:9", "--out", sheet)
+    examined = program(
+        "doctor", "--key-file", key, "--base-url", "http://127.0.0.1:9", "--out", sheet
+    )
     assert f"{sheet}: can't be written" in examined.out
 
 
-def test_init_writes_what_can_be_taken_and_overwrites_nothing(program: Program, sheet: Path) -> None:
+def test_init_writes_what_can_be_taken_and_overwrites_nothing(
+    program: Program, sheet: Path
+) -> None:
     assert program("init").code == 0
     before = Path("bulk-sync.toml").read_text(encoding="utf-8")
     assert "# retry-for = " in before

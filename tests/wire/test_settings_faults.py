@@ -1,4 +1,6 @@
-"""Settings that are wrong or that say too much: refused before anything is sent, and no secret is repeated."""
+"""Settings that are wrong or that say too much: refused before anything is sent, and no secret is
+repeated.
+"""
 
 from __future__ import annotations
 
@@ -119,8 +121,15 @@ def test_options_out_of_range_are_refused_with_the_range(
 
 
 @pytest.mark.parametrize("word", [KEY, f"{KEY}.csv"])
-def test_a_key_among_the_arguments_is_not_repeated(program: Program, sheet: Path, word: str) -> None:
-    for ran in (program("push", word), program("push", sheet, word), program(word), program("status", word)):
+def test_a_key_among_the_arguments_is_not_repeated(
+    program: Program, sheet: Path, word: str
+) -> None:
+    for ran in (
+        program("push", word),
+        program("push", sheet, word),
+        program(word),
+        program("status", word),
+    ):
         assert ran.code in {2, 4}
         assert KEY not in ran.out + ran.err
 
@@ -183,12 +192,20 @@ def test_files_are_private_whatever_the_umask_says(program: Program, sheet: Path
 
 
 def test_check_asks_nobody_and_judges_as_push_does(program: Program, sheet: Path) -> None:
-    rows = [*numbered(3), ("..", "a step", 1), ("ext_9", "six", 6), ("", "no key", 1), ("ext_1", "twice", 2)]
+    rows = [
+        *numbered(3),
+        ("..", "a step", 1),
+        ("ext_9", "six", 6),
+        ("", "no key", 1),
+        ("ext_1", "twice", 2),
+    ]
     write_sheet(sheet, rows)
     with fault_server(all_good) as journal:
         checked = program("check", sheet, "--json", "--max-problems", "100%").summary
         assert journal.requests == []
-        pushed = program("push", sheet, "--json", "--base-url", journal.base_url, "--max-problems", "100%").summary
+        pushed = program(
+            "push", sheet, "--json", "--base-url", journal.base_url, "--max-problems", "100%"
+        ).summary
     assert checked["states"]["invalid"] == pushed["states"]["invalid"] == 5
     assert checked["problems"] == pushed["problems"]
 
@@ -199,10 +216,17 @@ ECHOES: dict[str, Callable[[int], Deed]] = {
         status, {"data": {"id": KEY, "updated_at": KEY}, "message": KEY}
     ),
     "headers": lambda status: answers(
-        status, None, f"Location: https://example.com/?{KEY}", f"Content-Type: {KEY}", f"X-{KEY}: {KEY}", f"Date: {KEY}"
+        status,
+        None,
+        f"Location: https://example.com/?{KEY}",
+        f"Content-Type: {KEY}",
+        f"X-{KEY}: {KEY}",
+        f"Date: {KEY}",
     ),
     "an encoding": lambda status: answers(status, None, f"Content-Encoding: {KEY}"),
-    "a reason": lambda status: says(reply(status, b"{}").replace(b" X\r\n", f" {KEY}\r\n".encode(), 1)),
+    "a reason": lambda status: says(
+        reply(status, b"{}").replace(b" X\r\n", f" {KEY}\r\n".encode(), 1)
+    ),
     "a wait": lambda status: answers(status, None, f"Retry-After: {KEY}"),
 }
 
@@ -218,7 +242,17 @@ def test_a_key_that_the_server_throws_back_is_kept_nowhere(
         out = sheet.parent / f"out-{status}"
         with fault_server(always(ECHOES[echo](status))) as journal:
             bounds = ("--max-attempts", 1, "--retry-for", "0s", "--timeout", 2)
-            ran = program("--debug", "push", sheet, "--base-url", journal.base_url, *bounds, "--out", out, verbosity)
+            ran = program(
+                "--debug",
+                "push",
+                sheet,
+                "--base-url",
+                journal.base_url,
+                *bounds,
+                "--out",
+                out,
+                verbosity,
+            )
         assert ran.code in {0, 3, 5, 6}
         shown = program("status", sheet, "--out", out)
         texts = [part.encode() for one in (ran, shown) for part in (one.out, one.err)]
@@ -226,11 +260,15 @@ def test_a_key_that_the_server_throws_back_is_kept_nowhere(
         assert not any(KEY.encode() in text or KEY[:30].encode() in text for text in texts)
 
 
-def test_without_a_locale_and_a_terminal_all_is_plain_text(sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_locale_and_a_terminal_all_is_plain_text(
+    sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_sheet(sheet, [("ключ", "Schön – 👍", 5), ("ext_é", "no", 9)])
     for name, value in (("LC_ALL", "C"), ("PYTHONCOERCECLOCALE", "0"), ("PYTHONUTF8", "0")):
         monkeypatch.setenv(name, value)
-    with fault_server(always(answers(422, {"error": {"message": "не так \u202e\x1b[31m"}}))) as journal:
+    with fault_server(
+        always(answers(422, {"error": {"message": "не так \u202e\x1b[31m"}}))
+    ) as journal:
         ran = run("push", sheet, "--base-url", journal.base_url, "-v")
         again = run("status", sheet, "--json")
     assert ran.code == 3, ran.err

@@ -1,4 +1,6 @@
-"""Runs that end early: killed, interrupted, refused, or with the API gone. Nothing is lost, nothing is lied about."""
+"""Runs that end early: killed, interrupted, refused, or with the API gone. Nothing is lost, nothing
+is lied about.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def test_after_a_kill_status_and_report_tell_what_is_in_flight(tmp_path: Path) -
     assert len(sent) <= status.summary["in_flight"] < 100
     assert "in flight" in run("status", sheet).out
     assert run("report", tmp_path / "showings.checkpoint.sqlite").code == 0
-    results = {line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")}
+    results = {
+        line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")
+    }
     assert all("may have been applied" in results[key]["message"] for key in sent)
     assert results["ext_99"]["message"] == ""
     # A run that comes to nothing changes nothing about that.
@@ -59,12 +63,18 @@ def test_after_a_kill_status_and_report_tell_what_is_in_flight(tmp_path: Path) -
     again = run("push", sheet, "--base-url", witness.base_url, "--max-attempts", 1, "--json")
     assert (again.code, again.summary["in_flight"]) == (6, in_flight)
     assert run("status", sheet, "--json").summary["in_flight"] == in_flight
-    results = {line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")}
+    results = {
+        line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")
+    }
     assert all("may have been applied" in results[key]["message"] for key in sent)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_lets_requests_end_and_reports_are_written(tmp_path: Path, number: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_lets_requests_end_and_reports_are_written(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(120))
     with sandbox_process("--accept-any", "--latency", "200ms") as witness:
         process = start(sheet, witness, "--workers", 4, "--json")
@@ -75,7 +85,9 @@ def test_a_signal_lets_requests_end_and_reports_are_written(tmp_path: Path, numb
         assert process.returncode == code
         applied = {entry["key"] for entry in witness.patches() if entry["applied"]}
         results = read_csv(tmp_path / "showings.results.csv")
-        assert {line["unique_showing_key"] for line in results if line["state"] == "updated"} == applied
+        assert {
+            line["unique_showing_key"] for line in results if line["state"] == "updated"
+        } == applied
         assert Counter(line["state"] for line in results)["pending"] == 120 - len(applied)
         status = run("status", sheet, "--json").summary
         assert status["in_flight"] == 0
@@ -96,12 +108,16 @@ def test_a_second_signal_stops_at_once_and_says_what_may_have_been_applied(tmp_p
         process.communicate(timeout=10)
         assert process.returncode == 130
         sent = {entry["key"] for entry in witness.patches()}
-    results = {line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")}
+    results = {
+        line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")
+    }
     assert all("may have been applied" in results[key]["message"] for key in sent)
     assert {line["state"] for line in results.values()} == {"pending"}
 
 
-def test_nothing_listens_one_row_is_tried_and_all_stay_pending(program: Program, tmp_path: Path) -> None:
+def test_nothing_listens_one_row_is_tried_and_all_stay_pending(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(1000))
     ran = program("push", sheet, "--base-url", "http://127.0.0.1:9", "--max-attempts", 2, "--json")
     assert ran.code == 6
@@ -167,7 +183,9 @@ def test_a_key_without_permission_stops_the_run(
     assert "Permission denied" in ran.err
 
 
-def test_a_key_revoked_midway_stops_the_run(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
+def test_a_key_revoked_midway_stops_the_run(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(60))
     with sandboxes(revoke_after=20, latency_seconds=0.01) as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--workers", 4, "--json")
@@ -200,7 +218,10 @@ def test_a_rehearsal_in_a_sandbox_is_not_taken_for_the_real_run(
     for _ in range(2):
         assert program("push", sheet, "--sandbox", "--json").summary["requests"] == 3
     with sandboxes() as witness:
-        assert program("push", sheet, "--base-url", witness.base_url, "--json").summary["requests"] == 3
+        assert (
+            program("push", sheet, "--base-url", witness.base_url, "--json").summary["requests"]
+            == 3
+        )
         assert program("push", sheet, "--sandbox").code == 2
 
 
@@ -241,7 +262,9 @@ def test_every_row_fails_by_garbage_then_the_run_stops_instead_of_marking_all(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_staging_says_so_and_nothing_was_sent(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_while_staging_says_so_and_nothing_was_sent(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(300_000))
     process = subprocess.Popen(
         command("push", sheet, "--base-url", "http://127.0.0.1:9"),

@@ -81,11 +81,20 @@ def issued(*names: str, before: timedelta = -DAY, after: timedelta = DAY) -> tru
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: serving(issued("localhost", before=-2 * DAY, after=-DAY)), "expired, if the clock"),
-        (lambda: serving(issued("localhost", before=DAY, after=2 * DAY)), "not yet valid, if the clock"),
+        (
+            lambda: serving(issued("localhost", before=-2 * DAY, after=-DAY)),
+            "expired, if the clock",
+        ),
+        (
+            lambda: serving(issued("localhost", before=DAY, after=2 * DAY)),
+            "not yet valid, if the clock",
+        ),
         (lambda: serving(CA.issue_cert("api.example.com")), "Hostname mismatch"),
         (lambda: serving(trustme.CA().issue_cert("localhost")), "unable to get local issuer"),
-        (lambda: serving(CA.create_child_ca().issue_cert("localhost"), chain=False), "unable to get local issuer"),
+        (
+            lambda: serving(CA.create_child_ca().issue_cert("localhost"), chain=False),
+            "unable to get local issuer",
+        ),
         (lambda: old(ssl.TLSVersion.TLSv1), "no TLS connection to localhost"),
         (lambda: old(ssl.TLSVersion.TLSv1_1), "no TLS connection to localhost"),
         (lambda: only(ssl.TLSVersion.TLSv1_2, "AES128-SHA"), "no TLS connection to localhost"),
@@ -113,25 +122,35 @@ def test_who_can_not_be_trusted_is_asked_once_and_never_sees_the_key(
 
 
 @pytest.mark.parametrize("make", [lambda: CA, CA.create_child_ca], ids=["root", "whole chain"])
-def test_who_can_be_trusted_gets_every_row(program: Program, sheet: Path, make: Callable[[], trustme.CA]) -> None:
-    with fault_server(all_good, tls=serving(make().issue_cert("localhost")), host="localhost") as journal:
+def test_who_can_be_trusted_gets_every_row(
+    program: Program, sheet: Path, make: Callable[[], trustme.CA]
+) -> None:
+    with fault_server(
+        all_good, tls=serving(make().issue_cert("localhost")), host="localhost"
+    ) as journal:
         assert program("push", sheet, "--base-url", journal.base_url).code == 0
     assert sorted(journal.patched) == sorted(key for key, _, _ in numbered(30))
 
 
-def test_a_server_that_wants_a_certificate_of_ours_is_named(program: Program, sheet: Path, tmp_path: Path) -> None:
+def test_a_server_that_wants_a_certificate_of_ours_is_named(
+    program: Program, sheet: Path, tmp_path: Path
+) -> None:
     context = serving(CA.issue_cert("localhost"))
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(tmp_path / "ca.pem")
     with fault_server(all_good, tls=context, host="localhost") as journal:
-        ran = program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 1, "--retry-for", "1s")
+        ran = program(
+            "push", sheet, "--base-url", journal.base_url, "--max-attempts", 1, "--retry-for", "1s"
+        )
         assert journal.requests == []
     assert ran.code == 6
     assert "broke" in ran.err
 
 
 @pytest.mark.parametrize(
-    "before", [b"", ACKNOWLEDGED[:30], ACKNOWLEDGED[:-20]], ids=["at once", "in the head", "in the body"]
+    "before",
+    [b"", ACKNOWLEDGED[:30], ACKNOWLEDGED[:-20]],
+    ids=["at once", "in the head", "in the body"],
 )
 def test_what_is_no_tls_in_the_middle_of_a_connection_breaks_one_attempt(
     program: Program, sheet: Path, before: bytes
@@ -139,7 +158,9 @@ def test_what_is_no_tls_in_the_middle_of_a_connection_breaks_one_attempt(
     def tampered(connection: socket) -> None:
         if before:
             connection.sendall(before)
-        os.write(connection.fileno(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")  # beneath the encryption
+        os.write(
+            connection.fileno(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        )  # beneath the encryption
         connection.recv(1)
 
     script = for_keys({"ext_3": in_turn(tampered, good), "ext_5": always(tampered)})
@@ -147,7 +168,9 @@ def test_what_is_no_tls_in_the_middle_of_a_connection_breaks_one_attempt(
         ran = program("push", sheet, "--base-url", journal.base_url, "--max-attempts", 2, "--json")
     assert (ran.code, ran.summary["states"]["updated"]) == (3, 29)
     assert (len(journal.of("ext_3")), len(journal.of("ext_5"))) == (2, 2)
-    line = next(line for line in read_csv(sheet.with_name("x.results.csv")) if line["state"] == "failed")
+    line = next(
+        line for line in read_csv(sheet.with_name("x.results.csv")) if line["state"] == "failed"
+    )
     assert "broke (WRONG_VERSION_NUMBER)" in line["message"]
     assert "it may have been applied all the same" in line["message"]
 
@@ -208,7 +231,9 @@ def test_a_proxy_tunnels_and_never_sees_the_key(
     assert {request.headers["authorization"] for request in journal.requests} == {f"Bearer {KEY}"}
     assert not any("proxy" in header for request in journal.requests for header in request.headers)
     assert asked
-    assert all(one.startswith(b"CONNECT api.example.com:443 ") and KEY.encode() not in one for one in asked)
+    assert all(
+        one.startswith(b"CONNECT api.example.com:443 ") and KEY.encode() not in one for one in asked
+    )
     assert "hunter2" not in ran.out + ran.err
 
 
@@ -256,7 +281,12 @@ def test_a_proxy_that_fails_is_named_and_nothing_was_applied(
     ],
 )
 def test_a_proxy_that_can_not_be_used_is_named(
-    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch, address: str, code: int, words: str
+    program: Program,
+    sheet: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    code: int,
+    words: str,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", address)
     ran = program("push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 1)
@@ -271,7 +301,9 @@ def test_a_socks_proxy_needs_a_package_or_is_spoken_to(
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5h://me:hunter2@127.0.0.1:9")
     ran = program("push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 1)
-    told = {"httpx": (2, "httpx[socks]"), "reqwest": (6, "no connection to the proxy 127.0.0.1:9")}[transport]
+    told = {"httpx": (2, "httpx[socks]"), "reqwest": (6, "no connection to the proxy 127.0.0.1:9")}[
+        transport
+    ]
     assert (ran.code, told[1] in ran.err) == (told[0], True), ran.err
     assert "hunter2" not in ran.err
 

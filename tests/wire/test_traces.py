@@ -33,7 +33,10 @@ def collector() -> Iterator[tuple[str, list[Any]]]:
             request = ExportTraceServiceRequest.FromString(body)
             assert KEY.encode() not in body
             spans.extend(
-                span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans
+                span
+                for resource in request.resource_spans
+                for scope in resource.scope_spans
+                for span in scope.spans
             )
             self.send_response(200)
             self.send_header("content-length", "0")
@@ -53,7 +56,9 @@ def attributes(span: Any) -> dict[str, Any]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
-@pytest.mark.parametrize(("ratio", "least", "most"), [("1.0", 60, 60), ("0.3", 2, 45), ("0.0", 0, 0)])
+@pytest.mark.parametrize(
+    ("ratio", "least", "most"), [("1.0", 60, 60), ("0.3", 2, 45), ("0.0", 0, 0)]
+)
 def test_a_span_for_the_run_and_one_for_each_row_sampled(
     program: Program,
     sandboxes: Sandboxes,
@@ -64,7 +69,10 @@ def test_a_span_for_the_run_and_one_for_each_row_sampled(
     most: int,
 ) -> None:
     sheet = write_sheet(tmp_path / "s.csv", numbered(60))
-    with collector() as (address, spans), sandboxes(faults=(parse_fault("20%:404"),), seed=2) as witness:
+    with (
+        collector() as (address, spans),
+        sandboxes(faults=(parse_fault("20%:404"),), seed=2) as witness,
+    ):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
         monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
         monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", ratio)

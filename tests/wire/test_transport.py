@@ -40,7 +40,12 @@ def _ask(
 ) -> Reply | Failure:
     async def run() -> Reply | Failure:
         async with open_transport(
-            name, base_url, SecretStr(KEY), timeout_seconds=timeout_seconds, connections=2, user_agent="test"
+            name,
+            base_url,
+            SecretStr(KEY),
+            timeout_seconds=timeout_seconds,
+            connections=2,
+            user_agent="test",
         ) as opened:
             for _ in range(times - 1):
                 await opened.patch("/v1/showings/a", b"{}", "same")
@@ -71,7 +76,12 @@ def sends(data: bytes, *, then: str = "close") -> Callable[[socket.socket, bytes
         ("reset before the answer", sends(b"", then="reset"), "connection", True),
         ("cut in the head", sends(b"HTTP/1.1 200 OK\r\nContent-"), "connection", True),
         ("cut in the body", sends(reply(200, b"{}", length=50)), "bad_reply", True),
-        ("reset in the body", sends(reply(200, b"{}", length=50), then="reset"), "connection", True),
+        (
+            "reset in the body",
+            sends(reply(200, b"{}", length=50), then="reset"),
+            "connection",
+            True,
+        ),
         ("hang in the body", sends(reply(200, b"{}", length=50), then="hang"), "timeout", True),
         ("not HTTP", sends(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "bad_reply", True),
         ("bad status line", sends(b"HTTP/1.1 abc\r\n\r\n"), "bad_reply", True),
@@ -81,26 +91,46 @@ def sends(data: bytes, *, then: str = "close") -> Callable[[socket.socket, bytes
             "bad_reply",
             True,
         ),
-        ("bad chunk", sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "bad_reply", True),
+        (
+            "bad chunk",
+            sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            "bad_reply",
+            True,
+        ),
         ("an endless head", sends(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 600_000), "bad_reply", True),
         ("a large body", sends(reply(200, b"x" * (LARGEST_REPLY + 1))), "bad_reply", True),
-        ("packed without being asked", sends(reply(200, b"\x1f\x8b", "Content-Encoding: gzip")), "bad_reply", True),
+        (
+            "packed without being asked",
+            sends(reply(200, b"\x1f\x8b", "Content-Encoding: gzip")),
+            "bad_reply",
+            True,
+        ),
     ],
 )
 def test_what_is_no_whole_reply_is_a_failure_that_says_whether_it_may_have_arrived(
-    ask: Ask, name: str, answer: Callable[[socket.socket, bytes], None], kind: str, may_have_arrived: bool
+    ask: Ask,
+    name: str,
+    answer: Callable[[socket.socket, bytes], None],
+    kind: str,
+    may_have_arrived: bool,
 ) -> None:
     with raw_server(answer) as base_url:
         seen = ask(base_url, timeout_seconds=0.5)
     assert isinstance(seen, Failure), name
-    assert (seen.kind, seen.may_have_arrived, seen.hopeless) == (kind, may_have_arrived, False), seen
+    assert (seen.kind, seen.may_have_arrived, seen.hopeless) == (kind, may_have_arrived, False), (
+        seen
+    )
 
 
 @pytest.mark.parametrize("to", ["mailto:x", "http://xn--/"])
-def test_a_redirect_to_what_is_no_address_is_one_all_the_same_or_no_reply(ask: Ask, to: str) -> None:
+def test_a_redirect_to_what_is_no_address_is_one_all_the_same_or_no_reply(
+    ask: Ask, to: str
+) -> None:
     with raw_server(sends(reply(302, b"", f"Location: {to}"))) as base_url:
         seen = ask(base_url)
-    assert (isinstance(seen, Reply) and seen.status == 302) or (isinstance(seen, Failure) and seen.kind == "bad_reply")
+    assert (isinstance(seen, Reply) and seen.status == 302) or (
+        isinstance(seen, Failure) and seen.kind == "bad_reply"
+    )
 
 
 def test_a_reply_that_drips_is_cut_by_the_whole_time_out(ask: Ask) -> None:
@@ -121,7 +151,8 @@ def test_a_reply_that_drips_is_cut_by_the_whole_time_out(ask: Ask) -> None:
     [
         reply(200, b"{}"),
         b"HTTP/1.0 200 OK\r\n\r\n{}",
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + reply(200, b"{}"),
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        + reply(200, b"{}"),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         reply(200, b"{}", "Content-Encoding: identity"),
     ],
@@ -143,7 +174,9 @@ def test_a_connection_that_the_server_closed_between_requests_costs_nothing(ask:
 
     def rest() -> None:
         closed.acquire(timeout=5)
-        threading.Event().wait(0.2)  # reqwest hears of it in a thread of its own, in which nobody can look
+        threading.Event().wait(
+            0.2
+        )  # reqwest hears of it in a thread of its own, in which nobody can look
 
     with raw_server(answer) as base_url:
         assert isinstance(ask(base_url, times=5, between=rest), Reply)
@@ -152,7 +185,11 @@ def test_a_connection_that_the_server_closed_between_requests_costs_nothing(ask:
 def test_refused_and_unknown_hosts_never_left(ask: Ask) -> None:
     refused = ask("http://127.0.0.1:9")
     assert isinstance(refused, Failure)
-    assert (refused.kind, refused.may_have_arrived, refused.hopeless) == ("connection", False, False)
+    assert (refused.kind, refused.may_have_arrived, refused.hopeless) == (
+        "connection",
+        False,
+        False,
+    )
     assert "127.0.0.1:9 refuses connections" in refused.message
     unknown = ask("https://no-such-host.invalid")
     assert isinstance(unknown, Failure)
@@ -227,7 +264,9 @@ def test_a_request_that_waits_for_its_connection_ends_by_its_deadline_whatever_l
 
     async def run(base_url: str) -> None:
         async with (
-            open_httptools(base_url, SecretStr(KEY), timeout_seconds=1.0, user_agent="test") as opened,
+            open_httptools(
+                base_url, SecretStr(KEY), timeout_seconds=1.0, user_agent="test"
+            ) as opened,
             anyio.create_task_group() as tasks,
         ):
             monkeypatch.setattr(HttptoolsTransport, "_connect", slowly)

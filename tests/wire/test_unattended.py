@@ -1,4 +1,6 @@
-"""What a night leaves for the morning: log lines, metrics, and the command that is told how it ended."""
+"""What a night leaves for the morning: log lines, metrics, and the command that is told how it
+ended.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def metrics(path: Path) -> dict[str, float]:
     """Samples by name and by their labels but the job's."""
     families = text_string_to_metric_families(path.read_text(encoding="utf-8"))
     return {
-        " ".join([sample.name, *(value for name, value in sample.labels.items() if name != "job")]): sample.value
+        " ".join(
+            [sample.name, *(value for name, value in sample.labels.items() if name != "job")]
+        ): sample.value
         for family in families
         for sample in family.samples
     }
@@ -45,9 +49,13 @@ def test_json_lines_on_standard_error_tell_the_whole_run_and_nothing_else_is_the
 ) -> None:
     faults = (parse_fault("20%:503"), parse_fault("20%:404"))
     with sandboxes(faults=faults, seed=3) as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--log-format", "json", "--json", "-v")
+        ran = program(
+            "push", sheet, "--base-url", witness.base_url, "--log-format", "json", "--json", "-v"
+        )
     lines = lines_of(ran.err)
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["time"])) for line in lines)
+    assert all(
+        re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["time"])) for line in lines
+    )
     assert {line["job"] for line in lines} == {str(sheet)}
     assert lines[0]["event"] == "begin"
     assert (lines[-1]["event"], lines[-1]["exit_code"], lines[-1]["level"]) == ("end", 3, "WARNING")
@@ -62,10 +70,21 @@ def test_json_lines_on_standard_error_tell_the_whole_run_and_nothing_else_is_the
     assert KEY not in ran.err
 
 
-def test_a_log_file_grows_by_run_and_leaves_out_requests(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+def test_a_log_file_grows_by_run_and_leaves_out_requests(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
     with sandboxes(faults=(parse_fault("20%:404"),)) as witness:
         for _ in range(2):
-            program("push", sheet, "--base-url", witness.base_url, "--log-file", "run.log", "--quiet", "--fresh")
+            program(
+                "push",
+                sheet,
+                "--base-url",
+                witness.base_url,
+                "--log-file",
+                "run.log",
+                "--quiet",
+                "--fresh",
+            )
     text = Path("run.log").read_text(encoding="utf-8")
     assert Path("run.log").stat().st_mode & 0o777 == 0o600
     assert text.count(" INFO begins: ") == text.count("ends with exit code 3") == 2
@@ -88,10 +107,20 @@ def test_an_error_is_told_once_by_the_log(program: Program) -> None:
     assert program("push", "none.csv", "--log-file", "absent/run.log").code == 8
 
 
-def test_being_told_to_wait_is_logged_and_counted_once(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+def test_being_told_to_wait_is_logged_and_counted_once(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
     with sandboxes(limit=parse_rate("10/s")) as witness:
         ran = program(
-            "push", sheet, "--base-url", witness.base_url, "--rate", "100/s", "--json", "--log-format", "json"
+            "push",
+            sheet,
+            "--base-url",
+            witness.base_url,
+            "--rate",
+            "100/s",
+            "--json",
+            "--log-format",
+            "json",
         )
     waits = [line for line in lines_of(ran.err) if line["event"] == "throttled"]
     assert waits
@@ -118,7 +147,11 @@ def test_metrics_say_how_the_run_ended_and_keep_the_last_success(
     assert program("push", sheet, *options).code == 4
     told = metrics(path)
     assert told["bulk_sync_exit_code"] == 4
-    assert told["bulk_sync_last_success_timestamp_seconds"] == success < told["bulk_sync_last_run_timestamp_seconds"]
+    assert (
+        told["bulk_sync_last_success_timestamp_seconds"]
+        == success
+        < told["bulk_sync_last_run_timestamp_seconds"]
+    )
     assert path.stat().st_mode & 0o777 == 0o644
     assert not [found for found in Path().iterdir() if found.name.startswith("bulk.prom.")]
 
@@ -127,7 +160,9 @@ def test_metrics_that_cannot_be_written_stop_the_run_before_it_sends(
     program: Program, sandboxes: Sandboxes, sheet: Path
 ) -> None:
     with sandboxes() as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--metrics-file", "absent/bulk.prom")
+        ran = program(
+            "push", sheet, "--base-url", witness.base_url, "--metrics-file", "absent/bulk.prom"
+        )
         assert ran.code == 8
         assert witness.journal() == []
     with pytest.raises(OutputError, match="--metrics-file"):
@@ -157,18 +192,29 @@ def test_the_command_at_the_end_gets_summary_and_exit_code_and_no_key(
         assert "no such file" in told["error"]
 
 
-def test_a_command_that_fails_is_said_and_changes_nothing(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+def test_a_command_that_fails_is_said_and_changes_nothing(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--on-finish", "exit 7")
     assert ran.code == 0
-    assert ran.err == "Error: --on-finish: its command ended with 7.\n"  # the command may have a token in it
+    assert (
+        ran.err == "Error: --on-finish: its command ended with 7.\n"
+    )  # the command may have a token in it
 
 
 def test_the_command_at_the_end_hears_of_a_run_that_had_no_key(
     program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NORTH_API_KEY")
-    options = ("--on-finish", "cat > told.json", "--metrics-file", "bulk.prom", "--log-file", "run.log")
+    options = (
+        "--on-finish",
+        "cat > told.json",
+        "--metrics-file",
+        "bulk.prom",
+        "--log-file",
+        "run.log",
+    )
     ran = program("push", sheet, *options)
     told = json.loads(Path("told.json").read_text(encoding="utf-8"))
     assert (ran.code, told["exit_code"], told["input"]) == (2, 2, str(sheet))
@@ -186,22 +232,40 @@ def test_a_command_that_never_ends_is_ended_with_all_that_it_started(
         ran = program("push", sheet, "--base-url", witness.base_url, "--on-finish", hook)
     assert (ran.code, ran.err) == (0, "Error: --on-finish: its command was ended after 0.5 s.\n")
     child = Path("/proc", Path("child").read_text(encoding="utf-8").strip(), "stat")
-    assert not child.exists() or child.read_text(encoding="utf-8").split()[2] == "Z"  # nobody waited for it yet
+    assert (
+        not child.exists() or child.read_text(encoding="utf-8").split()[2] == "Z"
+    )  # nobody waited for it yet
 
 
 def test_a_key_among_the_words_of_the_command_line_is_not_told_on(program: Program) -> None:
     hook = ("--on-finish", "cat > told.json", "--log-file", "run.log")
     ran = program("push", "none.csv", "--profile", KEY, *hook)
     assert ran.code != 0
-    for text in (Path("told.json").read_text(encoding="utf-8"), Path("run.log").read_text(encoding="utf-8"), ran.err):
+    for text in (
+        Path("told.json").read_text(encoding="utf-8"),
+        Path("run.log").read_text(encoding="utf-8"),
+        ran.err,
+    ):
         assert KEY not in text
         assert "north_sk_***" in text
 
 
-def test_a_run_ends_by_the_time_of_day_that_it_is_told(program: Program, sandboxes: Sandboxes, sheet: Path) -> None:
+def test_a_run_ends_by_the_time_of_day_that_it_is_told(
+    program: Program, sandboxes: Sandboxes, sheet: Path
+) -> None:
     by = (datetime.now().astimezone() + timedelta(minutes=1)).strftime("%H:%M")
     with sandboxes() as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--rate", "1/m", "--finish-by", by, "--json")
+        ran = program(
+            "push",
+            sheet,
+            "--base-url",
+            witness.base_url,
+            "--rate",
+            "1/m",
+            "--finish-by",
+            by,
+            "--json",
+        )
     assert ran.code == 6
     assert "--finish-by" in ran.summary["stopped"]
     assert ran.summary["states"]["pending"] == 19
@@ -243,7 +307,11 @@ def test_the_time_of_day_is_the_machines_also_when_its_clock_changes(
 ) -> None:
     class Clock(SystemClock):
         def now(self) -> datetime:
-            return datetime.fromisoformat(now).replace(tzinfo=ZoneInfo("America/Chicago")).astimezone(UTC)
+            return (
+                datetime.fromisoformat(now)
+                .replace(tzinfo=ZoneInfo("America/Chicago"))
+                .astimezone(UTC)
+            )
 
     monkeypatch.setenv("TZ", "America/Chicago")
     tzset()

@@ -15,12 +15,13 @@ from bulk_sync.model import Cell
 
 MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384
-"""What a sheet of the largest program holds; a cell beyond aborts the whole process in the library."""
+"""What a sheet of the largest program holds; a cell beyond aborts the whole process in the library.
+"""
 MAX_CELLS = 3_000_000
 """Rows times columns of the bounding box, whatever is in it."""
 MAX_LIBRARY_BYTES = 320 * 1024 * 1024
-"""What the library may take: its cells and the texts in them, each use of a shared string counted, for
-the library copies it into each cell."""
+"""What the library may take: its cells and the texts in them, each use of a shared string counted,
+for the library copies it into each cell."""
 CELL_BYTES = 72
 """What the library takes for a cell: 32 in the box, 40 in the list that the box is made from."""
 STRING_OVERHEAD = 24
@@ -42,7 +43,9 @@ class TooLarge(BadWorkbook):
     """The workbook is beyond the bounds of memory."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that file.")
+        super().__init__(
+            f"{what} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that file."
+        )
 
 
 class Sheet(Struct, frozen=True):
@@ -60,8 +63,8 @@ class Survey:
 
     `filled` has for each row how many cells show something, error cells aside; `errors` what an
     error cell shows, by place; `merged` are ranges as (first row, first column, last row, last
-    column); `negatives` are the places of negative numbers, ascending, packed by `packed`; `instead` has the
-    values that the library is known to give wrongly.
+    column); `negatives` are the places of negative numbers, ascending, packed by `packed`;
+    `instead` has the values that the library is known to give wrongly.
     """
 
     filled: array[int] = field(default_factory=lambda: array("I"))
@@ -105,7 +108,12 @@ class Bounds:
         if box is None:
             self._box = [row, column, last_row, last_column]
         elif row < box[0] or column < box[1] or last_row > box[2] or last_column > box[3]:
-            self._box = [min(row, box[0]), min(column, box[1]), max(last_row, box[2]), max(last_column, box[3])]
+            self._box = [
+                min(row, box[0]),
+                min(column, box[1]),
+                max(last_row, box[2]),
+                max(last_column, box[3]),
+            ]
         else:
             self._add(times * down)
             return
@@ -131,7 +139,9 @@ class Bounds:
 
     def _check_bytes(self) -> None:
         if self.texts + (self.kept + self.cells) * CELL_BYTES > MAX_LIBRARY_BYTES:
-            raise TooLarge(f"its cells and texts take more than {MAX_LIBRARY_BYTES // 2**20} MB of memory.")
+            raise TooLarge(
+                f"its cells and texts take more than {MAX_LIBRARY_BYTES // 2**20} MB of memory."
+            )
 
     def _area(self) -> int:
         box = self._box or [0, 0, -1, -1]
@@ -211,7 +221,9 @@ class Builder:
         # Sorted here, for a sheet may hold its rows in any order.
         survey.negatives = array("Q", sorted(survey.negatives))
         survey.hidden_rows = sum(
-            1 for hidden, count in zip(self._hidden, survey.filled, strict=False) if hidden and count
+            1
+            for hidden, count in zip(self._hidden, survey.filled, strict=False)
+            if hidden and count
         )
         return survey
 
@@ -245,7 +257,9 @@ class Surveyor(Protocol):
         ...
 
     def for_library(self, sheet: Sheet) -> AbstractContextManager[tuple[BinaryIO, int]]:
-        """A file that the library may read after the survey of `sheet`, and the sheet's index in it."""
+        """A file that the library may read after the survey of `sheet`, and the sheet's index in
+        it.
+        """
         ...
 
 

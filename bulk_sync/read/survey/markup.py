@@ -26,7 +26,9 @@ class Handler(Protocol):
 
 
 def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
-    """Drive `handler` with a part; raises BadWorkbook for what isn't plain, well-formed XML in UTF-8."""
+    """Drive `handler` with a part; raises BadWorkbook for what isn't plain, well-formed XML in
+    UTF-8.
+    """
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = handler.start
@@ -52,8 +54,11 @@ def local(name: str) -> str:
 
 def _refusing(part: str) -> Callable[..., None]:
     def refuse(*_: object) -> None:
-        # Entities live in a DOCTYPE: they can grow without bound and name files; no spreadsheet program writes one.
-        raise BadWorkbook(f"its part {part} declares a document type, as no spreadsheet program does. It isn't read.")
+        # Entities live in a DOCTYPE: they can grow without bound and name files; no spreadsheet
+        # program writes one.
+        raise BadWorkbook(
+            f"its part {part} declares a document type, as no spreadsheet program does. It isn't read."
+        )
 
     return refuse
 

@@ -30,14 +30,23 @@ from bulk_sync.read.survey.package import repacked
 
 CONTENT = "content.xml"
 MAX_CELLS = 1_200_000
-"""The library holds each cell's value and formula, and both again while it trims the blank edges."""
+"""The library holds each cell's value and formula, and both again while it trims the blank edges.
+"""
 
 _CELLS = frozenset({"table:table-cell", "table:covered-table-cell"})
-_VALUES = ("office:value", "office:date-value", "office:time-value", "office:boolean-value", "office:string-value")
+_VALUES = (
+    "office:value",
+    "office:date-value",
+    "office:time-value",
+    "office:boolean-value",
+    "office:string-value",
+)
 _DURATION = re.compile(r"(-?)PT(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:[.,]\d*)?)S)?")
 _SHOWN_ERROR = re.compile(r"#(?:DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!|SPILL!|CALC!)|Err:\d{3}")
 _SPACES = re.compile(r"[ \t\r\n]+")
-_LAYOUT = re.compile(rb"(?<=>)[ \t\r\n]+(?=<(?:table:table-cell|table:covered-table-cell|/table:table-row)[\s/>])")
+_LAYOUT = re.compile(
+    rb"(?<=>)[ \t\r\n]+(?=<(?:table:table-cell|table:covered-table-cell|/table:table-row)[\s/>])"
+)
 _HELD_BACK = 64
 """Bytes at a chunk's end that may begin what `_LAYOUT` looks for."""
 _MANIFEST = (
@@ -79,7 +88,9 @@ class OdsSurveyor:
 
 
 def _without_layout(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The XML without the white space that Gnumeric and KSpread lay rows out with: the library gives up at it."""
+    """The XML without the white space that Gnumeric and KSpread lay rows out with: the library
+    gives up at it.
+    """
     rest = b""
     for chunk in chunks:
         text = _LAYOUT.sub(b"", rest + chunk)
@@ -136,8 +147,12 @@ class _Content:
 
     def _start_table(self, attributes: dict[str, str]) -> None:
         if self._builder is not None:
-            raise BadWorkbook("it holds a table inside of a table, which can't be read. Save the sheet as 'CSV UTF-8'.")
-        self.tables.append((attributes.get("table:name", ""), attributes.get("table:style-name", "")))
+            raise BadWorkbook(
+                "it holds a table inside of a table, which can't be read. Save the sheet as 'CSV UTF-8'."
+            )
+        self.tables.append(
+            (attributes.get("table:name", ""), attributes.get("table:style-name", ""))
+        )
         self._bounds.next_sheet()
         self._builder = Builder(self._bounds)
         self._row = 0
@@ -146,7 +161,10 @@ class _Content:
         self._row_repeats = _repeats(attributes, "table:number-rows-repeated", MAX_ROWS)
         self._column = 0
         self._pending.clear()
-        if self._builder is not None and attributes.get("table:visibility") in {"collapse", "filter"}:
+        if self._builder is not None and attributes.get("table:visibility") in {
+            "collapse",
+            "filter",
+        }:
             self._builder.hidden(self._row, self._row_repeats)
 
     def _end_cell(self, cell: _Cell) -> None:
@@ -232,7 +250,11 @@ class _Cell:
         if attributes.get("calcext:value-type") == "error":
             return shown or "#VALUE!"
         formula = "table:formula" in attributes
-        if formula and attributes.get("office:value-type") != "string" and _SHOWN_ERROR.fullmatch(shown):
+        if (
+            formula
+            and attributes.get("office:value-type") != "string"
+            and _SHOWN_ERROR.fullmatch(shown)
+        ):
             return shown  # as programs wrote it before there was a type for errors
         if formula and "office:value-type" not in attributes and not self.is_filled:
             return NO_VALUE
@@ -276,7 +298,8 @@ class _Cell:
         self._raw_size += len(text)
         self._as_library.append(text)
         if self._in_paragraph:
-            # White space in a paragraph counts once, none at its beginning (OpenDocument 1.3 part 3, 6.1.2).
+            # White space in a paragraph counts once, none at its beginning (OpenDocument 1.3 part
+            # 3, 6.1.2).
             self._paragraphs[-1].append(_SPACES.sub(" ", text))
 
     def _put(self, text: str, *, as_library: bool) -> None:
@@ -290,7 +313,9 @@ class _Cell:
     def _shown(self) -> str:
         """Its text; asked for when the cell has ended."""
         if self._whole is None:
-            self._whole = "\n".join(_collapsed("".join(paragraph)) for paragraph in self._paragraphs)
+            self._whole = "\n".join(
+                _collapsed("".join(paragraph)) for paragraph in self._paragraphs
+            )
         return self._whole
 
 
@@ -308,7 +333,8 @@ def _repeats(attributes: dict[str, str], name: str, most: int) -> int:
     text = attributes.get(name, "1")
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         raise BadWorkbook(f"{text[:20]!r} stands where a whole number must be. {_AGAIN}")
-    # A sheet that is blank to its end may claim more than there is: cells with content are judged by their place.
+    # A sheet that is blank to its end may claim more than there is: cells with content are judged
+    # by their place.
     return max(1, min(int(text), most + 1))
 
 
@@ -317,7 +343,9 @@ def _long_time(text: str) -> time | timedelta | None:
     if match is None or not any(match.groups()[1:]):
         raise BadWorkbook(f"{text[:40]!r} is no time. {_AGAIN}")
     hours, minutes = int(match[2] or 0), int(match[3] or 0)
-    span = timedelta(hours=hours, minutes=minutes, seconds=float((match[4] or "0").replace(",", ".")))
+    span = timedelta(
+        hours=hours, minutes=minutes, seconds=float((match[4] or "0").replace(",", "."))
+    )
     if match[1]:
         return -span
     if span >= timedelta(days=1):

@@ -1,4 +1,5 @@
-"""The frame that XLSX and XLSB share: an archive of parts, and relations that say which part is what.
+"""The frame that XLSX and XLSB share: an archive of parts, and relations that say which part is
+what.
 
 What the library gets is never the file itself but a small archive that is written here, with the
 parts of one sheet after each was checked: it sees no other sheet, no picture, no macro, and no
@@ -76,7 +77,9 @@ def main_part(archive: Archive) -> str | None:
 
 def part_of_kind(relations: list[Relation], archive: Archive, kind: str) -> str | None:
     """The first part of a kind that is there."""
-    return next((each.target for each in relations if each.kind == kind and each.target in archive), None)
+    return next(
+        (each.target for each in relations if each.kind == kind and each.target in archive), None
+    )
 
 
 def relations_part(relations: Mapping[str, tuple[str, str]]) -> bytes:
@@ -93,9 +96,13 @@ Filter = Callable[[Iterable[bytes]], Iterable[bytes]]
 
 @contextmanager
 def repacked(
-    archive: Archive, written: Mapping[str, bytes], copied: Mapping[str, str], through: Filter = iter
+    archive: Archive,
+    written: Mapping[str, bytes],
+    copied: Mapping[str, str],
+    through: Filter = iter,
 ) -> Iterator[BinaryIO]:
-    """An archive in memory of parts that are `written` here and ones `copied`: new name to name in `archive`.
+    """An archive in memory of parts that are `written` here and ones `copied`: new name to name in
+    `archive`.
 
     The bytes of each copied part go `through` a filter.
     """

@@ -1,4 +1,5 @@
-"""The survey of XLS: a walk over the BIFF records of its workbook stream, as [MS-XLS] 2.3 and 2.4 have them.
+"""The survey of XLS: a walk over the BIFF records of its workbook stream, as [MS-XLS] 2.3 and 2.4
+have them.
 
 Of the records only those are looked at that hold cells or bounds; the library reads all sheets
 at once, so the bounds hold for all together.
@@ -11,7 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from bulk_sync.read.survey.interface import STRING_OVERHEAD, BadWorkbook, Bounds, Builder, Sheet, Survey, shown_text
+from bulk_sync.read.survey.interface import (
+    STRING_OVERHEAD,
+    BadWorkbook,
+    Bounds,
+    Builder,
+    Sheet,
+    Survey,
+    shown_text,
+)
 from bulk_sync.read.survey.xlsb import ERROR_CODES
 
 MAX_CELLS = 1_500_000
@@ -68,7 +77,9 @@ class XlsSurveyor:
             if kind == _BOF:
                 self._is_biff8 = _u16(data, 0) == _BIFF8
             elif kind == _FILEPASS:
-                raise BadWorkbook("it is protected by a password. Save it without one, then push that file.")
+                raise BadWorkbook(
+                    "it is protected by a password. Save it without one, then push that file."
+                )
             elif kind == _BOUND_SHEET:
                 self._read_bound_sheet(data)
             elif kind == _SST:
@@ -119,7 +130,9 @@ class XlsSurveyor:
 class _Grid:
     """A sheet's cells, in one pass."""
 
-    def __init__(self, builder: Builder, sizes: array[int], shown: bytearray, *, is_biff8: bool) -> None:
+    def __init__(
+        self, builder: Builder, sizes: array[int], shown: bytearray, *, is_biff8: bool
+    ) -> None:
         self._builder = builder
         self._sizes = sizes
         self._shown = shown
@@ -138,7 +151,16 @@ class _Grid:
             self._merge(data)
         elif kind == _STRING:
             self._formula_text(data)
-        elif kind in {_FORMULA, _MUL_RK, _RSTRING, _LABEL_SST, _NUMBER, _LABEL, _BOOL_OR_ERROR, _RK}:
+        elif kind in {
+            _FORMULA,
+            _MUL_RK,
+            _RSTRING,
+            _LABEL_SST,
+            _NUMBER,
+            _LABEL,
+            _BOOL_OR_ERROR,
+            _RK,
+        }:
             self._cell(kind, _u16(data, 0), _u16(data, 2), data)
 
     def _cell(self, kind: int, row: int, column: int, data: bytes) -> None:
@@ -169,7 +191,9 @@ class _Grid:
 
     def _shared(self, row: int, column: int, index: int) -> None:
         if index >= len(self._sizes):
-            raise BadWorkbook(f"a cell in row {row + 1} refers to a text that isn't there. {_AGAIN}")
+            raise BadWorkbook(
+                f"a cell in row {row + 1} refers to a text that isn't there. {_AGAIN}"
+            )
         self._builder.bounds.text(self._sizes[index])
         if self._shown[index]:
             self._builder.filled(row, column)
@@ -189,7 +213,9 @@ class _Grid:
         elif value in ERROR_CODES:
             self._builder.error(row, column, ERROR_CODES[value])
         else:
-            raise BadWorkbook(f"a cell in row {row + 1} shows an error of an unknown kind. {_AGAIN}")
+            raise BadWorkbook(
+                f"a cell in row {row + 1} shows an error of an unknown kind. {_AGAIN}"
+            )
 
     def _formula_cell(self, row: int, column: int, data: bytes) -> None:
         """A FORMULA record: its result is a number, or a mark and a type ([MS-XLS] 2.5.133)."""
@@ -232,7 +258,9 @@ class _Grid:
 
 
 class _Strings:
-    """The shared strings: each with its size, over the seams of CONTINUE records ([MS-XLS] 2.4.265)."""
+    """The shared strings: each with its size, over the seams of CONTINUE records ([MS-XLS]
+    2.4.265).
+    """
 
     def __init__(self, stream: bytes, at: int) -> None:
         self._blocks = list(_continued(stream, at))
@@ -319,7 +347,8 @@ def _long_string(data: bytes, at: int, *, is_biff8: bool) -> str:
 
 
 def _string(data: bytes, at: int, count: int, *, is_biff8: bool) -> str:
-    # The eight-bit text of BIFF5 is in a code page; here only its length and its blanks matter, and sheets' names.
+    # The eight-bit text of BIFF5 is in a code page; here only its length and its blanks matter, and
+    # sheets' names.
     if not is_biff8:
         return data[at : at + count].decode("cp1252", "replace")
     if count and _byte(data, at) & 1:

@@ -165,12 +165,16 @@ class _Grid:
         if kind in {_ERROR, _FORMULA_ERROR}:
             code = _byte(data, 8)
             if code not in ERROR_CODES:
-                raise BadWorkbook(f"a cell in row {self._row + 1} shows an error of an unknown kind. {_AGAIN}")
+                raise BadWorkbook(
+                    f"a cell in row {self._row + 1} shows an error of an unknown kind. {_AGAIN}"
+                )
             self.builder.error(self._row, column, ERROR_CODES[code])
         elif kind == _SHARED:
             index = _u32(data, 8)
             if index >= len(self._sizes):
-                raise BadWorkbook(f"a cell in row {self._row + 1} refers to a text that isn't there. {_AGAIN}")
+                raise BadWorkbook(
+                    f"a cell in row {self._row + 1} refers to a text that isn't there. {_AGAIN}"
+                )
             self._text(column, self._sizes[index], shown=bool(self._shown[index]))
         elif kind in {_STRING, _FORMULA_STRING}:
             text, _ = _wide_string(data, 8)

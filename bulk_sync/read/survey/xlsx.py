@@ -1,4 +1,6 @@
-"""The survey of XLSX and XLSM: the sheet's XML and the shared strings, as ECMA-376 part 1, 18.3 has them."""
+"""The survey of XLSX and XLSM: the sheet's XML and the shared strings, as ECMA-376 part 1, 18.3 has
+them.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,12 @@ class XlsxSurveyor:
     def _sheet(self, name: str, state: str, relation_id: str) -> Sheet:
         relation = self._parts.get(relation_id)
         is_grid = relation is not None and relation.kind == "worksheet"
-        return Sheet(name, state not in {"hidden", "veryHidden"}, is_grid, relation.target if relation else "")
+        return Sheet(
+            name,
+            state not in {"hidden", "veryHidden"},
+            is_grid,
+            relation.target if relation else "",
+        )
 
     def _shared_strings(self) -> _Strings:
         if self._strings is None:
@@ -114,7 +121,8 @@ _Padding = tuple[str, int, str]
 
 
 class _Styles:
-    """The number formats that pad or frame a whole number, `00000` or `"SH-"0000`: what they show is not the value.
+    """The number formats that pad or frame a whole number, `00000` or `"SH-"0000`: what they show
+    is not the value.
 
     (Prefix, digits, suffix) by the index of a cell's style.
     """
@@ -166,10 +174,13 @@ class _Workbook:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         match local(name):
             case "workbookPr":
-                # Excel 2013 and later add a second element of this name, in an extension, that says nothing of dates.
+                # Excel 2013 and later add a second element of this name, in an extension, that says
+                # nothing of dates.
                 self.is_1904 = self.is_1904 or attributes.get("date1904", "").lower() in _TRUE
             case "sheet":
-                relation = next((value for key, value in attributes.items() if key.endswith(":id")), "")
+                relation = next(
+                    (value for key, value in attributes.items() if key.endswith(":id")), ""
+                )
                 name = attributes.get("name", "")
                 self.sheets.append((name, attributes.get("state", "visible"), relation))
             case _:
@@ -338,18 +349,24 @@ class _Grid:
         except ValueError:
             number = math.nan
         if not math.isfinite(number) or text.strip() != text:
-            raise BadWorkbook(f"the cell {self._named()} should hold a number and holds {text[:40]!r}. {_AGAIN}")
+            raise BadWorkbook(
+                f"the cell {self._named()} should hold a number and holds {text[:40]!r}. {_AGAIN}"
+            )
         if number < 0:
             self.builder.negative(self._row, self._column)
         elif self._style in self._padded and number.is_integer() and number < 1e15:
             prefix, digits, suffix = self._padded[self._style]
-            self.builder.instead(self._row, self._column, f"{prefix}{int(number):0{digits}}{suffix}")
+            self.builder.instead(
+                self._row, self._column, f"{prefix}{int(number):0{digits}}{suffix}"
+            )
 
     def _shared(self, text: str) -> None:
         strings = self._strings
         index = _whole(text)
         if index >= len(strings.sizes):
-            raise BadWorkbook(f"the cell {self._named()} refers to a text that isn't in the workbook. {_AGAIN}")
+            raise BadWorkbook(
+                f"the cell {self._named()} refers to a text that isn't in the workbook. {_AGAIN}"
+            )
         self.builder.bounds.text(strings.sizes[index])
         if strings.shown[index]:
             self.builder.filled(self._row, self._column)
@@ -405,7 +422,9 @@ def _column(letters: str) -> int:
             raise BadWorkbook(f"{letters[:20]!r} is no name of a column. {_AGAIN}")
         number = number * 26 + ord(letter) - 64
         if number > MAX_COLUMNS:
-            raise BadWorkbook(f"a cell lies in column {letters[:20]}, outside of any sheet. {_AGAIN}")
+            raise BadWorkbook(
+                f"a cell lies in column {letters[:20]}, outside of any sheet. {_AGAIN}"
+            )
     if number == 0:
         raise BadWorkbook(f"a cell has no column in its name. {_AGAIN}")
     return number - 1

@@ -21,7 +21,9 @@ _NO_TLS_IN_COMMON = {
     "TLSV1_ALERT_PROTOCOL_VERSION",
     "SSLV3_ALERT_HANDSHAKE_FAILURE",
 }
-"""What OpenSSL calls a server that speaks no TLS, or none of ours, and won't learn it; all else may be a restart."""
+"""What OpenSSL calls a server that speaks no TLS, or none of ours, and won't learn it; all else may
+be a restart.
+"""
 
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """How OpenSSL numbers what a certificate's dates are wrong about (X509_V_ERR_..., x509_vfy.h)."""
@@ -42,7 +44,8 @@ def not_connected(error: Exception, where: str) -> Failure:
             )
         if isinstance(cause, ssl.SSLError):
             reason = cause.reason or "the connection broke"
-            # A server that speaks no TLS, or none of ours, won't learn it; all else may be a restart.
+            # A server that speaks no TLS, or none of ours, won't learn it; all else may be a
+            # restart.
             return Failure(
                 "connection",
                 f"no TLS connection to {where}: {reason}",
@@ -60,7 +63,11 @@ def not_connected(error: Exception, where: str) -> Failure:
         if isinstance(cause, ConnectionRefusedError):
             return Failure("connection", f"{where} refuses connections", may_have_arrived=False)
         if isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE}:
-            return Failure("connection", f"no connection to {where}: too many open files", may_have_arrived=False)
+            return Failure(
+                "connection",
+                f"no connection to {where}: too many open files",
+                may_have_arrived=False,
+            )
     return Failure("connection", f"no connection to {where}: {error}", may_have_arrived=False)
 
 

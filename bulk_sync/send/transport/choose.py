@@ -6,7 +6,12 @@ import os
 import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Literal, cast
@@ -25,14 +30,19 @@ _OTHER_FILES = 24
 _PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
 
 
-_PACKAGES = {"httptools": ("httptools", "aiohappyeyeballs"), "reqwest": ("pyreqwest",), "httpx": ("httpx",)}
+_PACKAGES = {
+    "httptools": ("httptools", "aiohappyeyeballs"),
+    "reqwest": ("pyreqwest",),
+    "httpx": ("httpx",),
+}
 """What each transport needs, the fastest one first."""
 
 
 def chosen(asked: Literal["auto", "httptools", "httpx", "reqwest"], base_url: str) -> Name:
     """The transport to use; `auto` takes the fastest one that is installed and leads to `base_url`.
 
-    Raises UsageError when one is asked for and isn't there, or can't get there, or when a proxy can't be used.
+    Raises UsageError when one is asked for and isn't there, or can't get there, or when a proxy
+    can't be used.
     """
     with _settings_that_work():
         proxied = _proxy_for(base_url) is not None
@@ -40,7 +50,9 @@ def chosen(asked: Literal["auto", "httptools", "httpx", "reqwest"], base_url: st
         fit = (name for name, packages in _PACKAGES.items() if all(map(find_spec, packages)))
         return cast("Name", next(name for name in fit if name != "httptools" or not proxied))
     if not all(map(find_spec, _PACKAGES[asked])):
-        raise UsageError(f"--transport {asked} needs a further package: pip install 'bulk-sync[fast]'")
+        raise UsageError(
+            f"--transport {asked} needs a further package: pip install 'bulk-sync[fast]'"
+        )
     if asked == "httptools" and proxied:
         raise UsageError(
             "--transport httptools goes straight to the API, and the environment names a proxy: say "
@@ -56,12 +68,18 @@ def load(name: Name) -> None:
 
 @asynccontextmanager
 async def open_transport(
-    name: Name, base_url: str, key: SecretStr, *, timeout_seconds: float, connections: int, user_agent: str
+    name: Name,
+    base_url: str,
+    key: SecretStr,
+    *,
+    timeout_seconds: float,
+    connections: int,
+    user_agent: str,
 ) -> AsyncIterator[Transport]:
     """Open a transport to `base_url`; proxies come from the usual environment variables.
 
-    Raises UsageError when the address, a proxy's or the certificates that the environment names can't be used,
-    or when so many connections can't be open.
+    Raises UsageError when the address, a proxy's or the certificates that the environment names
+    can't be used, or when so many connections can't be open.
     """
     _make_room(connections)
     async with AsyncExitStack() as stack:
@@ -72,7 +90,8 @@ async def open_transport(
 
                 if base_url.startswith("https:"):
                     ssl.create_default_context(
-                        cafile=os.environ.get("SSL_CERT_FILE"), capath=os.environ.get("SSL_CERT_DIR")
+                        cafile=os.environ.get("SSL_CERT_FILE"),
+                        capath=os.environ.get("SSL_CERT_DIR"),
                     )  # reqwest passes over what it can't read
                 opening: AbstractAsyncContextManager[Transport] = open_reqwest(
                     base_url,
@@ -85,17 +104,23 @@ async def open_transport(
             elif name == "httptools":
                 from bulk_sync.send.transport.httptools import open_httptools
 
-                opening = open_httptools(base_url, key, timeout_seconds=timeout_seconds, user_agent=user_agent)
+                opening = open_httptools(
+                    base_url, key, timeout_seconds=timeout_seconds, user_agent=user_agent
+                )
             else:
                 from bulk_sync.send.transport.httpx import open_httpx
 
-                opening = open_httpx(base_url, key, timeout_seconds=timeout_seconds, user_agent=user_agent)
+                opening = open_httpx(
+                    base_url, key, timeout_seconds=timeout_seconds, user_agent=user_agent
+                )
             transport = await stack.enter_async_context(opening)
         yield transport
 
 
 def _proxy_for(base_url: str) -> str | None:
-    """The proxy that the environment names for an address; raises ValueError when one of its proxies can't be used."""
+    """The proxy that the environment names for an address; raises ValueError when one of its
+    proxies can't be used.
+    """
     if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
         return None  # elsewhere the system may name one
     from urllib.request import getproxies, proxy_bypass
@@ -119,7 +144,9 @@ def _with_scheme(address: str) -> str:
 
 
 def _make_room(connections: int) -> None:
-    """Raise this process's limit of open files as far as the connections need it; else each too many is an error."""
+    """Raise this process's limit of open files as far as the connections need it; else each too
+    many is an error.
+    """
     if sys.platform == "win32":
         return
     import resource
@@ -142,7 +169,13 @@ def _settings_that_work() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise UsageError(f"--base-url, or a proxy that the environment names, can't be used: {error}") from None
+        raise UsageError(
+            f"--base-url, or a proxy that the environment names, can't be used: {error}"
+        ) from None
     except OSError as error:
-        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or "of this machine"
-        raise UsageError(f"the certificates {named} (SSL_CERT_FILE, SSL_CERT_DIR) can't be read: {error}") from None
+        named = (
+            os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or "of this machine"
+        )
+        raise UsageError(
+            f"the certificates {named} (SSL_CERT_FILE, SSL_CERT_DIR) can't be read: {error}"
+        ) from None

@@ -1,20 +1,28 @@
-"""HTTP/1.1 through httptools, the parser of Node.js, on connections that are protocols of the event loop itself.
+"""HTTP/1.1 through httptools, the parser of Node.js, on connections that are protocols of the event
+loop itself.
 
-Nothing lies between a worker and its socket: no thread to hand to, no pool to search, no stream to read from. That
-makes it the fastest way, and a narrow one: straight to the API, through no proxy. Comes with the extra `fast`. It is
-stricter than the others in two things that RFC 9112 lets a client refuse: headers that are folded over several lines,
-and a length that is stated twice, be it the same.
+Nothing lies between a worker and its socket: no thread to hand to, no pool to search, no stream to
+read from. That makes it the fastest way, and a narrow one: straight to the API, through no proxy.
+Comes with the extra `fast`. It is stricter than the others in two things that RFC 9112 lets a
+client refuse: headers that are folded over several lines, and a length that is stated twice, be it
+the same.
 
 Invariants:
 
-1. A connection carries one request at a time. Its next one leaves only after the whole reply, and only if nothing else
-   came with it or after it: bytes too many that come before the next request leaves are never the answer to it.
-2. What was written may have arrived. Before the write nothing can have. Requests to a server that answers fast are
-   written together, once those of this turn of the loop are known: if it was idle it is woken once, not by each. One
-   that is far is written to at once. A connection on which something comes until then is not written to.
+1. A connection carries one request at a time. Its next one leaves only after the whole reply, and
+   only if nothing else
+   came with it or after it: bytes too many that come before the next request leaves are never the
+   answer to it.
+2. What was written may have arrived. Before the write nothing can have. Requests to a server that
+   answers fast are
+   written together, once those of this turn of the loop are known: if it was idle it is woken once,
+   not by each. One that is far is written to at once. A connection on which something comes until
+   then is not written to.
 3. A request ends by its deadline, and a connection whose reply is not whole ends with it.
-4. A head whose bytes were parsed before, and that states the length of its body, means what it meant then. So the
-   parser is asked only when a head is another one, or does not come in one piece with its whole body.
+4. A head whose bytes were parsed before, and that states the length of its body, means what it
+   meant then. So the
+   parser is asked only when a head is another one, or does not come in one piece with its whole
+   body.
 """
 
 from __future__ import annotations
@@ -40,7 +48,13 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from pydantic import SecretStr
 
 from bulk_sync.send.transport.broken import broken, not_connected
-from bulk_sync.send.transport.interface import CONNECT_SECONDS, KEEPALIVE_SECONDS, LARGEST_REPLY, Failure, Reply
+from bulk_sync.send.transport.interface import (
+    CONNECT_SECONDS,
+    KEEPALIVE_SECONDS,
+    LARGEST_REPLY,
+    Failure,
+    Reply,
+)
 from bulk_sync.send.transport.replies import TOO_LARGE, TWO_LENGTHS, Masking, unfit
 
 _LARGEST_HEAD = 128 << 10
@@ -53,7 +67,9 @@ _OTHER_ADDRESS_SECONDS = 0.25
 """So long a host's first address has before the next is tried beside it (RFC 8305, section 5)."""
 
 _NEAR_SECONDS = 0.01
-"""A server that answers within that is near: what it costs to wake it counts for more than what waiting costs."""
+"""A server that answers within that is near: what it costs to wake it counts for more than what
+waiting costs.
+"""
 
 _SWITCHING_PROTOCOLS = 101
 
@@ -62,7 +78,13 @@ class HttptoolsTransport:
     """Connections of one request at a time, made when they are needed; made by `open_httptools`."""
 
     def __init__(
-        self, base_url: str, key: SecretStr, *, timeout_seconds: float, user_agent: str, trusted: ssl.SSLContext | None
+        self,
+        base_url: str,
+        key: SecretStr,
+        *,
+        timeout_seconds: float,
+        user_agent: str,
+        trusted: ssl.SSLContext | None,
     ) -> None:
         parts = urlsplit(base_url)
         self._host = _ascii_host(parts.hostname or "")
@@ -80,7 +102,9 @@ class HttptoolsTransport:
             "Accept: application/json\r\nAccept-Encoding: identity\r\n"
             f"User-Agent: {user_agent}\r\n"
         )
-        self._free: list[_Connection] = []  # the one used last goes first, so that few stay open when few do
+        self._free: list[
+            _Connection
+        ] = []  # the one used last goes first, so that few stay open when few do
         self._open: set[_Connection] = set()
         self._asked: list[_Connection] = []  # whose requests are to be written
         self._is_near = False  # as the latest reply told
@@ -89,7 +113,9 @@ class HttptoolsTransport:
         self._timer: TimerHandle | None = None
         self._timer_at = math.inf
 
-    def patch(self, path: str, body: bytes, idempotency_key: str) -> Coroutine[Any, Any, Reply | Failure]:
+    def patch(
+        self, path: str, body: bytes, idempotency_key: str
+    ) -> Coroutine[Any, Any, Reply | Failure]:
         """Send a patch."""
         head = (
             f"PATCH {self._path}{path}{self._head}Content-Type: application/json\r\n"
@@ -166,7 +192,11 @@ class HttptoolsTransport:
 
     def _end_what_is_late(self) -> None:
         now = self._loop.time()
-        open_until = [until for connection in self._open if (until := connection.settle_if_late(now)) is not None]
+        open_until = [
+            until
+            for connection in self._open
+            if (until := connection.settle_if_late(now)) is not None
+        ]
         self._timer, self._timer_at = None, math.inf
         if open_until:
             self._look_at(min(open_until))
@@ -174,8 +204,12 @@ class HttptoolsTransport:
     async def _connect(self) -> _Connection | Failure:
         try:
             async with asyncio.timeout(self._connect_timeout):
-                addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-                opened = await start_connection(addresses, happy_eyeballs_delay=_OTHER_ADDRESS_SECONDS)
+                addresses = await self._loop.getaddrinfo(
+                    self._host, self._port, type=socket.SOCK_STREAM
+                )
+                opened = await start_connection(
+                    addresses, happy_eyeballs_delay=_OTHER_ADDRESS_SECONDS
+                )
                 _, connection = await self._loop.create_connection(
                     self._new_connection,
                     sock=opened,
@@ -190,7 +224,9 @@ class HttptoolsTransport:
             return not_connected(error, self._where)
 
     def _new_connection(self) -> _Connection:
-        return _Connection(self._loop, self._where, self._masking, self._timeout, self._open, self._heads)
+        return _Connection(
+            self._loop, self._where, self._masking, self._timeout, self._open, self._heads
+        )
 
 
 class _Head(NamedTuple):
@@ -202,14 +238,18 @@ class _Head(NamedTuple):
 
 
 _MOST_HEADS = 64
-"""So many heads are known at once; those of one API differ in the second that `Date` tells, if in nothing else."""
+"""So many heads are known at once; those of one API differ in the second that `Date` tells, if in
+nothing else.
+"""
 
 _LONGEST_KNOWN_HEAD = 4096
 """Bytes; longer ones are not kept."""
 
 
 class _Connection(Protocol):
-    """One connection. What comes on it goes to the parser, and the parser calls the `on_...` methods."""
+    """One connection. What comes on it goes to the parser, and the parser calls the `on_...`
+    methods.
+    """
 
     _transport: Transport
     _unread: Callable[[], object]
@@ -252,9 +292,11 @@ class _Connection(Protocol):
         self._head_read = False
 
     def ask(self, request: bytes, deadline: float) -> Future[Reply | Failure | None]:
-        """Hold a request for `write`; what is returned is there with the whole reply, or once it is too late.
+        """Hold a request for `write`; what is returned is there with the whole reply, or once it is
+        too late.
 
-        It is None when the request was not written. To be followed by `let_go`, whatever becomes of it.
+        It is None when the request was not written. To be followed by `let_go`, whatever becomes of
+        it.
         """
         self._waiter = waiter = self._loop.create_future()
         self.fit = False
@@ -285,11 +327,15 @@ class _Connection(Protocol):
             return None
         if self._deadline > now:
             return self._deadline
-        self._settle(Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True))
+        self._settle(
+            Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True)
+        )
         return None
 
     def has_unread(self) -> bool:
-        """True when something came since, were it only the end: what is read next may not be the next reply."""
+        """True when something came since, were it only the end: what is read next may not be the
+        next reply.
+        """
         return self._lost or self._transport.is_closing() or bool(self._unread())
 
     def end(self) -> None:
@@ -336,7 +382,9 @@ class _Connection(Protocol):
             known = self._heads.get(data[:end])
             if known is not None and len(data) == end + known.body_bytes:
                 self.fit = True
-                waiter.set_result(Reply(known.status, known.headers, self._masking.body(data[end:])))
+                waiter.set_result(
+                    Reply(known.status, known.headers, self._masking.body(data[end:]))
+                )
                 return
             self._nothing_came = False
         self._wire_bytes += len(data)  # an interim reply in it lets the count begin again
@@ -345,7 +393,9 @@ class _Connection(Protocol):
                 self._parser.feed_data(data)
         except HttpParserError as error:
             self.fit = False
-            self._settle(TWO_LENGTHS) if "Transfer-Encoding" in str(error) else self._wrong(_NOT_WELL_FORMED)
+            self._settle(TWO_LENGTHS) if "Transfer-Encoding" in str(error) else self._wrong(
+                _NOT_WELL_FORMED
+            )
         if not self._head_read and self._wire_bytes > _LARGEST_HEAD:
             self._wrong(_HEAD_TOO_LONG)
         elif self._wire_bytes > _LARGEST_ON_THE_WIRE:

@@ -34,10 +34,14 @@ from bulk_sync.send.transport.replies import TOO_LARGE, Masking, unfit
 class HttpxTransport:
     """Lanes of one connection each, made when they are needed; made by `open_httpx`."""
 
-    def __init__(self, open_lane: Callable[[], httpx.AsyncClient], key: SecretStr, timeout_seconds: float) -> None:
+    def __init__(
+        self, open_lane: Callable[[], httpx.AsyncClient], key: SecretStr, timeout_seconds: float
+    ) -> None:
         self._open_lane = open_lane
         self._lanes = AsyncExitStack()
-        self._free: list[httpx.AsyncClient] = []  # the one used last goes first, so that few stay open when few do
+        self._free: list[
+            httpx.AsyncClient
+        ] = []  # the one used last goes first, so that few stay open when few do
         self._masking = Masking(key)
         self._timeout = timeout_seconds
         self._connect_timeout = min(CONNECT_SECONDS, timeout_seconds)
@@ -56,7 +60,11 @@ class HttpxTransport:
         await self._lanes.aclose()
 
     async def _exchange(self, method: str, path: str, **parts: Any) -> Reply | Failure:  # noqa: ANN401 - httpx's
-        lane = self._free.pop() if self._free else await self._lanes.enter_async_context(self._open_lane())
+        lane = (
+            self._free.pop()
+            if self._free
+            else await self._lanes.enter_async_context(self._open_lane())
+        )
         try:
             return await self._send(lane, lane.build_request(method, path, **parts))
         finally:
@@ -75,16 +83,22 @@ class HttpxTransport:
         except TimeoutError:
             if not way.request_left:
                 return translate(httpx.ConnectTimeout(""), way.where, self._connect_timeout)
-            return Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True)
+            return Failure(
+                "timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True
+            )
         except httpx.TransportError as error:
             failure = translate(error, way.where, self._connect_timeout)
             return failure if way.request_left else replace(failure, may_have_arrived=False)
         except OSError as error:
             # TLS that breaks after the handshake comes through httpcore as ssl has it.
-            return Failure("connection", broken(error, way.where), may_have_arrived=way.request_left)
+            return Failure(
+                "connection", broken(error, way.where), may_have_arrived=way.request_left
+            )
         except (httpx.InvalidURL, UnicodeError):
             # httpx reads the Location of a redirect even when it won't follow it.
-            return Failure("bad_reply", "a redirect to an address that can't be read", may_have_arrived=True)
+            return Failure(
+                "bad_reply", "a redirect to an address that can't be read", may_have_arrived=True
+            )
 
     async def _read(self, response: httpx.Response) -> Reply | Failure:
         headers = self._masking.headers(response.headers.items())
@@ -101,7 +115,9 @@ class HttpxTransport:
 
 
 class _Way:
-    """How far a request came: to the API or to a proxy before it, and whether the API may have seen it."""
+    """How far a request came: to the API or to a proxy before it, and whether the API may have seen
+    it.
+    """
 
     def __init__(self, url: httpx.URL) -> None:
         self._peer = (url.raw_host, url.port or {"https": 443}.get(url.scheme, 80))
@@ -112,8 +128,13 @@ class _Way:
         """Called by httpcore at each step."""
         if event == "connection.connect_tcp.started":
             host, port = details["host"], details["port"]
-            self.where = self._api if (host.encode(), port) == self._peer else f"the proxy {host}:{port}"
-        elif event == "http11.send_request_headers.started" and details["request"].method != b"CONNECT":
+            self.where = (
+                self._api if (host.encode(), port) == self._peer else f"the proxy {host}:{port}"
+            )
+        elif (
+            event == "http11.send_request_headers.started"
+            and details["request"].method != b"CONNECT"
+        ):
             self.where = self._api
             self.request_left = True
         elif event == "proxy.start_tls.started":
@@ -134,12 +155,18 @@ async def _leave_surplus(stream: Any) -> None:  # noqa: ANN401 - through attribu
         await stream.aclose()
 
 
-def translate(error: httpx.TransportError, where: str, connect_seconds: float = CONNECT_SECONDS) -> Failure:
-    """An error of httpx as a failure: did the request leave, and is there hope? `where` names who was spoken to."""
+def translate(
+    error: httpx.TransportError, where: str, connect_seconds: float = CONNECT_SECONDS
+) -> Failure:
+    """An error of httpx as a failure: did the request leave, and is there hope? `where` names who
+    was spoken to.
+    """
     match error:
         case httpx.ConnectTimeout():
             return Failure(
-                "timeout", f"{where} took no connection within {connect_seconds:g} s", may_have_arrived=False
+                "timeout",
+                f"{where} took no connection within {connect_seconds:g} s",
+                may_have_arrived=False,
             )
         case httpx.PoolTimeout():
             return Failure("timeout", f"no free connection to {where}", may_have_arrived=False)
@@ -154,10 +181,16 @@ def translate(error: httpx.TransportError, where: str, connect_seconds: float = 
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             # Its text may hold a header's value, and so the key.
             return Failure(
-                "bad_reply", f"the request to {where} can't be made ({type(error).__name__})", may_have_arrived=False
+                "bad_reply",
+                f"the request to {where} can't be made ({type(error).__name__})",
+                may_have_arrived=False,
             )
         case httpx.RemoteProtocolError() if "without sending a response" in str(error):
-            return Failure("connection", f"{where} closed the connection without an answer", may_have_arrived=True)
+            return Failure(
+                "connection",
+                f"{where} closed the connection without an answer",
+                may_have_arrived=True,
+            )
         case httpx.RemoteProtocolError() | httpx.DecodingError():
             return Failure("bad_reply", f"{where} {_what_is_wrong(error)}", may_have_arrived=True)
         case _:
@@ -184,8 +217,8 @@ async def open_httpx(
 ) -> AsyncIterator[HttpxTransport]:
     """Open a transport to `base_url`; proxies come from the usual environment variables.
 
-    Raises ValueError when the address or a proxy's can't be used, OSError when certificates can't be read,
-    UsageError when a proxy needs a package that isn't there.
+    Raises ValueError when the address or a proxy's can't be used, OSError when certificates can't
+    be read, UsageError when a proxy needs a package that isn't there.
     """
     trusted = httpx.create_ssl_context()  # reads a few hundred certificates: once for all lanes
 
@@ -203,7 +236,9 @@ async def open_httpx(
             auth=_NoAuth(),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
+            limits=httpx.Limits(
+                max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
+            ),
             follow_redirects=False,
             # As Go's net/http has it: what is on this machine is reached without a proxy.
             mounts={f"all://{host}": None for host in NEVER_PROXIED},
@@ -211,7 +246,9 @@ async def open_httpx(
 
     try:
         async with lane() as first:
-            _ = first.base_url.host  # decoded on use: a name that can't be would break off the first request
+            _ = (
+                first.base_url.host
+            )  # decoded on use: a name that can't be would break off the first request
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
     except ImportError:

@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 LARGEST_REPLY = 1 << 20
-"""Bytes of a reply's body; more is an error of that attempt (the contract's replies are under 1 KiB)."""
+"""Bytes of a reply's body; more is an error of that attempt (the contract's replies are under 1
+KiB).
+"""
 
 CONNECT_SECONDS = 10.0
 """A connection that takes longer has failed, whatever the whole time-out."""

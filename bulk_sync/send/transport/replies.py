@@ -1,4 +1,6 @@
-"""What every transport makes of a reply: whether it can be read at all, and that it never carries the key further."""
+"""What every transport makes of a reply: whether it can be read at all, and that it never carries
+the key further.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from pydantic import SecretStr
 
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure
 
-TOO_LARGE = Failure("bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True)
+TOO_LARGE = Failure(
+    "bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True
+)
 
 TWO_LENGTHS = Failure("bad_reply", "the reply states its length in two ways", may_have_arrived=True)
 
@@ -24,7 +28,9 @@ class Masking:
         self._bytes = self._key.encode()
 
     def headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Headers by their names in lower case; what came several times is one, with commas (RFC 9110, section 5.2)."""
+        """Headers by their names in lower case; what came several times is one, with commas (RFC
+        9110, section 5.2).
+        """
         plain: dict[str, str] = {}
         for name, value in headers:
             known = plain.get(name)
@@ -38,7 +44,9 @@ class Masking:
         masked = body.replace(self._bytes, _MASK.encode())
         if b"\\" in masked:
             try:
-                plain = json.dumps(json.loads(masked), ensure_ascii=False).encode("utf-8", "backslashreplace")
+                plain = json.dumps(json.loads(masked), ensure_ascii=False).encode(
+                    "utf-8", "backslashreplace"
+                )
             except (ValueError, RecursionError):
                 return masked
             if self._bytes in plain:
@@ -54,16 +62,24 @@ def unfit(status: int, http_version: str, headers: Mapping[str, str]) -> Failure
         return _bad("the reply switches to another protocol, which was not asked for")
     transfer = headers.get("transfer-encoding")
     if transfer is not None and transfer.strip().lower() != "chunked":
-        return _bad(f"the reply came in an encoding that was not asked for ({transfer.strip().lower()[:40]})")
+        return _bad(
+            f"the reply came in an encoding that was not asked for ({transfer.strip().lower()[:40]})"
+        )
     if transfer is not None and "content-length" in headers:
         # Two statements of where the reply ends: one may be smuggled in (RFC 9112, section 6.3).
         return TWO_LENGTHS
     encoding = headers.get("content-encoding")
     if encoding is not None and encoding.strip().lower() not in {"identity", ""}:
         # None was asked for, and what unpacks may unpack without end.
-        return _bad(f"the reply came in an encoding that was not asked for ({encoding.strip().lower()[:40]})")
+        return _bad(
+            f"the reply came in an encoding that was not asked for ({encoding.strip().lower()[:40]})"
+        )
     length = headers.get("content-length", "")
-    return TOO_LARGE if length.isdecimal() and len(length) < 20 and int(length) > LARGEST_REPLY else None
+    return (
+        TOO_LARGE
+        if length.isdecimal() and len(length) < 20 and int(length) > LARGEST_REPLY
+        else None
+    )
 
 
 def _bad(what: str) -> Failure:

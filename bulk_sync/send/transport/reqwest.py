@@ -1,9 +1,9 @@
 """HTTP through pyreqwest: reqwest, in Rust, on a thread of its own. Comes with the extra `fast`.
 
-The border where its errors become ours. pyreqwest tells an error by its class and by the messages of its
-causes, those of reqwest, hyper, hyper-util and rustls; `Border` knows which of them mean that no connection came
-about. Whatever it doesn't know may have arrived. What rustls says of TLS is put in the words of OpenSSL, which
-httpx speaks through, so that a log reads the same with both.
+The border where its errors become ours. pyreqwest tells an error by its class and by the messages
+of its causes, those of reqwest, hyper, hyper-util and rustls; `Border` knows which of them mean
+that no connection came about. Whatever it doesn't know may have arrived. What rustls says of TLS is
+put in the words of OpenSSL, which httpx speaks through, so that a log reads the same with both.
 """
 
 from __future__ import annotations
@@ -17,20 +17,33 @@ import anyio
 import anyio.lowlevel
 from pydantic import SecretStr
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import DecodeError, DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
+from pyreqwest.exceptions import (
+    DecodeError,
+    DetailedPyreqwestError,
+    PyreqwestError,
+    RequestTimeoutError,
+)
 from pyreqwest.http import Url
 from pyreqwest.proxy import ProxyBuilder
 from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response
 
-from bulk_sync.send.transport.interface import CONNECT_SECONDS, KEEPALIVE_SECONDS, LARGEST_REPLY, Failure, Reply
+from bulk_sync.send.transport.interface import (
+    CONNECT_SECONDS,
+    KEEPALIVE_SECONDS,
+    LARGEST_REPLY,
+    Failure,
+    Reply,
+)
 from bulk_sync.send.transport.replies import TOO_LARGE, Masking, unfit
 
 _NOT_CONNECTED = "client error (Connect)"
 """As hyper-util names all that befalls a request before there is a connection for it."""
 
 _SHARE_FOR_CONNECTING = 0.98
-"""Of the whole time-out, at the most: so a connection that doesn't come is told from a reply that doesn't."""
+"""Of the whole time-out, at the most: so a connection that doesn't come is told from a reply that
+doesn't.
+"""
 
 
 class ReqwestTransport:
@@ -46,7 +59,9 @@ class ReqwestTransport:
         """Send a patch."""
         request = self._client.patch(self._base_url + path).body_bytes(body)
         return await self._exchange(
-            request.headers({"Content-Type": "application/json", "Idempotency-Key": idempotency_key})
+            request.headers(
+                {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+            )
         )
 
     async def get(self, path: str) -> Reply | Failure:
@@ -69,7 +84,9 @@ class ReqwestTransport:
         except PyreqwestError as error:
             return self._border.translate(error)
         except anyio.get_cancelled_exc_class():
-            await anyio.lowlevel.checkpoint_if_cancelled()  # anyio knows its own cancellation, not pyreqwest's copy
+            await (
+                anyio.lowlevel.checkpoint_if_cancelled()
+            )  # anyio knows its own cancellation, not pyreqwest's copy
             raise
 
 
@@ -102,24 +119,37 @@ class Border:
         if _NOT_CONNECTED in causes:
             return self._not_connected(causes[causes.index(_NOT_CONNECTED) + 1 :])
         if isinstance(error, RequestTimeoutError):
-            return Failure("timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True)
+            return Failure(
+                "timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True
+            )
         last = causes[-1] if causes else type(error).__name__
         if last == "connection closed before message completed":
             return _lost(f"{self._api} closed the connection without an answer")
         tls = _tls_reason(last)
         if tls is None and isinstance(error, DecodeError):
-            return Failure("bad_reply", f"{self._api} {_what_is_wrong(last)}", may_have_arrived=True)
-        # The last cause is the system's word or rustls's own: neither holds a piece of what was sent.
+            return Failure(
+                "bad_reply", f"{self._api} {_what_is_wrong(last)}", may_have_arrived=True
+            )
+        # The last cause is the system's word or rustls's own: neither holds a piece of what was
+        # sent.
         return _lost(f"the connection to {self._api} broke ({tls or _plain(last)})")
 
     def _not_connected(self, causes: Sequence[str]) -> Failure:
         """What kept a connection from coming about, by the causes below that statement."""
         first, last = (causes[0], causes[-1]) if causes else ("", "")
-        beyond = self._proxy is not None and not first.startswith("tunnel error")  # the proxy's part was done
-        where = self._api if self._proxy is None or first == "error resolving for socks proxy" else self._proxy
+        beyond = self._proxy is not None and not first.startswith(
+            "tunnel error"
+        )  # the proxy's part was done
+        where = (
+            self._api
+            if self._proxy is None or first == "error resolving for socks proxy"
+            else self._proxy
+        )
         if last in {"operation timed out", "deadline has elapsed"}:
             return Failure(
-                "timeout", f"{where} took no connection within {self._connect_timeout:g} s", may_have_arrived=False
+                "timeout",
+                f"{where} took no connection within {self._connect_timeout:g} s",
+                may_have_arrived=False,
             )
         if "dns error" in causes or first == "error resolving for socks proxy":
             reason = last.removeprefix("failed to lookup address information: ")
@@ -154,7 +184,9 @@ class Border:
         reason = _tls_reason(what)
         if reason is None:
             return _never_left(f"no connection to {where}: {_plain(what)}")
-        return _never_left(f"no TLS connection to {where}: {reason}", hopeless=reason in _NO_TLS_IN_COMMON)
+        return _never_left(
+            f"no TLS connection to {where}: {reason}", hopeless=reason in _NO_TLS_IN_COMMON
+        )
 
 
 def _never_left(message: str, *, hopeless: bool = False) -> Failure:
@@ -172,10 +204,18 @@ def _causes(error: PyreqwestError) -> list[str]:
     return [cause["message"] for cause in error.details["causes"] or ()]
 
 
-_NO_SUCH_NAME = {"Name or service not known", "nodename nor servname provided, or not known", "No such host is known."}
+_NO_SUCH_NAME = {
+    "Name or service not known",
+    "nodename nor servname provided, or not known",
+    "No such host is known.",
+}
 """What resolvers say of a name that does not exist; all else may mend itself."""
 
-_NO_TLS_IN_COMMON = {"WRONG_VERSION_NUMBER", "TLSV1_ALERT_PROTOCOL_VERSION", "SSLV3_ALERT_HANDSHAKE_FAILURE"}
+_NO_TLS_IN_COMMON = {
+    "WRONG_VERSION_NUMBER",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+}
 """What a server speaks no TLS by, or none of ours, and won't learn it."""
 
 _TLS_REASONS = {
@@ -195,7 +235,9 @@ def _tls_reason(what: str) -> str | None:
         return _TLS_REASONS[what]
     if what.startswith("peer is incompatible: "):
         return "SSLV3_ALERT_HANDSHAKE_FAILURE"
-    if what.startswith(("received fatal alert: ", "received corrupt message", "received unexpected", "peer ")):
+    if what.startswith(
+        ("received fatal alert: ", "received corrupt message", "received unexpected", "peer ")
+    ):
         return _plain(what)
     return None
 
@@ -276,4 +318,6 @@ async def open_reqwest(
     if proxy is not None:
         builder = builder.proxy(ProxyBuilder.all(proxy))
     async with builder.build() as client:
-        yield ReqwestTransport(client, base_url.rstrip("/"), key, Border(base_url, proxy, timeout_seconds))
+        yield ReqwestTransport(
+            client, base_url.rstrip("/"), key, Border(base_url, proxy, timeout_seconds)
+        )
