@@ -14,13 +14,22 @@ A push into a sandbox on this machine, in place of North:
 >>> from bulk_sync.cli.sandbox import any_sandbox
 >>> folder = TemporaryDirectory()
 >>> sheet = Path(folder.name, "showings.csv")
->>> _ = sheet.write_text("unique_showing_key,feedback,rating\\next_1,Bright kitchen,4\\next_2,Too
-small,9\\n") >>> settings = PushSettings.checked(input=sheet, base_url="sandbox:",
-key="north_sk_test_0000000000000000") >>> with any_sandbox() as address: ...     summary =
-push(settings, send_to=address, on_row=lambda row: print(row.key, row.state.value)) ext_1 updated
->>> summary.states[State.UPDATED], summary.states[State.INVALID], summary.exit_code (1, 1, 3) >>>
-[(row.number, row.state.value, row.error) for row in results(settings.files.checkpoint)] [(2,
-'updated', None), (3, 'invalid', 'bad_value')] >>> folder.cleanup()
+>>> _ = sheet.write_text(
+...     "unique_showing_key,feedback,rating\\next_1,Bright kitchen,4\\next_2,Too small,9\\n"
+... )
+>>> settings = PushSettings.checked(
+...     input=sheet, base_url="sandbox:", key="north_sk_test_0000000000000000"
+... )
+>>> def show(row):
+...     print(row.key, row.state.value)
+>>> with any_sandbox() as address:
+...     summary = push(settings, send_to=address, on_row=show)
+ext_1 updated
+>>> summary.states[State.UPDATED], summary.states[State.INVALID], summary.exit_code
+(1, 1, 3)
+>>> [(row.number, row.state.value, row.error) for row in results(settings.files.checkpoint)]
+[(2, 'updated', None), (3, 'invalid', 'bad_value')]
+>>> folder.cleanup()
 
 For whoever takes the code over: `bulk_sync.pipeline` is a run on one page. How the pace finds the
 limit and keeps below it stands in `bulk_sync.send.pace`, how runs on a host share it in

@@ -21,8 +21,6 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio import from_thread, to_thread
@@ -72,9 +70,6 @@ from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, chosen, load, open_transport
 from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
 from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
-
-if TYPE_CHECKING:
-    from bulk_sync.send.crew import Crew, Process
 
 log = logging.getLogger("bulk_sync.run")
 logging.getLogger("bulk_sync").addHandler(
@@ -207,7 +202,6 @@ def _push(
     refuse_unknown_kind(files.results)
     log.info("begins: %s to %s", settings.input, settings.base_url, extra={"event": "begin"})
     with (
-        _hired(settings) as crew,
         Store.examined_beside(files.checkpoint) as examined,
         open_sheet(settings, following.on_rows) as sheet,
     ):
@@ -225,7 +219,7 @@ def _push(
             log.info("staged: %s", _in_words(counts), extra={"event": "staged"})
             refuse_too_many(files.results, tally.total)
             with_uvloop = find_spec("uvloop") is not None  # it comes with `fast`
-            if counts.get(State.PENDING, 0) and not crew:
+            if counts.get(State.PENDING, 0):
                 load(transport)
                 if with_uvloop:
                     import_module("uvloop")
@@ -243,7 +237,6 @@ def _push(
                         clock,
                         bounds,
                         following,
-                        crew,
                         backend_options={"use_uvloop": with_uvloop},
                     )
             else:
@@ -595,7 +588,6 @@ async def _send(
     clock: Clock,
     bounds: Bounds,
     following: _Following,
-    crew: Sequence[Process],
 ) -> BulkSyncError | None:
     """Send what is pending; returns why it ended early, or None."""
     of_key = fingerprint(settings.key)
@@ -611,30 +603,6 @@ async def _send(
         repeat_ambiguous=settings.ambiguous == "retry",
     )
     ceiling = settings.rate.per_second if settings.rate else None
-    agent = f"bulk-sync/{__version__}"
-    if crew:
-        from bulk_sync.send.channel import Order
-        from bulk_sync.send.crew import Crew
-
-        with _shared_pace(settings, tally) as pace:
-            order = Order(
-                transport=name,
-                base_url=base_url,
-                key=settings.key,
-                timeout_seconds=settings.timeout_seconds,
-                user_agent=agent,
-                workers=settings.workers,
-                pace=pace,
-                ceiling=ceiling,
-                policy=policy,
-                deadline=bounds.deadline,
-                key_accepted=accepted,
-                tells_rows=telling is not None,
-                log_level=logging.getLogger("bulk_sync").getEffectiveLevel(),
-            )
-            sending = Crew(crew, recorder, order, tally=tally, bounds=bounds, on_row=telling)
-            await _see_through(sending, recorder, following, clock, telling)
-            return _ended(store, sending, telling)
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with _keeping(settings, tally) as keeping:
         async with open_transport(
@@ -643,7 +611,7 @@ async def _send(
             settings.key,
             timeout_seconds=settings.timeout_seconds,
             connections=settings.workers,
-            user_agent=agent,
+            user_agent=f"bulk-sync/{__version__}",
         ) as transport:
             sender = Sender(
                 transport,
@@ -662,7 +630,7 @@ async def _send(
     return _ended(store, sender, telling)
 
 
-def _ended(store: Store, sender: Sender | Crew, telling: _Telling | None) -> BulkSyncError | None:
+def _ended(store: Store, sender: Sender, telling: _Telling | None) -> BulkSyncError | None:
     """All requests have ended, and all outcomes are recorded."""
     store.release()
     if telling is not None and telling.raised is not None:
@@ -671,7 +639,7 @@ def _ended(store: Store, sender: Sender | Crew, telling: _Telling | None) -> Bul
 
 
 async def _see_through(
-    sender: Sender | Crew,
+    sender: Sender,
     recorder: Recorder,
     following: _Following,
     clock: Clock,
@@ -694,27 +662,6 @@ async def _see_through(
     except BaseExceptionGroup as group:
         await recorder.save()
         raise _only_error(group) from None
-
-
-def _hired(settings: PushSettings) -> AbstractContextManager[Sequence[Process]]:
-    """The processes that are to send beside this one, if it is not to do it by itself."""
-    if settings.processes == 1:
-        return nullcontext(())
-    from bulk_sync.send.crew import hired
-
-    return hired(settings.processes)
-
-
-@contextmanager
-def _shared_pace(settings: PushSettings, tally: Tally) -> Iterator[Path]:
-    """The file in which several processes share their budget: that of all runs on this host, if it
-    can be.
-    """
-    with _keeping(settings, tally) as keeping, TemporaryDirectory(prefix="bulk-sync-") as folder:
-        if isinstance(keeping, InFile):
-            yield _pace_file(settings.base_url, settings.key, settings.state_folder)
-        else:
-            yield Path(folder, "pace")
 
 
 @contextmanager
@@ -746,7 +693,7 @@ def _pace_file(base_url: str, key: SecretStr, state_folder: Path | None) -> Path
     )
 
 
-async def _heed_signals(sender: Sender | Crew, scope: anyio.CancelScope) -> None:
+async def _heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
     """The first Ctrl-C, SIGTERM or SIGHUP lets requests on their way end; the second cuts them off."""
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     # nohup and its kin have SIGHUP ignored, and mean it.
@@ -765,7 +712,7 @@ async def _heed_signals(sender: Sender | Crew, scope: anyio.CancelScope) -> None
 
 
 async def _heed_the_caller(
-    sender: Sender | Crew, stop: threading.Event, clock: Clock, ended: anyio.CancelScope
+    sender: Sender, stop: threading.Event, clock: Clock, ended: anyio.CancelScope
 ) -> None:
     """Let requests on their way end once the program that called asks for it; after the end it asks
     for nothing.

@@ -11,7 +11,6 @@ import ipaddress
 import os
 import re
 import stat
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import time
 from pathlib import Path
@@ -219,7 +218,6 @@ class PushSettings(SheetSettings):
     base_url: Annotated[str, AfterValidator(check_base_url)] = DEFAULT_BASE_URL
     key: Annotated[SecretStr, AfterValidator(check_key)]
     workers: int = Field(default=16, ge=1, le=500)
-    processes: int = Field(default=1, ge=1, le=64)
     transport: Literal["auto", "httptools", "httpx", "reqwest"] = "auto"
     timeout_seconds: float = Field(default=30.0, ge=0.1, le=3600)
     max_attempts: int = Field(default=5, ge=1, le=100)
@@ -239,16 +237,6 @@ class PushSettings(SheetSettings):
     only_changed: bool = False
     ledger: Path | None = None
     undo_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _give_each_process_a_worker(self) -> Self:
-        if self.processes > self.workers:
-            raise ValueError(
-                f"--processes {self.processes} is more than --workers {self.workers}: each needs one"
-            )
-        if self.processes > 1 and sys.platform == "win32":
-            raise ValueError("--processes is 1 on Windows: there processes can't share one limit")
-        return self
 
     @model_validator(mode="after")
     def _name_files_of_a_stream(self) -> Self:

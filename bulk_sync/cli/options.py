@@ -206,15 +206,6 @@ Workers = Annotated[
         rich_help_panel="Sending",
     ),
 ]
-Processes = Annotated[
-    int,
-    typer.Option(
-        "--processes",
-        metavar="N",
-        help="Processes that the workers are spread over, for more than a few thousand rows a second.",
-        rich_help_panel="Sending",
-    ),
-]
 TransportOption = Annotated[
     str,
     typer.Option(

@@ -245,10 +245,6 @@ class Sender:
             self.stopped = reason
         self._waits.cancel()
 
-    def key_was_accepted(self) -> None:
-        """Take note that the API acknowledged a row of another process with this key."""
-        self._key_accepted = True
-
     def abandon(self) -> None:
         """Cut off the requests on their way, too; their changes stay pending."""
         self.stop(Outage("Stopped at once"))

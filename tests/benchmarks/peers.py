@@ -284,10 +284,6 @@ def push(folder: Path, sheet: Path, base_url: str, *options: str, code: int = 0)
     return Pushed(seconds, summary, usage.ru_maxrss / 1024, began)
 
 
-def _seconds(pushed: Pushed) -> float:
-    return pushed.seconds
-
-
 def _sending(pushed: Pushed) -> float:
     return float(pushed.summary["seconds"])
 
@@ -370,12 +366,6 @@ def compare_peers(bench: Bench) -> None:
         bench.rate(fast, lambda: bench.rows / min(run.seconds for run in runs))
         sending = max(float(run.summary["rows_per_second"]) for run in runs)
         bench.add(Figure("push with fast, while it sends", sending, "rows/s"))
-        several = min(
-            (whole_push(bench, sheet, base_url, "--processes", "2") for _ in range(3)), key=_seconds
-        )
-        bench.add(Figure("push with fast --processes 2", bench.rows / several.seconds, "rows/s"))
-        sending = float(several.summary["rows_per_second"])
-        bench.add(Figure("push with fast --processes 2, while it sends", sending, "rows/s"))
         script = [sys.executable, "-m", "tests.benchmarks.plain_httpx", str(sheet), base_url]
         bench.rate(plain, lambda: bench.rows / timed(script))
         bench.rate(
