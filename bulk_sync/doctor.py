@@ -75,13 +75,12 @@ def _key(key: SecretStr | UsageError) -> SecretStr:
 
 
 def _transport(name: str) -> str:
-    package = {"reqwest": "pyreqwest"}.get(name, name)
     try:
         loop = f", on uvloop {version('uvloop')}"
     except PackageNotFoundError:
         loop = ""
     hint = "" if name != "httpx" else "; pip install 'bulk-sync[fast]' brings a faster one"
-    return f"{package} {version(package)}{loop}{hint}"
+    return f"{name} {version(name)}{loop}{hint}"
 
 
 async def _ask(

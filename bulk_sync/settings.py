@@ -218,7 +218,7 @@ class PushSettings(SheetSettings):
     base_url: Annotated[str, AfterValidator(check_base_url)] = DEFAULT_BASE_URL
     key: Annotated[SecretStr, AfterValidator(check_key)]
     workers: int = Field(default=16, ge=1, le=500)
-    transport: Literal["auto", "httptools", "httpx", "reqwest"] = "auto"
+    transport: Literal["auto", "httptools", "httpx"] = "auto"
     timeout_seconds: float = Field(default=30.0, ge=0.1, le=3600)
     max_attempts: int = Field(default=5, ge=1, le=100)
     retry_for_seconds: float = Field(default=900.0, ge=0, le=7 * 86400)

@@ -58,7 +58,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(params=["httpx", "reqwest", "httptools"])
+@pytest.fixture(params=["httpx", "httptools"])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Name:
     """What speaks HTTP in this process."""
     monkeypatch.setattr(

@@ -210,7 +210,7 @@ TransportOption = Annotated[
     str,
     typer.Option(
         "--transport",
-        metavar="auto|httptools|httpx|reqwest",
+        metavar="auto|httptools|httpx",
         help='What speaks HTTP; auto is the fastest that is installed (extra "fast") and can get there.',
         rich_help_panel="Sending",
     ),

@@ -67,10 +67,6 @@ class Archive:
         """The canonical names of all parts."""
         return list(self._entries)
 
-    def stored_name(self, name: str) -> str:
-        """The name as the archive writes it, with forward slashes."""
-        return self._entries[canonical(name)].filename.replace("\\", "/").lstrip("/")
-
     def chunks(self, name: str) -> Iterator[bytes]:
         """A part's bytes; raises BadArchive as soon as sizes or, at the end, the checksum are
         wrong.

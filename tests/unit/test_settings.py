@@ -124,6 +124,7 @@ def test_files_are_named_after_the_input() -> None:
     [
         ({"workers": 0}, "--workers"),
         ({"workers": 10_000}, "--workers"),
+        ({"transport": "reqwest"}, "--transport"),
         ({"timeout_seconds": 0}, "--timeout"),
         ({"timeout_seconds": float("nan")}, "--timeout"),
         ({"max_attempts": 0}, "--max-attempts"),

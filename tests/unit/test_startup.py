@@ -15,7 +15,6 @@ LATE = {
     "email_validator",
     "httpx",
     "openpyxl",
-    "pyreqwest",
     "sqlite3",
     "starlette",
     "tenacity",

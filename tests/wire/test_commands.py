@@ -401,15 +401,9 @@ def test_a_file_whose_name_is_not_utf_8_is_pushed_like_any_other(
             "ftp://127.0.0.1:9",
             "a proxy that the environment names, can't be used",
         ),
-        (
-            "reqwest",
-            "HTTPS_PROXY",
-            "ftp://127.0.0.1:9",
-            "a proxy that the environment names, can't be used",
-        ),
         ("httpx", "ALL_PROXY", "socks5://127.0.0.1:9", "httpx[socks]"),
         ("httpx", "SSL_CERT_FILE", "/nowhere", "the certificates /nowhere (SSL_CERT_FILE"),
-        ("reqwest", "SSL_CERT_FILE", "/nowhere", "the certificates /nowhere (SSL_CERT_FILE"),
+        ("httptools", "SSL_CERT_FILE", "/nowhere", "the certificates /nowhere (SSL_CERT_FILE"),
     ],
 )
 def test_an_environment_that_cannot_be_used_is_said(

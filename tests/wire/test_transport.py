@@ -174,9 +174,6 @@ def test_a_connection_that_the_server_closed_between_requests_costs_nothing(ask:
 
     def rest() -> None:
         closed.acquire(timeout=5)
-        threading.Event().wait(
-            0.2
-        )  # reqwest hears of it in a thread of its own, in which nobody can look
 
     with raw_server(answer) as base_url:
         assert isinstance(ask(base_url, times=5, between=rest), Reply)

@@ -118,7 +118,7 @@ class _Content:
         if self._cell is not None:
             self._cell.start(name, attributes)
         elif name in _CELLS and self._builder is not None:
-            self._cell = _Cell(attributes, covered=name == "table:covered-table-cell")
+            self._cell = _Cell(attributes)
         elif name == "table:table-row":
             self._start_row(attributes)
         elif name == "table:table":
@@ -204,9 +204,8 @@ class _Content:
 class _Cell:
     """One cell, from its first tag to its last."""
 
-    def __init__(self, attributes: dict[str, str], *, covered: bool) -> None:
+    def __init__(self, attributes: dict[str, str]) -> None:
         self._attributes = attributes
-        self._covered = covered
         self.repeats = _repeats(attributes, "table:number-columns-repeated", MAX_COLUMNS)
         self.spans = (
             _repeats(attributes, "table:number-rows-spanned", MAX_ROWS),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import (
@@ -22,7 +21,7 @@ from pydantic import SecretStr
 from bulk_sync.errors import UsageError
 from bulk_sync.send.transport.interface import NEVER_PROXIED, Transport
 
-Name = Literal["httptools", "httpx", "reqwest"]
+Name = Literal["httptools", "httpx"]
 
 _OTHER_FILES = 24
 """Checkpoint, event loop, name look-ups, standard streams: 15 were seen at once."""
@@ -32,13 +31,12 @@ _PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
 
 _PACKAGES = {
     "httptools": ("httptools", "aiohappyeyeballs"),
-    "reqwest": ("pyreqwest",),
     "httpx": ("httpx",),
 }
 """What each transport needs, the fastest one first."""
 
 
-def chosen(asked: Literal["auto", "httptools", "httpx", "reqwest"], base_url: str) -> Name:
+def chosen(asked: Literal["auto", "httptools", "httpx"], base_url: str) -> Name:
     """The transport to use; `auto` takes the fastest one that is installed and leads to `base_url`.
 
     Raises UsageError when one is asked for and isn't there, or can't get there, or when a proxy
@@ -84,27 +82,10 @@ async def open_transport(
     _make_room(connections)
     async with AsyncExitStack() as stack:
         with _settings_that_work():
-            proxy = _proxy_for(base_url)
-            if name == "reqwest":
-                from bulk_sync.send.transport.reqwest import open_reqwest
-
-                if base_url.startswith("https:"):
-                    ssl.create_default_context(
-                        cafile=os.environ.get("SSL_CERT_FILE"),
-                        capath=os.environ.get("SSL_CERT_DIR"),
-                    )  # reqwest passes over what it can't read
-                opening: AbstractAsyncContextManager[Transport] = open_reqwest(
-                    base_url,
-                    key,
-                    timeout_seconds=timeout_seconds,
-                    connections=connections,
-                    user_agent=user_agent,
-                    proxy=proxy,
-                )
-            elif name == "httptools":
+            if name == "httptools":
                 from bulk_sync.send.transport.httptools import open_httptools
 
-                opening = open_httptools(
+                opening: AbstractAsyncContextManager[Transport] = open_httptools(
                     base_url, key, timeout_seconds=timeout_seconds, user_agent=user_agent
                 )
             else:
