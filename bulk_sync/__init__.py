@@ -14,16 +14,15 @@ A push into a sandbox on this machine, in place of North:
 >>> from bulk_sync.cli.sandbox import any_sandbox
 >>> folder = TemporaryDirectory()
 >>> sheet = Path(folder.name, "showings.csv")
->>> _ = sheet.write_text(
-...     "unique_showing_key,feedback,rating\\next_1,Bright kitchen,4\\next_2,Too small,9\\n"
-... )
+>>> rows = ["unique_showing_key,feedback,rating", "ext_1,Bright kitchen,4", "ext_2,Too small,9"]
+>>> _ = sheet.write_text("\\n".join(rows))
 >>> settings = PushSettings.checked(
 ...     input=sheet, base_url="sandbox:", key="north_sk_test_0000000000000000"
 ... )
->>> def show(row):
-...     print(row.key, row.state.value)
 >>> with any_sandbox() as address:
-...     summary = push(settings, send_to=address, on_row=show)
+...     summary = push(
+...         settings, send_to=address, on_row=lambda row: print(row.key, row.state.value)
+...     )
 ext_1 updated
 >>> summary.states[State.UPDATED], summary.states[State.INVALID], summary.exit_code
 (1, 1, 3)
@@ -71,7 +70,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bulk_sync.errors import BulkSyncError
-    from bulk_sync.model import CheckSummary, Reconciliation, Result, RowDecided, State, Summary
+    from bulk_sync.model.comparison import Reconciliation
+    from bulk_sync.model.rows import Result, RowDecided, State
+    from bulk_sync.model.summaries import CheckSummary, Summary
     from bulk_sync.pipeline import check, push, push_async, results
     from bulk_sync.reconciliation import reconcile
     from bulk_sync.settings import PushSettings, ReconcileSettings, SheetSettings
@@ -86,12 +87,12 @@ _HOMES = {
     "ReconcileSettings": "bulk_sync.settings",
     "SheetSettings": "bulk_sync.settings",
     "BulkSyncError": "bulk_sync.errors",
-    "CheckSummary": "bulk_sync.model",
-    "Result": "bulk_sync.model",
-    "RowDecided": "bulk_sync.model",
-    "State": "bulk_sync.model",
-    "Reconciliation": "bulk_sync.model",
-    "Summary": "bulk_sync.model",
+    "CheckSummary": "bulk_sync.model.summaries",
+    "Result": "bulk_sync.model.rows",
+    "RowDecided": "bulk_sync.model.rows",
+    "State": "bulk_sync.model.rows",
+    "Reconciliation": "bulk_sync.model.comparison",
+    "Summary": "bulk_sync.model.summaries",
 }
 
 

@@ -16,12 +16,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
-from bulk_sync.model import Part, State, Summary
+from bulk_sync.model.summaries import Batch, Part, Summary
 from bulk_sync.settings import PushSettings
 
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
@@ -30,10 +29,6 @@ _OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
 edited one).
 """
 
-_PRESSING = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
-"""Exit codes, the most pressing first: a run of several files ends with the first that any of them
-has.
-"""
 
 _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
 """What ends the whole run: the next file would meet the same."""
@@ -99,43 +94,6 @@ def _is_settled(path: Path, seconds: float, now: datetime) -> bool:
     except OSError:
         return False
     return max(found.st_mtime, found.st_ctime) <= now.timestamp() - seconds
-
-
-class Batch(Struct, frozen=True):
-    """What a run of several files came to."""
-
-    parts: tuple[Part, ...]
-    unsettled: tuple[Path, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """The most pressing of the files'."""
-        codes = {part.exit_code for part in self.parts}
-        return next((code for code in _PRESSING if code in codes), max(codes, default=0))
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints: totals, and the summaries of the files."""
-        summaries = [part.summary for part in self.parts if part.summary is not None]
-        statuses: dict[str, int] = {}
-        for summary in summaries:
-            for status, count in summary.statuses.items():
-                statuses[status] = statuses.get(status, 0) + count
-        return {
-            "rows": sum(summary.rows for summary in summaries),
-            "states": {
-                state.value: sum(summary.states.get(state, 0) for summary in summaries)
-                for state in State
-            },
-            "requests": sum(summary.requests for summary in summaries),
-            "retries": sum(summary.retries for summary in summaries),
-            "throttled": sum(summary.throttled for summary in summaries),
-            "throttled_seconds": round(sum(summary.throttled_seconds for summary in summaries), 3),
-            "statuses": statuses,
-            "seconds": round(sum(summary.seconds for summary in summaries), 3),
-            "files": [part.as_json() for part in self.parts],
-            "unsettled": [str(path) for path in self.unsettled],
-            "exit_code": self.exit_code,
-        }
 
 
 def run(

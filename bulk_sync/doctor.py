@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from bulk_sync import __version__
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
-from bulk_sync.model import Finding
+from bulk_sync.model.summaries import Finding
 from bulk_sync.send.decide import api_message, shows_life
 from bulk_sync.send.transport.choose import chosen, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply

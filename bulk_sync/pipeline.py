@@ -41,28 +41,20 @@ from bulk_sync.errors import (
     StoppedEarly,
     UsageError,
 )
-from bulk_sync.job.health import set_aside as keep_damaged
+from bulk_sync.job.damage import set_aside as keep_damaged
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Job, Store
-from bulk_sync.model import (
-    MENDABLE_STATES,
-    CheckSummary,
-    RateSource,
-    Result,
-    RowDecided,
-    State,
-    Summary,
-    Tally,
-)
+from bulk_sync.model.rows import MENDABLE_STATES, RateSource, Result, RowDecided, State, Tally
+from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.report.causes import causes_of
-from bulk_sync.report.failed import write_failed
-from bulk_sync.report.files import check_writable, digest, set_aside
-from bulk_sync.report.lines import refuse_too_many, refuse_unknown_kind
-from bulk_sync.report.results import write_results
-from bulk_sync.report.terminal import facts_of
-from bulk_sync.report.undo import CLEARED, beside, write_undo
+from bulk_sync.report.terminal.summary import facts_of
+from bulk_sync.report.written.atomic import check_writable, digest, set_aside
+from bulk_sync.report.written.failed import write_failed
+from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
+from bulk_sync.report.written.results import write_results
+from bulk_sync.report.written.undo import CLEARED, beside, write_undo
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
 from bulk_sync.send.decide import RetryPolicy
@@ -779,7 +771,7 @@ def _write_page(store: Store, files: Files, summary: Summary, clock: Clock) -> N
     """Write the page, if it is asked for: it tells of all runs of the job, as its charts do."""
     if files.page is None:
         return
-    from bulk_sync.report.page import write_page
+    from bulk_sync.report.page.run import write_page
 
     job, runs = _of_job(store, files), store.runs()
     counted = [point.counts for run in runs for point in run.points]

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 
 from bulk_sync.errors import UsageError
-from bulk_sync.model import State
+from bulk_sync.model.rows import State
 from bulk_sync.settings import SANDBOX_TARGET
 
 

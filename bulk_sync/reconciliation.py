@@ -18,16 +18,17 @@ from bulk_sync.check.showing import KEY_COLUMN
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.comparison import Comparison, Pair
-from bulk_sync.job.entries import text_of
 from bulk_sync.job.ledger import Acknowledged, read_shared
+from bulk_sync.job.ledger_entries import text_of
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
-from bulk_sync.model import Author, Compared, Difference, Reconciliation, Record, Row, Standing
-from bulk_sync.report.differences import Changes, write_changes, write_differences
-from bulk_sync.report.files import check_writable
-from bulk_sync.report.lines import refuse_unknown_kind
-from bulk_sync.report.reconciled import facts_of
-from bulk_sync.report.reconciled_page import write_reconciled_page
+from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, Standing
+from bulk_sync.model.rows import Record, Row
+from bulk_sync.report.page.comparison import write_reconciled_page
+from bulk_sync.report.terminal.comparison import facts_of
+from bulk_sync.report.written.atomic import check_writable
+from bulk_sync.report.written.differences import Changes, write_changes, write_differences
+from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.settings import ReconcileSettings
 from bulk_sync.sheet import OnRows
 from bulk_sync.staging import Staged, is_large, staged, staged_beside

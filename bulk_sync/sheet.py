@@ -31,7 +31,8 @@ from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS, ID_COLUMN
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
-from bulk_sync.model import Cause, ColumnSeen, Problem, Record, Row, State
+from bulk_sync.model.rows import Problem, Record, Row, State
+from bulk_sync.model.summaries import Cause, ColumnSeen
 from bulk_sync.plan import Twin, Verdict, settle_rivals, settle_twins
 from bulk_sync.profile import Dates, FieldRule, Profile, Read
 from bulk_sync.read.files import open_table

@@ -21,7 +21,7 @@ from typing import Any
 import anyio
 
 from bulk_sync.errors import BulkSyncError
-from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.model.rows import Change, Outcome, State, Tally
 from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.limits import (
     Limit,

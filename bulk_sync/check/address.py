@@ -16,7 +16,7 @@ from bulk_sync.check.cells import (
 )
 from bulk_sync.check.headers import HeaderMap, map_option
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
-from bulk_sync.model import Cell, CellError, text_of
+from bulk_sync.model.rows import Cell, CellError, text_of
 
 LONGEST_SEGMENT = 2000
 """Characters of a percent-encoded key: servers commonly end a URL at 8 KiB, some proxies at 2,083.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import date, time, timedelta
 from functools import lru_cache
 
-from bulk_sync.model import Cell, CellError, text_of
+from bulk_sync.model.rows import Cell, CellError, text_of
 
 LONGEST_TEXT = 1_000_000
 """Characters in a cell: a longer one is the rest of a file behind a quote that never closes, not

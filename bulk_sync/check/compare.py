@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from bulk_sync.check.rows import same
 from bulk_sync.check.showing import KEY_COLUMN
-from bulk_sync.model import Author, Difference
+from bulk_sync.model.comparison import Author, Difference
 
 Values = Mapping[str, object]
 

@@ -11,7 +11,7 @@ from bulk_sync.check.cells import BadCell, refuse_error, shown
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.moments import EXPECTED, Written, exact, resolve, written
 from bulk_sync.check.rules import Rules
-from bulk_sync.model import Cell, text_of
+from bulk_sync.model.rows import Cell, text_of
 
 ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
 """The orders of `--date-order` in words."""

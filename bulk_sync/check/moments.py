@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from bulk_sync.check.cells import BadCell
 from bulk_sync.check.rules import DateOrder
-from bulk_sync.model import Cell
+from bulk_sync.model.rows import Cell
 
 _FROM_TO = (
     "a single time; it reads as from-to: give the end a column of its own (showing_time_end), "

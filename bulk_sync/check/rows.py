@@ -33,7 +33,7 @@ from bulk_sync.check.moments import text_of_instant
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, INSTANTS, KEY_COLUMN, ShowingPatch
 from bulk_sync.check.usual import FullWay, UsualRows
-from bulk_sync.model import Cell, Problem, Record, Row, text_of
+from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
 
 READERS: dict[str, Callable[[Cell], object]] = {
     "attendee_name": plain_text,

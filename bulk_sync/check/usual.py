@@ -24,7 +24,7 @@ from bulk_sync.check.instants import BadCells
 from bulk_sync.check.moments import Written, exact, resolve, text_of_instant, written
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import ID_COLUMN, INSTANTS, KEY_COLUMN, ShowingPatch
-from bulk_sync.model import Cell, Problem, Record, Row
+from bulk_sync.model.rows import Cell, Problem, Record, Row
 
 K = TypeVar("K")
 V = TypeVar("V")

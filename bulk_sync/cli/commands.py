@@ -27,31 +27,20 @@ from bulk_sync.cli.logs import logging_of, without_keys
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
-from bulk_sync.model import (
-    MENDABLE_STATES,
-    CheckSummary,
-    Reconciliation,
-    Standing,
-    State,
-    Summary,
-    Tally,
-)
+from bulk_sync.model.comparison import Reconciliation, Standing
+from bulk_sync.model.rows import MENDABLE_STATES, State, Tally
+from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.pipeline import known_limit, read_summary, seconds_left, write_reports
 from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_rate
-from bulk_sync.report.files import check_writable
-from bulk_sync.report.terminal import (
-    json_line,
-    printable,
-    progress,
-    progress_lines,
-    show_error,
-    show_summary,
-)
-from bulk_sync.report.terminal import reading as reading_rows
+from bulk_sync.report.terminal.progress import progress, progress_lines
+from bulk_sync.report.terminal.progress import reading as reading_rows
+from bulk_sync.report.terminal.summary import json_line, show_error, show_summary
+from bulk_sync.report.words import printable
+from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.settings import (
     SANDBOX_TARGET,
     Files,
@@ -185,7 +174,7 @@ def _push_all(
         if telling.as_json:
             sys.stdout.write(json_line(ended.as_json()))
         elif not telling.quiet:
-            from bulk_sync.report.batch import show_batch
+            from bulk_sync.report.terminal.batch import show_batch
 
             show_batch(_out(), ended.parts, ended.unsettled)
     for part in ended.parts:
@@ -296,7 +285,7 @@ def check(
     window_seconds: float | None,
 ) -> int:
     """Check a sheet."""
-    from bulk_sync.report.checked import show_check, show_check_json
+    from bulk_sync.report.terminal.checked import show_check, show_check_json
 
     with reading_rows(_err(), str(settings.input)) as on_rows:
         summary = run_check(
@@ -348,7 +337,7 @@ def _reconcile(
     settings: ReconcileSettings, sending: dict[str, object] | None, telling: Telling, run: _Run
 ) -> int:
     from bulk_sync.reconciliation import reconcile as run_reconcile
-    from bulk_sync.report.reconciled import show_reconciliation, show_reconciliation_json
+    from bulk_sync.report.terminal.comparison import show_reconciliation, show_reconciliation_json
 
     with reading_rows(_err(), str(settings.here.input)) as on_rows:
         summary = run_reconcile(settings, on_rows=on_rows)
@@ -415,7 +404,7 @@ def doctor(
 ) -> int:
     """Show settings and what was found; the exit code is the one that a run would end with first."""
     from bulk_sync.doctor import examine
-    from bulk_sync.report.examined import show_examined, show_examined_json
+    from bulk_sync.report.terminal.doctor import show_examined, show_examined_json
 
     settings = [("key", *_key_shown(asked.key, key_file))]
     settings += [_setting(option, told.get(option.name), given) for option in options]

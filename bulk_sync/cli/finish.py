@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
 from bulk_sync.errors import OutputError
-from bulk_sync.model import State
+from bulk_sync.model.rows import State
 
 _LAST_SUCCESS = "bulk_sync_last_success_timestamp_seconds"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bulk_sync import __version__
 from bulk_sync.clock import SystemClock
-from bulk_sync.model import RowDecided, State
+from bulk_sync.model.rows import RowDecided, State
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer

@@ -16,7 +16,8 @@ from typing import Any
 from msgspec import Struct
 
 from bulk_sync.job.store import Store
-from bulk_sync.model import Author, Compared, Difference, Standing, State
+from bulk_sync.model.comparison import Author, Compared, Difference, Standing
+from bulk_sync.model.rows import State
 
 _CACHE_KIB = 32 * 1024
 _GROUP = 2000

@@ -17,60 +17,23 @@ fit together.
 
 from __future__ import annotations
 
-import itertools
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
-from bulk_sync.model import State
+from bulk_sync.errors import CheckpointError
+from bulk_sync.job.damage import BUSY_SECONDS, NOT_WRITABLE, damaged, error_code
+from bulk_sync.job.sealing import beside_of, bytes_beside, is_sealed
+from bulk_sync.model.rows import State
 
 APPLICATION_ID = 0x6253796E  # "bSyn": tells our files from other SQLite files
 
-_MAGIC = b"SQLite format 3\0"
 _LARGE_BYTES = 10_000_000
 """From here on threads gain more than they cost."""
 
-BUSY_SECONDS = 10
-"""So long SQLite waits for another that writes."""
-
-SEALED_BYTES = 50_000_000
-"""From here on a checkpoint is sealed: examining it would take the better part of a second."""
-
-_PAGES_AT_ONCE = 1000
-"""SQLite's own measure of how much may stand in the side file."""
-
-_SIDE_FILES = ("-wal", "-shm", "-journal")
-
-_NOT_WRITABLE = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_AUTH,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_PROTOCOL,
-    }
-)
-_DAMAGED = frozenset(
-    {
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_FORMAT,
-        # Our statements are constant: what is wrong with them is the tables, or what stands in
-        # them.
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-    }
-)
 
 _STATES = ", ".join(f"'{state.value}'" for state in State)
 
@@ -153,7 +116,7 @@ def examine(path: Path, version: int) -> None:
         ):  # a length without bounds; a name in SQLite's own message
             raise damaged(path, "what it says of itself can't be read") from None
         except sqlite3.Error as error:
-            if _code(error) in _NOT_WRITABLE:
+            if error_code(error) in NOT_WRITABLE:
                 raise
             raise damaged(path, str(error)) from None
 
@@ -179,60 +142,11 @@ def examined_beside(path: Path, version: int) -> Iterator[Callable[[], None]]:
         yield wait
 
 
-def is_large(path: Path) -> bool:
-    """True for a checkpoint that is sealed: to read all of it takes time."""
-    return path.stat().st_size >= SEALED_BYTES
-
-
-def bytes_beside(path: Path) -> int:
-    """What stands in the side file."""
-    beside = _beside_of(path)
-    return beside.stat().st_size if beside.exists() else 0
-
-
-def _beside_of(path: Path) -> Path:
-    """The side file with a checkpoint's newest pages."""
-    return path.with_name(path.name + "-wal")
-
-
-def seal(connection: sqlite3.Connection, path: Path) -> None:
-    """Seal a large checkpoint that was written to.
-
-    What can't be done is left undone: then the checkpoint is examined before it is used again.
-    """
-    if not is_large(path) or not bytes_beside(path):
-        return
-    # That of the last write, so that what copies files by their times sees a new one; yet no time
-    # that a write gives.
-    changed_ns = max(one.stat().st_mtime_ns for one in (path, _beside_of(path))) + 1
-    with suppress(sqlite3.Error, OSError):
-        connection.execute("INSERT OR REPLACE INTO sealed VALUES (1, ?)", (changed_ns,))
-        connection.execute("PRAGMA busy_timeout = 0")  # who reads now is not waited for
-        try:
-            others_read, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
-        if not others_read:
-            os.utime(path, ns=(path.stat().st_atime_ns, changed_ns))
-
-
-def keep_sealed(connection: sqlite3.Connection, *, kept: bool) -> None:
-    """Let SQLite move what was written into the checkpoint only when it is told, or again whenever
-    it is much.
-    """
-    connection.execute(f"PRAGMA wal_autocheckpoint = {0 if kept else _PAGES_AT_ONCE}")
-
-
-def _is_sealed(connection: sqlite3.Connection, path: Path) -> bool:
-    noted = connection.execute("SELECT changed_ns FROM sealed").fetchone()
-    return noted is not None and noted[0] == path.stat().st_mtime_ns
-
-
 def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
     """What changes with a file's content, of a checkpoint and of the side file with its newest
     pages.
     """
-    stats = (one.stat() if one.exists() else None for one in (path, _beside_of(path)))
+    stats = (one.stat() if one.exists() else None for one in (path, beside_of(path)))
     return [stat and (stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
 
 
@@ -259,7 +173,7 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         connection.execute(_ALL_TABLES)
         if connection.execute(_UNSOUND_JOB).fetchone():
             raise damaged(path, "what it says of the job can't be as it was written")
-    if made_by < 7 or not _is_sealed(connection, path):
+    if made_by < 7 or not is_sealed(connection, path):
         _read_all(connection, path, made_by)
 
 
@@ -309,102 +223,6 @@ def _beside(
         yield lambda question: threads.submit(ask, question).result
 
 
-def damaged(path: Path, why: str) -> CheckpointDamaged:
-    """The error for a checkpoint that can't be trusted."""
-    return CheckpointDamaged(
-        f"{path}: this checkpoint is damaged ({why}). It was left as it is: push with --fresh keeps it under another "
-        "name and starts over."
-    )
-
-
-def damaged_ledger(path: Path, why: str) -> CheckpointError:
-    """The error for a shared ledger that can't be trusted."""
-    return CheckpointError(
-        f"{path}: this ledger is damaged ({' '.join(why.split())}). It was left as it is: move it away, and the next "
-        "push makes a new one and sends all fields once more."
-    )
-
-
-def damaged_in_use(path: Path, why: str) -> OutputError:
-    """The error for a checkpoint that a run can't go on with."""
-    return OutputError(
-        f"{path}: the checkpoint was damaged while it was in use ({why}). What was sent may be more than it says: look "
-        "after the disk, then push with --fresh, which sends all rows again."
-    )
-
-
-@contextmanager
-def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
-    """SQLite's errors as the user's: what to mend, and that the file is left as it is.
-
-    What is found in a checkpoint that a run has in use ends that run: rows may have been sent.
-    """
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = _code(error)
-        if code in _DAMAGED or (
-            code is None and isinstance(error, sqlite3.OperationalError | sqlite3.DataError)
-        ):
-            # Without a code it is Python that could not make sense of what SQLite read.
-            if in_use:
-                raise damaged_in_use(path, str(error)) from None
-            raise damaged(path, str(error)) from None
-        if code in _NOT_WRITABLE:
-            raise OutputError(
-                f"{path}: the checkpoint can't be written ({error}). Make room or grant permission, then run again."
-            ) from None
-        raise
-
-
-def refuse_what_is_no_file(path: Path) -> None:
-    """Raise CheckpointError for a folder, a symbolic link, or a file that was emptied.
-
-    Runs that came by two names would hold two locks. An empty file is never ours: a new one
-    comes into its place when it is filled.
-    """
-    if path.is_symlink():
-        raise CheckpointError(
-            f"{path}: a symbolic link; name the checkpoint itself: --checkpoint {path.resolve()}"
-        )
-    if path.is_dir():
-        raise CheckpointError(
-            f"{path}: this is a folder, not a checkpoint; name another with --checkpoint."
-        )
-    if path.exists() and not path.is_file():
-        raise CheckpointError(
-            f"{path}: not a regular file, so no checkpoint; name another with --checkpoint."
-        )
-    if path.exists() and path.stat().st_size == 0:
-        raise damaged(path, "it is empty")
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint and its side files to the first free `NAME.damaged.sqlite`, and
-    return that name.
-
-    Raises CheckpointDamaged for a file that nothing marks as a checkpoint: it may be anything of
-    the user's.
-    """
-    try:
-        with path.open("rb") as file:
-            is_ours = file.read(len(_MAGIC)) == _MAGIC or path.suffix == ".sqlite"
-        if not is_ours:
-            raise CheckpointDamaged(
-                f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint."
-            )
-        endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-        names = (path.with_name(f"{path.stem}.damaged{ending}{path.suffix}") for ending in endings)
-        kept = next(name for name in names if not name.exists())
-        for side in _SIDE_FILES:  # first, so that none of them ever lies beside a new checkpoint
-            beside = path.with_name(path.name + side)
-            if beside.exists():
-                beside.rename(kept.with_name(kept.name + side))
-        return path.rename(kept)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be renamed: {error.strerror}.") from None
-
-
 def _connect_for_reading(path: Path) -> sqlite3.Connection:
     # One that may only read would leave empty side files behind where there were none; and what a
     # kill left half written while the file was made, or turned into one with a side file, it could
@@ -420,8 +238,3 @@ def _connect_for_reading(path: Path) -> sqlite3.Connection:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _code(error: sqlite3.Error) -> int | None:
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF

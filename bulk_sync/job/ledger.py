@@ -31,8 +31,8 @@ import msgspec
 from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
-from bulk_sync.job.entries import Entries, Entry, Values
-from bulk_sync.job.health import damaged_ledger, translated
+from bulk_sync.job.damage import damaged_ledger, translated
+from bulk_sync.job.ledger_entries import Entries, Entry, Values
 
 SCHEMA = """
 CREATE TABLE {schema}.ledger (

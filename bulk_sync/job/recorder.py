@@ -23,7 +23,7 @@ from anyio import to_thread
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import OutputError
 from bulk_sync.job.store import Store
-from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.model.rows import Change, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line
 
 GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.03, 0.06

@@ -45,39 +45,34 @@ from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
-from bulk_sync.job.entries import text_of as ledger_text
-from bulk_sync.job.health import (
+from bulk_sync.job.damage import (
     BUSY_SECONDS,
-    bytes_beside,
     damaged,
     damaged_in_use,
-    examine,
-    examined_beside,
-    is_large,
-    keep_sealed,
     refuse_what_is_no_file,
-    seal,
     translated,
 )
+from bulk_sync.job.health import examine, examined_beside
 from bulk_sync.job.ledger import Acknowledged, Known, Ledger, json_list
+from bulk_sync.job.ledger_entries import text_of as ledger_text
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.job.schema import CREATE, SCHEMA_VERSION, migrate
+from bulk_sync.job.sealing import bytes_beside, is_large, keep_sealed, seal
 from bulk_sync.job.timeline import forget_runs, keep, runs
-from bulk_sync.model import (
+from bulk_sync.model.rows import (
     MENDABLE_STATES,
     SETTLED_STATES,
-    BadRow,
     Cell,
     Change,
     Outcome,
     Problem,
-    ProblemGroup,
     Record,
     Result,
     Sent,
     State,
     text_of,
 )
+from bulk_sync.model.summaries import BadRow, ProblemGroup
 from bulk_sync.settings import SANDBOX_TARGET
 from bulk_sync.timeline import Run, Unsaved
 

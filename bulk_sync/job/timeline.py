@@ -11,8 +11,8 @@ import json
 import sqlite3
 from pathlib import Path
 
-from bulk_sync.job.health import damaged
-from bulk_sync.model import RateSource, State
+from bulk_sync.job.damage import damaged
+from bulk_sync.model.rows import RateSource, State
 from bulk_sync.timeline import Counts, Point, Run, Unsaved
 
 MOST_RUNS = 50

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bulk_sync.errors import InputError, UsageError
-from bulk_sync.model import Row, Understood, text_of
+from bulk_sync.model.rows import Row, text_of
+from bulk_sync.model.summaries import Understood
 from bulk_sync.read.dialect import Layout, find_layout, with_other_quotes
 from bulk_sync.read.encoding import find_encoding
 from bulk_sync.read.interface import ReadOptions, above_note, two_headers

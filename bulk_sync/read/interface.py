@@ -7,7 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from bulk_sync.model import Row, Understood
+from bulk_sync.model.rows import Row
+from bulk_sync.model.summaries import Understood
 
 Recognise = Callable[[Sequence[str]], int]
 """How well a row's cells serve as a header: 0 when a column that must be there is missing, else how

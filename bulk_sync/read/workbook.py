@@ -24,7 +24,8 @@ import olefile
 from python_calamine import CalamineSheet, CalamineWorkbook
 
 from bulk_sync.errors import BulkSyncError, InputError
-from bulk_sync.model import Cell, CellError, Row, Understood, text_of
+from bulk_sync.model.rows import Cell, CellError, Row, text_of
+from bulk_sync.model.summaries import Understood
 from bulk_sync.read.archive import Archive, BadArchive
 from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, above_note, two_headers
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import zip_longest
 
-from bulk_sync.model import BadRow, CauseGroup
+from bulk_sync.model.summaries import BadRow, CauseGroup
 
 MOST_CAUSES = 500
 """Causes that are told apart."""

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
-from bulk_sync.model import Problem
+from bulk_sync.model.rows import Problem
 from bulk_sync.sandbox.app import Behaviour, Connections, NorthApi
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
 from bulk_sync.settings import SheetSettings

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from bulk_sync.errors import StoppedEarly
-from bulk_sync.model import Outcome, State
+from bulk_sync.model.rows import Outcome, State
 from bulk_sync.quantities import Share
 
 SAMPLE = 100

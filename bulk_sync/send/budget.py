@@ -34,7 +34,7 @@ from typing import Protocol
 import anyio
 
 from bulk_sync.clock import Clock
-from bulk_sync.model import RateSource
+from bulk_sync.model.rows import RateSource
 from bulk_sync.send.pace import GROUP_SECONDS, SIZE, TOLERANCE_SECONDS, Group, Pace, Seen
 
 try:

@@ -8,9 +8,10 @@
 | 403 after a success | RowRejected: forbidden |
 | 404, 410 | RowRejected: not_found |
 | 408, 425, 5xx but 501 and 505 | RetryIn, full jitter |
-| 429, 503 with Retry-After | RetryIn for everyone; uses up no attempt; StopRun when the wait
-outlasts --retry-for | | other 4xx, 501, 505 | RowRejected: refused | | connection and time-out
-errors | RetryIn, full jitter | | certificate refused, no such host | StopRun: outage |
+| 429, 503 with Retry-After | RetryIn for everyone, no attempt used; StopRun past --retry-for |
+| other 4xx, 501, 505 | RowRejected: refused |
+| connection and time-out errors | RetryIn, full jitter |
+| certificate refused, no such host | StopRun: outage |
 
 When attempts or time are used up, RetryIn becomes RowFailed. Full jitter is
 Marc Brooker's ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015): a wait

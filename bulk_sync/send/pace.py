@@ -34,7 +34,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Literal, NamedTuple, Self
 
-from bulk_sync.model import RateSource
+from bulk_sync.model.rows import RateSource
 from bulk_sync.send.headers import Quota
 
 FIRST_RATE = 4.0

@@ -38,7 +38,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
-from bulk_sync.model import Change, Outcome, RowDecided, State, Tally
+from bulk_sync.model.rows import Change, Outcome, RowDecided, State, Tally
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, NoPermit
 from bulk_sync.send.circuit import FAILURES_IN_A_ROW, SHORT_GAP_SECONDS, Circuit, RetryBudget

@@ -19,9 +19,10 @@ from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from bulk_sync.clock import SystemClock, utc_text
-from bulk_sync.model import BadRow, ProblemGroup, RateSource, Result, State, Summary
+from bulk_sync.model.rows import RateSource, Result, State
+from bulk_sync.model.summaries import BadRow, ProblemGroup, Summary
 from bulk_sync.report.causes import causes_of
-from bulk_sync.report.page import write_page
+from bulk_sync.report.page.run import write_page
 from bulk_sync.timeline import Counts, Line, Run, latency_bucket
 from tests.browser.chromium import Browser, browser
 

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from bulk_sync import pipeline
 from bulk_sync.clock import SystemClock
 from bulk_sync.job.store import Store
-from bulk_sync.model import Change, Outcome, State
+from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.quantities import parse_rate
 from bulk_sync.send.sender import Sender
 from bulk_sync.settings import PushSettings

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bulk_sync.model import CauseGroup, ProblemGroup, Result, State
-from bulk_sync.report.page import write_page
+from bulk_sync.model.rows import Result, State
+from bulk_sync.model.summaries import CauseGroup, ProblemGroup
+from bulk_sync.report.page.run import write_page
 from tests.browser.chromium import MISSING, Browser, browser
 from tests.unit.test_page import HOSTILE, MADE_AT, RESULT, SUMMARY, a_run
 

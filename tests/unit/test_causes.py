@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from bulk_sync.check.headers import map_headers
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.rules import Rules
-from bulk_sync.model import BadRow, CauseGroup, Problem, Row
+from bulk_sync.model.rows import Problem, Row
+from bulk_sync.model.summaries import BadRow, CauseGroup
 from bulk_sync.report.causes import MOST_CAUSES, causes_of
 
 NO_RATING = "is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"

@@ -18,7 +18,7 @@ from bulk_sync.check.headers import Names, map_headers, recognise
 from bulk_sync.check.rows import Checker, merged
 from bulk_sync.check.rules import Rules
 from bulk_sync.errors import InputError, UsageError
-from bulk_sync.model import Cell, CellError, Problem, Record, Row
+from bulk_sync.model.rows import Cell, CellError, Problem, Record, Row
 
 CHICAGO = ZoneInfo("America/Chicago")
 

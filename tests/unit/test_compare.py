@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.check.compare import Side, blank_here, compare
-from bulk_sync.model import Author, Difference
-from bulk_sync.report.reconciled import changed_parts
+from bulk_sync.model.comparison import Author, Difference
+from bulk_sync.report.terminal.comparison import changed_parts
 
 ALL = frozenset({"feedback", "rating", "showing_date", "interested"})
 

@@ -13,8 +13,8 @@ import yaml
 
 from bulk_sync.check.headers import Names
 from bulk_sync.check.showing import FIELDS, KEY_COLUMN
-from bulk_sync.model import State
-from bulk_sync.report.results import COLUMNS
+from bulk_sync.model.rows import State
+from bulk_sync.report.written.results import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.job.entries import Entries, Entry, text_of
+from bulk_sync.job.ledger_entries import Entries, Entry, text_of
 
 NAMES = st.sampled_from(["a", "b", "c"])
 FIELDS = st.dictionaries(st.sampled_from(["name", "rating"]), st.integers(1, 3), min_size=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sync.errors import OutputError
-from bulk_sync.report.files import check_writable, replacing
+from bulk_sync.report.written.atomic import check_writable, replacing
 
 
 def test_two_writers_of_one_report_do_not_share_a_file_and_the_later_one_counts(

@@ -21,9 +21,9 @@ from bulk_sync.check.rows import body_of, digest_of, fields_of, same, without_kn
 from bulk_sync.errors import CheckpointError
 from bulk_sync.job.ledger import SCHEMA, Ledger
 from bulk_sync.job.store import Job, Store
-from bulk_sync.model import Outcome, Record, Row, Sent, State
+from bulk_sync.model.rows import Outcome, Record, Row, Sent, State
 from bulk_sync.pipeline import _leave_out_what_is_known
-from bulk_sync.report.undo import beside, write_undo
+from bulk_sync.report.written.undo import beside, write_undo
 
 ADDRESS = "https://a.example.com"
 KEYS = st.sampled_from("AB")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.model import RateSource
+from bulk_sync.model.rows import RateSource
 from bulk_sync.quantities import Rate
 from bulk_sync.send.headers import Quota
 from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Pace, Seen

@@ -23,12 +23,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bulk_sync.errors import KeyRefused, Outage
-from bulk_sync.model import CauseGroup, ProblemGroup, RateSource, Result, State, Summary
-from bulk_sync.report import page
-from bulk_sync.report.markup import Html, element, escaped, json_text, shown
-from bulk_sync.report.page import MOST_BYTES, MOST_ROWS, write_page
-from bulk_sync.report.verdict import STATES, TITLES, Tone, verdict
-from bulk_sync.timeline import Counts, Line, Run, draw
+from bulk_sync.model.rows import RateSource, Result, State
+from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
+from bulk_sync.report.page import run as page
+from bulk_sync.report.page.charts import draw
+from bulk_sync.report.page.markup import Html, element, escaped, json_text, shown
+from bulk_sync.report.page.run import MOST_BYTES, MOST_ROWS, write_page
+from bulk_sync.report.words import STATES, TITLES, Tone, verdict
+from bulk_sync.timeline import Counts, Line, Run
 
 SUMMARY = Summary(
     input="in/showings.csv",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bulk_sync.errors import UsageError
-from bulk_sync.model import State
+from bulk_sync.model.rows import State
 from bulk_sync.plan import (
     JobFacts,
     Merge,

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from bulk_sync.check.headers import Names, recognise
 from bulk_sync.errors import InputError, UsageError
-from bulk_sync.model import Row, Understood
+from bulk_sync.model.rows import Row
+from bulk_sync.model.summaries import Understood
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions
 

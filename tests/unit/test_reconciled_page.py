@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sync.model import Author, Compared, Difference, Reconciliation, Standing
-from bulk_sync.report import reconciled_page
-from bulk_sync.report.reconciled_page import write_reconciled_page
+from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, Standing
+from bulk_sync.report.page import comparison as reconciled_page
+from bulk_sync.report.page.comparison import write_reconciled_page
 
 HOSTILE = (
     "</td><script>alert(1)</script>",

@@ -14,7 +14,7 @@ import pytest
 from bulk_sync.errors import OutputError
 from bulk_sync.job.recorder import AHEAD_SECONDS, Recorder
 from bulk_sync.job.store import Store
-from bulk_sync.model import Change, Outcome, State
+from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.timeline import Unsaved
 from tests.helpers import SimulatedClock
 

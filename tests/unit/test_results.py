@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from openpyxl import load_workbook
 
 from bulk_sync.errors import UsageError
-from bulk_sync.model import Result, State
-from bulk_sync.report.lines import refuse_too_many, refuse_unknown_kind
-from bulk_sync.report.results import COLUMNS, write_results
+from bulk_sync.model.rows import Result, State
+from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
+from bulk_sync.report.written.results import COLUMNS, write_results
 
 ONE = Result(
     number=2,

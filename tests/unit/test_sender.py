@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
-from bulk_sync.model import Change, Outcome, State, Tally
+from bulk_sync.model.rows import Change, Outcome, State, Tally
 from bulk_sync.quantities import parse_share
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory

@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 
 from bulk_sync.errors import Outage
-from bulk_sync.model import RateSource, State
+from bulk_sync.model.rows import RateSource, State
 from bulk_sync.quantities import Rate
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.transport.interface import Failure, Reply

@@ -24,7 +24,7 @@ LATE = {
 
 NOT_FOR_A_PLAIN_PUSH = {
     "bulk_sync.read.workbook",
-    "bulk_sync.report.page",
+    "bulk_sync.report.page.run",
     "charset_normalizer",
     "email_validator",
     "httpx",

@@ -24,14 +24,14 @@ from msgspec.structs import replace
 
 from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
-from bulk_sync.job import health
+from bulk_sync.job import damage, health, sealing
 from bulk_sync.job import store as store_module
-from bulk_sync.job.entries import text_of
+from bulk_sync.job.ledger_entries import text_of
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.job.store import _GROUP, _ROWS_A_STATEMENT, CUT_OFF, Job, Store, _compact
-from bulk_sync.model import Cell, Change, Outcome, Problem, Record, Row, State
-from bulk_sync.model import text_of as text_of_cell
+from bulk_sync.model.rows import Cell, Change, Outcome, Problem, Record, Row, State
+from bulk_sync.model.rows import text_of as text_of_cell
 
 KEYS = st.sampled_from("ABCDE")
 VALUES = st.sampled_from(["1", "2"])
@@ -270,11 +270,11 @@ class SealedCheckpoint(Checkpoint):
     """
 
     def __init__(self) -> None:
-        self.usual, health.SEALED_BYTES = health.SEALED_BYTES, 0
+        self.usual, sealing.SEALED_BYTES = sealing.SEALED_BYTES, 0
         super().__init__()
 
     def teardown(self) -> None:
-        health.SEALED_BYTES = self.usual
+        sealing.SEALED_BYTES = self.usual
         super().teardown()
 
     @rule()
@@ -709,7 +709,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(path)
         read_all(connection, path, made_by)
 
-    monkeypatch.setattr(health, "SEALED_BYTES", 0)
+    monkeypatch.setattr(sealing, "SEALED_BYTES", 0)
     monkeypatch.setattr(health, "_read_all", noted)
     return seen
 
@@ -848,8 +848,8 @@ def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
     monkeypatch.setattr(store_module, "_MUCH_BESIDE", 30_000)
 
     def noted(db: sqlite3.Connection, path: Path) -> None:
-        sealed.append(health.bytes_beside(path))
-        health.seal(db, path)
+        sealed.append(sealing.bytes_beside(path))
+        sealing.seal(db, path)
 
     monkeypatch.setattr(store_module, "seal", noted)
     with Store.open(path) as store, closing(sqlite3.connect(path)) as reader:
@@ -860,7 +860,7 @@ def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
         for change in store.exchange(limit=30):
             store.exchange([Outcome(change.id, State.UPDATED, 1)])
         (waits,) = store._db.execute("PRAGMA busy_timeout").fetchone()
-    assert waits == 1000 * health.BUSY_SECONDS
+    assert waits == 1000 * damage.BUSY_SECONDS
     assert len(sealed) > 2
     assert all(later - before >= 30_000 for before, later in pairwise(sealed[:-1]))
     assert readings == []

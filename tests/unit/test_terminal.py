@@ -10,9 +10,13 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from bulk_sync.errors import Interrupted
-from bulk_sync.model import CauseGroup, ProblemGroup, RateSource, State, Summary, Tally
-from bulk_sync.report import terminal
-from bulk_sync.report.terminal import printable, progress, show_error, show_summary
+from bulk_sync.model.rows import RateSource, State, Tally
+from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
+from bulk_sync.report import words
+from bulk_sync.report.terminal import progress as progress_view
+from bulk_sync.report.terminal.progress import progress
+from bulk_sync.report.terminal.summary import facts_of, show_error, show_summary
+from bulk_sync.report.words import printable
 
 SUMMARY = Summary(
     input="x.csv",
@@ -107,7 +111,7 @@ def test_of_many_causes_the_first_are_shown_and_the_rest_counted() -> None:
     assert "kind 12" not in text
     assert "  and 2 kinds more, see the failed rows" in text
     many = tuple(replace(causes[0], cause=f"kind {n}") for n in range(60))
-    facts = list(terminal.facts_of(replace(SUMMARY, causes=many)))
+    facts = list(facts_of(replace(SUMMARY, causes=many)))
     assert ("refused: 1 row", "kind 49: mend (row 0)") in facts
     assert ("causes left out", 10) in facts
 
@@ -176,7 +180,7 @@ def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
 
 
 def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal, "LINE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(progress_view, "LINE_EVERY_SECONDS", 0.01)
     written = threading.Event()
 
     class Lines(io.StringIO):
@@ -194,7 +198,8 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_outage_is_shown_with_its_reason_and_the_next_try() -> None:
     tally = Tally(total=5, trouble="it refuses\x1b", waiting_until=12.0)
     assert (
-        terminal._waiting(tally, 3.0) == "nothing gets through (it refuses\\x1b), next try in 9 s"
+        progress_view._waiting(tally, 3.0)
+        == "nothing gets through (it refuses\\x1b), next try in 9 s"
     )
 
 
@@ -208,18 +213,18 @@ def test_an_outage_is_shown_with_its_reason_and_the_next_try() -> None:
     ],
 )
 def test_a_limit_and_who_says_so(limit: float | None, source: RateSource, text: str) -> None:
-    assert terminal.limit_text(limit, source) == text
+    assert words.limit_text(limit, source) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_spans(seconds: float, text: str) -> None:
-    assert terminal.span(seconds) == text
+    assert words.span(seconds) == text
 
 
 def test_reading_is_shown_on_a_terminal_only_and_leaves_nothing() -> None:
     for forced in (True, False):
         console = Console(file=io.StringIO(), force_terminal=forced, width=80, color_system=None)
-        with terminal.reading(console, "x\x1b.csv") as on_rows:
+        with progress_view.reading(console, "x\x1b.csv") as on_rows:
             on_rows(5000)
         assert isinstance(console.file, io.StringIO)
         text = console.file.getvalue()

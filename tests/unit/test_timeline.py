@@ -19,7 +19,8 @@ from bulk_sync.errors import CheckpointDamaged
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.job.timeline import MOST_RUNS
-from bulk_sync.model import Outcome, RateSource, State, Tally
+from bulk_sync.model.rows import Outcome, RateSource, State, Tally
+from bulk_sync.report.page.charts import draw, percentile
 from bulk_sync.timeline import (
     MOST_POINTS,
     Counts,
@@ -27,9 +28,7 @@ from bulk_sync.timeline import (
     Point,
     Run,
     Unsaved,
-    draw,
     latency_bucket,
-    percentile,
     widened,
 )
 from tests.helpers import SimulatedClock

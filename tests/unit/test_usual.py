@@ -19,7 +19,7 @@ from bulk_sync.check.rows import READERS, Checker
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import INSTANTS, ShowingPatch
 from bulk_sync.check.usual import Instants, MailAddresses, _keep
-from bulk_sync.model import Cell, CellError, Problem, Record, Row
+from bulk_sync.model.rows import Cell, CellError, Problem, Record, Row
 
 HEADERS = (*ShowingPatch.model_fields, "showing_id")
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"

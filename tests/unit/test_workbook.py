@@ -24,7 +24,8 @@ from odf.table import TableCell, TableRow
 from odf.text import P
 
 from bulk_sync.errors import InputError
-from bulk_sync.model import Cell, CellError, Row, Understood
+from bulk_sync.model.rows import Cell, CellError, Row
+from bulk_sync.model.summaries import Understood
 from bulk_sync.read import workbook
 from bulk_sync.read.files import open_table as open_workbook
 from bulk_sync.read.interface import ReadOptions

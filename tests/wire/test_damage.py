@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.job.store import Store
-from bulk_sync.model import Change, Outcome
+from bulk_sync.model.rows import Change, Outcome
 from bulk_sync.timeline import Unsaved
 from tests.conftest import Program, Sandboxes
 from tests.helpers import Ran, Witness, numbered, read_csv, write_sheet

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from bulk_sync.check.rows import Checker
-from bulk_sync.model import Problem, Record, Row
+from bulk_sync.model.rows import Problem, Record, Row
 from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, write_sheet
 

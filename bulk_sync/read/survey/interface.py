@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 from msgspec import Struct
 
-from bulk_sync.model import Cell
+from bulk_sync.model.rows import Cell
 
 MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384

@@ -16,8 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bulk_sync.model import Standing, State
-from bulk_sync.report.files import replacing_bytes
+from bulk_sync.model.comparison import Standing
+from bulk_sync.model.rows import State
+from bulk_sync.report.written.atomic import replacing_bytes
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format

@@ -19,8 +19,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from bulk_sync.errors import UsageError
-from bulk_sync.report.files import replacing
-from bulk_sync.report.workbook import MOST_ROWS, write_workbook
+from bulk_sync.report.written.atomic import replacing
+from bulk_sync.report.written.workbook import MOST_ROWS, write_workbook
 
 Line = Sequence[str | int | None]
 Facts = Iterable[tuple[str, object]]

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model import Compared, Difference, Reconciliation, Standing
-from bulk_sync.report.terminal import json_line, printable
-from bulk_sync.report.words import rows_of
+from bulk_sync.model.comparison import Compared, Difference, Reconciliation, Standing
+from bulk_sync.report.terminal.summary import json_line
+from bulk_sync.report.words import printable, rows_of
 
 _WIDE = 100
 """Characters of a terminal from which on old and new stand beside each other."""

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model import Finding
-from bulk_sync.report.terminal import json_line, printable
+from bulk_sync.model.summaries import Finding
+from bulk_sync.report.terminal.summary import json_line
+from bulk_sync.report.words import printable
 
 _STYLES = {"well": "green", "notice": "yellow", "wrong": "red"}
 

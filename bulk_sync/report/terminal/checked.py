@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model import CheckSummary, State, Understood
-from bulk_sync.report.terminal import json_line, printable, span
-from bulk_sync.report.words import rows_of
+from bulk_sync.model.rows import State
+from bulk_sync.model.summaries import CheckSummary, Understood
+from bulk_sync.report.terminal.summary import json_line
+from bulk_sync.report.words import printable, rows_of, span
 
 _LONGEST_CELL = 40
 _MOST_CAUSES = 12

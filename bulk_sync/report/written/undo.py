@@ -20,8 +20,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from bulk_sync.model import Sent
-from bulk_sync.report.files import remove, replacing
+from bulk_sync.model.rows import Sent
+from bulk_sync.report.written.atomic import remove, replacing
 
 EXPECTS, UNKNOWN = "undo_expects", "undo_unknown"
 CLEARED = "NULL"

@@ -23,19 +23,10 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import TextIO
 
-from msgspec import Struct
-
-from bulk_sync.model import (
-    MENDABLE_STATES,
-    CauseGroup,
-    ProblemGroup,
-    RateSource,
-    Result,
-    State,
-    Summary,
-)
-from bulk_sync.report.files import replacing
-from bulk_sync.report.frame import (
+from bulk_sync.model.rows import MENDABLE_STATES, Result, State
+from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
+from bulk_sync.report.page.charts import LINES, Drawing, draw, drawing_data, time_section
+from bulk_sync.report.page.frame import (
     asset,
     bottom,
     close_page,
@@ -45,11 +36,11 @@ from bulk_sync.report.frame import (
     top,
     verdict_section,
 )
-from bulk_sync.report.markup import Html, element, join, json_text
-from bulk_sync.report.verdict import STATES, TITLES, Tone, Verdict, verdict
-from bulk_sync.report.words import rows_of
+from bulk_sync.report.page.markup import Html, element, join, json_text
+from bulk_sync.report.words import STATES, TITLES, Tone, Verdict, rows_of, verdict
+from bulk_sync.report.written.atomic import replacing
 from bulk_sync.settings import SANDBOX_TARGET
-from bulk_sync.timeline import Drawing, Figure, Run, draw
+from bulk_sync.timeline import Run
 
 MOST_ROWS = 50_000
 """Beyond so many rows those that are updated are left out, and then others."""
@@ -96,7 +87,7 @@ def _write(
     sections = (
         _verdict_section(summary, told),
         _states_section(summary),
-        _time_section(summary, drawing),
+        time_section(summary, drawing),
         _problems_section(summary),
         _files_section(summary, told),
     )
@@ -104,7 +95,7 @@ def _write(
     _write_rows(file, summary, rows)
     file.write(f"</main>\n{bottom(version, 'Charts: uPlot, © Leon Sorokin, MIT License.')}\n")
     if drawing is not None:
-        file.write(_json_block("drawing", _drawing_data(drawing)) + "\n")
+        file.write(_json_block("drawing", drawing_data(drawing)) + "\n")
     close_page(file, _script())
 
 
@@ -221,19 +212,11 @@ def _bar(counts: Sequence[tuple[State, int]], label: str) -> Html:
     )
 
 
-_LINES = {
-    "invalid": "M0 4h8",
-    "rejected": "M-2 2l4-4M0 8l8-8M6 10l4-4",
-    "failed": "M-2 2l4-4M0 8l8-8M6 10l4-4M-2 6l4 4M0 0l8 8M6-2l4 4",
-    "pending": "M2 4h2",
-}
-
-
 def _pattern(name: str) -> Html:
     return element(
         "pattern",
         element("rect", width=8, height=8, class_=f"ground-{name}"),
-        element("path", d=_LINES[name], class_="lines"),
+        element("path", d=LINES[name], class_="lines"),
         id=f"p-{name}",
         width=8,
         height=8,
@@ -253,237 +236,6 @@ def _swatch(kind: str) -> Html:
 
 
 # Over time
-
-
-class _Chart(Struct, frozen=True):
-    name: str
-    title: str
-    series: tuple[tuple[str, str], ...]
-    """(class of its line, name)"""
-
-
-_CHARTS = (
-    _Chart(
-        "rate",
-        "Rows and requests per second",
-        (("rows", "rows"), ("requests", "requests"), ("limit", "the limit")),
-    ),
-    _Chart(
-        "latency",
-        "Latency of requests",
-        (("p50", "half of them (p50)"), ("p90", "9 in 10 (p90)"), ("p99", "99 in 100 (p99)")),
-    ),
-    _Chart(
-        "again", "Retries and 429s", (("throttled", "told to wait (429)"), ("retries", "retries"))
-    ),
-)
-
-
-def _time_section(summary: Summary, drawing: Drawing | None) -> Html:
-    if drawing is None:
-        why = (
-            "Nothing was sent."
-            if not summary.requests
-            else "These rows were sent before runs kept a time line."
-        )
-        return section(
-            "time", "Over time", _figures_of(summary, None), element("p", why), class_="card"
-        )
-    return section(
-        "time",
-        "Over time",
-        _figures_of(summary, drawing),
-        element("div", *(_chart(chart, drawing) for chart in _CHARTS), class_="charts"),
-        _figures_table(drawing),
-        class_="card",
-    )
-
-
-def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
-    p50, _, p99 = drawing.latency if drawing else (None, None, None)
-    known = (
-        (summary.limit, summary.source)
-        if summary.limit
-        else (drawing.limit, drawing.source)
-        if drawing
-        else None
-    )
-    limit, source = known or (None, RateSource.NONE)
-    facts = [
-        ("Requests", f"{summary.requests:,}", None),
-        ("Retries", f"{summary.retries:,}", None),
-        ("Told to wait", f"{summary.throttled:,}", "429, or 503 with Retry-After"),
-        ("Time", _span(summary.seconds), None),
-        ("Rows per second", f"{summary.rows_per_second:,.1f}", None),
-        (
-            "Limit",
-            ("none met" if drawing else "–") if limit is None else _rate(limit),
-            _SAID_BY.get(source) if limit is not None else None,
-        ),
-        (
-            "Latency",
-            "–" if p50 is None else _milliseconds(p50),
-            None if p99 is None else f"p99 {_milliseconds(p99)}",
-        ),
-    ]
-    return element(
-        "dl",
-        *(
-            element(
-                "div",
-                element("dt", name),
-                element("dd", value, element("small", aside) if aside is not None else None),
-            )
-            for name, value, aside in facts
-        ),
-        class_="figures",
-    )
-
-
-_SAID_BY = {
-    RateSource.OPTION: "from --rate",
-    RateSource.HEADER: "as the API says",
-    RateSource.FOUND: "about, found by trying",
-}
-
-
-def _rate(per_second: float) -> str:
-    return f"{per_second:,.3g}/s" if 1 <= per_second < 1000 else _rarely_or_often(per_second)
-
-
-def _rarely_or_often(per_second: float) -> str:
-    return f"{per_second:,.0f}/s" if per_second >= 1000 else f"{per_second * 60:.3g}/min"
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _chart(chart: _Chart, drawing: Drawing) -> Html:
-    legend = (element("li", _line(kind), name) for kind, name in chart.series)
-    text = _in_words(chart.name, drawing)
-    return element(
-        "figure",
-        element(
-            "figcaption",
-            element("h3", chart.title),
-            element("ul", *legend, class_="legend"),
-            element("p", class_="readout", aria_hidden="true"),
-        ),
-        element("div", class_="plot", data_chart=chart.name, role="img", aria_label=text),
-        element("p", text, class_="words"),
-    )
-
-
-def _line(kind: str) -> Html:
-    shape = (
-        element("rect", y=2, width=22, height=10, class_=f"area {kind}")
-        if kind in {"rows", "throttled"}
-        else element("path", d="M0 7h22", class_=f"stroke {kind}")
-    )
-    return element("svg", shape, width=22, height=14, aria_hidden="true", class_="key")
-
-
-def _in_words(name: str, drawing: Drawing) -> str:
-    """A chart for those who don't see it."""
-    shown = drawing.figures
-    if name == "rate":
-        top = max(shown, key=lambda one: one.rows)
-        limit = (
-            "" if drawing.limit is None else f" The limit was {_rate(drawing.limit)} at the end."
-        )
-        after = f"after {_span(top.at_seconds)} of {_span(drawing.lasted_seconds)}"
-        return f"At most {top.rows:,.1f} rows a second, {after}.{limit}"
-    if name == "latency":
-        p50, p90, p99 = drawing.latency
-        if p50 is None or p90 is None or p99 is None:
-            return "No request was timed."
-        return (
-            f"Half of all requests took at most {_milliseconds(p50)}, nine in ten {_milliseconds(p90)}, "
-            f"99 in a hundred {_milliseconds(p99)}."
-        )
-    retries, throttled = sum(one.retries for one in shown), sum(one.throttled for one in shown)
-    if not retries and not throttled:
-        return "No retries, and nothing was told to wait."
-    return (
-        f"{retries:,} {'retry' if retries == 1 else 'retries'}; {throttled:,} times told to wait."
-    )
-
-
-def _figures_table(drawing: Drawing) -> Html:
-    names = (
-        "After",
-        "Rows/s",
-        "Requests/s",
-        "Limit/s",
-        "Retries",
-        "429s",
-        "p50 ms",
-        "p90 ms",
-        "p99 ms",
-    )
-    return element(
-        "details",
-        element("summary", "The charts as a table"),
-        element(
-            "div",
-            element(
-                "table",
-                element("caption", f"Each line is {_span(drawing.width_seconds)} of sending"),
-                header_row(*names),
-                element("tbody", *map(_figure_line, drawing.figures)),
-                class_="numbers",
-            ),
-            class_="scrolls",
-            tabindex=0,
-            role="region",
-            aria_label="The charts as a table",
-        ),
-        class_="figures-table",
-    )
-
-
-def _figure_line(figure: Figure) -> Html:
-    numbers = (
-        figure.rows,
-        figure.requests,
-        figure.limit,
-        figure.retries,
-        figure.throttled,
-        figure.p50,
-        figure.p90,
-        figure.p99,
-    )
-    return element(
-        "tr",
-        element("th", _span(figure.at_seconds), scope="row"),
-        *(element("td", "–" if number is None else f"{number:,.4g}") for number in numbers),
-    )
-
-
-def _drawing_data(drawing: Drawing) -> dict[str, object]:
-    return {
-        "width": drawing.width_seconds,
-        "lasted": drawing.lasted_seconds,
-        "begins": [at for at, _ in drawing.begins],
-        "at": [_short(one.at_seconds) for one in drawing.figures],
-        **{
-            name: [_short(getattr(one, name)) for one in drawing.figures]
-            for name in ("rows", "requests", "limit", "retries", "throttled", "p50", "p90", "p99")
-        },
-    }
-
-
-def _short(number: float | None) -> float | None:
-    return None if number is None else float(f"{number:.6g}")
 
 
 # Problems, files

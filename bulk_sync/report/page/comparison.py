@@ -13,9 +13,8 @@ from functools import cache
 from itertools import groupby, islice
 from pathlib import Path, PurePath
 
-from bulk_sync.model import Compared, Difference, Reconciliation, Standing
-from bulk_sync.report.files import replacing
-from bulk_sync.report.frame import (
+from bulk_sync.model.comparison import Compared, Difference, Reconciliation, Standing
+from bulk_sync.report.page.frame import (
     asset,
     bottom,
     close_page,
@@ -25,9 +24,10 @@ from bulk_sync.report.frame import (
     top,
     verdict_section,
 )
-from bulk_sync.report.markup import Html, element, join
-from bulk_sync.report.reconciled import about_base, changed_parts, text_of_value
-from bulk_sync.report.verdict import Tone
+from bulk_sync.report.page.markup import Html, element, join
+from bulk_sync.report.terminal.comparison import about_base, changed_parts, text_of_value
+from bulk_sync.report.words import Tone
+from bulk_sync.report.written.atomic import replacing
 
 MOST_ROWS = 5000
 """Showings on a page; a browser is quick with them, and the results hold all."""

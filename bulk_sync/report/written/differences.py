@@ -20,10 +20,10 @@ from typing import Any
 from msgspec import Struct
 
 from bulk_sync.errors import UsageError
-from bulk_sync.model import Compared, Difference
-from bulk_sync.report.files import remove, replacing
-from bulk_sync.report.lines import Facts, Layout, Line, write_lines
-from bulk_sync.report.workbook import LONGEST_TEXT, write_workbook
+from bulk_sync.model.comparison import Compared, Difference
+from bulk_sync.report.written.atomic import remove, replacing
+from bulk_sync.report.written.lines import Facts, Layout, Line, write_lines
+from bulk_sync.report.written.workbook import LONGEST_TEXT, write_workbook
 
 COLUMNS = (
     "row",

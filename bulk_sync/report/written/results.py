@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bulk_sync.report.lines import Facts, Layout, Line, write_lines
+from bulk_sync.report.written.lines import Facts, Layout, Line, write_lines
 
 COLUMNS = (
     "row",

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
-from bulk_sync.model import Result
-from bulk_sync.report.files import remove, replacing
-from bulk_sync.report.lines import inert
+from bulk_sync.model.rows import Result
+from bulk_sync.report.written.atomic import remove, replacing
+from bulk_sync.report.written.lines import inert
 
 ERROR_COLUMN = "error"
 

@@ -14,8 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TextIO
 
-from bulk_sync.report.markup import Html, element
-from bulk_sync.report.verdict import Tone
+from bulk_sync.report.page.markup import Html, element
+from bulk_sync.report.words import Tone
 
 
 @cache

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model import Part, State
-from bulk_sync.report.terminal import printable
+from bulk_sync.model.rows import State
+from bulk_sync.model.summaries import Part
+from bulk_sync.report.words import printable
 
 
 def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path]) -> None:

@@ -1,0 +1,1 @@
+"""Files that a run leaves: results, failed rows, differences, undo."""
