@@ -150,6 +150,7 @@ class SimulatedClock:
         return datetime(2026, 3, 2, tzinfo=UTC) + timedelta(seconds=self.seconds)
 
     async def sleep(self, seconds: float) -> None:
+        assert seconds >= 0, "anyio refuses to sleep for a negative time"
         await anyio.lowlevel.checkpoint()
         self.seconds += seconds
         self.slept.append(seconds)

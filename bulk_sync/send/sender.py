@@ -266,7 +266,9 @@ class Sender:
         self._tally.throttled_seconds = self._budget.throttled_seconds
 
     async def _end_at_the_deadline(self) -> None:
-        await self._clock.sleep(self._bounds.deadline - self._clock.monotonic())
+        left = self._bounds.deadline - self._clock.monotonic()
+        if left > 0:  # staging may have outlasted it
+            await self._clock.sleep(left)
         self.stop(StoppedEarly("The time that --deadline or --finish-by sets is over"))
 
     # Rows

@@ -161,6 +161,14 @@ def test_the_deadline_ends_the_run_and_lets_what_is_under_way_end() -> None:
     assert max(at for _, at in ended.script.sent) <= START + 2
 
 
+def test_a_deadline_that_passed_before_sending_began_ends_the_run_with_every_row_pending() -> None:
+    ended = send(["a", "b"], {}, bounds=Bounds(deadline=START - 0.2))
+    assert isinstance(ended.stopped, StoppedEarly)
+    assert "--deadline" in str(ended.stopped)
+    assert ended.script.sent == []
+    assert set(ended.states()) <= {"pending"}
+
+
 @pytest.mark.parametrize("asked", ["20", "4"])
 def test_a_wait_beyond_the_deadline_ends_the_run_at_once(asked: str) -> None:
     ended = send(

@@ -175,3 +175,21 @@ def test_a_stop_that_comes_with_the_last_row_changes_no_end(
     with sandboxes() as witness:
         summary = push(settings_of(sheet, witness), stop=stop, on_row=count)
     assert (summary.exit_code, summary.stopped) == (0, None)
+
+
+def test_a_deadline_that_passes_while_the_sheet_is_staged_sends_nothing_and_is_no_bug(
+    sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    class HourAReading(SystemClock):
+        readings = 0
+
+        def monotonic(self) -> float:
+            self.readings += 1
+            return super().monotonic() + 3600.0 * self.readings
+
+    sheet = write_sheet(tmp_path / "s.csv", numbered(5))
+    with sandboxes() as witness:
+        summary = push(settings_of(sheet, witness, deadline_seconds=0.2), clock=HourAReading())
+        assert witness.journal() == []
+    assert (summary.exit_code, summary.states) == (6, {State.PENDING: 5})
+    assert "--deadline" in str(summary.stopped)
