@@ -36,6 +36,7 @@ from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_rate
+from bulk_sync.report.as_json import batch_json, summary_json
 from bulk_sync.report.terminal.progress import progress, progress_lines
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.report.terminal.summary import json_line, show_error, show_summary
@@ -122,7 +123,7 @@ def _push_one(settings: PushSettings, telling: Telling, run: _Run, archive: Path
     before = batch.identity(settings.input)
     with _sandbox_of(settings) as send_to:
         summary = _watched(settings, send_to, telling)
-    run.ended |= summary.as_json()
+    run.ended |= summary_json(summary)
     if archive is None or summary.exit_code != 0 or settings.read_from_standard_input:
         return _end(summary, settings, telling)
     try:
@@ -169,10 +170,10 @@ def _push_all(
             archive=archive,
             now=clock.now,
         )
-    run.ended |= ended.as_json()
+    run.ended |= batch_json(ended)
     with _standard_output():
         if telling.as_json:
-            sys.stdout.write(json_line(ended.as_json()))
+            sys.stdout.write(json_line(batch_json(ended)))
         elif not telling.quiet:
             from bulk_sync.report.terminal.batch import show_batch
 
@@ -365,7 +366,7 @@ def _reconcile(
         pushed = _watched(pushing, send_to, telling)
     if telling.as_json:
         with _standard_output():
-            show_reconciliation_json(_out(), summary, pushed.as_json())
+            show_reconciliation_json(_out(), summary, summary_json(pushed))
     elif not telling.quiet:
         _show(pushed, as_json=False, quiet=False)
     if pushed.stopped is not None:
@@ -556,7 +557,7 @@ def _show(
 ) -> None:
     with _standard_output():
         if as_json:
-            sys.stdout.write(json_line(summary.as_json()))
+            sys.stdout.write(json_line(summary_json(summary)))
         elif not quiet:
             show_summary(_out(), summary, _next_command(summary, pushed))
 

@@ -116,24 +116,3 @@ class Reconciliation(Struct, frozen=True):
         return any(self.standings[one] for one in open_ones) or (
             self.conflicts > 0 and not self.prefer_here
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "input": self.input,
-            "with": self.other or "ledger",
-            "base": self.base,
-            "rows": self.rows,
-            "classes": {standing.value: count for standing, count in self.standings.items()},
-            "superseded": self.superseded,
-            "fields": self.fields,
-            "conflicts": self.conflicts,
-            "changed_only_there": self.stale,
-            "to_send": self.to_send,
-            "results": self.results,
-            "page": self.page,
-            "template": self.template,
-            "changes": self.changes,
-            "notes": list(self.notes),
-            "exit_code": self.exit_code,
-        }

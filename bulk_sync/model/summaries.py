@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.model.rows import MENDABLE_STATES, RateSource, State
@@ -62,16 +60,6 @@ class CauseGroup(Struct, frozen=True):
     remedy: str
     in_doubt: int = 0
 
-    def as_json(self) -> dict[str, Any]:
-        """One of the objects under `causes` of what `--json` prints."""
-        return {
-            "code": self.code,
-            "cause": self.cause,
-            "rows": self.rows,
-            "first_rows": [{"row": number, "value": value} for number, value in self.first_rows],
-            "remedy": self.remedy,
-        }
-
 
 class Summary(Struct, frozen=True):
     """What a run came to, or what a checkpoint tells of the runs so far.
@@ -117,39 +105,6 @@ class Summary(Struct, frozen=True):
             return 6
         return 3 if any(self.states.get(state, 0) for state in MENDABLE_STATES) else 0
 
-    def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "input": self.input,
-            "base_url": self.base_url,
-            "rows": self.rows,
-            "states": {state.value: self.states.get(state, 0) for state in State},
-            "in_flight": self.in_flight,
-            "problems": {group.code: group.count for group in self.problems},
-            "causes": [group.as_json() for group in self.causes],
-            "requests": self.requests,
-            "retries": self.retries,
-            "throttled": self.throttled,
-            "throttled_seconds": round(self.throttled_seconds, 3),
-            "statuses": self.statuses,
-            "seconds": round(self.seconds, 3),
-            "rows_per_second": round(self.rows_per_second, 1),
-            "rate_limit": {
-                "requests_per_second": None if self.limit is None else round(self.limit, 3),
-                "source": self.source.value,
-                "utilisation": None if self.utilisation is None else round(self.utilisation, 3),
-            },
-            "results": self.results,
-            "failed": self.failed,
-            "checkpoint": self.checkpoint,
-            "page": self.page,
-            "undo": self.undo,
-            "notes": list(self.notes),
-            "running": self.running,
-            "stopped": None if self.stopped is None else str(self.stopped),
-            "exit_code": self.exit_code,
-        }
-
 
 class Part(Struct, frozen=True):
     """What became of one file: a summary, or the error that kept it from being sent; neither when
@@ -174,18 +129,6 @@ class Part(Struct, frozen=True):
     def begun(self) -> bool:
         """False when the run ended before its turn."""
         return self.summary is not None or self.error is not None
-
-    def as_json(self) -> dict[str, Any]:
-        """The summary of the file, or why there is none."""
-        note = {"note": self.note} if self.note else {}
-        why = {} if self.error is None else {"error": str(self.error)}
-        if self.summary is not None:
-            return self.summary.as_json() | note | why | {"exit_code": self.exit_code}
-        return (
-            {"input": self.input, "error": "not begun: the run ended before"}
-            | why
-            | {"exit_code": self.exit_code}
-        )
 
 
 class Understood(Struct, frozen=True):
@@ -282,43 +225,6 @@ class CheckSummary(Struct, frozen=True):
             return self.stopped.exit_code
         return 3 if self.states.get(State.INVALID, 0) else 0
 
-    def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return {
-            "input": self.input,
-            "file": asdict(self.understood),
-            "columns": [asdict(column) for column in self.columns],
-            "unknown_columns": [
-                column.header for column in self.columns if column.why in {"unknown", "blank"}
-            ],
-            "rows": self.rows,
-            "states": {state.value: self.states.get(state, 0) for state in State},
-            "problems": {group.code: group.count for group in self.problems},
-            "problem_rows": [
-                {"code": group.code, "row": row, "message": message}
-                for group in self.problems
-                for row, message in group.examples
-            ],
-            "causes": [asdict(cause) for cause in self.causes],
-            "duplicates": self.duplicates,
-            "assumptions": list(self.assumptions),
-            "notes": list(self.notes),
-            "patches": self.requests,
-            "requests": self.requests,
-            "requests_per_second": self.per_second,
-            "window_seconds": None
-            if self.window_seconds is None
-            else round(self.window_seconds, 1),
-            "window_suffices": self.suffices,
-            "seconds": None if self.seconds is None else round(self.seconds, 1),
-            "shown": [
-                {"target": target, "patch": json.loads(body)} for target, body in self.patches
-            ],
-            "profile": self.profile,
-            "stopped": None if self.stopped is None else str(self.stopped),
-            "exit_code": self.exit_code,
-        }
-
 
 _PRESSING = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
 """Exit codes, the most pressing first: a run of several files ends with the first that any of them
@@ -337,27 +243,3 @@ class Batch(Struct, frozen=True):
         """The most pressing of the files'."""
         codes = {part.exit_code for part in self.parts}
         return next((code for code in _PRESSING if code in codes), max(codes, default=0))
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints: totals, and the summaries of the files."""
-        summaries = [part.summary for part in self.parts if part.summary is not None]
-        statuses: dict[str, int] = {}
-        for summary in summaries:
-            for status, count in summary.statuses.items():
-                statuses[status] = statuses.get(status, 0) + count
-        return {
-            "rows": sum(summary.rows for summary in summaries),
-            "states": {
-                state.value: sum(summary.states.get(state, 0) for summary in summaries)
-                for state in State
-            },
-            "requests": sum(summary.requests for summary in summaries),
-            "retries": sum(summary.retries for summary in summaries),
-            "throttled": sum(summary.throttled for summary in summaries),
-            "throttled_seconds": round(sum(summary.throttled_seconds for summary in summaries), 3),
-            "statuses": statuses,
-            "seconds": round(sum(summary.seconds for summary in summaries), 3),
-            "files": [part.as_json() for part in self.parts],
-            "unsettled": [str(path) for path in self.unsettled],
-            "exit_code": self.exit_code,
-        }

@@ -11,6 +11,7 @@ from bulk_sync.check.rows import Checker
 from bulk_sync.check.rules import Rules
 from bulk_sync.model.rows import Problem, Row
 from bulk_sync.model.summaries import BadRow, CauseGroup
+from bulk_sync.report.as_json import cause_json
 from bulk_sync.report.causes import MOST_CAUSES, causes_of
 
 NO_RATING = "is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"
@@ -69,7 +70,7 @@ def test_a_cause_has_its_first_rows_their_values_and_what_would_be_right() -> No
         first_rows=((6, "6"), (7, "7"), (8, "8"), (9, "9"), (10, "10")),
         remedy="expected a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",
     )
-    assert group.as_json()["first_rows"][0] == {"row": 6, "value": "6"}
+    assert cause_json(group)["first_rows"][0] == {"row": 6, "value": "6"}
 
 
 def test_a_row_with_two_bad_cells_counts_under_both() -> None:

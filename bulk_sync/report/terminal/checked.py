@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CheckSummary, Understood
+from bulk_sync.report.as_json import check_json
 from bulk_sync.report.terminal.summary import json_line
 from bulk_sync.report.words import printable, rows_of, span
 
@@ -21,7 +22,7 @@ _NARROW = 70
 
 def show_check_json(console: Console, summary: CheckSummary) -> None:
     """The summary as one JSON object."""
-    console.file.write(json_line(summary.as_json()))
+    console.file.write(json_line(check_json(summary)))
 
 
 def show_check(console: Console, summary: CheckSummary, next_command: str | None) -> None:

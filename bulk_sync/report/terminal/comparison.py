@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, Standing
+from bulk_sync.report.as_json import reconciliation_json
 from bulk_sync.report.terminal.summary import json_line
 from bulk_sync.report.words import printable, rows_of
 
@@ -49,7 +50,9 @@ def show_reconciliation_json(
     console: Console, summary: Reconciliation, pushed: dict[str, Any] | None
 ) -> None:
     """The summary as one JSON object, with that of a push that followed."""
-    console.file.write(json_line(summary.as_json() | ({} if pushed is None else {"push": pushed})))
+    console.file.write(
+        json_line(reconciliation_json(summary) | ({} if pushed is None else {"push": pushed}))
+    )
 
 
 def show_reconciliation(

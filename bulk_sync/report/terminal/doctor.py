@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulk_sync.model.summaries import Finding
+from bulk_sync.report.as_json import doctor_json
 from bulk_sync.report.terminal.summary import json_line
 from bulk_sync.report.words import printable
 
@@ -38,7 +39,4 @@ def show_examined_json(
     console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]
 ) -> None:
     """The same as one JSON object."""
-    told = {name: {"value": value, "from": where} for name, value, where in settings}
-    found = [{"about": one.about, "standing": one.standing, "text": one.text} for one in findings]
-    code = next((one.exit_code for one in findings if one.exit_code), 0)
-    console.file.write(json_line({"settings": told, "findings": found, "exit_code": code}))
+    console.file.write(json_line(doctor_json(settings, findings)))

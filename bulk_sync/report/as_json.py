@@ -1,0 +1,180 @@
+"""Summaries as the objects that `--json` prints.
+
+The keys are a contract with scripts (README, "What the files mean"): add to them, don't rename.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import asdict
+
+from bulk_sync.model.comparison import Reconciliation
+from bulk_sync.model.rows import State
+from bulk_sync.model.summaries import Batch, CauseGroup, CheckSummary, Finding, Part, Summary
+
+
+def summary_json(summary: Summary) -> dict[str, Any]:
+    """Return the object for a push, a status or a report."""
+    return {
+        "input": summary.input,
+        "base_url": summary.base_url,
+        "rows": summary.rows,
+        "states": _states(summary.states),
+        "in_flight": summary.in_flight,
+        "problems": {group.code: group.count for group in summary.problems},
+        "causes": [cause_json(group) for group in summary.causes],
+        "requests": summary.requests,
+        "retries": summary.retries,
+        "throttled": summary.throttled,
+        "throttled_seconds": round(summary.throttled_seconds, 3),
+        "statuses": summary.statuses,
+        "seconds": round(summary.seconds, 3),
+        "rows_per_second": round(summary.rows_per_second, 1),
+        "rate_limit": {
+            "requests_per_second": _rounded(summary.limit, 3),
+            "source": summary.source.value,
+            "utilisation": _rounded(summary.utilisation, 3),
+        },
+        "results": summary.results,
+        "failed": summary.failed,
+        "checkpoint": summary.checkpoint,
+        "page": summary.page,
+        "undo": summary.undo,
+        "notes": list(summary.notes),
+        "running": summary.running,
+        "stopped": _text(summary.stopped),
+        "exit_code": summary.exit_code,
+    }
+
+
+def cause_json(group: CauseGroup) -> dict[str, Any]:
+    """Return one of the objects under `causes`."""
+    return {
+        "code": group.code,
+        "cause": group.cause,
+        "rows": group.rows,
+        "first_rows": [{"row": number, "value": value} for number, value in group.first_rows],
+        "remedy": group.remedy,
+    }
+
+
+def batch_json(batch: Batch) -> dict[str, Any]:
+    """Return the object for a push of several files: totals, and each file's own summary."""
+    summaries = [part.summary for part in batch.parts if part.summary is not None]
+    states: Counter[State] = Counter()
+    statuses: Counter[str] = Counter()
+    for summary in summaries:
+        states.update(summary.states)
+        statuses.update(summary.statuses)
+    return {
+        "rows": sum(summary.rows for summary in summaries),
+        "states": _states(states),
+        "requests": sum(summary.requests for summary in summaries),
+        "retries": sum(summary.retries for summary in summaries),
+        "throttled": sum(summary.throttled for summary in summaries),
+        "throttled_seconds": round(sum(summary.throttled_seconds for summary in summaries), 3),
+        "statuses": dict(statuses),
+        "seconds": round(sum(summary.seconds for summary in summaries), 3),
+        "files": [part_json(part) for part in batch.parts],
+        "unsettled": [str(path) for path in batch.unsettled],
+        "exit_code": batch.exit_code,
+    }
+
+
+def part_json(part: Part) -> dict[str, Any]:
+    """Return one of the objects under `files`: a summary, or the reason that there is none."""
+    error = {} if part.error is None else {"error": str(part.error)}
+    if part.summary is None:
+        not_started = {"input": part.input, "error": "not begun: the run ended before"}
+        return not_started | error | {"exit_code": part.exit_code}
+    note = {"note": part.note} if part.note else {}
+    return summary_json(part.summary) | note | error | {"exit_code": part.exit_code}
+
+
+def check_json(summary: CheckSummary) -> dict[str, Any]:
+    """Return the object for a check."""
+    return {
+        "input": summary.input,
+        "file": asdict(summary.understood),
+        "columns": [asdict(column) for column in summary.columns],
+        "unknown_columns": [
+            column.header for column in summary.columns if column.why in {"unknown", "blank"}
+        ],
+        "rows": summary.rows,
+        "states": _states(summary.states),
+        "problems": {group.code: group.count for group in summary.problems},
+        "problem_rows": [
+            {"code": group.code, "row": row, "message": message}
+            for group in summary.problems
+            for row, message in group.examples
+        ],
+        "causes": [asdict(cause) for cause in summary.causes],
+        "duplicates": summary.duplicates,
+        "assumptions": list(summary.assumptions),
+        "notes": list(summary.notes),
+        "patches": summary.requests,
+        "requests": summary.requests,
+        "requests_per_second": summary.per_second,
+        "window_seconds": _rounded(summary.window_seconds, 1),
+        "window_suffices": summary.suffices,
+        "seconds": _rounded(summary.seconds, 1),
+        "shown": [
+            {"target": target, "patch": json.loads(body)} for target, body in summary.patches
+        ],
+        "profile": summary.profile,
+        "stopped": _text(summary.stopped),
+        "exit_code": summary.exit_code,
+    }
+
+
+def reconciliation_json(summary: Reconciliation) -> dict[str, Any]:
+    """Return the object for a comparison of two sheets."""
+    return {
+        "input": summary.input,
+        "with": summary.other or "ledger",
+        "base": summary.base,
+        "rows": summary.rows,
+        "classes": {standing.value: count for standing, count in summary.standings.items()},
+        "superseded": summary.superseded,
+        "fields": summary.fields,
+        "conflicts": summary.conflicts,
+        "changed_only_there": summary.stale,
+        "to_send": summary.to_send,
+        "results": summary.results,
+        "page": summary.page,
+        "template": summary.template,
+        "changes": summary.changes,
+        "notes": list(summary.notes),
+        "exit_code": summary.exit_code,
+    }
+
+
+def doctor_json(
+    settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """Return the object for `doctor`; `settings` are (name, value, source)."""
+    return {
+        "settings": {name: {"value": value, "from": source} for name, value, source in settings},
+        "findings": [
+            {"about": found.about, "standing": found.standing, "text": found.text}
+            for found in findings
+        ],
+        "exit_code": next((found.exit_code for found in findings if found.exit_code), 0),
+    }
+
+
+def _states(counts: dict[State, int] | Counter[State]) -> dict[str, int]:
+    """Every state with its count, those without rows too: scripts read them unasked."""
+    return {state.value: counts.get(state, 0) for state in State}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _text(error: Exception | None) -> str | None:
+    return None if error is None else str(error)
