@@ -34,7 +34,7 @@ For whoever takes the code over: `bulk_sync.pipeline` is a run on one page. How 
 limit and keeps below it stands in `bulk_sync.send.pace`, how runs on a host share it in
 `bulk_sync.send.budget`; what the workers promise in `bulk_sync.send.sender`, what a reply leads to
 in `bulk_sync.send.decide`, how an outage is told from bad rows in `bulk_sync.send.circuit`; what
-the checkpoint promises at every commit in `bulk_sync.job.store`, how outcomes get there in
+the checkpoint promises at every commit in `bulk_sync.job.store` and its parts, how outcomes get there in
 `bulk_sync.job.recorder`, and what is known of a showing in `bulk_sync.job.ledger`. The states are
 `bulk_sync.State`: a row is `pending` until it is decided, and only what the API acknowledged is
 `updated`. Values are named tuples on the way of each row to the API and back, else structs of

@@ -42,9 +42,10 @@ from bulk_sync.errors import (
     UsageError,
 )
 from bulk_sync.job.damage import set_aside as keep_damaged
+from bulk_sync.job.database import Job
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.recorder import Recorder
-from bulk_sync.job.store import Job, Store
+from bulk_sync.job.store import Store
 from bulk_sync.model.rows import MENDABLE_STATES, RateSource, Result, RowDecided, State, Tally
 from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.plan import JobFacts, Start, how_to_start
@@ -149,7 +150,7 @@ def results(checkpoint: Path) -> Iterator[Result]:
     CheckpointError.
     """
     with Store.read(checkpoint) as store:
-        yield from store.results()
+        yield from store.views.results()
 
 
 class _Following(Struct, frozen=True):
@@ -206,7 +207,7 @@ def _push(
             for report in (files.results, files.failed, *_page_of(files), *_undo_files(settings)):
                 check_writable(report)
             notes = (*aside, *_stage(settings, store, sheet))
-            counts = store.counts()
+            counts = store.views.counts()
             tally = _tally(counts)
             log.info("staged: %s", _in_words(counts), extra={"event": "staged"})
             refuse_too_many(files.results, tally.total)
@@ -234,7 +235,7 @@ def _push(
             else:
                 notes = (*notes, _nothing_to_send(counts))
             seconds = clock.monotonic() - begun
-            store.add_seconds(seconds)
+            store.database.add_seconds(seconds)
             summary = _of_run(settings, store, files, tally, seconds, stopped, notes)
             notes = (*_write_reports(store, files, headers, summary), *_write_undo(settings, store))
             _write_page(store, files, _with_files(summary, files, settings.undo_file, notes), clock)
@@ -286,7 +287,7 @@ def check(
     """
     with open_sheet(settings, on_rows) as sheet, Store.scratch() as store:
         staged = sheet.stage(store, keep_cells=False)
-        counts = store.counts(staged.generation)
+        counts = store.views.counts(staged.generation)
         saved = _save_profile(settings, sheet, save_profile)
         return CheckSummary(
             input=str(settings.input),
@@ -294,7 +295,7 @@ def check(
             columns=sheet.columns_seen(),
             rows=sum(counts.values()),
             states=counts,
-            problems=store.problems(generation=staged.generation),
+            problems=store.views.problems(generation=staged.generation),
             causes=sheet.causes(),
             duplicates=staged.duplicates,
             assumptions=sheet.assumptions(),
@@ -302,7 +303,7 @@ def check(
             rate=settings.rate,
             limit=limit,
             window_seconds=window_seconds,
-            patches=store.patches(show, staged.generation) if show else (),
+            patches=store.staged.patches(show, staged.generation) if show else (),
             profile=saved,
             stopped=sheet.refusal(store, staged.generation),
         )
@@ -358,7 +359,7 @@ def purge(files: Files) -> Summary:
             raise UsageError(f"{files.checkpoint}: {why_not}")
         summary = _write_again(files, running=False)
         with Store.open(files.checkpoint) as store:
-            store.purge()
+            store.database.purge()
         return replace(summary, notes=(*summary.notes, PURGED_NOTE))
 
 
@@ -370,7 +371,7 @@ def write_reports(files: Files) -> Summary:
 def _write_again(files: Files, *, running: bool) -> Summary:
     refuse_unknown_kind(files.results)
     with Store.read(files.checkpoint) as store:
-        job, summary = store.job(), _of_job(store, files)
+        job, summary = store.database.job(), _of_job(store, files)
         _refuse_one_name_for_two({"the input": Path(summary.input), **_named(files)})
         refuse_too_many(files.results, summary.rows)
         for page in _page_of(files):
@@ -455,23 +456,23 @@ def _stage(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...
     asked = JobFacts(
         settings.base_url, fingerprint(settings.key), sheet.table.digest, sheet.meaning()
     )
-    start = _how_to_start(store.job(), asked, settings)
+    start = _how_to_start(store.database.job(), asked, settings)
     if start is Start.NEW:
-        store.forget()
+        store.adoption.drop()
     goes_on = start is Start.RESUME
-    if goes_on and not store.purged():  # what is to be tried again has lost its patch there
+    if goes_on and not store.views.purged():  # what is to be tried again has lost its patch there
         _refuse(settings, store, sheet)
-        store.retry_undone()
+        store.outbox.retry_undone()
     else:
         goes_on = _restage(settings, store, sheet, asked)
     if settings.new_key:
-        store.accept_key(fingerprint(settings.key))
+        store.database.accept_key(fingerprint(settings.key))
     notes = (
         *sheet.notes(),
         *sheet.assumptions(),
         *_how_it_started(start, settings, goes_on=goes_on),
     )
-    if not store.trust_ledger_of(fingerprint(settings.key), same_account=settings.new_key):
+    if not store.known.trust(fingerprint(settings.key), same_account=settings.new_key):
         notes = (
             *notes,
             "What was acknowledged to another API key is not relied on: every field is sent.",
@@ -485,12 +486,12 @@ def _leave_out_what_is_known(store: Store) -> None:
     """Take out of pending patches what the API acknowledged before; rows with nothing left are
     unchanged.
     """
-    store.settle_known()
+    store.known.settle()
     last = 0
-    while known := store.known(after=last):
+    while known := store.known.of_pending(after=last):
         last = known[-1].id
         rest = ((row.id, row.body, without_known(row.body, row.values)) for row in known)
-        store.leave_out(
+        store.known.leave_out(
             (row, patch) for row, body, patch in rest if patch is None or patch[0] != body
         )
 
@@ -513,8 +514,8 @@ def _restage(settings: PushSettings, store: Store, sheet: Sheet, asked: JobFacts
     # Before the job becomes this sheet's: a refused one leaves the job, and what it acknowledged,
     # as it was.
     _refuse(settings, store, sheet, staged.generation)
-    known = store.job()
-    return store.adopt(
+    known = store.database.job()
+    return store.adoption.adopt(
         Job(
             generation=staged.generation,
             input=str(settings.input),
@@ -583,11 +584,14 @@ async def _send(
 ) -> BulkSyncError | None:
     """Send what is pending; returns why it ended early, or None."""
     of_key = fingerprint(settings.key)
-    job = store.job()
+    job = store.database.job()
     accepted = job is not None and job.key_fingerprint == of_key
     telling = None if following.on_row is None else _Telling(following.on_row)
     recorder = Recorder(
-        store, clock, on_first_acknowledged=lambda: store.accept_key(of_key), tally=tally
+        store.outbox,
+        clock,
+        on_first_acknowledged=lambda: store.database.accept_key(of_key),
+        tally=tally,
     )
     policy = RetryPolicy(
         max_attempts=settings.max_attempts,
@@ -624,7 +628,7 @@ async def _send(
 
 def _ended(store: Store, sender: Sender, telling: _Telling | None) -> BulkSyncError | None:
     """All requests have ended, and all outcomes are recorded."""
-    store.release()
+    store.outbox.release()
     if telling is not None and telling.raised is not None:
         raise telling.raised
     return sender.stopped
@@ -737,7 +741,7 @@ PURGED_NOTE = (
 
 def _not_to_be_purged(store: Store) -> str | None:
     """Why the checkpoint still needs what it holds, as a sentence; None when it doesn't."""
-    counts = store.counts()
+    counts = store.views.counts()
     pending = counts.get(State.PENDING, 0)
     if pending:
         return f"{pending:,} rows are pending, so nothing can be purged yet: push the sheet again first."
@@ -750,7 +754,7 @@ def _purged_or_why_not(store: Store) -> str:
     why_not = _not_to_be_purged(store)
     if why_not is not None:
         return f"Not purged: {why_not}"
-    store.purge()
+    store.database.purge()
     return PURGED_NOTE
 
 
@@ -760,10 +764,10 @@ def _write_reports(
     """Write results and failed rows; a failed file that somebody edited is kept under another name,
     as a note says.
     """
-    write_results(files.results, store.lines(), facts_of(summary))
+    write_results(files.results, store.views.lines(), facts_of(summary))
     if MENDABLE_STATES.isdisjoint(summary.states) and not os.path.lexists(files.failed):
         return ()
-    job = store.job()
+    job = store.database.job()
     return _write_failed(store, files, headers, job.meaning if job else "")
 
 
@@ -773,7 +777,7 @@ def _write_page(store: Store, files: Files, summary: Summary, clock: Clock) -> N
         return
     from bulk_sync.report.page.run import write_page
 
-    job, runs = _of_job(store, files), store.runs()
+    job, runs = _of_job(store, files), store.views.runs()
     counted = [point.counts for run in runs for point in run.points]
     complete = (
         sum(counts.requests for counts in counted) >= job.requests
@@ -787,7 +791,9 @@ def _write_page(store: Store, files: Files, summary: Summary, clock: Clock) -> N
         seconds=job.seconds,
         rows_per_second=job.rows_per_second,
     )
-    write_page(files.page, of_all, runs, store.results, made_at=clock.now(), version=__version__)
+    write_page(
+        files.page, of_all, runs, store.views.results, made_at=clock.now(), version=__version__
+    )
 
 
 def _with_files(
@@ -808,17 +814,17 @@ def _write_failed(
     store: Store, files: Files, headers: Sequence[str], meaning: str, generation: int | None = None
 ) -> tuple[str, ...]:
     """Write the rows to mend, of the job's sheet or of one that is refused."""
-    if generation is None and store.purged():
-        if not set(store.counts()) & MENDABLE_STATES:
+    if generation is None and store.views.purged():
+        if not set(store.views.counts()) & MENDABLE_STATES:
             return ()
         return (
             f"{files.failed} was not written: the cells of its rows were removed by --purge. Push the sheet again.",
         )
     there = digest(files.failed)
-    edited = there is not None and not store.wrote_report(files.failed, there)
+    edited = there is not None and not store.database.wrote_report(files.failed, there)
     kept = set_aside(files.failed) if edited else None
-    rows = store.results(MENDABLE_STATES, generation)
-    before = partial(store.note_report, files.failed)
+    rows = store.views.results(MENDABLE_STATES, generation)
+    before = partial(store.database.note_report, files.failed)
     write_failed(files.failed, headers, rows, before, marked=wants_mark(meaning))
     return (
         (f"{files.failed} was edited since it was written; the edited file is now {kept}.",)
@@ -833,11 +839,11 @@ def _write_undo(settings: PushSettings, store: Store) -> tuple[str, ...]:
     """
     if settings.undo_file is None:
         return ()
-    if store.purged():
+    if store.views.purged():
         return (
             f"{settings.undo_file} was not written: what the rows were was removed by --purge.",
         )
-    undo = write_undo(settings.undo_file, store.sent)
+    undo = write_undo(settings.undo_file, store.views.sent)
     notes = [f"{settings.undo_file}: a push of it puts back earlier values of {undo.rows:,} rows."]
     if undo.clears:
         notes.append(f"Some were cleared before: push it with --clear {CLEARED}.")
@@ -855,21 +861,21 @@ def _tally(counts: Mapping[State, int]) -> Tally:
 
 
 def _of_job(store: Store, files: Files) -> Summary:
-    job = store.job()
+    job = store.database.job()
     if job is None:
         raise InputError(
             f"{files.checkpoint}: nothing was staged in this checkpoint, so nothing was sent."
         )
-    counts = store.counts()
+    counts = store.views.counts()
     any_bad = not MENDABLE_STATES.isdisjoint(counts)
-    requests, retries, throttled, in_flight = store.totals()
+    requests, retries, throttled, in_flight = store.views.totals()
     return Summary(
         input=job.input,
         base_url=job.base_url,
         rows=sum(counts.values()),
         states=counts,
-        problems=store.problems() if any_bad else (),
-        causes=causes_of(store.bad_rows()) if any_bad else (),
+        problems=store.views.problems() if any_bad else (),
+        causes=causes_of(store.views.bad_rows()) if any_bad else (),
         in_flight=in_flight,
         requests=requests,
         retries=retries,

@@ -53,7 +53,9 @@ def reconcile(
         base = (
             None if settings.base is None else opened.enter_context(staged(settings.base, on_rows))
         )
-        comparison = Comparison(here.store, there.store, None if base is None else base.store)
+        comparison = Comparison(
+            here.store.database, there.store.database, None if base is None else base.store.database
+        )
         blanks = _compare(comparison, here, there, base)
         settings = settings.model_copy(update={"one_way": settings.one_way or here.partial})
         return _write(
@@ -107,7 +109,7 @@ def _beside(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
     """
     if settings.there is None:
         with _acknowledged(settings) as known, Store.scratch() as store:
-            store.stage(map(_record, known), keep_cells=False)
+            store.staged.stage(map(_record, known), keep_cells=False)
             yield lambda: Staged(store, None)
     elif is_large(settings.there.input):
         with staged_beside(settings.there) as wait:
@@ -125,11 +127,11 @@ def _acknowledged(settings: ReconcileSettings) -> Iterator[Iterator[Acknowledged
             yield known
         return
     with Store.read(settings.checkpoint) as store:
-        if store.job() is None:
+        if store.database.job() is None:
             raise InputError(
                 f"{settings.checkpoint}: nothing was staged in this checkpoint, so nothing is known."
             )
-        yield store.ledger()
+        yield store.known.acknowledged()
 
 
 def _record(one: Acknowledged) -> Record:
@@ -266,8 +268,8 @@ def _forget_acknowledged(settings: ReconcileSettings, rows: Iterable[Compared]) 
     if not settings.checkpoint.exists():
         return
     with held(settings.checkpoint), Store.open(settings.checkpoint) as store:
-        job = store.job()
+        job = store.database.job()
         if job is not None and job.base_url == settings.base_url:
-            store.forget_acknowledged(
+            store.known.forget(
                 name for row in rows for name in (row.target, row.key, row.showing_id) if name
             )

@@ -118,7 +118,7 @@ class Sheet:
         """Read and check the rows into a store, duplicates decided; raises InputError."""
         rows = self.table.rows()
         checked = map(self._checker.check, islice(rows, self._settings.limit))
-        generation = store.stage(checked, keep_cells=keep_cells, on_rows=self._on_rows)
+        generation = store.staged.stage(checked, keep_cells=keep_cells, on_rows=self._on_rows)
         return Staged(generation, self._look_beyond(rows), self._settle(store, generation))
 
     def _look_beyond(self, rows: Iterator[Row]) -> bool:
@@ -139,7 +139,7 @@ class Sheet:
     def _settle(self, store: Store, generation: int) -> int:
         """Decide about rows for one showing; returns how many rows that are."""
         duplicates = 0
-        for groups in _batched(store.twins(generation), _GROUPS_AT_ONCE):
+        for groups in _batched(store.staged.twins(generation), _GROUPS_AT_ONCE):
             verdicts: list[Verdict] = []
             patches: list[tuple[int, str, str, str]] = []
             for group in groups:
@@ -155,14 +155,14 @@ class Sheet:
                     verdicts.append(Verdict(merge.id, State.INVALID, "bad_value", patch))
                 else:
                     patches.append((merge.id, *patch))
-            store.replace_patches(patches)
-            store.decide_staged((v.id, v.state, v.error, v.message) for v in verdicts)
+            store.staged.replace_patches(patches)
+            store.staged.decide((v.id, v.state, v.error, v.message) for v in verdicts)
         # Without ids a key is the target of all of its rows.
         for rivals in (
-            store.rivals(generation) if self.mapping.index_of(ID_COLUMN) is not None else ()
+            store.staged.rivals(generation) if self.mapping.index_of(ID_COLUMN) is not None else ()
         ):
             duplicates += len(rivals)
-            store.decide_staged((v.id, v.state, v.error, v.message) for v in settle_rivals(rivals))
+            store.staged.decide((v.id, v.state, v.error, v.message) for v in settle_rivals(rivals))
         return duplicates
 
     def meaning(self) -> str:
@@ -197,12 +197,12 @@ class Sheet:
                 f"{ORDERS[self._rules.order]} that dates such as 02/03/2026 would be read in, so nothing is sent. "
                 "Say which order is meant: --date-order dmy, or --date-order mdy, and that row is the mistake"
             )
-        counts = store.counts(generation)
+        counts = store.views.counts(generation)
         invalid, total = counts.get(State.INVALID, 0), sum(counts.values())
         bound = self._settings.max_problems
         if not bound.exceeded_by(invalid, total):
             return None
-        groups = store.problems(1, generation)
+        groups = store.views.problems(1, generation)
         first = "; ".join(
             f"row {number}: {text}" for group in groups for number, text in group.examples[:1]
         )

@@ -111,7 +111,7 @@ def main() -> None:
 def _stage(settings: SheetSettings, store: Store, on_rows: OnRows) -> Staged:
     with open_sheet(settings, on_rows) as sheet:
         found = sheet.stage(store, keep_cells=False)
-        store.accept_blank(found.generation)
+        store.staged.accept_blank(found.generation)
         refusal = sheet.refusal(store, found.generation)
         if refusal is not None:
             raise refusal

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from bulk_sync.job.store import Store
+from bulk_sync.job.database import Database
 from bulk_sync.model.comparison import Author, Compared, Difference, Standing
 from bulk_sync.model.rows import State
 
@@ -40,10 +40,10 @@ class Pair(Struct, frozen=True):
 
 
 class Comparison:
-    """Staged sheets side by side; the first store is worked upon."""
+    """Staged sheets side by side; the first database is worked upon."""
 
-    def __init__(self, here: Store, there: Store, base: Store | None = None) -> None:
-        self._db = here.beside({"there": there} | ({"base": base} if base else {}))
+    def __init__(self, here: Database, there: Database, base: Database | None = None) -> None:
+        self._db = here.attach({"there": there} | ({"base": base} if base else {}))
         self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._sides = ("main", "there", *(("base",) if base else ()))
         self.superseded = self._drop_superseded()

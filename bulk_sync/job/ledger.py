@@ -12,8 +12,8 @@ forgotten when a patch goes out under the other, as soon as sheet or API say tha
 
 It is part of the checkpoint, or a file of its own (`--ledger`) that jobs of several names share. Of
 its own, a checkpoint notes only which rows were acknowledged, and the ledger learns from them all
-at once, before a run asks it or the rows go (`Store.learn`); who only reads learns from them in a
-copy (`Store.ledger`). A shared one learns at once: what came later may be another job's.
+at once, before a run asks it or the rows go (`Known.learn`); who only reads learns from them in a
+copy (`Known.acknowledged`). A shared one learns at once: what came later may be another job's.
 
 It speaks of one account: values that another API key was told are not relied on.
 """
@@ -102,7 +102,7 @@ SHARED = "shared"
 _APART = "apart"
 
 
-class Known(Struct, frozen=True):
+class PendingKnown(Struct, frozen=True):
     """A row that waits to be sent, and what was acknowledged for its showing."""
 
     id: int

@@ -5,7 +5,7 @@ With a group of outcomes changes are taken ahead, in the same commit: as many as
 `AHEAD_SECONDS`, judged by the rows before, so that the workers never wait for a disk.
 
 Invariants: every outcome that was put is written before `run` ends, in the order of its
-putting; only one thread touches the store at a time; a failed write ends the run, and what it held
+putting; only one thread touches the checkpoint at a time; a failed write ends the run, and what it held
 is tried once more by `save`. A change is handed out only after it was committed as in flight; one
 that was taken ahead and not handed out is released at the end with others that were never sent.
 """
@@ -22,7 +22,7 @@ from anyio import to_thread
 
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import OutputError
-from bulk_sync.job.store import Store
+from bulk_sync.job.outbox import Outbox
 from bulk_sync.model.rows import Change, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line
 
@@ -64,12 +64,12 @@ class Recorder:
 
     def __init__(
         self,
-        store: Store,
+        outbox: Outbox,
         clock: Clock,
         on_first_acknowledged: Callable[[], None],
         tally: Tally | None = None,
     ) -> None:
-        self._store = store
+        self._outbox = outbox
         self._clock = clock
         self._on_first_acknowledged = on_first_acknowledged
         self._waiting: list[Outcome] = []
@@ -180,7 +180,7 @@ class Recorder:
         )
         begun = self._clock.monotonic()
         try:
-            changes = await to_thread.run_sync(self._store.exchange, group, points, wanted)
+            changes = await to_thread.run_sync(self._outbox.exchange, group, points, wanted)
         except BaseException:
             self._waiting[:0] = group  # the disk may take it later, see `save`
             self._all_taken = True  # nothing more is handed out

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from bulk_sync import pipeline
 from bulk_sync.clock import SystemClock
-from bulk_sync.job.store import Store
+from bulk_sync.job.outbox import Outbox
 from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.quantities import parse_rate
 from bulk_sync.send.sender import Sender
@@ -34,8 +34,8 @@ class Remembering:
     memory.
     """
 
-    def __init__(self, store: Store, *_: Any, **__: Any) -> None:
-        self._left = deque(store.exchange(limit=10_000_000))
+    def __init__(self, outbox: Outbox, *_: Any, **__: Any) -> None:
+        self._left = deque(outbox.exchange(limit=10_000_000))
         self._outcomes: list[Outcome] = []
         self._closed = anyio.Event()
 

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from bulk_sync.check.rows import body_of, digest_of, fields_of, same, without_known
 from bulk_sync.errors import CheckpointError
+from bulk_sync.job.database import Job
 from bulk_sync.job.ledger import SCHEMA, Ledger
-from bulk_sync.job.store import Job, Store
+from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Outcome, Record, Row, Sent, State
 from bulk_sync.pipeline import _leave_out_what_is_known
 from bulk_sync.report.written.undo import beside, write_undo
@@ -54,17 +55,19 @@ def records(sheet: Sheet) -> Iterator[Record]:
 
 def begin(store: Store, sheet: Sheet) -> None:
     """A night's run up to the sending, with --only-changed."""
-    generation = store.stage(records(sheet))
-    store.adopt(Job(generation, "x.csv", str(sheet), "meaning", False, ("k",), ADDRESS, "key", 0.0))
-    store.retry_undone()
-    assert store.trust_ledger_of("key", same_account=False)
+    generation = store.staged.stage(records(sheet))
+    store.adoption.adopt(
+        Job(generation, "x.csv", str(sheet), "meaning", False, ("k",), ADDRESS, "key", 0.0)
+    )
+    store.outbox.retry_undone()
+    assert store.known.trust("key", same_account=False)
     _leave_out_what_is_known(store)
 
 
 def acknowledge_all(store: Store) -> dict[str, Any]:
     """Let everything through; returns the patches that were sent, by target."""
-    sent = store.exchange(limit=100)
-    store.exchange(
+    sent = store.outbox.exchange(limit=100)
+    store.outbox.exchange(
         [Outcome(change.id, State.UPDATED, 1, showing_id=f"id-{change.target}") for change in sent]
     )
     return {change.target: json.loads(change.body) for change in sent}
@@ -90,26 +93,26 @@ def test_however_nights_end_the_last_one_leaves_the_showings_as_the_sheet_has_th
         for sheet, ends in nights:
             with Store.open(path) as store:
                 begin(store, sheet)
-                for change, end in zip(store.exchange(limit=2), ends, strict=False):
+                for change, end in zip(store.outbox.exchange(limit=2), ends, strict=False):
                     if end == "acknowledged" or end.endswith("and applied"):
                         showings[change.target] |= json.loads(change.body)
                     if end == "acknowledged":
-                        store.exchange([Outcome(change.id, State.UPDATED, 1)])
+                        store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
                     elif end == "refused":
-                        store.exchange(
+                        store.outbox.exchange(
                             [Outcome(change.id, State.REJECTED, 1, error="refused", message="no")]
                         )
                     elif end.startswith("lost"):
                         failed = Outcome(
                             change.id, State.FAILED, 1, error="timeout", may_have_been_applied=True
                         )
-                        store.exchange([failed])
+                        store.outbox.exchange([failed])
         last, _ = nights[-1]
         with Store.open(path) as store:
             begin(store, last)
             for target, patch in acknowledge_all(store).items():
                 showings[target] |= patch
-            assert all(state in {State.UPDATED, State.UNCHANGED} for state in store.counts())
+            assert all(state in {State.UPDATED, State.UNCHANGED} for state in store.views.counts())
     for key, values in last.items():
         assert showings[key] == showings[key] | values
 
@@ -132,7 +135,7 @@ def test_after_an_undisturbed_night_exactly_what_differs_is_sent(one: Sheet, two
         went_on = dict(one) == dict(two)
         expected = {} if went_on else {key: values for key, values in differing.items() if values}
         assert acknowledge_all(store) == expected
-        unchanged = store.counts().get(State.UNCHANGED, 0)
+        unchanged = store.views.counts().get(State.UNCHANGED, 0)
         assert unchanged == (0 if went_on else len(two) - len(expected))
 
 
@@ -141,11 +144,11 @@ def test_the_ledger_survives_a_fresh_start_and_no_other_key(tmp_path: Path) -> N
     with Store.open(tmp_path / "x.sqlite") as store:
         begin(store, sheet)
         acknowledge_all(store)
-        store.forget()
+        store.adoption.drop()
         begin(store, sheet)
-        assert store.counts() == {State.UNCHANGED: 1}
-        assert not store.trust_ledger_of("another key", same_account=False)
-        assert not list(store.ledger())
+        assert store.views.counts() == {State.UNCHANGED: 1}
+        assert not store.known.trust("another key", same_account=False)
+        assert not list(store.known.acknowledged())
 
 
 def test_what_is_known_by_the_key_is_forgotten_when_a_patch_goes_out_by_the_id(
@@ -155,11 +158,11 @@ def test_what_is_known_by_the_key_is_forgotten_when_a_patch_goes_out_by_the_id(
         begin(store, {"A": {"rating": 4}})
         acknowledge_all(store)  # the API says: its id is id-A
         begin(store, {"id-A": {"rating": 5}})
-        store.exchange(limit=1)
-        assert not list(store.ledger())
+        store.outbox.exchange(limit=1)
+        assert not list(store.known.acknowledged())
     with Store.open(tmp_path / "x.sqlite") as store:
         begin(store, {"A": {"rating": 4}})
-        assert store.counts() == {State.PENDING: 1}
+        assert store.views.counts() == {State.PENDING: 1}
 
 
 def test_a_showing_that_is_gone_is_not_known_any_more(tmp_path: Path) -> None:
@@ -167,14 +170,16 @@ def test_a_showing_that_is_gone_is_not_known_any_more(tmp_path: Path) -> None:
         begin(store, {"A": {"rating": 4, "feedback": "Bright"}})
         acknowledge_all(store)
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}})
-        (change,) = store.exchange(limit=1)
+        (change,) = store.outbox.exchange(limit=1)
         assert json.loads(change.body) == {"rating": 5}
-        store.exchange(
+        store.outbox.exchange(
             [Outcome(change.id, State.REJECTED, 1, error="not_found", message="no such showing")]
         )
         begin(store, {"A": {"rating": 5, "feedback": "Bright"}, "B": {"rating": 1}})
-        assert [json.loads(change.body) for change in store.exchange(limit=1)] == [{"rating": 1}]
-        assert not list(store.ledger())
+        assert [json.loads(change.body) for change in store.outbox.exchange(limit=1)] == [
+            {"rating": 1}
+        ]
+        assert not list(store.known.acknowledged())
 
 
 def test_a_ledger_of_its_own_is_shared_by_checkpoints(tmp_path: Path) -> None:
@@ -200,7 +205,7 @@ def test_what_a_checkpoint_knew_alone_is_not_relied_on_beside_a_shared_ledger(
         acknowledge_all(store)
     with Store.open(path) as store:
         begin(store, {"A": {"rating": 4}})
-        assert store.counts() == {State.PENDING: 1}
+        assert store.views.counts() == {State.PENDING: 1}
 
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])

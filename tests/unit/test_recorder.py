@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from bulk_sync.errors import OutputError
+from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.recorder import AHEAD_SECONDS, Recorder
-from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.timeline import Unsaved
 from tests.helpers import SimulatedClock
@@ -49,7 +49,7 @@ def outcome(row: int, state: State = State.FAILED) -> Outcome:
 @pytest.mark.asyncio
 async def test_what_comes_together_is_written_together_and_all_of_it_in_order() -> None:
     disk, noted = Disk(), []
-    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: noted.append("accepted"))
+    recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: noted.append("accepted"))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(recorder.run)
         for row in range(500):
@@ -67,7 +67,7 @@ async def test_what_comes_together_is_written_together_and_all_of_it_in_order() 
 @pytest.mark.asyncio
 async def test_nothing_put_nothing_written() -> None:
     disk = Disk()
-    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
+    recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: None)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(recorder.run)
         await anyio.lowlevel.checkpoint()
@@ -78,7 +78,7 @@ async def test_nothing_put_nothing_written() -> None:
 @pytest.mark.asyncio
 async def test_what_was_put_is_written_even_when_all_is_cancelled() -> None:
     disk = Disk()
-    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
+    recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: None)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(recorder.run)
         tasks.start_soon(recorder.claim, 1)
@@ -92,7 +92,7 @@ async def test_what_was_put_is_written_even_when_all_is_cancelled() -> None:
 
 @pytest.mark.asyncio
 async def test_a_failed_write_ends_the_run() -> None:
-    recorder = Recorder(cast("Store", Disk(full=True)), SimulatedClock(), lambda: None)
+    recorder = Recorder(cast("Outbox", Disk(full=True)), SimulatedClock(), lambda: None)
     with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - a task group is several statements
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run)
@@ -106,7 +106,7 @@ async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once
     None
 ):
     disk = Disk(full=True)
-    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
+    recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: None)
     with pytest.raises(ExceptionGroup):  # noqa: PT012 - same
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run)
@@ -125,7 +125,7 @@ async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_b
     None
 ):
     clock = SimulatedClock()
-    recorder = Recorder(cast("Store", Disk()), clock, lambda: None)
+    recorder = Recorder(cast("Outbox", Disk()), clock, lambda: None)
     assert recorder.take() is None
     recorder.put(outcome(1))
     recorder.put(outcome(2))
@@ -145,7 +145,7 @@ async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_b
 
 @pytest.mark.asyncio
 async def test_nothing_is_taken_ahead_once_the_end_has_come() -> None:
-    recorder = Recorder(cast("Store", Disk()), SimulatedClock(), lambda: None)
+    recorder = Recorder(cast("Outbox", Disk()), SimulatedClock(), lambda: None)
     recorder.put(outcome(1))
     recorder.close()
     await recorder.run()
@@ -160,7 +160,7 @@ async def test_the_last_changes_are_handed_out_whoever_asks_for_them() -> None:
         ) -> list[Change]:
             return super().exchange(outcomes, points, limit)[:5]
 
-    recorder = Recorder(cast("Store", Ending()), SimulatedClock(), lambda: None)
+    recorder = Recorder(cast("Outbox", Ending()), SimulatedClock(), lambda: None)
     handed = [
         await recorder.claim(2),
         await recorder.claim(4),
@@ -180,7 +180,7 @@ async def test_who_asks_gets_changes_though_others_take_those_that_came_while_th
         while anyio.from_thread.run_sync(recorder.take):
             pass
 
-    recorder = Recorder(cast("Store", disk), SimulatedClock(), others_are_quick)
+    recorder = Recorder(cast("Outbox", disk), SimulatedClock(), others_are_quick)
     recorder.put(outcome(0, State.UPDATED))
     assert len(await recorder.claim(7)) == 7
 
@@ -188,7 +188,7 @@ async def test_who_asks_gets_changes_though_others_take_those_that_came_while_th
 @pytest.mark.asyncio
 async def test_nothing_more_is_handed_out_once_a_write_failed() -> None:
     disk = Disk(full=True)
-    recorder = Recorder(cast("Store", disk), SimulatedClock(), lambda: None)
+    recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: None)
     recorder.put(outcome(1))
     with pytest.raises(OutputError):
         await recorder.claim(2)

@@ -24,12 +24,14 @@ from msgspec.structs import replace
 
 from bulk_sync.check.rows import digest_of
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
-from bulk_sync.job import damage, health, sealing
-from bulk_sync.job import store as store_module
+from bulk_sync.job import damage, health, outbox, sealing, staged
+from bulk_sync.job.database import GROUP, Job
 from bulk_sync.job.ledger_entries import text_of
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.schema import SCHEMA_VERSION
-from bulk_sync.job.store import _GROUP, _ROWS_A_STATEMENT, CUT_OFF, Job, Store, _compact
+from bulk_sync.job.staged import _ROWS_A_STATEMENT, _compact
+from bulk_sync.job.store import Store
+from bulk_sync.job.views import CUT_OFF, Views
 from bulk_sync.model.rows import Cell, Change, Outcome, Problem, Record, Row, State
 from bulk_sync.model.rows import text_of as text_of_cell
 
@@ -52,12 +54,12 @@ def record_of(number: int, key: str, value: str) -> Record | Problem:
 
 
 def stage(store: Store, sheet: Sheet, *, partial: bool = False) -> None:
-    generation = store.stage(
+    generation = store.staged.stage(
         record_of(number, key, value) for number, (key, value) in enumerate(sheet, start=2)
     )
-    known = store.job()
+    known = store.database.job()
     fingerprint = known.key_fingerprint if known else None
-    store.adopt(
+    store.adoption.adopt(
         Job(
             generation,
             "x.csv",
@@ -145,7 +147,7 @@ class Checkpoint(RuleBasedStateMachine):
     @rule()
     def run_again(self) -> None:
         self.crash()
-        self.store.retry_undone()
+        self.store.outbox.retry_undone()
         self.begin()
 
     def begin(self) -> None:
@@ -158,7 +160,7 @@ class Checkpoint(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(count=st.integers(1, 3))
     def hand_out(self, count: int) -> None:
-        changes = self.store.exchange(limit=count)
+        changes = self.store.outbox.exchange(limit=count)
         expected, self.queue = self.queue[:count], self.queue[count:]
         assert [(change.target, change.body) for change in changes] == [
             (key, body_of(v)) for key, v in expected
@@ -195,7 +197,7 @@ class Checkpoint(RuleBasedStateMachine):
         told = Outcome(
             change.id, state, 1, message=message, showing_id=pair[0], may_have_been_applied=doubt
         )
-        self.store.exchange([told])
+        self.store.outbox.exchange([told])
         self.attempted.add(pair)
         if state is State.UPDATED:
             self.acknowledged.add(pair)
@@ -214,14 +216,14 @@ class Checkpoint(RuleBasedStateMachine):
     @rule(data=st.data())
     def stop_before_the_first_request(self, data: st.DataObject) -> None:
         pair = data.draw(st.sampled_from(sorted(self.in_flight)))
-        self.store.exchange([Outcome(self.in_flight.pop(pair).id, State.PENDING, 0)])
+        self.store.outbox.exchange([Outcome(self.in_flight.pop(pair).id, State.PENDING, 0)])
         self.know_again(pair)
 
     @precondition(lambda self: self.running)
     @rule()
     def stop(self) -> None:
         """All requests ended; what was handed out and is without an outcome was never sent."""
-        self.store.release()
+        self.store.outbox.release()
         for pair in self.in_flight:
             self.know_again(pair)
         self.in_flight = {}
@@ -239,9 +241,9 @@ class Checkpoint(RuleBasedStateMachine):
 
     @invariant()
     def rows_are_in_one_state_each_and_none_is_lost(self) -> None:
-        results = {result.cells: result for result in self.store.results()}
+        results = {result.cells: result for result in self.store.views.results()}
         assert list(results) == self.sheet
-        assert sum(self.store.counts().values()) == len(self.sheet)
+        assert sum(self.store.views.counts().values()) == len(self.sheet)
         updated = {cells for cells, result in results.items() if result.state is State.UPDATED}
         assert updated == self.acknowledged & set(self.sheet)
         assert all(results[pair].showing_id == pair[0] for pair in updated)
@@ -250,18 +252,18 @@ class Checkpoint(RuleBasedStateMachine):
     def the_ledger_knows_what_was_acknowledged_and_nothing_that_was_sent_since(self) -> None:
         known = {target: body_of(value) for target, value in self.ledger.items()}
         assert {
-            one.target: text_of(one.values) for one in self.store.ledger() if one.values
+            one.target: text_of(one.values) for one in self.store.known.acknowledged() if one.values
         } == known
 
     @invariant()
     def what_may_have_been_applied_says_so(self) -> None:
         pending = 0
-        for result in self.store.results():
+        for result in self.store.views.results():
             unknown = result.cells in self.in_doubt | set(self.in_flight)
             assert result.may_have_been_applied == unknown
             assert ("may have been applied" in (result.message or "")) == unknown
             pending += unknown and result.state is State.PENDING
-        assert self.store.totals()[3] == pending
+        assert self.store.views.totals()[3] == pending
 
 
 class SealedCheckpoint(Checkpoint):
@@ -293,7 +295,9 @@ TestSealedCheckpoint.settings = settings(max_examples=30, stateful_step_count=25
 
 
 def acknowledge(store: Store) -> None:
-    store.exchange([Outcome(change.id, State.UPDATED, 1) for change in store.exchange(limit=100)])
+    store.outbox.exchange(
+        [Outcome(change.id, State.UPDATED, 1) for change in store.outbox.exchange(limit=100)]
+    )
 
 
 def test_a_crash_while_staging_leaves_the_job_as_it_was(tmp_path: Path) -> None:
@@ -302,12 +306,14 @@ def test_a_crash_while_staging_leaves_the_job_as_it_was(tmp_path: Path) -> None:
         stage(store, [("A", "1"), ("B", "bad")])
         acknowledge(store)
     with Store.open(path) as store:
-        store.stage(record_of(number, "C", "1") for number in range(5000))  # and never adopted
+        store.staged.stage(
+            record_of(number, "C", "1") for number in range(5000)
+        )  # and never adopted
     with Store.open(path) as store:
-        assert [result.target for result in store.results()] == ["A", "B"]
+        assert [result.target for result in store.views.results()] == ["A", "B"]
         stage(store, [("A", "1"), ("B", "2")])
-        assert store.counts() == {State.UPDATED: 1, State.PENDING: 1}
-        assert store.totals()[0] == 1
+        assert store.views.counts() == {State.UPDATED: 1, State.PENDING: 1}
+        assert store.views.totals()[0] == 1
 
 
 def test_what_a_limit_left_out_is_neither_shown_nor_forgotten(tmp_path: Path) -> None:
@@ -315,9 +321,9 @@ def test_what_a_limit_left_out_is_neither_shown_nor_forgotten(tmp_path: Path) ->
         stage(store, [("A", "1"), ("B", "1"), ("C", "bad")])
         acknowledge(store)
         stage(store, [("C", "1")], partial=True)
-        assert [result.target for result in store.results()] == ["C"]
+        assert [result.target for result in store.views.results()] == ["C"]
         stage(store, [("A", "1"), ("B", "2"), ("C", "1")])
-        assert [result.state for result in store.results()] == [
+        assert [result.state for result in store.views.results()] == [
             State.UPDATED,
             State.PENDING,
             State.PENDING,
@@ -332,7 +338,7 @@ def test_a_parked_acknowledgement_yields_to_a_newer_row_for_its_target(tmp_path:
         stage(store, [("A", "2")], partial=True)
         acknowledge(store)
         stage(store, [("A", "1"), ("B", "bad")])
-        assert store.counts()[State.PENDING] == 1  # North holds 2 now: 1 must be sent again
+        assert store.views.counts()[State.PENDING] == 1  # North holds 2 now: 1 must be sent again
 
 
 @pytest.mark.parametrize(
@@ -398,23 +404,25 @@ def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_ver
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")])
         for change, message in zip(
-            store.exchange(limit=3),
+            store.outbox.exchange(limit=3),
             ["time-out; it may have been applied all the same", "refused", None],
             strict=True,
         ):
             if message:
-                store.exchange(
+                store.outbox.exchange(
                     [Outcome(change.id, State.FAILED, 1, error="timeout", message=message)]
                 )
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_2)
     with Store.open(path) as store:
-        store.retry_undone()
-        assert {result.target for result in store.results() if result.may_have_been_applied} == {
+        store.outbox.retry_undone()
+        assert {
+            result.target for result in store.views.results() if result.may_have_been_applied
+        } == {
             "A",
             "C",
         }
-        assert [change.target for change in store.exchange(limit=9)] == ["D", "A", "B", "C"]
+        assert [change.target for change in store.outbox.exchange(limit=9)] == ["D", "A", "B", "C"]
 
 
 def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -426,9 +434,9 @@ def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) 
             BACK_TO_VERSION_2 + "ALTER TABLE row DROP COLUMN key; PRAGMA user_version = 1;"
         )
     with Store.read(path) as store:
-        assert [result.key for result in store.results()] == ["A", "B"]
+        assert [result.key for result in store.views.results()] == ["A", "B"]
     with Store.open(path) as store:
-        assert [change.target for change in store.exchange(limit=9)] == ["A"]
+        assert [change.target for change in store.outbox.exchange(limit=9)] == ["A"]
 
 
 def test_rows_with_one_key_and_different_ids_are_found(tmp_path: Path) -> None:
@@ -439,12 +447,14 @@ def test_rows_with_one_key_and_different_ids_are_found(tmp_path: Path) -> None:
             yield Record(Row(number, (key,)), target, "{}", "d", ("rating",), key)
 
     with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
-        generation = store.stage(rows())
-        assert [[number for _, number, _ in group] for group in store.rivals(generation)] == [
+        generation = store.staged.stage(rows())
+        assert [
+            [number for _, number, _ in group] for group in store.staged.rivals(generation)
+        ] == [
             [2, 3],
             [5, 6],
         ]
-        assert not list(store.twins(generation))
+        assert not list(store.staged.twins(generation))
 
 
 def test_a_checkpoint_of_a_newer_version_or_of_another_program_is_refused(tmp_path: Path) -> None:
@@ -505,7 +515,7 @@ def test_other_content_over_a_settled_job_forgets_it_also_when_a_limit_comes_fir
         )  # tonight's export: a new job, all of it is to be sent
         acknowledge(store)
         stage(store, [("A", "2"), ("B", "1")])
-        assert [result.state for result in store.results()] == [State.UPDATED, State.PENDING]
+        assert [result.state for result in store.views.results()] == [State.UPDATED, State.PENDING]
 
 
 @pytest.mark.parametrize("edited", [False, True])
@@ -515,26 +525,30 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "bad")])
-        (change,) = store.exchange(limit=1)  # and the run is killed
+        (change,) = store.outbox.exchange(limit=1)  # and the run is killed
     with Store.open(path) as store:
         if edited:
             stage(store, [("C", "1"), ("A", "1"), ("B", "1")])
         else:
-            store.retry_undone()
+            store.outbox.retry_undone()
         doubts = {
-            result.target: result.message for result in store.results() if result.message != "bad"
+            result.target: result.message
+            for result in store.views.results()
+            if result.message != "bad"
         }
         assert doubts == {"A": CUT_OFF, "B": None} | ({"C": None} if edited else {})
-        change = next(change for change in store.exchange(limit=5) if change.target == "A")
-        store.exchange([Outcome(change.id, State.PENDING, 0)])
-        store.exchange([Outcome(change.id, State.PENDING, 1)])
-        assert CUT_OFF in {result.message for result in store.results()}
-        store.exchange([Outcome(change.id, State.REJECTED, 1, error="refused", message="no")])
+        change = next(change for change in store.outbox.exchange(limit=5) if change.target == "A")
+        store.outbox.exchange([Outcome(change.id, State.PENDING, 0)])
+        store.outbox.exchange([Outcome(change.id, State.PENDING, 1)])
+        assert CUT_OFF in {result.message for result in store.views.results()}
+        store.outbox.exchange(
+            [Outcome(change.id, State.REJECTED, 1, error="refused", message="no")]
+        )
         assert "no; an attempt before may have been applied all the same" in {
-            r.message for r in store.results()
+            r.message for r in store.views.results()
         }
-        store.exchange([Outcome(change.id, State.UPDATED, 1)])
-        assert not next(store.results([State.UPDATED])).may_have_been_applied
+        store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
+        assert not next(store.views.results([State.UPDATED])).may_have_been_applied
 
 
 def test_what_may_have_been_applied_is_not_forgotten_when_a_limit_leaves_it_out(
@@ -542,12 +556,16 @@ def test_what_may_have_been_applied_is_not_forgotten_when_a_limit_leaves_it_out(
 ) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
-        store.exchange(limit=2)  # and the run is killed
+        store.outbox.exchange(limit=2)  # and the run is killed
         stage(store, [("A", "1")], partial=True)
-        store.exchange(limit=1)
-        store.release()
+        store.outbox.exchange(limit=1)
+        store.outbox.release()
         stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
-        assert [result.may_have_been_applied for result in store.results()] == [True, True, False]
+        assert [result.may_have_been_applied for result in store.views.results()] == [
+            True,
+            True,
+            False,
+        ]
 
 
 def test_a_limit_over_a_settled_job_leaves_it_settled(tmp_path: Path) -> None:
@@ -555,37 +573,47 @@ def test_a_limit_over_a_settled_job_leaves_it_settled(tmp_path: Path) -> None:
         stage(store, [("A", "1"), ("B", "1")])
         acknowledge(store)
         stage(store, [("A", "1")], partial=True)
-        assert store.counts() == {State.UPDATED: 1}
+        assert store.views.counts() == {State.UPDATED: 1}
         stage(store, [("B", "1"), ("A", "1")])
-        assert store.counts() == {State.UPDATED: 2}  # the same content: nothing is sent
+        assert store.views.counts() == {State.UPDATED: 2}  # the same content: nothing is sent
         stage(store, [("A", "1")], partial=True)
         stage(store, [("A", "1"), ("B", "2")])
-        assert store.counts() == {State.PENDING: 2}  # other content over a settled job: all is sent
+        assert store.views.counts() == {
+            State.PENDING: 2
+        }  # other content over a settled job: all is sent
 
 
 def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [(key, "1") for key in "ABCDE"])
-        store.exchange([Outcome(change.id, State.PENDING, 1) for change in store.exchange(limit=2)])
-        assert [change.target for change in store.exchange(limit=9)] == [
+        store.outbox.exchange(
+            [Outcome(change.id, State.PENDING, 1) for change in store.outbox.exchange(limit=2)]
+        )
+        assert [change.target for change in store.outbox.exchange(limit=9)] == [
             "C",
             "D",
             "E",
         ]  # each once in a run
-        store.release()
-        store.retry_undone()
+        store.outbox.release()
+        store.outbox.retry_undone()
         statements: list[str] = []
-        store._db.set_trace_callback(statements.append)
-        assert [change.target for change in store.exchange(limit=3) + store.exchange(limit=3)] == [
+        store.database.connection.set_trace_callback(statements.append)
+        assert [
+            change.target
+            for change in store.outbox.exchange(limit=3) + store.outbox.exchange(limit=3)
+        ] == [
             "C",
             "D",
             "E",
             "A",
             "B",
         ]
-        store._db.set_trace_callback(None)
+        store.database.connection.set_trace_callback(None)
         query = next(statement for statement in statements if statement.startswith("SELECT"))
-        plan = " ".join(str(line[-1]) for line in store._db.execute("EXPLAIN QUERY PLAN " + query))
+        plan = " ".join(
+            str(line[-1])
+            for line in store.database.connection.execute("EXPLAIN QUERY PLAN " + query)
+        )
         assert (
             "USING COVERING INDEX outcome_not_updated (state=? AND tried_before=? AND rowid>?)"
             in plan
@@ -607,16 +635,16 @@ def test_cells_are_kept_as_the_texts_that_reports_show(cells: list[Cell]) -> Non
 
 
 @pytest.mark.parametrize(
-    "rows", [1, _ROWS_A_STATEMENT - 1, _ROWS_A_STATEMENT, _ROWS_A_STATEMENT + 1, 2 * _GROUP + 3]
+    "rows", [1, _ROWS_A_STATEMENT - 1, _ROWS_A_STATEMENT, _ROWS_A_STATEMENT + 1, 2 * GROUP + 3]
 )
 def test_rows_are_staged_in_input_order_however_many_go_into_a_statement(rows: int) -> None:
     with Store.scratch() as store:
-        generation = store.stage(
+        generation = store.staged.stage(
             record_of(number, f"ext_{number}", str(number)) for number in range(rows)
         )
-        assert store.counts(generation) == {State.PENDING: rows}
-        staged = store.patches(rows, generation)
-    assert staged == tuple((f"ext_{number}", body_of(str(number))) for number in range(rows))
+        assert store.views.counts(generation) == {State.PENDING: rows}
+        found = store.staged.patches(rows, generation)
+    assert found == tuple((f"ext_{number}", body_of(str(number))) for number in range(rows))
 
 
 @pytest.mark.parametrize("at_once", [1, 63, 64, 500])
@@ -649,16 +677,16 @@ def test_outcomes_are_recorded_alike_however_many_come_at_once(
         stage(store, [(f"key {number}", "1") for number in range(500)])
         told: dict[int, Outcome] = {}
         for run in range(2):
-            outcomes = [of(change, run) for change in store.exchange(limit=500)]
+            outcomes = [of(change, run) for change in store.outbox.exchange(limit=500)]
             for first in range(0, len(outcomes), at_once):
-                store.exchange(outcomes[first : first + at_once])
+                store.outbox.exchange(outcomes[first : first + at_once])
             for one in outcomes:
                 before = told.get(one.id)
                 attempts, throttled = (before.attempts, before.throttled) if before else (0, 0)
                 told[one.id] = one._replace(
                     attempts=one.attempts + attempts, throttled=one.throttled + throttled
                 )
-            store.retry_undone()
+            store.outbox.retry_undone()
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as seen:
         seen.row_factory = sqlite3.Row
         rows = seen.execute("SELECT * FROM outcome ORDER BY id")
@@ -671,15 +699,15 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "x.checkpoint.sqlite"
     with Store.open(path) as store:
         stage(store, [(key, "1") for key in "ABCDE"] + [("F", "bad")])
-        one, two, three, _ = store.exchange(limit=4)
-        store.exchange(
+        one, two, three, _ = store.outbox.exchange(limit=4)
+        store.outbox.exchange(
             [
                 Outcome(one.id, State.UPDATED, 1, http_status=200, showing_id="u-1"),
                 Outcome(two.id, State.REJECTED, 1, error="not_found", message="no such showing"),
                 Outcome(three.id, State.FAILED, 2, error="timeout", may_have_been_applied=True),
             ]
         )
-        before = list(store.results())
+        before = list(store.views.results())
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_6)
         # As --only-changed left a row that was tried before.
@@ -687,12 +715,14 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
         db.commit()
     before[1] = replace(before[1], state=State.UNCHANGED, error=None)
     with Store.read(path) as store:
-        assert list(store.results()) == before
-        assert store.counts() == Counter(result.state for result in before)
+        assert list(store.views.results()) == before
+        assert store.views.counts() == Counter(result.state for result in before)
     with Store.open(path) as store:
-        store.retry_undone()
-        assert [change.target for change in store.exchange(limit=9)] == ["E", "C", "D"]
-        assert {result.target for result in store.results() if result.may_have_been_applied} == {
+        store.outbox.retry_undone()
+        assert [change.target for change in store.outbox.exchange(limit=9)] == ["E", "C", "D"]
+        assert {
+            result.target for result in store.views.results() if result.may_have_been_applied
+        } == {
             "C",
             "D",
             "E",
@@ -737,7 +767,7 @@ def test_what_a_kill_left_half_written_while_the_checkpoint_was_made_is_taken_ba
         for name in (path.name, path.name + "-journal"):
             shutil.copy2(path.with_name(name), folder / name)
     with opened(folder / path.name) as store:
-        assert [row.number for row in store.results()] == list(range(2, 502))
+        assert [row.number for row in store.views.results()] == list(range(2, 502))
     assert [file.name for file in folder.iterdir()] == [path.name]
 
 
@@ -748,23 +778,23 @@ def test_who_asks_what_was_acknowledged_while_a_run_goes_on_leaves_the_checkpoin
 
     def known() -> dict[str, object]:
         with Store.read(path) as other:
-            return {one.target: one.values for one in other.ledger()}
+            return {one.target: one.values for one in other.known.acknowledged()}
 
     with Store.open(path) as run:
         stage(run, [("key1", "5"), ("id-1", "1")])
-        (one,) = run.exchange(limit=1)
-        run.exchange([Outcome(one.id, State.UPDATED, 1, showing_id="id-1")])
+        (one,) = run.outbox.exchange(limit=1)
+        run.outbox.exchange([Outcome(one.id, State.UPDATED, 1, showing_id="id-1")])
         assert known() == {"key1": {"rating": 5}}
-        (other_name,) = run.exchange(limit=1)  # the same showing, as the API said
+        (other_name,) = run.outbox.exchange(limit=1)  # the same showing, as the API said
         assert known() == {}
-        run.exchange(
+        run.outbox.exchange(
             [Outcome(other_name.id, State.FAILED, 1, error="timeout", may_have_been_applied=True)]
         )
-        run.release()
+        run.outbox.release()
         assert known() == {}
     with Store.open(path) as later:
-        later.learn()
-        assert list(later.ledger()) == []
+        later.known.learn()
+        assert list(later.known.acknowledged()) == []
 
 
 def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
@@ -773,24 +803,28 @@ def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [(key, "1") for key in "ABCDE"])
-        one, two, _ = store.exchange(limit=3)
-        store.exchange([Outcome(two.id, State.UPDATED, 1)])
-        store.exchange([Outcome(one.id, State.UPDATED, 1)], limit=1)
+        one, two, _ = store.outbox.exchange(limit=3)
+        store.outbox.exchange([Outcome(two.id, State.UPDATED, 1)])
+        store.outbox.exchange([Outcome(one.id, State.UPDATED, 1)], limit=1)
         killed = as_killed(path, tmp_path / "killed")
     with Store.open(path) as store:
-        assert store.counts() == {State.UPDATED: 2, State.PENDING: 3}
+        assert store.views.counts() == {State.UPDATED: 2, State.PENDING: 3}
     with Store.open(killed) as store:
-        store.retry_undone()
-        assert store.counts() == {State.UPDATED: 2, State.PENDING: 3}
-        assert [result.target for result in store.results() if result.may_have_been_applied] == [
+        store.outbox.retry_undone()
+        assert store.views.counts() == {State.UPDATED: 2, State.PENDING: 3}
+        assert [
+            result.target for result in store.views.results() if result.may_have_been_applied
+        ] == [
             "C",
             "D",
         ]
-        assert [change.target for change in store.exchange(limit=9)] == ["E", "C", "D"]
+        assert [change.target for change in store.outbox.exchange(limit=9)] == ["E", "C", "D"]
         twice = as_killed(killed, tmp_path / "twice")
     with Store.open(twice) as store:
-        store.retry_undone()
-        assert [result.target for result in store.results() if result.may_have_been_applied] == [
+        store.outbox.retry_undone()
+        assert [
+            result.target for result in store.views.results() if result.may_have_been_applied
+        ] == [
             "C",
             "D",
             "E",
@@ -817,7 +851,7 @@ def test_a_sealed_checkpoint_that_somebody_wrote_to_is_read_as_a_whole(
         Store.open(path) as store,
         pytest.raises(OutputError, match="patch of row 2 is not what it was"),
     ):
-        store.exchange(limit=1)
+        store.outbox.exchange(limit=1)
     with closing(sqlite3.connect(killed)) as db:
         db.execute("UPDATE staged SET state = 'upfated'")
         db.commit()
@@ -830,14 +864,14 @@ def test_changes_that_are_taken_in_several_pieces_are_all_in_flight(tmp_path: Pa
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [(key, "1") for key in "ABCDEFG"])
-        assert [len(store.exchange(limit=limit)) for limit in (2, 2, 1)] == [
+        assert [len(store.outbox.exchange(limit=limit)) for limit in (2, 2, 1)] == [
             2,
             2,
             1,
         ]  # and the run is killed
     with Store.open(path) as store:
-        store.retry_undone()
-        assert [change.target for change in store.exchange(limit=9)] == [*"FG", *"ABCDE"]
+        store.outbox.retry_undone()
+        assert [change.target for change in store.outbox.exchange(limit=9)] == [*"FG", *"ABCDE"]
 
 
 def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
@@ -845,21 +879,21 @@ def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
 ) -> None:
     path = tmp_path / "x.sqlite"
     sealed: list[int] = []
-    monkeypatch.setattr(store_module, "_MUCH_BESIDE", 30_000)
+    monkeypatch.setattr(outbox, "_MUCH_BESIDE", 30_000)
 
     def noted(db: sqlite3.Connection, path: Path) -> None:
         sealed.append(sealing.bytes_beside(path))
         sealing.seal(db, path)
 
-    monkeypatch.setattr(store_module, "seal", noted)
+    monkeypatch.setattr(outbox, "seal", noted)
     with Store.open(path) as store, closing(sqlite3.connect(path)) as reader:
         stage(store, [(str(number), "1") for number in range(30)])
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM row").fetchone()
         sealed.clear()
-        for change in store.exchange(limit=30):
-            store.exchange([Outcome(change.id, State.UPDATED, 1)])
-        (waits,) = store._db.execute("PRAGMA busy_timeout").fetchone()
+        for change in store.outbox.exchange(limit=30):
+            store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
+        (waits,) = store.database.connection.execute("PRAGMA busy_timeout").fetchone()
     assert waits == 1000 * damage.BUSY_SECONDS
     assert len(sealed) > 2
     assert all(later - before >= 30_000 for before, later in pairwise(sealed[:-1]))
@@ -870,56 +904,59 @@ def test_counts_are_those_of_one_moment_while_a_run_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.sqlite"
-    outcomes = Store._outcomes
+    outcomes = Views._outcomes
     with Store.open(path) as store, Store.read(path) as look:
         stage(store, [(key, "1") for key in "ABCD"])
-        changes = iter(store.exchange(limit=4))
+        changes = iter(store.outbox.exchange(limit=4))
 
-        def and_a_run_writes(self: Store) -> str:
-            store.exchange([Outcome(next(changes).id, State.REJECTED, 1)])
+        def and_a_run_writes(self: Views) -> str:
+            store.outbox.exchange([Outcome(next(changes).id, State.REJECTED, 1)])
             return outcomes(self)
 
-        monkeypatch.setattr(Store, "_outcomes", and_a_run_writes)
-        assert look.counts() == {State.PENDING: 4}
-        assert look.totals()[0] == 2  # it looks for the first time after that
+        monkeypatch.setattr(Views, "_outcomes", and_a_run_writes)
+        assert look.views.counts() == {State.PENDING: 4}
+        assert look.views.totals()[0] == 2  # it looks for the first time after that
         monkeypatch.undo()
-        assert look.counts() == {State.PENDING: 2, State.REJECTED: 2}
+        assert look.views.counts() == {State.PENDING: 2, State.REJECTED: 2}
 
 
 def test_a_row_in_doubt_that_a_limit_left_out_stands_no_purge_in_the_way(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1")])
-        store.exchange(limit=2)  # and the run is killed
+        store.outbox.exchange(limit=2)  # and the run is killed
     with Store.open(path) as store:
         stage(store, [("A", "1")], partial=True)
         acknowledge(store)
-        store.purge()
+        store.database.purge()
     with Store.open(path) as store:
         stage(store, [("A", "1"), ("B", "1")])
-        assert [result.target for result in store.results() if result.may_have_been_applied] == [
-            "B"
-        ]
-        assert [change.target for change in store.exchange(limit=9)] == ["B"]
+        assert [
+            result.target for result in store.views.results() if result.may_have_been_applied
+        ] == ["B"]
+        assert [change.target for change in store.outbox.exchange(limit=9)] == ["B"]
 
 
 def test_what_is_known_is_looked_up_row_by_row(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1")])
         statements: list[str] = []
-        store._db.set_trace_callback(statements.append)
-        store.known()
-        store._db.set_trace_callback(None)
+        store.database.connection.set_trace_callback(statements.append)
+        store.known.of_pending()
+        store.database.connection.set_trace_callback(None)
         query = next(statement for statement in statements if "known.fields" in statement)
-        plan = " ".join(str(line[-1]) for line in store._db.execute("EXPLAIN QUERY PLAN " + query))
+        plan = " ".join(
+            str(line[-1])
+            for line in store.database.connection.execute("EXPLAIN QUERY PLAN " + query)
+        )
     assert "AUTOMATIC" not in plan
     assert "TEMP B-TREE" not in plan
 
 
 def test_threads_that_stage_at_once_leave_the_interpreter_as_it_was() -> None:
     usual = sys.getswitchinterval()
-    with store_module._SHORT_TURNS:
-        with store_module._SHORT_TURNS:
+    with staged._SHORT_TURNS:
+        with staged._SHORT_TURNS:
             assert sys.getswitchinterval() < usual
         assert sys.getswitchinterval() < usual
     assert sys.getswitchinterval() == usual

@@ -190,7 +190,7 @@ async def test_what_the_sender_counts_reaches_the_checkpoint_with_the_outcomes(
     clock, tally = SimulatedClock(), Tally(limit=5.0, source=RateSource.OPTION)
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1")])
-        recorder = Recorder(store, clock, lambda: None, tally)
+        recorder = Recorder(store.outbox, clock, lambda: None, tally)
         first, second = await recorder.claim(2)
         for change, state in ((first, State.UPDATED), (second, State.REJECTED)):
             tally.requests += 2
@@ -199,7 +199,7 @@ async def test_what_the_sender_counts_reaches_the_checkpoint_with_the_outcomes(
             recorder.put(Outcome(change.id, state, 2))
             await recorder.save()
             clock.seconds += 1.0
-        (run,) = store.runs()
+        (run,) = store.views.runs()
         assert run.began == "2026-03-02T00:16:40.000Z"
         assert [(point.at_ms, point.covered_ms) for point in run.points] == [(0, 0), (1000, 0)]
         assert [dict(point.counts.states) for point in run.points] == [
@@ -210,23 +210,23 @@ async def test_what_the_sender_counts_reaches_the_checkpoint_with_the_outcomes(
             (p.counts.requests, p.counts.retries, p.counts.latencies[7], p.counts.limit)
             for p in run.points
         } == {(2, 1, 2, 5.0)}
-        store.forget()
-        assert store.runs() == []
+        store.adoption.drop()
+        assert store.views.runs() == []
 
 
 @pytest.mark.asyncio
 async def test_a_run_that_is_only_told_to_wait_is_seen_too(tmp_path: Path) -> None:
     tally = Tally()
     with Store.open(tmp_path / "x.sqlite") as store:
-        recorder = Recorder(store, SimulatedClock(), lambda: None, tally)
+        recorder = Recorder(store.outbox, SimulatedClock(), lambda: None, tally)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run)
             tally.requests = tally.throttled = 4
             with anyio.fail_after(30):
-                while not store.runs():
+                while not store.views.runs():
                     await anyio.lowlevel.checkpoint()
             recorder.close()
-        assert [point.counts.throttled for run in store.runs() for point in run.points] == [4]
+        assert [point.counts.throttled for run in store.views.runs() for point in run.points] == [4]
 
 
 def test_other_content_over_a_settled_job_has_a_time_line_of_its_own_and_an_unsettled_one_goes_on(
@@ -236,13 +236,15 @@ def test_other_content_over_a_settled_job_has_a_time_line_of_its_own_and_an_unse
         stage(store, [("A", "1"), ("B", "1")])
         line = Line(BEGAN)
         line.add(0, rows(1))
-        changes = store.exchange(limit=2)
-        store.exchange([Outcome(changes[0].id, State.UPDATED, 1)], line.unsaved())
+        changes = store.outbox.exchange(limit=2)
+        store.outbox.exchange([Outcome(changes[0].id, State.UPDATED, 1)], line.unsaved())
         stage(store, [("A", "1"), ("B", "2")])
-        assert len(store.runs()) == 1
-        store.exchange([Outcome(change.id, State.UPDATED, 1) for change in store.exchange(limit=9)])
+        assert len(store.views.runs()) == 1
+        store.outbox.exchange(
+            [Outcome(change.id, State.UPDATED, 1) for change in store.outbox.exchange(limit=9)]
+        )
         stage(store, [("C", "1")])
-        assert store.runs() == []
+        assert store.views.runs() == []
 
 
 def test_the_runs_of_a_job_are_bounded(tmp_path: Path) -> None:
@@ -250,8 +252,8 @@ def test_the_runs_of_a_job_are_bounded(tmp_path: Path) -> None:
         for number in range(MOST_RUNS + 5):
             line = Line(f"2026-03-02T09:{number:02}:00.000Z")
             line.add(0, rows(number))
-            store.exchange([], line.unsaved())
-        runs = store.runs()
+            store.outbox.exchange([], line.unsaved())
+        runs = store.views.runs()
     assert len(runs) == MOST_RUNS
     assert runs[-1].points[0].counts.requests == MOST_RUNS + 4
 
@@ -273,11 +275,11 @@ def test_a_time_line_that_no_run_of_ours_wrote_is_called_damaged(
     with Store.open(path) as store:
         line = Line(BEGAN)
         line.add(0, rows(1))
-        store.exchange([], line.unsaved())
+        store.outbox.exchange([], line.unsaved())
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE timeline SET " + damage)  # noqa: S608 - one of those above
     with Store.open(path) as store, pytest.raises(CheckpointDamaged, match="time line"):
-        store.runs()
+        store.views.runs()
 
 
 def test_a_checkpoint_of_version_4_gets_an_empty_time_line(tmp_path: Path) -> None:
@@ -287,5 +289,5 @@ def test_a_checkpoint_of_version_4_gets_an_empty_time_line(tmp_path: Path) -> No
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_4)
     with Store.read(path) as store:
-        assert store.runs() == []
-        assert store.counts() == {State.PENDING: 1}
+        assert store.views.runs() == []
+        assert store.views.counts() == {State.PENDING: 1}

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.schema import SCHEMA_VERSION
-from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Change, Outcome
 from bulk_sync.timeline import Unsaved
 from tests.conftest import Program, Sandboxes
@@ -234,19 +234,19 @@ def test_damage_in_mid_run_ends_the_run_with_a_sentence(
     program: Program, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(60))
-    exchange = Store.exchange
+    exchange = Outbox.exchange
 
     def hurt(
-        store: Store, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+        outbox: Outbox, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
     ) -> list[Change]:
-        store._db.execute("PRAGMA cache_size = 0")
+        outbox._db.execute("PRAGMA cache_size = 0")
         for path in tmp_path.glob("x.checkpoint.sqlite*"):
             if path.suffix in {".sqlite", ".sqlite-wal"}:
                 with path.open("r+b") as file:
                     file.write(os.urandom(path.stat().st_size))
-        return exchange(store, outcomes, points, limit)
+        return exchange(outbox, outcomes, points, limit)
 
-    monkeypatch.setattr(Store, "exchange", hurt)
+    monkeypatch.setattr(Outbox, "exchange", hurt)
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--workers", 4)
     assert (ran.code, ran.out) == (8, "")

@@ -1,0 +1,239 @@
+"""The checkpoint as reports read it; nothing here writes.
+
+Counts and totals are those of one moment, also while a run writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from bulk_sync.job.damage import (
+    damaged,
+)
+from bulk_sync.job.database import OF_THE_JOB, ON_THE_WAY, UNKNOWN, Database, pragma, texts
+from bulk_sync.job.purge import PURGED
+from bulk_sync.job.timeline import runs
+from bulk_sync.model.rows import (
+    MENDABLE_STATES,
+    Result,
+    Sent,
+    State,
+)
+from bulk_sync.model.summaries import BadRow, ProblemGroup
+from bulk_sync.timeline import Run
+
+
+def _in(states: Iterable[State]) -> str:
+    names = ", ".join(f"'{state.value}'" for state in sorted(states))
+    return f"state IN ({names})"
+
+
+_OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
+
+_BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
+
+CUT_OFF = "It was on its way when a run was cut off or an answer was lost, and may have been applied; run again"
+
+IN_DOUBT = "may have been applied"
+"""The words that every message about it holds, the sender's too."""
+
+
+class Views:
+    """Reads the rows of the job, or of a sheet that is staged and not adopted, by its generation."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._db = database.connection
+        self._counted: tuple[tuple[int | None, int, int], dict[State, int]] | None = None
+
+    def counts(self, generation: int | None = None) -> dict[State, int]:
+        """Rows by state."""
+        as_of = (generation, self._db.total_changes, pragma(self._db, "data_version"))
+        if self._counted is None or self._counted[0] != as_of:
+            with self._database.at_one_moment():
+                counts = self._count(generation)
+            self._counted = as_of, {state: count for state, count in counts.items() if count}
+        return dict(self._counted[1])
+
+    def _count(self, generation: int | None) -> Counter[State]:
+        job = self._db.execute("SELECT generation FROM job").fetchone()
+        if job is None or generation not in {None, job[0]}:
+            # It reads every row
+            of_sheet = "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"
+            return self._by_state(self._db.execute(of_sheet, (generation,)))
+        counts = self._by_state(
+            self._db.execute("SELECT key, value FROM job, json_each(staged_states)")
+        )
+        ended = self._ended()
+        counts[State.PENDING] -= sum(ended.values())  # as which they were staged
+        counts.update(ended)
+        return counts
+
+    def _by_state(self, counts: Iterable[tuple[str, int]]) -> Counter[State]:
+        return Counter({self._state(state): count for state, count in counts})
+
+    def _state(self, name: str) -> State:
+        try:
+            return State(name)
+        except ValueError:
+            raise damaged(
+                self._database.path, "the state of a row in it is not what it was"
+            ) from None
+
+    def _ended(self) -> Counter[State]:
+        """The job's outcomes by state. An index has those that are not updated, so the others are
+        the rest.
+        """
+        of_job = self._outcomes()
+        (total,) = self._db.execute(f"SELECT count(*) FROM outcome WHERE {of_job}").fetchone()
+        others = f"SELECT state, count(*) FROM outcome WHERE state <> 'updated' AND {of_job} GROUP BY state"
+        counts = self._by_state(self._db.execute(others))
+        counts[State.UPDATED] = total - sum(counts.values())
+        return counts
+
+    def _outcomes(self) -> str:
+        """Which outcomes are the job's: all, unless rows are parked, which come first."""
+        first = self._db.execute(f"SELECT {OF_THE_JOB} FROM staged ORDER BY id LIMIT 1").fetchone()
+        all_are = first is None or first[0]
+        return (
+            "1"
+            if all_are
+            else "(SELECT generation FROM staged WHERE id = outcome.id) = (SELECT generation FROM job)"
+        )
+
+    def totals(self) -> tuple[int, int, int, int]:
+        """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as
+        recorded.
+        """
+        with self._database.at_one_moment():
+            requests, retries, throttled, in_doubt = self._db.execute(
+                "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), "
+                f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {UNKNOWN}), 0) "
+                f"FROM outcome WHERE {self._outcomes()}"
+            ).fetchone()
+            (on_the_way,) = self._db.execute(
+                f"SELECT count(*) FROM staged WHERE {ON_THE_WAY}"
+            ).fetchone()
+        return requests, retries, throttled, in_doubt + on_the_way
+
+    def problems(
+        self, examples: int = 3, generation: int | None = None
+    ) -> tuple[ProblemGroup, ...]:
+        """Rows that ended badly by error code, the most frequent first."""
+        groups = self._db.execute(
+            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1",
+            (generation,),
+        ).fetchall()
+        first = f"SELECT number, state, {UNKNOWN}, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
+        return tuple(
+            ProblemGroup(
+                code,
+                count,
+                tuple(
+                    (number, _with_doubt(self._state(state), message, doubt=bool(doubt)) or "")
+                    for number, state, doubt, message in self._db.execute(
+                        first, (generation, code, examples)
+                    )
+                ),
+            )
+            for code, count in groups
+        )
+
+    def bad_rows(self) -> Iterator[BadRow]:
+        """The rows that ended badly, in input order, with what tells why."""
+        found = self._db.execute(
+            f"SELECT number, error, http_status, CASE WHEN cells <> '{PURGED}' THEN message END, key, target, "
+            f"{UNKNOWN} FROM row WHERE {_BAD_ROWS} ORDER BY id",
+            (None,),
+        )
+        for number, code, status, message, key, target, doubt in found:
+            yield BadRow(number, code, status, message, key, target, bool(doubt))
+
+    def results(
+        self, states: Iterable[State] = State, generation: int | None = None
+    ) -> Iterator[Result]:
+        """Rows as reports show them, in input order."""
+        found = self._db.execute(
+            f"SELECT number, cells, target, key, state, {UNKNOWN}, http_status, attempts, error, message, fields, "
+            f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_A_SHEET} AND {_in(states)} "
+            "ORDER BY id",
+            (generation,),
+        )
+        for (
+            number,
+            cells,
+            target,
+            key,
+            name,
+            unknown,
+            status,
+            attempts,
+            error,
+            message,
+            *rest,
+        ) in found:
+            state, doubt = self._state(name), bool(unknown)
+            told = _with_doubt(state, message, doubt=doubt)
+            yield Result(
+                number,
+                texts(self._database.path, cells),
+                target,
+                key,
+                state,
+                doubt,
+                status,
+                attempts,
+                error,
+                told,
+                *rest,
+            )
+
+    def lines(self) -> Iterator[tuple[str | int | None, ...]]:
+        """The job's rows in input order, as the results have them: what of a `Result` they show."""
+        found = self._db.execute(
+            "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, updated_at, "
+            f"sent_at, duration_ms, {UNKNOWN} FROM row WHERE {OF_THE_JOB} ORDER BY id"
+        )
+        for line in found:
+            if line[-1]:
+                told = _with_doubt(self._state(line[_STATE]), line[_MESSAGE], doubt=True)
+                yield (*line[:_MESSAGE], told, *line[_MESSAGE + 1 : -1])
+            else:
+                yield line[:-1]
+
+    def sent(self) -> Iterator[Sent]:
+        """Patches of the job that were or may have been applied, in input order, and what they
+        replaced.
+        """
+        found = self._db.execute(
+            f"SELECT number, target, key, body, before FROM row WHERE {OF_THE_JOB} AND body IS NOT NULL "
+            f"AND (state = 'updated' OR {UNKNOWN}) ORDER BY id"
+        )
+        for number, target, key, body, before in found:
+            yield Sent(number, target, key, json.loads(body), json.loads(before) if before else {})
+
+    def runs(self) -> list[Run]:
+        """What the runs of the job did and when, the first one first."""
+        return runs(self._db, self._database.path)
+
+    def purged(self) -> bool:
+        """True when cells and patches of the job's rows were removed; see `job.purge`."""
+        found = self._db.execute(
+            f"SELECT cells = '{PURGED}' FROM staged WHERE {OF_THE_JOB} ORDER BY id LIMIT 1"
+        ).fetchone()
+        return found is not None and bool(found[0])  # it is all of them or none
+
+
+_STATE, _MESSAGE = 2, 6
+"""Of a line of the results."""
+
+
+def _with_doubt(state: State, message: str | None, *, doubt: bool) -> str | None:
+    """The message of a row; it says whether the row may have been applied, if no word of it does."""
+    if not doubt or IN_DOUBT in (message or ""):
+        return message
+    if state is State.REJECTED:
+        return f"{message}; an attempt before {IN_DOUBT} all the same"
+    return f"{message}; it {IN_DOUBT} all the same" if message else CUT_OFF
