@@ -13,8 +13,8 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from bulk_sync import __version__
 from bulk_sync.errors import ENDING_SIGNALS
+from bulk_sync.version import __version__
 
 
 def main() -> NoReturn:

@@ -21,14 +21,15 @@ from msgspec import Struct
 from platformdirs import user_state_path
 from pydantic import SecretStr
 
-from bulk_sync import __version__
+from bulk_sync.address import check_base_url
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.model.summaries import Finding
+from bulk_sync.secret import check_key
 from bulk_sync.send.decide import api_message, shows_life
 from bulk_sync.send.transport.choose import chosen, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply
-from bulk_sync.settings import check_base_url, check_key
+from bulk_sync.version import __version__
 
 _CLOCK_SECONDS = 30.0
 """More than that between this clock and the server's is worth a word: times in reports are this

@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from platformdirs import user_state_path
 from pydantic import SecretStr
 
-from bulk_sync import __version__
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.check.rows import without_known
 from bulk_sync.clock import Clock, SystemClock, seconds_until
 from bulk_sync.errors import (
@@ -56,13 +56,15 @@ from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
 from bulk_sync.report.written.results import write_results
 from bulk_sync.report.written.undo import CLEARED, beside, write_undo
+from bulk_sync.secret import fingerprint
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, chosen, load, open_transport
-from bulk_sync.settings import SANDBOX_TARGET, Files, PushSettings, SheetSettings
+from bulk_sync.settings import Files, PushSettings, SheetSettings
 from bulk_sync.sheet import OnRows, Sheet, open_sheet, wants_mark
+from bulk_sync.version import __version__
 
 log = logging.getLogger("bulk_sync.run")
 logging.getLogger("bulk_sync").addHandler(
@@ -528,11 +530,6 @@ def _restage(settings: PushSettings, store: Store, sheet: Sheet, asked: JobFacts
             seconds=known.seconds if known else 0.0,
         )
     )
-
-
-def fingerprint(key: SecretStr) -> str:
-    """A name for the key that can't be turned back into it (the key is 32 random characters)."""
-    return hashlib.sha256(b"bulk-sync " + key.get_secret_value().encode()).hexdigest()[:16]
 
 
 def _refuse(

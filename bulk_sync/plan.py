@@ -12,9 +12,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import UsageError
 from bulk_sync.model.rows import State
-from bulk_sync.settings import SANDBOX_TARGET
 
 
 class JobFacts(Struct, frozen=True):

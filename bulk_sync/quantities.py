@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from datetime import time
 
-DEFAULT_BASE_URL = "https://api.northreports.com"
 _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from bulk_sync import __version__
 from bulk_sync.check.compare import Side, blank_here, compare
 from bulk_sync.check.rows import digest_of, fields_of
 from bulk_sync.check.showing import KEY_COLUMN
@@ -32,6 +31,7 @@ from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.settings import ReconcileSettings
 from bulk_sync.sheet import OnRows
 from bulk_sync.staging import Staged, is_large, staged, staged_beside
+from bulk_sync.version import __version__
 
 _SHOWN = 5
 """Showings that a summary names of each kind."""

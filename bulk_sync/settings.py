@@ -7,15 +7,10 @@ Texts such as `50/s`, `15m` and `10%` become numbers here, and the API key becom
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import os
-import re
-import stat
 from collections.abc import Mapping, Sequence
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from msgspec import Struct
@@ -29,115 +24,11 @@ from pydantic import (
     model_validator,
 )
 
+from bulk_sync.address import DEFAULT_BASE_URL, check_base_url
 from bulk_sync.errors import UsageError
 from bulk_sync.profile import Profile
-from bulk_sync.quantities import DEFAULT_BASE_URL, Rate, Share, parse_clock_time
-
-SANDBOX_TARGET = "sandbox:"
-"""What a checkpoint notes instead of a base URL when the job went to a sandbox of its own run."""
-
-
-def is_loopback(host: str) -> bool:
-    """True for localhost, 127.0.0.0/8 and ::1."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_base_url(text: str) -> str:
-    """The base URL in its plain form, without `/v1`; ValueError when the key must not travel there.
-
-    What may be a password or a key is not part of the sentence.
-    """
-    if text == SANDBOX_TARGET:
-        return text
-    text = text.strip()
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(f"not a base URL: write it as {DEFAULT_BASE_URL}") from None
-    shown = repr(f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{parts.path}")
-    blank = re.search(r"[\x00-\x20\x7f]", text)  # urlsplit drops some of them in silence
-    if (
-        blank
-        or parts.scheme not in {"http", "https"}
-        or not host
-        or port == 0
-        or not _is_host(host)
-    ):
-        raise ValueError(
-            f"{without_secrets(text)!r} is not a base URL: write it as {DEFAULT_BASE_URL}"
-        )
-    if "@" in parts.netloc:
-        raise ValueError(
-            "a base URL carries no user name or password: the API takes a key (NORTH_API_KEY)"
-        )
-    if "?" in text or "#" in text:
-        raise ValueError(
-            f"{shown} is not the whole of what was given: leave out what follows ? or #"
-        )
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError(
-            f"{shown} would send the key unencrypted: use https:// (http:// is for loopback only)"
-        )
-    return _plain(parts.scheme, host, port) + _base_path(parts.path, shown)
-
-
-def _plain(scheme: str, host: str, port: int | None) -> str:
-    """Scheme, host and port as one spelling: a job knows its address by the text."""
-    named = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{named}" + (
-        "" if port in {None, {"http": 80, "https": 443}[scheme]} else f":{port}"
-    )
-
-
-def _base_path(path: str, shown: str) -> str:
-    """What comes before `/v1`: nothing for North itself, something behind a gateway."""
-    segments = path.strip("/").split("/")
-    if segments[-1] == "v1":
-        segments.pop()
-    if "v1" in segments:
-        raise ValueError(f"{shown} is an address within the API: end it before /v1")
-    if segments in ([], [""]):
-        return ""
-    if not all(
-        re.fullmatch(r"(?!\.\.?$)(?:[\w.~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})+", one, re.ASCII)
-        for one in segments
-    ):
-        raise ValueError(
-            f"{shown} is not a base URL: its path has blank or other segments that no server keeps"
-        )
-    return "/" + "/".join(segments)
-
-
-def _is_host(host: str) -> bool:
-    """True for a name or number that can be looked up; letters beyond ASCII are for the name's
-    registry to judge.
-    """
-    return re.fullmatch(r"[0-9a-f.%]*:[0-9a-f:.%]*", host) is not None or all(
-        re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label)
-        for label in host.removesuffix(".").split(".")
-    )
-
-
-def without_secrets(url: str) -> str:
-    """A text that is no base URL, without what stands before an @ or after a ? or #."""
-    return re.sub(r"^.*@", "***@", re.split(r"[?#]", url)[0], flags=re.DOTALL)[:200]
-
-
-def check_key(key: SecretStr) -> SecretStr:
-    """The key, when it can travel in a header; ValueError never shows it."""
-    text = key.get_secret_value()
-    if not re.fullmatch(r"[!-~]{8,512}", text):
-        raise ValueError(
-            "the API key is not of the form north_sk_live_...: it must be 8 to 512 characters, "
-            "without blanks, line breaks or accents"
-        )
-    return key
+from bulk_sync.quantities import Rate, Share, parse_clock_time
+from bulk_sync.secret import check_key
 
 
 def check_timezone(name: str) -> str:
@@ -384,32 +275,3 @@ class Files(Struct, frozen=True):
             checkpoint=checkpoint or cls.beside(source, "checkpoint.sqlite", out=out),
             page=page,
         )
-
-
-def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
-    """The API key from a file, else from NORTH_API_KEY; raises UsageError when there is none.
-
-    A file that others can read is refused: whoever reads it can change clients' data.
-    """
-    if key_file is None:
-        key = environ.get("NORTH_API_KEY", "")
-        if not key.strip():
-            raise UsageError(
-                "No API key: set NORTH_API_KEY, or name a file that holds it with --key-file."
-            )
-        return SecretStr(key)
-    if "north_sk_" in key_file.name:
-        raise UsageError(
-            "--key-file takes the name of a file that holds the key, not the key itself."
-        )
-    try:
-        mode = key_file.stat().st_mode
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise UsageError(
-                f"--key-file {key_file}: others can read this file. Mend it with: chmod 600 {key_file}"
-            )
-        return SecretStr(key_file.read_text(encoding="utf-8-sig").strip("\r\n"))
-    except OSError as error:
-        raise UsageError(f"--key-file {key_file}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"--key-file {key_file}: not a text file.") from None

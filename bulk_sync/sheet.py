@@ -22,7 +22,6 @@ from zoneinfo import ZoneInfo
 import tzlocal
 from msgspec import Struct
 
-from bulk_sync import __version__
 from bulk_sync.check.findings import ASSUMPTIONS
 from bulk_sync.check.headers import OURS, HeaderMap, Names, existing_field, map_headers, recognise
 from bulk_sync.check.instants import ORDERS
@@ -38,6 +37,7 @@ from bulk_sync.profile import Dates, FieldRule, Profile, Read
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions, Table
 from bulk_sync.settings import SheetSettings
+from bulk_sync.version import __version__
 
 T = TypeVar("T")
 

@@ -23,7 +23,8 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from bulk_sync import batch
-from bulk_sync.cli.logs import logging_of, without_keys
+from bulk_sync.address import SANDBOX_TARGET, check_base_url, without_secrets
+from bulk_sync.cli.logs import logging_of
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
@@ -42,17 +43,8 @@ from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.report.terminal.summary import json_line, show_error, show_summary
 from bulk_sync.report.words import printable
 from bulk_sync.report.written.atomic import check_writable
-from bulk_sync.settings import (
-    SANDBOX_TARGET,
-    Files,
-    PushSettings,
-    ReconcileSettings,
-    SheetSettings,
-    check_base_url,
-    read_key,
-    sheet_values,
-    without_secrets,
-)
+from bulk_sync.secret import read_key, without_keys
+from bulk_sync.settings import Files, PushSettings, ReconcileSettings, SheetSettings, sheet_values
 
 if TYPE_CHECKING:
     from rich.console import Console

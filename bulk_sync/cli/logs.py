@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,17 +22,12 @@ from typing import Literal, TextIO
 
 from bulk_sync.clock import utc_text
 from bulk_sync.errors import OutputError
+from bulk_sync.secret import without_keys
 
 FIELDS = ("event", "job", "row", "key", "state", "http_status", "attempt", "wait", "exit_code")
 """What a JSON line may have beside time, level and message, in this order."""
 
 _LOGGER = logging.getLogger("bulk_sync")
-_KEY = re.compile(r"north_sk_\w+")
-
-
-def without_keys(text: str) -> str:
-    """A text that may repeat a word of the command line, without the key that somebody put there."""
-    return _KEY.sub("north_sk_***", text)
 
 
 class _Text(logging.Formatter):

@@ -13,13 +13,14 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bulk_sync import __version__
+from bulk_sync.address import DEFAULT_BASE_URL
 from bulk_sync.cli import options
 from bulk_sync.cli.options import reading
 from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, Interrupted, UsageError
-from bulk_sync.quantities import DEFAULT_BASE_URL, parse_latency, parse_rate
+from bulk_sync.quantities import parse_latency, parse_rate
 from bulk_sync.sandbox.faults import parse_fault
 from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle
+from bulk_sync.version import __version__
 
 _EPILOG = "Exit codes: 0 done, 2 usage, 3 some rows need mending, 4 input, 5 key, 6 run again, 7 busy, 8 output."
 
@@ -89,7 +90,7 @@ def _show_failure(sentence: str) -> None:
     is put there.
     """
     from bulk_sync.cli import commands
-    from bulk_sync.cli.logs import without_keys
+    from bulk_sync.secret import without_keys
 
     given = {word.partition("=")[0] for word in sys.argv[1:]}
     said = {
@@ -262,8 +263,9 @@ def push(
 
       bulk-sync push inbox/ --archive done/
     """
+    from bulk_sync.address import SANDBOX_TARGET
     from bulk_sync.cli import commands
-    from bulk_sync.settings import SANDBOX_TARGET, PushSettings
+    from bulk_sync.settings import PushSettings
 
     if archive is not None and (sandbox or limit is not None):
         raise UsageError(
@@ -484,8 +486,9 @@ def reconcile(
 
       bulk-sync reconcile showings.csv --with ledger --results differences.xlsx
     """
+    from bulk_sync.address import SANDBOX_TARGET
     from bulk_sync.cli import commands
-    from bulk_sync.settings import SANDBOX_TARGET, Files, ReconcileSettings, SheetSettings
+    from bulk_sync.settings import Files, ReconcileSettings, SheetSettings
 
     reading = {
         "sheet": sheet,

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from bulk_sync import __version__
 from bulk_sync.clock import SystemClock
 from bulk_sync.model.rows import RowDecided, State
+from bulk_sync.version import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.job.database import UNKNOWN, Database, Job, storable
 from bulk_sync.job.known import Known
 from bulk_sync.job.ledger import Ledger
@@ -23,7 +24,6 @@ from bulk_sync.job.views import Views
 from bulk_sync.model.rows import (
     SETTLED_STATES,
 )
-from bulk_sync.settings import SANDBOX_TARGET
 
 
 class Adoption:

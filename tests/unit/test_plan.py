@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import UsageError
 from bulk_sync.model.rows import State
 from bulk_sync.plan import (
@@ -17,7 +18,6 @@ from bulk_sync.plan import (
     settle_rivals,
     settle_twins,
 )
-from bulk_sync.settings import SANDBOX_TARGET
 
 KNOWN = JobFacts("https://api.example.com", "key one", "digest", "meaning")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sync.settings import check_base_url
+from bulk_sync.address import check_base_url
 from tests.conftest import Program
 from tests.faultserver import Deed, all_good, always, answers, fault_server, says
 from tests.helpers import KEY, numbered, read_csv, reply, run, write_sheet

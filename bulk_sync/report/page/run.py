@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import TextIO
 
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.model.rows import MENDABLE_STATES, Result, State
 from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
 from bulk_sync.report.page.charts import LINES, Drawing, draw, drawing_data, time_section
@@ -39,7 +40,6 @@ from bulk_sync.report.page.frame import (
 from bulk_sync.report.page.markup import Html, element, join, json_text
 from bulk_sync.report.words import STATES, TITLES, Tone, Verdict, rows_of, verdict
 from bulk_sync.report.written.atomic import replacing
-from bulk_sync.settings import SANDBOX_TARGET
 from bulk_sync.timeline import Run
 
 MOST_ROWS = 50_000

@@ -1,0 +1,66 @@
+"""API keys: reading one, recognising it by a fingerprint, and keeping it out of texts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from bulk_sync.errors import UsageError
+
+_KEY = re.compile(r"north_sk_\w+")
+
+
+def check_key(key: SecretStr) -> SecretStr:
+    """The key, when it can travel in a header; ValueError never shows it."""
+    text = key.get_secret_value()
+    if not re.fullmatch(r"[!-~]{8,512}", text):
+        raise ValueError(
+            "the API key is not of the form north_sk_live_...: it must be 8 to 512 characters, "
+            "without blanks, line breaks or accents"
+        )
+    return key
+
+
+def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
+    """The API key from a file, else from NORTH_API_KEY; raises UsageError when there is none.
+
+    A file that others can read is refused: whoever reads it can change clients' data.
+    """
+    if key_file is None:
+        key = environ.get("NORTH_API_KEY", "")
+        if not key.strip():
+            raise UsageError(
+                "No API key: set NORTH_API_KEY, or name a file that holds it with --key-file."
+            )
+        return SecretStr(key)
+    if "north_sk_" in key_file.name:
+        raise UsageError(
+            "--key-file takes the name of a file that holds the key, not the key itself."
+        )
+    try:
+        mode = key_file.stat().st_mode
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UsageError(
+                f"--key-file {key_file}: others can read this file. Mend it with: chmod 600 {key_file}"
+            )
+        return SecretStr(key_file.read_text(encoding="utf-8-sig").strip("\r\n"))
+    except OSError as error:
+        raise UsageError(f"--key-file {key_file}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--key-file {key_file}: not a text file.") from None
+
+
+def fingerprint(key: SecretStr) -> str:
+    """A name for the key that can't be turned back into it (the key is 32 random characters)."""
+    return hashlib.sha256(b"bulk-sync " + key.get_secret_value().encode()).hexdigest()[:16]
+
+
+def without_keys(text: str) -> str:
+    """A text that may repeat a word of the command line, without the key that somebody put there."""
+    return _KEY.sub("north_sk_***", text)
