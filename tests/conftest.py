@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from bulk_sync import pipeline
 from bulk_sync.cli import main
+from bulk_sync.clock import SystemClock
 from bulk_sync.sandbox.app import Behaviour
 from bulk_sync.sandbox.server import beside
 from bulk_sync.send.transport import choose
@@ -38,6 +40,44 @@ settings.load_profile("gate")
 # would be deaf too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes share the tests: two a core, because half of the time goes by in
+    waits. None for single files, which are through before the processes have started.
+    """
+    parts = [Path(argument.partition("::")[0]) for argument in config.args]
+    return 0 if all(part.is_file() for part in parts) else 2 * (os.cpu_count() or 1)
+
+
+def _measures_coverage(config: pytest.Config) -> bool:
+    """Tell a run of the whole suite, or one that asks for coverage, from a run of a part."""
+    asked = any(str(word).startswith("--cov") for word in config.invocation_params.args)
+    parts = [Path(argument).absolute() for argument in config.args]
+    return asked or (
+        parts == [config.rootpath / "tests"]
+        and not (config.option.markexpr or config.option.keyword)
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out coverage where a part of the suite runs: it costs time, and its bound is the whole
+    suite's.
+    """
+    coverage = config.pluginmanager.get_plugin("_cov")
+    worker = getattr(config, "workerinput", None)
+    measures = _measures_coverage(config) if worker is None else worker["measures_coverage"]
+    if coverage is not None and not measures:
+        if coverage.cov_controller is not None:
+            coverage.cov_controller.pause()
+        coverage.options.no_cov = True  # pytest-cov looks at it when the session starts
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let the processes of pytest-xdist know what this one has found."""
+    node.workerinput["measures_coverage"] = _measures_coverage(node.config)
+
 
 Program = Callable[..., Ran]
 Sandboxes = Callable[..., AbstractContextManager[Witness]]
@@ -66,6 +106,28 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     )
     name: Name = request.param
     return name
+
+
+@pytest.fixture
+def fast_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time pass ten times as fast for the program and the sandbox in this process: waits,
+    rates and bounds keep their proportions. Time-outs of connections are as long as ever.
+    """
+    times = 10.0
+    monotonic, sleep = SystemClock.monotonic, SystemClock.sleep
+    clock = SystemClock()
+    began, began_at = clock.now(), times * monotonic(clock)
+
+    async def fast_sleep(self: SystemClock, seconds: float) -> None:
+        await sleep(self, seconds / times)
+
+    monkeypatch.setattr(SystemClock, "monotonic", lambda self: times * monotonic(self))
+    monkeypatch.setattr(SystemClock, "sleep", fast_sleep)
+    monkeypatch.setattr(
+        SystemClock,
+        "now",
+        lambda self: began + timedelta(seconds=times * monotonic(self) - began_at),
+    )
 
 
 @pytest.fixture

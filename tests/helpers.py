@@ -13,13 +13,14 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import anyio.lowlevel
@@ -118,6 +119,39 @@ def run(*arguments: object, cwd: Path | None = None, **changes: str) -> Ran:
 
 
 @contextmanager
+def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """The program in a process of its own, on its way; killed in the end if it is there still.
+
+    `options` are those of `subprocess.Popen`; its output is captured unless they say otherwise.
+    """
+    process = subprocess.Popen(
+        command(*arguments),
+        **{
+            "env": environment(),
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            **options,
+        },
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def when_sent(requests: int, witness: Witness, process: subprocess.Popen[str]) -> None:
+    """Wait until the server saw so many requests of a run, which must still be going on."""
+
+    def enough() -> bool:
+        assert process.poll() is None, "the run ended before"
+        return len(witness.journal()) >= requests
+
+    poll(enough)
+
+
+@contextmanager
 def sandbox_process(*options: object) -> Iterator[Witness]:
     """`bulk-sync sandbox` in a process of its own, on a free port."""
     process = subprocess.Popen(
@@ -134,6 +168,31 @@ def sandbox_process(*options: object) -> Iterator[Witness]:
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+Seen = TypeVar("Seen")
+
+
+def poll(until: Callable[[], Seen], within: float = 60.0) -> Seen:
+    """Ask again and again until the answer is true, and return it.
+
+    For what other processes and threads do, when they can't tell the test. `within` seconds are a
+    safety net for a test that would hang, not a claim about speed.
+    """
+    last = time.monotonic() + within  # noqa: TID251 - other processes' time
+    while not (seen := until()):
+        assert time.monotonic() < last, f"not within {within} s"  # noqa: TID251 - same
+        time.sleep(0.01)  # noqa: TID251 - same
+    return seen
+
+
+async def turns(until: Callable[[], Seen], most: int = 10_000) -> Seen:
+    """Let the other tasks of this event loop go on until the answer is true, and return it."""
+    for _ in range(most):
+        if seen := until():
+            return seen
+        await anyio.lowlevel.checkpoint()
+    raise AssertionError(f"not within {most} turns of the event loop")
 
 
 class SimulatedClock:

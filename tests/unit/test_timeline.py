@@ -9,17 +9,20 @@ from collections import Counter
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.errors import CheckpointDamaged
+from bulk_sync.job import recorder as recorder_module
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.job.timeline import MOST_RUNS
-from bulk_sync.model.rows import Outcome, RateSource, State, Tally
+from bulk_sync.model.rows import Change, Outcome, RateSource, State, Tally
 from bulk_sync.report.page.charts import draw, percentile
 from bulk_sync.timeline import (
     MOST_POINTS,
@@ -215,16 +218,26 @@ async def test_what_the_sender_counts_reaches_the_checkpoint_with_the_outcomes(
 
 
 @pytest.mark.asyncio
-async def test_a_run_that_is_only_told_to_wait_is_seen_too(tmp_path: Path) -> None:
-    tally = Tally()
+async def test_a_run_that_is_only_throttled_is_seen_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tally, written = Tally(), anyio.Event()
     with Store.open(tmp_path / "x.sqlite") as store:
+        exchange = store.outbox.exchange
+
+        def note(*arguments: Any) -> list[Change]:
+            try:
+                return exchange(*arguments)
+            finally:
+                anyio.from_thread.run_sync(written.set)
+
+        monkeypatch.setattr(store.outbox, "exchange", note)
+        monkeypatch.setattr(recorder_module, "LOOK_SECONDS", 0.001)
         recorder = Recorder(store.outbox, SimulatedClock(), lambda: None, tally)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(recorder.run)
             tally.requests = tally.throttled = 4
-            with anyio.fail_after(30):
-                while not store.views.runs():
-                    await anyio.lowlevel.checkpoint()
+            tasks.start_soon(recorder.run)
+            await written.wait()
             recorder.close()
         assert [point.counts.throttled for run in store.views.runs() for point in run.points] == [4]
 

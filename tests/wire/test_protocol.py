@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.lowlevel
 import pytest
 from anyio import to_thread
 from pydantic import SecretStr
@@ -37,7 +36,7 @@ from tests.faultserver import (
     refuses,
     says,
 )
-from tests.helpers import KEY, numbered, read_csv, reply, write_sheet
+from tests.helpers import KEY, numbered, read_csv, reply, turns, write_sheet
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -294,8 +293,7 @@ def test_nor_is_what_comes_before_the_request_was_written(
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ask)
-                while connection._unwritten is None:
-                    await anyio.lowlevel.checkpoint()
+                await turns(lambda: connection._unwritten is not None)
                 connection.connection_lost(None) if end else connection.data_received(ACKNOWLEDGED)
             return seen
 
