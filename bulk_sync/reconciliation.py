@@ -28,9 +28,9 @@ from bulk_sync.report.terminal.comparison import facts_of
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.report.written.differences import Changes, write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
+from bulk_sync.run.sheet import OnRows
+from bulk_sync.run.staging import Staged, is_large, staged, staged_beside
 from bulk_sync.settings import ReconcileSettings
-from bulk_sync.sheet import OnRows
-from bulk_sync.staging import Staged, is_large, staged, staged_beside
 from bulk_sync.version import __version__
 
 _SHOWN = 5

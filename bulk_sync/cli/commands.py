@@ -28,12 +28,12 @@ from bulk_sync.cli.logs import logging_of
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
+from bulk_sync.jobs import purge as run_purge
+from bulk_sync.jobs import read_summary, write_reports
 from bulk_sync.model.comparison import Reconciliation, Standing
 from bulk_sync.model.rows import MENDABLE_STATES, State, Tally
 from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.pipeline import check as run_check
-from bulk_sync.pipeline import known_limit, read_summary, seconds_left, write_reports
-from bulk_sync.pipeline import purge as run_purge
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_rate
@@ -43,6 +43,7 @@ from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.report.terminal.summary import json_line, show_error, show_summary
 from bulk_sync.report.words import printable
 from bulk_sync.report.written.atomic import check_writable
+from bulk_sync.run.send import known_limit, seconds_left
 from bulk_sync.secret import read_key, without_keys
 from bulk_sync.settings import Files, PushSettings, ReconcileSettings, SheetSettings, sheet_values
 

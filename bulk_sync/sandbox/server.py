@@ -18,10 +18,10 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
 from bulk_sync.model.rows import Problem
+from bulk_sync.run.sheet import open_sheet
 from bulk_sync.sandbox.app import Behaviour, Connections, NorthApi
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
 from bulk_sync.settings import SheetSettings
-from bulk_sync.sheet import open_sheet
 
 HOST = "127.0.0.1"
 

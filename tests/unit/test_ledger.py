@@ -23,8 +23,8 @@ from bulk_sync.job.database import Job
 from bulk_sync.job.ledger import SCHEMA, Ledger
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Outcome, Record, Row, Sent, State
-from bulk_sync.pipeline import _leave_out_what_is_known
 from bulk_sync.report.written.undo import beside, write_undo
+from bulk_sync.run.stage import _leave_out_what_is_known
 
 ADDRESS = "https://a.example.com"
 KEYS = st.sampled_from("AB")

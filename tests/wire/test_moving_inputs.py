@@ -114,14 +114,14 @@ def test_after_staging_it_does_not_matter_what_becomes_of_the_file(
     sheet = write_sheet(tmp_path / "x.csv", numbered(30))
     with sandboxes() as witness:
         from bulk_sync import pipeline
+        from bulk_sync.run.send import send_pending
 
-        send = pipeline._send
 
         async def deleted_then_sent(*arguments: object) -> object:
             sheet.unlink()
-            return await send(*arguments)  # type: ignore[arg-type]
+            return await send_pending(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(pipeline, "_send", deleted_then_sent)
+        monkeypatch.setattr(pipeline, "send_pending", deleted_then_sent)
         assert (
             program("push", sheet, "--base-url", witness.base_url, "--json").summary["states"][
                 "updated"

@@ -1,7 +1,7 @@
 """A sheet staged for a comparison: in this process, or beside it in one of its own.
 
 Reading and checking keep one processor busy. Of two large sheets the other one is staged by
-`python -m bulk_sync.staging`, which is told the settings on standard input and answers with what
+`python -m bulk_sync.run.staging`, which is told the settings on standard input and answers with what
 it found, or with the error for the user, on standard output. It ends with the comparison at the
 latest.
 """
@@ -22,8 +22,8 @@ from msgspec import Struct
 from bulk_sync import errors
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.store import Store
+from bulk_sync.run.sheet import OnRows, open_sheet
 from bulk_sync.settings import SheetSettings
-from bulk_sync.sheet import OnRows, open_sheet
 
 _LARGE_BYTES = 2_000_000
 """From about 20,000 rows on, a process of its own gains more than its start costs (half a second).
@@ -64,7 +64,7 @@ def staged_beside(settings: SheetSettings) -> Iterator[Callable[[], Staged]]:
         path = Path(folder, "there.sqlite")
         told = {"settings": settings.model_dump(mode="json", exclude={"rate"}), "path": str(path)}
         process = subprocess.Popen(
-            [sys.executable, "-m", "bulk_sync.staging"],
+            [sys.executable, "-m", "bulk_sync.run.staging"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
