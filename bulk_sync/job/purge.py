@@ -17,14 +17,12 @@ from bulk_sync.errors import OutputError
 PURGED = "null"
 """In place of a row's cells."""
 
-_WORDS = """CASE
-    WHEN message LIKE '%may have been applied%' THEN 'It may have been applied; the rest was removed by --purge'
-    ELSE 'What was said was removed by --purge' END"""
+PURGED_MESSAGE = "What was said was removed by --purge"
 
 _FORGET = (
     f"UPDATE staged SET body = NULL, before = NULL, cells = '{PURGED}' WHERE cells <> '{PURGED}'",
-    f"UPDATE staged SET message = {_WORDS} WHERE message IS NOT NULL",
-    f"UPDATE outcome SET message = {_WORDS} WHERE message IS NOT NULL",
+    f"UPDATE staged SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",
+    f"UPDATE outcome SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",
     "DELETE FROM ledger",
     "DELETE FROM acknowledged",
 )

@@ -23,9 +23,10 @@ import sqlite3
 
 from bulk_sync.job import ledger
 from bulk_sync.job.health import APPLICATION_ID
+from bulk_sync.job.purge import PURGED_MESSAGE
 from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 _SEALED = """
 CREATE TABLE sealed (
@@ -119,6 +120,19 @@ CREATE = (
 _ENDED = "(state IN ('updated', 'rejected', 'failed') OR in_flight OR may_have_been_applied OR tried_before OR attempts > 0)"
 """Rows of version 6 of which more became than staging decided."""
 
+# The sentences of doubt that versions 1 to 7 wrote into messages.
+_SUFFIX = "; it may have been applied all the same"
+_SENTENCES = ", ".join(
+    f"'{sentence}; run again'"
+    for sentence in (
+        "It may have been applied all the same",
+        "It was on its way when a run was cut off and may have been applied",
+        "It was on its way when a run was cut off or an answer was lost, and may have been applied",
+        "It was with a process that ended unexpectedly, and may have been applied",
+    )
+)
+_PURGED = "It may have been applied; the rest was removed by --purge"
+
 _MIGRATIONS = {
     1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
     # Version 2 knew what may have been applied by the words of the message alone.
@@ -169,6 +183,17 @@ _MIGRATIONS = {
         UPDATE job SET staged_states = (SELECT json_group_object(state, rows) FROM
             (SELECT state, count(*) AS rows FROM staged WHERE generation = job.generation GROUP BY state));
         DROP TABLE row_before;
+    """,
+    # Up to version 7 a message said whether its row may have been applied; now the column alone
+    # does, and reports add the sentence.
+    7: f"""
+        UPDATE outcome SET may_have_been_applied = 1,
+            message = substr(message, 1, length(message) - length('{_SUFFIX}'))
+            WHERE state IN ('pending', 'failed') AND message LIKE '%{_SUFFIX}';
+        UPDATE outcome SET may_have_been_applied = 1, message = NULL
+            WHERE state IN ('pending', 'failed') AND message IN ({_SENTENCES});
+        UPDATE outcome SET message = '{PURGED_MESSAGE}' WHERE message = '{_PURGED}';
+        UPDATE staged SET message = '{PURGED_MESSAGE}' WHERE message = '{_PURGED}';
     """,
 }
 """What makes a checkpoint of a version one of the next."""

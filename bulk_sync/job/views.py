@@ -34,11 +34,6 @@ _OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
 
 _BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
 
-CUT_OFF = "It was on its way when a run was cut off or an answer was lost, and may have been applied; run again"
-
-IN_DOUBT = "may have been applied"
-"""The words that every message about it holds, the sender's too."""
-
 
 class Views:
     """Reads the rows of the job, or of a sheet that is staged and not adopted, by its generation."""
@@ -126,18 +121,12 @@ class Views:
             f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1",
             (generation,),
         ).fetchall()
-        first = f"SELECT number, state, {UNKNOWN}, message FROM row WHERE {_BAD_ROWS} AND error = ? ORDER BY id LIMIT ?"
+        first = (
+            f"SELECT number, coalesce(message, '') FROM row WHERE {_BAD_ROWS} AND error = ? "
+            "ORDER BY id LIMIT ?"
+        )
         return tuple(
-            ProblemGroup(
-                code,
-                count,
-                tuple(
-                    (number, _with_doubt(self._state(state), message, doubt=bool(doubt)) or "")
-                    for number, state, doubt, message in self._db.execute(
-                        first, (generation, code, examples)
-                    )
-                ),
-            )
+            ProblemGroup(code, count, tuple(self._db.execute(first, (generation, code, examples))))
             for code, count in groups
         )
 
@@ -161,47 +150,26 @@ class Views:
             "ORDER BY id",
             (generation,),
         )
-        for (
-            number,
-            cells,
-            target,
-            key,
-            name,
-            unknown,
-            status,
-            attempts,
-            error,
-            message,
-            *rest,
-        ) in found:
-            state, doubt = self._state(name), bool(unknown)
-            told = _with_doubt(state, message, doubt=doubt)
+        for number, cells, target, key, state, doubt, *rest in found:
             yield Result(
                 number,
                 texts(self._database.path, cells),
                 target,
                 key,
-                state,
-                doubt,
-                status,
-                attempts,
-                error,
-                told,
+                self._state(state),
+                bool(doubt),
                 *rest,
             )
 
     def lines(self) -> Iterator[tuple[str | int | None, ...]]:
-        """The job's rows in input order, as the results have them: what of a `Result` they show."""
-        found = self._db.execute(
-            "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, updated_at, "
-            f"sent_at, duration_ms, {UNKNOWN} FROM row WHERE {OF_THE_JOB} ORDER BY id"
+        """Yield the job's rows in input order as the results have them, column by column.
+
+        A last value follows, 1 when the row may have been applied: it is no column of theirs.
+        """
+        return self._db.execute(
+            "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, "
+            f"updated_at, sent_at, duration_ms, {UNKNOWN} FROM row WHERE {OF_THE_JOB} ORDER BY id"
         )
-        for line in found:
-            if line[-1]:
-                told = _with_doubt(self._state(line[_STATE]), line[_MESSAGE], doubt=True)
-                yield (*line[:_MESSAGE], told, *line[_MESSAGE + 1 : -1])
-            else:
-                yield line[:-1]
 
     def sent(self) -> Iterator[Sent]:
         """Patches of the job that were or may have been applied, in input order, and what they
@@ -224,16 +192,3 @@ class Views:
             f"SELECT cells = '{PURGED}' FROM staged WHERE {OF_THE_JOB} ORDER BY id LIMIT 1"
         ).fetchone()
         return found is not None and bool(found[0])  # it is all of them or none
-
-
-_STATE, _MESSAGE = 2, 6
-"""Of a line of the results."""
-
-
-def _with_doubt(state: State, message: str | None, *, doubt: bool) -> str | None:
-    """The message of a row; it says whether the row may have been applied, if no word of it does."""
-    if not doubt or IN_DOUBT in (message or ""):
-        return message
-    if state is State.REJECTED:
-        return f"{message}; an attempt before {IN_DOUBT} all the same"
-    return f"{message}; it {IN_DOUBT} all the same" if message else CUT_OFF

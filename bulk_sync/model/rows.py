@@ -169,7 +169,7 @@ class Result(Struct, frozen=True):
     """A row of the checkpoint as reports show it.
 
     `may_have_been_applied` is True while an attempt, of whatever run, is without an answer that
-    tells; `message` says so then.
+    settles it; `message` does not repeat that.
     """
 
     number: int

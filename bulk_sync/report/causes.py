@@ -74,8 +74,7 @@ _VARYING = re.compile(
 )
 
 _SAID_OF_ATTEMPTS = re.compile(
-    r"; (?:given up after [^;]*|not sent again, as --ambiguous stop says|"
-    r"it may have been applied all the same|an attempt before may have been applied all the same)"
+    r"; (?:given up after [^;]*|not sent again, as --ambiguous stop says)"
 )
 _INSTRUCTION = re.compile(
     r"(.*?\S)(?:[;:]|\.) ((?:leave|keep|format|mend|enter|blank|type|is a|say|write|give|decide|do) .*)",

@@ -14,6 +14,20 @@ from bulk_sync.model.rows import MENDABLE_STATES, SETTLED_STATES, RateSource, St
 from bulk_sync.model.summaries import Summary
 
 
+def full_message(state: str, message: str | None, *, may_have_been_applied: bool) -> str | None:
+    """Return a row's message, with the sentence that it may have been applied where that is so."""
+    if not may_have_been_applied:
+        return message
+    if message is None:
+        return (
+            "It was on its way when a run was cut off or an answer was lost, and may have been "
+            "applied; run again"
+        )
+    if state == State.REJECTED:
+        return f"{message}; an attempt before may have been applied all the same"
+    return f"{message}; it may have been applied all the same"
+
+
 def rows_of(count: int) -> str:
     """`1 row`, `1,200 rows`."""
     return f"{count:,} row{'s' * (count != 1)}"

@@ -65,8 +65,6 @@ from bulk_sync.timeline import latency_bucket
 
 log = logging.getLogger("bulk_sync.send")
 
-MAY_HAVE_BEEN_APPLIED = "it may have been applied all the same"
-
 FORBIDDEN_IN_SEQUENCE = 10
 """So many 403s with nothing acknowledged in between mean the key, not the rows."""
 
@@ -158,20 +156,10 @@ class _Case:
         )
 
     def undecided(self) -> Outcome:
-        message = (
-            MAY_HAVE_BEEN_APPLIED[0].upper() + MAY_HAVE_BEEN_APPLIED[1:]
-            if self.may_have_arrived
-            else None
-        )
-        return self.outcome(State.PENDING, message=message and f"{message}; run again")
+        return self.outcome(State.PENDING)
 
     def failed(self, verdict: RowFailed) -> Outcome:
-        message = (
-            f"{verdict.message}; {MAY_HAVE_BEEN_APPLIED}"
-            if self.may_have_arrived
-            else verdict.message
-        )
-        return self.outcome(State.FAILED, error=verdict.error, message=message)
+        return self.outcome(State.FAILED, error=verdict.error, message=verdict.message)
 
 
 class Sender:

@@ -157,7 +157,7 @@ def test_failures_name_status_and_say_run_again_whatever_was_tried() -> None:
 
     rows = [
         failed(
-            f"503: busy; given up after {n} attempts; it may have been applied all the same",
+            f"503: busy; given up after {n} attempts",
             "server_error",
             503,
         )

@@ -39,7 +39,8 @@ ONE = Result(
 
 
 def line_of(row: Result) -> tuple[str | int | None, ...]:
-    return tuple(getattr(row, _FIELDS.get(name, name)) for name in COLUMNS)
+    names = (*COLUMNS, "may_have_been_applied")
+    return tuple(getattr(row, _FIELDS.get(name, name)) for name in names)
 
 
 _FIELDS = {"row": "number", "unique_showing_key": "key"}
@@ -55,6 +56,36 @@ def in_workbook(path: Path, sheet: str = "Results") -> list[tuple[object, ...]]:
 
 def in_json(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "doubt", "full"),
+    [
+        (State.FAILED, "time-out", True, "time-out; it may have been applied all the same"),
+        (State.FAILED, "time-out", False, "time-out"),
+        (State.REJECTED, "no", True, "no; an attempt before may have been applied all the same"),
+        (
+            State.PENDING,
+            None,
+            True,
+            (
+                "It was on its way when a run was cut off or an answer was lost, and may have "
+                "been applied; run again"
+            ),
+        ),
+        (State.PENDING, None, False, None),
+        # The API's own words decide nothing.
+        (State.REJECTED, "it may have been applied", False, "it may have been applied"),
+    ],
+)
+def test_the_message_says_what_may_have_been_applied_when_the_checkpoint_notes_it(
+    tmp_path: Path, state: State, message: str | None, full: str | None, *, doubt: bool
+) -> None:
+    row = replace(ONE, state=state, message=message, may_have_been_applied=doubt)
+    write_results(tmp_path / "x.jsonl", [line_of(row)])
+    (line,) = in_json(tmp_path / "x.jsonl")
+    assert line["message"] == full
+    assert list(line) == list(COLUMNS)
 
 
 def test_the_three_formats_hold_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
@@ -165,7 +196,7 @@ def test_a_csv_is_as_the_csv_module_writes_it(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str]
 ) -> None:
     path, expected = tmp_path_factory.mktemp("results") / "x.csv", io.StringIO(newline="")
-    write_results(path, [texts])
+    write_results(path, [[*texts, 0]])
     own = [
         "'" + text
         if name in {"message", "showing_id", "updated_at"}

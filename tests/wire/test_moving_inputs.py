@@ -116,7 +116,6 @@ def test_after_staging_it_does_not_matter_what_becomes_of_the_file(
         from bulk_sync import pipeline
         from bulk_sync.run.send import send_pending
 
-
         async def deleted_then_sent(*arguments: object) -> object:
             sheet.unlink()
             return await send_pending(*arguments)  # type: ignore[arg-type]

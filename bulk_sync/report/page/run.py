@@ -38,7 +38,7 @@ from bulk_sync.report.page.frame import (
     verdict_section,
 )
 from bulk_sync.report.page.markup import Html, element, join, json_text
-from bulk_sync.report.words import STATES, TITLES, Tone, Verdict, rows_of, verdict
+from bulk_sync.report.words import STATES, TITLES, Tone, Verdict, full_message, rows_of, verdict
 from bulk_sync.report.written.atomic import replacing
 from bulk_sync.timeline import Run
 
@@ -439,6 +439,9 @@ _STATES_IN_ORDER = tuple(State)
 
 def _line_of(result: Result, shared: SharedTexts) -> list[object]:
     """A row as page.js reads it; trailing blanks are left out."""
+    message = full_message(
+        result.state, result.message, may_have_been_applied=result.may_have_been_applied
+    )
     line: list[object] = [
         result.number,
         _cut(result.key, _LONGEST_KEY),
@@ -448,7 +451,7 @@ def _line_of(result: Result, shared: SharedTexts) -> list[object]:
         _second(result.sent_at),
         result.duration_ms,
         shared(result.error),
-        shared(_cut(result.message or "", _LONGEST_MESSAGE)),
+        shared(_cut(message or "", _LONGEST_MESSAGE)),
         shared(result.fields),
         _cut(result.showing_id or "", _LONGEST_KEY) or None,
     ]
