@@ -186,6 +186,11 @@ def poll(until: Callable[[], Seen], within: float = 60.0) -> Seen:
     return seen
 
 
+def let_pass(seconds: float) -> None:
+    """Let time pass by the machine's clock, where nothing but that is to happen."""
+    time.sleep(seconds)  # noqa: TID251 - other processes' time
+
+
 async def turns(until: Callable[[], Seen], most: int = 10_000) -> Seen:
     """Let the other tasks of this event loop go on until the answer is true, and return it."""
     for _ in range(most):

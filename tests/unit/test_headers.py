@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import tzset
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,27 @@ DATE = "Mon, 02 Mar 2026 10:00:00 GMT"  # 1772445600
 )
 def test_retry_after(text: str, date: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": text, "date": date}) == seconds
+
+
+@pytest.mark.parametrize("zone", ["Asia/Jerusalem", "America/Los_Angeles"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon, 02 Mar 2026 10:00:30 GMT",
+        "Monday, 02-Mar-26 10:00:30 GMT",
+        "Mon Mar  2 10:00:30 2026",
+    ],
+)
+def test_a_date_is_read_against_the_replys_own_wherever_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch, zone: str, text: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    tzset()
+    try:
+        assert retry_after({"retry-after": text, "date": DATE}) == 30
+    finally:
+        monkeypatch.undo()
+        tzset()
 
 
 def test_without_retry_after_nothing_is_asked() -> None:
