@@ -33,6 +33,7 @@ from bulk_sync.sandbox.limits import (
 )
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory
+from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
 from bulk_sync.send.sender import Sender
@@ -273,12 +274,10 @@ def simulate(
                 server,
                 work,
                 budget=Budget(keeping, clock, dice, ceiling),
-                bounds=Bounds(),
-                policy=policy or RetryPolicy(),
+                terms=Terms(policy or RetryPolicy(), Bounds(), workers),
                 clock=clock,
                 dice=dice,
                 tally=tally,
-                workers=workers,
             )
             for work, tally in zip(works, tallies, strict=True)
         ]

@@ -152,7 +152,8 @@ class RowDecided(NamedTuple):
 
     `row` is its number as a spreadsheet program shows it, `key` what addressed the showing;
     `attempts` counts this run's requests, `seconds` are those since the first of them; `error` is a
-    code, and `message` a sentence, when it was refused or failed.
+    code, and `message` a sentence, when it was refused or failed. `may_have_been_applied` says
+    nothing of a row that is `updated`.
     """
 
     row: int
@@ -163,6 +164,7 @@ class RowDecided(NamedTuple):
     seconds: float
     error: str | None
     message: str | None
+    may_have_been_applied: bool = False
 
 
 class Result(Struct, frozen=True):

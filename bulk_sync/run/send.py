@@ -25,6 +25,7 @@ from bulk_sync.run.follow import Following, Telling, heed_signals, heed_the_call
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
+from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, open_transport
@@ -89,10 +90,15 @@ async def send_pending(
         on_first_acknowledged=lambda: store.database.accept_key(of_key),
         tally=tally,
     )
-    policy = RetryPolicy(
-        max_attempts=settings.max_attempts,
-        retry_for_seconds=settings.retry_for_seconds,
-        repeat_ambiguous=settings.ambiguous == "retry",
+    terms = Terms(
+        policy=RetryPolicy(
+            max_attempts=settings.max_attempts,
+            retry_for_seconds=settings.retry_for_seconds,
+            repeat_ambiguous=settings.ambiguous == "retry",
+        ),
+        bounds=bounds,
+        workers=settings.workers,
+        key_accepted=accepted,
     )
     ceiling = settings.rate.per_second if settings.rate else None
     dice = random.Random()  # noqa: S311 - jitter, no secret
@@ -109,13 +115,10 @@ async def send_pending(
                 transport,
                 recorder,
                 budget=Budget(keeping, clock, dice, ceiling),
-                policy=policy,
-                bounds=bounds,
+                terms=terms,
                 clock=clock,
                 dice=dice,
                 tally=tally,
-                workers=settings.workers,
-                key_accepted=accepted,
                 on_row=telling,
             )
             await _send_all(sender, recorder, following, clock, telling)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -15,6 +16,32 @@ SAMPLE = 100
 """Rows by which a share is judged at the earliest; and so many failures, nothing having been
 accepted, are enough.
 """
+
+
+FORBIDDEN_IN_A_ROW = 10
+"""403s with nothing acknowledged in between that mean the key, not the rows."""
+
+
+@dataclass(slots=True)
+class KeyTrust:
+    """What the replies so far say about the key; `accepted` once any row was acknowledged."""
+
+    accepted: bool = False
+    forbidden_in_a_row: int = 0
+
+    def acknowledged(self) -> None:
+        """A row was acknowledged."""
+        self.accepted = True
+        self.forbidden_in_a_row = 0
+
+    def rejected(self, *, forbidden: bool) -> None:
+        """A row was rejected, with a 403 or otherwise."""
+        self.forbidden_in_a_row = self.forbidden_in_a_row + 1 if forbidden else 0
+
+    @property
+    def holds(self) -> bool:
+        """True when a 403 is about its row and not about the key."""
+        return self.accepted and self.forbidden_in_a_row < FORBIDDEN_IN_A_ROW
 
 
 class Bounds(Struct, frozen=True):

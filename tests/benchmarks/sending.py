@@ -25,6 +25,7 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.quantities import parse_rate
+from bulk_sync.run import send as run_send
 from bulk_sync.send.sender import Sender
 from bulk_sync.settings import PushSettings
 
@@ -72,9 +73,9 @@ def main() -> None:
     sheet, base_url, where = sys.argv[1:]
     gc.disable()
     import_module("bulk_sync.cli.commands")  # turns it on again, as for the program
-    setattr(pipeline, "Sender", Timed)  # noqa: B010 - not an export of its own
+    setattr(run_send, "Sender", Timed)  # noqa: B010 - not an export of its own
     if where == "memory":
-        setattr(pipeline, "Recorder", Remembering)  # noqa: B010 - same
+        setattr(run_send, "Recorder", Remembering)  # noqa: B010 - same
     with TemporaryDirectory() as folder:
         summary = pipeline.push(
             PushSettings.checked(

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model.rows import Change, Outcome, State, Tally
 from bulk_sync.quantities import parse_share
+from bulk_sync.send.attempt import idempotency_key, patch_path
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory
+from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
-from bulk_sync.send.sender import Sender, idempotency_key, patch_path
+from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
 from tests.simulation import VirtualClock, in_virtual_time
 
@@ -107,14 +109,16 @@ def send(
             script,
             work,
             budget=Budget(InMemory(pace), clock, dice),
-            bounds=bounds or Bounds(),
-            policy=RetryPolicy(
-                max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous
+            terms=Terms(
+                RetryPolicy(
+                    max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous
+                ),
+                bounds or Bounds(),
+                workers,
             ),
             clock=clock,
             dice=dice,
             tally=tally,
-            workers=workers,
         )
         await sender.run()
         return sender.stopped

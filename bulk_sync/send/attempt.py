@@ -1,0 +1,246 @@
+"""One request for one change, and what its reply leads to."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import re
+from collections.abc import Mapping
+from typing import assert_never
+from urllib.parse import quote
+
+import anyio
+from msgspec.structs import replace
+
+from bulk_sync.clock import utc_text
+from bulk_sync.model.rows import Change, Outcome, State
+from bulk_sync.send.availability import Availability
+from bulk_sync.send.bounds import KeyTrust
+from bulk_sync.send.case import Case, TryAgain
+from bulk_sync.send.circuit import RetryBudget
+from bulk_sync.send.context import Context
+from bulk_sync.send.decide import (
+    Acknowledged,
+    Decision,
+    RetryIn,
+    RowFailed,
+    RowRejected,
+    SoFar,
+    StopRun,
+    acknowledgement,
+    decide,
+    may_have_been_applied,
+    pace_kind,
+)
+from bulk_sync.send.halt import Stopping, interruptible
+from bulk_sync.send.headers import limits, retry_after
+from bulk_sync.send.pace import Seen
+from bulk_sync.send.transport.interface import Failure, Reply
+from bulk_sync.timeline import latency_bucket
+
+log = logging.getLogger("bulk_sync.send")
+
+
+class Attempts:
+    """Makes attempts: a permit, a request, a decision."""
+
+    def __init__(self, context: Context, availability: Availability, key: KeyTrust) -> None:
+        self._transport = context.transport
+        self._budget = context.budget
+        self._policy = context.terms.policy
+        self._deadline = context.terms.bounds.deadline
+        self._clock = context.clock
+        self._dice = context.dice
+        self._tally = context.tally
+        self._halt = context.halt
+        self._availability = availability
+        self._circuit = availability.circuit
+        self._key = key
+        self.retry_budget = RetryBudget()
+        self._headers: Mapping[str, str] = {}  # of the latest reply
+        self._limits = limits(self._headers)
+        self._sent_at = ""
+        self._sent_at_until = -math.inf
+        self._logs_all = log.isEnabledFor(logging.DEBUG)
+
+    async def make(self, case: Case) -> Outcome | None:
+        """Send one request; return the outcome, or None for a case that is now a suspect.
+
+        Raises TryAgain when another attempt is due, and Stopping.
+        """
+        circuit = self._circuit
+        ordinal = None if circuit.open else self._budget.at_once()
+        if ordinal is not None:
+            return await self._send(case, ordinal)
+        availability = self._availability
+        while True:
+            if circuit.open:
+                with interruptible(case.scope):
+                    await availability.probing.acquire()
+                try:
+                    if circuit.open:  # the request before this one may have closed it
+                        with interruptible(case.scope):
+                            await availability.until_the_next_probe()
+                            ordinal = await availability.permit()
+                        return await self._send(case, ordinal)
+                finally:
+                    availability.probing.release()
+            ordinal = self._budget.at_once()
+            if ordinal is None:
+                with interruptible(case.scope):
+                    ordinal = await availability.permit()
+            if not circuit.open:
+                return await self._send(case, ordinal)
+
+    async def _send(self, case: Case, ordinal: float) -> Outcome | None:
+        change, tally, clock = case.change, self._tally, self._clock
+        case.begun = begun = clock.monotonic()
+        case.sent_at = self._time_of_day(begun)
+        if case.started is None:  # the wait for the first permit is no part of trying
+            case.started = begun
+            case.lost_before = self._availability.lost_seconds
+        case.attempts += 1
+        tally.requests += 1
+        tally.retries += case.attempts > 1
+        tally.in_flight += 1
+        try:
+            seen = await self._transport.patch(
+                patch_path(change.target), change.body.encode(), idempotency_key(change)
+            )
+        except anyio.get_cancelled_exc_class():
+            case.may_have_arrived = True
+            raise
+        finally:
+            tally.in_flight -= 1
+            ended = clock.monotonic()
+            case.duration_ms = math.ceil((ended - begun) * 1000)
+        self._note(case, seen, ordinal, ended - begun)
+        return self._carry_out(self._decision(case, seen, ended), case)
+
+    def _time_of_day(self, now: float) -> str:
+        """Return the time as reports show it, the same text for all requests of a millisecond."""
+        if now >= self._sent_at_until:
+            moment = self._clock.now()
+            self._sent_at = utc_text(moment)
+            self._sent_at_until = now + (1000 - moment.microsecond % 1000) / 1e6
+        return self._sent_at
+
+    def _note(self, case: Case, seen: Reply | Failure, ordinal: float, seconds: float) -> None:
+        """Take what came into the case, the counts, the pace and the log."""
+        tally, budget = self._tally, self._budget
+        kind = pace_kind(seen)
+        bucket = latency_bucket(seconds)
+        tally.latencies[bucket] = tally.latencies.get(bucket, 0) + 1
+        if may_have_been_applied(seen):
+            case.may_have_arrived = True
+        if isinstance(seen, Reply):
+            # A transport that recognises a head returns the very same mapping.
+            if seen.headers is not self._headers:
+                self._headers, self._limits = seen.headers, limits(seen.headers)
+                tally.notes.update(self._limits.ignored)
+            asked = retry_after(seen.headers) if kind == "throttled" else None
+            budget.saw(Seen(ordinal, kind, seconds, asked, self._limits.quotas))
+            case.http_status = seen.status
+            name = str(seen.status)
+        else:
+            budget.saw(Seen(ordinal, kind, seconds))
+            case.http_status = None
+            name = seen.kind
+        self._availability.saw(seen)
+        if kind == "throttled":
+            case.throttled += 1
+            tally.throttled += 1
+        tally.limit, tally.source = budget.limit, budget.source
+        tally.waiting_until = budget.held_until
+        tally.statuses[name] = tally.statuses.get(name, 0) + 1
+        if self._logs_all:
+            log.debug(
+                "row %d: attempt %d: %s (%d ms)",
+                case.change.number,
+                case.attempts,
+                name if isinstance(seen, Reply) else seen.message,
+                case.duration_ms,
+                extra=case.log_fields("request"),
+            )
+
+    def _decision(self, case: Case, seen: Reply | Failure, ended: float) -> Decision:
+        change = case.change
+        if isinstance(seen, Failure):
+            if seen.hopeless and self._availability.answered:
+                seen = replace(seen, hopeless=False)  # it worked a while ago, and may again
+        elif 200 <= seen.status < 300:
+            # Nearly every reply: what `decide` needs for the others is not even collected.
+            answer = acknowledgement(seen, change.target, change.body)
+            if isinstance(answer, Acknowledged):
+                return answer
+        assert case.started is not None  # noqa: S101 - it was sent
+        outages = self._availability.lost_seconds - case.lost_before
+        so_far = SoFar(
+            attempts=case.attempts,
+            throttled=case.throttled,
+            excused=case.excused,
+            elapsed_seconds=ended - case.started - outages,
+            key_accepted=self._key.holds,
+            left_seconds=self._deadline - ended,
+        )
+        return decide(
+            seen,
+            so_far,
+            self._policy,
+            target=change.target,
+            sent=change.body,
+            dice=self._dice.random(),
+        )
+
+    def _carry_out(self, decision: Decision, case: Case) -> Outcome | None:
+        match decision:
+            case Acknowledged(showing_id, updated_at, note):
+                self._key.acknowledged()
+                self.retry_budget.succeeded()
+                self._availability.got_through(case.begun)
+                return case.outcome(
+                    State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at
+                )
+            case RowRejected(error, message):
+                self._key.rejected(forbidden=error == "forbidden")
+                self.retry_budget.succeeded()
+                self._availability.got_through(case.begun)
+                return case.outcome(State.REJECTED, error=error, message=message)
+            case RowFailed(final=True):
+                case.verdict = decision
+                return case.failure()
+            case RetryIn(everyone=True):
+                case.retry_costs = False
+                raise TryAgain(decision)
+            case RetryIn(why=why):
+                case.retry_costs = self._availability.failed(case, why)
+                raise TryAgain(decision)
+            case RowFailed(message=message):
+                if not self._availability.failed(case, message):
+                    case.retry_costs = False
+                    raise TryAgain(RetryIn(0.0, message))
+                case.verdict = decision
+                self._availability.suspect(case, message)
+                return None
+            case StopRun(reason):
+                self._halt.stop(reason)
+                raise Stopping
+            case _:
+                assert_never(decision)
+
+
+_is_unreserved = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
+
+
+def patch_path(target: str) -> str:
+    """Return the path of a showing, its key percent-encoded to unreserved characters.
+
+    Those are the unreserved characters of RFC 3986, section 2.3.
+    """
+    return "/v1/showings/" + (target if _is_unreserved(target) else quote(target, safe=""))
+
+
+def idempotency_key(change: Change) -> str:
+    """Return the same key for every attempt of the same patch on the same showing."""
+    return hashlib.sha256(f"{change.target}\0{change.digest}".encode()).hexdigest()[:32]

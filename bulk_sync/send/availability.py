@@ -1,0 +1,213 @@
+"""Is the API up? Permits, failures, probes, and the verdict on rows that only ever fail."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import anyio
+
+from bulk_sync.clock import utc_text
+from bulk_sync.errors import Outage, StoppedEarly
+from bulk_sync.send.backlog import Backlog
+from bulk_sync.send.budget import NoPermit
+from bulk_sync.send.case import Case
+from bulk_sync.send.circuit import FAILURES_IN_A_ROW, SHORT_GAP_SECONDS, Circuit
+from bulk_sync.send.context import Context
+from bulk_sync.send.decide import may_be_the_apis, shows_life
+from bulk_sync.send.halt import Stopping
+from bulk_sync.send.outcomes import Outcomes
+from bulk_sync.send.pace import LONGEST_PAUSE_SECONDS
+from bulk_sync.send.transport.interface import Failure, Reply
+
+log = logging.getLogger("bulk_sync.send")
+
+
+class Availability:
+    """Judges whether the API is up, from every reply and failure of a run."""
+
+    def __init__(self, context: Context, backlog: Backlog, outcomes: Outcomes) -> None:
+        self._transport = context.transport
+        self._budget = context.budget
+        self._policy = context.terms.policy
+        self._deadline = context.terms.bounds.deadline
+        self._clock = context.clock
+        self._dice = context.dice
+        self._tally = context.tally
+        self._halt = context.halt
+        self._backlog = backlog
+        self._outcomes = outcomes
+        self.circuit: Circuit[Case] = Circuit()
+        self.lost_seconds = 0.0
+        """In outages that are over."""
+        self.answered = False
+        """Something answered as the API would."""
+        self.is_reached = False
+        self._reached = anyio.Event()
+        self._changed = anyio.Event()
+        self.probing = anyio.Lock(fast_acquire=True)
+        """Held by the one request that may leave while the circuit is open."""
+
+    async def permit(self) -> float:
+        """Wait for a permit; return its ordinal.
+
+        When none comes in time the run stops now and not after an hour of silence; raises Stopping
+        then.
+        """
+        horizon = self._policy.retry_for_seconds
+        try:
+            return await self._budget.permit(self._deadline, max(horizon, LONGEST_PAUSE_SECONDS))
+        except NoPermit as none:
+            at = utc_text(self._clock.now() + timedelta(seconds=none.seconds))
+            if none.asked:
+                why = (
+                    f"The API asks to wait until {at}, longer than --retry-for ({horizon:.0f} s). "
+                    "Run again after that"
+                )
+                self._halt.stop(Outage(why))
+            else:
+                why = (
+                    f"The next request may leave at {at}, "
+                    "after the end that --deadline or --finish-by sets"
+                )
+                self._halt.stop(StoppedEarly(why))
+            raise Stopping from None
+
+    # Was the API reached at all?
+
+    def saw(self, seen: Reply | Failure) -> None:
+        """Take note of what came of a request."""
+        self.answered = self.answered or may_be_the_apis(seen)
+        if not self.is_reached and (isinstance(seen, Reply) or seen.may_have_arrived):
+            self.let_others_follow()
+
+    def let_others_follow(self) -> None:
+        """The first request has shown whether anything listens: more may leave now."""
+        self.is_reached = True
+        self._reached.set()
+
+    async def until_reached(self) -> None:
+        """Wait for the first request to end, or to arrive."""
+        await self._reached.wait()
+
+    # Failures and successes
+
+    def failed(self, case: Case, why: str) -> bool:
+        """Take a failure into account.
+
+        Returns True when it is an attempt of its row, False when an outage excuses it.
+        """
+        circuit = self.circuit
+        was_open = circuit.open
+        counts = circuit.failed(case, case.begun, self._clock.monotonic(), self._dice.random())
+        if counts:
+            case.known |= case.failed_after not in {None, circuit.successes}
+            case.failed_after = circuit.successes
+        else:
+            case.excused += 1
+        if circuit.open:
+            self._tally.trouble = why
+            self._tally.waiting_until = circuit.probe_at
+            if not was_open:
+                log.warning(
+                    "nothing gets through, sending pauses: %s", why, extra={"event": "outage"}
+                )
+                if not self.answered:
+                    self._stop_for_outage(why)
+        return counts
+
+    def suspect(self, case: Case, why: str) -> None:
+        """A case has no attempts left: it fails once others are seen to get through."""
+        self.circuit.suspect(case, self._clock.monotonic())
+        if not self.answered:
+            self._stop_for_outage(why)
+
+    def got_through(self, begun: float) -> None:
+        """The API decided a request that left at `begun`."""
+        circuit = self.circuit
+        if circuit.at_rest():
+            circuit.successes += 1
+            return
+        was_open = circuit.open
+        failed, again, given_back = circuit.got_through(begun)
+        for case in failed:
+            self._outcomes.add(case.failure(), case)
+        for case in given_back:
+            case.excused += 1
+        for case in again:
+            case.excuse_all()
+        self._backlog.try_again(again)
+        if was_open and not circuit.open:
+            self.lost_seconds += self._clock.monotonic() - circuit.began
+            self._recovered()
+            log.info("requests get through again", extra={"event": "outage over"})
+
+    def _recovered(self) -> None:
+        self._tally.trouble = None
+        self.wake()
+
+    # Probes
+
+    def wake(self) -> None:
+        """Let cases that stand back look again whether they may be sent."""
+        self._changed.set()
+
+    async def until_woken(self) -> None:
+        """Wait for the next `wake`."""
+        if self._changed.is_set():
+            self._changed = anyio.Event()
+        await self._changed.wait()
+
+    async def until_the_next_probe(self) -> None:
+        """Wait until a probe may leave; raise Stopping when the outage outlasts --retry-for."""
+        circuit, clock = self.circuit, self._clock
+        deadline = circuit.began + self._policy.retry_for_seconds
+        if circuit.probe_at - clock.monotonic() > SHORT_GAP_SECONDS and await self._api_is_up():
+            circuit.hurry(clock.monotonic() + SHORT_GAP_SECONDS)
+        while (now := clock.monotonic()) < circuit.probe_at:
+            if now >= deadline:
+                self._stop_for_outage(self._tally.trouble or "no reply")
+                raise Stopping
+            await clock.sleep(min(circuit.probe_at, deadline) - now)
+        if not self._backlog.has_new and self._concerns_few_rows() and await self._api_is_up():
+            circuit.trust()
+            self._recovered()
+
+    def _concerns_few_rows(self) -> bool:
+        """True when `GET /v1/users/me` may decide whether the rows in trouble are to blame.
+
+        That is when they are few, or each failed before: in an earlier run, or earlier in this one
+        with others getting through in between. More of them may be an outage of this one endpoint.
+        """
+        in_trouble = {
+            id(case): case for case in (*self.circuit.in_a_row, *self.circuit.suspects)
+        }.values()
+        return len(in_trouble) < FAILURES_IN_A_ROW or all(
+            case.known or case.change.tried for case in in_trouble
+        )
+
+    async def decide_suspects(self) -> None:
+        """Everything else is sent: fail the suspects if the API itself answers, else retry them."""
+        circuit = self.circuit
+        if circuit.open:
+            await self.until_the_next_probe()
+        if self._concerns_few_rows() and await self._api_is_up():
+            for case in circuit.acquit():
+                self._outcomes.add(case.failure(), case)
+            return
+        again = circuit.excuse(self._clock.monotonic(), self._dice.random())
+        for case in again:
+            case.excuse_all()
+            self._tally.trouble = case.verdict.message if case.verdict else None
+        self._backlog.try_again(again)
+
+    async def _api_is_up(self) -> bool:
+        await self.permit()
+        self._tally.requests += 1
+        seen: Reply | Failure | None = None
+        with self._halt.request_scope(shield=True):
+            seen = await self._transport.get("/v1/users/me")
+        return isinstance(seen, Reply) and shows_life(seen)
+
+    def _stop_for_outage(self, why: str) -> None:
+        self._halt.stop(Outage(f"Nothing gets through to the API: {why}"))

@@ -1,0 +1,97 @@
+"""One change on its way to an outcome."""
+
+from __future__ import annotations
+
+import anyio
+
+from bulk_sync.model.rows import Change, Outcome, State
+from bulk_sync.send.decide import RetryIn, RowFailed
+
+
+class TryAgain(Exception):
+    """Carries the decision to wait through tenacity."""
+
+    def __init__(self, decision: RetryIn) -> None:
+        super().__init__(decision.why)
+        self.decision = decision
+
+
+class Case:
+    """A change and what came of its attempts in this run."""
+
+    scope: anyio.CancelScope
+    """Of the task that processes it."""
+
+    # Defaults of the class until they change: most cases end with their first request, and setting
+    # every attribute for each row would cost more than all else here.
+    started: float | None = None
+    """When its first request left, by the run's clock."""
+    begun: float = 0.0
+    """When its latest request left."""
+    lost_before: float = 0.0
+    """Seconds of outages that were over when its first request left."""
+    attempts: int = 0
+    throttled: int = 0
+    """Attempts that the API answered with a wait."""
+    excused: int = 0
+    """Attempts that failed in an outage."""
+    may_have_arrived: bool = False
+    has_worker: bool = True
+    retry_costs: bool = False
+    """The next attempt needs a token of the retry budget."""
+    verdict: RowFailed | None = None
+    """Its failure once attempts or time are used up, while the circuit has yet to confirm it."""
+    failed_after: int | None = None
+    """Requests that had got through when it failed last."""
+    known: bool = False
+    """It failed before and after requests of others got through."""
+    http_status: int | None = None
+    sent_at: str | None = None
+    duration_ms: int | None = None
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+
+    def outcome(
+        self,
+        state: State,
+        *,
+        error: str | None = None,
+        message: str | None = None,
+        showing_id: str | None = None,
+        updated_at: str | None = None,
+    ) -> Outcome:
+        """Return its outcome as of now."""
+        return Outcome(
+            self.change.id,
+            state,
+            self.attempts,
+            self.throttled,
+            self.http_status,
+            error,
+            message,
+            showing_id,
+            updated_at,
+            self.sent_at,
+            self.duration_ms,
+            self.may_have_arrived,
+        )
+
+    def failure(self) -> Outcome:
+        """Return the outcome of a case whose verdict is confirmed."""
+        assert self.verdict is not None  # noqa: S101 - only a case with a verdict is confirmed
+        return self.outcome(State.FAILED, error=self.verdict.error, message=self.verdict.message)
+
+    def excuse_all(self) -> None:
+        """Give back every attempt but the throttled ones, which were never counted."""
+        self.excused = self.attempts - self.throttled
+
+    def log_fields(self, event: str) -> dict[str, object]:
+        """Return the fields of a JSON log line about it."""
+        return {
+            "event": event,
+            "row": self.change.number,
+            "key": self.change.target,
+            "http_status": self.http_status,
+            "attempt": self.attempts,
+        }

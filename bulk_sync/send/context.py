@@ -1,0 +1,40 @@
+"""The terms of a run, and the parts that all modules of its sender share."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from bulk_sync.clock import Clock
+from bulk_sync.model.rows import Tally
+from bulk_sync.send.bounds import Bounds
+from bulk_sync.send.budget import Budget
+from bulk_sync.send.decide import RetryPolicy
+from bulk_sync.send.halt import Halt
+from bulk_sync.send.transport.interface import Transport
+
+
+class Terms(Struct, frozen=True):
+    """What the user asked for: `workers` requests in flight at most.
+
+    `key_accepted` is True when the API acknowledged a row with this key in an earlier run.
+    """
+
+    policy: RetryPolicy
+    bounds: Bounds
+    workers: int
+    key_accepted: bool = False
+
+
+class Context(NamedTuple):
+    """The parts of one run that its sender's modules share."""
+
+    transport: Transport
+    budget: Budget
+    terms: Terms
+    clock: Clock
+    dice: random.Random
+    tally: Tally
+    halt: Halt

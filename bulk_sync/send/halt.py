@@ -1,0 +1,64 @@
+"""The early end of a run: its reason, and the cancellation of whatever waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from bulk_sync.clock import Clock
+from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
+
+
+class Stopping(Exception):
+    """The run stops while a change is undecided."""
+
+
+class Halt:
+    """Stops a run early."""
+
+    def __init__(self) -> None:
+        self.reason: BulkSyncError | None = None
+        self.waits = anyio.CancelScope()
+        """Around everything that a run waits for; requests in flight are shielded from it."""
+        self._requests: set[anyio.CancelScope] = set()
+
+    def stop(self, reason: BulkSyncError) -> None:
+        """Cancel every wait but those for replies. The first reason stays."""
+        if self.reason is None:
+            self.reason = reason
+        self.waits.cancel()
+
+    def abandon(self) -> None:
+        """Cut off the requests in flight, too."""
+        self.stop(Outage("Stopped at once"))
+        for scope in self._requests:
+            scope.cancel()
+
+    async def stop_at(self, deadline: float, clock: Clock) -> None:
+        """Stop the run at an instant of its clock, at once when that has passed."""
+        left = deadline - clock.monotonic()
+        if left > 0:  # staging may have outlasted it
+            await clock.sleep(left)
+        self.stop(StoppedEarly("The time that --deadline or --finish-by sets is over"))
+
+    @contextmanager
+    def request_scope(self, *, shield: bool = False) -> Iterator[anyio.CancelScope]:
+        """Open a scope that `abandon` cancels even while it is shielded."""
+        with anyio.CancelScope(shield=shield) as scope:
+            self._requests.add(scope)
+            try:
+                yield scope
+            finally:
+                self._requests.discard(scope)
+
+
+@contextmanager
+def interruptible(scope: anyio.CancelScope) -> Iterator[None]:
+    """Let a stop end a wait for anything but a reply, within a shielded scope."""
+    scope.shield = False
+    try:
+        yield
+    finally:
+        scope.shield = True
