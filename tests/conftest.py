@@ -16,7 +16,7 @@ from bulk_sync import pipeline
 from bulk_sync.cli import main
 from bulk_sync.clock import SystemClock
 from bulk_sync.sandbox.app import Behaviour
-from bulk_sync.sandbox.server import beside
+from bulk_sync.sandbox.server import in_thread
 from bulk_sync.send.transport import choose
 from bulk_sync.send.transport.choose import Name
 from tests.helpers import KEY, Ran, Witness, in_haste
@@ -152,7 +152,7 @@ def sandboxes() -> Sandboxes:
 
     @contextmanager
     def open_one(*, seed_file: Path | None = None, **behaviour: Any) -> Iterator[Witness]:
-        with beside(Behaviour(**{"accept_any": True, **behaviour}), seed=seed_file) as running:
+        with in_thread(Behaviour(**{"accept_any": True, **behaviour}), seed=seed_file) as running:
             yield Witness(running.base_url)
 
     return open_one

@@ -17,7 +17,7 @@ __all__ = ["Behaviour", "any_sandbox", "demo_sandbox", "run_sandbox", "sample_fi
 try:
     from bulk_sync.sandbox.app import Behaviour
     from bulk_sync.sandbox.faults import Fault
-    from bulk_sync.sandbox.server import Running, beside, serve
+    from bulk_sync.sandbox.server import Running, in_thread, serve
 except ModuleNotFoundError as error:
     raise UsageError(
         f"The sandbox needs {error.name}, which is not installed: pip install 'bulk-sync[sandbox]'"
@@ -42,7 +42,7 @@ def run_sandbox(
 @contextmanager
 def any_sandbox() -> Iterator[str]:
     """The address of a sandbox for a rehearsal: it has every showing that is asked for."""
-    with beside(Behaviour(accept_any=True)) as running:
+    with in_thread(Behaviour(accept_any=True)) as running:
         yield running.base_url
 
 
@@ -56,7 +56,7 @@ def demo_sandbox() -> Iterator[str]:
         faults=(Fault(0.03, "503"), Fault(0.02, "reset"), Fault(0.01, "garbage")),
         seed=7,
     )
-    with beside(behaviour, seed=sample_file("sample-north-export.csv")) as running:
+    with in_thread(behaviour, seed=sample_file("sample-north-export.csv")) as running:
         yield running.base_url
 
 

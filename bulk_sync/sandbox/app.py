@@ -1,13 +1,14 @@
-"""The API itself: requests in, replies as the contract has them, or the faults that were ordered."""
+"""The endpoints of the API: replies as the contract has them, limits, and injected faults.
+
+Knows the contract and the sandbox's own storage. It must not import `check` or `send`: it is the
+witness against which they are tested.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
-import socket
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,21 +20,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.contract import CreateBody, PatchBody, read_body
 from bulk_sync.sandbox.faults import Drawn, Fault, draw
 from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle, limit_headers, make_limit
+from bulk_sync.sandbox.severed import Connections, Severed
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
 
 _KEY = re.compile(r"Bearer north_sk_(live|test)_(\w+)", re.ASCII)
 _SHOWINGS = b"/v1/showings/"
 _LARGEST_BODY = 1 << 20
-_LONGEST_SILENCE = 600.0
-"""Seconds until a request that met `timeout` is let go, if its client never leaves."""
+"""Bytes of a request body; a larger one is answered with 413."""
 
+_TEAM = {"id": "550e8400-e29b-41d4-a716-446655440000", "name": "Sandbox Realty"}
+
+# A login page, a body cut in the middle, bytes that are not UTF-8, and JSON that is no object: each
+# is a 200 that acknowledges nothing.
 _GARBAGE = (
     (b"<!doctype html><title>Sign in</title><p>Please sign in to continue.</p>", "text/html"),
     (b'{"data": {"id": "3c90c3cc-0d44-4b5', "application/json"),
@@ -41,13 +45,14 @@ _GARBAGE = (
     (b'"OK"', "application/json"),
 )
 
-Connections = dict[tuple[str, int], asyncio.Transport]
-"""The open connections by their client's address; what a reset needs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How the sandbox is told to behave."""
+    """How the sandbox behaves; the options of `bulk-sync sandbox`.
+
+    With `accept_any`, patching an unknown key creates its showing. Every key is refused after
+    `revoke_after` requests.
+    """
 
     accept_any: bool = False
     latency_seconds: float = 0.0
@@ -61,7 +66,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API says, before any fault strikes."""
+    """The reply of the API before any fault is applied; `applied` when it changed a showing."""
 
     status: int
     content: Mapping[str, Any]
@@ -70,13 +75,16 @@ class Answer:
 
 
 def refusal(status: int, message: str) -> Answer:
-    """The API's error body."""
+    """Return the API's error body."""
     return Answer(status, {"error": {"message": message, "status": status}})
 
 
 @dataclass
 class NorthApi:
-    """The endpoints, over one storage."""
+    """The endpoints, on one storage.
+
+    `connections` lets a fault reset the connection of a request, which ASGI can't.
+    """
 
     storage: Storage
     behaviour: Behaviour = field(default_factory=Behaviour)
@@ -92,7 +100,7 @@ class NorthApi:
         self._requests = 0
 
     def app(self) -> Starlette:
-        """The ASGI application."""
+        """Return the ASGI application."""
         return Starlette(
             routes=[
                 Route("/v1/showings/{showing:path}", self._serve, methods=["PATCH"]),
@@ -106,7 +114,7 @@ class NorthApi:
         )
 
     async def _serve(self, request: Request) -> Response:
-        """Every request of the API: journal, limit, latency, fault, answer."""
+        """Serve one request: journal, limit, latency, fault, answer."""
         body = await self._body(request)
         key = showing_name(request) if request.method == "PATCH" else None
         drawn = self._draw(key)
@@ -126,14 +134,14 @@ class NorthApi:
             headers: dict[str, str] = {}
             answer = self._refused(request, body, headers)
             if answer is not None:
-                drawn = None
+                drawn = (
+                    None  # a refusal is sent as it is, because a server rarely fails at its door
+                )
             else:
                 if self.behaviour.latency_seconds:
                     await self.clock.sleep(self.behaviour.latency_seconds)
                 if drawn is not None and not drawn.applied:
-                    answer = refusal(
-                        drawn.fault.status or 500, "Fault ordered by the sandbox's user"
-                    )
+                    answer = refusal(drawn.fault.status or 500, "Fault injected by --fault")
                 else:
                     answer = self._answer(request, key, body or b"")
         finally:
@@ -149,7 +157,7 @@ class NorthApi:
     def _refused(
         self, request: Request, body: bytes | None, headers: dict[str, str]
     ) -> Answer | None:
-        """What is refused at the door: key, size, limit."""
+        """Return the refusal of a wrong key, a missing permission, a large body or the limit."""
         match = _KEY.fullmatch(request.headers.get("authorization", ""))
         revoke_after = self.behaviour.revoke_after
         if match is None or (revoke_after is not None and self._requests > revoke_after):
@@ -158,7 +166,10 @@ class NorthApi:
             return refusal(403, "Permission denied: showings:update")
         if body is None:
             return refusal(413, "Request body too large")
+        if request.method != "GET" and not _is_json(request):
+            return refusal(415, "Content-Type must be application/json")
         if self._limit is not None:
+            # This request is in flight already; the limit asks for the others.
             verdict = self._limit.ask(self.clock.monotonic(), self._in_flight - 1)
             headers.update(limit_headers(self.behaviour.limit_headers, self._limit, verdict))
             if not verdict.passes:
@@ -167,13 +178,14 @@ class NorthApi:
 
     def _answer(self, request: Request, key: str | None, body: bytes) -> Answer:
         if request.method == "GET":
-            return Answer(200, {"data": {"team": "Sandbox Realty", "user": "sandbox@example.com"}})
+            return Answer(200, {"data": {"team": _TEAM}})
         try:
             return self._create(body) if key is None else self._update(key, body)
         except KeyTakenError:
             return refusal(409, "Another showing has this unique_showing_key")
 
     def _update(self, key: str, body: bytes) -> Answer:
+        # Clients and proxies drop a dot segment, so no showing can be addressed by one.
         if key in {"", ".", ".."} or ("/" in key and not self._exists(key)):
             return refusal(404, "Showing not found")
         changes = read_body(PatchBody, body)
@@ -229,7 +241,7 @@ class NorthApi:
         return whole
 
     async def _body(self, request: Request) -> bytes | None:
-        """The body, or None when it is too large to be read."""
+        """Return the body, None when it is larger than `_LARGEST_BODY`."""
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -242,7 +254,7 @@ class NorthApi:
         answer = refusal(status, "Method not allowed" if status == 405 else "Not found")
         return Response(json.dumps(answer.content), status, media_type="application/json")
 
-    # The witness
+    # What tests and users read to learn what arrived
 
     async def _journal(self, request: Request) -> Response:
         after = int(request.query_params.get("after", 0))
@@ -259,45 +271,8 @@ class NorthApi:
         return _json(showing)
 
 
-class Severed(Response):
-    """A reply that never comes whole: cut in its body, reset, or kept back for ever."""
-
-    def __init__(self, whole: Response, kind: str, connection: asyncio.Transport | None) -> None:
-        super().__init__(status_code=whole.status_code)
-        self._whole = whole
-        self._kind = kind
-        self._connection = connection
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
-        """Begin a reply, or none, and end the connection."""
-        if self._kind == "cut":
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": self._whole.status_code,
-                    "headers": self._whole.raw_headers,
-                }
-            )
-            half = bytes(self._whole.body)[: len(self._whole.body) // 2]
-            await send({"type": "http.response.body", "body": half, "more_body": True})
-        if self._connection is not None and self._kind == "reset":
-            # Lingering for no time makes the kernel send RST instead of FIN.
-            raw: socket.socket = self._connection.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._connection.abort()
-        elif self._connection is not None and self._kind == "cut":
-            self._connection.close()
-        try:
-            async with asyncio.timeout(_LONGEST_SILENCE):
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-        except TimeoutError:
-            if self._connection is not None:
-                self._connection.abort()
-
-
 def showing_name(request: Request) -> str:
-    """The last path segment as it was meant: from the raw path, where `%2F` is no slash."""
+    """Return the last path segment decoded from the raw path, where `%2F` is not a slash."""
     return unquote(_last_segment(request, _SHOWINGS))
 
 
@@ -306,12 +281,17 @@ def _last_segment(request: Request, prefix: bytes) -> str:
     return raw.removeprefix(prefix).decode("latin-1")
 
 
+def _is_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    return media_type.strip().lower() == "application/json"
+
+
 def _set_fields(body: BaseModel) -> dict[str, Any]:
     return body.model_dump(mode="json", exclude_unset=True)
 
 
 def _public(showing: Mapping[str, Any]) -> dict[str, Any]:
-    """What the contract shows of a showing."""
+    """Return the properties that the contract has in a reply."""
     names = ("id", "north_id", "showing_date", "feedback", "updated_at")
     return {name: showing[name] for name in names if showing.get(name) is not None}
 

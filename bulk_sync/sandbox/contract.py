@@ -1,4 +1,4 @@
-"""The bodies that the contract allows, as strict models."""
+"""Strict models of the request bodies that the contract allows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d
 
 
 def _date_time(text: str) -> str:
+    # `fromisoformat` also takes dates alone and week dates; RFC 3339 (section 5.6) doesn't.
     if not _RFC_3339.fullmatch(text):
         raise ValueError("must be a date-time of RFC 3339")
+    # Python keeps six digits of a second at most, RFC 3339 any number: the fraction is left out.
     try:
         datetime.fromisoformat(re.sub(r"\.\d+", "", text).upper())
     except ValueError as error:
@@ -40,7 +42,7 @@ class PatchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    # None stands for "not sent" only: as a default it is not validated, and a null is refused.
+    # None means "not sent": pydantic doesn't validate a default, and refuses a null that was sent.
     showing_date: _DateTime = Field(default=None)  # type: ignore[assignment]
     scheduled_date: _DateTime = Field(default=None)  # type: ignore[assignment]
     attendee_name: str = Field(default=None)  # type: ignore[assignment]
@@ -65,7 +67,7 @@ class PatchBody(BaseModel):
 
 
 class CreateBody(PatchBody):
-    """A patch with the report that the showing belongs to."""
+    """Body of `createShowing`: a patch and the report that the showing belongs to."""
 
     report_id: Annotated[UUID, Field(strict=False)]
 
@@ -74,7 +76,7 @@ Body = TypeVar("Body", bound=PatchBody)
 
 
 def read_body(kind: type[Body], text: bytes) -> Body | str:
-    """The body, or a sentence that says what the contract has against it."""
+    """Return the body, or the reasons why the contract refuses it."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:

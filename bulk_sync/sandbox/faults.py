@@ -1,7 +1,7 @@
-"""Which request meets which fault. Pure.
+"""Decide which request meets which fault. Pure.
 
-The draw hangs on the seed, the key and how often that key was asked for before, not on
-the order of arrival: a run can be repeated whatever the workers' timing.
+A draw depends on the seed, the key and the number of earlier requests for that key, not on the order
+of arrival. So a run can be repeated, whatever the timing of its workers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ KINDS = ("reset", "timeout", "cut", "garbage")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A share of requests, from 0 to 1, that meets `kind`: a status such as `503`, or one of
-    `KINDS`.
+    """A share of requests, from 0 to 1, that meets `kind`.
+
+    `kind` is a status such as `503`, or one of `KINDS`.
     """
 
     share: float
@@ -25,20 +26,20 @@ class Fault:
 
     @property
     def status(self) -> int | None:
-        """The status to answer with, for a fault that is one."""
+        """The status to answer with; None for a fault that is not a status."""
         return int(self.kind) if self.kind.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The fault of one request; `applied` says whether the patch is applied before it strikes."""
+    """The fault of one request; `applied` when the patch is applied before the fault."""
 
     fault: Fault
     applied: bool
 
 
 def parse_fault(text: str) -> Fault:
-    """`2%:503`, `0.5%:cut` as a fault; ValueError says what would be right."""
+    """Read `2%:503` or `0.5%:cut`; raise ValueError with the right form."""
     match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)%:(\w+)", text.strip(), re.ASCII)
     if (
         match is None
@@ -46,19 +47,20 @@ def parse_fault(text: str) -> Fault:
         or not (match[2] in KINDS or re.fullmatch("[45]\\d\\d", match[2]))
     ):
         raise ValueError(
-            f"{text!r} is not a fault: write a share and a status or one of {', '.join(KINDS)}, as 2%:503"
+            f"{text!r} is not a fault: write a share and a status or one of {', '.join(KINDS)}, "
+            "as in 2%:503"
         )
     return Fault(float(match[1]) / 100, match[2])
 
 
 def draw(faults: Sequence[Fault], seed: int, key: str, asked_before: int) -> Drawn | None:
-    """The fault that the nth request for a key meets, or None.
+    """Return the fault of a request for `key`, None for none.
 
-    A reset and a time-out strike before or after the patch is applied, evenly; a cut or
-    garbled reply comes after; a status that refuses, before.
+    A reset or a time-out comes before or after the patch is applied, with even odds, because a
+    client can't know which. A cut or garbled reply comes after it, a status before it.
     """
     digest = hashlib.sha256(f"{seed}\0{key}\0{asked_before}".encode()).digest()
-    dice = int.from_bytes(digest[:8], "big") / 2**64
+    dice = int.from_bytes(digest[:8], "big") / 2**64  # uniform in [0, 1)
     for fault in faults:
         if dice < fault.share:
             applied = fault.kind in {"cut", "garbage"} or (

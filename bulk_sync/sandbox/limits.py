@@ -1,4 +1,4 @@
-"""Rate limits as servers have them. Pure: each is asked with the time, and answers with a value."""
+"""Rate limits of servers. Pure: the time goes in, a verdict comes out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ LimitHeaders = Literal["none", "retry-after", "ratelimit", "x-ratelimit"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a request passes, how many more would now, and the seconds until the next could and
-    until all could.
+    """The answer to one request.
+
+    `remaining` requests would pass now; one more would in `next_seconds`, the full quota in
+    `reset_seconds`.
     """
 
     passes: bool
@@ -26,7 +28,7 @@ class Verdict:
 
 
 class Limit(Protocol):
-    """One server's rule."""
+    """A server's limit: `quota` requests in `window_seconds`."""
 
     quota: int
     window_seconds: float
@@ -37,7 +39,7 @@ class Limit(Protocol):
 
 
 class TokenBucket:
-    """Holds one window's worth at the most (at least one token), filled evenly."""
+    """A token bucket that holds one window's quota and refills evenly."""
 
     def __init__(self, rate: Rate) -> None:
         self.quota, self.window_seconds = _quota(rate), rate.period_seconds
@@ -46,7 +48,7 @@ class TokenBucket:
         self._at = 0.0
 
     def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
-        """Take a token, if there is one."""
+        """Take a token if there is one."""
         self._tokens = min(self.quota, self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = now
         passes = self._tokens >= 1
@@ -61,7 +63,7 @@ class TokenBucket:
 
 
 class FixedWindow:
-    """So many in each window of the clock."""
+    """A quota for each window of the clock; twice the rate can pass across a boundary."""
 
     def __init__(self, rate: Rate) -> None:
         self.quota, self.window_seconds = _quota(rate), rate.period_seconds
@@ -69,7 +71,7 @@ class FixedWindow:
         self._used = 0
 
     def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
-        """Count within the window that the clock is in."""
+        """Count the request in the current window."""
         window = int(now // self.window_seconds)
         if window != self._window:
             self._window, self._used = window, 0
@@ -80,14 +82,14 @@ class FixedWindow:
 
 
 class SlidingWindow:
-    """So many in any window: remembers when each passed."""
+    """A quota for any window: a log of the times at which requests passed."""
 
     def __init__(self, rate: Rate) -> None:
         self.quota, self.window_seconds = _quota(rate), rate.period_seconds
         self._passed: deque[float] = deque()
 
     def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
-        """Count within the window that ends now."""
+        """Count the request in the window that ends now."""
         while self._passed and self._passed[0] <= now - self.window_seconds:
             self._passed.popleft()
         passes = len(self._passed) < self.quota
@@ -98,18 +100,18 @@ class SlidingWindow:
 
 
 class Concurrency:
-    """So many at a time; the period of the rate means nothing."""
+    """A bound on requests in flight; the period of the rate is ignored."""
 
     def __init__(self, rate: Rate) -> None:
         self.quota, self.window_seconds = _quota(rate), 1.0
 
     def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
-        """Count those that are being served."""
+        """Count the requests in flight."""
         return Verdict(in_flight < self.quota, max(0, self.quota - in_flight - 1), 1.0, 1.0)
 
 
 def make_limit(rate: Rate, style: LimitStyle) -> Limit:
-    """The rule of that style."""
+    """Return the limit of that style."""
     match style:
         case "token-bucket":
             return TokenBucket(rate)
@@ -123,8 +125,9 @@ def make_limit(rate: Rate, style: LimitStyle) -> Limit:
 
 
 def limit_headers(kind: LimitHeaders, limit: Limit, verdict: Verdict) -> dict[str, str]:
-    """What a server of that kind says of its limit (`ratelimit`:
-    draft-ietf-httpapi-ratelimit-headers-08 and later).
+    """Return the headers that a server of that kind sends.
+
+    `ratelimit` follows draft-ietf-httpapi-ratelimit-headers-08 and later.
     """
     seconds = str(max(1, math.ceil(verdict.reset_seconds)))
     refused = (

@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own, or beside a run in a thread."""
+"""Run the sandbox in this process, or in a thread of a run."""
 
 from __future__ import annotations
 
@@ -19,23 +19,28 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
 from bulk_sync.model.rows import Problem
 from bulk_sync.run.sheet import open_sheet
-from bulk_sync.sandbox.app import Behaviour, Connections, NorthApi
+from bulk_sync.sandbox.app import Behaviour, NorthApi
+from bulk_sync.sandbox.severed import Connections
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
 from bulk_sync.settings import SheetSettings
 
 HOST = "127.0.0.1"
 
+_BACKLOG = 2048
+"""Connections that wait to be accepted; uvicorn's default."""
+
 
 class Running(Struct, frozen=True):
-    """A sandbox that listens."""
+    """A sandbox that listens: its base URL and the number of showings loaded."""
 
     base_url: str
     showings: int
 
 
 def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
-    """Load showings from a sheet; returns how many. Raises InputError, naming the row that can't be
-    one.
+    """Load showings from a sheet and return how many.
+
+    Raises InputError with the row that can't be a showing.
     """
     count = 0
     with open_sheet(SheetSettings(input=path)) as sheet:
@@ -48,7 +53,7 @@ def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
                 storage.create(checked.target, data, at)
             except KeyTakenError:
                 raise InputError(
-                    f"--seed {path}: row {number}: {checked.target!r} is there already."
+                    f"--seed {path}: row {number}: {checked.target!r} is the key of an earlier row."
                 ) from None
             count += 1
     return count
@@ -68,11 +73,11 @@ def _prepared(
                 http=_tracking(api.connections),
                 lifespan="off",
                 access_log=False,
-                log_level="critical",
+                log_level="critical",  # a fault aborts connections, which uvicorn would log as errors
                 server_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=1,
-                backlog=2048,
+                backlog=_BACKLOG,
             )
             where = f"http://{HOST}:{listener.getsockname()[1]}"
             yield uvicorn.Server(config), listener, Running(where, showings)
@@ -86,22 +91,21 @@ def serve(
     seed: Path | None,
     on_ready: Callable[[Running], None],
 ) -> None:
-    """Run a sandbox until a signal ends it; `on_ready` is called once it listens."""
+    """Run a sandbox until a signal ends it; call `on_ready` once it listens."""
     with _prepared(behaviour, port=port, database=database, seed=seed) as (
         server,
         listener,
         running,
     ):
         on_ready(running)
-        with suppress(
-            Interrupted, KeyboardInterrupt
-        ):  # uvicorn hands the signal on; here it is the normal end
+        # uvicorn raises the signal again after its own shutdown; here a signal is the normal end.
+        with suppress(Interrupted, KeyboardInterrupt):
             server.run(sockets=[listener])
 
 
 @contextmanager
-def beside(behaviour: Behaviour, *, seed: Path | None = None) -> Iterator[Running]:
-    """A sandbox in a thread, in memory, for as long as the block runs."""
+def in_thread(behaviour: Behaviour, *, seed: Path | None = None) -> Iterator[Running]:
+    """Run a sandbox in a thread, with its storage in memory, while the block runs."""
     with _prepared(behaviour, port=0, database=None, seed=seed) as (server, listener, running):
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -117,19 +121,22 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
-        listener.listen(
-            2048
-        )  # from here on connections queue up, so that a client need not wait for the loop
+        # Connections queue up from here on, so a client need not wait for uvicorn's loop.
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise OutputError(
-            f"--port {port}: can't listen on {HOST}: {error.strerror}. Choose another port, or 0 for a free one."
+            f"--port {port}: can't listen on {HOST}: {error.strerror}. "
+            "Choose another port, or 0 for a free one."
         ) from None
     return listener
 
 
 def _tracking(connections: Connections) -> type[asyncio.Protocol]:
-    """uvicorn's protocol, which also notes its connections: ASGI has no way to reset one."""
+    """Return uvicorn's protocol with a register of its connections.
+
+    ASGI has no way to reset a connection, and a fault does that.
+    """
 
     class Tracking(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         def connection_made(self, transport: asyncio.Transport) -> None:

@@ -1,7 +1,7 @@
-"""Showings and the journal, in one SQLite database, in memory or in a file.
+"""Showings and the journal in one SQLite database, in memory or in a file.
 
-The journal has a line for every request that reached the API, written when it arrives
-and completed when it is answered, or found unanswerable.
+The journal has an entry for each request that reached the API. It is inserted on arrival and
+completed when the reply, or the fault, is known: an entry without `ended_at` is in flight.
 """
 
 from __future__ import annotations
@@ -50,12 +50,15 @@ JOURNAL_COLUMNS = (
 )  # fmt: skip
 
 
+_COLUMNS = ", ".join(JOURNAL_COLUMNS)
+
+
 class KeyTakenError(Exception):
-    """Another showing has that key already."""
+    """Another showing has this key."""
 
 
 class Storage:
-    """The sandbox's memory; used by one thread."""
+    """Showings and the journal; used by one thread at a time."""
 
     def __init__(self, path: Path | None, seed: int) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - ids of made-up showings
@@ -64,17 +67,18 @@ class Storage:
                 path or ":memory:", isolation_level=None, check_same_thread=False
             )
             self._db.execute("PRAGMA journal_mode = WAL")
+            # What a power cut loses here is no user's data.
             self._db.execute("PRAGMA synchronous = OFF")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            raise OutputError(f"--db {path}: can't be used: {error}.") from None
+            raise OutputError(f"--db {path}: can't be opened as a database: {error}.") from None
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
 
     def create(self, key: str | None, data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-        """Keep a new showing and return it; raises KeyTakenError."""
+        """Store a new showing and return it; raises KeyTakenError."""
         identity = self._free_id()
         try:
             self._db.execute(
@@ -88,8 +92,9 @@ class Storage:
         return found
 
     def _free_id(self) -> str:
-        """The next of the seed's ids that no showing has: one that is opened again begins with
-        those it gave before.
+        """Return the next id of the seed's sequence that no showing has.
+
+        A database that is opened again starts the sequence over, so its first ids are taken.
         """
         while True:
             identity = str(uuid.UUID(int=self._dice.getrandbits(128), version=4))
@@ -97,9 +102,10 @@ class Storage:
                 return identity
 
     def find(self, name: str) -> dict[str, Any] | None:
-        """The showing with that id or key."""
+        """Return the showing with this id or key."""
         row = self._db.execute(
-            "SELECT id, unique_showing_key, data, updated_at FROM showing WHERE unique_showing_key = ?1 OR id = ?1",
+            "SELECT id, unique_showing_key, data, updated_at FROM showing"
+            " WHERE unique_showing_key = ?1 OR id = ?1",
             (name,),
         ).fetchone()
         if row is None:
@@ -144,13 +150,13 @@ class Storage:
     # The journal
 
     def times_asked(self, key: str) -> int:
-        """How many requests for this key came before."""
+        """Return the number of earlier requests for this key."""
         return int(
             self._db.execute("SELECT count(*) FROM journal WHERE key = ?", (key,)).fetchone()[0]
         )
 
     def arrived(self, **entry: Any) -> int:  # noqa: ANN401 - columns of the journal
-        """Begin a line; returns its number."""
+        """Insert an entry and return its number."""
         columns = ", ".join(entry)
         marks = ", ".join("?" * len(entry))
         cursor = self._db.execute(
@@ -169,16 +175,17 @@ class Storage:
         showing_id: str | None,
         ended_at: float,
     ) -> None:
-        """Complete a line."""
+        """Complete an entry."""
         self._db.execute(
-            "UPDATE journal SET status = ?, fault = ?, applied = ?, showing_id = ?, ended_at = ? WHERE seq = ?",
+            "UPDATE journal SET status = ?, fault = ?, applied = ?, showing_id = ?, ended_at = ?"
+            " WHERE seq = ?",
             (status, fault, applied, showing_id, ended_at, seq),
         )
 
     def journal(self, after: int, limit: int) -> Iterator[dict[str, Any]]:
-        """Lines in order of arrival."""
+        """Yield the entries after `after` in order of arrival; a negative limit means all."""
         found = self._db.execute(
-            f"SELECT {', '.join(JOURNAL_COLUMNS)} FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - constant
+            f"SELECT {_COLUMNS} FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - constant
             (after, limit),
         )
         for row in found:
@@ -187,9 +194,10 @@ class Storage:
             yield entry
 
     def stats(self) -> dict[str, Any]:
-        """Counts over the journal and the showings."""
+        """Return counts of requests, keys, applied patches, showings and replies."""
         statuses = self._db.execute(
-            "SELECT coalesce(fault, status, 'unanswered'), count(*) FROM journal GROUP BY 1 ORDER BY 2 DESC"
+            "SELECT coalesce(fault, status, 'unanswered'), count(*) FROM journal"
+            " GROUP BY 1 ORDER BY 2 DESC"
         )
         requests, keys, applied = self._db.execute(
             "SELECT count(*), count(DISTINCT key), coalesce(sum(applied), 0) FROM journal"

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from openapi_core import OpenAPI
+from openapi_core.testing import MockRequest, MockResponse
 
 from bulk_sync.quantities import Rate
 from tests.conftest import Sandboxes
 from tests.helpers import KEY, numbered, run, sandbox_process, write_sheet
 
+CONTRACT = Path(__file__).parents[1] / "contract" / "north-showings.openapi.yaml"
 SAMPLES = Path(__file__).parents[2] / "sample_data"
+JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
 @pytest.fixture
@@ -56,11 +60,36 @@ def client(sandboxes: Sandboxes) -> Iterator[httpx.Client]:
 def test_what_the_schema_forbids_is_a_422_in_the_apis_words(
     client: httpx.Client, body: bytes
 ) -> None:
-    answered = client.patch("/v1/showings/ext_1", content=body)
+    answered = client.patch("/v1/showings/ext_1", content=body, headers=JSON)
     assert answered.status_code == 422
     assert answered.json()["error"]["status"] == 422
     assert answered.json()["error"]["message"]
     assert client.get("/_sandbox/showings/ext_1").status_code == 404
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/json"}])
+def test_a_body_that_is_not_declared_as_json_is_a_415(
+    client: httpx.Client, headers: dict[str, str]
+) -> None:
+    body = b'{"rating": 4}'
+    answered = client.patch("/v1/showings/ext_1", content=body, headers=headers)
+    assert answered.status_code == 415
+    assert client.get("/_sandbox/showings/ext_1").status_code == 404
+
+
+def test_the_team_of_the_key_is_an_object_as_in_the_contract(client: httpx.Client) -> None:
+    document = OpenAPI.from_file_path(str(CONTRACT))
+    answered = client.get("/v1/users/me")
+    document.validate_response(
+        MockRequest(
+            "https://api.northreports.com",
+            "get",
+            "/v1/users/me",
+            headers={"Authorization": f"Bearer {KEY}"},
+        ),
+        MockResponse(answered.content, answered.status_code, content_type="application/json"),
+    )
+    assert answered.json()["data"]["team"]["name"]
 
 
 def test_a_patch_changes_what_it_names_and_answers_as_the_contract_shows(
@@ -169,7 +198,10 @@ def test_a_database_file_outlives_the_sandbox_and_seeds_load(tmp_path: Path) -> 
 def test_a_seed_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     bad = write_sheet(tmp_path / "bad.csv", [("ext_1", "", 9)])
     twice = write_sheet(tmp_path / "twice.csv", [("ext_1", "", 1), ("ext_1", "", 1)])
-    for path, words in ((bad, "row 2: rating"), (twice, "row 3: 'ext_1' is there already")):
+    for path, words in (
+        (bad, "row 2: rating"),
+        (twice, "row 3: 'ext_1' is the key of an earlier row"),
+    ):
         ran = run("sandbox", "--port", 0, "--seed", path)
         assert ran.code == 4
         assert words in ran.err
@@ -199,7 +231,7 @@ def test_the_same_seed_gives_the_same_faults_whatever_the_order(tmp_path: Path) 
 
 
 def test_json_of_the_journal_is_plain(client: httpx.Client) -> None:
-    client.patch("/v1/showings/" + "a%2Fb", content=b'{"feedback": "\xc3\xa9"}')
+    client.patch("/v1/showings/" + "a%2Fb", content=b'{"feedback": "\xc3\xa9"}', headers=JSON)
     entry = json.loads(client.get("/_sandbox/journal").text)[0]
     assert (entry["path"], entry["key"], entry["body"]) == (
         "/v1/showings/a%2Fb",
