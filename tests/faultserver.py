@@ -6,6 +6,7 @@ connection: a deed. Deeds write bytes as they are told, so they can be wrong in 
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import ssl
@@ -136,6 +137,16 @@ closes = says(b"", then="close")
 resets = says(b"", then="reset")
 
 
+def held(release: threading.Event, then: Deed = good) -> Deed:
+    """Do that once it is released, or after two minutes, so that no test hangs."""
+
+    def deed(connection: socket.socket) -> None:
+        release.wait(120)
+        then(connection)
+
+    return deed
+
+
 # Scripts
 
 
@@ -149,6 +160,12 @@ def in_turn(*deeds: Deed) -> Script:
 
 
 all_good = always(good)
+
+
+def first(number: int, deed: Deed, *, then: Deed) -> Script:
+    """One deed for so many requests, another for all that follow, whatever their keys."""
+    counting = itertools.count(1)  # atomic, and so fit for many threads
+    return lambda _, __: deed if next(counting) <= number else then
 
 
 def for_keys(scripts: dict[str, Script], *, others: Script = all_good) -> Script:

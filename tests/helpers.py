@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -141,14 +142,26 @@ def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str
             process.kill()
 
 
-def when_sent(requests: int, witness: Witness, process: subprocess.Popen[str]) -> None:
-    """Wait until the server saw so many requests of a run, which must still be going on."""
+def when_sent(number: int, sent: Sequence[object], process: subprocess.Popen[Any]) -> None:
+    """Wait until a server saw so many requests of a run, which must still be going on."""
 
     def enough() -> bool:
         assert process.poll() is None, "the run ended before"
-        return len(witness.journal()) >= requests
+        return len(sent) >= number
 
     poll(enough)
+
+
+def signalled(process: subprocess.Popen[Any], number: signal.Signals) -> None:
+    """Send a signal and wait until the kernel has handed it over."""
+    process.send_signal(number)
+    status = Path(f"/proc/{process.pid}/status")
+
+    def handed_over() -> bool:
+        lines = dict(line.split(":", 1) for line in status.read_text("ascii").splitlines())
+        return not any(int(lines[name], 16) for name in ("SigPnd", "ShdPnd"))
+
+    poll(handed_over)
 
 
 @contextmanager

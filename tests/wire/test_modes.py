@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import stat
-import subprocess
+import threading
 from pathlib import Path
 
-from tests.helpers import command, environment, numbered, run, sandbox_process, write_sheet
+from tests.conftest import Program
+from tests.faultserver import always, fault_server, held
+from tests.helpers import numbered, started, when_sent, write_sheet
 
 
 def modes(folder: Path, stem: str) -> dict[str, int]:
@@ -19,26 +21,24 @@ def modes(folder: Path, stem: str) -> dict[str, int]:
     }
 
 
-def test_modes_under_umask_000_in_mid_run_and_after(tmp_path: Path) -> None:
+def test_modes_under_umask_000_in_mid_run_and_after(program: Program, tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(100), ("ext_900", "", 9)])
     sheet.chmod(0o600)
-    with sandbox_process("--accept-any", "--latency", "400ms") as witness:
-        process = subprocess.Popen(
-            command("push", sheet, "--base-url", witness.base_url, "--workers", 4, "--quiet"),
-            env=environment(),
-            umask=0,
-        )
-        while not witness.journal():
-            assert process.poll() is None
-        during = modes(tmp_path, "x")
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        after = modes(tmp_path, "x")
-        before = os.umask(0)
-        try:
-            assert run("report", sheet).code == 0
-        finally:
-            os.umask(before)
+    release = threading.Event()
+    with fault_server(always(held(release))) as journal:
+        push = ("push", sheet, "--base-url", journal.base_url, "--quiet")
+        with started(*push, umask=0) as process:
+            when_sent(1, journal.requests, process)
+            during = modes(tmp_path, "x")
+            process.send_signal(signal.SIGTERM)
+            release.set()
+            process.communicate()
+    after = modes(tmp_path, "x")
+    before = os.umask(0)
+    try:
+        assert program("report", sheet).code == 0
+    finally:
+        os.umask(before)
     assert {
         "x.checkpoint.sqlite", "x.checkpoint.sqlite-wal", "x.checkpoint.sqlite-shm", "x.checkpoint.sqlite.lock",
         "x.checkpoint.sqlite.holder",
@@ -47,13 +47,16 @@ def test_modes_under_umask_000_in_mid_run_and_after(tmp_path: Path) -> None:
     assert {*during.values(), *after.values(), *modes(tmp_path, "x").values()} == {0o600}
 
 
-def test_two_reports_at_once_both_end_well_and_leave_one_whole_file(tmp_path: Path) -> None:
+def test_two_reports_at_once_both_end_well_and_leave_one_whole_file(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(3000))
-    assert run("push", sheet, "--base-url", "http://127.0.0.1:9", "--max-attempts", 1).code == 6
+    ran = program("push", sheet, "--base-url", "http://127.0.0.1:9", "--max-attempts", 1)
+    assert ran.code == 6
     whole = (tmp_path / "x.results.csv").read_bytes()
-    racers = [
-        subprocess.Popen(command("report", sheet, "--quiet"), env=environment()) for _ in range(3)
-    ]
-    assert [process.wait(60) for process in racers] == [0, 0, 0]
+    with started("report", sheet) as one, started("report", sheet) as other:
+        for process in (one, other):
+            process.communicate()
+    assert [one.returncode, other.returncode] == [0, 0]
     assert (tmp_path / "x.results.csv").read_bytes() == whole
     assert not list(tmp_path.glob(".bulk-sync-*"))

@@ -5,114 +5,119 @@ is lied about.
 from __future__ import annotations
 
 import signal
-import subprocess
+import sqlite3
+import threading
 from collections import Counter
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from bulk_sync import PushSettings, RowDecided, push
 from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.faults import Fault
 from tests.conftest import Program, Sandboxes
+from tests.faultserver import always, fault_server, first, for_keys, good, hangs, held
 from tests.helpers import (
     KEY,
-    Witness,
-    command,
-    environment,
     numbered,
+    poll,
     raw_server,
     read_csv,
     reply,
-    run,
-    sandbox_process,
+    signalled,
+    started,
+    when_sent,
     write_sheet,
 )
 
 
-def start(sheet: Path, witness: Witness, *options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command("push", sheet, "--base-url", witness.base_url, *options),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def results(folder: Path) -> dict[str, dict[str, str]]:
+    return {line["unique_showing_key"]: line for line in read_csv(folder / "showings.results.csv")}
 
 
-def test_after_a_kill_status_and_report_tell_what_is_in_flight(tmp_path: Path) -> None:
+def test_after_a_kill_status_and_report_tell_what_is_in_flight(
+    program: Program, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(100))
-    with sandbox_process("--accept-any", "--latency", "5s") as witness:
-        process = start(sheet, witness, "--workers", 4)
-        while not witness.journal():
-            assert process.poll() is None
-        process.kill()
-        process.communicate()
-        sent = {entry["key"] for entry in witness.patches()}
-    status = run("status", sheet, "--json")
+    with fault_server(always(hangs)) as journal:
+        push = ("push", sheet, "--base-url", journal.base_url)
+        with started(*push, "--workers", 4) as process:
+            when_sent(1, journal.requests, process)
+            process.kill()
+            process.communicate()
+        sent = set(journal.patched)
+    status = program("status", sheet, "--json")
     assert status.summary["states"]["pending"] == 100
     assert len(sent) <= status.summary["in_flight"] < 100
-    assert "in flight" in run("status", sheet).out
-    assert run("report", tmp_path / "showings.checkpoint.sqlite").code == 0
-    results = {
-        line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")
-    }
-    assert all("may have been applied" in results[key]["message"] for key in sent)
-    assert results["ext_99"]["message"] == ""
+    assert "in flight" in program("status", sheet).out
+    assert program("report", tmp_path / "showings.checkpoint.sqlite").code == 0
+    told = results(tmp_path)
+    assert all("may have been applied" in told[key]["message"] for key in sent)
+    assert told["ext_99"]["message"] == ""
     # A run that comes to nothing changes nothing about that.
     in_flight = status.summary["in_flight"]
-    again = run("push", sheet, "--base-url", witness.base_url, "--max-attempts", 1, "--json")
+    again = program(*push, "--max-attempts", 1, "--json")
     assert (again.code, again.summary["in_flight"]) == (6, in_flight)
-    assert run("status", sheet, "--json").summary["in_flight"] == in_flight
-    results = {
-        line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")
-    }
-    assert all("may have been applied" in results[key]["message"] for key in sent)
+    assert program("status", sheet, "--json").summary["in_flight"] == in_flight
+    assert all("may have been applied" in results(tmp_path)[key]["message"] for key in sent)
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_a_signal_lets_requests_end_and_reports_are_written(
-    tmp_path: Path, number: signal.Signals, code: int
+    program: Program, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(120))
-    with sandbox_process("--accept-any", "--latency", "200ms") as witness:
-        process = start(sheet, witness, "--workers", 4, "--json")
-        while len(witness.journal()) < 8:
-            assert process.poll() is None
-        process.send_signal(number)
-        process.communicate(timeout=20)
+    release = threading.Event()
+    with fault_server(first(1, good, then=held(release))) as journal:
+        push = ("push", sheet, "--base-url", journal.base_url)
+        with started(*push, "--workers", 4, "--json") as process:
+            when_sent(1 + 4, journal.requests, process)
+            signalled(process, number)
+            release.set()
+            process.communicate()
         assert process.returncode == code
-        applied = {entry["key"] for entry in witness.patches() if entry["applied"]}
-        results = read_csv(tmp_path / "showings.results.csv")
-        assert {
-            line["unique_showing_key"] for line in results if line["state"] == "updated"
-        } == applied
-        assert Counter(line["state"] for line in results)["pending"] == 120 - len(applied)
-        status = run("status", sheet, "--json").summary
-        assert status["in_flight"] == 0
-        assert run("push", sheet, "--base-url", witness.base_url, "--workers", 64).code == 0
-        assert len(witness.patches()) == 120
+        sent = journal.patched
+        told = results(tmp_path)
+        assert {key for key, line in told.items() if line["state"] == "updated"} == set(sent)
+        assert Counter(line["state"] for line in told.values())["pending"] == 120 - len(sent) > 0
+        assert program("status", sheet, "--json").summary["in_flight"] == 0
+        assert program(*push).code == 0
+        assert Counter(journal.patched) == dict.fromkeys(told, 1)
 
 
-def test_a_second_signal_stops_at_once_and_says_what_may_have_been_applied(tmp_path: Path) -> None:
+def test_a_second_signal_stops_at_once_and_says_what_may_have_been_applied(
+    tmp_path: Path,
+) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(50))
-    with sandbox_process("--accept-any", "--latency", "30s") as witness:
-        process = start(sheet, witness, "--workers", 4)
-        while not witness.journal():
+    one, never = threading.Event(), threading.Event()
+    script = for_keys({"ext_1": always(held(one))}, others=first(1, good, then=held(never)))
+
+    def updated() -> int:
+        with closing(sqlite3.connect(tmp_path / "showings.checkpoint.sqlite")) as db:
+            (count,) = db.execute("SELECT count(*) FROM row WHERE state = 'updated'").fetchone()
+        return int(count)
+
+    with fault_server(script) as journal:
+        with started("push", sheet, "--base-url", journal.base_url, "--workers", 4) as process:
+            when_sent(1 + 4, journal.requests, process)
+            signalled(process, signal.SIGINT)
+            one.set()  # what is on its way may end after the first signal, and is noted
+            poll(lambda: updated() == 2)
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.communicate(timeout=1)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+            process.send_signal(signal.SIGINT)
+            process.communicate()
         assert process.returncode == 130
-        sent = {entry["key"] for entry in witness.patches()}
-    results = {
-        line["unique_showing_key"]: line for line in read_csv(tmp_path / "showings.results.csv")
-    }
-    assert all("may have been applied" in results[key]["message"] for key in sent)
-    assert {line["state"] for line in results.values()} == {"pending"}
+        sent = set(journal.patched)
+        never.set()
+    told = results(tmp_path)
+    done = {key for key, line in told.items() if line["state"] == "updated"}
+    assert done == {"ext_0", "ext_1"}
+    assert len(sent) == 1 + 4
+    assert all("may have been applied" in told[key]["message"] for key in sent - done)
+    assert {line["state"] for line in told.values()} == {"updated", "pending"}
 
 
 def test_nothing_listens_one_row_is_tried_and_all_stay_pending(
@@ -126,19 +131,27 @@ def test_nothing_listens_one_row_is_tried_and_all_stay_pending(
     assert "127.0.0.1:9 refuses connections" in ran.err
 
 
-def test_an_outage_midway_marks_no_row_failed(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fast_time")
+def test_an_outage_midway_marks_no_row_failed(sandboxes: Sandboxes, tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(300))
-    with sandbox_process("--accept-any", "--latency", "20ms") as witness:
-        process = start(sheet, witness, "--retry-for", "3s", "--rate", "100/s", "--json")
-        while len(witness.journal()) < 30:
-            assert process.poll() is None
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 6, err
-    counts = Counter(line["state"] for line in read_csv(tmp_path / "showings.results.csv"))
+    decided: list[RowDecided] = []
+    with ExitStack() as stack:
+        witness = stack.enter_context(sandboxes())
+
+        def gone_after_thirty(row: RowDecided) -> None:
+            decided.append(row)
+            if len(decided) == 30:
+                stack.close()
+
+        settings = PushSettings.checked(
+            input=sheet, base_url=witness.base_url, key=KEY, retry_for_seconds=3
+        )
+        summary = push(settings, on_row=gone_after_thirty)
+    assert summary.exit_code == 6
+    assert "Nothing gets through" in str(summary.stopped)
+    counts = Counter(line["state"] for line in results(tmp_path).values())
     assert set(counts) == {"updated", "pending"}
-    assert counts["updated"] >= 25
-    assert "Nothing gets through" in err
-    assert out
+    assert counts["updated"] >= 30
 
 
 def test_a_row_that_the_server_chokes_on_fails_alone(program: Program, tmp_path: Path) -> None:
@@ -225,19 +238,21 @@ def test_a_rehearsal_in_a_sandbox_is_not_taken_for_the_real_run(
         assert program("push", sheet, "--sandbox").code == 2
 
 
-def test_a_second_run_on_the_same_checkpoint_is_told_to_wait(tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "showings.csv", numbered(2000))
-    with sandbox_process("--accept-any", "--latency", "300ms") as witness:
-        process = start(sheet, witness, "--workers", 8)
-        while not witness.journal():
-            assert process.poll() is None
-        second = run("push", sheet, "--base-url", witness.base_url)
-        assert second.code == 7
-        assert "another run holds this checkpoint" in second.err
-        assert "Next:       wait" in run("status", sheet).out
-        process.terminate()
-        process.communicate(timeout=30)
-        assert process.returncode == 143
+def test_a_second_run_on_the_same_checkpoint_is_refused(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "showings.csv", numbered(20))
+    release = threading.Event()
+    with fault_server(always(held(release))) as journal:
+        push = ("push", sheet, "--base-url", journal.base_url)
+        with started(*push) as process:
+            when_sent(1, journal.requests, process)
+            second = program(*push)
+            assert second.code == 7
+            assert "another run holds this checkpoint" in second.err
+            assert "Next:       wait" in program("status", sheet).out
+            release.set()
+            process.communicate()
+        assert process.returncode == 0
+    assert Counter(journal.patched) == {f"ext_{number}": 1 for number in range(20)}
 
 
 def test_a_wait_longer_than_retry_for_stops_at_once_and_names_it(
@@ -261,27 +276,26 @@ def test_every_row_fails_by_garbage_then_the_run_stops_instead_of_marking_all(
     assert ran.summary["states"]["pending"] == 40
 
 
+@pytest.mark.slow  # so many rows that the signal finds it at that
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_staging_says_so_and_nothing_was_sent(
-    tmp_path: Path, number: signal.Signals
+    program: Program, tmp_path: Path, number: signal.Signals
 ) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(300_000))
-    process = subprocess.Popen(
-        command("push", sheet, "--base-url", "http://127.0.0.1:9"),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     checkpoint = tmp_path / "showings.checkpoint.sqlite"
-    while not checkpoint.exists() or checkpoint.stat().st_size == 0:
+
+    def stages() -> bool:
         assert process.poll() is None
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+        return checkpoint.exists() and checkpoint.stat().st_size > 0
+
+    with started("push", sheet, "--base-url", "http://127.0.0.1:9") as process:
+        poll(stages)
+        process.send_signal(number)
+        out, err = process.communicate()
     assert process.returncode == 128 + number
     assert (out, err.count("\n")) == ("", 1)
     assert "Stopped by" in err
-    assert run("status", sheet).code == 4
+    assert program("status", sheet).code == 4
 
 
 def test_a_proxy_is_not_asked_for_what_is_on_this_machine(
