@@ -107,3 +107,11 @@ def test_a_filesystem_without_locks_is_named_with_the_remedy(
     assert not note_path(checkpoint).exists()
     lock_path(checkpoint).touch()
     assert not is_held(checkpoint)
+
+
+def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    assert not is_held(path)
+    with held(path):
+        assert is_held(path)
+    assert not is_held(path)

@@ -35,7 +35,8 @@ from bulk_sync.timeline import (
     widened,
 )
 from tests.helpers import SimulatedClock
-from tests.unit.test_store import BACK_TO_VERSION_4, stage
+from tests.unit.checkpoints import stage
+from tests.unit.test_schema import BACK_TO_VERSION_4
 
 BEGAN = "2026-03-02T09:00:00.000Z"
 

@@ -1,0 +1,90 @@
+"""Opening a checkpoint: what is none is refused with a sentence and left as it is."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+
+import pytest
+
+from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
+from bulk_sync.job.lock import held
+from bulk_sync.job.schema import SCHEMA_VERSION
+from bulk_sync.job.store import Store
+from tests.unit.checkpoints import (
+    stage,
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"not a database at all, but long enough to be looked at", b"SQLite format 3\0" + b"x" * 4096],
+)
+def test_a_damaged_checkpoint_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.sqlite"
+    path.write_bytes(content)
+    for opened in (Store.open(path), Store.read(path)):
+        with pytest.raises(CheckpointError, match="damaged"), opened:
+            pass
+    assert path.read_bytes() == content
+
+
+def test_a_checkpoint_of_a_newer_version_or_of_another_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path):
+        pass
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(CheckpointError, match="newer version"), Store.open(path):
+        pass
+    foreign = tmp_path / "foreign.sqlite"
+    with closing(sqlite3.connect(foreign)) as db:
+        db.execute("CREATE TABLE mine (x)")
+    with pytest.raises(CheckpointError, match="not a checkpoint"), Store.open(foreign):
+        pass
+
+
+def test_nothing_to_see_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with pytest.raises(CheckpointError, match="never pushed"), Store.read(path):
+        pass
+    path.touch()
+    for opened in (Store.read(path), Store.open(path)):
+        with pytest.raises(CheckpointDamaged, match="it is empty"), opened:
+            pass
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OutputError, match="can't be written"),
+        Store.open(tmp_path / "file" / "x.sqlite"),
+    ):
+        pass
+    with (
+        pytest.raises(OutputError, match="no checkpoint can be made here"),
+        held(tmp_path / "file" / "x.sqlite"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("opened", [Store.open, Store.read])
+def test_what_a_kill_left_half_written_while_the_checkpoint_was_made_is_taken_back(
+    tmp_path: Path, opened: Callable[[Path], AbstractContextManager[Store]]
+) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [(f"key {number}", "1") for number in range(500)])
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as half_written:
+        half_written.executescript("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN")
+        half_written.execute("UPDATE staged SET number = number + 1, cells = '[]'")
+        for name in (path.name, path.name + "-journal"):
+            shutil.copy2(path.with_name(name), folder / name)
+    with opened(folder / path.name) as store:
+        assert [row.number for row in store.views.results()] == list(range(2, 502))
+    assert [file.name for file in folder.iterdir()] == [path.name]

@@ -1,0 +1,146 @@
+"""Changes handed out, and their outcomes recorded."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bulk_sync.job.store import Store
+from bulk_sync.model.rows import Change, Outcome, State
+from tests.unit.checkpoints import (
+    doubtful,
+    stage,
+)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_may_have_been_applied_says_so_until_it_is_sent_again(
+    tmp_path: Path, *, edited: bool
+) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "1"), ("C", "bad")])
+        (change,) = store.outbox.exchange(limit=1)  # and the run is killed
+    with Store.open(path) as store:
+        if edited:
+            stage(store, [("C", "1"), ("A", "1"), ("B", "1")])
+        else:
+            store.outbox.retry_undone()
+        doubts = {result.target: result.may_have_been_applied for result in store.views.results()}
+        assert doubts == {"A": True, "B": False, "C": False}
+        change = next(change for change in store.outbox.exchange(limit=5) if change.target == "A")
+        store.outbox.exchange([Outcome(change.id, State.PENDING, 0)])
+        store.outbox.exchange([Outcome(change.id, State.PENDING, 1)])
+        assert "A" in doubtful(store)
+        store.outbox.exchange(
+            [Outcome(change.id, State.REJECTED, 1, error="refused", message="no")]
+        )
+        assert [
+            (result.message, result.may_have_been_applied)
+            for result in store.views.results([State.REJECTED])
+        ] == [("no", True)]
+        store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
+        assert not next(store.views.results([State.UPDATED])).may_have_been_applied
+
+
+def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        stage(store, [(key, "1") for key in "ABCDE"])
+        store.outbox.exchange(
+            [Outcome(change.id, State.PENDING, 1) for change in store.outbox.exchange(limit=2)]
+        )
+        assert [change.target for change in store.outbox.exchange(limit=9)] == [
+            "C",
+            "D",
+            "E",
+        ]  # each once in a run
+        store.outbox.release()
+        store.outbox.retry_undone()
+        statements: list[str] = []
+        store.database.connection.set_trace_callback(statements.append)
+        assert [
+            change.target
+            for change in store.outbox.exchange(limit=3) + store.outbox.exchange(limit=3)
+        ] == [
+            "C",
+            "D",
+            "E",
+            "A",
+            "B",
+        ]
+        store.database.connection.set_trace_callback(None)
+        query = next(statement for statement in statements if statement.startswith("SELECT"))
+        plan = " ".join(
+            str(line[-1])
+            for line in store.database.connection.execute("EXPLAIN QUERY PLAN " + query)
+        )
+        assert (
+            "USING COVERING INDEX outcome_not_updated (state=? AND tried_before=? AND rowid>?)"
+            in plan
+        )
+        assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("at_once", [1, 63, 64, 500])
+def test_outcomes_are_recorded_alike_however_many_come_at_once(
+    tmp_path: Path, at_once: int
+) -> None:
+    def of(change: Change, run: int) -> Outcome:
+        state = State.UPDATED if change.id % 5 or run else State.REJECTED
+        if state is State.REJECTED:
+            return Outcome(
+                change.id, state, 2, 1, 422, "validation", "no such rating", duration_ms=5
+            )
+        note = "The API changed feedback" if change.id % 7 == 0 else None
+        sent_at = f"2026-03-02T09:00:00.{change.id:03}Z"
+        return Outcome(
+            change.id,
+            state,
+            1 + (change.id % 11 == 0),
+            0,
+            200 + run,
+            None,
+            note,
+            f"id {change.id}",
+            "now",
+            sent_at,
+            3,
+        )
+
+    with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
+        stage(store, [(f"key {number}", "1") for number in range(500)])
+        told: dict[int, Outcome] = {}
+        for run in range(2):
+            outcomes = [of(change, run) for change in store.outbox.exchange(limit=500)]
+            for first in range(0, len(outcomes), at_once):
+                store.outbox.exchange(outcomes[first : first + at_once])
+            for one in outcomes:
+                before = told.get(one.id)
+                attempts, throttled = (before.attempts, before.throttled) if before else (0, 0)
+                told[one.id] = one._replace(
+                    attempts=one.attempts + attempts, throttled=one.throttled + throttled
+                )
+            store.outbox.retry_undone()
+    with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as seen:
+        seen.row_factory = sqlite3.Row
+        rows = seen.execute("SELECT * FROM outcome ORDER BY id")
+        found = [tuple(row[name] for name in Outcome._fields) for row in rows]
+    assert found == [tuple(told[row]) for row in sorted(told)]
+    assert len(found) == 500
+
+
+def test_changes_that_are_taken_in_several_pieces_are_all_in_flight(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [(key, "1") for key in "ABCDEFG"])
+        assert [len(store.outbox.exchange(limit=limit)) for limit in (2, 2, 1)] == [
+            2,
+            2,
+            1,
+        ]  # and the run is killed
+    with Store.open(path) as store:
+        store.outbox.retry_undone()
+        assert [change.target for change in store.outbox.exchange(limit=9)] == [*"FG", *"ABCDE"]

@@ -1,0 +1,236 @@
+"""Checkpoints of every earlier version become ones of this version."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bulk_sync.job.schema import SCHEMA_VERSION
+from bulk_sync.job.store import Store
+from bulk_sync.model.rows import Outcome, State
+from tests.unit.checkpoints import (
+    doubtful,
+    stage,
+)
+
+BACK_TO_VERSION_7 = "PRAGMA user_version = 7;"
+BACK_TO_VERSION_6 = """
+    CREATE TABLE row_before AS SELECT * FROM row;
+    DROP VIEW row;
+    DROP TABLE sealed;
+    DROP TABLE staged;
+    DROP TABLE outcome;
+    ALTER TABLE row_before RENAME TO row;
+    CREATE INDEX row_target ON row (target, content);
+    CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
+    ALTER TABLE job DROP COLUMN taken;
+    ALTER TABLE job DROP COLUMN ended;
+    ALTER TABLE job DROP COLUMN staged_states;
+    PRAGMA user_version = 6;
+"""
+BACK_TO_VERSION_5 = f"""
+    {BACK_TO_VERSION_6}
+    DROP TABLE acknowledged;
+    DROP INDEX ledger_other_key;
+    CREATE INDEX ledger_key ON ledger (base_url, key);
+    PRAGMA user_version = 5;
+"""
+BACK_TO_VERSION_4 = f"{BACK_TO_VERSION_5} DROP TABLE timeline; PRAGMA user_version = 4;"
+BACK_TO_VERSION_3 = f"""
+    {BACK_TO_VERSION_4}
+    DROP TABLE ledger;
+    DROP TABLE ledger_account;
+    DROP INDEX row_target;
+    ALTER TABLE row DROP COLUMN content;
+    ALTER TABLE row DROP COLUMN before;
+    CREATE INDEX row_target ON row (target, digest);
+    PRAGMA user_version = 3;
+"""
+BACK_TO_VERSION_2 = f"""
+    {BACK_TO_VERSION_3}
+    DROP INDEX row_pending;
+    CREATE INDEX row_pending ON row (generation, id) WHERE state = 'pending';
+    ALTER TABLE row DROP COLUMN may_have_been_applied;
+    ALTER TABLE row DROP COLUMN tried_before;
+    ALTER TABLE job DROP COLUMN of_settled;
+    PRAGMA user_version = 2;
+"""
+BACK_TO_VERSION_1 = f"""
+    {BACK_TO_VERSION_2}
+    ALTER TABLE row DROP COLUMN key;
+    PRAGMA user_version = 1;
+"""
+BACK_TO_VERSION = {
+    1: BACK_TO_VERSION_1,
+    2: BACK_TO_VERSION_2,
+    3: BACK_TO_VERSION_3,
+    4: BACK_TO_VERSION_4,
+    5: BACK_TO_VERSION_5,
+    6: BACK_TO_VERSION_6,
+    7: BACK_TO_VERSION_7,
+}
+
+SAME = "as it was"
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "kept", "doubt"),
+    [
+        ("failed", "503: busy; it may have been applied all the same", "503: busy", True),
+        ("pending", "503: busy; it may have been applied all the same", "503: busy", True),
+        ("pending", "It may have been applied all the same; run again", None, True),
+        (
+            "pending",
+            (
+                "It was on its way when a run was cut off or an answer was lost, and may have "
+                "been applied; run again"
+            ),
+            None,
+            True,
+        ),
+        (
+            "pending",
+            "It was on its way when a run was cut off and may have been applied; run again",
+            None,
+            True,
+        ),
+        (
+            "failed",
+            "It may have been applied; the rest was removed by --purge",
+            "What was said was removed by --purge",
+            False,
+        ),
+        # The API's own words are no word of ours.
+        ("rejected", "no; it may have been applied all the same", SAME, False),
+        ("failed", "409: 'x' may have been applied; look", SAME, False),
+        ("updated", "it may have been applied all the same", SAME, False),
+    ],
+)
+def test_sentences_of_doubt_in_a_checkpoint_of_version_7_become_the_column(
+    tmp_path: Path, state: str, message: str, kept: str | None, *, doubt: bool
+) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1")])
+        (change,) = store.outbox.exchange(limit=1)
+        store.outbox.exchange([Outcome(change.id, State(state), 1, message=message)])
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION_7)
+    with Store.read(path) as store:
+        (result,) = store.views.results()
+    expected = message if kept == SAME else kept
+    assert (result.state, result.message, result.may_have_been_applied) == (state, expected, doubt)
+
+
+def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    with Store.open(path) as store:
+        stage(store, [(key, "1") for key in "ABCDE"] + [("F", "bad")])
+        one, two, three, _ = store.outbox.exchange(limit=4)
+        store.outbox.exchange(
+            [
+                Outcome(one.id, State.UPDATED, 1, http_status=200, showing_id="u-1"),
+                Outcome(two.id, State.REJECTED, 1, error="not_found", message="no such showing"),
+                Outcome(three.id, State.FAILED, 2, error="timeout", may_have_been_applied=True),
+            ]
+        )
+        before = list(store.views.results())
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION_6)
+        # As --only-changed left a row that was tried before.
+        db.execute("UPDATE row SET state = 'unchanged', error = NULL WHERE key = 'B'")
+        db.commit()
+    before[1] = replace(before[1], state=State.UNCHANGED, error=None)
+    with Store.read(path) as store:
+        assert list(store.views.results()) == before
+        assert store.views.counts() == Counter(result.state for result in before)
+    with Store.open(path) as store:
+        store.outbox.retry_undone()
+        assert [change.target for change in store.outbox.exchange(limit=9)] == ["E", "C", "D"]
+        assert set(doubtful(store)) == {
+            "C",
+            "D",
+            "E",
+        }
+
+
+def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_version_2(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")])
+        for change, message in zip(
+            store.outbox.exchange(limit=3),
+            ["time-out; it may have been applied all the same", "refused", None],
+            strict=True,
+        ):
+            if message:
+                store.outbox.exchange(
+                    [Outcome(change.id, State.FAILED, 1, error="timeout", message=message)]
+                )
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION_2)
+    with Store.open(path) as store:
+        store.outbox.retry_undone()
+        assert set(doubtful(store)) == {
+            "A",
+            "C",
+        }
+        assert {row.message for row in store.views.results()} == {"time-out", "refused", None}
+        assert [change.target for change in store.outbox.exchange(limit=9)] == ["D", "A", "B", "C"]
+
+
+def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "bad")])
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION_1)
+    with Store.read(path) as store:
+        assert [result.key for result in store.views.results()] == ["A", "B"]
+    with Store.open(path) as store:
+        assert [change.target for change in store.outbox.exchange(limit=9)] == ["A"]
+
+
+def layout_of(path: Path) -> dict[str, list[str]]:
+    """The columns of each table, index and view."""
+    with closing(sqlite3.connect(path)) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master ORDER BY name")]
+        return {
+            name: [column[1] for column in db.execute(f"PRAGMA table_xinfo('{name}')")]
+            or [str(column[2]) for column in db.execute(f"PRAGMA index_info('{name}')")]
+            for name in names
+            if not name.startswith("sqlite_")
+        }
+
+
+def test_there_is_a_migration_from_every_version() -> None:
+    assert sorted(BACK_TO_VERSION) == list(range(1, SCHEMA_VERSION))
+
+
+@pytest.mark.parametrize("version", BACK_TO_VERSION)
+def test_a_checkpoint_of_every_earlier_version_gets_the_tables_of_this_one(
+    tmp_path: Path, version: int
+) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "bad"), ("C", "1")])
+        (change,) = store.outbox.exchange(limit=1)
+        store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
+        before = list(store.views.results())
+    layout = layout_of(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION[version])
+    assert version > 6 or layout_of(path) != layout
+    with Store.read(path) as store:
+        assert list(store.views.results()) == before
+    assert set(layout_of(path)) == set(layout)
+    assert {name: set(columns) for name, columns in layout_of(path).items()} == {
+        name: set(columns) for name, columns in layout.items()
+    }
