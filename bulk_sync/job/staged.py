@@ -6,8 +6,6 @@ job is what it was before until `adoption` makes them the job's.
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -40,36 +38,6 @@ _GROUP_CHARACTERS = 4_000_000
 """Characters of cells in one commit while staging: bounds memory when cells are huge."""
 
 
-class _ShortTurns:
-    """While any thread is in here, threads hand the interpreter over often.
-
-    By default one waits for 5 ms until it is given back what it let go for SQLite, which is longer
-    than SQLite takes.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._usual = 0.0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._usual = sys.getswitchinterval()
-                sys.setswitchinterval(1e-4)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                sys.setswitchinterval(self._usual)
-
-
-_SHORT_TURNS = _ShortTurns()
-"""One for the process, as the interval is."""
-
-
 class StagedRows:
     """Writes the rows of a sheet, and decides what becomes of those that speak of one showing."""
 
@@ -99,7 +67,7 @@ class StagedRows:
         self._database.written_from = last + 1
         count = 0
         # While SQLite writes one group, which it does beside Python, the next one is checked.
-        with ThreadPoolExecutor(1) as thread, _SHORT_TURNS:
+        with ThreadPoolExecutor(1) as thread:
             written: Future[None] | None = None
             for group in _groups(_staged(item, keep_cells=keep_cells) for item in checked):
                 on_rows(count := count + len(group))

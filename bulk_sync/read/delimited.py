@@ -7,7 +7,6 @@ quote, a NUL or an undecodable byte ends the reading with its line.
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import re
@@ -17,7 +16,13 @@ from pathlib import Path
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.rows import Row, text_of
 from bulk_sync.model.summaries import Understood
-from bulk_sync.read.dialect import Layout, find_layout, with_other_quotes
+from bulk_sync.read.dialect import (
+    LONGEST_CELL,
+    Layout,
+    NotWellFormed,
+    find_layout,
+    with_other_quotes,
+)
 from bulk_sync.read.encoding import find_encoding
 from bulk_sync.read.interface import ReadOptions, above_note, two_headers
 from bulk_sync.read.opened import changed, fingerprint, refuse_if_changed
@@ -104,7 +109,7 @@ class DelimitedTable:
                     width = len(cells)
                 elif number > layout.header_row and any(cell.strip() for cell in cells[width:]):
                     return False
-        except csv.Error:
+        except NotWellFormed:
             return False
         return True
 
@@ -160,7 +165,7 @@ class DelimitedTable:
                 if cells and ((cells[0] and not cells[0].isspace()) or any(map(str.strip, cells))):
                     fault = _swallowed(cells, delimiter, width) if line - begins_after > 1 else None
                     yield Row(number, tuple(cells), fault)
-        except csv.Error as error:
+        except NotWellFormed as error:
             if fingerprint(self._file) != self._stat:
                 raise changed(self._path) from None
             raise InputError(
@@ -171,10 +176,10 @@ class DelimitedTable:
                 f"{self._path}: the file was changed while it was being read, so nothing was sent; run again."
             ) from None
 
-    def _not_well_formed(self, row: int, line: int, error: csv.Error) -> str:
+    def _not_well_formed(self, row: int, line: int, error: Exception) -> str:
         where = f"{self._path}: row {row} (from line {line} of the file)"
         if "field larger than" in str(error):
-            return f"{where} has a cell of over {csv.field_size_limit():,} characters: a quote opens and never closes"
+            return f"{where} has a cell of over {LONGEST_CELL:,} characters: a quote opens and never closes"
         return (
             f"{where} is not well-formed {'TSV' if self._layout.dialect.delimiter == chr(9) else 'CSV'}: {error}. "
             "A quote inside a quoted cell is written twice, and every quote that opens must close"

@@ -7,18 +7,39 @@ header row has the most known columns, and whose rows fit under it.
 from __future__ import annotations
 
 import csv
+import importlib.util
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bulk_sync.read.interface import HEADER_WITHIN_ROWS, Recognise
 
-csv.field_size_limit(
-    10_000_000
-)  # characters in a cell, beyond which a quote is missing; a bound on memory too
+LONGEST_CELL = 10_000_000
+"""Characters in a cell, beyond which a quote is missing; a bound on memory too."""
+
+
+def _load_parser() -> Any:  # noqa: ANN401 - a module
+    """Load the parser behind the csv module once more, for a limit on cells that is ours alone.
+
+    `csv.field_size_limit` is one number for the whole interpreter, which belongs to the program
+    that uses this library. The parser keeps its limit in the state of its module (PEP 489), so a
+    second instance has a second limit.
+    """
+    spec = importlib.util.find_spec("_csv")
+    assert spec is not None  # noqa: S101 - the csv module needs it
+    assert spec.loader is not None  # noqa: S101 - same
+    parser = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(parser)
+    parser.field_size_limit(LONGEST_CELL)
+    return parser
+
+
+_PARSER = _load_parser()
+NotWellFormed: type[Exception] = _PARSER.Error
+"""Raised by a reader of records for text that is not well-formed."""
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -43,8 +64,8 @@ class Dialect(Struct, frozen=True):
     escape: str | None = None
 
     def reader(self, lines: Iterable[str], *, strict: bool = True) -> Records:
-        """A reader of records; a strict one raises csv.Error for a stray quote."""
-        return csv.reader(
+        """A reader of records; a strict one raises NotWellFormed for a stray quote."""
+        records: Records = _PARSER.reader(
             lines,
             delimiter=self.delimiter,
             quotechar=self.quote,
@@ -54,6 +75,7 @@ class Dialect(Struct, frozen=True):
             skipinitialspace=self.skip_blanks,
             strict=strict,
         )
+        return records
 
     @property
     def quoting(self) -> str:
@@ -152,7 +174,7 @@ def _beginning(dialect: Dialect, lines: Sequence[str], most: int) -> list[tuple[
                 found.append((number, cells))
             if len(found) == most:
                 break
-    except csv.Error:
+    except NotWellFormed:
         pass  # what could be read is what there is to judge by
     return found
 

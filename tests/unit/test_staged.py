@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.job import staged
 from bulk_sync.job.database import GROUP
 from bulk_sync.job.staged import _ROWS_A_STATEMENT, _compact
 from bulk_sync.job.store import Store
@@ -65,12 +63,3 @@ def test_rows_are_staged_in_input_order_however_many_go_into_a_statement(rows: i
         assert store.views.counts(generation) == {State.PENDING: rows}
         found = store.staged.patches(rows, generation)
     assert found == tuple((f"ext_{number}", body_of(str(number))) for number in range(rows))
-
-
-def test_threads_that_stage_at_once_leave_the_interpreter_as_it_was() -> None:
-    usual = sys.getswitchinterval()
-    with staged._SHORT_TURNS:
-        with staged._SHORT_TURNS:
-            assert sys.getswitchinterval() < usual
-        assert sys.getswitchinterval() < usual
-    assert sys.getswitchinterval() == usual
