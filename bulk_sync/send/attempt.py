@@ -116,6 +116,11 @@ class Attempts:
             ended = clock.monotonic()
             case.duration_ms = math.ceil((ended - begun) * 1000)
         self._note(case, seen, ordinal, ended - begun)
+        if isinstance(seen, Reply) and 200 <= seen.status < 300:
+            # Nearly every reply: what `decide` needs for the others is not even collected.
+            answer = acknowledgement(seen, change.target, change.body)
+            if isinstance(answer, Acknowledged):
+                return self._acknowledged(answer, case)
         return self._carry_out(self._decision(case, seen, ended), case)
 
     def _time_of_day(self, now: float) -> str:
@@ -166,14 +171,8 @@ class Attempts:
 
     def _decision(self, case: Case, seen: Reply | Failure, ended: float) -> Decision:
         change = case.change
-        if isinstance(seen, Failure):
-            if seen.hopeless and self._availability.answered:
-                seen = replace(seen, hopeless=False)  # it worked a while ago, and may again
-        elif 200 <= seen.status < 300:
-            # Nearly every reply: what `decide` needs for the others is not even collected.
-            answer = acknowledgement(seen, change.target, change.body)
-            if isinstance(answer, Acknowledged):
-                return answer
+        if isinstance(seen, Failure) and seen.hopeless and self._availability.answered:
+            seen = replace(seen, hopeless=False)  # it worked a while ago, and may again
         assert case.started is not None  # noqa: S101 - it was sent
         outages = self._availability.lost_seconds - case.lost_before
         so_far = SoFar(
@@ -193,15 +192,19 @@ class Attempts:
             dice=self._dice.random(),
         )
 
+    def _acknowledged(self, answer: Acknowledged, case: Case) -> Outcome:
+        self._key.acknowledged()
+        self.retry_budget.succeeded()
+        self._availability.got_through(case.begun)
+        showing_id, updated_at, note = answer
+        return case.outcome(
+            State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at
+        )
+
     def _carry_out(self, decision: Decision, case: Case) -> Outcome | None:
         match decision:
-            case Acknowledged(showing_id, updated_at, note):
-                self._key.acknowledged()
-                self.retry_budget.succeeded()
-                self._availability.got_through(case.begun)
-                return case.outcome(
-                    State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at
-                )
+            case Acknowledged():
+                return self._acknowledged(decision, case)
             case RowRejected(error, message):
                 self._key.rejected(forbidden=error == "forbidden")
                 self.retry_budget.succeeded()
