@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from bulk_sync.clock import SystemClock
 from bulk_sync.send.transport.choose import Name, open_transport
-from bulk_sync.send.transport.httptools import HttptoolsTransport, _Connection, open_httptools
+from bulk_sync.send.transport.connection import Connection
+from bulk_sync.send.transport.httptools import HttptoolsTransport, open_httptools
 from bulk_sync.send.transport.httpx import translate
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
 from tests.helpers import KEY, raw_server, reply, reset
@@ -243,7 +244,7 @@ def test_a_request_that_waits_for_its_connection_ends_by_its_deadline_whatever_l
 ) -> None:
     connect = HttptoolsTransport._connect
 
-    async def slowly(self: HttptoolsTransport) -> _Connection | Failure:
+    async def slowly(self: HttptoolsTransport) -> Connection | Failure:
         await SystemClock().sleep(0.8)
         return await connect(self)
 

@@ -1,0 +1,191 @@
+"""Bytes of a connection to replies, through httptools. Does no I/O.
+
+A head whose bytes were parsed before, and that states the length of its body, means what it meant
+then. So the parser of httptools is asked only when a head is another one, or does not come in one
+piece with its whole body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import NamedTuple
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
+from bulk_sync.send.transport.replies import TOO_LARGE, TWO_LENGTHS, Masking, unfit
+
+_LARGEST_HEAD = 128 << 10
+"""Bytes of a reply's head, interim replies apart; Apache and nginx stay under 64 KiB."""
+
+_LARGEST_ON_THE_WIRE = 2 * LARGEST_REPLY
+"""Bytes of a reply with everything that chunks add to it."""
+
+_MOST_HEADS = 64
+"""Heads that are known at once; those of one API differ in the second of `Date`, if in nothing
+else.
+"""
+
+_LONGEST_KNOWN_HEAD = 4096
+"""Bytes; longer heads are not kept."""
+
+_SWITCHING_PROTOCOLS = 101
+
+# In our words: a log reads the same with every transport.
+_HEAD_TOO_LONG = "sent a reply whose head is too long"
+_NOT_WELL_FORMED = "sent no well-formed reply"
+
+
+class Head(NamedTuple):
+    """The meaning of a final reply's head that states a length and keeps the connection open."""
+
+    status: int
+    headers: Mapping[str, str]
+    body_bytes: int
+
+
+class ReplyParser:
+    """Reads the replies of one connection, one after the other.
+
+    `heads` are those parsed before, by any parser of the transport. The `on_...` methods are the
+    callbacks of httptools.
+    """
+
+    def __init__(self, where: str, masking: Masking, heads: dict[bytes, Head]) -> None:
+        self._where = where
+        self._masking = masking
+        self._known_heads = heads
+        self._parser = HttpResponseParser(self)
+        self._is_fresh = True
+        self.reusable = False
+        """The reply was whole, keeps the connection open, and nothing came after it."""
+        self._expect()
+
+    def _expect(self) -> None:
+        """Forget what came of a reply."""
+        self._outcome: Reply | Failure | None = None
+        self._status = 0
+        self._received: list[tuple[str, str]] = []
+        self._headers: dict[str, str] = {}
+        self._pieces: list[bytes] = []
+        self._wire_bytes = 0
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._head_is_read = False
+
+    def reset(self) -> None:
+        """Prepare for the reply to the next request."""
+        self.reusable = False
+        if not self._is_fresh:
+            self._expect()
+            self._is_fresh = True
+
+    def feed(self, data: bytes) -> Reply | Failure | None:
+        """Take a piece of a reply; return what the reply is, None while it is not whole."""
+        if self._is_fresh:
+            end = data.find(b"\r\n\r\n") + 4
+            known = self._known_heads.get(data[:end])
+            if known is not None and len(data) == end + known.body_bytes:
+                self.reusable = True
+                return Reply(known.status, known.headers, self._masking.body(data[end:]))
+            self._is_fresh = False
+        self._wire_bytes += len(data)  # an interim reply in it starts the count again
+        try:
+            with suppress(HttpParserUpgrade):  # `unfit` refused it by its head
+                self._parser.feed_data(data)
+        except HttpParserError as error:
+            self.reusable = False
+            two_lengths = "Transfer-Encoding" in str(error)
+            self._settle(TWO_LENGTHS if two_lengths else self._wrong(_NOT_WELL_FORMED))
+        if not self._head_is_read and self._wire_bytes > _LARGEST_HEAD:
+            self._settle(self._wrong(_HEAD_TOO_LONG))
+        elif self._wire_bytes > _LARGEST_ON_THE_WIRE:
+            self._settle(TOO_LARGE)
+        elif self.reusable and self._wire_bytes == len(data):
+            self._remember(data)
+        return self._outcome
+
+    def end(self) -> Reply | Failure:
+        """The server closed the connection; return what that makes of the reply."""
+        if not self._head_is_read:
+            message = f"{self._where} closed the connection without an answer"
+            return Failure("connection", message, may_have_arrived=True)
+        if "content-length" in self._headers or "transfer-encoding" in self._headers:
+            return self._wrong("closed the connection in the middle of a reply")
+        return self._reply()  # one without a length ends with its connection
+
+    def _remember(self, reply: bytes) -> None:
+        """Keep the head of a reply that came in one piece, when it states where the reply ends."""
+        end = reply.find(b"\r\n\r\n") + 4
+        if (
+            "transfer-encoding" not in self._headers
+            and self._headers.get("content-length") == str(self._body_bytes)
+            and len(reply) == end + self._body_bytes
+            and end <= _LONGEST_KNOWN_HEAD
+        ):
+            if len(self._known_heads) >= _MOST_HEADS:
+                self._known_heads.clear()
+            self._known_heads[reply[:end]] = Head(self._status, self._headers, self._body_bytes)
+
+    def _settle(self, outcome: Reply | Failure) -> None:
+        """Decide what the reply is; the first decision stays."""
+        if self._outcome is None:
+            self._outcome = outcome
+
+    def _wrong(self, what: str) -> Failure:
+        return Failure("bad_reply", f"{self._where} {what}", may_have_arrived=True)
+
+    def _reply(self) -> Reply:
+        return Reply(self._status, self._headers, self._masking.body(b"".join(self._pieces)))
+
+    def on_message_begin(self) -> None:
+        """A reply begins; when there is an outcome already, it is one too many."""
+        if self._outcome is not None:
+            self.reusable = False
+        elif self._status:  # the reply before was an interim one
+            self._expect()
+
+    def on_status(self, reason: bytes) -> None:
+        """The reason phrase came, which means nothing here."""
+        if b"\0" in reason:
+            self._settle(self._wrong(_NOT_WELL_FORMED))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header came, or after the body a trailer, which means nothing here."""
+        if not self._head_is_read:
+            self._head_bytes += len(name) + len(value)
+            self._received.append((_lower(name), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        """The head is complete, be it an interim one."""
+        self._status = status = self._parser.get_status_code()
+        if (status < 200 and status != _SWITCHING_PROTOCOLS) or self._outcome is not None:
+            return
+        self._head_is_read = True
+        self._headers = self._masking.headers(self._received)
+        wrong = unfit(status, f"HTTP/{self._parser.get_http_version()}", self._headers)
+        if wrong is not None:
+            self._settle(wrong)
+        elif self._head_bytes > _LARGEST_HEAD:
+            self._settle(self._wrong(_HEAD_TOO_LONG))
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body came."""
+        self._body_bytes += len(body)
+        if self._body_bytes <= LARGEST_REPLY:
+            self._pieces.append(body)
+        else:
+            self._settle(TOO_LARGE)
+
+    def on_message_complete(self) -> None:
+        """The reply is whole, if it is more than an interim one."""
+        if self._head_is_read and self._outcome is None:
+            self.reusable = self._parser.should_keep_alive()
+            self._settle(self._reply())
+
+
+@lru_cache(maxsize=256)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
