@@ -75,7 +75,9 @@ if TYPE_CHECKING:
     from bulk_sync.model.summaries import CheckSummary, Summary
     from bulk_sync.pipeline import check, push, push_async, results
     from bulk_sync.reconciliation import reconcile
-    from bulk_sync.settings import PushSettings, ReconcileSettings, SheetSettings
+    from bulk_sync.settings.push import PushSettings
+    from bulk_sync.settings.reconcile import ReconcileSettings
+    from bulk_sync.settings.sheet import SheetSettings
 
 _HOMES = {
     "check": "bulk_sync.pipeline",
@@ -83,9 +85,9 @@ _HOMES = {
     "push_async": "bulk_sync.pipeline",
     "results": "bulk_sync.pipeline",
     "reconcile": "bulk_sync.reconciliation",
-    "PushSettings": "bulk_sync.settings",
-    "ReconcileSettings": "bulk_sync.settings",
-    "SheetSettings": "bulk_sync.settings",
+    "PushSettings": "bulk_sync.settings.push",
+    "ReconcileSettings": "bulk_sync.settings.reconcile",
+    "SheetSettings": "bulk_sync.settings.sheet",
     "BulkSyncError": "bulk_sync.errors",
     "CheckSummary": "bulk_sync.model.summaries",
     "Result": "bulk_sync.model.rows",

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
 from bulk_sync.model.summaries import Batch, Part, Summary
-from bulk_sync.settings import PushSettings
+from bulk_sync.settings.push import PushSettings
 
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
 _OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
@@ -143,10 +143,10 @@ def _part(
 def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:
     seen: dict[Path, Path] = {}
     for settings in all_settings:
-        other = seen.setdefault(settings.files.checkpoint.resolve(), settings.input)
-        if other != settings.input:
+        other = seen.setdefault(settings.files.checkpoint.resolve(), settings.reading.input)
+        if other != settings.reading.input:
             raise UsageError(
-                f"{other} and {settings.input} would share {settings.files.checkpoint}: push them apart"
+                f"{other} and {settings.reading.input} would share {settings.files.checkpoint}: push them apart"
             )
 
 

@@ -21,7 +21,6 @@ from msgspec import Struct
 from platformdirs import user_state_path
 from pydantic import SecretStr
 
-from bulk_sync.address import check_base_url
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.model.summaries import Finding
@@ -29,6 +28,8 @@ from bulk_sync.secret import check_key
 from bulk_sync.send.decide import api_message, shows_life
 from bulk_sync.send.transport.choose import chosen, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply
+from bulk_sync.settings.sending import Sending
+from bulk_sync.settings.target import Target
 from bulk_sync.version import __version__
 
 _CLOCK_SECONDS = 30.0
@@ -43,10 +44,9 @@ _ONE_MILLION_ROWS = "a job of a million rows takes about 1 GB"
 class Asked(Struct, frozen=True):
     """What a run would be told; `key` may be the reason why there is none."""
 
-    base_url: str
+    target: Target
     key: SecretStr | UsageError
-    transport: str
-    timeout_seconds: float
+    sending: Sending
     folder: Path
 
 
@@ -55,11 +55,11 @@ def examine(asked: Asked, clock: Clock | None = None) -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("version", f"bulk-sync {__version__}, Python {python}, {sys.platform}")
     try:
-        name = chosen(asked.transport, check_base_url(asked.base_url))  # type: ignore[arg-type] # a name that was checked
+        name = chosen(asked.sending.transport, asked.target.base_url)
         yield Finding("transport", _transport(name))
-        base_url, key = check_base_url(asked.base_url), _key(asked.key)
+        base_url, key = asked.target.base_url, _key(asked.key)
         yield from anyio.run(
-            _ask, base_url, key, name, asked.timeout_seconds, clock or SystemClock()
+            _ask, base_url, key, name, asked.sending.timeout_seconds, clock or SystemClock()
         )
     except BulkSyncError as error:
         yield Finding("API", str(error), "wrong", error.exit_code)

@@ -24,7 +24,7 @@ from bulk_sync.run.outputs import (
     write_report_files,
     write_run_page,
 )
-from bulk_sync.settings import Files
+from bulk_sync.settings.files import Files
 
 
 def read_summary(files: Files) -> Summary:

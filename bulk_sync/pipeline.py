@@ -44,7 +44,8 @@ from bulk_sync.run.sheet import OnRows, Sheet, open_sheet
 from bulk_sync.run.stage import open_checkpoint, shared_ledger, stage_sheet
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.transport.choose import chosen, load
-from bulk_sync.settings import PushSettings, SheetSettings
+from bulk_sync.settings.push import PushSettings
+from bulk_sync.settings.sheet import SheetSettings
 
 log = logging.getLogger("bulk_sync.run")
 logging.getLogger("bulk_sync").addHandler(
@@ -129,13 +130,18 @@ def results(checkpoint: Path) -> Iterator[Result]:
 def _push(
     settings: PushSettings, send_to: str | None, following: Following, clock: Clock
 ) -> Summary:
-    transport = chosen(settings.transport, send_to or settings.base_url)
-    seconds = seconds_left(settings.deadline_seconds, settings.finish_by, clock)
-    bounds = Bounds(settings.max_failures, clock.monotonic() + seconds)
+    transport = chosen(settings.sending.transport, send_to or settings.target.base_url)
+    seconds = seconds_left(settings.stopping.deadline_seconds, settings.stopping.finish_by, clock)
+    bounds = Bounds(settings.stopping.max_failures, clock.monotonic() + seconds)
     files = settings.files
     refuse_one_file_for_two(settings)
     refuse_unknown_kind(files.results)
-    log.info("begins: %s to %s", settings.input, settings.base_url, extra={"event": "begin"})
+    log.info(
+        "begins: %s to %s",
+        settings.reading.input,
+        settings.target.base_url,
+        extra={"event": "begin"},
+    )
     with (
         Store.examined_beside(files.checkpoint) as examined,
         open_sheet(settings, following.on_rows) as sheet,
@@ -166,7 +172,7 @@ def _push(
                         send_pending,
                         settings,
                         transport,
-                        send_to or settings.base_url,
+                        send_to or settings.target.base_url,
                         store,
                         tally,
                         clock,
@@ -184,11 +190,11 @@ def _push(
                 *write_undo_file(settings, store),
             )
             write_run_page(
-                store, files, with_files(summary, files, settings.undo_file, notes), clock
+                store, files, with_files(summary, files, settings.outputs.undo_file, notes), clock
             )
-            if settings.purge:
+            if settings.outputs.purge:
                 notes = (*notes, purged_or_why_not(store))
-            return _logged(with_files(summary, files, settings.undo_file, notes))
+            return _logged(with_files(summary, files, settings.outputs.undo_file, notes))
 
 
 def _logged(summary: Summary) -> Summary:
@@ -235,9 +241,9 @@ def check(
     with open_sheet(settings, on_rows) as sheet, Store.scratch() as store:
         staged = sheet.stage(store, keep_cells=False)
         counts = store.views.counts(staged.generation)
-        saved = _save_profile(settings, sheet, save_profile)
+        saved = _save_profile(sheet, save_profile)
         return CheckSummary(
-            input=str(settings.input),
+            input=str(settings.reading.input),
             understood=sheet.table.understood,
             columns=sheet.columns_seen(),
             rows=sum(counts.values()),
@@ -247,7 +253,7 @@ def check(
             duplicates=staged.duplicates,
             assumptions=sheet.assumptions(),
             notes=(*sheet.notes(), *partial_note(partial=staged.partial)),
-            rate=settings.rate,
+            rate=settings.pacing.rate,
             limit=limit,
             window_seconds=window_seconds,
             patches=store.staged.patches(show, staged.generation) if show else (),
@@ -256,10 +262,10 @@ def check(
         )
 
 
-def _save_profile(settings: SheetSettings, sheet: Sheet, path: Path | None) -> str | None:
+def _save_profile(sheet: Sheet, path: Path | None) -> str | None:
     if path is None:
         return None
-    sheet.profile(settings).save(path)
+    sheet.profile().save(path)
     return str(path)
 
 

@@ -60,6 +60,16 @@ def parse_duration(text: str) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def duration_text(seconds: float) -> str:
+    """Return seconds as `parse_duration` reads them: `15m`, `1h30m`, `0.5s`."""
+    if seconds != int(seconds) or seconds <= 0:
+        return f"{seconds:g}s"
+    hours, rest = divmod(int(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    units = ((hours, "h"), (minutes, "m"), (int(seconds), "s"))
+    return "".join(f"{number}{unit}" for number, unit in units if number)
+
+
 def parse_latency(text: str) -> float:
     """`50ms` or `1.5s` in seconds; ValueError says what would be right."""
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)", text.strip(), re.ASCII)

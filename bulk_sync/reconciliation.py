@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from bulk_sync.report.written.differences import Changes, write_changes, write_d
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.run.staging import Staged, is_large, staged, staged_beside
-from bulk_sync.settings import ReconcileSettings
+from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.version import __version__
 
 _SHOWN = 5
@@ -48,16 +49,18 @@ def reconcile(
     _check_files(settings)
     with ExitStack() as opened:
         other = opened.enter_context(_beside(settings))
-        here = opened.enter_context(staged(settings.here, on_rows))
+        here = opened.enter_context(staged(settings, on_rows))
         there = other()
         base = (
-            None if settings.base is None else opened.enter_context(staged(settings.base, on_rows))
+            None
+            if settings.snapshot is None
+            else opened.enter_context(staged(settings.snapshot, on_rows))
         )
         comparison = Comparison(
             here.store.database, there.store.database, None if base is None else base.store.database
         )
         blanks = _compare(comparison, here, there, base)
-        settings = settings.model_copy(update={"one_way": settings.one_way or here.partial})
+        settings = _one_way_if_partial(settings, here)
         return _write(
             settings,
             comparison,
@@ -66,35 +69,46 @@ def reconcile(
         )
 
 
+def _one_way_if_partial(settings: ReconcileSettings, here: Staged) -> ReconcileSettings:
+    """With --limit, rows that are only there are no difference: they may be here, further down."""
+    one_way = settings.comparing.one_way or here.partial
+    return settings.changed(comparing=replace(settings.comparing, one_way=one_way))
+
+
 def _check_files(settings: ReconcileSettings) -> None:
     named = {
-        "FILE": settings.here.input,
-        "--with": settings.there.input if settings.there else None,
+        "FILE": settings.reading.input,
+        "--with": settings.there.reading.input if settings.there else None,
     }
     named |= {
-        "--base": settings.base.input if settings.base else None,
-        "--results": settings.results,
+        "--base": settings.snapshot.reading.input if settings.snapshot else None,
+        "--results": settings.outputs.results,
     }
     named |= {
-        "--export-template": settings.template,
+        "--export-template": settings.outputs.template,
         "the changes": settings.changes,
-        "--page": settings.page,
+        "--page": settings.outputs.page,
     }
-    named |= {"the checkpoint": settings.checkpoint, "--ledger": settings.ledger}
+    named |= {"the checkpoint": settings.files.checkpoint, "--ledger": settings.history.ledger}
     seen: dict[Path, str] = {}
     for name, path in named.items():
         other = None if path is None or str(path) == "-" else seen.setdefault(path.resolve(), name)
         if other not in {None, name} and {other, name} - {"FILE", "--with", "--base"}:
             raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
-    if settings.results is not None:
-        refuse_unknown_kind(settings.results)
-    if settings.template is not None:
-        refuse_unknown_kind(settings.template, "--export-template")
-        if settings.template.suffix.lower() == ".jsonl":
+    if settings.outputs.results is not None:
+        refuse_unknown_kind(settings.outputs.results)
+    if settings.outputs.template is not None:
+        refuse_unknown_kind(settings.outputs.template, "--export-template")
+        if settings.outputs.template.suffix.lower() == ".jsonl":
             raise UsageError(
-                f"--export-template {settings.template}: a sheet to be edited is a .csv or an .xlsx"
+                f"--export-template {settings.outputs.template}: a sheet to be edited is a .csv or an .xlsx"
             )
-    for path in (settings.results, settings.page, settings.template, settings.changes):
+    for path in (
+        settings.outputs.results,
+        settings.outputs.page,
+        settings.outputs.template,
+        settings.changes,
+    ):
         if path is not None:
             check_writable(path)
 
@@ -111,7 +125,7 @@ def _beside(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
         with _acknowledged(settings) as known, Store.scratch() as store:
             store.staged.stage(map(_record, known), keep_cells=False)
             yield lambda: Staged(store, None)
-    elif is_large(settings.there.input):
+    elif is_large(settings.there.reading.input):
         with staged_beside(settings.there) as wait:
             yield wait
     else:
@@ -122,14 +136,14 @@ def _beside(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
 
 @contextmanager
 def _acknowledged(settings: ReconcileSettings) -> Iterator[Iterator[Acknowledged]]:
-    if settings.ledger is not None:
-        with read_shared(settings.ledger, settings.base_url) as known:
+    if settings.history.ledger is not None:
+        with read_shared(settings.history.ledger, settings.target.base_url) as known:
             yield known
         return
-    with Store.read(settings.checkpoint) as store:
+    with Store.read(settings.files.checkpoint) as store:
         if store.database.job() is None:
             raise InputError(
-                f"{settings.checkpoint}: nothing was staged in this checkpoint, so nothing is known."
+                f"{settings.files.checkpoint}: nothing was staged in this checkpoint, so nothing is known."
             )
         yield store.known.acknowledged()
 
@@ -176,23 +190,31 @@ def _write(
 ) -> Reconciliation:
     differing = partial(comparison.rows, Standing.DIFFERS, Standing.CONFLICT)
     template = changes = Changes(0, None)
-    if settings.template is not None:
+    if settings.outputs.template is not None:
         template = write_changes(
-            settings.template, differing, prefer_here=settings.prefer_here, with_conflicts=True
+            settings.outputs.template,
+            differing,
+            prefer_here=settings.comparing.prefer_here,
+            with_conflicts=True,
         )
     if settings.changes is not None:
         changes = write_changes(
-            settings.changes, differing, prefer_here=settings.prefer_here, with_conflicts=False
+            settings.changes,
+            differing,
+            prefer_here=settings.comparing.prefer_here,
+            with_conflicts=False,
         )
         if changes.rows:
             _forget_acknowledged(settings, differing())
     summary = _summary(settings, comparison, notes, template, changes)
-    if settings.results is not None:
-        write_differences(settings.results, comparison.rows(*_NOT_THE_SAME), facts_of(summary))
-    if settings.page is not None:
+    if settings.outputs.results is not None:
+        write_differences(
+            settings.outputs.results, comparison.rows(*_NOT_THE_SAME), facts_of(summary)
+        )
+    if settings.outputs.page is not None:
         rows = comparison.rows(*_NOT_THE_SAME)
         write_reconciled_page(
-            settings.page, summary, rows, made_at=clock.now(), version=__version__
+            settings.outputs.page, summary, rows, made_at=clock.now(), version=__version__
         )
     return summary
 
@@ -208,12 +230,12 @@ def _summary(
     listed = (
         Standing.PROBLEM,
         Standing.ONLY_HERE,
-        *(() if settings.one_way else (Standing.ONLY_THERE,)),
+        *(() if settings.comparing.one_way else (Standing.ONLY_THERE,)),
     )
     return Reconciliation(
-        input=str(settings.here.input),
-        other=str(settings.there.input) if settings.there else None,
-        base=str(settings.base.input) if settings.base else None,
+        input=str(settings.reading.input),
+        other=str(settings.there.reading.input) if settings.there else None,
+        base=str(settings.snapshot.reading.input) if settings.snapshot else None,
         standings=comparison.counts(),
         superseded=comparison.superseded,
         fields=fields,
@@ -223,12 +245,12 @@ def _summary(
         stale=comparison.authored(Author.THERE),
         to_send=changes.rows,
         cleared=changes.cleared or template.cleared,
-        one_way=settings.one_way,
-        prefer_here=settings.prefer_here,
+        one_way=settings.comparing.one_way,
+        prefer_here=settings.comparing.prefer_here,
         notes=notes,
-        results=str(settings.results) if settings.results else None,
-        page=str(settings.page) if settings.page else None,
-        template=str(settings.template) if template.rows else None,
+        results=str(settings.outputs.results) if settings.outputs.results else None,
+        page=str(settings.outputs.page) if settings.outputs.page else None,
+        template=str(settings.outputs.template) if template.rows else None,
         changes=str(settings.changes) if changes.rows else None,
     )
 
@@ -241,7 +263,7 @@ def _notes(
         alone = sorted(here.columns - there.columns - {KEY_COLUMN, "showing_id"})
         if alone:
             notes.append(
-                f"Not compared, because {settings.there.input} has no such column: {', '.join(alone)}."
+                f"Not compared, because {settings.there.reading.input} has no such column: {', '.join(alone)}."
             )
     if here.partial:
         notes.append(
@@ -265,11 +287,11 @@ def _forget_acknowledged(settings: ReconcileSettings, rows: Iterable[Compared]) 
     """Before changes go out by another job: what this sheet's own ledger knows of those showings is
     forgotten.
     """
-    if not settings.checkpoint.exists():
+    if not settings.files.checkpoint.exists():
         return
-    with held(settings.checkpoint), Store.open(settings.checkpoint) as store:
+    with held(settings.files.checkpoint), Store.open(settings.files.checkpoint) as store:
         job = store.database.job()
-        if job is not None and job.base_url == settings.base_url:
+        if job is not None and job.base_url == settings.target.base_url:
             store.known.forget(
                 name for row in rows for name in (row.target, row.key, row.showing_id) if name
             )

@@ -13,6 +13,9 @@ from pydantic import SecretStr
 
 from bulk_sync.errors import UsageError
 
+SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
+"""The key of a rehearsal; a sandbox takes any test key."""
+
 _KEY = re.compile(r"north_sk_\w+")
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from bulk_sync import pipeline
 from bulk_sync.cli import main
 from bulk_sync.clock import SystemClock
-from bulk_sync.sandbox.app import Behaviour
+from bulk_sync.sandbox.behaviour import Behaviour
 from bulk_sync.sandbox.server import in_thread
 from bulk_sync.send.transport import choose
 from bulk_sync.send.transport.choose import Name

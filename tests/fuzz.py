@@ -31,9 +31,8 @@ import xlwt
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.pipeline import check
-from bulk_sync.profile import Profile
 from bulk_sync.send.headers import LONGEST_WAIT, LONGEST_WINDOW, limits, retry_after
-from bulk_sync.settings import SheetSettings, sheet_values
+from bulk_sync.settings.sheet import SheetSettings
 from tests.unit.workbooks import ods_parts, ods_row, ods_text, packed
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
@@ -154,7 +153,7 @@ def try_sheet(name: str, data: bytes, folder: Path, dice: random.Random) -> None
         "header_row": dice.choice((None, None, 1, 3)),
     }
     check(
-        SheetSettings.checked(
+        SheetSettings(
             input=path, **{key: value for key, value in options.items() if value is not None}
         )
     )
@@ -164,10 +163,9 @@ def try_profile(data: bytes, folder: Path) -> None:
     """Load a profile and make settings of it."""
     path = folder / "profile.toml"
     path.write_bytes(data)
-    values = sheet_values(Profile.load(path), {})
     sheet = folder / "x.csv"
     sheet.write_text("unique_showing_key;Mark\next_1;4\n", encoding="utf-8")
-    check(SheetSettings.checked(input=sheet, **values))
+    check(SheetSettings(input=sheet, profile=path))
 
 
 def try_headers(data: bytes) -> None:

@@ -14,24 +14,20 @@ file.
 from __future__ import annotations
 
 import difflib
-import inspect
 import json
 import os
 import stat
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
-from typer.models import OptionInfo
 
 from bulk_sync.errors import UsageError
+from bulk_sync.settings.option import PREFIX, Declared, Kind
 
 FILE_NAME = "bulk-sync.toml"
-PREFIX = "BULK_SYNC_"
 
 _OURS = frozenset({"CONFIG", "EXIT_CODE"})
 """Names in the environment that are no option's: what --config says there, and what a hook is told.
@@ -40,78 +36,7 @@ _OURS = frozenset({"CONFIG", "EXIT_CODE"})
 _LARGEST_FILE = 1 << 20
 
 
-class Kind(Enum):
-    """What an option takes."""
-
-    FLAG = "true or false"
-    COUNT = "a number"
-    TEXT = "a text or a number"
-    PATH = "a path"
-    LIST = "a list of texts"
-
-
 Value = bool | int | str | list[str]
-
-
-class Declared(Struct, frozen=True):
-    """An option as a command declares it; `parameter` is its name in the command's signature."""
-
-    name: str
-    parameter: str
-    kind: Kind
-    help: str
-    metavar: str
-    panel: str | None
-    default: Any
-
-
-def declared(command: Callable[..., None]) -> list[Declared]:
-    """The options of a command that may be said elsewhere."""
-    parameters = inspect.signature(command).parameters
-    found = []
-    for parameter, hint in get_type_hints(command, include_extras=True).items():
-        bare, *more = get_args(hint) or (hint,)
-        option = next((one for one in more if isinstance(one, OptionInfo)), None)
-        if option is None or option.is_eager:
-            continue
-        # In an annotation typer.Option takes its first name for a default, until typer itself looks
-        # at it.
-        names = (option.default, *(option.param_decls or ()))
-        name = next(
-            one for one in names if isinstance(one, str) and one.startswith("--")
-        ).removeprefix("--")
-        default = parameters[parameter].default
-        shown = option.show_default if isinstance(option.show_default, str) else default
-        choices = [
-            choice
-            for one in (bare, *get_args(bare))
-            if get_origin(one) is Literal
-            for choice in get_args(one)
-        ]
-        metavar = option.metavar or "|".join(choices)
-        found.append(
-            Declared(
-                name,
-                parameter,
-                _kind(bare, option),
-                option.help or "",
-                metavar,
-                option.rich_help_panel,
-                shown,
-            )
-        )
-    return found
-
-
-def _kind(bare: object, option: OptionInfo) -> Kind:
-    types = get_args(bare) or (bare,)
-    if option.count:
-        return Kind.COUNT
-    if bool in types:
-        return Kind.FLAG
-    if Path in types:
-        return Kind.PATH
-    return Kind.LIST if any(get_origin(one) is list for one in (bare, *types)) else Kind.TEXT
 
 
 class Told(Struct, frozen=True):
@@ -268,30 +193,36 @@ def _as_flag(value: object) -> bool | None:
 
 
 def template(options: Iterable[Declared]) -> str:
-    """A file of settings with every option as a comment: what it does, and its default or an
-    example.
-    """
+    """Return a file of settings with every option as a comment: its help, and a value it takes."""
     lines = [
-        "# Settings of bulk-sync. An option of the command line wins over the environment (BULK_SYNC_RETRY_FOR=1h),",
-        "# that over this file. The API key is no setting: NORTH_API_KEY has it, or the file that key-file names.",
+        "# Settings of bulk-sync. An option on the command line wins over the environment",
+        "# (BULK_SYNC_RETRY_FOR=1h), and that over this file. The API key is not a setting: it is",
+        "# read from NORTH_API_KEY, or from the file that key-file names.",
     ]
-    panel = None
+    panels: dict[str, list[Declared]] = {}
     for option in options:
-        if option.panel != panel:
-            panel = option.panel
-            lines += ["", f"# {panel}"]
-        lines += ["", *textwrap.wrap(option.help, 116, initial_indent="# ", subsequent_indent="# ")]
-        lines.append(f"# {option.name} = {_example(option)}")
+        panels.setdefault(option.panel, []).append(option)
+    for panel, members in panels.items():
+        lines += ["", f"# {panel}"]
+        for option in members:
+            lines += [
+                "",
+                *textwrap.wrap(option.option.help, 98, initial_indent="# ", subsequent_indent="# "),
+            ]
+            lines.append(f"# {option.name} = {_example(option)}")
     return "\n".join(lines) + "\n"
 
 
 def _example(option: Declared) -> str:
-    match option.kind, option.default:
-        case ((Kind.FLAG | Kind.COUNT), default):
-            return json.dumps(default or (0 if option.kind is Kind.COUNT else False))
-        case Kind.LIST, _:
-            return json.dumps([option.metavar.strip("'")])
-        case _, bool() | int() | float() as number:
-            return json.dumps(number)
-        case _, default:
-            return json.dumps(default if isinstance(default, str) else option.metavar)
+    """A value in TOML: the default, else an example."""
+    text = option.default_text or option.option.example
+    match option.kind:
+        case Kind.FLAG:
+            return "false"
+        case Kind.COUNT:
+            return "0"
+        case Kind.LIST:
+            return json.dumps([text])
+        case _:
+            is_number = option.option.form is None and text.replace(".", "", 1).isdigit()
+            return text if is_number else json.dumps(text, ensure_ascii=False)

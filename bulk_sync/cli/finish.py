@@ -93,7 +93,7 @@ def _last_success(path: Path, job: str) -> float | None:
         return None
 
 
-def tell(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]:
+def run_hook(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]:
     """Run the command of --on-finish through the shell; returns what it printed, and what went
     wrong, if anything did.
 

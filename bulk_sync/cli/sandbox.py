@@ -15,7 +15,7 @@ from bulk_sync.errors import UsageError
 __all__ = ["Behaviour", "any_sandbox", "demo_sandbox", "run_sandbox", "sample_file"]
 
 try:
-    from bulk_sync.sandbox.app import Behaviour
+    from bulk_sync.sandbox.behaviour import Behaviour, Serving
     from bulk_sync.sandbox.faults import Fault
     from bulk_sync.sandbox.server import Running, in_thread, serve
 except ModuleNotFoundError as error:
@@ -24,9 +24,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 
-def run_sandbox(
-    console: Console, behaviour: Behaviour, *, port: int, db: Path | None, seed: Path | None
-) -> None:
+def run_sandbox(console: Console, behaviour: Behaviour, serving: Serving) -> None:
     """Serve until a signal ends it."""
 
     def announce(running: Running) -> None:
@@ -36,7 +34,7 @@ def run_sandbox(
         console.print(Text(f"Push to it: {command}"), soft_wrap=True)
         console.file.flush()
 
-    serve(behaviour, port=port, database=db, seed=seed, on_ready=announce)
+    serve(behaviour, port=serving.port, database=serving.db, seed=serving.seed, on_ready=announce)
 
 
 @contextmanager

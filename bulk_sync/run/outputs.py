@@ -23,19 +23,24 @@ from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.results import write_results
 from bulk_sync.report.written.undo import CLEARED, beside, write_undo
 from bulk_sync.run.sheet import wants_mark
-from bulk_sync.settings import Files, PushSettings
+from bulk_sync.settings.files import Files
+from bulk_sync.settings.push import PushSettings
 from bulk_sync.version import __version__
 
 
 def undo_files(settings: PushSettings) -> tuple[Path, ...]:
     """Return the undo file, where one is asked for."""
-    return () if settings.undo_file is None else (settings.undo_file, beside(settings.undo_file))
+    return (
+        ()
+        if settings.outputs.undo_file is None
+        else (settings.outputs.undo_file, beside(settings.outputs.undo_file))
+    )
 
 
 def refuse_one_file_for_two(settings: PushSettings) -> None:
     """A report must not take the place of the sheet, the checkpoint or another report."""
-    named = {"the input": settings.input, **named_files(settings.files)}
-    named |= {"--ledger": settings.ledger} if settings.ledger else {}
+    named = {"the input": settings.reading.input, **named_files(settings.files)}
+    named |= {"--ledger": settings.history.ledger} if settings.history.ledger else {}
     named |= dict(
         zip(("--undo-file", "the rows that can't be undone"), undo_files(settings), strict=False)
     )
@@ -170,20 +175,22 @@ def write_undo_file(settings: PushSettings, store: Store) -> tuple[str, ...]:
     """Write the sheet that would put earlier values back, if it is asked for; a note tells what it
     can't.
     """
-    if settings.undo_file is None:
+    if settings.outputs.undo_file is None:
         return ()
     if store.views.purged():
         return (
-            f"{settings.undo_file} was not written: what the rows were was removed by --purge.",
+            f"{settings.outputs.undo_file} was not written: what the rows were was removed by --purge.",
         )
-    undo = write_undo(settings.undo_file, store.views.sent)
-    notes = [f"{settings.undo_file}: a push of it puts back earlier values of {undo.rows:,} rows."]
+    undo = write_undo(settings.outputs.undo_file, store.views.sent)
+    notes = [
+        f"{settings.outputs.undo_file}: a push of it puts back earlier values of {undo.rows:,} rows."
+    ]
     if undo.clears:
         notes.append(f"Some were cleared before: push it with --clear {CLEARED}.")
     if undo.unknown:
         notes.append(
             f"Of {undo.unknown:,} rows nothing earlier is known, so they can't be put back: "
-            f"{beside(settings.undo_file)}."
+            f"{beside(settings.outputs.undo_file)}."
         )
     return (" ".join(notes),)
 
@@ -235,7 +242,7 @@ def summary_of_run(
     summary = summary_of_job(store, files)
     return replace(
         summary,
-        input=str(settings.input),
+        input=str(settings.reading.input),
         requests=tally.requests,
         retries=tally.retries,
         throttled=tally.throttled,

@@ -29,7 +29,7 @@ from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, open_transport
-from bulk_sync.settings import PushSettings
+from bulk_sync.settings.push import PushSettings
 from bulk_sync.version import __version__
 
 
@@ -92,23 +92,23 @@ async def send_pending(
     )
     terms = Terms(
         policy=RetryPolicy(
-            max_attempts=settings.max_attempts,
-            retry_for_seconds=settings.retry_for_seconds,
-            repeat_ambiguous=settings.ambiguous == "retry",
+            max_attempts=settings.sending.max_attempts,
+            retry_for_seconds=settings.sending.retry_for_seconds,
+            repeat_ambiguous=settings.sending.ambiguous == "retry",
         ),
         bounds=bounds,
-        workers=settings.workers,
+        workers=settings.sending.workers,
         key_accepted=accepted,
     )
-    ceiling = settings.rate.per_second if settings.rate else None
+    ceiling = settings.pacing.rate.per_second if settings.pacing.rate else None
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with _open_keeping(settings, tally) as keeping:
         async with open_transport(
             name,
             base_url,
             settings.key,
-            timeout_seconds=settings.timeout_seconds,
-            connections=settings.workers,
+            timeout_seconds=settings.sending.timeout_seconds,
+            connections=settings.sending.workers,
             user_agent=f"bulk-sync/{__version__}",
         ) as transport:
             sender = Sender(
@@ -162,10 +162,10 @@ async def _send_all(
 @contextmanager
 def _open_keeping(settings: PushSettings, tally: Tally) -> Iterator[Keeping]:
     """Where the budget is kept: in a file that all runs on this host share, but for a rehearsal."""
-    if settings.base_url == SANDBOX_TARGET:
+    if settings.target.base_url == SANDBOX_TARGET:
         yield InMemory()
         return
-    path = _pace_file(settings.base_url, settings.key, settings.state_folder)
+    path = _pace_file(settings.target.base_url, settings.key, settings.state_folder)
     try:
         shared = InFile(path)
     except OSError as error:

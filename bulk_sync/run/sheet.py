@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -36,7 +37,8 @@ from bulk_sync.plan import Twin, Verdict, settle_rivals, settle_twins
 from bulk_sync.profile import Dates, FieldRule, Profile, Read
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions, Table
-from bulk_sync.settings import SheetSettings
+from bulk_sync.settings.meaning import Meaning
+from bulk_sync.settings.sheet import SheetSettings
 from bulk_sync.version import __version__
 
 T = TypeVar("T")
@@ -62,22 +64,24 @@ OnRows = Callable[[int], None]
 @contextmanager
 def open_sheet(settings: SheetSettings, on_rows: OnRows = lambda _: None) -> Iterator[Sheet]:
     """Open a sheet and map its header; raises InputError, UsageError."""
-    names = Names(settings.aliases)
+    names = Names(settings.meaning.aliases)
     options = ReadOptions(
-        recognise=partial(recognise, names=names, told=settings.map_hints | settings.map),
-        delimiter=settings.delimiter,
-        encoding=settings.encoding,
-        sheet=settings.sheet,
-        header_row=settings.header_row,
+        recognise=partial(
+            recognise, names=names, told=settings.meaning.map_hints | settings.meaning.map
+        ),
+        delimiter=settings.reading.delimiter,
+        encoding=settings.reading.encoding,
+        sheet=settings.reading.sheet,
+        header_row=settings.reading.header_row,
     )
     with _path_of(settings) as path, open_table(path, options) as table:
         mapping = map_headers(
             table.headers,
-            str(settings.input),
+            str(settings.reading.input),
             names=names,
-            told=settings.map,
-            hinted=settings.map_hints,
-            strict=settings.strict,
+            told=settings.meaning.map,
+            hinted=settings.meaning.map_hints,
+            strict=settings.meaning.strict,
         )
         yield Sheet(settings, table, mapping, names, on_rows)
 
@@ -85,8 +89,8 @@ def open_sheet(settings: SheetSettings, on_rows: OnRows = lambda _: None) -> Ite
 @contextmanager
 def _path_of(settings: SheetSettings) -> Iterator[Path]:
     """The input; standard input is copied to a file first, for it is read several times."""
-    if not settings.read_from_standard_input:
-        yield settings.input
+    if not settings.reading.from_standard_input:
+        yield settings.reading.input
         return
     with TemporaryDirectory(prefix="bulk-sync-") as folder:
         path = Path(folder, "standard input")
@@ -110,14 +114,14 @@ class Sheet:
         self.table = table
         self.mapping = mapping
         self._settings = settings
-        self._zone_name, self._rules = _rules(settings)
+        self._zone_name, self._rules = _rules(settings.meaning)
         self._names = names
         self._checker = Checker(mapping, self._rules, names)
 
     def stage(self, store: Store, *, keep_cells: bool = True) -> Staged:
         """Read and check the rows into a store, duplicates decided; raises InputError."""
         rows = self.table.rows()
-        checked = map(self._checker.check, islice(rows, self._settings.limit))
+        checked = map(self._checker.check, islice(rows, self._settings.reading.limit))
         generation = store.staged.stage(checked, keep_cells=keep_cells, on_rows=self._on_rows)
         return Staged(generation, self._look_beyond(rows), self._settle(store, generation))
 
@@ -145,7 +149,7 @@ class Sheet:
             for group in groups:
                 duplicates += len(group)
                 decided, merge = settle_twins(
-                    [Twin(*twin) for twin in group], self._settings.on_duplicate
+                    [Twin(*twin) for twin in group], self._settings.meaning.on_duplicate
                 )
                 verdicts += decided
                 if merge is None:
@@ -169,10 +173,7 @@ class Sheet:
         """What else than the file's bytes decides about the patches, as a digest: rules, mapping,
         options, version.
         """
-        told = self._settings.model_dump(
-            mode="json", include=set(SheetSettings.model_fields) - {"input", "max_problems", "rate"}
-        )
-        told["timezone"] = self._zone_name
+        told = _deciding(self._settings) | {"timezone": self._zone_name}
         text = json.dumps([__version__, told], sort_keys=True)
         meaning = f"{__version__} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
         return meaning if self.table.understood.encoding == "UTF-8" else meaning + _MARK
@@ -181,7 +182,7 @@ class Sheet:
         self, store: Store, generation: int | None, *, listed_in: Path | None = None
     ) -> InputError | None:
         """Why this sheet is not to be sent, or None; to be asked when it is staged."""
-        source = self._settings.input
+        source = self._settings.reading.input
         other = self._checker.findings.other_headers
         if other:
             return InputError(
@@ -190,7 +191,7 @@ class Sheet:
                 "--header-row"
             )
         against = self._checker.findings.against_order
-        if against and self._settings.date_order is None:
+        if against and self._settings.meaning.date_order is None:
             header, seen = next(iter(against.items()))
             return InputError(
                 f"{source}: row {seen.row}: {header!r} is {seen.value!r}, which speaks against the order "
@@ -199,7 +200,7 @@ class Sheet:
             )
         counts = store.views.counts(generation)
         invalid, total = counts.get(State.INVALID, 0), sum(counts.values())
-        bound = self._settings.max_problems
+        bound = self._settings.stopping.max_problems
         if not bound.exceeded_by(invalid, total):
             return None
         groups = store.views.problems(1, generation)
@@ -219,7 +220,7 @@ class Sheet:
         out.
         """
         notes = list(self.table.understood.notes)
-        called, found = self._settings.input.suffix.lower(), self.table.understood.format
+        called, found = self._settings.reading.input.suffix.lower(), self.table.understood.format
         if called in _NAMED and found not in _NAMED[called]:
             notes.append(f"The file is called {called}, but holds {found}, and was read as that.")
         if self.mapping.ignored:
@@ -233,7 +234,7 @@ class Sheet:
         rules = self._rules
         told = {
             "timezone": (self._zone_name or "")
-            + ("" if self._settings.timezone else ", this machine's time zone"),
+            + ("" if self._settings.meaning.timezone else ", this machine's time zone"),
             "order": ORDERS[rules.order]
             + ("" if rules.order_told else " (the default; --date-order)"),
             "default_time": rules.default_time.isoformat("minutes") if rules.default_time else "",
@@ -266,8 +267,9 @@ class Sheet:
         found = sorted(self._checker.findings.bad.items(), key=lambda item: -item[1].count)
         return tuple(Cause(text, seen.count, seen.row, seen.value) for text, seen in found)
 
-    def profile(self, settings: SheetSettings) -> Profile:
+    def profile(self) -> Profile:
         """How this sheet was read, for the next of its kind."""
+        reading, meaning = self._settings.reading, self._settings.meaning
         named = {
             self.mapping.reference(column): column.field or ""
             for column in self.mapping.columns
@@ -275,28 +277,28 @@ class Sheet:
         }
         rules = {
             name: FieldRule(
-                clear=settings.clear.get(name),
-                blank="clear" if name in settings.blank_clears else "keep",
+                clear=meaning.field_clears.get(name),
+                blank="clear" if name in meaning.blank_clears else "keep",
             )
-            for name in {*(name for name in settings.clear if name), *settings.blank_clears}
+            for name in {*meaning.field_clears, *meaning.blank_clears}
         }
         return Profile(
-            on_duplicate=settings.on_duplicate,
-            strict=settings.strict,
-            clear=settings.clear.get(""),
+            on_duplicate=meaning.on_duplicate,
+            strict=meaning.strict,
+            clear=meaning.clear,
             read=Read(
-                delimiter=settings.delimiter,
-                encoding=settings.encoding,
-                sheet=settings.sheet,
-                header_row=settings.header_row,
+                delimiter=reading.delimiter,
+                encoding=reading.encoding,
+                sheet=reading.sheet,
+                header_row=reading.header_row,
             ),
             map={header: field for header, field in named.items() if header not in OURS},
-            aliases=settings.aliases,
+            aliases=meaning.aliases,
             dates=Dates(
                 timezone=self._zone_name,
-                order=settings.date_order,
-                default_time=settings.default_time.isoformat("minutes")
-                if settings.default_time
+                order=meaning.date_order,
+                default_time=meaning.default_time.isoformat("minutes")
+                if meaning.default_time
                 else None,
             ),
             fields=rules,
@@ -338,18 +340,28 @@ _NAMED = {
 """The formats that a name promises."""
 
 
-def _rules(settings: SheetSettings) -> tuple[str | None, Rules]:
+def _deciding(settings: SheetSettings) -> dict[str, object]:
+    """The settings that decide about patches, in a shape that checkpoints know a job by."""
+    reading, meaning = asdict(settings.reading), asdict(settings.meaning)
+    clear = {"": settings.meaning.clear} if settings.meaning.clear else {}
+    told = reading | meaning | {"clear": clear | settings.meaning.field_clears}
+    time = settings.meaning.default_time
+    told["default_time"] = None if time is None else time.isoformat()
+    return {name: told[name] for name in told.keys() - {"input", "profile", "field_clears"}}
+
+
+def _rules(meaning: Meaning) -> tuple[str | None, Rules]:
     """The time zone's name, if the machine's own has one, and the rules of cells."""
-    zone_name = settings.timezone or _machines_zone()
-    clear = dict.fromkeys(FIELDS, settings.clear[""]) if settings.clear.get("") else {}
-    clear |= {existing_field(name): token for name, token in settings.clear.items() if name}
+    zone_name = meaning.timezone or _machines_zone()
+    clear = dict.fromkeys(FIELDS, meaning.clear) if meaning.clear else {}
+    clear |= {existing_field(name): token for name, token in meaning.field_clears.items()}
     rules = Rules(
         timezone=None if zone_name is None else ZoneInfo(zone_name),
-        order=settings.date_order or "mdy",
-        order_told=settings.date_order is not None,
-        default_time=settings.default_time,
+        order=meaning.date_order or "mdy",
+        order_told=meaning.date_order is not None,
+        default_time=meaning.default_time,
         clear=clear,
-        blank_clears=frozenset(map(existing_field, settings.blank_clears)),
+        blank_clears=frozenset(map(existing_field, meaning.blank_clears)),
     )
     return zone_name, rules
 

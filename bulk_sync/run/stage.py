@@ -15,7 +15,7 @@ from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.run.outputs import write_failed_file
 from bulk_sync.run.sheet import Sheet
 from bulk_sync.secret import fingerprint
-from bulk_sync.settings import PushSettings
+from bulk_sync.settings.push import PushSettings
 
 
 @contextmanager
@@ -29,18 +29,18 @@ def open_checkpoint(
     notes: tuple[str, ...] = ()
     with ExitStack() as stack:
         try:
-            store = stack.enter_context(Store.open(path, settings.ledger, examined))
+            store = stack.enter_context(Store.open(path, settings.history.ledger, examined))
         except CheckpointDamaged:
-            if not settings.fresh:
+            if not settings.history.fresh:
                 raise
             notes = (f"{path} was damaged; it is now {keep_damaged(path)}.",)
-            store = stack.enter_context(Store.open(path, settings.ledger))
+            store = stack.enter_context(Store.open(path, settings.history.ledger))
         yield store, notes
 
 
 def shared_ledger(settings: PushSettings) -> AbstractContextManager[None]:
     """Hold the ledger that jobs share: one run at a time may change what is known."""
-    return nullcontext() if settings.ledger is None else held(settings.ledger)
+    return nullcontext() if settings.history.ledger is None else held(settings.history.ledger)
 
 
 def stage_sheet(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def stage_sheet(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str
     user.
     """
     asked = JobFacts(
-        settings.base_url, fingerprint(settings.key), sheet.table.digest, sheet.meaning()
+        settings.target.base_url, fingerprint(settings.key), sheet.table.digest, sheet.meaning()
     )
     start = _decide_start(store.database.job(), asked, settings)
     if start is Start.NEW:
@@ -59,19 +59,19 @@ def stage_sheet(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str
         store.outbox.retry_undone()
     else:
         goes_on = _restage(settings, store, sheet, asked)
-    if settings.new_key:
+    if settings.history.new_key:
         store.database.accept_key(fingerprint(settings.key))
     notes = (
         *sheet.notes(),
         *sheet.assumptions(),
         *_how_it_started(start, settings, goes_on=goes_on),
     )
-    if not store.known.trust(fingerprint(settings.key), same_account=settings.new_key):
+    if not store.known.trust(fingerprint(settings.key), same_account=settings.history.new_key):
         notes = (
             *notes,
             "What was acknowledged to another API key is not relied on: every field is sent.",
         )
-    if settings.only_changed:
+    if settings.history.only_changed:
         _leave_out_what_is_known(store)
     return notes
 
@@ -97,7 +97,9 @@ def _decide_start(known: Job | None, asked: JobFacts, settings: PushSettings) ->
         else JobFacts(known.base_url, known.key_fingerprint, known.input_digest, known.meaning)
     )
     try:
-        return how_to_start(facts, asked, fresh=settings.fresh, new_key=settings.new_key)
+        return how_to_start(
+            facts, asked, fresh=settings.history.fresh, new_key=settings.history.new_key
+        )
     except UsageError as error:
         raise UsageError(f"{settings.files.checkpoint}: {error}") from None
 
@@ -112,7 +114,7 @@ def _restage(settings: PushSettings, store: Store, sheet: Sheet, asked: JobFacts
     return store.adoption.adopt(
         Job(
             generation=staged.generation,
-            input=str(settings.input),
+            input=str(settings.reading.input),
             input_digest=asked.input_digest,
             meaning=asked.meaning,
             partial=staged.partial,
@@ -141,7 +143,7 @@ def _how_it_started(start: Start, settings: PushSettings, *, goes_on: bool) -> t
     if start is Start.RESTAGE:
         what = (
             "what differs from the last one acknowledged is"
-            if settings.only_changed
+            if settings.history.only_changed
             else "all of its rows are"
         )
         return (f"The job before is finished and this is other content: a new job, {what} sent.",)

@@ -23,7 +23,7 @@ from bulk_sync import errors
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.store import Store
 from bulk_sync.run.sheet import OnRows, open_sheet
-from bulk_sync.settings import SheetSettings
+from bulk_sync.settings.sheet import SheetSettings
 
 _LARGE_BYTES = 2_000_000
 """From about 20,000 rows on, a process of its own gains more than its start costs (half a second).
@@ -62,7 +62,7 @@ def staged_beside(settings: SheetSettings) -> Iterator[Callable[[], Staged]]:
     """
     with TemporaryDirectory(prefix="bulk-sync-") as folder:
         path = Path(folder, "there.sqlite")
-        told = {"settings": settings.model_dump(mode="json", exclude={"rate"}), "path": str(path)}
+        told = {"settings": settings.model_dump(mode="json"), "path": str(path)}
         process = subprocess.Popen(
             [sys.executable, "-m", "bulk_sync.run.staging"],
             stdin=subprocess.PIPE,
@@ -118,7 +118,10 @@ def _stage(settings: SheetSettings, store: Store, on_rows: OnRows) -> Staged:
         columns = frozenset(column.field for column in sheet.mapping.columns if column.field)
         notes = (*sheet.notes(), *sheet.assumptions())
         return Staged(
-            store, columns, tuple(f"{settings.input}: {note}" for note in notes), found.partial
+            store,
+            columns,
+            tuple(f"{settings.reading.input}: {note}" for note in notes),
+            found.partial,
         )
 
 

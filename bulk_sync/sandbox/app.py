@@ -22,10 +22,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.quantities import Rate
+from bulk_sync.sandbox.behaviour import Behaviour
 from bulk_sync.sandbox.contract import CreateBody, PatchBody, read_body
-from bulk_sync.sandbox.faults import Drawn, Fault, draw
-from bulk_sync.sandbox.limits import LimitHeaders, LimitStyle, limit_headers, make_limit
+from bulk_sync.sandbox.faults import Drawn, draw
+from bulk_sync.sandbox.limits import limit_headers, make_limit
 from bulk_sync.sandbox.severed import Connections, Severed
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
 
@@ -44,24 +44,6 @@ _GARBAGE = (
     (b"\x00\xff\xfe{]\x1b[2J", "application/json"),
     (b'"OK"', "application/json"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """How the sandbox behaves; the options of `bulk-sync sandbox`.
-
-    With `accept_any`, patching an unknown key creates its showing. Every key is refused after
-    `revoke_after` requests.
-    """
-
-    accept_any: bool = False
-    latency_seconds: float = 0.0
-    limit: Rate | None = None
-    limit_style: LimitStyle = "token-bucket"
-    limit_headers: LimitHeaders = "retry-after"
-    faults: tuple[Fault, ...] = ()
-    seed: int = 0
-    revoke_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
 from bulk_sync.model.rows import Problem
 from bulk_sync.run.sheet import open_sheet
-from bulk_sync.sandbox.app import Behaviour, NorthApi
+from bulk_sync.sandbox.app import NorthApi
+from bulk_sync.sandbox.behaviour import Behaviour
 from bulk_sync.sandbox.severed import Connections
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
-from bulk_sync.settings import SheetSettings
+from bulk_sync.settings.sheet import SheetSettings
 
 HOST = "127.0.0.1"
 

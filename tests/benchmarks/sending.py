@@ -12,7 +12,6 @@ from __future__ import annotations
 import gc
 import sys
 from collections import deque
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,13 +20,14 @@ import anyio
 from pydantic import SecretStr
 
 from bulk_sync import pipeline
+from bulk_sync.cli.collector import start_collector
 from bulk_sync.clock import SystemClock
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.quantities import parse_rate
 from bulk_sync.run import send as run_send
 from bulk_sync.send.sender import Sender
-from bulk_sync.settings import PushSettings
+from bulk_sync.settings.push import PushSettings
 
 
 class Remembering:
@@ -72,13 +72,13 @@ class Timed(Sender):
 def main() -> None:
     sheet, base_url, where = sys.argv[1:]
     gc.disable()
-    import_module("bulk_sync.cli.commands")  # turns it on again, as for the program
+    start_collector()  # as for the program
     setattr(run_send, "Sender", Timed)  # noqa: B010 - not an export of its own
     if where == "memory":
         setattr(run_send, "Recorder", Remembering)  # noqa: B010 - same
     with TemporaryDirectory() as folder:
         summary = pipeline.push(
-            PushSettings.checked(
+            PushSettings(
                 input=Path(sheet),
                 base_url=base_url,
                 key=SecretStr("north_sk_test_000000000000000000000000peers"),

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import bulk_sync.cli.main  # noqa: F401 - the package names its function, so the module is taken from below
-from bulk_sync.cli.config import FILE_NAME, Kind, Told, declared, files_of, template, told
-from bulk_sync.cli.main import push
+from bulk_sync.cli.config import FILE_NAME, Told, files_of, template, told
+from bulk_sync.cli.main import COMMANDS
 from bulk_sync.errors import UsageError
+from bulk_sync.settings.option import Kind
 
 KINDS = {
     "rate": Kind.TEXT,
@@ -143,7 +143,7 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
 
 
 def test_the_template_says_every_option_and_every_line_of_it_can_be_taken(tmp_path: Path) -> None:
-    options = declared(push)
+    options = COMMANDS["push"].options
     text = template(options)
     assert tomllib.loads(text) == {}
     lines = [

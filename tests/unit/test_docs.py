@@ -15,6 +15,7 @@ from bulk_sync.check.headers import Names
 from bulk_sync.check.showing import FIELDS, KEY_COLUMN
 from bulk_sync.model.rows import State
 from bulk_sync.report.written.results import COLUMNS
+from tests.tools.make_reference import PATH, reference
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,6 +67,11 @@ def test_options_that_the_readme_shows_exist() -> None:
     )
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - OTHERS
     assert {option for option in shown if option not in helps} == set()
+
+
+def test_the_reference_is_made_from_the_program() -> None:
+    """`python -m tests.tools.make_reference` makes it anew."""
+    assert PATH.read_text(encoding="utf-8") == reference()
 
 
 def blocks(language: str) -> list[str]:

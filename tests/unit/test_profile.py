@@ -10,7 +10,7 @@ import pytest
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_clock_time
-from bulk_sync.settings import SheetSettings, sheet_values
+from bulk_sync.settings.sheet import SheetSettings
 
 WHOLE = """
 on_duplicate = "last"
@@ -38,42 +38,34 @@ blank = "keep"
 """
 
 
-def settings(
-    text: str, tmp_path: Path, pairs: tuple[str, ...] = (), **given: object
-) -> SheetSettings:
+def settings(text: str, tmp_path: Path, **given: object) -> SheetSettings:
     path = tmp_path / "p.toml"
     path.write_text(text, encoding="utf-8")
-    return SheetSettings.checked(
-        input=Path("x.csv"), **sheet_values(Profile.load(path), given, pairs)
-    )
+    return SheetSettings(input="x.csv", profile=path, **given)
 
 
 def test_a_profile_says_how_a_sheet_is_read_and_options_win_over_it(tmp_path: Path) -> None:
     told = settings(WHOLE, tmp_path)
-    assert (told.on_duplicate, told.strict, told.delimiter, told.encoding, told.sheet, told.header_row) == (
-        "last", True, ";", "cp1252", "2", 3,
-    )  # fmt: skip
-    assert (told.map, told.map_hints) == ({}, {"Buyer's Agent": "agent_name", "Internal note": ""})
-    assert told.aliases == {"rating": ["Satisfaction"]}
-    assert (told.timezone, told.date_order, told.default_time) == (
-        "America/Chicago",
-        "dmy",
-        time(21, 30),
-    )
-    assert told.clear == {"": "-", "feedback": "n/a"}
-    assert told.blank_clears == ("feedback",)
+    reading, meaning = told.reading, told.meaning
+    assert (reading.delimiter, reading.encoding) == (";", "cp1252")
+    assert (reading.sheet, reading.header_row) == ("2", 3)
+    assert (meaning.on_duplicate, meaning.strict) == ("last", True)
+    assert meaning.map == {}
+    assert meaning.map_hints == {"Buyer's Agent": "agent_name", "Internal note": ""}
+    assert meaning.aliases == {"rating": ["Satisfaction"]}
+    assert meaning.timezone == "America/Chicago"
+    assert (meaning.date_order, meaning.default_time) == ("dmy", time(21, 30))
+    assert (meaning.clear, meaning.field_clears) == ("-", {"feedback": "n/a"})
+    assert meaning.blank_clears == ("feedback",)
     over = settings(
-        WHOLE,
-        tmp_path,
-        ("Internal note=title",),
-        delimiter=",",
-        date_order="mdy",
-        clear="!",
-        sheet=None,
+        WHOLE, tmp_path, map=["Internal note=title"], delimiter=",", date_order="mdy", clear="!"
     )
-    assert (over.delimiter, over.date_order, over.sheet) == (",", "mdy", "2")
-    assert over.map == {"Internal note": "title"}
-    assert over.clear == {"": "!", "feedback": "n/a"}
+    assert (over.reading.delimiter, over.reading.sheet) == (",", "2")
+    assert over.meaning.date_order == "mdy"
+    assert over.meaning.map == {"Internal note": "title"}
+    assert (over.meaning.clear, over.meaning.field_clears) == ("!", {"feedback": "n/a"})
+    again = over.changed(clear=None, header_row=7)
+    assert (again.meaning.clear, again.reading.header_row) == (None, 7)
 
 
 @pytest.mark.parametrize(
@@ -130,5 +122,5 @@ def test_times_of_day_that_are_refused(text: str) -> None:
     [("rating", "write it as 'Header=field'"), ("=rating", "write it as 'Header=field'")],
 )
 def test_a_map_without_both_sides(pair: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        sheet_values(None, {}, [pair])
+    with pytest.raises(UsageError, match=f"--map: .*{words}"):
+        SheetSettings(input="x.csv", map=[pair])

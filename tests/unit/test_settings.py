@@ -6,14 +6,13 @@ import pytest
 from pydantic import SecretStr
 
 from bulk_sync.errors import UsageError
-from bulk_sync.settings import Files, PushSettings
+from bulk_sync.settings.files import Files
+from bulk_sync.settings.push import PushSettings
 from tests.helpers import KEY
 
 
 def settings(**changes: object) -> PushSettings:
-    return PushSettings.checked(
-        **{"input": Path("a/showings.csv"), "key": SecretStr(KEY), **changes}
-    )
+    return PushSettings(**{"input": Path("a/showings.csv"), "key": SecretStr(KEY), **changes})
 
 
 def test_files_are_named_after_the_input() -> None:
@@ -43,7 +42,7 @@ def test_files_are_named_after_the_input() -> None:
         ({"key": SecretStr("north_sk_test_with a blank")}, "API key"),
         ({"key": SecretStr("north_sk_test_naïve_key")}, "API key"),
         ({"key": SecretStr("north_sk_test_line\nbreak")}, "API key"),
-        ({"unknown": 1}, "--unknown"),
+        ({"unknown": 1}, "unknown is not a setting"),
     ],
 )
 def test_settings_out_of_range_are_refused_with_the_option_named(

@@ -236,12 +236,20 @@ def test_moving_overwrites_nothing_also_without_links(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["a.csv", "d.csv", "--results", "r.csv"], 2, "give a folder with --out"),
+        (["a.csv", "d.csv", "--results", "r.csv"], 2, "name a folder with --out"),
         (["a.csv", "a.csv"], 2, "named twice"),
         (["a.csv", "e/a.csv", "--out", "out"], 2, "push them apart"),
         (["a.csv", "-"], 2, "standard input"),
-        (["a.csv", "--archive", "done", "--limit", "1"], 2, "with --sandbox or --limit nothing is"),
-        ([".", "--archive", "done", "--sandbox"], 2, "with --sandbox or --limit nothing is"),
+        (
+            ["a.csv", "--archive", "done", "--limit", "1"],
+            2,
+            "with --sandbox or --limit no sheet is finished",
+        ),
+        (
+            [".", "--archive", "done", "--sandbox"],
+            2,
+            "with --sandbox or --limit no sheet is finished",
+        ),
     ],
 )
 def test_what_several_files_can_not_share(

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import tzlocal
 
-from bulk_sync import pipeline
+from bulk_sync.run import send
 from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, read_csv, write_sheet
 
@@ -25,7 +25,7 @@ MESSY = ("--date-order", "mdy", "--timezone", "America/Chicago")
 @pytest.fixture(autouse=True)
 def _no_network_for_check(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "sandboxes" not in request.fixturenames:
-        monkeypatch.setattr(pipeline, "open_transport", None)
+        monkeypatch.setattr(send, "open_transport", None)
 
 
 @pytest.mark.parametrize("name", ["messy-showings.csv", "messy-showings.xlsx"])

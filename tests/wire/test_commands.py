@@ -184,7 +184,7 @@ def test_a_bug_of_ours_is_a_sentence_with_code_1_and_a_traceback_only_when_asked
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("north_sk_test_in_the_text")
 
-    monkeypatch.setattr(pipeline, "_stage", broken)
+    monkeypatch.setattr(pipeline, "stage_sheet", broken)
     ran = program("push", sheet)
     assert ran.code == 1
     assert one_sentence(ran.err)

@@ -22,7 +22,7 @@ from tests.helpers import KEY, Witness, numbered, write_sheet
 
 
 def settings_of(sheet: Path, witness: Witness, **more: object) -> PushSettings:
-    return PushSettings.checked(
+    return PushSettings(
         input=sheet, base_url=witness.base_url, key=KEY, **{"rate": parse_rate("500/s"), **more}
     )
 

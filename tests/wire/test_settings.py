@@ -138,7 +138,7 @@ def test_init_writes_what_can_be_taken_and_overwrites_nothing(
     assert program("check", sheet).code == 0
     again = program("init")
     assert again.code == 2
-    assert "is there already" in again.err
+    assert "exists already" in again.err
     assert Path("bulk-sync.toml").read_text(encoding="utf-8") == before
     assert program("init", "--user").code == 0
     assert Path("config/bulk-sync/bulk-sync.toml").exists()

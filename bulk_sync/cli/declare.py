@@ -1,0 +1,167 @@
+"""The commands as typer takes them, made from the declarations of their options.
+
+A command here is a function of what was `Given`; its options are those of the parts of the settings
+that it names. A default stays with its declaration: what nobody gave is not handed on.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bulk_sync.settings.option import Declared, Kind, declared
+
+if TYPE_CHECKING:
+    from bulk_sync.cli.config import Told
+
+_TYPES: dict[Kind, Any] = {
+    Kind.FLAG: bool,
+    Kind.COUNT: int,
+    Kind.TEXT: str,
+    Kind.PATH: Path,
+    Kind.LIST: list[str],
+}
+_NO_PLACEHOLDER = " "
+"""typer shows the type of a flag where its metavar is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """The positional argument of a command, by the name under which it is given."""
+
+    name: str
+    metavar: str
+    help: str
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was given to a command: as typed, or as the environment or a file has it.
+
+    `values` are by keyword, `typed` are the keywords of those on the command line, and `told` is
+    what the environment and files say, of options of other commands too.
+    """
+
+    values: Mapping[str, Any]
+    typed: frozenset[str] = frozenset()
+    told: Mapping[str, Told] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its function, its argument, its options."""
+
+    run: Callable[[Given], int]
+    argument: Argument | None
+    groups: tuple[type | tuple[Declared, ...], ...]
+    takes_settings: bool = True
+
+    @property
+    def name(self) -> str:
+        """The name of the command."""
+        return self.run.__name__
+
+    @property
+    def help(self) -> str:
+        """The help text of the command."""
+        return inspect.getdoc(self.run) or ""
+
+    @property
+    def options(self) -> tuple[Declared, ...]:
+        """The options in the order of the help."""
+        return tuple(
+            one
+            for group in self.groups
+            for one in (group if isinstance(group, tuple) else declared(group))
+        )
+
+
+def for_typer(
+    command: Command,
+    told: Callable[[], Mapping[str, Told]],
+    config: Any,  # noqa: ANN401 - an annotation
+) -> Callable[..., None]:
+    """Return the command as a function with the signature that typer reads."""
+
+    def call(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - of any option
+        sources = {name: context.get_parameter_source(name) for name in values}
+        given = {
+            name: values[name]
+            for name, source in sources.items()
+            if source is not None and source.name != "DEFAULT" and name != "config"
+        }
+        typed = frozenset(
+            name for name in given if getattr(sources[name], "name", "") == "COMMANDLINE"
+        )
+        raise typer.Exit(command.run(Given(given, typed, told())))
+
+    parameters = [_parameter("context", typer.Context)]
+    if command.argument is not None:
+        parameters.append(_argument(command.argument))
+    parameters += [_option(one) for one in command.options]
+    if command.takes_settings:
+        parameters.append(_parameter("config", config, None))
+    call.__name__ = command.name
+    call.__doc__ = command.help
+    call.__annotations__ = {one.name: one.annotation for one in parameters}
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # inspect reads it
+    return call
+
+
+def _parameter(
+    name: str,
+    annotation: Any,  # noqa: ANN401 - an annotation
+    default: Any = inspect.Parameter.empty,  # noqa: ANN401 - of any option
+) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _argument(argument: Argument) -> inspect.Parameter:
+    info = typer.Argument(metavar=argument.metavar, help=argument.help, show_default=False)
+    kind = list[Path] if argument.many else Path
+    return _parameter(argument.name, Annotated[kind, info])
+
+
+def _option(one: Declared) -> inspect.Parameter:
+    option = one.option
+    info = typer.Option(
+        one.flag,
+        *([option.short] if option.short else []),
+        metavar=one.metavar or _NO_PLACEHOLDER,
+        help=option.help,
+        count=option.counts,
+        show_default=bool(one.default_text) and one.kind not in {Kind.FLAG, Kind.COUNT},
+        autocompletion=_completion(one.choices) if one.choices else None,
+        rich_help_panel=one.panel or None,
+    )
+    return _parameter(one.keyword, _annotated(one, info), _default(one))
+
+
+def _annotated(one: Declared, info: Any) -> Any:  # noqa: ANN401 - an annotation
+    kind = _TYPES[one.kind]
+    return (
+        Annotated[kind, info]
+        if one.kind is Kind.FLAG or one.required
+        else Annotated[kind | None, info]
+    )
+
+
+def _default(one: Declared) -> Any:  # noqa: ANN401 - of any option
+    """What the help shows; a value that is the default is dropped again."""
+    if one.required:
+        return inspect.Parameter.empty
+    if one.kind is Kind.FLAG:
+        return False
+    return 0 if one.kind is Kind.COUNT else one.default_text or None
+
+
+def _completion(choices: Iterable[str]) -> Callable[[], list[str]]:
+    return lambda: list(choices)

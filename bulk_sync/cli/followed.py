@@ -1,0 +1,175 @@
+"""A run that is followed: its log, its progress, its summary, and the metrics and hook at its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import typer
+
+from bulk_sync.address import SANDBOX_TARGET
+from bulk_sync.cli import next_step
+from bulk_sync.cli.logs import logging_of
+from bulk_sync.cli.parts import Following
+from bulk_sync.cli.streams import (
+    err,
+    forgiving_stderr,
+    may_be_a_terminal,
+    out,
+    say,
+    standard_output,
+)
+from bulk_sync.cli.traces import tracing
+from bulk_sync.clock import SystemClock
+from bulk_sync.errors import BulkSyncError, OutputError
+from bulk_sync.model.rows import Tally
+from bulk_sync.model.summaries import Summary
+from bulk_sync.pipeline import push as run_push
+from bulk_sync.report.as_json import summary_json
+from bulk_sync.report.terminal.progress import progress, progress_lines
+from bulk_sync.report.terminal.progress import reading as reading_rows
+from bulk_sync.report.terminal.summary import json_line, show_error, show_summary
+from bulk_sync.report.words import printable
+from bulk_sync.report.written.atomic import check_writable
+from bulk_sync.secret import without_keys
+from bulk_sync.settings.push import PushSettings
+from bulk_sync.settings.target import Target
+
+log = logging.getLogger("bulk_sync.cli")
+
+
+@dataclass(slots=True)
+class Run:
+    """The sheet that a run is at, and its result so far, in the shape of --json."""
+
+    job: str
+    ended: dict[str, Any]
+
+
+@contextmanager
+def followed(job: str, following: Following) -> Iterator[Run]:
+    """Log a run; at its end, however it ends, write the metrics and run the hook.
+
+    An error that the JSON log on standard error has is not printed again.
+    """
+    run = Run(job, {"input": job, "error": "a bug in bulk-sync", "exit_code": 1})
+    stderr = forgiving_stderr() if following.logs_to_stderr else None
+    with ExitStack() as logged:
+        try:
+            logged.enter_context(
+                logging_of(
+                    lambda: run.job,
+                    file=following.log_file,
+                    style=following.log_format,
+                    stderr=stderr,
+                    verbose=following.verbose > 0,
+                    printable=printable,
+                )
+            )
+            if following.metrics_file is not None:
+                check_writable(following.metrics_file)
+            yield run
+        except BulkSyncError as error:
+            run.ended |= {"error": without_keys(str(error)), "exit_code": error.exit_code}
+            log.log(
+                logging.ERROR, "%s", error, extra={"event": "end", "exit_code": error.exit_code}
+            )
+            if following.json_to_stderr:
+                raise typer.Exit(error.exit_code) from None
+            raise
+        finally:
+            if "states" in run.ended:
+                del run.ended["error"]
+            _announce_end(job, run.ended, following)
+
+
+def _announce_end(job: str, ended: dict[str, Any], following: Following) -> None:
+    """Write the metrics and run the hook; a failure is logged, and changes no exit code."""
+    if following.metrics_file is None and following.on_finish is None:
+        return
+    from bulk_sync.cli.finish import run_hook, write_metrics
+
+    wrong: list[str] = []
+    if following.metrics_file is not None:
+        try:
+            write_metrics(following.metrics_file, job, ended, SystemClock().now())
+        except OutputError as error:
+            wrong.append(str(error))
+    if following.on_finish is not None:
+        printed, failure = run_hook(following.on_finish, ended)
+        for line in printed.splitlines():
+            log.info("%s", line, extra={"event": "hook"})
+            if not following.logs_to_stderr:
+                say(printable(line))
+        wrong += filter(None, [failure])
+    for sentence in wrong:
+        log.error("%s", sentence, extra={"event": "hook"})
+        if not following.json_to_stderr:
+            show_error(err(), sentence)
+
+
+def show_end(sentence: str, following: Following, log_as: int | None = None) -> None:
+    """Print on standard error why a run ended, unless the JSON log has it there.
+
+    With `log_as` it is logged too, under this exit code.
+    """
+    if log_as is not None:
+        log.log(logging.ERROR, "%s", sentence, extra={"event": "end", "exit_code": log_as})
+    if not following.json_to_stderr:
+        show_error(err(), without_keys(sentence))
+
+
+def show(summary: Summary, following: Following, pushed: PushSettings | None = None) -> None:
+    """Print a summary, with the next command to run; after a push, as one to paste."""
+    with standard_output():
+        if following.json:
+            sys.stdout.write(json_line(summary_json(summary)))
+        elif not following.quiet:
+            show_summary(out(), summary, next_step.after_push(summary, pushed))
+
+
+@contextmanager
+def sandbox_of(target: Target) -> Iterator[str | None]:
+    """The address of the sandbox that a rehearsal goes to; None for a push to North."""
+    if target.base_url != SANDBOX_TARGET:
+        yield None
+        return
+    from bulk_sync.cli.sandbox import any_sandbox
+
+    with any_sandbox() as send_to:
+        yield send_to
+
+
+def watched_push(settings: PushSettings, send_to: str | None, following: Following) -> Summary:
+    """Push and show the progress, of reading and then of sending; traced if the environment says so."""
+    with tracing(os.environ) as on_row:
+        run = partial(run_push, settings, send_to=send_to, on_row=on_row)
+        return _watched(run, str(settings.reading.input), following)
+
+
+def _watched(run: Callable[..., Summary], name: str, following: Following) -> Summary:
+    monotonic = SystemClock().monotonic
+    if following.logs_to_stderr:
+        return run(watch=lambda tally: progress_lines(tally, monotonic, _log_progress))
+    if following.quiet:
+        return run()
+    if not may_be_a_terminal(sys.stderr):
+        return run(watch=lambda tally: progress_lines(tally, monotonic, say))
+    with ExitStack() as shown:
+        on_rows = shown.enter_context(reading_rows(err(), name))
+
+        def watch(tally: Tally) -> AbstractContextManager[None]:
+            shown.close()
+            return progress(err(), tally, monotonic)
+
+        return run(watch=watch, on_rows=on_rows)
+
+
+def _log_progress(line: str) -> None:
+    log.info("%s", line, extra={"event": "progress"})

@@ -1,0 +1,34 @@
+"""Answers to options of other programs, and the closest names for misspelt ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_RESUMES = "running the same command again resumes"
+_MEANT = {
+    "--resume": _RESUMES,
+    "--continue": _RESUMES,
+    "--force": _RESUMES + "; bulk-sync push --help lists what may be overridden",
+    "--overwrite": "results are always replaced by those of the latest run",
+    "--retries": "use --max-attempts N, and --retry-for DURATION",
+    "--retry": "use --max-attempts N, and --retry-for DURATION",
+    "--parallel": "use --workers N",
+    "--concurrency": "use --workers N",
+    "--threads": "use --workers N",
+    "--output": "use --results PATH for the results file, or --out DIR for the folder",
+    "--dryrun": "use bulk-sync check FILE, or --sandbox",
+}
+_NEVER_SUGGESTED = frozenset({"--fresh", "--purge"})
+"""They forget or delete; nobody is to copy them from a message."""
+
+
+def advice(option: str, words: Sequence[str], similar: Sequence[str]) -> str:
+    """Return a sentence about an option that does not exist; `similar` are names like it."""
+    if option == "--dry-run":
+        file = next((word for word in words[1:] if not word.startswith("-")), "FILE")
+        return f"No such option: {option}. Use: bulk-sync check {file}"
+    if option in _MEANT:
+        return f"No such option: {option}: {_MEANT[option]}"
+    close = [name for name in similar if name not in _NEVER_SUGGESTED]
+    hint = f". Did you mean {' or '.join(close)}?" if close else ""
+    return f"No such option: {option}{hint}"

@@ -1,0 +1,40 @@
+"""The API key of a command: from a file, else from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from bulk_sync.errors import UsageError
+from bulk_sync.secret import read_key
+
+_LONG_ENOUGH_TO_SHOW_ITS_END = 24
+
+
+def with_key(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the key; a rehearsal has its own. Raises UsageError without one."""
+    if given.get("sandbox"):
+        return dict(given)
+    return {**given, "key": read_key(given.get("key_file"), os.environ)}
+
+
+def key_or_why_not(key_file: Path | None) -> SecretStr | UsageError:
+    """Return the key, or the reason why it can't be read."""
+    try:
+        return read_key(key_file, os.environ)
+    except UsageError as error:
+        return error
+
+
+def described(key: SecretStr | UsageError, key_file: Path | None) -> tuple[str, str]:
+    """Return what may be shown of a key, and where it comes from."""
+    if isinstance(key, UsageError):
+        return "not set", ""
+    text = key.get_secret_value()
+    end = f", ends in ...{text[-4:]}" if len(text) >= _LONG_ENOUGH_TO_SHOW_ITS_END else ""
+    source = "NORTH_API_KEY" if key_file is None else str(key_file)
+    return f"set, {len(text)} characters{end}", source

@@ -1,0 +1,84 @@
+"""Options that only the command line has; light, because `--help` is made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from bulk_sync.settings.option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Following:
+    """How a run is followed: on the terminal, in a log, by a monitoring system."""
+
+    PANEL = "Output"
+
+    json: Annotated[
+        bool, Option("Print the summary as JSON, and nothing else, on standard output.")
+    ] = False
+    quiet: Annotated[bool, Option("Print errors only.")] = False
+    verbose: Annotated[
+        int, Option("Log every request on standard error.", short="-v", counts=True)
+    ] = 0
+    log_format: Annotated[
+        Literal["text", "json"],
+        Option(
+            "The format of log lines. With json and without --log-file they replace the progress "
+            "on standard error."
+        ),
+    ] = "text"
+    log_file: Annotated[
+        Path | None,
+        Option(
+            "Append the log to this file, an event a line; with -v every request too.",
+            "PATH",
+            example="bulk-sync.log",
+        ),
+    ] = None
+    metrics_file: Annotated[
+        Path | None,
+        Option(
+            "Write the figures of the run for Prometheus (node_exporter's textfile collector).",
+            "PATH",
+            example="bulk-sync.prom",
+        ),
+    ] = None
+    on_finish: Annotated[
+        str | None,
+        Option(
+            "Run this command when the run has ended, however it did: its standard input is the "
+            "summary as JSON, BULK_SYNC_EXIT_CODE is the exit code.",
+            "COMMAND",
+            example="./notify.sh",
+        ),
+    ] = None
+
+    @property
+    def logs_to_stderr(self) -> bool:
+        """True when log lines are on standard error."""
+        return self.log_file is None and (self.verbose > 0 or self.log_format == "json")
+
+    @property
+    def json_to_stderr(self) -> bool:
+        """True when standard error is to have nothing but JSON."""
+        return self.log_file is None and self.log_format == "json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Where the files of `demo` go."""
+
+    PANEL = "Output"
+
+    out: Annotated[Path, Option("The folder for the results.", "DIR")] = Path()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Where `init` writes its file."""
+
+    user: Annotated[bool, Option("Write it into your configuration folder, for all folders.")] = (
+        False
+    )

@@ -1,0 +1,297 @@
+"""The commands that send: push, reconcile and demo. Each returns its exit code."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from bulk_sync import batch
+from bulk_sync.cli import next_step
+from bulk_sync.cli.collector import start_collector
+from bulk_sync.cli.followed import (
+    Run,
+    followed,
+    log,
+    sandbox_of,
+    show,
+    show_end,
+    watched_push,
+)
+from bulk_sync.cli.keys import with_key
+from bulk_sync.cli.parts import Following, Sample
+from bulk_sync.cli.streams import err, out, standard_output
+from bulk_sync.clock import SystemClock
+from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.model.comparison import Reconciliation
+from bulk_sync.model.summaries import Batch, Summary
+from bulk_sync.report.as_json import batch_json, summary_json
+from bulk_sync.report.terminal.progress import reading as reading_rows
+from bulk_sync.report.terminal.summary import json_line
+from bulk_sync.run.send import seconds_left
+from bulk_sync.settings.composed import part
+from bulk_sync.settings.inbox import Inbox
+from bulk_sync.settings.push import PushSettings
+from bulk_sync.settings.reconcile import ReconcileSettings
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    """A push of one or several sheets, as it was asked for."""
+
+    files: Sequence[Path]
+    inbox: Inbox
+    following: Following
+    run: Run
+
+
+def push(given: Mapping[str, Any]) -> int:
+    """Push a sheet, or several.
+
+    The settings are made inside the run, so that the hook learns of a wrong one too.
+    """
+    start_collector()
+    following, inbox = part(Following, given), part(Inbox, given)
+    files: Sequence[Path] = given["files"]
+    if inbox.archive is not None and (given.get("sandbox") or given.get("limit") is not None):
+        raise UsageError(
+            "--archive moves finished sheets: with --sandbox or --limit no sheet is finished"
+        )
+    if any("north_sk_" in str(file) for file in files):  # it would be in logs and metrics
+        raise UsageError(
+            "FILE is the name of a sheet; the API key is read from NORTH_API_KEY or --key-file"
+        )
+    with followed(" ".join(map(str, files)), following) as run:
+        settings = PushSettings.of(with_key(given), input=files[0])
+        asked = _Push(files, inbox, following, run)
+        if len(files) == 1 and not batch.is_folder(files[0]):
+            return _push_one(settings, asked)
+        return _push_all(settings, asked)
+
+
+def _push_one(settings: PushSettings, asked: _Push) -> int:
+    source, archive = settings.reading.input, asked.inbox.archive
+    before = batch.identity(source)
+    with sandbox_of(settings.target) as send_to:
+        summary = watched_push(settings, send_to, asked.following)
+    asked.run.ended |= summary_json(summary)
+    if archive is None or summary.exit_code != 0 or settings.reading.from_standard_input:
+        return _end(summary, settings, asked.following)
+    try:
+        note = batch.archived(source, archive, before, SystemClock().now())
+    except OutputError:
+        _end(summary, settings, asked.following)  # what was sent is shown all the same
+        raise
+    noted = replace(summary, notes=(*summary.notes, f"{note}."))
+    return _end(noted, settings, asked.following)
+
+
+def _end(summary: Summary, settings: PushSettings, following: Following) -> int:
+    show(summary, following, settings)
+    if summary.stopped is not None:
+        show_end(str(summary.stopped), following)
+    return summary.exit_code
+
+
+def _push_all(settings: PushSettings, asked: _Push) -> int:
+    """Push several files, and those of folders, one after the other, within one --deadline."""
+    _refuse_names_of_one_file(settings)
+    if any(str(path) == "-" for path in asked.files):
+        raise UsageError("- is a sheet from standard input, which can't be one of several")
+    clock = SystemClock()
+    stopping = settings.stopping
+    seconds = seconds_left(stopping.deadline_seconds, stopping.finish_by, clock)
+    end = clock.monotonic() + seconds
+    inputs = batch.inputs_of(asked.files, asked.inbox.settle_seconds, clock.now())
+
+    def of(file: Path, seconds: float) -> PushSettings:
+        bound = None if math.isinf(seconds) else seconds
+        return settings.changed(input=file, deadline_seconds=bound, finish_by=None)
+
+    with sandbox_of(settings.target) as send_to:
+
+        def push_it(one: PushSettings) -> Summary:
+            asked.run.job = str(one.reading.input)
+            return watched_push(one, send_to, asked.following)
+
+        ended = batch.run(
+            inputs,
+            of,
+            push_it,
+            seconds_left=lambda: end - clock.monotonic(),
+            archive=asked.inbox.archive,
+            now=clock.now,
+        )
+    asked.run.ended |= batch_json(ended)
+    _show_batch(ended, asked)
+    return ended.exit_code
+
+
+def _show_batch(ended: Batch, asked: _Push) -> None:
+    with standard_output():
+        if asked.following.json:
+            sys.stdout.write(json_line(batch_json(ended)))
+        elif not asked.following.quiet:
+            from bulk_sync.report.terminal.batch import show_batch
+
+            show_batch(out(), ended.parts, ended.unsettled)
+    for one in ended.parts:
+        why = one.error or (one.summary.stopped if one.summary else None)
+        if why is not None:
+            asked.run.job = one.input
+            show_end(str(why), asked.following, None if one.error is None else one.exit_code)
+
+
+def _refuse_names_of_one_file(settings: PushSettings) -> None:
+    """Refuse options by which all sheets would write the same file; raises UsageError."""
+    outputs = settings.outputs
+    named = {
+        "--results": outputs.results,
+        "--page": outputs.page,
+        "--checkpoint": outputs.checkpoint,
+        "--undo-file": outputs.undo_file,
+    }
+    for option, path in named.items():
+        if path is not None:
+            raise UsageError(
+                f"{option} names one file, and several sheets are pushed: name a folder with --out"
+            )
+
+
+def reconcile(given: Mapping[str, Any]) -> int:
+    """Compare; with --push, send what differs."""
+    start_collector()
+    following = part(Following, given)
+    file: Path = given["file"]
+    if given.get("push") and str(file) == "-":
+        raise UsageError(
+            "--push: a sheet from standard input has no name for a checkpoint; save it to a file"
+        )
+    values = with_key(given) if given.get("push") else given
+    settings = ReconcileSettings.of(values, input=file)
+    with followed(str(file), following) as run:
+        summary = _compared(settings)
+        pushing = _push_after(settings, summary) if settings.comparing.push else None
+        if pushing is None:
+            _show_comparison(settings, summary, None, following)
+            left = summary.left_to_decide
+            return (3 if left else 0) if settings.comparing.push else summary.exit_code
+        return _push_differences(settings, summary, pushing, following, run)
+
+
+def _compared(settings: ReconcileSettings) -> Reconciliation:
+    from bulk_sync.reconciliation import reconcile as run_reconcile
+
+    with reading_rows(err(), str(settings.reading.input)) as on_rows:
+        summary = run_reconcile(settings, on_rows=on_rows)
+    standings = ", ".join(
+        f"{count} {standing.value}" for standing, count in summary.standings.items() if count
+    )
+    log.info(
+        "compared: %s",
+        standings or "no rows",
+        extra={"event": "compared", "exit_code": summary.exit_code},
+    )
+    return summary
+
+
+def _show_comparison(
+    settings: ReconcileSettings,
+    summary: Reconciliation,
+    pushed: Summary | None,
+    following: Following,
+) -> None:
+    from bulk_sync.report.terminal.comparison import show_reconciliation, show_reconciliation_json
+
+    if following.json:
+        with standard_output():
+            told = None if pushed is None else summary_json(pushed)
+            show_reconciliation_json(out(), summary, told)
+    elif not following.quiet:
+        command = None if settings.comparing.push else next_step.push_of_differences(summary)
+        with standard_output():
+            show_reconciliation(out(), summary, command)
+
+
+def _push_differences(
+    settings: ReconcileSettings,
+    summary: Reconciliation,
+    pushing: PushSettings,
+    following: Following,
+    run: Run,
+) -> int:
+    if not following.json:
+        _show_comparison(settings, summary, None, following)
+    run.job = str(pushing.reading.input)
+    with sandbox_of(pushing.target) as send_to:
+        pushed = watched_push(pushing, send_to, following)
+    if following.json:
+        _show_comparison(settings, summary, pushed, following)
+    else:
+        show(pushed, following)
+    if pushed.stopped is not None:
+        show_end(str(pushed.stopped), following)
+    undecided = summary.left_to_decide and settings.there is not None
+    return pushed.exit_code or (3 if undecided else 0)
+
+
+def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSettings | None:
+    """Return the push of what differs: the changes, or, against the ledger, the sheet itself."""
+    sending: dict[str, object] = {
+        "pacing": settings.pacing,
+        "target": settings.target,
+        "sending": settings.sending,
+        "history": settings.history,
+        "key": settings.key,
+        "out": settings.outputs.out,
+    }
+    if settings.there is None:
+        return PushSettings(
+            **sending,
+            reading=settings.reading,
+            meaning=settings.meaning,
+            stopping=settings.stopping,
+            only_changed=True,
+            checkpoint=settings.files.checkpoint,
+        )
+    if summary.changes is None:
+        return None
+    stopping = settings.stopping
+    return PushSettings(
+        **sending,
+        input=Path(summary.changes),
+        clear=summary.cleared or None,
+        max_failures=stopping.max_failures,
+        deadline_seconds=stopping.deadline_seconds,
+        finish_by=stopping.finish_by,
+    )
+
+
+def demo(given: Mapping[str, Any]) -> int:
+    """Push the sample into a sandbox that fails now and then."""
+    start_collector()
+    from bulk_sync.cli.sandbox import demo_sandbox, sample_file
+
+    following = part(Following, given)
+    settings = PushSettings(
+        input=sample_file("sample-showings.csv"),
+        sandbox=True,
+        rate="50/s",
+        workers=8,
+        timeout=2.0,
+        out=part(Sample, given).out,
+    )
+    if not (following.json or following.quiet):
+        text = (
+            "Pushing 200 sample showings into a sandbox that fails now and then, at 50 requests a "
+            "second."
+        )
+        out().print(text, soft_wrap=True)
+    with demo_sandbox() as send_to:
+        summary = watched_push(settings, send_to, following)
+    return _end(summary, settings, following)

@@ -1,0 +1,57 @@
+"""What a sheet is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from bulk_sync.settings.option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing:
+    """The other side of a comparison; `with_` is a path, or `ledger`."""
+
+    PANEL = "Comparing"
+
+    with_: Annotated[
+        str,
+        Option(
+            "The sheet to compare with, or ledger: what the API last acknowledged.",
+            "OTHER",
+            name="with",
+            example="export.csv",
+        ),
+    ]
+    base: Annotated[
+        Path | None,
+        Option(
+            "The sheet that FILE was edited from: it shows who changed what; values changed on "
+            "both sides conflict.",
+            "SNAPSHOT",
+            example="export-monday.csv",
+        ),
+    ] = None
+    with_profile: Annotated[
+        Path | None,
+        Option(
+            "A profile for OTHER and the base, when their columns or dates differ from those of "
+            "FILE.",
+            "FILE",
+            example="export.toml",
+        ),
+    ] = None
+    prefer: Annotated[
+        Literal["here"] | None,
+        Option("With --push, send the value here where both sides changed it.", example="here"),
+    ] = None
+    one_way: Annotated[bool, Option("Rows that are only in OTHER are no difference.")] = False
+    push: Annotated[bool, Option("Send, for each row that differs, the fields that differ.")] = (
+        False
+    )
+
+    @property
+    def prefer_here(self) -> bool:
+        """True when the value here is sent where both sides changed it."""
+        return self.prefer == "here"

@@ -1,0 +1,120 @@
+"""Models that are composed of parts, and take the fields of all parts as flat arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from bulk_sync.errors import UsageError
+from bulk_sync.settings.messages import sentences
+from bulk_sync.settings.option import declared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+P = TypeVar("P")
+
+_STRICT = ConfigDict(
+    frozen=True,
+    extra="forbid",
+    hide_input_in_errors=True,
+    defer_build=True,
+    revalidate_instances="always",
+)
+
+
+class Composed(BaseModel):
+    """Settings made of parts.
+
+    Takes the fields of its parts by the names of their options (`deadline="2h"`), as text or as
+    values, and whole parts by the names of its own fields (`sending=Sending(workers=8)`). Raises
+    UsageError with a sentence for each wrong value.
+    """
+
+    model_config = _STRICT
+
+    def __init__(self, **values: object) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(sentences(error, self._parts())) from None
+
+    @classmethod
+    def checked(cls, **values: object) -> Self:
+        """Return the settings, as the constructor does."""
+        return cls(**values)
+
+    @classmethod
+    def of(cls, given: Mapping[str, object], **more: object) -> Self:
+        """Return the settings of what was given to a command; options of other models are ignored."""
+        known = {name for part in cls._parts().values() for name in names_of(part)}
+        known |= cls.model_fields.keys()
+        return cls(**{name: value for name, value in given.items() if name in known} | more)
+
+    def changed(self, **values: object) -> Self:
+        """Return a copy with other values, given as to the constructor."""
+        own = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**own | values)
+
+    @classmethod
+    def _parts(cls) -> dict[str, type]:
+        return _parts_of(cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sort_into_parts(cls, values: dict[str, object]) -> dict[str, Any]:
+        return cls.sorted_into_parts(values)
+
+    @classmethod
+    def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        """Return the values of a part under its name, and all others as they are."""
+        parts = cls._parts()
+        homes = {
+            name: (part, field)
+            for part, kind in parts.items()
+            for name, field in names_of(kind).items()
+        }
+        found: dict[str, Any] = {name: _as_dict(values.get(name, {})) for name in parts}
+        for name, value in values.items():
+            if name in homes:
+                part, field = homes[name]
+                found[part][field] = value
+            elif name not in parts:
+                found[name] = value
+        return found
+
+
+def part(kind: type[P], values: Mapping[str, object]) -> P:
+    """Return one part from values by the names of their options; the others are left alone.
+
+    Raises UsageError with a sentence for each wrong value.
+    """
+    own = {one.field: values[one.keyword] for one in declared(kind) if one.keyword in values}
+    try:
+        return TypeAdapter(kind).validate_python(own)
+    except ValidationError as error:
+        raise UsageError(sentences(error, {"": kind})) from None
+
+
+def names_of(part: type) -> dict[str, str]:
+    """Return the names by which each field of a part may be given, to the field's own."""
+    own = {field.name: field.name for field in dataclasses.fields(part)}
+    return own | {one.keyword: one.field for one in declared(part)}
+
+
+@cache
+def _parts_of(model: type[BaseModel]) -> dict[str, type]:
+    return {
+        name: field.annotation
+        for name, field in model.model_fields.items()
+        if isinstance(field.annotation, type) and dataclasses.is_dataclass(field.annotation)
+    }
+
+
+def _as_dict(part: object) -> dict[str, object]:
+    if isinstance(part, dict):
+        return dict(part)
+    return dict(vars(part))

@@ -1,0 +1,43 @@
+"""The files of a job, and their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Files(Struct, frozen=True):
+    """The files of a job, named after its input; `page` None writes none."""
+
+    results: Path
+    failed: Path
+    checkpoint: Path
+    page: Path | None = None
+
+    @staticmethod
+    def named_after(source: Path, ending: str, *, out: Path | None = None) -> Path:
+        """Return the path of a file with this ending, in `out` or in the folder of the input."""
+        # Only .csv gives way, so that x.csv, x.tsv and x.xlsx in one folder are three jobs.
+        stem = source.stem if source.suffix.lower() == ".csv" else source.name
+        return (source.parent if out is None else out) / f"{stem}.{ending}"
+
+    @classmethod
+    def of(
+        cls,
+        source: Path,
+        *,
+        out: Path | None = None,
+        results: Path | None = None,
+        checkpoint: Path | None = None,
+        page: Path | None = None,
+    ) -> Files:
+        """Return the files in the folder of the input, or in `out`, but for those that are given."""
+        if str(source) == "-" and results is not None:
+            source, out = results.with_name(f"{results.stem.removesuffix('.results')}.csv"), None
+        return cls(
+            results=results or cls.named_after(source, "results.csv", out=out),
+            failed=cls.named_after(source, "failed.csv", out=out),
+            checkpoint=checkpoint or cls.named_after(source, "checkpoint.sqlite", out=out),
+            page=page,
+        )

@@ -1,0 +1,47 @@
+"""The ways to write values that are more than a number or a word."""
+
+from __future__ import annotations
+
+from datetime import time
+
+from bulk_sync.address import check_base_url
+from bulk_sync.quantities import (
+    duration_text,
+    parse_clock_time,
+    parse_duration,
+    parse_limit,
+    parse_share,
+)
+from bulk_sync.settings.option import Form
+from bulk_sync.settings.zones import check_timezone
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    """Return `Header=field` as both; raises ValueError without an equals sign."""
+    header, equals, field = text.rpartition("=")
+    if not equals or not header.strip():
+        raise ValueError(f"{text!r}: write it as 'Header=field', or 'Header=' to ignore the column")
+    return header.strip(), field.strip()
+
+
+def parse_clear(text: str) -> str:
+    """Return the token of --clear; raises ValueError for a blank one."""
+    if not text:
+        raise ValueError(
+            'a blank cell clears nothing; a profile can say so for a field: blank = "clear"'
+        )
+    return text
+
+
+def _clock_time_text(value: time) -> str:
+    return value.isoformat("minutes")
+
+
+RATE = Form("rate", "50/s, 600/m or 5000/h", parse_limit, none="auto")
+SHARE = Form("number of rows or share", "20 or 5%", parse_share)
+DURATION = Form("duration", "90s, 15m or 5h30m", parse_duration, duration_text)
+CLOCK_TIME = Form("time of day", "09:00", parse_clock_time, _clock_time_text)
+ZONE = Form("time zone", "America/Chicago", check_timezone)
+BASE_URL = Form("base URL", "https://api.northreports.com", check_base_url)
+PAIRS = Form("mapping", "'Client said=feedback'", parse_pair, collect=dict)
+TOKEN = Form("text", "n/a", parse_clear)

@@ -1,0 +1,36 @@
+"""What earlier runs left, and what this one makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from bulk_sync.settings.option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Earlier runs of the job, and what the API acknowledged in them."""
+
+    PANEL = "Sending"
+
+    only_changed: Annotated[
+        bool,
+        Option("Leave out values that equal those the API last acknowledged for the showing."),
+    ] = False
+    ledger: Annotated[
+        Path | None,
+        Option(
+            "Keep what was acknowledged in a file that sheets of several names share; default: "
+            "in the checkpoint.",
+            "PATH",
+            example="ledger.sqlite",
+        ),
+    ] = None
+    fresh: Annotated[bool, Option("Start over: forget what the checkpoint knows of this file.")] = (
+        False
+    )
+    new_key: Annotated[bool, Option("Continue a job that another key of the same team began.")] = (
+        False
+    )

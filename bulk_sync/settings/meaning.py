@@ -1,0 +1,89 @@
+"""What the cells of a sheet mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from bulk_sync.settings.forms import CLOCK_TIME, PAIRS, TOKEN, ZONE
+from bulk_sync.settings.option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """Which field a column fills, and how its cells are understood.
+
+    `map` is header to field, "" ignores a column. Fields without an option come from a profile:
+    `map_hints` may name columns that the sheet lacks, `aliases` are further names of fields,
+    `field_clears` the texts that clear one field, `blank_clears` the fields that a blank cell
+    clears. `timezone` None is the machine's own.
+    """
+
+    PANEL = "Mapping"
+
+    map: Annotated[
+        dict[str, str],
+        Option(
+            "The field that a column fills; 'HEADER=' ignores the column. Repeatable.",
+            "'HEADER=FIELD'",
+            form=PAIRS,
+            example="Client said=feedback",
+        ),
+    ] = field(default_factory=dict)
+    profile: Annotated[
+        Path | None,
+        Option(
+            "A mapping in TOML, as check --save-profile writes it.", "FILE", example="profile.toml"
+        ),
+    ] = None
+    timezone: Annotated[
+        str | None,
+        Option(
+            "The time zone of times without an offset; default: this machine's.",
+            "AREA/CITY",
+            form=ZONE,
+            example="America/Chicago",
+        ),
+    ] = None
+    date_order: Annotated[
+        Literal["mdy", "dmy", "ymd"] | None,
+        Option(
+            "The order of numeric dates such as 02/03/2026; default: mdy, unless the column "
+            "contradicts it.",
+            example="dmy",
+        ),
+    ] = None
+    default_time: Annotated[
+        time | None,
+        Option(
+            "The time for dates without one; default: such dates are refused.",
+            "HH:MM",
+            form=CLOCK_TIME,
+            example="09:00",
+        ),
+    ] = None
+    clear: Annotated[
+        str | None,
+        Option(
+            "A cell with this text clears the field: it sends null, which the API's published "
+            "schema does not promise to accept.",
+            "TOKEN",
+            form=TOKEN,
+            example="n/a",
+        ),
+    ] = None
+    on_duplicate: Annotated[
+        Literal["error", "last", "merge"],
+        Option(
+            "With several rows for one showing: send none, the last, or all merged into one.",
+            example="last",
+        ),
+    ] = "error"
+    strict: Annotated[bool, Option("Unknown columns are an error.")] = False
+
+    map_hints: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, list[str]] = field(default_factory=dict)
+    field_clears: dict[str, str] = field(default_factory=dict)
+    blank_clears: tuple[str, ...] = ()

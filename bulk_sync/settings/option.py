@@ -1,0 +1,236 @@
+"""The declaration of an option: where a field of the settings is given, and how it reads as text.
+
+A part of the settings is a dataclass whose fields are annotated with an `Option`. The command line,
+the environment, `bulk-sync.toml`, `init`'s file, `doctor`'s list and `docs/reference.md` are made
+from it, and pydantic validates its fields by it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import keyword
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+
+PREFIX = "BULK_SYNC_"
+"""How the environment variables of options begin."""
+
+
+class Kind(Enum):
+    """The shape of an option's value on the command line, in the environment and in a file."""
+
+    FLAG = "true or false"
+    COUNT = "a whole number"
+    TEXT = "a text or a number"
+    PATH = "a path"
+    LIST = "a list of texts"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A way to write a value as text.
+
+    `parse` raises ValueError with a sentence that shows the right way; `show` writes a value as
+    `parse` reads it. `noun` and `such_as` are for messages about the range. `none` is the
+    text of None. An option that may be repeated has a `collect`, which makes one value of all.
+    """
+
+    noun: str
+    such_as: str
+    parse: Callable[[str], Any]
+    show: Callable[[Any], str] = str
+    none: str = ""
+    collect: Callable[[Iterable[Any]], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Where a field is given, and what users read about it.
+
+    `name` is needed where the option has another name than the field; `metavar` may be left out for
+    flags and choices, `example` where the default is one. The bounds hold for numbers: `above` is
+    exclusive, the others are inclusive.
+    """
+
+    help: str
+    metavar: str = ""
+    name: str = ""
+    short: str = ""
+    form: Form | None = None
+    example: str = ""
+    panel: str = ""
+    counts: bool = False
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Validate as the type says, after reading text and before checking the range.
+
+        JSON has values as they are typed, so that they can be read back.
+        """
+        from pydantic_core.core_schema import (
+            no_info_wrap_validator_function,
+            plain_serializer_function_ser_schema,
+        )
+
+        as_text = None
+        if self.form is not None and self.form.collect is None:
+            as_text = plain_serializer_function_ser_schema(
+                self.text_of, when_used="json-unless-none"
+            )
+        return no_info_wrap_validator_function(
+            self._validated, handler(source), serialization=as_text
+        )
+
+    def _validated(self, given: object, validate: Callable[[object], object]) -> object:
+        value = validate(self._read(given))
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            self._check_range(given, value)
+        return value
+
+    def _read(self, given: object) -> object:
+        if self.form is None:
+            return given
+        collect = self.form.collect
+        if isinstance(given, int):
+            given = str(given)
+        if isinstance(given, str):
+            return self.form.parse(given) if collect is None else collect([self.form.parse(given)])
+        if collect and isinstance(given, (list, tuple)):
+            return collect(self.form.parse(one) if isinstance(one, str) else one for one in given)
+        return given
+
+    def _check_range(self, given: object, value: float) -> None:
+        shown = given if isinstance(given, str) else self.text_of(value)
+        if math.isnan(value):
+            raise ValueError(f"{shown} is not a number{self.right()}")
+        if self.above is not None and value <= self.above:
+            noun = f"{self.form.noun} above" if self.form else "number above"
+            such_as = f", such as {self.form.such_as}" if self.form else ""
+            raise ValueError(f"{shown} is not a {noun} {self.above:g}{such_as}")
+        if self.at_least is not None and value < self.at_least:
+            raise ValueError(f"{shown} is less than {self.text_of(self.at_least)}{self.right()}")
+        if self.at_most is not None and value > self.at_most:
+            raise ValueError(f"{shown} is more than {self.text_of(self.at_most)}{self.right()}")
+
+    def right(self) -> str:
+        """The range, as the end of a message."""
+        if self.at_least is None or self.at_most is None:
+            return ""
+        return f": write {self.text_of(self.at_least)} to {self.text_of(self.at_most)}"
+
+    def text_of(self, value: object) -> str:
+        """The value as it is typed; "" for None."""
+        if value is None:
+            return self.form.none if self.form else ""
+        if isinstance(value, bool):
+            return str(value).lower()
+        if self.form is not None:
+            return self.form.show(value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A field of a part that has an option; `default` is what the field has when nothing is given."""
+
+    field: str
+    name: str
+    option: Option
+    panel: str
+    kind: Kind
+    choices: tuple[str, ...]
+    required: bool
+    default: Any
+
+    @property
+    def flag(self) -> str:
+        """The option as it is typed."""
+        return f"--{self.name}"
+
+    @property
+    def keyword(self) -> str:
+        """The name for Python: of the library's flat arguments and the commands' parameters."""
+        name = self.name.replace("-", "_")
+        return f"{name}_" if keyword.iskeyword(name) else name
+
+    @property
+    def metavar(self) -> str:
+        """The placeholder of the value; "" for a flag."""
+        return self.option.metavar or "|".join(self.choices)
+
+    @property
+    def default_text(self) -> str:
+        """The default as it is typed; "" when there is none."""
+        return "" if self.kind is Kind.LIST else self.option.text_of(self.default)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return PREFIX + self.name.upper().replace("-", "_")
+
+
+def declared(part: type) -> tuple[Declared, ...]:
+    """Return the options of a part, in the order of its fields."""
+    return _options_of(part)
+
+
+@cache
+def _options_of(part: type) -> tuple[Declared, ...]:
+    hints = get_type_hints(part, include_extras=True)
+    found = []
+    for field in dataclasses.fields(part):
+        hint = hints[field.name]
+        option = next((one for one in get_args(hint)[1:] if isinstance(one, Option)), None)
+        if option is not None:
+            found.append(_declaration(part, field, get_args(hint)[0], option))
+    return tuple(found)
+
+
+def chosen(part: type, *names: str) -> tuple[Declared, ...]:
+    """Return some options of a part, by the names of their fields."""
+    return tuple(one for one in declared(part) if one.field in names)
+
+
+def _declaration(
+    part: type, field: dataclasses.Field[Any], bare: object, option: Option
+) -> Declared:
+    types = get_args(bare) if get_origin(bare) in {Union, UnionType} else (bare,)
+    choices = tuple(
+        str(choice) for one in types if get_origin(one) is Literal for choice in get_args(one)
+    )
+    required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    return Declared(
+        field=field.name,
+        name=option.name or field.name.replace("_", "-"),
+        option=option,
+        panel=option.panel or getattr(part, "PANEL", ""),
+        kind=_kind(types, option),
+        choices=choices,
+        required=required,
+        default=None if field.default is dataclasses.MISSING else field.default,
+    )
+
+
+def _kind(types: tuple[object, ...], option: Option) -> Kind:
+    if option.form is not None and option.form.collect is not None:
+        return Kind.LIST
+    if option.counts:
+        return Kind.COUNT
+    if bool in types:
+        return Kind.FLAG
+    return Kind.PATH if Path in types else Kind.TEXT

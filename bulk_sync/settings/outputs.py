@@ -1,0 +1,103 @@
+"""What a run writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from bulk_sync.settings.option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFiles:
+    """Where a job keeps its files; what is None is named after the input."""
+
+    PANEL = "Output"
+
+    out: Annotated[
+        Path | None,
+        Option(
+            "The folder for results and checkpoint; default: that of FILE.",
+            "DIR",
+            example="results",
+        ),
+    ] = None
+    checkpoint: Annotated[
+        Path | None, Option("The checkpoint.", "PATH", example="showings.checkpoint.sqlite")
+    ] = None
+    page: Annotated[
+        Path | None,
+        Option("Write the report as an HTML page.", "PATH", example="report.html"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs(JobFiles):
+    """The files of a push."""
+
+    results: Annotated[
+        Path | None,
+        Option(
+            "The results file; the suffix decides the format: .csv, .jsonl or .xlsx.",
+            "PATH",
+            example="results.csv",
+        ),
+    ] = None
+    undo_file: Annotated[
+        Path | None,
+        Option(
+            "Write a CSV whose push would restore earlier values, as far as they were "
+            "acknowledged.",
+            "PATH",
+            example="undo.csv",
+        ),
+    ] = None
+    purge: Annotated[
+        bool,
+        Option(
+            "When the job is finished, remove cells and patches from its checkpoint; the outcome "
+            "of each row stays."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differences(JobFiles):
+    """The files of a comparison."""
+
+    results: Annotated[
+        Path | None,
+        Option(
+            "Write the differences; the suffix decides the format: .csv, .jsonl or .xlsx.",
+            "PATH",
+            example="differences.csv",
+        ),
+    ] = None
+    template: Annotated[
+        Path | None,
+        Option(
+            "Write the differences as a sheet to edit and push (.csv or .xlsx).",
+            "PATH",
+            name="export-template",
+            example="to-edit.xlsx",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What `check` shows and writes besides its summary."""
+
+    PANEL = "Output"
+
+    show: Annotated[
+        int,
+        Option("Print the first N patches as the API will see them.", "N", at_least=0),
+    ] = 0
+    save_profile: Annotated[
+        Path | None,
+        Option(
+            "Write the mapping as a profile, to use with --profile.", "FILE", example="profile.toml"
+        ),
+    ] = None

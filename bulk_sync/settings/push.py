@@ -1,0 +1,70 @@
+"""The settings of a push."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, SecretStr, model_validator
+
+from bulk_sync.address import SANDBOX_TARGET
+from bulk_sync.secret import SANDBOX_KEY, check_key
+from bulk_sync.settings.files import Files
+from bulk_sync.settings.history import History
+from bulk_sync.settings.outputs import Outputs
+from bulk_sync.settings.sending import Sending
+from bulk_sync.settings.sheet import SheetSettings
+from bulk_sync.settings.target import Target
+
+
+class PushSettings(SheetSettings):
+    """What `push` takes.
+
+    `key` is the API key; a push to a sandbox of its own needs none. `state_folder` is where runs on
+    this host share what they know of the API's limit; None for the user's own.
+    """
+
+    key: Annotated[SecretStr, AfterValidator(check_key)]
+    target: Target = Target()
+    sending: Sending = Sending()
+    history: History = History()
+    outputs: Outputs = Outputs()
+    state_folder: Path | None = None
+
+    def __init__(self, **values: object) -> None:  # so that type checkers take flat arguments
+        super().__init__(**values)
+
+    @classmethod
+    def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        """Return the values of a part under its name; a rehearsal has its own target and key."""
+        found = super().sorted_into_parts(values)
+        rehearse(found)
+        return found
+
+    @model_validator(mode="after")
+    def _name_files_of_a_stream(self) -> Self:
+        outputs = self.outputs
+        if self.reading.from_standard_input and not (outputs.results and outputs.checkpoint):
+            raise ValueError(
+                "a sheet from standard input has no name: give --checkpoint and --results"
+            )
+        return self
+
+    @property
+    def files(self) -> Files:
+        """The files of this run."""
+        return Files.of(
+            self.reading.input,
+            out=self.outputs.out,
+            results=self.outputs.results,
+            checkpoint=self.outputs.checkpoint,
+            page=self.outputs.page,
+        )
+
+
+def rehearse(found: dict[str, Any]) -> None:
+    """With --sandbox, let the target be a sandbox of the run's own, which takes a key of its own."""
+    if found["target"].get("sandbox"):
+        found["target"]["base_url"] = SANDBOX_TARGET
+        found["key"] = SANDBOX_KEY

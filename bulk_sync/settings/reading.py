@@ -1,0 +1,44 @@
+"""How the sheet is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from bulk_sync.settings.option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The sheet and how it is read; what is None is detected."""
+
+    PANEL = "Reading"
+
+    input: Path
+    sheet: Annotated[
+        str | None,
+        Option(
+            "The sheet of a workbook; default: the first with a key.", "NAME|N", example="March"
+        ),
+    ] = None
+    header_row: Annotated[
+        int | None,
+        Option("The row with the column names; default: detected.", "N", example="1", at_least=1),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        Option("The cell separator, or tab; default: detected.", "CHAR", example=";"),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Option("The encoding of a text file; default: detected.", "NAME", example="utf-8"),
+    ] = None
+    limit: Annotated[
+        int | None, Option("Take the first N rows only.", "N", example="100", at_least=1)
+    ] = None
+
+    @property
+    def from_standard_input(self) -> bool:
+        """True when the sheet comes over standard input."""
+        return str(self.input) == "-"

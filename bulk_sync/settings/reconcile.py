@@ -1,0 +1,90 @@
+"""The settings of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, SecretStr
+
+from bulk_sync.secret import check_key
+from bulk_sync.settings.comparing import Comparing
+from bulk_sync.settings.composed import names_of, part
+from bulk_sync.settings.files import Files
+from bulk_sync.settings.history import History
+from bulk_sync.settings.meaning import Meaning
+from bulk_sync.settings.outputs import Differences
+from bulk_sync.settings.push import rehearse
+from bulk_sync.settings.reading import Reading
+from bulk_sync.settings.sending import Sending
+from bulk_sync.settings.sheet import SheetSettings, profile_values
+from bulk_sync.settings.target import Target
+
+LEDGER = "ledger"
+"""The other side that is no sheet: what the API last acknowledged."""
+
+_OF_BOTH_SIDES = ("timezone", "date_order", "default_time", "clear")
+"""Options about cells; the others are about the columns or the layout of FILE."""
+
+
+class ReconcileSettings(SheetSettings):
+    """What `reconcile` takes: the sheet here, the one there, and the one that both come from.
+
+    `there` None is the ledger: that of the checkpoint, or the shared one of `--ledger`. `key` is
+    needed when what differs is sent.
+    """
+
+    comparing: Comparing
+    there: SheetSettings | None = None
+    snapshot: SheetSettings | None = None
+    target: Target = Target()
+    sending: Sending = Sending()
+    history: History = History()
+    outputs: Differences = Differences()
+    key: Annotated[SecretStr, AfterValidator(check_key)] | None = None
+
+    def __init__(self, **values: object) -> None:  # so that type checkers take flat arguments
+        super().__init__(**values)
+
+    @classmethod
+    def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        """Return the values of a part under its name, and the sheets on the other side."""
+        found = super().sorted_into_parts(values)
+        comparing: dict[str, Any] = found["comparing"]
+        others = {"there": comparing.get("with_"), "snapshot": comparing.get("base")}
+        for name, sheet in others.items():
+            if name not in found and sheet is not None and sheet != LEDGER:
+                found[name] = _other_side(values, comparing.get("with_profile")) | {"input": sheet}
+        rehearse(found)
+        return found
+
+    @property
+    def files(self) -> Files:
+        """The files of the job of the sheet here."""
+        return Files.of(
+            self.reading.input, out=self.outputs.out, checkpoint=self.outputs.checkpoint
+        )
+
+    @property
+    def changes(self) -> Path | None:
+        """Where the sheet of what may be sent goes; None when the sheet here is pushed itself."""
+        if not self.comparing.push or self.there is None:
+            return None
+        return Files.named_after(self.reading.input, "changes.csv", out=self.outputs.out)
+
+
+def _other_side(values: Mapping[str, object], with_profile: object) -> dict[str, object]:
+    """Return how a sheet on the other side is read.
+
+    Its columns are those of its own profile, or of the one that both sides share; columns that
+    --map names may be missing from it.
+    """
+    profile = with_profile or values.get("profile")
+    known = profile_values(Path(str(profile))) if profile else {}
+    if with_profile is None:
+        known = {name: value for name, value in known.items() if name not in names_of(Reading)}
+    given = {name: values[name] for name in _OF_BOTH_SIDES if values.get(name) is not None}
+    hints = part(Meaning, {"map": values.get("map") or {}}).map
+    bounds = {name: values[name] for name in ("max_problems", "stopping") if name in values}
+    return known | given | bounds | {"map_hints": {**known.get("map_hints", {}), **hints}}

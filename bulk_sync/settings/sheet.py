@@ -1,0 +1,80 @@
+"""The settings of a check: a sheet, how it is read, and what its cells mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bulk_sync.errors import UsageError
+from bulk_sync.profile import Profile
+from bulk_sync.quantities import parse_clock_time
+from bulk_sync.settings.composed import Composed, names_of
+from bulk_sync.settings.meaning import Meaning
+from bulk_sync.settings.pacing import Pacing
+from bulk_sync.settings.reading import Reading
+from bulk_sync.settings.stopping import Stopping
+
+
+class SheetSettings(Composed):
+    """What `check` takes, and `push` too.
+
+    The values of a profile (`profile="agency.toml"`) hold where no option is given.
+    """
+
+    reading: Reading
+    meaning: Meaning = Meaning()
+    pacing: Pacing = Pacing()
+    stopping: Stopping = Stopping()
+
+    def __init__(self, **values: object) -> None:  # so that type checkers take flat arguments
+        super().__init__(**values)
+
+    @classmethod
+    def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        """Return the values of a part under its name, those of the profile included."""
+        found = super().sorted_into_parts(values)
+        meaning: dict[str, Any] = found["meaning"]
+        if meaning.get("profile") is not None:
+            profile = profile_values(Path(meaning["profile"]))
+            for part, kind in (("reading", Reading), ("meaning", Meaning)):
+                known = {name: value for name, value in profile.items() if name in names_of(kind)}
+                found[part] = known | found[part]
+        return found
+
+
+def profile_values(path: Path) -> dict[str, Any]:
+    """Return the values of the fields of `Reading` and `Meaning` that a profile sets.
+
+    Raises UsageError.
+    """
+    profile = Profile.load(path)
+    read, dates, fields = profile.read, profile.dates, profile.fields
+    values = {
+        "delimiter": read.delimiter,
+        "encoding": read.encoding,
+        "sheet": None if read.sheet is None else str(read.sheet),
+        "header_row": read.header_row,
+        "strict": profile.strict,
+        "timezone": dates.timezone,
+        "date_order": dates.order,
+        "default_time": dates.default_time,
+        "on_duplicate": profile.on_duplicate,
+        "clear": profile.clear,
+        "map_hints": profile.map,
+        "aliases": profile.aliases,
+        "field_clears": {
+            name: rule.clear for name, rule in fields.items() if rule.clear is not None
+        },
+        "blank_clears": tuple(name for name, rule in fields.items() if rule.blank == "clear"),
+    }
+    _check_default_time(path, dates.default_time)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_default_time(path: Path, text: str | None) -> None:
+    try:
+        if text is not None:
+            parse_clock_time(text)
+    except ValueError as error:
+        raise UsageError(f"--profile {path}: dates.default_time: {error}") from None

@@ -1,0 +1,34 @@
+"""Where the changes go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from bulk_sync.address import DEFAULT_BASE_URL
+from bulk_sync.settings.forms import BASE_URL
+from bulk_sync.settings.option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The API and the key to it.
+
+    With `sandbox` a push goes to a sandbox of its own, and `base_url` is `sandbox:`.
+    """
+
+    PANEL = "Sending"
+
+    base_url: Annotated[str, Option("The address of the API.", "URL", form=BASE_URL)] = (
+        DEFAULT_BASE_URL
+    )
+    key_file: Annotated[
+        Path | None,
+        Option(
+            "Read the API key from a file that only you can read; default: NORTH_API_KEY.",
+            "FILE",
+            example="north.key",
+        ),
+    ] = None
+    sandbox: Annotated[bool, Option("Rehearse: start a sandbox and send to it.")] = False
