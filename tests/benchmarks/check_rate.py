@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from bulk_sync.clock import SystemClock
 
 HEADER = (
-    "unique_showing_key", "showing_date", "attendee_name", "attendee_email", "attendee_phone", "agent_name",
-    "feedback", "rating", "interested", "event_type",
+    "unique_showing_key", "showing_date", "attendee_name", "attendee_email", "attendee_phone",
+    "agent_name", "feedback", "rating", "interested", "event_type",
 )  # fmt: skip
 
 
@@ -66,7 +66,8 @@ def main() -> None:
         raise SystemExit("not every row was checked")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(
-        f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s; peak of memory {peak:.0f} MB"
+        f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s; "
+        f"peak of memory {peak:.0f} MB"
     )
 
 

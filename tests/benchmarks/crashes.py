@@ -105,7 +105,8 @@ class Findings:
         """The counts, one to a line."""
         bad = self.must_not_be()
         return "\n".join(
-            f"{item.name.replace('_', ' '):40} {getattr(self, item.name):9,}{'  must be 0' * (item.name in bad)}"
+            f"{item.name.replace('_', ' '):40} {getattr(self, item.name):9,}"
+            f"{'  must be 0' * (item.name in bad)}"
             for item in fields(self)
             if item.name != "notes"
         )
@@ -358,7 +359,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of round: rows to send, rows that only stage and report, and the sandbox it goes to."""
+    """A kind of round: rows to send, rows that are only staged and reported, and the sandbox."""
 
     good: int
     bad: int

@@ -121,7 +121,8 @@ def main() -> None:
             slowest = max(slowest, took)
             print(f"night {night}: {len(entries)} requests, {took:.1f} s", flush=True)
     print(
-        f"{told.nights} nights of {told.rows:,} rows: slowest {slowest:.1f} s, {wrong:.0f} sent anything else"
+        f"{told.nights} nights of {told.rows:,} rows: slowest {slowest:.1f} s, "
+        f"{wrong:.0f} sent anything else"
     )
 
 

@@ -35,7 +35,8 @@ daemon off; pid {folder}/pid; error_log {folder}/errors;
 events {{ }}
 http {{
     access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     limit_req_zone $http_authorization zone=key:1m rate={limit}r/s;
     limit_req_status {status};
@@ -198,13 +199,15 @@ def main() -> None:
     parser.add_argument("--only", default="")
     told = parser.parse_args()
     print(
-        "| case, 50/s | time over optimum | refused per 100 requests | requests per row |\n|---|---|---|---|"
+        "| case, 50/s | time over optimum | refused per 100 requests | requests per row |\n"
+        "|---|---|---|---|"
     )
     for case in cases():
         if told.only in case.name:
             came = push(case, told.seconds)
             print(
-                f"| {case.name} | {came.over:.3f} | {came.refused:.2f} | {came.requests_per_row:.3f} |",
+                f"| {case.name} | {came.over:.3f} | {came.refused:.2f} "
+                f"| {came.requests_per_row:.3f} |",
                 flush=True,
             )
 

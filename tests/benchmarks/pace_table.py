@@ -1,5 +1,6 @@
-"""Our pace and three rivals against models of servers, in virtual time: `python -m
-tests.benchmarks.pace_table`.
+"""Our pace and three rivals against models of servers, in virtual time.
+
+    python -m tests.benchmarks.pace_table
 
 For each scenario, over several rules, limits and latencies: time over the optimum N/limit,
 refusals per 100 requests, requests per row; the mean and the worst.
@@ -23,11 +24,13 @@ RATES = (Rate(2, 1), Rate(10, 1), Rate(100, 1), Rate(60, 60), Rate(1000, 60))
 STYLES = ("token-bucket", "fixed-window", "sliding-window", "leaky-bucket")
 LATENCIES = {"20 ms": steady(0.02), "tail to 2 s": heavy_tail(0.15)}
 WORKERS = 64
+_CAP_LATENCY = 0.2
+"""Seconds that a request takes at a server with a cap on concurrency."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is told to whom; `time` and `refused` are the figures to reach."""
+    """What the server and the sender know; `time` and `refused` are the goals."""
 
     name: str
     time: float
@@ -60,7 +63,7 @@ SCENARIOS = (
 
 
 def seconds_of(rate: Rate) -> float:
-    """How long the optimum takes: five minutes, fifteen for limits by the minute."""
+    """Seconds that the optimum takes: five minutes, fifteen for limits by the minute."""
     return 900.0 if rate.period_seconds > 1 else 300.0
 
 
@@ -72,69 +75,81 @@ class Point:
     per_row: float
 
 
-def points(
-    scenario: Scenario,
-) -> Iterator[tuple[Point, Callable[[Callable[[float], Limiter]], Point]]]:
-    """A point of ours for each server, and a way to have a rival's beside it."""
+@dataclass(frozen=True)
+class Case:
+    """A server of a scenario, and the rows that it passes in `optimum` seconds at the best."""
+
+    scenario: Scenario
+    style: str
+    rate: Rate
+    named: str
+    latency: Latency
+
+    @property
+    def capped(self) -> bool:
+        """True for a cap on requests in flight; its optimum is known for one latency only."""
+        return self.style == "concurrency"
+
+    @property
+    def per_second(self) -> float:
+        return self.rate.requests / _CAP_LATENCY if self.capped else self.rate.per_second
+
+    @property
+    def optimum(self) -> float:
+        return 120.0 if self.capped else seconds_of(self.rate)
+
+    @property
+    def rows(self) -> int:
+        return int(self.per_second * self.optimum * (0.75 if self.scenario.halves else 1))
+
+    @property
+    def label(self) -> str:
+        return f"{self.style} {self.rate} {self.named}"
+
+    def server(self) -> Server:
+        """A fresh server, whose limit halves midway where the scenario says so."""
+        half = Rate(self.rate.requests / 2, self.rate.period_seconds)
+        changes = [(seconds_of(self.rate) / 2, half)] if self.scenario.halves else []
+        latency = steady(_CAP_LATENCY) if self.capped else self.latency
+        return Server(self.style, self.rate, self.scenario.headers, latency, changes=changes)
+
+    def ours(self) -> Point:
+        """Send with our own pace."""
+        ran = simulate(
+            self.server(),
+            self.rows,
+            workers=WORKERS,
+            ceiling=self.per_second if self.scenario.given else None,
+            processes=self.scenario.processes,
+            policy=RetryPolicy(),
+        )
+        if sum(ran.states().values()) != self.rows or any(ran.stopped):
+            print("  not all rows were sent:", ran.states(), ran.stopped, file=sys.stderr)
+        over = ran.seconds / self.optimum
+        return Point(self.label, over, ran.refused_per_100, ran.requests / self.rows)
+
+    def rival(self, make: Callable[[float], Limiter]) -> Point:
+        """Send with a rival's; time counts in full for the share of rows that got through."""
+        server = self.server()
+        took, done = simulate_rival(
+            lambda: make(self.per_second),
+            server,
+            self.rows,
+            workers=WORKERS,
+            give_up_seconds=4 * self.optimum,
+        )
+        arrived = len(server.arrived)
+        refused = 100 * sum(status in {429, 503} for _, _, status in server.arrived) / arrived
+        share = max(1, done) / self.rows
+        return Point(self.label, took / self.optimum / share, refused, arrived / max(1, done))
+
+
+def cases(scenario: Scenario) -> Iterator[Case]:
+    """Every style, rate and latency of a scenario."""
     for style in scenario.styles:
         for rate in scenario.rates:
             for named, latency in scenario.latencies.items():
-                if style == "concurrency":
-                    per_second, seconds = rate.requests / 0.2, 120.0
-                    latency = steady(0.2)  # noqa: PLW2901 - the optimum of a cap is known for this one
-                else:
-                    per_second, seconds = rate.per_second, seconds_of(rate)
-                rows = int(per_second * seconds * (0.75 if scenario.halves else 1))
-                optimum = seconds
-
-                def server(
-                    style: str = style, rate: Rate = rate, latency: Latency = latency
-                ) -> Server:
-                    half = Rate(rate.requests / 2, rate.period_seconds)
-                    changes = [(seconds_of(rate) / 2, half)] if scenario.halves else []
-                    return Server(style, rate, scenario.headers, latency, changes=changes)
-
-                ceiling = per_second if scenario.given else None
-                ran = simulate(
-                    server(),
-                    rows,
-                    workers=WORKERS,
-                    ceiling=ceiling,
-                    processes=scenario.processes,
-                    policy=RetryPolicy(),
-                )
-                if sum(ran.states().values()) != rows or any(ran.stopped):
-                    print("  not all rows were sent:", ran.states(), ran.stopped, file=sys.stderr)
-                label = f"{style} {rate} {named}"
-                ours = Point(label, ran.seconds / optimum, ran.refused_per_100, ran.requests / rows)
-
-                def rival(
-                    make: Callable[[float], Limiter],
-                    server: Callable[[], Server] = server,
-                    rows: int = rows,
-                    per_second: float = per_second,
-                    optimum: float = optimum,
-                    label: str = label,
-                ) -> Point:
-                    theirs = server()
-                    took, done = simulate_rival(
-                        lambda: make(per_second),
-                        theirs,
-                        rows,
-                        workers=WORKERS,
-                        give_up_seconds=4 * optimum,
-                    )
-                    refused = (
-                        100
-                        * sum(status in {429, 503} for _, _, status in theirs.arrived)
-                        / len(theirs.arrived)
-                    )
-                    share = max(1, done) / rows
-                    return Point(
-                        label, took / optimum / share, refused, len(theirs.arrived) / max(1, done)
-                    )
-
-                yield ours, rival
+                yield Case(scenario, style, rate, named, latency)
 
 
 def line(name: str, found: Sequence[Point]) -> str:
@@ -142,7 +157,8 @@ def line(name: str, found: Sequence[Point]) -> str:
         values = [value(point) for point in found]
         return f"{sum(values) / len(values):6.3f} {max(values):7.3f}"
 
-    return f"  {name:<26}{both(lambda p: p.over)}   {both(lambda p: p.refused)}   {both(lambda p: p.per_row)}"
+    figures = (both(lambda p: p.over), both(lambda p: p.refused), both(lambda p: p.per_row))
+    return f"  {name:<26}{'   '.join(figures)}"
 
 
 RIVALS: dict[str, Callable[[float], Limiter]] = {
@@ -171,17 +187,16 @@ def main() -> int:
         if asked.only not in scenario.name:
             continue
         print(f"{scenario.name}: under {scenario.time:g}, {scenario.refused:g} per 100")
-        found = list(points(scenario))
-        ours = [point for point, _ in found]
+        found = list(cases(scenario))
+        ours = [case.ours() for case in found]
         print(line("ours", ours), flush=True)
         if asked.all:
             for point in ours:
-                print(
-                    f"    {point.label:<38} {point.over:6.3f} {point.refused:6.2f} {point.per_row:6.3f}"
-                )
+                figures = f"{point.over:6.3f} {point.refused:6.2f} {point.per_row:6.3f}"
+                print(f"    {point.label:<38} {figures}")
         if not asked.no_rivals and scenario.processes == 1:
             for name, make in RIVALS.items():
-                print(line(name, [rival(make) for _, rival in found]), flush=True)
+                print(line(name, [case.rival(make) for case in found]), flush=True)
     if asked.only in "no limit at all":
         print("no limit at all, 50 ms, 64 workers: under 1.10 of 64 fixed workers")
         print(unlimited())

@@ -181,7 +181,8 @@ def main() -> None:
         begun = clock.monotonic()
         write(path, told.rows)
         print(
-            f"{told.rows:,} rows: written in {clock.monotonic() - begun:.1f} s, rows made up included"
+            f"{told.rows:,} rows: written in {clock.monotonic() - begun:.1f} s, "
+            "rows made up included"
         )
         megabytes = path.stat().st_size / 1e6
         window.size(1400)
@@ -191,7 +192,8 @@ def main() -> None:
             for text in ("4711", "timeout", "no such row", "time 99")
         ]
         print(
-            f"{megabytes:.2f} MB; opens in {statistics.median(opened):.2f} s (at worst {max(opened):.2f} s)"
+            f"{megabytes:.2f} MB; opens in {statistics.median(opened):.2f} s "
+            f"(at worst {max(opened):.2f} s)"
         )
         print(
             "searches took",

@@ -26,7 +26,8 @@ async def send(client: httpx.AsyncClient, rows: Iterator[dict[str, str]]) -> Non
 
 async def main() -> None:
     sheet, base_url = sys.argv[1:]
-    with Path(sheet).open(encoding="utf-8", newline="") as file:  # noqa: ASYNC230 - as people write it
+    # Blocking, as people write it.
+    with Path(sheet).open(encoding="utf-8", newline="") as file:  # noqa: ASYNC230
         rows = iter(csv.DictReader(file))
         async with httpx.AsyncClient(
             base_url=base_url, headers={"Authorization": "Bearer north_sk_test_1"}

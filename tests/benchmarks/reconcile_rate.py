@@ -127,10 +127,12 @@ def main() -> None:
         found = {(line["unique_showing_key"], line["field"]) for line in lines}
     print(
         f"{told.rows:,} rows against as many: {seconds:.1f} s, {told.rows / seconds:,.0f} pairs/s, "
-        f"{2 * told.rows / seconds:,.0f} rows/s, {used.ru_maxrss / 1024:,.0f} MB at most in a process"
+        f"{2 * told.rows / seconds:,.0f} rows/s, "
+        f"{used.ru_maxrss / 1024:,.0f} MB at most in a process"
     )
     print(
-        f"exit code {os.waitstatus_to_exitcode(status)}, planted {len(planted):,}, found {len(found & planted):,}, "
+        f"exit code {os.waitstatus_to_exitcode(status)}, planted {len(planted):,}, "
+        f"found {len(found & planted):,}, "
         f"invented {len(found - planted):,}"
     )
 

@@ -105,7 +105,7 @@ Limiter = NoLimiter | Static | Adaptive
 def simulate_rival(
     make: Callable[[], Limiter], server: Server, rows: int, *, workers: int, give_up_seconds: float
 ) -> tuple[float, int]:
-    """(seconds, rows done) of so many workers that send until all rows are through or time is up."""
+    """Send with `workers` workers; return the seconds and the rows done when time is up."""
 
     async def main() -> tuple[float, int]:
         limiter, dice = make(), random.Random(server.seed)

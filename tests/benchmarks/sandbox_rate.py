@@ -23,7 +23,8 @@ async def keep_patching(port: int, name: int, until: float) -> int:
     count = 0
     while time.monotonic() < until:  # noqa: TID251 - a benchmark measures real time
         head = (
-            f"PATCH /v1/showings/ext_{name}_{count} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
+            f"PATCH /v1/showings/ext_{name}_{count} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {KEY}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
         )
         writer.write(head.encode() + BODY)
