@@ -1,10 +1,10 @@
-"""Several sheets in one run: which, in what order, what of them is finished, and what it all came
-to.
+"""Push several sheets in one run, and move finished ones away.
 
-Invariants: a file in a folder is taken only when nobody has written to it for a while; each file
-keeps its own checkpoint and results, so that what one of them ends with never touches another; a
-file is moved away only when every row of it is settled and it still is the file that was read;
-nothing is ever overwritten by moving.
+Invariants:
+- A file in a folder is taken only when nothing was written to it for a while.
+- Each file has its own checkpoint and results, so the end of one push never affects another file.
+- A file is moved only when all of its rows are settled and it still is the file that was read.
+- Moving never overwrites a file.
 """
 
 from __future__ import annotations
@@ -25,29 +25,25 @@ from bulk_sync.settings.push import PushSettings
 
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
 _OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
-"""What a name ends with, before its ending, when the program wrote the file itself (or kept an
-edited one).
-"""
+"""What precedes the suffix of a file that the program wrote, or of an edited one that it kept."""
 
 
 _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
-"""What ends the whole run: the next file would meet the same."""
+"""Exit codes that end the whole run, because the next file would end the same way."""
 
 
 class Inputs(Struct, frozen=True):
-    """The sheets to push, and those that are left for another time because they may still be
-    written.
-    """
+    """The sheets to push, and the unsettled ones: something may still be writing them."""
 
     files: tuple[Path, ...]
     unsettled: tuple[Path, ...]
 
 
 def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> Inputs:
-    """The files that were named, and those in the folders that were, by name.
+    """Return the named files, and the sheets in named folders in order of their names.
 
-    A file that was named itself is taken as it is. Raises UsageError for one that is named twice,
-    InputError for a folder that can't be read.
+    A named file is taken even when it is not settled. Raises UsageError for a file that is named
+    twice, InputError for a folder that can't be read.
     """
     files: list[Path] = []
     unsettled: list[Path] = []
@@ -70,29 +66,26 @@ def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> In
 
 
 def is_folder(path: Path) -> bool:
-    """True for a folder; what can't be looked at is taken for a file, whose push says why."""
+    """Return True for a folder; a path that can't be examined counts as a file."""
     try:
         return path.is_dir()
-    except OSError:
+    except OSError:  # the push of the file reports why
         return False
 
 
 def _is_sheet(path: Path) -> bool:
     ours = any(ending in path.suffixes[:-1] for ending in _OURS)
-    hidden = path.name.startswith(
-        (".", "~$")
-    )  # the second is what Excel keeps beside an open workbook
+    hidden = path.name.startswith((".", "~$"))  # ~$ is Excel's lock file of an open workbook
     return path.suffix.lower() in _ENDINGS and not ours and not hidden and path.is_file()
 
 
 def _is_settled(path: Path, seconds: float, now: datetime) -> bool:
-    """True when its content has not changed for so long; what sets a time back still changes the
-    inode.
-    """
+    """Return True when the content has not changed for `seconds`."""
     try:
         found = path.stat()
     except OSError:
         return False
+    # A copy that keeps its modification time (cp -p, rsync -t) still has a new ctime.
     return max(found.st_mtime, found.st_ctime) <= now.timestamp() - seconds
 
 
@@ -105,10 +98,10 @@ def run(
     archive: Path | None,
     now: Callable[[], datetime],
 ) -> Batch:
-    """Push one file after the other; `settings` is told the file and how many seconds are left for
-    it.
+    """Push one file after the other.
 
-    Raises UsageError when two of them would write the same files.
+    `settings` makes the settings of a file from its path and the seconds that are left for it.
+    Raises UsageError when two files would share a checkpoint.
     """
     _refuse_shared_names([settings(file, math.inf) for file in inputs.files])
     parts: list[Part] = []
@@ -143,16 +136,19 @@ def _part(
 def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:
     seen: dict[Path, Path] = {}
     for settings in all_settings:
-        other = seen.setdefault(settings.files.checkpoint.resolve(), settings.reading.input)
-        if other != settings.reading.input:
+        source = settings.reading.input
+        other = seen.setdefault(settings.files.checkpoint.resolve(), source)
+        if other != source:
             raise UsageError(
-                f"{other} and {settings.reading.input} would share {settings.files.checkpoint}: push them apart"
+                f"{other} and {source} would share {settings.files.checkpoint}: "
+                "push them in two runs"
             )
 
 
 def archived(file: Path, folder: Path, before: tuple[int, ...] | None, now: datetime) -> str:
-    """Move a finished sheet into a folder; returns a sentence on where it is now. Raises
-    OutputError.
+    """Move a finished sheet into a folder and return a sentence on where it is.
+
+    `before` is its `identity` before it was read. Raises OutputError.
     """
     if before is None or identity(file) != before:
         return f"{file} was changed while it was pushed, so it was not moved to {folder}"
@@ -169,9 +165,9 @@ def archived(file: Path, folder: Path, before: tuple[int, ...] | None, now: date
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move without ever taking the place of a file; raises FileExistsError."""
+    """Move without overwriting a file; raises FileExistsError."""
     try:
-        os.link(source, target)  # unlike a rename it fails when the name is taken
+        os.link(source, target)  # unlike a rename, it fails when the name is taken
     except FileExistsError:
         raise
     except OSError:  # another filesystem, or one without links
@@ -189,7 +185,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
-    """What tells whether a file is still the one that it was; None when it isn't there."""
+    """Return what identifies a file and its content; None when it does not exist."""
     try:
         found = path.stat()
     except OSError:

@@ -1,7 +1,7 @@
-"""Now and sleep: the one module that may read the time.
+"""The clock that runs are given: monotonic time, the time of day, and sleep.
 
-Everything else takes a `Clock`, or numbers that came from one, so that a test can drive
-an hour in milliseconds.
+Sending takes its time from a `Clock`, or from numbers that came from one, so a test can simulate an
+hour in milliseconds. ruff bans other sources of time (TID251, DTZ).
 """
 
 from __future__ import annotations
@@ -15,50 +15,51 @@ import anyio
 
 
 class Clock(Protocol):
-    """What the program asks of time."""
+    """A source of time, which a test can replace."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump; only differences mean anything."""
+        """Return seconds from an arbitrary origin; they never go back."""
         ...
 
     def now(self) -> datetime:
-        """The wall clock, in UTC."""
+        """Return the time of day, in UTC."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; cancellable."""
+        """Wait; can be cancelled."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
-        return time.monotonic()  # noqa: TID251 - this is the one place
+        """Return seconds from an arbitrary origin; they never go back."""
+        return time.monotonic()  # noqa: TID251 - the real clock
 
     def now(self) -> datetime:
-        """The wall clock, in UTC."""
+        """Return the time of day, in UTC."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; cancellable."""
-        await anyio.sleep(seconds)  # noqa: TID251 - this is the one place
+        """Wait; can be cancelled."""
+        await anyio.sleep(seconds)  # noqa: TID251 - the real clock
 
 
 def utc_text(moment: datetime) -> str:
-    """A moment as reports show it: RFC 3339 in UTC, to the millisecond."""
+    """Return a moment as reports show it: RFC 3339 in UTC, to the millisecond."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def seconds_until(at: time_of_day, clock: Clock) -> float:
-    """Seconds until a clock on this machine's wall next shows a time; also across a change to or
-    from summer time.
+    """Return the seconds until this machine's local time is next `at`.
+
+    A change to or from daylight saving time in between counts.
     """
     now = clock.now()
     today = datetime.combine(now.astimezone().date(), at)
-    # A datetime without a zone is the machine's own: so each day has the offset that holds on it.
+    # `astimezone` takes a naive datetime as local time, with the offset of its own day.
     return next(
         left
         for days in range(3)

@@ -1,7 +1,6 @@
-"""Record and what is known, to what will be done. Pure.
+"""Two decisions of staging. Pure.
 
-Two decisions live here: how a run begins when there is a checkpoint already, and which
-of several rows for one showing is sent.
+How a run begins when there is a checkpoint, and which of several rows for one showing is sent.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from bulk_sync.model.rows import State
 
 
 class JobFacts(Struct, frozen=True):
-    """What tells one job from another.
+    """What identifies a job.
 
-    `meaning` names the settings and the version that turned the rows into patches;
-    `key_fingerprint` is None while no key was accepted yet.
+    `meaning` is a digest of the settings and the version that turned the rows into patches.
+    `key_fingerprint` is None until the API has accepted a key.
     """
 
     base_url: str
@@ -31,29 +30,31 @@ class JobFacts(Struct, frozen=True):
 
 
 class Start(Enum):
-    """How a run begins."""
+    """How a run begins, and why."""
 
-    NEW = "read the sheet; nothing is known"
-    RESUME = "the very same sheet, read the same way: go on where it stopped"
-    RESTAGE = "another sheet: read it, and keep what was acknowledged by key and content"
+    NEW = "there is no job to continue: stage the sheet"
+    RESUME = "the same sheet, read the same way: continue the job"
+    RESTAGE = "the sheet has changed: stage it, and keep acknowledgements by key and content"
 
 
 def how_to_start(known: JobFacts | None, asked: JobFacts, *, fresh: bool, new_key: bool) -> Start:
-    """Decide how a run begins; raises UsageError when the checkpoint is of somewhere else.
+    """Decide how a run begins.
 
-    A job that went to a sandbox of its own run is never gone on with: that sandbox is gone.
+    A rehearsal is never continued, because its sandbox ended with it. Raises UsageError when the
+    checkpoint belongs to another API or another key.
     """
     if known is None or fresh or known.base_url == SANDBOX_TARGET:
         return Start.NEW
     if known.base_url != asked.base_url:
         raise UsageError(
-            f"this checkpoint is of a job for {known.base_url}, not for {_place(asked.base_url)}. Choose another "
-            "place with --out or --checkpoint, or start over with --fresh (what was acknowledged is then forgotten)"
+            f"this checkpoint belongs to a job for {known.base_url}, not for {_place(asked.base_url)}. "
+            "Choose another with --out or --checkpoint, or start over with --fresh "
+            "(acknowledgements are then forgotten)"
         )
     if known.key_fingerprint not in {None, asked.key_fingerprint} and not new_key:
         raise UsageError(
-            "this checkpoint is of a job that another API key began, perhaps another team's. If the new key acts for "
-            "the same team, go on with --new-key; else start over with --fresh"
+            "this checkpoint belongs to a job of another API key, perhaps another team's. If the new "
+            "key acts for the same team, continue with --new-key; if not, start over with --fresh"
         )
     same = known.input_digest == asked.input_digest and known.meaning == asked.meaning
     return Start.RESUME if same else Start.RESTAGE
@@ -64,9 +65,7 @@ def _place(base_url: str) -> str:
 
 
 class Twin(Struct, frozen=True):
-    """One of several rows for the same showing; `digest` and `body` are None for one that can't be
-    read.
-    """
+    """One of several rows for one showing; `digest` and `body` are None for an invalid row."""
 
     id: int
     number: int
@@ -75,7 +74,7 @@ class Twin(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What becomes of a row that is not sent because of its twins."""
+    """The state of a row that is not sent because of its twins."""
 
     id: int
     state: State
@@ -84,7 +83,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Merge(Struct, frozen=True):
-    """The row that is to carry one patch made of these bodies, a later value over an earlier."""
+    """The row that carries one patch made of these bodies; later values win."""
 
     id: int
     bodies: tuple[str, ...]
@@ -98,10 +97,10 @@ def settle_twins(
 ) -> tuple[list[Verdict], Merge | None]:
     """Decide about rows for one showing, given in input order.
 
-    `error`: identical ones are one change, the first is sent and the others are superseded; if
-    they differ, none is sent, for nobody knows which is meant, and each names the others.
-    `last`: the last row counts, also when it can't be read: then nothing is sent.
-    `merge`: the last row carries what all of them say; none does when one can't be read.
+    `error`: of identical rows the first is sent and the others are superseded; rows that differ are
+    all invalid, because nobody knows which is right, and each names the others.
+    `last`: the last row counts even when it is invalid; then nothing is sent.
+    `merge`: the last row carries the values of all; nothing is sent when one is invalid.
     """
     if policy == "last":
         return [_superseded(twin, twins[-1]) for twin in twins[:-1]], None
@@ -120,8 +119,9 @@ def settle_twins(
 
 
 def settle_rivals(rivals: Sequence[tuple[int, int, int]]) -> list[Verdict]:
-    """Decide about rows (id, number, would be sent) with one key and different ids: nobody knows
-    which is meant.
+    """Decide about rows with one key and different ids: none is sent.
+
+    A rival is (row id, row number, whether it would be sent).
     """
     twins = [Twin(row, number, "" if sent else None) for row, number, sent in rivals]
     return [

@@ -1,11 +1,9 @@
-"""What a run did and when: counts in short stretches of time, few enough to be kept and drawn
-whole.
+"""The time line of a run: counts in short intervals, few enough to store and draw all of them.
 
-Pure: what happened goes in with its time, in milliseconds since the run began. A stretch is a
-quarter of a second at first; when a run has more of them than are kept, two and two become one,
-so that a second and a day are both a few hundred points. Latencies are counted in logarithmic
-buckets, eight to an octave, as HdrHistogram and its kin do: merging loses nothing, and a percentile
-is right to a twentieth of itself.
+Pure: events go in with their time, in milliseconds since the run began. An interval is a quarter of
+a second at first. When a run has more than `MOST_POINTS`, each two become one, so a second and a
+day are both a few hundred points. Latencies are counted in logarithmic buckets, eight to an octave, as
+in HdrHistogram: merging loses nothing, and a percentile is exact to a twentieth of itself.
 """
 
 from __future__ import annotations
@@ -21,16 +19,16 @@ from bulk_sync.model.rows import RateSource, State
 
 FIRST_WIDTH_MS = 250
 MOST_POINTS = 400
-"""So many points are kept of a run; between half and all of them when it is long."""
+"""The most points of a run; a long one has between half and all of them."""
 
 
 TO_AN_OCTAVE = 8
 _LAST_BUCKET = 160
-"""Everything beyond 2 ** 20 milliseconds, a quarter of an hour."""
+"""For latencies over 2 ** 20 milliseconds, a quarter of an hour."""
 
 
 def latency_bucket(seconds: float) -> int:
-    """The bucket of a latency: 0 up to a millisecond, then eight for each doubling."""
+    """Return the bucket of a latency: 0 up to a millisecond, then eight for each doubling."""
     milliseconds = seconds * 1000
     return (
         0
@@ -40,8 +38,7 @@ def latency_bucket(seconds: float) -> int:
 
 
 class Counts(Struct, frozen=True):
-    """What happened in some stretch of time: rows by state, requests, and their latencies by
-    bucket.
+    """Counts of an interval: rows by state, requests, and latencies by bucket.
 
     `limit` is the last known one, in requests per second.
     """
@@ -58,7 +55,7 @@ class Counts(Struct, frozen=True):
         return bool(self.requests or self.retries or self.throttled or any(self.states.values()))
 
     def since(self, before: Counts) -> Counts:
-        """What came to running counts after they were `before`."""
+        """Return the difference of two running counts."""
         return Counts(
             Counter(self.states) - Counter(before.states),
             self.requests - before.requests,
@@ -70,7 +67,7 @@ class Counts(Struct, frozen=True):
         )
 
     def then(self, later: Counts) -> Counts:
-        """Both together; the later one knows the limit best."""
+        """Return the sum; the limit is the later one where it is known."""
         known = self if later.limit is None else later
         return Counts(
             Counter(self.states) + Counter(later.states),
@@ -84,8 +81,9 @@ class Counts(Struct, frozen=True):
 
 
 class Point(Struct, frozen=True):
-    """A stretch of a run: from `at_ms`, `width_ms` long, of which `covered_ms` had passed when it
-    was noted last.
+    """An interval of a run: it begins at `at_ms` and is `width_ms` long.
+
+    `covered_ms` of it had passed when it was last counted.
     """
 
     at_ms: int
@@ -95,14 +93,14 @@ class Point(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """A run's points, in order of time; `began` is a time in UTC as reports show it."""
+    """A run's points in order of time; `began` is in UTC, as reports show it."""
 
     began: str
     points: tuple[Point, ...]
 
 
 class Unsaved(Struct, frozen=True):
-    """Points that changed; when `whole`, they take the place of all that were kept of the run."""
+    """Changed points; with `whole`, they replace all stored points of the run."""
 
     began: str
     whole: bool
@@ -110,7 +108,7 @@ class Unsaved(Struct, frozen=True):
 
 
 class Line:
-    """The points of a run that goes on, and which of them are yet to be kept."""
+    """The points of the current run, and which of them are not stored yet."""
 
     def __init__(self, began: str) -> None:
         self._began = began
@@ -120,7 +118,7 @@ class Line:
         self._whole = True
 
     def add(self, at_ms: int, counts: Counts) -> None:
-        """Note what happened up to now, `at_ms` milliseconds after the run began."""
+        """Add counts at `at_ms` milliseconds since the run began."""
         start = at_ms - at_ms % self._width
         before = self._points.get(start)
         both = before.counts.then(counts) if before else counts
@@ -134,22 +132,20 @@ class Line:
             self._whole = True
 
     def unsaved(self) -> Unsaved | None:
-        """What is to be written, None when nothing is; it stays so until `saved`."""
+        """Return the points to store, None for none; the same ones until `saved` is called."""
         if not self._changed:
             return None
         starts = self._points if self._whole else sorted(self._changed)
         return Unsaved(self._began, self._whole, tuple(self._points[start] for start in starts))
 
     def saved(self) -> None:
-        """What `unsaved` gave last is written."""
+        """Note that the last `unsaved` points are stored."""
         self._changed.clear()
         self._whole = False
 
 
 def widened(points: Iterable[Point], width_ms: int) -> list[Point]:
-    """The points, in order of time, put together into stretches of that width, a multiple of
-    theirs.
-    """
+    """Merge points, given in order of time, into intervals of `width_ms`, a multiple of theirs."""
     wide: list[Point] = []
     for point in points:
         start = point.at_ms - point.at_ms % width_ms

@@ -1,22 +1,23 @@
-"""The table behind the charts: what the runs of the job did, by stretches of time; see
-`bulk_sync.timeline`.
+"""The table behind the charts: the points of the job's runs, see `bulk_sync.timeline`.
 
-It holds counts and no text of anybody's, so a purge leaves it. It is bounded: by the points of
-a run, and by the number of runs.
+It holds counts and no text from a sheet, so a purge keeps it. Its size is bounded by the points of
+a run and by `MOST_RUNS`.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bulk_sync.job.damage import damaged
 from bulk_sync.model.rows import RateSource, State
 from bulk_sync.timeline import Counts, Point, Run, Unsaved
 
 MOST_RUNS = 50
-"""A job that an outage lets fail every night for a month has fewer."""
+"""More than a job has that an outage stops every night for a month."""
 
 SCHEMA = """
 CREATE TABLE timeline (
@@ -41,7 +42,7 @@ _OLD_RUNS = (
 
 
 def keep(db: sqlite3.Connection, points: Unsaved) -> None:
-    """Write points of the run, within the transaction that is open."""
+    """Write points of the run, in the open transaction."""
     if points.whole:
         db.execute("DELETE FROM timeline WHERE began = ?", (points.began,))
     db.executemany(
@@ -53,18 +54,16 @@ def keep(db: sqlite3.Connection, points: Unsaved) -> None:
 
 
 def forget_runs(db: sqlite3.Connection) -> None:
-    """Start over, within the transaction that is open: what follows is another job."""
+    """Delete all points, in the open transaction, because another job begins."""
     db.execute("DELETE FROM timeline")
 
 
 def runs(db: sqlite3.Connection, path: Path) -> list[Run]:
-    """The runs, the first one first; raises CheckpointDamaged when their points are not what they
-    were.
-    """
+    """Return the runs in order of time; raises CheckpointDamaged when a point can't be read."""
     found: dict[str, list[Point]] = {}
     for began, *columns in db.execute("SELECT * FROM timeline ORDER BY began, at_ms"):
         try:
-            found.setdefault(began, []).append(_point(*columns))
+            found.setdefault(began, []).append(_point(columns))
         except (ValueError, TypeError, AttributeError):
             raise damaged(path, "counts of its time line are not what they were") from None
     return [Run(began, tuple(points)) for began, points in found.items()]
@@ -86,18 +85,11 @@ def _columns(point: Point) -> tuple[object, ...]:
     )
 
 
-def _point(
-    at_ms: int,
-    width_ms: int,
-    covered_ms: int,
-    states: str,
-    requests: int,
-    retries: int,
-    throttled: int,
-    limit: float | None,
-    source: str,
-    latencies: str,
-) -> Point:
+def _point(columns: Sequence[Any]) -> Point:
+    """Read a point back from `_columns`; raises ValueError or TypeError where they are damaged."""
+    at_ms, width_ms, covered_ms, states, *counted, limit, source, latencies = columns
+    requests, retries, throttled = counted
+    # SQLite's types don't bind, so a damaged file may hold anything here.
     if min(at_ms, width_ms - 1, covered_ms, requests, retries, throttled) < 0:
         raise ValueError(at_ms)
     counts = Counts(

@@ -231,7 +231,7 @@ class NorthApi:
                 return None
         return bytes(body)
 
-    async def _no_such_route(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - Starlette's
+    async def _no_such_route(self, _: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         answer = refusal(status, "Method not allowed" if status == 405 else "Not found")
         return Response(json.dumps(answer.content), status, media_type="application/json")
@@ -243,7 +243,7 @@ class NorthApi:
         limit = int(request.query_params.get("limit", -1))
         return _json(list(self.storage.journal(after, limit)))
 
-    async def _stats(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
+    async def _stats(self, _: Request) -> Response:
         return _json(self.storage.stats() | {"in_flight": self._in_flight})
 
     async def _showing(self, request: Request) -> Response:

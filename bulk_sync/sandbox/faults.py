@@ -1,7 +1,7 @@
 """Decide which request meets which fault. Pure.
 
-A draw depends on the seed, the key and the number of earlier requests for that key, not on the order
-of arrival. So a run can be repeated, whatever the timing of its workers.
+A draw depends on the seed, the key and the number of earlier requests for that key, not on the
+order of arrival. So a run can be repeated, whatever the timing of its workers.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _prepared(
                 http=_tracking(api.connections),
                 lifespan="off",
                 access_log=False,
-                log_level="critical",  # a fault aborts connections, which uvicorn would log as errors
+                log_level="critical",  # uvicorn logs each connection that a fault aborts
                 server_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=1,

@@ -28,7 +28,7 @@ class Severed(Response):
         self._kind = kind
         self._connection = connection
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send as much of the reply as its kind allows, then wait for the client to leave."""
         if self._kind == "cut":
             await send(

@@ -45,12 +45,15 @@ CREATE INDEX IF NOT EXISTS journal_key ON journal (key);
 """
 
 JOURNAL_COLUMNS = (
-    "seq", "at", "method", "path", "key", "idempotency_key", "content_type", "body", "in_flight", "status", "fault",
-    "applied", "showing_id", "ended_at",
+    "seq", "at", "method", "path", "key", "idempotency_key", "content_type", "body", "in_flight",
+    "status", "fault", "applied", "showing_id", "ended_at",
 )  # fmt: skip
 
 
-_COLUMNS = ", ".join(JOURNAL_COLUMNS)
+_JOURNAL = (
+    f"SELECT {', '.join(JOURNAL_COLUMNS)} FROM journal"  # noqa: S608 - constant
+    " WHERE seq > ? ORDER BY seq LIMIT ?"
+)
 
 
 class KeyTakenError(Exception):
@@ -157,12 +160,9 @@ class Storage:
 
     def arrived(self, **entry: Any) -> int:  # noqa: ANN401 - columns of the journal
         """Insert an entry and return its number."""
-        columns = ", ".join(entry)
-        marks = ", ".join("?" * len(entry))
-        cursor = self._db.execute(
-            f"INSERT INTO journal ({columns}) VALUES ({marks})",  # noqa: S608 - names from our own code
-            tuple(entry.values()),
-        )
+        columns, marks = ", ".join(entry), ", ".join("?" * len(entry))
+        statement = f"INSERT INTO journal ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
+        cursor = self._db.execute(statement, tuple(entry.values()))
         return int(cursor.lastrowid or 0)
 
     def ended(
@@ -184,10 +184,7 @@ class Storage:
 
     def journal(self, after: int, limit: int) -> Iterator[dict[str, Any]]:
         """Yield the entries after `after` in order of arrival; a negative limit means all."""
-        found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - constant
-            (after, limit),
-        )
+        found = self._db.execute(_JOURNAL, (after, limit))
         for row in found:
             entry = dict(zip(JOURNAL_COLUMNS, row, strict=True))
             entry["applied"] = bool(entry["applied"])

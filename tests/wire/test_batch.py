@@ -238,7 +238,7 @@ def test_moving_overwrites_nothing_also_without_links(
     [
         (["a.csv", "d.csv", "--results", "r.csv"], 2, "name a folder with --out"),
         (["a.csv", "a.csv"], 2, "named twice"),
-        (["a.csv", "e/a.csv", "--out", "out"], 2, "push them apart"),
+        (["a.csv", "e/a.csv", "--out", "out"], 2, "push them in two runs"),
         (["a.csv", "-"], 2, "standard input"),
         (
             ["a.csv", "--archive", "done", "--limit", "1"],
