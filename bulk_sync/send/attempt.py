@@ -35,7 +35,7 @@ from bulk_sync.send.decide import (
 )
 from bulk_sync.send.halt import Stopping, interruptible
 from bulk_sync.send.headers import limits, retry_after
-from bulk_sync.send.pace import Seen
+from bulk_sync.send.observation import Seen
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.timeline import latency_bucket
 

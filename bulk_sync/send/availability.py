@@ -17,7 +17,7 @@ from bulk_sync.send.context import Context
 from bulk_sync.send.decide import may_be_the_apis, shows_life
 from bulk_sync.send.halt import Stopping
 from bulk_sync.send.outcomes import Outcomes
-from bulk_sync.send.pace import LONGEST_PAUSE_SECONDS
+from bulk_sync.send.search import LONGEST_PAUSE_SECONDS
 from bulk_sync.send.transport.interface import Failure, Reply
 
 log = logging.getLogger("bulk_sync.send")

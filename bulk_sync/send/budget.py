@@ -35,7 +35,8 @@ import anyio
 
 from bulk_sync.clock import Clock
 from bulk_sync.model.rows import RateSource
-from bulk_sync.send.pace import GROUP_SECONDS, SIZE, TOLERANCE_SECONDS, Group, Pace, Seen
+from bulk_sync.send.observation import Seen
+from bulk_sync.send.pace import GROUP_SECONDS, SIZE, TOLERANCE_SECONDS, Group, Pace
 
 try:
     import fcntl

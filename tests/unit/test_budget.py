@@ -10,7 +10,8 @@ import anyio
 import pytest
 
 from bulk_sync.send.budget import Budget, InFile
-from bulk_sync.send.pace import Pace, Seen
+from bulk_sync.send.observation import Seen
+from bulk_sync.send.pace import Pace
 from tests.simulation import VirtualClock, in_virtual_time
 
 

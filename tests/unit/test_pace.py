@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bulk_sync.model.rows import RateSource
 from bulk_sync.quantities import Rate
 from bulk_sync.send.headers import Quota
-from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Pace, Seen
+from bulk_sync.send.observation import Seen
+from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Pace
 
 
 def permits(per_second: float, seconds: float, late: list[float]) -> list[float]:
@@ -159,7 +160,7 @@ def test_a_refusal_lowers_the_rate_once_however_many_had_left_before() -> None:
         pace.reserve(1.0, 100)
     for ordinal in range(10, 20):
         pace.observe(2.0, Seen(ordinal, "throttled", 0.05), dice=0.5, ceiling=100)
-    assert pace.found == pytest.approx(85)
+    assert pace.search.found == pytest.approx(85)
 
 
 def test_what_was_found_long_ago_is_forgotten_and_a_wait_is_not() -> None:
@@ -168,9 +169,9 @@ def test_what_was_found_long_ago_is_forgotten_and_a_wait_is_not() -> None:
     pace.observe(1.0, Seen(1, "throttled", 0.05), dice=0.5)
     pace.hold(5000.0)
     assert pace.reserve(4000.0) == 5000.0
-    assert pace.found > 0
+    assert pace.search.found > 0
     pace.reserve(6000.0)
-    assert pace.found == 0
+    assert pace.search.found == 0
 
 
 def random_faults_of(share: int) -> Pace:
@@ -183,7 +184,7 @@ def random_faults_of(share: int) -> Pace:
 
 
 def test_bare_503s_that_slowing_down_does_not_mend_are_left_out_of_account() -> None:
-    assert random_faults_of(20).rate > 50
+    assert random_faults_of(20).search.rate > 50
 
 
 SEEN = st.builds(

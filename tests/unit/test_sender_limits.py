@@ -11,6 +11,7 @@ from email.utils import format_datetime
 import pytest
 
 from bulk_sync.send.pace import Pace
+from bulk_sync.send.search import Search
 from bulk_sync.send.transport.interface import Reply
 from tests.unit.test_sender import OK, send
 
@@ -25,7 +26,7 @@ LATE = 0.1
 def pause(reply: Reply, *, workers: int = 1) -> float:
     """Return the seconds between a reply and the next request that was not under way by then."""
     keys = [f"k{number}" for number in range(60)]
-    ended = send(keys, {"k20": [reply]}, workers=workers, pace=Pace(rate=1000.0))
+    ended = send(keys, {"k20": [reply]}, workers=workers, pace=Pace(search=Search(rate=1000.0)))
     assert ended.states() == ["updated"] * 60
     told_at = next(at for key, at in ended.script.sent if key == "k20") + 0.01
     return min(at for _, at in ended.script.sent if at > told_at) - told_at
@@ -112,7 +113,12 @@ def test_a_refusal_that_names_no_sound_wait_has_a_short_one(headers: dict[str, s
 
 def test_a_wait_holds_all_workers_and_ends_in_no_rush() -> None:
     keys = [f"k{number}" for number in range(60)]
-    ended = send(keys, {"k20": [throttled(retry_after="5")]}, workers=16, pace=Pace(rate=100.0))
+    ended = send(
+        keys,
+        {"k20": [throttled(retry_after="5")]},
+        workers=16,
+        pace=Pace(search=Search(rate=100.0)),
+    )
     assert ended.states() == ["updated"] * 60
     told_at = next(at for key, at in ended.script.sent if key == "k20") + 0.01
     later = sorted(at for _, at in ended.script.sent if at > told_at)
