@@ -131,9 +131,9 @@ def _push(
     settings: PushSettings, send_to: str | None, following: Following, clock: Clock
 ) -> Summary:
     transport = chosen(settings.sending.transport, send_to or settings.target.base_url)
-    seconds = seconds_left(settings.stopping.deadline_seconds, settings.stopping.finish_by, clock)
+    seconds = seconds_left(settings.stopping, clock)
     bounds = Bounds(settings.stopping.max_failures, clock.monotonic() + seconds)
-    files = settings.files
+    files, undo_file = settings.files, settings.outputs.undo_file
     refuse_one_file_for_two(settings)
     refuse_unknown_kind(files.results)
     log.info(
@@ -149,10 +149,10 @@ def _push(
         headers = sheet.table.headers
         with (
             held(files.checkpoint),
-            shared_ledger(settings),
-            open_checkpoint(settings, examined) as (store, aside),
+            shared_ledger(settings.history),
+            open_checkpoint(files.checkpoint, settings.history, examined) as (store, aside),
         ):
-            for report in (files.results, files.failed, *page_of(files), *undo_files(settings)):
+            for report in (files.results, files.failed, *page_of(files), *undo_files(undo_file)):
                 check_writable(report)
             notes = (*aside, *stage_sheet(settings, store, sheet))
             counts = store.views.counts()
@@ -187,14 +187,12 @@ def _push(
             summary = summary_of_run(settings, store, files, tally, seconds, stopped, notes)
             notes = (
                 *write_report_files(store, files, headers, summary),
-                *write_undo_file(settings, store),
+                *write_undo_file(undo_file, store),
             )
-            write_run_page(
-                store, files, with_files(summary, files, settings.outputs.undo_file, notes), clock
-            )
+            write_run_page(store, files, with_files(summary, files, undo_file, notes), clock)
             if settings.outputs.purge:
                 notes = (*notes, purged_or_why_not(store))
-            return _logged(with_files(summary, files, settings.outputs.undo_file, notes))
+            return _logged(with_files(summary, files, undo_file, notes))
 
 
 def _logged(summary: Summary) -> Summary:

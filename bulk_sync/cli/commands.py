@@ -70,7 +70,7 @@ def _known_limit(target: Target) -> float | None:
 
 def _window_seconds(stopping: Stopping) -> float | None:
     """How long a push would have."""
-    window = seconds_left(stopping.deadline_seconds, stopping.finish_by, SystemClock())
+    window = seconds_left(stopping, SystemClock())
     return None if math.isinf(window) else window
 
 

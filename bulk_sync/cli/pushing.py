@@ -104,9 +104,7 @@ def _push_all(settings: PushSettings, asked: _Push) -> int:
     if any(str(path) == "-" for path in asked.files):
         raise UsageError("- is a sheet from standard input, which can't be one of several")
     clock = SystemClock()
-    stopping = settings.stopping
-    seconds = seconds_left(stopping.deadline_seconds, stopping.finish_by, clock)
-    end = clock.monotonic() + seconds
+    end = clock.monotonic() + seconds_left(settings.stopping, clock)
     inputs = batch.inputs_of(asked.files, asked.inbox.settle_seconds, clock.now())
 
     def of(file: Path, seconds: float) -> PushSettings:

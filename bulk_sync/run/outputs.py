@@ -28,22 +28,17 @@ from bulk_sync.settings.push import PushSettings
 from bulk_sync.version import __version__
 
 
-def undo_files(settings: PushSettings) -> tuple[Path, ...]:
-    """Return the undo file, where one is asked for."""
-    return (
-        ()
-        if settings.outputs.undo_file is None
-        else (settings.outputs.undo_file, beside(settings.outputs.undo_file))
-    )
+def undo_files(undo_file: Path | None) -> tuple[Path, ...]:
+    """Return the undo file and that of the rows that can't be undone, where they are asked for."""
+    return () if undo_file is None else (undo_file, beside(undo_file))
 
 
 def refuse_one_file_for_two(settings: PushSettings) -> None:
     """A report must not take the place of the sheet, the checkpoint or another report."""
     named = {"the input": settings.reading.input, **named_files(settings.files)}
     named |= {"--ledger": settings.history.ledger} if settings.history.ledger else {}
-    named |= dict(
-        zip(("--undo-file", "the rows that can't be undone"), undo_files(settings), strict=False)
-    )
+    undo = undo_files(settings.outputs.undo_file)
+    named |= dict(zip(("--undo-file", "the rows that can't be undone"), undo, strict=False))
     refuse_one_name_for_two(named)
 
 
@@ -171,26 +166,22 @@ def write_failed_file(
     )
 
 
-def write_undo_file(settings: PushSettings, store: Store) -> tuple[str, ...]:
+def write_undo_file(undo_file: Path | None, store: Store) -> tuple[str, ...]:
     """Write the sheet that would put earlier values back, if it is asked for; a note tells what it
     can't.
     """
-    if settings.outputs.undo_file is None:
+    if undo_file is None:
         return ()
     if store.views.purged():
-        return (
-            f"{settings.outputs.undo_file} was not written: what the rows were was removed by --purge.",
-        )
-    undo = write_undo(settings.outputs.undo_file, store.views.sent)
-    notes = [
-        f"{settings.outputs.undo_file}: a push of it puts back earlier values of {undo.rows:,} rows."
-    ]
+        return (f"{undo_file} was not written: what the rows were was removed by --purge.",)
+    undo = write_undo(undo_file, store.views.sent)
+    notes = [f"{undo_file}: a push of it puts back earlier values of {undo.rows:,} rows."]
     if undo.clears:
         notes.append(f"Some were cleared before: push it with --clear {CLEARED}.")
     if undo.unknown:
         notes.append(
             f"Of {undo.unknown:,} rows nothing earlier is known, so they can't be put back: "
-            f"{beside(settings.outputs.undo_file)}."
+            f"{beside(undo_file)}."
         )
     return (" ".join(notes),)
 

@@ -8,7 +8,6 @@ import random
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import time
 from pathlib import Path
 
 import anyio
@@ -30,13 +29,15 @@ from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, open_transport
 from bulk_sync.settings.push import PushSettings
+from bulk_sync.settings.sending import Sending
+from bulk_sync.settings.stopping import Stopping
 from bulk_sync.version import __version__
 
 
-def seconds_left(deadline_seconds: float | None, finish_by: time | None, clock: Clock) -> float:
-    """How long a push may send; infinity when neither bound is set."""
-    until = math.inf if finish_by is None else seconds_until(finish_by, clock)
-    return min(until, math.inf if deadline_seconds is None else deadline_seconds)
+def seconds_left(stopping: Stopping, clock: Clock) -> float:
+    """Return how long a push may send; infinity without a deadline and a time to finish by."""
+    by_then = math.inf if stopping.finish_by is None else seconds_until(stopping.finish_by, clock)
+    return min(by_then, stopping.deadline_seconds or math.inf)
 
 
 def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None) -> float | None:
@@ -90,14 +91,11 @@ async def send_pending(
         on_first_acknowledged=lambda: store.database.accept_key(of_key),
         tally=tally,
     )
+    sending = settings.sending
     terms = Terms(
-        policy=RetryPolicy(
-            max_attempts=settings.sending.max_attempts,
-            retry_for_seconds=settings.sending.retry_for_seconds,
-            repeat_ambiguous=settings.sending.ambiguous == "retry",
-        ),
+        policy=_retry_policy(sending),
         bounds=bounds,
-        workers=settings.sending.workers,
+        workers=sending.workers,
         key_accepted=accepted,
     )
     ceiling = settings.pacing.rate.per_second if settings.pacing.rate else None
@@ -107,8 +105,8 @@ async def send_pending(
             name,
             base_url,
             settings.key,
-            timeout_seconds=settings.sending.timeout_seconds,
-            connections=settings.sending.workers,
+            timeout_seconds=sending.timeout_seconds,
+            connections=sending.workers,
             user_agent=f"bulk-sync/{__version__}",
         ) as transport:
             sender = Sender(
@@ -123,6 +121,14 @@ async def send_pending(
             )
             await _send_all(sender, recorder, following, clock, telling)
     return _end_of_sending(store, sender, telling)
+
+
+def _retry_policy(sending: Sending) -> RetryPolicy:
+    return RetryPolicy(
+        max_attempts=sending.max_attempts,
+        retry_for_seconds=sending.retry_for_seconds,
+        repeat_ambiguous=sending.ambiguous == "retry",
+    )
 
 
 def _end_of_sending(store: Store, sender: Sender, telling: Telling | None) -> BulkSyncError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 
 from bulk_sync.check.rows import without_known
 from bulk_sync.errors import CheckpointDamaged, UsageError
@@ -15,32 +16,32 @@ from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.run.outputs import write_failed_file
 from bulk_sync.run.sheet import Sheet
 from bulk_sync.secret import fingerprint
+from bulk_sync.settings.history import History
 from bulk_sync.settings.push import PushSettings
 
 
 @contextmanager
 def open_checkpoint(
-    settings: PushSettings, examined: Callable[[], None]
+    path: Path, history: History, examined: Callable[[], None]
 ) -> Iterator[tuple[Store, tuple[str, ...]]]:
     """Open the checkpoint for a run; with --fresh one that is damaged is kept under another name,
     as a note says.
     """
-    path = settings.files.checkpoint
     notes: tuple[str, ...] = ()
     with ExitStack() as stack:
         try:
-            store = stack.enter_context(Store.open(path, settings.history.ledger, examined))
+            store = stack.enter_context(Store.open(path, history.ledger, examined))
         except CheckpointDamaged:
-            if not settings.history.fresh:
+            if not history.fresh:
                 raise
             notes = (f"{path} was damaged; it is now {keep_damaged(path)}.",)
-            store = stack.enter_context(Store.open(path, settings.history.ledger))
+            store = stack.enter_context(Store.open(path, history.ledger))
         yield store, notes
 
 
-def shared_ledger(settings: PushSettings) -> AbstractContextManager[None]:
+def shared_ledger(history: History) -> AbstractContextManager[None]:
     """Hold the ledger that jobs share: one run at a time may change what is known."""
-    return nullcontext() if settings.history.ledger is None else held(settings.history.ledger)
+    return nullcontext() if history.ledger is None else held(history.ledger)
 
 
 def stage_sheet(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...]:
@@ -50,7 +51,11 @@ def stage_sheet(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str
     asked = JobFacts(
         settings.target.base_url, fingerprint(settings.key), sheet.table.digest, sheet.meaning()
     )
-    start = _decide_start(store.database.job(), asked, settings)
+    history = settings.history
+    try:
+        start = _decide_start(store.database.job(), asked, history)
+    except UsageError as error:
+        raise UsageError(f"{settings.files.checkpoint}: {error}") from None
     if start is Start.NEW:
         store.adoption.drop()
     goes_on = start is Start.RESUME
@@ -59,19 +64,19 @@ def stage_sheet(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str
         store.outbox.retry_undone()
     else:
         goes_on = _restage(settings, store, sheet, asked)
-    if settings.history.new_key:
+    if history.new_key:
         store.database.accept_key(fingerprint(settings.key))
     notes = (
         *sheet.notes(),
         *sheet.assumptions(),
-        *_how_it_started(start, settings, goes_on=goes_on),
+        *_how_it_started(start, history, goes_on=goes_on),
     )
-    if not store.known.trust(fingerprint(settings.key), same_account=settings.history.new_key):
+    if not store.known.trust(fingerprint(settings.key), same_account=history.new_key):
         notes = (
             *notes,
             "What was acknowledged to another API key is not relied on: every field is sent.",
         )
-    if settings.history.only_changed:
+    if history.only_changed:
         _leave_out_what_is_known(store)
     return notes
 
@@ -90,18 +95,13 @@ def _leave_out_what_is_known(store: Store) -> None:
         )
 
 
-def _decide_start(known: Job | None, asked: JobFacts, settings: PushSettings) -> Start:
+def _decide_start(known: Job | None, asked: JobFacts, history: History) -> Start:
     facts = (
         None
         if known is None
         else JobFacts(known.base_url, known.key_fingerprint, known.input_digest, known.meaning)
     )
-    try:
-        return how_to_start(
-            facts, asked, fresh=settings.history.fresh, new_key=settings.history.new_key
-        )
-    except UsageError as error:
-        raise UsageError(f"{settings.files.checkpoint}: {error}") from None
+    return how_to_start(facts, asked, fresh=history.fresh, new_key=history.new_key)
 
 
 def _restage(settings: PushSettings, store: Store, sheet: Sheet, asked: JobFacts) -> bool:
@@ -137,13 +137,13 @@ def _refuse_if_too_many(
         raise refusal
 
 
-def _how_it_started(start: Start, settings: PushSettings, *, goes_on: bool) -> tuple[str, ...]:
+def _how_it_started(start: Start, history: History, *, goes_on: bool) -> tuple[str, ...]:
     if goes_on:
         return ("Going on from the checkpoint: a row that was acknowledged is not sent again.",)
     if start is Start.RESTAGE:
         what = (
             "what differs from the last one acknowledged is"
-            if settings.history.only_changed
+            if history.only_changed
             else "all of its rows are"
         )
         return (f"The job before is finished and this is other content: a new job, {what} sent.",)
