@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from bulk_sync.check.compare import Side, blank_here, compare
-from bulk_sync.check.rows import digest_of, fields_of
+from bulk_sync.check.patches import digest_of, fields_of
 from bulk_sync.check.showing import KEY_COLUMN
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import InputError, UsageError

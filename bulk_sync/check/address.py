@@ -7,12 +7,11 @@ import unicodedata
 from urllib.parse import quote
 
 from bulk_sync.check.cells import (
-    BadCell,
+    failed_formula,
     is_rounded,
     is_scientific,
-    refuse_error,
     shown,
-    without_formula,
+    text_of_formula,
 )
 from bulk_sync.check.headers import HeaderMap, map_option
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
@@ -41,13 +40,19 @@ class AddressReader:
         self._id_at = mapping.index_of(ID_COLUMN)
         self._id_header = "" if self._id_at is None else mapping.header_of(ID_COLUMN)
 
-    def key(self, cells: tuple[Cell, ...]) -> str:
-        """The key as the sheet has it; empty when there is none."""
-        return _text(cells, self._key_at)
+    def read(self, cells: tuple[Cell, ...]) -> tuple[str, str]:
+        """Return key and id of a row; empty when there is none.
 
-    def id(self, cells: tuple[Cell, ...]) -> str:
-        """The id, in the small letters of RFC 9562; empty when there is none."""
-        return "" if self._id_at is None else _text(cells, self._id_at).lower()
+        The key is as the sheet has it, the id in the small letters of RFC 9562.
+        """
+        key = "" if self._key_at is None else cells[self._key_at]
+        if not isinstance(key, str):
+            key = text_of(key)
+        else:
+            key = key.strip()
+            if key[:1] == "=":
+                key = text_of_formula(key)
+        return key, "" if self._id_at is None else _text(cells[self._id_at]).lower()
 
     def problem(self, cells: tuple[Cell, ...], key: str, uuid: str) -> _Bad:
         """What keeps this row from addressing a showing."""
@@ -59,19 +64,22 @@ class AddressReader:
             )
         if uuid and not key:
             return None
+        if (
+            self._key_at is not None
+            and PLAIN_KEY.fullmatch(key)
+            and isinstance(cells[self._key_at], str)
+        ):
+            return None
         if self._key_at is None:
             return "missing_key", f"{self._id_header} is blank: this row names no showing"
         return bad_key(key) or _bad_cell(cells[self._key_at], key)
 
 
-def _text(cells: tuple[Cell, ...], at: int | None) -> str:
-    if at is None:
-        return ""
-    cell = cells[at]
+def _text(cell: Cell) -> str:
     if not isinstance(cell, str):
         return text_of(cell)
     text = cell.strip()
-    return without_formula(text) if text.startswith("=") else text
+    return text_of_formula(text) if text[:1] == "=" else text
 
 
 def bad_key(key: str) -> _Bad:
@@ -107,11 +115,8 @@ def bad_key(key: str) -> _Bad:
 def _bad_cell(cell: Cell, key: str) -> _Bad:
     """What only the cell's type tells: a number beyond 15 digits, a date, a formula that failed."""
     if isinstance(cell, str):
-        try:
-            refuse_error(key)
-        except BadCell as bad:
-            return "bad_key", f"{KEY_COLUMN}: {shown(key)} is not {bad}"
-        return None
+        bad = failed_formula(key)
+        return None if bad is None else ("bad_key", f"{KEY_COLUMN}: {shown(key)} is not {bad}")
     if isinstance(cell, CellError):
         return "bad_key", f"{KEY_COLUMN}: the cell shows {key}: its formula failed; mend it"
     if isinstance(cell, bool) or not isinstance(cell, int | float):

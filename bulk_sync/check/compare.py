@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from bulk_sync.check.rows import same
+from bulk_sync.check.patches import same
 from bulk_sync.check.showing import KEY_COLUMN
 from bulk_sync.model.comparison import Author, Difference
 

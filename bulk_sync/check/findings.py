@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
+
 
 @dataclass(slots=True)
 class Assumption:
@@ -15,22 +17,51 @@ class Assumption:
     value: str
 
 
+_Shape = tuple[bool, bool, tuple[str, ...]]
+"""Which columns a row fills: whether it has a key, whether an id, and the names of its values."""
+
+
 @dataclass(slots=True)
 class Findings:
     """Running counts of one reading.
 
-    `filled` and `examples` are by field; an example is the first value as it would be sent.
-    `assumed` is by kind, see `ASSUMPTIONS`; `against_order` by header: where the column's
-    dates speak against the order that is the default; `bad` by what is wrong with cells.
-    `other_headers` are rows that name columns in another order than the header.
+    `examples` are by field: the first value as it would be sent. `assumed` is by kind, see
+    `ASSUMPTIONS`. `against_order` is by header: where the column's dates contradict the order
+    that is the default. `other_headers` are rows that name columns in another order than the
+    header.
     """
 
-    filled: Counter[str] = field(default_factory=Counter)
     examples: dict[str, object] = field(default_factory=dict)
     assumed: dict[str, Assumption] = field(default_factory=dict)
     against_order: dict[str, Assumption] = field(default_factory=dict)
     bad: dict[str, Assumption] = field(default_factory=dict)
     other_headers: list[int] = field(default_factory=list)
+    _shapes: dict[_Shape, int] = field(default_factory=dict)
+
+    @property
+    def filled(self) -> Counter[str]:
+        """How many rows fill each column."""
+        filled: Counter[str] = Counter()
+        for (key, uuid, names), rows in self._shapes.items():
+            columns = {*names, *([KEY_COLUMN] if key else []), *([ID_COLUMN] if uuid else [])}
+            filled.update(dict.fromkeys(columns, rows))
+        return filled
+
+    def saw(self, names: tuple[str, ...], row: dict[str, object], key: str, uuid: str) -> None:
+        """Count the columns that a row fills, and keep the first value of each.
+
+        `names` are those of the row's values.
+        """
+        shape = (key != "", uuid != "", names)
+        try:
+            self._shapes[shape] += 1
+        except KeyError:
+            # Few shapes come up, so that counting them costs less than counting columns. The first
+            # value of a column is in the first row of a shape.
+            self._shapes[shape] = 1
+            for name, value in {KEY_COLUMN: key, ID_COLUMN: uuid, **row}.items():
+                if value != "":
+                    self.examples.setdefault(name, value)
 
     def found_bad(self, cause: str, row: int, value: str) -> None:
         """Count a cell that can't be used; of causes beyond a thousand the rest is one."""
@@ -45,17 +76,16 @@ class Findings:
         """Count an assumption."""
         _count(self.assumed, kind, row, value)
 
-    def speaks_against_order(self, header: str, row: int, value: str) -> None:
+    def contradicts_order(self, header: str, row: int, value: str) -> None:
         """Count a date that contradicts the order of day and month."""
         _count(self.against_order, header, row, value)
 
 
 def _count(counts: dict[str, Assumption], name: str, row: int, value: str) -> None:
-    known = counts.get(name)
-    if known is None:
+    try:
+        counts[name].count += 1
+    except KeyError:
         counts[name] = Assumption(1, row, value)
-    else:
-        known.count += 1
 
 
 ASSUMPTIONS = {
@@ -66,4 +96,4 @@ ASSUMPTIONS = {
     "time": "a showing_date without a time begins with showing_time_start",
     "early": "times such as 4:30, without AM or PM, are before noon",
 }
-"""What each kind of assumption says, with the rules filled in."""
+"""The sentence of each kind of assumption, to be filled in with the rules."""

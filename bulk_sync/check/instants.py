@@ -1,117 +1,146 @@
-"""The dates and times of one row, which complete each other: a bare time has its day from the date
-beside it.
+"""The dates and times of one row, which complete each other: a bare time takes its day from the
+date in its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime, time, tzinfo
+from collections.abc import Mapping, Sequence
+from datetime import date, time, tzinfo
 
-from bulk_sync.check.cells import BadCell, refuse_error, shown
+from bulk_sync.check.cells import BadCell, shown, text_of_formula
+from bulk_sync.check.columns import Column
 from bulk_sync.check.findings import Findings
-from bulk_sync.check.moments import EXPECTED, Written, exact, resolve, written
+from bulk_sync.check.moments import EXPECTED, Written, instant_of, resolve, written
+from bulk_sync.check.patches import is_before
 from bulk_sync.check.rules import Rules
+from bulk_sync.check.showing import INSTANTS
 from bulk_sync.model.rows import Cell, text_of
 
 ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
 """The orders of `--date-order` in words."""
 
-BadCells = list[tuple[str, Cell, BadCell]]
-"""Field, cell and what is wrong, of cells that can't be used."""
+BadCells = list[tuple[str, BadCell]]
+"""Fields, and what is wrong with their cells."""
 
+Moment = str | Written
+"""An instant as it is sent, or what a cell says of one."""
+
+# Where a bare time looks for its day, in this order.
 _DAYS = ("showing_date", "scheduled_date", "showing_time_start")
 
 
 class InstantReader:
-    """Reads the instants of rows; what it assumes goes to `findings`. `headers` are by field."""
+    """Completes the instants of rows; what it assumes goes to `findings`."""
 
-    def __init__(self, rules: Rules, headers: dict[str, str], findings: Findings) -> None:
+    def __init__(
+        self, columns: Sequence[Column], rules: Rules, headers: Sequence[str], findings: Findings
+    ) -> None:
+        self._columns = [column for column in columns if column.field in INSTANTS]
+        fields = {column.field for column in self._columns}
+        self._has_span = {"showing_time_start", "showing_time_end"} <= fields
         self._rules = rules
-        self._headers = headers
+        self._headers = {column.field: headers[column.place] for column in self._columns}
         self._findings = findings
 
-    def read(
-        self, row: int, cells: Sequence[tuple[str, Cell]], bad: BadCells
-    ) -> dict[str, datetime]:
-        """The instants by field; `cells` are trimmed and not blank. What can't be used goes to
-        `bad`.
+    def complete(
+        self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: BadCells
+    ) -> None:
+        """Turn what cells say of moments into instants as they are sent.
+
+        Cells that can't be used go to `bad`, and their values are removed.
         """
-        instants: dict[str, datetime] = {}
-        for field, cell in cells:
-            instant = exact(cell) if isinstance(cell, str) else None
-            if instant is None:
-                instants = self._read_slowly(row, cells, bad)
+        for column in self._columns:
+            if isinstance(values.get(column.field), Written):
+                self._complete(row, cells, values, bad)
                 break
-            instants[field] = instant
-        if len(instants) > 1:
-            _check_order(instants, dict(cells), bad)
-        return instants
+        if not self._has_span:
+            return
+        start, end = values.get("showing_time_start"), values.get("showing_time_end")
+        if isinstance(start, str) and isinstance(end, str) and is_before(end, start):
+            of = {column.field: _content(cells[column.place]) for column in self._columns}
+            begin = shown(of["showing_time_start"])
+            late = BadCell(f"at or after showing_time_start, {begin}", of["showing_time_end"])
+            bad.append(("showing_time_end", late))
 
-    def _read_slowly(
-        self, row: int, cells: Sequence[tuple[str, Cell]], bad: BadCells
-    ) -> dict[str, datetime]:
-        found: dict[str, Written] = {}
-        for field, cell in cells:
-            try:
-                found[field] = self._written(row, field, cell)
-            except BadCell as problem:
-                bad.append((field, cell, problem))
-        if bad:
-            return {}  # what hangs on a cell that can't be read says nothing new
-        instants = {}
-        for field, cell in cells:
-            try:
-                instants[field] = resolve(
-                    self._completed(row, field, cell, found), self._rules.timezone
-                )
-            except BadCell as problem:
-                bad.append((field, cell, problem))
-            except OverflowError:
-                bad.append((field, cell, BadCell("a date in our age")))
-        return instants
+    def _complete(
+        self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: BadCells
+    ) -> None:
+        moments: dict[str, Moment] = {}
+        open_cells: dict[str, Cell] = {}
+        for field, place, _ in self._columns:
+            moment = values.get(field)
+            if isinstance(moment, str):
+                moments[field] = moment
+            elif isinstance(moment, Written):
+                moments[field] = moment
+                cell = open_cells[field] = _content(cells[place])
+                if moment.against or moment.ordered or moment.early:
+                    self._note(row, field, cell, moment, bad)
+        # A moment that depends on one that can't be read would only repeat its problem.
+        usable = not any(field in INSTANTS for field, _ in bad)
+        for field, cell in open_cells.items():
+            sent = self._sent(row, field, cell, moments, bad) if usable else None
+            if sent is None:
+                del values[field]
+            else:
+                values[field] = sent
 
-    def _written(self, row: int, field: str, cell: Cell) -> Written:
-        refuse_error(cell)
-        rules, text = self._rules, text_of(cell)
-        moment = written(cell, rules.order)
-        if moment.against and not rules.order_told:
-            self._findings.speaks_against_order(self._headers[field], row, text)
+    def _note(self, row: int, field: str, cell: Cell, moment: Written, bad: BadCells) -> None:
+        """Count what was assumed to read a cell; refuse a date of another order."""
+        if moment.against and not self._rules.order_told:
+            self._findings.contradicts_order(self._headers[field], row, text_of(cell))
         if moment.against and moment.day is None:
-            raise BadCell(f"a date in the order {ORDERS[rules.order]} (--date-order)")
+            order = f"a date in the order {ORDERS[self._rules.order]} (--date-order)"
+            bad.append((field, BadCell(order, cell)))
+            return
         if moment.ordered:
-            self._findings.assume("order", row, text)
+            self._findings.assume("order", row, text_of(cell))
         if moment.early:
-            self._findings.assume("early", row, text)
-        return moment
+            self._findings.assume("early", row, text_of(cell))
 
-    def _completed(self, row: int, field: str, cell: Cell, found: dict[str, Written]) -> Written:
-        """A moment with what its neighbours say: the day of a bare time, the time of a bare date."""
-        moment, text = found[field], text_of(cell)
+    def _sent(
+        self, row: int, field: str, cell: Cell, moments: Mapping[str, Moment], bad: BadCells
+    ) -> str | None:
+        """Return an instant as it is sent, completed by its neighbours; None when it is bad."""
+        moment, text = _written(moments[field]), text_of(cell)
+        try:
+            if moment.day is None or moment.time is None:
+                moment = self._completed(row, field, text, moments)
+            if moment.zone is None:
+                self._findings.assume("timezone", row, text)
+            return instant_of(moment, self._rules.timezone)
+        except BadCell as problem:
+            bad.append((field, BadCell(str(problem), cell)))
+        except OverflowError:
+            bad.append((field, BadCell("a date in our age", cell)))
+        return None
+
+    def _completed(self, row: int, field: str, text: str, moments: Mapping[str, Moment]) -> Written:
+        """Take the day of a bare time, or the time of a bare date, from the row."""
+        moment = _written(moments[field])
         if moment.day is None:
             self._findings.assume("day", row, text)
-            moment = moment._replace(day=self._day_beside(field, moment.zone, found))
+            moment = moment._replace(day=self._day_of_row(field, moment.zone, moments))
         if moment.time is None:
-            start = _start_beside(field, moment, found)
+            start = _start_of_row(field, moment, moments)
             if start is not None:
                 self._findings.assume("time", row, text)
-                moment = moment._replace(time=start.time, zone=moment.zone or start.zone)
-            else:
-                moment = moment._replace(time=self._default_time(row, text))
-        if moment.zone is None:
-            self._findings.assume("timezone", row, text)
+                return moment._replace(time=start.time, zone=moment.zone or start.zone)
+            return moment._replace(time=self._default_time(row, text))
         return moment
 
-    def _day_beside(self, field: str, zone: tzinfo | None, found: dict[str, Written]) -> date:
-        """The day of a bare time; a neighbour in another zone may have another day there."""
+    def _day_of_row(self, field: str, zone: tzinfo | None, moments: Mapping[str, Moment]) -> date:
+        """Return the day for a bare time; a neighbour in another zone may have another day there."""
         for other in _DAYS:
-            if other == field or other not in found or found[other].day is None:
+            if other == field or other not in moments:
                 continue
-            beside = found[other]
+            neighbour = _written(moments[other])
             here = zone or self._rules.timezone
-            if beside.zone is not None and beside.time is not None and here is not None:
-                return resolve(beside, here).astimezone(here).date()
-            if beside.day is not None:
-                return beside.day
+            if neighbour.day is None:
+                continue
+            if neighbour.zone is not None and neighbour.time is not None and here is not None:
+                return resolve(neighbour, here).astimezone(here).date()
+            return neighbour.day
         raise BadCell(f"{EXPECTED}; it has no date, and there is none in the row's showing_date")
 
     def _default_time(self, row: int, text: str) -> time:
@@ -121,18 +150,17 @@ class InstantReader:
         return self._rules.default_time
 
 
-def _start_beside(field: str, moment: Written, found: dict[str, Written]) -> Written | None:
-    """The start, when it tells the time of a showing_date that has none."""
-    start = found.get("showing_time_start") if field == "showing_date" else None
-    return (
-        start
-        if start is not None and start.time is not None and start.day in {None, moment.day}
-        else None
-    )
+def _start_of_row(field: str, moment: Written, moments: Mapping[str, Moment]) -> Written | None:
+    """Return the start when it says the time of a showing_date that has none."""
+    if field != "showing_date" or "showing_time_start" not in moments:
+        return None
+    start = _written(moments["showing_time_start"])
+    return start if start.time is not None and start.day in {None, moment.day} else None
 
 
-def _check_order(instants: dict[str, datetime], cells: dict[str, Cell], bad: BadCells) -> None:
-    start, end = instants.get("showing_time_start"), instants.get("showing_time_end")
-    if start is not None and end is not None and end < start:
-        late = BadCell(f"at or after showing_time_start, {shown(cells['showing_time_start'])}")
-        bad.append(("showing_time_end", cells["showing_time_end"], late))
+def _written(moment: Moment) -> Written:
+    return written(moment) if isinstance(moment, str) else moment
+
+
+def _content(cell: Cell) -> Cell:
+    return text_of_formula(cell.strip()) if isinstance(cell, str) else cell

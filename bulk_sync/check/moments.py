@@ -14,6 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from bulk_sync.check.cells import BadCell
+from bulk_sync.check.memory import MOST_REMEMBERED
 from bulk_sync.check.rules import DateOrder
 from bulk_sync.model.rows import Cell
 
@@ -43,10 +44,25 @@ class Written(NamedTuple):
     early: bool = False
 
 
-def written(cell: Cell, order: DateOrder) -> Written:
-    """Read a cell; raises BadCell when it is no date or time."""
+def read_moment(order: DateOrder, cell: Cell) -> str | Written:
+    """Read a cell; raises BadCell when it is no date or time.
+
+    Returns the instant as it is sent when a text says all of it in ISO 8601.
+    """
     if isinstance(cell, str):
-        return _of_text(cell, order)
+        day = _iso_day(cell[:10])
+        if day is None:
+            return _of_other_text(cell, order)
+        if len(cell) == 10:
+            return Written(day[0])
+        clock = _iso_clock(cell[10:])
+        if clock is None:
+            return _of_other_text(cell, order)
+        return Written(day[0], clock.time) if clock.sent is None else day[1] + clock.sent
+    return _of_typed_cell(cell)
+
+
+def _of_typed_cell(cell: Cell) -> Written:
     if isinstance(cell, datetime):
         return Written(cell.date(), cell.time())
     if isinstance(cell, date):
@@ -58,6 +74,12 @@ def written(cell: Cell, order: DateOrder) -> Written:
     if isinstance(cell, int | float) and not isinstance(cell, bool):
         raise BadCell(f"{EXPECTED}; it is a bare number: format the cell as a date")
     raise BadCell(EXPECTED)
+
+
+def written(sent: str) -> Written:
+    """Return the day, time and offset of an instant as it is sent."""
+    instant = datetime.fromisoformat(sent)
+    return Written(instant.date(), instant.time(), instant.tzinfo)
 
 
 def resolve(moment: Written, zone: tzinfo | None) -> datetime:
@@ -87,52 +109,82 @@ def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     )
 
 
+def instant_of(moment: Written, zone: tzinfo | None) -> str:
+    """Return a moment as it is sent; `zone` is for one without an offset. Raises as `resolve`."""
+    if moment.day is None or moment.time is None:
+        raise BadCell(EXPECTED)
+    offset = _offset_all_day(moment.zone or zone, moment.day)
+    if offset is None:
+        return text_of_instant(resolve(moment, zone))
+    return f"{moment.day.isoformat()}T{moment.time.isoformat()}{offset}"
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _offset_all_day(zone: tzinfo | None, day: date) -> str | None:
+    """Return a zone's offset on a day, as it is sent; None when clocks are changed on that day.
+
+    A change shows in the offsets of the day's ends, because no zone changes its clocks twice a day.
+    """
+    if zone is None:
+        return None
+    first, last = (datetime.combine(day, at, zone) for at in (time.min, time.max))
+    try:
+        offsets = {one.replace(fold=fold).utcoffset() for one in (first, last) for fold in (0, 1)}
+        return (
+            text_of_instant(resolve(Written(day, time.min), zone))[19:]
+            if len(offsets) == 1
+            else None
+        )
+    except (BadCell, OverflowError):
+        return None  # which of the two it is, the time of day decides
+
+
 def text_of_instant(instant: datetime) -> str:
     """RFC 3339; UTC is written as `Z`."""
     text = instant.isoformat()
     return text[:-6] + "Z" if text.endswith("+00:00") else text
 
 
-_EXACT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+# A day in ISO 8601 and the time behind it do not depend on each other, and a sheet has few
+# different ones of each: they are read apart, and remembered.
 
-
-def exact(text: str) -> datetime | None:
-    """The instant of a text in the usual form of RFC 3339; None for any other, which `written` may
-    know.
-    """
-    if not _EXACT.fullmatch(text):
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
-
-
+_ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 # RFC 3339, section 5.6, with the blank for "T" that its note allows, seconds optional.
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})0*)?)?\s?([Zz]|[+-]\d\d:?\d\d)?)?",
+_ISO_CLOCK = re.compile(
+    r"([Tt ])(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})0*)?)?\s?([Zz]|[+-]\d\d:?\d\d)?",
     re.ASCII,
 )
 
 
-@lru_cache(maxsize=8192)
-def _of_text(text: str, order: DateOrder) -> Written:
-    match = _ISO.fullmatch(text)
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _iso_day(text: str) -> tuple[date, str] | None:
+    match = _ISO_DAY.fullmatch(text)
+    return None if match is None else (_day(*map(int, match.groups())), text)
+
+
+class _Clock(NamedTuple):
+    """A time of day in ISO 8601; with an offset also how both are sent."""
+
+    time: time
+    sent: str | None
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _iso_clock(text: str) -> _Clock | None:
+    match = _ISO_CLOCK.fullmatch(text)
     if match is None:
-        return _of_other_text(text, order)
-    year, month, day, hour, minute, second, fraction, offset = match.groups()
-    found = _day(int(year), int(month), int(day))
-    if hour is None:
-        return Written(found)
+        return None
+    separator, hour, minute, second, fraction, offset = match.groups()
     micro = int(fraction.ljust(6, "0")) if fraction else 0
     at = _time(int(hour), int(minute), int(second or 0), micro)
+    if offset is None:
+        return _Clock(at, None)
     # 13:00-14:00 is a span, and 13:00-05:00 has an offset; nobody shows a house before six.
-    to_later = (
-        offset is not None and offset[0] == "-" and offset[1:] > f"{hour}:{minute}" >= "06:00"
-    )
-    if to_later and second is None and text[10] not in "Tt":
+    to_later = offset[0] == "-" and offset[1:] > f"{hour}:{minute}" >= "06:00"
+    if to_later and second is None and separator == " ":
         raise BadCell(_FROM_TO)
-    return Written(found, at, _offset(offset) if offset else None)
+    sent = text_of_instant(datetime.combine(_MIDNIGHT, at, _offset(offset)))
+    return _Clock(at, sent[len("2000-01-01") :])
 
 
 def _day(year: int, month: int, day: int) -> date:
@@ -183,6 +235,7 @@ _TIME = re.compile(
 # What follows the first time of a span: 10:00-11:00, 9:00 - 9:30 AM, 2 to 4 PM. An offset has four
 # digits, or seconds before it.
 _TO = re.compile(r"\s*(?:[-–]|to\b|until\b)\s*\d{1,2}(?:[:h.]\d\d)?(?!\d)", re.IGNORECASE)
+_BLANKS = re.compile(r"\s+")
 _BETWEEN = re.compile(
     r"(?:\s*,\s*|\s+)(?:(?:at|um|à|a las)\s+|@\s*|[-–]\s+)?|[Tt](?=\d)|\s*@\s*", re.IGNORECASE
 )
@@ -220,20 +273,27 @@ _GENERAL_ZONES = {
 
 
 def _of_other_text(text: str, order: DateOrder) -> Written:
+    first = text.partition(" ")[0]
+    if len(first) < len(text) and (of_day := _whole_day(first, order)) is not None:
+        return _with_time(of_day, text[len(first) :])
     text = " ".join(text.split())  # also the narrow blanks that programs put before AM and PM
     if match := _COMPACT.match(text):
         year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
-        found = Written(_day(year, month, day), _time(hour, minute, second))
-        return _with_zone(found, text[match.end() :])
+        at = _time(hour, minute, second)
+        return Written(_day(year, month, day), at, _trailing_zone(text[match.end() :]))
     of_day, rest = _date_part(text, order)
     if of_day is None:
-        return _with_time(Written(), text)
+        return _of_time(text)
     if not rest:
         return of_day
-    between = _BETWEEN.match(rest)
-    if between is None:
-        raise BadCell(EXPECTED)
-    return _with_time(of_day, rest[between.end() :])
+    return _with_time(of_day, rest)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _whole_day(text: str, order: DateOrder) -> Written | None:
+    """Return the day of a text that is a date and nothing else."""
+    of_day, rest = _date_part(text, order)
+    return None if rest else of_day
 
 
 def _date_part(text: str, order: DateOrder) -> tuple[Written | None, str]:
@@ -289,6 +349,24 @@ def _numeric(match: re.Match[str], order: DateOrder) -> Written:
 
 
 def _with_time(found: Written, text: str) -> Written:
+    of_time = _of_rest(text)
+    return Written(
+        found.day, of_time.time, of_time.zone, found.ordered, found.against, of_time.early
+    )
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _of_rest(text: str) -> Written:
+    """Read what follows a date: a separator, a time and perhaps a zone."""
+    text = _BLANKS.sub(" ", text)
+    between = _BETWEEN.match(text)
+    if between is None:
+        raise BadCell(EXPECTED)
+    return _of_time(text[between.end() :])
+
+
+def _of_time(text: str) -> Written:
+    """Read a time of day, and its zone if it has one."""
     match = _TIME.match(text)
     if match is None or (match[2] is None and match[5] is None):
         raise BadCell(EXPECTED)
@@ -305,15 +383,13 @@ def _with_time(found: Written, text: str) -> Written:
         hour = hour % 12 + (12 if match[5].lower().startswith("p") else 0)
     else:
         early = len(match[1]) == 1 and 1 <= hour <= 6
-    return _with_zone(
-        found._replace(time=_time(hour, minute, second, micro), early=early),
-        text[match.end() :].strip(),
-    )
+    at = _time(hour, minute, second, micro)
+    return Written(time=at, zone=_trailing_zone(text[match.end() :]), early=early)
 
 
-def _with_zone(found: Written, text: str) -> Written:
-    text = text.strip().removeprefix("(").removesuffix(")")
-    return found._replace(zone=_zone(text)) if text else found
+def _trailing_zone(text: str) -> tzinfo | None:
+    name = text.strip().removeprefix("(").removesuffix(")")
+    return _zone(name) if name else None
 
 
 @lru_cache(maxsize=512)

@@ -26,7 +26,8 @@ from msgspec import Struct
 from bulk_sync.check.findings import ASSUMPTIONS
 from bulk_sync.check.headers import OURS, HeaderMap, Names, existing_field, map_headers, recognise
 from bulk_sync.check.instants import ORDERS
-from bulk_sync.check.rows import Checker, merged
+from bulk_sync.check.patches import merged
+from bulk_sync.check.rows import Checker
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS, ID_COLUMN
 from bulk_sync.errors import InputError

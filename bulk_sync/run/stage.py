@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
-from bulk_sync.check.rows import without_known
+from bulk_sync.check.patches import without_known
 from bulk_sync.errors import CheckpointDamaged, UsageError
 from bulk_sync.job.damage import set_aside as keep_damaged
 from bulk_sync.job.database import Job

@@ -22,7 +22,7 @@ from sqlite3 import connect
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bulk_sync.check.rows import body_of
+from bulk_sync.check.patches import body_of
 from tests.helpers import Witness, command, environment, sandbox_process, write_sheet
 
 HEADER = ("unique_showing_key", "feedback", "rating", "attendee_name", "showing_date")

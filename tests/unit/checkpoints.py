@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bulk_sync.check.rows import digest_of
+from bulk_sync.check.patches import digest_of
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Outcome, Problem, Record, Row, State

@@ -6,35 +6,38 @@ import importlib
 import pkgutil
 from collections import Counter
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import bulk_sync.check
+from bulk_sync.check import headers as any_module
 from bulk_sync.check.headers import map_headers
+from bulk_sync.check.memory import MOST_REMEMBERED, Memory
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import INSTANTS, ShowingPatch
-from bulk_sync.model import Cell, CellError, Problem, Record, Row
+from bulk_sync.model.rows import Cell, CellError, Problem, Record, Row
 
 HEADERS = (*ShowingPatch.model_fields, "showing_id")
 ID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
+FOLDER = str(Path(any_module.__file__).parent)
 MODULES = [
     importlib.import_module(found.name)
-    for found in pkgutil.iter_modules(bulk_sync.check.__path__, "bulk_sync.check.")
+    for found in pkgutil.iter_modules([FOLDER], "bulk_sync.check.")
 ]
 
 
-def fresh(headers: tuple[str, ...], rules: Rules) -> Checker:
+def fresh(columns: tuple[str, ...], rules: Rules) -> Checker:
     """A checker of a process that has checked nothing yet."""
     for module in MODULES:
         for function in vars(module).values():
             if hasattr(function, "cache_clear"):
                 function.cache_clear()
-    return Checker(map_headers(headers, "x.csv"), rules)
+    return Checker(map_headers(columns, "x.csv"), rules)
 
 
 TEXTS: list[Cell] = [
@@ -75,7 +78,19 @@ MOMENTS: st.SearchStrategy[Cell] = st.one_of(EXACT_MOMENTS, LOCAL_MOMENTS, TYPED
 
 CELLS: dict[str, list[Cell]] = {
     "unique_showing_key": [
-        *("ext_1", "", "12", "K-a", " ext_2", "feedback", "Showing ID", ".", "1.2E+17", '="7"', 7.0),
+        *(
+            "ext_1",
+            "",
+            "12",
+            "K-a",
+            " ext_2",
+            "feedback",
+            "Showing ID",
+            ".",
+            "1.2E+17",
+            '="7"',
+            7.0,
+        ),
     ],
     "showing_id": [ID, "", ID.upper(), f" {ID}", "17"],
     "attendee_email": [
@@ -190,12 +205,18 @@ def test_values_that_are_equal_in_python_are_not_one_cell() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    headers = ("unique_showing_key", "interested", "showing_date", "attendee_email")
-    checker = Checker(map_headers(headers, "x.csv"), Rules())
-    for number in range(10_000):
-        day = date.fromordinal(700_000 + number)
-        cells = (f"ext_{number}", " " * number, f"{day}T09:00:00Z", f"a@b{number}.de")
-        assert isinstance(checker.check(Row(2, cells)), Record)
+    memory = Memory(str)
+    for number in range(3 * MOST_REMEMBERED):
+        assert memory[f"text {number}"] == f"text {number}"
+    assert len(memory) <= MOST_REMEMBERED
+    bounds = [
+        function.cache_info().maxsize
+        for module in MODULES
+        for function in vars(module).values()
+        if hasattr(function, "cache_info")
+    ]
+    assert bounds
+    assert None not in bounds
 
 
 def test_rows_that_are_wrong_are_refused_with_the_same_words_each_time() -> None:

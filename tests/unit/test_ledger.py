@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_sync.check.rows import body_of, digest_of, fields_of, same, without_known
+from bulk_sync.check.patches import body_of, digest_of, fields_of, same, without_known
 from bulk_sync.errors import CheckpointError
 from bulk_sync.job.database import Job
 from bulk_sync.job.ledger import SCHEMA, Ledger

@@ -1,0 +1,234 @@
+"""Dates and times, alone and as the row completes them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sync.model.rows import Cell, Record, Row
+from tests.unit.checking import checked, checker, patch, problem
+
+MOMENTS: list[tuple[Cell, str | None]] = [
+    ("2026-03-14T16:30:00-05:00", "2026-03-14T16:30:00-05:00"),
+    ("2026-03-14 16:30Z", "2026-03-14T16:30:00Z"),
+    ("2026-03-14T16:30:00.25+00:00", "2026-03-14T16:30:00.250000Z"),
+    ("2026-03-14T16:30:00.1230000Z", "2026-03-14T16:30:00.123000Z"),
+    ("2026-03-14T16:30:00.1234567", None),
+    ("2026-03-14T16:30:00-0500", "2026-03-14T16:30:00-05:00"),
+    ("2026-03-14 16:30:00 -00:00", "2026-03-14T16:30:00Z"),
+    ("20260314T213000Z", "2026-03-14T21:30:00Z"),
+    ("2026-03-14 16:30", "2026-03-14T16:30:00-05:00"),
+    ("2026-01-14 16:30", "2026-01-14T16:30:00-06:00"),
+    ("3/14/2026 4:30 PM", "2026-03-14T16:30:00-05:00"),
+    ("03/14/26 16:30", "2026-03-14T16:30:00-05:00"),
+    ("3/14/2026, 4:30:15 p.m.", "2026-03-14T16:30:15-05:00"),
+    ("3/14/2026 at 4pm", "2026-03-14T16:00:00-05:00"),
+    ("3/14/2026 12:05 AM", "2026-03-14T00:05:00-05:00"),
+    ("3/14/2026 12:05 PM", "2026-03-14T12:05:00-05:00"),
+    ("3/14/2026 4:30\u202fPM", "2026-03-14T16:30:00-05:00"),
+    ("Mar 14, 2026 4:30 PM", "2026-03-14T16:30:00-05:00"),
+    ("March 14th 2026 16:30", "2026-03-14T16:30:00-05:00"),
+    ("14 March 2026 16:30", "2026-03-14T16:30:00-05:00"),
+    ("14-Mar-26 16:30", "2026-03-14T16:30:00-05:00"),
+    ("14. März 2026 16:30", "2026-03-14T16:30:00-05:00"),
+    ("14 mars 2026 à 16h30", "2026-03-14T16:30:00-05:00"),
+    ("14 de marzo de 2026 16:30", "2026-03-14T16:30:00-05:00"),
+    ("Sat, 14 Mar 2026 16:30:00 GMT", "2026-03-14T16:30:00Z"),
+    ("Saturday, March 14, 2026 4:30 PM", "2026-03-14T16:30:00-05:00"),
+    ("Sunday, March 14, 2026 4:30 PM", None),
+    ("2026/3/14 16:30", "2026-03-14T16:30:00-05:00"),
+    ("2026-03-14 16:30 CET", "2026-03-14T16:30:00+01:00"),
+    ("2026-03-14 4:30 PM EST", "2026-03-14T16:30:00-05:00"),
+    ("2026-03-14 4:30 PM ET", "2026-03-14T16:30:00-04:00"),
+    ("2026-03-14 16:30 Europe/Berlin", "2026-03-14T16:30:00+01:00"),
+    ("2026-03-14 16:30 (UTC+5:30)", "2026-03-14T16:30:00+05:30"),
+    ("2026-03-14 16:30 GMT-0500", "2026-03-14T16:30:00-05:00"),
+    ("2026-03-14 16:30 Middle/Earth", None),
+    ("2026-03-14 16:30 BST", None),
+    ("2026-03-14 16:30 +25:00", None),
+    ("2026-03-08 02:30", None),
+    ("2026-11-01 01:30", None),
+    ("2026-11-01 01:30-06:00", "2026-11-01T01:30:00-06:00"),
+    ("2026-02-30T10:00:00Z", None),
+    ("2026-02-30 10:00", None),
+    ("0000-01-01T00:00:00Z", None),
+    ("2026-03-14T25:00:00Z", None),
+    ("2026-03-14 24:00", None),
+    ("3/14/2026 16:30 PM", None),
+    ("3/14/2026 0:30 AM", None),
+    ("2/30/2026 10:00", None),
+    ("26-1-5 10:00", None),
+    ("2026-03-14", None),
+    ("3/14/2026", None),
+    ("16:30", None),
+    ("tomorrow", None),
+    ("46095.6875", None),
+    (46095.6875, None),
+    (True, None),
+    ("3/14/2026 4", None),
+    ("3/14/2026x4:30", None),
+    ("#N/A", None),
+    ("9999-12-31 23:30", "9999-12-31T23:30:00-06:00"),
+    ("1826-04-04 10:00", None),
+    ("3/14/2026 10:00-11:00", None),
+    ("3/14/2026 2:00-4:00", None),
+    ("3/14/2026 10:00 - 11:00 AM", None),
+    ("3/14/2026 2 PM to 4 PM", None),
+    ("2026-03-14 13:00-14:00", None),
+    ("2026-03-14 16:30-05:00", "2026-03-14T16:30:00-05:00"),
+    ("2026-03-14T04:30-05:00", "2026-03-14T04:30:00-05:00"),
+    ("2026-03-14 04:30:00-05:00", "2026-03-14T04:30:00-05:00"),
+    ("Sat, 14 Mar 2026 04:30:00 -0500", "2026-03-14T04:30:00-05:00"),
+    ('="2026-03-14 16:30"', "2026-03-14T16:30:00-05:00"),
+    (datetime(2026, 3, 14, 16, 30), "2026-03-14T16:30:00-05:00"),  # noqa: DTZ001 - a workbook's dates have no zone
+    (date(2026, 3, 14), None),
+    (time(16, 30), None),
+    (timedelta(hours=30), None),
+]
+
+
+@pytest.mark.parametrize(("cell", "sent"), MOMENTS)
+def test_moments(cell: Cell, sent: str | None) -> None:
+    if sent is None:
+        assert problem(showing_date=cell).code == "bad_value"
+    else:
+        assert patch(showing_date=cell) == {"showing_date": sent}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2026-03-08 02:30", "clocks are put forward over it"),
+        ("2026-11-01 01:30", "2026-11-01T01:30:00-05:00 or 2026-11-01T01:30:00-06:00"),
+        ("2026-03-14", "it has no time (--default-time 09:00 would give it one)"),
+        ("2026-02-30 10:00", "2026-02-30 does not"),
+        ("16:30", "it has no date, and there is none in the row's showing_date"),
+        (46095.5, "it is a bare number: format the cell as a date"),
+    ],
+)
+def test_a_moment_that_is_refused_says_why(text: Cell, words: str) -> None:
+    assert words in problem(showing_time_start=text).message
+
+
+@pytest.mark.parametrize(
+    ("order", "text", "sent"),
+    [
+        ("dmy", "02/03/2026 10:00", "2026-03-02T10:00:00-06:00"),
+        ("mdy", "02/03/2026 10:00", "2026-02-03T10:00:00-06:00"),
+        ("ymd", "26/03/02 10:00", "2026-03-02T10:00:00-06:00"),
+        ("dmy", "13.02.2026 10:00", "2026-02-13T10:00:00-06:00"),
+        ("mdy", "02.03.2026 10:00", "2026-02-03T10:00:00-06:00"),
+        ("dmy", "02/13/2026 10:00", None),
+        ("mdy", "13/02/2026 10:00", None),
+        ("ymd", "02/03/2026 10:00", None),
+    ],
+)
+def test_the_order_of_day_and_month_is_the_users(order: str, text: str, sent: str | None) -> None:
+    rules = {"order": order, "order_told": True}
+    if sent is None:
+        assert "--date-order" in problem(rules, showing_date=text).message
+    else:
+        assert patch(rules, showing_date=text) == {"showing_date": sent}
+
+
+@pytest.mark.parametrize("text", ["13/02/2026 10:00", "02.03.2026 10:00"])
+def test_a_date_that_speaks_against_the_default_order_is_noted_with_its_row(text: str) -> None:
+    check = checker("unique_showing_key", "Visit date")
+    check.check(Row(7, ("ext_1", text)))
+    seen = check.findings.against_order["Visit date"]
+    assert (seen.row, seen.value, seen.count) == (7, text, 1)
+
+
+def test_date_and_time_in_columns_of_their_own_complete_each_other() -> None:
+    cells: dict[str, Cell] = {
+        "showing_date": "3/14/2026",
+        "showing_time_start": "4:30 PM",
+        "showing_time_end": time(17),
+    }
+    assert patch(**cells) == {
+        "showing_date": "2026-03-14T16:30:00-05:00",
+        "showing_time_start": "2026-03-14T16:30:00-05:00",
+        "showing_time_end": "2026-03-14T17:00:00-05:00",
+    }
+    assert patch({"default_time": time(9)}, showing_date="3/14/2026") == {
+        "showing_date": "2026-03-14T09:00:00-05:00"
+    }
+    zoned = patch(
+        showing_date="2026-03-15T01:30:00Z", showing_time_start="20:30", showing_time_end="9 PM"
+    )
+    assert zoned["showing_time_start"] == "2026-03-14T20:30:00-05:00"
+    assert zoned["showing_time_end"] == "2026-03-14T21:00:00-05:00"
+    assert patch(showing_time_start="3/14/2026 10:00", showing_time_end="11:00")[
+        "showing_time_end"
+    ] == ("2026-03-14T11:00:00-05:00")
+
+
+def test_an_end_before_its_start_is_a_problem_and_an_equal_one_is_not() -> None:
+    found = problem(showing_time_start="2026-03-14 16:30", showing_time_end="2026-03-14 16:00")
+    assert (
+        "showing_time_end: '2026-03-14 16:00' is not at or after showing_time_start"
+        in found.message
+    )
+    at = "2026-03-14 16:30"
+    assert len(patch(showing_time_start=at, showing_time_end=at)) == 2
+    crossed = problem(
+        showing_time_start="2026-03-14T10:00:00Z", showing_time_end="2026-03-14T10:30:00+02:00"
+    )
+    assert crossed.code == "bad_value"
+
+
+def test_what_is_assumed_is_counted_with_its_first_row() -> None:
+    check = checker("unique_showing_key", "showing_date", "showing_time_start")
+    check.check(Row(2, ("a", "2026-03-14T16:30:00Z", "")))
+    check.check(Row(3, ("b", "02/03/2026", "4:30")))
+    check.check(Row(4, ("c", "02/02/2026", "16:30")))
+    assert {kind: (seen.count, seen.row) for kind, seen in check.findings.assumed.items()} == {
+        "order": (1, 3),
+        "early": (1, 3),
+        "day": (2, 3),
+        "time": (2, 3),
+        "timezone": (4, 3),
+    }
+    assert check.findings.filled["showing_date"] == 3
+    assert check.findings.examples["unique_showing_key"] == "a"
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_any_moment_is_sent_as_the_same_moment(moment: datetime) -> None:
+    offset = moment.utcoffset()
+    assert offset is not None
+    if offset.total_seconds() % 60:
+        return  # RFC 3339 has no offsets with seconds
+    sent = patch(showing_date=moment.isoformat())["showing_date"]
+    # As timestamps: by PEP 495 a time that a clock change repeats equals none of another zone.
+    assert datetime.fromisoformat(str(sent)).timestamp() == moment.timestamp()
+
+
+@given(
+    st.datetimes(
+        min_value=datetime(1900, 1, 1),  # noqa: DTZ001 - a bound of local times
+        max_value=datetime(2099, 12, 31),  # noqa: DTZ001 - same
+    ),
+    st.timezones(),
+)
+def test_a_local_time_is_that_time_in_its_zone_or_a_problem_at_a_clock_change(
+    moment: datetime, zone: ZoneInfo
+) -> None:
+    moment = moment.replace(microsecond=0)
+    found = checked({"timezone": zone}, showing_date=moment.isoformat(sep=" "))
+    there_and_back = (
+        moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+    )
+    if isinstance(found, Record):
+        sent = datetime.fromisoformat(json.loads(found.body)["showing_date"])
+        assert there_and_back == moment
+        if not moment.replace(tzinfo=zone).utcoffset().total_seconds() % 60:  # type: ignore[union-attr] # zones have one
+            assert sent.replace(tzinfo=None) == moment
+    else:
+        first, second = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+        assert first != second or (first is not None and first.total_seconds() % 60)

@@ -1,0 +1,236 @@
+"""Rows: what becomes a patch, and what is refused with which words."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import date
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bulk_sync.check.patches import merged
+from bulk_sync.model.rows import Cell, CellError, Problem, Record, Row
+from tests.unit.checking import checked, checker, patch, problem
+
+
+def test_blank_cells_are_left_out_and_a_row_of_blanks_changes_nothing() -> None:
+    assert patch(feedback="Fine", rating=" ", title="") == {"feedback": "Fine"}
+    assert problem(feedback=" ", rating="").code == "nothing_to_send"
+
+
+def test_a_token_clears_a_field_and_a_blank_does_where_a_profile_says_so() -> None:
+    fields = dict.fromkeys(("feedback", "rating", "showing_date", "interested"), "-")
+    rules = {"clear": fields, "blank_clears": frozenset({"title", "scheduled_date"})}
+    cells: dict[str, Cell] = {
+        "feedback": "-",
+        "rating": " - ",
+        "showing_date": "-",
+        "interested": "yes",
+    }
+    assert patch(rules, **cells, title="", scheduled_date=" ", agent_name="") == {
+        "showing_date": None, "scheduled_date": None, "feedback": None, "rating": None, "interested": True,
+        "title": None,
+    }  # fmt: skip
+    assert problem(rating="-").code == "bad_value"
+
+
+def test_every_bad_cell_of_a_row_is_named_with_its_value_and_what_would_be_right() -> None:
+    assert problem(rating="six", interested="maybe", feedback="fine").message == (
+        "rating: 'six' is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★; "
+        "interested: 'maybe' is not yes or no (also y/n, true/false, 1/0, x, interested/not interested)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        ("", "missing_key"),
+        ("   ", "missing_key"),
+        (".", "bad_key"),
+        ("..", "bad_key"),
+        ("a\nb", "bad_key"),
+        ("a\x00b", "bad_key"),
+        ("a\x85b", "bad_key"),
+        ("k" * 2001, "bad_key"),
+        ("é" * 400, "bad_key"),
+        ("1.23457E+17", "bad_key"),
+        ("1,23457E+17", "bad_key"),
+        ("1E+05", "bad_key"),
+        ("123456789012345000", "bad_key"),
+        ("1234567890123450", "bad_key"),
+        ("#N/A", "bad_key"),
+        (CellError("#REF!"), "bad_key"),
+        (1234567890123456.0, "bad_key"),
+        (True, "bad_key"),
+        (date(2026, 3, 4), "bad_key"),
+    ],
+)
+def test_keys_that_cannot_address_a_showing(key: Cell, code: str) -> None:
+    assert problem(unique_showing_key=key, feedback="Fine").code == code
+
+
+@pytest.mark.parametrize(
+    ("key", "target"),
+    [
+        *(
+            (key, key)
+            for key in [
+                "00123",
+                "1E5",
+                "12345678901234567890",
+                "...",
+                "a/b",
+                "%2E%2E",
+                "?x=1",
+                "é",
+                "\u200fx",
+            ]
+        ),
+        ("-", "-"),
+        ("Ext_20260314_0001_of_a_longer_kind", "Ext_20260314_0001_of_a_longer_kind"),
+        (12345.0, "12345"),
+        ('="00123"', "00123"),
+        (12345, "12345"),
+        (12.5, "12.5"),
+    ],
+)
+def test_keys_keep_their_text(key: Cell, target: str) -> None:
+    record = checked(unique_showing_key=key, feedback="Fine")
+    assert isinstance(record, Record)
+    assert record.target == record.key == target
+
+
+UUID = "3C90C3CC-0d44-4b50-8888-8dd25736052a"
+
+
+@pytest.mark.parametrize("column", ["showing_id", "ID", "North Id"])
+def test_an_id_addresses_the_showing_and_the_key_travels_in_the_body(column: str) -> None:
+    check = checker(column, "unique_showing_key", "rating")
+    both = check.check(Row(2, (UUID, "ext_1", "4")))
+    assert isinstance(both, Record)
+    assert (both.target, both.key, both.fields) == (UUID.lower(), "ext_1", ("rating",))
+    assert json.loads(both.body) == {"rating": 4, "unique_showing_key": "ext_1"}
+    by_key = check.check(Row(3, ("", "ext_1", "4")))
+    assert isinstance(by_key, Record)
+    assert (by_key.target, json.loads(by_key.body)) == ("ext_1", {"rating": 4})
+    alone = check.check(Row(4, (UUID, "", "4")))
+    assert isinstance(alone, Record)
+    assert (alone.target, alone.key, json.loads(alone.body)) == (UUID.lower(), "", {"rating": 4})
+    bad = check.check(Row(5, ("17", "ext_1", "4")))
+    assert isinstance(bad, Problem)
+    assert bad.code == "bad_key"
+    assert f"--map {shlex.quote(column + '=unique_showing_key')}" in bad.message
+
+
+def test_a_sheet_with_ids_only_names_the_row_without_one() -> None:
+    found = checker("showing_id", "rating").check(Row(2, ("", "4")))
+    assert isinstance(found, Problem)
+    assert (found.code, found.message) == (
+        "missing_key",
+        "showing_id is blank: this row names no showing",
+    )
+
+
+def test_a_row_that_is_short_has_blanks_and_one_that_is_long_is_refused() -> None:
+    check = checker("unique_showing_key", "feedback", "rating", "", "")
+    short = check.check(Row(2, ("ext_1", "Fine")))
+    blank_end = check.check(Row(3, ("ext_1", "Fine", "4", "", " ")))
+    long = check.check(Row(4, ("ext_1", "Nice", " but small", "4")))
+    assert isinstance(short, Record)
+    assert isinstance(blank_end, Record)
+    assert isinstance(long, Problem)
+    assert "'4' stands beyond the last column" in long.message
+
+
+def test_a_row_that_repeats_the_header_or_has_a_fault_is_never_sent() -> None:
+    check = checker("unique_showing_key", "feedback")
+    again = check.check(Row(9, ("unique_showing_key", "feedback")))
+    assert isinstance(again, Problem)
+    assert "the header once more" in again.message
+    other = check.check(Row(10, ("Comments", "Showing Key")))
+    assert isinstance(other, Problem)
+    assert check.findings.other_headers == [10]
+    assert isinstance(check.check(Row(11, ("Title", "Nice"))), Record)
+    fault = check.check(Row(9, ("ext_1", "fine"), "a cell holds a whole row"))
+    assert isinstance(fault, Problem)
+    assert (fault.code, fault.message) == ("bad_value", "a cell holds a whole row")
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+@example("ext_1", "\ud7ff\ue000")
+def test_any_text_arrives_unchanged_but_for_outer_blanks(key: str, feedback: str) -> None:
+    found = checked(unique_showing_key=key, feedback=feedback)
+    if isinstance(found, Record):
+        assert found.target == key.strip()
+        assert json.loads(found.body) == {"feedback": feedback.strip()}
+    else:
+        failed_formula = {"bad_value"} if "#" in key + feedback else set()
+        assert found.code in {"missing_key", "bad_key", "nothing_to_send"} | failed_formula
+
+
+@given(st.dictionaries(st.sampled_from(["feedback", "title", "agent_name"]), st.text(), min_size=1))
+def test_the_order_of_columns_does_not_change_a_patch(cells: dict[str, Cell]) -> None:
+    one, other = checked(**cells), checked(**dict(sorted(cells.items(), reverse=True)))
+    if isinstance(one, Record) and isinstance(other, Record):
+        assert (one.body, one.digest, one.fields) == (other.body, other.digest, other.fields)
+
+
+CELLS = st.one_of(
+    st.text(max_size=12),
+    st.integers(-10, 10).map(float),
+    st.floats(allow_nan=True),
+    st.booleans(),
+    st.dates(),
+    st.datetimes(),
+    st.times(),
+    st.sampled_from(
+        [
+            "2026-03-14 16:30",
+            "3/14/2026",
+            "4:30 PM",
+            "4/5",
+            "x",
+            "Open House",
+            "#N/A",
+            CellError("#REF!"),
+        ]
+    ),
+)
+
+
+@given(st.lists(st.tuples(*[CELLS] * 7), min_size=1, max_size=4))
+def test_any_value_mapped_twice_gives_the_same_and_nothing_breaks(
+    rows: list[tuple[Cell, ...]],
+) -> None:
+    headers = (
+        "unique_showing_key",
+        "showing_date",
+        "start",
+        "end",
+        "rating",
+        "interested",
+        "comments",
+    )
+    one, other = checker(*headers), checker(*headers)
+    for cells in rows:
+        row = Row(2, cells)
+        first = one.check(row)
+        assert first == one.check(row) == other.check(row)
+
+
+def test_merged_patches_take_the_later_value_and_must_make_sense_together() -> None:
+    assert merged(['{"rating":3,"title":"A"}', '{"rating":4,"feedback":"B"}']) == (
+        '{"feedback":"B","rating":4,"title":"A"}',
+        merged(['{"feedback":"B","rating":4,"title":"A"}'])[1],
+        "feedback rating title",
+    )
+    clash = merged(
+        [
+            '{"showing_time_start":"2026-03-14T10:00:00Z"}',
+            '{"showing_time_end":"2026-03-14T09:00:00Z"}',
+        ]
+    )
+    assert isinstance(clash, str)
+    assert "before showing_time_start" in clash
