@@ -143,7 +143,7 @@ def _push(
         extra={"event": "begin"},
     )
     with (
-        Store.examined_beside(files.checkpoint) as examined,
+        Store.examining(files.checkpoint) as examined,
         open_sheet(settings, following.on_rows) as sheet,
     ):
         headers = sheet.table.headers

@@ -1,10 +1,11 @@
-"""How a staged sheet becomes the job's, and how a job goes.
+"""Adopting a staged sheet as the checkpoint's job, and dropping a job.
 
-Invariants, kept at every commit:
+Invariants:
 
-1. A sheet becomes the job's in one commit (`adopt`).
-2. At that commit a row whose target and content were acknowledged is acknowledged again.
-3. A patch of which an attempt is without the API's answer stays marked so through edits of the sheet.
+1. A sheet becomes the job's in one commit. Before it, the job is the earlier one.
+2. If the job goes on, a row whose target and content were acknowledged is acknowledged again in
+   that commit, and one that may have been applied keeps that mark.
+3. Acknowledged rows are learnt by the ledger before they are deleted.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import json
 import sqlite3
 
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.job.database import UNKNOWN, Database, Job, storable
+from bulk_sync.job.database import IN_DOUBT, Database, Job, storable
 from bulk_sync.job.known import Known
 from bulk_sync.job.ledger import Ledger
 from bulk_sync.job.outbox import Outbox
-from bulk_sync.job.sealing import is_large, keep_sealed, seal
+from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 from bulk_sync.job.staged import PARKED
 from bulk_sync.job.timeline import forget_runs
 from bulk_sync.job.views import Views
@@ -27,7 +28,7 @@ from bulk_sync.model.rows import (
 
 
 class Adoption:
-    """Hands the checkpoint on from one sheet to the next."""
+    """Replaces the job of a checkpoint by another one."""
 
     def __init__(self, database: Database, known: Known, outbox: Outbox, views: Views) -> None:
         self._database = database
@@ -37,16 +38,15 @@ class Adoption:
         self._views = views
 
     def adopt(self, job: Job) -> bool:
-        """Make the rows staged as `job.generation` the job's, in one commit; True when it goes on
-        with the one before.
+        """Make the rows staged as `job.generation` the job's; return whether the job goes on.
 
-        What was acknowledged for a target and content is carried over, unless the job before
-        was settled and this is other content: then it is a new job, and all is sent.
+        It goes on, with the outcomes of rows of the same target and content, unless the job before
+        was settled and the content differs: then a new job begins, and all rows are sent.
         """
         staged = self._views.counts(job.generation)
         self._known.learn()
         with self._database.commit() as db:
-            self._known.look_up_again()
+            self._known.reset()
             before = self._database.job()
             settled = before is not None and self._settled(before)
             goes_on = before is not None and (not settled or self._same_content(before, job))
@@ -59,7 +59,8 @@ class Adoption:
             else:
                 db.execute("DELETE FROM staged WHERE generation <> ?", (job.generation,))
             db.execute(
-                "DELETE FROM outcome WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.id = outcome.id)"
+                "DELETE FROM outcome "
+                "WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.id = outcome.id)"
             )
             self._outbox.begin()
             db.execute(
@@ -78,41 +79,50 @@ class Adoption:
                     json.dumps(staged),
                 ),
             )
-        keep_sealed(self._db, kept=is_large(self._database.path))
+        keep_in_wal(self._db, kept=is_large(self._database.path))
         seal(self._db, self._database.path)
         return goes_on
 
     def _park(self, db: sqlite3.Connection, generation: int) -> None:
-        """Keep what a --limit left out, acknowledged or in doubt; one with a newer row for its
-        target is history.
+        """Park the acknowledged and doubtful rows that a --limit left out; delete the others.
+
+        A row whose target has a newer row is deleted too.
         """
-        newer = "EXISTS (SELECT 1 FROM staged AS new WHERE new.generation = ?1 AND new.target = row.target)"
+        newer = (
+            "EXISTS (SELECT 1 FROM staged AS new "
+            "WHERE new.generation = ?1 AND new.target = row.target)"
+        )
         db.execute(
             "DELETE FROM staged WHERE id IN (SELECT id FROM row WHERE generation <> ?1 "
-            f"AND (NOT (state = 'updated' OR {UNKNOWN}) OR {newer}))",
+            f"AND (NOT (state = 'updated' OR {IN_DOUBT}) OR {newer}))",
             (generation,),
         )
         db.execute(
             "INSERT INTO outcome (id, state, may_have_been_applied) SELECT id, state, 1 FROM row "
-            "WHERE generation <> ? AND in_flight = 1 ON CONFLICT (id) DO UPDATE SET may_have_been_applied = 1, "
-            "in_flight = 0",
+            "WHERE generation <> ? AND in_flight = 1 "
+            "ON CONFLICT (id) DO UPDATE SET may_have_been_applied = 1, in_flight = 0",
             (generation,),
         )
         db.execute("UPDATE staged SET generation = ? WHERE generation <> ?", (PARKED, generation))
 
     def _settled(self, job: Job) -> bool:
-        """True when nothing is left to do; of a sheet that --limit cut short only if it was so
-        before.
+        """Return whether nothing is left to do.
+
+        A job of a part of the sheet is settled only if the job before was.
         """
         if job.partial and not self._db.execute("SELECT of_settled FROM job").fetchone()[0]:
             return False
         return set(self._views.counts(job.generation)) <= SETTLED_STATES
 
     def _same_content(self, before: Job, job: Job) -> bool:
-        """True when both sheets hold the same changes, in whatever order; a part of the sheet need
-        not hold all.
+        """Return whether both sheets have the same changes, in any order.
+
+        A part of a sheet has to have some of them only.
         """
-        contents = "SELECT target, content FROM staged WHERE generation IN (?, ?) AND state <> 'superseded'"
+        contents = (
+            "SELECT target, content FROM staged "
+            "WHERE generation IN (?, ?) AND state <> 'superseded'"
+        )
         old, new = (before.generation, PARKED), (job.generation, job.generation)
         pairs = ((new, old),) if job.partial else ((new, old), (old, new))
         return not any(
@@ -121,24 +131,25 @@ class Adoption:
         )
 
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
-        """Take over from the rows before what became of them, for rows of the same target and
-        content.
-        """
+        """Copy outcomes to the new rows of the same target and content."""
         pairs = (
-            "FROM staged CROSS JOIN row AS old ON old.target = staged.target AND old.content = staged.content "
+            "FROM staged CROSS JOIN row AS old "
+            "ON old.target = staged.target AND old.content = staged.content "
             "WHERE staged.generation = ?1 AND staged.state = 'pending' AND old.generation <> ?1"
         )
         db.execute(
-            "INSERT INTO outcome (id, state, http_status, error, message, showing_id, updated_at, sent_at, "
-            "duration_ms) SELECT staged.id, old.state, old.http_status, old.error, old.message, old.showing_id, "
-            f"old.updated_at, old.sent_at, old.duration_ms {pairs} AND old.state = 'updated' "
-            "ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO outcome (id, state, http_status, error, message, showing_id, updated_at, "
+            "sent_at, duration_ms) SELECT staged.id, old.state, old.http_status, old.error, "
+            "old.message, old.showing_id, old.updated_at, old.sent_at, old.duration_ms "
+            f"{pairs} AND old.state = 'updated' ON CONFLICT (id) DO NOTHING",
             (generation,),
         )
+        # The patch as it was sent: --only-changed may have left out fields.
         db.execute(
-            "UPDATE staged SET body = coalesce(old.body, staged.body), digest = old.digest, fields = old.fields FROM "
-            "(SELECT staged.id, old.body, old.digest, old.fields "
-            f"{pairs} AND old.state = 'updated' AND old.digest IS NOT staged.digest) AS old WHERE old.id = staged.id",
+            "UPDATE staged SET body = coalesce(old.body, staged.body), digest = old.digest, "
+            "fields = old.fields FROM (SELECT staged.id, old.body, old.digest, old.fields "
+            f"{pairs} AND old.state = 'updated' AND old.digest IS NOT staged.digest) AS old "
+            "WHERE old.id = staged.id",
             (generation,),
         )
         tried = "(old.attempts > 0 OR old.in_flight = 1 OR old.may_have_been_applied = 1)"
@@ -149,16 +160,19 @@ class Adoption:
             (generation,),
         )
         db.execute(
-            "INSERT INTO outcome (id, state, attempts, throttled, tried_before, may_have_been_applied, message) "
-            "SELECT staged.id, 'pending', old.attempts, old.throttled, 1, old.in_flight OR old.may_have_been_applied, "
-            f"CASE WHEN old.state IN ('pending', 'failed') THEN old.message END {pairs} AND {tried} "
-            "ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, throttled = excluded.throttled",
+            "INSERT INTO outcome (id, state, attempts, throttled, tried_before, "
+            "may_have_been_applied, message) SELECT staged.id, 'pending', old.attempts, "
+            "old.throttled, 1, old.in_flight OR old.may_have_been_applied, "
+            "CASE WHEN old.state IN ('pending', 'failed') THEN old.message END "
+            f"{pairs} AND {tried} ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, "
+            "throttled = excluded.throttled",
             (generation,),
         )
 
     def drop(self) -> None:
-        """Drop the job and its rows: what follows starts over. The ledger stays, but for that of a
-        sandbox now gone.
+        """Drop the job and its rows, so that the next one starts over.
+
+        The ledger stays, except for values of a sandbox, whose data is gone.
         """
         self._known.learn()
         with self._database.commit() as db:
@@ -166,5 +180,5 @@ class Adoption:
             db.execute("DELETE FROM staged")
             db.execute("DELETE FROM outcome")
             forget_runs(db)
-            self._known.look_up_again()
+            self._known.reset()
             Ledger(db, SANDBOX_TARGET, self._database.ledger_schema).forget()

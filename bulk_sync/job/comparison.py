@@ -1,10 +1,10 @@
-"""The rows of two sheets, or three, brought together by the showing they speak of.
+"""The rows of two sheets, or three, paired by showing.
 
-Each sheet is staged in a store of its own; they meet in the first one's database. Rows meet by
-North's id when both have one, else by key. Everything stands on disk: memory does not grow with
-the sheets.
+Each sheet is staged in a store of its own, and attached to the first one's database. Rows are
+paired by North's id when both have one, else by key. All of it is on disk, so memory does not grow
+with the sheets.
 
-Invariant: every row here, and every row there, is part of exactly one pair or stands alone.
+Invariant: every row here and every row there is part of exactly one pair, or has none.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ Values = dict[str, Any]
 
 
 class Pair(Struct, frozen=True):
-    """A showing of which both sheets say something, and not the very same: the values of each as
-    JSON has them.
+    """A showing whose patches in the two sheets differ as texts: the JSON values of each.
 
-    `base` is None when the third sheet doesn't know the showing, or there is none.
+    `base` is None without a third sheet, or when it lacks the showing.
     """
 
     id: int
@@ -40,7 +39,7 @@ class Pair(Struct, frozen=True):
 
 
 class Comparison:
-    """Staged sheets side by side; the first database is worked upon."""
+    """Pairs the rows of staged sheets; its tables are made in the first database."""
 
     def __init__(self, here: Database, there: Database, base: Database | None = None) -> None:
         self._db = here.attach({"there": there} | ({"base": base} if base else {}))
@@ -49,12 +48,12 @@ class Comparison:
         self.superseded = self._drop_superseded()
         self._db.executescript(
             "CREATE TABLE mate (here INTEGER PRIMARY KEY, there INTEGER, base INTEGER);"
-            # Of rows that are not the same
+            # Rows here that are not the same there.
             "CREATE TABLE standing (here INTEGER PRIMARY KEY, standing TEXT);"
-            # Rows there that have no mate
+            # Rows there without a mate.
             "CREATE TABLE alone (there INTEGER PRIMARY KEY, standing TEXT);"
-            "CREATE TABLE difference (here INTEGER, field TEXT, value_there TEXT, value_here TEXT, value_base TEXT, "
-            "author TEXT);"
+            "CREATE TABLE difference (here INTEGER, field TEXT, value_there TEXT, value_here TEXT, "
+            "value_base TEXT, author TEXT);"
         )
         self._pair("there")
         if base:
@@ -63,9 +62,7 @@ class Comparison:
         self._refuse_two_for_one()
 
     def _drop_superseded(self) -> int:
-        """Take out rows that another row of their sheet stands for; returns how many those are
-        here.
-        """
+        """Delete superseded rows; return how many there were here."""
         counts = [
             self._db.execute(
                 f"DELETE FROM {side}.staged WHERE state = '{State.SUPERSEDED}'"
@@ -75,14 +72,12 @@ class Comparison:
         return counts[0]
 
     def _pair(self, side: str) -> None:
-        """Find each row's mate: first by what addresses the showing, then by key where one of both
-        has no id.
-        """
+        """Find each row's mate: by target first, then by key where one of them has no id."""
         self._db.execute("BEGIN")
         self._db.execute(
-            f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.staged AS h CROSS JOIN {side}.staged AS t "
-            f"ON t.target = h.target WHERE h.target <> '' ON CONFLICT (here) DO UPDATE SET {side} = "
-            f"coalesce({side}, excluded.{side})"
+            f"INSERT INTO mate (here, {side}) SELECT h.id, t.id FROM main.staged AS h "
+            f"CROSS JOIN {side}.staged AS t ON t.target = h.target WHERE h.target <> '' "
+            f"ON CONFLICT (here) DO UPDATE SET {side} = coalesce({side}, excluded.{side})"
         )
         alone = f"h.key <> '' AND h.id NOT IN (SELECT here FROM mate WHERE {side} IS NOT NULL)"
         if self._db.execute(f"SELECT 1 FROM main.staged AS h WHERE {alone} LIMIT 1").fetchone():
@@ -97,27 +92,26 @@ class Comparison:
         self._db.execute("COMMIT")
 
     def _refuse_two_for_one(self) -> None:
-        """Two rows here that turn out to be one showing, one by its key and one by its id, can't
-        both be right.
-        """
+        """Make two rows here invalid that are one showing, one by its key and one by its id."""
         groups = self._db.execute(
-            "SELECT m.there, group_concat(h.number, ' and ') FROM mate AS m JOIN main.staged AS h ON h.id = m.here "
-            "WHERE m.there IS NOT NULL AND h.state = 'pending' GROUP BY m.there HAVING count(*) > 1"
+            "SELECT m.there, group_concat(h.number, ' and ') FROM mate AS m "
+            "JOIN main.staged AS h ON h.id = m.here "
+            "WHERE m.there IS NOT NULL AND h.state = 'pending' "
+            "GROUP BY m.there HAVING count(*) > 1"
         ).fetchall()
         self._db.executemany(
             "UPDATE staged SET state = 'invalid', error = 'duplicate_key', message = ?2 "
             "WHERE id IN (SELECT here FROM mate WHERE there = ?1) AND state = 'pending'",
             (
-                (there, f"rows {rows} are one showing, by key and by id: leave one of them")
+                (there, f"rows {rows} are one showing, by key and by id: keep one of them")
                 for there, rows in groups
             ),
         )
 
     def pairs(self) -> Iterator[Pair]:
-        """What has to be compared value by value: pairs whose patches are not the same text, in
-        input order.
+        """Yield the pairs whose patches differ as texts, in input order.
 
-        A key is a value of a row that an id addresses. Pairs may be settled while they come.
+        The key is a value of a row that is addressed by id. Pairs may be settled meanwhile.
         """
         base = (
             "LEFT JOIN base.staged AS b ON b.id = m.base AND b.state = 'pending'"
@@ -126,7 +120,8 @@ class Comparison:
         )
         found = self._db.execute(
             "SELECT h.id, h.body, t.body, t.key, "
-            f"{'b.body, b.key' if base else 'NULL, NULL'} FROM main.staged AS h JOIN mate AS m ON m.here = h.id "
+            f"{'b.body, b.key' if base else 'NULL, NULL'} "
+            "FROM main.staged AS h JOIN mate AS m ON m.here = h.id "
             f"JOIN there.staged AS t ON t.id = m.there {base} "
             "WHERE h.state = 'pending' AND t.state = 'pending' AND h.body <> t.body ORDER BY h.id"
         )
@@ -139,7 +134,7 @@ class Comparison:
             )
 
     def settle(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
-        """Keep what the pairs, by their ids, differ in, and with it how every showing stands."""
+        """Store the differences of pairs, by id, and then every showing's standing."""
         self._db.execute("BEGIN")
         for count, (row, differences) in enumerate(compared, start=1):
             if count % _GROUP == 0:
@@ -154,11 +149,13 @@ class Comparison:
                     (_kept(row, one) for one in differences),
                 )
         self._db.execute(
-            f"INSERT INTO standing SELECT h.id, CASE WHEN h.state = 'pending' AND t.id IS NULL THEN 'only_here' "
-            f"ELSE 'problem' END FROM {_HERE} WHERE h.state <> 'pending' OR t.state IS NOT 'pending'"
+            "INSERT INTO standing SELECT h.id, "
+            "CASE WHEN h.state = 'pending' AND t.id IS NULL THEN 'only_here' ELSE 'problem' END "
+            f"FROM {_HERE} WHERE h.state <> 'pending' OR t.state IS NOT 'pending'"
         )
         self._db.execute(
-            "INSERT INTO alone SELECT id, CASE WHEN state = 'pending' THEN 'only_there' ELSE 'problem' END "
+            "INSERT INTO alone SELECT id, "
+            "CASE WHEN state = 'pending' THEN 'only_there' ELSE 'problem' END "
             "FROM there.staged AS t WHERE NOT EXISTS (SELECT 1 FROM mate WHERE mate.there = t.id)"
         )
         self._db.execute("COMMIT")
@@ -167,7 +164,7 @@ class Comparison:
     # Reporting
 
     def counts(self) -> dict[Standing, int]:
-        """Showings by standing."""
+        """Return the number of showings by standing."""
         counts = dict.fromkeys(Standing, 0)
         for table in ("standing", "alone"):
             for name, count in self._db.execute(
@@ -180,7 +177,7 @@ class Comparison:
         return counts
 
     def fields(self) -> dict[str, int]:
-        """How many values differ, by field, the most frequent first."""
+        """Return the number of different values by field, the most frequent first."""
         return dict(
             self._db.execute(
                 "SELECT field, count(*) FROM difference GROUP BY field ORDER BY 2 DESC, 1"
@@ -188,31 +185,31 @@ class Comparison:
         )
 
     def authored(self, author: Author) -> int:
-        """How many values that side changed."""
+        """Return how many values a side changed."""
         found = self._db.execute(
             "SELECT count(*) FROM difference WHERE author = ?", (author,)
         ).fetchone()
         return int(found[0])
 
     def first(self, field: str, count: int) -> list[Compared]:
-        """The first showings that differ in a field, each with that difference alone."""
+        """Return the first showings that differ in a field, each with that difference alone."""
         found = self._db.execute(
-            f"SELECT {_COLUMNS}, {_DIFFERENCE} FROM difference AS d CROSS JOIN standing AS s ON s.here = d.here "
+            f"SELECT {_COLUMNS}, {_DIFFERENCE} FROM difference AS d "
+            "CROSS JOIN standing AS s ON s.here = d.here "
             f"{_OF_STANDING} WHERE d.field = ? ORDER BY d.rowid LIMIT ?",
             (field, count),
         )
         return [_compared(row[:7], [row[7:]]) for row in found]
 
     def rows(self, *standings: Standing, limit: int = -1) -> Iterator[Compared]:
-        """Showings in these standings, none of them `same`: those here in input order, then those
-        only there.
+        """Yield showings in these standings, except `same`: those here, then those only there.
 
-        With a limit, the first so many.
+        Each group is in input order; `limit` bounds their number.
         """
         names = ", ".join(f"'{standing}'" for standing in standings)
         here = self._db.execute(
-            f"SELECT {_COLUMNS}, s.here FROM standing AS s {_OF_STANDING} WHERE standing IN ({names}) "
-            "ORDER BY s.here LIMIT ?",
+            f"SELECT {_COLUMNS}, s.here FROM standing AS s {_OF_STANDING} "
+            f"WHERE standing IN ({names}) ORDER BY s.here LIMIT ?",
             (limit,),
         )
         left = limit
@@ -222,26 +219,31 @@ class Comparison:
                 row[:7], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[7],)).fetchall()
             )
         there = self._db.execute(
-            f"SELECT standing, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message FROM alone "
-            f"CROSS JOIN there.staged AS t ON t.id = alone.there WHERE standing IN ({names}) "
-            "ORDER BY alone.there LIMIT ?",
+            f"SELECT standing, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message "
+            "FROM alone CROSS JOIN there.staged AS t ON t.id = alone.there "
+            f"WHERE standing IN ({names}) ORDER BY alone.there LIMIT ?",
             (left if limit >= 0 else -1,),
         )
         for row in there:
             yield _compared(row, [])
 
 
-# Parts of statements; all of them constant text of ours.
+# Parts of statements, all of them constant.
 _ID = "CASE WHEN {0}.target NOT IN ('', {0}.key) THEN {0}.target ELSE '' END"
-_HERE = "main.staged AS h LEFT JOIN mate AS m ON m.here = h.id LEFT JOIN there.staged AS t ON t.id = m.there"
+_HERE = (
+    "main.staged AS h LEFT JOIN mate AS m ON m.here = h.id "
+    "LEFT JOIN there.staged AS t ON t.id = m.there"
+)
 _OF_STANDING = (
     "CROSS JOIN main.staged AS h ON h.id = s.here LEFT JOIN mate AS m ON m.here = h.id "
     "LEFT JOIN there.staged AS t ON t.id = m.there"
 )
 _COLUMNS = (
-    "s.standing, h.number, t.number, h.target, CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "
+    "s.standing, h.number, t.number, h.target, "
+    "CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "
     f"coalesce(nullif({_ID.format('h')}, ''), {_ID.format('t')}, ''), "
-    "CASE WHEN h.state <> 'pending' THEN h.message WHEN t.state <> 'pending' THEN 'there: ' || t.message END"
+    "CASE WHEN h.state <> 'pending' THEN h.message "
+    "WHEN t.state <> 'pending' THEN 'there: ' || t.message END"
 )
 _DIFFERENCE = "d.field, d.value_there, d.value_here, d.value_base, d.author"
 _OF_ROW = f"SELECT {_DIFFERENCE} FROM difference AS d WHERE d.here = ?"

@@ -12,13 +12,11 @@ from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
 
 _MAGIC = b"SQLite format 3\0"
 
-
-BUSY_SECONDS = 10
-"""So long SQLite waits for another that writes."""
-
+BUSY_TIMEOUT_SECONDS = 10
+"""SQLite's busy timeout."""
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
-
+"""Endings of the files that SQLite keeps next to a database."""
 
 NOT_WRITABLE = frozenset(
     {
@@ -33,51 +31,52 @@ NOT_WRITABLE = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-
+"""Result codes of a disk or a permission that is in the way."""
 
 _DAMAGED = frozenset(
     {
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_FORMAT,
-        # Our statements are constant: what is wrong with them is the tables, or what stands in
-        # them.
+        # Our statements are constant, so an error in one comes from the tables or their content.
         sqlite3.SQLITE_ERROR,
         sqlite3.SQLITE_CONSTRAINT,
         sqlite3.SQLITE_MISMATCH,
     }
 )
+"""Result codes of a file that is not as we wrote it."""
 
 
 def damaged(path: Path, why: str) -> CheckpointDamaged:
-    """The error for a checkpoint that can't be trusted."""
+    """Return the error for a checkpoint that can't be trusted."""
     return CheckpointDamaged(
-        f"{path}: this checkpoint is damaged ({why}). It was left as it is: push with --fresh keeps it under another "
-        "name and starts over."
+        f"{path}: this checkpoint is damaged ({why}). It was left unchanged. Push with --fresh to "
+        "keep it under another name and start over."
     )
 
 
 def damaged_ledger(path: Path, why: str) -> CheckpointError:
-    """The error for a shared ledger that can't be trusted."""
+    """Return the error for a shared ledger that can't be trusted."""
     return CheckpointError(
-        f"{path}: this ledger is damaged ({' '.join(why.split())}). It was left as it is: move it away, and the next "
-        "push makes a new one and sends all fields once more."
+        f"{path}: this ledger is damaged ({' '.join(why.split())}). It was left unchanged. Move it "
+        "away; the next push makes a new one and sends all fields once more."
     )
 
 
-def damaged_in_use(path: Path, why: str) -> OutputError:
-    """The error for a checkpoint that a run can't go on with."""
+def damaged_during_run(path: Path, why: str) -> OutputError:
+    """Return the error for a checkpoint that was found damaged while a run used it."""
     return OutputError(
-        f"{path}: the checkpoint was damaged while it was in use ({why}). What was sent may be more than it says: look "
-        "after the disk, then push with --fresh, which sends all rows again."
+        f"{path}: the checkpoint was damaged while it was in use ({why}). More rows may have been "
+        "sent than it records. Check the disk, then push with --fresh, which sends all rows again."
     )
 
 
 @contextmanager
 def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
-    """SQLite's errors as the user's: what to mend, and that the file is left as it is.
+    """Translate SQLite's errors: CheckpointDamaged for a bad file, OutputError for a bad disk.
 
-    What is found in a checkpoint that a run has in use ends that run: rows may have been sent.
+    Damage found in a checkpoint that is `in_use` by a run is an OutputError too, because it ends
+    that run and rows may have been sent.
     """
     try:
         yield
@@ -86,26 +85,29 @@ def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
         if code in _DAMAGED or (
             code is None and isinstance(error, sqlite3.OperationalError | sqlite3.DataError)
         ):
-            # Without a code it is Python that could not make sense of what SQLite read.
+            # Without a code it was Python that couldn't decode a value from SQLite.
             if in_use:
-                raise damaged_in_use(path, str(error)) from None
+                raise damaged_during_run(path, str(error)) from None
             raise damaged(path, str(error)) from None
         if code in NOT_WRITABLE:
             raise OutputError(
-                f"{path}: the checkpoint can't be written ({error}). Make room or grant permission, then run again."
+                f"{path}: the checkpoint can't be written ({error}). Free disk space or grant "
+                "permission, then run again."
             ) from None
         raise
 
 
-def refuse_what_is_no_file(path: Path) -> None:
-    """Raise CheckpointError for a folder, a symbolic link, or a file that was emptied.
+def refuse_special_files(path: Path) -> None:
+    """Raise CheckpointError for a folder, a device or a symbolic link, CheckpointDamaged for an
+    empty file.
 
-    Runs that came by two names would hold two locks. An empty file is never ours: a new one
-    comes into its place when it is filled.
+    With a link, runs under the two names would hold two locks. An empty file is never ours: a new
+    checkpoint takes its name only once it is complete.
     """
     if path.is_symlink():
         raise CheckpointError(
-            f"{path}: a symbolic link; name the checkpoint itself: --checkpoint {path.resolve()}"
+            f"{path}: this is a symbolic link; name the checkpoint itself: "
+            f"--checkpoint {path.resolve()}"
         )
     if path.is_dir():
         raise CheckpointError(
@@ -113,18 +115,18 @@ def refuse_what_is_no_file(path: Path) -> None:
         )
     if path.exists() and not path.is_file():
         raise CheckpointError(
-            f"{path}: not a regular file, so no checkpoint; name another with --checkpoint."
+            f"{path}: not a regular file, so not a checkpoint; name another with --checkpoint."
         )
     if path.exists() and path.stat().st_size == 0:
         raise damaged(path, "it is empty")
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint and its side files to the first free `NAME.damaged.sqlite`, and
-    return that name.
+    """Rename a damaged checkpoint and SQLite's files of it, and return the new name.
 
-    Raises CheckpointDamaged for a file that nothing marks as a checkpoint: it may be anything of
-    the user's.
+    That is the first free one of `NAME.damaged.sqlite`, `NAME.damaged-2.sqlite` and so on. Raises
+    CheckpointDamaged for a file that nothing marks as a checkpoint, because it may be any file of
+    the user's, and OutputError when renaming fails.
     """
     try:
         with path.open("rb") as file:
@@ -133,19 +135,20 @@ def set_aside(path: Path) -> Path:
             raise CheckpointDamaged(
                 f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint."
             )
-        endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-        names = (path.with_name(f"{path.stem}.damaged{ending}{path.suffix}") for ending in endings)
+        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        names = (path.with_name(f"{path.stem}.damaged{number}{path.suffix}") for number in numbers)
         kept = next(name for name in names if not name.exists())
-        for side in _SIDE_FILES:  # first, so that none of them ever lies beside a new checkpoint
-            beside = path.with_name(path.name + side)
-            if beside.exists():
-                beside.rename(kept.with_name(kept.name + side))
+        # These first, so that none of them is ever taken for a new checkpoint's.
+        for ending in _SIDE_FILES:
+            side_file = path.with_name(path.name + ending)
+            if side_file.exists():
+                side_file.rename(kept.with_name(kept.name + ending))
         return path.rename(kept)
     except OSError as error:
         raise OutputError(f"{path}: can't be renamed: {error.strerror}.") from None
 
 
 def error_code(error: sqlite3.Error) -> int | None:
-    """Return SQLite's primary result code, None where the module gives none."""
+    """Return SQLite's primary result code, None if Python gives none."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

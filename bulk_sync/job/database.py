@@ -1,8 +1,10 @@
-"""The checkpoint as a file: its connection, its transactions, and what it says of the job as a whole.
+"""The checkpoint as a file: its connection, its transactions, and the job as a whole.
 
-It promises that `commit` is one durable transaction (WAL, synchronous=FULL): all of the block, or
-nothing of it, is on the disk when the block ends. So whatever another part of the store promises
-"at every commit" holds after a crash at any instant. One thread at a time uses a database.
+Invariant: `commit` is one durable transaction (WAL, synchronous=FULL). Once its block ends, all of
+the block is on the disk; after a crash within it, nothing is. What the other parts promise "at
+every commit" therefore holds after a crash at any instant.
+
+One thread at a time may use a database.
 """
 
 from __future__ import annotations
@@ -22,37 +24,44 @@ from msgspec import Struct
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger
 from bulk_sync.job.damage import (
-    BUSY_SECONDS,
+    BUSY_TIMEOUT_SECONDS,
     damaged,
-    refuse_what_is_no_file,
+    refuse_special_files,
     translated,
 )
 from bulk_sync.job.health import examine
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.job.schema import CREATE, SCHEMA_VERSION, migrate
-from bulk_sync.job.sealing import is_large, keep_sealed, seal
+from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 
 GROUP = 2000
-"""Rows in one commit while staging."""
+"""Rows that are written, or learnt, at a time."""
 
-# Parts of statements; all of them constant text of ours.
+# Parts of statements, all of them constant.
 OF_THE_JOB = "generation = (SELECT generation FROM job)"
 
 LISTED = "(SELECT value FROM json_each(?))"
-"""A list in one parameter: a statement that takes a group is one step of SQLite's, in which other
-threads go on.
+"""The values of a JSON list, so that a group is one parameter of one statement: SQLite lets other
+threads run while it executes one.
 """
 
-UNKNOWN = "(in_flight = 1 OR may_have_been_applied = 1)"
-ON_THE_WAY = (
-    f"{OF_THE_JOB} AND state = 'pending' AND id > (SELECT ended FROM job) AND id <= (SELECT taken FROM job) "
+IN_DOUBT = "(in_flight = 1 OR may_have_been_applied = 1)"
+"""Selects rows of the view that may have been applied without an acknowledgement."""
+
+UNRECORDED = (
+    f"{OF_THE_JOB} AND state = 'pending' "
+    "AND id > (SELECT ended FROM job) AND id <= (SELECT taken FROM job) "
     "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id)"
 )
-"""Rows that were handed out for the first time, and have no outcome."""
+"""Selects staged rows that were handed out for the first time and have no outcome."""
 
 
 class Job(Struct, frozen=True):
-    """What the checkpoint belongs to."""
+    """The sheet, the settings and the address that a checkpoint is for.
+
+    `meaning` is a digest of the settings that change patches; `partial` is True when --limit left
+    out rows; `seconds` is the duration of all runs so far.
+    """
 
     generation: int
     input: str
@@ -66,7 +75,7 @@ class Job(Struct, frozen=True):
 
 
 class Database:
-    """An open checkpoint, made by `opened`, `scratch` or `readable`; not for two threads at once."""
+    """An open checkpoint; made by `opened`, `scratch` or `readable`."""
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, ledger_schema: str = "main"
@@ -79,12 +88,12 @@ class Database:
 
     @property
     def has_shared_ledger(self) -> bool:
-        """True when a file that other jobs share takes the place of the ledger in the checkpoint."""
+        """Whether the job uses a ledger file that other jobs share."""
         return self.ledger_schema == ledger.SHARED
 
     @contextmanager
     def commit(self) -> Iterator[sqlite3.Connection]:
-        """One durable transaction: all of the block, or nothing of it."""
+        """Run the block as one durable transaction: all of it, or nothing."""
         with translated(self.path, in_use=True):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -96,8 +105,8 @@ class Database:
                 raise
 
     @contextmanager
-    def at_one_moment(self) -> Iterator[None]:
-        """Let several questions be answered as of one moment, though a run may write in between."""
+    def snapshot(self) -> Iterator[None]:
+        """Let the block's queries see one state of the checkpoint, even while a run writes."""
         if self.connection.in_transaction:
             yield
             return
@@ -109,10 +118,10 @@ class Database:
                 self.connection.execute("COMMIT")
 
     def job(self) -> Job | None:
-        """The job, or None when nothing was staged yet."""
+        """Return the job, or None before a sheet was adopted."""
         found = self.connection.execute(
-            "SELECT generation, input, input_digest, meaning, partial, headers, base_url, key_fingerprint, seconds "
-            "FROM job"
+            "SELECT generation, input, input_digest, meaning, partial, headers, base_url, "
+            "key_fingerprint, seconds FROM job"
         ).fetchone()
         if found is None:
             return None
@@ -122,7 +131,7 @@ class Database:
         )
 
     def accept_key(self, fingerprint: str) -> None:
-        """Note which key the API accepted, or that the user vouched for."""
+        """Note the fingerprint of the key that the API accepted, or the user vouched for."""
         with self.commit() as db:
             db.execute("UPDATE job SET key_fingerprint = ?", (fingerprint,))
 
@@ -132,19 +141,17 @@ class Database:
             db.execute("UPDATE job SET seconds = seconds + ?", (seconds,))
 
     def wrote_report(self, path: Path, digest: str) -> bool:
-        """True when a report of this digest was written there by the program."""
-        known = (storable(str(path.absolute())), digest)
-        return (
-            self.connection.execute(
-                "SELECT 1 FROM report WHERE path = ? AND digest = ?", known
-            ).fetchone()
-            is not None
+        """Return whether the program wrote a report with this digest to this path."""
+        found = self.connection.execute(
+            "SELECT 1 FROM report WHERE path = ? AND digest = ?",
+            (storable(str(path.absolute())), digest),
         )
+        return found.fetchone() is not None
 
     def note_report(self, path: Path, digest: str) -> None:
-        """Keep the digest of a report before it takes its place, beside those of the ones before.
+        """Note the digest of a report before the file is put in place.
 
-        Noted afterwards, a crash in between would make it look like somebody's edit.
+        If it was noted afterwards, a crash in between would make the file look edited.
         """
         with self.commit() as db:
             db.execute(
@@ -153,21 +160,19 @@ class Database:
             )
 
     def purge(self) -> None:
-        """Remove cells, patches and the messages that may quote them, from the rows and from the
-        disk's free pages.
-        """
+        """Remove cells, patches and messages from the rows and from free pages; see `job.purge`."""
         with translated(self.path, in_use=True):
             purge(self.connection, self.path)
 
     def attach(self, others: Mapping[str, Database]) -> sqlite3.Connection:
-        """This database, with others attached under names of their own."""
+        """Attach other databases under the given names; return this one's connection."""
         for name, other in others.items():
             self.connection.execute(f"ATTACH ? AS {name}", (other.address,))
         return self.connection
 
     @property
     def address(self) -> str:
-        """The file, as another connection names it."""
+        """The URI by which another connection attaches the file."""
         return f"{self.path.absolute().as_uri()}?mode=rw"
 
 
@@ -175,15 +180,15 @@ class Database:
 def opened(
     path: Path, shared_ledger: Path | None = None, examined: Callable[[], None] | None = None
 ) -> Iterator[Database]:
-    """Open for a run, and make it when there is none; `shared_ledger` takes the place of the
-    ledger in it.
+    """Open a checkpoint for a run, and make it if there is none.
 
-    `examined`: of `examined_beside`, which began before.
+    `shared_ledger` replaces the checkpoint's own ledger. `examined` is the function that
+    `health.examining` yielded, when the examination has begun already.
 
-    Raises OutputError when it can't be written, CheckpointDamaged when it is not whole,
-    CheckpointError when it is none of ours.
+    Raises OutputError when the file can't be written, CheckpointDamaged when it is not whole,
+    CheckpointError when it is another program's or a newer version's.
     """
-    refuse_what_is_no_file(path)
+    refuse_special_files(path)
     if path.exists():
         with translated(path):
             (examined or partial(examine, path, SCHEMA_VERSION))()
@@ -200,17 +205,16 @@ def opened(
             ledger.attach(connection, shared_ledger)
             connection.execute("DELETE FROM acknowledged")
             schema = ledger.SHARED
-        keep_sealed(connection, kept=is_large(path))
+        keep_in_wal(connection, kept=is_large(path))
         yield Database(connection, path, schema)
         seal(connection, path)
 
 
 @contextmanager
 def scratch(path: Path | None = None) -> Iterator[Database]:
-    """A database that is gone afterwards, for a look at what staging would give; it promises no
-    durability.
+    """Open a temporary checkpoint, for a dry run of staging; it is not durable.
 
-    With a path, the one there, made if there is none, and left there.
+    With a path, that file is used, made if there is none, and kept.
     """
     with ExitStack() as stack:
         if path is None:
@@ -229,12 +233,12 @@ def scratch(path: Path | None = None) -> Iterator[Database]:
 
 @contextmanager
 def readable(path: Path) -> Iterator[Database]:
-    """Open for a look, also while a run holds it; raises CheckpointError when there is nothing
-    to see.
+    """Open a checkpoint for reading, also while a run holds it.
 
-    SQLite opens it for writing where it may, only to tidy its side files away at the end.
+    SQLite opens it for writing where permitted, only to remove the WAL at the end. Raises
+    CheckpointError when there is none, and as `opened` does.
     """
-    refuse_what_is_no_file(path)
+    refuse_special_files(path)
     if not path.exists():
         raise CheckpointError(f"{path}: there is no checkpoint here: this file was never pushed.")
     with translated(path):
@@ -245,7 +249,7 @@ def readable(path: Path) -> Iterator[Database]:
 
 
 def _make(path: Path) -> None:
-    """Make a checkpoint; it comes into its place whole, so that one that is empty was emptied."""
+    """Make a checkpoint under another name and rename it, so that it is never incomplete."""
     new = path.with_name(path.name + ".new")
     try:
         new.unlink(missing_ok=True)
@@ -259,9 +263,7 @@ def _make(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name last through a power cut; where folders can't be opened the system sees to
-    it.
-    """
+    """Make a rename survive a power cut; systems that can't open folders do so by themselves."""
     if os.name == "posix":
         opened = os.open(folder, os.O_RDONLY)
         try:
@@ -271,12 +273,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def storable(name: str) -> str:
-    """The name of a file as SQLite takes it: one that isn't UTF-8 has its odd bytes escaped."""
+    """Return a file's name as SQLite stores it: bytes that aren't UTF-8 are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def texts(path: Path, encoded: str) -> tuple[str, ...]:
-    """Cells, or headers, as they were kept."""
+    """Decode cells or headers; none after a purge. Raises CheckpointDamaged."""
     if encoded == PURGED:
         return ()
     try:
@@ -284,7 +286,7 @@ def texts(path: Path, encoded: str) -> tuple[str, ...]:
     except (ValueError, TypeError, RecursionError):
         texts = None
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise damaged(path, "cells in it are not what they were")
+        raise damaged(path, "a row's cells in it can't be read")
     return tuple(texts)
 
 
@@ -293,8 +295,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=rw",  # never makes a file
         uri=True,
         isolation_level=None,
-        timeout=BUSY_SECONDS,
-        check_same_thread=False,  # one thread at a time: the recorder sees to it
+        timeout=BUSY_TIMEOUT_SECONDS,
+        check_same_thread=False,  # the recorder's threads take turns
     )
 
 

@@ -1,18 +1,14 @@
-"""Is a checkpoint whole, and is it ours? Asked before it is used, so that damage becomes no wrong
-claim, and no bug.
+"""Examine a checkpoint before it is used: is it one, and is it whole?
 
-The examination opens a file that has a side file for reading only: SQLite then neither moves that
-into it nor removes it, so that a damaged checkpoint stays byte for byte what it was. All of the
-file is read, so the rows of a large one are looked at while SQLite's own check of its structure
-goes on: SQLite lets other threads run meanwhile. (Two threads that look at rows would only be in
-each other's way: json_valid allocates memory, which SQLite counts under one lock.)
+The examination opens a file that has a WAL for reading only, so SQLite neither moves the WAL into
+it nor removes it, and a damaged checkpoint stays byte for byte what it was. The rows of a large
+file are checked in one thread while SQLite checks its structure in another, because SQLite lets
+other threads run meanwhile. (Two threads that check rows would only block each other: json_valid
+allocates memory, which SQLite counts under one lock.)
 
-A large one is not read as a whole where that can be spared. A run seals it: it writes a time into
-it, gives it that time as its time of change, and from then on writes to the side file alone, whose
-frames SQLite checks one by one, until it seals it again. Whoever else writes to it gives it another
-time, and so does a copy, but for one that keeps times. What a disk loses by itself shows where it
-is read: a patch is checked against its digest before it is sent, and SQLite finds pages that don't
-fit together.
+A sealed checkpoint (`sealing.py`) is not read as a whole. Bits that a disk loses in one show where
+they are read: a patch is compared with its digest before it is sent, and SQLite finds pages that
+don't fit together.
 """
 
 from __future__ import annotations
@@ -25,15 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from bulk_sync.errors import CheckpointError
-from bulk_sync.job.damage import BUSY_SECONDS, NOT_WRITABLE, damaged, error_code
-from bulk_sync.job.sealing import beside_of, bytes_beside, is_sealed
+from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, NOT_WRITABLE, damaged, error_code
+from bulk_sync.job.sealing import is_sealed, wal_bytes, wal_path
 from bulk_sync.model.rows import State
 
-APPLICATION_ID = 0x6253796E  # "bSyn": tells our files from other SQLite files
+APPLICATION_ID = 0x6253796E  # "bSyn"
+"""Marks our files among other SQLite files (PRAGMA application_id)."""
 
 _LARGE_BYTES = 10_000_000
-"""From here on threads gain more than they cost."""
-
+"""The size from which threads gain more than they cost."""
 
 _STATES = ", ".join(f"'{state.value}'" for state in State)
 
@@ -44,32 +40,39 @@ _OUTCOME = """
     AND typeof(showing_id) IN ('text', 'null') AND typeof(updated_at) IN ('text', 'null')
     AND typeof(sent_at) IN ('text', 'null')
 """
-"""What became of a row; up to version 6 it stood in the row itself."""
+"""The columns of an outcome, which up to version 6 were part of the row."""
 
 _UNSOUND = f"""
 SELECT 1 FROM {{table}} WHERE NOT (
-    typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text' AND state IN ({_STATES})
+    typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text'
+    AND state IN ({_STATES})
     AND typeof(error) IN ('text', 'null') AND typeof(message) IN ('text', 'null')
     AND (state <> 'pending' OR body IS NOT NULL {{decided}}) AND {{outcome}}
     AND json_valid(cells) AND (body IS NULL OR json_valid(body))
-) OR generation NOT IN (SELECT generation + step FROM job, (SELECT 0 AS step UNION SELECT 1) UNION SELECT -1 UNION
+) OR generation NOT IN (
+    SELECT generation + step FROM job, (SELECT 0 AS step UNION SELECT 1) UNION SELECT -1 UNION
     SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM job)) {{other_key}} LIMIT 1
 """
-"""A row that no run of ours can have written. Of another generation than the job's are only rows
-that are being staged, and those that a --limit parked."""
+"""Finds a row that no run can have written.
+
+Rows of another generation than the job's are those being staged, and those that a --limit parked.
+"""
 
 _OTHER_KEY = """
-OR (key <> '' AND key <> target AND body IS NOT NULL AND json_extract(body, '$.unique_showing_key') IS NOT key)
+OR (key <> '' AND key <> target AND body IS NOT NULL
+    AND json_extract(body, '$.unique_showing_key') IS NOT key)
 """
-"""A row that goes by one key and changes the showing of another; one with North's id has its key in
-its patch.
+"""Finds a row with one key that changes another showing.
+
+A row addressed by North's id has its key in its patch.
 """
 
 _DECIDED = """
 OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id AND outcome.state <> 'pending')
 OR (generation = -1 AND cells = 'null')
 """
-"""What was purged is pending no more, or it was left out by a --limit and only its doubt is kept.
+"""Admits a pending row without a patch: one that was purged after it was decided, or one that a
+--limit left out and that is kept only because it may have been applied.
 """
 
 _UNSOUND_OUTCOME = f"""
@@ -77,15 +80,19 @@ SELECT 1 FROM outcome WHERE NOT (state IN ({_STATES}) AND {_OUTCOME})
 OR (SELECT state FROM staged WHERE staged.id = outcome.id) IS NOT 'pending' LIMIT 1
 """
 
-_NEVER_TO_BE_HANDED_OUT = """
+_NEVER_HANDED_OUT = """
 SELECT 1 FROM staged WHERE generation = (SELECT generation FROM job) AND state = 'pending'
-AND id <= (SELECT ended FROM job) AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) LIMIT 1
+AND id <= (SELECT ended FROM job)
+AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) LIMIT 1
 """
-"""A pending row that no run would ever take: it counts as ended, and has no outcome."""
+"""Finds a pending row that no run would ever take: it counts as recorded and has no outcome."""
 
-_NO_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
+_UNSOUND_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
-_ALL_TABLES = "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed LIMIT 0"
+_ALL_TABLES = (
+    "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed "
+    "LIMIT 0"
+)
 
 _UNSOUND_JOB = f"""
 SELECT 1 FROM job WHERE typeof(taken) <> 'integer' OR typeof(ended) <> 'integer' OR ended > taken
@@ -94,7 +101,8 @@ OR EXISTS (SELECT 1 FROM json_each(staged_states) WHERE key NOT IN ({_STATES}) O
 
 _MISCOUNTED = """
 SELECT 1 FROM (
-    SELECT state, count(*) FROM staged WHERE generation = (SELECT generation FROM job) GROUP BY state
+    SELECT state, count(*) FROM staged
+    WHERE generation = (SELECT generation FROM job) GROUP BY state
     EXCEPT SELECT key, value FROM job, json_each(job.staged_states)
 ) UNION ALL SELECT 1 FROM job
     WHERE (SELECT sum(value) FROM json_each(job.staged_states))
@@ -104,17 +112,17 @@ LIMIT 1
 
 
 def examine(path: Path, version: int) -> None:
-    """Raise when a checkpoint is damaged, of a newer version than `version`, or none of ours; it is
-    left as it is.
+    """Examine a checkpoint, and leave it unchanged.
+
+    Raises CheckpointDamaged when it is not whole, CheckpointError when it is of a newer version
+    than `version` or another program's.
     """
     with closing(_connect_for_reading(path)) as connection:
         try:
             _examine(connection, path, version)
-        except (
-            MemoryError,
-            UnicodeDecodeError,
-        ):  # a length without bounds; a name in SQLite's own message
-            raise damaged(path, "what it says of itself can't be read") from None
+        except (MemoryError, UnicodeDecodeError):
+            # From a length without bounds, and from a name in a message of SQLite's.
+            raise damaged(path, "its header can't be read") from None
         except sqlite3.Error as error:
             if error_code(error) in NOT_WRITABLE:
                 raise
@@ -122,11 +130,11 @@ def examine(path: Path, version: int) -> None:
 
 
 @contextmanager
-def examined_beside(path: Path, version: int) -> Iterator[Callable[[], None]]:
-    """Begin to examine a large checkpoint in a thread; what is yielded waits for that, and raises
-    as `examine` does.
+def examining(path: Path, version: int) -> Iterator[Callable[[], None]]:
+    """Examine a large checkpoint in a thread; yield a function that waits for the result.
 
-    A file that changed since is examined once more: it was not locked yet.
+    The function raises as `examine` does. It examines a file that changed meanwhile once more,
+    because the file was not locked yet.
     """
     before = _stamps(path)
     if not path.is_file() or path.stat().st_size < _LARGE_BYTES:
@@ -143,18 +151,15 @@ def examined_beside(path: Path, version: int) -> Iterator[Callable[[], None]]:
 
 
 def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
-    """What changes with a file's content, of a checkpoint and of the side file with its newest
-    pages.
-    """
-    stats = (one.stat() if one.exists() else None for one in (path, beside_of(path)))
+    """Return inode, size and modification time of a checkpoint and of its WAL."""
+    stats = (one.stat() if one.exists() else None for one in (path, wal_path(path)))
     return [stat and (stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
 
 
 def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
     if _pragma(connection, "application_id") != APPLICATION_ID:
-        connection.execute(
-            "SELECT count(*) FROM sqlite_master"
-        ).fetchone()  # what is no database at all is said so
+        # Raises for a file that is no database at all.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         raise CheckpointError(
             f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint."
         )
@@ -164,24 +169,21 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
             f"{path}: a newer version of bulk-sync made this checkpoint; use that version."
         )
     if made_by < 1:
-        raise damaged(path, f"it says that it is of version {made_by}")
+        raise damaged(path, f"its version is {made_by}")
     if path.stat().st_size % _pragma(connection, "page_size"):
-        raise damaged(
-            path, "its end is missing, or not its own"
-        )  # SQLite would read zeros in place of what is cut off
+        # SQLite would read zeros where the end is cut off.
+        raise damaged(path, "its size is no whole number of pages")
     if made_by > 6:
         connection.execute(_ALL_TABLES)
         if connection.execute(_UNSOUND_JOB).fetchone():
-            raise damaged(path, "what it says of the job can't be as it was written")
+            raise damaged(path, "its job is not as a run writes it")
     if made_by < 7 or not is_sealed(connection, path):
         _read_all(connection, path, made_by)
 
 
 def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
-    """Raise CheckpointDamaged unless structure and rows are as a run of version `made_by` writes
-    them.
-    """
-    with _beside(path, connection) as ask:
+    """Raise CheckpointDamaged unless structure and rows are as version `made_by` writes them."""
+    with _asking(path, connection) as ask:
         structure = ask("PRAGMA integrity_check(1)")
         rows = [
             ask(
@@ -194,22 +196,23 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
             )
         ]
         if made_by > 5:
-            rows.append(ask(_NO_LIST))
+            rows.append(ask(_UNSOUND_LIST))
         if made_by > 6:
-            rows += [ask(_UNSOUND_OUTCOME), ask(_MISCOUNTED), ask(_NEVER_TO_BE_HANDED_OUT)]
+            rows += [ask(_UNSOUND_OUTCOME), ask(_MISCOUNTED), ask(_NEVER_HANDED_OUT)]
         found = " ".join(str(structure()[0]).split())
         if found != "ok":
             raise damaged(path, found)
         if any(part() for part in rows):
-            raise damaged(path, "a row in it can't be as it was written")
+            raise damaged(path, "a row in it is not as a run writes it")
 
 
 @contextmanager
-def _beside(
+def _asking(
     path: Path, connection: sqlite3.Connection
 ) -> Iterator[Callable[[str], Callable[[], Any]]]:
-    """Ask a question at once, and wait for its first row when the answer is called; of a small file
-    at that time.
+    """Yield a function that starts a query and returns one that waits for its first row.
+
+    Queries of a large file run in threads; those of a small one run when they are waited for.
     """
     if path.stat().st_size < _LARGE_BYTES:
         yield lambda question: lambda: connection.execute(question).fetchone()
@@ -224,15 +227,14 @@ def _beside(
 
 
 def _connect_for_reading(path: Path) -> sqlite3.Connection:
-    # One that may only read would leave empty side files behind where there were none; and what a
-    # kill left half written while the file was made, or turned into one with a side file, it could
-    # not take back.
-    mode = "ro" if bytes_beside(path) else "rw"
+    # A connection that may only read would leave an empty WAL behind where there was none, and
+    # couldn't roll back what a kill left half written while the file was made.
+    mode = "ro" if wal_bytes(path) else "rw"
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         isolation_level=None,
-        timeout=BUSY_SECONDS,
+        timeout=BUSY_TIMEOUT_SECONDS,
     )
 
 

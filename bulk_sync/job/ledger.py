@@ -1,21 +1,20 @@
-"""The ledger: what the API last acknowledged, by showing and field, across the jobs of a
-checkpoint.
+"""The ledger: what the API last acknowledged, by showing and field, across a checkpoint's jobs.
 
-Invariant: a value stands in it only if the API acknowledged a patch that set it, and no patch
-of ours that names the field was handed out since whose end is not known. So a value is taken
-out when a patch that may change it is handed out, in the same commit; it comes back when the
-API acknowledges the patch, as what the patch says, or when the patch certainly did nothing.
-Whatever happens between, the ledger knows too little, never too much: what it doesn't know is sent.
+Invariant: it holds a value only if the API acknowledged a patch that set it, and if every later
+patch of ours that names the field has ended. So a value is withdrawn when a patch that may change
+it is handed out, in the same commit; it comes back when the API acknowledges that patch, with the
+patch's value, or when the patch certainly did nothing. Whatever happens in between, the ledger
+knows too little and never too much: a value that it doesn't know is sent.
 
-A showing may be addressed by its key and by North's id. What is known under one name is
-forgotten when a patch goes out under the other, as soon as sheet or API say that both are one.
+A showing may be addressed by its key and by North's id. An entry under one name is dropped when a
+patch goes out under the other, as soon as sheet or API say that both are one showing.
 
-It is part of the checkpoint, or a file of its own (`--ledger`) that jobs of several names share. Of
-its own, a checkpoint notes only which rows were acknowledged, and the ledger learns from them all
-at once, before a run asks it or the rows go (`Known.learn`); who only reads learns from them in a
-copy (`Known.acknowledged`). A shared one learns at once: what came later may be another job's.
+The ledger is part of the checkpoint, or a file (`--ledger`) that jobs of several names share. For
+its own one, a checkpoint notes only which rows were acknowledged, and the ledger learns them all at
+once, before a run reads it or the rows go (`Known.learn`); readers learn them in a copy
+(`Known.acknowledged`). A shared ledger learns at once, because a later value may be another job's.
 
-It speaks of one account: values that another API key was told are not relied on.
+A ledger is of one account: values that another API key acknowledged are not relied on.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ import msgspec
 from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
-from bulk_sync.job.damage import damaged_ledger, translated
+from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, damaged_ledger, translated
 from bulk_sync.job.ledger_entries import Entries, Entry, Values
 
 SCHEMA = """
 CREATE TABLE {schema}.ledger (
     base_url TEXT NOT NULL,
-    target TEXT NOT NULL,          -- what addresses the showing: its id or its key
+    target TEXT NOT NULL,          -- addresses the showing: its id or its key
     key TEXT NOT NULL,             -- the key as the sheet has it; '' when it names none
-    showing_id TEXT,               -- as the API said
-    fields TEXT NOT NULL,          -- JSON object: the fields and the values that were acknowledged
+    showing_id TEXT,               -- North's id, as the API returned it
+    fields TEXT NOT NULL,          -- JSON object: the acknowledged fields and values
     PRIMARY KEY (base_url, target)
 ) WITHOUT ROWID;
 CREATE INDEX {schema}.ledger_other_key ON ledger (base_url, key) WHERE key <> target;
 CREATE INDEX {schema}.ledger_showing ON ledger (base_url, showing_id) WHERE showing_id IS NOT NULL;
 CREATE TABLE {schema}.ledger_account (
     base_url TEXT PRIMARY KEY,
-    key_fingerprint TEXT NOT NULL  -- of the key that what is known was acknowledged to
+    key_fingerprint TEXT NOT NULL  -- of the API key that the values were acknowledged to
 ) WITHOUT ROWID;
 """
 
@@ -58,12 +57,11 @@ DROP INDEX ledger_showing;
 CREATE INDEX ledger_other_key ON ledger (base_url, key) WHERE key <> target;
 CREATE INDEX ledger_showing ON ledger (base_url, showing_id) WHERE showing_id IS NOT NULL;
 """
-"""What makes a ledger of the first version one of the second: most keys are targets, whose index
-there is anyway.
+"""Migrates a ledger from version 1 to 2: most keys are targets, which the primary key indexes.
 """
 
-# Parts of statements. The index of each look-up is named: the planner, who has no statistics, would
-# rather read all that is known of an address.
+# Parts of statements. They name the index of each look-up, because without statistics the planner
+# reads all entries of a base URL instead.
 _BY_NAME = (
     "{0} WHERE base_url = ?1 AND target = name.name",
     "{0} INDEXED BY ledger_other_key WHERE base_url = ?1 AND key = name.name AND key <> target",
@@ -71,39 +69,42 @@ _BY_NAME = (
 )
 _SHARED_NAMES = (
     (
-        "SELECT showing_id FROM {0} INDEXED BY ledger_showing WHERE base_url = ?1 AND showing_id IS NOT NULL "
-        "GROUP BY showing_id HAVING count(*) > 1"
+        "SELECT showing_id FROM {0} INDEXED BY ledger_showing "
+        "WHERE base_url = ?1 AND showing_id IS NOT NULL GROUP BY showing_id HAVING count(*) > 1"
     ),
     (
-        "SELECT key FROM {0} INDEXED BY ledger_other_key WHERE base_url = ?1 AND key <> target AND key <> '' "
-        "GROUP BY key HAVING count(*) > 1"
+        "SELECT key FROM {0} INDEXED BY ledger_other_key "
+        "WHERE base_url = ?1 AND key <> target AND key <> '' GROUP BY key HAVING count(*) > 1"
     ),
     (
-        "SELECT showing_id FROM {0} AS one INDEXED BY ledger_showing WHERE base_url = ?1 AND showing_id IS NOT NULL "
-        "AND showing_id <> target AND EXISTS (SELECT 1 FROM {0} WHERE base_url = ?1 AND target = one.showing_id)"
+        "SELECT showing_id FROM {0} AS one INDEXED BY ledger_showing "
+        "WHERE base_url = ?1 AND showing_id IS NOT NULL AND showing_id <> target "
+        "AND EXISTS (SELECT 1 FROM {0} WHERE base_url = ?1 AND target = one.showing_id)"
     ),
     (
-        "SELECT key FROM {0} AS one INDEXED BY ledger_other_key WHERE base_url = ?1 AND key <> target "
+        "SELECT key FROM {0} AS one INDEXED BY ledger_other_key "
+        "WHERE base_url = ?1 AND key <> target "
         "AND EXISTS (SELECT 1 FROM {0} WHERE base_url = ?1 AND target = one.key)"
     ),
     (
-        "SELECT key FROM {0} AS one INDEXED BY ledger_other_key WHERE base_url = ?1 AND key <> target AND EXISTS "
-        "(SELECT 1 FROM {0} INDEXED BY ledger_showing WHERE base_url = ?1 AND showing_id = one.key "
-        "AND target <> one.target)"
+        "SELECT key FROM {0} AS one INDEXED BY ledger_other_key "
+        "WHERE base_url = ?1 AND key <> target "
+        "AND EXISTS (SELECT 1 FROM {0} INDEXED BY ledger_showing "
+        "WHERE base_url = ?1 AND showing_id = one.key AND target <> one.target)"
     ),
 )
-"""Names by which two showings go: both by the same kind of name, or one by its target what the
-other's id or key is.
+"""Names that two showings share: both by the same kind of name, or one as its target and the other
+as its id or key.
 """
 
 _APPLICATION_ID = 0x62534C67  # "bSLg"
 _VERSION = 2
 SHARED = "shared"
-_APART = "apart"
+_TEMPORARY = "temporary"
 
 
 class PendingKnown(Struct, frozen=True):
-    """A row that waits to be sent, and what was acknowledged for its showing."""
+    """A row waiting to be sent, with the acknowledged values of its showing."""
 
     id: int
     body: str
@@ -111,9 +112,7 @@ class PendingKnown(Struct, frozen=True):
 
 
 class Acknowledged(Struct, frozen=True):
-    """What was acknowledged for a showing: what addresses it, its key and North's id ("" where none
-    is known).
-    """
+    """A showing's acknowledged values; key and North's id are "" where unknown."""
 
     target: str
     key: str
@@ -122,35 +121,33 @@ class Acknowledged(Struct, frozen=True):
 
 
 class Ledger:
-    """What is known of one account; every method is part of the caller's transaction."""
+    """The entries of one base URL; every method is part of the caller's transaction."""
 
     def __init__(self, db: sqlite3.Connection, base_url: str, schema: str = "main") -> None:
         self._db = db
         self._base_url = base_url
         self.name = f"{schema}.ledger"
 
-    def apart(self) -> Ledger:
-        """One that knows nothing yet, in a database that is gone with the connection; not within a
-        transaction.
-        """
-        if _APART in {name for _, name, _ in self._db.execute("PRAGMA database_list")}:
-            self._db.execute(f"DELETE FROM {_APART}.ledger")
+    def temporary(self) -> Ledger:
+        """Return an empty ledger in a temporary database; not within a transaction."""
+        if _TEMPORARY in {name for _, name, _ in self._db.execute("PRAGMA database_list")}:
+            self._db.execute(f"DELETE FROM {_TEMPORARY}.ledger")
         else:
-            self._db.execute(f"ATTACH '' AS {_APART}")
-            self._db.executescript(SCHEMA.format(schema=_APART))
-        return Ledger(self._db, self._base_url, _APART)
+            self._db.execute(f"ATTACH '' AS {_TEMPORARY}")
+            self._db.executescript(SCHEMA.format(schema=_TEMPORARY))
+        return Ledger(self._db, self._base_url, _TEMPORARY)
 
-    def copy(self, other: Ledger) -> None:
-        """Know what the other one knows; only for one that knows nothing."""
+    def copy_from(self, other: Ledger) -> None:
+        """Copy another ledger's entries into this one, which must be empty."""
         self._db.execute(
             f"INSERT INTO {self.name} SELECT * FROM {other.name} WHERE base_url = ?",
             (self._base_url,),
         )
 
     def belongs_to(self, fingerprint: str, *, same_account: bool) -> bool:
-        """Note whose key it is; False when it was another's, and what was known is forgotten.
+        """Note the API key's fingerprint; return False when entries of another key were dropped.
 
-        `same_account`: the user says that the new key acts for the same team.
+        `same_account` keeps them: the user vouches that the new key acts for the same team.
         """
         before = self._db.execute(
             f"SELECT key_fingerprint FROM {self.name}_account WHERE base_url = ?", (self._base_url,)
@@ -167,62 +164,62 @@ class Ledger:
         return kept
 
     def forget(self) -> None:
-        """Know nothing any more."""
+        """Drop all entries."""
         self._db.execute(f"DELETE FROM {self.name} WHERE base_url = ?", (self._base_url,))
 
     @contextmanager
     def of(self, names: Iterable[str]) -> Iterator[Entries]:
-        """What is known of the showings that go by these names; what is changed of it is written at
-        the end.
+        """Yield the entries of the showings with these names, and write their changes at the end.
 
-        `names`: every target, key and id that will be spoken of.
+        `names` are all targets, keys and ids that the block uses.
         """
         entries, wanted = Entries(), set(names)
         entries.load(self._found(wanted))
-        entries.load(self._found(entries.ids() - wanted))  # what else the same showings go by
+        entries.load(self._found(entries.ids() - wanted))  # other entries of the same showings
         yield entries
         written, gone = entries.changes()
         if gone:
             self._db.execute(
-                f"DELETE FROM {self.name} WHERE base_url = ? AND target IN (SELECT value FROM json_each(?))",
+                f"DELETE FROM {self.name} WHERE base_url = ? "
+                "AND target IN (SELECT value FROM json_each(?))",
                 (self._base_url, json_list(gone)),
             )
         if written:
             self._db.execute(
                 f"INSERT OR REPLACE INTO {self.name} SELECT ?, json_extract(value, '$[0]'), "
-                "json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]') "
-                "FROM json_each(?)",
+                "json_extract(value, '$[1]'), json_extract(value, '$[2]'), "
+                "json_extract(value, '$[3]') FROM json_each(?)",
                 (self._base_url, json_list(written)),
             )
 
     def _found(self, names: set[str]) -> Iterator[Entry]:
-        """The entries that go by any of the names."""
+        """Yield the entries with any of these names."""
         wanted = sorted(names - {""})
         if wanted:
             by_name = " UNION ALL ".join(
-                "SELECT target, key, showing_id, fields FROM (SELECT value AS name FROM json_each(?2)) AS name "
+                "SELECT target, key, showing_id, fields "
+                "FROM (SELECT value AS name FROM json_each(?2)) AS name "
                 f"CROSS JOIN {found.format(self.name)}"
                 for found in _BY_NAME
             )
             (found,) = self._db.execute(
-                f"SELECT json_group_array(json_array(target, key, showing_id, fields)) FROM ({by_name})",
+                "SELECT json_group_array(json_array(target, key, showing_id, fields)) "
+                f"FROM ({by_name})",
                 (self._base_url, json_list(wanted)),
             ).fetchone()
             yield from map(Entry._make, json.loads(found))
 
     def is_empty(self) -> bool:
-        """True when nothing is known."""
+        """Return whether there are no entries."""
         found = self._db.execute(
             f"SELECT 1 FROM {self.name} WHERE base_url = ? LIMIT 1", (self._base_url,)
         )
         return found.fetchone() is None
 
     def learn_all(self, acknowledged: str) -> None:
-        """Know what was acknowledged of the rows that a query gives: (target, key, showing_id,
-        body).
+        """Learn the rows of a query: (target, key, showing_id, body). The ledger must be empty.
 
-        Only for a ledger that is empty. Of showings that share a name nothing is known afterwards:
-        which patch of theirs came last was not asked.
+        Showings that share a name get no entry, because the order of their patches is unknown.
         """
         self._db.execute(
             f"INSERT OR REPLACE INTO {self.name} "
@@ -243,50 +240,53 @@ class Ledger:
         self._db.execute("DROP TABLE shared")
 
     def all(self) -> Iterator[Acknowledged]:
-        """Every showing, in the order of their targets."""
+        """Yield every entry, sorted by target."""
         return _all(self._db, self.name, self._base_url)
 
 
 def json_list(values: Iterable[object]) -> str:
-    """Values as one parameter of a statement, for `json_each`."""
+    """Return values as one parameter of a statement, for `json_each`."""
     return msgspec.json.encode(list(values)).decode()
 
 
 def _all(db: sqlite3.Connection, table: str, base_url: str) -> Iterator[Acknowledged]:
     found = db.execute(
-        f"SELECT target, key, coalesce(showing_id, ''), fields FROM {table} WHERE base_url = ? ORDER BY target",
+        f"SELECT target, key, coalesce(showing_id, ''), fields FROM {table} WHERE base_url = ? "
+        "ORDER BY target",
         (base_url,),
     )
     for target, key, showing_id, fields in found:
         yield Acknowledged(target, key, showing_id, json.loads(fields))
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=rw"  # never makes a file
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS)
+
+
 @contextmanager
 def read_shared(path: Path, base_url: str) -> Iterator[Iterator[Acknowledged]]:
-    """What a shared ledger knows of an address; raises CheckpointError when there is no such
-    ledger.
-    """
+    """Yield a shared ledger's entries of a base URL; raises CheckpointError without one."""
     if not path.is_file():
         raise CheckpointError(
-            f"{path}: there is no ledger here; a push with --ledger {path} makes one."
+            f"{path}: there is no ledger here; push with --ledger {path} to make one."
         )
     with translated(path):
         _examine(path)
-        with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
-        ) as db:
+        with closing(_connect(path)) as db:
             yield _all(db, "main.ledger", base_url)
 
 
 def attach(db: sqlite3.Connection, path: Path) -> None:
-    """Use a ledger that several jobs share, and make it when there is none.
+    """Attach a ledger that several jobs share, as the schema `SHARED`; make it if there is none.
 
-    What the checkpoint knew by itself is dropped: the other jobs may have changed it since.
-    Raises CheckpointError when it is none of ours or damaged, OutputError when it can't be written.
+    The checkpoint's own ledger is emptied, because other jobs may have changed its showings.
+    Raises CheckpointError when the file is damaged or another program's, OutputError when it can't
+    be written.
     """
     if path.exists() and not path.is_file():
         raise CheckpointError(
-            f"{path}: not a regular file, so no ledger; name another with --ledger."
+            f"{path}: not a regular file, so not a ledger; name another with --ledger."
         )
     if not path.exists():
         _make(path)
@@ -300,9 +300,7 @@ def attach(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(path: Path) -> None:
-    with closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
-    ) as db:
+    with closing(_connect(path)) as db:
         if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
             db.executescript(
                 f"BEGIN IMMEDIATE; {NEW_INDEXES} PRAGMA user_version = {_VERSION}; COMMIT;"
@@ -325,9 +323,7 @@ def _make(path: Path) -> None:
 
 
 def _examine(path: Path) -> None:
-    with closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
-    ) as db:
+    with closing(_connect(path)) as db:
         try:
             if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
                 db.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -345,7 +341,7 @@ def _examine(path: Path) -> None:
                     "SELECT 1 FROM ledger WHERE NOT json_valid(fields) LIMIT 1"
                 ).fetchone()
             ):
-                found = "what is known of a showing can't be read"
+                found = "an entry in it can't be read"
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise

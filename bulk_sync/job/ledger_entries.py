@@ -1,8 +1,7 @@
-"""What a ledger knows of a group of showings, in memory: the rules of `ledger.py`, without its
-file. Pure.
+"""The ledger's entries of a group of showings, in memory: the rules of `ledger.py`. Pure.
 
-A group is loaded, changed and written as a whole: SQLite finds a hundred names in one query faster
-than ten in ten.
+A group is loaded, changed and written as a whole, because SQLite finds a hundred names in one query
+faster than ten in ten.
 """
 
 from __future__ import annotations
@@ -12,29 +11,29 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 Values = dict[str, Any]
-"""Fields of a patch, as JSON has them."""
+"""Fields of a patch and their JSON values."""
 
 
 class Entry(NamedTuple):
-    """What was acknowledged for a showing."""
+    """A showing's acknowledged values."""
 
     target: str
-    """What addresses it: its id or its key."""
+    """Addresses the showing: its id or its key."""
     key: str
     """As the sheet has it; "" when it names none."""
     showing_id: str | None
-    """As the API said."""
+    """North's id, as the API returned it."""
     fields: str
-    """JSON object: the fields and the values that were acknowledged."""
+    """JSON object: the acknowledged fields and values."""
 
     @property
     def names(self) -> set[str]:
-        """All that it goes by."""
+        """Target, key and id: everything the showing is known by."""
         return {self.target, self.key, self.showing_id or ""} - {""}
 
 
 class Entries:
-    """The entries of a group, and which of them were changed."""
+    """The entries of a group, with a record of which ones changed."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}  # by target
@@ -42,40 +41,40 @@ class Entries:
         self._changed: set[str] = set()
 
     def load(self, entries: Iterable[Entry]) -> None:
-        """Take what the file holds; what is here already stays as it is."""
+        """Add entries of the file; those already present stay as they are."""
         for entry in entries:
             if entry.target not in self._entries:
                 self._keep(entry)
 
     def ids(self) -> set[str]:
-        """North's ids of all showings here."""
+        """Return North's ids of all entries."""
         return {entry.showing_id for entry in self._entries.values() if entry.showing_id}
 
     def changes(self) -> tuple[list[Entry], list[str]]:
-        """What is to be written, and the targets of which nothing is known any more."""
+        """Return the entries to write, and the targets to delete."""
         written = [self._entries[target] for target in self._changed if target in self._entries]
         return written, [target for target in self._changed if target not in self._entries]
 
-    def take_out(self, target: str, key: str, body: str) -> Values:
-        """A patch is about to be sent: forget its fields, and return what was known of them."""
+    def withdraw(self, target: str, key: str, body: str) -> Values:
+        """Forget the fields of a patch about to be sent, and return the values they had."""
         before = self._entries.get(target)
         self._forget_namesakes(target, key, before and before.showing_id)
         if before is None:
             return {}
         known = json.loads(before.fields)
-        taken = {name: known.pop(name) for name in json.loads(body) if name in known}
-        if taken:
+        withdrawn = {name: known.pop(name) for name in json.loads(body) if name in known}
+        if withdrawn:
             self._write(Entry(target, key, before.showing_id, text_of(known)))
-        return taken
+        return withdrawn
 
-    def put_back(self, target: str, key: str, values: Values) -> None:
-        """The patch did nothing: what was known before is known again."""
+    def restore(self, target: str, key: str, values: Values) -> None:
+        """Bring back the values that `withdraw` returned, because the patch did nothing."""
         before = self._entries.get(target)
         known = json.loads(before.fields) if before else {}
         self._write(Entry(target, key, before and before.showing_id, text_of(known | values)))
 
     def learn(self, target: str, key: str, showing_id: str | None, body: str) -> None:
-        """The API acknowledged a patch."""
+        """Add the values of a patch that the API acknowledged."""
         before = self._entries.get(target)
         showing_id = showing_id or (before and before.showing_id)
         self._forget_namesakes(target, key, showing_id)
@@ -87,7 +86,7 @@ class Entries:
         self._write(Entry(target, key, showing_id, known))
 
     def forget(self, target: str) -> None:
-        """Know nothing any more of what is addressed so."""
+        """Drop the entry of a target."""
         entry = self._entries.pop(target, None)
         if entry is not None:
             for name in entry.names:
@@ -95,11 +94,11 @@ class Entries:
             self._changed.add(target)
 
     def forget_all_of(self, name: str) -> None:
-        """Know nothing any more of a showing that goes by this key or id."""
+        """Drop every entry of a showing with this key or id."""
         self._forget_namesakes("", name, None)
 
     def _forget_namesakes(self, target: str, key: str, showing_id: str | None) -> None:
-        """Forget what is known of the same showing under another name."""
+        """Drop entries of the same showing under another target."""
         for name in (target, key, showing_id):
             if name:
                 for other in self._targets.get(name, set()) - {target}:
@@ -121,5 +120,5 @@ def _joined(known: str, body: str) -> Values:
 
 
 def text_of(values: Mapping[str, Any]) -> str:
-    """As a patch's body is written, so that what is equal has equal texts."""
+    """Return values as JSON the way patches are written, so that equal values have equal texts."""
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

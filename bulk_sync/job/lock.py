@@ -1,11 +1,11 @@
-"""One run at a time holds a checkpoint.
+"""The lock on a checkpoint: one run at a time holds it.
 
-The kernel keeps the lock (flock, or its Windows counterpart), so that a crash frees it.
-The lock file stays: removing it would let two runs hold locks on two files of one name.
+The kernel keeps the lock (flock, or its Windows counterpart), so a crash frees it. The lock file
+stays, because removing it would let two runs hold locks on two files of one name.
 
-Who holds it stands in a note beside it, written once the lock is taken and removed before
-it is given back. A crash leaves its note behind, so a note is believed only while the lock
-is held and its process lives.
+A note next to the lock file names the holder. It is written after the lock is taken, and removed
+before the lock is released. A crash leaves its note behind, so a note counts only while the lock is
+held and its process lives.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from bulk_sync.clock import SystemClock, utc_text
 from bulk_sync.errors import CheckpointBusy, OutputError
 
 PATIENCE_SECONDS = 0.5
-"""Longer than the moment for which a `status` may hold the lock to try it."""
+"""How long a run waits for the lock: longer than a `status` holds it to test it."""
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""What a filesystem says that keeps no locks, such as NFS without its lock service."""
+"""Errors of a file system that keeps no locks, such as NFS without its lock service."""
 
 
 class Holder(Struct, frozen=True):
-    """The process that holds a checkpoint; `started` tells it from a later one with its number,
-    where that is known.
+    """The process that holds a checkpoint.
+
+    `started` distinguishes it from a later process with the same number; None where unknown.
     """
 
     pid: int
@@ -47,19 +48,20 @@ class Holder(Struct, frozen=True):
 
 
 def lock_path(checkpoint: Path) -> Path:
-    """Where the lock of a checkpoint lives."""
+    """Return the path of a checkpoint's lock file."""
     return checkpoint.with_name(checkpoint.name + ".lock")
 
 
 def note_path(checkpoint: Path) -> Path:
-    """Where the note on its holder lives."""
+    """Return the path of the note that names a checkpoint's holder."""
     return checkpoint.with_name(checkpoint.name + ".holder")
 
 
 @contextmanager
 def held(checkpoint: Path) -> Iterator[None]:
-    """Hold the checkpoint; raises CheckpointBusy when another run does, OutputError when it can't
-    be held.
+    """Hold the checkpoint's lock.
+
+    Raises CheckpointBusy when another run holds it, OutputError when the file system is in the way.
     """
     lock = _lock(checkpoint, PATIENCE_SECONDS)
     try:
@@ -72,8 +74,8 @@ def held(checkpoint: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_LOCKS:
             raise OutputError(
-                f"{checkpoint}: this filesystem keeps no locks ({error.strerror}), so two runs could use one "
-                "checkpoint at once. Put it on a local disk with --checkpoint."
+                f"{checkpoint}: this file system keeps no locks ({error.strerror}), so two runs "
+                "could use one checkpoint at once. Put it on a local disk with --checkpoint."
             ) from None
         raise OutputError(
             f"{checkpoint}: no checkpoint can be made here: {error.strerror}."
@@ -88,7 +90,7 @@ def held(checkpoint: Path) -> Iterator[None]:
 
 
 def is_held(checkpoint: Path) -> bool:
-    """True while a run holds the checkpoint."""
+    """Return whether a run holds the checkpoint."""
     if not lock_path(checkpoint).exists():
         return False
     try:
@@ -96,14 +98,13 @@ def is_held(checkpoint: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # a lock that we may not try: its note is all there is
+    except OSError:
+        # Without permission to try the lock, its note is the only evidence.
         return read_holder(checkpoint) is not None
 
 
 def read_holder(checkpoint: Path) -> Holder | None:
-    """Who holds a checkpoint that is held; None when nobody left a note, or the one who did is
-    gone.
-    """
+    """Return who holds a locked checkpoint; None without a note, or when its process is gone."""
     try:
         holder = Holder(**json.loads(note_path(checkpoint).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -112,13 +113,14 @@ def read_holder(checkpoint: Path) -> Holder | None:
 
 
 def _lock(checkpoint: Path, timeout: float) -> FileLock:
-    # Without a kernel's lock a crash would leave the checkpoint held for ever.
+    # A lock that isn't the kernel's would outlive a crash.
     return FileLock(lock_path(checkpoint), timeout=timeout, mode=0o600, fallback_to_soft=False)
 
 
 def _write_note(checkpoint: Path) -> None:
-    """A courtesy: a disk without room for it does not end the run, but an older note must not speak
-    for this one.
+    """Name this process as the holder.
+
+    The note is a courtesy, so a full disk doesn't end the run; but an older note must not stay.
     """
     note, pid = note_path(checkpoint), os.getpid()
     holder = Holder(pid, socket.gethostname(), utc_text(SystemClock().now()), _started(pid))
@@ -132,7 +134,7 @@ def _write_note(checkpoint: Path) -> None:
 
 def _lives(holder: Holder) -> bool:
     if holder.host != socket.gethostname() or os.name != "posix":
-        return True  # can't be looked at from here
+        return True  # its processes can't be seen from here
     try:
         os.kill(holder.pid, 0)
     except PermissionError:
@@ -143,7 +145,7 @@ def _lives(holder: Holder) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in the kernel's own count; None where /proc is not."""
+    """Return when a process began, in the kernel's clock ticks; None without /proc."""
     with suppress(OSError, IndexError):
         return (
             Path(f"/proc/{pid}/stat")

@@ -1,12 +1,13 @@
-"""Changes on their way: handed out to be sent, and what became of them.
+"""Changes handed out to be sent, and their outcomes.
 
 Invariants, kept at every commit:
 
 1. A row is `updated` only when an outcome that says so was recorded for its id.
-2. A change leaves `exchange` only after it was committed as in flight, so that after a crash every
-   row that may have been sent is either decided or known to be in flight.
-3. A patch of which an attempt is without the API's answer is marked so, through crashes, until the
-   API acknowledges it.
+2. A change leaves `exchange` only after it was committed as in flight. So after a crash every row
+   that may have been sent has an outcome or is known to be in flight.
+3. A row with an attempt that got no answer from the API is marked `may_have_been_applied`, through
+   crashes, until the API acknowledges its patch.
+4. What an outcome means for the ledger is learnt, or listed to be learnt, in the same commit.
 """
 
 from __future__ import annotations
@@ -20,71 +21,73 @@ from operator import itemgetter
 
 import msgspec
 
-from bulk_sync.job.damage import (
-    damaged_in_use,
-)
-from bulk_sync.job.database import LISTED, ON_THE_WAY, UNKNOWN, Database
+from bulk_sync.job.damage import damaged_during_run
+from bulk_sync.job.database import IN_DOUBT, LISTED, UNRECORDED, Database
 from bulk_sync.job.known import Known
 from bulk_sync.job.ledger import json_list
-from bulk_sync.job.sealing import bytes_beside, seal
+from bulk_sync.job.sealing import seal, wal_bytes
 from bulk_sync.job.timeline import keep
-from bulk_sync.model.rows import (
-    Change,
-    Outcome,
-    State,
-)
+from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.timeline import Unsaved
 
-_MUCH_BESIDE = 16 << 20
-"""Bytes in the side file from which on a run moves them into the checkpoint, which it then seals.
-"""
+_SEAL_WAL_BYTES = 16 << 20
+"""The WAL's high-water mark, at which a run moves it into the checkpoint and seals that."""
 
-_CHANGES = "SELECT json_group_array(json_array(id, number, target, body, digest, json({tried}))) FROM ({rows} LIMIT ?)"
+_CHANGES = (
+    "SELECT json_group_array(json_array(id, number, target, body, digest, json({tried}))) "
+    "FROM ({rows} LIMIT ?)"
+)
 _FRESH = _CHANGES.format(
     tried="'false'",
-    rows="SELECT id, number, target, body, digest FROM staged WHERE generation = (SELECT generation FROM job) "
-    "AND state = 'pending' AND id > (SELECT taken FROM job) "
+    rows="SELECT id, number, target, body, digest FROM staged "
+    "WHERE generation = (SELECT generation FROM job) AND state = 'pending' "
+    "AND id > (SELECT taken FROM job) "
     "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) ORDER BY id",
 )
+# The state is compared twice, because only so does SQLite use the partial index.
 _AGAIN = _CHANGES.format(
     tried="iif(?1, 'true', 'false')",
-    rows="SELECT outcome.id, number, target, body, digest FROM outcome INDEXED BY outcome_not_updated "
-    "CROSS JOIN staged ON staged.id = outcome.id WHERE outcome.state = 'pending' AND outcome.state <> 'updated' "
-    "AND tried_before = ?1 AND outcome.id > ?2 AND generation = (SELECT generation FROM job) ORDER BY outcome.id",
+    rows="SELECT outcome.id, number, target, body, digest "
+    "FROM outcome INDEXED BY outcome_not_updated CROSS JOIN staged ON staged.id = outcome.id "
+    "WHERE outcome.state = 'pending' AND outcome.state <> 'updated' "
+    "AND tried_before = ?1 AND outcome.id > ?2 "
+    "AND generation = (SELECT generation FROM job) ORDER BY outcome.id",
 )
+_DECODER = msgspec.json.Decoder(list[Change])
 
-_TOLD = {name: f"json_extract(value, '$[{place}]')" for place, name in enumerate(Outcome._fields)}
-_TOLD["may_have_been_applied"] = (
-    f"CASE {_TOLD['state']} WHEN 'updated' THEN 0 ELSE {_TOLD['may_have_been_applied']} END"
+_VALUES = {name: f"json_extract(value, '$[{place}]')" for place, name in enumerate(Outcome._fields)}
+_VALUES["may_have_been_applied"] = (
+    f"CASE {_VALUES['state']} WHEN 'updated' THEN 0 ELSE {_VALUES['may_have_been_applied']} END"
 )
-
+# This run's counts are added to those of earlier runs.
 _ADDED = """
     ON CONFLICT (id) DO UPDATE SET
         state = excluded.state, in_flight = 0, http_status = excluded.http_status,
-        attempts = attempts + excluded.attempts, throttled = throttled + excluded.throttled, error = excluded.error,
+        attempts = attempts + excluded.attempts, throttled = throttled + excluded.throttled,
+        error = excluded.error,
         message = coalesce(excluded.message, CASE excluded.state WHEN 'pending' THEN message END),
-        showing_id = excluded.showing_id, updated_at = excluded.updated_at, sent_at = excluded.sent_at,
-        duration_ms = excluded.duration_ms, may_have_been_applied = CASE excluded.state WHEN 'updated' THEN 0
+        showing_id = excluded.showing_id, updated_at = excluded.updated_at,
+        sent_at = excluded.sent_at, duration_ms = excluded.duration_ms,
+        may_have_been_applied = CASE excluded.state WHEN 'updated' THEN 0
             ELSE max(may_have_been_applied, excluded.may_have_been_applied) END
 """
-"""What this run did is added to what the runs before did."""
+_RECORD = (
+    f"INSERT INTO outcome ({', '.join(_VALUES)}) SELECT {', '.join(_VALUES.values())} "
+    f"FROM json_each(?) WHERE true {_ADDED}"
+)
 
-_RECORD = f"INSERT INTO outcome ({', '.join(_TOLD)}) SELECT {', '.join(_TOLD.values())} FROM json_each(?) WHERE true {_ADDED}"
 _USUAL = ("id", "http_status", "message", "showing_id", "updated_at", "sent_at", "duration_ms")
-"""What differs between outcomes that are acknowledged at the first attempt."""
+"""The columns that vary among rows acknowledged at the first attempt."""
 
-_USUAL_VALUES = itemgetter(*map(Outcome._fields.index, _USUAL))
+_usual_values = itemgetter(*map(Outcome._fields.index, _USUAL))
 
-_AT_ONCE = (1024, 512, 256, 128, 64)
-"""Of the usual outcomes so many go into one statement, of which each is kept; what is left over
-goes with the others.
+_USUAL_SIZES = (1024, 512, 256, 128, 64)
+"""Numbers of usual outcomes in one statement, each prepared once; the rest goes with the others.
 
-SQLite takes values in a fifth of the time that it takes for a JSON list; but each statement lets
-another thread in.
+SQLite takes values in a fifth of the time that it takes for a JSON list.
 """
-_TRIED = f"(attempts > 0 OR {UNKNOWN})"
 
-_TAKEN = msgspec.json.Decoder(list[Change])
+_TRIED = f"(attempts > 0 OR {IN_DOUBT})"
 
 
 class Outbox:
@@ -94,78 +97,80 @@ class Outbox:
         self._database = database
         self._db = database.connection
         self._known = known
-        self._seal_from = _MUCH_BESIDE
+        self._seal_from = _SEAL_WAL_BYTES
         self.begin()
 
     def begin(self) -> None:
-        """Hand out from the start: a run begins."""
-        self._on_the_way: set[int] = set()  # rows that were handed out, and have no outcome yet
-        self._again_after = [0, 0]  # by `tried_before`
-        # One after the other: none gets more while the run goes on.
+        """Hand out from the start, because a run begins."""
+        self._unrecorded: set[int] = set()  # ids of rows handed out and without an outcome
+        self._last_again = [0, 0]  # ids, by `tried_before`
+        # Asked in turn; one that gave less than it was asked for has no more in this run.
         self._sources: list[Callable[[int], list[Change]]] = [
             partial(self._again, 0),
             self._fresh,
             partial(self._again, 1),
         ]
 
-    def retry_undone(self) -> None:
-        """Begin another run of the job: make rejected and failed rows pending again.
+    def requeue(self) -> None:
+        """Make rejected and failed rows pending again, because another run begins.
 
-        What a crashed run had in flight is so no more, but says so.
+        Rows that a crash left in flight are in flight no more, and marked as in doubt.
         """
         with self._database.commit() as db:
             db.execute(
-                f"INSERT INTO outcome (id, state, in_flight) SELECT id, state, 1 FROM staged WHERE {ON_THE_WAY}"
+                "INSERT INTO outcome (id, state, in_flight) "
+                f"SELECT id, state, 1 FROM staged WHERE {UNRECORDED}"
             )
             db.execute("UPDATE job SET ended = taken WHERE ended <> taken")
             db.execute(
-                "UPDATE outcome SET may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
+                "UPDATE outcome SET "
+                "may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
                 "tried_before = 1, http_status = NULL, error = NULL, "
                 "message = CASE WHEN state <> 'rejected' THEN message END, state = 'pending' "
-                f"WHERE state <> 'updated' AND (state IN ('rejected', 'failed') OR state = 'pending' AND {_TRIED})"
+                "WHERE state <> 'updated' "
+                f"AND (state IN ('rejected', 'failed') OR state = 'pending' AND {_TRIED})"
             )
         self.begin()
 
     def exchange(
         self, outcomes: Sequence[Outcome] = (), points: Unsaved | None = None, limit: int = 0
     ) -> list[Change]:
-        """Write what became of changes, each under the id it was claimed with, and claim others, in
-        one commit.
+        """Record outcomes and hand out up to `limit` changes, in one commit.
 
-        `points` go into the run's time line. One that was stopped before its first request is what
-        it was before the run. What may have been applied before is still so, unless it is
-        acknowledged now: a rejection speaks of one attempt only.
+        An outcome belongs to the change with its id. One without attempts leaves its row as it was
+        before the run. A doubt from before stays unless the patch is acknowledged now, because a
+        rejection is about one attempt only. `points` are added to the run's time line.
 
-        Claimed are up to `limit` pending rows, each once in a run; they are in flight from here on.
-        First those that no earlier run attempted, then the others, both in input order: a block of
-        rows that the server chokes on can't end every run where it begins.
+        Rows that no earlier run attempted come first, then the others, both in input order, so that
+        rows on which the server chokes can't end every run at its beginning.
+
+        Raises OutputError when the checkpoint can't be written or is found damaged.
         """
         with self._database.commit() as db:
             if outcomes:
                 self._record(db, outcomes)
             if points is not None:
                 keep(db, points)
-            changes = self._claim(db, limit) if limit else []
-        if bytes_beside(self._database.path) >= self._seal_from:
+            changes = self._hand_out(db, limit) if limit else []
+        if wal_bytes(self._database.path) >= self._seal_from:
             seal(self._db, self._database.path)
-            self._seal_from = _MUCH_BESIDE + bytes_beside(
-                self._database.path
-            )  # if others read, much is still there
+            # A reader may have kept the WAL from being emptied.
+            self._seal_from = _SEAL_WAL_BYTES + wal_bytes(self._database.path)
         return changes
 
     def release(self) -> None:
-        """End a run whose requests have ended: rows that were handed out and have no outcome were
-        never sent.
-        """
+        """End a run after its requests have ended: rows without an outcome were never sent."""
         with self._database.commit() as db:
-            unsent = sorted(self._on_the_way)
-            _not_tried(db, unsent)
+            unsent = sorted(self._unrecorded)
+            _record_unsent(db, unsent)
             db.execute("UPDATE job SET ended = taken")
-            if unsent and self._known.asks_ledger():
-                self._known.note(db, unsent)
+            if unsent and self._known.is_in_use():
+                self._known.learn_outcomes(db, unsent)
         self.begin()
 
-    def _claim(self, db: sqlite3.Connection, limit: int) -> list[Change]:
+    # Handing out
+
+    def _hand_out(self, db: sqlite3.Connection, limit: int) -> list[Change]:
         found: list[Change] = []
         while self._sources and len(found) < limit:
             wanted = limit - len(found)
@@ -173,26 +178,26 @@ class Outbox:
             if len(taken) < wanted:
                 del self._sources[0]
             found += taken
-            self._on_the_way.update([change.id for change in taken])
-        if found and self._known.asks_ledger():
-            self._known.take_out(db, found)
+            self._unrecorded.update([change.id for change in taken])
+        if found and self._known.is_in_use():
+            self._known.withdraw(db, found)
         return found
 
     def _fresh(self, limit: int) -> list[Change]:
-        """The next rows that were never handed out."""
+        """Take the next rows that were never handed out."""
         found = self._changes(_FRESH, (limit,))
         if found:
-            first = min(self._on_the_way, default=found[0].id)
+            first = min(self._unrecorded, default=found[0].id)
             self._db.execute(
                 "UPDATE job SET taken = ?, ended = max(ended, ? - 1)", (found[-1].id, first)
             )
         return found
 
     def _again(self, tried: int, limit: int) -> list[Change]:
-        """The next pending rows that were handed out before, attempted or not."""
-        found = self._changes(_AGAIN, (tried, self._again_after[tried], limit))
+        """Take the next pending rows that an earlier run handed out, attempted or not."""
+        found = self._changes(_AGAIN, (tried, self._last_again[tried], limit))
         if found:
-            self._again_after[tried] = found[-1].id
+            self._last_again[tried] = found[-1].id
             listed = json_list(change.id for change in found)
             self._db.execute(f"UPDATE outcome SET in_flight = 1 WHERE id IN {LISTED}", (listed,))
         return found
@@ -200,55 +205,55 @@ class Outbox:
     def _changes(self, query: str, values: tuple[int, ...]) -> list[Change]:
         (rows,) = self._db.execute(query, values).fetchone()
         try:
-            found = sorted(_TAKEN.decode(rows))
+            found = sorted(_DECODER.decode(rows))
         except msgspec.ValidationError as error:
-            raise damaged_in_use(
-                self._database.path, f"a row to be sent is not what it was: {error}"
+            raise damaged_during_run(
+                self._database.path, f"a row to be sent can't be read: {error}"
             ) from None
         for change in found:
+            # Rows that this process wrote itself need no check.
             if change.id >= self._database.written_from:
                 break
             if hashlib.sha256(change.body.encode()).hexdigest()[:32] != change.digest:
-                raise damaged_in_use(
+                raise damaged_during_run(
                     self._database.path, f"the patch of row {change.number} is not what it was"
                 )
         return found
 
+    # Recording
+
     def _record(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
         ids = [outcome.id for outcome in outcomes]
-        self._on_the_way.difference_update(ids)
+        self._unrecorded.difference_update(ids)
         usual, others = _by_kind(outcomes)
-        for rows in _AT_ONCE:
+        for rows in _USUAL_SIZES:
             while len(usual) >= rows:
-                db.execute(
-                    _record_usual(rows), [*chain.from_iterable(map(_USUAL_VALUES, usual[:rows]))]
-                )
+                values = map(_usual_values, usual[:rows])
+                db.execute(_record_usual(rows), [*chain.from_iterable(values)])
                 del usual[:rows]
         if usual or others:
-            db.execute(
-                _RECORD, (json_list(chain(usual, (one for one in others if one.attempts > 0))),)
-            )
-        untried = [outcome.id for outcome in others if outcome.attempts == 0]
-        if untried:
-            _not_tried(db, untried)
+            attempted = (one for one in others if one.attempts > 0)
+            db.execute(_RECORD, (json_list(chain(usual, attempted)),))
+        unsent = [outcome.id for outcome in others if outcome.attempts == 0]
+        if unsent:
+            _record_unsent(db, unsent)
+        self._tell_ledger(db, outcomes)
+
+    def _tell_ledger(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
         if self._database.has_shared_ledger:
-            self._known.note(db, ids)
+            # At once, because another job may change the same showing next.
+            self._known.learn_outcomes(db, [one.id for one in outcomes])
             return
-        acknowledged = (
-            [outcome.id for outcome in outcomes if outcome.state is State.UPDATED]
-            if others
-            else ids
-        )
+        acknowledged = [one.id for one in outcomes if one.state is State.UPDATED]
         if acknowledged:
             db.execute("INSERT INTO acknowledged VALUES (?)", (json_list(acknowledged),))
-        if len(acknowledged) < len(ids) and self._known.asks_ledger():
-            self._known.note(
-                db, [outcome.id for outcome in others if outcome.state is not State.UPDATED]
-            )
+        if len(acknowledged) < len(outcomes) and self._known.is_in_use():
+            others = [one.id for one in outcomes if one.state is not State.UPDATED]
+            self._known.learn_outcomes(db, others)
 
 
 def _by_kind(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    """Those that are acknowledged at the first attempt, and the others."""
+    """Separate outcomes acknowledged at the first attempt from the others."""
     usual: list[Outcome] = []
     others: list[Outcome] = []
     for one in outcomes:
@@ -257,15 +262,15 @@ def _by_kind(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], list[Outcome]]
     return usual, others
 
 
-@lru_cache(maxsize=len(_AT_ONCE))
+@lru_cache(maxsize=len(_USUAL_SIZES))
 def _record_usual(rows: int) -> str:
-    """The statement for the values of so many usual outcomes."""
+    """Return the statement that records so many usual outcomes."""
     values = ", ".join([f"({', '.join('?' * len(_USUAL))}, 'updated', 1)"] * rows)
     return f"INSERT INTO outcome ({', '.join(_USUAL)}, state, attempts) VALUES {values} {_ADDED}"
 
 
-def _not_tried(db: sqlite3.Connection, ids: Sequence[int]) -> None:
-    """Rows that were handed out and never sent are what they were before the run."""
+def _record_unsent(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Record that rows were handed out and not sent, so they are as before the run."""
     db.execute(
         f"INSERT INTO outcome (id, state) SELECT value, 'pending' FROM ({LISTED}) WHERE true "
         "ON CONFLICT (id) DO UPDATE SET in_flight = 0",

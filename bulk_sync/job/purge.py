@@ -1,10 +1,9 @@
-"""What a finished job no longer needs goes: the cells, the patches, the ledger, and the messages
-that may quote them.
+"""Remove from a finished job's checkpoint the data it no longer needs.
 
-What stays says what became of which showing: keys, targets, digests, states, times. So a
-later push of the job still knows which patches were acknowledged; one with --only-changed sends
-all fields once more. After `purge` no page of the file and no side file holds what was removed;
-what a disk keeps of overwritten blocks is beyond a program.
+Cells, patches, the ledger and the messages that may quote them go. Keys, targets, digests, states
+and times stay, so a later push of the job still knows which patches were acknowledged; one with
+`--only-changed` sends all fields once more. After `purge` no page of the file and no WAL holds the
+removed data; blocks that a disk keeps after overwriting them are beyond a program's reach.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ from pathlib import Path
 from bulk_sync.errors import OutputError
 
 PURGED = "null"
-"""In place of a row's cells."""
+"""Replaces a row's cells."""
 
-PURGED_MESSAGE = "What was said was removed by --purge"
+PURGED_MESSAGE = "Message removed by --purge"
+"""Replaces a row's message."""
 
-_FORGET = (
+_STATEMENTS = (
     f"UPDATE staged SET body = NULL, before = NULL, cells = '{PURGED}' WHERE cells <> '{PURGED}'",
     f"UPDATE staged SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",
     f"UPDATE outcome SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",
@@ -29,21 +29,20 @@ _FORGET = (
 
 
 def purge(connection: sqlite3.Connection, path: Path) -> None:
-    """Remove them for good; raises OutputError when another program that reads the file is in the
-    way.
-    """
+    """Remove the data for good; raises OutputError while another program reads the file."""
     connection.execute("PRAGMA secure_delete = ON")
+    # SQLite's temporary files would hold copies of the data.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("BEGIN IMMEDIATE")
     # Rows of a sheet that was being staged and never became the job's.
     connection.execute("DELETE FROM staged WHERE generation > (SELECT generation FROM job)")
-    for statement in _FORGET:
+    for statement in _STATEMENTS:
         connection.execute(statement)
     connection.execute("COMMIT")
     connection.execute("VACUUM")
-    in_the_way, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if in_the_way:
+    blocked, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if blocked:
         raise OutputError(
-            f"{path}: another program is reading the checkpoint, so traces of the cells are still in {path}-wal. "
-            "Close it and run report --purge again."
+            f"{path}: another program is reading the checkpoint, so {path}-wal still has traces of "
+            "the cells. Close that program and run report --purge again."
         )

@@ -1,13 +1,15 @@
-"""The checkpoint as the workers see it: outcomes go in without waiting, and reach the disk in
-groups.
+"""The checkpoint as the workers see it: outcomes go in without waiting, changes come prefetched.
 
-With a group of outcomes changes are taken ahead, in the same commit: as many as go out in
-`AHEAD_SECONDS`, judged by the rows before, so that the workers never wait for a disk.
+Outcomes reach the disk in groups. Each group prefetches changes in the same commit, for
+`PREFETCH_SECONDS` at the current rate, so that workers never wait for a disk.
 
-Invariants: every outcome that was put is written before `run` ends, in the order of its
-putting; only one thread touches the checkpoint at a time; a failed write ends the run, and what it held
-is tried once more by `save`. A change is handed out only after it was committed as in flight; one
-that was taken ahead and not handed out is released at the end with others that were never sent.
+Invariants:
+
+1. Every outcome that was put is written before `run` ends, in the order of putting.
+2. One thread at a time uses the outbox.
+3. A failed write ends the run; `save` tries once more to write what it held.
+4. A change is handed out only after it was committed as in flight. One that was prefetched and not
+   handed out is released at the end of the run like others that were never sent.
 """
 
 from __future__ import annotations
@@ -24,39 +26,36 @@ from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import OutputError
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.model.rows import Change, Outcome, State, Tally
-from bulk_sync.timeline import Counts, Line
+from bulk_sync.timeline import Counts, Line, Unsaved
 
 GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.03, 0.06
-"""How long an outcome may wait for company: three times as long as the last group took to be
-written, within these.
+"""How long an outcome waits for others: three times as long as the last group took to be written,
+within these bounds.
 
-So writing takes a quarter of the time at the most, and a slow disk gets larger groups; but what a
-crash leaves acknowledged and unrecorded, to be repeated, is what came within the longest. Each
-group takes the interpreter from the workers a few times, so that small ones would cost more than
-they save.
+A slow disk gets larger groups, up to the longer bound: what a crash leaves acknowledged but
+unrecorded, to be repeated, came within that time. Smaller groups would cost more than they save,
+because each takes the interpreter from the workers a few times.
 """
 
-AHEAD_SECONDS = 0.3
-"""Changes for so long are taken ahead: while one group is written, outcomes for the next one come,
-and again.
+PREFETCH_SECONDS = 0.3
+"""How long prefetched changes should last: a group is written while outcomes for the next come in,
+and once more.
 """
 
-MOST_AT_ONCE = 2048
-"""So many are taken at once at the most: a group with more takes too long to write."""
+MAX_BATCH = 2048
+"""Changes in one commit: a larger group takes too long to write."""
 
-_SLICE_SECONDS = 0.005
-"""How often it is looked whether changes run short."""
+_POLL_SECONDS = 0.005
+"""How often a group that is gathering checks whether changes run short."""
 
-_STEP = 4
-"""So many times as many as the last time are taken, while the rate rises."""
+_MAX_GROWTH = 4
+"""How many times as many changes a group may take as the one before, while the rate rises."""
 
-_RATE_SECONDS = 0.01
-"""The rate of rows is taken from at least so long."""
+_RATE_WINDOW_SECONDS = 0.01
+"""The shortest time that a rate is measured over."""
 
-LOOK_SECONDS = 0.5
-"""While no outcomes come, the counts are looked at so often: what a throttled run does is part of
-its time line.
-"""
+IDLE_SECONDS = 0.5
+"""How often the counts go into the time line while no outcomes come, as in a throttled run."""
 
 
 class Recorder:
@@ -71,156 +70,162 @@ class Recorder:
     ) -> None:
         self._outbox = outbox
         self._clock = clock
-        self._on_first_acknowledged = on_first_acknowledged
+        self._on_first_acknowledged: Callable[[], None] | None = on_first_acknowledged
         self._waiting: list[Outcome] = []
-        self._ahead: deque[Change] = deque()
-        self._ended = 0  # rows, since the time below
-        self._since = clock.monotonic()
-        self._per_second = 0.0
+        self._prefetched: deque[Change] = deque()
+        self._rate = _Rate(clock)
+        self._time_line = _TimeLine(clock, tally or Tally())
         self._ran_dry = -math.inf
-        self._taken = 0  # the last time
+        self._last_taken = 0
         self._all_taken = False
         self._pause = GROUP_SECONDS
         self._wake = anyio.Event()
         self._closing = False
-        self._one_at_a_time = anyio.Lock()
-        self._tally = tally or Tally()
-        self._states: Counter[State] = Counter()
-        self._counted = Counts()
-        self._began = clock.monotonic()
-        self._line = Line(utc_text(clock.now()))
+        self._write_lock = anyio.Lock()
 
     def put(self, outcome: Outcome) -> None:
-        """Take an outcome; never waits, so that cancellation can't come between a reply and its
-        record.
-        """
+        """Take an outcome without waiting, so no cancellation comes between reply and record."""
         if not self._waiting:
             self._wake.set()
         self._waiting.append(outcome)
-        self._states[outcome.state] += 1
-        self._ended += 1
+        self._time_line.states[outcome.state] += 1
+        self._rate.ended += 1
 
     def close(self) -> None:
-        """Let `run` end once all is written."""
+        """Let `run` end once all outcomes are written."""
         self._closing = True
         self._wake.set()
 
     def take(self) -> Change | None:
-        """The next change that was taken ahead; never waits."""
-        return self._ahead.popleft() if self._ahead else None
+        """Return the next prefetched change, if any, without waiting."""
+        return self._prefetched.popleft() if self._prefetched else None
 
     async def claim(self, limit: int) -> list[Change]:
-        """Take pending rows: those at hand, or when there are none the next ones, after what is
-        waiting was written.
+        """Return up to `limit` changes: prefetched ones, else the next ones of the outbox.
 
-        None only when all are taken: those that a write brought may be handed out by `take` before
-        it ends here.
+        An empty list means that all are taken. Another worker may `take` changes of this claim's
+        write before it returns.
         """
-        while not (self._ahead or self._all_taken or self._closing):
+        while not (self._prefetched or self._all_taken or self._closing):
             now = self._clock.monotonic()
-            # None is at hand again so soon: what is known of the rate is too little.
-            wanted = MOST_AT_ONCE if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
+            # Twice in so short a time the queue ran dry: the measured rate is too low.
+            wanted = MAX_BATCH if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
             self._ran_dry = now
-            self._taken = max(self._taken, limit)
-            await self._write(max(limit, self._in_steps(wanted)))
-        return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
+            self._last_taken = max(self._last_taken, limit)
+            await self._write(max(limit, self._ramped(wanted)))
+        return [self._prefetched.popleft() for _ in range(min(limit, len(self._prefetched)))]
 
     async def run(self) -> None:
-        """Write groups until closed, or cancelled; what is left is written even then."""
+        """Write groups until closed or cancelled; the last outcomes are written even then."""
         try:
             while not self._closing:
-                with anyio.move_on_after(LOOK_SECONDS) as looking:
+                with anyio.move_on_after(IDLE_SECONDS) as idle:
                     await self._wake.wait()
-                if not looking.cancelled_caught:
+                if not idle.cancelled_caught:
                     self._wake = anyio.Event()
                     if not self._closing:
-                        await self._wait_for_company()
+                        await self._gather()
                 await self._write()
         finally:
             await self._write()
 
-    async def _wait_for_company(self) -> None:
-        """Let more outcomes come, unless none do or workers may soon have to wait for changes."""
+    async def _gather(self) -> None:
+        """Wait for more outcomes, unless workers may soon run out of changes."""
         until = self._clock.monotonic() + self._pause
         while (left := until - self._clock.monotonic()) > 0 and not (
             self._closing or self._is_short()
         ):
-            await self._clock.sleep(min(left, _SLICE_SECONDS))
+            await self._clock.sleep(min(left, _POLL_SECONDS))
 
     def _is_short(self) -> bool:
-        return not self._all_taken and len(self._ahead) < self._rate() * AHEAD_SECONDS / 4
+        target = self._rate.per_second() * PREFETCH_SECONDS
+        return not self._all_taken and len(self._prefetched) < target / 4
 
     async def save(self) -> None:
-        """When a write has failed and every request has ended: try once more, for there may be room
-        again.
+        """Try once more to write after a write failed and every request has ended.
 
-        What can't be written stays in flight, which is the truth about it. So do changes that were
-        taken ahead: how the run broke off is not known here, so they are called sent rather than
-        not.
+        What can't be written stays in flight, which is true of it. So do prefetched changes: how
+        the run broke off is unknown here, and to call them sent is the safe side.
         """
         with suppress(OutputError):
             await self._write()
 
     async def _write(self, at_least: int = 0) -> None:
-        """Write what is waiting, and take so many changes; shielded, for a group that was taken
-        must reach the disk.
-        """
+        """Write the waiting outcomes and take changes; shielded, because all must be recorded."""
         with anyio.CancelScope(shield=True):
-            async with self._one_at_a_time:
+            async with self._write_lock:
                 await self._write_group(at_least)
 
     async def _write_group(self, at_least: int) -> None:
-        self._note_the_time()
+        points = self._time_line.unsaved()
         group, self._waiting = self._waiting, []
-        points = self._line.unsaved()
         if not group and points is None and not at_least:
             return
-        wanted = (
-            0 if self._closing or self._all_taken else max(at_least, self._in_steps(self._lack()))
-        )
+        wanted = 0
+        if not (self._closing or self._all_taken):
+            wanted = max(at_least, self._ramped(self._shortfall()))
         begun = self._clock.monotonic()
         try:
             changes = await to_thread.run_sync(self._outbox.exchange, group, points, wanted)
         except BaseException:
-            self._waiting[:0] = group  # the disk may take it later, see `save`
-            self._all_taken = True  # nothing more is handed out
+            self._waiting[:0] = group  # for `save`
+            self._all_taken = True  # hand out nothing more
             raise
-        self._ahead.extend(changes)
-        self._taken = len(changes) or self._taken
+        self._prefetched.extend(changes)
+        self._last_taken = len(changes) or self._last_taken
         self._all_taken = self._all_taken or len(changes) < wanted
         seconds = self._clock.monotonic() - begun
         self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
-        self._line.saved()
-        if self._on_first_acknowledged is not _done and any(
-            o.state is State.UPDATED for o in group
-        ):
+        self._time_line.saved()
+        if self._on_first_acknowledged and any(one.state is State.UPDATED for one in group):
             await to_thread.run_sync(self._on_first_acknowledged)
-            self._on_first_acknowledged = _done
+            self._on_first_acknowledged = None
 
-    def _in_steps(self, wanted: int) -> int:
-        """A few times as many as the last time at the most: many at once take long, and workers may
-        wait for them.
-        """
-        return min(wanted, _STEP * self._taken)
+    def _ramped(self, wanted: int) -> int:
+        """Bound a batch by the last one, because workers may be waiting for it."""
+        return min(wanted, _MAX_GROWTH * self._last_taken)
 
-    def _lack(self) -> int:
-        """So many changes are missing to those that should be at hand."""
-        return min(MOST_AT_ONCE, max(0, int(self._rate() * AHEAD_SECONDS) - len(self._ahead)))
+    def _shortfall(self) -> int:
+        """Return how many changes the queue is short of its target."""
+        target = int(self._rate.per_second() * PREFETCH_SECONDS)
+        return min(MAX_BATCH, max(0, target - len(self._prefetched)))
 
-    def _rate(self) -> float:
-        """Rows that end, per second."""
+
+class _Rate:
+    """The rate at which rows end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since = clock.monotonic()
+        self._per_second = 0.0
+        self.ended = 0  # rows, since then
+
+    def per_second(self) -> float:
+        """Return the current rate; it rises at once and falls by halves."""
         now = self._clock.monotonic()
-        if now - self._since > _RATE_SECONDS:
-            latest = self._ended / max(now - self._since, 1e-3)
+        if now - self._since > _RATE_WINDOW_SECONDS:
+            latest = self.ended / max(now - self._since, 1e-3)
             self._per_second = max(latest, (self._per_second + latest) / 2)
-            self._ended, self._since = 0, now
+            self.ended, self._since = 0, now
         return self._per_second
 
-    def _note_the_time(self) -> None:
-        """Take what was counted since the last time into the time line."""
+
+class _TimeLine:
+    """The counts of the run by stretches of time."""
+
+    def __init__(self, clock: Clock, tally: Tally) -> None:
+        self._clock = clock
+        self._tally = tally
+        self._began = clock.monotonic()
+        self._line = Line(utc_text(clock.now()))
+        self._counted = Counts()
+        self.states: Counter[State] = Counter()
+
+    def unsaved(self) -> Unsaved | None:
+        """Sample the counts, and return the points to write, if any."""
         tally = self._tally
         counted = Counts(
-            Counter(self._states),
+            Counter(self.states),
             tally.requests,
             tally.retries,
             tally.throttled,
@@ -231,7 +236,8 @@ class Recorder:
         news, self._counted = counted.since(self._counted), counted
         if news:
             self._line.add(int((self._clock.monotonic() - self._began) * 1000), news)
+        return self._line.unsaved()
 
-
-def _done() -> None:
-    """Nothing is left to note."""
+    def saved(self) -> None:
+        """Note that the points are written."""
+        self._line.saved()

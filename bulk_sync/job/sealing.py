@@ -1,4 +1,9 @@
-"""Seals: a large checkpoint that a run closed properly is not examined as a whole again."""
+"""Seals: a large checkpoint that a run closed properly is not examined as a whole again.
+
+A sealed checkpoint notes its own modification time. Whoever else writes to the file gives it
+another time, and so does a copy, unless it keeps times. While a run holds a sealed checkpoint it
+writes to the WAL alone, whose frames SQLite checks one by one.
+"""
 
 from __future__ import annotations
 
@@ -7,58 +12,56 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from bulk_sync.job.damage import BUSY_SECONDS
+from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS
 
 SEALED_BYTES = 50_000_000
-"""From here on a checkpoint is sealed: examining it would take the better part of a second."""
+"""The size from which a checkpoint is sealed: examining it would take most of a second."""
 
-
-_PAGES_AT_ONCE = 1000
-"""SQLite's own measure of how much may stand in the side file."""
+_AUTOCHECKPOINT_PAGES = 1000
+"""SQLite's default high-water mark of the WAL."""
 
 
 def is_large(path: Path) -> bool:
-    """True for a checkpoint that is sealed: to read all of it takes time."""
+    """Return whether a checkpoint is large enough to be sealed."""
     return path.stat().st_size >= SEALED_BYTES
 
 
-def bytes_beside(path: Path) -> int:
-    """What stands in the side file."""
-    beside = beside_of(path)
-    return beside.stat().st_size if beside.exists() else 0
+def wal_bytes(path: Path) -> int:
+    """Return the size of a checkpoint's WAL, 0 without one."""
+    wal = wal_path(path)
+    return wal.stat().st_size if wal.exists() else 0
 
 
-def beside_of(path: Path) -> Path:
-    """The side file with a checkpoint's newest pages."""
+def wal_path(path: Path) -> Path:
+    """Return the name of a checkpoint's WAL, the file with its newest pages."""
     return path.with_name(path.name + "-wal")
 
 
 def seal(connection: sqlite3.Connection, path: Path) -> None:
-    """Seal a large checkpoint that was written to.
+    """Move the WAL into a large checkpoint, and seal it.
 
-    What can't be done is left undone: then the checkpoint is examined before it is used again.
+    Failing to is no error: then the checkpoint is examined before it is used again.
     """
-    if not is_large(path) or not bytes_beside(path):
+    if not is_large(path) or not wal_bytes(path):
         return
-    # That of the last write, so that what copies files by their times sees a new one; yet no time
-    # that a write gives.
-    changed_ns = max(one.stat().st_mtime_ns for one in (path, beside_of(path))) + 1
+    # The time of the last write, so that backups that go by times see a new file; plus one, so that
+    # no write gives the file this very time.
+    changed_ns = max(one.stat().st_mtime_ns for one in (path, wal_path(path))) + 1
     with suppress(sqlite3.Error, OSError):
         connection.execute("INSERT OR REPLACE INTO sealed VALUES (1, ?)", (changed_ns,))
-        connection.execute("PRAGMA busy_timeout = 0")  # who reads now is not waited for
+        connection.execute("PRAGMA busy_timeout = 0")  # don't wait for readers
         try:
             others_read, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
-            connection.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+            connection.execute(f"PRAGMA busy_timeout = {1000 * BUSY_TIMEOUT_SECONDS}")
         if not others_read:
             os.utime(path, ns=(path.stat().st_atime_ns, changed_ns))
 
 
-def keep_sealed(connection: sqlite3.Connection, *, kept: bool) -> None:
-    """Let SQLite move what was written into the checkpoint only when it is told, or again whenever
-    it is much.
-    """
-    connection.execute(f"PRAGMA wal_autocheckpoint = {0 if kept else _PAGES_AT_ONCE}")
+def keep_in_wal(connection: sqlite3.Connection, *, kept: bool) -> None:
+    """Keep writes in the WAL until `seal` moves them, or let SQLite move them as usual."""
+    pages = 0 if kept else _AUTOCHECKPOINT_PAGES
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
 
 def is_sealed(connection: sqlite3.Connection, path: Path) -> bool:

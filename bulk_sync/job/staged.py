@@ -1,7 +1,7 @@
-"""Rows while their sheet is being staged: written under a generation of their own, decided, merged.
+"""The rows of a sheet while it is staged: written, merged and decided.
 
 Invariant, kept at every commit: rows being staged carry a generation that is not the job's, so the
-job is what it was before until `adoption` makes them the job's.
+job stays as it was until `adoption` replaces it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from bulk_sync.job.database import GROUP, Database
-from bulk_sync.job.sealing import keep_sealed
+from bulk_sync.job.sealing import keep_in_wal
 from bulk_sync.model.rows import (
     Cell,
     Problem,
@@ -25,21 +25,19 @@ from bulk_sync.model.rows import (
 )
 
 PARKED = -1
-"""The generation of rows that a --limit left out, acknowledged or in doubt: not part of the job,
-not forgotten.
+"""The generation of rows that a --limit left out and that were acknowledged or are in doubt: they
+are no part of the job, but kept.
 """
 
 _ROWS_A_STATEMENT = 500
-"""Rows in one statement while staging: fewer statements, of at most 32,766 values
-(SQLITE_MAX_VARIABLE_NUMBER).
-"""
+"""Rows in one statement; it may have 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
 
 _GROUP_CHARACTERS = 4_000_000
-"""Characters of cells in one commit while staging: bounds memory when cells are huge."""
+"""Characters of cells in one commit; bounds memory when cells are huge."""
 
 
 class StagedRows:
-    """Writes the rows of a sheet, and decides what becomes of those that speak of one showing."""
+    """Writes the rows of a sheet, and settles which of several rows of a showing is sent."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -52,13 +50,13 @@ class StagedRows:
         keep_cells: bool = True,
         on_rows: Callable[[int], None] = lambda _: None,
     ) -> int:
-        """Write rows under a generation that no job has yet, and return it; see `adopt`.
+        """Write rows under a new generation, and return it; see `Adoption.adopt`.
 
-        `on_rows` is told now and then how many there are so far.
+        `on_rows` is called with the number of rows so far, once for each group.
         """
         job = self._database.job()
         generation = job.generation + 1 if job else 1
-        keep_sealed(self._db, kept=False)
+        keep_in_wal(self._db, kept=False)
         with self._database.commit() as db:
             db.execute(
                 "DELETE FROM staged WHERE generation NOT IN (?, ?)", (generation - 1, PARKED)
@@ -66,7 +64,8 @@ class StagedRows:
             (last,) = db.execute("SELECT coalesce(max(id), 0) FROM staged").fetchone()
         self._database.written_from = last + 1
         count = 0
-        # While SQLite writes one group, which it does beside Python, the next one is checked.
+        # While SQLite writes a group in the thread, without the interpreter's lock, the next group
+        # is read and checked here.
         with ThreadPoolExecutor(1) as thread:
             written: Future[None] | None = None
             for group in _groups(_staged(item, keep_cells=keep_cells) for item in checked):
@@ -85,31 +84,32 @@ class StagedRows:
                 db.execute(_insert(len(some)), (generation, *chain.from_iterable(some)))
 
     def twins(self, generation: int) -> Iterator[list[tuple[int, int, str | None, str | None]]]:
-        """Groups of (id, number, digest, body), in input order, of staged rows with one target.
+        """Yield groups of staged rows with one target: (id, number, digest, body), in input order.
 
-        A row that says something of the showing and can't be read has neither digest nor body.
+        An invalid row with values for the showing is part of a group, without digest and body.
         """
-        # Usually there are none; then the index alone says so.
+        # Usually there are none, which the index alone shows.
         if not self._db.execute(
             "SELECT 1 FROM staged WHERE target > '' GROUP BY target HAVING count(*) > 1"
         ).fetchone():
             return
-        says_something = "(digest IS NOT NULL OR (error = 'bad_value' AND target <> ''))"
+        has_values = "(digest IS NOT NULL OR (error = 'bad_value' AND target <> ''))"
         groups = self._db.execute(
-            f"SELECT target FROM staged WHERE generation = ? AND {says_something} GROUP BY target HAVING count(*) > 1 "
-            "AND count(digest) > 0",
+            f"SELECT target FROM staged WHERE generation = ? AND {has_values} "
+            "GROUP BY target HAVING count(*) > 1 AND count(digest) > 0",
             (generation,),
         ).fetchall()
         for (target,) in groups:
             yield self._db.execute(
-                f"SELECT id, number, digest, body FROM staged WHERE generation = ? AND target = ? AND {says_something} "
-                "ORDER BY id",
+                "SELECT id, number, digest, body FROM staged "
+                f"WHERE generation = ? AND target = ? AND {has_values} ORDER BY id",
                 (generation, target),
             ).fetchall()
 
     def rivals(self, generation: int) -> Iterator[list[tuple[int, int, int]]]:
-        """Groups of (id, number, would be sent), in input order, of staged rows with one key and
-        several targets.
+        """Yield groups of staged rows with one key and several targets, in input order.
+
+        Each row is (id, number, 1 if it would be sent).
         """
         of_rows = (
             "FROM staged WHERE generation = ? AND key <> '' AND target <> '' "
@@ -120,7 +120,8 @@ class StagedRows:
         ).fetchone():
             return
         groups = self._db.execute(
-            f"SELECT key {of_rows} GROUP BY key HAVING count(DISTINCT target) > 1 AND sum(state = 'pending') > 0",
+            f"SELECT key {of_rows} GROUP BY key "
+            "HAVING count(DISTINCT target) > 1 AND sum(state = 'pending') > 0",
             (generation,),
         ).fetchall()
         for (key,) in groups:
@@ -130,7 +131,7 @@ class StagedRows:
             ).fetchall()
 
     def decide(self, verdicts: Iterable[tuple[int, State, str | None, str]]) -> None:
-        """Set the state of staged rows that won't be sent: (id, state, error, message)."""
+        """Decide staged rows that won't be sent: (id, state, error, message)."""
         with self._database.commit() as db:
             db.executemany(
                 "UPDATE staged SET state = ?2, error = ?3, message = ?4 WHERE id = ?1",
@@ -138,9 +139,7 @@ class StagedRows:
             )
 
     def replace_patches(self, patches: Iterable[tuple[int, str, str, str]]) -> None:
-        """Give staged rows the patches that their twins were merged into: (id, body, digest,
-        fields).
-        """
+        """Give staged rows the patches merged from their twins: (id, body, digest, fields)."""
         with self._database.commit() as db:
             db.executemany(
                 "UPDATE staged SET body = ?2, digest = ?3, content = ?3, fields = ?4 WHERE id = ?1",
@@ -148,37 +147,40 @@ class StagedRows:
             )
 
     def accept_blank(self, generation: int) -> None:
-        """Take staged rows that have nothing to send for showings without values, as a comparison
-        sees them.
+        """Make rows with nothing to send pending, with an empty patch, for a comparison.
 
-        One that stands beside another row for its showing says nothing.
+        One whose showing has another row is superseded.
         """
         blank = "generation = ?1 AND state = 'invalid' AND error = 'nothing_to_send'"
         other = (
-            "EXISTS (SELECT 1 FROM staged AS other WHERE other.generation = ?1 AND other.target = staged.target "
-            "AND other.id <> staged.id AND (other.error IS NOT 'nothing_to_send' OR other.id < staged.id))"
+            "EXISTS (SELECT 1 FROM staged AS other "
+            "WHERE other.generation = ?1 AND other.target = staged.target "
+            "AND other.id <> staged.id "
+            "AND (other.error IS NOT 'nothing_to_send' OR other.id < staged.id))"
         )
         with self._database.commit() as db:
             db.execute(
                 f"UPDATE staged SET state = 'superseded' WHERE {blank} AND {other}", (generation,)
             )
             db.execute(
-                f"UPDATE staged SET state = 'pending', error = NULL, message = NULL, body = '{{}}' WHERE {blank}",
+                "UPDATE staged SET state = 'pending', error = NULL, message = NULL, body = '{}' "
+                f"WHERE {blank}",
                 (generation,),
             )
 
     def patches(self, limit: int, generation: int) -> tuple[tuple[str, str], ...]:
-        """(target, body) of the first staged patches that would be sent."""
+        """Return (target, body) of the first staged patches that would be sent."""
         return tuple(
             self._db.execute(
-                "SELECT target, body FROM staged WHERE generation = ? AND state = 'pending' ORDER BY id LIMIT ?",
+                "SELECT target, body FROM staged WHERE generation = ? AND state = 'pending' "
+                "ORDER BY id LIMIT ?",
                 (generation, limit),
             )
         )
 
 
 def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Rows in groups that are bounded in number and in the length of their cells."""
+    """Yield rows in groups, bounded in number and in the length of their cells."""
     group: list[tuple[Any, ...]] = []
     characters = 0
     for row in rows:
@@ -208,7 +210,7 @@ _STAGED = (
 
 @lru_cache(maxsize=2)
 def _insert(rows: int) -> str:
-    """The statement for the generation and then, row by row, what `_staged` gives."""
+    """Return the statement that takes the generation, then each row's values from `_staged`."""
     values = f"(?1{', ?' * len(_STAGED)})"
     return (
         f"INSERT INTO staged (generation, {', '.join(_STAGED)}) VALUES {', '.join([values] * rows)}"
@@ -245,9 +247,10 @@ def _joined(fields: tuple[str, ...]) -> str:
 
 
 def _compact(cells: Sequence[Cell]) -> str:
-    """A JSON list of texts; cells of a workbook are kept as the text that reports show."""
+    """Encode cells as a JSON list of texts; a workbook's values become the text of reports."""
     try:
-        "".join(cells)  # type: ignore[arg-type] # fails for what is no text
+        # The quickest test that all cells are texts.
+        "".join(cells)  # type: ignore[arg-type]
     except TypeError:
         cells = [text_of(cell) for cell in cells]
     return msgspec.json.encode(cells).decode()

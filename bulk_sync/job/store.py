@@ -1,15 +1,16 @@
-"""The checkpoint: one SQLite file with the job, its rows and what became of each.
+"""The checkpoint: one SQLite file with the job, its rows and their outcomes.
 
-`Store` opens it and holds its parts, each with a concern and promises of its own:
+`Store` opens it and holds its parts. Each has one concern, and its module states what it promises
+at every commit:
 
-- `database`: the file, its transactions, what it says of the job as a whole;
-- `staged`: rows of a sheet before they are the job's;
-- `adoption`: how a staged sheet becomes the job's;
+- `database`: the file, its transactions, the job as a whole;
+- `staged`: the rows of a sheet before they are the job's;
+- `adoption`: a staged sheet becomes the job's;
 - `outbox`: changes handed out, and their outcomes;
-- `known`: what the API acknowledged, for `--only-changed` and `reconcile`;
-- `views`: what reports read.
+- `known`: acknowledged values, for `--only-changed` and `reconcile`;
+- `views`: the rows as reports read them.
 
-Its tables are those of `schema.py`.
+The tables are in `schema`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Self
 
 from bulk_sync.job.adoption import Adoption
 from bulk_sync.job.database import Database, opened, readable, scratch
-from bulk_sync.job.health import examined_beside
+from bulk_sync.job.health import examining
 from bulk_sync.job.known import Known
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.schema import SCHEMA_VERSION
@@ -48,27 +49,25 @@ class Store:
         shared_ledger: Path | None = None,
         examined: Callable[[], None] | None = None,
     ) -> Iterator[Self]:
-        """Open for a run; see `database.opened`."""
+        """Open a checkpoint for a run; see `database.opened`."""
         with opened(path, shared_ledger, examined) as database:
             yield cls(database)
 
     @staticmethod
-    def examined_beside(path: Path) -> AbstractContextManager[Callable[[], None]]:
-        """Begin to look whether a checkpoint is whole, for `open` later, while something else is
-        done.
-        """
-        return examined_beside(path, SCHEMA_VERSION)
+    def examining(path: Path) -> AbstractContextManager[Callable[[], None]]:
+        """Examine a checkpoint in a thread, for `open` later; see `health.examining`."""
+        return examining(path, SCHEMA_VERSION)
 
     @classmethod
     @contextmanager
     def scratch(cls, path: Path | None = None) -> Iterator[Self]:
-        """Open one that is gone afterwards; see `database.scratch`."""
+        """Open a temporary checkpoint; see `database.scratch`."""
         with scratch(path) as database:
             yield cls(database)
 
     @classmethod
     @contextmanager
     def read(cls, path: Path) -> Iterator[Self]:
-        """Open for a look, also while a run holds it; see `database.readable`."""
+        """Open a checkpoint for reading, also while a run holds it; see `database.readable`."""
         with readable(path) as database:
             yield cls(database)

@@ -22,16 +22,16 @@ MOST_RUNS = 50
 SCHEMA = """
 CREATE TABLE timeline (
     began TEXT NOT NULL,           -- when the run began, UTC
-    at_ms INTEGER NOT NULL,        -- since then
+    at_ms INTEGER NOT NULL,        -- when the point began, after that
     width_ms INTEGER NOT NULL,
     covered_ms INTEGER NOT NULL,   -- less than the width at the end of a run
-    states TEXT NOT NULL,          -- JSON object: rows by the state they came to
+    states TEXT NOT NULL,          -- JSON object: rows by the state they reached
     requests INTEGER NOT NULL,
     retries INTEGER NOT NULL,
     throttled INTEGER NOT NULL,
-    requests_per_second REAL,      -- the limit, and who said so
-    source TEXT NOT NULL,
-    latencies TEXT NOT NULL,       -- JSON object: replies by bucket
+    requests_per_second REAL,      -- the limit
+    source TEXT NOT NULL,          -- where the limit is from
+    latencies TEXT NOT NULL,       -- JSON object: replies by latency bucket
     PRIMARY KEY (began, at_ms)
 ) WITHOUT ROWID;
 """
@@ -65,7 +65,7 @@ def runs(db: sqlite3.Connection, path: Path) -> list[Run]:
         try:
             found.setdefault(began, []).append(_point(columns))
         except (ValueError, TypeError, AttributeError):
-            raise damaged(path, "counts of its time line are not what they were") from None
+            raise damaged(path, "a count in its time line is impossible") from None
     return [Run(began, tuple(points)) for began, points in found.items()]
 
 

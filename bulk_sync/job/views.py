@@ -1,6 +1,7 @@
-"""The checkpoint as reports read it; nothing here writes.
+"""The rows of a checkpoint as reports read them; nothing here writes.
 
-Counts and totals are those of one moment, also while a run writes.
+Invariants: the counts add up to the number of rows, and are of one state of the checkpoint even
+while a run writes. Whether a row may have been applied comes from its column alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from bulk_sync.job.damage import (
     damaged,
 )
-from bulk_sync.job.database import OF_THE_JOB, ON_THE_WAY, UNKNOWN, Database, pragma, texts
+from bulk_sync.job.database import IN_DOUBT, OF_THE_JOB, UNRECORDED, Database, pragma, texts
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import runs
 from bulk_sync.model.rows import (
@@ -30,13 +31,13 @@ def _in(states: Iterable[State]) -> str:
     return f"state IN ({names})"
 
 
+# Parts of statements, all of them constant.
 _OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
-
 _BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
 
 
 class Views:
-    """Reads the rows of the job, or of a sheet that is staged and not adopted, by its generation."""
+    """Reads the rows of the job, or of the generation of a sheet that is staged and not adopted."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,10 +45,10 @@ class Views:
         self._counted: tuple[tuple[int | None, int, int], dict[State, int]] | None = None
 
     def counts(self, generation: int | None = None) -> dict[State, int]:
-        """Rows by state."""
+        """Return the number of rows by state."""
         as_of = (generation, self._db.total_changes, pragma(self._db, "data_version"))
         if self._counted is None or self._counted[0] != as_of:
-            with self._database.at_one_moment():
+            with self._database.snapshot():
                 counts = self._count(generation)
             self._counted = as_of, {state: count for state, count in counts.items() if count}
         return dict(self._counted[1])
@@ -55,14 +56,13 @@ class Views:
     def _count(self, generation: int | None) -> Counter[State]:
         job = self._db.execute("SELECT generation FROM job").fetchone()
         if job is None or generation not in {None, job[0]}:
-            # It reads every row
             of_sheet = "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"
             return self._by_state(self._db.execute(of_sheet, (generation,)))
         counts = self._by_state(
             self._db.execute("SELECT key, value FROM job, json_each(staged_states)")
         )
         ended = self._ended()
-        counts[State.PENDING] -= sum(ended.values())  # as which they were staged
+        counts[State.PENDING] -= sum(ended.values())  # the state they were staged with
         counts.update(ended)
         return counts
 
@@ -73,50 +73,52 @@ class Views:
         try:
             return State(name)
         except ValueError:
-            raise damaged(
-                self._database.path, "the state of a row in it is not what it was"
-            ) from None
+            raise damaged(self._database.path, f"a row in it has the state {name!r}") from None
 
     def _ended(self) -> Counter[State]:
-        """The job's outcomes by state. An index has those that are not updated, so the others are
-        the rest.
+        """Count the job's outcomes by state.
+
+        An index has those that are not `updated`; the rest of the total is.
         """
         of_job = self._outcomes()
         (total,) = self._db.execute(f"SELECT count(*) FROM outcome WHERE {of_job}").fetchone()
-        others = f"SELECT state, count(*) FROM outcome WHERE state <> 'updated' AND {of_job} GROUP BY state"
+        others = (
+            "SELECT state, count(*) FROM outcome "
+            f"WHERE state <> 'updated' AND {of_job} GROUP BY state"
+        )
         counts = self._by_state(self._db.execute(others))
         counts[State.UPDATED] = total - sum(counts.values())
         return counts
 
     def _outcomes(self) -> str:
-        """Which outcomes are the job's: all, unless rows are parked, which come first."""
+        """Return the condition for the job's outcomes: all, unless rows are parked.
+
+        Parked rows have the lowest ids.
+        """
         first = self._db.execute(f"SELECT {OF_THE_JOB} FROM staged ORDER BY id LIMIT 1").fetchone()
-        all_are = first is None or first[0]
+        if first is None or first[0]:
+            return "1"
         return (
-            "1"
-            if all_are
-            else "(SELECT generation FROM staged WHERE id = outcome.id) = (SELECT generation FROM job)"
+            "(SELECT generation FROM staged WHERE id = outcome.id) = (SELECT generation FROM job)"
         )
 
     def totals(self) -> tuple[int, int, int, int]:
-        """(requests, retries, throttled, pending rows in doubt) of the whole job, as far as
-        recorded.
-        """
-        with self._database.at_one_moment():
+        """Return (requests, retries, throttled replies, pending rows in doubt) of the whole job."""
+        with self._database.snapshot():
             requests, retries, throttled, in_doubt = self._db.execute(
                 "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), "
-                f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {UNKNOWN}), 0) "
+                f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {IN_DOUBT}), 0) "
                 f"FROM outcome WHERE {self._outcomes()}"
             ).fetchone()
             (on_the_way,) = self._db.execute(
-                f"SELECT count(*) FROM staged WHERE {ON_THE_WAY}"
+                f"SELECT count(*) FROM staged WHERE {UNRECORDED}"
             ).fetchone()
         return requests, retries, throttled, in_doubt + on_the_way
 
     def problems(
         self, examples: int = 3, generation: int | None = None
     ) -> tuple[ProblemGroup, ...]:
-        """Rows that ended badly by error code, the most frequent first."""
+        """Return the rows that ended badly by error code, the most frequent first."""
         groups = self._db.execute(
             f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1",
             (generation,),
@@ -131,10 +133,11 @@ class Views:
         )
 
     def bad_rows(self) -> Iterator[BadRow]:
-        """The rows that ended badly, in input order, with what tells why."""
+        """Yield the rows that ended badly, in input order, with what shows the cause."""
         found = self._db.execute(
-            f"SELECT number, error, http_status, CASE WHEN cells <> '{PURGED}' THEN message END, key, target, "
-            f"{UNKNOWN} FROM row WHERE {_BAD_ROWS} ORDER BY id",
+            "SELECT number, error, http_status, "
+            f"CASE WHEN cells <> '{PURGED}' THEN message END, key, target, {IN_DOUBT} "
+            f"FROM row WHERE {_BAD_ROWS} ORDER BY id",
             (None,),
         )
         for number, code, status, message, key, target, doubt in found:
@@ -143,11 +146,11 @@ class Views:
     def results(
         self, states: Iterable[State] = State, generation: int | None = None
     ) -> Iterator[Result]:
-        """Rows as reports show them, in input order."""
+        """Yield rows in these states, in input order."""
         found = self._db.execute(
-            f"SELECT number, cells, target, key, state, {UNKNOWN}, http_status, attempts, error, message, fields, "
-            f"showing_id, updated_at, sent_at, duration_ms FROM row WHERE {_OF_A_SHEET} AND {_in(states)} "
-            "ORDER BY id",
+            f"SELECT number, cells, target, key, state, {IN_DOUBT}, http_status, attempts, error, "
+            "message, fields, showing_id, updated_at, sent_at, duration_ms "
+            f"FROM row WHERE {_OF_A_SHEET} AND {_in(states)} ORDER BY id",
             (generation,),
         )
         for number, cells, target, key, state, doubt, *rest in found:
@@ -162,33 +165,32 @@ class Views:
             )
 
     def lines(self) -> Iterator[tuple[str | int | None, ...]]:
-        """Yield the job's rows in input order as the results have them, column by column.
+        """Yield the job's rows in input order, with the columns of the results.
 
-        A last value follows, 1 when the row may have been applied: it is no column of theirs.
+        One more value follows: 1 when the row may have been applied.
         """
         return self._db.execute(
             "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, "
-            f"updated_at, sent_at, duration_ms, {UNKNOWN} FROM row WHERE {OF_THE_JOB} ORDER BY id"
+            f"updated_at, sent_at, duration_ms, {IN_DOUBT} FROM row WHERE {OF_THE_JOB} ORDER BY id"
         )
 
     def sent(self) -> Iterator[Sent]:
-        """Patches of the job that were or may have been applied, in input order, and what they
-        replaced.
-        """
+        """Yield patches that were or may have been applied, in input order, with earlier values."""
         found = self._db.execute(
-            f"SELECT number, target, key, body, before FROM row WHERE {OF_THE_JOB} AND body IS NOT NULL "
-            f"AND (state = 'updated' OR {UNKNOWN}) ORDER BY id"
+            "SELECT number, target, key, body, before FROM row "
+            f"WHERE {OF_THE_JOB} AND body IS NOT NULL AND (state = 'updated' OR {IN_DOUBT}) "
+            "ORDER BY id"
         )
         for number, target, key, body, before in found:
             yield Sent(number, target, key, json.loads(body), json.loads(before) if before else {})
 
     def runs(self) -> list[Run]:
-        """What the runs of the job did and when, the first one first."""
+        """Return the time lines of the job's runs, the first one first."""
         return runs(self._db, self._database.path)
 
     def purged(self) -> bool:
-        """True when cells and patches of the job's rows were removed; see `job.purge`."""
+        """Return whether cells and patches of the job's rows were removed; see `job.purge`."""
         found = self._db.execute(
             f"SELECT cells = '{PURGED}' FROM staged WHERE {OF_THE_JOB} ORDER BY id LIMIT 1"
         ).fetchone()
-        return found is not None and bool(found[0])  # it is all of them or none
+        return found is not None and bool(found[0])  # all rows are purged, or none

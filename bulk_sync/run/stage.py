@@ -61,7 +61,7 @@ def stage_sheet(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str
     goes_on = start is Start.RESUME
     if goes_on and not store.views.purged():  # what is to be tried again has lost its patch there
         _refuse_if_too_many(settings, store, sheet)
-        store.outbox.retry_undone()
+        store.outbox.requeue()
     else:
         goes_on = _restage(settings, store, sheet, asked)
     if history.new_key:

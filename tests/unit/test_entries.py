@@ -16,10 +16,10 @@ FIELDS = st.dictionaries(st.sampled_from(["name", "rating"]), st.integers(1, 3),
 def test_a_patch_on_its_way_is_not_known_and_known_again_when_it_did_nothing() -> None:
     entries = Entries()
     entries.load([Entry("k", "k", "shw_1", '{"name":"Ann","rating":5}')])
-    taken = entries.take_out("k", "k", '{"rating":1}')
+    taken = entries.withdraw("k", "k", '{"rating":1}')
     assert taken == {"rating": 5}
     assert entries.changes() == ([Entry("k", "k", "shw_1", '{"name":"Ann"}')], [])
-    entries.put_back("k", "k", taken)
+    entries.restore("k", "k", taken)
     assert entries.changes() == ([Entry("k", "k", "shw_1", '{"name":"Ann","rating":5}')], [])
 
 

@@ -59,7 +59,7 @@ def begin(store: Store, sheet: Sheet) -> None:
     store.adoption.adopt(
         Job(generation, "x.csv", str(sheet), "meaning", False, ("k",), ADDRESS, "key", 0.0)
     )
-    store.outbox.retry_undone()
+    store.outbox.requeue()
     assert store.known.trust("key", same_account=False)
     _leave_out_what_is_known(store)
 

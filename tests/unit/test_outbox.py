@@ -28,7 +28,7 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(
         if edited:
             stage(store, [("C", "1"), ("A", "1"), ("B", "1")])
         else:
-            store.outbox.retry_undone()
+            store.outbox.requeue()
         doubts = {result.target: result.may_have_been_applied for result in store.views.results()}
         assert doubts == {"A": True, "B": False, "C": False}
         change = next(change for change in store.outbox.exchange(limit=5) if change.target == "A")
@@ -58,7 +58,7 @@ def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_p
             "E",
         ]  # each once in a run
         store.outbox.release()
-        store.outbox.retry_undone()
+        store.outbox.requeue()
         statements: list[str] = []
         store.database.connection.set_trace_callback(statements.append)
         assert [
@@ -123,7 +123,7 @@ def test_outcomes_are_recorded_alike_however_many_come_at_once(
                 told[one.id] = one._replace(
                     attempts=one.attempts + attempts, throttled=one.throttled + throttled
                 )
-            store.outbox.retry_undone()
+            store.outbox.requeue()
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as seen:
         seen.row_factory = sqlite3.Row
         rows = seen.execute("SELECT * FROM outcome ORDER BY id")
@@ -142,5 +142,5 @@ def test_changes_that_are_taken_in_several_pieces_are_all_in_flight(tmp_path: Pa
             1,
         ]  # and the run is killed
     with Store.open(path) as store:
-        store.outbox.retry_undone()
+        store.outbox.requeue()
         assert [change.target for change in store.outbox.exchange(limit=9)] == [*"FG", *"ABCDE"]

@@ -13,7 +13,7 @@ import pytest
 
 from bulk_sync.errors import OutputError
 from bulk_sync.job.outbox import Outbox
-from bulk_sync.job.recorder import AHEAD_SECONDS, Recorder
+from bulk_sync.job.recorder import PREFETCH_SECONDS, Recorder
 from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.timeline import Unsaved
 from tests.helpers import SimulatedClock
@@ -133,7 +133,7 @@ async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_b
     claimed = await recorder.claim(3)
     assert [change.id for change in claimed] == [0, -1, -2]
     per_second = 2 / 0.125
-    ahead = int(per_second * AHEAD_SECONDS)
+    ahead = int(per_second * PREFETCH_SECONDS)
     assert [change.id for change in iter(recorder.take, None)] == [
         -number for number in range(3, ahead)
     ]

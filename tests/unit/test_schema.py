@@ -102,7 +102,13 @@ SAME = "as it was"
         (
             "failed",
             "It may have been applied; the rest was removed by --purge",
+            "Message removed by --purge",
+            False,
+        ),
+        (
+            "failed",
             "What was said was removed by --purge",
+            "Message removed by --purge",
             False,
         ),
         # The API's own words are no word of ours.
@@ -150,7 +156,7 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
         assert list(store.views.results()) == before
         assert store.views.counts() == Counter(result.state for result in before)
     with Store.open(path) as store:
-        store.outbox.retry_undone()
+        store.outbox.requeue()
         assert [change.target for change in store.outbox.exchange(limit=9)] == ["E", "C", "D"]
         assert set(doubtful(store)) == {
             "C",
@@ -177,7 +183,7 @@ def test_what_may_have_been_applied_is_known_by_its_words_in_a_checkpoint_of_ver
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_2)
     with Store.open(path) as store:
-        store.outbox.retry_undone()
+        store.outbox.requeue()
         assert set(doubtful(store)) == {
             "A",
             "C",

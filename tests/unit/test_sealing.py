@@ -49,7 +49,7 @@ def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
     with Store.open(path) as store:
         assert store.views.counts() == {State.UPDATED: 2, State.PENDING: 3}
     with Store.open(killed) as store:
-        store.outbox.retry_undone()
+        store.outbox.requeue()
         assert store.views.counts() == {State.UPDATED: 2, State.PENDING: 3}
         assert doubtful(store) == [
             "C",
@@ -58,7 +58,7 @@ def test_a_sealed_checkpoint_is_not_read_as_a_whole_again_after_a_run_or_a_kill(
         assert [change.target for change in store.outbox.exchange(limit=9)] == ["E", "C", "D"]
         twice = as_killed(killed, tmp_path / "twice")
     with Store.open(twice) as store:
-        store.outbox.retry_undone()
+        store.outbox.requeue()
         assert doubtful(store) == [
             "C",
             "D",
@@ -100,10 +100,10 @@ def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
 ) -> None:
     path = tmp_path / "x.sqlite"
     sealed: list[int] = []
-    monkeypatch.setattr(outbox, "_MUCH_BESIDE", 30_000)
+    monkeypatch.setattr(outbox, "_SEAL_WAL_BYTES", 30_000)
 
     def noted(db: sqlite3.Connection, path: Path) -> None:
-        sealed.append(sealing.bytes_beside(path))
+        sealed.append(sealing.wal_bytes(path))
         sealing.seal(db, path)
 
     monkeypatch.setattr(outbox, "seal", noted)
@@ -115,7 +115,7 @@ def test_who_reads_a_sealed_checkpoint_is_not_waited_for_again_and_again(
         for change in store.outbox.exchange(limit=30):
             store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
         (waits,) = store.database.connection.execute("PRAGMA busy_timeout").fetchone()
-    assert waits == 1000 * damage.BUSY_SECONDS
+    assert waits == 1000 * damage.BUSY_TIMEOUT_SECONDS
     assert len(sealed) > 2
     assert all(later - before >= 30_000 for before, later in pairwise(sealed[:-1]))
     assert readings == []

@@ -102,7 +102,7 @@ class Checkpoint(RuleBasedStateMachine):
     @rule()
     def run_again(self) -> None:
         self.crash()
-        self.store.outbox.retry_undone()
+        self.store.outbox.requeue()
         self.begin()
 
     def begin(self) -> None:

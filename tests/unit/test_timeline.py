@@ -233,7 +233,7 @@ async def test_a_run_that_is_only_throttled_is_seen_too(
                 anyio.from_thread.run_sync(written.set)
 
         monkeypatch.setattr(store.outbox, "exchange", note)
-        monkeypatch.setattr(recorder_module, "LOOK_SECONDS", 0.001)
+        monkeypatch.setattr(recorder_module, "IDLE_SECONDS", 0.001)
         recorder = Recorder(store.outbox, SimulatedClock(), lambda: None, tally)
         async with anyio.create_task_group() as tasks:
             tally.requests = tally.throttled = 4

@@ -93,7 +93,7 @@ def test_an_unfinished_job_is_not_purged(
 def test_a_reader_in_the_way_is_named(
     program: Program, witness: Witness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.5)
     sheet = write_sheet(tmp_path / "x.csv", ROWS[:5])
     program("push", sheet, "--base-url", witness.base_url)
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as reader:
