@@ -24,8 +24,8 @@ from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, Standing
 from bulk_sync.model.rows import Record, Row
-from bulk_sync.report.page.comparison import write_reconciled_page
-from bulk_sync.report.terminal.comparison import facts_of
+from bulk_sync.report.facts import reconciliation_facts
+from bulk_sync.report.page.comparison import write_comparison_page
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.report.written.differences import Changes, write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
@@ -209,11 +209,11 @@ def _write(
     summary = _summary(settings, comparison, notes, template, changes)
     if settings.outputs.results is not None:
         write_differences(
-            settings.outputs.results, comparison.rows(*_NOT_THE_SAME), facts_of(summary)
+            settings.outputs.results, comparison.rows(*_NOT_THE_SAME), reconciliation_facts(summary)
         )
     if settings.outputs.page is not None:
         rows = comparison.rows(*_NOT_THE_SAME)
-        write_reconciled_page(
+        write_comparison_page(
             settings.outputs.page, summary, rows, made_at=clock.now(), version=__version__
         )
     return summary

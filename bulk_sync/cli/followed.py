@@ -31,10 +31,11 @@ from bulk_sync.errors import BulkSyncError, OutputError
 from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Summary
 from bulk_sync.pipeline import push as run_push
-from bulk_sync.report.as_json import summary_json
+from bulk_sync.report.as_json import json_line, summary_json
+from bulk_sync.report.terminal.lines import show_error
 from bulk_sync.report.terminal.progress import progress, progress_lines
 from bulk_sync.report.terminal.progress import reading as reading_rows
-from bulk_sync.report.terminal.summary import json_line, show_error, show_summary
+from bulk_sync.report.terminal.summary import show_summary
 from bulk_sync.report.words import printable
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.secret import without_keys

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from bulk_sync.model.comparison import Reconciliation, Standing
-from bulk_sync.model.rows import MENDABLE_STATES, State
+from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.settings.push import PushSettings
 
@@ -37,9 +37,7 @@ def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
     """The one thing to do next; after a push, the command to paste."""
     if summary.running:
         return "wait, a run holds this checkpoint now"
-    only_failed = not any(
-        summary.states.get(state, 0) for state in MENDABLE_STATES - {State.FAILED}
-    )
+    only_failed = not any(summary.states.get(state, 0) for state in ERROR_STATES - {State.FAILED})
     if summary.exit_code == 3 and summary.failed and not only_failed:
         # Files that are named outright are this job's own, and the mended rows are another.
         own_files = any(word.startswith(("--checkpoint", "--results")) for word in sys.argv[1:])

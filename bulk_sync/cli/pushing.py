@@ -30,9 +30,8 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.summaries import Batch, Summary
-from bulk_sync.report.as_json import batch_json, summary_json
+from bulk_sync.report.as_json import batch_json, json_line, summary_json
 from bulk_sync.report.terminal.progress import reading as reading_rows
-from bulk_sync.report.terminal.summary import json_line
 from bulk_sync.run.send import seconds_left
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox

@@ -102,7 +102,7 @@ def say(line: str) -> None:
 
 def show_failure(sentence: str) -> None:
     """Print on standard error what went wrong."""
-    from bulk_sync.report.terminal.summary import show_error
+    from bulk_sync.report.terminal.lines import show_error
 
     show_error(err(), sentence)
 

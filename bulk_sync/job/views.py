@@ -17,7 +17,7 @@ from bulk_sync.job.database import IN_DOUBT, OF_THE_JOB, UNRECORDED, Database, p
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import runs
 from bulk_sync.model.rows import (
-    MENDABLE_STATES,
+    ERROR_STATES,
     Result,
     Sent,
     State,
@@ -33,7 +33,7 @@ def _in(states: Iterable[State]) -> str:
 
 # Parts of statements, all of them constant.
 _OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
-_BAD_ROWS = f"{_OF_A_SHEET} AND {_in(MENDABLE_STATES)}"
+_BAD_ROWS = f"{_OF_A_SHEET} AND {_in(ERROR_STATES)}"
 
 
 class Views:

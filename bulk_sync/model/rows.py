@@ -32,7 +32,7 @@ class State(StrEnum):
 SETTLED_STATES = frozenset({State.UPDATED, State.UNCHANGED, State.SUPERSEDED})
 """A job whose rows are all in these has nothing left to do."""
 
-MENDABLE_STATES = frozenset({State.INVALID, State.REJECTED, State.FAILED})
+ERROR_STATES = frozenset({State.INVALID, State.REJECTED, State.FAILED})
 """Rows in these go to `*.failed.csv`."""
 
 

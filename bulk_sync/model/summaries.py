@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError
-from bulk_sync.model.rows import MENDABLE_STATES, RateSource, State
+from bulk_sync.model.rows import ERROR_STATES, RateSource, State
 from bulk_sync.quantities import Rate
 
 
@@ -50,7 +50,7 @@ class CauseGroup(Struct, frozen=True):
 
     `cause` says what is wrong, `remedy` what to do; `first_rows` are the numbers of the first rows
     with what stands there: the cell's text, or the key when it was the API that refused. `in_doubt`
-    counts the rows that may have been applied all the same.
+    counts the rows that may have been applied.
     """
 
     code: str
@@ -103,7 +103,7 @@ class Summary(Struct, frozen=True):
             return self.stopped.exit_code
         if self.states.get(State.PENDING, 0):
             return 6
-        return 3 if any(self.states.get(state, 0) for state in MENDABLE_STATES) else 0
+        return 3 if any(self.states.get(state, 0) for state in ERROR_STATES) else 0
 
 
 class Part(Struct, frozen=True):

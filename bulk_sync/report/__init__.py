@@ -1,3 +1,1 @@
-"""Stage 5: the checkpoint's rows become files, and a summary on the terminal. Knows nothing of
-HTTP.
-"""
+"""Stage 5: turn the checkpoint's rows into files, and summaries into text. Knows no HTTP."""

@@ -178,3 +178,8 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def _text(error: Exception | None) -> str | None:
     return None if error is None else str(error)
+
+
+def json_line(value: object) -> str:
+    """Return a line of printable ASCII; DEL is escaped too, which JSON doesn't ask for."""
+    return json.dumps(value, ensure_ascii=True, default=str).replace("\x7f", "\\u007f") + "\n"

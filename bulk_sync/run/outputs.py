@@ -14,14 +14,14 @@ from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, InputError, UsageError
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import MENDABLE_STATES, RateSource, State, Tally
+from bulk_sync.model.rows import ERROR_STATES, RateSource, State, Tally
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.causes import causes_of
-from bulk_sync.report.terminal.summary import facts_of
+from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.written.atomic import digest, set_aside
 from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.results import write_results
-from bulk_sync.report.written.undo import CLEARED, beside, write_undo
+from bulk_sync.report.written.undo import CLEARED, unknown_path, write_undo
 from bulk_sync.run.sheet import wants_mark
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.push import PushSettings
@@ -30,7 +30,7 @@ from bulk_sync.version import __version__
 
 def undo_files(undo_file: Path | None) -> tuple[Path, ...]:
     """Return the undo file and that of the rows that can't be undone, where they are asked for."""
-    return () if undo_file is None else (undo_file, beside(undo_file))
+    return () if undo_file is None else (undo_file, unknown_path(undo_file))
 
 
 def refuse_one_file_for_two(settings: PushSettings) -> None:
@@ -97,8 +97,8 @@ def write_report_files(
     """Write results and failed rows; a failed file that somebody edited is kept under another name,
     as a note says.
     """
-    write_results(files.results, store.views.lines(), facts_of(summary))
-    if MENDABLE_STATES.isdisjoint(summary.states) and not os.path.lexists(files.failed):
+    write_results(files.results, store.views.lines(), summary_facts(summary))
+    if ERROR_STATES.isdisjoint(summary.states) and not os.path.lexists(files.failed):
         return ()
     job = store.database.job()
     return write_failed_file(store, files, headers, job.meaning if job else "")
@@ -148,7 +148,7 @@ def write_failed_file(
 ) -> tuple[str, ...]:
     """Write the rows to mend, of the job's sheet or of one that is refused."""
     if generation is None and store.views.purged():
-        if not set(store.views.counts()) & MENDABLE_STATES:
+        if not set(store.views.counts()) & ERROR_STATES:
             return ()
         return (
             f"{files.failed} was not written: the cells of its rows were removed by --purge. Push the sheet again.",
@@ -156,7 +156,7 @@ def write_failed_file(
     there = digest(files.failed)
     edited = there is not None and not store.database.wrote_report(files.failed, there)
     kept = set_aside(files.failed) if edited else None
-    rows = store.views.results(MENDABLE_STATES, generation)
+    rows = store.views.results(ERROR_STATES, generation)
     before = partial(store.database.note_report, files.failed)
     write_failed(files.failed, headers, rows, before, marked=wants_mark(meaning))
     return (
@@ -181,7 +181,7 @@ def write_undo_file(undo_file: Path | None, store: Store) -> tuple[str, ...]:
     if undo.unknown:
         notes.append(
             f"Of {undo.unknown:,} rows nothing earlier is known, so they can't be put back: "
-            f"{beside(undo_file)}."
+            f"{unknown_path(undo_file)}."
         )
     return (" ".join(notes),)
 
@@ -194,7 +194,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
             f"{files.checkpoint}: nothing was staged in this checkpoint, so nothing was sent."
         )
     counts = store.views.counts()
-    any_bad = not MENDABLE_STATES.isdisjoint(counts)
+    any_bad = not ERROR_STATES.isdisjoint(counts)
     requests, retries, throttled, in_flight = store.views.totals()
     return Summary(
         input=job.input,

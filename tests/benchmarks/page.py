@@ -32,7 +32,7 @@ STATES = [State.UPDATED] * 960 + [State.REJECTED] * 14 + [State.FAILED] * 9 + [S
 SAID = {
     State.UPDATED: (None, None),
     State.REJECTED: ("not_found", "There is no showing with this key"),
-    State.FAILED: ("timeout", "No reply within 30 s; it may have been applied all the same"),
+    State.FAILED: ("timeout", "No reply within 30 s; it may have been applied"),
     State.INVALID: (
         "bad_value",
         "rating: '{rating}' is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",

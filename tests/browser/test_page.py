@@ -14,7 +14,7 @@ from bulk_sync.model.rows import Result, State
 from bulk_sync.model.summaries import CauseGroup, ProblemGroup
 from bulk_sync.report.page.run import write_page
 from tests.browser.chromium import MISSING, Browser, browser
-from tests.unit.test_page import HOSTILE, MADE_AT, RESULT, SUMMARY, a_run
+from tests.unit.pages import HOSTILE, MADE_AT, RESULT, SUMMARY, a_run
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 
@@ -155,11 +155,11 @@ def test_no_width_makes_the_page_scroll_sideways(window: Browser, page: Path, wi
 
 
 def test_the_table_can_be_filtered_by_state(opened: Browser) -> None:
-    assert count(opened) == "1,000 rows; here 1 to 50"
+    assert count(opened) == "1,000 rows; showing 1 to 50"
     names = opened.js(
         "[...document.querySelectorAll('#filters button')].map((one) => one.textContent)"
     )
-    assert names == ["all1,000", "to mend100", "updated900", "rejected80", "failed20"]
+    assert names == ["all1,000", "with errors100", "updated900", "rejected80", "failed20"]
     press(opened, '[data-filter="failed"]')
     assert count(opened) == "20 of 1,000 rows"
     assert {row[2] for row in shown_rows(opened)} == {"failed"}
@@ -167,7 +167,7 @@ def test_the_table_can_be_filtered_by_state(opened: Browser) -> None:
         opened.js("document.querySelector('[data-filter=failed]').getAttribute('aria-pressed')")
         == "true"
     )
-    press(opened, '[data-filter="to mend"]')
+    press(opened, '[data-filter="with errors"]')
     assert {row[2] for row in shown_rows(opened)} == {"failed", "rejected"}
 
 
@@ -195,18 +195,18 @@ def test_rows_are_found_by_key_message_and_number_also_within_a_state(opened: Br
 
 def test_pages_are_turned_to_the_last_one(opened: Browser) -> None:
     press(opened, "#pages button:last-child")
-    assert count(opened) == "1,000 rows; here 951 to 1,000"
+    assert count(opened) == "1,000 rows; showing 951 to 1,000"
     assert shown_rows(opened)[-1][0] == "1,001"
     assert opened.js("document.querySelector('#pages button:last-child').disabled")
     press(opened, "#pages button:nth-child(2)")
-    assert count(opened) == "1,000 rows; here 901 to 950"
+    assert count(opened) == "1,000 rows; showing 901 to 950"
 
 
 def test_a_problem_leads_to_its_rows(opened: Browser) -> None:
     press(opened, '[data-cause="timeout"]')
     assert count(opened) == "20 of 1,000 rows with timeout"
     press(opened, '[data-filter="all"]')
-    assert count(opened) == "1,000 rows; here 1 to 50"
+    assert count(opened) == "1,000 rows; showing 1 to 50"
 
 
 def test_hostile_text_is_shown_as_text_and_what_is_invisible_as_its_escape(opened: Browser) -> None:
@@ -266,7 +266,7 @@ def test_a_screen_reader_meets_names_roles_and_words(opened: Browser) -> None:
         "table",
         "columnheader",
     } <= set(roles)
-    assert ("table", "Rows of the sheet, in its order") in told
+    assert ("table", "Rows in the order of the sheet") in told
     assert ("searchbox", "Search keys, messages, ids and row numbers") in told
     images = [name for role, name in told if role in {"image", "img"}]
     assert len(images) == 5
@@ -274,7 +274,7 @@ def test_a_screen_reader_meets_names_roles_and_words(opened: Browser) -> None:
     assert any(name.startswith("Half of all requests took") for name in images)
     assert not [role for role, name in told if role == "button" and not name]
     headings = [name for role, name in told if role == "heading"]
-    assert headings[0].endswith("mending.")
+    assert headings[0].endswith("correction.")
 
 
 def test_it_prints_in_light_on_a_few_sheets(opened: Browser) -> None:
@@ -295,7 +295,7 @@ def test_without_scripts_the_verdict_the_problems_and_the_figures_are_there(
         text = window.driver.find_element("tag name", "body").text
     finally:
         window.tell("Emulation.setScriptExecutionDisabled", value=False)
-    assert "need mending" in text
+    assert "need correction" in text
     assert "Refused by the API" in text
     assert "The table of rows needs scripts" in text
     assert "The charts as a table" in text

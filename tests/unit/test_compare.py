@@ -1,14 +1,11 @@
-"""Whether two values are the same, whose change a difference is, and how it is shown."""
+"""Whether two values are equal, and whose change a difference is."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bulk_sync.check.compare import Side, blank_here, compare
 from bulk_sync.model.comparison import Author, Difference
-from bulk_sync.report.terminal.comparison import changed_parts
 
 ALL = frozenset({"feedback", "rating", "showing_date", "interested"})
 
@@ -89,33 +86,3 @@ def test_cells_that_are_blank_here_only_are_counted_if_the_column_is_there() -> 
     here = Side({"feedback": "x"}, frozenset({"feedback", "rating"}))
     assert blank_here(here, side(feedback="y", rating=3, interested=True)) == 1
     assert blank_here(here, side(rating=None)) == 0
-
-
-@given(st.text("ab c.", max_size=25), st.text("ab c.", max_size=25))
-def test_the_stretches_of_short_texts_are_the_texts(old: str, new: str) -> None:
-    before, after = changed_parts(old, new)
-    assert "".join(part for part, _ in before) == old
-    assert "".join(part for part, _ in after) == new
-    assert [part for part, changed in before if not changed] == [
-        part for part, changed in after if not changed
-    ]
-    assert any(changed for _, changed in before + after) is (old != new)
-
-
-def test_only_the_words_that_changed_are_marked_and_long_stretches_cut() -> None:
-    same = "the garden and the light in every single room of this house and the house next door"
-    before, after = changed_parts(f"Loved {same}", f"Disliked {same}")
-    assert before == [("Loved", True), (" the garden and the light in e...", False)]
-    assert after[0] == ("Disliked", True)
-    assert changed_parts("Not reached", "Liked it all") == (
-        [("Not reached", True)],
-        [("Liked it all", True)],
-    )
-
-
-@pytest.mark.timeout(20)
-def test_very_long_texts_are_marked_by_their_ends() -> None:
-    old = "word " * 100_000
-    before, after = changed_parts(old + "end", old + "other")
-    assert before[-1] == ("end", True)
-    assert after[-1] == ("other", True)

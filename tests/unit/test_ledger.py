@@ -23,7 +23,7 @@ from bulk_sync.job.database import Job
 from bulk_sync.job.ledger import SCHEMA, Ledger
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Outcome, Record, Row, Sent, State
-from bulk_sync.report.written.undo import beside, write_undo
+from bulk_sync.report.written.undo import unknown_path, write_undo
 from bulk_sync.run.stage import _leave_out_what_is_known
 
 ADDRESS = "https://a.example.com"
@@ -355,5 +355,5 @@ def test_an_undo_file_names_what_was_there_what_should_be_and_what_nobody_knows(
             ["", "B", "", "Bright", '{"rating": 5, "feedback": "Dark"}', "rating"],
             ["u-1", "", "NULL", "", '{"rating": 1}', ""],
         ]
-    with beside(path).open(encoding="utf-8", newline="") as file:
+    with unknown_path(path).open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file))[1:] == [["5", "", "D", '{"rating": 5}', "rating"]]

@@ -61,16 +61,16 @@ def in_json(path: Path) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("state", "message", "doubt", "full"),
     [
-        (State.FAILED, "time-out", True, "time-out; it may have been applied all the same"),
+        (State.FAILED, "time-out", True, "time-out; it may have been applied"),
         (State.FAILED, "time-out", False, "time-out"),
-        (State.REJECTED, "no", True, "no; an attempt before may have been applied all the same"),
+        (State.REJECTED, "no", True, "no; an earlier attempt may have been applied"),
         (
             State.PENDING,
             None,
             True,
             (
-                "It was on its way when a run was cut off or an answer was lost, and may have "
-                "been applied; run again"
+                "In flight when a run was cut off or a response was lost: it may have been applied; "
+                "run again"
             ),
         ),
         (State.PENDING, None, False, None),

@@ -5,7 +5,6 @@ a twentieth.
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -23,13 +22,11 @@ from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.job.timeline import MOST_RUNS
 from bulk_sync.model.rows import Change, Outcome, RateSource, State, Tally
-from bulk_sync.report.page.charts import draw, percentile
 from bulk_sync.timeline import (
     MOST_POINTS,
     Counts,
     Line,
     Point,
-    Run,
     Unsaved,
     latency_bucket,
     widened,
@@ -45,25 +42,12 @@ def rows(count: int, retries: int = 0, throttled: int = 0) -> Counts:
     return Counts({State.UPDATED: count}, count, retries, throttled)
 
 
-@given(st.lists(st.floats(0.001, 900), min_size=1), st.sampled_from([0.5, 0.9, 0.99, 1.0]))
-def test_a_percentile_is_right_to_a_twentieth(latencies: list[float], share: float) -> None:
-    found = percentile(Counter(map(latency_bucket, latencies)), share)
-    exact = sorted(latencies)[max(0, -(-len(latencies) * share // 1).__int__() - 1)] * 1000
-    assert found is not None
-    assert exact / 1.05 <= found <= exact * 1.05
-
-
 @pytest.mark.parametrize(
     ("seconds", "bucket"),
     [(0.0, 0), (0.001, 0), (0.002, 8), (0.0021, 9), (1.024, 80), (1e6, 160), (1e-9, 0)],
 )
 def test_latencies_have_eight_buckets_to_an_octave(seconds: float, bucket: int) -> None:
     assert latency_bucket(seconds) == bucket
-
-
-def test_of_nothing_there_is_no_percentile() -> None:
-    assert percentile({}, 0.5) is None
-    assert percentile({3: 0}, 0.5) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 9)), max_size=600))
@@ -132,59 +116,6 @@ def test_wider_stretches_hold_what_the_narrow_ones_held() -> None:
         Point(1000, 500, 250, rows(1000)),
     ]
     assert widened(narrow, 500) == wide
-
-
-def test_rates_are_per_second_and_the_last_stretch_is_as_long_as_it_was() -> None:
-    points = [Point(250 * n, 250, 250, rows(10)) for n in range(11)] + [
-        Point(2750, 250, 150, rows(6))
-    ]
-    drawing = draw([Run(BEGAN, tuple(points))])
-    assert drawing is not None
-    assert [figure.rows for figure in drawing.figures] == [40.0] * 12
-    assert (drawing.width_seconds, drawing.lasted_seconds) == (0.25, 2.9)
-
-
-def test_the_last_moment_of_a_run_makes_no_peak() -> None:
-    points = (
-        Point(0, 250, 250, rows(10)),
-        Point(250, 250, 250, rows(10)),
-        Point(500, 250, 1, rows(3)),
-    )
-    drawing = draw([Run(BEGAN, points), Run("later", (Point(0, 250, 250, rows(10)),))])
-    assert drawing is not None
-    assert [(figure.at_seconds, round(figure.rows, 1)) for figure in drawing.figures] == [
-        (0, 40),
-        (0.25, 51.8),
-        (0.5, 40),
-    ]
-    assert drawing.begins[1] == (0.5, "later")
-
-
-def test_a_second_run_stands_after_the_first_and_silence_is_drawn() -> None:
-    first = Run("a", (Point(0, 250, 250, rows(10)), Point(1000, 250, 250, rows(10, throttled=3))))
-    second = Run("b", (Point(0, 500, 500, Counts({State.FAILED: 9}, 18, 9, limit=40.0)),))
-    drawing = draw([first, Run("nothing", ()), second])
-    assert drawing is not None
-    assert drawing.width_seconds == 0.5
-    assert [figure.at_seconds for figure in drawing.figures] == [0, 0.5, 1.0, 1.5]
-    assert [figure.rows for figure in drawing.figures] == [20, 0, 40, 18]
-    assert [figure.throttled for figure in drawing.figures] == [0, 0, 3, 0]
-    assert [figure.limit for figure in drawing.figures] == [None, None, None, 40.0]
-    assert drawing.begins == ((0, "a"), (1.5, "b"))
-    assert (drawing.limit, drawing.lasted_seconds) == (40.0, 2.0)
-    assert draw([]) is None
-
-
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=8), st.sampled_from([250, 1000, 64000]))
-def test_however_long_the_runs_few_points_are_drawn(lengths: list[int], width: int) -> None:
-    runs = [
-        Run(str(n), tuple(Point(width * k, width, width, rows(5, retries=1)) for k in range(count)))
-        for n, count in enumerate(lengths)
-    ]
-    drawing = draw(runs)
-    assert drawing is not None
-    assert len(drawing.figures) <= 160
-    assert sum(figure.retries for figure in drawing.figures) == sum(lengths)
 
 
 @pytest.mark.asyncio

@@ -73,7 +73,7 @@ def test_files_that_are_named_and_their_text(
     lines = ran.out.splitlines()
     assert lines[0].split() == ["file", "rows", "updated", "invalid", "exit", "code"]
     assert lines[1].split()[-4:] == ["3", "3", "0", "0"]
-    assert f"To mend:    {inbox / 'b.failed.csv'}" in lines
+    assert f"To correct: {inbox / 'b.failed.csv'}" in lines
     rehearsed = program("push", inbox / "d.csv", inbox / "b.csv", "--sandbox", "--out", "rehearsal")
     assert (
         f"{inbox / 'd.csv'}: Rehearsal: sent to a sandbox on this machine, nothing reached North."
@@ -131,7 +131,7 @@ def test_a_file_that_is_still_written_is_left_alone(
         "c.csv",
         "d.csv",
     ]
-    assert text.out.count("Left alone, for it is still being written") == 4
+    assert text.out.count("Skipped, still being written") == 4
     later = batch.inputs_of([inbox], 10, datetime.now(UTC) + timedelta(seconds=11))
     assert [path.name for path in later.files] == ["a.csv", "b.csv", "c.csv", "d.csv"]
 

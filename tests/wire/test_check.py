@@ -71,9 +71,9 @@ def test_check_needs_no_key_and_leaves_nothing_behind(
     assert ran.code == 3
     assert "CSV, UTF-8, separated by comma, header in row 1" in ran.out
     assert "bad_value: 1 row" in ran.out
-    assert "3 patches, a request each: at least 3 s at 1/s" in ran.out
+    assert "3 patches, one request each: at least 3 s at 1/s" in ran.out
     assert 'PATCH ext_0 {"feedback":"Liked it, number 0","rating":1}' in ran.out
-    assert f"Next:     bulk-sync push {sheet} --rate 1/s\n" in ran.out
+    assert f"Next:       bulk-sync push {sheet} --rate 1/s\n" in ran.out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv"]
 
 

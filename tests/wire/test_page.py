@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import Program, Sandboxes
 from tests.helpers import command, environment, numbered, raw_server, reply, write_sheet
-from tests.unit.test_page import HOSTILE, Parsed, parsed, rows_of
+from tests.unit.pages import HOSTILE, Parsed, parsed, rows_of
 
 STATES = ("updated", "unchanged", "invalid", "superseded", "rejected", "failed", "pending")
 
@@ -46,11 +46,11 @@ def test_a_push_writes_the_page_and_a_report_writes_it_again(
         )
     assert ran.code == 3
     assert f"Page:       {page}" in ran.out
-    assert "--page" not in ran.out  # the push of the mended rows leaves this page
+    assert "--page" not in ran.out  # the push of the corrected rows leaves this page
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     found = look(page)
     assert states_of(found) == ["updated"] * 40 + ["invalid"]
-    assert "40 of 41 rows are done; 1 needs mending." in found.text
+    assert "40 of 41 rows are done; 1 needs correction." in found.text
     assert "x.failed.csv" in found.text
     drawing = drawing_of(found)
     assert set(drawing["limit"]) == {200.0}
@@ -94,8 +94,8 @@ def test_a_run_that_is_stopped_says_so_and_fresh_begins_anew(
         ]
         assert program(*push).code == 5
     found = look(page)
-    assert "Stopped early: 12 of 30 rows are done, 18 are still to send." in found.text
-    assert "Mend the API key" in found.text
+    assert "Stopped early: 12 of 30 rows are done, 18 are pending." in found.text
+    assert "Correct the API key" in found.text
     assert states_of(found) == ["updated"] * 12 + ["pending"] * 18
     assert drawing_of(found)["begins"] == [0]
     with sandboxes() as witness:

@@ -229,9 +229,9 @@ def test_a_cell_changed_on_both_sides_is_listed_and_not_sent_unless_preferred(
     assert ran.code == 3
     assert "1 value was changed only there since the base" in ran.out
     assert (
-        "1 value was changed on both sides since the base: a conflict, not sent (--prefer here)"
-        in ran.out
-    )
+        "1 value was changed on both sides since the base: a conflict, not sent "
+        "(--prefer here sends the value here)."
+    ) in ran.out
     changed = {
         (row["unique_showing_key"], row["field"]): row["changed_by"]
         for row in read_csv(tmp_path / "d.csv")
@@ -522,7 +522,7 @@ def test_what_people_wrote_does_not_act_on_the_terminal_or_in_a_spreadsheet(
     [
         (("--with", "absent.csv"), 4, "absent.csv"),
         (("--with", "a.csv", "--results", "a.csv"), 2, "can't be the same file"),
-        (("--with", "a.csv", "--results", "d.txt"), 2, "can be .csv, .jsonl or .xlsx"),
+        (("--with", "a.csv", "--results", "d.txt"), 2, "chooses the format, .csv, .jsonl or .xlsx"),
         (("--with", "a.csv", "--export-template", "t.jsonl"), 2, "is a .csv or an .xlsx"),
         (("--with", "a.csv", "--prefer", "there"), 2, "--prefer"),
         (("--with", "no-key.csv"), 4, "no-key.csv"),

@@ -58,7 +58,7 @@ def test_an_ending_that_says_nothing_is_wrong_usage_before_anything_is_sent(
         )
         assert not witness.journal()
     assert ran.code == 2
-    assert "can be .csv, .jsonl or .xlsx; name it r.csv" in ran.err
+    assert "chooses the format, .csv, .jsonl or .xlsx; name it r.csv" in ran.err
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
 
 

@@ -285,7 +285,7 @@ def test_check_says_whether_the_window_suffices_at_the_limit_as_last_met(
     assert known["seconds"] == pytest.approx(20 / known["requests_per_second"], rel=0.1)
     assert (known["window_seconds"], known["window_suffices"]) == (3600, True)
     short = program("check", sheet, *to, "--deadline", "0.1s")
-    assert "the API's limit as last met" in short.out
+    assert "the API's limit when last met" in short.out
     assert "would stay pending (exit code 6)" in short.out
     slow = program("check", sheet, *to, "--rate", "1/s", "--finish-by", "23:59", "--json").summary
     assert slow["requests_per_second"] == 1

@@ -36,7 +36,7 @@
     const smooth = (name, dash) => ({ ...line(name, dash), spanGaps: true, points: { show: few, size: 5, fill: () => colour(name) } });
     const fastest = Math.max(...data.rows, ...data.requests);
     const limits = data.limit.filter((limit) => limit !== null);
-    // A limit far above would press everything else flat: then the figures above the charts name it.
+    // A limit far above would flatten everything else: then only the figures above the charts name it.
     const limitFits = limits.length > 0 && Math.max(...limits) <= 6 * fastest;
     const charts = {
       rate: {
@@ -54,7 +54,7 @@
       again: {
         data: [edges, [...data.throttled.map((count) => count || null), null], [...data.retries, data.retries.at(-1)]],
         series: [area("throttled", bars), line("retries", [5, 3], steps)],
-        say: (n) => `${short(data.throttled[n])} told to wait, ${short(data.retries[n])} retries in ${clock(data.width)}`,
+        say: (n) => `${short(data.throttled[n])} throttled, ${short(data.retries[n])} retries in ${clock(data.width)}`,
         tick: (count) => (Number.isInteger(count) ? short(count) : ""), height: 150,
       },
     };
@@ -146,13 +146,13 @@
   const texts = [];
   for (const row of rows) {
     for (const place of [ERROR, MESSAGE, FIELDS]) {
-      const told = row[place];
-      if (typeof told === "number") row[place] = texts[told];
-      else if (typeof told === "string" && texts.length < mostShared) texts.push(told);
+      const text = row[place];
+      if (typeof text === "number") row[place] = texts[text];
+      else if (typeof text === "string" && texts.length < mostShared) texts.push(text);
     }
   }
 
-  // What a reader would not see, or what turns the direction of writing, is shown as its escape.
+  // Invisible characters, and those that change the direction of writing, are shown as escapes.
   const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]|(?![\u200c\u200d])\p{Cf}/gu;
   const escapeOf = (character) => {
     const code = character.codePointAt(0).toString(16);
@@ -164,12 +164,12 @@
   const hay = () => (haystack ??= rows.map((row) =>
     [row[ROW], row[KEY], row[ERROR], row[MESSAGE], row[FIELDS], row[SHOWING]].filter((part) => part !== undefined && part !== null).join("\n").toLowerCase()));
 
-  const toMend = new Set(["invalid", "rejected", "failed"]);
+  const withErrors = new Set(["invalid", "rejected", "failed"]);
   const filters = [{ name: "all", takes: () => true }];
   const counts = states.map(() => 0);
   for (const row of rows) counts[row[STATE]] += 1;
-  const bad = states.map((name, n) => n).filter((n) => toMend.has(states[n]) && counts[n]);
-  if (bad.length > 1) filters.push({ name: "to mend", takes: (row) => bad.includes(row[STATE]) });
+  const bad = states.map((name, n) => n).filter((n) => withErrors.has(states[n]) && counts[n]);
+  if (bad.length > 1) filters.push({ name: "with errors", takes: (row) => bad.includes(row[STATE]) });
   states.forEach((name, n) => counts[n] && filters.push({ name, takes: (row) => row[STATE] === n }));
 
   let filter = filters[0];
@@ -244,7 +244,7 @@
     byId("body").replaceChildren(...(lines.length ? lines : [make("tr", {}, make("td", { colSpan: 8, className: "none" }, "No rows match."))]));
     const of = cause === null ? "" : ` with ${cause}`;
     const all = found.length === rows.length ? `${number(rows.length)} rows` : `${number(found.length)} of ${number(rows.length)} rows${of}`;
-    byId("count").textContent = found.length > ON_A_PAGE ? `${all}; here ${number(begin + 1)} to ${number(Math.min(begin + ON_A_PAGE, found.length))}` : all;
+    byId("count").textContent = found.length > ON_A_PAGE ? `${all}; showing ${number(begin + 1)} to ${number(Math.min(begin + ON_A_PAGE, found.length))}` : all;
     where.textContent = `Page ${number(page + 1)} of ${number(last() + 1)}`;
     first.disabled = previous.disabled = page === 0;
     next.disabled = end.disabled = page >= last();

@@ -1,4 +1,4 @@
-"""Charts of a run over time: figures, drawing data and markup."""
+"""Charts of a run over time: the points to draw, their data for `page.js`, and the markup."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ from bulk_sync.model.rows import RateSource, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.page.frame import header_row, section
 from bulk_sync.report.page.markup import Html, element
-from bulk_sync.report.words import SAID_BY, milliseconds, rate
+from bulk_sync.report.words import SOURCES, counted, milliseconds, rate, span
 from bulk_sync.timeline import FIRST_WIDTH_MS, TO_AN_OCTAVE, Counts, Run, widened
 
 MOST_DRAWN = 160
-"""So many points of all runs are drawn: each is a few pixels wide on a desktop."""
-
+"""Points of all runs together: each is a few pixels wide on a desktop."""
 
 _FEWEST_DRAWN = 12
+"""Points from which on noisy ones are merged."""
 
-
-_REQUESTS_A_POINT = 8
-"""On average, where there are enough points: a rate that is counted from less is mostly noise."""
+_REQUESTS_PER_POINT = 8
+"""Mean from which on a rate is more than noise."""
 
 
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:
-    """The latency, in milliseconds, that `share` (0 to 1) of the counted ones don't exceed; None
-    when there are none.
+    """Return the latency, in milliseconds, that a share (0 to 1) of the requests doesn't exceed.
 
-    It is the middle of its bucket, so at most 5 % off.
+    It is the middle of its bucket, at most 5 % off; None without requests.
     """
     buckets = sorted(bucket for bucket, count in latencies.items() if count > 0)
     wanted = share * sum(latencies[bucket] for bucket in buckets)
@@ -42,9 +40,9 @@ def percentile(latencies: Mapping[int, int], share: float) -> float | None:
 
 
 class Figure(Struct, frozen=True):
-    """What is drawn of one stretch; rates are per second, latencies in milliseconds.
+    """One interval of the charts; rates are per second, latencies in milliseconds.
 
-    `at_seconds` is the time that the runs had lasted together when it began.
+    `at_seconds` is its start, in time that all runs together had taken.
     """
 
     at_seconds: float
@@ -59,11 +57,10 @@ class Figure(Struct, frozen=True):
 
 
 class Drawing(Struct, frozen=True):
-    """Figures of equal width on one time axis, the runs one after the other; `begins` are (time,
-    index) of each run.
+    """Figures of equal width on one time axis, the runs one after the other.
 
-    `lasted_seconds` is where the axis ends; `limit` and `source` are the last known, `latency` is
-    p50, p90, p99 of all.
+    `begins` has (start in seconds, time of day) of each run, and `lasted_seconds` is the end of the
+    axis. `limit` and `source` are the last known; `latency` is p50, p90 and p99 of all requests.
     """
 
     width_seconds: float
@@ -76,7 +73,7 @@ class Drawing(Struct, frozen=True):
 
 
 def draw(runs: Sequence[Run], most: int = MOST_DRAWN) -> Drawing | None:
-    """The runs as figures, at most `most` and one for each run; None when nothing was sent."""
+    """Return the runs as at most `most` figures, but one for each run; None if nothing was sent."""
     runs = [run for run in runs if run.points]
     if not runs:
         return None
@@ -86,12 +83,12 @@ def draw(runs: Sequence[Run], most: int = MOST_DRAWN) -> Drawing | None:
     total, begin, ended = Counts(), 0, 0
     for run in runs:
         begins.append((begin / 1000, run.began))
-        stretches = _stretches(run, width)
-        for number, (seconds, counts) in enumerate(stretches):
+        intervals = _intervals(run, width)
+        for number, (seconds, counts) in enumerate(intervals):
             figures.append(_figure((begin + number * width) / 1000, seconds, counts, total.limit))
             total = total.then(counts)
-        ended = begin + (len(stretches) - 1) * width + min(width, round(stretches[-1][0] * 1000))
-        begin += len(stretches) * width
+        ended = begin + (len(intervals) - 1) * width + min(width, round(intervals[-1][0] * 1000))
+        begin += len(intervals) * width
     return Drawing(
         width / 1000,
         ended / 1000,
@@ -103,12 +100,8 @@ def draw(runs: Sequence[Run], most: int = MOST_DRAWN) -> Drawing | None:
     )
 
 
-def _stretches(run: Run, width_ms: int) -> list[tuple[float, Counts]]:
-    """(seconds, counts) from the run's beginning to its end, silence too.
-
-    The last one is as long as it was; less than half of one is part of the one before, for a rate
-    counted from so little is mostly noise.
-    """
+def _intervals(run: Run, width_ms: int) -> list[tuple[float, Counts]]:
+    """Return (seconds, counts) of each interval of a run, idle ones too; the last may be short."""
     points = {point.at_ms: point for point in widened(run.points, width_ms)}
     last = max(points)
     nothing = Counts()
@@ -118,6 +111,7 @@ def _stretches(run: Run, width_ms: int) -> list[tuple[float, Counts]]:
     ]
     covered = points[last].covered_ms
     if covered * 2 < width_ms and len(found) > 1:
+        # Less than half an interval joins the one before: its rate would be mostly noise.
         (_, counts), (seconds, before) = found.pop(), found.pop()
         return [*found, (seconds + covered / 1000, before.then(counts))]
     found[-1] = (max(covered, FIRST_WIDTH_MS / 5) / 1000, points[last].counts)
@@ -128,9 +122,9 @@ def _width_for(runs: Sequence[Run], most: int) -> int:
     width = max(point.width_ms for run in runs for point in run.points)
     requests = sum(point.counts.requests for run in runs for point in run.points)
     while True:
-        stretches = sum(run.points[-1].at_ms // width + 1 for run in runs)
-        noisy = stretches > _FEWEST_DRAWN and requests < _REQUESTS_A_POINT * stretches
-        if stretches == len(runs) or not (stretches > most or noisy):
+        intervals = sum(run.points[-1].at_ms // width + 1 for run in runs)
+        noisy = intervals > _FEWEST_DRAWN and requests < _REQUESTS_PER_POINT * intervals
+        if intervals == len(runs) or not (intervals > most or noisy):
             return width
         width *= 2
 
@@ -161,45 +155,42 @@ def _percentiles(counts: Counts) -> tuple[float | None, float | None, float | No
     )
 
 
-LINES = {
-    "invalid": "M0 4h8",
-    "rejected": "M-2 2l4-4M0 8l8-8M6 10l4-4",
-    "failed": "M-2 2l4-4M0 8l8-8M6 10l4-4M-2 6l4 4M0 0l8 8M6-2l4 4",
-    "pending": "M2 4h2",
-}
+# Markup
 
 
 class _Chart(Struct, frozen=True):
     name: str
     title: str
     series: tuple[tuple[str, str], ...]
-    """(class of its line, name)"""
+    """(CSS class of the line, label)"""
 
 
 _CHARTS = (
     _Chart(
         "rate",
         "Rows and requests per second",
-        (("rows", "rows"), ("requests", "requests"), ("limit", "the limit")),
+        (("rows", "rows"), ("requests", "requests"), ("limit", "limit")),
     ),
     _Chart(
         "latency",
-        "Latency of requests",
-        (("p50", "half of them (p50)"), ("p90", "9 in 10 (p90)"), ("p99", "99 in 100 (p99)")),
+        "Request latency",
+        (("p50", "p50 (median)"), ("p90", "p90"), ("p99", "p99")),
     ),
     _Chart(
-        "again", "Retries and 429s", (("throttled", "told to wait (429)"), ("retries", "retries"))
+        "again",
+        "Throttled requests and retries",
+        (("throttled", "throttled"), ("retries", "retries")),
     ),
 )
 
 
 def time_section(summary: Summary, drawing: Drawing | None) -> Html:
-    """Return the section of the charts, or of the reason that there are none."""
+    """Return the section of figures and charts, or the reason that there are no charts."""
     if drawing is None:
         why = (
-            "Nothing was sent."
-            if not summary.requests
-            else "These rows were sent before runs kept a time line."
+            "These rows were sent before runs recorded their timeline."
+            if summary.requests
+            else "Nothing was sent."
         )
         return section(
             "time", "Over time", _figures_of(summary, None), element("p", why), class_="card"
@@ -227,13 +218,13 @@ def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
     facts = [
         ("Requests", f"{summary.requests:,}", None),
         ("Retries", f"{summary.retries:,}", None),
-        ("Told to wait", f"{summary.throttled:,}", "429, or 503 with Retry-After"),
-        ("Time", _span(summary.seconds), None),
+        ("Throttled", f"{summary.throttled:,}", "429, or 503 with Retry-After"),
+        ("Duration", span(summary.seconds), None),
         ("Rows per second", f"{summary.rows_per_second:,.1f}", None),
         (
             "Limit",
             ("none met" if drawing else "–") if limit is None else rate(limit),
-            SAID_BY.get(source) if limit is not None else None,
+            SOURCES.get(source) if limit is not None else None,
         ),
         (
             "Latency",
@@ -253,14 +244,6 @@ def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
         ),
         class_="figures",
     )
-
-
-def _span(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def _chart(chart: _Chart, drawing: Drawing) -> Html:
@@ -289,26 +272,27 @@ def _line(kind: str) -> Html:
 
 
 def _in_words(name: str, drawing: Drawing) -> str:
-    """A chart for those who don't see it."""
+    """Describe a chart in a sentence, for screen readers."""
     shown = drawing.figures
     if name == "rate":
         top = max(shown, key=lambda one: one.rows)
         limit = "" if drawing.limit is None else f" The limit was {rate(drawing.limit)} at the end."
-        after = f"after {_span(top.at_seconds)} of {_span(drawing.lasted_seconds)}"
-        return f"At most {top.rows:,.1f} rows a second, {after}.{limit}"
+        after = f"after {span(top.at_seconds)} of {span(drawing.lasted_seconds)}"
+        return f"At most {top.rows:,.1f} rows per second, {after}.{limit}"
     if name == "latency":
         p50, p90, p99 = drawing.latency
         if p50 is None or p90 is None or p99 is None:
             return "No request was timed."
         return (
-            f"Half of all requests took at most {milliseconds(p50)}, nine in ten {milliseconds(p90)}, "
-            f"99 in a hundred {milliseconds(p99)}."
+            f"Half of all requests took at most {milliseconds(p50)}, 90 % at most "
+            f"{milliseconds(p90)}, 99 % at most {milliseconds(p99)}."
         )
     retries, throttled = sum(one.retries for one in shown), sum(one.throttled for one in shown)
     if not retries and not throttled:
-        return "No retries, and nothing was told to wait."
+        return "No retries, and no request was throttled."
     return (
-        f"{retries:,} {'retry' if retries == 1 else 'retries'}; {throttled:,} times told to wait."
+        f"{counted(retries, 'retry', 'retries')}; "
+        f"{counted(throttled, 'request was', 'requests were')} throttled."
     )
 
 
@@ -319,7 +303,7 @@ def _figures_table(drawing: Drawing) -> Html:
         "Requests/s",
         "Limit/s",
         "Retries",
-        "429s",
+        "Throttled",
         "p50 ms",
         "p90 ms",
         "p99 ms",
@@ -331,7 +315,7 @@ def _figures_table(drawing: Drawing) -> Html:
             "div",
             element(
                 "table",
-                element("caption", f"Each line is {_span(drawing.width_seconds)} of sending"),
+                element("caption", f"Each line covers {span(drawing.width_seconds)}"),
                 header_row(*names),
                 element("tbody", *map(_figure_line, drawing.figures)),
                 class_="numbers",
@@ -358,7 +342,7 @@ def _figure_line(figure: Figure) -> Html:
     )
     return element(
         "tr",
-        element("th", _span(figure.at_seconds), scope="row"),
+        element("th", span(figure.at_seconds), scope="row"),
         *(element("td", "–" if number is None else f"{number:,.4g}") for number in numbers),
     )
 

@@ -1,8 +1,7 @@
-"""`reconcile --page`: what differs between two sheets, as one HTML file that loads nothing and
-needs no script.
+"""`reconcile --page`: the differences of two sheets as one HTML file without scripts.
 
-Old and new stand beside each other with the change marked: by colour, by a line through what is
-gone and one under what is new, and for screen readers as deletion and insertion.
+Old and new values are side by side with the changes marked: by colour, struck through and
+underlined, and for screen readers as deletion and insertion.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from itertools import groupby, islice
 from pathlib import Path, PurePath
 
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, Standing
+from bulk_sync.report.facts import base_notes
 from bulk_sync.report.page.frame import (
     asset,
     bottom,
@@ -21,33 +21,24 @@ from bulk_sync.report.page.frame import (
     header_row,
     open_page,
     section,
+    swatch,
     top,
     verdict_section,
 )
 from bulk_sync.report.page.markup import Html, element, join
-from bulk_sync.report.terminal.comparison import about_base, changed_parts, text_of_value
-from bulk_sync.report.words import Tone
+from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
+from bulk_sync.report.verdict import Tone
+from bulk_sync.report.words import AUTHORS, CLASSES
 from bulk_sync.report.written.atomic import replacing
 
 MOST_ROWS = 5000
-"""Showings on a page; a browser is quick with them, and the results hold all."""
+"""Showings on a page that a browser handles quickly; the results have all."""
 
 _LONGEST_TEXT = 4000
-"""Characters of a value whose change is marked word by word; of a longer one the beginning is
-shown.
-"""
-
-_MEANING = {
-    Standing.SAME: "the values here are those there",
-    Standing.DIFFERS: "a value here is another there",
-    Standing.CONFLICT: "both sides changed a value since the base",
-    Standing.ONLY_HERE: "the other sheet does not have it",
-    Standing.ONLY_THERE: "this sheet does not have it",
-    Standing.PROBLEM: "a row that can't be read",
-}
+"""Characters of a value; of a longer one the start is shown."""
 
 
-def write_reconciled_page(
+def write_comparison_page(
     path: Path,
     summary: Reconciliation,
     rows: Iterable[Compared],
@@ -57,11 +48,11 @@ def write_reconciled_page(
 ) -> None:
     """Write the page; `rows` are those that are not the same, in order. Raises OutputError."""
     sentence = _sentence(summary)
-    tone = Tone.GOOD if summary.exit_code == 0 else Tone.MEND
+    tone = Tone.GOOD if summary.exit_code == 0 else Tone.ATTENTION
     with replacing(path) as file:
         open_page(file, f"{PurePath(summary.input).name}: {sentence}", _style())
         file.write(top("comparison", _facts(summary), made_at, version) + "\n<main>\n")
-        file.write(verdict_section(tone, sentence, None, (*summary.notes, *about_base(summary))))
+        file.write(verdict_section(tone, sentence, None, (*summary.notes, *base_notes(summary))))
         file.write(_standings(summary))
         if summary.fields:
             file.write(_fields(summary))
@@ -79,7 +70,7 @@ def write_reconciled_page(
 
 @cache
 def _style() -> str:
-    return asset("page.css") + asset("reconciled.css")
+    return asset("page.css") + asset("comparison.css")
 
 
 def _sentence(summary: Reconciliation) -> str:
@@ -110,7 +101,9 @@ def _facts(summary: Reconciliation) -> Iterator[tuple[str, str]]:
     yield "Here", PurePath(summary.input).name
     yield (
         "There",
-        PurePath(summary.other).name if summary.other else "what the API acknowledged last",
+        PurePath(summary.other).name
+        if summary.other
+        else "the values last acknowledged by the API",
     )
     if summary.base:
         yield "Base", PurePath(summary.base).name
@@ -122,19 +115,19 @@ def _standings(summary: Reconciliation) -> Html:
             "tr",
             element(
                 "th",
-                _swatch(standing),
+                swatch(f"c-{standing.value}"),
                 element("span", standing.value.replace("_", " ")),
                 scope="row",
             ),
             element("td", f"{count:,}", class_="number"),
-            element("td", _MEANING[standing], class_="what"),
+            element("td", CLASSES[standing].meaning, class_="what"),
         )
         for standing, count in summary.standings.items()
         if count
     )
     return section(
         "states",
-        "How the rows stand",
+        "Rows by class",
         element(
             "table",
             header_row("Class", "Rows", "Meaning"),
@@ -142,17 +135,6 @@ def _standings(summary: Reconciliation) -> Html:
             class_="states standings",
         ),
         class_="card",
-    )
-
-
-def _swatch(standing: Standing) -> Html:
-    return element(
-        "svg",
-        element("rect", width="100%", height="100%", rx=3, class_=f"c-{standing.value}"),
-        class_="swatch",
-        width=14,
-        height=14,
-        aria_hidden="true",
     )
 
 
@@ -179,7 +161,7 @@ def _row(standing: Standing, row: Compared) -> Html:
         "article",
         element(
             "h3",
-            _swatch(standing),
+            swatch(f"c-{standing.value}"),
             element("bdi", (row.key or row.target or "without a key")[:200]),
             " ",
             element("span", ", ".join((standing.value.replace("_", " "), *places))),
@@ -192,13 +174,10 @@ def _row(standing: Standing, row: Compared) -> Html:
     )
 
 
-_CHANGED_BY = {"here": "changed here", "there": "changed there", "both": "changed on both sides"}
-
-
 def _difference(one: Difference) -> Html:
     old, new = text_of_value(one.there)[:_LONGEST_TEXT], text_of_value(one.here)[:_LONGEST_TEXT]
     before, after = changed_parts(old, new)
-    author = element("small", _CHANGED_BY[one.author]) if one.author else None
+    author = element("small", AUTHORS[one.author]) if one.author else None
     return element(
         "tr",
         element("th", element("code", one.field), author, scope="row"),
@@ -207,7 +186,7 @@ def _difference(one: Difference) -> Html:
     )
 
 
-def _marked(mark: str, parts: list[tuple[str, bool]]) -> Html:
+def _marked(mark: str, parts: list[Part]) -> Html:
     if not parts:
         return element("i", "blank")
     return element(
@@ -219,7 +198,7 @@ def _marked(mark: str, parts: list[tuple[str, bool]]) -> Html:
 
 
 def _lines(text: str) -> Html:
-    """A text with its line breaks."""
+    """Return a text with its line breaks as elements."""
     first, *others = text.replace("\r\n", "\n").split("\n")
     return join(first, *(part for line in others for part in (element("br"), line)))
 
@@ -231,6 +210,8 @@ def _left_out(summary: Reconciliation, shown: int) -> str:
     )
     if count > 0:
         return element(
-            "p", f"{count:,} more are not on this page: --results writes all.", class_="left-out"
+            "p",
+            f"{count:,} more rows are not on this page: --results writes all of them.",
+            class_="left-out",
         )
-    return "" if shown else element("p", "There is no difference.")
+    return "" if shown else element("p", "No difference.")

@@ -1,7 +1,7 @@
-"""The frame that every page of ours has: head, verdict and sections, in one look.
+"""The frame of every page: head, header, verdict, sections, footer.
 
-A page is one file that loads nothing: a Content-Security-Policy lets its own script run, if it
-has one, and nothing else, and lets nothing be loaded or sent.
+A page is one file that loads nothing: its Content-Security-Policy allows its own script, if it has
+one, and its own style, and forbids every request.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ from importlib.resources import files
 from typing import TextIO
 
 from bulk_sync.report.page.markup import Html, element
-from bulk_sync.report.words import Tone
+from bulk_sync.report.verdict import Tone
 
 
 @cache
 def asset(name: str) -> str:
-    """A file that ships with the program."""
+    """Read a file of the package's assets."""
     return files("bulk_sync.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def open_page(file: TextIO, title: str, style: str, script: str | None = None) -> None:
-    """Write a page down to the beginning of its body; the script is to be written at its end, by
-    `close_page`.
-    """
+    """Write a page up to the start of its body; `close_page` writes the script."""
     file.write(f'<!doctype html>\n<html lang="en">\n{_head(title, style, script)}\n<body>\n')
 
 
 def close_page(file: TextIO, script: str | None = None) -> None:
-    """Write the end of a page."""
+    """Write the end of a page, with the script that `open_page` allowed."""
     if script is not None:
         file.write(f"<script>{script}</script>\n")
     file.write("</body>\n</html>\n")
 
 
 def _head(title: str, style: str, script: str | None) -> Html:
-    runs = f"script-src {_hash(script)}; " if script is not None else ""
-    policy = f"default-src 'none'; {runs}style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+    scripts = f"script-src {_hash(script)}; " if script is not None else ""
+    policy = (
+        f"default-src 'none'; {scripts}style-src {_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
     return element(
         "head",
         element("meta", charset="utf-8"),
@@ -59,7 +60,7 @@ def _hash(text: str) -> str:
 
 
 def top(kind: str, facts: Iterable[tuple[str, str]], made_at: datetime, version: str) -> Html:
-    """The header: what kind of page this is, and facts (name, value)."""
+    """Return the header: the kind of page, and facts (name, value)."""
     at = made_at.astimezone(UTC)
     return element(
         "header",
@@ -83,13 +84,16 @@ def _fact(name: str, *value: str) -> Html:
 
 
 def bottom(version: str, *more: str) -> Html:
-    """The footer."""
-    text = f"Written by bulk-sync {version}. It loads nothing, sends nothing, and holds keys and messages of rows."
+    """Return the footer."""
+    text = (
+        f"Written by bulk-sync {version}. This page loads nothing and sends nothing. "
+        "It contains keys and messages of rows."
+    )
     return element("footer", element("p", text), *(element("p", line) for line in more))
 
 
 def section(name: str, title: str, *inside: str | None, class_: str | None = None) -> Html:
-    """A section with a heading."""
+    """Return a section with a heading."""
     heading = element("h2", title, id=f"{name}-title")
     return element(
         "section", heading, *inside, id=name, aria_labelledby=f"{name}-title", class_=class_
@@ -97,21 +101,34 @@ def section(name: str, title: str, *inside: str | None, class_: str | None = Non
 
 
 def header_row(*names: str) -> Html:
-    """The header of a table."""
+    """Return the header of a table."""
     return element("thead", element("tr", *(element("th", name, scope="col") for name in names)))
+
+
+def swatch(class_: str) -> Html:
+    """Return the square in front of a state, in the colour of its class."""
+    return element(
+        "svg",
+        element("rect", width="100%", height="100%", rx=3, class_=class_),
+        class_="swatch",
+        width=14,
+        height=14,
+        aria_hidden="true",
+    )
 
 
 _SIGNS = {
     Tone.GOOD: ("M5 13l4.5 4.5L19.5 7", "Done"),
-    Tone.MEND: ("M12 6v8M12 17.6v.4", "Needs mending"),
+    Tone.ATTENTION: ("M12 6v8M12 17.6v.4", "Needs attention"),
     Tone.STOPPED: ("M9 7v10M15 7v10", "Not finished"),
 }
+"""SVG path and label of the sign."""
 
 
 def verdict_section(
     tone: Tone, sentence: str, detail: str | None, notes: Iterable[str], *more: str | None
 ) -> Html:
-    """What it came to, first of all."""
+    """Return the section that comes first: sign, sentence, detail and notes."""
     path, word = _SIGNS[tone]
     sign = element(
         "svg",

@@ -1,1 +1,1 @@
-"""Texts on a terminal, drawn with rich."""
+"""Progress and summaries on a terminal, with rich."""

@@ -1,4 +1,4 @@
-"""The end of a run of several files, for a terminal."""
+"""The end of a run of several files on a terminal."""
 
 from __future__ import annotations
 
@@ -11,42 +11,39 @@ from rich.text import Text
 
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Part
+from bulk_sync.report.terminal.lines import show_files, show_line
 from bulk_sync.report.words import printable
 
 
 def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path]) -> None:
-    """A line for each file, its rows by state; then what is to be mended, and what was left alone."""
+    """Print a line for each file, then the files to correct, notes and files left for later."""
+    if parts:
+        console.print(_table(parts))
+    for part in parts:
+        if part.summary is not None:
+            show_files(console, [("To correct", part.summary.failed)])
+            for note in part.summary.notes:
+                show_line(console, f"{part.input}: {note}")
+        if part.note:
+            show_line(console, part.note)
+    for path in unsettled:
+        show_line(console, f"Skipped, still being written: {path}")
+    if not parts:
+        show_line(console, "Nothing to push: no sheet found.")
+
+
+def _table(parts: Sequence[Part]) -> Table:
     states = [state for state in State if any(_count(part, state) for part in parts)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("file", overflow="fold")
     for heading in ("rows", *(state.value for state in states), "exit code"):
         table.add_column(heading, justify="right", no_wrap=True)
     for part in parts:
-        rows = str(part.summary.rows) if part.summary else ""
+        rows = f"{part.summary.rows:,}" if part.summary else ""
         counts = [f"{_count(part, state):,}" if part.summary else "" for state in states]
-        table.add_row(
-            Text(printable(part.input)),
-            rows,
-            *counts,
-            str(part.exit_code) if part.begun else "not begun",
-        )
-    if parts:
-        console.print(table)
-    for part in parts:
-        if part.summary is not None and part.summary.failed:
-            console.print(Text(f"To mend:    {printable(part.summary.failed)}"), soft_wrap=True)
-        notes = part.summary.notes if part.summary is not None else ()
-        for note in notes:
-            console.print(Text(f"{printable(part.input)}: {printable(note)}"), soft_wrap=True)
-        if part.note:
-            console.print(Text(printable(part.note)), soft_wrap=True)
-    for path in unsettled:
-        console.print(
-            Text(f"Left alone, for it is still being written: {printable(str(path))}"),
-            soft_wrap=True,
-        )
-    if not parts:
-        console.print("Nothing to push: no sheet was found.")
+        code = str(part.exit_code) if part.begun else "not started"
+        table.add_row(Text(printable(part.input)), rows, *counts, code)
+    return table
 
 
 def _count(part: Part, state: State) -> int:

@@ -1,4 +1,4 @@
-"""What `doctor` found, for a terminal and as JSON."""
+"""The settings and findings of `doctor` on a terminal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bulk_sync.model.summaries import Finding
-from bulk_sync.report.as_json import doctor_json
-from bulk_sync.report.terminal.summary import json_line
+from bulk_sync.report.as_json import doctor_json, json_line
 from bulk_sync.report.words import printable
 
 _STYLES = {"well": "green", "notice": "yellow", "wrong": "red"}
@@ -19,13 +18,13 @@ _STYLES = {"well": "green", "notice": "yellow", "wrong": "red"}
 def show_examined(
     console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]
 ) -> None:
-    """Settings (name, value, where from), those that somebody set standing out, then the findings."""
+    """Print settings (name, value, source), defaults dimmed, then the findings."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("setting", "value", "from"):
         table.add_column(heading, overflow="fold")
-    for name, value, where in settings:
-        style = "dim" if where == "default" else ""
-        table.add_row(*(Text(printable(text), style=style) for text in (name, value, where)))
+    for name, value, source in settings:
+        style = "dim" if source == "default" else ""
+        table.add_row(*(Text(printable(text), style=style) for text in (name, value, source)))
     console.print(table)
     console.print()
     for found in findings:
@@ -38,5 +37,5 @@ def show_examined(
 def show_examined_json(
     console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]
 ) -> None:
-    """The same as one JSON object."""
+    """Print the same as one JSON object."""
     console.file.write(json_line(doctor_json(settings, findings)))

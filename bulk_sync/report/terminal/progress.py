@@ -1,4 +1,4 @@
-"""Progress on a terminal, as a bar or as log lines."""
+"""The progress of a run: live on a terminal, elsewhere a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -7,48 +7,60 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bulk_sync.model.rows import MENDABLE_STATES, Tally
-from bulk_sync.report.words import limit_text, printable, span
+from bulk_sync.model.rows import ERROR_STATES, Tally
+from bulk_sync.report.words import counted, limit_text, printable, span
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 LINE_EVERY_SECONDS = 10.0
 
+_REFRESHES_PER_SECOND = 5
+_BAR_WIDTH = 30
+_SHORTEST_WAIT = 0.5
+"""Seconds; a shorter wait would only flicker."""
+
 
 @contextmanager
 def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
-    """Show, on a terminal, how many rows of a long file were read; the line is gone at the end."""
+    """Show, on a terminal only, how many rows of a file were read; the line is gone at the end."""
     if not console.is_terminal:
         yield lambda _: None
         return
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=console, refresh_per_second=5, transient=True) as live:
+    with Live(console=console, refresh_per_second=_REFRESHES_PER_SECOND, transient=True) as live:
         yield lambda rows: live.update(
-            Text(f"Reading {printable(name)}: {rows:,} rows", style="dim")
+            Text(f"Reading {printable(name)}: {counted(rows, 'row')}", style="dim")
         )
 
 
 @contextmanager
 def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> Iterator[None]:
-    """Show a run's progress: live on a terminal, else a line every ten seconds."""
+    """Show a run's progress while the block runs."""
     from rich.live import Live
     from rich.text import Text
 
     if not console.is_terminal:
-        with progress_lines(
-            tally, monotonic, lambda line: console.print(Text(line), soft_wrap=True)
-        ):
+
+        def line(text: str) -> None:
+            console.print(Text(text), soft_wrap=True)
+
+        with progress_lines(tally, monotonic, line):
             yield
         return
-    begun = monotonic()
+    started = monotonic()
 
     def now() -> RenderableType:
-        return _progress_view(tally, monotonic() - begun, monotonic())
+        return _progress_view(tally, monotonic() - started, monotonic())
 
-    with Live(console=console, get_renderable=now, refresh_per_second=5, transient=True):
+    with Live(
+        console=console,
+        get_renderable=now,
+        refresh_per_second=_REFRESHES_PER_SECOND,
+        transient=True,
+    ):
         yield
 
 
@@ -56,13 +68,14 @@ def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> 
 def progress_lines(
     tally: Tally, monotonic: Callable[[], float], say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Say a run's progress as a line every ten seconds."""
-    begun = monotonic()
+    """Pass a run's progress to `say` as a line every ten seconds, while the block runs."""
+    started = monotonic()
     ended = threading.Event()
 
+    # A thread, so that lines keep coming while the event loop is busy.
     def report() -> None:
         while not ended.wait(LINE_EVERY_SECONDS):
-            say(_progress_line(tally, monotonic() - begun, monotonic()))
+            say(_progress_line(tally, monotonic() - started, monotonic()))
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()
@@ -79,43 +92,52 @@ def _progress_view(tally: Tally, elapsed: float, now: float) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    done = tally.settled_before + tally.done
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
-        ProgressBar(total=max(1, tally.total), completed=done, width=30),
-        Text(f"{done:,} of {tally.total:,} rows"),
+        ProgressBar(total=max(1, tally.total), completed=_done(tally), width=_BAR_WIDTH),
+        Text(_done_text(tally)),
     )
-    text = Text(_pace_now(tally, elapsed), style="dim")
-    waiting = _waiting(tally, now)
+    text = Text(_pace_text(tally, elapsed), style="dim")
+    waiting = _waiting_text(tally, now)
     if waiting:
         text.append(f"\n{waiting}", style="yellow")
     return Group(bar, text)
 
 
 def _progress_line(tally: Tally, elapsed: float, now: float) -> str:
-    done = f"{tally.settled_before + tally.done:,} of {tally.total:,} rows"
-    return ", ".join(filter(None, (done, _pace_now(tally, elapsed), _waiting(tally, now))))
+    parts = (_done_text(tally), _pace_text(tally, elapsed), _waiting_text(tally, now))
+    return ", ".join(filter(None, parts))
 
 
-def _waiting(tally: Tally, now: float) -> str:
-    left = tally.waiting_until - now
+def _done(tally: Tally) -> int:
+    return tally.settled_before + tally.done
+
+
+def _done_text(tally: Tally) -> str:
+    return f"{_done(tally):,} of {counted(tally.total, 'row')}"
+
+
+def _waiting_text(tally: Tally, now: float) -> str:
+    left = max(0.0, tally.waiting_until - now)
     if tally.trouble is not None:
-        return (
-            f"nothing gets through ({printable(tally.trouble)}), next try in {max(0.0, left):.0f} s"
-        )
-    return f"the API asked to wait: {left:.0f} s" if left > 0.5 else ""
+        return f"API unavailable ({printable(tally.trouble)}), next attempt in {span(round(left))}"
+    return f"throttled: waiting {span(round(left))}" if left > _SHORTEST_WAIT else ""
 
 
-def _pace_now(tally: Tally, elapsed: float) -> str:
+def _pace_text(tally: Tally, elapsed: float) -> str:
     rate = tally.done / elapsed if elapsed > 0 else 0.0
-    left = max(0, tally.total - tally.settled_before - tally.done)
-    limit = limit_text(tally.limit, tally.source)
-    parts = [f"{left:,} left", f"{rate:.1f} rows/s", limit, f"{tally.retries:,} retries"]
+    left = max(0, tally.total - _done(tally))
+    parts = [
+        f"{left:,} left",
+        f"{rate:.1f} rows/s",
+        limit_text(tally.limit, tally.source),
+        counted(tally.retries, "retry", "retries"),
+    ]
     if tally.throttled:
-        parts.append(f"{tally.throttled:,} told to wait")
-    bad = sum(tally.decided.get(state, 0) for state in MENDABLE_STATES)
-    if bad:
-        parts.append(f"{bad:,} rejected or failed")
+        parts.append(f"{tally.throttled:,} throttled")
+    errors = sum(tally.decided.get(state, 0) for state in ERROR_STATES)
+    if errors:
+        parts.append(f"{errors:,} rejected or failed")
     if rate > 0 and left:
-        parts.append(f"about {span(left / rate)} to go")
+        parts.append(f"about {span(round(left / rate))} remaining")
     return ", ".join(parts)

@@ -1,1 +1,1 @@
-"""Files that a run leaves: results, failed rows, differences, undo."""
+"""Files that a run writes: results, failed rows, differences, undo."""

@@ -1,10 +1,10 @@
-"""Files that replace their older selves at once, and are never half written.
+"""Files that replace their older version atomically.
 
-A report is written in its folder under a name of its own that ends in `.part`, flushed to
-the disk, and moved into place, so that two writers of one report don't meet: the later one
-counts. The writer holds a lock on it, so that what a crashed run left is told from what is
-being written, and goes when the next report is written there.
-The mode is 0600: names, mail addresses and phone numbers stand in it.
+A report is written to a temporary file in the same folder, flushed to the disk, and renamed. Each
+writer has a temporary file of its own (`.bulk-sync-*.part`), so two writers of one report don't
+collide: the later rename wins. The writer holds a lock on it, which tells a file in use from one
+that a crashed run left; the next report written there removes those.
+The mode is 0600, because reports contain names, mail addresses and phone numbers.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ try:
 except ImportError:  # Windows has no flock: there a file that somebody has open can't be removed
     fcntl = None  # type: ignore[assignment]
 
-_PART_BEGINS = ".bulk-sync-"
+_PART_PREFIX = ".bulk-sync-"
 
 
 def check_writable(path: Path) -> None:
-    """Raise OutputError when `replacing(path)` would fail; leaves nothing behind."""
+    """Raise OutputError if `replacing(path)` would fail; writes nothing."""
     if path.is_dir():
-        raise OutputError(f"{path}: this is a folder; a report is to be written there.")
+        raise OutputError(f"{path}: this is a folder, name a file for the report.")
     if path.exists() and not path.is_file():
-        raise OutputError(f"{path}: not a regular file; a report would take its place.")
-    with _translated(path), _beside(path):
+        raise OutputError(f"{path}: not a regular file, and a report would replace it.")
+    with _translated(path), _part_file(path):
         pass
 
 
 @contextmanager
 def replacing(path: Path, before: Callable[[str], None] | None = None) -> Iterator[TextIO]:
-    """Write a text file in UTF-8 that takes the place of `path` when the block ends well.
+    """Open a UTF-8 text file that replaces `path` when the block ends without an error.
 
-    `before` is told its digest just before it does.
+    `before` gets its digest just before. Raises OutputError.
     """
     with replacing_bytes(path, before) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
@@ -59,19 +59,19 @@ def replacing(path: Path, before: Callable[[str], None] | None = None) -> Iterat
 
 @contextmanager
 def replacing_bytes(path: Path, before: Callable[[str], None] | None = None) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of `path` when the block ends well, as `replacing` does."""
-    with _translated(path), _beside(path) as (part, file):
+    """Open a binary file that replaces `path`, as `replacing` does for text."""
+    with _translated(path), _part_file(path) as (part, file):
         yield file
         file.flush()
         os.fsync(file.fileno())
-        file.close()  # Windows moves no file that is open
+        file.close()  # Windows renames no open file
         if before is not None:
             before(digest(part) or "")
         part.replace(path)
 
 
 def digest(path: Path) -> str | None:
-    """SHA-256 of a file in hex, None when there is none; raises OutputError when it can't be read."""
+    """Return the SHA-256 of a file in hex, None if it doesn't exist; raises OutputError."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -82,8 +82,9 @@ def digest(path: Path) -> str | None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file that is not ours to replace, to the first free `NAME.edited.csv`,
-    `NAME.edited-2.csv` ...
+    """Rename a file that somebody edited to `NAME.edited.csv`, `NAME.edited-2.csv`, ...
+
+    Returns the new path, the first free one; raises OutputError.
     """
     endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     names = (path.with_name(f"{path.stem}.edited{ending}{path.suffix}") for ending in endings)
@@ -94,25 +95,22 @@ def set_aside(path: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Take away a report of an earlier run that is no longer true."""
+    """Remove a report of an earlier run that no longer holds; raises OutputError."""
     with _translated(path):
         path.unlink(missing_ok=True)
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A new file in the folder of a report, to be moved away or else removed; what crashed runs
-    left goes.
-    """
-    for other in path.parent.glob(f"{_PART_BEGINS}*.part"):
+def _part_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Open a temporary file in a report's folder, removed at the end unless it was renamed."""
+    for other in path.parent.glob(f"{_PART_PREFIX}*.part"):
         with suppress(OSError):
             _remove_abandoned(other)
     part, opened = _create(path.parent)
     with ExitStack() as at_end:
         at_end.callback(_remove_quietly, part)
         if fcntl is not None:
-            # The lock is on the file as opened, and lasts as long as any descriptor of it: past the
-            # one closed below.
+            # A lock lasts as long as any descriptor of the open file: this one outlives `file`.
             at_end.callback(os.close, os.dup(opened))
         with os.fdopen(opened, "wb") as file:
             yield part, file
@@ -124,22 +122,22 @@ def _remove_quietly(part: Path) -> None:
 
 
 def _create(folder: Path) -> tuple[Path, int]:
-    """A new file and its descriptor, locked where that can be done."""
+    """Create a temporary file; return its path and descriptor, locked where locks exist."""
     while True:
-        # Short, and not made of the report's name, which may be as long as a name can be.
-        part = folder / f"{_PART_BEGINS}{secrets.token_hex(8)}.part"
+        # Not derived from the report's name, which may have the greatest length already.
+        part = folder / f"{_PART_PREFIX}{secrets.token_hex(8)}.part"
         opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         if fcntl is None:
             return part, opened
-        with suppress(OSError):  # where there are no locks nobody can take it for abandoned either
+        with suppress(OSError):  # a file system without locks: nobody can find it unlocked either
             fcntl.flock(opened, fcntl.LOCK_EX)
         if part.exists():
             return part, opened
-        os.close(opened)  # another writer came before the lock, and removed it
+        os.close(opened)  # another writer removed it before the lock was taken
 
 
 def _remove_abandoned(part: Path) -> None:
-    """Remove a file whose writer is gone; raises OSError while it lives."""
+    """Remove a temporary file whose writer is gone; raises OSError while it is in use."""
     if fcntl is None:
         part.unlink()
         return

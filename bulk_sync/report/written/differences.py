@@ -1,11 +1,9 @@
-"""What a comparison writes: the differences, one line for each value, and the changes as a sheet
-that can be pushed.
+"""Files of a comparison: the differences, one line per value, and a sheet of changes to push.
 
-The sheet of changes has, under each field's own header, the value here where it differs; all else
-is blank, so that a push leaves it as it is. A value that both sides changed is left blank too, for
-a person to fill in. Three more columns are for the reader and are left out when the sheet is
-pushed: `reconcile_row` (the row here), `reconcile_there` (the values there) and
-`reconcile_conflicts`.
+The sheet of changes has the value here where it differs; every other cell is blank, so that a push
+leaves the field as it is. A value that both sides changed is blank too, for a person to fill in.
+Three more columns are for the reader, and a push ignores them: `reconcile_row` (the row here),
+`reconcile_there` (the values there) and `reconcile_conflicts`.
 """
 
 from __future__ import annotations
@@ -15,12 +13,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model.comparison import Compared, Difference
+from bulk_sync.report.text_diff import text_of_value
 from bulk_sync.report.written.atomic import remove, replacing
 from bulk_sync.report.written.lines import Facts, Layout, Line, write_lines
 from bulk_sync.report.written.workbook import LONGEST_TEXT, write_workbook
@@ -44,14 +42,13 @@ _ADDRESS = ("showing_id", "unique_showing_key")
 _FOR_THE_READER = ("reconcile_row", "reconcile_there", "reconcile_conflicts")
 
 Rows = Callable[[], Iterable[Compared]]
-"""Gives the rows anew at each call."""
+"""Returns the rows from the start at each call."""
 
 
 def write_differences(path: Path, rows: Iterable[Compared], facts: Facts) -> None:
-    """Write a line for each value that differs, and one for each row that has no counterpart or a
-    problem.
+    """Write a line for each value that differs, and for each row without one to compare.
 
-    Raises OutputError. `facts` are the lines of a workbook's summary.
+    `facts` are the lines of a workbook's summary. Raises OutputError.
     """
     write_lines(path, _LAYOUT, (line for row in rows for line in _lines(row)), facts)
 
@@ -64,25 +61,16 @@ def _lines(row: Compared) -> Iterator[Line]:
         yield (
             *head,
             one.field,
-            _told(one.there),
-            _told(one.here),
-            _told(one.base),
+            text_of_value(one.there),
+            text_of_value(one.here),
+            text_of_value(one.base),
             one.author,
             row.message,
         )
 
 
-def _told(value: Any) -> str:  # noqa: ANN401 - JSON
-    """A value as text; a blank one as ""."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 class Changes(Struct, frozen=True):
-    """A sheet of changes that was written: its rows, and the text that stands for a cleared value,
-    if one is.
-    """
+    """A sheet of changes that was written: its rows, and the text of cells that clear a field."""
 
     rows: int
     cleared: str | None
@@ -96,10 +84,10 @@ def write_changes(
     with_conflicts: bool,
     option: str = "--export-template",
 ) -> Changes:
-    """Write the changes as CSV or as a workbook, or take the file away when there are none.
+    """Write the changes as CSV or as a workbook, or remove the file when there are none.
 
-    `with_conflicts` writes rows of which every value is in conflict too. Raises OutputError, and
-    UsageError for a text that does not go into a workbook's cell.
+    `with_conflicts` includes rows of which every value is in conflict. Raises OutputError, and
+    UsageError for a text that is too long for a workbook's cell.
     """
 
     def wanted() -> Iterator[tuple[Compared, list[Difference]]]:
@@ -127,8 +115,9 @@ def write_changes(
 
 
 def _survey(rows: Iterable[Iterable[Difference]]) -> tuple[list[str], int, str | None]:
-    """The fields in the order in which they come up, how many rows there are, and a text for what
-    is cleared.
+    """Return the fields in order of appearance, the number of rows, and a text for cleared cells.
+
+    That text is `NULL`, or `NULL-1` ... if a cell has `NULL` as its value; None if none is cleared.
     """
     fields: dict[str, None] = {}
     clears, taken, count = False, set(), 0
@@ -150,7 +139,7 @@ def _survey(rows: Iterable[Iterable[Difference]]) -> tuple[list[str], int, str |
 def _change(
     row: Compared, ours: list[Difference], fields: list[str], cleared: str | None
 ) -> list[str | int | None]:
-    values = {one.field: cleared if one.here is None else _told(one.here) for one in ours}
+    values = {one.field: cleared if one.here is None else text_of_value(one.here) for one in ours}
     by_id = row.target != row.key and bool(row.showing_id)
     address = (row.target, values.pop(_ADDRESS[1], "")) if by_id else ("", row.target)
     conflicts = {
@@ -170,14 +159,14 @@ def _change(
 def _fitting(
     lines: Iterable[list[str | int | None]], path: Path, option: str
 ) -> Iterator[list[str | int | None]]:
-    """Lines of which no text has to be cut; what is only for the reader may be."""
+    """Pass lines on; raises UsageError for a text too long for a cell that a push would read."""
     for line in lines:
         if any(
             isinstance(cell, str) and len(cell) > LONGEST_TEXT
             for cell in line[: -len(_FOR_THE_READER)]
         ):
             raise UsageError(
-                f"{option} {path}: a text of row {line[-3]} is longer than a workbook's cell ({LONGEST_TEXT:,} "
-                "characters); name a .csv"
+                f"{option} {path}: a text of row {line[-3]} is too long for a workbook's cell "
+                f"({LONGEST_TEXT:,} characters); name a .csv"
             )
         yield line

@@ -1,4 +1,4 @@
-"""`*.failed.csv`: the rows to mend, their cells exactly as they were, and why, in the last column."""
+"""`*.failed.csv`: the rows to correct, their cells unchanged, and the error in the last column."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def write_failed(
     *,
     marked: bool = False,
 ) -> None:
-    """Write the rows, or take the file away when there are none.
+    """Write the rows, or remove the file when there are none.
 
-    A header that ends in `error` already (the input was such a file) keeps a single one. A
-    row that is wider than the header stays so: pushed again unmended, it is refused again.
-    `before` is told the file's digest just before it takes its place. With `marked` it begins with
-    a byte order mark. Raises OutputError.
+    A header that ends in `error` already (the input was such a file) keeps a single one. A row that
+    is wider than the header stays so: pushed again as it is, it is refused again. `before` gets the
+    file's digest just before it replaces the older one. `marked` writes a byte order mark. Raises
+    OutputError.
     """
     rows = iter(results)
     first = next(rows, None)

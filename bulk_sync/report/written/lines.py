@@ -1,11 +1,9 @@
-"""Lines of a report that people or programs read: as CSV, JSON Lines or a workbook, by the ending
-of its name.
+"""Lines of a report as CSV, JSON Lines or a workbook, by the file's suffix.
 
-The rule about formulas, for every CSV that a spreadsheet program may open: text that came
-from the server gets an apostrophe before it when a spreadsheet program would take it for a formula.
-What the user's own sheet holds stays exact, so that it can be looked up and pushed again; it was in
-their sheet before. JSON and the workbook tell texts from formulas, so that there everything is
-exact.
+Formulas in CSV: text from the server gets an apostrophe in front when a spreadsheet program would
+read it as a formula. Text from the user's own sheet stays exact, so that it can be looked up and
+pushed again; it was in their sheet before. JSON and workbooks tell text from formulas, so there
+everything is exact.
 """
 
 from __future__ import annotations
@@ -27,8 +25,9 @@ Facts = Iterable[tuple[str, object]]
 
 
 class Layout(Struct, frozen=True):
-    """The columns of a report, which of them hold text that is not the user's own, and which one is
-    coloured.
+    """The columns of a report.
+
+    `foreign` columns have text from the server; `coloured` is the column of states or classes.
     """
 
     columns: tuple[str, ...]
@@ -37,35 +36,34 @@ class Layout(Struct, frozen=True):
 
 
 def refuse_unknown_kind(path: Path, option: str = "--results") -> None:
-    """Raise UsageError unless lines can be written under that name; of what is no file there,
-    writing tells.
-    """
+    """Raise UsageError unless the suffix names a format that can be written here."""
     if path.exists() and not path.is_file():
-        return
+        return  # `check_writable` has the better message
     if path.suffix.lower() not in _WRITERS:
         raise UsageError(
-            f"{option} {path}: the ending says what is written, and can be .csv, .jsonl or .xlsx; name it "
-            f"{path.with_suffix('.csv').name}, for example"
+            f"{option} {path}: the suffix chooses the format, .csv, .jsonl or .xlsx; "
+            f"name it {path.with_suffix('.csv').name}, for example"
         )
     if path.suffix.lower() == ".xlsx" and find_spec("xlsxwriter") is None:
         raise UsageError(
-            f"{option} {path}: a workbook is written by XlsxWriter, which is not installed: "
+            f"{option} {path}: a workbook needs XlsxWriter, which is not installed: "
             "pip install 'bulk-sync[xlsx]', or name a .csv"
         )
 
 
 def refuse_too_many(path: Path, rows: int, option: str = "--results") -> None:
-    """Raise UsageError when so many rows don't go into one sheet."""
+    """Raise UsageError if a workbook's sheet can't hold that many rows."""
     if path.suffix.lower() == ".xlsx" and rows > MOST_ROWS:
         raise UsageError(
-            f"{option} {path}: a sheet holds {MOST_ROWS:,} rows beside its header, and there are {rows:,}; name a .csv"
+            f"{option} {path}: a workbook's sheet has room for {MOST_ROWS:,} rows, "
+            f"and there are {rows:,}; name a .csv"
         )
 
 
 def write_lines(path: Path, layout: Layout, lines: Iterable[Line], facts: Facts = ()) -> None:
-    """Write lines in the format that the name's ending says; raises OutputError.
+    """Write lines in the format that the suffix names; raises OutputError.
 
-    `facts` are the lines of a workbook's summary, name and value.
+    `facts` are the lines (name, value) of a workbook's summary.
     """
     _WRITERS.get(path.suffix.lower(), _write_csv)(path, layout, iter(lines), facts)
 
@@ -77,7 +75,7 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
         writer.writerow(layout.columns)
         for line in lines:
             harmless = _inert(line, foreign)
-            # The csv module looks at each character by itself, which takes five times as long.
+            # The csv module inspects every character, which takes five times as long.
             text = ",".join(["" if cell is None else str(cell) for cell in harmless])
             if (
                 text.count(",") == len(harmless) - 1
@@ -91,7 +89,7 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
 
 
 def _inert(line: Line, foreign: Sequence[int]) -> Line:
-    """A line whose texts are the user's own, or no formulas."""
+    """Escape formulas in the columns of foreign text."""
     for place in foreign:
         cell = line[place]
         if cell and str(cell)[0] in _FORMULA_BEGINS:
@@ -105,7 +103,7 @@ def _inert(line: Line, foreign: Sequence[int]) -> Line:
 def _write_json_lines(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
     with replacing(path) as file:
         for line in lines:
-            # What is not ASCII is escaped: some readers take U+2028 in it for the end of the line.
+            # ASCII only, because some readers end a line at U+2028.
             file.write(json.dumps(dict(zip(layout.columns, line, strict=True))) + "\n")
 
 
@@ -120,9 +118,9 @@ _WRITERS: dict[str, Callable[[Path, Layout, Iterator[Line], Facts], None]] = {
 }
 
 _FORMULA_BEGINS = frozenset("=+-@\t\r\n＝＋－＠")
-"""OWASP's list (CSV Injection); the wide ones count in East Asian settings."""
+"""OWASP's list (CSV Injection); the full-width ones count in East Asian locales."""
 
 
 def inert(text: str) -> str:
-    """A text that no spreadsheet program takes for a formula; see the rule above."""
+    """Return a text that no spreadsheet program reads as a formula."""
     return "'" + text if text[:1] in _FORMULA_BEGINS else text

@@ -1,4 +1,4 @@
-"""The results: one line for each input row, in input order."""
+"""`*.results.csv`: one line for each input row, in input order."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _LAYOUT = Layout(
 
 
 def write_results(path: Path, lines: Iterable[Line], facts: Facts = ()) -> None:
-    """Write the results in the format that the name's ending says; raises OutputError.
+    """Write the results in the format that the suffix names; raises OutputError.
 
-    `lines` have the values of `COLUMNS`, then one that is true when the row may have been applied.
-    `facts` are the lines of a workbook's summary, name and value.
+    `lines` have the values of `COLUMNS`, then one that is true if the row may have been applied.
+    `facts` are the lines (name, value) of a workbook's summary.
     """
     write_lines(path, _LAYOUT, _with_full_messages(lines), facts)
 

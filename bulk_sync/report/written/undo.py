@@ -1,13 +1,12 @@
-"""`--undo-file`: a sheet whose push would put back what the API had acknowledged before.
+"""`--undo-file`: a sheet whose push restores the values that the API had acknowledged before.
 
-One row for each patch that was or may have been applied and of which an earlier value is
-known. Under a field's header stands the value that was acknowledged before; a field whose
-earlier value is not known stays blank, so that it keeps what it has. Two more columns are for
-the reader, and are left out when the file is pushed: `undo_expects`, the values that the push
-set (JSON), which should still be there, and `undo_unknown`, the fields that can't be put back.
-Rows of which nothing is known stand in a file of their own beside it: there is nothing to push.
+It has one row for each patch that was or may have been applied and of which an earlier value is
+known. A field whose earlier value is unknown is blank, so that a push leaves it as it is. Two more
+columns are for the reader, and a push ignores them: `undo_expects`, the values that the push set
+(JSON), which should still be there, and `undo_unknown`, the fields that can't be restored. Rows of
+which no earlier value is known are in a second file, `*.unknown.csv`: there is nothing to push.
 
-The cells are the user's own, as they were sent: they stay exact.
+The values are the user's own, as they were sent: they stay exact.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +25,28 @@ from bulk_sync.report.written.atomic import remove, replacing
 
 EXPECTS, UNKNOWN = "undo_expects", "undo_unknown"
 CLEARED = "NULL"
-"""The cell of a field that was cleared before; `--clear NULL` makes a push clear it again."""
+"""Cell of a field that was cleared before; `--clear NULL` makes a push clear it again."""
 
 _ADDRESS = ("showing_id", "unique_showing_key")
 
 
 class Undo(Struct, frozen=True):
-    """What an undo file holds: rows that can be put back, rows of which nothing is known, and if
-    any was cleared.
-    """
+    """An undo file: its rows, the rows without a known value, and if any field is to be cleared."""
 
     rows: int
     unknown: int
     clears: bool
 
 
-def beside(path: Path) -> Path:
-    """Where the rows stand of which nothing is known."""
+def unknown_path(path: Path) -> Path:
+    """Return the path of the second file, with the rows that can't be restored."""
     return path.with_name(f"{path.stem}.unknown.csv")
 
 
 def write_undo(path: Path, sent: Callable[[], Iterable[Sent]]) -> Undo:
-    """Write both files, or take one away that would have no row; `sent` gives the patches anew at
-    each call.
+    """Write both files, the second only if it has a row.
 
-    Raises OutputError.
+    `sent` returns the patches from the start at each call. Raises OutputError.
     """
     fields = _fields(sent())
     rows = clears = 0
@@ -68,7 +65,7 @@ def write_undo(path: Path, sent: Callable[[], Iterable[Sent]]) -> Undo:
                         *_for_the_reader(one),
                     ]
                 )
-    unknown = _write_unknown(beside(path), (one for one in sent() if not _known(one)))
+    unknown = _write_unknown(unknown_path(path), (one for one in sent() if not _known(one)))
     return Undo(rows, unknown, bool(clears))
 
 
@@ -81,20 +78,14 @@ def _write_unknown(path: Path, sent: Iterator[Sent]) -> int:
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(["row", *_ADDRESS, EXPECTS, UNKNOWN])
-        for count, one in enumerate(_chain(first, sent), start=1):  # noqa: B007 - the count is what is returned
+        for one in chain((first,), sent):
+            count += 1
             writer.writerow([one.number, *_address(one), *_for_the_reader(one)])
     return count
 
 
-def _chain(first: Sent, others: Iterator[Sent]) -> Iterator[Sent]:
-    yield first
-    yield from others
-
-
 def _address(one: Sent) -> tuple[str, str]:
-    """The cells that address the showing: its id alone, lest its key become part of the patch, or
-    its key.
-    """
+    """The cells of id and key: one is blank, because a key next to an id would be patched."""
     return ("", one.target) if one.target == one.key else (one.target, "")
 
 
@@ -103,18 +94,18 @@ def _known(one: Sent) -> bool:
 
 
 def _set(one: Sent) -> dict[str, Any]:
-    """The fields that a patch set; its key, beside an id, is what it goes by."""
+    """The fields that a patch set, without those that address the showing."""
     return {name: value for name, value in one.values.items() if name not in _ADDRESS}
 
 
 def _earlier(one: Sent) -> dict[str, Any]:
-    """The fields that have another value now, as they were."""
+    """The earlier values of the fields that the patch changed."""
     now = _set(one)
     return {name: value for name, value in one.before.items() if name in now and now[name] != value}
 
 
 def _fields(sent: Iterable[Sent]) -> list[str]:
-    """The fields of all rows, in the order in which they come up."""
+    """The fields of all rows, in order of appearance."""
     names: dict[str, None] = {}
     for one in sent:
         names |= dict.fromkeys(_earlier(one))

@@ -1,9 +1,7 @@
-"""`*.results.xlsx`: the results as a workbook to look through, with a second sheet that sums them
-up.
+"""`*.results.xlsx`: the results as a workbook, with a second sheet for the summary.
 
-Every text is written as text, so that none is taken for a formula or a link, whoever wrote it.
-Rows go to a private temporary folder as they come and from there into the workbook: memory does
-not grow with them.
+Every text is written as text, so that none is read as a formula or a link, whoever wrote it. Rows
+go through a private temporary folder, so that memory doesn't grow with their number.
 """
 
 from __future__ import annotations
@@ -16,8 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bulk_sync.model.comparison import Standing
-from bulk_sync.model.rows import State
+from bulk_sync.report.words import CLASSES, STATES, Look
 from bulk_sync.report.written.atomic import replacing_bytes
 
 if TYPE_CHECKING:
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
 MOST_ROWS = 1_048_575
-"""A sheet's rows beside its header (Microsoft, "Excel specifications and limits")."""
+"""Rows of a sheet, its header apart (Microsoft, "Excel specifications and limits")."""
 
 LONGEST_TEXT = 32_767
 """Characters in a cell (same)."""
@@ -41,23 +38,7 @@ _WIDTHS = {
 }
 _TIMES = {"updated_at": 22, "sent_at": 22}
 
-_GOOD, _CALM, _GREY = ("#E3F1E5", "#1B5E20"), ("#EEF3EE", "#33513A"), ("#EDEDED", "#4A4A4A")
-_MEND, _BAD, _OPEN = ("#FFF4D6", "#6B4E00"), ("#FBE3E1", "#8E1B12"), ("#E1EEF8", "#0F4C81")
-_COLOURS: dict[str, tuple[str, str]] = {
-    State.UPDATED: _GOOD,
-    State.UNCHANGED: _CALM,
-    State.SUPERSEDED: _GREY,
-    State.INVALID: _MEND,
-    State.REJECTED: _BAD,
-    State.FAILED: _BAD,
-    State.PENDING: _OPEN,
-    Standing.DIFFERS: _MEND,
-    Standing.CONFLICT: _BAD,
-    Standing.PROBLEM: _BAD,
-    Standing.ONLY_HERE: _OPEN,
-    Standing.ONLY_THERE: _GREY,
-}
-"""Ground and letters; every pair is read at a contrast of 7 to 1 or more (WCAG 2.2, 1.4.6)."""
+_LOOKS: dict[str, Look] = {str(name): look for name, look in (*STATES.items(), *CLASSES.items())}
 
 
 def write_workbook(
@@ -68,11 +49,10 @@ def write_workbook(
     *,
     coloured: str | None = None,
 ) -> None:
-    """Write lines under a header, and facts (name, value), if any, on a sheet of their own; raises
-    OutputError.
+    """Write lines under a header, and facts (name, value), if any, on a second sheet.
 
-    The values of a line are texts, whole numbers or None; the column `coloured` holds states or
-    standings.
+    The values of a line are texts, whole numbers or None; `coloured` is the column of states or
+    classes. Raises OutputError.
     """
     from xlsxwriter import Workbook
     from xlsxwriter.exceptions import FileCreateError
@@ -80,21 +60,19 @@ def write_workbook(
     with (
         TemporaryDirectory(prefix="bulk-sync-") as folder,
         replacing_bytes(path) as file,
-        _leaving(file) as target,
+        _detachable(file) as target,
     ):
         book = Workbook(target, {"constant_memory": True, "tmpdir": folder, "use_zip64": True})
         _write_lines(book, columns, lines, coloured)
         _write_facts(book, facts)
         try:
             book.close()
-        except FileCreateError as error:  # what the disk said, in a wrapping of the library's
+        except FileCreateError as error:  # wraps the OSError
             raise error.args[0] from None
 
 
-class _Leaving(io.RawIOBase):
-    """A file that can be left half way: a ZipFile that broke off writes its end all the same when
-    it is forgotten.
-    """
+class _Detachable(io.RawIOBase):
+    """A file that can be detached: a ZipFile that failed writes its end when it is collected."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file: BinaryIO | None = file
@@ -115,18 +93,18 @@ class _Leaving(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def leave(self) -> None:
-        """What follows goes nowhere."""
+    def detach(self) -> None:
+        """Discard what is written from now on."""
         self._file = None
 
 
 @contextmanager
-def _leaving(file: BinaryIO) -> Iterator[Any]:
-    target = _Leaving(file)
+def _detachable(file: BinaryIO) -> Iterator[Any]:
+    target = _Detachable(file)
     try:
         yield target
     finally:
-        target.leave()
+        target.detach()
 
 
 def _write_lines(
@@ -135,8 +113,8 @@ def _write_lines(
     sheet = book.add_worksheet("Results" if coloured else None)
     bold = book.add_format({"bold": True, "bottom": 1})
     colours = {
-        name: book.add_format({"bg_color": ground, "font_color": letters})
-        for name, (ground, letters) in _COLOURS.items()
+        name: book.add_format({"bg_color": look.ground, "font_color": look.letters})
+        for name, look in _LOOKS.items()
     }
     for place, name in enumerate(columns):
         sheet.set_column(place, place, (_WIDTHS | _TIMES).get(name, 13))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import MISSING, browser
-from tests.unit.test_reconciled_page import HOSTILE, differing
-from tests.unit.test_reconciled_page import page as write_page
+from tests.unit.test_comparison_page import HOSTILE, differing
+from tests.unit.test_comparison_page import page as write_page
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 

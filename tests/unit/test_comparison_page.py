@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, Standing
-from bulk_sync.report.page import comparison as reconciled_page
-from bulk_sync.report.page.comparison import write_reconciled_page
+from bulk_sync.report.page import comparison as comparison_page
+from bulk_sync.report.page.comparison import write_comparison_page
 
 HOSTILE = (
     "</td><script>alert(1)</script>",
@@ -75,7 +75,7 @@ def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
         template=None,
         changes=None,
     )
-    write_reconciled_page(path, summary, rows, made_at=AT, version="1")
+    write_comparison_page(path, summary, rows, made_at=AT, version="1")
     return Parsed(path.read_text(encoding="utf-8"))
 
 
@@ -104,8 +104,8 @@ def test_equal_sheets_and_long_comparisons_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "All 7 rows are the same in both." in page(tmp_path / "x.html", [], same=7).said
-    monkeypatch.setattr(reconciled_page, "MOST_ROWS", 2)
+    monkeypatch.setattr(comparison_page, "MOST_ROWS", 2)
     long = page(tmp_path / "x.html", [differing(number, "x", "y") for number in range(2, 7)])
-    assert "3 more are not on this page" in long.said
+    assert "3 more rows are not on this page" in long.said
     assert long.said.count("row 2 here") == 1
     assert "row 4 here" not in long.said

@@ -1,0 +1,88 @@
+"""Summaries as (name, value) lines and as single sentences, for reports that list them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bulk_sync.model.comparison import Reconciliation
+from bulk_sync.model.rows import State
+from bulk_sync.model.summaries import CauseGroup, Summary
+from bulk_sync.report.words import CLASSES, counted, limit_text, span
+
+_MOST_CAUSES = 50
+_FIRST_ROWS = 3
+"""Rows that the sentence of a cause names."""
+
+
+def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:
+    """Return the lines of a push: counts, causes, pace, notes."""
+    yield "input", summary.input
+    yield "sent to", summary.base_url
+    yield "rows", summary.rows
+    yield from (
+        (state.value, summary.states[state]) for state in State if summary.states.get(state, 0)
+    )
+    yield from (
+        (f"{group.code}: {counted(group.rows, 'row')}", cause_text(group))
+        for group in summary.causes[:_MOST_CAUSES]
+    )
+    if len(summary.causes) > _MOST_CAUSES:
+        yield "causes left out", len(summary.causes) - _MOST_CAUSES
+    if summary.requests:
+        yield "pace", pace_text(summary)
+    yield from (("note", note) for note in summary.notes)
+    if summary.stopped is not None:
+        yield "stopped", str(summary.stopped)
+
+
+def cause_text(group: CauseGroup) -> str:
+    """Return cause, remedy and first rows: `rating 6 to 10: expected 1 to 5 (rows 7, 12, ...)`."""
+    numbers = ", ".join(str(number) for number, _ in group.first_rows[:_FIRST_ROWS])
+    more = ", ..." if group.rows > _FIRST_ROWS else ""
+    doubt = f"; {group.in_doubt:,} may have been applied" if group.in_doubt else ""
+    rows = "row" if group.rows == 1 else "rows"
+    return f"{group.cause}: {group.remedy} ({rows} {numbers}{more}{doubt})"
+
+
+def pace_text(summary: Summary) -> str:
+    """Return requests, retries, duration, rate and limit of a run."""
+    parts = [counted(summary.requests, "request")]
+    not_sent = sum(summary.states.get(state, 0) for state in (State.INVALID, State.SUPERSEDED))
+    sent = summary.rows - not_sent
+    if summary.retries and sent:
+        parts.append(f"{summary.requests / sent:.2f} per row")
+    parts.append(counted(summary.retries, "retry", "retries"))
+    if summary.throttled:
+        parts.append(f"{summary.throttled:,} throttled")
+    if summary.seconds:
+        parts += [span(summary.seconds), f"{summary.rows_per_second:.1f} rows/s"]
+    parts.append(limit_text(summary.limit, summary.source))
+    if summary.utilisation is not None:
+        parts.append(f"{summary.utilisation:.0%} of it used")
+    return ", ".join(parts)
+
+
+def reconciliation_facts(summary: Reconciliation) -> Iterator[tuple[str, object]]:
+    """Return the lines of a comparison: counts by class and field, notes."""
+    yield "input", summary.input
+    yield "with", summary.other or "ledger"
+    if summary.base:
+        yield "base", summary.base
+    yield "rows", summary.rows
+    yield from ((CLASSES[one].name, count) for one, count in summary.standings.items() if count)
+    yield from ((f"differing: {field}", count) for field, count in summary.fields.items())
+    yield from (("note", note) for note in (*summary.notes, *base_notes(summary)))
+
+
+def base_notes(summary: Reconciliation) -> Iterator[str]:
+    """Return sentences on what others changed since the base."""
+    if summary.stale:
+        yield f"{_changed(summary.stale)} only there since the base: kept there, not sent."
+    if summary.conflicts:
+        end = "the value here is sent (--prefer here)" if summary.prefer_here else "not sent"
+        hint = "" if summary.prefer_here else " (--prefer here sends the value here)"
+        yield f"{_changed(summary.conflicts)} on both sides since the base: a conflict, {end}{hint}."
+
+
+def _changed(count: int) -> str:
+    return f"{counted(count, 'value')} {'was' if count == 1 else 'were'} changed"

@@ -1,0 +1,78 @@
+"""The problems of a run on the page, by code and cause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
+from bulk_sync.report.page.frame import section
+from bulk_sync.report.page.markup import Html, cut, element
+from bulk_sync.report.page.rows import LONGEST_MESSAGE
+from bulk_sync.report.words import CODES, counted
+
+_MOST_CAUSES = 12
+"""Causes of one code; the failed rows name all."""
+
+_LONGEST_VALUE = 60
+
+
+def problems_section(summary: Summary) -> Html:
+    """Return the section of the problems."""
+    if not summary.problems:
+        return section("problems", "Problems", element("p", "None."), class_="card")
+    articles = (
+        _problem(group, [cause for cause in summary.causes if cause.code == group.code])
+        for group in summary.problems
+    )
+    return section("problems", "Problems by cause", *articles, class_="card")
+
+
+def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:
+    more = len(causes) - _MOST_CAUSES
+    return element(
+        "article",
+        element(
+            "h3",
+            CODES.get(group.code, group.code),
+            element("span", f" {counted(group.count, 'row')} "),
+            element("code", group.code),
+        ),
+        element("ol", *map(_cause, causes[:_MOST_CAUSES]), class_="causes"),
+        element("p", f"and {counted(more, 'more cause')}", class_="rest") if more > 0 else None,
+        element(
+            "button",
+            f"Show the {group.code} rows",
+            type="button",
+            data_cause=group.code,
+            hidden="hidden",
+        ),
+        class_="problem",
+    )
+
+
+def _cause(group: CauseGroup) -> Html:
+    doubt = f"; {group.in_doubt:,} of them may have been applied" if group.in_doubt else ""
+    cause = cut(group.cause.removeprefix(f"{group.code}: "), LONGEST_MESSAGE)
+    remedy = element("bdi", *_unbroken_options(cut(group.remedy, LONGEST_MESSAGE)))
+    return element(
+        "li",
+        element("p", element("bdi", cause), class_="cause"),
+        element("p", element("b", counted(group.rows, "row"), doubt), ": ", remedy),
+        element("p", *_first_rows(group), class_="first"),
+    )
+
+
+def _first_rows(group: CauseGroup) -> Iterator[str]:
+    for number, value in group.first_rows:
+        cell = element("bdi", cut(value, _LONGEST_VALUE), class_="value") if value else None
+        yield element("span", "row ", element("b", f"{number:,}"), " ", cell)
+        yield " "
+    if group.rows > len(group.first_rows):
+        yield "…"
+
+
+def _unbroken_options(text: str) -> Iterator[str]:
+    """Return the text in parts, each option in a span that browsers don't break at its dashes."""
+    for part in re.split(r"(--[a-z-]+)", text):
+        yield element("span", part, class_="option") if part.startswith("--") else part

@@ -1,0 +1,89 @@
+"""What changed between two texts, word by word."""
+
+from __future__ import annotations
+
+import json
+import re
+from difflib import SequenceMatcher
+from typing import Any
+
+Part = tuple[str, bool]
+"""A stretch of a text, and whether it changed."""
+
+_MOST_WORDS = 600
+"""Words of a text up to which all are aligned; of longer ones only both ends are compared."""
+
+_SIMILAR = 0.5
+"""The ratio of common words (difflib's) from which on two texts are versions of one."""
+
+_CONTEXT = 30
+"""Characters of an unchanged stretch that are shown on either side of a change."""
+
+
+def text_of_value(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Return a JSON value as people read it; null is ""."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def changed_parts(old: str, new: str) -> tuple[list[Part], list[Part]]:
+    """Return both texts as stretches, marked where they changed; long unchanged ones are cut."""
+    olds, news = _words(old), _words(new)
+    align = _common_ends if max(len(olds), len(news)) > _MOST_WORDS else _aligned
+    blocks = align(olds, news)
+    before: list[Part] = []
+    after: list[Part] = []
+    last = len(blocks) - 1
+    for place, (equal, one, other) in enumerate(blocks):
+        for parts, words in ((before, one), (after, other)):
+            text = "".join(words)
+            if text:
+                short = _shortened(text, left=place > 0, right=place < last) if equal else text
+                parts.append((short, not equal))
+    return before, after
+
+
+def _aligned(olds: list[str], news: list[str]) -> list[tuple[bool, list[str], list[str]]]:
+    """Align all words: stretches (equal, old, new)."""
+    matcher = SequenceMatcher(None, olds, news, autojunk=False)
+    if matcher.ratio() < _SIMILAR:
+        # Marks all over two unrelated texts would help nobody.
+        return [(False, olds, news)]
+    blocks: list[tuple[bool, list[str], list[str]]] = []
+    for tag, a, b, c, d in matcher.get_opcodes():
+        # A blank between two changes is part of the change.
+        equal = tag == "equal" and not (a > 0 and b < len(olds) and not "".join(olds[a:b]).strip())
+        if blocks and blocks[-1][0] is equal:
+            _, one, other = blocks.pop()
+            blocks.append((equal, one + olds[a:b], other + news[c:d]))
+        else:
+            blocks.append((equal, olds[a:b], news[c:d]))
+    return blocks
+
+
+def _common_ends(olds: list[str], news: list[str]) -> list[tuple[bool, list[str], list[str]]]:
+    """Compare both ends alone: linear, for texts that are too long to be aligned."""
+    shorter = min(len(olds), len(news))
+    begin = next((place for place in range(shorter) if olds[place] != news[place]), shorter)
+    end = next(
+        (place for place in range(shorter - begin) if olds[-1 - place] != news[-1 - place]),
+        shorter - begin,
+    )
+    return [
+        (True, olds[:begin], news[:begin]),
+        (False, olds[begin : len(olds) - end], news[begin : len(news) - end]),
+        (True, olds[len(olds) - end :], news[len(news) - end :]),
+    ]
+
+
+def _shortened(text: str, *, left: bool, right: bool) -> str:
+    """Cut an unchanged stretch; `left` and `right` say on which sides a change follows."""
+    if len(text) <= 2 * _CONTEXT:
+        return text
+    kept_left, kept_right = _CONTEXT * left, _CONTEXT * right
+    return f"{text[:kept_left]}...{text[len(text) - kept_right :]}"
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s+|\w+|[^\w\s]", text)

@@ -1,0 +1,118 @@
+"""The verdict on a run: one sentence, the details, the next step and its command."""
+
+from __future__ import annotations
+
+import shlex
+from enum import StrEnum
+from pathlib import PurePath
+
+from msgspec import Struct
+
+from bulk_sync.model.rows import ERROR_STATES, SETTLED_STATES, State
+from bulk_sync.model.summaries import Summary
+from bulk_sync.report.words import are, counted
+
+
+class Tone(StrEnum):
+    """How good the news is."""
+
+    GOOD = "good"
+    ATTENTION = "attention"
+    STOPPED = "stopped"
+
+
+class Verdict(Struct, frozen=True):
+    """The outcome of a run; `command` does the next step, where one command does."""
+
+    tone: Tone
+    sentence: str
+    detail: str | None
+    next_step: str
+    command: str | None
+
+
+_NOTHING_LEFT = "Nothing left to do."
+
+
+def verdict(summary: Summary) -> Verdict:
+    """Return the verdict on a run, or on the job so far."""
+    done = sum(summary.states.get(state, 0) for state in SETTLED_STATES)
+    errors = sum(summary.states.get(state, 0) for state in ERROR_STATES)
+    if summary.running:
+        sentence = (
+            f"A run is in progress: {done + errors:,} of {counted(summary.rows, 'row')} "
+            f"{are(done + errors)} finished."
+        )
+        return Verdict(Tone.STOPPED, sentence, None, "Wait for it to end.", None)
+    if summary.states.get(State.PENDING, 0) or summary.stopped is not None:
+        return _stopped(summary, done)
+    if errors:
+        return _with_errors(summary, done, errors)
+    if not summary.rows:
+        return Verdict(Tone.GOOD, "The sheet has no rows.", None, _NOTHING_LEFT, None)
+    sentence = (
+        "The one row is done." if summary.rows == 1 else f"All {summary.rows:,} rows are done."
+    )
+    return Verdict(Tone.GOOD, sentence, _not_sent(summary), _NOTHING_LEFT, None)
+
+
+def _not_sent(summary: Summary) -> str | None:
+    """How many rows needed no request; None when all did."""
+    not_sent = [
+        f"{summary.states[state]:,} {state.value}"
+        for state in (State.UNCHANGED, State.SUPERSEDED)
+        if summary.states.get(state, 0)
+    ]
+    if not not_sent:
+        return None
+    updated = summary.states.get(State.UPDATED, 0)
+    return f"{updated:,} updated; {' and '.join(not_sent)} needed no request."
+
+
+def _with_errors(summary: Summary, done: int, errors: int) -> Verdict:
+    so_far = f"{done:,} of {counted(summary.rows, 'row')} {are(done)} done"
+    if errors == summary.states.get(State.FAILED, 0):
+        step = (
+            "Run the same command again: it retries the failed rows. "
+            "Acknowledged rows are not sent again."
+        )
+        return Verdict(Tone.ATTENTION, f"{so_far}; {errors:,} failed.", None, step, None)
+    need = "needs" if errors == 1 else "need"
+    sentence = f"{so_far}; {errors:,} {need} correction."
+    return Verdict(Tone.ATTENTION, sentence, None, *_correct(summary))
+
+
+def _correct(summary: Summary) -> tuple[str, str | None]:
+    if summary.failed is None:
+        step = "Correct the rows in the sheet and push it again."
+        return f"{step} Acknowledged rows are not sent again.", None
+    name = PurePath(summary.failed).name
+    step = f"Correct the rows in {name} and push that file with the same options."
+    command = f"bulk-sync push {shlex.quote(name)}"
+    return f"{step} Its last column gives the reason, and is ignored.", command
+
+
+def _stopped(summary: Summary, done: int) -> Verdict:
+    pending = summary.states.get(State.PENDING, 0)
+    begin = "Not finished" if summary.stopped is None else "Stopped early"
+    sentence = (
+        f"{begin}: {done:,} of {counted(summary.rows, 'row')} {are(done)} done, "
+        f"{pending:,} {are(pending)} pending."
+    )
+    details = [] if summary.stopped is None else [str(summary.stopped).rstrip(".") + "."]
+    if summary.in_flight:
+        they = "it" if summary.in_flight == 1 else "they"
+        details.append(
+            f"{summary.in_flight:,} of the pending rows {are(summary.in_flight)} in flight: "
+            f"{they} may have been applied."
+        )
+    key_refused = summary.stopped is not None and summary.stopped.exit_code == 5
+    step = "Correct the API key, then run" if key_refused else "Run"
+    step += " the same command again. It resumes where this run stopped; "
+    return Verdict(
+        Tone.STOPPED,
+        sentence,
+        " ".join(details) or None,
+        f"{step}acknowledged rows are not sent again.",
+        None,
+    )

@@ -1,0 +1,89 @@
+"""Words, formats and colours that reports share."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bulk_sync.model.comparison import Author, Standing
+from bulk_sync.model.rows import RateSource, State
+from bulk_sync.report import words
+from bulk_sync.report.words import CLASSES, CODES, STATES, printable
+from tests.unit.pages import contrast
+
+
+def test_every_code_and_state_has_its_words() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("| `updated` |") : readme.index("| `pending` |")]
+    codes = set(
+        re.findall(r"`([a-z]+_[a-z_]+|timeout|connection|refused|forbidden|throttled)`", table)
+    )
+    assert codes == set(CODES)
+    assert set(STATES) == set(State)
+    assert set(CLASSES) == set(Standing)
+    assert set(words.AUTHORS) == set(Author)
+
+
+def test_the_colours_of_a_workbook_have_a_contrast_of_7_to_1() -> None:
+    for look in (*STATES.values(), *CLASSES.values()):
+        assert contrast(look.ground, look.letters) >= 7, look.name
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 😀", "plain é 😀"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\nb", "a\\nb"),
+        ("\u202e", "\\u202e"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_no_control_reaches_the_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("limit", "source", "text"),
+    [
+        (None, RateSource.NONE, "no limit met"),
+        (10.0, RateSource.OPTION, "limit 10/s (set by --rate)"),
+        (0.5, RateSource.HEADER, "limit 30/min (stated by the API)"),
+        (98.76, RateSource.FOUND, "limit 98.8/s (measured)"),
+    ],
+)
+def test_a_limit_has_its_source(limit: float | None, source: RateSource, text: str) -> None:
+    assert words.limit_text(limit, source) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.25, "0.2 s"),
+        (5, "5 s"),
+        (59.96, "1 min"),
+        (125.2, "2 min 5 s"),
+        (600, "10 min"),
+        (9000, "2 h 30 min"),
+        (7200, "2 h"),
+    ],
+)
+def test_spans(seconds: float, text: str) -> None:
+    assert words.span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"),
+    [(1500.0, "1,500/s"), (999.4, "999/s"), (1.0, "1/s"), (0.25, "15/min")],
+)
+def test_rates(per_second: float, text: str) -> None:
+    assert words.rate(per_second) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 retries"), (1, "1 retry"), (1200, "1,200 retries")]
+)
+def test_counts_have_their_plural(count: int, text: str) -> None:
+    assert words.counted(count, "retry", "retries") == text
