@@ -21,7 +21,7 @@ _LEAST_KNOWN_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Advertised:
-    """The lowest of the limits that the latest replies advertise; seconds are of the pace's time."""
+    """The lowest of the limits that the latest replies advertise; times are the pace's."""
 
     rate: float = 0.0
     """Requests per second; 0 when none is known."""

@@ -149,7 +149,7 @@ class Availability:
     # Probes
 
     def wake(self) -> None:
-        """Let cases that stand back look again whether they may be sent."""
+        """Let cases that gave up their worker check again whether they may be sent."""
         self._changed.set()
 
     async def until_woken(self) -> None:

@@ -1,4 +1,4 @@
-"""When a run ends before all is sent, the API being well: too many failures, or the deadline. Pure."""
+"""When a run ends early although the API is up: too many failures, or the deadline. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from bulk_sync.model.rows import Outcome, State
 from bulk_sync.quantities import Share
 
 SAMPLE = 100
-"""Rows by which a share is judged at the earliest; and so many failures, nothing having been
-accepted, are enough.
-"""
+"""Rows tried before a share is judged; as many failures end a run that had no row accepted."""
 
 
 FORBIDDEN_IN_A_ROW = 10
@@ -24,7 +22,7 @@ FORBIDDEN_IN_A_ROW = 10
 
 @dataclass(slots=True)
 class KeyTrust:
-    """What the replies so far say about the key; `accepted` once any row was acknowledged."""
+    """Whether the key is good, by the replies so far; `accepted` once any row was acknowledged."""
 
     accepted: bool = False
     forbidden_in_a_row: int = 0
@@ -45,7 +43,7 @@ class KeyTrust:
 
 
 class Bounds(Struct, frozen=True):
-    """What the user set: `deadline` is an instant of the run's own clock, in seconds."""
+    """The user's bounds; `deadline` is an instant of the run's own clock, in seconds."""
 
     max_failures: Share | None = None
     deadline: float = math.inf
@@ -53,11 +51,10 @@ class Bounds(Struct, frozen=True):
     def refusal(
         self, ended: Mapping[State, int], latest: Outcome, *, any_accepted: bool
     ) -> StoppedEarly | None:
-        """Why no more rows are to be sent after `latest`, going by how many of this run ended how;
-        None to go on.
+        """Return why no more rows are to be sent after `latest`; None to go on.
 
-        Without --max-failures a run goes on as long as any row was ever accepted, or fewer than
-        `SAMPLE` failed.
+        `ended` counts this run's rows by state. Without --max-failures a run goes on as long as any
+        row was ever accepted, or fewer than `SAMPLE` failed.
         """
         if latest.state not in {State.REJECTED, State.FAILED}:
             return None
@@ -68,14 +65,15 @@ class Bounds(Struct, frozen=True):
             if any_accepted or failures < SAMPLE:
                 return None
             return StoppedEarly(
-                f"None of the first {failures} rows was accepted: is this the right --base-url, and the right column "
-                f"of keys? {last}. To send the rest all the same: --max-failures 100%"
+                f"None of the first {failures} rows was accepted: is this the right --base-url, "
+                f"and the right column of keys? {last}. To send the rest all the same: "
+                "--max-failures 100%"
             )
         if self.max_failures.count is None and rows < SAMPLE:
             return None
         if not self.max_failures.exceeded_by(failures, rows):
             return None
         return StoppedEarly(
-            f"{failures} of the {rows} rows tried were refused or failed, more than --max-failures {self.max_failures} "
-            f"allows. {last}"
+            f"{failures} of the {rows} rows tried were refused or failed, more than "
+            f"--max-failures {self.max_failures} allows. {last}"
         )

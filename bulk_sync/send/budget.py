@@ -1,4 +1,4 @@
-"""One budget on a host for each (base URL, key): permits, and what is known of the limit.
+"""The rate budget of a host for one base URL and key: permits, and what is known of the limit.
 
 Every run on this host that speaks to the same address with the same key shares one
 `Pace`, kept in a small file in the user's state folder. Whoever wants a permit locks the
@@ -9,13 +9,13 @@ process that dies holds nothing; what it had reserved is one permit at the most.
 Invariants:
 
 1. Every request of a run has a permit of its own, from `at_once` or `permit`, in order of asking.
-2. No permit is used before the latest hold is over, whichever process was told to wait:
-   who slept looks again when it wakes. At more than a hundred permits a second those of the next
-   10 ms are taken together, as many as were used of late; what another process was told in that
-   time is not seen before the next look, as it would not be by requests on their way. What this one
-   was told is.
-3. A file that is torn, of another version or from before the machine was started is
-   begun anew; one that can't be kept costs the sharing, never the run.
+2. No permit is used before the latest hold is over, whichever run was throttled: a run that slept
+   reads the pace again when it wakes. At more than a hundred permits a second those of the next
+   10 ms are taken together, as many as were used of late. A hold that another run caused in that
+   time is not seen before the next reading, as requests in flight would not see it either; one that
+   this run caused is.
+3. A file that is torn, of another version or from before the machine was started is replaced by a
+   fresh pace; one that can't be kept costs the sharing, never the run.
 
 Times in the file are of the machine's monotonic clock, which its processes share.
 """
@@ -51,11 +51,12 @@ _NO_GROUP = Group(0.0, 0.0, 0, 0.0)
 
 
 class Keeping(Protocol):
-    """Where a pace is kept between two looks at it."""
+    """Where a pace is kept while nobody uses it."""
 
     def try_open(self, now: Callable[[], float]) -> Pace | None:
-        """The pace, for this holder alone until `close`; None while another holds it. The time is
-        asked when it is.
+        """Return the pace, for this holder alone until `close`; None while another holds it.
+
+        `now` is called once it is held.
         """
         ...
 
@@ -65,7 +66,7 @@ class Keeping(Protocol):
 
 
 class InMemory:
-    """A pace of this process's own; tests share one among senders."""
+    """A pace in this process alone; tests share one among senders."""
 
     def __init__(self, pace: Pace | None = None) -> None:
         self._pace = pace or Pace()
@@ -75,13 +76,13 @@ class InMemory:
         return self._pace
 
     def close(self, pace: Pace) -> None:
-        """Nothing is to be put back."""
+        """Do nothing: the pace was never copied."""
 
 
 class InFile:
     """A pace in a locked file; raises OSError when it can't be kept there.
 
-    Should the file no longer take it (a disk that breaks), this run keeps it to itself from then
+    When a write fails later (a full or broken disk), this run keeps the pace to itself from then
     on: the old one in the file would give the same permit again and again.
     """
 
@@ -100,9 +101,8 @@ class InFile:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
-        return _read(
-            os.pread(self._file, len(_MAGIC) + SIZE + 4, 0), now()
-        )  # who held it before used it before
+        content = os.pread(self._file, len(_MAGIC) + SIZE + 4, 0)
+        return _read(content, now())  # with the lock, so that no earlier holder used it after `now`
 
     def close(self, pace: Pace) -> None:
         """Write and unlock."""
@@ -121,8 +121,9 @@ class InFile:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone (XDG Base Directory
-    Specification).
+    """Make a folder, and missing ones above it, for this user alone.
+
+    The XDG Base Directory Specification asks for that.
     """
     if not folder.is_dir():
         _make_private(folder.parent)
@@ -137,23 +138,24 @@ def _read(content: bytes, now: float) -> Pace:
         pace = Pace.unpack(data)
     except ValueError:
         return Pace()
-    # The clock starts anew with the machine.
+    # The clock starts over with the machine.
     return pace if pace.used_at <= now else Pace()
 
 
 class NoPermit(Exception):
-    """None in time: the next would come in `seconds`."""
+    """No permit comes in time; the next would come in `seconds`."""
 
     def __init__(self, seconds: float, *, asked: bool) -> None:
         super().__init__(f"no permit for {seconds:.0f} s")
         self.seconds = seconds
         self.asked = asked
-        """True when the API asked for a wait that outlasts the patience; else it is too late then.
+        """True when the API asked for a wait that outlasts the patience; else the permit would come
+        after the end of the run.
         """
 
 
 class Budget:
-    """The permits of one run; `ceiling` is the user's own rate per second."""
+    """The permits of one run; `ceiling` is the user's rate per second."""
 
     def __init__(
         self, keeping: Keeping, clock: Clock, dice: random.Random, ceiling: float | None = None
@@ -162,61 +164,66 @@ class Budget:
         self._clock = clock
         self._dice = dice
         self._ceiling = ceiling
-        self._news: list[tuple[float, Seen]] = []
+        self._unread: list[tuple[float, Seen]] = []
         self._turn = anyio.Lock(fast_acquire=True)
-        self._askers = 0
+        self._waiting = 0  # tasks in `permit`
         self._group = _NO_GROUP
-        self._next = 0  # of the group
-        self._used = 0  # of the group
-        self._look = False  # what was seen may change the pace
-        self._looks = 0
+        self._next = 0  # permit of the group
+        self._used = 0  # permits of the group
+        self._is_stale = False  # a reply that is not taken into account yet may change the pace
+        self._readings = 0
         self.held_until = float("-inf")
         self.throttled_seconds = 0.0
-        self.rate = 0.0  # in force, per second
-        self.limit: float | None = None  # as far as it is known
+        self.rate = 0.0
+        """In force, per second, as of the last reading; the limit below likewise."""
+        self.limit: float | None = None
         self.source = RateSource.NONE
 
     def at_once(self) -> float | None:
-        """The ordinal of a permit that is at hand and due, when nobody waits for one; never waits."""
-        if self._askers:
+        """Return the ordinal of a permit that is due and already taken, if any; never wait.
+
+        None also while another task waits for a permit.
+        """
+        if self._waiting:
             return None
         now = self._clock.monotonic()
-        due = self._next_at_hand(now)
+        due = self._next_due(now)
         return None if due is None or due > now else self._take()
 
     async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
-        """Wait for the next permit, in order of asking; returns its ordinal.
+        """Wait for the next permit, in order of asking; return its ordinal.
 
         Raises NoPermit, at once, when it would come after `until`, or when the API asked for a wait
         that outlasts the patience.
         """
-        self._askers += 1
+        self._waiting += 1
         try:
             async with self._turn:
                 while True:
                     now = self._clock.monotonic()
-                    due = self._next_at_hand(now)
+                    due = self._next_due(now)
                     if due is None:
                         due = await self._take_group(until, patience_seconds)
-                    ordinal, looked = self._take(), self._looks
+                    ordinal, reading = self._take(), self._readings
                     wait = due - self._clock.monotonic()
                     if wait <= 0:
                         return ordinal
                     await self._clock.sleep(wait)
-                    if wait <= GROUP_SECONDS and looked == self._looks and not self._look:
+                    if wait <= GROUP_SECONDS and reading == self._readings and not self._is_stale:
                         return ordinal
                     self._close(await self._open())
                     if self.held_until <= self._clock.monotonic():
                         return ordinal
         finally:
-            self._askers -= 1
+            self._waiting -= 1
 
-    def _next_at_hand(self, now: float) -> float | None:
-        """When the next of the permits at hand is due; those that are too late are let go, as the
-        pace would.
+    def _next_due(self, now: float) -> float | None:
+        """Return when the next permit of the group is due; None when there is none.
+
+        Those that are too late are dropped, as the pace would drop them.
         """
         group = self._group
-        if self._look or self._next >= group.number:
+        if self._is_stale or self._next >= group.number:
             return None
         if group.interval:
             late = math.ceil((now - TOLERANCE_SECONDS - group.start) / group.interval)
@@ -250,43 +257,41 @@ class Budget:
         return self._group.start
 
     def saw(self, seen: Seen) -> None:
-        """Take a reply into account with the next look at the pace; never waits."""
-        self._news.append((self._clock.monotonic(), seen))
+        """Keep a reply for the next reading of the pace; never wait."""
+        self._unread.append((self._clock.monotonic(), seen))
         if seen.kind in {"throttled", "busy"} or seen.quotas:
-            self._look = True
+            self._is_stale = True
 
     async def settle(self) -> None:
-        """Bring what was seen to the others."""
+        """Take all replies into the shared pace."""
         self._close(await self._open())
 
     async def _open(self) -> Pace:
-        """The pace, which took what was seen into account; until `_close` for this budget alone."""
+        """Read the pace and take all replies into it; it is this budget's alone until `_close`."""
         while (pace := self._keeping.try_open(self._clock.monotonic)) is None:
             await self._clock.sleep(_LOCK_RETRY_SECONDS)
         try:
-            for at, seen in self._news:
+            for at, seen in self._unread:
                 pace.observe(at, seen, self._dice.random(), self._ceiling)
         except BaseException:
             self._keeping.close(pace)
             raise
-        self._news.clear()
-        if self._look or pace.held_until > self._clock.monotonic():
+        self._unread.clear()
+        if self._is_stale or pace.held_until > self._clock.monotonic():
             self._group = _NO_GROUP
-        self._look = False
-        self._looks += 1
+        self._is_stale = False
+        self._readings += 1
         return pace
 
     def _close(self, pace: Pace) -> None:
         self._keeping.close(pace)
         if pace.held_until > self.held_until:
-            self._note_the_wait(pace.held_until)
+            self._count_wait(pace.held_until)
         self.rate = pace.per_second(self._clock.monotonic(), self._ceiling)
         self.limit, self.source = pace.limit(self._clock.monotonic(), self._ceiling)
 
-    def _note_the_wait(self, until: float) -> None:
-        """The API asked to wait, this run or another: the time counts once, however often it was
-        asked for.
-        """
+    def _count_wait(self, until: float) -> None:
+        """Count a wait that the API asked any run for; time that waits share counts once."""
         now = self._clock.monotonic()
         seconds = until - max(now, self.held_until)
         if seconds > 0:

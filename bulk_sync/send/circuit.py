@@ -1,10 +1,10 @@
 """Is it this row, or is the API gone? Pure.
 
-The circuit is closed while requests get through. So many failures in a row, of several
-rows, open it: from then on one request at a time probes, with growing gaps, and what fails
-is no row's fault. The first probe that gets through closes it. Whether the failures before
-it was opened were an outage too shows in the first probe: if that one fails as well they
-were, and the rows get these attempts back; if it gets through, they count.
+The circuit is closed while requests get through. `FAILURES_IN_A_ROW`, of several rows, open it:
+from then on one request at a time probes, with growing gaps, and what fails is no row's fault. The
+first probe that gets through closes it. Whether the failures before it was opened were an outage
+too shows in the first probe: if that one fails as well they were, and the rows get these attempts
+back; if it gets through, they count.
 
 A row whose attempts are used up is not `failed` yet: it is a suspect. It is failed once a
 request that began after its last attempt gets through while there was no outage. That the
@@ -21,13 +21,13 @@ Case = TypeVar("Case")
 
 FAILURES_IN_A_ROW = 8
 ROWS_IN_A_ROW = 3
-"""So many failures in a row, of so many rows at the least, are taken for an outage."""
+"""Failures in a row, of at least this many rows, that are taken for an outage."""
 
 _FIRST_GAP_SECONDS, _LONGEST_GAP_SECONDS = 0.5, 30.0
 
 SHORT_GAP_SECONDS = 2.0
-"""The gap while the API itself answers and no row gets through: a block of rows that the server
-chokes on, perhaps.
+"""The gap while the API itself answers and no row gets through, perhaps because the server chokes
+on a block of rows.
 """
 
 
@@ -36,18 +36,23 @@ class Circuit(Generic[Case]):
     """The signs of life of one run; times are in seconds of a clock that does not jump."""
 
     open: bool = False
-    trusted: bool = False  # the API itself says that it lives: failures are the rows' own
-    began: float = 0.0  # the first failure of the present row of failures
+    trusted: bool = False
+    """The API itself answers: failures are the rows' own."""
+    began: float = 0.0
+    """When the first request of the present failures in a row left."""
     opened: float = 0.0
     probe_at: float = 0.0
+    """When the next probe may leave."""
     failed_probes: int = 0
     successes: int = 0
     in_a_row: list[Case] = field(default_factory=list)
+    """The case of each failure since the last success, with repetitions."""
     _suspects: list[tuple[float, Case]] = field(default_factory=list)
 
     def failed(self, case: Case, begun: float, now: float, dice: float) -> bool:
-        """A request came to nothing; True when that counts as an attempt of its row. `dice`, 0 to
-        1, is for jitter.
+        """Take a failure; return True when it counts as an attempt of its row.
+
+        `dice`, 0 to 1, is for jitter.
         """
         if self.open:
             if begun >= self.opened:
@@ -66,7 +71,7 @@ class Circuit(Generic[Case]):
         return True
 
     def break_open(self, now: float, dice: float) -> None:
-        """Stop sending but for probes."""
+        """Stop sending, probes apart."""
         self.open, self.opened, self.failed_probes = True, now, 0
         self.probe_at = now + self._gap(dice)
 
@@ -75,9 +80,7 @@ class Circuit(Generic[Case]):
         self.probe_at = min(self.probe_at, until)
 
     def trust(self) -> None:
-        """The API itself answers: what fails is the rows' own trouble, until something gets through
-        again.
-        """
+        """The API itself answers: blame failures on their rows until something gets through."""
         self.open, self.trusted = False, True
 
     def acquit(self) -> list[Case]:
@@ -100,10 +103,10 @@ class Circuit(Generic[Case]):
         return cases
 
     def got_through(self, begun: float) -> tuple[list[Case], list[Case], list[Case]]:
-        """A request that began then was decided by the API.
+        """Take a request that left at `begun` and that the API decided.
 
-        Returns the rows that are thereby failed, those whose attempts used up are to be tried
-        again, and, once for each, those that get an attempt back.
+        Returns the rows that are failed thereby, those that are to be tried again with all their
+        attempts, and those that get an attempt back, as often as they do.
         """
         self.successes += 1
         if self.open and begun < self.opened:
@@ -120,13 +123,11 @@ class Circuit(Generic[Case]):
         return failed, [], given_back
 
     def suspect(self, case: Case, now: float) -> None:
-        """A row has no attempts left."""
+        """Take a row that has no attempts left."""
         self._suspects.append((now, case))
 
     def at_rest(self) -> bool:
-        """True when nothing failed lately: then `got_through` has nothing to return, and only
-        counts.
-        """
+        """True when nothing failed lately: `got_through` would only count."""
         return not (self.open or self.trusted or self.in_a_row or self._suspects)
 
     @property
@@ -142,11 +143,10 @@ class Circuit(Generic[Case]):
 
 @dataclass(slots=True)
 class RetryBudget:
-    """A token bucket fed by successes (as in Finagle and the AWS SDKs): retries stay under a fifth
-    of the requests.
+    """A token bucket fed by successes, as in Finagle and the AWS SDKs.
 
-    When nothing but retries is left to send, time feeds it too, at a fifth of the rate, so that
-    they end.
+    It keeps retries under a fifth of the requests. When nothing but retries is left to send, time
+    feeds it too, at a fifth of the rate, so that they end.
     """
 
     most: float = 16.0

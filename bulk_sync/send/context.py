@@ -17,7 +17,7 @@ from bulk_sync.send.transport.interface import Transport
 
 
 class Terms(Struct, frozen=True):
-    """What the user asked for: `workers` requests in flight at most.
+    """The terms that the user set: at most `workers` requests in flight.
 
     `key_accepted` is True when the API acknowledged a row with this key in an earlier run.
     """

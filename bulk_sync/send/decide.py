@@ -1,4 +1,4 @@
-"""A reply or a failure, to what next. Pure: it never sleeps, sends or retries.
+"""From a reply or a failure to a decision. Pure: it never sleeps, sends or retries.
 
 | seen | decision |
 |---|---|
@@ -38,14 +38,14 @@ LONGEST_MESSAGE = 300
 """Characters of a server's message that a report keeps."""
 
 _NOT_DONE = frozenset({501, 505})
-"""The server can't do this at all: no failure of the moment."""
+"""The server can't do this at all, now or later."""
 
 
 class RetryPolicy(Struct, frozen=True):
-    """How long a row is tried: `max_attempts` requests that failed, within `retry_for_seconds` of
-    the first.
+    """How long a row is tried.
 
-    Without `repeat_ambiguous` a request that may have been applied is not sent again.
+    That is up to `max_attempts` failures, within `retry_for_seconds` of the first request. Without
+    `repeat_ambiguous` a request that may have been applied is not sent again.
     """
 
     max_attempts: int = 5
@@ -55,16 +55,16 @@ class RetryPolicy(Struct, frozen=True):
     longest_seconds: float = 30.0
 
     def backoff(self, failures: int, dice: float) -> float:
-        """Full jitter: `dice` (0 to 1) of the bound after `failures` failures."""
+        """Return a wait with full jitter: `dice` (0 to 1) of the bound after `failures`."""
         return dice * min(self.longest_seconds, self.base_seconds * 2.0 ** min(failures - 1, 30))
 
 
 class SoFar(NamedTuple):
-    """What is known of a row when an attempt ends.
+    """A row's attempts as of the one that just ended.
 
-    `attempts` counts the one that just ended; `throttled` those that were told to wait, `excused`
-    those that an outage made worthless. `elapsed_seconds` leaves out outages. `key_accepted` is
-    True once the API acknowledged anything with this key. `left_seconds` is what is left until
+    `attempts` includes that one; `throttled` are those that the API answered with a wait,
+    `excused` those that failed in an outage. `elapsed_seconds` leaves out outages. `key_accepted`
+    is True once the API acknowledged anything with this key. `left_seconds` are those until
     --deadline.
     """
 
@@ -90,8 +90,9 @@ class Acknowledged(NamedTuple):
 
 
 class RetryIn(Struct, frozen=True):
-    """Try again after a wait; `everyone` when the server asked the whole run to wait: then the pace
-    says how long.
+    """Try again after a wait.
+
+    `everyone` when the server asked the whole run to wait: then the pace decides how long.
     """
 
     seconds: float
@@ -107,8 +108,9 @@ class RowRejected(Struct, frozen=True):
 
 
 class RowFailed(Struct, frozen=True):
-    """Attempts or time are used up; `final` when the row is not to be tried again, whatever the
-    reason was.
+    """Attempts or time are used up.
+
+    `final` when the row is not to be tried again even if an outage turns out to be the reason.
     """
 
     error: Literal["timeout", "connection", "server_error", "throttled", "bad_reply"]
@@ -117,7 +119,7 @@ class RowFailed(Struct, frozen=True):
 
 
 class StopRun(Struct, frozen=True):
-    """No row fares better: stop sending, leave the rest pending."""
+    """No other row would fare better: stop sending, leave the rest pending."""
 
     reason: KeyRefused | Outage | StoppedEarly
 
@@ -141,9 +143,7 @@ class _Acknowledgement(Struct):
 
 
 _decoded = msgspec.json.Decoder(_Acknowledgement).decode
-"""Ten times as fast as a model of pydantic's; other fields are left aside, and nothing is made to
-fit.
-"""
+"""Ten times as fast as a pydantic model; ignores other fields and coerces nothing."""
 
 
 def decide(
@@ -155,7 +155,7 @@ def decide(
     sent: str,
     dice: float,
 ) -> Decision:
-    """Say what next.
+    """Return what to do next.
 
     `target` is the key or id of the showing and `sent` the patch as JSON; `dice` is drawn from 0 to
     1, for the jitter.
@@ -163,7 +163,7 @@ def decide(
     if isinstance(seen, Failure):
         if seen.hopeless:
             return StopRun(
-                Outage(f"{seen.message}. No row was tried further; mend this, then run again")
+                Outage(f"{seen.message}. No row was tried further; fix this, then run again")
             )
         return _again(
             seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived
@@ -177,10 +177,10 @@ def decide(
 
 
 def acknowledgement(reply: Reply, target: str, sent: str) -> Acknowledged | str:
-    """What a 2xx acknowledges, or why it is no acknowledgement of this patch."""
+    """Return what a 2xx acknowledges, or why it does not acknowledge this patch."""
     read = _read(reply)
     if read is None:
-        return _what_came(reply)
+        return _unexpected(reply)
     if other := _other_showing(read, target, sent):
         return f"{reply.status}, but the reply is about another showing ({other})"
     note = _differing_echo(read, sent)
@@ -200,8 +200,8 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
             return RowRejected("forbidden", message)
         case 404 | 410:
             return RowRejected("not_found", message)
-        case 429 | 503 if told_to_wait(reply):
-            return _wait_as_told(reply, so_far, policy)
+        case 429 | 503 if is_throttled(reply):
+            return _throttled(reply, so_far, policy)
         case 408 | 425:
             return _again(
                 "server_error",
@@ -231,8 +231,9 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
 
 
 def may_have_been_applied(seen: Reply | Failure) -> bool:
-    """True when the patch may be in force: an error status denies it, save for those that speak of
-    the way there.
+    """True when the patch may be in force.
+
+    An error status denies it, except those that proxies send about the way to the API.
     """
     if isinstance(seen, Failure):
         return seen.may_have_arrived
@@ -263,23 +264,21 @@ def _again(
     return RetryIn(seconds, why)
 
 
-def told_to_wait(reply: Reply) -> bool:
-    """True when the server limits the rate: that wait is not the row's fault and uses up no
-    attempt.
-    """
+def is_throttled(reply: Reply) -> bool:
+    """True when the server limits the rate, which is not the row's fault."""
     return reply.status == 429 or (reply.status == 503 and retry_after(reply.headers) is not None)
 
 
-def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
-    """The wait itself is the pace's: it holds every request, and chooses how long when the API does
-    not say.
-    """
+def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
+    # The wait itself is the pace's: it holds every request, and chooses how long when the API does
+    # not say.
     asked = retry_after(reply.headers) or 0.0
     if asked > so_far.left_seconds:
         return StopRun(
             StoppedEarly(
-                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than --deadline or --finish-by leave "
-                f"({max(0.0, so_far.left_seconds):.0f} s). Run again after that time"
+                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than --deadline or "
+                f"--finish-by leave ({max(0.0, so_far.left_seconds):.0f} s). "
+                "Run again after that time"
             )
         )
     if so_far.elapsed_seconds + asked <= policy.retry_for_seconds:
@@ -287,8 +286,8 @@ def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
     if asked:
         return StopRun(
             Outage(
-                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than what is left of --retry-for "
-                f"({policy.retry_for_seconds:.0f} s). Run again after that time"
+                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than what is left "
+                f"of --retry-for ({policy.retry_for_seconds:.0f} s). Run again after that time"
             )
         )
     return RowFailed(
@@ -297,7 +296,7 @@ def _wait_as_told(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
 
 
 def _read(reply: Reply) -> _Data | None:
-    """What a 2xx says by the contract; None when its body is not the contract's JSON."""
+    """Read the body of a 2xx; None when it is not the contract's JSON."""
     if not reply.body.strip():
         return _Data()
     try:
@@ -308,27 +307,25 @@ def _read(reply: Reply) -> _Data | None:
 
 
 def _other_showing(data: _Data, target: str, sent: str) -> str | None:
-    """The key in a reply, when it is neither what was asked for nor the new one of the patch.
+    """Return the key in a reply when it is neither the requested one nor the patch's new one.
 
-    Where the reply names no key there is no telling: an id is not to be compared with a key, even
-    one that looks like an id.
+    A reply without a key decides nothing: an id can't be compared with a key, even with one that
+    looks like an id.
     """
     key = data.unique_showing_key
     if not isinstance(key, str) or target in (
         key,
         data.id,
         data.north_id,
-    ):  # no set: north_id may be a list
+    ):  # a tuple, because north_id may be a list and so not hashable
         return None
     return None if json.loads(sent).get("unique_showing_key") == key else _one_line(key)
 
 
 def _differing_echo(data: _Data, sent: str) -> str | None:
-    """Name the fields that the API echoes with another value than was sent.
-
-    By the patch's text, which we wrote: parsing it for every row would cost as much as all the rest
-    here.
-    """
+    """Name the fields that the API echoes with another value than was sent."""
+    # Searched for in the patch's text, which we wrote ourselves: parsing it for every row would
+    # cost as much as all the rest here.
     names = []
     if (
         data.feedback is not None
@@ -347,9 +344,8 @@ _SENT_DATE = re.compile(r'"showing_date":"([^"]*)"')
 
 
 def _echoes(value: str, field: str, sent: str) -> bool:
-    """True when the patch holds the value letter for letter. No value can look like a field: its
-    quotes are escaped.
-    """
+    """True when the patch has the value letter for letter."""
+    # No value can look like a field, because its quotes are escaped.
     return f'"{field}":{encode_basestring(value)}' in sent
 
 
@@ -361,10 +357,10 @@ def _same_instant(sent: str, echoed: str) -> bool:
 
 
 def pace_kind(seen: Reply | Failure) -> Literal["through", "throttled", "busy", "other"]:
-    """What a reply says about the rate: see `pace.Seen`."""
+    """Return what a reply means for the rate, see `observation.Kind`."""
     if isinstance(seen, Failure):
         return "other"
-    if told_to_wait(seen):
+    if is_throttled(seen):
         return "throttled"
     if seen.status == 503:
         return "busy"
@@ -372,9 +368,9 @@ def pace_kind(seen: Reply | Failure) -> Literal["through", "throttled", "busy", 
 
 
 def shows_life(reply: Reply) -> bool:
-    """True when a reply to `GET /v1/users/me` shows that the API is up, whatever else is wrong.
+    """True when a reply to `GET /v1/users/me` shows that the API is up.
 
-    A redirect or a page of HTML may come from a proxy; 5xx, 408 and 429 say that nothing gets
+    A redirect or a page of HTML may come from a proxy; 5xx, 408 and 429 mean that nothing gets
     through.
     """
     if reply.status in {408, 429} or reply.status >= 500 or 300 <= reply.status < 400:
@@ -389,8 +385,9 @@ def shows_life(reply: Reply) -> bool:
 
 
 def may_be_the_apis(seen: Reply | Failure) -> bool:
-    """False for what a wrong address, a proxy or a portal answers: nothing, a redirect, a success
-    with another body.
+    """False for the answers of a wrong address, a proxy or a captive portal.
+
+    Those are none, a redirect, or a success with another body than the API's.
     """
     if isinstance(seen, Failure):
         return seen.may_have_arrived and seen.kind != "bad_reply" and not seen.hopeless
@@ -400,7 +397,7 @@ def may_be_the_apis(seen: Reply | Failure) -> bool:
 
 
 def api_message(reply: Reply) -> str:
-    """The API's own words in an error body, on one line, else the status."""
+    """Return the API's message in an error body, on one line, else the status."""
     try:
         message = json.loads(reply.body)["error"]["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -417,13 +414,13 @@ def _one_line(text: str) -> str:
 
 
 _SYMBOL_FOR_NUL = "\u2400"
-"""In place of NUL, which a sheet with what failed, or a result, could not be read with."""
+"""In place of NUL, with which results and failed rows could not be read back."""
 
 
 def _without_nul(text: str | None) -> str | None:
     return text and text.replace("\0", _SYMBOL_FOR_NUL)
 
 
-def _what_came(reply: Reply) -> str:
+def _unexpected(reply: Reply) -> str:
     kind = reply.headers.get("content-type", "no content type")[:60]
     return f"{reply.status}, but the reply is not the API's JSON ({kind}, {len(reply.body)} bytes)"

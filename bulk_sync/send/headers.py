@@ -1,4 +1,4 @@
-"""Header text to numbers: `Retry-After`, and what servers say of their limits. Pure.
+"""From header text to numbers: `Retry-After`, and the limits that servers advertise. Pure.
 
 - `Retry-After`: seconds, or any of three forms of date (RFC 9110, section 10.2.3).
 - `RateLimit-Policy: "name";q=100;w=60` and `RateLimit: "name";r=50;t=30`, lists of them
@@ -10,7 +10,7 @@
 
 A date and an epoch are read against the reply's own `Date`, so that a wrong clock on
 either side does no harm; without a `Date` they can't be read. What is malformed or absurd
-is left out, and `Limits.ignored` says so: a header must never make the program wait for a year.
+is ignored, and `Limits.ignored` names it: a header must never make the program wait for a year.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LONGEST_WINDOW = 3600.0
 """Seconds; a window or a reset beyond an hour says nothing about how fast to send now."""
 
 _LONGEST_HEADER = 1000
-_LEAST_EPOCH = 1e9  # 2001; no reset is so many seconds away
+_LEAST_EPOCH = 1e9  # 2001 as an epoch; as seconds until a reset it would be 31 years
 _LEAST_EPOCH_IN_MILLISECONDS = 1e11
 
 _NUMBER = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
@@ -41,7 +41,7 @@ _PARAMETER = re.compile(r";\s*([a-z*][a-z0-9_.*-]*)(?:=([^;,]*))?")
 
 
 class Quota(Struct, frozen=True):
-    """One limit as a reply tells it; None for what it does not tell.
+    """One limit as a reply advertises it; None for what it does not name.
 
     `limit` requests in `window_seconds`; `remaining` of them are left until a reset in
     `reset_seconds`.
@@ -54,9 +54,7 @@ class Quota(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """What a reply says of limits; `ignored` names each header that was left out, with a sentence
-    that says why.
-    """
+    """The limits that a reply advertises; `ignored` pairs each ignored header with the reason."""
 
     quotas: tuple[Quota, ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
@@ -65,15 +63,16 @@ class Limits(Struct, frozen=True):
 _SILENT = Limits()
 
 _PREFIXES = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
-_TELLING = {"ratelimit", "ratelimit-policy"} | {
+_ADVERTISING = {"ratelimit", "ratelimit-policy"} | {
     f"{prefix}{what}" for prefix in _PREFIXES for what in ("limit", "remaining")
 }
-"""Most replies have none of these."""
+"""Most replies have none of these, and are done with one look."""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `Retry-After`; None when absent or malformed. Header names are in lower
-    case.
+    """Return the seconds of `Retry-After`, None when it is absent or malformed.
+
+    Header names are in lower case.
     """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+", text, re.ASCII):
@@ -85,22 +84,22 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def limits(headers: Mapping[str, str]) -> Limits:
-    """What the reply says of limits. Header names are in lower case."""
-    if _TELLING.isdisjoint(headers):
+    """Return the limits that a reply advertises. Header names are in lower case."""
+    if _ADVERTISING.isdisjoint(headers):
         return _SILENT
-    told: list[Quota] = []
+    found: list[Quota] = []
     ignored: list[tuple[str, str]] = []
     if "ratelimit" in headers or "ratelimit-policy" in headers:
-        told, ignored = _current(headers)
+        found, ignored = _current(headers)
     for prefix in _PREFIXES:
         if f"{prefix}limit" in headers or f"{prefix}remaining" in headers:
-            found, left_out = _three(headers, prefix)
-            told += found
-            ignored += left_out
-    if not told and not ignored:
+            more, malformed = _three(headers, prefix)
+            found += more
+            ignored += malformed
+    if not found and not ignored:
         return _SILENT
-    sound = tuple(quota for quota in told if not _is_absurd(quota))
-    absurd = (("RateLimit", _absurdity(quota)) for quota in told if _is_absurd(quota))
+    sound = tuple(quota for quota in found if not _is_absurd(quota))
+    absurd = (("RateLimit", _absurdity(quota)) for quota in found if _is_absurd(quota))
     return Limits(sound, (*ignored, *absurd))
 
 
@@ -129,9 +128,8 @@ def _current(headers: Mapping[str, str]) -> _Found:
 
 
 def _of_policy(parameters: Mapping[str, str]) -> tuple[float | None, float | None]:
-    if (
-        parameters.get("qu", '"requests"').strip('"') != "requests"
-    ):  # a quota of bytes is none of ours
+    unit = parameters.get("qu", '"requests"').strip('"')
+    if unit != "requests":  # a quota of bytes, say
         return None, None
     return _whole(parameters.get("q")), _whole(parameters.get("w"))
 
@@ -168,7 +166,7 @@ def _three(headers: Mapping[str, str], prefix: str) -> _Found:
 
 
 def _reset(text: str | None, date: str) -> float | None:
-    """Seconds until a reset that is told in seconds or as an epoch; None when it can't be read."""
+    """Return the seconds until a reset, given in seconds or as an epoch; None when malformed."""
     if text is None or not _NUMBER.fullmatch(text.strip()):
         return None
     value = float(text)
@@ -182,7 +180,7 @@ def _reset(text: str | None, date: str) -> float | None:
 
 
 def _windows(text: str) -> Iterator[tuple[float | None, float | None]]:
-    """The (quota, window) pairs of `100, 100;w=60`."""
+    """Yield the (quota, window) pairs of `100, 100;w=60`."""
     for part in text[:_LONGEST_HEADER].split(","):
         quota, *parameters = (piece.strip() for piece in part.split(";"))
         for parameter in parameters:
@@ -191,8 +189,9 @@ def _windows(text: str) -> Iterator[tuple[float | None, float | None]]:
 
 
 def _members(text: str) -> list[tuple[str, dict[str, str]]] | None:
-    """The members of a structured-field list with their parameters (RFC 9651); None when it is
-    malformed.
+    """Return the members of a structured-field list with their parameters (RFC 9651).
+
+    None when it is malformed.
     """
     members = []
     at = 0
@@ -228,14 +227,14 @@ def _is_absurd(quota: Quota) -> bool:
 
 def _absurdity(quota: Quota) -> str:
     if quota.limit == 0 or quota.window_seconds == 0:
-        return "the API's headers tell a limit of nothing, which is left out of account"
+        return "the API's headers advertise a limit of 0, which is ignored"
     seconds = max(quota.window_seconds or 0, quota.reset_seconds or 0)
-    return f"the API's headers tell a limit for {seconds:.0f} s on end; beyond an hour they are left out of account"
+    return f"the API's headers advertise a limit per {seconds:.0f} s; beyond an hour it is ignored"
 
 
 def _malformed(name: str, headers: Mapping[str, str]) -> tuple[str, str]:
     text = headers.get(name.lower(), "")[:60]
-    return name, f"the API's header {name} can't be read and is left out of account: {text!r}"
+    return name, f"the API's header {name} can't be read and is ignored: {text!r}"
 
 
 def _http_date(text: str) -> datetime | None:

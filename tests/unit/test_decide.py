@@ -19,8 +19,8 @@ from bulk_sync.send.decide import (
     SoFar,
     StopRun,
     decide,
+    is_throttled,
     pace_kind,
-    told_to_wait,
 )
 from bulk_sync.send.transport.interface import Failure, Reply
 
@@ -227,7 +227,7 @@ def test_a_refused_key_stops_the_run(status: int, so_far: SoFar, decision: type)
 @pytest.mark.parametrize(
     ("status", "text"), [(429, "7"), (503, "7"), (429, "0"), (429, "soon"), (429, "-3")]
 )
-def test_being_told_to_wait_holds_everyone_and_uses_up_no_attempt(status: int, text: str) -> None:
+def test_a_throttled_request_holds_everyone_and_uses_up_no_attempt(status: int, text: str) -> None:
     used_up = SoFar(attempts=40, throttled=1, elapsed_seconds=5, key_accepted=True)
     found = decided(status, so_far=used_up, retry_after=text)
     assert isinstance(found, RetryIn)
@@ -256,10 +256,10 @@ def test_what_a_reply_says_about_the_rate(seen: Reply | Failure, kind: str) -> N
 
 
 def test_a_503_without_a_time_is_no_request_to_wait() -> None:
-    assert not told_to_wait(Reply(503, {}, b""))
-    assert not told_to_wait(Reply(503, {"retry-after": "soon"}, b""))
-    assert told_to_wait(Reply(503, {"retry-after": "1"}, b""))
-    assert told_to_wait(Reply(429, {}, b""))
+    assert not is_throttled(Reply(503, {}, b""))
+    assert not is_throttled(Reply(503, {"retry-after": "soon"}, b""))
+    assert is_throttled(Reply(503, {"retry-after": "1"}, b""))
+    assert is_throttled(Reply(429, {}, b""))
 
 
 def test_a_wait_beyond_the_horizon_stops_the_run_and_names_it() -> None:

@@ -1,4 +1,4 @@
-"""Why a connection did not come about, or broke, as OpenSSL and the system have it."""
+"""Why a connection could not be made, or broke, by the errors of OpenSSL and the system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bulk_sync.send.transport.interface import Failure
 
 
 def broken(error: Exception, where: str) -> str:
-    """What a connection broke by, once there was one."""
+    """Describe why an open connection broke."""
     reasons = (cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError))
     return f"the connection to {where} broke ({next(reasons, None) or type(error).__name__})"
 
@@ -21,16 +21,16 @@ _NO_TLS_IN_COMMON = {
     "TLSV1_ALERT_PROTOCOL_VERSION",
     "SSLV3_ALERT_HANDSHAKE_FAILURE",
 }
-"""What OpenSSL calls a server that speaks no TLS, or none of ours, and won't learn it; all else may
-be a restart.
+"""OpenSSL's reasons when a server speaks no TLS, or no version of ours. They don't go away; any
+other may be a restart.
 """
 
 _NOT_YET_VALID, _EXPIRED = 9, 10
-"""How OpenSSL numbers what a certificate's dates are wrong about (X509_V_ERR_..., x509_vfy.h)."""
+"""OpenSSL's codes for a certificate's dates (X509_V_ERR_..., x509_vfy.h)."""
 
 
 def not_connected(error: Exception, where: str) -> Failure:
-    """What kept a connection to `where` from coming about."""
+    """Return the failure to connect to `where`."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = (cause.verify_message or "it was refused").rstrip(".")
@@ -44,8 +44,6 @@ def not_connected(error: Exception, where: str) -> Failure:
             )
         if isinstance(cause, ssl.SSLError):
             reason = cause.reason or "the connection broke"
-            # A server that speaks no TLS, or none of ours, won't learn it; all else may be a
-            # restart.
             return Failure(
                 "connection",
                 f"no TLS connection to {where}: {reason}",
@@ -72,7 +70,7 @@ def not_connected(error: Exception, where: str) -> Failure:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and all it came from; anyio raises a group when it tried several addresses."""
+    """Return the error and all its causes; anyio groups those of several addresses."""
     found: list[BaseException] = []
     queue: list[BaseException | None] = [error]
     while queue:

@@ -1,4 +1,4 @@
-"""Which transport a run uses, and what is the same with each: proxies, certificates, open files."""
+"""Which transport a run uses, and what each needs: proxies, certificates, open files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import (
 )
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Literal, cast
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -24,43 +24,40 @@ from bulk_sync.send.transport.interface import NEVER_PROXIED, Transport
 Name = Literal["httptools", "httpx"]
 
 _OTHER_FILES = 24
-"""Checkpoint, event loop, name look-ups, standard streams: 15 were seen at once."""
+"""Open files for checkpoint, event loop, name look-ups, streams: 15 were seen at once."""
 
 _PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
 
 
-_PACKAGES = {
-    "httptools": ("httptools", "aiohappyeyeballs"),
-    "httpx": ("httpx",),
-}
-"""What each transport needs, the fastest one first."""
+def _is_fast_installed() -> bool:
+    return all(map(find_spec, ("httptools", "aiohappyeyeballs")))
 
 
 def chosen(asked: Literal["auto", "httptools", "httpx"], base_url: str) -> Name:
-    """The transport to use; `auto` takes the fastest one that is installed and leads to `base_url`.
+    """Return the transport to use.
 
-    Raises UsageError when one is asked for and isn't there, or can't get there, or when a proxy
-    can't be used.
+    `auto` is the fastest one that is installed; through a proxy only httpx leads to `base_url`.
+    Raises UsageError when the one asked for isn't installed or can't reach `base_url`, and when a
+    proxy can't be used.
     """
-    with _settings_that_work():
+    with _usage_errors():
         proxied = _proxy_for(base_url) is not None
     if asked == "auto":
-        fit = (name for name, packages in _PACKAGES.items() if all(map(find_spec, packages)))
-        return cast("Name", next(name for name in fit if name != "httptools" or not proxied))
-    if not all(map(find_spec, _PACKAGES[asked])):
+        return "httptools" if _is_fast_installed() and not proxied else "httpx"
+    if asked == "httptools" and not _is_fast_installed():
         raise UsageError(
-            f"--transport {asked} needs a further package: pip install 'bulk-sync[fast]'"
+            "--transport httptools needs further packages: pip install 'bulk-sync[fast]'"
         )
     if asked == "httptools" and proxied:
         raise UsageError(
-            "--transport httptools goes straight to the API, and the environment names a proxy: say "
-            "--transport auto, or name the API's host in NO_PROXY"
+            "--transport httptools goes straight to the API, and the environment names a proxy: "
+            "say --transport auto, or name the API's host in NO_PROXY"
         )
     return asked
 
 
 def load(name: Name) -> None:
-    """Import what a transport needs: that is no part of the first request."""
+    """Import a transport ahead of the first request, whose time does not include it then."""
     import_module(f"bulk_sync.send.transport.{name}")
 
 
@@ -76,12 +73,12 @@ async def open_transport(
 ) -> AsyncIterator[Transport]:
     """Open a transport to `base_url`; proxies come from the usual environment variables.
 
-    Raises UsageError when the address, a proxy's or the certificates that the environment names
-    can't be used, or when so many connections can't be open.
+    Raises UsageError when the address, or a proxy or certificates that the environment names,
+    can't be used, and when fewer connections may be open at once.
     """
-    _make_room(connections)
+    _allow_open_files(connections)
     async with AsyncExitStack() as stack:
-        with _settings_that_work():
+        with _usage_errors():
             if name == "httptools":
                 from bulk_sync.send.transport.httptools import open_httptools
 
@@ -99,8 +96,9 @@ async def open_transport(
 
 
 def _proxy_for(base_url: str) -> str | None:
-    """The proxy that the environment names for an address; raises ValueError when one of its
-    proxies can't be used.
+    """Return the proxy that the environment names for an address.
+
+    Raises ValueError when one of its proxies can't be used.
     """
     if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
         return None  # elsewhere the system may name one
@@ -124,10 +122,8 @@ def _with_scheme(address: str) -> str:
     return address if "://" in address else f"http://{address}"
 
 
-def _make_room(connections: int) -> None:
-    """Raise this process's limit of open files as far as the connections need it; else each too
-    many is an error.
-    """
+def _allow_open_files(connections: int) -> None:
+    """Raise this process's limit of open files as far as the connections need it."""
     if sys.platform == "win32":
         return
     import resource
@@ -138,15 +134,15 @@ def _make_room(connections: int) -> None:
         return
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise UsageError(
-            f"--workers {connections}: so many connections need {needed} open files, and {hard} are allowed here: "
-            "name fewer, or allow more with ulimit -n"
+            f"--workers {connections}: that many connections need {needed} open files, and {hard} "
+            "are allowed here: name fewer, or allow more with ulimit -n"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @contextmanager
-def _settings_that_work() -> Iterator[None]:
-    """What becomes of settings that can't be used, as sentences."""
+def _usage_errors() -> Iterator[None]:
+    """Turn the errors of settings that can't be used into UsageError."""
     try:
         yield
     except ValueError as error:

@@ -81,7 +81,7 @@ class HttptoolsTransport:
             "Accept: application/json\r\nAccept-Encoding: identity\r\n"
             f"User-Agent: {user_agent}\r\n"
         )
-        # The one used last goes first, so that few stay open when few do.
+        # The one used last goes first, so that few stay open when few are enough.
         self._free: list[Connection] = []
         self._open: set[Connection] = set()
         self._asked: list[Connection] = []
@@ -103,7 +103,7 @@ class HttptoolsTransport:
         return self._exchange(head.encode("ascii") + body)
 
     def get(self, path: str) -> Coroutine[Any, Any, Reply | Failure]:
-        """Ask for a resource."""
+        """Request a resource."""
         return self._exchange(f"GET {self._path}{path}{self._head}\r\n".encode("ascii"))
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""HTTP through httpx, which is always there.
+"""HTTP through httpx, which is always installed.
 
-The border where httpx's errors become ours: `translate` knows every transport error
-there is (a test proves it). Each connection has a pool of its own, a lane: a pool looks
-through all of its connections for every request, so a shared one is the slower the larger it is.
+Here httpx's errors become ours: `translate` knows every transport error there is (a test proves
+it). Each connection has a pool of its own, a lane, because a pool looks through all of its
+connections for every request: a shared one is the slower the larger it is.
 """
 
 from __future__ import annotations
@@ -39,9 +39,8 @@ class HttpxTransport:
     ) -> None:
         self._open_lane = open_lane
         self._lanes = AsyncExitStack()
-        self._free: list[
-            httpx.AsyncClient
-        ] = []  # the one used last goes first, so that few stay open when few do
+        # The one used last goes first, so that few stay open when few are enough.
+        self._free: list[httpx.AsyncClient] = []
         self._masking = Masking(key)
         self._timeout = timeout_seconds
         self._connect_timeout = min(CONNECT_SECONDS, timeout_seconds)
@@ -52,14 +51,19 @@ class HttpxTransport:
         return await self._exchange("PATCH", path, content=body, headers=headers)
 
     async def get(self, path: str) -> Reply | Failure:
-        """Ask for a resource."""
+        """Request a resource."""
         return await self._exchange("GET", path)
 
     async def close(self) -> None:
         """Close every lane."""
         await self._lanes.aclose()
 
-    async def _exchange(self, method: str, path: str, **parts: Any) -> Reply | Failure:  # noqa: ANN401 - httpx's
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        **parts: Any,  # noqa: ANN401 - as httpx takes them
+    ) -> Reply | Failure:
         lane = (
             self._free.pop()
             if self._free
@@ -115,9 +119,7 @@ class HttpxTransport:
 
 
 class _Way:
-    """How far a request came: to the API or to a proxy before it, and whether the API may have seen
-    it.
-    """
+    """How far a request came: to a proxy or to the API, and whether the API may have seen it."""
 
     def __init__(self, url: httpx.URL) -> None:
         self._peer = (url.raw_host, url.port or {"https": 443}.get(url.scheme, 80))
@@ -141,13 +143,13 @@ class _Way:
             self.where = f"{self._api} behind {self.where}"
 
 
-async def _leave_surplus(stream: Any) -> None:  # noqa: ANN401 - through attributes that nobody promises
-    """Close the connection when more came on it than the reply; curl does the same.
-
-    h11 keeps what is left over and would read it as the answer to the next request: a row
-    acknowledged by a reply to another. httpx and httpcore have no way to ask for it, hence the way
-    through their attributes; a test over a socket watches that it leads there.
-    """
+async def _leave_surplus(
+    stream: Any,  # noqa: ANN401 - the attributes below are undocumented
+) -> None:
+    """Close the connection when more came on it than the reply, as curl does."""
+    # h11 keeps what is left over and would read it as the answer to the next request: a row would
+    # be acknowledged by the reply to another. httpx and httpcore offer no way to ask for it, hence
+    # the way through their attributes; a test over a socket notices when it leads nowhere.
     for name in ("_stream", "_httpcore_stream", "_stream", "_connection"):
         stream = getattr(stream, name, None)
     parser = getattr(stream, "_h11_state", None)
@@ -158,9 +160,7 @@ async def _leave_surplus(stream: Any) -> None:  # noqa: ANN401 - through attribu
 def translate(
     error: httpx.TransportError, where: str, connect_seconds: float = CONNECT_SECONDS
 ) -> Failure:
-    """An error of httpx as a failure: did the request leave, and is there hope? `where` names who
-    was spoken to.
-    """
+    """Return an error of httpx as a failure; `where` names the peer."""
     match error:
         case httpx.ConnectTimeout():
             return Failure(
@@ -198,7 +198,7 @@ def translate(
 
 
 def _what_is_wrong(error: httpx.TransportError) -> str:
-    """A malformed reply in our words: those of h11 may hold a piece of it, and so the key."""
+    """Describe a malformed reply without h11's message, which may quote it, and so the key."""
     words = str(error)
     if "without sending complete message body" in words:
         return "closed the connection in the middle of a reply"
@@ -240,21 +240,19 @@ async def open_httpx(
                 max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
             ),
             follow_redirects=False,
-            # As Go's net/http has it: what is on this machine is reached without a proxy.
             mounts={f"all://{host}": None for host in NEVER_PROXIED},
         )
 
     try:
         async with lane() as first:
-            _ = (
-                first.base_url.host
-            )  # decoded on use: a name that can't be would break off the first request
+            # The host is decoded on use: one that can't be would break off the first request.
+            _ = first.base_url.host
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
     except ImportError:
         raise UsageError(
-            "a SOCKS proxy is named in the environment (ALL_PROXY, HTTPS_PROXY), which needs a further package: "
-            "pip install 'httpx[socks]'"
+            "a SOCKS proxy is named in the environment (ALL_PROXY, HTTPS_PROXY), which needs a "
+            "further package: pip install 'httpx[socks]'"
         ) from None
     transport = HttpxTransport(lane, key, timeout_seconds)
     try:

@@ -1,7 +1,7 @@
-"""What every way of speaking HTTP offers.
+"""The seam between the sender and HTTP.
 
-What can befall a request is a value. A `Failure` says whether the request may have
-arrived; nobody guesses it later.
+Whatever can happen to a request is a value. A `Failure` says whether the request may have arrived;
+nobody guesses it later.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ from typing import Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 LARGEST_REPLY = 1 << 20
-"""Bytes of a reply's body; more is an error of that attempt (the contract's replies are under 1
-KiB).
-"""
+"""Bytes of a reply's body; more fails the attempt (the contract's replies are under 1 KiB)."""
 
 CONNECT_SECONDS = 10.0
-"""A connection that takes longer has failed, whatever the whole time-out."""
-
+"""A connection that takes longer has failed, even when the time-out of the request is longer."""
 
 KEEPALIVE_SECONDS = 3.0
 """Servers commonly close an idle connection after 5 s (nginx users set it, uvicorn has it by
-default); leaving first avoids the race in which a request meets a closing connection."""
+default); leaving first avoids the race in which a request meets a closing connection.
+"""
 
 NEVER_PROXIED = ("localhost", "127.0.0.1", "[::1]")
-"""As Go's net/http has it: what is on this machine is reached without a proxy."""
+"""Hosts on this machine are reached without a proxy, as in Go's net/http."""
 
 
 class Reply(NamedTuple):
@@ -40,7 +38,7 @@ class Failure(Struct, frozen=True):
     """No whole reply came.
 
     `may_have_arrived` is False only when it is certain that the server saw nothing.
-    `hopeless` marks what no repetition mends: a certificate, a host that does not exist.
+    `hopeless` marks a failure that no repetition cures: a bad certificate, an unknown host.
     """
 
     kind: Literal["timeout", "connection", "bad_reply"]
@@ -50,12 +48,12 @@ class Failure(Struct, frozen=True):
 
 
 class Transport(Protocol):
-    """Speaks to one base URL with one key; never follows redirects, never keeps cookies."""
+    """Sends requests to one base URL with one key; follows no redirects, keeps no cookies."""
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         """Send a patch; the path is percent-encoded already."""
         ...
 
     async def get(self, path: str) -> Reply | Failure:
-        """Ask for a resource."""
+        """Request a resource."""
         ...

@@ -1,6 +1,4 @@
-"""What every transport makes of a reply: whether it can be read at all, and that it never carries
-the key further.
-"""
+"""Checks and masking of replies, the same for every transport."""
 
 from __future__ import annotations
 
@@ -21,15 +19,16 @@ _MASK = "[key]"
 
 
 class Masking:
-    """Takes the key out of what an API, or somebody between, sends back."""
+    """Removes the key from anything that the API, or a proxy, sends back."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value()
         self._bytes = self._key.encode()
 
     def headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Headers by their names in lower case; what came several times is one, with commas (RFC
-        9110, section 5.2).
+        """Return headers by their names in lower case.
+
+        One that came several times is joined with commas (RFC 9110, section 5.2).
         """
         plain: dict[str, str] = {}
         for name, value in headers:
@@ -40,7 +39,7 @@ class Masking:
         return plain
 
     def body(self, body: bytes) -> bytes:
-        """The body without the key, also where JSON spells it with escapes."""
+        """Return the body without the key, even where JSON spells it with escapes."""
         masked = body.replace(self._bytes, _MASK.encode())
         if b"\\" in masked:
             try:
@@ -55,31 +54,32 @@ class Masking:
 
 
 def unfit(status: int, http_version: str, headers: Mapping[str, str]) -> Failure | None:
-    """What keeps a reply from being read, by its head; None when nothing does."""
+    """Return why a reply can't be read, by its head; None when it can."""
     if not http_version.startswith("HTTP/1."):
         return _bad(f"the reply is of another version of HTTP ({http_version})")
     if status == 101:
         return _bad("the reply switches to another protocol, which was not asked for")
     transfer = headers.get("transfer-encoding")
     if transfer is not None and transfer.strip().lower() != "chunked":
-        return _bad(
-            f"the reply came in an encoding that was not asked for ({transfer.strip().lower()[:40]})"
-        )
+        return _encoded(transfer)
     if transfer is not None and "content-length" in headers:
         # Two statements of where the reply ends: one may be smuggled in (RFC 9112, section 6.3).
         return TWO_LENGTHS
     encoding = headers.get("content-encoding")
     if encoding is not None and encoding.strip().lower() not in {"identity", ""}:
-        # None was asked for, and what unpacks may unpack without end.
-        return _bad(
-            f"the reply came in an encoding that was not asked for ({encoding.strip().lower()[:40]})"
-        )
+        # Identity was asked for, and a compressed body may unpack without end.
+        return _encoded(encoding)
     length = headers.get("content-length", "")
     return (
         TOO_LARGE
         if length.isdecimal() and len(length) < 20 and int(length) > LARGEST_REPLY
         else None
     )
+
+
+def _encoded(encoding: str) -> Failure:
+    name = encoding.strip().lower()[:40]
+    return _bad(f"the reply came in an encoding that was not asked for ({name})")
 
 
 def _bad(what: str) -> Failure:
