@@ -1,24 +1,37 @@
 """Bring spreadsheets of property showings into North.
 
-`push` takes a `PushSettings` and returns a `Summary`; `push_async` does so for programs on asyncio.
-`check` takes a `SheetSettings` and returns a `CheckSummary`; `reconcile` takes a
-`ReconcileSettings` and returns a `Reconciliation`. `results` reads what became of each row. Errors
-for the user are below `BulkSyncError`, whose `exit_code` is the command's. Times are in seconds,
-rates in requests per second; log records go to the logger `bulk_sync`.
+`push` takes a `PushSettings` and returns a `Summary`; `push_async` does the same for programs on
+asyncio. `check` takes a `SheetSettings` and returns a `CheckSummary`; `reconcile` takes a
+`ReconcileSettings` and returns a `Reconciliation`. `results` iterates over the outcomes of a job.
+Errors for the user derive from `BulkSyncError`; its `exit_code` is that of the command. Log records
+go to the logger `bulk_sync`.
 
-A push into a sandbox on this machine, in place of North:
+Settings take the options of the commands, by name and as they are typed. They hold them in parts,
+with units in the names: durations in seconds, rates as requests per second.
+
+>>> from bulk_sync import PushSettings
+>>> settings = PushSettings(
+...     input="showings.csv", key="north_sk_test_0000000000000000", rate="10/s", deadline="2h"
+... )
+>>> settings.pacing.rate.per_second, settings.stopping.deadline_seconds, settings.sending.workers
+(10.0, 7200.0, 16)
+>>> settings.files.results.name
+'showings.results.csv'
+>>> PushSettings(input="showings.csv", key="north_sk_test_0000000000000000", workers=0)
+Traceback (most recent call last):
+bulk_sync.errors.UsageError: --workers: 0 is less than 1: write 1 to 500
+
+A push into a sandbox on this machine instead of North:
 
 >>> from pathlib import Path
 >>> from tempfile import TemporaryDirectory
->>> from bulk_sync import PushSettings, State, push, results
+>>> from bulk_sync import State, push, results
 >>> from bulk_sync.cli.sandbox import any_sandbox
 >>> folder = TemporaryDirectory()
 >>> sheet = Path(folder.name, "showings.csv")
 >>> rows = ["unique_showing_key,feedback,rating", "ext_1,Bright kitchen,4", "ext_2,Too small,9"]
 >>> _ = sheet.write_text("\\n".join(rows))
->>> settings = PushSettings.checked(
-...     input=sheet, base_url="sandbox:", key="north_sk_test_0000000000000000"
-... )
+>>> settings = PushSettings(input=sheet, sandbox=True)
 >>> with any_sandbox() as address:
 ...     summary = push(
 ...         settings, send_to=address, on_row=lambda row: print(row.key, row.state.value)
@@ -30,17 +43,18 @@ ext_1 updated
 [(2, 'updated', None), (3, 'invalid', 'bad_value')]
 >>> folder.cleanup()
 
-For whoever takes the code over: `bulk_sync.pipeline` is a run on one page. How the pace finds the
-limit and keeps below it stands in `bulk_sync.send.pace`, how runs on a host share it in
-`bulk_sync.send.budget`; what the workers promise in `bulk_sync.send.sender`, what a reply leads to
-in `bulk_sync.send.decide`, how an outage is told from bad rows in `bulk_sync.send.circuit`; what
-the checkpoint promises at every commit in `bulk_sync.job.store` and its parts, how outcomes get there in
-`bulk_sync.job.recorder`, and what is known of a showing in `bulk_sync.job.ledger`. The states are
-`bulk_sync.State`: a row is `pending` until it is decided, and only what the API acknowledged is
-`updated`. Values are named tuples on the way of each row to the API and back, else structs of
-msgspec's, whose classes are made without compiling code at every start. What changes while a run
-goes on is a dataclass, whose attributes are set in half the time, and so are the few values that
-`--help` needs: to import msgspec takes longer than to make them.
+Where to read on: `bulk_sync.pipeline` is a run on one page. `bulk_sync.settings` declares the
+options; `bulk_sync.send.pace` finds the rate limit and stays below it, `bulk_sync.send.budget`
+shares it among the runs on a host, `bulk_sync.send.decide` decides what a reply leads to,
+`bulk_sync.send.circuit` tells an outage from bad rows, and `bulk_sync.send.sender` sends.
+`bulk_sync.job.store` holds the checkpoint, `bulk_sync.job.recorder` writes outcomes to it, and
+`bulk_sync.job.ledger` knows what the API acknowledged. A row is `pending` until it is decided, and
+`updated` only when the API acknowledged it.
+
+Values on a row's way to the API and back are named tuples. Other values are msgspec structs,
+because Python compiles code for each dataclass at every start. Dataclasses are left for state that
+changes while a run goes on, because their attributes are set in half the time, and for what
+`--help` needs.
 """
 
 from __future__ import annotations
@@ -99,10 +113,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - as the language has it
-    """Import on first use, so that `import bulk_sync` and `--version` stay quick.
+    """Import the exports on first use, so that `import bulk_sync` and `--version` stay quick.
 
-    All at once: the package `bulk_sync.check`, which the others import, would else take the
-    function's name.
+    All at once, because importing the package `bulk_sync.check` later would replace the function
+    of that name.
     """
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

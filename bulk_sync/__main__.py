@@ -1,7 +1,7 @@
-"""`python -m bulk_sync`, and the console script: until the commands are imported, a signal ends the
-program at once.
+"""`python -m bulk_sync`, and the console script.
 
-Nothing has been done by then, and a traceback through half an import helps nobody.
+Until the commands are imported, a signal ends the program at once: nothing has been done by then,
+and a traceback from the middle of an import helps nobody.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ be set; the library leaves it to its host.
 
 
 def main() -> NoReturn:
-    """Import the commands and run one; the version is known without them."""
+    """Import the commands and run one; `--version` needs no import."""
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end_at_once)
     if sys.argv[1:] == ["--version"]:
         _print_version()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.disable()  # nothing of what is imported is garbage; `cli.commands` turns it on
+    gc.disable()  # nothing that is imported is garbage; `cli.collector` turns it on again
     from bulk_sync.cli import main as run
 
     run()
@@ -42,7 +42,7 @@ def main() -> NoReturn:
 
 def _print_version() -> NoReturn:
     try:
-        print(f"bulk-sync {__version__}", flush=True)  # noqa: T201 - what print is for
+        print(f"bulk-sync {__version__}", flush=True)  # noqa: T201 - it prints
     except OSError:
         os._exit(8)
     sys.exit(0)

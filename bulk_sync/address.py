@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 DEFAULT_BASE_URL = "https://api.northreports.com"
 
 SANDBOX_TARGET = "sandbox:"
-"""What a checkpoint notes instead of a base URL when the job went to a sandbox of its own run."""
+"""The base URL, in checkpoints too, of a push to a sandbox of its own."""
 
 
 def is_loopback(host: str) -> bool:
-    """True for localhost, 127.0.0.0/8 and ::1."""
+    """Return True for localhost, 127.0.0.0/8 and ::1."""
     if host == "localhost":
         return True
     try:
@@ -23,9 +23,10 @@ def is_loopback(host: str) -> bool:
 
 
 def check_base_url(text: str) -> str:
-    """The base URL in its plain form, without `/v1`; ValueError when the key must not travel there.
+    """Return the base URL in one spelling, without `/v1`.
 
-    What may be a password or a key is not part of the sentence.
+    Raises ValueError when it is none, or when the key must not be sent there. The message never has
+    what may be a password or a key.
     """
     if text == SANDBOX_TARGET:
         return text
@@ -36,7 +37,7 @@ def check_base_url(text: str) -> str:
     except ValueError:
         raise ValueError(f"not a base URL: write it as {DEFAULT_BASE_URL}") from None
     shown = repr(f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{parts.path}")
-    blank = re.search(r"[\x00-\x20\x7f]", text)  # urlsplit drops some of them in silence
+    blank = re.search(r"[\x00-\x20\x7f]", text)  # urlsplit drops some of them silently
     if (
         blank
         or parts.scheme not in {"http", "https"}
@@ -49,12 +50,10 @@ def check_base_url(text: str) -> str:
         )
     if "@" in parts.netloc:
         raise ValueError(
-            "a base URL carries no user name or password: the API takes a key (NORTH_API_KEY)"
+            "a base URL has no user name or password: the API takes a key (NORTH_API_KEY)"
         )
     if "?" in text or "#" in text:
-        raise ValueError(
-            f"{shown} is not the whole of what was given: leave out what follows ? or #"
-        )
+        raise ValueError(f"{shown} is not all that was given: leave out what follows ? or #")
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(
             f"{shown} would send the key unencrypted: use https:// (http:// is for loopback only)"
@@ -63,7 +62,7 @@ def check_base_url(text: str) -> str:
 
 
 def _plain(scheme: str, host: str, port: int | None) -> str:
-    """Scheme, host and port as one spelling: a job knows its address by the text."""
+    """Return scheme, host and port in one spelling: a job recognises its address by the text."""
     named = f"[{host}]" if ":" in host else host
     return f"{scheme}://{named}" + (
         "" if port in {None, {"http": 80, "https": 443}[scheme]} else f":{port}"
@@ -71,7 +70,7 @@ def _plain(scheme: str, host: str, port: int | None) -> str:
 
 
 def _base_path(path: str, shown: str) -> str:
-    """What comes before `/v1`: nothing for North itself, something behind a gateway."""
+    """Return the path before `/v1`: empty for North itself, a prefix behind a gateway."""
     segments = path.strip("/").split("/")
     if segments[-1] == "v1":
         segments.pop()
@@ -84,14 +83,15 @@ def _base_path(path: str, shown: str) -> str:
         for one in segments
     ):
         raise ValueError(
-            f"{shown} is not a base URL: its path has blank or other segments that no server keeps"
+            f"{shown} is not a base URL: its path has empty segments, or ones that servers change"
         )
     return "/" + "/".join(segments)
 
 
 def _is_host(host: str) -> bool:
-    """True for a name or number that can be looked up; letters beyond ASCII are for the name's
-    registry to judge.
+    """Return True for a name or address that can be looked up.
+
+    Letters beyond ASCII pass: registries decide about them.
     """
     return re.fullmatch(r"[0-9a-f.%]*:[0-9a-f:.%]*", host) is not None or all(
         re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label)
@@ -100,5 +100,5 @@ def _is_host(host: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """A text that is no base URL, without what stands before an @ or after a ? or #."""
+    """Return a text that is no base URL, without what precedes an @ or follows a ? or #."""
     return re.sub(r"^.*@", "***@", re.split(r"[?#]", url)[0], flags=re.DOTALL)[:200]

@@ -1,7 +1,7 @@
-"""Is all well: what a run will meet, looked at before the night in which it runs.
+"""Check what a run will meet, before it runs unattended.
 
-Each finding is a sentence, with what mends it when something is wrong. Nothing is changed: the API
-is asked once for `GET /v1/users/me`, and in the folders a file is made and removed.
+Each finding is a sentence, with the remedy when something is wrong. Nothing is changed: the API
+gets one `GET /v1/users/me`, and a temporary file is created and removed in each folder.
 """
 
 from __future__ import annotations
@@ -26,23 +26,21 @@ from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.model.summaries import Finding
 from bulk_sync.secret import check_key
 from bulk_sync.send.decide import api_message, shows_life
-from bulk_sync.send.transport.choose import chosen, open_transport
+from bulk_sync.send.transport.choose import Name, chosen, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.target import Target
 from bulk_sync.version import __version__
 
 _CLOCK_SECONDS = 30.0
-"""More than that between this clock and the server's is worth a word: times in reports are this
-machine's.
-"""
+"""A larger difference from the server's clock is reported: times in reports are this machine's."""
 
 _SCARCE_BYTES = 200 << 20
 _ONE_MILLION_ROWS = "a job of a million rows takes about 1 GB"
 
 
 class Asked(Struct, frozen=True):
-    """What a run would be told; `key` may be the reason why there is none."""
+    """The settings to check; `key` may be the reason why there is none."""
 
     target: Target
     key: SecretStr | UsageError
@@ -51,7 +49,7 @@ class Asked(Struct, frozen=True):
 
 
 def examine(asked: Asked, clock: Clock | None = None) -> Iterator[Finding]:
-    """Look at everything in turn; raises nothing that a user could cause."""
+    """Yield the findings; what a user can cause is a finding, never an exception."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("version", f"bulk-sync {__version__}, Python {python}, {sys.platform}")
     try:
@@ -75,7 +73,7 @@ def _key(key: SecretStr | UsageError) -> SecretStr:
     return check_key(key)
 
 
-def _transport(name: str) -> str:
+def _transport(name: Name) -> str:
     try:
         loop = f", on uvloop {version('uvloop')}"
     except PackageNotFoundError:
@@ -85,11 +83,16 @@ def _transport(name: str) -> str:
 
 
 async def _ask(
-    base_url: str, key: SecretStr, name: str, timeout_seconds: float, clock: Clock
+    base_url: str, key: SecretStr, name: Name, timeout_seconds: float, clock: Clock
 ) -> list[Finding]:
-    agent = f"bulk-sync/{__version__}"
-    options = {"timeout_seconds": timeout_seconds, "connections": 1, "user_agent": agent}
-    async with open_transport(name, base_url, key, **options) as transport:  # type: ignore[arg-type] # names are checked
+    async with open_transport(
+        name,
+        base_url,
+        key,
+        timeout_seconds=timeout_seconds,
+        connections=1,
+        user_agent=f"bulk-sync/{__version__}",
+    ) as transport:
         begun = clock.monotonic()
         seen = await transport.get("/v1/users/me")
         seconds = clock.monotonic() - begun
@@ -105,12 +108,10 @@ def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
     told = f"{base_url}: {api_message(seen)} ({seen.status})"
     if seen.status in {401, 403}:
         return Finding(
-            "API", f"the key is refused by {told}: mend NORTH_API_KEY or --key-file", "wrong", 5
+            "API", f"the key is refused by {told}: correct NORTH_API_KEY or --key-file", "wrong", 5
         )
     if seen.status >= 400 or not shows_life(seen):
-        return Finding(
-            "API", f"another answer than North's came from {told}: look at --base-url", "wrong", 6
-        )
+        return Finding("API", f"{told} is not a reply of North's: check --base-url", "wrong", 6)
     return Finding("API", f"{base_url} accepts the key, after {seconds * 1000:.0f} ms")
 
 
@@ -118,13 +119,13 @@ def _clock(date: str, now: datetime) -> Finding:
     try:
         apart = (now - parsedate_to_datetime(date)).total_seconds()
     except (ValueError, TypeError):
-        return Finding("clock", "the server names no time to compare with")
+        return Finding("clock", "the server sends no time to compare with")
     if abs(apart) <= _CLOCK_SECONDS:
         return Finding("clock", "agrees with the server's")
     which = "ahead of" if apart > 0 else "behind"
     return Finding(
         "clock",
-        f"{abs(apart):.0f} s {which} the server's: times in reports are off, set this machine's",
+        f"{abs(apart):.0f} s {which} the server's: times in reports are off; set this clock",
         "notice",
     )
 
@@ -132,7 +133,7 @@ def _clock(date: str, now: datetime) -> Finding:
 def _folder(about: str, folder: Path) -> Finding:
     there = folder.absolute()
     while not there.exists() and there != there.parent:
-        there = there.parent  # it is made when it is needed
+        there = there.parent  # the run creates it
     try:
         with (
             NamedTemporaryFile(dir=there, prefix=".bulk-sync-", suffix=".lock") as file,

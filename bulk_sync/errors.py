@@ -1,20 +1,20 @@
 """Every error a user can meet, as one tree, split by what the caller should do.
 
     BulkSyncError             1  the root: never raised itself
-    ├── UsageError            2  mend the command or the settings
-    ├── InputError            4  mend the file; nothing was sent
+    ├── UsageError            2  correct the command or the settings
+    ├── InputError            4  correct the file; nothing was sent
     │   └── CheckpointError   4  the checkpoint can't be read: name another
-    │       └── CheckpointDamaged 4  --fresh keeps it aside and starts over
-    ├── KeyRefused            5  mend the key, run again
-    ├── Outage                6  run again: the API was gone, or asked for a longer wait
+    │       └── CheckpointDamaged 4  --fresh keeps it under another name and starts over
+    ├── KeyRefused            5  correct the key, run again
+    ├── Outage                6  run again: the API was down, or asked for a longer wait
     ├── StoppedEarly          6  run again, the rest is pending: --deadline, --max-failures
     ├── CheckpointBusy        7  wait for the other run
     ├── OutputError           8  make room, or grant permission, then run again
     └── Interrupted 129/130/143  run again: a closed terminal, Ctrl-C, SIGTERM
 
-The exit code hangs on the class. What befalls one row is no error but a value
-(`model.Problem`, `model.Outcome`); an exception ends the run. An exception outside
-this tree is a bug of ours: exit code 1.
+The class decides the exit code. What goes wrong with one row is a value (`model.rows.Problem`,
+`model.rows.Outcome`), never an exception: an exception ends the run. One outside this tree is a bug
+in bulk-sync, with exit code 1.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class InputError(BulkSyncError):
 
 
 class CheckpointError(InputError):
-    """The checkpoint is damaged, of a newer version, or not one of ours; it is left as it is."""
+    """The checkpoint is damaged, too new, or not from bulk-sync; it is left as it is."""
 
 
 class CheckpointDamaged(CheckpointError):
-    """The checkpoint is not whole; it is left as it is until --fresh keeps it under another name."""
+    """The checkpoint is damaged; it is left as it is until --fresh keeps it under another name."""
 
 
 class KeyRefused(BulkSyncError):
@@ -61,7 +61,7 @@ class Outage(BulkSyncError):
 
 
 class StoppedEarly(BulkSyncError):
-    """A bound that the user set is reached; unsent rows stay pending."""
+    """The run reached a bound that the user set; unsent rows stay pending."""
 
     exit_code = 6
 
@@ -73,21 +73,19 @@ class CheckpointBusy(BulkSyncError):
 
 
 class OutputError(BulkSyncError):
-    """A file that the run must write can't be written."""
+    """An output can't be written."""
 
     exit_code = 8
 
 
 ENDING_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # Windows knows no SIGHUP
+)  # Windows has no SIGHUP
 _SIGNALS = {1: "SIGHUP: the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}
 
 
 class Interrupted(BulkSyncError):
-    """A signal ended the run tidily; the exit code is 128 and the signal's number, as shells have
-    it.
-    """
+    """A signal stopped the run; the exit code is 128 plus its number, as in shells."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"Stopped by {_SIGNALS.get(signal_number, f'signal {signal_number}')}.")

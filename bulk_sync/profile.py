@@ -1,4 +1,4 @@
-"""A profile: how the sheets of one source are to be read, in a TOML file that people can edit.
+"""Profiles: how the sheets of one source are read, as a TOML file that people can edit.
 
 on_duplicate = "last"
 
@@ -8,11 +8,11 @@ encoding = "cp1252"
 sheet = "March"
 header_row = 3
 
-[map]                      # header = field; "" leaves a column out
+[map]                      # header = field; "" ignores the column
 "Buyer's Agent" = "agent_name"
 "Internal note" = ""
 
-[aliases]                  # further names of fields, whatever the sheet
+[aliases]                  # further names of fields, for all sheets
 rating = ["Satisfaction"]
 
 [dates]
@@ -20,7 +20,7 @@ timezone = "America/Chicago"
 order = "dmy"
 default_time = "09:00"
 
-[fields.feedback]          # for one field: what clears it
+[fields.feedback]          # the cells that clear one field
 clear = "n/a"
 blank = "clear"            # a blank cell clears too; else "keep"
 """
@@ -36,6 +36,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.validation import explained
 
 
 class _Part(BaseModel):
@@ -43,7 +44,7 @@ class _Part(BaseModel):
 
 
 class Read(_Part):
-    """How the file is to be read; what is None is found."""
+    """How the file is read; what is None is detected."""
 
     delimiter: str | None = None
     encoding: str | None = None
@@ -52,7 +53,7 @@ class Read(_Part):
 
 
 class Dates(_Part):
-    """How dates are to be understood."""
+    """How dates are understood."""
 
     timezone: str | None = None
     order: Literal["mdy", "dmy", "ymd"] | None = None
@@ -60,14 +61,14 @@ class Dates(_Part):
 
 
 class FieldRule(_Part):
-    """What clears one field."""
+    """The cells that clear one field."""
 
     clear: str | None = None
     blank: Literal["keep", "clear"] = "keep"
 
 
 class Profile(_Part):
-    """A profile, as its file has it."""
+    """A profile, in the shape of its file."""
 
     on_duplicate: Literal["error", "last", "merge"] | None = None
     strict: bool | None = None
@@ -80,7 +81,7 @@ class Profile(_Part):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a profile; raises UsageError with the file, the place and what would be right."""
+        """Read a profile; raises UsageError with file, key and what would be right."""
         try:
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
@@ -91,17 +92,18 @@ class Profile(_Part):
             raise UsageError(f"--profile {path}: {_sentences(error)}") from None
 
     def save(self, path: Path) -> None:
-        """Write the profile; raises OutputError, also when the file is there: it may hold
-        somebody's work.
-        """
-        text = "# How bulk-sync reads this kind of sheet: use it with --profile. An empty field leaves a column out.\n"
+        """Write the profile; raises OutputError, also for a file that exists: it may be edited."""
+        text = (
+            "# How bulk-sync reads this kind of sheet: use it with --profile. An empty field "
+            "ignores the column.\n"
+        )
         text += tomli_w.dumps(self.model_dump(exclude_none=True, exclude_defaults=True))
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
             raise OutputError(
-                f"{path}: there is such a file already; name another for the profile."
+                f"{path} exists already; name another file for the profile."
             ) from None
         except OSError as error:
             raise OutputError(f"{path}: can't be written: {error.strerror}.") from None
@@ -111,7 +113,7 @@ def _sentences(error: ValidationError) -> str:
     return "; ".join(
         _unknown(detail["loc"])
         if detail["type"] == "extra_forbidden"
-        else f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+        else f"{'.'.join(map(str, detail['loc']))}: {explained(detail)}"
         for detail in error.errors(include_url=False)
     )
 

@@ -1,6 +1,6 @@
-"""Rates, durations, shares and times of the day, as options write them. Pure.
+"""Rates, durations, shares and times of day, as they are typed. Pure.
 
-Apart from the settings, which need pydantic: the command line's help needs no more than these.
+Dataclasses rather than structs, because `--help` needs them, and not msgspec.
 """
 
 from __future__ import annotations
@@ -32,25 +32,26 @@ class Rate:
 
 
 def parse_rate(text: str) -> Rate:
-    """`50/s`, `600/m`, `5000/h` as a rate; ValueError says what would be right."""
+    """Return `50/s`, `600/m` or `5000/h` as a rate; raises ValueError with what would be right."""
     match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,6})?)/([smh])", text.strip(), re.ASCII)
     if match is None:
         raise ValueError(
-            f"{text!r} is not a rate: write requests per second, minute or hour, as 50/s, 600/m, 5000/h"
+            f"{text!r} is not a rate: write requests per second, minute or hour, such as 50/s, "
+            "600/m or 5000/h"
         )
     rate = Rate(float(match[1]), _PERIODS[match[2]])
     if not 1 / 3600 <= rate.per_second <= 100_000:
-        raise ValueError(f"{text!r} is out of range: from 1/h to 100000/s")
+        raise ValueError(f"{text!r} is out of range: write 1/h to 100000/s")
     return rate
 
 
 def parse_limit(text: str) -> Rate | None:
-    """`auto` as None, else a rate."""
+    """Return `auto` as None, anything else as a rate; raises ValueError."""
     return None if text.strip().lower() == "auto" else parse_rate(text)
 
 
 def parse_duration(text: str) -> float:
-    """`90`, `90s`, `15m`, `5h30m` as seconds; ValueError says what would be right."""
+    """Return `90`, `90s`, `15m` or `5h30m` in seconds; raises ValueError with the right way."""
     match = re.fullmatch(
         r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?", text.strip(), re.ASCII
     )
@@ -71,7 +72,7 @@ def duration_text(seconds: float) -> str:
 
 
 def parse_latency(text: str) -> float:
-    """`50ms` or `1.5s` in seconds; ValueError says what would be right."""
+    """Return `50ms` or `1.5s` in seconds; raises ValueError with what would be right."""
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)", text.strip(), re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is not a latency: write it as 50ms or 1.5s")
@@ -80,13 +81,13 @@ def parse_latency(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A bound on rows: a count, or a part of all."""
+    """A bound on rows: a count, or a percentage of all."""
 
     count: int | None = None
     percent: float | None = None
 
     def exceeded_by(self, number: int, total: int) -> bool:
-        """True when `number` of `total` rows is more than the bound allows."""
+        """Return True when `number` of `total` rows is more than the bound allows."""
         if self.count is not None:
             return number > self.count
         return number * 100 > (self.percent or 0) * total
@@ -96,7 +97,7 @@ class Share:
 
 
 def parse_share(text: str) -> Share:
-    """`20` or `5%`; ValueError says what would be right."""
+    """Return `20` or `5%` as a share; raises ValueError with what would be right."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(%?)", text.strip(), re.ASCII)
     if match is None or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):
         raise ValueError(f"{text!r} is neither a number of rows (20) nor a share of them (5%)")
@@ -104,7 +105,7 @@ def parse_share(text: str) -> Share:
 
 
 def parse_clock_time(text: str) -> time:
-    """`09:00`, `9:30 PM` as a time of day; ValueError says what would be right."""
+    """Return `09:00` or `9:30 PM` as a time of day; raises ValueError with what would be right."""
     match = re.fullmatch(r"(\d{1,2}):(\d\d)\s*([ap]m)?", text.strip().lower(), re.ASCII)
     if match is not None:
         hour, minute = int(match[1]), int(match[2])

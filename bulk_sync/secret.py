@@ -20,7 +20,7 @@ _KEY = re.compile(r"north_sk_\w+")
 
 
 def check_key(key: SecretStr) -> SecretStr:
-    """The key, when it can travel in a header; ValueError never shows it."""
+    """Return the key when it can be sent in a header; raises ValueError, which never shows it."""
     text = key.get_secret_value()
     if not re.fullmatch(r"[!-~]{8,512}", text):
         raise ValueError(
@@ -31,9 +31,9 @@ def check_key(key: SecretStr) -> SecretStr:
 
 
 def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
-    """The API key from a file, else from NORTH_API_KEY; raises UsageError when there is none.
+    """Return the API key from a file, else from NORTH_API_KEY; raises UsageError without one.
 
-    A file that others can read is refused: whoever reads it can change clients' data.
+    A file that others can read is refused, because whoever reads the key can change clients' data.
     """
     if key_file is None:
         key = environ.get("NORTH_API_KEY", "")
@@ -50,7 +50,8 @@ def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
         mode = key_file.stat().st_mode
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UsageError(
-                f"--key-file {key_file}: others can read this file. Mend it with: chmod 600 {key_file}"
+                f"--key-file {key_file}: others can read this file. Correct it with: chmod 600 "
+                f"{key_file}"
             )
         return SecretStr(key_file.read_text(encoding="utf-8-sig").strip("\r\n"))
     except OSError as error:
@@ -60,10 +61,10 @@ def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
 
 
 def fingerprint(key: SecretStr) -> str:
-    """A name for the key that can't be turned back into it (the key is 32 random characters)."""
+    """Return a name for the key that does not reveal it (a key is 32 random characters)."""
     return hashlib.sha256(b"bulk-sync " + key.get_secret_value().encode()).hexdigest()[:16]
 
 
 def without_keys(text: str) -> str:
-    """A text that may repeat a word of the command line, without the key that somebody put there."""
+    """Return a text with keys masked: it may repeat a word of the command line."""
     return _KEY.sub("north_sk_***", text)

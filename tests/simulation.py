@@ -38,12 +38,22 @@ from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
+from bulk_sync.settings.sending import Sending
 
 OUT_OF_ORDER = Failure("connection", "refused", may_have_arrived=False)
 
 Latency = Callable[[random.Random], float]
 
 STARTED = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def usual_policy(max_attempts: int = Sending.max_attempts) -> RetryPolicy:
+    """The policy of a push without options, but for the attempts."""
+    return RetryPolicy(
+        max_attempts=max_attempts,
+        retry_for_seconds=Sending.retry_for_seconds,
+        repeat_ambiguous=True,
+    )
 
 
 class _InstantSelector(selectors.DefaultSelector):
@@ -274,7 +284,7 @@ def simulate(
                 server,
                 work,
                 budget=Budget(keeping, clock, dice, ceiling),
-                terms=Terms(policy or RetryPolicy(), Bounds(), workers),
+                terms=Terms(policy or usual_policy(), Bounds(), workers),
                 clock=clock,
                 dice=dice,
                 tally=tally,

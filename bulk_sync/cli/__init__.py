@@ -1,4 +1,4 @@
-"""The command line: declarations and calls, no logic; the only place that exits."""
+"""The command line: it declares the commands, calls the library, and prints."""
 
 from __future__ import annotations
 

@@ -1,14 +1,13 @@
-"""Options that are said elsewhere than on the command line: in the environment, and in files.
+"""Options from the environment and from settings files.
 
-`BULK_SYNC_RETRY_FOR=1h`, and `retry-for = "1h"` in a `bulk-sync.toml`, say what `--retry-for 1h`
-says, and are read by the same parsers. The command line wins over the environment, that over the
-file in this folder, that over the file in the user's configuration folder. `--config FILE` takes
-the place of both files. A name that no command knows is an error: a misspelt `max-failures` must
-not look as if it held.
+`BULK_SYNC_RETRY_FOR=1h`, and `retry-for = "1h"` in a `bulk-sync.toml`, mean the same as
+`--retry-for 1h`, and have the same parser. The command line wins over the environment, the
+environment over the file in this folder, and that over the file in the user's configuration folder.
+`--config FILE` replaces both files. An unknown name is an error, because a misspelt `max-failures`
+must not seem to be in effect.
 
-How a value is said: a flag as `true` or `false`; an option that may be repeated as a list (in the
-environment one to a line); `map` also as a table. Paths in a file are taken from the folder of that
-file.
+A flag is `true` or `false`; an option that may be repeated is a list, with one value per line in
+the environment; `map` may also be a table. Paths in a file are relative to the folder of that file.
 """
 
 from __future__ import annotations
@@ -30,17 +29,16 @@ from bulk_sync.settings.option import PREFIX, Declared, Kind
 FILE_NAME = "bulk-sync.toml"
 
 _OURS = frozenset({"CONFIG", "EXIT_CODE"})
-"""Names in the environment that are no option's: what --config says there, and what a hook is told.
-"""
+"""Variables that set no option: --config, and the exit code that a hook gets."""
 
 _LARGEST_FILE = 1 << 20
-
+"""Bytes of a settings file; a larger one is not read."""
 
 Value = bool | int | str | list[str]
 
 
 class Told(Struct, frozen=True):
-    """What was said of an option, and where: the name of a variable, or of a file."""
+    """The value of an option, and its source: the name of a variable, or of a file."""
 
     value: Value
     where: str
@@ -49,9 +47,9 @@ class Told(Struct, frozen=True):
 def told(
     kinds: Mapping[str, Kind], environ: Mapping[str, str], files: Iterable[Path]
 ) -> dict[str, Told]:
-    """What the files and the environment say of the options; of several files an earlier one wins.
+    """Return the options that files and the environment set; an earlier file wins over a later one.
 
-    `kinds` has every option by its name without dashes in front. Raises UsageError, with the place
+    `kinds` has every option by its name without leading dashes. Raises UsageError, with the source
     and the closest name.
     """
     found: dict[str, Told] = {}
@@ -61,23 +59,21 @@ def told(
 
 
 def files_of(config: Path | None, folder: Path, user_folder: Path) -> list[Path]:
-    """The files to read: the one that is named, else those that are there, the nearest first.
+    """Return the files to read: the one that is named, else those that exist, the nearest first.
 
-    Raises UsageError for one that is named and isn't there.
+    Raises UsageError when the one that is named does not exist.
     """
     if config is not None:
         if not _is_there(config):
             raise UsageError(
-                f"--config {config}: there is no such file. bulk-sync init writes one to begin with"
+                f"--config {config}: no such file; bulk-sync init writes one to start with"
             )
         return [config]
     return [path for path in (folder / FILE_NAME, user_folder / FILE_NAME) if _is_there(path)]
 
 
 def _is_there(path: Path) -> bool:
-    """False also in a folder that this user may not look into, as under sudo or cron with another's
-    HOME.
-    """
+    """Return False also in a folder that this user can't read (sudo or cron with another HOME)."""
     try:
         return path.is_file()
     except OSError:
@@ -102,36 +98,34 @@ def _parsed(path: Path) -> dict[str, object]:
         with path.open("rb") as file:
             text = file.read(_LARGEST_FILE + 1)
         if len(text) > _LARGEST_FILE:
-            raise UsageError(f"{path}: larger than a file of settings is")
+            raise UsageError(f"{path}: too large for a settings file")
         return tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(
-            f'{path}: not TOML: {error}. A text stands in quotes, as in rate = "10/s"'
-        ) from None
+        raise UsageError(f'{path}: not TOML: {error}. Put texts in quotes: rate = "10/s"') from None
 
 
 def _refuse_what_others_write(path: Path) -> None:
-    """A file that somebody else may write could send the key to another address."""
+    """Refuse a file that somebody else may write: it could send the key to another address."""
     if os.name != "posix":
         return
     found = path.stat()
     if found.st_uid not in {0, os.geteuid()}:
         raise UsageError(
-            f"{path}: this file belongs to another user, so it is not relied on; name it with --config"
+            f"{path}: this file belongs to another user, so it is not read; name it with --config"
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise UsageError(f"{path}: others can write this file. Mend it with: chmod go-w {path}")
+        raise UsageError(f"{path}: others can write this file. Correct it with: chmod go-w {path}")
 
 
 def _of_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> dict[str, Told]:
     found = {}
     for variable, text in environ.items():
         key = variable.removeprefix(PREFIX)
-        if key == variable or key in _OURS or not text:  # an empty one is as good as none
+        if key == variable or key in _OURS or not text:  # an empty one is unset
             continue
         name = key.lower().replace("_", "-")
         if name not in kinds:
@@ -152,16 +146,19 @@ def _of_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> di
 def _unknown(key: str, name: str, kinds: Mapping[str, Kind], spell: object = None) -> str:
     shown = key if "north_sk_" not in key.lower() else "a name that looks like a key"
     if name in {"key", "api-key", "north-api-key"}:
-        return f"{shown}: the API key is no setting: put it into a file that only you can read, and name it: key-file"
+        return (
+            f"{shown}: the API key is not a setting: put it into a file that only you can read, "
+            "and name the file with key-file"
+        )
     close = difflib.get_close_matches(name, kinds, n=1, cutoff=0.5)
     said = spell(close[0]) if close and callable(spell) else close[0] if close else None
-    return f"{shown} is no setting" + (
-        f": did you mean {said}?" if said else "; bulk-sync doctor lists them all"
+    return f"{shown} is not a setting" + (
+        f": did you mean {said}?" if said else "; bulk-sync doctor lists all settings"
     )
 
 
 def _checked(name: str, value: object, kind: Kind, where: str, folder: Path) -> Value:
-    """The value as the option's parser takes it."""
+    """Return the value as the option's parser takes it; raises UsageError for another kind."""
     match kind:
         case Kind.FLAG:
             flag = _as_flag(value)
@@ -214,7 +211,7 @@ def template(options: Iterable[Declared]) -> str:
 
 
 def _example(option: Declared) -> str:
-    """A value in TOML: the default, else an example."""
+    """Return a value in TOML: the default, else an example."""
     text = option.default_text or option.option.example
     match option.kind:
         case Kind.FLAG:

@@ -110,7 +110,7 @@ def for_typer(
     call.__name__ = command.name
     call.__doc__ = command.help
     call.__annotations__ = {one.name: one.annotation for one in parameters}
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # inspect reads it
+    setattr(call, "__signature__", inspect.Signature(parameters))  # noqa: B010 - inspect reads it
     return call
 
 

@@ -1,6 +1,4 @@
-"""What a run leaves for those who were asleep: figures for Prometheus, and a command that is told
-how it ended.
-"""
+"""Prometheus metrics and the `--on-finish` hook."""
 
 from __future__ import annotations
 
@@ -23,16 +21,14 @@ from bulk_sync.model.rows import State
 _LAST_SUCCESS = "bulk_sync_last_success_timestamp_seconds"
 
 HOOK_SECONDS = 300
-"""A command of --on-finish that takes longer is ended: the next night's run must not find it there.
-"""
+"""The time-out of the hook, so that it has ended when the next scheduled run starts."""
 
 
 def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetime) -> None:
-    """Write the figures of a run for node_exporter's textfile collector, at once and never half.
+    """Write the metrics of a run for node_exporter's textfile collector, atomically.
 
-    `summary` is what --json prints, or only its `exit_code` when the run ended before there was
-    more to tell. The time of the last success is taken over from the file that was there. Raises
-    OutputError.
+    `summary` is the JSON summary, or only its `exit_code` when the run ended before there was one.
+    The time of the last success is kept from the existing file. Raises OutputError.
     """
     registry = CollectorRegistry()
     code = int(summary["exit_code"])
@@ -60,7 +56,7 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
     )
     gauge(
         "throttled_seconds",
-        "Time in which the API had asked the last run to wait.",
+        "Time for which the API throttled the last run.",
         summary.get("throttled_seconds"),
     )
     gauge("duration_seconds", "How long the last run took to send.", summary.get("seconds"))
@@ -72,7 +68,7 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
     )
     try:
         write_to_textfile(str(path), registry)
-        path.chmod(0o644)  # the collector is another user
+        path.chmod(0o644)  # the collector runs as another user
     except OSError as error:
         raise OutputError(f"--metrics-file {path}: {error.strerror}") from None
 
@@ -94,11 +90,10 @@ def _last_success(path: Path, job: str) -> float | None:
 
 
 def run_hook(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Run the command of --on-finish through the shell; returns what it printed, and what went
-    wrong, if anything did.
+    """Run the command of --on-finish in a shell; return its output, and an error or None.
 
-    It gets the summary as JSON on its standard input, and the exit code as BULK_SYNC_EXIT_CODE. The
-    API key is not in its environment. The command is not repeated: there may be a token in it.
+    Its standard input is the summary as JSON, BULK_SYNC_EXIT_CODE the exit code, and the API key is
+    not in its environment. The error does not repeat the command, which may hold a token.
     """
     environment = {name: value for name, value in os.environ.items() if name != "NORTH_API_KEY"}
     environment["BULK_SYNC_EXIT_CODE"] = str(summary["exit_code"])
@@ -109,15 +104,15 @@ def run_hook(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # a group of its own, so that all that it started can be ended
+        start_new_session=True,  # a process group, so that its children can be ended too
     ) as process:
         try:
             printed, _ = process.communicate(json.dumps(summary).encode(), timeout=HOOK_SECONDS)
         except subprocess.TimeoutExpired:
             _end_all(process)
-            return "", f"--on-finish: its command was ended after {HOOK_SECONDS} s"
+            return "", f"--on-finish: the command was killed after {HOOK_SECONDS} s"
     wrong = (
-        f"--on-finish: its command ended with {process.returncode}" if process.returncode else None
+        f"--on-finish: the command ended with {process.returncode}" if process.returncode else None
     )
     return printed.decode(errors="backslashreplace").strip(), wrong
 

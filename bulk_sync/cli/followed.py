@@ -1,4 +1,4 @@
-"""A run that is followed: its log, its progress, its summary, and the metrics and hook at its end."""
+"""Everything around a run: log, progress, summary, and metrics and hook at its end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ log = logging.getLogger("bulk_sync.cli")
 
 @dataclass(slots=True)
 class Run:
-    """The sheet that a run is at, and its result so far, in the shape of --json."""
+    """The sheet that a run is at, and its result so far, as JSON."""
 
     job: str
     ended: dict[str, Any]
@@ -57,7 +57,7 @@ class Run:
 def followed(job: str, following: Following) -> Iterator[Run]:
     """Log a run; at its end, however it ends, write the metrics and run the hook.
 
-    An error that the JSON log on standard error has is not printed again.
+    An error is not printed when the JSON log on standard error has it.
     """
     run = Run(job, {"input": job, "error": "a bug in bulk-sync", "exit_code": 1})
     stderr = forgiving_stderr() if following.logs_to_stderr else None
@@ -137,7 +137,7 @@ def show(summary: Summary, following: Following, pushed: PushSettings | None = N
 
 @contextmanager
 def sandbox_of(target: Target) -> Iterator[str | None]:
-    """The address of the sandbox that a rehearsal goes to; None for a push to North."""
+    """Run the sandbox of a rehearsal; yields its address, or None for a push to North."""
     if target.base_url != SANDBOX_TARGET:
         yield None
         return
@@ -148,7 +148,7 @@ def sandbox_of(target: Target) -> Iterator[str | None]:
 
 
 def watched_push(settings: PushSettings, send_to: str | None, following: Following) -> Summary:
-    """Push and show the progress, of reading and then of sending; traced if the environment says so."""
+    """Push, with traces where the environment asks for them, and show the progress."""
     with tracing(os.environ) as on_row:
         run = partial(run_push, settings, send_to=send_to, on_row=on_row)
         return _watched(run, str(settings.reading.input), following)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 _RESUMES = "running the same command again resumes"
 _MEANT = {
@@ -29,6 +30,7 @@ def advice(option: str, words: Sequence[str], similar: Sequence[str]) -> str:
         return f"No such option: {option}. Use: bulk-sync check {file}"
     if option in _MEANT:
         return f"No such option: {option}: {_MEANT[option]}"
-    close = [name for name in similar if name not in _NEVER_SUGGESTED]
+    harmless = [name for name in similar if name not in _NEVER_SUGGESTED]
+    close = get_close_matches(option, harmless, cutoff=0.7)
     hint = f". Did you mean {' or '.join(close)}?" if close else ""
     return f"No such option: {option}{hint}"

@@ -1,10 +1,8 @@
-"""What happens in a run, as log lines: one event a line, as text or as JSON, on standard error or
-in a file.
+"""The log of a run: one event per line, as text or as JSON, on standard error or in a file.
 
-The program logs through the standard library's `logging`, under `bulk_sync`, and puts what a line
-is about beside its text: event, row, key, state, http_status, attempt, wait (in seconds). A program
-that uses the library takes these from the record in a handler of its own. Turning files over is
-left to the system: a file that was moved away is begun anew.
+All modules log under `bulk_sync`, with fields on the record: event, row, key, state, http_status,
+attempt, wait (in seconds). A program that uses the library reads these in a handler of its own. Log
+rotation is left to the system: when the file was moved away, a new one is opened.
 """
 
 from __future__ import annotations
@@ -25,13 +23,13 @@ from bulk_sync.errors import OutputError
 from bulk_sync.secret import without_keys
 
 FIELDS = ("event", "job", "row", "key", "state", "http_status", "attempt", "wait", "exit_code")
-"""What a JSON line may have beside time, level and message, in this order."""
+"""The fields of a JSON line between level and message, in this order, where the record has them."""
 
 _LOGGER = logging.getLogger("bulk_sync")
 
 
 class _Text(logging.Formatter):
-    """A log line is one line, and harmless, whatever a server puts into its messages."""
+    """One line per record, without control characters that a server may put into its messages."""
 
     def __init__(self, printable: Callable[[str], str]) -> None:
         super().__init__()
@@ -65,10 +63,10 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _File(WatchedFileHandler):
-    """A file for this user alone; one that can't be written to any more ends no run."""
+    """A file that only this user can read; when it can't be written any more the run goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say nothing: a traceback on standard error helps nobody, and the results are elsewhere."""
+        """Drop the line: a traceback on standard error helps nobody, and results are elsewhere."""
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(
@@ -89,11 +87,10 @@ def logging_of(
     verbose: bool,
     printable: Callable[[str], str],
 ) -> Iterator[None]:
-    """Write log lines of a run to `file`, and to `stderr` where it is given; every request only
-    when `verbose`.
+    """Write the log of a run to `file` and `stderr`, where they are given.
 
-    `job` is asked with each line: a run of several sheets is at one after the other.
-    Raises OutputError when the file can't be opened.
+    Requests are logged only when `verbose`. `job` names the sheet that the run is at, and is called
+    for each line. Raises OutputError when the file can't be opened.
     """
     handlers: list[logging.Handler] = []
     try:

@@ -289,7 +289,10 @@ def _usage_sentence(problem: Exception) -> str:
     if unknown is not None:
         sentence = advice(unknown, sys.argv[1:], getattr(problem, "possibilities", None) or ())
     context = getattr(problem, "ctx", None)
-    return sentence if context is None else f"{sentence}. See: {context.command_path} --help"
+    if context is None:
+        return sentence
+    end = "" if sentence.endswith("?") else "."
+    return f"{sentence}{end} See: {context.command_path} --help"
 
 
 def _show_failure(sentence: str) -> None:

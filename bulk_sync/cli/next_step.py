@@ -13,7 +13,7 @@ from bulk_sync.settings.push import PushSettings
 
 
 def after_check(summary: CheckSummary) -> str | None:
-    """The push that sends what was checked."""
+    """Return the push that sends what was checked."""
     if summary.stopped is not None or not summary.requests or summary.input == "-":
         return None
     words = _without(
@@ -24,7 +24,7 @@ def after_check(summary: CheckSummary) -> str | None:
 
 
 def push_of_differences(summary: Reconciliation) -> str | None:
-    """The command that sends what differs."""
+    """Return the command that sends what differs."""
     differing = (summary.standings[Standing.DIFFERS], summary.standings[Standing.CONFLICT])
     return (
         shlex.join(["bulk-sync", *sys.argv[1:], "--push"])
@@ -34,30 +34,31 @@ def push_of_differences(summary: Reconciliation) -> str | None:
 
 
 def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
-    """The one thing to do next; after a push, the command to paste."""
+    """Return what to do next: after a push a command to paste, else a phrase."""
     if summary.running:
         return "wait, a run holds this checkpoint now"
     only_failed = not any(summary.states.get(state, 0) for state in ERROR_STATES - {State.FAILED})
     if summary.exit_code == 3 and summary.failed and not only_failed:
-        # Files that are named outright are this job's own, and the mended rows are another.
+        # Files that are named are this job's own, and the corrected rows are another job.
         own_files = any(word.startswith(("--checkpoint", "--results")) for word in sys.argv[1:])
         if pushed is None or own_files:
-            return f"mend {summary.failed}, then: push it with the options of this job"
-        return f"mend {summary.failed}, then: {_push_of_mended(summary, pushed)}"
+            return f"correct {summary.failed}, then: push it with the options of this job"
+        return f"correct {summary.failed}, then: {_push_of_corrected(summary, pushed)}"
     if summary.exit_code == 0 or (summary.exit_code == 3 and not only_failed):
         return None
     if pushed is None:
         return f"push {summary.input} again, with the options it had"
     again = shlex.join(["bulk-sync", *(word for word in sys.argv[1:] if word != "--fresh")])
-    return f"mend the key, then: {again}" if summary.exit_code == 5 else again
+    return f"correct the key, then: {again}" if summary.exit_code == 5 else again
 
 
-def _push_of_mended(summary: Summary, pushed: PushSettings) -> str:
-    """This push with the mended rows: one option less and a rehearsal would go to North; but they
-    are plain CSV.
+def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:
+    """Return this push for the corrected rows, with all options but those about the file itself.
+
+    A lost option could send a rehearsal to North.
     """
-    # A second undo file in the place of the first would leave nothing to put that one's rows back;
-    # a second page would take the place of the one that tells of the whole sheet.
+    # A second undo file would replace the one that restores the rows of the first; a second page
+    # would replace the one of the whole sheet.
     words = _without(
         sys.argv[1:],
         "--delimiter",
@@ -77,15 +78,15 @@ def _push_of_mended(summary: Summary, pushed: PushSettings) -> str:
         ("--encoding", pushed.reading.encoding, "utf-8"),
         ("--header-row", pushed.reading.header_row, "1"),
     )
-    # Said outright, for a profile may say otherwise; an option wins over it.
-    told = [
+    # A profile may have these for the sheet; an option wins over it.
+    options = [
         word for option, known, value in plain_csv if known is not None for word in (option, value)
     ]
-    return shlex.join(["bulk-sync", *words, *told])
+    return shlex.join(["bulk-sync", *words, *options])
 
 
 def _without(words: Sequence[str], *options: str) -> list[str]:
-    """The words without some options and their values."""
+    """Return the words without some options and their values."""
     kept: list[str] = []
     skip = False
     for word in words:

@@ -1,4 +1,4 @@
-"""What the commands with a sandbox need; imported late, for the extra may not be installed."""
+"""Sandboxes for the commands; imported late, because the extra may be missing."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def run_sandbox(console: Console, behaviour: Behaviour, serving: Serving) -> Non
     def announce(running: Running) -> None:
         held = f" with {running.showings:,} showings" if running.showings else ""
         console.print(Text(f"Sandbox listening on {running.base_url}{held}"), soft_wrap=True)
-        command = f"NORTH_API_KEY=north_sk_test_anything bulk-sync push FILE --base-url {running.base_url}"
-        console.print(Text(f"Push to it: {command}"), soft_wrap=True)
+        command = f"bulk-sync push FILE --base-url {running.base_url}"
+        text = f"Push to it: NORTH_API_KEY=north_sk_test_anything {command}"
+        console.print(Text(text), soft_wrap=True)
         console.file.flush()
 
     serve(behaviour, port=serving.port, database=serving.db, seed=serving.seed, on_ready=announce)
@@ -39,16 +40,14 @@ def run_sandbox(console: Console, behaviour: Behaviour, serving: Serving) -> Non
 
 @contextmanager
 def any_sandbox() -> Iterator[str]:
-    """The address of a sandbox for a rehearsal: it has every showing that is asked for."""
+    """Run a sandbox for a rehearsal, in which every showing exists; yields its address."""
     with in_thread(Behaviour(accept_any=True)) as running:
         yield running.base_url
 
 
 @contextmanager
 def demo_sandbox() -> Iterator[str]:
-    """The address of the demo's sandbox: it holds the sample export, takes its time, and fails now
-    and then.
-    """
+    """Run the demo's sandbox, slow and with faults, on the sample export; yields its address."""
     behaviour = Behaviour(
         latency_seconds=0.06,
         faults=(Fault(0.03, "503"), Fault(0.02, "reset"), Fault(0.01, "garbage")),
@@ -59,9 +58,11 @@ def demo_sandbox() -> Iterator[str]:
 
 
 def sample_file(name: str) -> Path:
-    """A file of the sample data: inside the installed package, or beside it in a checkout."""
+    """Return a sample file, from the installed package or from a checkout; raises UsageError."""
     package = Path(str(files("bulk_sync")))
     for folder in (package / "sample_data", package.parent / "sample_data"):
         if (folder / name).is_file():
             return folder / name
-    raise UsageError(f"The sample data is missing: {name} is neither in {package} nor beside it.")
+    raise UsageError(
+        f"The sample data is missing: {name} is neither in {package} nor in {package.parent}."
+    )

@@ -19,9 +19,9 @@ _AT_A_TERMINAL = sys.stdout.isatty()  # at the start: a terminal that was closed
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Print a summary; a reader that has left (`| head`) changes neither the work nor the exit code.
+    """Print a summary; raises OutputError when it can't be written.
 
-    Raises OutputError for any other failure.
+    A reader that has left (`| head`) is no error: it changes neither the work nor the exit code.
     """
     try:
         yield

@@ -1,10 +1,8 @@
-"""Traces with OpenTelemetry, where its SDK is configured in the environment and the extra `otel` is
-installed.
+"""OpenTelemetry traces, when the environment configures its SDK and the extra `otel` is installed.
 
-A span for the run, and one for each row that the sampler takes. A row's span is the root of a trace
-of its own, with a link to that of the run: so `OTEL_TRACES_SAMPLER=traceidratio` takes a share of
-the rows, not all or none. Keys and messages of rows may name people, so a span has numbers and
-codes only.
+There is one span for the run and one for each sampled row. A row's span is the root of its own
+trace, linked to the run's, so that `OTEL_TRACES_SAMPLER=traceidratio` samples rows instead of whole
+runs. Spans have numbers and codes only, because keys and messages of rows may name people.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 
 def wanted(environ: Mapping[str, str]) -> bool:
-    """True when the environment names a collector, and neither the SDK nor traces are switched off."""
+    """Return True when the environment names a collector and does not disable traces."""
     off = (
         environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
         or environ.get("OTEL_TRACES_EXPORTER") == "none"
@@ -40,14 +38,15 @@ def wanted(environ: Mapping[str, str]) -> bool:
 
 @contextmanager
 def tracing(environ: Mapping[str, str]) -> Iterator[OnRow | None]:
-    """A span around a run; what is yielded takes its rows, or is None where nothing is traced."""
+    """Open the span of a run; yields a function that takes its rows, or None without traces."""
     if not wanted(environ):
         yield None
         return
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        # A cluster may set it for every program: that is no reason for the night's run to fail.
+        # A cluster may set the variable for every program; the run must not fail for that.
         log.warning(
-            "no traces: OTEL_EXPORTER_OTLP_ENDPOINT is set, and they need: pip install 'bulk-sync[otel]'",
+            "no traces: OTEL_EXPORTER_OTLP_ENDPOINT is set, but the extra is missing: "
+            "pip install 'bulk-sync[otel]'",
             extra={"event": "traces"},
         )
         yield None
@@ -61,7 +60,7 @@ def tracing(environ: Mapping[str, str]) -> Iterator[OnRow | None]:
     named = {} if environ.get("OTEL_SERVICE_NAME") else {"service.name": "bulk-sync"}
     provider = TracerProvider(resource=Resource.create({**named, "service.version": __version__}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    with _troubles_in_the_log():
+    with _errors_in_the_log():
         try:
             yield from _spans(provider.get_tracer("bulk_sync", __version__))
         finally:
@@ -74,10 +73,8 @@ class _Forwarding(logging.Handler):
 
 
 @contextmanager
-def _troubles_in_the_log() -> Iterator[None]:
-    """A collector that doesn't answer is for the log; standard error is for what the user must
-    know.
-    """
+def _errors_in_the_log() -> Iterator[None]:
+    """Log the exporter's errors instead of printing them on standard error."""
     theirs, forwarding = logging.getLogger("opentelemetry"), _Forwarding(logging.WARNING)
     theirs.addHandler(forwarding)
     before, theirs.propagate = theirs.propagate, False

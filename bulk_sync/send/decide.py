@@ -48,9 +48,9 @@ class RetryPolicy(Struct, frozen=True):
     `repeat_ambiguous` a request that may have been applied is not sent again.
     """
 
-    max_attempts: int = 5
-    retry_for_seconds: float = 900.0
-    repeat_ambiguous: bool = True
+    max_attempts: int
+    retry_for_seconds: float
+    repeat_ambiguous: bool
     base_seconds: float = 0.5
     longest_seconds: float = 30.0
 

@@ -49,7 +49,7 @@ class Composed(BaseModel):
 
     @classmethod
     def of(cls, given: Mapping[str, object], **more: object) -> Self:
-        """Return the settings of what was given to a command; options of other models are ignored."""
+        """Return the settings from what a command was given, which may have other options too."""
         known = {name for part in cls._parts().values() for name in names_of(part)}
         known |= cls.model_fields.keys()
         return cls(**{name: value for name, value in given.items() if name in known} | more)

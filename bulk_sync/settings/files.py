@@ -32,7 +32,7 @@ class Files(Struct, frozen=True):
         checkpoint: Path | None = None,
         page: Path | None = None,
     ) -> Files:
-        """Return the files in the folder of the input, or in `out`, but for those that are given."""
+        """Return the files, in the folder of the input or in `out`, except those that are given."""
         if str(source) == "-" and results is not None:
             source, out = results.with_name(f"{results.stem.removesuffix('.results')}.csv"), None
         return cls(

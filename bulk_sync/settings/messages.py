@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bulk_sync.settings.option import Declared, declared
+from bulk_sync.validation import explained
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
 _SUBJECTS = {"key": "API key"}
-_NOUNS = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "path": "a path",
-    "string": "a text",
-}
-"""What is expected, by the beginning of pydantic's type of error."""
 
 
 def sentences(error: ValidationError, parts: Mapping[str, type]) -> str:
@@ -28,8 +21,8 @@ def sentences(error: ValidationError, parts: Mapping[str, type]) -> str:
 
     One part that is validated by itself has the name "".
     """
-    said = [_sentence(detail, parts) for detail in error.errors(include_url=False)]
-    return "; ".join(dict.fromkeys(said)).rstrip(".")
+    found = [_sentence(detail, parts) for detail in error.errors(include_url=False)]
+    return "; ".join(dict.fromkeys(found)).rstrip(".")
 
 
 def _sentence(detail: ErrorDetails, parts: Mapping[str, type]) -> str:
@@ -40,7 +33,7 @@ def _sentence(detail: ErrorDetails, parts: Mapping[str, type]) -> str:
         option = next((one for one in declared(part) if one.field == names[0]), None)
         return _about(option.flag if option else names[0], detail, option)
     if not place:
-        return said(detail, None)
+        return _explained(detail, None)
     if detail["type"] == "extra_forbidden":
         return _unknown(place[0], parts.values())
     return _about(place[0], detail, None)
@@ -50,26 +43,15 @@ def _about(name: str, detail: ErrorDetails, option: Declared | None) -> str:
     subject = _SUBJECTS.get(name, name)
     if detail["type"] == "missing":
         return f"{subject} is missing"
-    return f"{subject}: {said(detail, option)}"
+    return f"{subject}: {_explained(detail, option)}"
 
 
-def said(detail: ErrorDetails, option: Declared | None) -> str:
-    """Translate one of pydantic's errors: what is wrong, and what would be right."""
-    kind, given = detail["type"], detail["input"]
-    context: Mapping[str, Any] = detail.get("ctx", {})
-    shown = repr(given) if isinstance(given, (str, int, float)) else "this"
-    right = option.option.right() if option else ""
-    if kind == "value_error":
-        return str(context["error"])
-    if kind == "literal_error" and option is not None:
-        return f"{shown} is not one of {', '.join(option.choices)}"
-    if option is not None and option.option.form is not None:
-        form = option.option.form
-        return f"{shown} is not a {form.noun}, such as {form.such_as}"
-    for prefix, noun in _NOUNS.items():
-        if kind.startswith(prefix):
-            return f"{shown} is not {noun}{right}"
-    return f"{shown} is of another type"
+def _explained(detail: ErrorDetails, option: Declared | None) -> str:
+    if option is None:
+        return explained(detail)
+    form = option.option.form
+    noun = f"a {form.noun}, such as {form.such_as}" if form else ""
+    return explained(detail, noun=noun, right=option.option.right())
 
 
 def _unknown(name: str, parts: Iterable[type]) -> str:

@@ -146,7 +146,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A field of a part that has an option; `default` is what the field has when nothing is given."""
+    """A field of a part, as its option declares it; `default` is that of the field."""
 
     field: str
     name: str

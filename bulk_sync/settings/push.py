@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, SecretStr, model_validator
 
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.secret import SANDBOX_KEY, check_key
+from bulk_sync.secret import SANDBOX_KEY, check_key, read_key
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.history import History
 from bulk_sync.settings.outputs import Outputs
@@ -21,7 +21,8 @@ from bulk_sync.settings.target import Target
 class PushSettings(SheetSettings):
     """What `push` takes.
 
-    `key` is the API key; a push to a sandbox of its own needs none. `state_folder` is where runs on
+    `key` is the API key, else it is read from `key_file`; a push to a sandbox of its own needs
+    none. With the sandbox, `push` takes its address as `send_to`. `state_folder` is where runs on
     this host share what they know of the API's limit; None for the user's own.
     """
 
@@ -40,6 +41,9 @@ class PushSettings(SheetSettings):
         """Return the values of a part under its name; a rehearsal has its own target and key."""
         found = super().sorted_into_parts(values)
         rehearse(found)
+        key_file = found["target"].get("key_file")
+        if "key" not in found and key_file is not None:
+            found["key"] = read_key(Path(key_file), {})
         return found
 
     @model_validator(mode="after")
@@ -64,7 +68,7 @@ class PushSettings(SheetSettings):
 
 
 def rehearse(found: dict[str, Any]) -> None:
-    """With --sandbox, let the target be a sandbox of the run's own, which takes a key of its own."""
+    """With --sandbox, make the target a sandbox of the run's own, with the key that it takes."""
     if found["target"].get("sandbox"):
         found["target"]["base_url"] = SANDBOX_TARGET
         found["key"] = SANDBOX_KEY

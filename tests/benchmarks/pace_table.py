@@ -16,9 +16,8 @@ from typing import Any
 
 from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.limits import LimitHeaders
-from bulk_sync.send.decide import RetryPolicy
 from tests.benchmarks.rivals import Adaptive, Limiter, NoLimiter, Static, simulate_rival
-from tests.simulation import Latency, Server, heavy_tail, simulate, steady
+from tests.simulation import Latency, Server, heavy_tail, simulate, steady, usual_policy
 
 RATES = (Rate(2, 1), Rate(10, 1), Rate(100, 1), Rate(60, 60), Rate(1000, 60))
 STYLES = ("token-bucket", "fixed-window", "sliding-window", "leaky-bucket")
@@ -121,7 +120,7 @@ class Case:
             workers=WORKERS,
             ceiling=self.per_second if self.scenario.given else None,
             processes=self.scenario.processes,
-            policy=RetryPolicy(),
+            policy=usual_policy(),
         )
         if sum(ran.states().values()) != self.rows or any(ran.stopped):
             print("  not all rows were sent:", ran.states(), ran.stopped, file=sys.stderr)

@@ -100,14 +100,14 @@ def test_paths_in_a_file_are_taken_from_its_folder(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('raet = "1/s"', "raet is no setting: did you mean rate?"),
+        ('raet = "1/s"', "raet is not a setting: did you mean rate?"),
         ("strict = 3", "strict takes true or false"),
         ('workers = ["a"]', "workers takes a text or a number"),
         ('map = "A=rating"', "map takes a list of texts"),
         ("key-file = 3", "key-file takes a path"),
         ("rate = 10/s", "not TOML"),
-        ('key = "north_sk_test_0000"', "the API key is no setting"),
-        ('north_sk_test_0000 = "x"', "a name that looks like a key is no setting"),
+        ('key = "north_sk_test_0000"', "the API key is not a setting"),
+        ('north_sk_test_0000 = "x"', "a name that looks like a key is not a setting"),
         ("rate = '\udcff'", "not UTF-8"),
     ],
 )
@@ -123,7 +123,7 @@ def test_what_a_file_may_not_say(tmp_path: Path, text: str, words: str) -> None:
 
 def test_an_unknown_variable_names_the_closest() -> None:
     with pytest.raises(
-        UsageError, match=r"RETRYFOR is no setting: did you mean BULK_SYNC_RETRY_FOR\?"
+        UsageError, match=r"RETRYFOR is not a setting: did you mean BULK_SYNC_RETRY_FOR\?"
     ):
         told(KINDS, {"BULK_SYNC_RETRYFOR": "1h"}, [])
     assert told(KINDS, {"BULK_SYNC_RATE": "", "BULK_SYNC_CONFIG": "x", "OTHER": "1"}, []) == {}
@@ -133,12 +133,14 @@ def test_an_unknown_variable_names_the_closest() -> None:
 def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
     file = written(tmp_path / FILE_NAME, 'base-url = "https://elsewhere.example.com"')
     file.chmod(mode)
-    with pytest.raises(UsageError, match=r"others can write this file. Mend it with: chmod go-w"):
+    with pytest.raises(
+        UsageError, match=r"others can write this file. Correct it with: chmod go-w"
+    ):
         told(KINDS, {}, [file])
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         files_of(tmp_path / "none.toml", tmp_path, tmp_path)
 
 

@@ -24,7 +24,13 @@ from bulk_sync.send.decide import (
 )
 from bulk_sync.send.transport.interface import Failure, Reply
 
-POLICY = RetryPolicy(max_attempts=3, retry_for_seconds=60, base_seconds=0.5, longest_seconds=30)
+POLICY = RetryPolicy(
+    max_attempts=3,
+    retry_for_seconds=60,
+    repeat_ambiguous=True,
+    base_seconds=0.5,
+    longest_seconds=30,
+)
 FIRST = SoFar(attempts=1, throttled=0, elapsed_seconds=0, key_accepted=False)
 LATER = SoFar(attempts=1, throttled=0, elapsed_seconds=0, key_accepted=True)
 LAST = SoFar(attempts=3, throttled=0, elapsed_seconds=5, key_accepted=True)

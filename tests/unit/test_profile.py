@@ -74,8 +74,11 @@ def test_a_profile_says_how_a_sheet_is_read_and_options_win_over_it(tmp_path: Pa
         ("maps = {}", "maps is not known: did you mean map?"),
         ("[dates]\ntimezon = 'x'", "dates.timezon is not known: did you mean timezone?"),
         ("[fields.feedback]\nempty = 'x'", "fields.feedback.empty is not known"),
-        ("[dates]\norder = 'american'", "dates.order: "),
-        ("[read]\nheader_row = 0", "read.header_row: "),
+        ("[dates]\norder = 'american'", "dates.order: 'american' is not one of mdy, dmy, ymd"),
+        ("[read]\nheader_row = 'three'", "read.header_row: 'three' is not a whole number"),
+        ("map = 3", "map: 3 is not a table"),
+        ("strict = 'yes'", "strict: 'yes' is not true or false"),
+        ("[read]\nheader_row = 0", "read.header_row: 0 is less than 1"),
         ("not toml", "not TOML"),
         ("[dates]\ndefault_time = '25:00'", "is not a time of day"),
         ("[dates]\ntimezone = 'Chicago'", "did you mean America/Chicago?"),
@@ -98,7 +101,7 @@ def test_a_saved_profile_loads_as_it_was_and_never_replaces_a_file(tmp_path: Pat
     profile = Profile.load(path)
     profile.save(tmp_path / "q.toml")
     assert Profile.load(tmp_path / "q.toml") == profile
-    with pytest.raises(OutputError, match="such a file already"):
+    with pytest.raises(OutputError, match="exists already"):
         profile.save(path)
     with pytest.raises(OutputError, match="can't be written"):
         profile.save(tmp_path / "none" / "q.toml")

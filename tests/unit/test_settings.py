@@ -1,14 +1,27 @@
 from __future__ import annotations
 
+from datetime import time
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import UsageError
+from bulk_sync.quantities import Rate, Share
+from bulk_sync.secret import SANDBOX_KEY
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.push import PushSettings
+from bulk_sync.settings.reconcile import ReconcileSettings
+from bulk_sync.settings.sending import Sending
+from bulk_sync.settings.sheet import SheetSettings
+from bulk_sync.settings.stopping import Stopping
 from tests.helpers import KEY
+
+EST = (
+    "--timezone: 'est' is an abbreviation; name the area: America/New_York (US Eastern); "
+    "without daylight saving time it is America/Panama"
+)
 
 
 def settings(**changes: object) -> PushSettings:
@@ -52,3 +65,139 @@ def test_settings_out_of_range_are_refused_with_the_option_named(
         settings(**change)
     assert words in str(raised.value)
     assert "north_sk" not in str(raised.value).replace("north_sk_live_...", "")
+
+
+def test_flat_arguments_are_what_people_type() -> None:
+    made = settings(
+        rate="10/s",
+        max_failures="5%",
+        max_problems=20,
+        deadline="2h",
+        retry_for="15m",
+        finish_by="9:30 PM",
+        timeout=2,
+        map=["Client said=feedback"],
+        out="results",
+    )
+    assert made.pacing.rate == Rate(10, 1)
+    assert made.stopping == Stopping(
+        max_failures=Share(percent=5),
+        max_problems=Share(count=20),
+        deadline_seconds=7200,
+        finish_by=time(21, 30),
+    )
+    assert made.sending == Sending(retry_for_seconds=900, timeout_seconds=2)
+    assert made.meaning.map == {"Client said": "feedback"}
+    assert made.files.results == Path("results/showings.results.csv")
+
+
+def test_parts_may_be_given_whole_and_are_validated_too() -> None:
+    made = settings(sending=Sending(workers=8), timeout="3")
+    assert made.sending == Sending(workers=8, timeout_seconds=3)
+    with pytest.raises(UsageError, match=r"^--workers: 0 is less than 1: write 1 to 500$"):
+        settings(sending=Sending(workers=0))
+
+
+def test_a_changed_copy_keeps_the_rest() -> None:
+    made = settings(rate="10/s", deadline="2h", map={"A": "rating"}).changed(
+        input="b.csv", deadline=None
+    )
+    assert made.reading.input == Path("b.csv")
+    assert made.stopping.deadline_seconds is None
+    assert (made.pacing.rate, made.meaning.map) == (Rate(10, 1), {"A": "rating"})
+
+
+def test_settings_survive_json_as_they_are_typed() -> None:
+    made = SheetSettings(
+        input="x.csv", rate="10/s", default_time="9:00 AM", map={"A": "rating"}, finish_by="06:00"
+    )
+    dumped = made.model_dump(mode="json")
+    assert dumped["pacing"] == {"rate": "10/s"}
+    assert SheetSettings(**dumped) == made
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"on_duplicate": "xyz"}, "--on-duplicate: 'xyz' is not one of error, last, merge"),
+        ({"deadline": "0"}, "--deadline: 0 is not a duration above 0, such as 90s, 15m or 5h30m"),
+        ({"rate": [3]}, "--rate: this is not a rate, such as 50/s, 600/m or 5000/h"),
+        ({"strict": "perhaps"}, "--strict: 'perhaps' is not true or false"),
+        ({"out": 3}, "--out: 3 is not a path"),
+        ({"sheet": 3}, "--sheet: 3 is not a text"),
+        ({"wokers": 3}, "wokers is not a setting: did you mean workers?"),
+        (
+            {"workers": 0, "limit": 0},
+            "--limit: 0 is less than 1; --workers: 0 is less than 1: write 1 to 500",
+        ),
+        (
+            {"timezone": "CST"},
+            "--timezone: 'CST' is an abbreviation; name the area: America/Chicago (US Central)",
+        ),
+        (
+            {"timezone": "est"},
+            EST,
+        ),
+        (
+            {"clear": ""},
+            '--clear: a blank cell clears nothing; a profile can say so for a field: blank = "clear"',
+        ),
+    ],
+)
+def test_sentences_about_wrong_values(change: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        settings(**change)
+    assert str(raised.value) == sentence
+
+
+def test_without_input_and_key() -> None:
+    with pytest.raises(UsageError) as raised:
+        PushSettings()
+    assert str(raised.value) == "input is missing; API key is missing"
+
+
+def test_the_key_may_be_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(KEY, encoding="utf-8")
+    path.chmod(0o600)
+    made = PushSettings(input="x.csv", key_file=path)
+    assert made.key.get_secret_value() == KEY
+    assert KEY not in repr(made)
+
+
+def test_a_rehearsal_has_its_own_target_and_key() -> None:
+    made = PushSettings(input="x.csv", sandbox=True, base_url="https://api.example.com")
+    assert (made.target.base_url, made.key) == (SANDBOX_TARGET, SANDBOX_KEY)
+
+
+def test_the_other_side_of_a_comparison(tmp_path: Path) -> None:
+    profile, other = tmp_path / "here.toml", tmp_path / "there.toml"
+    profile.write_text('clear = "-"\n[read]\ndelimiter = ";"\n[map]\nA = "rating"\n')
+    other.write_text('[read]\ndelimiter = "|"\n')
+    given = {
+        "input": "here.csv",
+        "with_": "there.csv",
+        "profile": profile,
+        "map": ["B=feedback"],
+        "timezone": "America/Chicago",
+        "strict": True,
+        "max_problems": "7",
+    }
+    shared = ReconcileSettings(**given, base="monday.csv")
+    assert shared.there is not None
+    assert shared.snapshot is not None
+    assert shared.snapshot == shared.there.changed(input="monday.csv")
+    assert shared.there.reading.delimiter is None  # the layout of FILE is not that of an export
+    meaning = shared.there.meaning
+    assert (meaning.clear, meaning.timezone, meaning.strict) == ("-", "America/Chicago", False)
+    assert (meaning.map, meaning.map_hints) == ({}, {"A": "rating", "B": "feedback"})
+    assert shared.there.stopping.max_problems == Share(count=7)
+    own = ReconcileSettings(**given, with_profile=other)
+    assert own.there is not None
+    assert (own.there.reading.delimiter, own.there.meaning.clear) == ("|", None)
+    ledger = ReconcileSettings(**given | {"with_": "ledger"}, push=True)
+    assert (ledger.there, ledger.snapshot, ledger.changes) == (None, None, None)
+    pushed = ReconcileSettings(**given, push=True, out="out")
+    assert pushed.changes == Path("out/here.changes.csv")
+    with pytest.raises(UsageError, match="--map: 'B'"):
+        ReconcileSettings(**given | {"map": ["B"]})

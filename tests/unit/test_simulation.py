@@ -15,9 +15,8 @@ import pytest
 from bulk_sync.errors import Outage
 from bulk_sync.model.rows import RateSource, State
 from bulk_sync.quantities import Rate
-from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.transport.interface import Failure, Reply
-from tests.simulation import Server, heavy_tail, simulate
+from tests.simulation import Server, heavy_tail, simulate, usual_policy
 
 HUNDRED, TEN, THOUSAND_A_MINUTE = Rate(100, 1), Rate(10, 1), Rate(1000, 60)
 
@@ -88,7 +87,7 @@ def test_an_outage_that_ends_in_time_fails_no_row_and_is_hardly_asked(
     outage: Reply | Failure, seconds: int
 ) -> None:
     server = Server(outages=[(5, 5 + seconds)], outage=outage)
-    ran = simulate(server, 2000, ceiling=100, policy=RetryPolicy(max_attempts=3))
+    ran = simulate(server, 2000, ceiling=100, policy=usual_policy(max_attempts=3))
     assert ran.states() == {State.UPDATED: 2000}
     asked = sum(status == 0 for _, _, status in server.arrived)
     assert asked < 40
@@ -127,7 +126,7 @@ def test_a_block_at_the_end_stays_pending_and_fails_when_it_was_tried_before() -
 
 def test_retries_are_a_fifth_at_most_while_others_wait() -> None:
     server = Server(chokes_on=lambda key, count: crc32(key.encode()) % 10 < 3 and count < 2)
-    ran = simulate(server, 1500, policy=RetryPolicy(max_attempts=6))
+    ran = simulate(server, 1500, policy=usual_policy(max_attempts=6))
     assert ran.states()[State.UPDATED] == 1500
     firsts: set[str] = set()
     retries = 0

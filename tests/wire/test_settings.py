@@ -97,10 +97,10 @@ def test_doctor_shows_every_value_and_where_it_comes_from(
             5,
             "the key is refused",
         ),
-        (reply(404, b"nothing here"), 6, "another answer than North's"),
-        (reply(302, b"", "Location: /login"), 6, "another answer than North's"),
+        (reply(404, b"nothing here"), 6, "is not a reply of North's"),
+        (reply(302, b"", "Location: /login"), 6, "is not a reply of North's"),
         (reply(200, b"{}", "Date: Tue, 03 Mar 2020 10:00:00 GMT"), 0, "ahead of the server's"),
-        (reply(200, b"{}", "Date: soon"), 0, "names no time"),
+        (reply(200, b"{}", "Date: soon"), 0, "sends no time"),
     ],
 )
 def test_doctor_says_what_is_wrong_with_the_answer(

@@ -199,7 +199,7 @@ def test_a_command_that_fails_is_said_and_changes_nothing(
         ran = program("push", sheet, "--base-url", witness.base_url, "--on-finish", "exit 7")
     assert ran.code == 0
     assert (
-        ran.err == "Error: --on-finish: its command ended with 7.\n"
+        ran.err == "Error: --on-finish: the command ended with 7.\n"
     )  # the command may have a token in it
 
 
@@ -230,7 +230,7 @@ def test_a_command_that_never_ends_is_ended_with_all_that_it_started(
     hook = "sleep 60 & echo $! > child; wait"
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--on-finish", hook)
-    assert (ran.code, ran.err) == (0, "Error: --on-finish: its command was ended after 0.5 s.\n")
+    assert (ran.code, ran.err) == (0, "Error: --on-finish: the command was killed after 0.5 s.\n")
     child = Path("/proc", Path("child").read_text(encoding="utf-8").strip(), "stat")
     assert (
         not child.exists() or child.read_text(encoding="utf-8").split()[2] == "Z"

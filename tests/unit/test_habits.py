@@ -1,0 +1,39 @@
+"""Options that people try by habit."""
+
+from __future__ import annotations
+
+import pytest
+
+from bulk_sync.cli.habits import advice
+from tests.conftest import Program
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--dry-run", "Use: bulk-sync check sheet.csv"),
+        ("--resume", "running the same command again resumes"),
+        ("--retries", "--max-attempts N, and --retry-for DURATION"),
+        ("--force", "running the same command again resumes"),
+        ("--worker", "Did you mean --workers?"),
+    ],
+)
+def test_a_habit_leads_to_what_is_meant(program: Program, option: str, words: str) -> None:
+    ran = program("push", "sheet.csv", option)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"No such option: {option}" in ran.err
+    assert words in ran.err
+    assert "--fresh" not in ran.err
+
+
+def test_no_suggestion_forgets_or_deletes() -> None:
+    assert advice("--frsh", [], ["--fresh"]) == "No such option: --frsh"
+    assert (
+        advice("--pur", [], ["--purge", "--pure"]) == "No such option: --pur. Did you mean --pure?"
+    )
+
+
+def test_help_of_a_command_is_its_help(program: Program) -> None:
+    assert program("help", "status").out == program("status", "--help").out
+    assert program("help").out == program("--help").out
+    assert program("help", "status").code == 0
