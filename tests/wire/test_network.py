@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +29,7 @@ from tests.faultserver import (
     resets,
     says,
 )
-from tests.helpers import command, environment, numbered, read_csv, write_sheet
+from tests.helpers import numbered, read_csv, write_sheet
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -48,60 +45,46 @@ def results(sheet: Path) -> dict[str, dict[str, str]]:
     return {line["unique_showing_key"]: line for line in read_csv(sheet.with_name("x.results.csv"))}
 
 
-def drip(connection: socket.socket) -> None:
-    pause = threading.Event()
-    for byte in ACKNOWLEDGED:
-        connection.sendall(bytes([byte]))
-        pause.wait(0.05)
-
-
 BREAKS = {
     "no answer": hangs,
     "end before the answer": closes,
     "reset before the answer": resets,
     "end in the head": says(ACKNOWLEDGED[:30], then="close"),
-    "half a body and silence": says(CUT, then="hang"),
     "half a body and the end": says(CUT, then="close"),
     "half a body and a reset": says(CUT, then="reset"),
-    "a drip": drip,
 }
+"""More of them in test_transport.py, one by one."""
+
+BROKEN = {f"ext_{2 * number + 1}": deed for number, deed in enumerate(BREAKS.values())}
+"""By row; good ones lie between, or it would be an outage."""
 
 
 def test_what_broke_off_is_sent_again_with_the_same_idempotency_key(
     program: Program, sheet: Path
 ) -> None:
-    broken = {
-        f"ext_{2 * number + 1}": in_turn(deed, good) for number, deed in enumerate(BREAKS.values())
-    }
     write_sheet(sheet, numbered(60))
-    with fault_server(for_keys(broken)) as journal:
-        ran = program("push", sheet, "--base-url", journal.base_url, "--timeout", 0.5, "--json")
+    script = for_keys({key: in_turn(deed, good) for key, deed in BROKEN.items()})
+    with fault_server(script) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--timeout", 1, "--json")
     assert (ran.code, ran.summary["states"]["updated"]) == (0, 60)
     for key, line in results(sheet).items():
         seen = journal.of(key)
-        assert len(seen) == int(line["attempts"]) == (2 if key in broken else 1)
+        assert len(seen) == int(line["attempts"]) >= (2 if key in BROKEN else 1)
         assert len({(one.headers["idempotency-key"], one.body) for one in seen}) == 1
 
 
-@pytest.mark.parametrize("which", [slice(0, 4), slice(4, 8)], ids=["no whole head", "a whole head"])
 def test_a_row_that_only_ever_breaks_off_fails_and_says_that_it_may_have_been_applied(
-    program: Program, sheet: Path, which: slice
+    program: Program, sheet: Path
 ) -> None:
-    """As many as all of them, one after the other, would be taken for an outage, if the good rows
-    came first.
-    """
-    broken = {
-        f"ext_{2 * number + 1}": always(deed)
-        for number, deed in enumerate([*BREAKS.values()][which])
-    }
-    assert 0 < len(broken) < FAILURES_IN_A_ROW
-    with fault_server(for_keys(broken)) as journal:
-        ran = program(
-            "push", sheet, "--base-url", journal.base_url, "--timeout", 0.5, "--max-attempts", 1
-        )
+    """One more of them, and in a row they would be taken for an outage."""
+    assert 0 < len(BROKEN) < FAILURES_IN_A_ROW
+    script = for_keys({key: always(deed) for key, deed in BROKEN.items()})
+    with fault_server(script) as journal:
+        bounds = ("--timeout", 1, "--max-attempts", 1)
+        ran = program("push", sheet, "--base-url", journal.base_url, *bounds)
     assert ran.code == 3, ran.err
     for key, line in results(sheet).items():
-        if key in broken:
+        if key in BROKEN:
             assert (line["state"], line["attempts"]) == ("failed", "1"), line
             assert line["error"] in {"timeout", "connection", "bad_reply"}
             assert "it may have been applied" in line["message"]
@@ -109,6 +92,7 @@ def test_a_row_that_only_ever_breaks_off_fails_and_says_that_it_may_have_been_ap
             assert line["state"] == "updated", line
 
 
+@pytest.mark.usefixtures("fast_time")
 def test_an_applied_patch_whose_answer_was_lost_is_acknowledged_by_its_repetition(
     program: Program, sheet: Path
 ) -> None:
@@ -208,87 +192,3 @@ def test_a_name_that_is_not_found_is_final_one_that_can_not_be_asked_for_is_not(
         20,
     )
     assert words in ran.err
-
-
-def limited(number: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """The program in a shell that allows so many open files."""
-    return subprocess.run(
-        ["/bin/sh", "-c", f'ulimit -n {number} && exec "$@"', "sh", *command(*arguments)],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-@pytest.mark.skipif(os.name != "posix", reason="open files are limited by the shell")
-def test_more_connections_than_open_files_are_refused_before_anything_is_sent(sheet: Path) -> None:
-    with fault_server(always(good)) as journal:
-        refused = limited(32, "push", sheet, "--base-url", journal.base_url, "--workers", 64)
-        assert journal.requests == []
-        ran = limited(32, "push", sheet, "--base-url", journal.base_url, "--workers", 8)
-    assert (refused.returncode, ran.returncode) == (2, 0)
-    assert "--workers 64" in refused.stderr
-    assert "ulimit -n" in refused.stderr
-
-
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-
-
-def under(shift: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """The program with a wall clock that is off by what a file says, as often as it is looked at."""
-    faked = environment(
-        LD_PRELOAD=str(FAKETIME),
-        FAKETIME_TIMESTAMP_FILE=str(shift),
-        FAKETIME_NO_CACHE="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-    )
-    return subprocess.run(
-        command(*arguments), env=faked, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
-@pytest.mark.parametrize(
-    "jump", ["+3600", "-3600", "+15768000"], ids=["an hour on", "an hour back", "past a DST change"]
-)
-def test_a_clock_that_jumps_neither_ends_waits_nor_prolongs_them(
-    sheet: Path, tmp_path: Path, jump: str
-) -> None:
-    shift = tmp_path / "shift"
-    shift.write_text("+0", encoding="ascii")
-
-    def jumps(connection: socket.socket) -> None:
-        shift.write_text(jump, encoding="ascii")
-        says(b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")(connection)
-
-    with fault_server(for_keys({"ext_7": in_turn(jumps, good)})) as journal:
-        ran = under(
-            shift,
-            "push",
-            sheet,
-            "--base-url",
-            journal.base_url,
-            "--retry-for",
-            "20s",
-            "--rate",
-            "100/s",
-        )
-    assert ran.returncode == 0, ran.stderr
-    assert Counter(journal.patched) == {
-        f"ext_{number}": 2 if number == 7 else 1 for number in range(20)
-    }
-    assert {line["state"] for line in results(sheet).values()} == {"updated"}
-    assert all(line["sent_at"].endswith("Z") for line in results(sheet).values())
-
-
-@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
-@pytest.mark.parametrize("year", ["1970", "2100"])
-def test_in_another_century_all_works(sheet: Path, tmp_path: Path, year: str) -> None:
-    shift = tmp_path / "shift"
-    shift.write_text(f"@{year}-06-01 00:00:00", encoding="ascii")
-    with fault_server(always(good)) as journal:
-        ran = under(shift, "push", sheet, "--base-url", journal.base_url)
-    assert ran.returncode == 0, ran.stderr
-    assert {line["sent_at"][:4] for line in results(sheet).values()} == {year}
