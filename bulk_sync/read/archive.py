@@ -1,8 +1,8 @@
-"""ZIP archives that nobody vouches for: every byte that is handed out was checked.
+"""ZIP archives from anywhere: every byte that is returned was checked.
 
-Sizes are judged before anything is unpacked, and again while it is. The unpacking is our own
-loop over zlib, because ZIP readers differ in what they believe: some ignore the checksum,
-some the declared size. Knows nothing of what the parts mean.
+Sizes are checked before anything is unpacked, and again meanwhile. The unpacking is a loop of our
+own over zlib, because ZIP readers differ in what they trust: some ignore the checksum, some the
+declared size. Knows nothing of the parts' meaning.
 """
 
 from __future__ import annotations
@@ -15,13 +15,9 @@ from typing import BinaryIO
 
 MAX_PARTS = 5_000
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
-"""Of the parts that are read, together; a sheet at the bound of cells has about half of this in
-XML.
-"""
+"""Total size of the parts that are read. The largest sheet allowed has half of this as XML."""
 MAX_RATIO = 200
-"""Unpacked to packed, for parts above `RATIO_FROM_BYTES`. The XML of a sheet of equal rows reaches
-100.
-"""
+"""Unpacked to packed size of parts above `RATIO_FROM_BYTES`. A sheet of equal rows reaches 100."""
 RATIO_FROM_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 
@@ -31,11 +27,11 @@ _UTF_8_NAME = 0x800
 
 
 class BadArchive(Exception):
-    """The archive can't be trusted; its text says why, without the file's name."""
+    """The archive can't be trusted; the message says why, without the file's name."""
 
 
 class Archive:
-    """The parts of a ZIP file, found whatever the case and slashes of their names."""
+    """The parts of a ZIP file, by names that ignore case and the direction of slashes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -64,12 +60,13 @@ class Archive:
         return canonical(name) in self._entries
 
     def names(self) -> list[str]:
-        """The canonical names of all parts."""
+        """Return the canonical names of all parts."""
         return list(self._entries)
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """A part's bytes; raises BadArchive as soon as sizes or, at the end, the checksum are
-        wrong.
+        """Yield a part's bytes.
+
+        Raises BadArchive as soon as a size is wrong, and at the end for a wrong checksum.
         """
         entry = self._entries.get(canonical(name))
         if entry is None:
@@ -86,11 +83,11 @@ class Archive:
             raise BadArchive(f"the part {name} is damaged: its checksum is wrong")
 
     def read(self, name: str, limit: int) -> bytes:
-        """A whole small part; raises BadArchive when it is larger than `limit` bytes."""
+        """Return a whole part; raises BadArchive when it has more than `limit` bytes."""
         entry = self._entries.get(canonical(name))
         if entry is not None and entry.file_size > limit:
             raise BadArchive(
-                f"the part {name} is {entry.file_size:,} bytes large; expected {limit:,} at most"
+                f"the part {name} has {entry.file_size:,} bytes; expected {limit:,} at most"
             )
         return b"".join(self.chunks(name))
 
@@ -104,14 +101,15 @@ class Archive:
         packed = max(entry.compress_size, 1)
         if entry.file_size > RATIO_FROM_BYTES and entry.file_size > packed * MAX_RATIO:
             raise BadArchive(
-                f"the part {entry.filename} would unpack to {entry.file_size:,} bytes, out of {packed:,}"
+                f"the part {entry.filename} would unpack from {packed:,} to "
+                f"{entry.file_size:,} bytes"
             )
-        # Each reading counts: a sheet that is read twice costs twice.
+        # Each reading counts, because a sheet that is read twice costs twice.
         self._unpacked += entry.file_size
         if self._unpacked > MAX_UNPACKED_BYTES:
             raise BadArchive(
-                f"its parts unpack to more than {MAX_UNPACKED_BYTES // 2**20} MB. Save the sheet as 'CSV UTF-8', "
-                "which is read without a bound"
+                f"its parts unpack to more than {MAX_UNPACKED_BYTES // 2**20} MB. Save the sheet "
+                "as 'CSV UTF-8', which is read without a bound"
             )
 
     def _unpack(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -132,7 +130,7 @@ class Archive:
         return packed if method == zipfile.ZIP_STORED else _inflate(packed, entry.filename)
 
     def _packed(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-        # The place is kept here: other parts may be read meanwhile.
+        # The position is kept here, because other parts may be read in between.
         place, left = self._file.tell(), entry.compress_size
         while left:
             self._file.seek(place)
@@ -144,7 +142,7 @@ class Archive:
 
 
 def canonical(name: str) -> str:
-    """A part's name for comparison: forward slashes, no leading one, case folded (OPC 6.2.2.3)."""
+    """Return a part's name for comparison, with slashes and case evened out (OPC 6.2.2.3)."""
     return name.replace("\\", "/").lstrip("/").lower()
 
 
@@ -167,7 +165,7 @@ def _inflate(packed: Iterator[bytes], name: str) -> Iterator[bytes]:
                 yield inflater.decompress(rest, CHUNK_BYTES)
                 rest = inflater.unconsumed_tail
         while not inflater.eof:
-            # What is left inside zlib comes in bounded pieces too.
+            # zlib's remaining output comes in bounded pieces too.
             piece = inflater.decompress(b"", CHUNK_BYTES)
             if not piece:
                 break

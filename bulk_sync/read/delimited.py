@@ -1,8 +1,8 @@
-"""Comma-separated text and its kin: how it is encoded, separated and quoted is found, or told.
+"""Comma-separated text and its kin; encoding and dialect are found, or given as options.
 
-Row numbers are the ones that a spreadsheet program shows: a record with line breaks
-inside quotes is one row, and a blank line is a row too. Nothing is repaired: a stray
-quote, a NUL or an undecodable byte ends the reading with its line.
+Row numbers are those of a spreadsheet program: a record with line breaks inside quotes is one row,
+and a blank line is a row too. Nothing is repaired: a stray quote, a NUL or an undecodable byte ends
+the reading with an error that names its line.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from bulk_sync.read.opened import changed, fingerprint, refuse_if_changed
 
 _SAMPLE_CHARACTERS = 1 << 17
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
-_TOLD_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+_NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
 class DelimitedTable:
-    """A text file that is open; `file` is read from its beginning, several times."""
+    """An open text file; `file` is read from its beginning, several times."""
 
     def __init__(self, file: io.BufferedReader, path: Path, options: ReadOptions) -> None:
         self._file = file
@@ -42,7 +42,7 @@ class DelimitedTable:
         self._encoding = find_encoding(file, path, options.encoding)
         self.digest = self._encoding.digest
         file.seek(0)
-        # Kept here, for a wrapper that is let go closes the file.
+        # Kept, because a wrapper that is garbage-collected closes the file.
         self._text = io.TextIOWrapper(file, encoding=self._encoding.codec, newline="")
         self._separator_line = False
         self._above: list[str] = []
@@ -51,7 +51,7 @@ class DelimitedTable:
         self.understood = self._understood()
 
     def rows(self) -> Iterator[Row]:
-        """The rows below the header, blank ones left out."""
+        """Yield the rows below the header; see `Table`."""
         records = self._records(width=len(self.headers))
         header_row = self._layout.header_row
         yield from itertools.dropwhile(lambda row: row.number <= header_row, records)
@@ -60,38 +60,38 @@ class DelimitedTable:
     # Layout
 
     def _find_layout(self, options: ReadOptions) -> Layout:
-        told = options.delimiter
-        if told is not None:
-            told = _TOLD_DELIMITERS.get(told.lower(), told)
-            if len(told) != 1 or told in '"\r\n':
+        delimiter = options.delimiter
+        if delimiter is not None:
+            delimiter = _NAMED_DELIMITERS.get(delimiter.lower(), delimiter)
+            if len(delimiter) != 1 or delimiter in '"\r\n':
                 raise UsageError(
-                    f"--delimiter {options.delimiter!r}: one character, or tab, comma, semicolon, pipe"
+                    f"--delimiter {options.delimiter!r}: expected one character, or tab, comma, "
+                    "semicolon, pipe"
                 )
         self._rewind()
         text = self._text.read(_SAMPLE_CHARACTERS).removeprefix("\ufeff")
         if not text.strip():
             raise InputError(
-                f"{self._path}: the file is empty; expected a header row with unique_showing_key in it."
+                f"{self._path}: the file is empty; expected a header row with a column "
+                "unique_showing_key."
             )
-        # Excel's own way to name the separator; it does not show that line, nor count it.
+        # Excel's own way to name the separator; Excel neither shows nor counts that line.
         match = re.match(r'"?sep=([^\r\n])"?(?:\r\n|\r|\n)', text)
         if match is not None:
             self._separator_line = True
-            told, text = told or match[1], text[match.end() :]
+            delimiter, text = delimiter or match[1], text[match.end() :]
         lines = list(io.StringIO(text, newline=""))
         if len(text) >= _SAMPLE_CHARACTERS - 100 and len(lines) > 1:
-            lines.pop()  # cut in the middle
+            lines.pop()  # incomplete
         layout = find_layout(
-            lines, options.recognise, delimiter=told, header_row=options.header_row
+            lines, options.recognise, delimiter=delimiter, header_row=options.header_row
         )
         if layout.rivals:
             raise InputError(f"{self._path}: {two_headers(layout.rivals[0], layout.header_row)}.")
         return self._with_quotes_that_hold(layout)
 
     def _with_quotes_that_hold(self, layout: Layout) -> Layout:
-        """The layout, or one with other quotes when those of the usual kind don't fit the file as a
-        whole.
-        """
+        """Return the layout, or one with other quotes when usual ones don't fit the whole file."""
         doubtful = self._encoding.backslash_quotes or (
             self._encoding.quotes and layout.dialect.delimiter == "\t"
         )
@@ -101,7 +101,7 @@ class DelimitedTable:
         return next((other for other in others if self._holds(other)), layout)
 
     def _holds(self, layout: Layout) -> bool:
-        """True when the whole file is well-formed this way and no row is wider than the header."""
+        """Return whether the file is well-formed in a layout, with no row wider than its header."""
         width = 0
         try:
             for number, cells in enumerate(layout.dialect.reader(self._lines()), start=1):
@@ -122,7 +122,8 @@ class DelimitedTable:
                 break
             return tuple(text_of(cell).strip() for cell in cells)
         raise InputError(
-            f"{self._path}: --header-row {options.header_row}: that row is blank, or beyond the end."
+            f"{self._path}: --header-row {options.header_row}: that row is blank, or beyond the "
+            "end."
         )
 
     def _understood(self) -> Understood:
@@ -130,7 +131,9 @@ class DelimitedTable:
         notes = [] if self._encoding.note is None else [self._encoding.note]
         notes += above_note(self._above)
         if self._layout.dialect.quote is None:
-            notes.append("Quotes are taken as they stand: they don't enclose cells in this file.")
+            notes.append(
+                "Quotes are read as plain characters: they don't enclose cells in this file."
+            )
         return Understood(
             format="TSV" if delimiter == "\t" else "CSV",
             header_row=self._layout.header_row,
@@ -146,14 +149,15 @@ class DelimitedTable:
         self._text.seek(0)
 
     def _lines(self) -> Iterator[str]:
-        """The lines of the text, without a mark at its beginning and Excel's line about separators."""
+        """Return the lines without byte order mark and without Excel's line on separators."""
         self._rewind()
         first = self._text.readline().removeprefix("\ufeff")
         return iter(self._text) if self._separator_line else itertools.chain((first,), self._text)
 
     def _records(self, width: int = 0) -> Iterator[Row]:
-        """The records that are not blank, with a fault where one has swallowed others of this
-        width.
+        """Yield the records that are not blank, with a fault where one swallowed others.
+
+        `width` is the number of columns; 0 looks for no faults.
         """
         number = 0
         reader = self._layout.dialect.reader(self._lines())
@@ -172,27 +176,28 @@ class DelimitedTable:
                 self._not_well_formed(number + 1, line + 1 + self._separator_line, error)
             ) from None
         except UnicodeDecodeError:
-            raise InputError(
-                f"{self._path}: the file was changed while it was being read, so nothing was sent; run again."
-            ) from None
+            # The whole file was valid in this encoding when it was opened.
+            raise changed(self._path) from None
 
     def _not_well_formed(self, row: int, line: int, error: Exception) -> str:
         where = f"{self._path}: row {row} (from line {line} of the file)"
         if "field larger than" in str(error):
-            return f"{where} has a cell of over {LONGEST_CELL:,} characters: a quote opens and never closes"
+            return (
+                f"{where} has a cell of over {LONGEST_CELL:,} characters: a quote opens and never "
+                "closes"
+            )
+        kind = "TSV" if self._layout.dialect.delimiter == "\t" else "CSV"
         return (
-            f"{where} is not well-formed {'TSV' if self._layout.dialect.delimiter == chr(9) else 'CSV'}: {error}. "
-            "A quote inside a quoted cell is written twice, and every quote that opens must close"
+            f"{where} is not well-formed {kind}: {error}. A quote inside a quoted cell is written "
+            "twice, and every quote that opens must close"
         )
 
 
 def _swallowed(cells: list[str], delimiter: str, width: int) -> str | None:
-    """A sentence when a cell holds the ends and beginnings of rows: a quote opened in one row and
-    closed in a later.
+    """Return a sentence when a cell spans rows: a quote opened in one and closed in a later one.
 
-    Then its first line has the separators that were left of its row, its last line those that come
-    before the closing quote, lines between them all of a row, and each but the first begins as rows
-    do.
+    Such a cell's first line has the remaining separators of its row, its last line those before the
+    closing quote, and lines in between all of a row. Each but the first begins as rows do.
     """
     if width < 2:
         return None
@@ -215,5 +220,5 @@ def _swallowed(cells: list[str], delimiter: str, width: int) -> str | None:
 
 
 def _shape(text: str) -> tuple[str, bool]:
-    """What keys of one kind have in common: the signs between words, and whether there are digits."""
+    """Return what keys of one kind share: the signs between words, and whether there are digits."""
     return re.sub(r"\w+", "w", text.strip()), any(letter.isdigit() for letter in text)

@@ -1,7 +1,7 @@
-"""How a delimited file separates and quotes its cells, and which row is its header.
+"""The dialect of a delimited file, and its header row.
 
-Every way that is in use is tried on the beginning of the file; the one is taken whose
-header row has the most known columns, and whose rows fit under it.
+Every usual dialect is tried on the beginning of the file. The best one has the header row with the
+most known columns, and rows that fit under it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from bulk_sync.read.interface import HEADER_WITHIN_ROWS, Recognise
 
 LONGEST_CELL = 10_000_000
-"""Characters in a cell, beyond which a quote is missing; a bound on memory too."""
+"""Characters in a cell; a longer one lacks a closing quote. Bounds memory, too."""
 
 
 def _load_parser() -> Any:  # noqa: ANN401 - a module
@@ -45,7 +45,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 class Records(Protocol):
-    """What csv.reader makes; `line_num` counts the lines read so far."""
+    """A `csv.reader`; `line_num` counts the lines read so far."""
 
     line_num: int
 
@@ -54,9 +54,7 @@ class Records(Protocol):
 
 
 class Dialect(Struct, frozen=True):
-    """A way of writing cells; `escape` is a character that may stand before a quote, instead of
-    doubling it.
-    """
+    """How cells are separated and quoted; `escape` may precede a quote instead of doubling it."""
 
     delimiter: str = ","
     quote: str | None = '"'
@@ -64,7 +62,7 @@ class Dialect(Struct, frozen=True):
     escape: str | None = None
 
     def reader(self, lines: Iterable[str], *, strict: bool = True) -> Records:
-        """A reader of records; a strict one raises NotWellFormed for a stray quote."""
+        """Return a reader of records; a strict one raises NotWellFormed for a stray quote."""
         records: Records = _PARSER.reader(
             lines,
             delimiter=self.delimiter,
@@ -79,16 +77,16 @@ class Dialect(Struct, frozen=True):
 
     @property
     def quoting(self) -> str:
-        """In words."""
+        """The way of quoting, for people."""
         if self.quote is None:
             return "none"
         return f"{self.quote}, {'escaped with ' + self.escape if self.escape else 'doubled inside'}"
 
 
 class Layout(Struct, frozen=True):
-    """A dialect and the header row under it, counted from 1; `score` as `Recognise` gives it.
+    """A dialect and its header row, counted from 1; `score` is from `Recognise`.
 
-    `rivals` are rows above it that would serve as a header too, with fewer columns.
+    `rivals` are rows above it that could be the header too, with fewer known columns.
     """
 
     dialect: Dialect
@@ -104,7 +102,7 @@ def find_layout(
     delimiter: str | None = None,
     header_row: int | None = None,
 ) -> Layout:
-    """The likeliest layout of a file that begins with these lines."""
+    """Return the likeliest layout of a file with these first lines."""
     delimiters = DELIMITERS if delimiter is None else (delimiter,)
 
     def best(quote: str) -> tuple[Layout, list[str]]:
@@ -117,15 +115,13 @@ def find_layout(
         return found
 
     layout, header = best('"')
-    if all(_wears(cell, "'") for cell in header if cell.strip()):
+    if all(_is_quoted(cell, "'") for cell in header if cell.strip()):
         return best("'")[0]
     return layout
 
 
 def with_other_quotes(layout: Layout, *, backslashes: bool) -> Iterator[Layout]:
-    """Layouts for a file in which quotes aren't doubled: escaped, or, between tabs, not meant as
-    such at all.
-    """
+    """Yield layouts in which quotes are escaped or, with tabs, plain characters."""
     if backslashes:
         yield replace(layout, dialect=replace(layout.dialect, escape="\\"))
     if layout.dialect.delimiter == "\t":
@@ -138,8 +134,9 @@ _Merit = tuple[int, bool, int, bool, int]
 def _judge(
     dialect: Dialect, lines: Sequence[str], recognise: Recognise, header_row: int | None
 ) -> tuple[_Merit, tuple[Layout, list[str]]]:
-    """A layout with its header, and its merit: columns known, whether it separates, rows that fit,
-    plainness.
+    """Return a layout's merit, and the layout with its header.
+
+    The merit: known columns, whether anything is separated, rows that fit, plainness.
     """
     records = _beginning(dialect, lines, HEADER_WITHIN_ROWS + (header_row or 0))
     scored = [(recognise([cell.strip() for cell in cells]), -number) for number, cells in records]
@@ -152,9 +149,9 @@ def _judge(
     under = [cells for row, cells in records if row >= number]
     width = _width(under[0]) if under else 0
     misfits = alike = 0
-    if width > 1:  # else nothing tells what separates: then the first delimiter does
+    if width > 1:  # without any separator the first dialect is as good as others
         misfits = sum(
-            _width(cells) > width or any(_wears(cell, '"') for cell in cells) for cells in under
+            _width(cells) > width or any(_is_quoted(cell, '"') for cell in cells) for cells in under
         )
         alike = 0 if score else sum(_width(cells) == width for cells in under)
     merit = (score, width > 1, -misfits, not dialect.skip_blanks, alike)
@@ -166,7 +163,7 @@ def _judge(
 
 
 def _beginning(dialect: Dialect, lines: Sequence[str], most: int) -> list[tuple[int, list[str]]]:
-    """The first records that are not blank, numbered from 1."""
+    """Return the first records that are not blank, numbered from 1."""
     found: list[tuple[int, list[str]]] = []
     try:
         for number, cells in enumerate(dialect.reader(lines, strict=False), start=1):
@@ -175,7 +172,7 @@ def _beginning(dialect: Dialect, lines: Sequence[str], most: int) -> list[tuple[
             if len(found) == most:
                 break
     except NotWellFormed:
-        pass  # what could be read is what there is to judge by
+        pass  # judge by the records before
     return found
 
 
@@ -183,7 +180,7 @@ def _width(cells: Sequence[str]) -> int:
     return max((place for place, cell in enumerate(cells, start=1) if cell.strip()), default=0)
 
 
-def _wears(cell: str, quote: str) -> bool:
-    """True for a cell that still has its quotes on: another dialect would have taken them off."""
+def _is_quoted(cell: str, quote: str) -> bool:
+    """Return whether a cell still has its quotes, which another dialect would remove."""
     bare = cell.strip()
     return len(bare) > 1 and bare[0] == bare[-1] == quote

@@ -1,9 +1,8 @@
-"""Which encoding a text file has, and whether all of it is valid in it.
+"""The encoding of a text file, in which all of it must be valid.
 
-A byte order mark decides; without one, what is valid UTF-8 is UTF-8. The rest is taken
-for Windows-1252 when its letters stand where that encoding's letters would stand, else
-charset-normalizer is asked, and believed when all its candidates read the text the same
-way. Nothing is ever decoded with replacements.
+A byte order mark decides. Without one, valid UTF-8 is UTF-8. Other text is Windows-1252 when its
+letters are where a western language has them; else charset-normalizer is asked, and believed when
+all its candidates give the same text. Nothing is ever decoded with replacements.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _CHUNK = 1 << 17
 _SAMPLE_BYTES = 1 << 16
 _LETTERS_ENOUGH = 40
 
-_MARKS = (  # the longer first: UTF-32's begins as UTF-16's
+_MARKS = (  # longer ones first, because UTF-32's begins like UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -35,11 +34,10 @@ _MARKS = (  # the longer first: UTF-32's begins as UTF-16's
 _NO_CHARSETS = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7", "mbcs"}
 )
-"""Codecs of Python's that no file is written in, or that give halves of characters."""
+"""Python's codecs that no file is written in, or that decode to surrogates."""
 
 _SHIFT = "\x1b$"
-"""Begins Japanese, Korean or Chinese in the encodings of ISO 2022, which otherwise look like ASCII.
-"""
+"""Switches to Japanese, Korean or Chinese in ISO 2022, whose text otherwise looks like ASCII."""
 
 _TITLES = {
     "utf-8": "UTF-8",
@@ -51,10 +49,10 @@ _TITLES = {
 
 
 class Encoding(Struct, frozen=True):
-    """An encoding that all of the file is valid in; `codec` is Python's name, `note` says what was
-    guessed.
+    """An encoding in which all of the file is valid.
 
-    `digest` is the SHA-256 of the file's bytes, in hex.
+    `codec` is Python's name, `digest` the SHA-256 of the file's bytes in hex, and `note` says what
+    was guessed. `quotes` and `backslash_quotes`: the text has `"`, and `\\"`.
     """
 
     codec: str
@@ -65,38 +63,39 @@ class Encoding(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        """The name for people."""
+        """The encoding's name for people."""
         return _TITLES.get(self.codec, self.codec)
 
 
-def find_encoding(file: io.BufferedReader, path: Path, told: str | None) -> Encoding:
-    """Read the whole file once, or twice when it is not UTF-8.
+def find_encoding(file: io.BufferedReader, path: Path, given: str | None) -> Encoding:
+    """Find the encoding by reading the whole file once, or twice when it is not UTF-8.
 
-    Raises InputError with the line of a byte that does not belong, UsageError for an unknown
-    `told`.
+    `given` is the user's option. Raises InputError with the line of an invalid byte, UsageError for
+    an unknown `given`.
     """
     file.seek(0)
     mark = _mark_of(file.read(4))
-    codec = _codec_of(told) if told is not None else mark or "utf-8"
-    if told is not None and mark is not None and mark.startswith(codec):
+    codec = _codec_of(given) if given is not None else mark or "utf-8"
+    if given is not None and mark is not None and mark.startswith(codec):
         codec = mark
-    elif told is not None and codec == "utf-8-sig":
-        codec = "utf-8"  # what it is called must be so
+    elif given is not None and codec == "utf-8-sig":
+        codec = "utf-8"  # without a mark, the mark's codec reads the same text
     first = _read_through(file, codec)
     if first.bad_line is None:
         return _accepted(first, codec, path)
-    if told is not None or mark is not None:
+    if given is not None or mark is not None:
         raise InputError(
             f"{path}: line {first.bad_line} is not valid {_TITLES.get(codec, codec)}"
-            f"{'' if told is None else ', as --encoding says'}. Save the file as 'CSV UTF-8', or name its encoding "
-            "with --encoding"
+            f"{'' if given is None else ', as --encoding says'}. Save the file as 'CSV UTF-8', or "
+            "name its encoding with --encoding"
         )
     codec = _guess(first.sample, path, first.bad_line)
     second = _read_through(file, codec)
     if second.bad_line is not None:
         raise InputError(
             f"{path}: line {first.bad_line} is not UTF-8 text, and line {second.bad_line} not "
-            f"{_TITLES.get(codec, codec)}. Save the file as 'CSV UTF-8', or name its encoding with --encoding"
+            f"{_TITLES.get(codec, codec)}. Save the file as 'CSV UTF-8', or name its encoding with "
+            "--encoding"
         )
     title = _TITLES.get(codec, codec)
     note = (
@@ -109,13 +108,14 @@ def find_encoding(file: io.BufferedReader, path: Path, told: str | None) -> Enco
 def _accepted(seen: _Seen, codec: str, path: Path, note: str | None = None) -> Encoding:
     if seen.nul_line is not None:
         raise InputError(
-            f"{path}: line {seen.nul_line} holds a NUL character: this is not a text file, or one in UTF-16 "
-            "without its mark (then say --encoding utf-16-le)"
+            f"{path}: line {seen.nul_line} holds a NUL character: this is not a text file, or one "
+            "in UTF-16 without a byte order mark (then use --encoding utf-16-le)"
         )
     if seen.shift_line is not None:
         raise InputError(
-            f"{path}: line {seen.shift_line} switches to another alphabet in the way of ISO 2022. Save the file as "
-            "'CSV UTF-8', or name its encoding with --encoding, such as iso2022_jp or iso2022_kr"
+            f"{path}: line {seen.shift_line} switches to another alphabet as ISO 2022 does. Save "
+            "the file as 'CSV UTF-8', or name its encoding with --encoding, such as iso2022_jp or "
+            "iso2022_kr"
         )
     return Encoding(codec, seen.digest, note, seen.quotes, seen.backslash_quotes)
 
@@ -127,7 +127,7 @@ def _mark_of(head: bytes) -> str | None:
 def _codec_of(name: str) -> str:
     try:
         codec = codecs.lookup(name).name
-        "".encode(codec)  # a codec that makes no text, such as base64, refuses
+        "".encode(codec)  # fails for a codec that is not of text, such as base64
     except (LookupError, UnicodeError):
         codec = None
     if codec is None or codec in _NO_CHARSETS:
@@ -139,7 +139,7 @@ def _codec_of(name: str) -> str:
 
 @dataclass(slots=True)
 class _Seen:
-    """What one reading of the bytes saw; lines are counted from 1."""
+    """Findings of one reading of the bytes; lines count from 1."""
 
     digest: str = ""
     bad_line: int | None = None
@@ -168,7 +168,7 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
             else:
                 if nul is None and "\0" in text:
                     nul = _Place(number, text[: text.index("\0")])
-                # One character is found many times as fast as two.
+                # To find one character is many times faster than to find two.
                 if shift is None and _SHIFT[0] in text and _SHIFT in text:
                     shift = _Place(number, text[: text.index(_SHIFT)])
                 seen.quotes = seen.quotes or '"' in text
@@ -185,20 +185,19 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
 
 
 class _Place(NamedTuple):
-    """Where something is: after so many chunks, and after this text of the next one."""
+    """A position: after a number of chunks, and after this text of the next one."""
 
     chunks: int
     text: str
 
 
 def _line_of(place: _Place | None, file: io.BufferedReader, codec: str) -> int | None:
-    """The line of a place. Ends of lines are counted when something is wrong, not in every file."""
+    """Return the line of a place; lines are counted only when something is wrong."""
     if place is None:
         return None
     decoder = codecs.getincrementaldecoder(codec)()
-    lines = io.IncrementalNewlineDecoder(
-        None, translate=True
-    )  # each end of a line, of any kind, as "\n"
+    # Turns every kind of line end into "\n".
+    lines = io.IncrementalNewlineDecoder(None, translate=True)
     file.seek(0)
     before = (decoder.decode(file.read(_CHUNK)) for _ in range(place.chunks))
     return (
@@ -223,20 +222,20 @@ def _lines_beyond_ascii(chunk: bytes, limit: int) -> bytes:
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 # Signs of Windows-1252 where no western text has them: between letters, low quotes at the end of a
-# word, or a small number before a word.
+# word, or a superscript before a word.
 _MISPLACED = re.compile(
     r"(?<=[^\W\d_])(?:[†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷“”](?=[^\W\d_])|[‚„](?!\w*[‘’“”]))"
     r"|(?<!\w)[³¹](?=[^\W\d_])"
 )
-# What Windows-1252 shows for letters of other alphabets, and western languages don't write so:
-# Turkish, Baltic, Slavic and Icelandic letters, Hungarian and Romanian ones (Portuguese and French
-# have those too, beside other letters), the euro and the œ of Latin-9, and kana. A text with one is
-# not guessed at: a wrong guess would be sent.
+# Sequences that Windows-1252 shows for letters of other alphabets, and that western languages don't
+# have: Turkish, Baltic, Slavic and Icelandic letters, Hungarian and Romanian ones (Portuguese and
+# French have those too, next to other letters), the euro and the œ of Latin-9, and kana. A text
+# with one is never taken for Windows-1252, because a wrong guess would be sent.
 _OF_ANOTHER_ALPHABET = re.compile(
     r"[þðýÞÐÝŠšŽž¤]|õ(?!e)|ã(?![oesi]|\b)|û(?<![aoed]û)(?<!brû)(?<!flû)(?<!\bsû)(?<!\bmû(?=r))(?<!bû(?=c))|"
     r"(?<!\d)[£¨¯´¸¼½¾](?=[^\W\d_])|¥(?!\s?\d)|[–—†‡‘’“”][{}^`\\]"
 )
-# Encodings that are hardly in use, and that short texts fit by chance.
+# Encodings that are rare, and that short texts fit by chance.
 _NOT_BELIEVED = frozenset(
     {"cp1252", "iso8859_3", "iso8859_4", "iso8859_10", "iso8859_14", "iso8859_16"}
 )
@@ -246,7 +245,7 @@ _ASCII = bytes(range(0x20, 0x7F))
 def _guess(sample: bytes, path: Path, line: int) -> str:
     if _is_windows_1252(sample):
         return "cp1252"
-    from charset_normalizer import from_bytes  # hardly any sheet gets here
+    from charset_normalizer import from_bytes  # slow to import, and hardly ever needed
 
     matches = list(from_bytes(sample))
     texts = {str(match) for match in matches}
@@ -255,15 +254,13 @@ def _guess(sample: bytes, path: Path, line: int) -> str:
     names = ", ".join(dict.fromkeys(match.encoding for match in matches[:4]))
     likely = f"; it may be {names}" if names else ""
     raise InputError(
-        f"{path}: line {line} is not UTF-8 text, and which encoding it is can't be told{likely}. "
+        f"{path}: line {line} is not UTF-8 text, and its encoding can't be found{likely}. "
         "Save the file as 'CSV UTF-8', or name its encoding with --encoding"
     )
 
 
 def _is_believable(codec: str) -> bool:
-    """False for one that is hardly in use, or that has other characters where all the likely ones
-    have ASCII.
-    """
+    """Return False for a rare encoding, and for one that differs from ASCII below 128."""
     return (
         codec not in _NOT_BELIEVED
         and _ASCII.decode(codec, errors="ignore").encode("ascii", "ignore") == _ASCII
@@ -271,16 +268,15 @@ def _is_believable(codec: str) -> bool:
 
 
 def _is_enough(text: str) -> bool:
-    """True when there are letters enough to tell a language by: a handful fits many encodings."""
+    """Return whether there are enough letters to recognise a language."""
     return sum(letter.isalpha() and not letter.isascii() for letter in text) >= _LETTERS_ENOUGH
 
 
 def _is_windows_1252(sample: bytes) -> bool:
-    """True when the bytes beyond ASCII make words of a western language, with its quotes and
-    dashes.
+    """Return whether the bytes beyond ASCII make words of a western language.
 
-    There such letters stand among plain ones; in Cyrillic or Greek, misread, whole words are made
-    of them, and in Mac or DOS text capitals and signs stand amid small letters. Each word votes.
+    In those, such letters are among plain ones. Misread Cyrillic or Greek has whole words of them,
+    and misread Mac or DOS text has capitals and signs amid small letters. Each word votes.
     """
     try:
         text = sample.decode("cp1252")
@@ -296,14 +292,14 @@ def _is_windows_1252(sample: bytes) -> bool:
 
 
 def _is_odd(word: str) -> bool:
-    """True for a word of western letters that no western language writes."""
+    """Return whether no western language has such a word of western letters."""
     if any(a.islower() and b.isupper() and not b.isascii() for a, b in itertools.pairwise(word)):
         return True
     return len(word) > 1 and not any(letter.isascii() for letter in word)
 
 
 def _around(sample: bytes, codec: str) -> str:
-    """A few words around the first letter beyond ASCII, for a person to judge."""
+    """Return the text around the first letter beyond ASCII, for a person to judge."""
     text = sample.decode(codec, errors="ignore")
     place = next((index for index, letter in enumerate(text) if not letter.isascii()), 0)
     return text[max(0, place - 12) : place + 12].strip()

@@ -1,4 +1,4 @@
-"""A path becomes a table, by what the file holds, whatever its name says."""
+"""Open a path as a table, by the file's content; its name is no evidence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bulk_sync.read.opened import opened
 
 @contextmanager
 def open_table(path: Path, options: ReadOptions) -> Iterator[Table]:
-    """Open a sheet; raises InputError with a sentence when it can't be used."""
+    """Open a sheet; raises InputError when it can't be used, UsageError for a wrong option."""
     with opened(path) as file:
         kind = kind_of(file.read(HEAD_BYTES))
         if kind in WORKBOOK_KINDS:

@@ -1,4 +1,4 @@
-"""What every reader takes and offers, whatever the file's format."""
+"""The interface of readers: their options, and the table that each returns."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from bulk_sync.model.rows import Row
 from bulk_sync.model.summaries import Understood
 
 Recognise = Callable[[Sequence[str]], int]
-"""How well a row's cells serve as a header: 0 when a column that must be there is missing, else how
-many are known.
-"""
+"""Rates a row's cells as a header: the number of known columns, 0 if a required one is missing."""
 
 HEADER_WITHIN_ROWS = 50
-"""Rows that are not blank, from the top, among which the header is looked for."""
+"""How many rows, blank ones not counted, may have the header."""
 
 
 class ReadOptions(Struct, frozen=True):
-    """What a user says about a file; None leaves it to be found.
+    """The user's options about a file; None means to find out.
 
     `sheet` is a name, or a number counted from 1. `header_row` is a number as the spreadsheet
     program shows it.
@@ -34,22 +32,23 @@ class ReadOptions(Struct, frozen=True):
 
 
 def above_note(above: Sequence[str]) -> list[str]:
-    """What to say of the rows above the header, of each its first text: they are titles, or rows
-    that would be lost.
+    """Return a note on the rows above the header, given each one's first text.
+
+    They may be titles, or data that would be lost.
     """
     if not above:
         return []
     rows = "The row" if len(above) == 1 else f"The {len(above)} rows"
-    return [
-        f"{rows} above the header, such as {above[0][:40]!r}, {'is' if len(above) == 1 else 'are'} not read."
-    ]
+    verb = "is" if len(above) == 1 else "are"
+    return [f"{rows} above the header, such as {above[0][:40]!r}, {verb} not read."]
 
 
 def two_headers(rival: int, chosen: int) -> str:
-    """The sentence for rows of which either could be the header; what is above the other would be
-    lost.
-    """
-    return f"rows {rival} and {chosen} both look like the header: say which it is with --header-row, or split the file"
+    """Return the sentence for two rows that could be the header, with rows between them lost."""
+    return (
+        f"rows {rival} and {chosen} both look like the header: name one with --header-row, or "
+        "split the file"
+    )
 
 
 class Table(Protocol):
@@ -62,7 +61,7 @@ class Table(Protocol):
 
     @property
     def understood(self) -> Understood:
-        """What the file was taken for."""
+        """How the file was read: its format, sheet, header row, encoding."""
         ...
 
     @property
@@ -71,8 +70,8 @@ class Table(Protocol):
         ...
 
     def rows(self) -> Iterator[Row]:
-        """The rows below the header, once, blank ones left out.
+        """Yield the rows below the header that are not blank; for one reading only.
 
-        Raises InputError, with the place, when the file can't be read on, or changed meanwhile.
+        Raises InputError, with the place, for a malformed or changed file.
         """
         ...

@@ -1,6 +1,6 @@
-"""What a file is, by its first bytes; its name is no evidence.
+"""The kind of a file by its first bytes; its name is no evidence.
 
-Pure: bytes in, a kind out. What is inside an archive is the workbook reader's business.
+Pure: bytes in, a kind out. The content of an archive is the workbook reader's concern.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import re
 from enum import Enum
 
 HEAD_BYTES = 4096
-"""As many first bytes as `kind_of` looks at."""
+"""How many of the first bytes `kind_of` needs."""
 
 
 class Kind(Enum):
-    """What a file's first bytes say it is."""
+    """Kinds of files; `PACKED` is any archive but ZIP, `BIFF` a workbook of Excel 4 or older."""
 
     TEXT = "text"
     ZIP = "zip"
@@ -32,7 +32,7 @@ class Kind(Enum):
 
 
 WORKBOOK_KINDS = frozenset({Kind.ZIP, Kind.OLE2, Kind.BIFF})
-"""Kinds for the workbook reader; `TEXT` is for the delimited one, and the rest are refused."""
+"""Kinds for the workbook reader. `TEXT` is for the delimited one; the rest are refused."""
 
 _MAGIC = (
     (b"PK\x03\x04", Kind.ZIP),
@@ -67,44 +67,47 @@ _REMEDY = (
     "Open it in a spreadsheet program and save it as XLSX or as 'CSV UTF-8', then push that file."
 )
 
+_EXPORT = "Export the rows as XLSX or CSV, then push that file."
+
 _REFUSALS = {
-    Kind.HTML: "this is a web page, whatever its name says (many systems export tables so). "
+    Kind.HTML: "this is a web page, whatever its name (many systems export tables as one). "
     + _REMEDY,
-    Kind.XML_2003: "this is an 'XML Spreadsheet 2003', whatever its name says. " + _REMEDY,
-    Kind.XML: "this is an XML file, not a spreadsheet. Export the rows as XLSX or CSV, then push that file.",
-    Kind.PDF: "this is a PDF, not a spreadsheet. Export the rows as XLSX or CSV, then push that file.",
+    Kind.XML_2003: "this is an 'XML Spreadsheet 2003', whatever its name. " + _REMEDY,
+    Kind.XML: "this is an XML file, not a spreadsheet. " + _EXPORT,
+    Kind.PDF: "this is a PDF, not a spreadsheet. " + _EXPORT,
     Kind.RTF: "this is a text document (RTF), not a spreadsheet. " + _REMEDY,
     Kind.GZIP: "this is a compressed file (gzip). Unpack it, then push what was in it.",
     Kind.PACKED: "this is a packed archive. Unpack it, then push what was in it.",
-    Kind.IMAGE: "this is an image, not a spreadsheet. Export the rows as XLSX or CSV, then push that file.",
-    Kind.SQLITE: "this is a database (SQLite), not a spreadsheet. Export the rows as CSV, then push that file.",
-    Kind.BINARY: "this is neither text nor a workbook. Export the rows as XLSX or CSV, then push that file.",
+    Kind.IMAGE: "this is an image, not a spreadsheet. " + _EXPORT,
+    Kind.SQLITE: "this is a database (SQLite), not a spreadsheet. Export the rows as CSV, then "
+    "push that file.",
+    Kind.BINARY: "this is neither text nor a workbook. " + _EXPORT,
 }
 
 
 def kind_of(head: bytes) -> Kind:
-    """What a file is, from its first `HEAD_BYTES` bytes; an empty file is `TEXT`."""
+    """Return the kind of a file with these first `HEAD_BYTES` bytes; an empty file is `TEXT`."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return Kind.IMAGE
     marked_utf_16 = head.startswith(_UTF_16_MARKS)
-    # One byte in two is zero in UTF-16 of Western text without a mark; the text reader judges such
-    # a file.
+    # In UTF-16 of Western text every second byte is zero; the text reader judges such a file.
     if not marked_utf_16 and _mostly_controls(head) and not _reads_as_utf_16(head):
         return Kind.BINARY
     return _kind_of_markup(head)
 
 
 def refusal(kind: Kind) -> str | None:
-    """The sentence for a kind that no reader takes, without the path; None for those that one does."""
+    """Return the sentence, without the path, for a kind that no reader takes; else None."""
     return _REFUSALS.get(kind)
 
 
 def _mostly_controls(head: bytes) -> bool:
-    """True for more control bytes than a slip would leave in a text; the text reader names the line
-    of a slip.
+    """Return whether there are more control bytes than a slip would leave in a text.
+
+    The text reader names the line of a slip.
     """
     controls = sum(head.count(byte) for byte in (*range(9), *range(14, 32)))
     return b"\0" in head and controls * 10 > len(head)

@@ -1,4 +1,4 @@
-"""A file that is opened once and not changed while it is read."""
+"""A file that is opened once and must not change while it is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bulk_sync.errors import InputError
 
 
 def fingerprint(file: io.BufferedReader) -> tuple[int, int]:
-    """Size and time of change: two that are equal say that the file was left alone."""
+    """Return size and modification time: they are equal as long as nobody wrote to the file."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 
@@ -21,30 +21,31 @@ def fingerprint(file: io.BufferedReader) -> tuple[int, int]:
 def refuse_if_changed(
     file: io.BufferedReader, path: Path, before: tuple[int, int], digest: str
 ) -> None:
-    """Raise InputError when the file is not what it was when its reading began, or stands no longer
-    in its place.
+    """Raise InputError when the file was changed, moved or replaced since its reading began.
 
-    Its bytes are read once more: an edit may keep the size and give the time of change back. To be
-    asked before anything is sent; what happens to the file after that does not matter.
+    Its bytes are read once more, because an edit may keep the size and restore the modification
+    time. To be called before anything is sent; later changes to the file don't matter.
     """
     if fingerprint(file) != before or _digest(file) != digest:
         raise changed(path)
     try:
-        in_its_place = os.path.samestat(path.stat(), os.fstat(file.fileno()))
+        is_in_place = os.path.samestat(path.stat(), os.fstat(file.fileno()))
         with path.open("rb") as now:
-            same = in_its_place or _digest(now) == digest
+            same = is_in_place or _digest(now) == digest
     except OSError:
         raise InputError(
-            f"{path}: the file was moved or deleted while it was being read, so nothing was sent; put it back."
+            f"{path}: the file was moved or deleted while it was being read, so nothing was sent; "
+            "put it back."
         ) from None
     if not same:
         raise InputError(
-            f"{path}: another file took its place while it was being read, so nothing was sent; run again."
+            f"{path}: another file took its place while it was being read, so nothing was sent; "
+            "run again."
         )
 
 
 def changed(path: Path) -> InputError:
-    """The error for a file that was written to while it was being read."""
+    """Return the error for a file that was written to while it was being read."""
     return InputError(
         f"{path}: the file was changed while it was being read, so nothing was sent; run again."
     )
@@ -57,11 +58,12 @@ def _digest(file: io.BufferedReader) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[io.BufferedReader]:
-    """Open a regular file for reading; raises InputError with a sentence when it can't be."""
+    """Open a regular file for reading; raises InputError when that fails."""
     try:
         if path.exists() and not path.is_dir() and not path.is_file():
             raise InputError(
-                f"{path}: not a regular file; save the rows to a file first, or hand them over as - (standard input)"
+                f"{path}: not a regular file; save the rows to a file first, or pass them as - "
+                "(standard input)"
             )
         file = path.open("rb")
     except FileNotFoundError:
@@ -71,6 +73,6 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}.") from None
     except ValueError:  # a NUL in the name
-        raise InputError(f"{path}: this can't be the name of a file.") from None
+        raise InputError(f"{path}: not a valid file name.") from None
     with file:
         yield file

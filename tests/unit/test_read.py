@@ -391,9 +391,7 @@ def test_two_rows_that_could_be_the_header_are_not_chosen_between(tmp_path: Path
         "Showing Key,Comments\nA1,first\n\nShowing Key,Comments,Rating\nB1,third,4\n",
         encoding="utf-8",
     )
-    assert "rows 1 and 4 both look like the header: say which it is with --header-row" in refused(
-        path
-    )
+    assert "rows 1 and 4 both look like the header: name one with --header-row" in refused(path)
     assert [row.number for row in read(path, header_row=4)[1]] == [5]
     path.write_text("Confirmation\n\nShowing Key,Comments,Rating\nB1,third,4\n", encoding="utf-8")
     assert [row.number for row in read(path)[1]] == [4]
@@ -419,7 +417,7 @@ def test_a_header_far_below_is_found_when_it_is_told(tmp_path: Path) -> None:
         (b"<html><table>", "this is a web page"),
         (b"key,a\n1,x\n2,\x00\n", "line 3 holds a NUL"),
         (b"key,a\r1,x\r2,\x00\r", "line 3 holds a NUL"),
-        ("key,a\n1,x\n".encode("utf-16-le"), "say --encoding utf-16-le"),
+        ("key,a\n1,x\n".encode("utf-16-le"), "use --encoding utf-16-le"),
         (b'key,a\n1,"open\n2,x\n', "row 2 (from line 2 of the file) is not well-formed CSV"),
         (b'key,a\n1,"a\nb"\n2,"x"y\n', "row 3 (from line 4 of the file) is not well-formed CSV"),
         (b'sep=,\nkey,a\n1,"x"y\n', "row 2 (from line 3 of the file) is not well-formed CSV"),
@@ -451,7 +449,7 @@ def test_what_cannot_be_read_is_said_with_its_place(
         (
             b"key,a\n1,x\n2,\x1b$B\n",
             None,
-            "line 3 switches to another alphabet in the way of ISO 2022",
+            "line 3 switches to another alphabet as ISO 2022 does",
         ),
     ],
 )
@@ -494,7 +492,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
         ("none.csv", "no such file"),
         (".", "a folder"),
         ("fifo", "not a regular file"),
-        ("a\0b", "can't be the name"),
+        ("a\0b", "not a valid file name"),
     ],
 )
 def test_what_is_no_file(tmp_path: Path, name: str, words: str) -> None:

@@ -27,6 +27,7 @@ from bulk_sync.errors import InputError
 from bulk_sync.model.rows import Cell, CellError, Row
 from bulk_sync.model.summaries import Understood
 from bulk_sync.read import workbook
+from bulk_sync.read.container import open_surveyor
 from bulk_sync.read.files import open_table as open_workbook
 from bulk_sync.read.interface import ReadOptions
 from bulk_sync.read.survey import interface
@@ -638,12 +639,12 @@ DOCTYPE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
         (_bad_checksum(), "its checksum is wrong"),
         (_duplicate(), "two parts called"),
         (_encrypted_entry(), "protected by a password"),
-        (_bomb(), "would unpack to 83,886,080 bytes"),
+        (_bomb(), "to 83,886,080 bytes"),
         (_lying_size(), "unpacks to more than it declares"),
         (packed({"word/document.xml": "<w/>"}), "text document (DOCX)"),
         (packed({"ppt/presentation.xml": "<p/>"}), "presentation (PPTX)"),
         (packed({"Index/Document.iwa": "x", "Metadata/x": ""}), "Numbers document"),
-        (packed({"a.csv": "key"}), "an archive (ZIP) that holds no workbook"),
+        (packed({"a.csv": "key"}), "an archive (ZIP) without a workbook"),
         (_plain(**{SHEET: DOCTYPE + "<worksheet/>"}), "declares a document type"),
         (_plain(**{"xl/sharedStrings.xml": DOCTYPE + "<sst/>"}), "declares a document type"),
         (_plain(**{"xl/styles.xml": DOCTYPE + "<styleSheet/>"}), "declares a document type"),
@@ -670,7 +671,7 @@ def test_what_is_no_workbook_or_a_damaged_one_is_said_in_a_sentence(
     [
         ('<c r="ZZZZZZZ2"><v>1</v></c>', "outside of any sheet"),
         ('<c r="XFE2"><v>1</v></c>', "outside of any sheet"),
-        ('<c r="A3"><v>1</v></c>', "stands in row 2"),
+        ('<c r="A3"><v>1</v></c>', "is part of row 2"),
         (
             '<c r="XFD2"><v>1</v></c></row><row r="1048576"><c r="A1048576"><v>1</v></c>',
             "spans 17,179,869,184 cells",
@@ -683,10 +684,10 @@ def test_what_is_no_workbook_or_a_damaged_one_is_said_in_a_sentence(
         ('<c t="e"><v>#SPILL!</v></c>', "the cell A2 shows '#SPILL!'"),
         (
             "<c><v>&#49;2</v></c>",
-            "row 2: the file holds 1 filled cells there, of which 0 could be read",
+            "row 2: the file has 1 filled cells there, of which 0 could be read",
         ),
-        ('<c t="str"><v><![CDATA[lost]]></v></c>', "row 2: the file holds 1 filled cells"),
-        ('<c r="A2"><v>1</v></c><c r="A2"><v>2</v></c>', "row 2: the file holds 2 filled cells"),
+        ('<c t="str"><v><![CDATA[lost]]></v></c>', "row 2: the file has 1 filled cells"),
+        ('<c r="A2"><v>1</v></c><c r="A2"><v>2</v></c>', "row 2: the file has 2 filled cells"),
         ('<c t="zz"><v>1</v></c>', "can't be read"),
     ],
 )
@@ -701,7 +702,7 @@ def test_a_sheet_that_goes_on_after_its_end_is_refused(tmp_path: Path) -> None:
     parts = xlsx_parts(
         HEADER, after='<sheetData><row r="2"><c r="A2"><v>1</v></c></row></sheetData>'
     )
-    assert "row 2: the file holds 1 filled cells" in refused(write(tmp_path / "x.xlsx", parts))
+    assert "row 2: the file has 1 filled cells" in refused(write(tmp_path / "x.xlsx", parts))
 
 
 def test_a_large_text_that_many_cells_share_is_refused(tmp_path: Path) -> None:
@@ -838,7 +839,7 @@ def test_a_box_at_the_bound_is_read_and_one_above_is_not(
 def test_the_archive_given_to_the_library_holds_one_sheet(tmp_path: Path) -> None:
     path = _sheets(tmp_path / "x.xlsx", BOOK)
     with path.open("rb") as file:
-        surveyor = workbook._surveyor(file)
+        surveyor = open_surveyor(file)
         with (
             surveyor.for_library(surveyor.sheets[2]) as (given_file, index),
             zipfile.ZipFile(given_file) as archive,

@@ -46,7 +46,7 @@ def one_sentence(text: str) -> bool:
         (["none.csv"], 4, "none.csv: there is no such file"),
         (["nokey.csv"], 4, "no column names the showings (unique_showing_key)"),
         (["empty.csv"], 4, "the file is empty"),
-        (["latin.csv"], 4, "is not UTF-8 text, and which encoding it is can't be told"),
+        (["latin.csv"], 4, "is not UTF-8 text, and its encoding can't be found"),
         (["broken.csv"], 4, "not well-formed CSV"),
         (["mostly-bad.csv"], 4, "2 of 3 rows can't be sent, more than --max-problems allows (50%)"),
         (["good.csv", "--workers", "0"], 2, "--workers"),

@@ -1,6 +1,6 @@
-"""A second, streaming reading of a workbook that counts what the first must deliver.
+"""The survey: a streaming pass over a sheet that counts its cells before the library reads them.
 
-The library that gives the values turns error cells into blanks and may stop short; it also
-allocates the bounding box of a sheet before anyone can ask how large that is. A survey goes
-first, in bounded memory, and says what must come.
+python-calamine, which gives the values, turns error cells into blanks, may stop short, and
+allocates a sheet's bounding box before anyone can ask for its size. So a survey goes first, in
+bounded memory, and says how many cells must come.
 """

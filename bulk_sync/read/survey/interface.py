@@ -1,4 +1,4 @@
-"""What every survey yields, whatever the format, and the bounds that it enforces while it counts."""
+"""The interface of surveys, and the bounds that they enforce while they count."""
 
 from __future__ import annotations
 
@@ -15,41 +15,42 @@ from bulk_sync.model.rows import Cell
 
 MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384
-"""What a sheet of the largest program holds; a cell beyond aborts the whole process in the library.
-"""
+"""The size of Excel's sheets; a cell beyond them makes the library abort the process."""
 MAX_CELLS = 3_000_000
-"""Rows times columns of the bounding box, whatever is in it."""
+"""Rows times columns of a sheet's bounding box, blank cells included."""
 MAX_LIBRARY_BYTES = 320 * 1024 * 1024
-"""What the library may take: its cells and the texts in them, each use of a shared string counted,
-for the library copies it into each cell."""
+"""Memory for the library's cells and their texts. Each use of a shared string counts, because the
+library copies it into the cell.
+"""
 CELL_BYTES = 72
-"""What the library takes for a cell: 32 in the box, 40 in the list that the box is made from."""
+"""The library's bytes for a cell: 32 in the box, 40 in the list that the box is made from."""
 STRING_OVERHEAD = 24
-"""Counted for each text besides its length: what an allocator takes."""
+"""Bytes that an allocator takes for each text besides its length."""
 _INSTEAD_BYTES = 200
-"""What a value of our own takes, with its place."""
+"""Bytes of a replaced value and its place."""
 MAX_ERRORS = 200_000
 MAX_MERGED = 200_000
 
 NO_VALUE = "formula without a value"
-"""Shown for a formula that no program has calculated yet."""
+"""Text of the error for a formula that no program has calculated yet."""
 
 
 class BadWorkbook(Exception):
-    """The workbook can't be used; its text says why and what to do, without the file's name."""
+    """The workbook can't be used; the message has the reason and a remedy, but no file name."""
 
 
 class TooLarge(BadWorkbook):
-    """The workbook is beyond the bounds of memory."""
+    """The workbook needs more memory than allowed."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that file."
+            f"{what} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that "
+            "file."
         )
 
 
 class Sheet(Struct, frozen=True):
-    """A sheet's entry in the workbook; `place` is what the survey needs to find it."""
+    """A sheet's entry in the workbook; `place` is where the survey finds its content."""
 
     name: str
     visible: bool
@@ -59,12 +60,12 @@ class Sheet(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Survey:
-    """What one sheet holds. Rows and columns count from 0.
+    """The content of one sheet, as far as it is counted. Rows and columns count from 0.
 
-    `filled` has for each row how many cells show something, error cells aside; `errors` what an
-    error cell shows, by place; `merged` are ranges as (first row, first column, last row, last
-    column); `negatives` are the places of negative numbers, ascending, packed by `packed`;
-    `instead` has the values that the library is known to give wrongly.
+    `filled` has the number of cells in each row that show something, error cells excluded; `errors`
+    the text of error cells, by place; `merged` ranges as (first row, first column, last row, last
+    column); `negatives` the places of negative numbers, ascending, packed by `packed`; `instead`
+    the values that the library is known to get wrong.
     """
 
     filled: array[int] = field(default_factory=lambda: array("I"))
@@ -75,20 +76,20 @@ class Survey:
     hidden_rows: int = 0
 
     def has_negative(self, row: int, column: int) -> bool:
-        """Whether the file holds a negative number there."""
+        """Return whether the file has a negative number at a place."""
         place = packed(row, column)
         at = bisect_left(self.negatives, place)
         return at < len(self.negatives) and self.negatives[at] == place
 
 
 def packed(row: int, column: int) -> int:
-    """A place as one number; they sort as the places do, by row."""
+    """Return a place as one number; such numbers sort by row, then by column."""
     return row * MAX_COLUMNS + column
 
 
 @dataclass(slots=True)
 class Bounds:
-    """The running count of what the library will allocate; raises TooLarge on the way past a bound."""
+    """Counts what the library will allocate; raises TooLarge as soon as a bound is passed."""
 
     max_cells: int = MAX_CELLS
     texts: int = 0
@@ -97,11 +98,11 @@ class Bounds:
     _box: list[int] | None = None
 
     def cell(self, row: int, column: int, times: int = 1, down: int = 1) -> None:
-        """A cell that the library holds, `times` across and `down` rows."""
+        """Count a cell of the library, `times` across and `down` rows."""
         last_row, last_column = row + down - 1, column + times - 1
         if not (row >= 0 and last_row < MAX_ROWS and column >= 0 and last_column < MAX_COLUMNS):
             raise BadWorkbook(
-                f"a cell lies outside of any sheet (row {last_row + 1}, column {last_column + 1}). "
+                f"a cell is outside of any sheet (row {last_row + 1}, column {last_column + 1}). "
                 "Open the workbook in a spreadsheet program and save it again."
             )
         box = self._box
@@ -121,12 +122,12 @@ class Bounds:
         self._check_box()
 
     def text(self, size: int, times: int = 1) -> None:
-        """A text of `size` bytes that the library holds `times` over."""
+        """Count a text of `size` bytes that the library holds `times` over."""
         self.texts += (size + STRING_OVERHEAD) * times
         self._check_bytes()
 
     def next_sheet(self) -> None:
-        """A further sheet that the library holds at the same time: its box adds to the one before."""
+        """Begin another sheet that the library holds as well, so that the boxes add up."""
         if self._box is not None:
             self.max_cells -= self._area()
             self.kept += self._area()
@@ -154,7 +155,7 @@ class Bounds:
     def _refuse(self, cells: int) -> None:
         raise TooLarge(
             f"the sheet spans {cells:,} cells or more, from its first filled one to its last; "
-            f"{self.max_cells:,} can be read. Delete what lies far off the table, or:"
+            f"{self.max_cells:,} can be read. Delete cells far from the table, or:"
         )
 
 
@@ -167,22 +168,22 @@ class Builder:
         self._hidden = bytearray()
 
     def filled(self, row: int, column: int) -> None:
-        """A cell that shows something."""
+        """Add a cell that shows something."""
         self.bounds.cell(row, column)
         self._count(row)
 
     def filled_many(self, row: int, column: int, times: int, down: int) -> None:
-        """A block of equal cells that show something."""
+        """Add a block of equal cells that show something."""
         self.bounds.cell(row, column, times, down)
         for each in range(row, row + down):
             self._count(each, times)
 
     def blank(self, row: int, column: int, times: int = 1, down: int = 1) -> None:
-        """Cells that show nothing, yet take their place in the library's box."""
+        """Add cells that show nothing, but are part of the library's box."""
         self.bounds.cell(row, column, times, down)
 
     def error(self, row: int, column: int, shown: str, times: int = 1, down: int = 1) -> None:
-        """Cells that show an error."""
+        """Add cells that show an error."""
         self.bounds.cell(row, column, times, down)
         if len(self.survey.errors) + times * down > MAX_ERRORS:
             raise TooLarge(f"more than {MAX_ERRORS:,} cells show an error such as {shown}.")
@@ -192,16 +193,16 @@ class Builder:
                 self.survey.errors[each, across] = shown
 
     def negative(self, row: int, column: int) -> None:
-        """A cell, counted as filled besides, that holds a number below zero."""
+        """Note that a filled cell has a negative number."""
         self.survey.negatives.append(packed(row, column))
 
     def instead(self, row: int, column: int, value: Cell) -> None:
-        """A cell, counted as filled besides, whose value the library gets wrong."""
+        """Replace the value of a filled cell that the library gets wrong."""
         self.bounds.text(_INSTEAD_BYTES)
         self.survey.instead[row, column] = value
 
     def hidden(self, row: int, down: int = 1) -> None:
-        """Rows that the program doesn't show."""
+        """Note hidden rows."""
         if not (row >= 0 and row + down <= MAX_ROWS):
             return
         if row + down > len(self._hidden):
@@ -209,16 +210,16 @@ class Builder:
         self._hidden[row : row + down] = b"\1" * down
 
     def merged(self, first_row: int, first_column: int, last_row: int, last_column: int) -> None:
-        """A merged range, both ends in it."""
+        """Note a merged range, ends included."""
         if len(self.survey.merged) >= MAX_MERGED:
             raise TooLarge(f"more than {MAX_MERGED:,} ranges are merged.")
         self.survey.merged.append((first_row, first_column, last_row, last_column))
 
     def done(self) -> Survey:
-        """The survey, complete."""
+        """Return the complete survey."""
         survey = self.survey
         survey.merged.sort()
-        # Sorted here, for a sheet may hold its rows in any order.
+        # Sorted here, because a file may have rows in any order.
         survey.negatives = array("Q", sorted(survey.negatives))
         survey.hidden_rows = sum(
             1
@@ -240,7 +241,7 @@ class Builder:
 
 
 class Surveyor(Protocol):
-    """One workbook, open for surveys; each format has one."""
+    """One workbook, open for surveys; one class for each format."""
 
     @property
     def format(self) -> str:
@@ -253,23 +254,21 @@ class Surveyor(Protocol):
         ...
 
     def survey(self, sheet: Sheet) -> Survey:
-        """What a sheet holds; raises BadWorkbook or TooLarge before the library has seen anything."""
+        """Survey a sheet before the library reads it; raises BadWorkbook, TooLarge."""
         ...
 
     def for_library(self, sheet: Sheet) -> AbstractContextManager[tuple[BinaryIO, int]]:
-        """A file that the library may read after the survey of `sheet`, and the sheet's index in
-        it.
-        """
+        """Yield a file for the library, after a survey of `sheet`, and the sheet's index in it."""
         ...
 
 
 def shown_text(text: str | bytes) -> bool:
-    """Whether a person sees anything in a cell with this text."""
+    """Return whether a person sees anything in a cell with this text."""
     return bool(text.strip())
 
 
 def sweep(merged: list[tuple[int, int, int, int]]) -> Iterator[list[tuple[int, int, int, int]]]:
-    """For row 0, 1, 2 ...: the merged ranges (sorted by first row) that reach into it."""
+    """Yield for row 0, 1, 2 ... its merged ranges; `merged` is sorted by first row."""
     active: list[tuple[int, int, int, int]] = []
     at = row = 0
     while True:

@@ -1,4 +1,4 @@
-"""XML parts as streams of events: expat, without anything that XML can do besides holding data."""
+"""XML parts as streams of events: expat, restricted to what data needs."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from bulk_sync.read.survey.interface import BadWorkbook
 
 
 class Handler(Protocol):
-    """What is told of a part's elements; names are as written, with their prefix."""
+    """Receives a part's elements; names are as written, with their prefix."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+        """Receive the start of an element."""
         ...
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Receive the end of an element."""
         ...
 
     def text(self, text: str) -> None:
-        """Characters, perhaps not all that stand together."""
+        """Receive characters, perhaps a part of a run of them."""
         ...
 
 
 def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
-    """Drive `handler` with a part; raises BadWorkbook for what isn't plain, well-formed XML in
+    """Feed a part to `handler`; raises BadWorkbook unless it is plain, well-formed XML in
     UTF-8.
     """
     parser = expat.ParserCreate()
@@ -48,16 +48,17 @@ def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
 
 
 def local(name: str) -> str:
-    """A name without its prefix."""
+    """Return a name without its prefix."""
     return name.rpartition(":")[2]
 
 
 def _refusing(part: str) -> Callable[..., None]:
     def refuse(*_: object) -> None:
-        # Entities live in a DOCTYPE: they can grow without bound and name files; no spreadsheet
+        # A DOCTYPE declares entities, which can grow without bound and name files; no spreadsheet
         # program writes one.
         raise BadWorkbook(
-            f"its part {part} declares a document type, as no spreadsheet program does. It isn't read."
+            f"its part {part} declares a document type, which no spreadsheet program does. It "
+            "isn't read."
         )
 
     return refuse

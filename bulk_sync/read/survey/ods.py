@@ -1,8 +1,8 @@
-"""The survey of ODS: content.xml, as OpenDocument 1.3 part 3, 9.1 has it.
+"""The survey of ODS: content.xml, see OpenDocument 1.3 part 3, 9.1.
 
-The library reads all tables of the document at once, so the bounds hold for all together. It
-drops line breaks and tabs inside of texts, keeps white space that only lays out the XML, and
-gives long or negative times as text: those values are read here.
+The library reads all tables of the document at once, so the bounds are for all together. It drops
+line breaks and tabs inside of texts, keeps white space that only lays out the XML, and gives long
+or negative times as text; those values are read here.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from bulk_sync.read.survey.package import repacked
 
 CONTENT = "content.xml"
 MAX_CELLS = 1_200_000
-"""The library holds each cell's value and formula, and both again while it trims the blank edges.
-"""
+"""The library holds values and formulas of all cells, and both again while it trims the edges."""
 
 _CELLS = frozenset({"table:table-cell", "table:covered-table-cell"})
 _VALUES = (
@@ -48,7 +47,7 @@ _LAYOUT = re.compile(
     rb"(?<=>)[ \t\r\n]+(?=<(?:table:table-cell|table:covered-table-cell|/table:table-row)[\s/>])"
 )
 _HELD_BACK = 64
-"""Bytes at a chunk's end that may begin what `_LAYOUT` looks for."""
+"""Bytes at a chunk's end that may begin a match of `_LAYOUT`."""
 _MANIFEST = (
     b'<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
     b'<manifest:file-entry manifest:full-path="/" '
@@ -78,7 +77,7 @@ class OdsSurveyor:
 
     @contextmanager
     def for_library(self, sheet: Sheet) -> Iterator[tuple[BinaryIO, int]]:
-        """The tables alone; see `Surveyor`."""
+        """Yield the tables alone; see `Surveyor`."""
         written = {
             "mimetype": b"application/vnd.oasis.opendocument.spreadsheet",
             "META-INF/manifest.xml": _MANIFEST,
@@ -88,7 +87,7 @@ class OdsSurveyor:
 
 
 def _without_layout(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The XML without the white space that Gnumeric and KSpread lay rows out with: the library
+    """Yield the XML without the white space that Gnumeric and KSpread put between rows: the library
     gives up at it.
     """
     rest = b""
@@ -100,7 +99,7 @@ def _without_layout(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Content:
-    """All tables, in one pass."""
+    """Surveys all tables, in one pass."""
 
     def __init__(self) -> None:
         self.tables: list[tuple[str, str]] = []
@@ -148,7 +147,8 @@ class _Content:
     def _start_table(self, attributes: dict[str, str]) -> None:
         if self._builder is not None:
             raise BadWorkbook(
-                "it holds a table inside of a table, which can't be read. Save the sheet as 'CSV UTF-8'."
+                "it has a table inside of a table, which can't be read. Save the sheet as "
+                "'CSV UTF-8'."
             )
         self.tables.append(
             (attributes.get("table:name", ""), attributes.get("table:style-name", ""))
@@ -244,7 +244,7 @@ class _Cell:
         return shown_text(self._shown())
 
     def error(self) -> str | None:
-        """What it shows if that is an error."""
+        """The error that it shows, else None."""
         attributes, shown = self._attributes, self._shown().strip()
         if attributes.get("calcext:value-type") == "error":
             return shown or "#VALUE!"
@@ -254,13 +254,13 @@ class _Cell:
             and attributes.get("office:value-type") != "string"
             and _SHOWN_ERROR.fullmatch(shown)
         ):
-            return shown  # as programs wrote it before there was a type for errors
+            return shown  # as programs wrote errors before they had a type
         if formula and "office:value-type" not in attributes and not self.is_filled:
             return NO_VALUE
         return None
 
     def instead(self) -> str | time | timedelta | None:
-        """Its value where the library gives another."""
+        """Its value where the library gets it wrong."""
         if "office:time-value" in self._attributes:
             return _long_time(self._attributes["office:time-value"])
         if any(value in self._attributes for value in _VALUES):
@@ -297,8 +297,8 @@ class _Cell:
         self._raw_size += len(text)
         self._as_library.append(text)
         if self._in_paragraph:
-            # White space in a paragraph counts once, none at its beginning (OpenDocument 1.3 part
-            # 3, 6.1.2).
+            # White space in a paragraph is collapsed, and dropped at its beginning (OpenDocument
+            # 1.3 part 3, 6.1.2).
             self._paragraphs[-1].append(_SPACES.sub(" ", text))
 
     def _put(self, text: str, *, as_library: bool) -> None:
@@ -310,7 +310,7 @@ class _Cell:
             self._paragraphs[-1].append(text.replace(" ", _HARD_SPACE).replace("\t", _HARD_TAB))
 
     def _shown(self) -> str:
-        """Its text; asked for when the cell has ended."""
+        """The text, once the cell has ended."""
         if self._whole is None:
             self._whole = "\n".join(
                 _collapsed("".join(paragraph)) for paragraph in self._paragraphs
@@ -320,7 +320,7 @@ class _Cell:
 
 _HARD_SPACE = "\ufdd0"
 _HARD_TAB = "\ufdd1"
-"""Two of the code points that Unicode keeps for use inside of programs."""
+"""Two of Unicode's noncharacters, which are for use inside of programs."""
 
 
 def _collapsed(paragraph: str) -> str:
@@ -331,16 +331,16 @@ def _collapsed(paragraph: str) -> str:
 def _repeats(attributes: dict[str, str], name: str, most: int) -> int:
     text = attributes.get(name, "1")
     if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise BadWorkbook(f"{text[:20]!r} stands where a whole number must be. {_AGAIN}")
-    # A sheet that is blank to its end may claim more than there is: cells with content are judged
-    # by their place.
+        raise BadWorkbook(f"{text[:20]!r} is not a whole number. {_AGAIN}")
+    # A sheet that is blank to its end may claim more than there is, so only cells with content are
+    # judged, by their place.
     return max(1, min(int(text), most + 1))
 
 
 def _long_time(text: str) -> time | timedelta | None:
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()[1:]):
-        raise BadWorkbook(f"{text[:40]!r} is no time. {_AGAIN}")
+        raise BadWorkbook(f"{text[:40]!r} is not a time. {_AGAIN}")
     hours, minutes = int(match[2] or 0), int(match[3] or 0)
     span = timedelta(
         hours=hours, minutes=minutes, seconds=float((match[4] or "0").replace(",", "."))
@@ -349,5 +349,5 @@ def _long_time(text: str) -> time | timedelta | None:
         return -span
     if span >= timedelta(days=1):
         return span
-    # Gnumeric writes PT012H31M00S, which the library leaves as it is.
+    # Gnumeric writes PT012H31M00S, which the library gives as text.
     return (datetime(2000, 1, 1, tzinfo=UTC) + span).time() if len(match[2] or "") > 2 else None

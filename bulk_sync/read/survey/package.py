@@ -1,9 +1,7 @@
-"""The frame that XLSX and XLSB share: an archive of parts, and relations that say which part is
-what.
+"""The package of XLSX and XLSB: an archive of parts, and relations that name each part's role.
 
-What the library gets is never the file itself but a small archive that is written here, with the
-parts of one sheet after each was checked: it sees no other sheet, no picture, no macro, and no
-name that is written in an unusual way.
+The library never gets the file itself but a small archive written here, with the checked parts of
+one sheet. So it sees no other sheet, no picture, no macro, and no part with an unusual name.
 """
 
 from __future__ import annotations
@@ -22,14 +20,14 @@ from bulk_sync.read.survey.interface import BadWorkbook
 from bulk_sync.read.survey.markup import feed, local
 
 MAX_PACKED_BYTES = 24 * 1024 * 1024
-"""Of the archive for the library, which holds it three times over."""
+"""Size of the archive for the library, which holds it three times over."""
 
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 OFFICE_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
 class Relation(Struct, frozen=True):
-    """Another part, as a part refers to it: `kind` is the last word of the relation's type."""
+    """A part's reference to another; `kind` is the last word of the relation's type."""
 
     id: str
     kind: str
@@ -57,7 +55,7 @@ class _Relations:
 
 
 def relations_of(archive: Archive, part: str) -> list[Relation]:
-    """The relations of a part ("" for the package itself), external ones left out."""
+    """Return the relations of a part ("" for the package), external ones excluded."""
     folder, name = posixpath.split(part)
     source = posixpath.join(folder, "_rels", f"{name}.rels")
     if source not in archive:
@@ -68,7 +66,7 @@ def relations_of(archive: Archive, part: str) -> list[Relation]:
 
 
 def main_part(archive: Archive) -> str | None:
-    """The workbook's own part, by relation or else by its usual name; None if there is none."""
+    """Return the workbook's own part, by relation or else by its usual name; None without one."""
     for relation in relations_of(archive, ""):
         if relation.kind == "officeDocument" and relation.target in archive:
             return relation.target
@@ -76,14 +74,14 @@ def main_part(archive: Archive) -> str | None:
 
 
 def part_of_kind(relations: list[Relation], archive: Archive, kind: str) -> str | None:
-    """The first part of a kind that is there."""
+    """Return the first part of a kind that exists."""
     return next(
         (each.target for each in relations if each.kind == kind and each.target in archive), None
     )
 
 
 def relations_part(relations: Mapping[str, tuple[str, str]]) -> bytes:
-    """A part of relations: id to (kind, target)."""
+    """Return a part of relations, given id to (kind, target)."""
     each = "".join(
         f'<Relationship Id="{key}" Type="{OFFICE_RELATIONS}/{kind}" Target="{target}"/>'
         for key, (kind, target) in relations.items()
@@ -117,7 +115,8 @@ def repacked(
                     if buffer.tell() > MAX_PACKED_BYTES:
                         raise BadWorkbook(
                             f"the sheet takes more than {MAX_PACKED_BYTES // 2**20} MB packed. "
-                            "Save it as 'CSV UTF-8', which is read without a bound, and push that file."
+                            "Save it as 'CSV UTF-8', which is read without a bound, and push that "
+                            "file."
                         )
     buffer.seek(0)
     yield buffer

@@ -1,8 +1,7 @@
-"""The survey of XLS: a walk over the BIFF records of its workbook stream, as [MS-XLS] 2.3 and 2.4
-have them.
+"""The survey of XLS: a walk over the BIFF records of its workbook stream ([MS-XLS] 2.3, 2.4).
 
-Of the records only those are looked at that hold cells or bounds; the library reads all sheets
-at once, so the bounds hold for all together.
+Only records with cells or bounds are examined. The library reads all sheets at once, so the bounds
+are for all together.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from bulk_sync.read.survey.xlsb import ERROR_CODES
 MAX_CELLS = 1_500_000
 """The library keeps values and formulas of all sheets."""
 _MAX_DIMENSIONS = 65_536 * 256
-"""Cells for which a sheet may claim room: the library reserves that, yet doesn't touch it."""
+"""Cells that a sheet may claim: the library reserves memory for them, but doesn't touch it."""
 
 _FORMULA, _EOF, _CONTINUE, _FILEPASS, _DATE_1904 = 0x06, 0x0A, 0x3C, 0x2F, 0x22
 _BOUND_SHEET, _MUL_RK, _RSTRING, _MERGED, _SST, _LABEL_SST = 0x85, 0xBD, 0xD6, 0xE5, 0xFC, 0xFD
@@ -60,7 +59,7 @@ class XlsSurveyor:
         self.sheets: list[Sheet] = []
         self._read_globals()
         self._surveys = self._read_sheets()
-        self._stream = b""  # the library is about to hold its own
+        self._stream = b""  # the library is about to hold one of its own
 
     def survey(self, sheet: Sheet) -> Survey:
         """Count a sheet's cells; see `Surveyor`."""
@@ -68,7 +67,7 @@ class XlsSurveyor:
 
     @contextmanager
     def for_library(self, sheet: Sheet) -> Iterator[tuple[BinaryIO, int]]:
-        """The file itself; see `Surveyor`."""
+        """Yield the file itself; see `Surveyor`."""
         self._file.seek(0)
         yield self._file, int(sheet.place)
 
@@ -115,7 +114,7 @@ class XlsSurveyor:
         grid = _Grid(builder, self._sizes, self._shown, is_biff8=self._is_biff8)
         depth = 0
         for kind, data, _ in _records(self._stream, place):
-            # Charts that stand in a sheet are streams in the stream.
+            # Charts inside a sheet are substreams of their own.
             if kind == _BOF:
                 depth += 1
             elif kind == _EOF:
@@ -128,7 +127,7 @@ class XlsSurveyor:
 
 
 class _Grid:
-    """A sheet's cells, in one pass."""
+    """Surveys a sheet's cells, in one pass."""
 
     def __init__(
         self, builder: Builder, sizes: array[int], shown: bytearray, *, is_biff8: bool
@@ -218,7 +217,7 @@ class _Grid:
             )
 
     def _formula_cell(self, row: int, column: int, data: bytes) -> None:
-        """A FORMULA record: its result is a number, or a mark and a type ([MS-XLS] 2.5.133)."""
+        """Survey a FORMULA: its result is a number, or a mark and a type ([MS-XLS] 2.5.133)."""
         if _u16(data, 12) != 0xFFFF:
             self._number(row, column, negative=bool(_byte(data, 13) & 0x80))
             return
@@ -250,15 +249,16 @@ class _Grid:
             left, right = _u16(data, 8), _u16(data, 10)
         else:
             top, bottom, left, right = (_u16(data, at) for at in (0, 2, 4, 6))
-        # Turned around, the library's subtraction wraps to a claim that aborts the process.
+        # With bounds in the wrong order, the library's subtraction wraps and aborts the process.
         if bottom < top or right < left or (bottom - top) * (right - left) > _MAX_DIMENSIONS:
             raise BadWorkbook(
-                f"a sheet of it claims to span rows {top} to {bottom} and columns {left} to {right}. {_AGAIN}"
+                f"a sheet of it claims to span rows {top} to {bottom} and columns {left} to "
+                f"{right}. {_AGAIN}"
             )
 
 
 class _Strings:
-    """The shared strings: each with its size, over the seams of CONTINUE records ([MS-XLS]
+    """The shared strings: the size of each, across CONTINUE records ([MS-XLS]
     2.4.265).
     """
 
@@ -286,7 +286,7 @@ class _Strings:
         text = ""
         while count:
             if self._at >= len(self._blocks[self._block]):
-                # A text that goes on in the next record says anew how wide its characters are.
+                # A text that continues in the next record states its characters' width again.
                 self._advance()
                 wide = bool(self._take(1)[0] & 1)
             width = 2 if wide else 1
@@ -322,7 +322,7 @@ class _Strings:
 
 
 def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
-    """The records from a place on as (type, data, place)."""
+    """Yield the records from a place on as (type, data, place)."""
     while at + 4 <= len(stream):
         kind, size = _u16(stream, at), _u16(stream, at + 2)
         if at + 4 + size > len(stream):
@@ -347,8 +347,8 @@ def _long_string(data: bytes, at: int, *, is_biff8: bool) -> str:
 
 
 def _string(data: bytes, at: int, count: int, *, is_biff8: bool) -> str:
-    # The eight-bit text of BIFF5 is in a code page; here only its length and its blanks matter, and
-    # sheets' names.
+    # The eight-bit text of BIFF5 is in a code page; only its length, its blanks and the names of
+    # sheets matter here.
     if not is_biff8:
         return data[at : at + count].decode("cp1252", "replace")
     if count and _byte(data, at) & 1:

@@ -1,4 +1,4 @@
-"""The survey of XLSB: a walk over its binary records, as [MS-XLSB] 2.1.4 and 2.3 have them."""
+"""The survey of XLSB: a walk over its binary records ([MS-XLSB] 2.1.4, 2.3)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class XlsbSurveyor:
 
     @contextmanager
     def for_library(self, sheet: Sheet) -> Iterator[tuple[BinaryIO, int]]:
-        """A workbook of this one sheet; see `Surveyor`."""
+        """Yield a workbook of this one sheet; see `Surveyor`."""
         relations = {"rId1": ("worksheet", "worksheets/sheet1.bin")}
         copied = {"xl/worksheets/sheet1.bin": sheet.place}
         if self._strings_part is not None:
@@ -134,7 +134,7 @@ class XlsbSurveyor:
 
 
 class _Grid:
-    """A sheet's cells, in one pass."""
+    """Surveys a sheet's cells, in one pass."""
 
     def __init__(self, builder: Builder, sizes: array[int], shown: bytearray) -> None:
         self.builder = builder
@@ -202,7 +202,7 @@ class _Grid:
 
 
 def records(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The records of a binary part as (type, data)."""
+    """Yield the records of a binary part as (type, data)."""
     source = iter(chunks)
     pending = bytearray()
     at = 0
@@ -226,7 +226,7 @@ def records(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _head(data: bytearray, at: int) -> tuple[int, int, int] | None:
-    """Type, size and start of the data of the record at a place; None if more bytes are needed."""
+    """Return type, size and data offset of the record at a place; None if bytes are missing."""
     kind = shift = 0
     for width in range(2):
         if at >= len(data):
@@ -248,7 +248,7 @@ def _head(data: bytearray, at: int) -> tuple[int, int, int] | None:
 
 
 def record(kind: int, data: bytes) -> bytes:
-    """A record as bytes."""
+    """Encode a record."""
     head = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
     size = len(data)
     while size >= 0x80:
@@ -258,7 +258,7 @@ def record(kind: int, data: bytes) -> bytes:
 
 
 def wide(text: str) -> bytes:
-    """An XLWideString."""
+    """Decode an XLWideString."""
     encoded = text.encode("utf-16-le")
     return struct.pack("<I", len(encoded) // 2) + encoded
 

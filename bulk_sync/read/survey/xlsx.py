@@ -1,6 +1,4 @@
-"""The survey of XLSX and XLSM: the sheet's XML and the shared strings, as ECMA-376 part 1, 18.3 has
-them.
-"""
+"""The survey of XLSX and XLSM: the sheet's XML and the shared strings (ECMA-376 part 1, 18.3)."""
 
 from __future__ import annotations
 
@@ -33,13 +31,12 @@ from bulk_sync.read.survey.package import (
 )
 
 _SPREADSHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_ERRORS = frozenset(
-    {"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#DATA!"}
-)  # those that the library knows; at any other it gives up the whole sheet
+_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#DATA!"})
+"""Errors that the library knows; it gives up the whole sheet at any other."""
 _TRUE = frozenset({"1", "true", "on"})
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _MAX_COUNT = 4_000_000
-"""The library reserves room for as many shared strings as the part claims to hold."""
+"""Shared strings that a part may claim: the library reserves memory for as many."""
 
 _AGAIN = "Open the workbook in a spreadsheet program and save it again."
 
@@ -72,7 +69,7 @@ class XlsxSurveyor:
 
     @contextmanager
     def for_library(self, sheet: Sheet) -> Iterator[tuple[BinaryIO, int]]:
-        """A workbook of this one sheet; see `Surveyor`."""
+        """Yield a workbook of this one sheet; see `Surveyor`."""
         relations = {"rId1": ("worksheet", "worksheets/sheet1.xml")}
         copied = {"xl/worksheets/sheet1.xml": sheet.place}
         if self._strings_part is not None:
@@ -121,10 +118,10 @@ _Padding = tuple[str, int, str]
 
 
 class _Styles:
-    """The number formats that pad or frame a whole number, `00000` or `"SH-"0000`: what they show
-    is not the value.
+    """The number formats that pad or frame a whole number, such as `00000` or `"SH-"0000`.
 
-    (Prefix, digits, suffix) by the index of a cell's style.
+    A cell with one shows another text than its value. They are (prefix, digits, suffix) by the
+    index of a cell's style.
     """
 
     def __init__(self) -> None:
@@ -160,7 +157,7 @@ class _Styles:
 
 
 def _bare(literal: str) -> str:
-    """The text of a literal part of a number format, without its quotes and backslashes."""
+    """Return a number format's literal text without its quotes and backslashes."""
     return re.sub(r'"([^"]*)"|\\(.)', lambda match: match[1] or match[2] or "", literal)
 
 
@@ -174,8 +171,8 @@ class _Workbook:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         match local(name):
             case "workbookPr":
-                # Excel 2013 and later add a second element of this name, in an extension, that says
-                # nothing of dates.
+                # Excel 2013 and later add a second element of this name in an extension, without
+                # the date system.
                 self.is_1904 = self.is_1904 or attributes.get("date1904", "").lower() in _TRUE
             case "sheet":
                 relation = next(
@@ -194,7 +191,7 @@ class _Workbook:
 
 
 class _Strings:
-    """For each shared string its size in bytes and whether it shows anything; never the string."""
+    """The size of each shared string in bytes and whether it shows anything; not the string."""
 
     def __init__(self) -> None:
         self.sizes = array("I")
@@ -238,7 +235,7 @@ class _Strings:
 
 
 class _Grid:
-    """A sheet's cells, in one pass."""
+    """Surveys a sheet's cells, in one pass."""
 
     def __init__(self, builder: Builder, strings: _Strings, padded: dict[str, _Padding]) -> None:
         self.builder = builder
@@ -314,7 +311,7 @@ class _Grid:
         else:
             row, self._column = self._place(place)
             if row != self._row:
-                raise BadWorkbook(f"the cell {place} stands in row {self._row + 1}. {_AGAIN}")
+                raise BadWorkbook(f"the cell {place} is part of row {self._row + 1}. {_AGAIN}")
         self._next_column = self._column + 1
         self._in_cell = True
         self._type = attributes.get("t", "n")
@@ -383,7 +380,7 @@ class _Grid:
     def _error(self, shown: str) -> None:
         if shown not in _ERRORS:
             raise BadWorkbook(
-                f"the cell {self._named()} shows {shown[:20]!r}, an error of a kind that can't be read. "
+                f"the cell {self._named()} shows {shown[:20]!r}, an error that can't be read. "
                 "Mend or delete the formula there, or save the sheet as 'CSV UTF-8'."
             )
         self.builder.error(self._row, self._column, shown)
@@ -406,7 +403,7 @@ class _Grid:
 
 
 def place_name(row: int, column: int) -> str:
-    """A place as a spreadsheet program writes it: (0, 0) is `A1`."""
+    """Return a place as a spreadsheet program writes it: (0, 0) is `A1`."""
     letters = ""
     column += 1
     while column:
@@ -419,12 +416,10 @@ def _column(letters: str) -> int:
     number = 0
     for letter in letters.upper():
         if not "A" <= letter <= "Z":
-            raise BadWorkbook(f"{letters[:20]!r} is no name of a column. {_AGAIN}")
+            raise BadWorkbook(f"{letters[:20]!r} is not the name of a column. {_AGAIN}")
         number = number * 26 + ord(letter) - 64
         if number > MAX_COLUMNS:
-            raise BadWorkbook(
-                f"a cell lies in column {letters[:20]}, outside of any sheet. {_AGAIN}"
-            )
+            raise BadWorkbook(f"a cell is in column {letters[:20]}, outside of any sheet. {_AGAIN}")
     if number == 0:
         raise BadWorkbook(f"a cell has no column in its name. {_AGAIN}")
     return number - 1
@@ -432,7 +427,7 @@ def _column(letters: str) -> int:
 
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise BadWorkbook(f"{text[:20]!r} stands where a whole number must be. {_AGAIN}")
+        raise BadWorkbook(f"{text[:20]!r} is not a whole number. {_AGAIN}")
     return int(text)
 
 

@@ -1,0 +1,106 @@
+"""The surveyor for a workbook's container: a ZIP archive, an OLE2 file, or none."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import BinaryIO
+
+import olefile
+
+from bulk_sync.read.archive import Archive
+from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
+from bulk_sync.read.survey.interface import BadWorkbook, Surveyor
+from bulk_sync.read.survey.ods import CONTENT, OdsSurveyor
+from bulk_sync.read.survey.package import main_part
+from bulk_sync.read.survey.xls import XlsSurveyor
+from bulk_sync.read.survey.xlsb import XlsbSurveyor
+from bulk_sync.read.survey.xlsx import XlsxSurveyor
+
+MAX_XLS_BYTES = 32 * 1024 * 1024
+"""An XLS file is in memory three times: as its stream, and twice in the library."""
+
+
+def open_surveyor(file: io.BufferedReader) -> Surveyor:
+    """Return the surveyor for an open file; raises BadWorkbook for other content."""
+    file.seek(0)
+    kind = kind_of(file.read(HEAD_BYTES))
+    file.seek(0)
+    match kind:
+        case Kind.ZIP:
+            return _in_archive(Archive(file))
+        case Kind.OLE2:
+            return _in_container(file)
+        case Kind.BIFF:
+            raise BadWorkbook(
+                "it was written by Excel 4 or older. Open it in a spreadsheet program and save it "
+                "as XLSX."
+            )
+        case _:
+            raise BadWorkbook(refusal(kind) or "this is text, not a workbook.")
+
+
+def _in_archive(archive: Archive) -> Surveyor:
+    if "mimetype" in archive and CONTENT in archive:
+        return _open_document(archive)
+    main = main_part(archive)
+    if main is None or not main.lower().startswith("xl/"):
+        raise BadWorkbook(_what_else(archive))
+    if main.lower().endswith(".bin"):
+        return XlsbSurveyor(archive, main)
+    return XlsxSurveyor(archive, main)
+
+
+def _open_document(archive: Archive) -> Surveyor:
+    mimetype = archive.read("mimetype", 200).strip()
+    if not mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
+        raise BadWorkbook(
+            f"this is a document ({mimetype.decode('ascii', 'replace')[:80]}), not a spreadsheet."
+        )
+    manifest = "META-INF/manifest.xml"
+    if manifest in archive and b"encryption-data" in archive.read(manifest, 4 * 2**20):
+        raise BadWorkbook(
+            "it is protected by a password. Save it without one, then push that file."
+        )
+    return OdsSurveyor(archive)
+
+
+def _what_else(archive: Archive) -> str:
+    names = archive.names()
+    if any(name.startswith("word/") for name in names):
+        return "this is a text document (DOCX), not a spreadsheet. Push the spreadsheet itself."
+    if any(name.startswith("ppt/") for name in names):
+        return "this is a presentation (PPTX), not a spreadsheet. Push the spreadsheet itself."
+    if (
+        any(name.startswith("index/") and name.endswith(".iwa") for name in names)
+        or "index.zip" in names
+    ):
+        return (
+            "this is a Numbers document. Export it from Numbers as Excel or CSV, then push that "
+            "file."
+        )
+    return (
+        "this is an archive (ZIP) without a workbook. Unpack it, then push the spreadsheet that is "
+        "in it."
+    )
+
+
+def _in_container(file: BinaryIO) -> Surveyor:
+    size = os.fstat(file.fileno()).st_size
+    if size > MAX_XLS_BYTES:
+        raise BadWorkbook(
+            f"it takes {size // 2**20} MB; an XLS file of {MAX_XLS_BYTES // 2**20} MB can be read. "
+            "Save the sheet as 'CSV UTF-8', and push that file."
+        )
+    # Not closed, because that would close the file too.
+    container = olefile.OleFileIO(file)
+    if container.exists("EncryptedPackage"):
+        raise BadWorkbook(
+            "it is protected by a password. Save it without one, then push that file."
+        )
+    for name in ("Workbook", "Book"):
+        if container.exists(name):
+            return XlsSurveyor(file, container.openstream(name).read())
+    raise BadWorkbook(
+        "this is an Office file without a workbook in it, such as a DOC or a message."
+    )
