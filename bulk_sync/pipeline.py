@@ -43,7 +43,7 @@ from bulk_sync.run.send import nothing_to_send, seconds_left, send_pending, star
 from bulk_sync.run.sheet import OnRows, Sheet, open_sheet
 from bulk_sync.run.stage import open_checkpoint, shared_ledger, stage_sheet
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.transport.choose import chosen, load
+from bulk_sync.send.transport.choose import Name, chosen, load
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sheet import SheetSettings
 
@@ -159,11 +159,7 @@ def _push(
             tally = start_tally(counts)
             log.info("staged: %s", _in_words(counts), extra={"event": "staged"})
             refuse_too_many(files.results, tally.total)
-            with_uvloop = find_spec("uvloop") is not None  # it comes with `fast`
-            if counts.get(State.PENDING, 0):
-                load(transport)
-                if with_uvloop:
-                    import_module("uvloop")
+            with_uvloop = counts.get(State.PENDING, 0) > 0 and _load(transport)
             begun = clock.monotonic()
             stopped = None
             if counts.get(State.PENDING, 0):
@@ -193,6 +189,15 @@ def _push(
             if settings.outputs.purge:
                 notes = (*notes, purged_or_why_not(store))
             return _logged(with_files(summary, files, undo_file, notes))
+
+
+def _load(transport: Name) -> bool:
+    """Import what sending needs, before its clock starts; True with uvloop, from the extra `fast`."""
+    load(transport)
+    with_uvloop = find_spec("uvloop") is not None
+    if with_uvloop:
+        import_module("uvloop")
+    return with_uvloop
 
 
 def _logged(summary: Summary) -> Summary:

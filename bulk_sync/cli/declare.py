@@ -7,6 +7,7 @@ that it names. A default stays with its declaration: what nobody gave is not han
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +70,8 @@ class Command:
 
     @property
     def help(self) -> str:
-        """The help text of the command."""
-        return inspect.getdoc(self.run) or ""
+        """The help text of the command, a paragraph a line: the terminal decides where to wrap."""
+        return re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(self.run) or "")
 
     @property
     def options(self) -> tuple[Declared, ...]:
