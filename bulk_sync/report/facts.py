@@ -56,7 +56,8 @@ def pace_text(summary: Summary) -> str:
         parts.append(f"{summary.throttled:,} throttled")
     if summary.seconds:
         parts += [span(summary.seconds), f"{summary.rows_per_second:.1f} rows/s"]
-    parts.append(limit_text(summary.limit, summary.source))
+    if summary.limit is not None:
+        parts.append(limit_text(summary.limit, summary.source))
     if summary.utilisation is not None:
         parts.append(f"{summary.utilisation:.0%} of it used")
     return ", ".join(parts)

@@ -16,14 +16,14 @@ _LABEL_WIDTH = 12
 
 
 def show_line(console: Console, text: str, style: str = "") -> None:
-    """Print a line, never wrapped: a terminal wraps it itself, and a file keeps it whole."""
+    """Print a sentence: wrapped at words on a terminal, one line in a file."""
     from rich.text import Text
 
-    console.print(Text(printable(text), style=style), soft_wrap=True)
+    console.print(Text(printable(text), style=style), soft_wrap=not console.is_terminal)
 
 
 def show_labelled(console: Console, label: str, text: str, style: str = "") -> None:
-    """Print `Label:      text`."""
+    """Print `Label:      text`, unwrapped, so that paths and commands can be copied."""
     from rich.text import Text
 
     line = Text(f"{label + ':':<{_LABEL_WIDTH}}") + Text(printable(text), style=style)
@@ -44,10 +44,10 @@ def show_next(console: Console, command: str | None) -> None:
 
 
 def show_error(console: Console, sentence: str) -> None:
-    """Print an error as one sentence."""
+    """Print an error as one sentence, wrapped at words on a terminal."""
     from rich.text import Text
 
     text = printable(sentence)
     end = "" if text.endswith((".", "!", "?", "--help")) else "."
     line = Text("Error: ", style="bold red") + Text(text + end, style="default")
-    console.print(line, soft_wrap=True)
+    console.print(line, soft_wrap=not console.is_terminal)
