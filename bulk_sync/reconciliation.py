@@ -1,7 +1,7 @@
-"""Two sheets, or a sheet and the ledger, value by value.
+"""Compare two sheets, or a sheet and the ledger, value by value.
 
-Both go through the same reading and mapping as a push. Each is staged in a store of its own, their
-rows meet in SQL, and only pairs that are not the very same text are compared field by field.
+Both are read and mapped as a push reads them. Each is staged in a scratch checkpoint of its own,
+their rows are joined in SQL, and only pairs whose text differs are compared field by field.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from bulk_sync.job.ledger import Acknowledged, read_shared
 from bulk_sync.job.ledger_entries import text_of
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
-from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, Standing
+from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, RowClass
 from bulk_sync.model.rows import Record, Row
 from bulk_sync.report.facts import reconciliation_facts
 from bulk_sync.report.page.comparison import write_comparison_page
+from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.report.written.differences import Changes, write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
@@ -35,7 +36,7 @@ from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.version import __version__
 
 _SHOWN = 5
-"""Showings that a summary names of each kind."""
+"""Showings of each class and field that a summary names."""
 
 
 def reconcile(
@@ -43,12 +44,12 @@ def reconcile(
 ) -> Reconciliation:
     """Compare a sheet with another or with the ledger, and write what the settings name.
 
-    Raises InputError when a sheet can't be used, CheckpointError without a ledger, UsageError,
+    Raises InputError if a sheet can't be used, CheckpointError without a ledger, UsageError,
     OutputError.
     """
     _check_files(settings)
     with ExitStack() as opened:
-        other = opened.enter_context(_beside(settings))
+        other = opened.enter_context(_other_side(settings))
         here = opened.enter_context(staged(settings, on_rows))
         there = other()
         base = (
@@ -70,56 +71,56 @@ def reconcile(
 
 
 def _one_way_if_partial(settings: ReconcileSettings, here: Staged) -> ReconcileSettings:
-    """With --limit, rows that are only there are no difference: they may be here, further down."""
+    """With --limit, rows only there are no difference: they may be here, beyond the limit."""
     one_way = settings.comparing.one_way or here.partial
     return settings.changed(comparing=replace(settings.comparing, one_way=one_way))
 
 
 def _check_files(settings: ReconcileSettings) -> None:
+    """Raise UsageError or OutputError for files that overlap, or can't be written."""
+    _refuse_one_file_for_two(settings)
+    outputs = settings.outputs
+    if outputs.results is not None:
+        refuse_unknown_kind(outputs.results)
+    if outputs.template is not None:
+        refuse_unknown_kind(outputs.template, "--export-template")
+        if outputs.template.suffix.lower() == ".jsonl":
+            raise UsageError(
+                f"--export-template {outputs.template}: a sheet to edit is a .csv or an .xlsx"
+            )
+    for path in (outputs.results, outputs.page, outputs.template, settings.changes):
+        if path is not None:
+            check_writable(path)
+
+
+def _refuse_one_file_for_two(settings: ReconcileSettings) -> None:
     named = {
         "FILE": settings.reading.input,
         "--with": settings.there.reading.input if settings.there else None,
-    }
-    named |= {
         "--base": settings.snapshot.reading.input if settings.snapshot else None,
         "--results": settings.outputs.results,
-    }
-    named |= {
         "--export-template": settings.outputs.template,
         "the changes": settings.changes,
         "--page": settings.outputs.page,
+        "the checkpoint": settings.files.checkpoint,
+        "--ledger": settings.history.ledger,
     }
-    named |= {"the checkpoint": settings.files.checkpoint, "--ledger": settings.history.ledger}
     seen: dict[Path, str] = {}
     for name, path in named.items():
         other = None if path is None or str(path) == "-" else seen.setdefault(path.resolve(), name)
+        # The inputs are only read, so they may be the same file.
         if other not in {None, name} and {other, name} - {"FILE", "--with", "--base"}:
             raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
-    if settings.outputs.results is not None:
-        refuse_unknown_kind(settings.outputs.results)
-    if settings.outputs.template is not None:
-        refuse_unknown_kind(settings.outputs.template, "--export-template")
-        if settings.outputs.template.suffix.lower() == ".jsonl":
-            raise UsageError(
-                f"--export-template {settings.outputs.template}: a sheet to be edited is a .csv or an .xlsx"
-            )
-    for path in (
-        settings.outputs.results,
-        settings.outputs.page,
-        settings.outputs.template,
-        settings.changes,
-    ):
-        if path is not None:
-            check_writable(path)
 
 
 # Both sides
 
 
 @contextmanager
-def _beside(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
-    """The other side; reading of a large sheet begins at once, and is waited for by what is
-    yielded.
+def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
+    """Yield a function that returns the other side, staged.
+
+    A large sheet is read by a second process from now on, while the caller reads its own.
     """
     if settings.there is None:
         with _acknowledged(settings) as known, Store.scratch() as store:
@@ -143,21 +144,23 @@ def _acknowledged(settings: ReconcileSettings) -> Iterator[Iterator[Acknowledged
     with Store.read(settings.files.checkpoint) as store:
         if store.database.job() is None:
             raise InputError(
-                f"{settings.files.checkpoint}: nothing was staged in this checkpoint, so nothing is known."
+                f"{settings.files.checkpoint}: this checkpoint has no job, so nothing was "
+                "acknowledged yet."
             )
         yield store.known.acknowledged()
 
 
 def _record(one: Acknowledged) -> Record:
-    """What was acknowledged, as a row of a sheet; it has no number."""
+    """Return acknowledged values as a row of a sheet, without a number."""
     target = one.showing_id or one.target
     body = text_of(one.values)
     return Record(Row(0, ()), target, body, digest_of(body), fields_of(one.values), one.key)
 
 
 def _compare(comparison: Comparison, here: Staged, there: Staged, base: Staged | None) -> int:
-    """Compare what is not the same text; returns how many cells are blank here and filled there, or
-    in the base.
+    """Compare the pairs whose text differs.
+
+    Returns the number of cells that are blank here and filled in the base, else there.
     """
     blanks = 0
 
@@ -175,20 +178,20 @@ def _compare(comparison: Comparison, here: Staged, there: Staged, base: Staged |
 
 
 def _origin(pair: Pair, base: Staged) -> Side:
-    """What the base says; of a showing that it doesn't have, nothing is known."""
+    """Return the values of the base; without the showing there, no field is known."""
     return Side({}, frozenset()) if pair.base is None else Side(pair.base, base.columns)
 
 
-# What it came to
+# The result
 
 
-_NOT_THE_SAME = tuple(one for one in Standing if one is not Standing.SAME)
+_NOT_THE_SAME = tuple(one for one in RowClass if one is not RowClass.SAME)
 
 
 def _write(
     settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...], clock: Clock
 ) -> Reconciliation:
-    differing = partial(comparison.rows, Standing.DIFFERS, Standing.CONFLICT)
+    differing = partial(comparison.rows, RowClass.DIFFERS, RowClass.CONFLICT)
     template = changes = Changes(0, None)
     if settings.outputs.template is not None:
         template = write_changes(
@@ -228,19 +231,21 @@ def _summary(
 ) -> Reconciliation:
     fields = comparison.fields()
     listed = (
-        Standing.PROBLEM,
-        Standing.ONLY_HERE,
-        *(() if settings.comparing.one_way else (Standing.ONLY_THERE,)),
+        RowClass.PROBLEM,
+        RowClass.ONLY_HERE,
+        *(() if settings.comparing.one_way else (RowClass.ONLY_THERE,)),
     )
     return Reconciliation(
         input=str(settings.reading.input),
         other=str(settings.there.reading.input) if settings.there else None,
         base=str(settings.snapshot.reading.input) if settings.snapshot else None,
-        standings=comparison.counts(),
+        classes=comparison.counts(),
         superseded=comparison.superseded,
         fields=fields,
         first=tuple((field, tuple(comparison.first(field, _SHOWN))) for field in fields),
-        listed=tuple(row for standing in listed for row in comparison.rows(standing, limit=_SHOWN)),
+        listed=tuple(
+            row for row_class in listed for row in comparison.rows(row_class, limit=_SHOWN)
+        ),
         conflicts=comparison.authored(Author.BOTH),
         stale=comparison.authored(Author.THERE),
         to_send=changes.rows,
@@ -263,11 +268,13 @@ def _notes(
         alone = sorted(here.columns - there.columns - {KEY_COLUMN, "showing_id"})
         if alone:
             notes.append(
-                f"Not compared, because {settings.there.reading.input} has no such column: {', '.join(alone)}."
+                f"Not compared, because {settings.there.reading.input} has no such column: "
+                f"{', '.join(alone)}."
             )
     if here.partial:
         notes.append(
-            "Only the first rows were taken, as --limit says; rows that are only there are no difference."
+            "Only the first rows were compared (--limit), so rows that are only there are no "
+            "difference."
         )
     return tuple(notes)
 
@@ -275,18 +282,14 @@ def _notes(
 def _on_blanks(blanks: int, base: Staged | None) -> tuple[str, ...]:
     if not blanks:
         return ()
-    cells = "1 cell is" if blanks == 1 else f"{blanks:,} cells are"
-    where = "was filled in the base" if blanks == 1 else "were filled in the base"
-    where = where if base else "filled there"
-    return (
-        f"{cells} blank here and {where}: a blank cell changes nothing, and is no difference (--clear).",
-    )
+    where = "in the base" if base else "there"
+    cells = f"{counted(blanks, 'cell')} {are(blanks)}"
+    meaning = "a blank cell changes nothing, so it is no difference (see --clear)"
+    return (f"{cells} blank here and filled {where}: {meaning}.",)
 
 
 def _forget_acknowledged(settings: ReconcileSettings, rows: Iterable[Compared]) -> None:
-    """Before changes go out by another job: what this sheet's own ledger knows of those showings is
-    forgotten.
-    """
+    """Forget what this sheet's own ledger knows of the showings that another job will change."""
     if not settings.files.checkpoint.exists():
         return
     with held(settings.files.checkpoint), Store.open(settings.files.checkpoint) as store:

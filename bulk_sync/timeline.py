@@ -1,9 +1,9 @@
 """The time line of a run: counts in short intervals, few enough to store and draw all of them.
 
 Pure: events go in with their time, in milliseconds since the run began. An interval is a quarter of
-a second at first. When a run has more than `MOST_POINTS`, each two become one, so a second and a
-day are both a few hundred points. Latencies are counted in logarithmic buckets, eight to an octave, as
-in HdrHistogram: merging loses nothing, and a percentile is exact to a twentieth of itself.
+a second at first. When a run has more than `MOST_POINTS`, each two become one, so that a second and
+a day are both a few hundred points. Latencies are counted in logarithmic buckets, eight per octave,
+as in HdrHistogram: merging loses nothing, and a percentile is exact to a twentieth of itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_POINTS = 400
 """The most points of a run; a long one has between half and all of them."""
 
 
-TO_AN_OCTAVE = 8
+BUCKETS_PER_OCTAVE = 8
 _LAST_BUCKET = 160
 """For latencies over 2 ** 20 milliseconds, a quarter of an hour."""
 
@@ -33,7 +33,7 @@ def latency_bucket(seconds: float) -> int:
     return (
         0
         if milliseconds <= 1
-        else min(_LAST_BUCKET, math.ceil(math.log2(milliseconds) * TO_AN_OCTAVE))
+        else min(_LAST_BUCKET, math.ceil(math.log2(milliseconds) * BUCKETS_PER_OCTAVE))
     )
 
 

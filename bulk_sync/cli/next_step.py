@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from bulk_sync.model.comparison import Reconciliation, Standing
+from bulk_sync.model.comparison import Reconciliation, RowClass
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.settings.push import PushSettings
@@ -25,7 +25,7 @@ def after_check(summary: CheckSummary) -> str | None:
 
 def push_of_differences(summary: Reconciliation) -> str | None:
     """Return the command that sends what differs."""
-    differing = (summary.standings[Standing.DIFFERS], summary.standings[Standing.CONFLICT])
+    differing = (summary.classes[RowClass.DIFFERS], summary.classes[RowClass.CONFLICT])
     return (
         shlex.join(["bulk-sync", *sys.argv[1:], "--push"])
         if any(differing) and summary.input != "-"

@@ -186,12 +186,12 @@ def _compared(settings: ReconcileSettings) -> Reconciliation:
 
     with reading_rows(err(), str(settings.reading.input)) as on_rows:
         summary = run_reconcile(settings, on_rows=on_rows)
-    standings = ", ".join(
-        f"{count} {standing.value}" for standing, count in summary.standings.items() if count
+    classes = ", ".join(
+        f"{count} {row_class.value}" for row_class, count in summary.classes.items() if count
     )
     log.info(
         "compared: %s",
-        standings or "no rows",
+        classes or "no rows",
         extra={"event": "compared", "exit_code": summary.exit_code},
     )
     return summary

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from bulk_sync.job.database import Database
-from bulk_sync.model.comparison import Author, Compared, Difference, Standing
+from bulk_sync.model.comparison import Author, Compared, Difference, RowClass
 from bulk_sync.model.rows import State
 
 _CACHE_KIB = 32 * 1024
@@ -49,9 +49,9 @@ class Comparison:
         self._db.executescript(
             "CREATE TABLE mate (here INTEGER PRIMARY KEY, there INTEGER, base INTEGER);"
             # Rows here that are not the same there.
-            "CREATE TABLE standing (here INTEGER PRIMARY KEY, standing TEXT);"
+            "CREATE TABLE row_class (here INTEGER PRIMARY KEY, row_class TEXT);"
             # Rows there without a mate.
-            "CREATE TABLE alone (there INTEGER PRIMARY KEY, standing TEXT);"
+            "CREATE TABLE alone (there INTEGER PRIMARY KEY, row_class TEXT);"
             "CREATE TABLE difference (here INTEGER, field TEXT, value_there TEXT, value_here TEXT, "
             "value_base TEXT, author TEXT);"
         )
@@ -134,7 +134,7 @@ class Comparison:
             )
 
     def settle(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
-        """Store the differences of pairs, by id, and then every showing's standing."""
+        """Store the differences of pairs, by id, and then every showing's row_class."""
         self._db.execute("BEGIN")
         for count, (row, differences) in enumerate(compared, start=1):
             if count % _GROUP == 0:
@@ -142,14 +142,14 @@ class Comparison:
                 self._db.execute("BEGIN")
             if differences:
                 conflict = any(one.author is Author.BOTH for one in differences)
-                standing = Standing.CONFLICT if conflict else Standing.DIFFERS
-                self._db.execute("INSERT INTO standing VALUES (?, ?)", (row, standing))
+                row_class = RowClass.CONFLICT if conflict else RowClass.DIFFERS
+                self._db.execute("INSERT INTO row_class VALUES (?, ?)", (row, row_class))
                 self._db.executemany(
                     "INSERT INTO difference VALUES (?, ?, ?, ?, ?, ?)",
                     (_kept(row, one) for one in differences),
                 )
         self._db.execute(
-            "INSERT INTO standing SELECT h.id, "
+            "INSERT INTO row_class SELECT h.id, "
             "CASE WHEN h.state = 'pending' AND t.id IS NULL THEN 'only_here' ELSE 'problem' END "
             f"FROM {_HERE} WHERE h.state <> 'pending' OR t.state IS NOT 'pending'"
         )
@@ -163,17 +163,17 @@ class Comparison:
 
     # Reporting
 
-    def counts(self) -> dict[Standing, int]:
-        """Return the number of showings by standing."""
-        counts = dict.fromkeys(Standing, 0)
-        for table in ("standing", "alone"):
+    def counts(self) -> dict[RowClass, int]:
+        """Return the number of showings by row_class."""
+        counts = dict.fromkeys(RowClass, 0)
+        for table in ("row_class", "alone"):
             for name, count in self._db.execute(
-                f"SELECT standing, count(*) FROM {table} GROUP BY standing"
+                f"SELECT row_class, count(*) FROM {table} GROUP BY row_class"
             ):
-                counts[Standing(name)] += count
+                counts[RowClass(name)] += count
         (rows,) = self._db.execute("SELECT count(*) FROM main.staged").fetchone()
-        (other,) = self._db.execute("SELECT count(*) FROM standing").fetchone()
-        counts[Standing.SAME] = rows - other
+        (other,) = self._db.execute("SELECT count(*) FROM row_class").fetchone()
+        counts[RowClass.SAME] = rows - other
         return counts
 
     def fields(self) -> dict[str, int]:
@@ -195,21 +195,21 @@ class Comparison:
         """Return the first showings that differ in a field, each with that difference alone."""
         found = self._db.execute(
             f"SELECT {_COLUMNS}, {_DIFFERENCE} FROM difference AS d "
-            "CROSS JOIN standing AS s ON s.here = d.here "
-            f"{_OF_STANDING} WHERE d.field = ? ORDER BY d.rowid LIMIT ?",
+            "CROSS JOIN row_class AS s ON s.here = d.here "
+            f"{_OF_CLASS} WHERE d.field = ? ORDER BY d.rowid LIMIT ?",
             (field, count),
         )
         return [_compared(row[:7], [row[7:]]) for row in found]
 
-    def rows(self, *standings: Standing, limit: int = -1) -> Iterator[Compared]:
-        """Yield showings in these standings, except `same`: those here, then those only there.
+    def rows(self, *classes: RowClass, limit: int = -1) -> Iterator[Compared]:
+        """Yield showings in these classes, except `same`: those here, then those only there.
 
         Each group is in input order; `limit` bounds their number.
         """
-        names = ", ".join(f"'{standing}'" for standing in standings)
+        names = ", ".join(f"'{row_class}'" for row_class in classes)
         here = self._db.execute(
-            f"SELECT {_COLUMNS}, s.here FROM standing AS s {_OF_STANDING} "
-            f"WHERE standing IN ({names}) ORDER BY s.here LIMIT ?",
+            f"SELECT {_COLUMNS}, s.here FROM row_class AS s {_OF_CLASS} "
+            f"WHERE row_class IN ({names}) ORDER BY s.here LIMIT ?",
             (limit,),
         )
         left = limit
@@ -219,9 +219,9 @@ class Comparison:
                 row[:7], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[7],)).fetchall()
             )
         there = self._db.execute(
-            f"SELECT standing, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message "
+            f"SELECT row_class, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message "
             "FROM alone CROSS JOIN there.staged AS t ON t.id = alone.there "
-            f"WHERE standing IN ({names}) ORDER BY alone.there LIMIT ?",
+            f"WHERE row_class IN ({names}) ORDER BY alone.there LIMIT ?",
             (left if limit >= 0 else -1,),
         )
         for row in there:
@@ -234,12 +234,12 @@ _HERE = (
     "main.staged AS h LEFT JOIN mate AS m ON m.here = h.id "
     "LEFT JOIN there.staged AS t ON t.id = m.there"
 )
-_OF_STANDING = (
+_OF_CLASS = (
     "CROSS JOIN main.staged AS h ON h.id = s.here LEFT JOIN mate AS m ON m.here = h.id "
     "LEFT JOIN there.staged AS t ON t.id = m.there"
 )
 _COLUMNS = (
-    "s.standing, h.number, t.number, h.target, "
+    "s.row_class, h.number, t.number, h.target, "
     "CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "
     f"coalesce(nullif({_ID.format('h')}, ''), {_ID.format('t')}, ''), "
     "CASE WHEN h.state <> 'pending' THEN h.message "
@@ -266,9 +266,9 @@ def _kept(row: int, one: Difference) -> tuple[Any, ...]:
 
 
 def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> Compared:
-    standing, number, number_there, target, key, showing_id, message = columns
+    row_class, number, number_there, target, key, showing_id, message = columns
     return Compared(
-        Standing(standing),
+        RowClass(row_class),
         number,
         number_there or None,
         target,

@@ -1,4 +1,4 @@
-"""Values of a comparison of two sheets."""
+"""Values of a comparison of two sheets, `here` and `there`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import Struct
 
 
-class Standing(StrEnum):
-    """How a showing of one sheet stands to the other; each row is in exactly one."""
+class RowClass(StrEnum):
+    """The result for one showing; each row is in exactly one class."""
 
     SAME = "same"
     DIFFERS = "differs"
@@ -20,7 +20,7 @@ class Standing(StrEnum):
 
 
 class Author(StrEnum):
-    """Which sheet changed a value since the base that both come from."""
+    """The sheet that changed a value since the base that both come from."""
 
     HERE = "here"
     THERE = "there"
@@ -28,9 +28,10 @@ class Author(StrEnum):
 
 
 class Difference(Struct, frozen=True):
-    """A field with another value here than there, as JSON has them; None is a blank one.
+    """A field with different values here and there, as in JSON; None is a blank one.
 
-    `base` is the value that both started from, and `author` who changed it; None without a base.
+    `base` is the value that both sheets started from, and `author` the one that changed it; both
+    are None without a base.
     """
 
     field: str
@@ -40,19 +41,18 @@ class Difference(Struct, frozen=True):
     author: Author | None
 
     def sendable(self, *, prefer_here: bool) -> bool:
-        """True when the value here may take the place of the one there."""
+        """Return True if the value here may replace the one there."""
         return self.author in {None, Author.HERE} or (self.author is Author.BOTH and prefer_here)
 
 
 class Compared(Struct, frozen=True):
-    """A showing that is not the same in both sheets.
+    """A showing that differs between the sheets.
 
-    `number` is its row here and `number_there` its row there, None where it has none (in the ledger
-    nothing has a row). `target` is what addresses it here; `showing_id` is "" when no sheet names
-    one.
+    `number` is its row here and `number_there` its row there; None without one, as for all of the
+    ledger. `target` addresses it here; `showing_id` is "" if neither sheet has it.
     """
 
-    standing: Standing
+    row_class: RowClass
     number: int | None
     number_there: int | None
     target: str
@@ -63,20 +63,20 @@ class Compared(Struct, frozen=True):
 
 
 class Reconciliation(Struct, frozen=True):
-    """What a comparison of two sheets came to.
+    """The result of a comparison of two sheets.
 
-    `other` None is the ledger. `standings` counts showings, `superseded` rows here that another row
-    stands for. `fields` counts values that differ, by field, and `first` has the first showings
-    with each, that difference alone. `listed` are the first showings of the other standings.
-    `conflicts` and `stale` count values that both sides, or only the other side, changed since the
-    base. `to_send` counts the rows of `changes`. `one_way` says that rows only there are no
-    difference.
+    `other` is None for the ledger. `classes` counts showings, and `superseded` the rows here that
+    another row with the same key replaced. `fields` counts differing values by field; `first` has
+    the first showings of each field, with that difference alone; `listed` has the first showings of
+    the other classes. `conflicts` and `stale` count values that both sides, or only the other side,
+    changed since the base. `to_send` counts the rows of `changes`. With `one_way`, rows only there
+    are no difference.
     """
 
     input: str
     other: str | None
     base: str | None
-    standings: dict[Standing, int]
+    classes: dict[RowClass, int]
     superseded: int
     fields: dict[str, int]
     first: tuple[tuple[str, tuple[Compared, ...]], ...]
@@ -95,24 +95,19 @@ class Reconciliation(Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """Rows of the sheet."""
-        there = self.standings[Standing.ONLY_THERE]
-        return sum(self.standings.values()) - there + self.superseded
+        """Rows of the sheet here."""
+        there = self.classes[RowClass.ONLY_THERE]
+        return sum(self.classes.values()) - there + self.superseded
 
     @property
     def exit_code(self) -> int:
         """0 without a difference, else 3."""
-        equal = {Standing.SAME} | ({Standing.ONLY_THERE} if self.one_way else set())
-        return (
-            3
-            if any(count for standing, count in self.standings.items() if standing not in equal)
-            else 0
-        )
+        equal = {RowClass.SAME} | ({RowClass.ONLY_THERE} if self.one_way else set())
+        differing = any(count for one, count in self.classes.items() if one not in equal)
+        return 3 if differing else 0
 
     @property
     def left_to_decide(self) -> bool:
-        """True when a push of the changes leaves something that a person must look at."""
-        open_ones = (Standing.PROBLEM, Standing.ONLY_HERE)
-        return any(self.standings[one] for one in open_ones) or (
-            self.conflicts > 0 and not self.prefer_here
-        )
+        """True if something is left for a person to decide after the changes were pushed."""
+        undecided = self.classes[RowClass.PROBLEM] + self.classes[RowClass.ONLY_HERE]
+        return undecided > 0 or (self.conflicts > 0 and not self.prefer_here)

@@ -1,7 +1,7 @@
-"""What passes between the stages.
+"""Rows and what becomes of them: the values that the stages exchange.
 
-Plain values, frozen; the one exception is `Tally`, the running counts that the sender
-writes and the terminal reads. Nothing here knows files, HTTP or the clock.
+All are frozen, but for `Tally`, the running counts that the sender writes and the terminal reads.
+Nothing here knows files, HTTP or the clock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 
 class State(StrEnum):
-    """What became of a row; each row is in exactly one."""
+    """The state of a row; each row is in exactly one."""
 
     UPDATED = "updated"
     UNCHANGED = "unchanged"
@@ -25,36 +25,31 @@ class State(StrEnum):
     FAILED = "failed"
     PENDING = "pending"
 
+    # An enumeration's own hash is Python code, and states are keys of every count.
     __hash__ = str.__hash__
-    """As fast as that of the text; an enumeration's own is Python."""
 
 
 SETTLED_STATES = frozenset({State.UPDATED, State.UNCHANGED, State.SUPERSEDED})
-"""A job whose rows are all in these has nothing left to do."""
+"""A job is settled when all of its rows are in these states."""
 
 ERROR_STATES = frozenset({State.INVALID, State.REJECTED, State.FAILED})
-"""Rows in these go to `*.failed.csv`."""
+"""States of the rows in `*.failed.csv`."""
 
 
 class CellError(Struct, frozen=True):
-    """A cell whose formula failed; `code` is what the spreadsheet program shows in it, such as
-    `#N/A`.
-    """
+    """A cell whose formula failed; `code` is the text that it shows, such as `#N/A`."""
 
     code: str
 
 
 Cell = str | bool | int | float | datetime | date | time | timedelta | CellError
-"""A cell as its file holds it: always a str from text files; a workbook's keep their type, and a
-blank one is "".
-"""
+"""A cell as read: a str from text files, a typed value from workbooks; a blank one is ""."""
 
 
 class Row(NamedTuple):
-    """One row as the sheet holds it: its number as a spreadsheet program shows it, and its raw
-    cells.
+    """A row of the sheet: its number as a spreadsheet program shows it, and its raw cells.
 
-    `fault` is a sentence when the row was read and can't be trusted as it stands: it is never sent.
+    `fault` is a sentence if what was read can't be trusted; such a row is never sent.
     """
 
     number: int
@@ -63,9 +58,7 @@ class Row(NamedTuple):
 
 
 def text_of(cell: Cell) -> str:
-    """A cell as text, for files and sentences: numbers without a needless `.0`, dates and times in
-    ISO 8601.
-    """
+    """Return a cell as text: whole numbers without `.0`, dates and times in ISO 8601."""
     if isinstance(cell, str):
         return cell
     if isinstance(cell, bool):
@@ -82,9 +75,9 @@ def text_of(cell: Cell) -> str:
 class Record(NamedTuple):
     """A row that is a patch.
 
-    `target` addresses the showing: its id when the row has one, else its key; `key` is the
-    key as written in the sheet. `body` is the patch as JSON text in the contract's field
-    order, `digest` names the body's content.
+    `target` addresses the showing: its id if the row has one, else its key. `key` is the key as
+    written in the sheet, `body` the patch as JSON in the contract's order of fields, `digest` its
+    digest.
     """
 
     row: Row
@@ -113,7 +106,7 @@ class Problem(Struct, frozen=True):
 class Change(NamedTuple):
     """A patch waiting to be sent.
 
-    `id` is the row's identity in the checkpoint; `tried` says that a run before this one sent it.
+    `id` is the row's id in the checkpoint; `tried` is True if an earlier run sent it.
     """
 
     id: int
@@ -125,12 +118,12 @@ class Change(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What sending made of one change.
+    """The outcome of sending one change.
 
-    `attempts` and `throttled` count this run's requests alone; the checkpoint adds them to
-    those before. `sent_at` and `duration_ms` are those of the last request.
-    `may_have_been_applied` is True when an attempt ended without the API's answer, or with one that
-    doesn't tell; it says nothing of a change that is `updated`.
+    `attempts` and `throttled` count the requests of this run; the checkpoint adds them up.
+    `sent_at` and `duration_ms` are those of the last request. `may_have_been_applied` is True after
+    an attempt without a response, or with one that leaves it open; it means nothing for a change
+    that is `updated`.
     """
 
     id: int
@@ -148,12 +141,12 @@ class Outcome(NamedTuple):
 
 
 class RowDecided(NamedTuple):
-    """A row that a run has just decided, for a program that follows it.
+    """A row that a run has just decided, for the caller's `on_row`.
 
-    `row` is its number as a spreadsheet program shows it, `key` what addressed the showing;
-    `attempts` counts this run's requests, `seconds` are those since the first of them; `error` is a
-    code, and `message` a sentence, when it was refused or failed. `may_have_been_applied` says
-    nothing of a row that is `updated`.
+    `row` is its number as a spreadsheet program shows it, and `key` addressed the showing.
+    `attempts` counts the requests of this run, `seconds` is the time since the first of them.
+    `error` (a code) and `message` (a sentence) are set for a row that was refused or failed.
+    `may_have_been_applied` means nothing for a row that is `updated`.
     """
 
     row: int
@@ -170,8 +163,8 @@ class RowDecided(NamedTuple):
 class Result(Struct, frozen=True):
     """A row of the checkpoint as reports show it.
 
-    `may_have_been_applied` is True while an attempt, of whatever run, is without an answer that
-    settles it; `message` does not repeat that.
+    `may_have_been_applied` is True while an attempt of any run has no response that settles it;
+    `message` does not repeat that.
     """
 
     number: int
@@ -192,8 +185,9 @@ class Result(Struct, frozen=True):
 
 
 class Sent(Struct, frozen=True):
-    """A patch that was or may have been applied: what it set, and of that what the API had
-    acknowledged before.
+    """A patch that was or may have been applied.
+
+    `values` is what it set, `before` the values of these fields that the API had acknowledged.
     """
 
     number: int
@@ -204,7 +198,7 @@ class Sent(Struct, frozen=True):
 
 
 class RateSource(StrEnum):
-    """Who says how fast requests may be sent."""
+    """The source of the limit on the rate of requests."""
 
     OPTION = "--rate"
     HEADER = "header"
@@ -216,10 +210,10 @@ class RateSource(StrEnum):
 class Tally:
     """The running counts of one run.
 
-    `limit` is in requests per second; `latencies` counts requests by the bucket of
-    `timeline.latency_bucket`. While nothing gets through, `trouble` says why; nothing is sent
-    before `waiting_until`. `throttled_seconds` are those for which the API had asked to wait;
-    `statuses` counts requests by HTTP status, or by what befell them.
+    `limit` is in requests per second; `latencies` counts requests by `timeline.latency_bucket`.
+    `trouble` is the reason while the API is unavailable; nothing is sent before `waiting_until` (on
+    the monotonic clock). `throttled_seconds` is the time that the API asked to wait. `statuses`
+    counts requests by HTTP status, or by the kind of their failure.
     """
 
     total: int = 0
@@ -244,5 +238,5 @@ class Tally:
         return sum(count for state, count in self.decided.items() if state is not State.PENDING)
 
     def count(self, outcome: Outcome) -> None:
-        """Take one outcome into the counts."""
+        """Count one outcome."""
         self.decided[outcome.state] = self.decided.get(outcome.state, 0) + 1

@@ -13,9 +13,7 @@ from bulk_sync.quantities import Rate
 
 
 class Finding(Struct, frozen=True):
-    """One thing that `doctor` looked at; `exit_code` is that of a run which would end by it, 0 when
-    none would.
-    """
+    """A finding of `doctor`; `exit_code` is that of a run which would fail for it, else 0."""
 
     about: str
     text: str
@@ -24,7 +22,7 @@ class Finding(Struct, frozen=True):
 
 
 class ProblemGroup(Struct, frozen=True):
-    """Rows with the same error code: how many, and the first of them with their messages."""
+    """Rows with one error code: their number, and (row, message) of the first of them."""
 
     code: str
     count: int
@@ -32,9 +30,7 @@ class ProblemGroup(Struct, frozen=True):
 
 
 class BadRow(Struct, frozen=True):
-    """A row that ended badly, as far as it tells the cause; `message` is None where --purge removed
-    it.
-    """
+    """A row with an error, as far as needed to group it; --purge removes `message`."""
 
     number: int
     code: str
@@ -46,11 +42,10 @@ class BadRow(Struct, frozen=True):
 
 
 class CauseGroup(Struct, frozen=True):
-    """Rows that ended badly for one reason; a row with two bad cells is in two groups.
+    """Rows with one cause of an error; a row with two bad cells is in two groups.
 
-    `cause` says what is wrong, `remedy` what to do; `first_rows` are the numbers of the first rows
-    with what stands there: the cell's text, or the key when it was the API that refused. `in_doubt`
-    counts the rows that may have been applied.
+    `first_rows` has the first rows, each with its cell's text, or with its key if the API refused
+    it. `in_doubt` counts the rows that may have been applied.
     """
 
     code: str
@@ -98,7 +93,7 @@ class Summary(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """As the table in the README has it."""
+        """The exit code of a run with this summary (README, "Exit codes")."""
         if self.stopped is not None:
             return self.stopped.exit_code
         if self.states.get(State.PENDING, 0):
@@ -107,10 +102,10 @@ class Summary(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """What became of one file: a summary, or the error that kept it from being sent; neither when
-    it was not begun.
+    """The result for one file of a batch.
 
-    Both when it was sent and could not be moved away then.
+    It has a summary, or the error that kept it from being sent, or neither if the run ended before
+    its turn; both if it was sent and then could not be moved to the archive.
     """
 
     input: str
@@ -120,22 +115,22 @@ class Part(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """As that of a push of this file; 0 when it was not begun."""
+        """The exit code of a push of this file; 0 if it was not started."""
         if self.error is not None:
             return self.error.exit_code
         return 0 if self.summary is None else self.summary.exit_code
 
     @property
     def begun(self) -> bool:
-        """False when the run ended before its turn."""
+        """False if the run ended before its turn."""
         return self.summary is not None or self.error is not None
 
 
 class Understood(Struct, frozen=True):
-    """A file as it was understood.
+    """The format of a file as it was detected.
 
-    `format` is `CSV`, `TSV`, `XLSX` and so on; `header_row` a number as the spreadsheet program
-    shows it; `notes` are sentences on what was found or assumed that a person should look at.
+    `format` is `CSV`, `TSV`, `XLSX` and so on; `header_row` is its number as a spreadsheet program
+    shows it; `notes` are sentences that a person should read.
     """
 
     format: str
@@ -148,8 +143,9 @@ class Understood(Struct, frozen=True):
 
 
 class ColumnSeen(Struct, frozen=True):
-    """A column of the sheet: the field it fills (None: it is left out), by what, an example as
-    sent, cells filled.
+    """A column of the sheet and the field that it fills (None: it is ignored).
+
+    `why` is the rule that matched, `example` a value as it would be sent, `filled` counts cells.
     """
 
     header: str
@@ -160,7 +156,7 @@ class ColumnSeen(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """One kind of problem: in how many rows it is, and the first of them with its cell's text."""
+    """A kind of problem: its number of rows, and the first of them with the cell's text."""
 
     text: str
     rows: int
@@ -169,13 +165,13 @@ class Cause(Struct, frozen=True):
 
 
 class CheckSummary(Struct, frozen=True):
-    """What a sheet was understood to say, and what a push of it would do.
+    """A sheet as it was read, and what a push of it would do.
 
-    `causes` split the code `bad_value` by what is wrong; `duplicates` counts rows whose key stands
-    in another row too; `patches` are (target, body) of the first patches. `rate` is the user's,
-    `limit` the API's in requests per second, as far as runs before met it. `seconds` is how long
-    sending takes at the lower of both, `window_seconds` how long a push has. `stopped` is why a
-    push would refuse.
+    `causes` split the code `bad_value` by cause; `duplicates` counts rows whose key is in another
+    row too; `patches` has (target, body) of the first patches. `rate` is the user's, `limit` the
+    API's in requests per second, if an earlier run met it. `seconds` is the time that sending takes
+    at the lower of the two, `window_seconds` the time that a push has. `stopped` is the reason that
+    a push would refuse the sheet.
     """
 
     input: str
@@ -197,49 +193,47 @@ class CheckSummary(Struct, frozen=True):
 
     @property
     def requests(self) -> int:
-        """Requests that a push would send, retries aside."""
+        """The requests of a push, retries apart."""
         return self.states.get(State.PENDING, 0)
 
     @property
     def seconds(self) -> float | None:
-        """How long they take; None when neither rate nor limit is known."""
+        """The time that they take; None if neither rate nor limit is known."""
         return None if self.per_second is None else self.requests / self.per_second
 
     @property
     def per_second(self) -> float | None:
-        """Requests a second that a push may send, as far as that is known."""
+        """The requests per second that a push may send; None if unknown."""
         known = (self.limit, self.rate.per_second if self.rate else None)
         return min((one for one in known if one is not None), default=None)
 
     @property
     def suffices(self) -> bool | None:
-        """Whether all is sent within the window; None when that can't be said."""
+        """True if the window is long enough; None if that is unknown."""
         if self.seconds is None or self.window_seconds is None:
             return None
         return self.seconds <= self.window_seconds
 
     @property
     def exit_code(self) -> int:
-        """The one that a push would start with."""
+        """The exit code of a check."""
         if self.stopped is not None:
             return self.stopped.exit_code
         return 3 if self.states.get(State.INVALID, 0) else 0
 
 
-_PRESSING = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
-"""Exit codes, the most pressing first: a run of several files ends with the first that any of them
-has.
-"""
+_MOST_PRESSING_FIRST = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
+"""Exit codes, the most pressing first: that of a run of several files is the first that one has."""
 
 
 class Batch(Struct, frozen=True):
-    """What a run of several files came to."""
+    """The summary of a run of several files."""
 
     parts: tuple[Part, ...]
     unsettled: tuple[Path, ...]
 
     @property
     def exit_code(self) -> int:
-        """The most pressing of the files'."""
+        """The most pressing exit code of the files."""
         codes = {part.exit_code for part in self.parts}
-        return next((code for code in _PRESSING if code in codes), max(codes, default=0))
+        return next((code for code in _MOST_PRESSING_FIRST if code in codes), max(codes, default=0))

@@ -138,7 +138,7 @@ def reconciliation_json(summary: Reconciliation) -> dict[str, Any]:
         "with": summary.other or "ledger",
         "base": summary.base,
         "rows": summary.rows,
-        "classes": {standing.value: count for standing, count in summary.standings.items()},
+        "classes": {one.value: count for one, count in summary.classes.items()},
         "superseded": summary.superseded,
         "fields": summary.fields,
         "conflicts": summary.conflicts,

@@ -70,7 +70,7 @@ def reconciliation_facts(summary: Reconciliation) -> Iterator[tuple[str, object]
     if summary.base:
         yield "base", summary.base
     yield "rows", summary.rows
-    yield from ((CLASSES[one].name, count) for one, count in summary.standings.items() if count)
+    yield from ((CLASSES[one].name, count) for one, count in summary.classes.items() if count)
     yield from ((f"differing: {field}", count) for field, count in summary.fields.items())
     yield from (("note", note) for note in (*summary.notes, *base_notes(summary)))
 
@@ -80,9 +80,12 @@ def base_notes(summary: Reconciliation) -> Iterator[str]:
     if summary.stale:
         yield f"{_changed(summary.stale)} only there since the base: kept there, not sent."
     if summary.conflicts:
-        end = "the value here is sent (--prefer here)" if summary.prefer_here else "not sent"
-        hint = "" if summary.prefer_here else " (--prefer here sends the value here)"
-        yield f"{_changed(summary.conflicts)} on both sides since the base: a conflict, {end}{hint}."
+        end = (
+            "the value here is sent (--prefer here)"
+            if summary.prefer_here
+            else "not sent (--prefer here sends the value here)"
+        )
+        yield f"{_changed(summary.conflicts)} on both sides since the base: a conflict, {end}."
 
 
 def _changed(count: int) -> str:

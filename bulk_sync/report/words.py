@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from bulk_sync.model.comparison import Author, Standing
+from bulk_sync.model.comparison import Author, RowClass
 from bulk_sync.model.rows import RateSource, State
 
 
@@ -45,15 +45,15 @@ STATES: Mapping[State, Look] = {
 }
 """In the order in which they are shown."""
 
-CLASSES: Mapping[Standing, Look] = {
-    Standing.SAME: Look("same", "equal in both sheets", "green", *_GREEN),
-    Standing.DIFFERS: Look("differ", "a value differs", "yellow", *_YELLOW),
-    Standing.CONFLICT: Look(
+CLASSES: Mapping[RowClass, Look] = {
+    RowClass.SAME: Look("same", "equal in both sheets", "green", *_GREEN),
+    RowClass.DIFFERS: Look("differ", "a value differs", "yellow", *_YELLOW),
+    RowClass.CONFLICT: Look(
         "in conflict", "both sides changed a value since the base", "red", *_RED
     ),
-    Standing.ONLY_HERE: Look("only here", "missing in the other sheet", "cyan", *_BLUE),
-    Standing.ONLY_THERE: Look("only there", "missing in this sheet", "dim", *_GREY),
-    Standing.PROBLEM: Look("with a problem", "the row can't be read", "red", *_RED),
+    RowClass.ONLY_HERE: Look("only here", "missing in the other sheet", "cyan", *_BLUE),
+    RowClass.ONLY_THERE: Look("only there", "missing in this sheet", "dim", *_GREY),
+    RowClass.PROBLEM: Look("with a problem", "the row can't be read", "red", *_RED),
 }
 
 CODES: Mapping[str, str] = {

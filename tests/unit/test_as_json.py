@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bulk_sync.errors import InputError
-from bulk_sync.model.comparison import Reconciliation, Standing
+from bulk_sync.model.comparison import Reconciliation, RowClass
 from bulk_sync.model.rows import RateSource, State
 from bulk_sync.model.summaries import Batch, CheckSummary, Finding, Part, Summary, Understood
 from bulk_sync.report.as_json import batch_json, check_json, doctor_json, reconciliation_json
@@ -90,7 +90,7 @@ def test_a_comparison_with_the_ledger_names_it() -> None:
         input="a.csv",
         other=None,
         base=None,
-        standings=dict.fromkeys(Standing, 1),
+        classes=dict.fromkeys(RowClass, 1),
         superseded=0,
         fields={},
         first=(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sync.model.comparison import Author, Standing
+from bulk_sync.model.comparison import Author, RowClass
 from bulk_sync.model.rows import RateSource, State
 from bulk_sync.report import words
 from bulk_sync.report.words import CLASSES, CODES, STATES, printable
@@ -22,7 +22,7 @@ def test_every_code_and_state_has_its_words() -> None:
     )
     assert codes == set(CODES)
     assert set(STATES) == set(State)
-    assert set(CLASSES) == set(Standing)
+    assert set(CLASSES) == set(RowClass)
     assert set(words.AUTHORS) == set(Author)
 
 

@@ -12,7 +12,7 @@ from bulk_sync.model.summaries import Summary
 from bulk_sync.report.page.frame import header_row, section
 from bulk_sync.report.page.markup import Html, element
 from bulk_sync.report.words import SOURCES, counted, milliseconds, rate, span
-from bulk_sync.timeline import FIRST_WIDTH_MS, TO_AN_OCTAVE, Counts, Run, widened
+from bulk_sync.timeline import BUCKETS_PER_OCTAVE, FIRST_WIDTH_MS, Counts, Run, widened
 
 MOST_DRAWN = 160
 """Points of all runs together: each is a few pixels wide on a desktop."""
@@ -35,7 +35,7 @@ def percentile(latencies: Mapping[int, int], share: float) -> float | None:
         buckets, accumulate(latencies[bucket] for bucket in buckets), strict=True
     ):
         if count >= wanted:
-            return 1.0 if bucket == 0 else 2.0 ** ((bucket - 0.5) / TO_AN_OCTAVE)
+            return 1.0 if bucket == 0 else 2.0 ** ((bucket - 0.5) / BUCKETS_PER_OCTAVE)
     return None
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import groupby, islice
 from pathlib import Path, PurePath
 
-from bulk_sync.model.comparison import Compared, Difference, Reconciliation, Standing
+from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
 from bulk_sync.report.facts import base_notes
 from bulk_sync.report.page.frame import (
     asset,
@@ -53,16 +53,16 @@ def write_comparison_page(
         open_page(file, f"{PurePath(summary.input).name}: {sentence}", _style())
         file.write(top("comparison", _facts(summary), made_at, version) + "\n<main>\n")
         file.write(verdict_section(tone, sentence, None, (*summary.notes, *base_notes(summary))))
-        file.write(_standings(summary))
+        file.write(_classes_section(summary))
         if summary.fields:
             file.write(_fields(summary))
         file.write('<section id="rows" class="card" aria-labelledby="rows-title">')
         file.write(element("h2", "Row by row", id="rows-title"))
         shown = 0
-        for standing, group in groupby(islice(rows, MOST_ROWS), key=lambda row: row.standing):
+        for row_class, group in groupby(islice(rows, MOST_ROWS), key=lambda row: row.row_class):
             for row in group:
                 shown += 1
-                file.write(_row(standing, row) + "\n")
+                file.write(_row(row_class, row) + "\n")
         file.write(_left_out(summary, shown))
         file.write(f"</section>\n</main>\n{bottom(version)}\n")
         close_page(file)
@@ -74,8 +74,8 @@ def _style() -> str:
 
 
 def _sentence(summary: Reconciliation) -> str:
-    counts = summary.standings
-    differing = counts[Standing.DIFFERS] + counts[Standing.CONFLICT]
+    counts = summary.classes
+    differing = counts[RowClass.DIFFERS] + counts[RowClass.CONFLICT]
     if summary.exit_code == 0:
         return (
             f"All {summary.rows:,} rows are the same in both."
@@ -86,13 +86,13 @@ def _sentence(summary: Reconciliation) -> str:
         [f"{differing:,} of {summary.rows:,} rows differ"] if differing else ["No value differs"]
     )
     parts += [
-        f"{counts[standing]:,} {words}"
-        for standing, words in (
-            (Standing.ONLY_HERE, "only here"),
-            (Standing.ONLY_THERE, "only there"),
-            (Standing.PROBLEM, "with a problem"),
+        f"{counts[row_class]:,} {words}"
+        for row_class, words in (
+            (RowClass.ONLY_HERE, "only here"),
+            (RowClass.ONLY_THERE, "only there"),
+            (RowClass.PROBLEM, "with a problem"),
         )
-        if counts[standing]
+        if counts[row_class]
     ]
     return ", ".join(parts) + "."
 
@@ -109,20 +109,20 @@ def _facts(summary: Reconciliation) -> Iterator[tuple[str, str]]:
         yield "Base", PurePath(summary.base).name
 
 
-def _standings(summary: Reconciliation) -> Html:
+def _classes_section(summary: Reconciliation) -> Html:
     lines = (
         element(
             "tr",
             element(
                 "th",
-                swatch(f"c-{standing.value}"),
-                element("span", standing.value.replace("_", " ")),
+                swatch(f"c-{row_class.value}"),
+                element("span", row_class.value.replace("_", " ")),
                 scope="row",
             ),
             element("td", f"{count:,}", class_="number"),
-            element("td", CLASSES[standing].meaning, class_="what"),
+            element("td", CLASSES[row_class].meaning, class_="what"),
         )
-        for standing, count in summary.standings.items()
+        for row_class, count in summary.classes.items()
         if count
     )
     return section(
@@ -132,7 +132,7 @@ def _standings(summary: Reconciliation) -> Html:
             "table",
             header_row("Class", "Rows", "Meaning"),
             element("tbody", *lines),
-            class_="states standings",
+            class_="states classes",
         ),
         class_="card",
     )
@@ -153,7 +153,7 @@ def _fields(summary: Reconciliation) -> Html:
     return section("fields", "Values that differ, by field", table, class_="card")
 
 
-def _row(standing: Standing, row: Compared) -> Html:
+def _row(row_class: RowClass, row: Compared) -> Html:
     places = [f"row {row.number:,} here"] if row.number else []
     places += [f"row {row.number_there:,} there"] if row.number_there else []
     values = [_difference(one) for one in row.differences]
@@ -161,10 +161,10 @@ def _row(standing: Standing, row: Compared) -> Html:
         "article",
         element(
             "h3",
-            swatch(f"c-{standing.value}"),
+            swatch(f"c-{row_class.value}"),
             element("bdi", (row.key or row.target or "without a key")[:200]),
             " ",
-            element("span", ", ".join((standing.value.replace("_", " "), *places))),
+            element("span", ", ".join((row_class.value.replace("_", " "), *places))),
         ),
         element("p", element("bdi", row.message[:1000])) if row.message else None,
         element("table", header_row("Field", "There", "Here"), element("tbody", *values))
@@ -205,7 +205,7 @@ def _lines(text: str) -> Html:
 
 def _left_out(summary: Reconciliation, shown: int) -> str:
     count = (
-        sum(count for standing, count in summary.standings.items() if standing is not Standing.SAME)
+        sum(count for row_class, count in summary.classes.items() if row_class is not RowClass.SAME)
         - shown
     )
     if count > 0:

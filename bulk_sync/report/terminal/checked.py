@@ -1,4 +1,4 @@
-"""The result of `check` on a terminal: the file, its mapping, problems, and what a push would do."""
+"""The result of `check` on a terminal: file, mapping, problems, and what a push would do."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model.comparison import Compared, Difference, Reconciliation, Standing
+from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
 from bulk_sync.report.as_json import json_line, reconciliation_json
 from bulk_sync.report.facts import base_notes
 from bulk_sync.report.terminal.lines import show_files, show_line, show_next
@@ -38,8 +38,8 @@ def show_reconciliation(
     console.print(_counts(summary))
     for field, rows in summary.first:
         _show_field(console, field, summary.fields[field], rows)
-    for standing in (Standing.PROBLEM, Standing.ONLY_HERE, Standing.ONLY_THERE):
-        _show_listed(console, summary, standing)
+    for row_class in (RowClass.PROBLEM, RowClass.ONLY_HERE, RowClass.ONLY_THERE):
+        _show_listed(console, summary, row_class)
     for sentence in base_notes(summary):
         show_line(console, sentence)
     files = (
@@ -59,8 +59,8 @@ def _other(summary: Reconciliation) -> str:
 
 def _counts(summary: Reconciliation) -> Table:
     lines = [
-        (CLASSES[standing].name, count, CLASSES[standing].style)
-        for standing, count in summary.standings.items()
+        (CLASSES[row_class].name, count, CLASSES[row_class].style)
+        for row_class, count in summary.classes.items()
         if count
     ]
     if summary.superseded:
@@ -136,14 +136,14 @@ class _Marks:
 # Rows without a counterpart, or with a problem
 
 
-def _show_listed(console: Console, summary: Reconciliation, standing: Standing) -> None:
-    rows = [row for row in summary.listed if row.standing is standing]
+def _show_listed(console: Console, summary: Reconciliation, row_class: RowClass) -> None:
+    rows = [row for row in summary.listed if row.row_class is row_class]
     if not rows:
         return
-    count = summary.standings[standing]
-    show_line(console, f"{CLASSES[standing].name}: {counted(count, 'row')}", style="bold")
+    count = summary.classes[row_class]
+    show_line(console, f"{CLASSES[row_class].name}: {counted(count, 'row')}", style="bold")
     more = f" and {count - len(rows):,} more (--results)" if count > len(rows) else ""
-    if standing is not Standing.PROBLEM:
+    if row_class is not RowClass.PROBLEM:
         show_line(console, f"  {', '.join(_names(rows))}{more}")
         return
     for row in rows:

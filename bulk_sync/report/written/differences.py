@@ -54,7 +54,7 @@ def write_differences(path: Path, rows: Iterable[Compared], facts: Facts) -> Non
 
 
 def _lines(row: Compared) -> Iterator[Line]:
-    head = (row.number, row.number_there, row.key, row.showing_id, row.standing.value)
+    head = (row.number, row.number_there, row.key, row.showing_id, row.row_class.value)
     if not row.differences:
         yield (*head, None, None, None, None, None, row.message)
     for one in row.differences:
