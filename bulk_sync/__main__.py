@@ -17,7 +17,7 @@ from bulk_sync.errors import ENDING_SIGNALS
 from bulk_sync.version import __version__
 
 _SWITCH_SECONDS = 1e-4
-"""How long a thread keeps the interpreter when another wants it.
+"""The interpreter's switch interval.
 
 While a sheet is staged, SQLite writes one group of rows in a thread and the next is checked in
 another. SQLite lets the interpreter go for less than Python's usual 5 ms, so staging takes a fifth

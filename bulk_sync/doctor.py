@@ -105,13 +105,13 @@ async def _ask(
 def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
     if isinstance(seen, Failure):
         return Finding("API", f"{base_url}: {seen.message}", "wrong", 6)
-    told = f"{base_url}: {api_message(seen)} ({seen.status})"
+    reply = f"{base_url}: {api_message(seen)} ({seen.status})"
     if seen.status in {401, 403}:
         return Finding(
-            "API", f"the key is refused by {told}: correct NORTH_API_KEY or --key-file", "wrong", 5
+            "API", f"the key is refused by {reply}: correct NORTH_API_KEY or --key-file", "wrong", 5
         )
     if seen.status >= 400 or not shows_life(seen):
-        return Finding("API", f"{told} is not a reply of North's: check --base-url", "wrong", 6)
+        return Finding("API", f"{reply} is not from North: check --base-url", "wrong", 6)
     return Finding("API", f"{base_url} accepts the key, after {seconds * 1000:.0f} ms")
 
 

@@ -44,7 +44,7 @@ class _Part(BaseModel):
 
 
 class Read(_Part):
-    """How the file is read; what is None is detected."""
+    """The layout of the file; what is None is detected."""
 
     delimiter: str | None = None
     encoding: str | None = None
@@ -53,7 +53,7 @@ class Read(_Part):
 
 
 class Dates(_Part):
-    """How dates are understood."""
+    """The rules for dates."""
 
     timezone: str | None = None
     order: Literal["mdy", "dmy", "ymd"] | None = None

@@ -1,4 +1,4 @@
-"""pydantic's errors as sentences: what is wrong, and what would be right."""
+"""Sentences for pydantic's errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOUNS = {
     "list": "a list",
     "model": "a table",
 }
-"""What is expected, by the beginning of the type of an error."""
+"""The expected kind of value, by the prefix of the type of an error."""
 
 
 def explained(detail: ErrorDetails, *, noun: str = "", right: str = "") -> str:

@@ -63,13 +63,13 @@ def check(given: Mapping[str, Any]) -> int:
 
 
 def _known_limit(target: Target) -> float | None:
-    """The API's limit for this key, as runs on this host last knew it."""
+    """Return the API's limit for this key, as runs on this host last knew it."""
     key = key_or_why_not(target.key_file)
     return None if isinstance(key, UsageError) else known_limit(target.base_url, key)
 
 
 def _window_seconds(stopping: Stopping) -> float | None:
-    """How long a push would have."""
+    """Return the seconds that a push would have; None without a bound."""
     window = seconds_left(stopping, SystemClock())
     return None if math.isinf(window) else window
 
@@ -102,7 +102,7 @@ def _files_of(given: Mapping[str, Any]) -> Files:
 
 
 def _is_sqlite(file: Path) -> bool:
-    """True for a checkpoint under any name, and for one that was made and not yet filled."""
+    """Return True for a checkpoint under any name, and for one that is still empty."""
     by_name = file.name.endswith(".checkpoint.sqlite")
     try:
         with file.open("rb") as opened:
@@ -131,8 +131,12 @@ def doctor(given: Given, options: Sequence[Declared]) -> int:
     from bulk_sync.report.terminal.doctor import show_examined, show_examined_json
 
     start_collector()
-    told = {one.keyword: given.told[one.name].value for one in options if one.name in given.told}
-    values = told | dict(given.values)
+    elsewhere = {
+        one.keyword: given.elsewhere[one.name].value
+        for one in options
+        if one.name in given.elsewhere
+    }
+    values = elsewhere | dict(given.values)
     PushSettings.of({**values, "key": SANDBOX_KEY}, input="showings.csv")
     part(Inbox, values)
     following = part(Following, values)
@@ -149,21 +153,18 @@ def doctor(given: Given, options: Sequence[Declared]) -> int:
 
 def _setting(option: Declared, given: Given) -> tuple[str, str, str]:
     """Return the name of a setting, its value as it is typed, and its source."""
-    told = given.told.get(option.name)
-    value, where = (option.default_text, "default") if told is None else (told.value, told.where)
+    found = given.elsewhere.get(option.name)
+    value, source = (
+        (option.default_text, "default") if found is None else (found.value, found.source)
+    )
     if option.keyword in given.typed:
-        value, where = given.values[option.keyword], "command line"
+        value, source = given.values[option.keyword], "command line"
     if option.name == "base-url":
         value = without_secrets(str(value))
     elif option.name == "on-finish" and value:
         value = "set"  # alerts often go to an address with a token in it
-    if isinstance(value, list):
-        return option.name, ", ".join(value), where
-    return (
-        option.name,
-        option.option.text_of(value) if isinstance(value, bool) else str(value),
-        where,
-    )
+    shown = ", ".join(value) if isinstance(value, list) else option.option.text_of(value)
+    return option.name, shown, source
 
 
 def init(options: Sequence[Declared], *, for_user: bool) -> int:

@@ -37,22 +37,22 @@ _LARGEST_FILE = 1 << 20
 Value = bool | int | str | list[str]
 
 
-class Told(Struct, frozen=True):
-    """The value of an option, and its source: the name of a variable, or of a file."""
+class Sourced(Struct, frozen=True):
+    """The value of an option and its source, which is the name of a variable or a file."""
 
     value: Value
-    where: str
+    source: str
 
 
-def told(
+def read_sources(
     kinds: Mapping[str, Kind], environ: Mapping[str, str], files: Iterable[Path]
-) -> dict[str, Told]:
+) -> dict[str, Sourced]:
     """Return the options that files and the environment set; an earlier file wins over a later one.
 
     `kinds` has every option by its name without leading dashes. Raises UsageError, with the source
     and the closest name.
     """
-    found: dict[str, Told] = {}
+    found: dict[str, Sourced] = {}
     for path in reversed(list(files)):
         found |= _of_file(path, kinds)
     return found | _of_environment(environ, kinds)
@@ -80,7 +80,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _of_file(path: Path, kinds: Mapping[str, Kind]) -> dict[str, Told]:
+def _of_file(path: Path, kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
     shown = str(path)
     values = _parsed(path)
     found = {}
@@ -88,7 +88,9 @@ def _of_file(path: Path, kinds: Mapping[str, Kind]) -> dict[str, Told]:
         name = key.replace("_", "-")
         if name not in kinds:
             raise UsageError(f"{shown}: {_unknown(key, name, kinds)}")
-        found[name] = Told(_checked(name, value, kinds[name], shown, path.absolute().parent), shown)
+        found[name] = Sourced(
+            _checked(name, value, kinds[name], shown, path.absolute().parent), shown
+        )
     return found
 
 
@@ -121,7 +123,7 @@ def _refuse_what_others_write(path: Path) -> None:
         raise UsageError(f"{path}: others can write this file. Correct it with: chmod go-w {path}")
 
 
-def _of_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> dict[str, Told]:
+def _of_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
     found = {}
     for variable, text in environ.items():
         key = variable.removeprefix(PREFIX)
@@ -139,7 +141,7 @@ def _of_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> di
             if kinds[name] is Kind.LIST
             else text
         )
-        found[name] = Told(_checked(name, value, kinds[name], variable, Path()), variable)
+        found[name] = Sourced(_checked(name, value, kinds[name], variable, Path()), variable)
     return found
 
 
@@ -151,13 +153,13 @@ def _unknown(key: str, name: str, kinds: Mapping[str, Kind], spell: object = Non
             "and name the file with key-file"
         )
     close = difflib.get_close_matches(name, kinds, n=1, cutoff=0.5)
-    said = spell(close[0]) if close and callable(spell) else close[0] if close else None
+    suggested = spell(close[0]) if close and callable(spell) else close[0] if close else None
     return f"{shown} is not a setting" + (
-        f": did you mean {said}?" if said else "; bulk-sync doctor lists all settings"
+        f": did you mean {suggested}?" if suggested else "; bulk-sync doctor lists all settings"
     )
 
 
-def _checked(name: str, value: object, kind: Kind, where: str, folder: Path) -> Value:
+def _checked(name: str, value: object, kind: Kind, source: str, folder: Path) -> Value:
     """Return the value as the option's parser takes it; raises UsageError for another kind."""
     match kind:
         case Kind.FLAG:
@@ -178,7 +180,7 @@ def _checked(name: str, value: object, kind: Kind, where: str, folder: Path) -> 
         case Kind.TEXT:
             if not isinstance(value, (bool, list, dict)):
                 return str(value)
-    raise UsageError(f"{where}: {name} takes {kind.value}")
+    raise UsageError(f"{source}: {name} takes {kind.value}")
 
 
 def _as_flag(value: object) -> bool | None:

@@ -1,7 +1,7 @@
 """The commands as typer takes them, made from the declarations of their options.
 
-A command here is a function of what was `Given`; its options are those of the parts of the settings
-that it names. A default stays with its declaration: what nobody gave is not handed on.
+A command is a function of `Given`; its options are those of the parts of the settings that it
+names. Defaults stay with their declaration: a command gets only what was given.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 from bulk_sync.settings.option import Declared, Kind, declared
 
 if TYPE_CHECKING:
-    from bulk_sync.cli.config import Told
+    from bulk_sync.cli.config import Sourced
 
 _TYPES: dict[Kind, Any] = {
     Kind.FLAG: bool,
@@ -43,15 +43,15 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What was given to a command: as typed, or as the environment or a file has it.
+    """The input of a command: what was typed, or is set in the environment or a file.
 
-    `values` are by keyword, `typed` are the keywords of those on the command line, and `told` is
-    what the environment and files say, of options of other commands too.
+    `values` are by keyword, `typed` are the keywords of those on the command line, and `elsewhere`
+    are the values from environment and files by option name, for other commands too.
     """
 
     values: Mapping[str, Any]
     typed: frozenset[str] = frozenset()
-    told: Mapping[str, Told] = field(default_factory=dict)
+    elsewhere: Mapping[str, Sourced] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Command:
 
 def for_typer(
     command: Command,
-    told: Callable[[], Mapping[str, Told]],
+    elsewhere: Callable[[], Mapping[str, Sourced]],
     config: Any,  # noqa: ANN401 - an annotation
 ) -> Callable[..., None]:
     """Return the command as a function with the signature that typer reads."""
@@ -100,7 +100,7 @@ def for_typer(
         typed = frozenset(
             name for name in given if getattr(sources[name], "name", "") == "COMMANDLINE"
         )
-        raise typer.Exit(command.run(Given(given, typed, told())))
+        raise typer.Exit(command.run(Given(given, typed, elsewhere())))
 
     parameters = [_parameter("context", typer.Context)]
     if command.argument is not None:
@@ -156,7 +156,7 @@ def _annotated(one: Declared, info: Any) -> Any:  # noqa: ANN401 - an annotation
 
 
 def _default(one: Declared) -> Any:  # noqa: ANN401 - of any option
-    """What the help shows; a value that is the default is dropped again."""
+    """Return the default for the help; `call` drops it again."""
     if one.required:
         return inspect.Parameter.empty
     if one.kind is Kind.FLAG:

@@ -43,7 +43,7 @@ class _Text(logging.Formatter):
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        fields = {
             name: getattr(record, name)
             for name in FIELDS
             if getattr(record, name, None) is not None
@@ -52,7 +52,7 @@ class _Json(logging.Formatter):
             "time": _time(record),
             "level": record.levelname,
             "pid": record.process,
-            **told,
+            **fields,
             "message": record.getMessage(),
         }
         return without_keys(json.dumps(line, ensure_ascii=True, default=str))

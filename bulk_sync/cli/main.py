@@ -1,4 +1,4 @@
-"""The commands: which options each has, and what a wrong command line is answered with."""
+"""The commands and their options, and the program that runs one of them."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def doctor(given: Given) -> int:
 
 @_command(None, Scope, takes_settings=False)
 def init(given: Given) -> int:
-    """Write a bulk-sync.toml with every setting, each as a comment that says what it does."""
+    """Write a bulk-sync.toml with every setting, each as a comment with its description."""
     from bulk_sync.cli import commands
 
     return commands.init(COMMANDS["push"].options, for_user=bool(given.values.get("user")))
@@ -235,7 +235,7 @@ def demo(given: Given) -> int:
 
 
 def main() -> NoReturn:
-    """Run a command and exit with its code; a sentence on standard error says what went wrong."""
+    """Run a command and exit with its code; an error is a sentence on standard error."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that can't show a character gets its escape, not a traceback.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -272,7 +272,7 @@ def _program() -> Callable[..., int | None]:
     called = next((word for word in _words() if not word.startswith("-")), "")
     app.registered_commands = []
     for command in [COMMANDS[called]] if called in COMMANDS else COMMANDS.values():
-        app.command(command.name)(for_typer(command, lambda: _told, ConfigFile))
+        app.command(command.name)(for_typer(command, lambda: _elsewhere, ConfigFile))
     return typer.main.get_command(app)
 
 
@@ -301,13 +301,14 @@ def _show_failure(sentence: str) -> None:
     from bulk_sync.secret import without_keys
 
     given = {word.partition("=")[0] for word in sys.argv[1:]}
-    said = {
-        name: _told.get(name.removeprefix("--")) for name in re.findall(r"--[a-z][a-z-]+", sentence)
+    named = {
+        name: _elsewhere.get(name.removeprefix("--"))
+        for name in re.findall(r"--[a-z][a-z-]+", sentence)
     }
     where = [
-        f"{name} is set in {told.where}"
-        for name, told in said.items()
-        if told is not None and name not in given
+        f"{name} is set in {found.source}"
+        for name, found in named.items()
+        if found is not None and name not in given
     ]
     text = f"{sentence.rstrip('.')} ({'; '.join(where)})" if where else sentence
     show_failure(without_keys(text))
@@ -318,33 +319,33 @@ def _on_signal(number: int, _: FrameType | None) -> NoReturn:
 
 
 _switches = {"debug": False}
-_told: dict[str, Any] = {}
-"""The values that the environment and files give to options, as config.Told, by option name."""
+_elsewhere: dict[str, Any] = {}
+"""The values that the environment and files give to options, as config.Sourced, by option name."""
 
 
 def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
     """Give options that the command line leaves out their values from elsewhere."""
     from platformdirs import user_config_path
 
-    from bulk_sync.cli.config import FILE_NAME, files_of, told
+    from bulk_sync.cli.config import FILE_NAME, files_of, read_sources
 
-    _told.clear()
+    _elsewhere.clear()
     files = files_of(config, Path(), user_config_path("bulk-sync", appauthor=False))
     if not files and not any(name.startswith(PREFIX) for name in os.environ):
         return config
     settable = [one for one in COMMANDS.values() if one.takes_settings]
     kinds = {option.name: option.kind for one in settable for option in one.options}
-    _told.update(told(kinds, os.environ, files))
-    hook = _told.get("on-finish")
-    if hook is not None and config is None and hook.where == str(Path(FILE_NAME)):
+    _elsewhere.update(read_sources(kinds, os.environ, files))
+    hook = _elsewhere.get("on-finish")
+    if hook is not None and config is None and hook.source == str(Path(FILE_NAME)):
         raise UsageError(
-            f"{hook.where}: on-finish runs a command, so it is not read from the file of the "
+            f"{hook.source}: on-finish runs a command, so it is not read from the file of the "
             "current folder: give it on the command line, in the environment or in your "
             "configuration folder, or name the file with --config"
         )
     own = COMMANDS[context.command.name or ""].options
     context.default_map = {
-        option.keyword: _told[option.name].value for option in own if option.name in _told
+        option.keyword: _elsewhere[option.name].value for option in own if option.name in _elsewhere
     }
     return config
 

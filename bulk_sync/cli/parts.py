@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Following:
-    """How a run is followed: on the terminal, in a log, by a monitoring system."""
+    """Following a run: on the terminal, in a log, in a monitoring system."""
 
     PANEL = "Output"
 
@@ -68,7 +68,7 @@ class Following:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Where the files of `demo` go."""
+    """The options of `demo`."""
 
     PANEL = "Output"
 
@@ -77,7 +77,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Where `init` writes its file."""
+    """The options of `init`."""
 
     user: Annotated[bool, Option("Write it into your configuration folder, for all folders.")] = (
         False

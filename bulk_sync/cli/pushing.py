@@ -207,8 +207,8 @@ def _show_comparison(
 
     if following.json:
         with standard_output():
-            told = None if pushed is None else summary_json(pushed)
-            show_reconciliation_json(out(), summary, told)
+            sent = None if pushed is None else summary_json(pushed)
+            show_reconciliation_json(out(), summary, sent)
     elif not following.quiet:
         command = None if settings.comparing.push else next_step.push_of_differences(summary)
         with standard_output():

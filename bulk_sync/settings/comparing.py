@@ -1,4 +1,4 @@
-"""What a sheet is compared with."""
+"""The other side of a comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Comparing:
-    """The other side of a comparison; `with_` is a path, or `ledger`."""
+    """The sheets to compare with; `with_` is a path, or `ledger`."""
 
     PANEL = "Comparing"
 

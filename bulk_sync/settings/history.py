@@ -1,4 +1,4 @@
-"""What earlier runs left, and what this one makes of it."""
+"""Earlier runs of a job, and the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Earlier runs of the job, and what the API acknowledged in them."""
+    """How a run treats earlier runs, and values that the API acknowledged in them."""
 
     PANEL = "Sending"
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are pushed, and where they go when they are finished."""
+"""Folders whose files are pushed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Inbox:
-    """A folder whose files are pushed."""
+    """When a file of a folder is pushed, and where it is moved when it is finished."""
 
     settle_seconds: Annotated[
         float,

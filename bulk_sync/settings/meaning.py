@@ -1,4 +1,4 @@
-"""What the cells of a sheet mean."""
+"""The meaning of columns and cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
-    """Which field a column fills, and how its cells are understood.
+    """The mapping of columns to fields, and the rules for cells.
 
     `map` is header to field, "" ignores a column. Fields without an option come from a profile:
     `map_hints` may name columns that the sheet lacks, `aliases` are further names of fields,

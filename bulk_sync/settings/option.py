@@ -1,4 +1,4 @@
-"""The declaration of an option: where a field of the settings is given, and how it reads as text.
+"""The declaration of options.
 
 A part of the settings is a dataclass whose fields are annotated with an `Option`. The command line,
 the environment, `bulk-sync.toml`, `init`'s file, `doctor`'s list and `docs/reference.md` are made
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 PREFIX = "BULK_SYNC_"
-"""How the environment variables of options begin."""
+"""The prefix of the environment variables of options."""
 
 
 class Kind(Enum):
@@ -56,7 +56,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """Where a field is given, and what users read about it.
+    """The option of a field, and its help.
 
     `name` is needed where the option has another name than the field; `metavar` may be left out for
     flags and choices, `example` where the default is one. The bounds hold for numbers: `above` is
@@ -139,7 +139,7 @@ class Option:
             return self.form.none if self.form else ""
         if isinstance(value, bool):
             return str(value).lower()
-        if self.form is not None:
+        if self.form is not None and not isinstance(value, str):
             return self.form.show(value)
         return f"{value:g}" if isinstance(value, float) else str(value)
 

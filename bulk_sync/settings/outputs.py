@@ -1,4 +1,4 @@
-"""What a run writes."""
+"""The files that a run writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class JobFiles:
-    """Where a job keeps its files; what is None is named after the input."""
+    """The files that all commands on jobs share; what is None is named after the input."""
 
     PANEL = "Output"
 
@@ -87,7 +87,7 @@ class Differences(JobFiles):
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What `check` shows and writes besides its summary."""
+    """The outputs of `check` apart from its summary."""
 
     PANEL = "Output"
 

@@ -1,4 +1,4 @@
-"""How fast changes are sent."""
+"""The rate of requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Pacing:
-    """The ceiling of the rate; None keeps to the API's own limit."""
+    """The ceiling of the rate; None for the API's own limit."""
 
     PANEL = "Sending"
 

@@ -19,7 +19,7 @@ from bulk_sync.settings.target import Target
 
 
 class PushSettings(SheetSettings):
-    """What `push` takes.
+    """The settings of `push`.
 
     `key` is the API key, else it is read from `key_file`; a push to a sandbox of its own needs
     none. With the sandbox, `push` takes its address as `send_to`. `state_folder` is where runs on

@@ -1,4 +1,4 @@
-"""How the sheet is read."""
+"""The sheet, and the layout of its file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The sheet and how it is read; what is None is detected."""
+    """The options about reading; what is None is detected."""
 
     PANEL = "Reading"
 

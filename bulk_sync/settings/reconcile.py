@@ -29,7 +29,7 @@ _OF_BOTH_SIDES = ("timezone", "date_order", "default_time", "clear")
 
 
 class ReconcileSettings(SheetSettings):
-    """What `reconcile` takes: the sheet here, the one there, and the one that both come from.
+    """The settings of `reconcile`: the sheet here, the one there, and their common origin.
 
     `there` None is the ledger: that of the checkpoint, or the shared one of `--ledger`. `key` is
     needed when what differs is sent.
@@ -75,7 +75,7 @@ class ReconcileSettings(SheetSettings):
 
 
 def _other_side(values: Mapping[str, object], with_profile: object) -> dict[str, object]:
-    """Return how a sheet on the other side is read.
+    """Return the settings of a sheet on the other side.
 
     Its columns are those of its own profile, or of the one that both sides share; columns that
     --map names may be missing from it.

@@ -1,4 +1,4 @@
-"""How changes are sent, and tried again."""
+"""Concurrency, transport and retries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WEEK_SECONDS = 7 * 86400
 
 @dataclass(frozen=True, kw_only=True)
 class Sending:
-    """Concurrency, transport and retries."""
+    """The options about requests."""
 
     PANEL = "Sending"
 

@@ -17,7 +17,7 @@ from bulk_sync.settings.stopping import Stopping
 
 
 class SheetSettings(Composed):
-    """What `check` takes, and `push` too.
+    """The settings of `check`; those of `push` include them.
 
     The values of a profile (`profile="agency.toml"`) hold where no option is given.
     """

@@ -1,4 +1,4 @@
-"""When a run refuses to start, and when it stops."""
+"""The bounds at which a run refuses to start, or stops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HALF = Share(percent=50)
 
 @dataclass(frozen=True, kw_only=True)
 class Stopping:
-    """The bounds of a run; `finish_by` is a time of day on this machine."""
+    """The options about bounds; `finish_by` is a time of day on this machine."""
 
     PANEL = "Stopping"
 

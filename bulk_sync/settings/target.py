@@ -1,4 +1,4 @@
-"""Where the changes go."""
+"""The API that gets the changes."""
 
 from __future__ import annotations
 

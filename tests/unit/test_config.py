@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.cli.config import FILE_NAME, Told, files_of, template, told
+from bulk_sync.cli.config import FILE_NAME, Sourced, files_of, read_sources, template
 from bulk_sync.cli.main import COMMANDS
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import Kind
@@ -42,20 +42,20 @@ def test_the_nearest_place_wins(tmp_path_factory: pytest.TempPathFactory, said: 
         if name in said
     ]
     environ = {"BULK_SYNC_RATE": "environment"} if "environment" in said else {}
-    found = told(KINDS, environ, files)
+    found = read_sources(KINDS, environ, files)
     nearest = next((place for place in PLACES if place in said), None)
-    assert found.get("rate", Told("", "")).value == (nearest or "")
+    assert found.get("rate", Sourced("", "")).value == (nearest or "")
 
 
 def test_both_files_are_read_and_each_value_knows_its_place(tmp_path: Path) -> None:
     here = written(tmp_path / "here" / FILE_NAME, 'rate = "10/s"')
     user = written(tmp_path / "user" / FILE_NAME, 'rate = "1/s"\nretry_for = "1h"')
     files = files_of(None, here.parent, user.parent)
-    assert told(KINDS, {}, files) == {
-        "rate": Told("10/s", str(here)),
-        "retry-for": Told("1h", str(user)),
+    assert read_sources(KINDS, {}, files) == {
+        "rate": Sourced("10/s", str(here)),
+        "retry-for": Sourced("1h", str(user)),
     }
-    assert told(KINDS, {}, files_of(user, here.parent, user.parent))["rate"].value == "1/s"
+    assert read_sources(KINDS, {}, files_of(user, here.parent, user.parent))["rate"].value == "1/s"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_both_files_are_read_and_each_value_knows_its_place(tmp_path: Path) -> N
     ],
 )
 def test_how_a_file_says_a_value(tmp_path: Path, text: str, name: str, value: object) -> None:
-    assert told(KINDS, {}, [written(tmp_path / FILE_NAME, text)])[name].value == value
+    assert read_sources(KINDS, {}, [written(tmp_path / FILE_NAME, text)])[name].value == value
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_how_a_file_says_a_value(tmp_path: Path, text: str, name: str, value: ob
     ],
 )
 def test_how_the_environment_says_a_value(variable: str, text: str, value: object) -> None:
-    (found,) = told(KINDS, {variable: text}, []).values()
-    assert found == Told(value, variable)  # type: ignore[arg-type] # of any of the kinds
+    (found,) = read_sources(KINDS, {variable: text}, []).values()
+    assert found == Sourced(value, variable)  # type: ignore[arg-type] # of any of the kinds
 
 
 def test_paths_in_a_file_are_taken_from_its_folder(
@@ -92,9 +92,11 @@ def test_paths_in_a_file_are_taken_from_its_folder(
 ) -> None:
     monkeypatch.setenv("HOME", "/home/ana")
     file = written(tmp_path / "deeper" / FILE_NAME, 'key-file = "secret/key"')
-    assert told(KINDS, {}, [file])["key-file"].value == str(tmp_path / "deeper" / "secret" / "key")
+    assert read_sources(KINDS, {}, [file])["key-file"].value == str(
+        tmp_path / "deeper" / "secret" / "key"
+    )
     written(file, 'key-file = "~/key"')
-    assert told(KINDS, {}, [file])["key-file"].value == "/home/ana/key"
+    assert read_sources(KINDS, {}, [file])["key-file"].value == "/home/ana/key"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_what_a_file_may_not_say(tmp_path: Path, text: str, words: str) -> None:
     file = written(tmp_path / FILE_NAME, "")
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(UsageError) as refused:
-        told(KINDS, {}, [file])
+        read_sources(KINDS, {}, [file])
     assert words in str(refused.value)
     assert str(file) in str(refused.value)
     assert "north_sk" not in str(refused.value)
@@ -125,8 +127,10 @@ def test_an_unknown_variable_names_the_closest() -> None:
     with pytest.raises(
         UsageError, match=r"RETRYFOR is not a setting: did you mean BULK_SYNC_RETRY_FOR\?"
     ):
-        told(KINDS, {"BULK_SYNC_RETRYFOR": "1h"}, [])
-    assert told(KINDS, {"BULK_SYNC_RATE": "", "BULK_SYNC_CONFIG": "x", "OTHER": "1"}, []) == {}
+        read_sources(KINDS, {"BULK_SYNC_RETRYFOR": "1h"}, [])
+    assert (
+        read_sources(KINDS, {"BULK_SYNC_RATE": "", "BULK_SYNC_CONFIG": "x", "OTHER": "1"}, []) == {}
+    )
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
@@ -136,7 +140,7 @@ def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> N
     with pytest.raises(
         UsageError, match=r"others can write this file. Correct it with: chmod go-w"
     ):
-        told(KINDS, {}, [file])
+        read_sources(KINDS, {}, [file])
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
@@ -155,7 +159,7 @@ def test_the_template_says_every_option_and_every_line_of_it_can_be_taken(tmp_pa
     ]
     said = [line for line in lines if line.split(" = ")[0] in {option.name for option in options}]
     assert len(said) == len(options) > 30
-    taken = told(
+    taken = read_sources(
         {option.name: option.kind for option in options},
         {},
         [written(tmp_path / FILE_NAME, "\n".join(said))],

@@ -13,7 +13,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from bulk_sync.cli.config import template, told
+from bulk_sync.cli.config import read_sources, template
 from bulk_sync.cli.declare import Given, for_typer
 from bulk_sync.cli.main import COMMANDS
 from bulk_sync.errors import UsageError
@@ -70,7 +70,7 @@ def test_the_environment_and_a_file_set_it(
     program("push", "x.csv")
     assert [one.values["burst"] for one in added] == ["4", "6"]
     assert [one.typed for one in added] == [{"files", "rate"}] * 2
-    assert added[1].told["burst"].where == "BULK_SYNC_BURST"
+    assert added[1].elsewhere["burst"].source == "BULK_SYNC_BURST"
 
 
 @pytest.mark.usefixtures("added")
@@ -117,7 +117,7 @@ def test_every_example_of_inits_file_is_accepted(tmp_path: Path) -> None:
     path.write_text("\n".join(lines), encoding="utf-8")
     path.chmod(0o600)
     assert tomllib.loads(path.read_text(encoding="utf-8"))
-    values = told({option.name: option.kind for option in options}, {}, [path])
+    values = read_sources({option.name: option.kind for option in options}, {}, [path])
     given = {option.keyword: values[option.name].value for option in options}
     for group in COMMANDS["push"].groups:
         for kind in group if isinstance(group, tuple) else (group,):
