@@ -19,8 +19,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
 from bulk_sync.model.summaries import Batch, Part, Summary
+from bulk_sync.run.send import seconds_left
+from bulk_sync.settings.inbox import Inbox
+from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
 
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
@@ -90,36 +94,42 @@ def _is_settled(path: Path, seconds: float, now: datetime) -> bool:
 
 
 def run(
-    inputs: Inputs,
-    settings: Callable[[Path, float], PushSettings],
+    named: Sequence[Path],
+    settings: PushSettings,
+    inbox: Inbox,
     push: Callable[[PushSettings], Summary],
-    *,
-    seconds_left: Callable[[], float],
-    archive: Path | None,
-    now: Callable[[], datetime],
+    clock: Clock,
 ) -> Batch:
-    """Push one file after the other.
+    """Push the named files, and those of named folders, one after the other, within one deadline.
 
-    `settings` makes the settings of a file from its path and the seconds that are left for it.
-    Raises UsageError when two files would share a checkpoint.
+    `settings` are those of all files but for the input. Raises UsageError when two files would
+    write the same one, InputError for a folder that can't be read.
     """
-    _refuse_shared_names([settings(file, math.inf) for file in inputs.files])
+    _refuse_names_of_one_file(settings.outputs)
+    if any(str(path) == "-" for path in named):
+        raise UsageError("- is a sheet from standard input, which can't be one of several")
+    end = clock.monotonic() + seconds_left(settings.stopping, clock)
+    inputs = inputs_of(named, inbox.settle_seconds, clock.now())
+    _refuse_shared_names([settings.changed(input=file) for file in inputs.files])
     parts: list[Part] = []
     for file in inputs.files:
         if (parts and parts[-1].exit_code in _END_ALL) or (parts and not parts[-1].begun):
             parts.append(Part(str(file)))
             continue
-        parts.append(_part(file, settings(file, max(0.001, seconds_left())), push, archive, now))
+        seconds = end - clock.monotonic()
+        bound = None if math.isinf(seconds) else max(0.001, seconds)
+        one = settings.changed(input=file, deadline_seconds=bound, finish_by=None)
+        parts.append(_part(one, inbox.archive, push, clock))
     return Batch(tuple(parts), inputs.unsettled)
 
 
 def _part(
-    file: Path,
     settings: PushSettings,
-    push: Callable[[PushSettings], Summary],
     archive: Path | None,
-    now: Callable[[], datetime],
+    push: Callable[[PushSettings], Summary],
+    clock: Clock,
 ) -> Part:
+    file = settings.reading.input
     before = identity(file)
     try:
         summary = push(settings)
@@ -128,9 +138,24 @@ def _part(
     if archive is None or summary.exit_code != 0:
         return Part(str(file), summary)
     try:
-        return Part(str(file), summary, note=archived(file, archive, before, now()))
+        return Part(str(file), summary, note=archived(file, archive, before, clock.now()))
     except OutputError as error:
         return Part(str(file), summary, error)
+
+
+def _refuse_names_of_one_file(outputs: Outputs) -> None:
+    """Refuse options by which all sheets would write the same file; raises UsageError."""
+    named = {
+        "--results": outputs.results,
+        "--page": outputs.page,
+        "--checkpoint": outputs.checkpoint,
+        "--undo-file": outputs.undo_file,
+    }
+    for option, path in named.items():
+        if path is not None:
+            raise UsageError(
+                f"{option} names one file, and several sheets are pushed: name a folder with --out"
+            )
 
 
 def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +31,6 @@ from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.summaries import Batch, Summary
 from bulk_sync.report.as_json import batch_json, json_line, summary_json
 from bulk_sync.report.terminal.progress import reading as reading_rows
-from bulk_sync.run.send import seconds_left
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.push import PushSettings
@@ -98,32 +96,13 @@ def _end(summary: Summary, settings: PushSettings, following: Following) -> int:
 
 
 def _push_all(settings: PushSettings, asked: _Push) -> int:
-    """Push several files, and those of folders, one after the other, within one --deadline."""
-    _refuse_names_of_one_file(settings)
-    if any(str(path) == "-" for path in asked.files):
-        raise UsageError("- is a sheet from standard input, which can't be one of several")
-    clock = SystemClock()
-    end = clock.monotonic() + seconds_left(settings.stopping, clock)
-    inputs = batch.inputs_of(asked.files, asked.inbox.settle_seconds, clock.now())
-
-    def of(file: Path, seconds: float) -> PushSettings:
-        bound = None if math.isinf(seconds) else seconds
-        return settings.changed(input=file, deadline_seconds=bound, finish_by=None)
-
     with sandbox_of(settings.target) as send_to:
 
         def push_it(one: PushSettings) -> Summary:
             asked.run.job = str(one.reading.input)
             return watched_push(one, send_to, asked.following)
 
-        ended = batch.run(
-            inputs,
-            of,
-            push_it,
-            seconds_left=lambda: end - clock.monotonic(),
-            archive=asked.inbox.archive,
-            now=clock.now,
-        )
+        ended = batch.run(asked.files, settings, asked.inbox, push_it, SystemClock())
     asked.run.ended |= batch_json(ended)
     _show_batch(ended, asked)
     return ended.exit_code
@@ -142,22 +121,6 @@ def _show_batch(ended: Batch, asked: _Push) -> None:
         if why is not None:
             asked.run.job = one.input
             show_end(str(why), asked.following, None if one.error is None else one.exit_code)
-
-
-def _refuse_names_of_one_file(settings: PushSettings) -> None:
-    """Refuse options by which all sheets would write the same file; raises UsageError."""
-    outputs = settings.outputs
-    named = {
-        "--results": outputs.results,
-        "--page": outputs.page,
-        "--checkpoint": outputs.checkpoint,
-        "--undo-file": outputs.undo_file,
-    }
-    for option, path in named.items():
-        if path is not None:
-            raise UsageError(
-                f"{option} names one file, and several sheets are pushed: name a folder with --out"
-            )
 
 
 def reconcile(given: Mapping[str, Any]) -> int:
