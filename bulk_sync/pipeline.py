@@ -212,7 +212,7 @@ def _logged(summary: Summary) -> Summary:
         if summary.exit_code == 3
         else logging.ERROR
     )
-    text = f"ends with exit code {summary.exit_code}: {_in_words(summary.states)}, {summary.requests} requests{stopped}"
+    text = f"ends with exit code {summary.exit_code}: {_in_words(summary.states)}, {summary.traffic.requests} requests{stopped}"
     log.log(level, "%s", text, extra={"event": "end", "exit_code": summary.exit_code})
     return summary
 

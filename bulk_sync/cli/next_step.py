@@ -38,12 +38,12 @@ def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
     if summary.running:
         return "wait, a run holds this checkpoint now"
     only_failed = not any(summary.states.get(state, 0) for state in ERROR_STATES - {State.FAILED})
-    if summary.exit_code == 3 and summary.failed and not only_failed:
+    if summary.exit_code == 3 and summary.files.failed and not only_failed:
         # Files that are named are this job's own, and the corrected rows are another job.
         own_files = any(word.startswith(("--checkpoint", "--results")) for word in sys.argv[1:])
         if pushed is None or own_files:
-            return f"correct {summary.failed}, then: push it with the options of this job"
-        return f"correct {summary.failed}, then: {_push_of_corrected(summary, pushed)}"
+            return f"correct {summary.files.failed}, then: push it with the options of this job"
+        return f"correct {summary.files.failed}, then: {_push_of_corrected(summary, pushed)}"
     if summary.exit_code == 0 or (summary.exit_code == 3 and not only_failed):
         return None
     if pushed is None:
@@ -69,7 +69,7 @@ def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:
         "--page",
     )
     words = [
-        str(summary.failed) if word == summary.input else word
+        str(summary.files.failed) if word == summary.input else word
         for word in words
         if word != "--fresh"
     ]

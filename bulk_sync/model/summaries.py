@@ -56,13 +56,40 @@ class CauseGroup(Struct, frozen=True):
     in_doubt: int = 0
 
 
-class Summary(Struct, frozen=True):
-    """What a run came to, or what a checkpoint tells of the runs so far.
+class Traffic(Struct, frozen=True):
+    """The requests of a run, or of a whole job.
 
-    `requests`, `retries`, `throttled`, `seconds` and `rows_per_second` speak of the run;
-    from `status` and `report` they speak of the whole job as far as it was recorded.
-    `limit` is in requests per second, `utilisation` the share of it that was used.
-    `in_flight` counts the pending rows that may or may not have been applied.
+    `limit` is in requests per second, `utilisation` the used share of it (0 to 1). `statuses` counts
+    requests by HTTP status, or by the kind of their failure. A job keeps no limit and no statuses.
+    """
+
+    requests: int
+    retries: int
+    throttled: int
+    seconds: float
+    rows_per_second: float
+    throttled_seconds: float = 0.0
+    statuses: dict[str, int] = {}
+    limit: float | None = None
+    source: RateSource = RateSource.NONE
+    utilisation: float | None = None
+
+
+class ReportFiles(Struct, frozen=True):
+    """The paths of a job's files; None for a file that does not exist."""
+
+    results: str | None
+    failed: str | None
+    checkpoint: str
+    page: str | None = None
+    undo: str | None = None
+
+
+class Summary(Struct, frozen=True):
+    """The summary of a run, or of a job so far.
+
+    `traffic` is that of the run; from `status` and `report` it is that of the whole job.
+    `in_flight` counts the pending rows that may have been applied.
     """
 
     input: str
@@ -71,21 +98,8 @@ class Summary(Struct, frozen=True):
     states: dict[State, int]
     problems: tuple[ProblemGroup, ...]
     in_flight: int
-    requests: int
-    retries: int
-    throttled: int
-    seconds: float
-    rows_per_second: float
-    limit: float | None
-    source: RateSource
-    utilisation: float | None
-    results: str | None
-    failed: str | None
-    checkpoint: str
-    page: str | None = None
-    undo: str | None = None
-    statuses: dict[str, int] = {}
-    throttled_seconds: float = 0.0
+    traffic: Traffic
+    files: ReportFiles
     causes: tuple[CauseGroup, ...] = ()
     notes: tuple[str, ...] = ()
     running: bool = False

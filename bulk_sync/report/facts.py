@@ -28,7 +28,7 @@ def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:
     )
     if len(summary.causes) > _MOST_CAUSES:
         yield "causes left out", len(summary.causes) - _MOST_CAUSES
-    if summary.requests:
+    if summary.traffic.requests:
         yield "pace", pace_text(summary)
     yield from (("note", note) for note in summary.notes)
     if summary.stopped is not None:
@@ -46,20 +46,20 @@ def cause_text(group: CauseGroup) -> str:
 
 def pace_text(summary: Summary) -> str:
     """Return requests, retries, duration, rate and limit of a run."""
-    parts = [counted(summary.requests, "request")]
+    parts = [counted(summary.traffic.requests, "request")]
     not_sent = sum(summary.states.get(state, 0) for state in (State.INVALID, State.SUPERSEDED))
     sent = summary.rows - not_sent
-    if summary.retries and sent:
-        parts.append(f"{summary.requests / sent:.2f} per row")
-    parts.append(counted(summary.retries, "retry", "retries"))
-    if summary.throttled:
-        parts.append(f"{summary.throttled:,} throttled")
-    if summary.seconds:
-        parts += [span(summary.seconds), f"{summary.rows_per_second:.1f} rows/s"]
-    if summary.limit is not None:
-        parts.append(limit_text(summary.limit, summary.source))
-    if summary.utilisation is not None:
-        parts.append(f"{summary.utilisation:.0%} of it used")
+    if summary.traffic.retries and sent:
+        parts.append(f"{summary.traffic.requests / sent:.2f} per row")
+    parts.append(counted(summary.traffic.retries, "retry", "retries"))
+    if summary.traffic.throttled:
+        parts.append(f"{summary.traffic.throttled:,} throttled")
+    if summary.traffic.seconds:
+        parts += [span(summary.traffic.seconds), f"{summary.traffic.rows_per_second:.1f} rows/s"]
+    if summary.traffic.limit is not None:
+        parts.append(limit_text(summary.traffic.limit, summary.traffic.source))
+    if summary.traffic.utilisation is not None:
+        parts.append(f"{summary.traffic.utilisation:.0%} of it used")
     return ", ".join(parts)
 
 

@@ -83,10 +83,10 @@ def _with_errors(summary: Summary, done: int, errors: int) -> Verdict:
 
 
 def _correct(summary: Summary) -> tuple[str, str | None]:
-    if summary.failed is None:
+    if summary.files.failed is None:
         step = "Correct the rows in the sheet and push it again."
         return f"{step} Acknowledged rows are not sent again.", None
-    name = PurePath(summary.failed).name
+    name = PurePath(summary.files.failed).name
     step = f"Correct the rows in {name} and push that file with the same options."
     command = f"bulk-sync push {shlex.quote(name)}"
     return f"{step} Its last column gives the reason, and is ignored.", command

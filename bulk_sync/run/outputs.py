@@ -14,8 +14,8 @@ from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, InputError, UsageError
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import ERROR_STATES, RateSource, State, Tally
-from bulk_sync.model.summaries import Summary
+from bulk_sync.model.rows import ERROR_STATES, State, Tally
+from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import causes_of
 from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.written.atomic import digest, set_aside
@@ -112,18 +112,19 @@ def write_run_page(store: Store, files: Files, summary: Summary, clock: Clock) -
 
     job, runs = summary_of_job(store, files), store.views.runs()
     counted = [point.counts for run in runs for point in run.points]
-    complete = (
-        sum(counts.requests for counts in counted) >= job.requests
-    )  # the job is not older than time lines are
-    of_all = replace(
-        summary,
-        requests=job.requests,
+    of_job = job.traffic
+    # A job that an older version began has requests without a time line.
+    complete = sum(counts.requests for counts in counted) >= of_job.requests
+    traffic = replace(
+        summary.traffic,
+        requests=of_job.requests,
         # A row's first request in a later run is no retry, though its attempts say so.
-        retries=sum(counts.retries for counts in counted) if complete else job.retries,
-        throttled=job.throttled,
-        seconds=job.seconds,
-        rows_per_second=job.rows_per_second,
+        retries=sum(counts.retries for counts in counted) if complete else of_job.retries,
+        throttled=of_job.throttled,
+        seconds=of_job.seconds,
+        rows_per_second=of_job.rows_per_second,
     )
+    of_all = replace(summary, traffic=traffic)
     write_page(
         files.page, of_all, runs, store.views.results, made_at=clock.now(), version=__version__
     )
@@ -135,10 +136,13 @@ def with_files(
     """The summary, now that the files are written."""
     return replace(
         summary,
-        results=_if_there(files.results),
-        failed=_if_there(files.failed),
-        page=_if_there(files.page) if files.page else None,
-        undo=_if_there(undo_file) if undo_file else None,
+        files=ReportFiles(
+            _if_there(files.results),
+            _if_there(files.failed),
+            str(files.checkpoint),
+            page=_if_there(files.page) if files.page else None,
+            undo=_if_there(undo_file) if undo_file else None,
+        ),
         notes=(*summary.notes, *notes),
     )
 
@@ -204,17 +208,14 @@ def summary_of_job(store: Store, files: Files) -> Summary:
         problems=store.views.problems() if any_bad else (),
         causes=causes_of(store.views.bad_rows()) if any_bad else (),
         in_flight=in_flight,
-        requests=requests,
-        retries=retries,
-        throttled=throttled,
-        seconds=job.seconds,
-        rows_per_second=counts.get(State.UPDATED, 0) / job.seconds if job.seconds else 0.0,
-        limit=None,
-        source=RateSource.NONE,
-        utilisation=None,
-        results=_if_there(files.results),
-        failed=_if_there(files.failed),
-        checkpoint=str(files.checkpoint),
+        traffic=Traffic(
+            requests,
+            retries,
+            throttled,
+            job.seconds,
+            rows_per_second=counts.get(State.UPDATED, 0) / job.seconds if job.seconds else 0.0,
+        ),
+        files=ReportFiles(_if_there(files.results), _if_there(files.failed), str(files.checkpoint)),
         notes=_kind_of_job(job),
     )
 
@@ -229,25 +230,31 @@ def summary_of_run(
     notes: tuple[str, ...],
 ) -> Summary:
     """Return the summary of the run that just ended."""
-    limit = tally.limit
     summary = summary_of_job(store, files)
     return replace(
         summary,
         input=str(settings.reading.input),
-        requests=tally.requests,
-        retries=tally.retries,
-        throttled=tally.throttled,
-        throttled_seconds=tally.throttled_seconds,
-        statuses=dict(sorted(tally.statuses.items())),
-        seconds=seconds,
-        rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
-        limit=limit,
-        source=tally.source,
-        utilisation=tally.requests / (seconds * limit)
-        if limit and seconds and tally.requests
-        else None,
+        traffic=_traffic(tally, seconds),
         notes=(*summary.notes, *notes, *tally.notes.values()),
         stopped=stopped,
+    )
+
+
+def _traffic(tally: Tally, seconds: float) -> Traffic:
+    used = None
+    if tally.limit and seconds and tally.requests:
+        used = tally.requests / (seconds * tally.limit)
+    return Traffic(
+        tally.requests,
+        tally.retries,
+        tally.throttled,
+        seconds,
+        rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
+        throttled_seconds=tally.throttled_seconds,
+        statuses=dict(sorted(tally.statuses.items())),
+        limit=tally.limit,
+        source=tally.source,
+        utilisation=used,
     )
 
 

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from bulk_sync.clock import SystemClock, utc_text
 from bulk_sync.model.rows import RateSource, Result, State
-from bulk_sync.model.summaries import BadRow, ProblemGroup, Summary
+from bulk_sync.model.summaries import BadRow, ProblemGroup, ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import causes_of
 from bulk_sync.report.page.run import write_page
 from bulk_sync.timeline import Counts, Line, Run, latency_bucket
@@ -124,17 +124,21 @@ def write(path: Path, count: int) -> None:
         ),
         problems=tuple(sorted(groups, key=lambda group: -group.count)),
         in_flight=0,
-        requests=count + count // 30,
-        retries=count // 30,
-        throttled=count // 40,
-        seconds=count / 110,
-        rows_per_second=110.0,
-        limit=120.0,
-        source=RateSource.FOUND,
-        utilisation=0.93,
-        results="march-showings.results.csv",
-        failed="march-showings.failed.csv",
-        checkpoint="march-showings.checkpoint.sqlite",
+        traffic=Traffic(
+            count + count // 30,
+            count // 30,
+            count // 40,
+            count / 110,
+            rows_per_second=110.0,
+            limit=120.0,
+            source=RateSource.FOUND,
+            utilisation=0.93,
+        ),
+        files=ReportFiles(
+            "march-showings.results.csv",
+            "march-showings.failed.csv",
+            "march-showings.checkpoint.sqlite",
+        ),
     )
 
     def rows(states: Iterable[State]) -> Iterator[Result]:

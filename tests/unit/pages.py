@@ -10,7 +10,7 @@ from io import StringIO
 from typing import Any
 
 from bulk_sync.model.rows import RateSource, Result, State
-from bulk_sync.model.summaries import ProblemGroup, Summary
+from bulk_sync.model.summaries import ProblemGroup, ReportFiles, Summary, Traffic
 from bulk_sync.report.page import run as page
 from bulk_sync.report.page.charts import draw
 from bulk_sync.report.page.rows import MOST_SHARED_TEXTS
@@ -23,17 +23,12 @@ SUMMARY = Summary(
     states={State.UPDATED: 2, State.REJECTED: 1},
     problems=(ProblemGroup("refused", 1, ((4, "Rating is for others"),)),),
     in_flight=0,
-    requests=4,
-    retries=1,
-    throttled=0,
-    seconds=1.5,
-    rows_per_second=2.0,
-    limit=10.0,
-    source=RateSource.HEADER,
-    utilisation=None,
-    results="in/showings.results.csv",
-    failed="in/showings.failed.csv",
-    checkpoint="in/showings.checkpoint.sqlite",
+    traffic=Traffic(
+        4, 1, 0, 1.5, rows_per_second=2.0, limit=10.0, source=RateSource.HEADER, utilisation=None
+    ),
+    files=ReportFiles(
+        "in/showings.results.csv", "in/showings.failed.csv", "in/showings.checkpoint.sqlite"
+    ),
 )
 MADE_AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 RESULT = Result(

@@ -5,11 +5,22 @@ from __future__ import annotations
 from bulk_sync.errors import InputError
 from bulk_sync.model.comparison import Reconciliation, RowClass
 from bulk_sync.model.rows import RateSource, State
-from bulk_sync.model.summaries import Batch, CheckSummary, Finding, Part, Summary, Understood
+from bulk_sync.model.summaries import (
+    Batch,
+    CheckSummary,
+    Finding,
+    Part,
+    ReportFiles,
+    Summary,
+    Traffic,
+    Understood,
+)
 from bulk_sync.report.as_json import batch_json, check_json, doctor_json, reconciliation_json
 
+STATUSES = {"200": 2, "503": 2}
 
-def _summary(**others: object) -> Summary:
+
+def _summary(statuses: dict[str, int] = STATUSES, **others: object) -> Summary:
     values: dict[str, object] = {
         "input": "a.csv",
         "base_url": "https://north.example",
@@ -17,18 +28,10 @@ def _summary(**others: object) -> Summary:
         "states": {State.UPDATED: 2, State.FAILED: 1},
         "problems": (),
         "in_flight": 0,
-        "requests": 4,
-        "retries": 1,
-        "throttled": 0,
-        "seconds": 2.0,
-        "rows_per_second": 1.0,
-        "limit": 2.0,
-        "source": RateSource.OPTION,
-        "utilisation": 0.5,
-        "results": "a.results.csv",
-        "failed": None,
-        "checkpoint": "a.checkpoint.sqlite",
-        "statuses": {"200": 2, "503": 2},
+        "traffic": Traffic(
+            4, 1, 0, 2.0, 1.0, statuses=statuses, limit=2.0, source=RateSource.OPTION
+        ),
+        "files": ReportFiles("a.results.csv", None, "a.checkpoint.sqlite"),
     }
     return Summary(**(values | others))  # type: ignore[arg-type]
 

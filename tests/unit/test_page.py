@@ -40,7 +40,7 @@ def test_text_of_others_comes_back_exactly_and_no_element_comes_of_it(
             problems=(ProblemGroup(text, 9, ()),),
             causes=(CauseGroup(text, text, 9, ((2, text or "x"),), text.replace("--", "-"), 1),),
             notes=(text,),
-            failed=f"{text}y.csv",
+            files=replace(SUMMARY.files, failed=f"{text}y.csv"),
             stopped=Outage(text),
         )
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bulk_sync.errors import Interrupted
 from bulk_sync.model.rows import RateSource, State
-from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
+from bulk_sync.model.summaries import CauseGroup, ProblemGroup, ReportFiles, Summary, Traffic
 from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.terminal.lines import show_error
 from bulk_sync.report.terminal.summary import show_summary
@@ -35,17 +35,10 @@ SUMMARY = Summary(
         ),
     ),
     in_flight=2,
-    requests=9,
-    retries=2,
-    throttled=1,
-    seconds=3.0,
-    rows_per_second=2.3,
-    limit=10.0,
-    source=RateSource.OPTION,
-    utilisation=0.3,
-    results="x.results.csv",
-    failed="x.failed.csv",
-    checkpoint="x.checkpoint.sqlite",
+    traffic=Traffic(
+        9, 2, 1, 3.0, rows_per_second=2.3, limit=10.0, source=RateSource.OPTION, utilisation=0.3
+    ),
+    files=ReportFiles("x.results.csv", "x.failed.csv", "x.checkpoint.sqlite"),
     notes=("A note.",),
 )
 
@@ -80,7 +73,11 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
 
 def test_a_narrow_terminal_cuts_no_path() -> None:
     text = rendered(
-        replace(SUMMARY, results="/a/rather/long/path/to/showings.results.csv"), width=20
+        replace(
+            SUMMARY,
+            files=replace(SUMMARY.files, results="/a/rather/long/path/to/showings.results.csv"),
+        ),
+        width=20,
     )
     assert "/a/rather/long/path/to/showings.results.csv" in text
 

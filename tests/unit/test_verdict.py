@@ -59,10 +59,12 @@ def test_the_verdict_in_a_sentence(
 
 
 def test_the_next_step_names_the_file_or_the_key_and_what_is_in_flight() -> None:
-    told = verdict(replace(SUMMARY, failed="in/my showings.failed.csv"))
+    told = verdict(
+        replace(SUMMARY, files=replace(SUMMARY.files, failed="in/my showings.failed.csv"))
+    )
     assert told.command == "bulk-sync push 'my showings.failed.csv'"
     pending = replace(SUMMARY, states={State.PENDING: 3}, in_flight=2, stopped=KeyRefused("No."))
     told = verdict(pending)
     assert told.next_step.startswith("Correct the API key")
     assert told.detail == "No. 2 of the pending rows are in flight: they may have been applied."
-    assert verdict(replace(SUMMARY, failed=None)).command is None
+    assert verdict(replace(SUMMARY, files=replace(SUMMARY.files, failed=None))).command is None

@@ -189,7 +189,7 @@ def time_section(summary: Summary, drawing: Drawing | None) -> Html:
     if drawing is None:
         why = (
             "These rows were sent before runs recorded their timeline."
-            if summary.requests
+            if summary.traffic.requests
             else "Nothing was sent."
         )
         return section(
@@ -208,19 +208,19 @@ def time_section(summary: Summary, drawing: Drawing | None) -> Html:
 def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
     p50, _, p99 = drawing.latency if drawing else (None, None, None)
     known = (
-        (summary.limit, summary.source)
-        if summary.limit
+        (summary.traffic.limit, summary.traffic.source)
+        if summary.traffic.limit
         else (drawing.limit, drawing.source)
         if drawing
         else None
     )
     limit, source = known or (None, RateSource.NONE)
     facts = [
-        ("Requests", f"{summary.requests:,}", None),
-        ("Retries", f"{summary.retries:,}", None),
-        ("Throttled", f"{summary.throttled:,}", "429, or 503 with Retry-After"),
-        ("Duration", span(summary.seconds), None),
-        ("Rows per second", f"{summary.rows_per_second:,.1f}", None),
+        ("Requests", f"{summary.traffic.requests:,}", None),
+        ("Retries", f"{summary.traffic.retries:,}", None),
+        ("Throttled", f"{summary.traffic.throttled:,}", "429, or 503 with Retry-After"),
+        ("Duration", span(summary.traffic.seconds), None),
+        ("Rows per second", f"{summary.traffic.rows_per_second:,.1f}", None),
         (
             "Limit",
             ("none met" if drawing else "–") if limit is None else rate(limit),

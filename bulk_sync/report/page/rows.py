@@ -80,8 +80,8 @@ def _cut_short(summary: Summary, written: int, expected: int) -> str | None:
 
 
 def _all_rows(summary: Summary) -> str:
-    if summary.results:
-        return f"All rows are in {PurePath(summary.results).name}."
+    if summary.files.results:
+        return f"All rows are in {PurePath(summary.files.results).name}."
     return "All rows are in the results."
 
 

@@ -207,10 +207,10 @@ def _pattern(name: str) -> Html:
 
 def _next_section(summary: Summary, found: Verdict) -> Html:
     files = (
-        ("Results", summary.results, "one line for each row"),
-        ("To correct", summary.failed, "the rows with errors, their cells unchanged"),
-        ("Undo", summary.undo, "restores the values before"),
-        ("Checkpoint", summary.checkpoint, "the job; keep it until all rows are done"),
+        ("Results", summary.files.results, "one line for each row"),
+        ("To correct", summary.files.failed, "the rows with errors, their cells unchanged"),
+        ("Undo", summary.files.undo, "restores the values before"),
+        ("Checkpoint", summary.files.checkpoint, "the job; keep it until all rows are done"),
     )
     lines = (
         element(

@@ -21,7 +21,7 @@ def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path
         console.print(_table(parts))
     for part in parts:
         if part.summary is not None:
-            show_files(console, [("To correct", part.summary.failed)])
+            show_files(console, [("To correct", part.summary.files.failed)])
             for note in part.summary.notes:
                 show_line(console, f"{part.input}: {note}")
         if part.note:

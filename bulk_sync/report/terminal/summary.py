@@ -28,14 +28,14 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
         show_line(console, note)
     console.print(_states(summary))
     _show_causes(console, summary.causes)
-    if summary.requests:
+    if summary.traffic.requests:
         show_line(console, pace_text(summary), style="dim")
     files = (
-        ("Results", summary.results),
-        ("To correct", summary.failed),
-        ("Page", summary.page),
-        ("Undo", summary.undo),
-        ("Checkpoint", summary.checkpoint),
+        ("Results", summary.files.results),
+        ("To correct", summary.files.failed),
+        ("Page", summary.files.page),
+        ("Undo", summary.files.undo),
+        ("Checkpoint", summary.files.checkpoint),
     )
     show_files(console, files)
     show_next(console, next_command)
