@@ -1,148 +1,100 @@
-"""The transport over real sockets, with servers that uvicorn is too polite to be."""
+"""The transports over real sockets, with servers that uvicorn is too polite to be."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from functools import partial
 
 import anyio
-import anyio.to_thread
 import httpx
 import pytest
 import trustme
 from pydantic import SecretStr
 
-from bulk_sync.clock import SystemClock
-from bulk_sync.send.transport.choose import Name, open_transport
+from bulk_sync.send.transport.choose import Name
 from bulk_sync.send.transport.connection import Connection
 from bulk_sync.send.transport.httptools import HttptoolsTransport, open_httptools
 from bulk_sync.send.transport.httpx import translate
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
-from tests.helpers import KEY, raw_server, reply, reset
+from tests.faultserver import (
+    Deed,
+    always,
+    answers,
+    closes,
+    fault_server,
+    for_keys,
+    hangs,
+    resets,
+    says,
+)
+from tests.helpers import KEY, let_pass, reply
+from tests.transports import LONG_ENOUGH, Ask, asked, opened
 
-Ask = Callable[..., Reply | Failure]
+CUT = reply(200, b"{}", length=50)
 
 
 @pytest.fixture
 def ask(transport: Name) -> Ask:
-    return partial(_ask, transport)
-
-
-def _ask(
-    name: Name,
-    base_url: str,
-    *,
-    timeout_seconds: float = 2.0,
-    times: int = 1,
-    between: Callable[[], object] = lambda: None,
-) -> Reply | Failure:
-    async def run() -> Reply | Failure:
-        async with open_transport(
-            name,
-            base_url,
-            SecretStr(KEY),
-            timeout_seconds=timeout_seconds,
-            connections=2,
-            user_agent="test",
-        ) as opened:
-            for _ in range(times - 1):
-                await opened.patch("/v1/showings/a", b"{}", "same")
-                await anyio.to_thread.run_sync(between)
-            return await opened.patch("/v1/showings/a", b"{}", "same")
-
-    return anyio.run(run)
-
-
-def sends(data: bytes, *, then: str = "close") -> Callable[[socket.socket, bytes], None]:
-    def answer(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(data)
-        if then == "close":
-            connection.close()
-        elif then == "reset":
-            reset(connection)
-        elif then == "hang":
-            connection.recv(1)
-
-    return answer
+    return partial(asked, transport)
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "kind", "may_have_arrived"),
+    ("deed", "kind"),
     [
-        ("no answer", sends(b"", then="hang"), "timeout", True),
-        ("closed before any byte", sends(b""), "connection", True),
-        ("reset before the answer", sends(b"", then="reset"), "connection", True),
-        ("cut in the head", sends(b"HTTP/1.1 200 OK\r\nContent-"), "connection", True),
-        ("cut in the body", sends(reply(200, b"{}", length=50)), "bad_reply", True),
+        (hangs, "timeout"),
+        (closes, "connection"),
+        (resets, "connection"),
+        (says(b"HTTP/1.1 200 OK\r\nContent-", then="close"), "connection"),
+        (says(CUT, then="close"), "bad_reply"),
+        (says(CUT, then="reset"), "connection"),
+        (says(CUT, then="hang"), "timeout"),
+        (says(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "bad_reply"),
+        (says(b"HTTP/1.1 abc\r\n\r\n"), "bad_reply"),
         (
-            "reset in the body",
-            sends(reply(200, b"{}", length=50), then="reset"),
-            "connection",
-            True,
-        ),
-        ("hang in the body", sends(reply(200, b"{}", length=50), then="hang"), "timeout", True),
-        ("not HTTP", sends(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "bad_reply", True),
-        ("bad status line", sends(b"HTTP/1.1 abc\r\n\r\n"), "bad_reply", True),
-        (
-            "two lengths",
-            sends(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+            says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
             "bad_reply",
-            True,
         ),
-        (
-            "bad chunk",
-            sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
-            "bad_reply",
-            True,
-        ),
-        ("an endless head", sends(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 600_000), "bad_reply", True),
-        ("a large body", sends(reply(200, b"x" * (LARGEST_REPLY + 1))), "bad_reply", True),
-        (
-            "packed without being asked",
-            sends(reply(200, b"\x1f\x8b", "Content-Encoding: gzip")),
-            "bad_reply",
-            True,
-        ),
+        (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "bad_reply"),
+        (says(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 600_000, then="close"), "bad_reply"),
+        (says(reply(200, b"x" * (LARGEST_REPLY + 1)), then="close"), "bad_reply"),
+        (says(reply(200, b"\x1f\x8b", "Content-Encoding: gzip")), "bad_reply"),
+    ],
+    ids=[
+        "no answer",
+        "closed before any byte",
+        "reset before the answer",
+        "cut in the head",
+        "cut in the body",
+        "reset in the body",
+        "hang in the body",
+        "not HTTP",
+        "bad status line",
+        "two lengths",
+        "bad chunk",
+        "an endless head",
+        "a large body",
+        "packed without being asked",
     ],
 )
-def test_what_is_no_whole_reply_is_a_failure_that_says_whether_it_may_have_arrived(
-    ask: Ask,
-    name: str,
-    answer: Callable[[socket.socket, bytes], None],
-    kind: str,
-    may_have_arrived: bool,
+def test_what_is_no_whole_reply_is_a_failure_of_a_request_that_may_have_arrived(
+    ask: Ask, deed: Deed, kind: str
 ) -> None:
-    with raw_server(answer) as base_url:
-        seen = ask(base_url, timeout_seconds=0.5)
-    assert isinstance(seen, Failure), name
-    assert (seen.kind, seen.may_have_arrived, seen.hopeless) == (kind, may_have_arrived, False), (
-        seen
-    )
-
-
-@pytest.mark.parametrize("to", ["mailto:x", "http://xn--/"])
-def test_a_redirect_to_what_is_no_address_is_one_all_the_same_or_no_reply(
-    ask: Ask, to: str
-) -> None:
-    with raw_server(sends(reply(302, b"", f"Location: {to}"))) as base_url:
-        seen = ask(base_url)
-    assert (isinstance(seen, Reply) and seen.status == 302) or (
-        isinstance(seen, Failure) and seen.kind == "bad_reply"
-    )
+    bound = {"timeout_seconds": 0.3} if kind == "timeout" else {}
+    (seen,), _ = ask(always(deed), "a", **bound)
+    assert isinstance(seen, Failure)
+    assert (seen.kind, seen.may_have_arrived, seen.hopeless) == (kind, True, False), seen
 
 
 def test_a_reply_that_drips_is_cut_by_the_whole_time_out(ask: Ask) -> None:
-    def drip(connection: socket.socket, _: bytes) -> None:
-        waited = threading.Event()
+    def drip(connection: socket.socket) -> None:
         for byte in reply(200, b"{}" * 50):
             connection.sendall(bytes([byte]))
-            waited.wait(0.05)
+            let_pass(0.05)
 
-    with raw_server(drip) as base_url:
-        seen = ask(base_url, timeout_seconds=0.5)
+    (seen,), _ = ask(always(drip), "a", timeout_seconds=0.5)
     assert isinstance(seen, Failure)
     assert (seen.kind, seen.may_have_arrived) == ("timeout", True)
 
@@ -159,29 +111,46 @@ def test_a_reply_that_drips_is_cut_by_the_whole_time_out(ask: Ask) -> None:
     ],
 )
 def test_unusual_but_whole_replies_are_replies(ask: Ask, data: bytes) -> None:
-    with raw_server(sends(data)) as base_url:
-        seen = ask(base_url)
+    (seen,), _ = ask(always(says(data, then="close")), "a")
     assert isinstance(seen, Reply)
     assert (seen.status, seen.body) == (200, b"{}")
+
+
+def test_what_the_api_says_of_its_limit_is_among_the_headers(ask: Ask) -> None:
+    told = ('RateLimit: "default";r=0;t=2', "RETRY-AFTER: 3", "Date: Mon, 02 Mar 2026 10:00:00 GMT")
+    (seen,), _ = ask(always(answers(429, {}, *told)), "a")
+    assert isinstance(seen, Reply)
+    named = {name: seen.headers[name] for name in ("ratelimit", "retry-after", "date")}
+    assert named == {
+        "ratelimit": '"default";r=0;t=2',
+        "retry-after": "3",
+        "date": "Mon, 02 Mar 2026 10:00:00 GMT",
+    }
 
 
 def test_a_connection_that_the_server_closed_between_requests_costs_nothing(ask: Ask) -> None:
     closed = threading.Semaphore(0)
 
-    def answer(connection: socket.socket, _: bytes) -> None:
+    def once(connection: socket.socket) -> None:
         connection.sendall(reply(204))
         connection.close()
         closed.release()
 
-    def rest() -> None:
-        closed.acquire(timeout=5)
-
-    with raw_server(answer) as base_url:
-        assert isinstance(ask(base_url, times=5, between=rest), Reply)
+    seen, patched = ask(always(once), *"abcde", between=partial(closed.acquire, timeout=60))
+    assert all(isinstance(one, Reply) for one in seen)
+    assert patched == [*"abcde"]
 
 
-def test_refused_and_unknown_hosts_never_left(ask: Ask) -> None:
-    refused = ask("http://127.0.0.1:9")
+def one_request(name: Name, base_url: str) -> Reply | Failure:
+    async def run() -> Reply | Failure:
+        async with opened(name, base_url) as ours:
+            return await ours.patch("/v1/showings/a", b"{}", "same")
+
+    return anyio.run(run)
+
+
+def test_refused_and_unknown_hosts_never_left(transport: Name) -> None:
+    refused = one_request(transport, "http://127.0.0.1:9")
     assert isinstance(refused, Failure)
     assert (refused.kind, refused.may_have_arrived, refused.hopeless) == (
         "connection",
@@ -189,13 +158,13 @@ def test_refused_and_unknown_hosts_never_left(ask: Ask) -> None:
         False,
     )
     assert "127.0.0.1:9 refuses connections" in refused.message
-    unknown = ask("https://no-such-host.invalid")
+    unknown = one_request(transport, "https://no-such-host.invalid")
     assert isinstance(unknown, Failure)
     assert not unknown.may_have_arrived
     assert "no-such-host.invalid" in unknown.message
 
 
-def test_a_certificate_that_nobody_vouches_for_ends_all_hope(ask: Ask) -> None:
+def test_a_certificate_that_nobody_vouches_for_ends_all_hope(transport: Name) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     seen_by_server: list[bytes] = []
@@ -212,15 +181,17 @@ def test_a_certificate_that_nobody_vouches_for_ends_all_hope(ask: Ask) -> None:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        seen = ask(f"https://localhost:{listener.getsockname()[1]}")
-        thread.join(5)
+        seen = one_request(transport, f"https://localhost:{listener.getsockname()[1]}")
+        thread.join(60)
     assert isinstance(seen, Failure)
     assert (seen.hopeless, seen.may_have_arrived) == (True, False)
     assert "certificate of localhost" in seen.message
     assert seen_by_server in ([], [b""])
 
 
-def test_a_handshake_that_breaks_is_tried_again_but_a_server_without_tls_is_not(ask: Ask) -> None:
+def test_a_handshake_that_breaks_is_tried_again_but_a_server_without_tls_is_not(
+    transport: Name,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"https://127.0.0.1:{listener.getsockname()[1]}"
         for answer, hopeless in ((b"", False), (b"HTTP/1.1 400 Bad Request\r\n\r\n", True)):
@@ -233,48 +204,47 @@ def test_a_handshake_that_breaks_is_tried_again_but_a_server_without_tls_is_not(
 
             thread = threading.Thread(target=serve, daemon=True)
             thread.start()
-            seen = ask(address)
-            thread.join(5)
+            seen = one_request(transport, address)
+            thread.join(60)
             assert isinstance(seen, Failure)
             assert (seen.hopeless, seen.may_have_arrived) == (hopeless, False), seen
 
 
-def test_a_request_that_waits_for_its_connection_ends_by_its_deadline_whatever_leaves_meanwhile(
+def test_a_request_that_waits_for_its_connection_keeps_its_deadline_whatever_leaves_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """All requests of a transport have one timer, which is set for the first that may be late."""
     connect = HttptoolsTransport._connect
 
-    async def slowly(self: HttptoolsTransport) -> Connection | Failure:
-        await SystemClock().sleep(0.8)
-        return await connect(self)
-
-    def answer(stream: socket.socket, request: bytes) -> None:
-        if b"/never" in request:
-            stream.recv(1)
-        else:
-            stream.sendall(reply(200, b"{}"))
-
-    async def ask_in_vain(opened: HttptoolsTransport) -> None:
-        with anyio.fail_after(1.5):
-            failure = await opened.patch("/v1/showings/never", b"{}", "same")
-        assert isinstance(failure, Failure)
-        assert failure.kind == "timeout"
-
     async def run(base_url: str) -> None:
+        may_connect, asks = anyio.Event(), anyio.Event()
+
+        async def late(self: HttptoolsTransport) -> Connection | Failure:
+            await may_connect.wait()
+            try:
+                return await connect(self)
+            finally:
+                asyncio.get_running_loop().call_soon(asks.set)
+
         async with (
             open_httptools(
-                base_url, SecretStr(KEY), timeout_seconds=1.0, user_agent="test"
-            ) as opened,
+                base_url, SecretStr(KEY), timeout_seconds=LONG_ENOUGH, user_agent="test"
+            ) as ours,
             anyio.create_task_group() as tasks,
         ):
-            monkeypatch.setattr(HttptoolsTransport, "_connect", slowly)
-            tasks.start_soon(ask_in_vain, opened)
-            await SystemClock().sleep(0.7)
+            monkeypatch.setattr(HttptoolsTransport, "_connect", late)
+            tasks.start_soon(ours.patch, "/v1/showings/never", b"{}", "same")
+            await anyio.wait_all_tasks_blocked()
             monkeypatch.setattr(HttptoolsTransport, "_connect", connect)
-            assert isinstance(await opened.patch("/v1/showings/a", b"{}", "same"), Reply)
+            assert isinstance(await ours.patch("/v1/showings/a", b"{}", "same"), Reply)
+            of_the_later_one = ours._timer_at
+            may_connect.set()
+            await asks.wait()
+            assert ours._timer_at < of_the_later_one
+            tasks.cancel_scope.cancel()
 
-    with raw_server(answer) as base_url:
-        anyio.run(run, base_url)
+    with fault_server(for_keys({"never": always(hangs)})) as journal:
+        anyio.run(run, journal.base_url)
 
 
 def test_every_transport_error_of_httpx_has_a_translation() -> None:
