@@ -17,9 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from bulk_sync.job.database import GROUP, IN_DOUBT, LISTED, OF_THE_JOB, Database
-from bulk_sync.job.ledger import Acknowledged, Ledger, PendingKnown, json_list
-from bulk_sync.job.ledger_entries import text_of
+from bulk_sync.job.ledger import Acknowledged, Ledger, json_list
+from bulk_sync.job.ledger_entries import Values, text_of
 from bulk_sync.model.rows import Change, State
 
 UNCHANGED = "Not sent: the API acknowledged these values before"
@@ -36,6 +38,14 @@ _ACKNOWLEDGED = (
 )
 _ANY_LISTED = "SELECT 1 FROM acknowledged LIMIT 1"
 _REPLACES = "ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message"
+
+
+class PendingKnown(Struct, frozen=True):
+    """A row waiting to be sent, with the acknowledged values of its showing."""
+
+    id: int
+    body: str
+    values: Values
 
 
 class _Ended(NamedTuple):

@@ -103,14 +103,6 @@ SHARED = "shared"
 _TEMPORARY = "temporary"
 
 
-class PendingKnown(Struct, frozen=True):
-    """A row waiting to be sent, with the acknowledged values of its showing."""
-
-    id: int
-    body: str
-    values: Values
-
-
 class Acknowledged(Struct, frozen=True):
     """A showing's acknowledged values; key and North's id are "" where unknown."""
 
