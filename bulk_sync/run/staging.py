@@ -96,7 +96,7 @@ def main() -> None:
     answer: dict[str, object]
     try:
         with Store.scratch(Path(told["path"])) as store:
-            found = _stage(SheetSettings.checked(**told["settings"]), store, lambda _: None)
+            found = _stage(SheetSettings(**told["settings"]), store, lambda _: None)
     except BulkSyncError as error:
         answer = {"error": type(error).__name__, "sentence": str(error)}
     else:

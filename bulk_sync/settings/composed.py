@@ -44,7 +44,7 @@ class Composed(BaseModel):
 
     @classmethod
     def checked(cls, **values: object) -> Self:
-        """Return the settings, as the constructor does."""
+        """Return the settings, as the constructor does; for programs of earlier versions."""
         return cls(**values)
 
     @classmethod

@@ -14,7 +14,7 @@ def knobs():
 CHECK = """
 before = knobs()
 import bulk_sync
-found = bulk_sync.check(bulk_sync.SheetSettings.checked(input=bulk_sync_input))
+found = bulk_sync.check(bulk_sync.SheetSettings(input=bulk_sync_input))
 assert knobs() == before, knobs()
 assert sum(found.states.values()) == 1, found
 """

@@ -59,6 +59,13 @@ def test_help_imports_nothing_of_what_a_run_needs(arguments: list[str]) -> None:
     assert not modules & LATE
 
 
+def test_the_declarations_of_the_options_need_neither_pydantic_nor_msgspec() -> None:
+    """Only the help of all commands shows it: typer imports pydantic to run one of them."""
+    modules, _ = imported("--help")
+    assert "bulk_sync.settings.sending" in modules
+    assert not modules & {"msgspec", "pydantic"}
+
+
 def test_the_version_needs_no_command_line() -> None:
     modules, out = imported("--version")
     assert out.startswith("bulk-sync ")

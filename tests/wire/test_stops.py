@@ -143,7 +143,7 @@ def test_an_outage_midway_marks_no_row_failed(sandboxes: Sandboxes, tmp_path: Pa
             if len(decided) == 30:
                 stack.close()
 
-        settings = PushSettings.checked(
+        settings = PushSettings(
             input=sheet, base_url=witness.base_url, key=KEY, retry_for_seconds=3
         )
         summary = push(settings, on_row=gone_after_thirty)
