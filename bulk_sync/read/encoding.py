@@ -232,7 +232,8 @@ _MISPLACED = re.compile(
 # French have those too, next to other letters), the euro and the œ of Latin-9, and kana. A text
 # with one is never taken for Windows-1252, because a wrong guess would be sent.
 _OF_ANOTHER_ALPHABET = re.compile(
-    r"[þðýÞÐÝŠšŽž¤]|õ(?!e)|ã(?![oesi]|\b)|û(?<![aoed]û)(?<!brû)(?<!flû)(?<!\bsû)(?<!\bmû(?=r))(?<!bû(?=c))|"
+    r"[þðýÞÐÝŠšŽž¤]|õ(?!e)|ã(?![oesi]|\b)|"
+    r"û(?<![aoed]û)(?<!brû)(?<!flû)(?<!\bsû)(?<!\bmû(?=r))(?<!bû(?=c))|"
     r"(?<!\d)[£¨¯´¸¼½¾](?=[^\W\d_])|¥(?!\s?\d)|[–—†‡‘’“”][{}^`\\]"
 )
 # Encodings that are rare, and that short texts fit by chance.
