@@ -136,12 +136,8 @@ def _push(
     files, undo_file = settings.files, settings.outputs.undo_file
     refuse_one_file_for_two(settings)
     refuse_unknown_kind(files.results)
-    log.info(
-        "begins: %s to %s",
-        settings.reading.input,
-        settings.target.base_url,
-        extra={"event": "begin"},
-    )
+    source, target = settings.reading.input, settings.target.base_url
+    log.info("begins: %s to %s", source, target, extra={"event": "begin"})
     with (
         Store.examining(files.checkpoint) as examined,
         open_sheet(settings, following.on_rows) as sheet,
@@ -168,7 +164,7 @@ def _push(
                         send_pending,
                         settings,
                         transport,
-                        send_to or settings.target.base_url,
+                        send_to or target,
                         store,
                         tally,
                         clock,
