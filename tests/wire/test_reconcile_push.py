@@ -1,0 +1,258 @@
+"""After a comparison, only what differs is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from tests.conftest import Program, Sandboxes
+from tests.helpers import Witness, read_csv, write_sheet
+from tests.sheets import EXAMPLE, copy, last, sent, some, write
+
+
+@pytest.fixture
+def witness(sandboxes: Sandboxes) -> Iterator[Witness]:
+    with sandboxes() as witness:
+        yield witness
+
+
+def test_only_the_fields_that_differ_are_sent_and_then_nothing_differs(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    there = some(20)
+    here = copy(there)
+    here["ext_3"]["rating"] = "5"
+    here["ext_7"] |= {"feedback": "Said: “too small”,\nthen left", "interested": "no"}
+    here["ext_9"]["feedback"] = ""  # blank: keep
+    here["new"] = dict(EXAMPLE)
+    a, b = write(tmp_path / "a.csv", here), write(tmp_path / "b.csv", there)
+    push = [
+        "reconcile",
+        a,
+        "--with",
+        b,
+        "--push",
+        "--base-url",
+        witness.base_url,
+        "--rate",
+        "1000/s",
+        "--json",
+    ]
+    ran = program(*push)
+    assert sent(witness) == {
+        "ext_3": {"rating": 5},
+        "ext_7": {"feedback": "Said: “too small”,\nthen left", "interested": False},
+    }
+    assert (ran.code, ran.summary["push"]["states"]["updated"]) == (3, 2)  # one is only here
+    assert [row["state"] for row in read_csv(tmp_path / "a.changes.results.csv")] == [
+        "updated",
+        "updated",
+    ]
+    del here["new"]
+    write(a, here)
+    assert program(*push).code == 0  # the same changes: acknowledged before, so nothing is sent
+    assert len(sent(witness)) == 2
+    assert len(witness.patches()) == 2
+
+
+def test_a_cell_changed_on_both_sides_is_listed_and_not_sent_unless_preferred(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    base = some(6)
+    here, there = copy(base), copy(base)
+    here["ext_1"]["rating"] = "5"  # only here
+    there["ext_2"]["feedback"] = "Somebody else's words"  # only there
+    here["ext_3"]["feedback"], there["ext_3"]["feedback"] = "My words", "Their words"
+    here["ext_3"]["interested"] = "no"  # and a change of ours in the same row
+    here["ext_4"]["rating"] = there["ext_4"]["rating"] = "1"  # the same change
+    paths = {
+        name: write(tmp_path / f"{name}.csv", sheet)
+        for name, sheet in zip("abo", (here, there, base), strict=True)
+    }
+    command = [
+        "reconcile",
+        paths["a"],
+        "--with",
+        paths["b"],
+        "--base",
+        paths["o"],
+        "--results",
+        tmp_path / "d.csv",
+    ]
+    ran = program(*command)
+    assert ran.code == 3
+    assert "1 value was changed only there since the base" in ran.out
+    assert (
+        "1 value was changed on both sides since the base: a conflict, not sent "
+        "(--prefer here sends the value here)."
+    ) in ran.out
+    changed = {
+        (row["unique_showing_key"], row["field"]): row["changed_by"]
+        for row in read_csv(tmp_path / "d.csv")
+    }
+    assert changed == {
+        ("ext_1", "rating"): "here",
+        ("ext_2", "feedback"): "there",
+        ("ext_3", "feedback"): "both",
+        ("ext_3", "interested"): "here",
+    }
+    push = [*command, "--push", "--base-url", witness.base_url, "--rate", "1000/s"]
+    assert program(*push).code == 3
+    assert sent(witness) == {"ext_1": {"rating": 5}, "ext_3": {"interested": False}}
+    before = last(witness)
+    assert program(*push, "--prefer", "here").code == 0
+    assert sent(witness, before)["ext_3"] == {"feedback": "My words", "interested": False}
+    assert "ext_2" not in sent(witness)
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_the_exported_template_can_be_edited_and_pushed(
+    program: Program, witness: Witness, tmp_path: Path, ending: str
+) -> None:
+    base = {"0012": dict(EXAMPLE), "ext_1": dict(EXAMPLE), "ext_2": dict(EXAMPLE)}
+    here, there = copy(base), copy(base)
+    here["0012"] |= {
+        "feedback": '=SUM(1), "quoted"\nand more',
+        "showing_date": "2026-05-01T10:00:00+02:00",
+    }
+    here["ext_1"]["rating"], there["ext_1"]["rating"] = "1", "2"
+    here["ext_2"]["interested"] = "no"
+    template = tmp_path / f"t.{ending}"
+    sheets = [
+        write(tmp_path / f"{name}.csv", sheet)
+        for name, sheet in (("a", here), ("b", there), ("o", base))
+    ]
+    ran = program(
+        "reconcile",
+        sheets[0],
+        "--with",
+        sheets[1],
+        "--base",
+        sheets[2],
+        "--export-template",
+        template,
+    )
+    assert f"To edit:    {template}" in ran.out
+    if ending == "csv":
+        rows = read_csv(template)
+        assert rows[1]["rating"] == ""  # a conflict, left to a person
+        assert json.loads(rows[1]["reconcile_conflicts"]) == {
+            "rating": {"here": 1, "there": 2, "base": 4}
+        }
+        rows[1]["rating"] = "3"
+        write_sheet(template, [tuple(row.values()) for row in rows], tuple(rows[0]))
+    else:
+        book = load_workbook(template)
+        columns = [cell.value for cell in book.active[1]]
+        book.active.cell(3, columns.index("rating") + 1).value = 3
+        book.save(template)
+    assert program("push", template, "--base-url", witness.base_url).code == 0
+    assert sent(witness) == {
+        "0012": {
+            "feedback": '=SUM(1), "quoted"\nand more',
+            "showing_date": "2026-05-01T10:00:00+02:00",
+        },
+        "ext_1": {"rating": 3},
+        "ext_2": {"interested": False},
+    }
+
+
+def test_the_results_of_a_push_can_be_edited_and_pushed(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    sheet = write(tmp_path / "a.csv", some(3))
+    assert program("push", sheet, "--base-url", witness.base_url).code == 0
+    rows = read_csv(tmp_path / "a.results.csv")
+    edited = write_sheet(
+        tmp_path / "edited.csv", [(*row.values(), "5") for row in rows], (*rows[0], "rating")
+    )
+    before = last(witness)
+    assert program("push", edited, "--base-url", witness.base_url).code == 0
+    assert [json.loads(entry["body"])["rating"] for entry in witness.journal_after(before)] == [
+        5,
+        5,
+        5,
+    ]
+
+
+def test_a_cleared_value_is_sent_as_null_even_if_its_token_is_somebodys_text(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    there = some(3)
+    here = copy(there)
+    here["ext_0"]["feedback"] = "(none)"
+    here["ext_1"]["feedback"] = "NULL"
+    a, b = write(tmp_path / "a.csv", here), write(tmp_path / "b.csv", there)
+    program(
+        "reconcile",
+        a,
+        "--with",
+        b,
+        "--clear",
+        "(none)",
+        "--push",
+        "--base-url",
+        witness.base_url,
+        "--rate",
+        "99/s",
+    )
+    assert sent(witness) == {"ext_0": {"feedback": None}, "ext_1": {"feedback": "NULL"}}
+
+
+def test_against_the_ledger_what_was_acknowledged_is_the_other_side(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    sheet = some(5)
+    path = write(tmp_path / "a.csv", sheet)
+    assert program("reconcile", path, "--with", "ledger").code == 4  # never pushed
+    assert program("push", path, "--base-url", witness.base_url).code == 0
+    assert program("reconcile", path, "--with", "ledger").code == 0
+    sheet["ext_2"]["rating"] = "5"
+    sheet["new"] = dict(EXAMPLE)
+    write(path, sheet)
+    ran = program("reconcile", path, "--with", "ledger", "--json")
+    assert (ran.code, ran.summary["classes"]["differs"], ran.summary["classes"]["only_here"]) == (
+        3,
+        1,
+        1,
+    )
+    before = last(witness)
+    push = ["--push", "--base-url", witness.base_url, "--rate", "1000/s"]
+    assert program("reconcile", path, "--with", "ledger", *push).code == 0
+    assert set(sent(witness, before)) == {"ext_2", "new"}
+    assert sent(witness, before)["ext_2"] == {"rating": 5}
+    assert program("reconcile", path, "--with", "ledger").code == 0
+
+
+def test_what_a_reconcile_changes_is_not_taken_for_known_by_the_sheets_own_ledger(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    sheet = some(3)
+    path = write(tmp_path / "a.csv", sheet)
+    to = ["--base-url", witness.base_url, "--rate", "1000/s"]
+    assert program("push", path, *to).code == 0
+    edited = copy(sheet)
+    edited["ext_1"]["rating"] = "5"
+    other = write(tmp_path / "b.csv", sheet)
+    write(path, edited)
+    assert program("reconcile", path, "--with", other, "--push", *to).code == 0
+    write(path, sheet)  # and back again
+    before = last(witness)
+    assert program("push", path, "--only-changed", *to).code == 0
+    assert sent(witness, before)["ext_1"]["rating"] == 2
+
+
+def test_a_shared_ledger_can_be_the_other_side(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    path, ledger = write(tmp_path / "a.csv", some(3)), tmp_path / "north.ledger"
+    to = ["--ledger", ledger, "--base-url", witness.base_url]
+    assert program("reconcile", path, "--with", "ledger", *to).code == 4
+    assert program("push", path, *to).code == 0
+    assert (
+        program("reconcile", write(tmp_path / "b.csv", some(3)), "--with", "ledger", *to).code == 0
+    )
