@@ -1,4 +1,4 @@
-"""What the README says is what the program does."""
+"""The documents say what the program does."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from tests.tools.make_reference import PATH, reference
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+ALL = README + GUIDE + OPERATIONS + BENCHMARKS
 
 
 OTHERS = {"--debug", "--version", "--install-completion", "--parallel", "--quick", "--rm"}
@@ -27,14 +31,16 @@ OTHERS = {"--debug", "--version", "--install-completion", "--parallel", "--quick
 
 def test_fields_states_columns_and_codes_are_all_named() -> None:
     for name in (*FIELDS, KEY_COLUMN, *State, *COLUMNS):
-        assert f"`{name}`" in README, name
+        assert f"`{name}`" in README + GUIDE, name
+    for state in State:
+        assert f"`{state}`" in README, state
     codes = re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
     assert [int(code) for line in codes for code in line.split(",")] == [*range(9), 129, 130, 143]
 
 
-def test_the_names_of_columns_that_the_readme_gives_are_known() -> None:
+def test_the_names_of_columns_that_the_guide_gives_are_known() -> None:
     names = Names()
-    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| ([^`|]+) \| [^|]+\|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| ([^`|]+) \| [^|]+\|$", GUIDE, re.MULTILINE)
     shown = [
         (name, re.findall(r"`([a-z_]+)`", fields))
         for fields, text in rows
@@ -45,7 +51,7 @@ def test_the_names_of_columns_that_the_readme_gives_are_known() -> None:
         assert names.field_of(name) in fields, name
 
 
-def test_options_that_the_readme_shows_exist() -> None:
+def test_options_that_the_documents_show_exist() -> None:
     helps = "".join(
         subprocess.run(
             [sys.executable, "-m", "bulk_sync", name, "--help"],
@@ -65,7 +71,7 @@ def test_options_that_the_readme_shows_exist() -> None:
             "init",
         )
     )
-    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - OTHERS
+    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ALL)) - OTHERS
     assert {option for option in shown if option not in helps} == set()
 
 
@@ -74,11 +80,22 @@ def test_the_reference_is_made_from_the_program() -> None:
     assert PATH.read_text(encoding="utf-8") == reference()
 
 
+@pytest.mark.parametrize("path", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=str)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / link).is_file(), link
+
+
+def test_the_commands_that_the_gate_runs_follow_their_marks() -> None:
+    for mark in ("demo", "tests"):
+        assert re.search(rf"^<!-- {mark} -->\n```sh\n[^\n]+\n```$", README, re.MULTILINE), mark
+
+
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", OPERATIONS, re.MULTILINE | re.DOTALL)
 
 
-def test_the_units_of_the_readme_are_systemds(tmp_path: Path) -> None:
+def test_the_units_of_operations_are_systemds(tmp_path: Path) -> None:
     service, timer = blocks("ini")
     program = tmp_path / "bulk-sync"
     program.write_text("#!/bin/sh\n", encoding="utf-8")
@@ -98,7 +115,7 @@ def test_the_units_of_the_readme_are_systemds(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_manifests_of_the_readme_are_well_formed_and_their_commands_are_known() -> None:
+def test_the_manifests_of_operations_are_well_formed_and_their_commands_are_known() -> None:
     cron_job, workflow = map(yaml.safe_load, blocks("yaml"))
     assert (cron_job["apiVersion"], cron_job["kind"]) == ("batch/v1", "CronJob")
     job = cron_job["spec"]["jobTemplate"]["spec"]
