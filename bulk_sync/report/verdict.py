@@ -14,7 +14,7 @@ from bulk_sync.report.words import are, counted
 
 
 class Tone(StrEnum):
-    """How good the news is."""
+    """The tone of a verdict: done, to correct, or not finished."""
 
     GOOD = "good"
     ATTENTION = "attention"
@@ -57,7 +57,7 @@ def verdict(summary: Summary) -> Verdict:
 
 
 def _not_sent(summary: Summary) -> str | None:
-    """How many rows needed no request; None when all did."""
+    """Return a sentence on rows that needed no request; None if there are none."""
     not_sent = [
         f"{summary.states[state]:,} {state.value}"
         for state in (State.UNCHANGED, State.SUPERSEDED)

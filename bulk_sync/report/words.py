@@ -15,7 +15,7 @@ from bulk_sync.model.rows import RateSource, State
 
 
 class Look(Struct, frozen=True):
-    """How a state or a class of rows is shown.
+    """The words and colours of a state, or of a class of rows.
 
     `style` is a style of rich, `ground` and `letters` are the colours of a workbook's cell: each
     pair has a contrast of 7 to 1 or more (WCAG 2.2, 1.4.6). The page has its own colours in

@@ -97,7 +97,8 @@ def opened(window: Browser, page: Path) -> Browser:
 
 def shown_rows(window: Browser) -> list[list[str]]:
     rows: list[list[str]] = window.js(
-        "[...document.querySelectorAll('#body tr')].map((line) => [...line.children].map((cell) => cell.textContent))"
+        "[...document.querySelectorAll('#body tr')]"
+        ".map((line) => [...line.children].map((cell) => cell.textContent))"
     )
     return rows
 
@@ -131,7 +132,8 @@ def test_it_opens_without_a_word_on_the_console_and_asks_for_nothing(
 
 def test_what_is_not_the_pages_own_can_not_run_or_be_fetched(opened: Browser) -> None:
     opened.js(
-        "(() => { const made = document.createElement('script'); made.textContent = 'window.ran = true';"
+        "(() => { const made = document.createElement('script');"
+        "made.textContent = 'window.ran = true';"
         "document.body.append(made); })()"
     )
     assert opened.js("window.ran") is None
@@ -149,7 +151,10 @@ def test_no_width_makes_the_page_scroll_sideways(window: Browser, page: Path, wi
     for selector in ('[data-filter="all"]', '[data-filter="rejected"]', "details > summary"):
         press(window, selector)
         assert window.js("document.documentElement.scrollWidth <= innerWidth")
-        right = "Math.max(...[...document.querySelectorAll('main > *')].map((one) => one.getBoundingClientRect().right))"
+        right = (
+            "Math.max(...[...document.querySelectorAll('main > *')]"
+            ".map((one) => one.getBoundingClientRect().right))"
+        )
         assert window.js(right) <= width
     assert window.log() == []
 
@@ -234,9 +239,10 @@ def test_dark_mode_is_dark_with_charts_redrawn(opened: Browser) -> None:
             "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
         )
         ink = opened.js(
-            "(() => { const one = document.querySelector('canvas'); const { data } = one.getContext('2d')"
-            ".getImageData(0, 0, one.width, one.height); let most = 0; for (let n = 0; n < data.length; n += 4)"
-            "if (data[n + 3] === 255) most = Math.max(most, data[n] + data[n + 1] + data[n + 2]); return most; })()"
+            "(() => { const one = document.querySelector('canvas'); let most = 0;"
+            "const { data } = one.getContext('2d').getImageData(0, 0, one.width, one.height);"
+            "for (let n = 0; n < data.length; n += 4) if (data[n + 3] === 255)"
+            "most = Math.max(most, data[n] + data[n + 1] + data[n + 2]); return most; })()"
         )
         return sum(ground), ink
 

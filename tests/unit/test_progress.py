@@ -31,9 +31,9 @@ def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
     shown = console.file.getvalue()
     assert "302 of 1,000 rows" in shown
     assert (
-        "698 left, 20.2 rows/s, limit 50/s (set by --rate), 3 retries, 2 rejected or failed, about 35 s remaining"
-        in shown
-    )
+        "698 left, 20.2 rows/s, limit 50/s (set by --rate), 3 retries, "
+        "2 rejected or failed, about 35 s remaining"
+    ) in shown
     assert "throttled: waiting 20 s" in shown
 
 

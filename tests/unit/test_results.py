@@ -69,8 +69,8 @@ def in_json(path: Path) -> list[dict[str, object]]:
             None,
             True,
             (
-                "In flight when a run was cut off or a response was lost: it may have been applied; "
-                "run again"
+                "In flight when a run was cut off or a response was lost: "
+                "it may have been applied; run again"
             ),
         ),
         (State.PENDING, None, False, None),

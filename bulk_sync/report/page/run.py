@@ -125,7 +125,7 @@ _HATCHING = {
     "failed": "M-2 2l4-4M0 8l8-8M6 10l4-4M-2 6l4 4M0 0l8 8M6-2l4 4",
     "pending": "M2 4h2",
 }
-"""SVG paths of the patterns for states that need a person; colour alone would not tell them."""
+"""SVG paths of the patterns for states that need a person; colour alone would not be enough."""
 
 
 def _states_section(summary: Summary) -> Html:

@@ -2,8 +2,8 @@
 
 A report is written to a temporary file in the same folder, flushed to the disk, and renamed. Each
 writer has a temporary file of its own (`.bulk-sync-*.part`), so two writers of one report don't
-collide: the later rename wins. The writer holds a lock on it, which tells a file in use from one
-that a crashed run left; the next report written there removes those.
+collide: the later rename wins. The writer holds a lock on it while it is in use; the next report
+written there removes those without a lock, which crashed runs left.
 The mode is 0600, because reports contain names, mail addresses and phone numbers.
 """
 
