@@ -128,7 +128,7 @@ def doctor(given: Given, options: Sequence[Declared]) -> int:
     UsageError.
     """
     from bulk_sync.doctor import Asked, examine
-    from bulk_sync.report.terminal.doctor import show_examined, show_examined_json
+    from bulk_sync.report.terminal.doctor import show_findings, show_findings_json
 
     start_collector()
     elsewhere = {
@@ -147,7 +147,7 @@ def doctor(given: Given, options: Sequence[Declared]) -> int:
     folder = part(Outputs, values).out or Path()
     findings = list(examine(Asked(target, key, part(Sending, values), folder)))
     with standard_output():
-        (show_examined_json if following.json else show_examined)(out(), settings, findings)
+        (show_findings_json if following.json else show_findings)(out(), settings, findings)
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 

@@ -15,7 +15,7 @@ from bulk_sync.report.words import printable
 _STYLES = {"well": "green", "notice": "yellow", "wrong": "red"}
 
 
-def show_examined(
+def show_findings(
     console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]
 ) -> None:
     """Print settings (name, value, source), defaults dimmed, then the findings."""
@@ -34,7 +34,7 @@ def show_examined(
         console.print(line, soft_wrap=True)
 
 
-def show_examined_json(
+def show_findings_json(
     console: Console, settings: Sequence[tuple[str, str, str]], findings: Sequence[Finding]
 ) -> None:
     """Print the same as one JSON object."""
