@@ -30,6 +30,7 @@ from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.summaries import Batch, Summary
 from bulk_sync.report.as_json import batch_json, json_line, summary_json
+from bulk_sync.report.terminal.lines import show_line
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox
@@ -247,11 +248,11 @@ def demo(given: Mapping[str, Any]) -> int:
         out=part(Sample, given).out,
     )
     if not (following.json or following.quiet):
-        text = (
-            "Pushing 200 sample showings into a sandbox that fails now and then, at 50 requests a "
-            "second."
+        show_line(
+            out(),
+            "Pushing 200 sample showings to a sandbox that fails now and then, at 50 requests per "
+            "second.",
         )
-        out().print(text, soft_wrap=True)
     with demo_sandbox() as send_to:
         summary = watched_push(settings, send_to, following)
     return _end(summary, settings, following)

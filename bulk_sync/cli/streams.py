@@ -95,9 +95,9 @@ def err() -> Console:
 
 def say(line: str) -> None:
     """Print a line on standard error."""
-    from rich.text import Text
+    from bulk_sync.report.terminal.lines import show_line
 
-    err().print(Text(line), soft_wrap=True)
+    show_line(err(), line)
 
 
 def show_failure(sentence: str) -> None:
