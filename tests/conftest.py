@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn.server
 from hypothesis import HealthCheck, settings
 
 from bulk_sync import pipeline
@@ -146,9 +148,22 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return run
 
 
+class _Brisk:
+    """asyncio for uvicorn, which looks every tenth of a second whether it is to end, then waits
+    another one: here every five milliseconds.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.005))  # noqa: TID251 - uvicorn's own
+
+
 @pytest.fixture
-def sandboxes() -> Sandboxes:
+def sandboxes(monkeypatch: pytest.MonkeyPatch) -> Sandboxes:
     """Sandboxes in a thread of this process, by their behaviour."""
+    monkeypatch.setattr(uvicorn.server, "asyncio", _Brisk())
 
     @contextmanager
     def open_one(*, seed_file: Path | None = None, **behaviour: Any) -> Iterator[Witness]:

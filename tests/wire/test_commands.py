@@ -190,7 +190,7 @@ def test_a_bug_of_ours_is_a_sentence_with_code_1_and_a_traceback_only_when_asked
     assert one_sentence(ran.err)
     assert "a bug in bulk-sync (ZeroDivisionError)" in ran.err
     assert "north_sk_test_in_the_text" not in ran.err
-    debug = run("--debug", "push", "--checkpoint", "/dev/null/x", sheet)
+    debug = program("--debug", "push", "--checkpoint", "/dev/null/x", sheet)
     assert debug.code == 8  # an error for the user stays a sentence
     assert "Traceback" not in debug.err
 
@@ -305,7 +305,9 @@ def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(
     assert failed[1]["rating"] == "\x1b[31m9"
 
 
-def test_a_full_disk_ends_with_8_and_the_run_resumes(tmp_path: Path, sandboxes: Sandboxes) -> None:
+def test_a_full_disk_ends_with_8_and_the_run_resumes(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(
         tmp_path / "x.csv", [(key, text * 20, rating) for key, text, rating in numbered(800)]
     )
@@ -316,13 +318,13 @@ def test_a_full_disk_ends_with_8_and_the_run_resumes(tmp_path: Path, sandboxes: 
             preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (200_000, 200_000)),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 8, done.stderr
         assert "Traceback" not in done.stderr
         assert not list(tmp_path.glob("*.part"))
-        again = run("push", sheet, "--base-url", witness.base_url, "--json", "--workers", 32)
+        again = program("push", sheet, "--base-url", witness.base_url, "--json")
         assert (again.code, again.summary["states"]["updated"]) == (0, 800)
 
 
@@ -423,6 +425,7 @@ def test_an_environment_that_cannot_be_used_is_said(
     assert words in ran.err
 
 
+@pytest.mark.usefixtures("fast_time")
 def test_demo_updates_all_samples_and_leaves_its_files_here(
     program: Program, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def validate(entries: list[dict[str, Any]]) -> None:
         assert unquote(entry["path"].rpartition("/")[2]) == entry["key"]
 
 
+@pytest.mark.usefixtures("fast_time")
 def test_the_samples(program: Program, sandboxes: Sandboxes, tmp_path: Path) -> None:
     with sandboxes(faults=(Fault(0.05, "503"),)) as witness:
         ran = program(

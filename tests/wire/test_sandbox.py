@@ -12,8 +12,9 @@ from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 
 from bulk_sync.quantities import Rate
-from tests.conftest import Sandboxes
-from tests.helpers import KEY, numbered, run, sandbox_process, write_sheet
+from bulk_sync.sandbox.faults import parse_fault
+from tests.conftest import Program, Sandboxes
+from tests.helpers import KEY, Witness, numbered, sandbox_process, write_sheet
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "north-showings.openapi.yaml"
 SAMPLES = Path(__file__).parents[2] / "sample_data"
@@ -195,39 +196,44 @@ def test_a_database_file_outlives_the_sandbox_and_seeds_load(tmp_path: Path) -> 
         assert witness.showing("ext_10001")["id"] == identity
 
 
-def test_a_seed_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
+def test_a_seed_that_cannot_be_loaded_is_named(program: Program, tmp_path: Path) -> None:
     bad = write_sheet(tmp_path / "bad.csv", [("ext_1", "", 9)])
     twice = write_sheet(tmp_path / "twice.csv", [("ext_1", "", 1), ("ext_1", "", 1)])
     for path, words in (
         (bad, "row 2: rating"),
         (twice, "row 3: 'ext_1' is the key of an earlier row"),
     ):
-        ran = run("sandbox", "--port", 0, "--seed", path)
+        ran = program("sandbox", "--port", 0, "--seed", path)
         assert ran.code == 4
         assert words in ran.err
 
 
-def test_a_port_in_use_is_said() -> None:
-    with sandbox_process() as witness:
-        ran = run("sandbox", "--port", witness.base_url.rpartition(":")[2])
+def test_a_port_in_use_is_said(program: Program, sandboxes: Sandboxes) -> None:
+    with sandboxes() as witness:
+        ran = program("sandbox", "--port", witness.base_url.rpartition(":")[2])
     assert ran.code == 8
     assert "can't listen" in ran.err
 
 
-def test_the_same_seed_gives_the_same_faults_whatever_the_order(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fast_time")
+def test_the_same_seed_gives_the_same_faults_whatever_the_order(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(80))
-    fates = []
-    for workers in (3, 16):
-        with sandbox_process(
-            "--accept-any", "--fault", "10%:503", "--fault", "5%:cut", "--seed-random", 5
-        ) as witness:
-            ran = run(
-                "push", sheet, "--base-url", witness.base_url, "--fresh", "--workers", workers
-            )
-            assert ran.code == 0, ran
-            fates.append(sorted((entry["key"], str(entry["fault"])) for entry in witness.patches()))
-    assert fates[0] == fates[1]
-    assert any(fault == "cut" for _, fault in fates[0])
+
+    def fates(witness: Witness, workers: int) -> list[tuple[str, str]]:
+        push = ("push", sheet, "--base-url", witness.base_url, "--fresh")
+        ran = program(*push, "--workers", workers)
+        assert ran.code == 0, ran
+        return sorted((entry["key"], str(entry["fault"])) for entry in witness.patches())
+
+    faults = ("--fault", "10%:503", "--fault", "5%:cut", "--seed-random", 5)
+    with sandbox_process("--accept-any", *faults) as witness:
+        by_three = fates(witness, 3)
+    with sandboxes(faults=(parse_fault("10%:503"), parse_fault("5%:cut")), seed=5) as witness:
+        by_sixteen = fates(witness, 16)
+    assert by_three == by_sixteen
+    assert any(fault == "cut" for _, fault in by_three)
 
 
 def test_json_of_the_journal_is_plain(client: httpx.Client) -> None:

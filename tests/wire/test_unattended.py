@@ -44,6 +44,7 @@ def metrics(path: Path) -> dict[str, float]:
     }
 
 
+@pytest.mark.usefixtures("fast_time")
 def test_json_lines_on_standard_error_tell_the_whole_run_and_nothing_else_is_there(
     program: Program, sandboxes: Sandboxes, sheet: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_an_error_is_told_once_by_the_log(program: Program) -> None:
     assert program("push", "none.csv", "--log-file", "absent/run.log").code == 8
 
 
+@pytest.mark.usefixtures("fast_time")
 def test_being_told_to_wait_is_logged_and_counted_once(
     program: Program, sandboxes: Sandboxes, sheet: Path
 ) -> None:
@@ -272,6 +274,7 @@ def test_a_run_ends_by_the_time_of_day_that_it_is_told(
     assert ran.summary["seconds"] < 30  # it does not wait for a permit that comes too late
 
 
+@pytest.mark.usefixtures("fast_time")
 def test_check_says_whether_the_window_suffices_at_the_limit_as_last_met(
     program: Program, sandboxes: Sandboxes, sheet: Path
 ) -> None:
