@@ -24,6 +24,8 @@ from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Result, State
 from bulk_sync.model.summaries import CheckSummary, Summary
+from bulk_sync.report.causes import problems_of
+from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
 from bulk_sync.run.follow import Following, OnRow, Watch
@@ -124,7 +126,12 @@ def results(checkpoint: Path) -> Iterator[Result]:
     CheckpointError.
     """
     with Store.read(checkpoint) as store:
-        yield from store.views.results()
+        for result in store.views.results():
+            # Most have nothing to be put in words.
+            if result.reasons or result.given_up:
+                yield replace(result, message=full_message_of(result, in_doubt=False))
+            else:
+                yield result
 
 
 def _push(
@@ -240,6 +247,7 @@ def check(
     with open_sheet(settings, on_rows) as sheet, Store.scratch() as store:
         staged = sheet.stage(store, keep_cells=False)
         counts = store.views.counts(staged.generation)
+        problems, causes = problems_of(store.views.bad_rows(staged.generation))
         saved = _save_profile(sheet, save_profile)
         return CheckSummary(
             input=str(settings.reading.input),
@@ -247,8 +255,8 @@ def check(
             columns=sheet.columns_seen(),
             rows=sum(counts.values()),
             states=counts,
-            problems=store.views.problems(generation=staged.generation),
-            causes=sheet.causes(),
+            problems=problems,
+            causes=causes,
             duplicates=staged.duplicates,
             assumptions=sheet.assumptions(),
             notes=(*sheet.notes(), *partial_note(partial=staged.partial)),

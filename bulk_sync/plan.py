@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import UsageError
+from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import State
 
 
@@ -64,6 +65,10 @@ def _place(base_url: str) -> str:
     return "a sandbox" if base_url == SANDBOX_TARGET else base_url
 
 
+_MOST_ROWS = 5
+"""Rows that a reason names."""
+
+
 class Twin(Struct, frozen=True):
     """One of several rows for one showing; `digest` and `body` are None for an invalid row."""
 
@@ -79,7 +84,7 @@ class Verdict(Struct, frozen=True):
     id: int
     state: State
     error: str | None
-    message: str
+    reason: Reason
 
 
 class Merge(Struct, frozen=True):
@@ -107,12 +112,12 @@ def settle_twins(
     unread = [twin for twin in twins if twin.digest is None]
     if policy == "merge" and not unread:
         merge = Merge(twins[-1].id, tuple(twin.body or "{}" for twin in twins))
-        text = f"merged into row {twins[-1].number}, which is of the same showing"
-        return [Verdict(twin.id, State.SUPERSEDED, None, text) for twin in twins[:-1]], merge
+        reason = _about_rows(Expected.MERGED_ROW, twins[-1:])
+        return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[:-1]], merge
     first = twins[0]
     if all(twin.digest == first.digest for twin in twins):
-        text = f"the same as row {first.number}, which stands for both"
-        return [Verdict(twin.id, State.SUPERSEDED, None, text) for twin in twins[1:]], None
+        reason = _about_rows(Expected.FIRST_OF_EQUALS, [first])
+        return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[1:]], None
     return [
         _duplicate(twin, twins, unread, policy) for twin in twins if twin.digest is not None
     ], None
@@ -129,7 +134,7 @@ def settle_rivals(rivals: Sequence[tuple[int, int, int]]) -> list[Verdict]:
             twin.id,
             State.INVALID,
             "duplicate_key",
-            f"the same key stands in {_rows(twin, twins)} with another showing_id: keep the one that is meant",
+            _about_rows(Expected.ONE_ID_A_KEY, _others(twin, twins), Remedy.KEEP_ONE),
         )
         for twin in twins
         if twin.digest is not None
@@ -137,24 +142,27 @@ def settle_rivals(rivals: Sequence[tuple[int, int, int]]) -> list[Verdict]:
 
 
 def _superseded(twin: Twin, winner: Twin) -> Verdict:
-    why = "" if winner.digest else ", though that one can't be sent"
-    text = f"row {winner.number} is of the same showing and comes later{why} (--on-duplicate last)"
-    return Verdict(twin.id, State.SUPERSEDED, None, text)
+    expected = Expected.LAST_ROW if winner.digest else Expected.USABLE_LAST_ROW
+    return Verdict(twin.id, State.SUPERSEDED, None, _about_rows(expected, [winner]))
 
 
 def _duplicate(
     twin: Twin, twins: Sequence[Twin], unread: Sequence[Twin], policy: OnDuplicate
 ) -> Verdict:
     if policy == "merge":
-        text = f"row {unread[0].number} is of the same showing and can't be read: mend it, so that they can be merged"
+        reason = _about_rows(Expected.USABLE_TWIN, unread[:1], Remedy.CORRECT_TWIN)
     else:
-        text = f"the same showing stands in {_rows(twin, twins)} with other values: keep the one that is meant"
-    return Verdict(twin.id, State.INVALID, "duplicate_key", text)
+        others = _others(twin, twins)
+        reason = _about_rows(Expected.ONE_ROW_A_SHOWING, others, Remedy.KEEP_ONE)
+    return Verdict(twin.id, State.INVALID, "duplicate_key", reason)
 
 
-def _rows(twin: Twin, twins: Sequence[Twin]) -> str:
-    others = [str(other.number) for other in twins if other is not twin]
-    if len(others) == 1:
-        return f"row {others[0]}"
-    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-    return f"rows {', '.join(others[:5])}{more}"
+def _others(twin: Twin, twins: Sequence[Twin]) -> list[Twin]:
+    return [other for other in twins if other is not twin]
+
+
+def _about_rows(expected: Expected, twins: Sequence[Twin], remedy: Remedy | None = None) -> Reason:
+    # A key that comes a thousand times would otherwise keep a million row numbers.
+    rows = [twin.number for twin in twins[:_MOST_ROWS]]
+    more = {"more": len(twins) - _MOST_ROWS} if len(twins) > _MOST_ROWS else {}
+    return Reason(expected, remedy=remedy, facts={"rows": rows, **more})

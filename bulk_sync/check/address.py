@@ -1,4 +1,4 @@
-"""Which showing a row speaks of: its id when it has one, else its key; and what can't be either."""
+"""Which showing a row addresses: by its id when it has one, else by its key."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import unicodedata
 from urllib.parse import quote
 
 from bulk_sync.check.cells import (
-    failed_formula,
+    ERROR_TEXTS,
+    excerpt,
     is_rounded,
     is_scientific,
-    shown,
     text_of_formula,
 )
 from bulk_sync.check.headers import HeaderMap, map_option
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
+from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import Cell, CellError, text_of
 
 LONGEST_SEGMENT = 2000
@@ -25,11 +26,11 @@ UUID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
 )
 
-# Nothing that `bad_key` looks for can be in these, which nearly all keys are.
-PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
+# Keys with which nothing can be wrong, which is nearly all of them.
+_PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
 
-_Bad = tuple[str, str] | None
-"""An error code of the results and a sentence, or None when all is well."""
+Bad = tuple[str, Reason]
+"""A row that addresses no showing: an error code of the results, and the reason."""
 
 
 class AddressReader:
@@ -45,34 +46,27 @@ class AddressReader:
 
         The key is as the sheet has it, the id in the small letters of RFC 9562.
         """
-        key = "" if self._key_at is None else cells[self._key_at]
-        if not isinstance(key, str):
-            key = text_of(key)
-        else:
-            key = key.strip()
-            if key[:1] == "=":
-                key = text_of_formula(key)
+        key = "" if self._key_at is None else _text(cells[self._key_at])
         return key, "" if self._id_at is None else _text(cells[self._id_at]).lower()
 
-    def problem(self, cells: tuple[Cell, ...], key: str, uuid: str) -> _Bad:
-        """What keeps this row from addressing a showing."""
+    def problem(self, cells: tuple[Cell, ...], key: str, uuid: str) -> Bad | None:
+        """Return what keeps a row from addressing a showing; None when nothing does."""
         if uuid and not UUID.fullmatch(uuid):
-            header = self._id_header
-            return "bad_key", (
-                f"{ID_COLUMN}: {shown(uuid)} is not an id of North's (a UUID); blank it, or leave the column out "
-                f"with {map_option(header)}, or if it holds the showing's key, {map_option(header, KEY_COLUMN)}"
+            return "bad_key", Reason(
+                Expected.ID,
+                ID_COLUMN,
+                excerpt(uuid),
+                Remedy.MAP_ID,
+                {
+                    "leave_out": map_option(self._id_header),
+                    "map_as_key": map_option(self._id_header, KEY_COLUMN),
+                },
             )
         if uuid and not key:
             return None
-        if (
-            self._key_at is not None
-            and PLAIN_KEY.fullmatch(key)
-            and isinstance(cells[self._key_at], str)
-        ):
-            return None
         if self._key_at is None:
-            return "missing_key", f"{self._id_header} is blank: this row names no showing"
-        return bad_key(key) or _bad_cell(cells[self._key_at], key)
+            return "missing_key", Reason(Expected.KEY, ID_COLUMN, remedy=Remedy.ENTER_KEY)
+        return _bad_key(cells[self._key_at], key)
 
 
 def _text(cell: Cell) -> str:
@@ -82,51 +76,45 @@ def _text(cell: Cell) -> str:
     return text_of_formula(text) if text[:1] == "=" else text
 
 
-def bad_key(key: str) -> _Bad:
-    """Code and sentence when a key can't address a showing; None when it can.
-
-    `.` and `..` are steps in a path to every client and server between here and North:
-    they would reach another resource (RFC 3986, section 5.2.4).
-    """
-    if PLAIN_KEY.fullmatch(key):
+def _bad_key(cell: Cell, key: str) -> Bad | None:
+    is_text = isinstance(cell, str)
+    if is_text and _PLAIN_KEY.fullmatch(key):
         return None
     if not key:
-        return "missing_key", f"{KEY_COLUMN} is blank: this row names no showing"
+        return "missing_key", Reason(Expected.KEY, KEY_COLUMN, remedy=Remedy.ENTER_KEY)
+    return _unsafe(key) or (_failed(key) if is_text else _bad_type(cell, key))
+
+
+def _unsafe(key: str) -> Bad | None:
+    """Return what keeps a text from being a segment of a URL's path."""
+    # `.` and `..` are steps in a path to every client and server on the way: they would reach
+    # another resource (RFC 3986, section 5.2.4).
     if key in {".", ".."}:
-        return "bad_key", f"{KEY_COLUMN}: {key!r} can't stand in an address"
+        return _bad(Expected.SAFE_KEY, key, Remedy.CORRECT_KEY)
     if any(unicodedata.category(character) == "Cc" for character in key):
-        return (
-            "bad_key",
-            f"{KEY_COLUMN}: {shown(key)} holds a control character, such as a line break or tab",
-        )
+        return _bad(Expected.PRINTABLE_KEY, key, Remedy.CORRECT_KEY)
     if len(quote(key, safe="")) > LONGEST_SEGMENT:
-        return (
-            "bad_key",
-            f"{KEY_COLUMN}: {shown(key)} is too long for an address ({len(key)} characters)",
-        )
+        return _bad(Expected.SHORT_KEY, key, Remedy.CORRECT_KEY, characters=len(key))
     if is_scientific(key) or is_rounded(key):
-        return "bad_key", (
-            f"{KEY_COLUMN}: {shown(key)} was rounded by a spreadsheet program, its last digits are lost: "
-            "format the column as text and enter the keys again"
-        )
+        return _bad(Expected.UNROUNDED_KEY, key, Remedy.TYPE_KEYS_AS_TEXT)
     return None
 
 
-def _bad_cell(cell: Cell, key: str) -> _Bad:
-    """What only the cell's type tells: a number beyond 15 digits, a date, a formula that failed."""
-    if isinstance(cell, str):
-        bad = failed_formula(key)
-        return None if bad is None else ("bad_key", f"{KEY_COLUMN}: {shown(key)} is not {bad}")
+def _failed(key: str) -> Bad | None:
+    return _bad(Expected.NO_ERROR, key, Remedy.CORRECT_FORMULA) if key in ERROR_TEXTS else None
+
+
+def _bad_type(cell: Cell, key: str) -> Bad | None:
+    """Return what only a cell's type says of a key."""
     if isinstance(cell, CellError):
-        return "bad_key", f"{KEY_COLUMN}: the cell shows {key}: its formula failed; mend it"
+        return _bad(Expected.NO_ERROR, key, Remedy.CORRECT_FORMULA)
     if isinstance(cell, bool) or not isinstance(cell, int | float):
-        return (
-            "bad_key",
-            f"{KEY_COLUMN}: {shown(key)} is a date, time or checkbox, not a key: format the cell as text",
-        )
-    if abs(cell) >= 1e15:
-        return "bad_key", (
-            f"{KEY_COLUMN}: {shown(key)} is a number of more than 15 digits, which a spreadsheet program rounds: "
-            "format the column as text and enter the keys again"
-        )
-    return None
+        return _bad(Expected.KEY_AS_TEXT, key, Remedy.TYPE_KEYS_AS_TEXT)
+    # Spreadsheet programs keep 15 digits of a number.
+    return (
+        _bad(Expected.UNROUNDED_KEY, key, Remedy.TYPE_KEYS_AS_TEXT) if abs(cell) >= 1e15 else None
+    )
+
+
+def _bad(expected: Expected, key: str, remedy: Remedy, **facts: Fact) -> Bad:
+    return "bad_key", Reason(expected, KEY_COLUMN, excerpt(key), remedy, facts)

@@ -1,8 +1,7 @@
-"""From a cell to the value that the API takes; dates and times are in `moments`.
+"""Read the value that the API takes from a cell; dates and times are in `moments`.
 
-Every reader takes a cell that is not blank, its text trimmed, and returns the value or
-raises `BadCell`, whose text completes "VALUE is not ...". What could mean two things is
-refused, never guessed.
+Every reader takes a cell that is trimmed and not blank. It returns the value or raises `BadCell`,
+which says as data what was expected. An ambiguous cell is refused, never guessed.
 """
 
 from __future__ import annotations
@@ -12,89 +11,99 @@ from collections.abc import Callable
 from datetime import date, time, timedelta
 from functools import lru_cache
 
+from bulk_sync.check.memory import MOST_REMEMBERED
+from bulk_sync.model.problems import LONGEST_VALUE, Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import Cell, CellError, text_of
 
 LONGEST_TEXT = 1_000_000
-"""Characters in a cell: a longer one is the rest of a file behind a quote that never closes, not
-somebody's words.
-"""
+"""Characters in a cell. A longer one is the rest of a file behind a quote that never closes."""
 
 
 class BadCell(ValueError):
-    """A cell that can't be used; the text says what would be. `cell` is its content."""
+    """A cell that can't be used: what was expected, how to correct it, and the facts of that."""
 
-    def __init__(self, expected: str, cell: Cell = "") -> None:
+    def __init__(self, expected: Expected, remedy: Remedy | None = None, **facts: Fact) -> None:
         super().__init__(expected)
-        self.cell = cell
+        self._expected = expected
+        self._remedy = remedy
+        self._facts = facts
+        self.content: Cell = ""
+        """The cell without what surrounds its value; its column's reader sets it."""
+
+    def about(self, content: Cell) -> BadCell:
+        """Say which cell it is."""
+        self.content = content
+        return self
+
+    def reason(self, field: str) -> Reason:
+        """Return the reason that its row is not sent."""
+        return Reason(self._expected, field, excerpt(self.content), self._remedy, self._facts)
 
 
-ERROR_TEXTS = frozenset(
-    {
-        *(
-            "#N/A",
-            "#REF!",
-            "#VALUE!",
-            "#DIV/0!",
-            "#NAME?",
-            "#NUM!",
-            "#NULL!",
-            "#SPILL!",
-            "#CALC!",
-            "#FIELD!",
-        ),
-        *("#BLOCKED!", "#UNKNOWN!", "#CONNECT!", "#BUSY!", "#GETTING_DATA", "#ERROR!"),
-        *("Err:502", "Err:504", "Err:508", "Err:522"),
-    }
+def excerpt(cell: Cell) -> str:
+    """Return the text of a cell, cut to what a reason keeps."""
+    text = text_of(cell)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+
+
+# What spreadsheet programs show, and export, where a formula failed (Microsoft Support,
+# "ERROR.TYPE function"; LibreOffice Help, "Error Codes in LibreOffice Calc").
+_EXCEL_ERRORS = (
+    "#N/A #REF! #VALUE! #DIV/0! #NAME? #NUM! #NULL! #SPILL! #CALC! #FIELD! #BLOCKED! #UNKNOWN! "
+    "#CONNECT! #BUSY! #GETTING_DATA #ERROR!"
 )
-"""What spreadsheet programs show, and export, where a formula failed (Microsoft Support,
-"ERROR.TYPE function").
-"""
+_CALC_ERRORS = "Err:502 Err:504 Err:508 Err:522"
+ERROR_TEXTS = frozenset(f"{_EXCEL_ERRORS} {_CALC_ERRORS}".split())
+
+
+def failed_formula(cell: Cell) -> BadCell | None:
+    """Return what is wrong with the value of a formula that failed; None for any other cell."""
+    if (cell in ERROR_TEXTS) if isinstance(cell, str) else isinstance(cell, CellError):
+        return BadCell(Expected.NO_ERROR, Remedy.CORRECT_FORMULA)
+    return None
+
 
 # What Excel shows of a long number; its digits are lost.
 _SCIENTIFIC = re.compile(r"[+-]?\d(?:[.,]\d+)?[Ee]\+\d{1,3}", re.ASCII)
 
 
 def plain_text(cell: Cell) -> str:
-    """Text as it stands; numbers as a spreadsheet program shows them."""
+    """Return a text as it is, and a number as a spreadsheet program shows it."""
     if isinstance(cell, str):
         if cell in ERROR_TEXTS:
-            raise BadCell("text")
+            raise BadCell(Expected.NO_ERROR, Remedy.CORRECT_FORMULA)
         if len(cell) > LONGEST_TEXT:
-            raise BadCell(f"text of at most {LONGEST_TEXT:,} characters; is a quote missing?")
+            raise BadCell(Expected.SHORT_TEXT, Remedy.CLOSE_QUOTE, most=LONGEST_TEXT)
         return cell
-    if isinstance(cell, int | float) and abs(cell) >= 1e15:
-        raise BadCell(
-            "text but a number of more than 15 digits, which a spreadsheet program rounds; type it as text"
-        )
-    if isinstance(cell, date | time | timedelta):
-        raise BadCell("text but a date or time cell; type it as text (with a leading apostrophe)")
     if isinstance(cell, CellError):
-        raise BadCell("text")
+        raise BadCell(Expected.NO_ERROR, Remedy.CORRECT_FORMULA)
+    # Spreadsheet programs keep 15 digits of a number.
+    if isinstance(cell, int | float) and abs(cell) >= 1e15:
+        raise BadCell(Expected.TEXT_FOR_NUMBER, Remedy.TYPE_AS_TEXT)
+    if isinstance(cell, date | time | timedelta):
+        raise BadCell(Expected.TEXT_FOR_DATE, Remedy.TYPE_AS_TEXT)
     return text_of(cell)
 
 
 def phone_number(cell: Cell) -> str:
-    """A phone number as it stands; one that a spreadsheet program has turned into 1.555E+10 is
-    refused.
-    """
+    """Return a phone number as it is, unless a spreadsheet program has made 1.555E+10 of it."""
     text = plain_text(cell)
-    if "E" in text.upper() and (
-        is_scientific(text) or re.fullmatch(r"\d\.\d+E\d{1,2}", text, re.ASCII)
+    if ("E" in text or "e" in text) and (
+        is_scientific(text) or re.fullmatch(r"\d\.\d+[Ee]\d{1,2}", text, re.ASCII)
     ):
-        raise BadCell(
-            "a phone number but a rounded one; format its cells as text and enter it again"
-        )
+        raise BadCell(Expected.PHONE_NUMBER, Remedy.TYPE_AS_TEXT)
     return text
 
 
 def is_scientific(text: str) -> bool:
-    """True for `1.23457E+17`: a long number as Excel shows it, its last digits lost."""
+    """Return True for `1.23457E+17`: a long number as Excel shows it, its last digits lost."""
     return _SCIENTIFIC.fullmatch(text) is not None
 
 
 def is_rounded(text: str) -> bool:
-    """True for a number of more than 15 digits with zeros from the 16th on: a spreadsheet program
-    keeps no more.
+    """Return True for a number of more than 15 digits with zeros from the 16th on.
+
+    A spreadsheet program keeps no more.
     """
     return (
         len(text) > 15
@@ -106,25 +115,24 @@ def is_rounded(text: str) -> bool:
 
 
 def whole_number(low: int, high: int) -> Callable[[Cell], int]:
-    """A reader of whole numbers in a range, both ends included; `4.0` is 4."""
-    expected = f"a whole number from {low:,} to {high:,}"
+    """Make a reader of whole numbers in a range, both ends included; `4.0` is 4."""
 
     def read(cell: Cell) -> int:
+        number: float
         if isinstance(cell, float | int) and not isinstance(cell, bool):
             number = cell
         elif isinstance(cell, str) and re.fullmatch(r"[+-]?\d{1,9}(?:\.0{1,9})?", cell, re.ASCII):
             number = float(cell)
         else:
-            raise BadCell(expected)
+            raise BadCell(Expected.WHOLE_NUMBER, low=low, high=high)
         if number != number // 1 or not low <= number <= high:
-            raise BadCell(expected)
+            raise BadCell(Expected.WHOLE_NUMBER, low=low, high=high)
         return int(number)
 
     return read
 
 
-_RATING_EXPECTED = "a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"
-# The comma is the decimal one of Europe; three zeros behind it would be thousands elsewhere.
+# The comma is Europe's decimal one; three zeros after it would be thousands elsewhere.
 _RATING = re.compile(
     r"0{0,2}([1-5])(?:\.0{1,9}|,00?)?(?:\s*(?:/|out of|of)\s*5(?:\.0{1,9})?)?(?:\s*(?:stars?|★|\*))?",
     re.ASCII,
@@ -134,14 +142,15 @@ _STARS = re.compile("[★⭐]{1,5}☆{0,4}")
 
 
 def rating(cell: Cell) -> int:
-    """1 to 5: `4`, `4.0`, `4/5`, `4 stars`, `★★★★`. Another scale, such as 8/10, is refused, not
-    converted.
+    """Return 1 to 5 of `4`, `4.0`, `4/5`, `4 stars`, `★★★★`.
+
+    A rating on another scale, such as 8/10, is refused, because converting it would be a guess.
     """
     if not isinstance(cell, str):
         try:
             return whole_number(1, 5)(cell)
         except BadCell:
-            raise BadCell(_RATING_EXPECTED) from None
+            raise BadCell(Expected.RATING) from None
     text = cell.lower().replace("\ufe0f", "").replace("\xa0", " ")
     if match := _RATING.fullmatch(text):
         return int(match[1])
@@ -149,10 +158,8 @@ def rating(cell: Cell) -> int:
     if _STARS.fullmatch(bare) and ("☆" not in bare or len(bare) == 5):
         return bare.count("★") + bare.count("⭐")
     if _OTHER_SCALE.fullmatch(text):
-        raise BadCell(
-            f"{_RATING_EXPECTED}; a rating on another scale is not converted: decide what it is out of 5"
-        )
-    raise BadCell(_RATING_EXPECTED)
+        raise BadCell(Expected.RATING, Remedy.CONVERT_RATING)
+    raise BadCell(Expected.RATING)
 
 
 _TRUE = frozenset({"true", "yes", "y", "1", "1.0", "x", "✓", "✔", "interested"})
@@ -160,9 +167,7 @@ _FALSE = frozenset({"false", "no", "n", "0", "0.0", "not interested", "not-inter
 
 
 def boolean(cell: Cell) -> bool:
-    """yes/no, y/n, true/false, 1/0, x, ✓, interested/not interested, in any case; a checkbox's own
-    value.
-    """
+    """Return the truth of a checkbox, or of a text such as yes, n, TRUE, 0, ✓ or Interested."""
     if isinstance(cell, bool):
         return cell
     text = " ".join(text_of(cell).lower().replace("\ufe0f", "").split())
@@ -170,7 +175,7 @@ def boolean(cell: Cell) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise BadCell("yes or no (also y/n, true/false, 1/0, x, interested/not interested)")
+    raise BadCell(Expected.YES_OR_NO)
 
 
 _KINDS = {
@@ -181,10 +186,10 @@ _KINDS = {
 
 
 def kind_of_event(cell: Cell) -> str:
-    """`showing` (also private showing) or `open_house` (Open House, open-house)."""
+    """Return `showing` (also of private showing) or `open_house` (of Open House, open-house)."""
     kind = _KINDS.get(re.sub(r"[\s_-]+", "", cell.lower())) if isinstance(cell, str) else None
     if kind is None:
-        raise BadCell("showing, private showing or open house")
+        raise BadCell(Expected.EVENT_TYPE)
     return kind
 
 
@@ -195,38 +200,37 @@ _PLAIN_LOCAL_PART = re.compile(r"[\w+]{1,30}(?:[.-][\w+]{1,15}){0,2}", re.ASCII)
 _PLAIN_DOMAIN = re.compile(
     r"(?:[A-Za-z0-9]{1,40}(?:-[A-Za-z0-9]{3,20})?\.){1,3}([A-Za-z]{2,12})", re.ASCII
 )
+# The ends of email-validator's SPECIAL_USE_DOMAIN_NAMES. Importing them would cost a sheet of plain
+# addresses the time that this saves.
 _SPECIAL_ENDS = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
-"""The ends of email-validator's SPECIAL_USE_DOMAIN_NAMES; it takes long to import, and plain
-addresses do without.
-"""
 
 
 def mail_address(cell: Cell) -> str:
     """Return a mail address, unchanged: the API's format (RFC 5321) takes ASCII only."""
     if not isinstance(cell, str):
-        raise BadCell("a mail address, such as ana@example.com")
+        raise BadCell(Expected.EMAIL)
     local, _, domain = cell.partition("@")
     if _PLAIN_LOCAL_PART.fullmatch(local) and _is_plain_domain(domain):
         return cell
     return _checked_address(cell)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MOST_REMEMBERED)
 def _is_plain_domain(domain: str) -> bool:
     match = _PLAIN_DOMAIN.fullmatch(domain)
     return match is not None and match[1].lower() not in _SPECIAL_ENDS
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MOST_REMEMBERED)
 def _checked_address(text: str) -> str:
     from email_validator import EmailNotValidError, validate_email
 
     if not text.isascii():
-        raise BadCell("a mail address in plain letters, such as ana@example.com")
+        raise BadCell(Expected.ASCII_EMAIL)
     try:
         validate_email(text, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError:
-        raise BadCell("a mail address, such as ana@example.com") from None
+        raise BadCell(Expected.EMAIL) from None
     return text
 
 
@@ -234,19 +238,9 @@ _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 
 
 def text_of_formula(text: str) -> str:
-    """`00123` of `="00123"`: how programs write text into CSV that Excel would take for a number."""
+    """Return `00123` of `="00123"`, and any other text as it is.
+
+    Programs write it into CSV so that Excel doesn't take the text for a number.
+    """
     match = _TEXT_FORMULA.fullmatch(text)
     return text if match is None else match[1].strip()
-
-
-def failed_formula(cell: Cell) -> str | None:
-    """Return what is wrong with the value of a formula that failed; None for any other cell."""
-    if (cell in ERROR_TEXTS) if isinstance(cell, str) else isinstance(cell, CellError):
-        return "a value: a formula failed here. Mend it, or blank the cell"
-    return None
-
-
-def shown(cell: Cell) -> str:
-    """A cell's text in a sentence: quoted, controls escaped, cut at 40 characters."""
-    text = text_of(cell)
-    return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -105,6 +105,6 @@ def _reader_of(field: str, rules: Rules) -> Reader:
         try:
             return value_of(cell)
         except BadCell as problem:
-            raise BadCell(failed_formula(cell) or str(problem), cell) from None
+            raise (failed_formula(cell) or problem).about(cell) from None
 
     return Memory(read).__getitem__ if field in _REPEATING else read

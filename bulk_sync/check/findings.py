@@ -34,7 +34,6 @@ class Findings:
     examples: dict[str, object] = field(default_factory=dict)
     assumed: dict[str, Assumption] = field(default_factory=dict)
     against_order: dict[str, Assumption] = field(default_factory=dict)
-    bad: dict[str, Assumption] = field(default_factory=dict)
     other_headers: list[int] = field(default_factory=list)
     _shapes: dict[_Shape, int] = field(default_factory=dict)
 
@@ -62,15 +61,6 @@ class Findings:
             for name, value in {KEY_COLUMN: key, ID_COLUMN: uuid, **row}.items():
                 if value != "":
                     self.examples.setdefault(name, value)
-
-    def found_bad(self, cause: str, row: int, value: str) -> None:
-        """Count a cell that can't be used; of causes beyond a thousand the rest is one."""
-        _count(
-            self.bad,
-            cause if len(self.bad) < 1000 or cause in self.bad else "other values",
-            row,
-            value,
-        )
 
     def assume(self, kind: str, row: int, value: str) -> None:
         """Count an assumption."""

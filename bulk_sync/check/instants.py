@@ -7,20 +7,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, time, tzinfo
 
-from bulk_sync.check.cells import BadCell, shown, text_of_formula
+from bulk_sync.check.cells import BadCell, excerpt, text_of_formula
 from bulk_sync.check.columns import Column
 from bulk_sync.check.findings import Findings
-from bulk_sync.check.moments import EXPECTED, Written, instant_of, resolve, written
+from bulk_sync.check.moments import Written, instant_of, resolve, written
 from bulk_sync.check.patches import is_before
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import INSTANTS
+from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Cell, text_of
 
 ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
 """The orders of `--date-order` in words."""
-
-BadCells = list[tuple[str, BadCell]]
-"""Fields, and what is wrong with their cells."""
 
 Moment = str | Written
 """An instant as it is sent, or what a cell says of one."""
@@ -43,7 +41,7 @@ class InstantReader:
         self._findings = findings
 
     def complete(
-        self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: BadCells
+        self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: list[Reason]
     ) -> None:
         """Turn what cells say of moments into instants as they are sent.
 
@@ -58,12 +56,11 @@ class InstantReader:
         start, end = values.get("showing_time_start"), values.get("showing_time_end")
         if isinstance(start, str) and isinstance(end, str) and is_before(end, start):
             of = {column.field: _content(cells[column.place]) for column in self._columns}
-            begin = shown(of["showing_time_start"])
-            late = BadCell(f"at or after showing_time_start, {begin}", of["showing_time_end"])
-            bad.append(("showing_time_end", late))
+            late = BadCell(Expected.END_AFTER_START, start=excerpt(of["showing_time_start"]))
+            bad.append(late.about(of["showing_time_end"]).reason("showing_time_end"))
 
     def _complete(
-        self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: BadCells
+        self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: list[Reason]
     ) -> None:
         moments: dict[str, Moment] = {}
         open_cells: dict[str, Cell] = {}
@@ -77,7 +74,7 @@ class InstantReader:
                 if moment.against or moment.ordered or moment.early:
                     self._note(row, field, cell, moment, bad)
         # A moment that depends on one that can't be read would only repeat its problem.
-        usable = not any(field in INSTANTS for field, _ in bad)
+        usable = not any(reason.field in INSTANTS for reason in bad)
         for field, cell in open_cells.items():
             sent = self._sent(row, field, cell, moments, bad) if usable else None
             if sent is None:
@@ -85,13 +82,15 @@ class InstantReader:
             else:
                 values[field] = sent
 
-    def _note(self, row: int, field: str, cell: Cell, moment: Written, bad: BadCells) -> None:
+    def _note(self, row: int, field: str, cell: Cell, moment: Written, bad: list[Reason]) -> None:
         """Count what was assumed to read a cell; refuse a date of another order."""
         if moment.against and not self._rules.order_told:
             self._findings.contradicts_order(self._headers[field], row, text_of(cell))
         if moment.against and moment.day is None:
-            order = f"a date in the order {ORDERS[self._rules.order]} (--date-order)"
-            bad.append((field, BadCell(order, cell)))
+            order = BadCell(
+                Expected.DATE_ORDER, Remedy.SET_DATE_ORDER, order=ORDERS[self._rules.order]
+            )
+            bad.append(order.about(cell).reason(field))
             return
         if moment.ordered:
             self._findings.assume("order", row, text_of(cell))
@@ -99,7 +98,7 @@ class InstantReader:
             self._findings.assume("early", row, text_of(cell))
 
     def _sent(
-        self, row: int, field: str, cell: Cell, moments: Mapping[str, Moment], bad: BadCells
+        self, row: int, field: str, cell: Cell, moments: Mapping[str, Moment], bad: list[Reason]
     ) -> str | None:
         """Return an instant as it is sent, completed by its neighbours; None when it is bad."""
         moment, text = _written(moments[field]), text_of(cell)
@@ -110,9 +109,9 @@ class InstantReader:
                 self._findings.assume("timezone", row, text)
             return instant_of(moment, self._rules.timezone)
         except BadCell as problem:
-            bad.append((field, BadCell(str(problem), cell)))
+            bad.append(problem.about(cell).reason(field))
         except OverflowError:
-            bad.append((field, BadCell("a date in our age", cell)))
+            bad.append(BadCell(Expected.OUR_AGE).about(cell).reason(field))
         return None
 
     def _completed(self, row: int, field: str, text: str, moments: Mapping[str, Moment]) -> Written:
@@ -141,11 +140,11 @@ class InstantReader:
             if neighbour.zone is not None and neighbour.time is not None and here is not None:
                 return resolve(neighbour, here).astimezone(here).date()
             return neighbour.day
-        raise BadCell(f"{EXPECTED}; it has no date, and there is none in the row's showing_date")
+        raise BadCell(Expected.DATE_AND_TIME, Remedy.ADD_DATE)
 
     def _default_time(self, row: int, text: str) -> time:
         if self._rules.default_time is None:
-            raise BadCell(f"{EXPECTED}; it has no time (--default-time 09:00 would give it one)")
+            raise BadCell(Expected.DATE_AND_TIME, Remedy.ADD_TIME)
         self._findings.assume("default_time", row, text)
         return self._rules.default_time
 

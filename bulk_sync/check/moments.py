@@ -16,16 +16,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from bulk_sync.check.cells import BadCell
 from bulk_sync.check.memory import MOST_REMEMBERED
 from bulk_sync.check.rules import DateOrder
+from bulk_sync.model.problems import LONGEST_VALUE, Expected, Remedy
 from bulk_sync.model.rows import Cell
 
-_FROM_TO = (
-    "a single time; it reads as from-to: give the end a column of its own (showing_time_end), "
-    "or if it is an offset, write seconds before it"
-)
-
 _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - only its time of day is of use
-
-EXPECTED = "a date and time, such as 2026-03-14 16:30, 3/14/2026 4:30 PM or 2026-03-14T21:30:00Z"
 
 
 class Written(NamedTuple):
@@ -72,8 +66,8 @@ def _of_typed_cell(cell: Cell) -> Written:
     if isinstance(cell, timedelta) and timedelta(0) <= cell < timedelta(days=1):
         return Written(time=(_MIDNIGHT + cell).time())
     if isinstance(cell, int | float) and not isinstance(cell, bool):
-        raise BadCell(f"{EXPECTED}; it is a bare number: format the cell as a date")
-    raise BadCell(EXPECTED)
+        raise BadCell(Expected.MOMENT, Remedy.FORMAT_AS_DATE)
+    raise BadCell(Expected.MOMENT)
 
 
 def written(sent: str) -> Written:
@@ -85,34 +79,35 @@ def written(sent: str) -> Written:
 def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     """The instant; raises BadCell when the zone's clocks skip or repeat that time."""
     if moment.day is None or moment.time is None:
-        raise BadCell(EXPECTED)
+        raise BadCell(Expected.MOMENT)
     chosen = moment.zone or zone
     if chosen is None:
-        raise BadCell(
-            "a time with its offset; this machine's zone has no name, so say which: --timezone Area/City"
-        )
+        raise BadCell(Expected.OFFSET, Remedy.SET_TIMEZONE)
     instant = datetime.combine(moment.day, moment.time, chosen)
     if isinstance(chosen, timezone):
         return instant
     first, second = instant.utcoffset(), instant.replace(fold=1).utcoffset()
     if first is not None and first.seconds % 60:
-        raise BadCell("a date in our age: this one is from before there were time zones")
+        raise BadCell(Expected.OUR_AGE)
     if first == second or first is None or second is None:
         return instant
     naive = instant.replace(tzinfo=None)
     if first < second:
-        raise BadCell(f"a time that exists in {chosen}: clocks are put forward over it")
+        raise BadCell(Expected.TIME_NOT_SKIPPED, zone=str(chosen))
     one, two = naive.replace(tzinfo=timezone(first)), naive.replace(tzinfo=timezone(second))
     raise BadCell(
-        f"a single time in {chosen}: clocks are put back and it comes twice. "
-        f"Write it with its offset: {one.isoformat()} or {two.isoformat()}"
+        Expected.TIME_NOT_REPEATED,
+        Remedy.ADD_OFFSET,
+        zone=str(chosen),
+        first=one.isoformat(),
+        second=two.isoformat(),
     )
 
 
 def instant_of(moment: Written, zone: tzinfo | None) -> str:
     """Return a moment as it is sent; `zone` is for one without an offset. Raises as `resolve`."""
     if moment.day is None or moment.time is None:
-        raise BadCell(EXPECTED)
+        raise BadCell(Expected.MOMENT)
     offset = _offset_all_day(moment.zone or zone, moment.day)
     if offset is None:
         return text_of_instant(resolve(moment, zone))
@@ -182,7 +177,7 @@ def _iso_clock(text: str) -> _Clock | None:
     # 13:00-14:00 is a span, and 13:00-05:00 has an offset; nobody shows a house before six.
     to_later = offset[0] == "-" and offset[1:] > f"{hour}:{minute}" >= "06:00"
     if to_later and second is None and separator == " ":
-        raise BadCell(_FROM_TO)
+        raise BadCell(Expected.SINGLE_TIME, Remedy.SPLIT_SPAN)
     sent = text_of_instant(datetime.combine(_MIDNIGHT, at, _offset(offset)))
     return _Clock(at, sent[len("2000-01-01") :])
 
@@ -191,14 +186,16 @@ def _day(year: int, month: int, day: int) -> date:
     try:
         return date(year, month, day)
     except ValueError:
-        raise BadCell(f"a day that exists ({year:04}-{month:02}-{day:02} does not)") from None
+        raise BadCell(Expected.DAY_THAT_EXISTS, day=f"{year:04}-{month:02}-{day:02}") from None
 
 
 def _time(hour: int, minute: int, second: int, micro: int = 0) -> time:
     try:
         return time(hour, minute, second, micro)
     except ValueError:
-        raise BadCell(f"a time that exists ({hour:02}:{minute:02}:{second:02} does not)") from None
+        raise BadCell(
+            Expected.TIME_THAT_EXISTS, time=f"{hour:02}:{minute:02}:{second:02}"
+        ) from None
 
 
 @lru_cache(maxsize=512)
@@ -209,7 +206,7 @@ def _offset(text: str) -> tzinfo:
     if (
         hours > 15 or minutes > 59
     ):  # the largest that was ever in use, Manila's before 1844, was 15:56
-        raise BadCell(f"a moment with an offset that exists ({text} does not)")
+        raise BadCell(Expected.OFFSET_THAT_EXISTS, offset=text)
     # -00:00 means that the offset is not known (RFC 3339, section 4.3): the instant is the same.
     length = timedelta(hours=hours, minutes=minutes)
     return timezone(-length if text[0] == "-" else length) if length else UTC
@@ -307,9 +304,8 @@ def _date_part(text: str, order: DateOrder) -> tuple[Written | None, str]:
         number, text = weekday
         found, rest = _date_part(text, order)
         if found is not None and found.day is not None and found.day.weekday() != number:
-            raise BadCell(
-                f"a date on its weekday: {found.day.isoformat()} is a {_WEEKDAYS[found.day.weekday()]}"
-            )
+            right = _WEEKDAYS[found.day.weekday()]
+            raise BadCell(Expected.MATCHING_WEEKDAY, day=found.day.isoformat(), weekday=right)
         return found, rest
     if (match := _MONTH_FIRST.match(text)) and (month := _MONTH_OF.get(match[1].lower())):
         return Written(_day(int(match[3]), month, int(match[2]))), text[match.end() :]
@@ -361,7 +357,7 @@ def _of_rest(text: str) -> Written:
     text = _BLANKS.sub(" ", text)
     between = _BETWEEN.match(text)
     if between is None:
-        raise BadCell(EXPECTED)
+        raise BadCell(Expected.MOMENT)
     return _of_time(text[between.end() :])
 
 
@@ -369,17 +365,16 @@ def _of_time(text: str) -> Written:
     """Read a time of day, and its zone if it has one."""
     match = _TIME.match(text)
     if match is None or (match[2] is None and match[5] is None):
-        raise BadCell(EXPECTED)
+        raise BadCell(Expected.MOMENT)
     if match[3] is None and _TO.match(text[match.end() :]):
-        raise BadCell(_FROM_TO)
+        raise BadCell(Expected.SINGLE_TIME, Remedy.SPLIT_SPAN)
     hour, minute, second = int(match[1]), int(match[2] or 0), int(match[3] or 0)
     micro = int(match[4].ljust(6, "0")) if match[4] else 0
     early = False
     if match[5]:
         if not 1 <= hour <= 12:
-            raise BadCell(
-                f"a time: {hour}:{minute:02} has no {'PM' if match[5].lower()[0] == 'p' else 'AM'}"
-            )
+            half = "PM" if match[5].lower()[0] == "p" else "AM"
+            raise BadCell(Expected.TWELVE_HOUR_TIME, time=f"{hour}:{minute:02}", half=half)
         hour = hour % 12 + (12 if match[5].lower().startswith("p") else 0)
     else:
         early = len(match[1]) == 1 and 1 <= hour <= 6
@@ -408,6 +403,4 @@ def _zone(text: str) -> tzinfo:
         return ZoneInfo(_GENERAL_ZONES[name])
     if "/" in text and text in available_timezones():
         return ZoneInfo(text)
-    raise BadCell(
-        f"{EXPECTED}; the zone {text[:40]!r} is not known: write its offset, such as -06:00"
-    )
+    raise BadCell(Expected.KNOWN_ZONE, Remedy.ADD_OFFSET, zone=text[:LONGEST_VALUE])

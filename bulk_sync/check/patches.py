@@ -10,6 +10,7 @@ from hashlib import sha256
 import msgspec
 
 from bulk_sync.check.showing import INSTANTS, KEY_COLUMN, ShowingPatch
+from bulk_sync.model.problems import Expected, Reason
 
 _PLACE = {field: place for place, field in enumerate(ShowingPatch.model_fields)}
 _encode = msgspec.json.Encoder().encode
@@ -46,20 +47,17 @@ def fields_of(values: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(sorted((name for name in values if name != KEY_COLUMN), key=_PLACE.__getitem__))
 
 
-def merged(bodies: Sequence[str]) -> tuple[str, str, str] | str:
+def merged(bodies: Sequence[str]) -> tuple[str, str, str] | Reason:
     """Merge patches for one showing into (body, digest, fields); later values win.
 
-    Returns a sentence instead when the merged patch contradicts itself.
+    Returns the reason instead when the merged patch contradicts itself.
     """
     values: dict[str, object] = {}
     for body in bodies:
         values.update(json.loads(body))
     start, end = (values.get(name) for name in ("showing_time_start", "showing_time_end"))
     if isinstance(start, str) and isinstance(end, str) and is_before(end, start):
-        return (
-            f"merged with the others, showing_time_end ({end}) "
-            f"is before showing_time_start ({start})"
-        )
+        return Reason(Expected.END_AFTER_START, "showing_time_end", end, facts={"start": start})
     body = body_of(values)
     return body, digest_of(body), " ".join(fields_of(values))
 

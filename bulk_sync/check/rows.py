@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bulk_sync.check.address import AddressReader
-from bulk_sync.check.cells import BadCell, shown
+from bulk_sync.check.address import AddressReader, Bad
+from bulk_sync.check.cells import BadCell, excerpt
 from bulk_sync.check.columns import BLANK, columns_of
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.headers import HeaderMap, Names
-from bulk_sync.check.instants import BadCells, InstantReader
+from bulk_sync.check.instants import InstantReader
 from bulk_sync.check.patches import encoded, with_key
 from bulk_sync.check.rules import Rules
-from bulk_sync.check.showing import ID_COLUMN, INSTANTS, KEY_COLUMN
+from bulk_sync.check.showing import FIELDS, ID_COLUMN, INSTANTS, KEY_COLUMN
+from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
 
 
@@ -41,32 +42,33 @@ class Checker:
         if len(cells) < self._width:
             cells = (*cells, *("",) * (self._width - len(cells)))
         key, uuid = self._address.read(cells)
-        bad: BadCells = []
+        bad: list[Reason] = []
         fault = self._fault(row, key) or self._address.problem(cells, key, uuid)
         if fault is not None:
             if row.fault is None and len(cells) == self._width:
                 self._values(row.number, cells, bad)  # its dates are evidence all the same
-            return Problem(row, "", *fault, key)
+            code, reason = fault
+            return Problem(row, "", code, (reason,), key)
         target = uuid or key
         values = self._values(row.number, cells, bad)
         names = tuple(values)
         self.findings.saw(names, values, key, uuid)
         if bad:
-            return Problem(row, target, "bad_value", self._sentences(row, bad), key)
+            return Problem(row, target, "bad_value", tuple(sorted(bad, key=_in_contract)), key)
         if not values:
-            text = "every field of this row is blank: there is nothing to change"
-            return Problem(row, target, "nothing_to_send", text, key)
+            blank = Reason(Expected.CHANGE, remedy=Remedy.FILL_IN)
+            return Problem(row, target, "nothing_to_send", (blank,), key)
         body, digest = encoded(with_key(values, key) if uuid and key else values)
         return Record(row, target, body, digest, names, key)
 
-    def _values(self, row: int, cells: Sequence[Cell], bad: BadCells) -> dict[str, object]:
+    def _values(self, row: int, cells: Sequence[Cell], bad: list[Reason]) -> dict[str, object]:
         """Return the values of a row in the contract's order; bad cells go to `bad`."""
         values: dict[str, object] = {}
         for field, place, read in self._columns:
             try:
                 value = read(cells[place])
             except BadCell as problem:
-                bad.append((field, problem))
+                bad.append(problem.reason(field))
             else:
                 if value is not BLANK:
                     values[field] = value
@@ -74,21 +76,22 @@ class Checker:
             self._instants.complete(row, cells, values, bad)
         return values
 
-    def _fault(self, row: Row, key: str) -> tuple[str, str] | None:
+    def _fault(self, row: Row, key: str) -> Bad | None:
         """Return what is wrong with the row as such."""
         if row.fault is not None:
             return "bad_value", row.fault
         cells = row.cells
         if len(cells) > self._width and (beyond := _beyond(cells, self._width)) is not None:
-            return "bad_value", (
-                f"{shown(beyond)} stands beyond the last column: the row has {len(cells)} cells, "
-                f"the header {self._width}; is a cell with a separator missing its quotes?"
+            counts = {"cells": len(cells), "columns": self._width}
+            remedy = Remedy.QUOTE_SEPARATOR
+            return "bad_value", Reason(
+                Expected.CELLS_IN_COLUMNS, "", excerpt(beyond), remedy, counts
             )
         if cells[0] == self._headers[0] and self._is_header(cells):
-            return "bad_key", "this row is the header once more: leave it out"
+            return "bad_key", Reason(Expected.NO_SECOND_HEADER, remedy=Remedy.LEAVE_OUT)
         if key and not key[-1].isdigit() and self._names_columns(key, cells):
             self.findings.other_headers.append(row.number)
-            return "bad_key", "this row names columns: it is the header of another table"
+            return "bad_key", Reason(Expected.ONE_TABLE, remedy=Remedy.SPLIT_TABLES)
         return None
 
     def _names_columns(self, key: str, cells: tuple[Cell, ...]) -> bool:
@@ -111,12 +114,12 @@ class Checker:
             for cell, header in zip(cells, self._headers, strict=False)
         )
 
-    def _sentences(self, row: Row, bad: BadCells) -> str:
-        for field, problem in bad:
-            self.findings.found_bad(f"{field}: not {problem}", row.number, shown(problem.cell))
-        return "; ".join(
-            f"{field}: {shown(problem.cell)} is not {problem}" for field, problem in bad
-        )
+
+_PLACE = {field: place for place, field in enumerate(FIELDS)}
+
+
+def _in_contract(reason: Reason) -> int:
+    return _PLACE[reason.field]
 
 
 def _beyond(cells: tuple[Cell, ...], width: int) -> Cell | None:

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from bulk_sync.job.database import Database
 from bulk_sync.model.comparison import Author, Compared, Difference, RowClass
+from bulk_sync.model.problems import Expected, Reason, Remedy, decoded, encoded
 from bulk_sync.model.rows import State
 
 _CACHE_KIB = 32 * 1024
@@ -94,18 +95,15 @@ class Comparison:
     def _refuse_two_for_one(self) -> None:
         """Make two rows here invalid that are one showing, one by its key and one by its id."""
         groups = self._db.execute(
-            "SELECT m.there, group_concat(h.number, ' and ') FROM mate AS m "
+            "SELECT m.there, json_group_array(h.number) FROM mate AS m "
             "JOIN main.staged AS h ON h.id = m.here "
             "WHERE m.there IS NOT NULL AND h.state = 'pending' "
             "GROUP BY m.there HAVING count(*) > 1"
         ).fetchall()
         self._db.executemany(
-            "UPDATE staged SET state = 'invalid', error = 'duplicate_key', message = ?2 "
+            "UPDATE staged SET state = 'invalid', error = 'duplicate_key', reasons = ?2 "
             "WHERE id IN (SELECT here FROM mate WHERE there = ?1) AND state = 'pending'",
-            (
-                (there, f"rows {rows} are one showing, by key and by id: keep one of them")
-                for there, rows in groups
-            ),
+            ((there, encoded((_one_showing(json.loads(rows)),))) for there, rows in groups),
         )
 
     def pairs(self) -> Iterator[Pair]:
@@ -199,7 +197,7 @@ class Comparison:
             f"{_OF_CLASS} WHERE d.field = ? ORDER BY d.rowid LIMIT ?",
             (field, count),
         )
-        return [_compared(row[:7], [row[7:]]) for row in found]
+        return [_compared(row[:8], [row[8:]]) for row in found]
 
     def rows(self, *classes: RowClass, limit: int = -1) -> Iterator[Compared]:
         """Yield showings in these classes, except `same`: those here, then those only there.
@@ -216,10 +214,10 @@ class Comparison:
         for row in here:
             left -= 1
             yield _compared(
-                row[:7], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[7],)).fetchall()
+                row[:8], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[8],)).fetchall()
             )
         there = self._db.execute(
-            f"SELECT row_class, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.message "
+            f"SELECT row_class, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.reasons, 0 "
             "FROM alone CROSS JOIN there.staged AS t ON t.id = alone.there "
             f"WHERE row_class IN ({names}) ORDER BY alone.there LIMIT ?",
             (left if limit >= 0 else -1,),
@@ -242,8 +240,8 @@ _COLUMNS = (
     "s.row_class, h.number, t.number, h.target, "
     "CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "
     f"coalesce(nullif({_ID.format('h')}, ''), {_ID.format('t')}, ''), "
-    "CASE WHEN h.state <> 'pending' THEN h.message "
-    "WHEN t.state <> 'pending' THEN 'there: ' || t.message END"
+    "CASE WHEN h.state <> 'pending' THEN h.reasons WHEN t.state <> 'pending' THEN t.reasons END, "
+    "h.state = 'pending'"
 )
 _DIFFERENCE = "d.field, d.value_there, d.value_here, d.value_base, d.author"
 _OF_ROW = f"SELECT {_DIFFERENCE} FROM difference AS d WHERE d.here = ?"
@@ -252,6 +250,12 @@ _OF_ROW = f"SELECT {_DIFFERENCE} FROM difference AS d WHERE d.here = ?"
 def _values(body: str, key: str) -> Values:
     values: Values = json.loads(body)
     return values | {"unique_showing_key": key} if key else values
+
+
+def _one_showing(rows: list[int]) -> Reason:
+    return Reason(
+        Expected.ONE_ROW_BY_KEY_OR_ID, remedy=Remedy.KEEP_ONE, facts={"rows": sorted(rows)}
+    )
 
 
 def _kept(row: int, one: Difference) -> tuple[Any, ...]:
@@ -266,7 +270,7 @@ def _kept(row: int, one: Difference) -> tuple[Any, ...]:
 
 
 def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> Compared:
-    row_class, number, number_there, target, key, showing_id, message = columns
+    row_class, number, number_there, target, key, showing_id, reasons, of_there = columns
     return Compared(
         RowClass(row_class),
         number,
@@ -274,7 +278,6 @@ def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> C
         target,
         key,
         showing_id,
-        message,
         tuple(
             Difference(
                 field,
@@ -285,4 +288,6 @@ def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> C
             )
             for field, there, here, base, author in differences
         ),
+        decoded(reasons) if reasons else (),
+        bool(of_there),
     )

@@ -45,8 +45,7 @@ _OUTCOME = """
 _UNSOUND = f"""
 SELECT 1 FROM {{table}} WHERE NOT (
     typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text'
-    AND state IN ({_STATES})
-    AND typeof(error) IN ('text', 'null') AND typeof(message) IN ('text', 'null')
+    AND state IN ({_STATES}) AND typeof(error) IN ('text', 'null') AND {{why}}
     AND (state <> 'pending' OR body IS NOT NULL {{decided}}) AND {{outcome}}
     AND json_valid(cells) AND (body IS NULL OR json_valid(body))
 ) OR generation NOT IN (
@@ -57,6 +56,9 @@ SELECT 1 FROM {{table}} WHERE NOT (
 
 Rows of another generation than the job's are those being staged, and those that a --limit parked.
 """
+
+_MESSAGE = "typeof(message) IN ('text', 'null')"
+_REASONS = "(reasons IS NULL OR json_valid(reasons))"
 
 _OTHER_KEY = """
 OR (key <> '' AND key <> target AND body IS NOT NULL
@@ -192,6 +194,7 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
                     other_key=_OTHER_KEY if made_by > 1 else "",
                     outcome=_OUTCOME if made_by < 7 else "true",
                     decided="" if made_by < 7 else _DECIDED,
+                    why=_MESSAGE if made_by < 9 else _REASONS,
                 )
             )
         ]

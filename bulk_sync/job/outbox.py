@@ -68,6 +68,7 @@ _ADDED = """
         message = coalesce(excluded.message, CASE excluded.state WHEN 'pending' THEN message END),
         showing_id = excluded.showing_id, updated_at = excluded.updated_at,
         sent_at = excluded.sent_at, duration_ms = excluded.duration_ms,
+        given_up = excluded.given_up,
         may_have_been_applied = CASE excluded.state WHEN 'updated' THEN 0
             ELSE max(may_have_been_applied, excluded.may_have_been_applied) END
 """
@@ -126,7 +127,7 @@ class Outbox:
                 "UPDATE outcome SET "
                 "may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
                 "tried_before = 1, http_status = NULL, error = NULL, "
-                "message = CASE WHEN state <> 'rejected' THEN message END, state = 'pending' "
+                "message = CASE WHEN state <> 'rejected' THEN message END, given_up = NULL, state = 'pending' "
                 "WHERE state <> 'updated' "
                 f"AND (state IN ('rejected', 'failed') OR state = 'pending' AND {_TRIED})"
             )

@@ -12,6 +12,7 @@ import sqlite3
 from pathlib import Path
 
 from bulk_sync.errors import OutputError
+from bulk_sync.model.problems import Expected, Reason, encoded
 
 PURGED = "null"
 """Replaces a row's cells."""
@@ -19,9 +20,12 @@ PURGED = "null"
 PURGED_MESSAGE = "Message removed by --purge"
 """Replaces a row's message."""
 
+PURGED_REASONS = encoded((Reason(Expected.PURGED),))
+"""Replaces the reasons that a row was not sent."""
+
 _STATEMENTS = (
     f"UPDATE staged SET body = NULL, before = NULL, cells = '{PURGED}' WHERE cells <> '{PURGED}'",
-    f"UPDATE staged SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",
+    f"UPDATE staged SET reasons = '{PURGED_REASONS}' WHERE reasons IS NOT NULL",
     f"UPDATE outcome SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",
     "DELETE FROM ledger",
     "DELETE FROM acknowledged",

@@ -20,10 +20,10 @@ import sqlite3
 
 from bulk_sync.job import ledger
 from bulk_sync.job.health import APPLICATION_ID
-from bulk_sync.job.purge import PURGED_MESSAGE
+from bulk_sync.job.purge import PURGED_MESSAGE, PURGED_REASONS
 from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 _SEALED = """
 CREATE TABLE sealed (
@@ -32,7 +32,7 @@ CREATE TABLE sealed (
 );
 """
 
-_ROWS = """
+_TABLES = """
 CREATE TABLE staged (
     id INTEGER PRIMARY KEY,        -- grows in input order
     generation INTEGER NOT NULL,
@@ -47,7 +47,7 @@ CREATE TABLE staged (
     before TEXT,                   -- JSON object: the ledger's earlier values of the body's fields
     state TEXT NOT NULL,           -- staging's decision, as the two below
     error TEXT,
-    message TEXT
+    {why_column}
 );
 CREATE TABLE outcome (
     id INTEGER PRIMARY KEY,        -- the staged row's
@@ -63,10 +63,12 @@ CREATE TABLE outcome (
     showing_id TEXT,
     updated_at TEXT,
     sent_at TEXT,
-    duration_ms INTEGER
+    duration_ms INTEGER{given_up}
 );
 CREATE INDEX staged_target ON staged (target, content);
 CREATE INDEX outcome_not_updated ON outcome (state, tried_before) WHERE state <> 'updated';
+"""
+_VIEW = """
 CREATE VIEW row AS
     SELECT staged.id, generation, number, cells, target, key, content, body, digest, fields, before,
         coalesce(outcome.state, staged.state) AS state,
@@ -76,10 +78,20 @@ CREATE VIEW row AS
         coalesce(tried_before, 0) AS tried_before,
         http_status, coalesce(attempts, 0) AS attempts, coalesce(throttled, 0) AS throttled,
         iif(outcome.id IS NULL, staged.error, outcome.error) AS error,
-        iif(outcome.id IS NULL, staged.message, outcome.message) AS message,
+        {why},
         showing_id, updated_at, sent_at, duration_ms
     FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
 """
+_VIEW_OF_VERSION_9 = _VIEW.format(
+    why="outcome.message, iif(outcome.id IS NULL, staged.reasons, NULL) AS reasons, given_up"
+)
+_ROWS = (
+    _TABLES.format(
+        why_column="reasons TEXT                   -- JSON list, see `model.problems`",
+        given_up=",\n    given_up TEXT                  -- see `model.rows.GivenUp`",
+    )
+    + _VIEW_OF_VERSION_9
+)
 
 _SCHEMA = f"""
 CREATE TABLE job (
@@ -138,6 +150,12 @@ _PURGED = ", ".join(
     for sentence in ("It may have been applied; the rest was", "What was said was")
 )
 
+# Up to version 8 a staged row had a sentence, as outcomes still have.
+_ROWS_OF_VERSION_7 = _TABLES.format(why_column="message TEXT", given_up="") + _VIEW.format(
+    why="iif(outcome.id IS NULL, staged.message, outcome.message) AS message"
+)
+_TOLD = "json_array(json_object('expected', 'told', 'facts', json_object('text', reasons)))"
+
 _MIGRATIONS = {
     1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
     # In version 2 only the message said that a row may have been applied.
@@ -178,7 +196,7 @@ _MIGRATIONS = {
         ALTER TABLE row RENAME TO row_before;
         DROP INDEX row_target;
         DROP INDEX row_pending;
-        {_ROWS}
+        {_ROWS_OF_VERSION_7}
         {_SEALED}
         INSERT INTO staged SELECT id, generation, number, cells, target, key, content, body, digest,
             fields, before, iif({_ENDED}, 'pending', state),
@@ -201,6 +219,16 @@ _MIGRATIONS = {
             WHERE state IN ('pending', 'failed') AND message IN ({_SENTENCES});
         UPDATE outcome SET message = '{PURGED_MESSAGE}' WHERE message IN ({_PURGED});
         UPDATE staged SET message = '{PURGED_MESSAGE}' WHERE message IN ({_PURGED});
+    """,
+    # The sentences of version 8 are kept as they are: a reason that is a text.
+    8: f"""
+        DROP VIEW row;
+        ALTER TABLE staged RENAME COLUMN message TO reasons;
+        UPDATE staged SET reasons =
+            iif(reasons = '{PURGED_MESSAGE}', '{PURGED_REASONS}', {_TOLD})
+            WHERE reasons IS NOT NULL;
+        ALTER TABLE outcome ADD COLUMN given_up TEXT;
+        {_VIEW_OF_VERSION_9}
     """,
 }
 """Statements that bring a checkpoint from a version to the next."""

@@ -16,6 +16,7 @@ import msgspec
 
 from bulk_sync.job.database import GROUP, Database
 from bulk_sync.job.sealing import keep_in_wal
+from bulk_sync.model.problems import Reason, encoded
 from bulk_sync.model.rows import (
     Cell,
     Problem,
@@ -130,12 +131,12 @@ class StagedRows:
                 (generation, key),
             ).fetchall()
 
-    def decide(self, verdicts: Iterable[tuple[int, State, str | None, str]]) -> None:
-        """Decide staged rows that won't be sent: (id, state, error, message)."""
+    def decide(self, verdicts: Iterable[tuple[int, State, str | None, Reason]]) -> None:
+        """Decide staged rows that won't be sent: (id, state, error, reason)."""
         with self._database.commit() as db:
             db.executemany(
-                "UPDATE staged SET state = ?2, error = ?3, message = ?4 WHERE id = ?1",
-                ((row, state.value, error, message) for row, state, error, message in verdicts),
+                "UPDATE staged SET state = ?2, error = ?3, reasons = ?4 WHERE id = ?1",
+                ((row, state.value, error, encoded((why,))) for row, state, error, why in verdicts),
             )
 
     def replace_patches(self, patches: Iterable[tuple[int, str, str, str]]) -> None:
@@ -163,7 +164,7 @@ class StagedRows:
                 f"UPDATE staged SET state = 'superseded' WHERE {blank} AND {other}", (generation,)
             )
             db.execute(
-                "UPDATE staged SET state = 'pending', error = NULL, message = NULL, body = '{}' "
+                "UPDATE staged SET state = 'pending', error = NULL, reasons = NULL, body = '{}' "
                 f"WHERE {blank}",
                 (generation,),
             )
@@ -204,7 +205,7 @@ _STAGED = (
     "fields",
     "state",
     "error",
-    "message",
+    "reasons",
 )
 
 
@@ -235,7 +236,7 @@ def _staged(item: Record | Problem, *, keep_cells: bool) -> tuple[Any, ...]:
             "",
             _INVALID,
             item.code,
-            item.message,
+            encoded(item.reasons),
         )
     _, target, body, digest, fields, key = item
     return number, cells, target, key, digest, body, digest, _joined(fields), _PENDING, None, None

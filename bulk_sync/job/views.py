@@ -10,19 +10,23 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from bulk_sync.job.damage import (
     damaged,
 )
 from bulk_sync.job.database import IN_DOUBT, OF_THE_JOB, UNRECORDED, Database, pragma, texts
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import runs
+from bulk_sync.model.problems import DamagedReasons, Reason, decoded
 from bulk_sync.model.rows import (
     ERROR_STATES,
+    GivenUp,
     Result,
     Sent,
     State,
 )
-from bulk_sync.model.summaries import BadRow, ProblemGroup
+from bulk_sync.model.summaries import BadRow
 from bulk_sync.timeline import Run
 
 
@@ -34,6 +38,10 @@ def _in(states: Iterable[State]) -> str:
 # Parts of statements, all of them constant.
 _OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
 _BAD_ROWS = f"{_OF_A_SHEET} AND {_in(ERROR_STATES)}"
+
+
+Line = tuple[str | int | None, ...]
+"""The values of a row, column by column."""
 
 
 class Views:
@@ -115,33 +123,17 @@ class Views:
             ).fetchone()
         return requests, retries, throttled, in_doubt + on_the_way
 
-    def problems(
-        self, examples: int = 3, generation: int | None = None
-    ) -> tuple[ProblemGroup, ...]:
-        """Return the rows that ended badly by error code, the most frequent first."""
-        groups = self._db.execute(
-            f"SELECT error, count(*) FROM row WHERE {_BAD_ROWS} GROUP BY error ORDER BY 2 DESC, 1",
-            (generation,),
-        ).fetchall()
-        first = (
-            f"SELECT number, coalesce(message, '') FROM row WHERE {_BAD_ROWS} AND error = ? "
-            "ORDER BY id LIMIT ?"
-        )
-        return tuple(
-            ProblemGroup(code, count, tuple(self._db.execute(first, (generation, code, examples))))
-            for code, count in groups
-        )
-
-    def bad_rows(self) -> Iterator[BadRow]:
+    def bad_rows(self, generation: int | None = None) -> Iterator[BadRow]:
         """Yield the rows that ended badly, in input order, with what shows the cause."""
         found = self._db.execute(
-            "SELECT number, error, http_status, "
-            f"CASE WHEN cells <> '{PURGED}' THEN message END, key, target, {IN_DOUBT} "
+            f"SELECT number, error, http_status, iif(cells <> '{PURGED}', message, NULL), "
+            f"iif(cells <> '{PURGED}', reasons, NULL), key, target, {IN_DOUBT} "
             f"FROM row WHERE {_BAD_ROWS} ORDER BY id",
-            (None,),
+            (generation,),
         )
-        for number, code, status, message, key, target, doubt in found:
-            yield BadRow(number, code, status, message, key, target, bool(doubt))
+        for number, code, status, message, reasons, key, target, doubt in found:
+            why = self._reasons(reasons)
+            yield BadRow(number, code, status, message, key, target, bool(doubt), why)
 
     def results(
         self, states: Iterable[State] = State, generation: int | None = None
@@ -149,30 +141,45 @@ class Views:
         """Yield rows in these states, in input order."""
         found = self._db.execute(
             f"SELECT number, cells, target, key, state, {IN_DOUBT}, http_status, attempts, error, "
-            "message, fields, showing_id, updated_at, sent_at, duration_ms "
+            "message, fields, showing_id, updated_at, sent_at, duration_ms, reasons, given_up "
             f"FROM row WHERE {_OF_A_SHEET} AND {_in(states)} ORDER BY id",
             (generation,),
         )
-        for number, cells, target, key, state, doubt, *rest in found:
-            yield Result(
-                number,
-                texts(self._database.path, cells),
-                target,
-                key,
-                self._state(state),
-                bool(doubt),
-                *rest,
+        path = self._database.path
+        for number, cells, target, key, state, doubt, *rest, reasons, given_up in found:
+            row = Result(
+                number, texts(path, cells), target, key, self._state(state), bool(doubt), *rest
             )
+            if reasons or given_up:
+                why = {"reasons": self._reasons(reasons), "given_up": self._given_up(given_up)}
+                row = replace(row, **why)
+            yield row
 
-    def lines(self) -> Iterator[tuple[str | int | None, ...]]:
+    def lines(self) -> Iterator[tuple[Line, tuple[Reason, ...], GivenUp | None, bool]]:
         """Yield the job's rows in input order, with the columns of the results.
 
-        One more value follows: 1 when the row may have been applied.
+        With each come why it was not sent or given up, and whether it may have been applied.
         """
-        return self._db.execute(
+        found = self._db.execute(
             "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, "
-            f"updated_at, sent_at, duration_ms, {IN_DOUBT} FROM row WHERE {OF_THE_JOB} ORDER BY id"
+            f"updated_at, sent_at, duration_ms, reasons, given_up, {IN_DOUBT} FROM row WHERE {OF_THE_JOB} "
+            "ORDER BY id"
         )
+        for line in found:
+            *values, reasons, given_up, doubt = line
+            yield tuple(values), self._reasons(reasons), self._given_up(given_up), bool(doubt)
+
+    def _given_up(self, name: str | None) -> GivenUp | None:
+        try:
+            return GivenUp(name) if name else None
+        except ValueError:
+            raise damaged(self._database.path, "an outcome in it is not one of ours") from None
+
+    def _reasons(self, text: str | None) -> tuple[Reason, ...]:
+        try:
+            return decoded(text) if text else ()
+        except DamagedReasons:
+            raise damaged(self._database.path, "a reason in it is not one of ours") from None
 
     def sent(self) -> Iterator[Sent]:
         """Yield patches that were or may have been applied, in input order, with earlier values."""

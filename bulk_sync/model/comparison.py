@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from bulk_sync.model.problems import Reason
+
 
 class RowClass(StrEnum):
     """The result for one showing; each row is in exactly one class."""
@@ -58,8 +60,9 @@ class Compared(Struct, frozen=True):
     target: str
     key: str
     showing_id: str
-    message: str | None
     differences: tuple[Difference, ...]
+    reasons: tuple[Reason, ...] = ()
+    reasons_are_there: bool = False
 
 
 class Reconciliation(Struct, frozen=True):

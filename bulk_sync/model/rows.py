@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from bulk_sync.model.problems import Reason
+
 
 class State(StrEnum):
     """The state of a row; each row is in exactly one."""
@@ -49,12 +51,12 @@ Cell = str | bool | int | float | datetime | date | time | timedelta | CellError
 class Row(NamedTuple):
     """A row of the sheet: its number as a spreadsheet program shows it, and its raw cells.
 
-    `fault` is a sentence if what was read can't be trusted; such a row is never sent.
+    `fault` is the reason if what was read can't be trusted; such a row is never sent.
     """
 
     number: int
     cells: tuple[Cell, ...]
-    fault: str | None = None
+    fault: Reason | None = None
 
 
 def text_of(cell: Cell) -> str:
@@ -89,8 +91,7 @@ class Record(NamedTuple):
 
 
 class Problem(Struct, frozen=True):
-    """A row that can't be a patch: a code of `cli.md`, and a sentence with column, value and
-    remedy.
+    """A row that can't be a patch: an error code of the results, and the reasons.
 
     `target` addresses the showing when the row says so much, else it is empty; `key` is as in the
     sheet.
@@ -99,7 +100,7 @@ class Problem(Struct, frozen=True):
     row: Row
     target: str
     code: str
-    message: str
+    reasons: tuple[Reason, ...]
     key: str
 
 
@@ -115,6 +116,14 @@ class Change(NamedTuple):
     body: str
     digest: str
     tried: bool = False
+
+
+class GivenUp(StrEnum):
+    """Why a row that failed was not tried again."""
+
+    ATTEMPTS = "attempts"
+    TIME = "time"
+    AMBIGUOUS = "ambiguous"
 
 
 class Outcome(NamedTuple):
@@ -138,6 +147,7 @@ class Outcome(NamedTuple):
     sent_at: str | None = None
     duration_ms: int | None = None
     may_have_been_applied: bool = False
+    given_up: GivenUp | None = None
 
 
 class RowDecided(NamedTuple):
@@ -182,6 +192,8 @@ class Result(Struct, frozen=True):
     updated_at: str | None
     sent_at: str | None
     duration_ms: int | None
+    reasons: tuple[Reason, ...] = ()
+    given_up: GivenUp | None = None
 
 
 class Sent(Struct, frozen=True):

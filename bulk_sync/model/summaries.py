@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError
+from bulk_sync.model.problems import Reason
 from bulk_sync.model.rows import ERROR_STATES, RateSource, State
 from bulk_sync.quantities import Rate
 
@@ -30,7 +31,11 @@ class ProblemGroup(Struct, frozen=True):
 
 
 class BadRow(Struct, frozen=True):
-    """A row with an error, as far as needed to group it; --purge removes `message`."""
+    """A row with an error, as far as needed to group it.
+
+    `reasons` are of a row that was not sent, `message` is the API's or a failure's; --purge removes
+    both.
+    """
 
     number: int
     code: str
@@ -39,6 +44,7 @@ class BadRow(Struct, frozen=True):
     key: str
     target: str
     in_doubt: bool
+    reasons: tuple[Reason, ...] = ()
 
 
 class CauseGroup(Struct, frozen=True):
@@ -169,23 +175,13 @@ class ColumnSeen(Struct, frozen=True):
     filled: int
 
 
-class Cause(Struct, frozen=True):
-    """A kind of problem: its number of rows, and the first of them with the cell's text."""
-
-    text: str
-    rows: int
-    first_row: int
-    value: str
-
-
 class CheckSummary(Struct, frozen=True):
     """A sheet as it was read, and what a push of it would do.
 
-    `causes` split the code `bad_value` by cause; `duplicates` counts rows whose key is in another
-    row too; `patches` has (target, body) of the first patches. `rate` is the user's, `limit` the
-    API's in requests per second, if an earlier run met it. `seconds` is the time that sending takes
-    at the lower of the two, `window_seconds` the time that a push has. `stopped` is the reason that
-    a push would refuse the sheet.
+    `duplicates` counts rows whose key is in another row too; `patches` has (target, body) of the
+    first patches. `rate` is the user's, `limit` the API's in requests per second, if an earlier run
+    met it. `seconds` is the time that sending takes at the lower of the two, `window_seconds` the
+    time that a push has. `stopped` is the reason that a push would refuse the sheet.
     """
 
     input: str
@@ -194,7 +190,7 @@ class CheckSummary(Struct, frozen=True):
     rows: int
     states: dict[State, int]
     problems: tuple[ProblemGroup, ...]
-    causes: tuple[Cause, ...]
+    causes: tuple[CauseGroup, ...]
     duplicates: int
     assumptions: tuple[str, ...]
     notes: tuple[str, ...]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bulk_sync.errors import InputError, UsageError
+from bulk_sync.model.problems import LONGEST_VALUE, Expected, Reason, Remedy
 from bulk_sync.model.rows import Row, text_of
 from bulk_sync.model.summaries import Understood
 from bulk_sync.read.dialect import (
@@ -193,8 +194,8 @@ class DelimitedTable:
         )
 
 
-def _swallowed(cells: list[str], delimiter: str, width: int) -> str | None:
-    """Return a sentence when a cell spans rows: a quote opened in one and closed in a later one.
+def _swallowed(cells: list[str], delimiter: str, width: int) -> Reason | None:
+    """Return a reason when a cell spans rows: a quote opened in one and closed in a later one.
 
     Such a cell's first line has the remaining separators of its row, its last line those before the
     closing quote, and lines in between all of a row. Each but the first begins as rows do.
@@ -215,7 +216,9 @@ def _swallowed(cells: list[str], delimiter: str, width: int) -> str | None:
                 _shape(line.partition(delimiter)[0]) == shape for line in others if line.strip()
             )
         ):
-            return f"a cell holds what looks like the next row, {last[:40]!r}: is a quote missing?"
+            return Reason(
+                Expected.SINGLE_ROW, value=last[:LONGEST_VALUE], remedy=Remedy.CLOSE_QUOTE
+            )
     return None
 
 

@@ -114,7 +114,7 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
             for group in summary.problems
             for row, message in group.examples
         ],
-        "causes": [asdict(cause) for cause in summary.causes],
+        "causes": [_check_cause(group) for group in summary.causes],
         "duplicates": summary.duplicates,
         "assumptions": list(summary.assumptions),
         "notes": list(summary.notes),
@@ -131,6 +131,13 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
         "stopped": _text(summary.stopped),
         "exit_code": summary.exit_code,
     }
+
+
+def _check_cause(group: CauseGroup) -> dict[str, Any]:
+    """Return a cause as a push has it; the keys of its first row are older than those."""
+    row, value = group.first_rows[0]
+    first = {"text": f"{group.cause}: {group.remedy}", "first_row": row, "value": value}
+    return cause_json(group) | first
 
 
 def reconciliation_json(summary: Reconciliation) -> dict[str, Any]:

@@ -1,167 +1,193 @@
-"""Bad rows to causes: what is wrong, in how many rows, in which first, and the closest remedy.
-Pure.
+"""Group rows that ended badly by what is wrong with them: for terminal, page and `--json` alike.
 
-A cause is read from what the checkpoint keeps of a row, its error code, status and message, so that
-`status` and `report` tell the same ones long after the run. Messages that differ only in what
-varies from row to row (the row's key, quoted text, words with a digit) are one cause. Where those
-parts are the same in all rows they are shown, else `...` stands in their place. The cells' own
-values are listed instead: `6 to 10`.
+Rows that were not sent are grouped by the data of their reasons. Of rows that were sent the data
+are error code, status and the API's message: messages that differ only in what varies from row to
+row (the row's key, quoted text, words with a digit) are one cause. Where those parts are the same
+in all rows they are shown, else as `...`.
 
-A row with two bad cells counts under two causes. Memory is bounded: beyond `MOST_CAUSES` the rest
-of a code is one.
+A row with two bad cells has two causes. Memory is bounded: beyond `MOST_CAUSES` the rest of a code
+is one cause.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from typing import NamedTuple
 
-from bulk_sync.model.summaries import BadRow, CauseGroup
+from bulk_sync.model.problems import Expected, Reason
+from bulk_sync.model.summaries import BadRow, CauseGroup, ProblemGroup
+from bulk_sync.report.problems import cause_of, message_of
 
 MOST_CAUSES = 500
-"""Causes that are told apart."""
 
 _FIRST_ROWS = 5
+_EXAMPLES = 3
 _MOST_VALUES = 100
 """Different values of a cause that are kept, to tell a range from single ones."""
 
 _SHOWN_VALUES = 4
 
+_AGAIN = "run the command again"
 _REMEDIES = {
     "missing_key": "enter the showing's key, or leave the row out",
     "bad_key": "enter the showing's key as North has it",
-    "bad_value": "mend the row",
+    "bad_value": "correct the row",
     "nothing_to_send": "fill in what is to change, or leave the row out",
-    "duplicate_key": "keep the row that is meant",
-    "not_found": "look the key up in North, or was the showing deleted?",
-    "refused": "mend what the API names",
+    "duplicate_key": "keep one of the rows",
+    "not_found": "check the key in North; the showing may have been deleted",
+    "refused": "correct what the API names",
     "forbidden": "use a key that may change these showings, or leave them out",
-    "timeout": "run the command again",
-    "connection": "run the command again",
-    "server_error": "run the command again",
-    "bad_reply": "run the command again; if it stays so, is the address right?",
-    "throttled": "run the command again, perhaps with a lower --rate",
+    "timeout": _AGAIN,
+    "connection": _AGAIN,
+    "server_error": _AGAIN,
+    "bad_reply": f"{_AGAIN}; if it stays so, check the address",
+    "throttled": f"{_AGAIN}, perhaps with a lower --rate",
 }
-_OF_SENDING = frozenset(
-    {
-        "not_found",
-        "refused",
-        "forbidden",
-        "timeout",
-        "connection",
-        "server_error",
-        "bad_reply",
-        "throttled",
-    }
-)
+"""By error code, for causes that say nothing better."""
+
 _NAMES_STATUS = frozenset({"refused", "server_error"})
 
-# What `repr` makes of a cell; an apostrophe within a word opens none. No part of it is read twice.
-_QUOTED = r"""(?<![^\s(:])(?>'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")"""
-_BAD_CELL = re.compile(rf"([a-z_]+): ({_QUOTED}) is not ", re.DOTALL)
-_NEXT_CELL = re.compile(rf"; (?=[a-z_]+: {_QUOTED} is not )|{_QUOTED}", re.DOTALL)
-_ABOUT_CELL = re.compile(rf"([a-z_]+): ({_QUOTED}) (?=\S)", re.DOTALL)
 
-_OWN = "\ufffc"
-"""In place of the row's own key."""
-_ROW_NUMBERS = r"(?<=rows )\d+(?:, \d+)*+(?: and \d+ more)?"
-_WITH_DIGIT = r"""(?<![^\s,;()'"])[^\s,;()'"\d]*+\d(?:[^\s,;()'"]*[\w%/])?"""
-_VARYING = re.compile(
-    rf"{_QUOTED}|{_OWN}|{_ROW_NUMBERS}|\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b|\b[AP]M\b|{_WITH_DIGIT}",
-    re.DOTALL,
-)
+def problems_of(
+    rows: Iterable[BadRow],
+) -> tuple[tuple[ProblemGroup, ...], tuple[CauseGroup, ...]]:
+    """Group rows by error code and by cause, the most frequent first; `rows` are read once."""
+    codes: dict[str, _Code] = {}
+    causes: dict[tuple[object, ...], _Cause] = {}
+    for row in rows:
+        code = codes.setdefault(row.code, _Code(row.code))
+        code.add(row)
+        for one in _seen(row):
+            is_one_more = one.name not in causes and len(causes) >= MOST_CAUSES
+            seen = _Others(row.code) if is_one_more else one
+            causes.setdefault(seen.name, _Cause(row.code, seen)).add(row, seen)
+    return (
+        tuple(sorted((code.group() for code in codes.values()), key=lambda one: -one.count)),
+        tuple(sorted((cause.group() for cause in causes.values()), key=lambda one: -one.rows)),
+    )
 
-_SAID_OF_ATTEMPTS = re.compile(
-    r"; (?:given up after [^;]*|not sent again, as --ambiguous stop says)"
-)
-_INSTRUCTION = re.compile(
-    r"(.*?\S)(?:[;:]|\.) ((?:leave|keep|format|mend|enter|blank|type|is a|say|write|give|decide|do) .*)",
-    re.DOTALL | re.IGNORECASE,
-)
-_PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
+
+class _Code:
+    """Rows with an error code while they are counted."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+        self._rows = 0
+        self._examples: list[tuple[int, str]] = []
+
+    def add(self, row: BadRow) -> None:
+        self._rows += 1
+        if len(self._examples) < _EXAMPLES:
+            message = message_of(row.reasons) if row.reasons else row.message
+            self._examples.append((row.number, message or ""))
+
+    def group(self) -> ProblemGroup:
+        return ProblemGroup(self._code, self._rows, tuple(self._examples))
+
 
 _Split = tuple[str, ...]
-"""A sentence, in turns what is constant of it and what varies; it begins and ends with a constant.
-"""
+"""A message, in turns what is constant of it and what varies; constants begin and end it."""
 
 
-_Seen = tuple[str, str | None, _Split]
-"""What is wrong with a row: of what, the value there as `repr` shows it, and the rest of the
-sentence.
-"""
+class _NotSent(NamedTuple):
+    """One reason that a row was not sent."""
 
-_OTHERS: _Seen = ("other causes", None, ("",))
+    code: str
+    reason: Reason
 
+    @property
+    def name(self) -> tuple[object, ...]:
+        why = self.reason
+        # A sentence of an old checkpoint has nothing but its words.
+        text = why.facts.get("text") if why.expected is Expected.TOLD else None
+        return self.code, why.field, why.expected, why.remedy, text
 
-def causes_of(rows: Iterable[BadRow]) -> tuple[CauseGroup, ...]:
-    """Group rows that ended badly, the most frequent cause first; `rows` come in input order and
-    are read once.
-    """
-    found: dict[tuple[str, ...], _Cause] = {}
-    for row in rows:
-        for seen in _causes(row):
-            subject, value, sentence = seen
-            name = (row.code, subject, *sentence[::2])
-            if name not in found and len(found) >= MOST_CAUSES:
-                subject, value, sentence = _OTHERS
-                name = (row.code, subject)
-            if name not in found:
-                found[name] = _Cause(row.code, subject, sentence)
-            found[name].add(row, value, sentence)
-    return tuple(sorted((cause.group() for cause in found.values()), key=lambda group: -group.rows))
+    @property
+    def value(self) -> str | None:
+        return self.reason.value
 
+    @property
+    def parts(self) -> _Split:
+        return ()
 
-def _causes(row: BadRow) -> Iterable[_Seen]:
-    if row.message is None:  # --purge took it away
-        return [(row.code if row.code in _OF_SENDING else "", None, ("",))]
-    if row.code in _OF_SENDING:
-        return [_of_answer(row, row.message)]
-    return _of_cells(row.message)
+    def in_words(self, values: str, _: Sequence[str]) -> tuple[str, str]:
+        return cause_of(self.reason, values, _REMEDIES.get(self.code, "correct the row"))
 
 
-def _of_answer(row: BadRow, message: str) -> _Seen:
-    said = _SAID_OF_ATTEMPTS.sub("", message)
-    subject = row.code
-    if row.http_status is not None and row.code in _NAMES_STATUS:
-        subject = f"{row.code} {row.http_status}"
-        said = said.removeprefix(f"{row.http_status}: ")
+class _Sent(NamedTuple):
+    """An answer of the API, or the lack of one."""
+
+    code: str
+    subject: str
+    value: str | None
+    parts: _Split
+
+    @property
+    def name(self) -> tuple[object, ...]:
+        return self.code, self.subject, *self.parts[::2]
+
+    def in_words(self, _: str, parts: Sequence[str]) -> tuple[str, str]:
+        said = "".join(parts)
+        remedy = _REMEDIES.get(self.code, "correct the row")
+        return f"{self.subject}: {said}" if said else self.subject, remedy
+
+
+class _Others(NamedTuple):
+    """What is beyond the causes that are told apart."""
+
+    code: str
+    value: str | None = None
+    parts: _Split = ()
+
+    @property
+    def name(self) -> tuple[object, ...]:
+        return (self.code,)
+
+    def in_words(self, _: str, __: Sequence[str]) -> tuple[str, str]:
+        return "other causes", _REMEDIES.get(self.code, "correct the row")
+
+
+_Seen = _NotSent | _Sent | _Others
+
+
+def _seen(row: BadRow) -> Iterable[_Seen]:
+    if row.reasons:
+        return [_NotSent(row.code, reason) for reason in row.reasons]
+    return [_answer(row)]
+
+
+_OWN = "\ufffc"
+"""Replaces the row's own key in a message."""
+
+# What varies in a message: quoted text, the own key, words with a digit. An apostrophe within a
+# word opens no quote. Possessive and atomic groups keep hostile messages linear.
+_QUOTED = r"""(?<![^\s(:])(?>'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")"""
+_WITH_DIGIT = r"""(?<![^\s,;()'"])[^\s,;()'"\d]*+\d(?:[^\s,;()'"]*[\w%/])?"""
+_VARYING = re.compile(rf"{_QUOTED}|{_OWN}|{_WITH_DIGIT}", re.DOTALL)
+
+
+def _answer(row: BadRow) -> _Sent:
+    named = row.http_status is not None and row.code in _NAMES_STATUS
+    subject = f"{row.code} {row.http_status}" if named else row.code
+    if row.message is None:  # removed by --purge
+        return _Sent(row.code, row.code, None, ("",))
+    said = row.message.removeprefix(f"{row.http_status}: ") if named else row.message
+    value = row.key or row.target
     if said == f"status {row.http_status}":
-        return subject, row.key or row.target, ("",)
+        return _Sent(row.code, subject, value, ("",))
+    # Keys of one or two characters would be found in any word.
     own = next((name for name in (row.key, row.target) if len(name) > 2 and name in said), None)
     if own is None:
-        return subject, row.key or row.target, _split(said)
-    split = _split(said.replace(own, _OWN))
-    return subject, row.key or row.target, tuple(part.replace(_OWN, own) for part in split)
+        return _Sent(row.code, subject, value, _split(said))
+    parts = (part.replace(_OWN, own) for part in _split(said.replace(own, _OWN)))
+    return _Sent(row.code, subject, value, tuple(parts))
 
 
-@lru_cache(maxsize=4096)
-def _of_cells(message: str) -> tuple[_Seen, ...]:
-    if _BAD_CELL.match(message):
-        return tuple(_of_cell(part) for part in _cells_apart(message))
-    about = _ABOUT_CELL.match(message)
-    if about is not None:
-        return ((about[1], about[2], _split(message[about.end() :])),)
-    return (("", None, _split(message)),)
-
-
-def _of_cell(part: str) -> _Seen:
-    match = _BAD_CELL.match(part)
-    assert match is not None  # noqa: S101 - `_cells_apart` cuts before such
-    return match[1], match[2], _split("is not " + part[match.end() :])
-
-
-def _cells_apart(message: str) -> list[str]:
-    """A message of several bad cells, cell by cell; what looks like one inside quotes is none."""
-    ends = [match.start() for match in _NEXT_CELL.finditer(message) if match[0] == "; "]
-    begins = [0, *(end + 2 for end in ends)]
-    return [message[begin:end] for begin, end in zip(begins, [*ends, len(message)], strict=True)]
-
-
-def _split(sentence: str) -> _Split:
-    constants = _VARYING.split(sentence)
-    varying = _VARYING.findall(sentence)
+def _split(message: str) -> _Split:
+    constants = _VARYING.split(message)
+    varying = _VARYING.findall(message)
     return tuple(
         part for parts in zip_longest(constants, varying) for part in parts if part is not None
     )
@@ -170,24 +196,25 @@ def _split(sentence: str) -> _Split:
 class _Cause:
     """A cause while its rows are counted."""
 
-    def __init__(self, code: str, subject: str, sentence: _Split) -> None:
+    def __init__(self, code: str, first: _Seen) -> None:
         self._code = code
-        self._subject = subject
-        self._sentence = list(sentence)
+        self._seen = first
+        self._parts = list(first.parts)
         self._rows = 0
         self._in_doubt = 0
         self._first: list[tuple[int, str | None]] = []
         self._values: dict[str, None] = {}  # a set that keeps the order
         self._more_values = False
 
-    def add(self, row: BadRow, value: str | None, sentence: _Split) -> None:
+    def add(self, row: BadRow, seen: _Seen) -> None:
         self._rows += 1
         self._in_doubt += row.in_doubt
+        value = seen.value
         if len(self._first) < _FIRST_ROWS:
-            self._first.append((row.number, _unquoted(value)))
-        for place in range(1, len(self._sentence), 2):
-            if self._sentence[place] != sentence[place]:
-                self._sentence[place] = "..."
+            self._first.append((row.number, None if value is None else repr(value)[1:-1]))
+        for place in range(1, len(self._parts), 2):
+            if self._parts[place] != seen.parts[place]:
+                self._parts[place] = "..."
         if value is None or value in self._values:
             return
         if len(self._values) < _MOST_VALUES:
@@ -196,48 +223,19 @@ class _Cause:
             self._more_values = True
 
     def group(self) -> CauseGroup:
-        text = "".join(self._sentence)
-        cause, remedy = self._of_answer(text) if self._code in _OF_SENDING else self._of_cells(text)
+        values = _values_text([*self._values], more=self._more_values)
+        cause, remedy = self._seen.in_words(values, self._parts)
         return CauseGroup(self._code, cause, self._rows, tuple(self._first), remedy, self._in_doubt)
 
-    def _of_answer(self, said: str) -> tuple[str, str]:
-        return f"{self._subject}: {said}" if said else self._subject, _REMEDIES[self._code]
 
-    def _of_cells(self, text: str) -> tuple[str, str]:
-        """Cause and remedy of what our own check says, which often holds the remedy."""
-        expected = text.removeprefix("is not ") if text.startswith("is not ") else None
-        values = _values_text([*self._values], more=self._more_values)
-        subject = f"{self._subject} {values}".strip()
-        if expected is not None:
-            return subject, _expected(expected)
-        told = _INSTRUCTION.fullmatch(text)
-        if told is not None:
-            text, remedy = told[1], told[2]
-        else:
-            remedy = _REMEDIES.get(self._code, "mend the row")
-        return f"{subject} {text}".strip() or self._code, remedy
-
-
-def _expected(what: str) -> str:
-    """What follows "is not", as a remedy: what is right instead, or what a person can do."""
-    what = what.replace(" (... does not)", "")
-    if what.startswith("a value: "):
-        return what.removeprefix("a value: ")
-    for kind in ("text but ", "a phone number but "):
-        if what.startswith(kind):
-            return what.removeprefix(kind)
-    return f"expected {what}"
+_PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 
 
 def _values_text(values: list[str], *, more: bool) -> str:
-    """Values in few words: whole numbers as ranges, texts as the first of them."""
-    plain = [
-        text
-        for value in values
-        if (text := _unquoted(value)) is not None and _PLAIN_NUMBER.fullmatch(text)
-    ]
+    """Values in few words: whole numbers as ranges, of texts the first ones."""
+    plain = [value for value in values if _PLAIN_NUMBER.fullmatch(value)]
     if len(plain) < len(values):
-        shown = values[:_SHOWN_VALUES]
+        shown = [repr(value) for value in values[:_SHOWN_VALUES]]
         return ", ".join(shown) + (", ..." if more or len(values) > len(shown) else "")
     parts = _runs(sorted({float(text) for text in plain}))
     if not more and len(parts) <= _SHOWN_VALUES:
@@ -246,7 +244,7 @@ def _values_text(values: list[str], *, more: bool) -> str:
 
 
 def _runs(numbers: list[float]) -> list[str]:
-    """Sorted numbers, three and more whole ones in a row as `6 to 10`."""
+    """Sorted numbers as texts; three and more consecutive whole ones as `6 to 10`."""
     runs: list[list[float]] = []
     for number in numbers:
         if runs and number.is_integer() and number == runs[-1][-1] + 1:
@@ -262,12 +260,3 @@ def _runs(numbers: list[float]) -> list[str]:
             else [f"{number:.15g}" for number in run]
         )
     ]
-
-
-def _unquoted(value: str | None) -> str | None:
-    """A value without the quotes that `repr` put around it; its escapes stay, for a terminal may
-    see it.
-    """
-    if value is not None and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1]
-    return value

@@ -86,19 +86,6 @@ AUTHORS: Mapping[Author, str] = {
 }
 
 
-def full_message(state: str, message: str | None, *, may_have_been_applied: bool) -> str | None:
-    """Return a row's message, with a sentence that it may have been applied where that is so."""
-    if not may_have_been_applied:
-        return message
-    if message is None:
-        return (
-            "In flight when a run was cut off or a response was lost: it may have been applied; "
-            "run again"
-        )
-    which = "an earlier attempt" if state == State.REJECTED else "it"
-    return f"{message}; {which} may have been applied"
-
-
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return `1 row`, `1,200 rows`."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

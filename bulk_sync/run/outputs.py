@@ -16,7 +16,7 @@ from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ERROR_STATES, State, Tally
 from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
-from bulk_sync.report.causes import causes_of
+from bulk_sync.report.causes import problems_of
 from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.written.atomic import digest, set_aside
 from bulk_sync.report.written.failed import write_failed
@@ -199,14 +199,15 @@ def summary_of_job(store: Store, files: Files) -> Summary:
         )
     counts = store.views.counts()
     any_bad = not ERROR_STATES.isdisjoint(counts)
+    problems, causes = problems_of(store.views.bad_rows()) if any_bad else ((), ())
     requests, retries, throttled, in_flight = store.views.totals()
     return Summary(
         input=job.input,
         base_url=job.base_url,
         rows=sum(counts.values()),
         states=counts,
-        problems=store.views.problems() if any_bad else (),
-        causes=causes_of(store.views.bad_rows()) if any_bad else (),
+        problems=problems,
+        causes=causes,
         in_flight=in_flight,
         traffic=Traffic(
             requests,

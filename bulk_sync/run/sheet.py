@@ -32,12 +32,14 @@ from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS, ID_COLUMN
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
+from bulk_sync.model.problems import Reason
 from bulk_sync.model.rows import Problem, Record, Row, State
-from bulk_sync.model.summaries import Cause, ColumnSeen
+from bulk_sync.model.summaries import ColumnSeen
 from bulk_sync.plan import Twin, Verdict, settle_rivals, settle_twins
 from bulk_sync.profile import Dates, FieldRule, Profile, Read
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions, Table
+from bulk_sync.report.causes import problems_of
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.sheet import SheetSettings
 from bulk_sync.version import __version__
@@ -156,18 +158,18 @@ class Sheet:
                 if merge is None:
                     continue
                 patch = merged(merge.bodies)
-                if isinstance(patch, str):
+                if isinstance(patch, Reason):
                     verdicts.append(Verdict(merge.id, State.INVALID, "bad_value", patch))
                 else:
                     patches.append((merge.id, *patch))
             store.staged.replace_patches(patches)
-            store.staged.decide((v.id, v.state, v.error, v.message) for v in verdicts)
+            store.staged.decide((v.id, v.state, v.error, v.reason) for v in verdicts)
         # Without ids a key is the target of all of its rows.
         for rivals in (
             store.staged.rivals(generation) if self.mapping.index_of(ID_COLUMN) is not None else ()
         ):
             duplicates += len(rivals)
-            store.staged.decide((v.id, v.state, v.error, v.message) for v in settle_rivals(rivals))
+            store.staged.decide((v.id, v.state, v.error, v.reason) for v in settle_rivals(rivals))
         return duplicates
 
     def meaning(self) -> str:
@@ -204,7 +206,7 @@ class Sheet:
         bound = self._settings.stopping.max_problems
         if not bound.exceeded_by(invalid, total):
             return None
-        groups = store.views.problems(1, generation)
+        groups, _ = problems_of(store.views.bad_rows(generation))
         first = "; ".join(
             f"row {number}: {text}" for group in groups for number, text in group.examples[:1]
         )
@@ -262,11 +264,6 @@ class Sheet:
             for column in self.mapping.columns
             if column.why != "blank"
         )
-
-    def causes(self) -> tuple[Cause, ...]:
-        """What is wrong with cells, the most frequent first."""
-        found = sorted(self._checker.findings.bad.items(), key=lambda item: -item[1].count)
-        return tuple(Cause(text, seen.count, seen.row, seen.value) for text, seen in found)
 
     def profile(self) -> Profile:
         """How this sheet was read, for the next of its kind."""

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
 from bulk_sync.model.rows import Problem
+from bulk_sync.report.problems import message_of
 from bulk_sync.run.sheet import open_sheet
 from bulk_sync.sandbox.app import NorthApi
 from bulk_sync.sandbox.behaviour import Behaviour
@@ -48,7 +49,7 @@ def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
         for checked in sheet.checked():
             number = checked.row.number
             if isinstance(checked, Problem) and checked.code != "nothing_to_send":
-                raise InputError(f"--seed {path}: row {number}: {checked.message}.")
+                raise InputError(f"--seed {path}: row {number}: {message_of(checked.reasons)}.")
             data = {} if isinstance(checked, Problem) else json.loads(checked.body)
             try:
                 storage.create(checked.target, data, at)

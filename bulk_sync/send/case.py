@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from bulk_sync.model.rows import Change, Outcome, State
+from bulk_sync.model.rows import Change, GivenUp, Outcome, State
 from bulk_sync.send.decide import RetryIn, RowFailed
 
 
@@ -60,6 +60,7 @@ class Case:
         message: str | None = None,
         showing_id: str | None = None,
         updated_at: str | None = None,
+        given_up: GivenUp | None = None,
     ) -> Outcome:
         """Return its outcome as of now."""
         return Outcome(
@@ -75,12 +76,18 @@ class Case:
             self.sent_at,
             self.duration_ms,
             self.may_have_arrived,
+            given_up,
         )
 
     def failure(self) -> Outcome:
         """Return the outcome of a case whose verdict is confirmed."""
         assert self.verdict is not None  # noqa: S101 - only a case with a verdict is confirmed
-        return self.outcome(State.FAILED, error=self.verdict.error, message=self.verdict.message)
+        return self.outcome(
+            State.FAILED,
+            error=self.verdict.error,
+            message=self.verdict.message,
+            given_up=self.verdict.given_up,
+        )
 
     def excuse_all(self) -> None:
         """Give back every attempt but the throttled ones, which were never counted."""

@@ -31,6 +31,7 @@ import msgspec
 from msgspec import Struct
 
 from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
+from bulk_sync.model.rows import GivenUp
 from bulk_sync.send.headers import retry_after
 from bulk_sync.send.transport.interface import Failure, Reply
 
@@ -115,6 +116,7 @@ class RowFailed(Struct, frozen=True):
 
     error: Literal["timeout", "connection", "server_error", "throttled", "bad_reply"]
     message: str
+    given_up: GivenUp | None = None
     final: bool = False
 
 
@@ -256,11 +258,11 @@ def _again(
     failures = max(1, so_far.failures)
     seconds = policy.backoff(failures, dice)
     if ambiguous and not policy.repeat_ambiguous:
-        return RowFailed(error, f"{why}; not sent again, as --ambiguous stop says", final=True)
+        return RowFailed(error, why, GivenUp.AMBIGUOUS, final=True)
     if failures >= policy.max_attempts:
-        return RowFailed(error, f"{why}; given up after {so_far.attempts} attempts")
+        return RowFailed(error, why, GivenUp.ATTEMPTS)
     if so_far.elapsed_seconds + seconds > policy.retry_for_seconds:
-        return RowFailed(error, f"{why}; given up after {so_far.elapsed_seconds:.0f} s")
+        return RowFailed(error, why, GivenUp.TIME)
     return RetryIn(seconds, why)
 
 

@@ -20,8 +20,8 @@ from uuid import UUID
 
 from bulk_sync.clock import SystemClock, utc_text
 from bulk_sync.model.rows import RateSource, Result, State
-from bulk_sync.model.summaries import BadRow, ProblemGroup, ReportFiles, Summary, Traffic
-from bulk_sync.report.causes import causes_of
+from bulk_sync.model.summaries import BadRow, ReportFiles, Summary, Traffic
+from bulk_sync.report.causes import problems_of
 from bulk_sync.report.page.run import write_page
 from bulk_sync.timeline import Counts, Line, Run, latency_bucket
 from tests.browser.chromium import Browser, browser
@@ -106,23 +106,20 @@ def runs(count: int) -> tuple[Run, ...]:
 def write(path: Path, count: int) -> None:
     """A page of so many rows."""
     states: dict[State, int] = {}
-    examples: dict[str, list[tuple[int, str]]] = {}
     for result in results(count):
         states[result.state] = states.get(result.state, 0) + 1
-        if result.error:
-            examples.setdefault(result.error, []).append((result.number, result.message or ""))
-    groups = [ProblemGroup(code, len(rows), tuple(rows[:3])) for code, rows in examples.items()]
+    groups, causes = problems_of(
+        BadRow(row.number, row.error, row.http_status, row.message, row.key, "", False, row.reasons)
+        for row in results(count)
+        if row.error
+    )
     summary = Summary(
         input="exports/march-showings.csv",
         base_url="https://api.example.com",
         rows=count,
         states=states,
-        causes=causes_of(
-            BadRow(row.number, row.error, row.http_status, row.message, row.key, "", False)
-            for row in results(count)
-            if row.error
-        ),
-        problems=tuple(sorted(groups, key=lambda group: -group.count)),
+        causes=causes,
+        problems=groups,
         in_flight=0,
         traffic=Traffic(
             count + count // 30,

@@ -10,6 +10,7 @@ from bulk_sync.check.headers import map_headers
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.rules import Rules
 from bulk_sync.model.rows import Cell, Problem, Record, Row
+from bulk_sync.report.problems import message_of
 
 CHICAGO = ZoneInfo("America/Chicago")
 
@@ -28,6 +29,11 @@ def patch(rules: dict[str, Any] | None = None, /, **cells: Cell) -> dict[str, ob
     assert isinstance(record, Record), record
     body: dict[str, object] = json.loads(record.body)
     return body
+
+
+def words(found: Problem) -> str:
+    """Return the sentence that the results have for a problem."""
+    return message_of(found.reasons) or ""
 
 
 def problem(rules: dict[str, Any] | None = None, /, **cells: Cell) -> Problem:

@@ -8,7 +8,10 @@ from pathlib import Path
 from bulk_sync.check.patches import digest_of
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
+from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import Outcome, Problem, Record, Row, State
+
+BAD = Reason(Expected.RATING, "rating", "bad")
 
 Pair = tuple[str, str]
 Sheet = list[Pair]
@@ -21,7 +24,7 @@ def body_of(value: str) -> str:
 def record_of(number: int, key: str, value: str) -> Record | Problem:
     row = Row(number, (key, value))
     if value == "bad":
-        return Problem(row, key, "bad_value", "bad", key)
+        return Problem(row, key, "bad_value", (BAD,), key)
     body = body_of(value)
     return Record(row, key, body, digest_of(body), ("rating",), key)
 

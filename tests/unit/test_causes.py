@@ -1,4 +1,4 @@
-"""Messages of rows to causes: which are one, what is shown of what varies, and the remedy."""
+"""Rows that ended badly, by cause: which are one, what is shown of what varies, and the remedy."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from hypothesis import strategies as st
 from bulk_sync.check.headers import map_headers
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.rules import Rules
+from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import Problem, Row
 from bulk_sync.model.summaries import BadRow, CauseGroup
 from bulk_sync.report.as_json import cause_json
-from bulk_sync.report.causes import MOST_CAUSES, causes_of
+from bulk_sync.report.causes import MOST_CAUSES, problems_of
 
-NO_RATING = "is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"
+A_RATING = "expected a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★"
 
 
-def bad(message: str | None, number: int = 2, code: str = "bad_value") -> BadRow:
-    return BadRow(number, code, None, message, f"ext_{number}", f"ext_{number}", in_doubt=False)
+def bad(number: int, *reasons: Reason, code: str = "bad_value") -> BadRow:
+    key = f"ext_{number}"
+    return BadRow(number, code, None, None, key, key, in_doubt=False, reasons=reasons)
+
+
+def rating(value: str, remedy: Remedy | None = None) -> Reason:
+    return Reason(Expected.RATING, "rating", value, remedy)
 
 
 def refused(
@@ -27,15 +33,12 @@ def refused(
     return BadRow(number, code, status, message, key or f"ext_{number}", "", in_doubt=False)
 
 
+def causes_of(*rows: BadRow) -> tuple[CauseGroup, ...]:
+    return problems_of(rows)[1]
+
+
 def told(*rows: BadRow) -> list[tuple[str, int, str]]:
-    return [(group.cause, group.rows, group.remedy) for group in causes_of(rows)]
-
-
-def values(*ratings: str) -> str:
-    (group,) = causes_of(
-        bad(f"rating: {rating!r} {NO_RATING}", number) for number, rating in enumerate(ratings, 2)
-    )
-    return group.cause
+    return [(group.cause, group.rows, group.remedy) for group in causes_of(*rows)]
 
 
 @pytest.mark.parametrize(
@@ -58,86 +61,91 @@ def values(*ratings: str) -> str:
 def test_values_are_ranges_of_whole_numbers_or_the_first_ones(
     ratings: list[str], cause: str
 ) -> None:
-    assert values(*ratings) == cause
+    (group,) = causes_of(*(bad(number, rating(value)) for number, value in enumerate(ratings, 2)))
+    assert group.cause == cause
 
 
 def test_a_cause_has_its_first_rows_their_values_and_what_would_be_right() -> None:
-    (group,) = causes_of(bad(f"rating: '{number}' {NO_RATING}", number) for number in range(6, 20))
+    (group,) = causes_of(*(bad(number, rating(str(number))) for number in range(6, 20)))
     assert group == CauseGroup(
         code="bad_value",
         cause="rating 6 to 19",
         rows=14,
         first_rows=((6, "6"), (7, "7"), (8, "8"), (9, "9"), (10, "10")),
-        remedy="expected a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",
+        remedy=A_RATING,
     )
     assert cause_json(group)["first_rows"][0] == {"row": 6, "value": "6"}
 
 
-def test_a_row_with_two_bad_cells_counts_under_both() -> None:
-    mail = "attendee_email: 'x' is not a mail address, such as ana@example.com"
-    both, one = bad(f"rating: '9' {NO_RATING}; {mail}", 2), bad(mail, 3)
-    assert [(cause, rows) for cause, rows, _ in told(both, one)] == [
+def test_a_row_with_two_bad_cells_counts_under_both_causes_and_once_under_its_code() -> None:
+    mail = Reason(Expected.EMAIL, "attendee_email", "x")
+    groups, causes = problems_of([bad(2, rating("9"), mail), bad(3, mail)])
+    assert [(group.cause, group.rows) for group in causes] == [
         ("attendee_email 'x'", 2),
         ("rating 9", 1),
+    ]
+    (group,) = groups
+    assert (group.code, group.count) == ("bad_value", 2)
+    assert group.examples[1] == (
+        3,
+        "attendee_email: 'x' is not an email address, such as ana@example.com",
+    )
+
+
+def test_one_field_has_a_cause_for_each_expectation_and_each_remedy() -> None:
+    rows = [
+        bad(2, rating("9")),
+        bad(3, rating("8/10", Remedy.CONVERT_RATING)),
+        bad(4, Reason(Expected.NO_ERROR, "rating", "#N/A", Remedy.CORRECT_FORMULA)),
+        bad(5, rating("7")),
+    ]
+    assert told(*rows) == [
+        ("rating 7, 9", 2, A_RATING),
+        (
+            "rating '8/10'",
+            1,
+            f"{A_RATING}; decide what it is out of 5; other scales are not converted",
+        ),
+        (
+            "rating '#N/A'",
+            1,
+            "expected a value: a formula failed here; correct it, or blank the cell",
+        ),
     ]
 
 
 @pytest.mark.parametrize(
-    ("message", "cause", "remedy"),
+    ("expected", "facts", "others"),
     [
-        (
-            (
-                "attendee_phone: '1.5E+10' is not a phone number but a rounded one; format its cells as text and enter "
-                "it again"
-            ),
-            "attendee_phone '1.5E+10'",
-            "a rounded one; format its cells as text and enter it again",
-        ),
-        (
-            "feedback: '#N/A' is not a value: a formula failed here. Mend it, or blank the cell",
-            "feedback '#N/A'",
-            "a formula failed here. Mend it, or blank the cell",
-        ),
-        (
-            "unique_showing_key is blank: this row names no showing",
-            "unique_showing_key is blank: this row names no showing",
-            "mend the row",
-        ),
-        (
-            "this row is the header once more: leave it out",
-            "this row is the header once more",
-            "leave it out",
-        ),
-        (
-            (
-                "unique_showing_key: '1.2E+17' was rounded by a spreadsheet program, its last digits are lost: format "
-                "the column as text and enter the keys again"
-            ),
-            "unique_showing_key '1.2E+17' was rounded by a spreadsheet program, its last digits are lost",
-            "format the column as text and enter the keys again",
-        ),
+        (Expected.ONE_ROW_A_SHOWING, {"rows": [3]}, {"rows": [2, 7, 9]}),
+        (Expected.CELLS_IN_COLUMNS, {"cells": 4, "columns": 3}, {"cells": 5, "columns": 3}),
+        (Expected.DAY_THAT_EXISTS, {"day": "2026-02-30"}, {"day": "2026-04-31"}),
+        (Expected.END_AFTER_START, {"start": "10:00"}, {"start": "11:00"}),
+        (Expected.TIME_NOT_SKIPPED, {"zone": "Europe/Paris"}, {"zone": "Europe/Berlin"}),
     ],
 )
-def test_the_sentence_of_the_check_holds_the_remedy(message: str, cause: str, remedy: str) -> None:
-    assert told(bad(message)) == [(cause, 1, remedy)]
+def test_facts_of_single_rows_split_no_cause(
+    expected: Expected, facts: dict[str, Fact], others: dict[str, Fact]
+) -> None:
+    groups = causes_of(
+        bad(2, Reason(expected, "showing_date", "x", facts=facts)),
+        bad(3, Reason(expected, "showing_date", "x", facts=others)),
+    )
+    assert [group.rows for group in groups] == [2]
 
 
-def test_what_varies_is_left_out_only_where_it_does() -> None:
-    same = "the same showing stands in row {} with other values: keep the one that is meant"
-    assert told(bad(same.format(3), 2), bad(same.format(3), 4)) == [
-        ("the same showing stands in row 3 with other values", 2, "keep the one that is meant")
-    ]
-    assert told(bad(same.format(3), 2), bad(same.format(2), 3)) == [
-        ("the same showing stands in row ... with other values", 2, "keep the one that is meant")
-    ]
-    day = "showing_date: '{0} 10:00' is not a day that exists ({0} does not)"
-    assert told(bad(day.format("2026-02-30")), bad(day.format("2026-04-31"))) == [
-        ("showing_date '2026-02-30 10:00', '2026-04-31 10:00'", 2, "expected a day that exists")
+def test_sentences_of_an_old_checkpoint_are_causes_as_they_are() -> None:
+    def old(text: str, number: int) -> BadRow:
+        return bad(number, Reason(Expected.TOLD, facts={"text": text}))
+
+    assert told(old("rating: '9' is not it", 2), old("{x}", 3), old("{x}", 4)) == [
+        ("{x}", 2, "correct the row"),
+        ("rating: '9' is not it", 1, "correct the row"),
     ]
 
 
 def test_refusals_are_grouped_by_what_the_api_said_without_keys_and_numbers() -> None:
-    look = "look the key up in North, or was the showing deleted?"
+    look = "check the key in North; the showing may have been deleted"
     rows = [
         refused(f"No showing {key} (request {number})", number, key=key)
         for number, key in enumerate(["elm", "o-1"])
@@ -145,37 +153,29 @@ def test_refusals_are_grouped_by_what_the_api_said_without_keys_and_numbers() ->
     assert told(*rows) == [("not_found: No showing ... (request ...)", 2, look)]
     limits = [refused(f"rating must be 1 to 5, not {n}", n, 422, "refused") for n in (8, 9)]
     assert told(*limits) == [
-        ("refused 422: rating must be 1 to 5, not ...", 2, "mend what the API names")
+        ("refused 422: rating must be 1 to 5, not ...", 2, "correct what the API names")
     ]
     other = refused("rating must be 1 to 5, not 9", 9, 409, "refused")
-    assert len(causes_of([*limits, other])) == 2
+    assert len(causes_of(*limits, other)) == 2
+    words = [refused(f"the field '{name}' is 'x'", 2) for name in "ab"]
+    assert told(*words)[0][0] == "not_found: the field ... is 'x'"
 
 
-def test_failures_name_status_and_say_run_again_whatever_was_tried() -> None:
+def test_failures_name_the_status_and_say_run_again() -> None:
     def failed(message: str, code: str, status: int | None = None) -> BadRow:
         return BadRow(2, code, status, message, "k", "k", in_doubt=True)
 
-    rows = [
-        failed(
-            f"503: busy; given up after {n} attempts",
-            "server_error",
-            503,
-        )
-        for n in (4, 5)
-    ]
+    rows = [failed("503: busy", "server_error", 503)] * 2
     assert told(*rows) == [("server_error 503: busy", 2, "run the command again")]
-    assert causes_of(rows)[0].in_doubt == 2
-    assert (
-        told(failed("status 500; given up after 2 s", "server_error", 500))[0][0]
-        == "server_error 500"
-    )
-    assert told(failed("no whole reply within 30 s; given up after 2 s", "timeout"))[0][0] == (
+    assert causes_of(*rows)[0].in_doubt == 2
+    assert told(failed("status 500", "server_error", 500))[0][0] == "server_error 500"
+    assert told(failed("no whole reply within 30 s", "timeout"))[0][0] == (
         "timeout: no whole reply within 30 s"
     )
 
 
 def test_where_the_messages_were_purged_the_code_is_left() -> None:
-    rows = [refused(None, 2), refused(None, 3), bad(None, 4), bad(None, 5, "missing_key")]
+    rows = [refused(None, 2), refused(None, 3), bad(4), bad(5, code="missing_key")]
     assert [(cause, count) for cause, count, _ in told(*rows)] == [
         ("not_found", 2),
         ("bad_value", 1),
@@ -187,7 +187,9 @@ def test_of_endless_kinds_the_rest_of_a_code_is_one() -> None:
     def word(number: int) -> str:
         return "".join(chr(ord("a") + int(digit)) for digit in str(number))
 
-    groups = causes_of(refused(f"no {word(number)}", number) for number in range(3 * MOST_CAUSES))
+    groups = causes_of(
+        *(refused(f"no {word(number)}", number) for number in range(3 * MOST_CAUSES))
+    )
     assert len(groups) == MOST_CAUSES + 1
     assert (groups[0].cause, groups[0].rows) == ("other causes", 2 * MOST_CAUSES)
     assert sum(group.rows for group in groups) == 3 * MOST_CAUSES
@@ -198,33 +200,13 @@ def test_of_endless_kinds_the_rest_of_a_code_is_one() -> None:
         st.tuples(st.text(max_size=50), st.text(max_size=50), st.text(max_size=50)), max_size=5
     )
 )
-def test_whatever_stands_in_cells_each_bad_cell_counts_once(
-    cells: list[tuple[str, str, str]],
-) -> None:
-    """Also text that looks like a message of ours: `_cells_apart` takes nothing inside quotes for
-    one.
-    """
+def test_each_bad_cell_counts_once_whatever_it_holds(cells: list[tuple[str, str, str]]) -> None:
     headers = ("unique_showing_key", "rating", "attendee_email", "showing_date")
     checker = Checker(map_headers(headers, "x.csv"), Rules())
     problems = [
-        (problem, checker)
+        problem
         for number, row in enumerate(cells, 2)
         if isinstance(problem := checker.check(Row(number, (f"ext_{number}", *row))), Problem)
     ]
-    expected = sum(seen.count for seen in checker.findings.bad.values())
-    groups = causes_of(
-        bad(problem.message, problem.row.number)
-        for problem, _ in problems
-        if problem.code == "bad_value"
-    )
-    assert sum(group.rows for group in groups) == expected
-
-
-def test_a_cell_that_quotes_our_own_words_is_still_one_cell() -> None:
-    hostile = "9 is; rating: '9' is not x"
-    checker = Checker(
-        map_headers(("unique_showing_key", "rating", "showing_date"), "x.csv"), Rules()
-    )
-    problem = checker.check(Row(2, ("ext_1", hostile, f"2026-03-02 10:00 {hostile[:20]}")))
-    assert isinstance(problem, Problem)
-    assert [group.rows for group in causes_of([bad(problem.message)])] == [1, 1]
+    groups = causes_of(*(bad(one.row.number, *one.reasons, code=one.code) for one in problems))
+    assert sum(group.rows for group in groups) == sum(len(one.reasons) for one in problems)

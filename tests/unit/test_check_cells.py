@@ -19,8 +19,9 @@ from bulk_sync.check.cells import (
 )
 from bulk_sync.check.patches import encoded
 from bulk_sync.check.showing import ShowingPatch
+from bulk_sync.model.problems import Expected, Remedy
 from bulk_sync.model.rows import Cell, CellError, Record
-from tests.unit.checking import checked, patch, problem
+from tests.unit.checking import checked, patch, problem, words
 
 
 @pytest.mark.parametrize(
@@ -112,13 +113,15 @@ def test_cells(field: str, cell: Cell, value: object) -> None:
     if value is None:
         found = problem(**{field: cell})
         assert found.code == "bad_value"
-        assert found.message.startswith(f"{field}: ")
+        assert [reason.field for reason in found.reasons] == [field]
     else:
         assert patch(**{field: cell}) == {field: value}
 
 
 def test_a_rating_on_another_scale_says_that_it_is_not_converted() -> None:
-    assert "on another scale is not converted" in problem(rating="8/10").message
+    (reason,) = problem(rating="8/10").reasons
+    assert (reason.expected, reason.remedy) == (Expected.RATING, Remedy.CONVERT_RATING)
+    assert "other scales are not converted" in words(problem(rating="8/10"))
 
 
 @given(

@@ -19,6 +19,7 @@ from bulk_sync.check.memory import MOST_REMEMBERED, Memory
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import INSTANTS, ShowingPatch
+from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import Cell, CellError, Problem, Record, Row
 
 HEADERS = (*ShowingPatch.model_fields, "showing_id")
@@ -123,7 +124,7 @@ ROW = st.tuples(
     st.tuples(*map(usual_cell, HEADERS)),
     st.lists(st.sampled_from(HEADERS).flatmap(any_cell), max_size=3),
     st.sampled_from([(), (), (), ("",), ("x",), (0.0,), None]),
-    st.sampled_from([None, None, None, None, "not to be trusted"]),
+    st.sampled_from([None, None, None, None, Reason(Expected.SINGLE_ROW)]),
 )
 """Usual cells, others in the place of some, cells beyond the header (None: one too few), a fault.
 """

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulk_sync.check.patches import merged
+from bulk_sync.check.patches import digest_of, merged
+from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import Cell, CellError, Problem, Record, Row
-from tests.unit.checking import checked, checker, patch, problem
+from tests.unit.checking import checked, checker, patch, problem, words
 
 
 def test_blank_cells_are_left_out_and_a_row_of_blanks_changes_nothing() -> None:
@@ -37,7 +38,7 @@ def test_a_token_clears_a_field_and_a_blank_does_where_a_profile_says_so() -> No
 
 
 def test_every_bad_cell_of_a_row_is_named_with_its_value_and_what_would_be_right() -> None:
-    assert problem(rating="six", interested="maybe", feedback="fine").message == (
+    assert words(problem(rating="six", interested="maybe", feedback="fine")) == (
         "rating: 'six' is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★; "
         "interested: 'maybe' is not yes or no (also y/n, true/false, 1/0, x, interested/not interested)"
     )
@@ -102,6 +103,7 @@ def test_keys_keep_their_text(key: Cell, target: str) -> None:
     assert record.target == record.key == target
 
 
+FAULT = Reason(Expected.SINGLE_ROW, value="ext_2,fine")
 UUID = "3C90C3CC-0d44-4b50-8888-8dd25736052a"
 
 
@@ -121,16 +123,14 @@ def test_an_id_addresses_the_showing_and_the_key_travels_in_the_body(column: str
     bad = check.check(Row(5, ("17", "ext_1", "4")))
     assert isinstance(bad, Problem)
     assert bad.code == "bad_key"
-    assert f"--map {shlex.quote(column + '=unique_showing_key')}" in bad.message
+    assert f"--map {shlex.quote(column + '=unique_showing_key')}" in words(bad)
 
 
 def test_a_sheet_with_ids_only_names_the_row_without_one() -> None:
     found = checker("showing_id", "rating").check(Row(2, ("", "4")))
     assert isinstance(found, Problem)
-    assert (found.code, found.message) == (
-        "missing_key",
-        "showing_id is blank: this row names no showing",
-    )
+    assert found.code == "missing_key"
+    assert words(found) == ("showing_id is blank: enter the showing's key, or leave the row out")
 
 
 def test_a_row_that_is_short_has_blanks_and_one_that_is_long_is_refused() -> None:
@@ -141,21 +141,21 @@ def test_a_row_that_is_short_has_blanks_and_one_that_is_long_is_refused() -> Non
     assert isinstance(short, Record)
     assert isinstance(blank_end, Record)
     assert isinstance(long, Problem)
-    assert "'4' stands beyond the last column" in long.message
+    assert "'4' is beyond the last column" in words(long)
 
 
 def test_a_row_that_repeats_the_header_or_has_a_fault_is_never_sent() -> None:
     check = checker("unique_showing_key", "feedback")
     again = check.check(Row(9, ("unique_showing_key", "feedback")))
     assert isinstance(again, Problem)
-    assert "the header once more" in again.message
+    assert "repeats the header" in words(again)
     other = check.check(Row(10, ("Comments", "Showing Key")))
     assert isinstance(other, Problem)
     assert check.findings.other_headers == [10]
     assert isinstance(check.check(Row(11, ("Title", "Nice"))), Record)
-    fault = check.check(Row(9, ("ext_1", "fine"), "a cell holds a whole row"))
+    fault = check.check(Row(9, ("ext_1", "fine"), FAULT))
     assert isinstance(fault, Problem)
-    assert (fault.code, fault.message) == ("bad_value", "a cell holds a whole row")
+    assert (fault.code, fault.reasons) == ("bad_value", (FAULT,))
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
@@ -221,9 +221,10 @@ def test_any_value_mapped_twice_gives_the_same_and_nothing_breaks(
 
 
 def test_merged_patches_take_the_later_value_and_must_make_sense_together() -> None:
+    whole = '{"feedback":"B","rating":4,"title":"A"}'
     assert merged(['{"rating":3,"title":"A"}', '{"rating":4,"feedback":"B"}']) == (
-        '{"feedback":"B","rating":4,"title":"A"}',
-        merged(['{"feedback":"B","rating":4,"title":"A"}'])[1],
+        whole,
+        digest_of(whole),
         "feedback rating title",
     )
     clash = merged(
@@ -232,5 +233,5 @@ def test_merged_patches_take_the_later_value_and_must_make_sense_together() -> N
             '{"showing_time_end":"2026-03-14T09:00:00Z"}',
         ]
     )
-    assert isinstance(clash, str)
-    assert "before showing_time_start" in clash
+    assert isinstance(clash, Reason)
+    assert (clash.expected, clash.field) == (Expected.END_AFTER_START, "showing_time_end")

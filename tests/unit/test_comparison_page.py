@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, RowClass
+from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.report.page import comparison as comparison_page
 from bulk_sync.report.page.comparison import write_comparison_page
 
@@ -45,9 +46,7 @@ class Parsed(HTMLParser):
 
 def differing(number: int, there: object, here: object, author: Author | None = None) -> Compared:
     values = (Difference("feedback", there, here, None, author),)
-    return Compared(
-        RowClass.DIFFERS, number, number, f"ext_{number}", f"ext_{number}", "", None, values
-    )
+    return Compared(RowClass.DIFFERS, number, number, f"ext_{number}", f"ext_{number}", "", values)
 
 
 def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
@@ -92,7 +91,8 @@ def test_old_and_new_are_there_with_what_changed_marked(tmp_path: Path) -> None:
 def test_no_text_becomes_an_element_or_an_attribute(tmp_path: Path) -> None:
     plain = page(tmp_path / "plain.html", [differing(2, "x", "y")])
     rows = [differing(number, text, "y") for number, text in enumerate(HOSTILE, start=2)]
-    rows.append(Compared(RowClass.PROBLEM, 99, None, "", HOSTILE[1], "", HOSTILE[0], ()))
+    told = Reason(Expected.TOLD, facts={"text": HOSTILE[0]})
+    rows.append(Compared(RowClass.PROBLEM, 99, None, "", HOSTILE[1], "", (), (told,)))
     hostile = page(tmp_path / "x.html", rows)
     assert set(hostile.elements) - {"br"} == set(plain.elements)
     assert hostile.names == plain.names

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import UsageError
+from bulk_sync.model.problems import Expected, Remedy
 from bulk_sync.model.rows import State
 from bulk_sync.plan import (
     JobFacts,
@@ -14,6 +15,7 @@ from bulk_sync.plan import (
     OnDuplicate,
     Start,
     Twin,
+    Verdict,
     how_to_start,
     settle_rivals,
     settle_twins,
@@ -57,27 +59,36 @@ def test_another_key_of_the_same_team_goes_on_when_the_user_says_so() -> None:
     assert how_to_start(KNOWN, asked, fresh=False, new_key=True) is Start.RESUME
 
 
+def rows(verdict: Verdict) -> object:
+    return verdict.reason.facts["rows"]
+
+
+def test_a_reason_names_few_of_many_rows() -> None:
+    verdicts, _ = settle_twins([Twin(n, n, str(n)) for n in range(2, 1002)])
+    assert (rows(verdicts[0]), verdicts[0].reason.facts["more"]) == ([3, 4, 5, 6, 7], 994)
+
+
 def test_identical_twins_are_one_change() -> None:
     verdicts, merge = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "a"), Twin(9, 10, "a")])
     assert [(verdict.id, verdict.state) for verdict in verdicts] == [
         (5, State.SUPERSEDED),
         (9, State.SUPERSEDED),
     ]
-    assert "row 2" in verdicts[0].message
+    assert rows(verdicts[0]) == [2]
     assert merge is None
 
 
 def test_differing_twins_are_invalid_and_name_each_other() -> None:
     verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "b"), Twin(9, 10, "a")])
     assert {verdict.state for verdict in verdicts} == {State.INVALID}
-    assert "rows 6, 10" in verdicts[0].message
-    assert "rows 2, 10" in verdicts[1].message
+    assert rows(verdicts[0]) == [6, 10]
+    assert rows(verdicts[1]) == [2, 10]
 
 
 def test_a_twin_that_cannot_be_read_keeps_the_others_from_being_sent() -> None:
     verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None)])
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key")]
-    assert "row 6" in verdicts[0].message
+    assert rows(verdicts[0]) == [6]
 
 
 def test_the_last_twin_counts_when_the_user_says_so_even_if_it_cannot_be_read() -> None:
@@ -88,7 +99,7 @@ def test_the_last_twin_counts_when_the_user_says_so_even_if_it_cannot_be_read() 
     ]
     verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None)], "last")
     assert [verdict.id for verdict in verdicts] == [1]
-    assert "that one can't be sent" in verdicts[0].message
+    assert verdicts[0].reason.expected is Expected.USABLE_LAST_ROW
 
 
 def test_merged_twins_are_one_change_carried_by_the_last() -> None:
@@ -98,7 +109,7 @@ def test_merged_twins_are_one_change_carried_by_the_last() -> None:
     verdicts, merge = settle_twins([Twin(1, 2, "a", "{1}"), Twin(5, 6, None)], "merge")
     assert merge is None
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key")]
-    assert "mend it" in verdicts[0].message
+    assert verdicts[0].reason.remedy is Remedy.CORRECT_TWIN
 
 
 def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
@@ -107,7 +118,8 @@ def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
         (1, "duplicate_key"),
         (5, "duplicate_key"),
     ]
-    assert "rows 6, 9 with another showing_id" in verdicts[0].message
+    assert verdicts[0].reason.expected is Expected.ONE_ID_A_KEY
+    assert rows(verdicts[0]) == [6, 9]
 
 
 @given(

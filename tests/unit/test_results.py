@@ -17,7 +17,7 @@ from openpyxl import load_workbook
 from bulk_sync.errors import UsageError
 from bulk_sync.model.rows import Result, State
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
-from bulk_sync.report.written.results import COLUMNS, write_results
+from bulk_sync.report.written.results import COLUMNS, Told, write_results
 
 ONE = Result(
     number=2,
@@ -38,9 +38,9 @@ ONE = Result(
 )
 
 
-def line_of(row: Result) -> tuple[str | int | None, ...]:
-    names = (*COLUMNS, "may_have_been_applied")
-    return tuple(getattr(row, _FIELDS.get(name, name)) for name in names)
+def line_of(row: Result) -> Told:
+    line = tuple(getattr(row, _FIELDS.get(name, name)) for name in COLUMNS)
+    return line, row.reasons, row.given_up, row.may_have_been_applied
 
 
 _FIELDS = {"row": "number", "unique_showing_key": "key"}
@@ -196,7 +196,7 @@ def test_a_csv_is_as_the_csv_module_writes_it(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str]
 ) -> None:
     path, expected = tmp_path_factory.mktemp("results") / "x.csv", io.StringIO(newline="")
-    write_results(path, [[*texts, 0]])
+    write_results(path, [(texts, (), None, False)])
     own = [
         "'" + text
         if name in {"message", "showing_id", "updated_at"}

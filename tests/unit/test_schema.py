@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,14 +13,37 @@ from msgspec.structs import replace
 
 from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import Outcome, State
+from bulk_sync.model.problems import Expected, Reason
+from bulk_sync.model.rows import Outcome, Result, State
+from bulk_sync.report.problems import full_message_of
 from tests.unit.checkpoints import (
     doubtful,
     stage,
 )
 
-BACK_TO_VERSION_7 = "PRAGMA user_version = 7;"
-BACK_TO_VERSION_6 = """
+BACK_TO_VERSION_8 = """
+    DROP VIEW row;
+    ALTER TABLE outcome DROP COLUMN given_up;
+    ALTER TABLE staged RENAME COLUMN reasons TO message;
+    UPDATE staged SET message = 'rating: ''bad'' is not it' WHERE message IS NOT NULL;
+    CREATE VIEW row AS
+        SELECT staged.id, generation, number, cells, target, key, content, body, digest, fields,
+            before, coalesce(outcome.state, staged.state) AS state, coalesce(in_flight,
+            staged.state = 'pending' AND staged.id <= (SELECT taken FROM job), 0) AS in_flight,
+            coalesce(may_have_been_applied, 0) AS may_have_been_applied,
+            coalesce(tried_before, 0) AS tried_before, http_status,
+            coalesce(attempts, 0) AS attempts, coalesce(throttled, 0) AS throttled,
+            iif(outcome.id IS NULL, staged.error, outcome.error) AS error,
+            iif(outcome.id IS NULL, staged.message, outcome.message) AS message,
+            showing_id, updated_at, sent_at, duration_ms
+        FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
+    PRAGMA user_version = 8;
+"""
+BACK_TO_VERSION_7 = f"{BACK_TO_VERSION_8} PRAGMA user_version = 7;"
+BACK_TO_VERSION_6 = "".join(
+    (
+        BACK_TO_VERSION_8,
+        """
     CREATE TABLE row_before AS SELECT * FROM row;
     DROP VIEW row;
     DROP TABLE sealed;
@@ -32,7 +56,9 @@ BACK_TO_VERSION_6 = """
     ALTER TABLE job DROP COLUMN ended;
     ALTER TABLE job DROP COLUMN staged_states;
     PRAGMA user_version = 6;
-"""
+""",
+    )
+)
 BACK_TO_VERSION_5 = f"""
     {BACK_TO_VERSION_6}
     DROP TABLE acknowledged;
@@ -73,7 +99,16 @@ BACK_TO_VERSION = {
     5: BACK_TO_VERSION_5,
     6: BACK_TO_VERSION_6,
     7: BACK_TO_VERSION_7,
+    8: BACK_TO_VERSION_8,
 }
+
+TOLD = Reason(Expected.TOLD, facts={"text": "rating: 'bad' is not it"})
+
+
+def as_told(results: Iterable[Result]) -> list[Result]:
+    """Rows with the sentences of version 8 in place of reasons."""
+    return [replace(one, reasons=(TOLD,)) if one.reasons else one for one in results]
+
 
 SAME = "as it was"
 
@@ -145,7 +180,7 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
                 Outcome(three.id, State.FAILED, 2, error="timeout", may_have_been_applied=True),
             ]
         )
-        before = list(store.views.results())
+        before = as_told(store.views.results())
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_6)
         # As --only-changed left a row that was tried before.
@@ -204,6 +239,27 @@ def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) 
         assert [change.target for change in store.outbox.exchange(limit=9)] == ["A"]
 
 
+@pytest.mark.parametrize("version", BACK_TO_VERSION)
+def test_no_sentence_of_an_earlier_version_is_lost(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "x.checkpoint.sqlite"
+    purged = "Message removed by --purge"
+    with Store.open(path) as store:
+        stage(store, [("A", "1"), ("B", "bad"), ("C", "bad")])
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION[version])
+        table = "row" if version < 7 else "staged"
+        db.execute(f"UPDATE {table} SET message = ? WHERE target = 'C'", (purged,))  # noqa: S608
+        db.commit()
+    with Store.open(path) as store:
+        results = list(store.views.results())
+    assert [full_message_of(result) for result in results] == [
+        None,
+        "rating: 'bad' is not it",
+        purged,
+    ]
+    assert results[2].reasons == (Reason(Expected.PURGED),)
+
+
 def layout_of(path: Path) -> dict[str, list[str]]:
     """The columns of each table, index and view."""
     with closing(sqlite3.connect(path)) as db:
@@ -229,7 +285,7 @@ def test_a_checkpoint_of_every_earlier_version_gets_the_tables_of_this_one(
         stage(store, [("A", "1"), ("B", "bad"), ("C", "1")])
         (change,) = store.outbox.exchange(limit=1)
         store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
-        before = list(store.views.results())
+        before = as_told(store.views.results())
     layout = layout_of(path)
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION[version])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
-from bulk_sync.model.rows import Change, Outcome, State, Tally
+from bulk_sync.model.rows import Change, GivenUp, Outcome, State, Tally
 from bulk_sync.quantities import parse_share
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, InMemory
@@ -277,7 +277,7 @@ def test_a_wait_that_outlasts_the_time_to_retry_ends_the_run_and_is_named() -> N
 def test_an_ambiguous_row_is_not_sent_again_when_the_user_would_rather_look() -> None:
     ended = send(["a", "b", "c"], {"b": [BROKEN, OK], "c": [REFUSED, OK]}, repeat_ambiguous=False)
     assert ended.states() == ["updated", "failed", "updated"]
-    assert "--ambiguous stop" in str(ended.outcomes[1].message)
+    assert ended.outcomes[1].given_up is GivenUp.AMBIGUOUS
     assert ended.outcomes[1].may_have_been_applied
 
 

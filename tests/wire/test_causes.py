@@ -22,7 +22,7 @@ def test_push_status_and_report_tell_the_same_causes(
     assert ran.code == 3
     lines = (
         "  5 rows: rating 6 to 10: expected a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★ (rows 2, 3, 4, ...)",
-        "  2 rows: not_found: Showing not found: look the key up in North, or was the showing deleted? (rows 27, 28)",
+        "  2 rows: not_found: Showing not found: check the key in North; the showing may have been deleted (rows 27, 28)",
     )
     for out in (ran.out, program("status", sheet).out, program("report", sheet).out):
         assert [line for line in out.splitlines() if line in lines] == [*lines]
@@ -44,7 +44,9 @@ def test_push_status_and_report_tell_the_same_causes(
         ("bad_value", "bad_value", 5),
         ("not_found", "not_found", 2),
     ]
-    assert "  5 rows: bad_value: mend the row (rows 2, 3, 4, ...)" in program("status", sheet).out
+    assert (
+        "  5 rows: bad_value: correct the row (rows 2, 3, 4, ...)" in program("status", sheet).out
+    )
 
 
 def test_failures_of_the_moment_are_told_with_status_and_doubt(

@@ -57,7 +57,7 @@ def test_the_verdicts_of_check_are_those_of_push(
         line["row"]: line
         for line in read_csv(tmp_path / f"{name.removesuffix('.csv')}.results.csv")
     }
-    assert "rounded by a spreadsheet program" in results["49"]["message"]
+    assert "a spreadsheet program rounded it" in results["49"]["message"]
     assert results["50"]["unique_showing_key"] == "00417"
     assert results["50"]["state"] == "updated"
 
@@ -409,4 +409,4 @@ def test_a_machine_without_a_time_zone_matters_only_for_times_without_offset(
         patched.setattr(tzlocal, "get_localzone", lambda: ZoneInfo("Mars/Olympus"))
         ran = program("check", sheet, "--json")
     assert (ran.code, ran.summary["states"]["pending"]) == (3, 1)
-    assert "say which: --timezone Area/City" in ran.summary["problem_rows"][0]["message"]
+    assert "name the zone with --timezone Area/City" in ran.summary["problem_rows"][0]["message"]

@@ -336,7 +336,7 @@ def test_rows_that_the_api_refused_or_lost_are_pushed_again_as_they_were(
         ran = program("push", "x.xlsx", "--base-url", witness.base_url, "--max-failures", "100%")
         assert ran.code == 3
         assert (
-            f"  {len(GOOD)} rows: not_found: Showing not found: look the key up in North" in ran.out
+            f"  {len(GOOD)} rows: not_found: Showing not found: check the key in North" in ran.out
         )
     with sandboxes() as witness:
         port = witness.base_url

@@ -26,6 +26,7 @@ from bulk_sync.report.page.frame import (
     verdict_section,
 )
 from bulk_sync.report.page.markup import Html, element, join
+from bulk_sync.report.problems import compared_message
 from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
 from bulk_sync.report.verdict import Tone
 from bulk_sync.report.words import AUTHORS, CLASSES
@@ -157,6 +158,7 @@ def _row(row_class: RowClass, row: Compared) -> Html:
     places = [f"row {row.number:,} here"] if row.number else []
     places += [f"row {row.number_there:,} there"] if row.number_there else []
     values = [_difference(one) for one in row.differences]
+    message = compared_message(row)
     return element(
         "article",
         element(
@@ -166,7 +168,7 @@ def _row(row_class: RowClass, row: Compared) -> Html:
             " ",
             element("span", ", ".join((row_class.value.replace("_", " "), *places))),
         ),
-        element("p", element("bdi", row.message[:1000])) if row.message else None,
+        element("p", element("bdi", message[:1000])) if message else None,
         element("table", header_row("Field", "There", "Here"), element("tbody", *values))
         if values
         else None,

@@ -15,7 +15,7 @@ from bulk_sync.model.rows import ERROR_STATES, Result, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.page.frame import header_row
 from bulk_sync.report.page.markup import Html, cut, element, join, json_text
-from bulk_sync.report.words import full_message
+from bulk_sync.report.problems import full_message_of
 
 MOST_ROWS = 50_000
 """Rows on a page; of a larger sheet the updated ones are left out first."""
@@ -123,9 +123,7 @@ _STATES_IN_ORDER = tuple(State)
 
 def _line(result: Result, shared: SharedTexts) -> list[object]:
     """Return a row in the order that page.js reads; trailing nulls are left out."""
-    message = full_message(
-        result.state, result.message, may_have_been_applied=result.may_have_been_applied
-    )
+    message = full_message_of(result)
     line: list[object] = [
         result.number,
         cut(result.key, _LONGEST_KEY),

@@ -11,11 +11,10 @@ from rich.text import Text
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CheckSummary, Understood
 from bulk_sync.report.as_json import check_json, json_line
-from bulk_sync.report.terminal.lines import show_labelled, show_line, show_next
+from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_line, show_next
 from bulk_sync.report.words import counted, printable, rate, span
 
 _LONGEST_EXAMPLE = 40
-_MOST_CAUSES = 12
 _NARROW = 70
 """Width of a terminal below which examples would crowd out headers and fields."""
 
@@ -94,16 +93,7 @@ def _counts(summary: CheckSummary) -> str:
 def _problems(console: Console, summary: CheckSummary) -> None:
     for group in summary.problems:
         show_line(console, f"{group.code}: {counted(group.count, 'row')}", style="bold")
-        if group.code == "bad_value" and summary.causes:
-            for cause in summary.causes[:_MOST_CAUSES]:
-                rows = f"{counted(cause.rows, 'row')}, first " if cause.rows > 1 else ""
-                show_line(console, f"  {cause.text}: {rows}row {cause.first_row}: {cause.value}")
-            if len(summary.causes) > _MOST_CAUSES:
-                more = counted(len(summary.causes) - _MOST_CAUSES, "more cause")
-                show_line(console, f"  and {more}")
-            continue
-        for number, message in group.examples:
-            show_line(console, f"  row {number}: {message}")
+        show_causes(console, [cause for cause in summary.causes if cause.code == group.code])
 
 
 def _plan(summary: CheckSummary) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
 from bulk_sync.report.as_json import json_line, reconciliation_json
 from bulk_sync.report.facts import base_notes
+from bulk_sync.report.problems import compared_message
 from bulk_sync.report.terminal.lines import show_files, show_line, show_next
 from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
 from bulk_sync.report.words import AUTHORS, CLASSES, counted, printable
@@ -148,7 +149,7 @@ def _show_listed(console: Console, summary: Reconciliation, row_class: RowClass)
         return
     for row in rows:
         place = f"row {row.number}" if row.number is not None else f"row {row.number_there} there"
-        show_line(console, f"  {place}: {row.message}")
+        show_line(console, f"  {place}: {compared_message(row)}")
     if more:
         show_line(console, f" {more}", style="dim")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from bulk_sync.report.words import printable
+from bulk_sync.model.summaries import CauseGroup
+from bulk_sync.report.facts import cause_text
+from bulk_sync.report.words import counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 # rich takes 40 ms to import: a command that prints none of these must not wait for it.
 
 _LABEL_WIDTH = 12
+_MOST_CAUSES = 12
 
 
 def show_line(console: Console, text: str, style: str = "") -> None:
@@ -51,3 +54,25 @@ def show_error(console: Console, sentence: str) -> None:
     end = "" if text.endswith((".", "!", "?", "--help")) else "."
     line = Text("Error: ", style="bold red") + Text(text + end, style="default")
     console.print(line, soft_wrap=not console.is_terminal)
+
+
+def show_causes(console: Console, causes: Sequence[CauseGroup], rest: str | None = None) -> None:
+    """Print a line for each cause: with a hanging indent on a terminal, unwrapped in a file."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for group in causes[:_MOST_CAUSES]:
+        line = Text(f"{counted(group.rows, 'row')}: ", style="bold") + Text(
+            printable(cause_text(group)), style="default"
+        )
+        if console.is_terminal:
+            hanging = Table.grid(padding=(0, 0))
+            hanging.add_column(width=2)
+            hanging.add_column(overflow="fold")
+            hanging.add_row("", line)
+            console.print(hanging)
+        else:
+            console.print(Text("  ") + line, soft_wrap=True)
+    if len(causes) > _MOST_CAUSES:
+        more = counted(len(causes) - _MOST_CAUSES, "more cause")
+        show_line(console, f"  and {more}" + (f", {rest}" if rest else ""))

@@ -6,20 +6,17 @@ server is escaped first, so that no control character reaches the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bulk_sync.model.rows import State
-from bulk_sync.model.summaries import CauseGroup, Summary
-from bulk_sync.report.facts import cause_text, pace_text
-from bulk_sync.report.terminal.lines import show_files, show_line, show_next
-from bulk_sync.report.words import STATES, counted, printable
+from bulk_sync.model.summaries import Summary
+from bulk_sync.report.facts import pace_text
+from bulk_sync.report.terminal.lines import show_causes, show_files, show_line, show_next
+from bulk_sync.report.words import STATES
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-_MOST_CAUSES = 12
 
 
 def show_summary(console: Console, summary: Summary, next_command: str | None) -> None:
@@ -27,7 +24,7 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
     for note in summary.notes:
         show_line(console, note)
     console.print(_states(summary))
-    _show_causes(console, summary.causes)
+    show_causes(console, summary.causes, "see the failed rows")
     if summary.traffic.requests:
         show_line(console, pace_text(summary), style="dim")
     files = (
@@ -60,25 +57,3 @@ def _states(summary: Summary) -> Table:
     total = Text(f"{summary.rows:,}", style="bold", justify="right")
     table.add_row(Text("rows", style="bold"), total, "")
     return table
-
-
-def _show_causes(console: Console, causes: Sequence[CauseGroup]) -> None:
-    """Print a line for each cause: with a hanging indent on a terminal, unwrapped in a file."""
-    from rich.table import Table
-    from rich.text import Text
-
-    for group in causes[:_MOST_CAUSES]:
-        line = Text(f"{counted(group.rows, 'row')}: ", style="bold") + Text(
-            printable(cause_text(group)), style="default"
-        )
-        if console.is_terminal:
-            hanging = Table.grid(padding=(0, 0))
-            hanging.add_column(width=2)
-            hanging.add_column(overflow="fold")
-            hanging.add_row("", line)
-            console.print(hanging)
-        else:
-            console.print(Text("  ") + line, soft_wrap=True)
-    if len(causes) > _MOST_CAUSES:
-        more = counted(len(causes) - _MOST_CAUSES, "more cause")
-        show_line(console, f"  and {more}, see the failed rows")

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model.comparison import Compared, Difference
+from bulk_sync.report.problems import compared_message
 from bulk_sync.report.text_diff import text_of_value
 from bulk_sync.report.written.atomic import remove, replacing
 from bulk_sync.report.written.lines import Facts, Layout, Line, write_lines
@@ -54,9 +55,10 @@ def write_differences(path: Path, rows: Iterable[Compared], facts: Facts) -> Non
 
 
 def _lines(row: Compared) -> Iterator[Line]:
+    message = compared_message(row)
     head = (row.number, row.number_there, row.key, row.showing_id, row.row_class.value)
     if not row.differences:
-        yield (*head, None, None, None, None, None, row.message)
+        yield (*head, None, None, None, None, None, message)
     for one in row.differences:
         yield (
             *head,
@@ -65,7 +67,7 @@ def _lines(row: Compared) -> Iterator[Line]:
             text_of_value(one.here),
             text_of_value(one.base),
             one.author,
-            row.message,
+            message,
         )
 
 

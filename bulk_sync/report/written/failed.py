@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from bulk_sync.model.rows import Result
-from bulk_sync.report.words import full_message
+from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.atomic import remove, replacing
 from bulk_sync.report.written.lines import inert
 
@@ -49,11 +49,7 @@ def write_failed(
                 *_without_blank_end(result.cells[width + was_failed_file :]),
             ]
             cells += [""] * (width - len(cells))
-            message = full_message(
-                result.state,
-                result.message,
-                may_have_been_applied=result.may_have_been_applied,
-            )
+            message = full_message_of(result)
             writer.writerow([*cells, inert(f"{result.error}: {message}")])
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bulk_sync.report.words import full_message
+from bulk_sync.model.problems import Reason
+from bulk_sync.model.rows import GivenUp
+from bulk_sync.report.problems import full_message
 from bulk_sync.report.written.lines import Facts, Layout, Line, write_lines
 
 COLUMNS = (
@@ -23,31 +25,38 @@ COLUMNS = (
     "duration_ms",
 )
 
-_STATE, _MESSAGE = COLUMNS.index("state"), COLUMNS.index("message")
+_STATE, _ATTEMPTS, _MESSAGE = map(COLUMNS.index, ("state", "attempts", "message"))
 
 _LAYOUT = Layout(
     COLUMNS, foreign=frozenset({"message", "showing_id", "updated_at"}), coloured="state"
 )
 
 
-def write_results(path: Path, lines: Iterable[Line], facts: Facts = ()) -> None:
+Told = tuple[Line, tuple[Reason, ...], GivenUp | None, bool]
+"""A line without what is said of the reasons, of giving up, and of a row in doubt; then these."""
+
+
+def write_results(path: Path, lines: Iterable[Told], facts: Facts = ()) -> None:
     """Write the results in the format that the suffix names; raises OutputError.
 
-    `lines` have the values of `COLUMNS`, then one that is true if the row may have been applied.
+    `lines` have the values of `COLUMNS`.
     `facts` are the lines (name, value) of a workbook's summary.
     """
     write_lines(path, _LAYOUT, _with_full_messages(lines), facts)
 
 
-def _with_full_messages(lines: Iterable[Line]) -> Iterator[Line]:
-    for line in lines:
-        if line[-1]:
-            message = line[_MESSAGE]
-            full = full_message(
-                str(line[_STATE]),
-                None if message is None else str(message),
-                may_have_been_applied=True,
-            )
-            yield (*line[:_MESSAGE], full, *line[_MESSAGE + 1 : -1])
-        else:
-            yield line[:-1]
+def _with_full_messages(lines: Iterable[Told]) -> Iterator[Line]:
+    for line, reasons, given_up, in_doubt in lines:
+        if not reasons and given_up is None and not in_doubt:
+            yield line
+            continue
+        message, attempts = line[_MESSAGE], line[_ATTEMPTS]
+        full = full_message(
+            str(line[_STATE]),
+            None if message is None else str(message),
+            reasons,
+            given_up,
+            int(attempts or 0),
+            may_have_been_applied=in_doubt,
+        )
+        yield (*line[:_MESSAGE], full, *line[_MESSAGE + 1 :])

@@ -1,0 +1,149 @@
+"""Why a row is not sent, as data: field, value, expectation and remedy.
+
+The checkpoint keeps these; sentences are made of them in `report.problems` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+
+class Expected(StrEnum):
+    """What a cell, a key or a row should have been. In brackets: the facts that a reason carries.
+
+    Checkpoints keep these names: add to them, don't rename.
+    """
+
+    # A cell
+    NO_ERROR = "no_error"
+    SHORT_TEXT = "short_text"  # most
+    TEXT_FOR_NUMBER = "text_for_number"
+    TEXT_FOR_DATE = "text_for_date"
+    PHONE_NUMBER = "phone_number"
+    WHOLE_NUMBER = "whole_number"  # low, high
+    RATING = "rating"
+    YES_OR_NO = "yes_or_no"
+    EVENT_TYPE = "event_type"
+    EMAIL = "email"
+    ASCII_EMAIL = "ascii_email"
+
+    # A date or time
+    MOMENT = "moment"
+    KNOWN_ZONE = "known_zone"  # zone
+    DATE_ORDER = "date_order"  # order
+    SINGLE_TIME = "single_time"
+    DAY_THAT_EXISTS = "day_that_exists"  # day
+    TIME_THAT_EXISTS = "time_that_exists"  # time
+    OFFSET_THAT_EXISTS = "offset_that_exists"  # offset
+    MATCHING_WEEKDAY = "matching_weekday"  # day, weekday
+    TWELVE_HOUR_TIME = "twelve_hour_time"  # time, half
+    DATE_AND_TIME = "date_and_time"
+    OFFSET = "offset"
+    OUR_AGE = "our_age"
+    TIME_NOT_SKIPPED = "time_not_skipped"  # zone
+    TIME_NOT_REPEATED = "time_not_repeated"  # zone, first, second
+    END_AFTER_START = "end_after_start"  # start
+
+    # A key or an id
+    KEY = "key"
+    ID = "id"  # leave_out, map_as_key: options
+    SAFE_KEY = "safe_key"
+    PRINTABLE_KEY = "printable_key"
+    SHORT_KEY = "short_key"  # characters
+    UNROUNDED_KEY = "unrounded_key"
+    KEY_AS_TEXT = "key_as_text"
+
+    # A row
+    SINGLE_ROW = "single_row"
+    CELLS_IN_COLUMNS = "cells_in_columns"  # cells, columns
+    NO_SECOND_HEADER = "no_second_header"
+    ONE_TABLE = "one_table"
+    CHANGE = "change"
+
+    # A row among others; where more than five rows are meant, `more` counts the rest
+    ONE_ROW_A_SHOWING = "one_row_a_showing"  # rows
+    ONE_ID_A_KEY = "one_id_a_key"  # rows
+    ONE_ROW_BY_KEY_OR_ID = "one_row_by_key_or_id"  # rows
+    USABLE_TWIN = "usable_twin"  # rows
+    FIRST_OF_EQUALS = "first_of_equals"  # rows
+    LAST_ROW = "last_row"  # rows
+    USABLE_LAST_ROW = "usable_last_row"  # rows
+    MERGED_ROW = "merged_row"  # rows
+
+    # Not from a check
+    TOLD = "told"  # text
+    PURGED = "purged"
+
+
+class Remedy(StrEnum):
+    """How to correct a row, where the expectation alone doesn't say it.
+
+    Checkpoints keep these names: add to them, don't rename.
+    """
+
+    CORRECT_FORMULA = "correct_formula"
+    CLOSE_QUOTE = "close_quote"
+    QUOTE_SEPARATOR = "quote_separator"
+    TYPE_AS_TEXT = "type_as_text"
+    TYPE_KEYS_AS_TEXT = "type_keys_as_text"
+    FORMAT_AS_DATE = "format_as_date"
+    CONVERT_RATING = "convert_rating"
+    ADD_DATE = "add_date"
+    ADD_TIME = "add_time"
+    ADD_OFFSET = "add_offset"
+    SET_TIMEZONE = "set_timezone"
+    SET_DATE_ORDER = "set_date_order"
+    SPLIT_SPAN = "split_span"
+    ENTER_KEY = "enter_key"
+    CORRECT_KEY = "correct_key"
+    MAP_ID = "map_id"
+    FILL_IN = "fill_in"
+    LEAVE_OUT = "leave_out"
+    SPLIT_TABLES = "split_tables"
+    KEEP_ONE = "keep_one"
+    CORRECT_TWIN = "correct_twin"
+
+
+Fact = str | int | list[int]
+
+
+class Reason(Struct, frozen=True, omit_defaults=True):
+    """One thing that keeps a row from being sent.
+
+    `field` is empty when it is about the row; `value` is the text of the cell, at most
+    `LONGEST_VALUE` characters of it. `facts` are by name, as `Expected` lists them.
+    """
+
+    expected: Expected
+    field: str = ""
+    value: str | None = None
+    remedy: Remedy | None = None
+    facts: Mapping[str, Fact] = {}
+
+
+LONGEST_VALUE = 40
+"""Characters of a cell that a reason keeps: enough to find it."""
+
+
+class DamagedReasons(ValueError):
+    """A text that no version of the program wrote."""
+
+
+_DECODER = msgspec.json.Decoder(tuple[Reason, ...])
+
+
+def encoded(reasons: Sequence[Reason]) -> str:
+    """Return reasons as the checkpoint keeps them: a JSON list."""
+    return msgspec.json.encode(reasons).decode()
+
+
+def decoded(text: str) -> tuple[Reason, ...]:
+    """Return the reasons of a JSON list; raises DamagedReasons when it is none of ours."""
+    try:
+        return _DECODER.decode(text)
+    except msgspec.DecodeError as error:
+        raise DamagedReasons(str(error)) from None

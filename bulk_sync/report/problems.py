@@ -1,0 +1,261 @@
+"""Sentences about rows that are not sent: the only place that makes them of reasons.
+
+`message_of` is about one row, `cause_of` about all rows with the same reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from bulk_sync.model.comparison import Compared
+from bulk_sync.model.problems import Expected, Reason, Remedy
+from bulk_sync.model.rows import GivenUp, Result, State
+
+# What a cell should have been: what follows "is not" and "expected". Braces take facts.
+_CELLS: Mapping[Expected, str] = {
+    Expected.NO_ERROR: "a value: a formula failed here",
+    Expected.SHORT_TEXT: "text of at most {most:,} characters",
+    Expected.TEXT_FOR_NUMBER: "text: spreadsheet programs round numbers of more than 15 digits",
+    Expected.TEXT_FOR_DATE: "text: the cell holds a date or time",
+    Expected.PHONE_NUMBER: "a phone number: a spreadsheet program rounded it",
+    Expected.WHOLE_NUMBER: "a whole number from {low:,} to {high:,}",
+    Expected.RATING: "a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",
+    Expected.YES_OR_NO: "yes or no (also y/n, true/false, 1/0, x, interested/not interested)",
+    Expected.EVENT_TYPE: "showing, private showing or open house",
+    Expected.EMAIL: "an email address, such as ana@example.com",
+    Expected.ASCII_EMAIL: "an email address in ASCII characters, such as ana@example.com",
+    Expected.MOMENT: (
+        "a date and time, such as 2026-03-14 16:30, 3/14/2026 4:30 PM or 2026-03-14T21:30:00Z"
+    ),
+    Expected.KNOWN_ZONE: "a time in a known zone",
+    Expected.DATE_ORDER: "a date in the order {order}",
+    Expected.SINGLE_TIME: "a single time: it reads as from-to",
+    Expected.DAY_THAT_EXISTS: "a day that exists",
+    Expected.TIME_THAT_EXISTS: "a time that exists",
+    Expected.OFFSET_THAT_EXISTS: "a time with an offset that exists",
+    Expected.MATCHING_WEEKDAY: "a date on its weekday",
+    Expected.TWELVE_HOUR_TIME: "a time: only 1:00 to 12:59 have AM and PM",
+    Expected.DATE_AND_TIME: "a date and a time",
+    Expected.OFFSET: "a time with an offset: this machine's time zone has no name",
+    Expected.OUR_AGE: "a date in our age",
+    Expected.TIME_NOT_SKIPPED: "a time that exists in its zone: clocks go forward over it",
+    Expected.TIME_NOT_REPEATED: "a unique time in its zone: clocks go back, and it occurs twice",
+    Expected.END_AFTER_START: "at or after showing_time_start",
+    Expected.ID: "an id of North's (a UUID)",
+    Expected.SAFE_KEY: "a key that can be part of a URL",
+    Expected.PRINTABLE_KEY: "a key without control characters, such as line breaks and tabs",
+    Expected.SHORT_KEY: "a key that fits into a URL",
+    Expected.UNROUNDED_KEY: "a key with all its digits: a spreadsheet program rounded it",
+    Expected.KEY_AS_TEXT: "a key: the cell holds a date, time or checkbox",
+}
+
+# What one cell adds to that.
+_DETAILS: Mapping[Expected, str] = {
+    Expected.KNOWN_ZONE: " ({zone!r} is not one)",
+    Expected.DAY_THAT_EXISTS: " ({day} does not)",
+    Expected.TIME_THAT_EXISTS: " ({time} does not)",
+    Expected.OFFSET_THAT_EXISTS: " ({offset} does not)",
+    Expected.MATCHING_WEEKDAY: " ({day} is a {weekday})",
+    Expected.TWELVE_HOUR_TIME: " ({time} has no {half})",
+    Expected.TIME_NOT_SKIPPED: " ({zone})",
+    Expected.TIME_NOT_REPEATED: " ({zone})",
+    Expected.END_AFTER_START: ", {start!r}",
+    Expected.SHORT_KEY: " ({characters:,} characters are too many)",
+}
+
+
+class _Statement(NamedTuple):
+    """A statement about one row, with its facts, and one about all such rows."""
+
+    one: str
+    all: str
+
+
+_ROWS: Mapping[Expected, _Statement] = {
+    Expected.KEY: _Statement("{field} is blank", "{field} is blank"),
+    Expected.SINGLE_ROW: _Statement(
+        "a cell holds what looks like the next row, {value!r}",
+        "a cell holds what looks like the next row",
+    ),
+    Expected.CELLS_IN_COLUMNS: _Statement(
+        "{value!r} is beyond the last column, because the row has {cells} cells and the header "
+        "{columns}",
+        "cells beyond the last column",
+    ),
+    Expected.NO_SECOND_HEADER: _Statement("this row repeats the header", "rows repeat the header"),
+    Expected.ONE_TABLE: _Statement(
+        "this row is the header of another table", "headers of other tables"
+    ),
+    Expected.CHANGE: _Statement(
+        "every field of this row is blank, so there is nothing to change", "every field is blank"
+    ),
+    Expected.ONE_ROW_A_SHOWING: _Statement(
+        "{rows} {have} the same showing with different values",
+        "several rows have the same showing with different values",
+    ),
+    Expected.ONE_ID_A_KEY: _Statement(
+        "{rows} {have} the same key with a different showing_id",
+        "several rows have the same key with different showing_ids",
+    ),
+    Expected.ONE_ROW_BY_KEY_OR_ID: _Statement(
+        "{rows} are one showing, by key and by id", "two rows are one showing, by key and by id"
+    ),
+    Expected.USABLE_TWIN: _Statement(
+        "{rows} {have} the same showing and is invalid",
+        "another row has the same showing and is invalid",
+    ),
+    Expected.FIRST_OF_EQUALS: _Statement(
+        "the same as {rows}, which is sent for both", "the same as an earlier row"
+    ),
+    Expected.LAST_ROW: _Statement(
+        "{rows} has the same showing and comes later (--on-duplicate last)",
+        "a later row has the same showing",
+    ),
+    Expected.USABLE_LAST_ROW: _Statement(
+        "{rows} has the same showing and comes later, but is invalid (--on-duplicate last)",
+        "a later row has the same showing",
+    ),
+    Expected.MERGED_ROW: _Statement(
+        "merged into {rows}, which has the same showing", "merged into a later row"
+    ),
+    Expected.TOLD: _Statement("{text}", "{text}"),
+    Expected.PURGED: _Statement("Message removed by --purge", "Message removed by --purge"),
+}
+
+_REMEDIES: Mapping[Remedy, str] = {
+    Remedy.CORRECT_FORMULA: "correct it, or blank the cell",
+    Remedy.CLOSE_QUOTE: "check for a missing quote",
+    Remedy.QUOTE_SEPARATOR: "check for missing quotes around a cell with a separator",
+    Remedy.TYPE_AS_TEXT: "format the cells as text and enter it again",
+    Remedy.TYPE_KEYS_AS_TEXT: "format the column as text and enter the keys again",
+    Remedy.FORMAT_AS_DATE: "format the cell as a date",
+    Remedy.CONVERT_RATING: "decide what it is out of 5; other scales are not converted",
+    Remedy.ADD_DATE: "add its date, here or in showing_date",
+    Remedy.ADD_TIME: "add its time, or say one for all with --default-time 09:00",
+    Remedy.ADD_OFFSET: "write its offset, such as -06:00",
+    Remedy.SET_TIMEZONE: "name the zone with --timezone Area/City",
+    Remedy.SET_DATE_ORDER: "or name another order with --date-order",
+    Remedy.SPLIT_SPAN: (
+        "give the end a column of its own (showing_time_end), or if it is an offset, write "
+        "seconds before it"
+    ),
+    Remedy.ENTER_KEY: "enter the showing's key, or leave the row out",
+    Remedy.CORRECT_KEY: "enter the showing's key as North has it",
+    Remedy.MAP_ID: (
+        "blank it, leave the column out with {leave_out}, or if it holds the showing's key, "
+        "say {map_as_key}"
+    ),
+    Remedy.FILL_IN: "fill in what is to change, or leave the row out",
+    Remedy.LEAVE_OUT: "leave it out",
+    Remedy.SPLIT_TABLES: "make a file of each table",
+    Remedy.KEEP_ONE: "keep one of them",
+    Remedy.CORRECT_TWIN: "correct it, so that they can be merged",
+}
+
+# Where one cell says more precisely what to do.
+_PRECISE: Mapping[Expected, str] = {
+    Expected.TIME_NOT_REPEATED: "write its offset: {first} or {second}",
+}
+
+
+def full_message(
+    state: str,
+    message: str | None,
+    reasons: Sequence[Reason],
+    given_up: GivenUp | None,
+    attempts: int,
+    *,
+    may_have_been_applied: bool,
+) -> str | None:
+    """Return all that is to be said of a row, in a sentence."""
+    if reasons:
+        return message_of(reasons)
+    parts = [] if message is None else [message]
+    if given_up is not None:
+        parts.append(_GIVEN_UP[given_up].format(attempts=attempts))
+    if may_have_been_applied and message is None:
+        parts.append(
+            "In flight when a run was cut off or a response was lost: it may have been applied; "
+            "run again"
+        )
+    elif may_have_been_applied:
+        which = "an earlier attempt" if state == State.REJECTED else "it"
+        parts.append(f"{which} may have been applied")
+    return "; ".join(parts) or None
+
+
+def full_message_of(result: Result, *, in_doubt: bool = True) -> str | None:
+    """Return all that is to be said of a row; `in_doubt` also that it may have been applied."""
+    return full_message(
+        result.state,
+        result.message,
+        result.reasons,
+        result.given_up,
+        result.attempts,
+        may_have_been_applied=in_doubt and result.may_have_been_applied,
+    )
+
+
+_GIVEN_UP = {
+    GivenUp.ATTEMPTS: "given up after {attempts} attempts",
+    GivenUp.TIME: "given up after {attempts} attempts, because the time of --retry-for is used up",
+    GivenUp.AMBIGUOUS: "not sent again, as --ambiguous stop says",
+}
+
+
+def compared_message(row: Compared) -> str | None:
+    """Return why a row of a comparison can't be compared; None when it can."""
+    message = message_of(row.reasons)
+    return f"there: {message}" if message and row.reasons_are_there else message
+
+
+def message_of(reasons: Sequence[Reason]) -> str | None:
+    """Return what is wrong with a row and how to correct it; None without a reason."""
+    return "; ".join(map(_sentence, reasons)) or None
+
+
+def _sentence(reason: Reason) -> str:
+    facts = _facts(reason)
+    if reason.expected in _CELLS:
+        expected = _CELLS[reason.expected] + _DETAILS.get(reason.expected, "")
+        statement = f"{reason.field}: {reason.value!r} is not " + expected.format(**facts)
+        separator = "; "
+    else:
+        statement = _ROWS[reason.expected].one.format(**facts)
+        separator = ": "
+    remedy = _PRECISE.get(reason.expected) or (_REMEDIES[reason.remedy] if reason.remedy else "")
+    return statement + (separator + remedy.format(**facts) if remedy else "")
+
+
+def cause_of(reason: Reason, values: str, otherwise: str) -> tuple[str, str]:
+    """Return cause and remedy of rows with the same reason.
+
+    `values` are those of their cells in words; `otherwise` is the remedy where the reason has none.
+    """
+    facts = _facts(reason)
+    remedy = _REMEDIES[reason.remedy].format(**facts) if reason.remedy else None
+    if reason.expected in _CELLS:
+        expected = "expected " + _CELLS[reason.expected].format(**facts)
+        cause = f"{reason.field} {values}".strip()
+        return cause, expected if remedy is None else f"{expected}; {remedy}"
+    return _ROWS[reason.expected].all.format(**facts), remedy or otherwise
+
+
+def _facts(reason: Reason) -> dict[str, object]:
+    facts: dict[str, object] = {"field": reason.field, "value": reason.value, **reason.facts}
+    rows = reason.facts.get("rows")
+    if isinstance(rows, list):
+        more = reason.facts.get("more")
+        facts["rows"] = _listed(rows, more if isinstance(more, int) else 0)
+        facts["have"] = "has" if len(rows) == 1 else "have"
+    return facts
+
+
+def _listed(rows: Sequence[int], more: int) -> str:
+    """Return `row 3`, `rows 3 and 5` or `rows 3, 5, 7 and 12 more`."""
+    numbers = [str(row) for row in rows]
+    if len(numbers) == 1:
+        return f"row {numbers[0]}"
+    last = f"{more:,} more" if more else numbers.pop()
+    return f"rows {', '.join(numbers)} and {last}"
