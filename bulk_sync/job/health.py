@@ -58,7 +58,7 @@ Rows of another generation than the job's are those being staged, and those that
 """
 
 _MESSAGE = "typeof(message) IN ('text', 'null')"
-_REASONS = "(reasons IS NULL OR json_valid(reasons))"
+_REASONS = "(reasons IS NULL OR typeof(reasons) = 'text' AND json_valid(reasons))"
 
 _OTHER_KEY = """
 OR (key <> '' AND key <> target AND body IS NOT NULL

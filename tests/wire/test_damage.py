@@ -84,7 +84,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "no table": sql("DROP TABLE report; DROP VIEW row"),
     "unknown state": sql("UPDATE staged SET state = 'upfated' WHERE id = 3"),
     "cells that are no list": sql("UPDATE staged SET cells = '[\"a' WHERE id = 3"),
-    "text that is no text": sql("UPDATE staged SET message = x'ff' WHERE id = 3"),
+    "text that is no text": sql("UPDATE staged SET reasons = x'ff' WHERE id = 3"),
     "a generation of no sheet": sql("UPDATE staged SET generation = 77 WHERE id = 3"),
     "another one's patch": sql("UPDATE staged SET key = 'ext_9' WHERE id = 3"),
     "a pending row without a patch": sql(
