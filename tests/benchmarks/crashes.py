@@ -25,7 +25,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, fields
 from itertools import count, islice
@@ -34,7 +34,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bulk_sync.clock import SystemClock
-from tests.helpers import Witness, command, environment, read_csv, run, sandbox_process, write_sheet
+from tests.helpers import (
+    Witness,
+    command,
+    environment,
+    poll,
+    read_csv,
+    run,
+    sandbox_process,
+    write_sheet,
+)
 
 WORKERS = 8
 
@@ -173,20 +182,29 @@ class Job:
 
     def killed_after(self, seconds: float) -> bool:
         """Start a push and kill it; False when it ended before."""
-        process = subprocess.Popen(
+        return self._killed(lambda process: _ended(process, seconds))
+
+    def killed_when(self, reached: Callable[[], bool]) -> bool:
+        """Start a push and kill it once that is reached; False when it ended before."""
+
+        def wait(process: subprocess.Popen[bytes]) -> bool:
+            poll(lambda: reached() or process.poll() is not None)
+            return process.poll() is not None
+
+        return self._killed(wait)
+
+    def _killed(self, ended: Callable[[subprocess.Popen[bytes]], bool]) -> bool:
+        with subprocess.Popen(
             command(*self.arguments()),
             env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        ) as process:
+            if ended(process):
+                return False
             process.kill()
-            process.wait()
-            self.look()
-            return True
-        return False
+        self.look()
+        return True
 
     def struck(self, call: str, strike: str) -> bool:
         """Run a push in which strace strikes at one of these system calls; False when there were
@@ -209,7 +227,7 @@ class Job:
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         if ended.returncode == -signal.SIGKILL:
@@ -357,6 +375,14 @@ class Job:
             self._findings.notes.append(f"{self.folder.name}: {name.replace('_', ' ')}: {words}")
 
 
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Shape:
     """A kind of round: rows to send, rows that are only staged and reported, and the sandbox."""
@@ -413,15 +439,18 @@ def sweep(
     most: int | None = None,
     twice: bool = False,
     seed: int = 0,
+    witness: Witness | None = None,
 ) -> Findings:
     """Strike at the nth call of each kind, for n from `first` in steps of `stride`, until a run
     makes fewer.
 
-    `most` bounds how often, for each kind.
+    `most` bounds how often, for each kind. The pushes go to `witness`, or to a sandbox of their own.
     """
     dice = random.Random(seed)
     findings = Findings()
-    with TemporaryDirectory() as folder, sandbox_process("--accept-any") as witness:
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        witness = witness or stack.enter_context(sandbox_process("--accept-any"))
         for name in names:
             for number in islice(count(first, stride), most):
                 job = Job(Path(folder, f"{name}{number}"), witness, findings, good=4, bad=1)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.benchmarks.crashes import Findings, Job, sweep
 from tests.conftest import Program, Sandboxes
-from tests.helpers import command, environment, numbered, run, write_sheet
+from tests.helpers import command, environment, numbered, write_sheet
 
 NONE: dict[str, int] = dict.fromkeys(Findings().must_not_be(), 0)
 
@@ -33,7 +33,7 @@ def push(job: Job, before: Callable[[], None] | None = None) -> int:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         preexec_fn=before,
         check=False,
     )
@@ -64,6 +64,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         mounting("umount", place)
 
 
+@pytest.mark.slow  # the program runs twice
 @pytest.mark.parametrize("kilobytes", [4, 60, 150])
 def test_a_limit_on_the_size_of_files_stops_the_run_and_the_next_one_goes_on(
     tmp_path: Path, sandboxes: Sandboxes, kilobytes: int
@@ -77,6 +78,7 @@ def test_a_limit_on_the_size_of_files_stops_the_run_and_the_next_one_goes_on(
     assert held_out(findings)
 
 
+@pytest.mark.slow  # same
 def test_a_report_that_does_not_fit_leaves_the_one_before_and_no_half_of_itself(
     tmp_path: Path, sandboxes: Sandboxes
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_report_that_does_not_fit_leaves_the_one_before_and_no_half_of_itself(
     assert held_out(findings)
 
 
+@pytest.mark.slow  # same
 @pytest.mark.parametrize("left", [8, 120, 200])
 def test_a_full_disk_stops_the_run_and_with_room_the_next_one_goes_on(
     small_disk: Path, sandboxes: Sandboxes, left: int
@@ -117,15 +120,17 @@ def test_a_full_disk_stops_the_run_and_with_room_the_next_one_goes_on(
     assert held_out(findings)
 
 
+@pytest.mark.slow  # same
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes system calls fail")
 @pytest.mark.parametrize(
     ("error", "call", "first"),
-    [("EIO", "fdatasync", 6), ("ENOSPC", "pwrite64", 36), ("EIO", "rename", 1)],
+    [("EIO", "fdatasync", 3), ("ENOSPC", "pwrite64", 36), ("EIO", "rename", 1)],
 )
 def test_a_system_call_that_fails_stops_the_run_and_the_next_one_goes_on(
-    error: str, call: str, first: int
+    sandboxes: Sandboxes, error: str, call: str, first: int
 ) -> None:
-    findings = sweep([call], strike=f"error={error}", first=first, stride=first, most=2)
+    with sandboxes() as witness:
+        findings = sweep([call], strike=f"error={error}", first=first, most=1, witness=witness)
     assert findings.stopped_with_8
     assert held_out(findings)
 
@@ -153,12 +158,12 @@ def test_what_cannot_be_written_is_refused_before_the_first_request(
 
 
 def test_a_read_only_disk_is_refused_before_the_first_request(
-    small_disk: Path, sandboxes: Sandboxes
+    program: Program, small_disk: Path, sandboxes: Sandboxes
 ) -> None:
     sheet = write_sheet(small_disk / "showings.csv", numbered(3))
     assert mounting("mount", "-o", "remount,ro", small_disk)
     with sandboxes() as witness:
-        ran = run("push", sheet, "--base-url", witness.base_url)
+        ran = program("push", sheet, "--base-url", witness.base_url)
         assert witness.journal() == []
     assert ran.code == 8
     assert "Read-only file system" in ran.err
