@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import anyio.lowlevel
+from hypothesis import settings
 
 KEY = "north_sk_test_c4n4ryc4n4ryc4n4ryc4n4ryc4n4ry"
 HEADER = ("unique_showing_key", "feedback", "rating")
@@ -184,6 +185,14 @@ def sandbox_process(*options: object) -> Iterator[Witness]:
 
 
 Seen = TypeVar("Seen")
+
+
+def examples(share: float) -> int:
+    """Return that share of the examples of Hypothesis's profile: few in the gate, many in a search.
+
+    For tests whose examples are dear, or cheap.
+    """
+    return max(1, round(settings().max_examples * share))
 
 
 def poll(until: Callable[[], Seen], within: float = 60.0) -> Seen:

@@ -15,6 +15,7 @@ from bulk_sync.check.headers import Names
 from bulk_sync.check.showing import FIELDS, KEY_COLUMN
 from bulk_sync.model.rows import State
 from bulk_sync.report.written.results import COLUMNS
+from tests.conftest import Program
 from tests.tools.make_reference import PATH, reference
 
 ROOT = Path(__file__).parents[2]
@@ -51,26 +52,9 @@ def test_the_names_of_columns_that_the_guide_gives_are_known() -> None:
         assert names.field_of(name) in fields, name
 
 
-def test_options_that_the_documents_show_exist() -> None:
-    helps = "".join(
-        subprocess.run(
-            [sys.executable, "-m", "bulk_sync", name, "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for name in (
-            "push",
-            "check",
-            "reconcile",
-            "status",
-            "report",
-            "sandbox",
-            "demo",
-            "doctor",
-            "init",
-        )
-    )
+def test_options_that_the_documents_show_exist(program: Program) -> None:
+    names = ("push", "check", "reconcile", "status", "report", "sandbox", "demo", "doctor", "init")
+    helps = "".join(program(name, "--help").out for name in names)
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ALL)) - OTHERS
     assert {option for option in shown if option not in helps} == set()
 

@@ -25,6 +25,7 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Outcome, Record, Row, Sent, State
 from bulk_sync.report.written.undo import unknown_path, write_undo
 from bulk_sync.run.stage import _leave_out_what_is_known
+from tests.helpers import examples
 
 ADDRESS = "https://a.example.com"
 KEYS = st.sampled_from("AB")
@@ -73,7 +74,7 @@ def acknowledge_all(store: Store) -> dict[str, Any]:
     return {change.target: json.loads(change.body) for change in sent}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(0.8))
 @given(
     nights=st.lists(
         st.tuples(
@@ -117,7 +118,7 @@ def test_however_nights_end_the_last_one_leaves_the_showings_as_the_sheet_has_th
         assert showings[key] == showings[key] | values
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(0.8))
 @given(
     one=st.dictionaries(KEYS, PATCHES, min_size=1), two=st.dictionaries(KEYS, PATCHES, min_size=1)
 )
@@ -211,7 +212,7 @@ def test_what_a_checkpoint_knew_alone_is_not_relied_on_beside_a_shared_ledger(
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2))
 @given(
     rows=st.lists(
         st.tuples(NAMES, NAMES | st.just(""), NAMES | st.none()),

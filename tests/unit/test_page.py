@@ -9,7 +9,7 @@ import re
 from importlib.resources import files
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -25,7 +25,6 @@ TEXT = st.one_of(
 )
 
 
-@settings(max_examples=60)
 @given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT, st.sampled_from(State)), max_size=5), TEXT)
 def test_text_of_others_comes_back_exactly_and_no_element_comes_of_it(
     told: list[tuple[str, str, str, str, State]], word: str

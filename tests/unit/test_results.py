@@ -18,6 +18,7 @@ from bulk_sync.errors import UsageError
 from bulk_sync.model.rows import Result, State
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
 from bulk_sync.report.written.results import COLUMNS, Told, write_results
+from tests.helpers import examples
 
 ONE = Result(
     number=2,
@@ -121,7 +122,6 @@ def test_a_workbook_has_a_frozen_header_a_filter_colours_and_a_summary(tmp_path:
     assert in_workbook(tmp_path / "x.xlsx", "Summary") == [("input", "=1+1"), ("rows", 7)]
 
 
-@settings(max_examples=60, deadline=None)
 @given(TEXTS, TEXTS)
 def test_hostile_text_is_text_in_json_and_in_a_workbook(
     tmp_path_factory: pytest.TempPathFactory, key: str, message: str
@@ -181,7 +181,7 @@ def test_names_that_say_no_format_are_refused(
         refuse_unknown_kind(tmp_path / "x.xlsx")
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(2))
 @given(
     texts=st.lists(
         st.text(

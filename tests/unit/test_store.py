@@ -17,6 +17,7 @@ from bulk_sync.job import sealing
 from bulk_sync.job.ledger_entries import text_of
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Change, Outcome, State
+from tests.helpers import examples
 from tests.unit.checkpoints import (
     Pair,
     Sheet,
@@ -244,6 +245,10 @@ class SealedCheckpoint(Checkpoint):
 
 
 TestCheckpoint = Checkpoint.TestCase
-TestCheckpoint.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestCheckpoint.settings = settings(
+    max_examples=examples(0.5), stateful_step_count=25, deadline=None
+)
 TestSealedCheckpoint = SealedCheckpoint.TestCase
-TestSealedCheckpoint.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestSealedCheckpoint.settings = settings(
+    max_examples=examples(0.3), stateful_step_count=25, deadline=None
+)

@@ -22,7 +22,7 @@ from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.model.rows import Change, Outcome
 from bulk_sync.timeline import Unsaved
 from tests.conftest import Program, Sandboxes
-from tests.helpers import Ran, Witness, numbered, read_csv, write_sheet
+from tests.helpers import Ran, Witness, examples, numbered, read_csv, write_sheet
 
 SHEET = [*numbered(12), ("ext_90", "", 9)]
 COMMANDS = ("status", "report", "push")
@@ -316,7 +316,9 @@ def test_no_damage_makes_a_traceback_or_a_row_that_the_api_never_acknowledged(
         acknowledged = {entry["key"] for entry in witness.patches() if entry["applied"]}
         ended: list[int] = []
 
-        @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+        @settings(
+            max_examples=examples(0.4), suppress_health_check=[HealthCheck.function_scoped_fixture]
+        )
         @given(wounds=injuries())
         def check(wounds: list[tuple[str, str, int, int]]) -> None:
             folder = tmp_path / "hurt"
@@ -347,4 +349,5 @@ def test_no_damage_makes_a_traceback_or_a_row_that_the_api_never_acknowledged(
             ended.extend(ran.code for ran in ends)
 
         check()
-    assert {0, 3, 4} & set(ended)
+    assert 4 in ended
+    assert {0, 3} & set(ended)
