@@ -84,10 +84,11 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bulk_sync.errors import BulkSyncError
+    from bulk_sync.jobs import results
     from bulk_sync.model.comparison import Reconciliation
     from bulk_sync.model.rows import Result, RowDecided, State
     from bulk_sync.model.summaries import CheckSummary, Summary
-    from bulk_sync.pipeline import check, push, push_async, results
+    from bulk_sync.pipeline import check, push, push_async
     from bulk_sync.reconciliation import reconcile
     from bulk_sync.settings.push import PushSettings
     from bulk_sync.settings.reconcile import ReconcileSettings
@@ -97,7 +98,7 @@ _HOMES = {
     "check": "bulk_sync.pipeline",
     "push": "bulk_sync.pipeline",
     "push_async": "bulk_sync.pipeline",
-    "results": "bulk_sync.pipeline",
+    "results": "bulk_sync.jobs",
     "reconcile": "bulk_sync.reconciliation",
     "PushSettings": "bulk_sync.settings.push",
     "ReconcileSettings": "bulk_sync.settings.reconcile",

@@ -1,7 +1,8 @@
-"""What can be done with a job from its checkpoint: status, report, purge."""
+"""What needs only the checkpoint of a job: its status, its results and reports, and the purge."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -10,37 +11,47 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import UsageError
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.store import Store
+from bulk_sync.model.rows import Result
 from bulk_sync.model.summaries import Summary
+from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
 from bulk_sync.run.outputs import (
-    PURGED_NOTE,
     named_files,
-    not_to_be_purged,
-    page_of,
-    refuse_one_name_for_two,
-    summary_of_job,
-    with_files,
-    write_report_files,
-    write_run_page,
+    refuse_shared_paths,
+    write_page_of_job,
+    write_reports,
 )
+from bulk_sync.run.purge import PURGED_NOTE, why_not_to_purge
+from bulk_sync.run.summary import summary_of_job, with_files
 from bulk_sync.settings.files import Files
 
 
 def read_summary(files: Files) -> Summary:
-    """Where a job stands, from its checkpoint alone; raises CheckpointError when there is none."""
+    """Return the summary of a job; raises CheckpointError when there is no checkpoint."""
     with Store.read(files.checkpoint) as store:
         return replace(summary_of_job(store, files), running=is_held(files.checkpoint))
 
 
+def results(checkpoint: Path) -> Iterator[Result]:
+    """Yield the result of each row of a job in input order; raises CheckpointError."""
+    with Store.read(checkpoint) as store:
+        for result in store.views.results():
+            # Most rows were acknowledged, and need no sentence.
+            if result.reasons or result.given_up:
+                yield replace(result, message=full_message_of(result, in_doubt=False))
+            else:
+                yield result
+
+
 def purge(files: Files) -> Summary:
-    """Write the reports, then remove from the checkpoint what a finished job no longer needs.
+    """Write the reports, then remove cells and patches of a finished job from its checkpoint.
 
     Raises UsageError while rows are pending, CheckpointBusy, CheckpointError, OutputError.
     """
     with held(files.checkpoint):
         with Store.read(files.checkpoint) as store:
-            why_not = not_to_be_purged(store)
+            why_not = why_not_to_purge(store)
         if why_not is not None:
             raise UsageError(f"{files.checkpoint}: {why_not}")
         summary = _write_again(files, running=False)
@@ -49,8 +60,8 @@ def purge(files: Files) -> Summary:
         return replace(summary, notes=(*summary.notes, PURGED_NOTE))
 
 
-def write_reports(files: Files) -> Summary:
-    """Write the reports again from the checkpoint; raises CheckpointError, OutputError, UsageError."""
+def write_again(files: Files) -> Summary:
+    """Write the reports of a job again; raises CheckpointError, OutputError, UsageError."""
     return _write_again(files, running=is_held(files.checkpoint))
 
 
@@ -58,15 +69,12 @@ def _write_again(files: Files, *, running: bool) -> Summary:
     refuse_unknown_kind(files.results)
     with Store.read(files.checkpoint) as store:
         job, summary = store.database.job(), summary_of_job(store, files)
-        refuse_one_name_for_two({"the input": Path(summary.input), **named_files(files)})
+        refuse_shared_paths({"the input": Path(summary.input), **named_files(files)})
         refuse_too_many(files.results, summary.rows)
-        for page in page_of(files):
-            check_writable(page)
-        notes = write_report_files(store, files, job.headers if job else (), summary)
-        write_run_page(
-            store,
-            files,
-            replace(with_files(summary, files, None, notes), running=running),
-            SystemClock(),
-        )
-        return with_files(summary, files, None, notes)
+        if files.page is not None:
+            check_writable(files.page)
+        notes = write_reports(store, files, job.headers if job else (), summary)
+        summary = with_files(summary, files, None, notes)
+        write_page_of_job(store, files, replace(summary, running=running), SystemClock())
+        # The page is one of the files that exist now.
+        return with_files(summary, files, None, ())

@@ -31,7 +31,7 @@ from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.report.written.differences import Changes, write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.run.sheet import OnRows
-from bulk_sync.run.staging import Staged, is_large, staged, staged_beside
+from bulk_sync.run.side import StagedSide, is_large, staged_in_child, staged_side
 from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.version import __version__
 
@@ -50,12 +50,12 @@ def reconcile(
     _check_files(settings)
     with ExitStack() as opened:
         other = opened.enter_context(_other_side(settings))
-        here = opened.enter_context(staged(settings, on_rows))
+        here = opened.enter_context(staged_side(settings, on_rows))
         there = other()
         base = (
             None
             if settings.snapshot is None
-            else opened.enter_context(staged(settings.snapshot, on_rows))
+            else opened.enter_context(staged_side(settings.snapshot, on_rows))
         )
         comparison = Comparison(
             here.store.database, there.store.database, None if base is None else base.store.database
@@ -70,7 +70,7 @@ def reconcile(
         )
 
 
-def _one_way_if_partial(settings: ReconcileSettings, here: Staged) -> ReconcileSettings:
+def _one_way_if_partial(settings: ReconcileSettings, here: StagedSide) -> ReconcileSettings:
     """With --limit, rows only there are no difference: they may be here, beyond the limit."""
     one_way = settings.comparing.one_way or here.partial
     return settings.changed(comparing=replace(settings.comparing, one_way=one_way))
@@ -117,7 +117,7 @@ def _refuse_one_file_for_two(settings: ReconcileSettings) -> None:
 
 
 @contextmanager
-def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
+def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], StagedSide]]:
     """Yield a function that returns the other side, staged.
 
     A large sheet is read by a second process from now on, while the caller reads its own.
@@ -125,14 +125,14 @@ def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], Staged]]:
     if settings.there is None:
         with _acknowledged(settings) as known, Store.scratch() as store:
             store.staged.stage(map(_record, known), keep_cells=False)
-            yield lambda: Staged(store, None)
+            yield lambda: StagedSide(store, None)
     elif is_large(settings.there.reading.input):
-        with staged_beside(settings.there) as wait:
+        with staged_in_child(settings.there) as wait:
             yield wait
     else:
         with ExitStack() as opened:
             sheet = settings.there
-            yield lambda: opened.enter_context(staged(sheet))
+            yield lambda: opened.enter_context(staged_side(sheet))
 
 
 @contextmanager
@@ -157,7 +157,9 @@ def _record(one: Acknowledged) -> Record:
     return Record(Row(0, ()), target, body, digest_of(body), fields_of(one.values), one.key)
 
 
-def _compare(comparison: Comparison, here: Staged, there: Staged, base: Staged | None) -> int:
+def _compare(
+    comparison: Comparison, here: StagedSide, there: StagedSide, base: StagedSide | None
+) -> int:
     """Compare the pairs whose text differs.
 
     Returns the number of cells that are blank here and filled in the base, else there.
@@ -177,7 +179,7 @@ def _compare(comparison: Comparison, here: Staged, there: Staged, base: Staged |
     return blanks
 
 
-def _origin(pair: Pair, base: Staged) -> Side:
+def _origin(pair: Pair, base: StagedSide) -> Side:
     """Return the values of the base; without the showing there, no field is known."""
     return Side({}, frozenset()) if pair.base is None else Side(pair.base, base.columns)
 
@@ -261,7 +263,7 @@ def _summary(
 
 
 def _notes(
-    settings: ReconcileSettings, here: Staged, there: Staged, base: Staged | None
+    settings: ReconcileSettings, here: StagedSide, there: StagedSide, base: StagedSide | None
 ) -> tuple[str, ...]:
     notes = list(dict.fromkeys((*here.notes, *there.notes, *(base.notes if base else ()))))
     if here.columns is not None and there.columns is not None and settings.there is not None:
@@ -279,7 +281,7 @@ def _notes(
     return tuple(notes)
 
 
-def _on_blanks(blanks: int, base: Staged | None) -> tuple[str, ...]:
+def _on_blanks(blanks: int, base: StagedSide | None) -> tuple[str, ...]:
     if not blanks:
         return ()
     where = "in the base" if base else "there"

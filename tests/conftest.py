@@ -14,9 +14,9 @@ import pytest
 import uvicorn.server
 from hypothesis import HealthCheck, settings
 
-from bulk_sync import pipeline
 from bulk_sync.cli import main
 from bulk_sync.clock import SystemClock
+from bulk_sync.run import send as run_send
 from bulk_sync.sandbox.behaviour import Behaviour
 from bulk_sync.sandbox.server import in_thread
 from bulk_sync.send.transport import choose
@@ -104,7 +104,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Name:
     """What speaks HTTP in this process."""
     monkeypatch.setattr(
-        pipeline, "chosen", lambda _, base_url: choose.chosen(request.param, base_url)
+        run_send, "chosen", lambda _, base_url: choose.chosen(request.param, base_url)
     )
     name: Name = request.param
     return name

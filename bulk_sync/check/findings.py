@@ -25,8 +25,8 @@ _Shape = tuple[bool, bool, tuple[str, ...]]
 class Findings:
     """Running counts of one reading.
 
-    `examples` are by field: the first value as it would be sent. `assumed` is by kind, see
-    `ASSUMPTIONS`. `against_order` is by header: where the column's dates contradict the order
+    `examples` are by field: the first value as it would be sent. `assumed` is by kind; their
+    words are in `report.found`. `against_order` is by header: where the column's dates contradict the order
     that is the default. `other_headers` are rows that name columns in another order than the
     header.
     """
@@ -76,14 +76,3 @@ def _count(counts: dict[str, Assumption], name: str, row: int, value: str) -> No
         counts[name].count += 1
     except KeyError:
         counts[name] = Assumption(1, row, value)
-
-
-ASSUMPTIONS = {
-    "timezone": "times without an offset are in {timezone}",
-    "order": "numeric dates are {order}",
-    "default_time": "a date without a time means {default_time}",
-    "day": "a time without a date is on the day of the row's showing_date, scheduled_date or start",
-    "time": "a showing_date without a time begins with showing_time_start",
-    "early": "times such as 4:30, without AM or PM, are before noon",
-}
-"""The sentence of each kind of assumption, to be filled in with the rules."""

@@ -18,10 +18,11 @@ from bulk_sync.cli.parts import Following
 from bulk_sync.cli.streams import err, out, show_failure, standard_output
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import OutputError, UsageError
-from bulk_sync.jobs import purge, read_summary, write_reports
+from bulk_sync.jobs import purge, read_summary, write_again
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.report.terminal.progress import reading as reading_rows
-from bulk_sync.run.send import known_limit, seconds_left
+from bulk_sync.run.send import seconds_left
+from bulk_sync.run.shared_limit import known_limit
 from bulk_sync.secret import SANDBOX_KEY
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.files import Files
@@ -83,7 +84,7 @@ def status(given: Mapping[str, Any]) -> int:
 def report(given: Mapping[str, Any]) -> int:
     """Write the reports of a job again."""
     files = _files_of(given)
-    summary = purge(files) if part(Outputs, given).purge else write_reports(files)
+    summary = purge(files) if part(Outputs, given).purge else write_again(files)
     show(summary, part(Following, given))
     return 0
 

@@ -1,4 +1,4 @@
-"""The callbacks of a running push, and what ends it: signals, a stop event, an error."""
+"""The callbacks of a running push, and what ends it early: signals, a stop event, an error."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from bulk_sync.model.rows import RowDecided, Tally
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.send.sender import Sender
 
-_LOOK_SECONDS = 0.1
-"""So often a run looks whether it is asked to stop by the program that called."""
-
+_STOP_POLL_SECONDS = 0.1
+"""How often a run checks the caller's stop event."""
 
 OnRow = Callable[[RowDecided], None]
-"""Is told of each row as it is decided."""
-
+"""Called for each row as it is decided."""
 
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
 
 
-class Following(Struct, frozen=True):
-    """Who is told while a run goes on, and who may end it."""
+class Callbacks(Struct, frozen=True):
+    """The callbacks of the program that called, and the event by which it stops the run."""
 
     watch: Watch
     on_rows: OnRows
@@ -37,12 +35,11 @@ class Following(Struct, frozen=True):
     stop: threading.Event | None
 
 
-class Telling:
-    """Tells the caller of each row. What that raises stops the run, which raises it once it has
-    ended.
+class RowNotifier:
+    """Calls the caller for each decided row; an error that it raises stops the run.
 
-    Between a reply and the putting of its outcome rows are told of, too: there nothing may be
-    raised.
+    A row is decided between its reply and the record of its outcome, where nothing may be raised:
+    the outcome would be lost. So the error waits in `raised` until the run has ended.
     """
 
     def __init__(self, on_row: OnRow) -> None:
@@ -51,48 +48,48 @@ class Telling:
         self.raised: BaseException | None = None
 
     def __call__(self, row: RowDecided) -> None:
-        """Pass a decided row on to the caller."""
+        """Pass a decided row on, unless an earlier call failed."""
         if self.raised is None:
             try:
                 self._on_row(row)
             except BaseException as raised:  # noqa: BLE001 - raised again
                 self.raised = raised
-                self.stop(StoppedEarly("Whoever was told of a row raised an error"))
+                self.stop(StoppedEarly("The callback for decided rows raised an error"))
 
 
-async def heed_signals(sender: Sender, scope: anyio.CancelScope) -> None:
-    """The first Ctrl-C, SIGTERM or SIGHUP lets requests on their way end; the second cuts them off."""
-    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
-    # nohup and its kin have SIGHUP ignored, and mean it.
-    before = {
-        number: handler for number, handler in before.items() if handler is not signal.SIG_IGN
+async def stop_on_signals(sender: Sender, scope: anyio.CancelScope) -> None:
+    """Let requests in flight end on the first ending signal; cut them off on the second."""
+    handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    # A signal that is ignored, as nohup does with SIGHUP, stays ignored.
+    handlers = {
+        number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN
     }
     try:
-        with scope, anyio.open_signal_receiver(*before) as received:
+        with scope, anyio.open_signal_receiver(*handlers) as received:
             async for number in received:
                 if sender.stopped is not None:
                     sender.abandon()
                 sender.stop(Interrupted(number))
     finally:
-        for number, handler in before.items():
+        # The event loop sets a removed handler to the default, which isn't always what it was.
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
-async def heed_the_caller(
+async def stop_on_event(
     sender: Sender, stop: threading.Event, clock: Clock, ended: anyio.CancelScope
 ) -> None:
-    """Let requests on their way end once the program that called asks for it; after the end it asks
-    for nothing.
-    """
+    """Let requests in flight end once the caller sets its event; return when the run has ended."""
+    # An event of another thread can't be awaited.
     while not ended.cancel_called:
         if stop.is_set():
             sender.stop(StoppedEarly("The program that called asked to stop"))
             return
-        await clock.sleep(_LOOK_SECONDS)
+        await clock.sleep(_STOP_POLL_SECONDS)
 
 
 def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in a group of a task group's, where all are for the user."""
+    """Return the first error of a task group when all are for the user, else the group."""
     errors = _leaves(group)
     return errors[0] if all(isinstance(error, BulkSyncError) for error in errors) else group
 

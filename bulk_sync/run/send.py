@@ -1,62 +1,145 @@
-"""Send what is pending: transport, budget, recorder and sender together."""
+"""Send the pending changes of a job: transport, budget, recorder and sender together."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import random
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
-from platformdirs import user_state_path
+from msgspec import Struct
 from pydantic import SecretStr
 
-from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.clock import Clock, SystemClock, seconds_until
+from bulk_sync.clock import Clock, seconds_until
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State, Tally
-from bulk_sync.run.follow import Following, Telling, heed_signals, heed_the_caller, only_error
+from bulk_sync.run.follow import (
+    Callbacks,
+    RowNotifier,
+    only_error,
+    stop_on_event,
+    stop_on_signals,
+)
+from bulk_sync.run.shared_limit import open_keeping
+from bulk_sync.run.summary import Sent
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.budget import Budget, InFile, InMemory, Keeping
+from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
-from bulk_sync.send.transport.choose import Name, open_transport
-from bulk_sync.settings.push import PushSettings
+from bulk_sync.send.transport.choose import Name, chosen, load, open_transport
+from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.version import __version__
 
 
-def seconds_left(stopping: Stopping, clock: Clock) -> float:
-    """Return how long a push may send; infinity without a deadline and a time to finish by."""
-    by_then = math.inf if stopping.finish_by is None else seconds_until(stopping.finish_by, clock)
-    return min(by_then, stopping.deadline_seconds or math.inf)
+class Destination(Struct, frozen=True):
+    """The API that a job is for, and the way to it.
 
-
-def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None) -> float | None:
-    """The API's limit in requests per second, as runs on this host last knew it; None when none met
-    it.
+    Requests go to `address`; it differs from `base_url` in a rehearsal, where that is `sandbox:`.
     """
-    path = _pace_file(base_url, key, state_folder)
-    if not path.exists():
-        return None
-    clock = SystemClock()
-    try:
-        shared = InFile(path)
-    except OSError:
-        return None
-    pace = shared.try_open(clock.monotonic)
-    if pace is not None:
-        shared.close(pace)
-    shared.end()
-    return None if pace is None else pace.limit(clock.monotonic())[0]
+
+    base_url: str
+    address: str
+    key: SecretStr
+    transport: Name
+
+    @property
+    def key_fingerprint(self) -> str:
+        """What checkpoints hold of the key."""
+        return fingerprint(self.key)
+
+
+def choose_destination(
+    base_url: str, send_to: str | None, key: SecretStr, sending: Sending
+) -> Destination:
+    """Choose the transport; raises UsageError when it can't be used or can't reach the API."""
+    address = send_to or base_url
+    return Destination(base_url, address, key, chosen(sending.transport, address))
+
+
+def bounds_of(stopping: Stopping, clock: Clock) -> Bounds:
+    """Return the bounds of a run that begins now."""
+    return Bounds(stopping.max_failures, clock.monotonic() + seconds_left(stopping, clock))
+
+
+def seconds_left(stopping: Stopping, clock: Clock) -> float:
+    """Return how long a push may send; infinity when neither bound is set."""
+    until = math.inf if stopping.finish_by is None else seconds_until(stopping.finish_by, clock)
+    deadline = stopping.deadline_seconds
+    return min(until, math.inf if deadline is None else deadline)
+
+
+def start_tally(counts: Mapping[State, int]) -> Tally:
+    """Return the running counts of a run that begins with these rows."""
+    total = sum(counts.values())
+    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0))
+
+
+class SendingRun(Struct, frozen=True):
+    """All that sending needs; `state_folder` None is the user's own."""
+
+    store: Store
+    tally: Tally
+    destination: Destination
+    sending: Sending
+    pacing: Pacing
+    bounds: Bounds
+    callbacks: Callbacks
+    clock: Clock
+    state_folder: Path | None = None
+
+    def terms(self) -> Terms:
+        """Return the terms of the sender."""
+        job = self.store.database.job()
+        return Terms(
+            policy=RetryPolicy(
+                max_attempts=self.sending.max_attempts,
+                retry_for_seconds=self.sending.retry_for_seconds,
+                repeat_ambiguous=self.sending.ambiguous == "retry",
+            ),
+            bounds=self.bounds,
+            workers=self.sending.workers,
+            key_accepted=job is not None
+            and job.key_fingerprint == self.destination.key_fingerprint,
+        )
+
+    def recorder(self) -> Recorder:
+        """Return the recorder of outcomes; the first acknowledgement proves the key, too."""
+        database, of_key = self.store.database, self.destination.key_fingerprint
+        return Recorder(
+            self.store.outbox,
+            self.clock,
+            on_first_acknowledged=lambda: database.accept_key(of_key),
+            tally=self.tally,
+        )
+
+
+def send_pending(run: SendingRun) -> Sent:
+    """Send what is pending until each row has an outcome or something ends the run."""
+    counts = run.store.views.counts()
+    clock = run.clock
+    if not counts.get(State.PENDING, 0):
+        return Sent(0.0, notes=(nothing_to_send(counts),))
+    # Imports are no part of the time that sending takes, nor of the first request's latency.
+    load(run.destination.transport)
+    with_uvloop = find_spec("uvloop") is not None  # the extra "fast" brings it
+    if with_uvloop:
+        import_module("uvloop")
+    begun = clock.monotonic()
+    with run.callbacks.watch(run.tally):
+        stopped = anyio.run(send_changes, run, backend_options={"use_uvloop": with_uvloop})
+    seconds = clock.monotonic() - begun
+    run.store.database.add_seconds(seconds)
+    return Sent(seconds, stopped)
 
 
 def nothing_to_send(counts: Mapping[State, int]) -> str:
@@ -70,41 +153,21 @@ def nothing_to_send(counts: Mapping[State, int]) -> str:
     return "Nothing to send: no row is a valid change."
 
 
-async def send_pending(
-    settings: PushSettings,
-    name: Name,
-    base_url: str,
-    store: Store,
-    tally: Tally,
-    clock: Clock,
-    bounds: Bounds,
-    following: Following,
-) -> BulkSyncError | None:
-    """Send what is pending; returns why it ended early, or None."""
-    of_key = fingerprint(settings.key)
-    job = store.database.job()
-    accepted = job is not None and job.key_fingerprint == of_key
-    telling = None if following.on_row is None else Telling(following.on_row)
-    recorder = Recorder(
-        store.outbox,
-        clock,
-        on_first_acknowledged=lambda: store.database.accept_key(of_key),
-        tally=tally,
-    )
-    sending = settings.sending
-    terms = Terms(
-        policy=_retry_policy(sending),
-        bounds=bounds,
-        workers=sending.workers,
-        key_accepted=accepted,
-    )
-    ceiling = settings.pacing.rate.per_second if settings.pacing.rate else None
+async def send_changes(run: SendingRun) -> BulkSyncError | None:
+    """Send the pending changes; return why sending ended early, None when it did not.
+
+    Raises what the callback for decided rows raised.
+    """
+    to, sending = run.destination, run.sending
+    notifier = None if run.callbacks.on_row is None else RowNotifier(run.callbacks.on_row)
+    recorder = run.recorder()
+    ceiling = run.pacing.rate.per_second if run.pacing.rate else None
     dice = random.Random()  # noqa: S311 - jitter, no secret
-    with _open_keeping(settings, tally) as keeping:
+    with open_keeping(to.base_url, to.key, run.state_folder, run.tally) as keeping:
         async with open_transport(
-            name,
-            base_url,
-            settings.key,
+            to.transport,
+            to.address,
+            to.key,
             timeout_seconds=sending.timeout_seconds,
             connections=sending.workers,
             user_agent=f"bulk-sync/{__version__}",
@@ -112,89 +175,39 @@ async def send_pending(
             sender = Sender(
                 transport,
                 recorder,
-                budget=Budget(keeping, clock, dice, ceiling),
-                terms=terms,
-                clock=clock,
+                budget=Budget(keeping, run.clock, dice, ceiling),
+                terms=run.terms(),
+                clock=run.clock,
                 dice=dice,
-                tally=tally,
-                on_row=telling,
+                tally=run.tally,
+                on_row=notifier,
             )
-            await _send_all(sender, recorder, following, clock, telling)
-    return _end_of_sending(store, sender, telling)
-
-
-def _retry_policy(sending: Sending) -> RetryPolicy:
-    return RetryPolicy(
-        max_attempts=sending.max_attempts,
-        retry_for_seconds=sending.retry_for_seconds,
-        repeat_ambiguous=sending.ambiguous == "retry",
-    )
-
-
-def _end_of_sending(store: Store, sender: Sender, telling: Telling | None) -> BulkSyncError | None:
-    """All requests have ended, and all outcomes are recorded."""
-    store.outbox.release()
-    if telling is not None and telling.raised is not None:
-        raise telling.raised
+            if notifier is not None:
+                notifier.stop = sender.stop
+            await _send_and_record(sender, recorder, run.callbacks.stop, run.clock)
+    run.store.outbox.release()
+    if notifier is not None and notifier.raised is not None:
+        raise notifier.raised
     return sender.stopped
 
 
-async def _send_all(
-    sender: Sender,
-    recorder: Recorder,
-    following: Following,
-    clock: Clock,
-    telling: Telling | None,
+async def _send_and_record(
+    sender: Sender, recorder: Recorder, stop: threading.Event | None, clock: Clock
 ) -> None:
-    """Send and record side by side, until all is sent and recorded or somebody ends it."""
-    if telling is not None:
-        telling.stop = sender.stop
+    """Send and record concurrently until all is recorded or something ends the run."""
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run)
-            signals = anyio.CancelScope()
-            if threading.current_thread() is threading.main_thread():  # only there signals arrive
-                tasks.start_soon(heed_signals, sender, signals)
-            if following.stop is not None:
-                tasks.start_soon(heed_the_caller, sender, following.stop, clock, signals)
+            listening = anyio.CancelScope()
+            # Python delivers signals to the main thread only.
+            if threading.current_thread() is threading.main_thread():
+                tasks.start_soon(stop_on_signals, sender, listening)
+            if stop is not None:
+                tasks.start_soon(stop_on_event, sender, stop, clock, listening)
             await sender.run()
-            signals.cancel()
+            listening.cancel()
             recorder.close()
     except BaseExceptionGroup as group:
+        # Outcomes of requests that had ended are known, whatever went wrong elsewhere.
         await recorder.save()
         raise only_error(group) from None
-
-
-@contextmanager
-def _open_keeping(settings: PushSettings, tally: Tally) -> Iterator[Keeping]:
-    """Where the budget is kept: in a file that all runs on this host share, but for a rehearsal."""
-    if settings.target.base_url == SANDBOX_TARGET:
-        yield InMemory()
-        return
-    path = _pace_file(settings.target.base_url, settings.key, settings.state_folder)
-    try:
-        shared = InFile(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        tally.notes["budget"] = (
-            f"The limit is not shared with other runs on this host: {path}: {reason}."
-        )
-        yield InMemory()
-        return
-    try:
-        yield shared
-    finally:
-        shared.end()
-
-
-def _pace_file(base_url: str, key: SecretStr, state_folder: Path | None) -> Path:
-    name = hashlib.sha256(f"{base_url} {fingerprint(key)}".encode()).hexdigest()[:24]
-    return (
-        (state_folder or user_state_path("bulk-sync", appauthor=False)) / "budgets" / f"{name}.pace"
-    )
-
-
-def start_tally(counts: Mapping[State, int]) -> Tally:
-    """Return the counts that a run starts with."""
-    total = sum(counts.values())
-    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0))

@@ -1,10 +1,12 @@
-"""Stage a sheet: open the checkpoint and decide what is to be sent."""
+"""Stage the sheet of a push: open the checkpoint, and decide what of the sheet is to be sent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+
+from msgspec import Struct
 
 from bulk_sync.check.patches import without_known
 from bulk_sync.errors import CheckpointDamaged, UsageError
@@ -13,19 +15,39 @@ from bulk_sync.job.database import Job
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.plan import JobFacts, Start, how_to_start
-from bulk_sync.run.outputs import write_failed_file
-from bulk_sync.run.sheet import Sheet
-from bulk_sync.secret import fingerprint
+from bulk_sync.quantities import Share
+from bulk_sync.run.found import assumptions_of, notes_on, refusal_of
+from bulk_sync.run.outputs import write_failed_rows
+from bulk_sync.run.rows import stage_rows
+from bulk_sync.run.sheet import OnRows, Sheet
+from bulk_sync.settings.files import Files
 from bulk_sync.settings.history import History
-from bulk_sync.settings.push import PushSettings
+
+
+class Staging(Struct, frozen=True):
+    """A sheet that is staged for a push: for which API and key, and what may become of it."""
+
+    sheet: Sheet
+    store: Store
+    base_url: str
+    key_fingerprint: str
+    history: History
+    files: Files
+    max_problems: Share
+
+    def facts(self) -> JobFacts:
+        """Return what identifies the job that this push asks for."""
+        digest = self.sheet.table.digest
+        return JobFacts(self.base_url, self.key_fingerprint, digest, self.sheet.digest)
 
 
 @contextmanager
 def open_checkpoint(
     path: Path, history: History, examined: Callable[[], None]
 ) -> Iterator[tuple[Store, tuple[str, ...]]]:
-    """Open the checkpoint for a run; with --fresh one that is damaged is kept under another name,
-    as a note says.
+    """Open the checkpoint for a run; yield it with notes for the user.
+
+    With --fresh, a damaged one is kept under another name. Raises CheckpointError.
     """
     notes: tuple[str, ...] = ()
     with ExitStack() as stack:
@@ -39,51 +61,46 @@ def open_checkpoint(
         yield store, notes
 
 
-def shared_ledger(history: History) -> AbstractContextManager[None]:
-    """Hold the ledger that jobs share: one run at a time may change what is known."""
+def hold_ledger(history: History) -> AbstractContextManager[None]:
+    """Hold the shared ledger, if there is one, because one run at a time may change it."""
     return nullcontext() if history.ledger is None else held(history.ledger)
 
 
-def stage_sheet(settings: PushSettings, store: Store, sheet: Sheet) -> tuple[str, ...]:
-    """Read the sheet into the checkpoint, unless the very same is there; returns notes for the
-    user.
+def stage_sheet(staging: Staging, on_rows: OnRows) -> tuple[str, ...]:
+    """Stage the sheet, unless the checkpoint holds the same one; return notes for the user.
+
+    Raises InputError when the sheet must not be sent, UsageError when the checkpoint belongs to
+    another job.
     """
-    asked = JobFacts(
-        settings.target.base_url, fingerprint(settings.key), sheet.table.digest, sheet.meaning()
-    )
-    history = settings.history
-    try:
-        start = _decide_start(store.database.job(), asked, history)
-    except UsageError as error:
-        raise UsageError(f"{settings.files.checkpoint}: {error}") from None
+    store, history = staging.store, staging.history
+    start = _decide_start(staging)
     if start is Start.NEW:
         store.adoption.drop()
-    goes_on = start is Start.RESUME
-    if goes_on and not store.views.purged():  # what is to be tried again has lost its patch there
-        _refuse_if_too_many(settings, store, sheet)
+    # A purge removed the patches that would be sent again, so the sheet is staged again.
+    if start is Start.RESUME and not store.views.purged():
+        continues = True
+        _refuse_if_needed(staging)
         store.outbox.requeue()
     else:
-        goes_on = _restage(settings, store, sheet, asked)
+        continues = _restage(staging, on_rows)
     if history.new_key:
-        store.database.accept_key(fingerprint(settings.key))
-    notes = (
-        *sheet.notes(),
-        *sheet.assumptions(),
-        *_how_it_started(start, history, goes_on=goes_on),
-    )
-    if not store.known.trust(fingerprint(settings.key), same_account=history.new_key):
-        notes = (
-            *notes,
-            "What was acknowledged to another API key is not relied on: every field is sent.",
-        )
+        store.database.accept_key(staging.key_fingerprint)
+    notes = [
+        *notes_on(staging.sheet),
+        *assumptions_of(staging.sheet),
+        *note_on_start(start, continues=continues, only_changed=history.only_changed),
+    ]
+    if not store.known.trust(staging.key_fingerprint, same_account=history.new_key):
+        notes.append("Acknowledgements to another API key are not relied on: every field is sent.")
     if history.only_changed:
-        _leave_out_what_is_known(store)
-    return notes
+        leave_out_known_values(store)
+    return tuple(notes)
 
 
-def _leave_out_what_is_known(store: Store) -> None:
-    """Take out of pending patches what the API acknowledged before; rows with nothing left are
-    unchanged.
+def leave_out_known_values(store: Store) -> None:
+    """Take values that the API acknowledged before out of pending patches.
+
+    A row with nothing left is unchanged.
     """
     store.known.settle()
     last = 0
@@ -95,56 +112,56 @@ def _leave_out_what_is_known(store: Store) -> None:
         )
 
 
-def _decide_start(known: Job | None, asked: JobFacts, history: History) -> Start:
+def note_on_start(start: Start, *, continues: bool, only_changed: bool) -> tuple[str, ...]:
+    """Return what to tell of a job that was there before; nothing for a new one."""
+    if continues:
+        return ("Continuing the job: acknowledged rows are not sent again.",)
+    if start is Start.RESTAGE:
+        sent = "Only changed values are sent." if only_changed else "All of its rows are sent."
+        return (f"The sheet has changed since its job was finished: starting a new job. {sent}",)
+    return ()
+
+
+def _decide_start(staging: Staging) -> Start:
+    known, history = staging.store.database.job(), staging.history
     facts = (
         None
         if known is None
         else JobFacts(known.base_url, known.key_fingerprint, known.input_digest, known.meaning)
     )
-    return how_to_start(facts, asked, fresh=history.fresh, new_key=history.new_key)
+    try:
+        return how_to_start(facts, staging.facts(), fresh=history.fresh, new_key=history.new_key)
+    except UsageError as error:
+        raise UsageError(f"{staging.files.checkpoint}: {error}") from None
 
 
-def _restage(settings: PushSettings, store: Store, sheet: Sheet, asked: JobFacts) -> bool:
-    """Read the sheet; True when it goes on with the job that was there."""
-    staged = sheet.stage(store)
-    # Before the job becomes this sheet's: a refused one leaves the job, and what it acknowledged,
-    # as it was.
-    _refuse_if_too_many(settings, store, sheet, staged.generation)
-    known = store.database.job()
+def _restage(staging: Staging, on_rows: OnRows) -> bool:
+    """Read the sheet into the checkpoint; return True when it continues the job there."""
+    sheet, store = staging.sheet, staging.store
+    rows = stage_rows(sheet, store, on_rows)
+    # Before the job becomes this sheet's, so that a refused sheet leaves the job as it was.
+    _refuse_if_needed(staging, rows.generation)
+    known, facts = store.database.job(), staging.facts()
     return store.adoption.adopt(
         Job(
-            generation=staged.generation,
-            input=str(settings.reading.input),
-            input_digest=asked.input_digest,
-            meaning=asked.meaning,
-            partial=staged.partial,
+            generation=rows.generation,
+            input=str(sheet.reading.input),
+            input_digest=facts.input_digest,
+            meaning=facts.meaning,
+            partial=rows.partial,
             headers=sheet.table.headers,
-            base_url=asked.base_url,
+            base_url=facts.base_url,
             key_fingerprint=known.key_fingerprint if known else None,
             seconds=known.seconds if known else 0.0,
         )
     )
 
 
-def _refuse_if_too_many(
-    settings: PushSettings, store: Store, sheet: Sheet, generation: int | None = None
-) -> None:
-    """Raise InputError when the sheet is not to be sent, its problems written down."""
-    refusal = sheet.refusal(store, generation, listed_in=settings.files.failed)
+def _refuse_if_needed(staging: Staging, generation: int | None = None) -> None:
+    """Raise InputError when the sheet must not be sent, after writing its failed rows."""
+    sheet, store, path = staging.sheet, staging.store, staging.files.failed
+    refusal = refusal_of(sheet, store, generation, staging.max_problems, listed_in=path)
     if refusal is not None:
-        # The results stay those of what was sent; only what is to be mended is written.
-        write_failed_file(store, settings.files, sheet.table.headers, sheet.meaning(), generation)
+        # Results stay as they are: nothing of this sheet was sent.
+        write_failed_rows(store, path, sheet.table.headers, sheet.digest, generation)
         raise refusal
-
-
-def _how_it_started(start: Start, history: History, *, goes_on: bool) -> tuple[str, ...]:
-    if goes_on:
-        return ("Going on from the checkpoint: a row that was acknowledged is not sent again.",)
-    if start is Start.RESTAGE:
-        what = (
-            "what differs from the last one acknowledged is"
-            if history.only_changed
-            else "all of its rows are"
-        )
-        return (f"The job before is finished and this is other content: a new job, {what} sent.",)
-    return ()

@@ -24,7 +24,8 @@ from bulk_sync.sandbox.app import NorthApi
 from bulk_sync.sandbox.behaviour import Behaviour
 from bulk_sync.sandbox.severed import Connections
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
-from bulk_sync.settings.sheet import SheetSettings
+from bulk_sync.settings.meaning import Meaning
+from bulk_sync.settings.reading import Reading
 
 HOST = "127.0.0.1"
 
@@ -45,8 +46,8 @@ def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
     Raises InputError with the row that can't be a showing.
     """
     count = 0
-    with open_sheet(SheetSettings(input=path)) as sheet:
-        for checked in sheet.checked():
+    with open_sheet(Reading(input=path), Meaning()) as sheet:
+        for checked in sheet.checked_rows():
             number = checked.row.number
             if isinstance(checked, Problem) and checked.code != "nothing_to_send":
                 raise InputError(f"--seed {path}: row {number}: {message_of(checked.reasons)}.")

@@ -24,7 +24,7 @@ from bulk_sync.job.ledger import SCHEMA, Ledger
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Outcome, Record, Row, Sent, State
 from bulk_sync.report.written.undo import unknown_path, write_undo
-from bulk_sync.run.stage import _leave_out_what_is_known
+from bulk_sync.run.stage import leave_out_known_values
 from tests.helpers import examples
 
 ADDRESS = "https://a.example.com"
@@ -62,7 +62,7 @@ def begin(store: Store, sheet: Sheet) -> None:
     )
     store.outbox.requeue()
     assert store.known.trust("key", same_account=False)
-    _leave_out_what_is_known(store)
+    leave_out_known_values(store)
 
 
 def acknowledge_all(store: Store) -> dict[str, Any]:

@@ -492,8 +492,8 @@ def test_other_content_over_a_finished_job_is_said_to_be_a_new_job(
         program("push", sheet, "--base-url", witness.base_url)
         write_sheet(sheet, numbered(3))
         ran = program("push", sheet, "--base-url", witness.base_url)
-    assert "a new job, all of its rows are sent" in ran.out
-    assert "Going on" not in ran.out
+    assert "starting a new job. All of its rows are sent" in ran.out
+    assert "Continuing the job" not in ran.out
 
 
 def test_what_to_do_next_is_a_whole_command_after_a_push_and_never_half_a_one(

@@ -114,13 +114,14 @@ def test_after_staging_it_does_not_matter_what_becomes_of_the_file(
     sheet = write_sheet(tmp_path / "x.csv", numbered(30))
     with sandboxes() as witness:
         from bulk_sync import pipeline
-        from bulk_sync.run.send import send_pending
+        from bulk_sync.run.send import SendingRun, send_pending
+        from bulk_sync.run.summary import Sent
 
-        async def deleted_then_sent(*arguments: object) -> object:
+        def delete_then_send(run: SendingRun) -> Sent:
             sheet.unlink()
-            return await send_pending(*arguments)  # type: ignore[arg-type]
+            return send_pending(run)
 
-        monkeypatch.setattr(pipeline, "send_pending", deleted_then_sent)
+        monkeypatch.setattr(pipeline, "send_pending", delete_then_send)
         assert (
             program("push", sheet, "--base-url", witness.base_url, "--json").summary["states"][
                 "updated"
@@ -158,4 +159,4 @@ def test_another_file_under_the_same_name_is_another_job_once_the_first_is_done(
         )
         ran = program(*push)
     assert ran.code == 0
-    assert "a new job, all of its rows are sent" in ran.out
+    assert "starting a new job. All of its rows are sent" in ran.out

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bulk_sync import pipeline
+from bulk_sync.run import send
 from bulk_sync.send.circuit import FAILURES_IN_A_ROW
 from tests.conftest import Program
 from tests.faultserver import (
@@ -181,7 +181,7 @@ def test_a_name_that_is_not_found_is_final_one_that_can_not_be_asked_for_is_not(
     def look_up(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(number, "as the resolver says")
 
-    monkeypatch.setattr(pipeline, "find_spec", lambda _: None)
+    monkeypatch.setattr(send, "find_spec", lambda _: None)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     ran = program(
         "push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 2, "--json"

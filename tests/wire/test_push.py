@@ -185,7 +185,7 @@ def test_mended_failed_rows_are_pushed_as_they_are(
         ran = program("push", failed, "--base-url", witness.base_url)
         assert ran.code == 0, ran
         assert witness.showing("ext_2")["rating"] == 4
-    assert "Columns left out" not in ran.out
+    assert "Ignored columns" not in ran.out
 
 
 def test_all_is_done_then_nothing_is_sent_and_it_says_so(

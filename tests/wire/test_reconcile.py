@@ -103,7 +103,7 @@ def test_a_large_sheet_is_staged_by_a_process_of_its_own_with_the_same_result(
     b = write(tmp_path / "b.csv", there, header=("No key", *HEADER[1:]) if broken else HEADER)
     words = ["reconcile", a, "--with", b, "--json"]
     alone = program(*words)
-    monkeypatch.setattr("bulk_sync.run.staging._LARGE_BYTES", 0)
+    monkeypatch.setattr("bulk_sync.run.side._LARGE_BYTES", 0)
     beside = program(*words)
     assert (beside.code, beside.out, beside.err) == (alone.code, alone.out, alone.err)
     assert alone.code == (4 if broken else 3)

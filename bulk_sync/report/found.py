@@ -1,0 +1,85 @@
+"""The words for what reading a sheet found: notes and assumptions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import time
+
+from msgspec import Struct
+
+from bulk_sync.model.summaries import Understood
+
+_FORMATS = {
+    ".csv": ("CSV", "TSV"),
+    ".tsv": ("CSV", "TSV"),
+    ".txt": ("CSV", "TSV"),
+    ".xlsx": ("XLSX",),
+    ".xlsm": ("XLSM",),
+    ".xls": ("XLS",),
+    ".xlsb": ("XLSB",),
+    ".ods": ("ODS",),
+}
+"""The formats that a suffix promises."""
+
+_ASSUMPTIONS = {
+    "timezone": "times without an offset are in {timezone}",
+    "order": "numeric dates are {order}",
+    "default_time": "a date without a time means {default_time}",
+    "day": "a time without a date is on the day of the row's showing_date, scheduled_date or start",
+    "time": "a showing_date without a time begins with showing_time_start",
+    "early": "times such as 4:30, without AM or PM, are before noon",
+}
+"""A sentence for each kind of assumption, in the order in which they are shown."""
+
+_LONGEST_EXAMPLE = 40
+
+
+class Assumed(Struct, frozen=True):
+    """How often something was assumed, and the first place: row number and the cell's text."""
+
+    count: int
+    row: int
+    value: str
+
+
+class RulesUsed(Struct, frozen=True):
+    """The rules that dates and times were read by, and which of them the user gave."""
+
+    zone_name: str | None
+    zone_given: bool
+    order: str
+    order_given: bool
+    default_time: time | None
+
+
+def sheet_notes(understood: Understood, suffix: str, ignored: Sequence[str]) -> tuple[str, ...]:
+    """Return what a person should look at: notes of the reader, a wrong suffix, ignored columns."""
+    notes = list(understood.notes)
+    suffix = suffix.lower()
+    if understood.format not in _FORMATS.get(suffix, (understood.format,)):
+        notes.append(
+            f"The file is named {suffix}, but its content is {understood.format}: it was read as "
+            "that."
+        )
+    if ignored:
+        notes.append(f"Ignored columns (no matching field): {', '.join(ignored)}.")
+    return tuple(notes)
+
+
+def assumption_lines(assumed: Mapping[str, Assumed], rules: RulesUsed) -> tuple[str, ...]:
+    """Return a sentence for each kind of assumption that was made."""
+    zone = (rules.zone_name or "") + ("" if rules.zone_given else ", this machine's time zone")
+    order = rules.order + ("" if rules.order_given else " (the default; --date-order)")
+    default_time = rules.default_time.isoformat("minutes") if rules.default_time else ""
+    values = {"timezone": zone, "order": order, "default_time": default_time}
+    return tuple(
+        f"Assumed: {text.format(**values)}; {_where(assumed[kind])}."
+        for kind, text in _ASSUMPTIONS.items()
+        # Without a name for the zone there is nothing to say of it.
+        if kind in assumed and not (kind == "timezone" and rules.zone_name is None)
+    )
+
+
+def _where(assumed: Assumed) -> str:
+    cells = "one cell, in" if assumed.count == 1 else f"{assumed.count:,} cells, the first in"
+    return f"{cells} row {assumed.row}: {assumed.value[:_LONGEST_EXAMPLE]!r}"

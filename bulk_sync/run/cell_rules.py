@@ -1,0 +1,95 @@
+"""The rules of cells that the settings of a sheet come to, and the digest that a job knows them by.
+
+Two runs of one file make the same patches exactly when this digest is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import asdict
+from zoneinfo import ZoneInfo
+
+import tzlocal
+from msgspec import Struct
+
+from bulk_sync.check.headers import existing_field
+from bulk_sync.check.rules import Rules
+from bulk_sync.check.showing import FIELDS
+from bulk_sync.settings.meaning import Meaning
+from bulk_sync.settings.reading import Reading
+from bulk_sync.version import __version__
+
+_BYTE_ORDER_MARK = " byte-order-mark"
+"""Suffix of the digest of a sheet whose failed rows begin with a byte order mark."""
+
+
+class CellRules(Struct, frozen=True):
+    """The rules of cells; `zone_name` None when this machine's time zone has no name."""
+
+    rules: Rules
+    zone_name: str | None
+
+
+def rules_of(meaning: Meaning) -> CellRules:
+    """Return the rules of cells; raises UsageError for a field that does not exist."""
+    zone_name = meaning.timezone or _local_zone_name()
+    clear = dict.fromkeys(FIELDS, meaning.clear) if meaning.clear else {}
+    clear |= {existing_field(name): token for name, token in meaning.field_clears.items()}
+    rules = Rules(
+        timezone=None if zone_name is None else ZoneInfo(zone_name),
+        order=meaning.date_order or "mdy",
+        order_told=meaning.date_order is not None,
+        default_time=meaning.default_time,
+        clear=clear,
+        blank_clears=frozenset(map(existing_field, meaning.blank_clears)),
+    )
+    return CellRules(rules, zone_name)
+
+
+def digest_of_settings(
+    reading: Reading, meaning: Meaning, zone_name: str | None, encoding: str | None
+) -> str:
+    """Return a digest of the settings and the version that turn the cells into patches.
+
+    `encoding` is the one that the file was read in, None for a workbook.
+    """
+    settings = _deciding(reading, meaning) | {"timezone": zone_name}
+    text = json.dumps([__version__, settings], sort_keys=True)
+    digest = f"{__version__} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return digest if encoding == "UTF-8" else digest + _BYTE_ORDER_MARK
+
+
+def wants_byte_order_mark(digest: str) -> bool:
+    """Return True when the failed rows of a sheet begin with a byte order mark.
+
+    Excel reads a CSV without one in the machine's own encoding, and garbles it. A user who brought
+    plain UTF-8 gets plain UTF-8 back; one who brought a workbook, or any other encoding, is taken
+    to open the file in a spreadsheet program.
+    """
+    return digest.endswith(_BYTE_ORDER_MARK)
+
+
+def _deciding(reading: Reading, meaning: Meaning) -> dict[str, object]:
+    """Return the settings that decide about patches.
+
+    Checkpoints hold a digest of this shape, so it must not change when the settings do: then every
+    job would be staged again.
+    """
+    values = asdict(reading) | asdict(meaning)
+    clear = {"": meaning.clear} if meaning.clear else {}
+    values["clear"] = clear | meaning.field_clears
+    time = meaning.default_time
+    values["default_time"] = None if time is None else time.isoformat()
+    return {name: values[name] for name in values.keys() - {"input", "profile", "field_clears"}}
+
+
+def _local_zone_name() -> str | None:
+    with warnings.catch_warnings():
+        # tzlocal warns about its guesses; the run lists the zone among its assumptions anyway.
+        warnings.simplefilter("ignore")
+        try:
+            return tzlocal.get_localzone().key
+        except (LookupError, ValueError, OSError, AttributeError):
+            return None

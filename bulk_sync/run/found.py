@@ -1,0 +1,119 @@
+"""What reading a sheet found, handed to `report` for its words, and why a sheet is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bulk_sync.check.instants import ORDERS
+from bulk_sync.errors import InputError
+from bulk_sync.job.store import Store
+from bulk_sync.model.rows import State
+from bulk_sync.model.summaries import ColumnSeen
+from bulk_sync.quantities import Share
+from bulk_sync.report.causes import problems_of
+from bulk_sync.report.found import Assumed, RulesUsed, assumption_lines, sheet_notes
+from bulk_sync.run.sheet import Sheet
+
+
+def notes_on(sheet: Sheet) -> tuple[str, ...]:
+    """Return what a person should look at before the sheet is sent."""
+    return sheet_notes(sheet.table.understood, sheet.reading.input.suffix, sheet.mapping.ignored)
+
+
+def assumptions_of(sheet: Sheet) -> tuple[str, ...]:
+    """Return what was assumed about cells, how often and where first."""
+    rules = RulesUsed(
+        zone_name=sheet.zone_name,
+        zone_given=sheet.meaning.timezone is not None,
+        order=ORDERS[sheet.rules.order],
+        order_given=sheet.rules.order_told,
+        default_time=sheet.rules.default_time,
+    )
+    assumed = {
+        kind: Assumed(seen.count, seen.row, seen.value)
+        for kind, seen in sheet.findings.assumed.items()
+    }
+    return assumption_lines(assumed, rules)
+
+
+def columns_of(sheet: Sheet) -> tuple[ColumnSeen, ...]:
+    """Return how each column was understood; columns without header and cells are left out."""
+    findings = sheet.findings
+    return tuple(
+        ColumnSeen(
+            header=column.name,
+            field=column.field,
+            why=column.why,
+            example=findings.examples.get(column.field or ""),
+            filled=findings.filled[column.field or ""],
+        )
+        for column in sheet.mapping.columns
+        if column.why != "blank"
+    )
+
+
+def refusal_of(
+    sheet: Sheet,
+    store: Store,
+    generation: int | None,
+    max_problems: Share,
+    *,
+    listed_in: Path | None = None,
+) -> InputError | None:
+    """Return why a staged sheet must not be sent, None when it may.
+
+    `listed_in` is the file of failed rows that lists the problems, where one is written.
+    """
+    return (
+        _second_table(sheet)
+        or _contradicted_order(sheet)
+        or _too_many_problems(sheet, store, generation, max_problems, listed_in)
+    )
+
+
+def _second_table(sheet: Sheet) -> InputError | None:
+    other = sheet.findings.other_headers
+    if not other:
+        return None
+    return InputError(
+        f"{sheet.reading.input}: row {other[0]} names columns, as row "
+        f"{sheet.table.understood.header_row} does: another table begins there, and nothing is "
+        "sent. Make a file of each, or say which is the header with --header-row"
+    )
+
+
+def _contradicted_order(sheet: Sheet) -> InputError | None:
+    against = sheet.findings.against_order
+    if not against or sheet.meaning.date_order is not None:
+        return None
+    header, seen = next(iter(against.items()))
+    return InputError(
+        f"{sheet.reading.input}: row {seen.row}: {header!r} is {seen.value!r}, which speaks "
+        f"against the order {ORDERS[sheet.rules.order]} that dates such as 02/03/2026 would be read "
+        "in, so nothing is sent. Say which order is meant: --date-order dmy, or --date-order mdy, "
+        "and that row is the mistake"
+    )
+
+
+def _too_many_problems(
+    sheet: Sheet,
+    store: Store,
+    generation: int | None,
+    max_problems: Share,
+    listed_in: Path | None,
+) -> InputError | None:
+    source = sheet.reading.input
+    counts = store.views.counts(generation)
+    invalid, total = counts.get(State.INVALID, 0), sum(counts.values())
+    if not max_problems.exceeded_by(invalid, total):
+        return None
+    groups, _ = problems_of(store.views.bad_rows(generation))
+    first = "; ".join(
+        f"row {number}: {text}" for group in groups for number, text in group.examples[:1]
+    )
+    lists = f" ({listed_in} lists what is wrong)" if listed_in else ""
+    return InputError(
+        f"{source}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
+        f"({max_problems}), so nothing is sent. {first}. Mend {source} and push it again{lists}, "
+        "or raise --max-problems"
+    )

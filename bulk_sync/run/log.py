@@ -1,0 +1,45 @@
+"""The log of a run: its begin, what was staged, and its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from bulk_sync.model.rows import State
+from bulk_sync.model.summaries import Summary
+
+_log = logging.getLogger("bulk_sync.run")
+
+
+def run_begins(source: Path, base_url: str) -> None:
+    """Log the sheet and the API of a run that begins."""
+    _log.info("begins: %s to %s", source, base_url, extra={"event": "begin"})
+
+
+def sheet_staged(states: Mapping[State, int]) -> None:
+    """Log the rows of a staged sheet by state."""
+    _log.info("staged: %s", _counts(states), extra={"event": "staged"})
+
+
+def run_ends(summary: Summary) -> None:
+    """Log the notes and the end of a run, at the level that its exit code deserves."""
+    for note in summary.notes:
+        _log.info("%s", note, extra={"event": "note"})
+    code = summary.exit_code
+    stopped = f"; {summary.stopped}" if summary.stopped else ""
+    _log.log(
+        # Code 3: some rows need a person, and the run itself went well.
+        {0: logging.INFO, 3: logging.WARNING}.get(code, logging.ERROR),
+        "ends with exit code %d: %s, %d requests%s",
+        code,
+        _counts(summary.states),
+        summary.traffic.requests,
+        stopped,
+        extra={"event": "end", "exit_code": code},
+    )
+
+
+def _counts(states: Mapping[State, int]) -> str:
+    counts = (f"{states[state]} {state.value}" for state in State if states.get(state, 0))
+    return ", ".join(counts) or "no rows"

@@ -1,0 +1,57 @@
+"""The profile of a sheet as it was read, for the next sheet of its kind."""
+
+from __future__ import annotations
+
+from bulk_sync.check.headers import OURS, HeaderMap
+from bulk_sync.profile import Dates, FieldRule, Profile, Read
+from bulk_sync.run.sheet import Sheet
+from bulk_sync.settings.meaning import Meaning
+from bulk_sync.settings.reading import Reading
+
+
+def profile_of(sheet: Sheet) -> Profile:
+    """Return the profile; its time zone is this machine's where none was given."""
+    reading, meaning = sheet.reading, sheet.meaning
+    return Profile(
+        on_duplicate=meaning.on_duplicate,
+        strict=meaning.strict,
+        clear=meaning.clear,
+        read=_layout(reading),
+        map=_columns(sheet.mapping),
+        aliases=meaning.aliases,
+        dates=Dates(
+            timezone=sheet.zone_name,
+            order=meaning.date_order,
+            default_time=meaning.default_time.isoformat("minutes")
+            if meaning.default_time
+            else None,
+        ),
+        fields=_field_rules(meaning),
+    )
+
+
+def _layout(reading: Reading) -> Read:
+    return Read(
+        delimiter=reading.delimiter,
+        encoding=reading.encoding,
+        sheet=reading.sheet,
+        header_row=reading.header_row,
+    )
+
+
+def _columns(mapping: HeaderMap) -> dict[str, str]:
+    """Return the field of each column; the program's own columns of a results file are left out."""
+    named = {
+        mapping.reference(column): column.field or "" for column in mapping.columns if column.header
+    }
+    return {header: field for header, field in named.items() if header not in OURS}
+
+
+def _field_rules(meaning: Meaning) -> dict[str, FieldRule]:
+    return {
+        name: FieldRule(
+            clear=meaning.field_clears.get(name),
+            blank="clear" if name in meaning.blank_clears else "keep",
+        )
+        for name in {*meaning.field_clears, *meaning.blank_clears}
+    }

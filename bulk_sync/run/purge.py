@@ -1,0 +1,33 @@
+"""Purge a finished job: remove cells and patches from its checkpoint."""
+
+from __future__ import annotations
+
+from bulk_sync.job.store import Store
+from bulk_sync.model.rows import State
+
+PURGED_NOTE = (
+    "Cells and patches were removed from the checkpoint; what became of each row stays there."
+)
+
+
+def why_not_to_purge(store: Store) -> str | None:
+    """Return why the checkpoint still needs its cells and patches, as a sentence; None if not."""
+    counts = store.views.counts()
+    if not counts:
+        return "nothing was staged in this checkpoint, so there is nothing to purge."
+    pending = counts.get(State.PENDING, 0)
+    if pending:
+        return (
+            f"{pending:,} rows are pending, so nothing can be purged yet: push the sheet again "
+            "first."
+        )
+    return None
+
+
+def purge_or_explain(store: Store) -> str:
+    """Purge a job if it is finished; return the note for the user."""
+    why_not = why_not_to_purge(store)
+    if why_not is not None:
+        return f"Not purged: {why_not}"
+    store.database.purge()
+    return PURGED_NOTE

@@ -1,0 +1,87 @@
+"""Stage the rows of a sheet in a store, and decide which of several rows for one showing counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from msgspec import Struct
+
+from bulk_sync.check.patches import merged
+from bulk_sync.check.showing import ID_COLUMN
+from bulk_sync.job.store import Store
+from bulk_sync.model.problems import Reason
+from bulk_sync.model.rows import State
+from bulk_sync.plan import OnDuplicate, Twin, Verdict, settle_rivals, settle_twins
+from bulk_sync.run.sheet import OnRows, Sheet
+
+T = TypeVar("T")
+
+_GROUPS_PER_COMMIT = 1000
+"""Groups of rows with one key that are decided in one commit."""
+
+
+class StagedRows(Struct, frozen=True):
+    """The rows of a sheet in a store, by their generation.
+
+    `partial` when --limit left out rows; `duplicates` counts the rows that share a showing.
+    """
+
+    generation: int
+    partial: bool
+    duplicates: int
+
+
+def stage_rows(
+    sheet: Sheet, store: Store, on_rows: OnRows = lambda _: None, *, keep_cells: bool = True
+) -> StagedRows:
+    """Check the rows of a sheet into a store and decide about duplicates; raises InputError."""
+    checked = sheet.checked_rows()
+    generation = store.staged.stage(checked, keep_cells=keep_cells, on_rows=on_rows)
+    partial = sheet.check_beyond_limit()
+    duplicates = _settle_twins(store, generation, sheet.meaning.on_duplicate)
+    # Without a column of ids, rows of one key have one target: they are twins already.
+    if sheet.mapping.index_of(ID_COLUMN) is not None:
+        duplicates += _settle_rivals(store, generation)
+    return StagedRows(generation, partial, duplicates)
+
+
+def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
+    """Decide about rows with one target; return how many they are."""
+    duplicates = 0
+    for groups in _batched(store.staged.twins(generation), _GROUPS_PER_COMMIT):
+        verdicts: list[Verdict] = []
+        patches: list[tuple[int, str, str, str]] = []
+        for group in groups:
+            duplicates += len(group)
+            decided, merge = settle_twins([Twin(*twin) for twin in group], policy)
+            verdicts += decided
+            if merge is None:
+                continue
+            patch = merged(merge.bodies)
+            if isinstance(patch, Reason):  # each row is valid, and the two together are not
+                verdicts.append(Verdict(merge.id, State.INVALID, "bad_value", patch))
+            else:
+                patches.append((merge.id, *patch))
+        store.staged.replace_patches(patches)
+        _record(store, verdicts)
+    return duplicates
+
+
+def _settle_rivals(store: Store, generation: int) -> int:
+    """Decide about rows with one key and different ids; return how many they are."""
+    duplicates = 0
+    for rivals in store.staged.rivals(generation):
+        duplicates += len(rivals)
+        _record(store, settle_rivals(rivals))
+    return duplicates
+
+
+def _record(store: Store, verdicts: Iterable[Verdict]) -> None:
+    store.staged.decide((v.id, v.state, v.error, v.reason) for v in verdicts)
+
+
+def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
+        yield batch

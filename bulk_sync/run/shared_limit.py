@@ -1,0 +1,71 @@
+"""What runs on this host know together about the API's limit: one file for each API and key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from platformdirs import user_state_path
+from pydantic import SecretStr
+
+from bulk_sync.address import SANDBOX_TARGET
+from bulk_sync.clock import SystemClock
+from bulk_sync.model.rows import Tally
+from bulk_sync.secret import fingerprint
+from bulk_sync.send.budget import InFile, InMemory, Keeping
+
+
+def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None) -> float | None:
+    """Return the API's limit in requests per second as runs on this host last knew it.
+
+    None when no run has met it. Reads without waiting for a run that holds the file.
+    """
+    path = pace_file(base_url, key, state_folder)
+    if not path.exists():
+        return None
+    clock = SystemClock()
+    try:
+        shared = InFile(path)
+    except OSError:
+        return None
+    pace = shared.try_open(clock.monotonic)
+    if pace is not None:
+        shared.close(pace)
+    shared.end()
+    return None if pace is None else pace.limit(clock.monotonic())[0]
+
+
+@contextmanager
+def open_keeping(
+    base_url: str, key: SecretStr, state_folder: Path | None, tally: Tally
+) -> Iterator[Keeping]:
+    """Open the budget that all runs on this host share; a rehearsal has one of its own.
+
+    Where the file can't be used, the run has a budget of its own, and a note says so.
+    """
+    if base_url == SANDBOX_TARGET:
+        yield InMemory()
+        return
+    path = pace_file(base_url, key, state_folder)
+    try:
+        shared = InFile(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        tally.notes["budget"] = (
+            f"The limit is not shared with other runs on this host: {path}: {reason}."
+        )
+        yield InMemory()
+        return
+    try:
+        yield shared
+    finally:
+        shared.end()
+
+
+def pace_file(base_url: str, key: SecretStr, state_folder: Path | None) -> Path:
+    """Return the file of an API and a key; its name reveals neither."""
+    name = hashlib.sha256(f"{base_url} {fingerprint(key)}".encode()).hexdigest()[:24]
+    folder = state_folder or user_state_path("bulk-sync", appauthor=False)
+    return folder / "budgets" / f"{name}.pace"

@@ -1,0 +1,130 @@
+"""One side of a comparison: a sheet, staged in this process or in a child process.
+
+Reading and checking keep one core busy, so the second of two large sheets is staged by
+`python -m bulk_sync.run.side`. It reads the settings from standard input, and writes what it found,
+or the error for the user, to standard output. It is killed when the comparison ends before it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from msgspec import Struct
+
+from bulk_sync import errors
+from bulk_sync.errors import BulkSyncError
+from bulk_sync.job.store import Store
+from bulk_sync.run.found import assumptions_of, notes_on, refusal_of
+from bulk_sync.run.rows import stage_rows
+from bulk_sync.run.sheet import OnRows, open_sheet
+from bulk_sync.settings.sheet import SheetSettings
+
+_LARGE_BYTES = 2_000_000
+"""About 20,000 rows, whose staging takes longer than a process needs to start (half a second)."""
+
+
+class StagedSide(Struct, frozen=True):
+    """A staged sheet: its rows, the fields that its columns fill, and notes for the user.
+
+    `columns` None is the ledger, which has only the fields that were acknowledged. `partial` when
+    --limit left out rows.
+    """
+
+    store: Store
+    columns: frozenset[str] | None
+    notes: tuple[str, ...] = ()
+    partial: bool = False
+
+
+@contextmanager
+def staged_side(settings: SheetSettings, on_rows: OnRows = lambda _: None) -> Iterator[StagedSide]:
+    """Stage a sheet; raises InputError when a push would refuse it."""
+    with Store.scratch() as store:
+        yield _stage(settings, store, on_rows)
+
+
+def is_large(path: Path) -> bool:
+    """Return True for a file that is worth a child process."""
+    return path.is_file() and path.stat().st_size > _LARGE_BYTES
+
+
+@contextmanager
+def staged_in_child(settings: SheetSettings) -> Iterator[Callable[[], StagedSide]]:
+    """Stage a sheet in a child process; yield a function that waits for it.
+
+    The function raises as `staged_side` does.
+    """
+    with TemporaryDirectory(prefix="bulk-sync-") as folder:
+        path = Path(folder, "there.sqlite")
+        request = {"settings": settings.model_dump(mode="json"), "path": str(path)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bulk_sync.run.side"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # The package may be importable by this process's path only.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        with process, ExitStack() as opened:
+            opened.callback(process.kill)
+            assert process.stdin is not None  # noqa: S101 - it is a pipe
+            process.stdin.write(json.dumps(request).encode())
+            process.stdin.close()
+            yield lambda: _answer(process, opened, path)
+
+
+def _answer(process: subprocess.Popen[bytes], opened: ExitStack, path: Path) -> StagedSide:
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    text = process.stdout.read()
+    if process.wait() != 0:
+        raise RuntimeError(f"the child that stages a sheet ended with {process.returncode}")
+    answer = json.loads(text)
+    if "error" in answer:
+        raise getattr(errors, answer["error"])(answer["sentence"])
+    store = opened.enter_context(Store.scratch(path))
+    return StagedSide(
+        store, frozenset(answer["columns"]), tuple(answer["notes"]), answer["partial"]
+    )
+
+
+def main() -> None:
+    """Stage the sheet that standard input describes."""
+    request = json.load(sys.stdin)
+    answer: dict[str, object]
+    try:
+        with Store.scratch(Path(request["path"])) as store:
+            found = _stage(SheetSettings(**request["settings"]), store, lambda _: None)
+    except BulkSyncError as error:
+        answer = {"error": type(error).__name__, "sentence": str(error)}
+    else:
+        answer = {
+            "columns": sorted(found.columns or ()),
+            "notes": found.notes,
+            "partial": found.partial,
+        }
+    json.dump(answer, sys.stdout)
+
+
+def _stage(settings: SheetSettings, store: Store, on_rows: OnRows) -> StagedSide:
+    with open_sheet(settings.reading, settings.meaning) as sheet:
+        rows = stage_rows(sheet, store, on_rows, keep_cells=False)
+        # A comparison is about blank cells, too: a row of blanks is no problem here.
+        store.staged.accept_blank(rows.generation)
+        refusal = refusal_of(sheet, store, rows.generation, settings.stopping.max_problems)
+        if refusal is not None:
+            raise refusal
+        columns = frozenset(column.field for column in sheet.mapping.columns if column.field)
+        source = settings.reading.input
+        notes = (f"{source}: {note}" for note in (*notes_on(sheet), *assumptions_of(sheet)))
+        return StagedSide(store, columns, tuple(notes), rows.partial)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Summarize a run, or all runs of a job, from the checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bulk_sync.address import SANDBOX_TARGET
+from bulk_sync.errors import BulkSyncError, InputError
+from bulk_sync.job.database import Job
+from bulk_sync.job.store import Store
+from bulk_sync.model.rows import ERROR_STATES, State, Tally
+from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
+from bulk_sync.report.causes import problems_of
+from bulk_sync.settings.files import Files
+
+
+class Sent(Struct, frozen=True):
+    """The end of sending: its seconds, why it ended early if it did, and notes for the user."""
+
+    seconds: float
+    stopped: BulkSyncError | None = None
+    notes: tuple[str, ...] = ()
+
+
+def summary_of_job(store: Store, files: Files) -> Summary:
+    """Return the summary of all runs of a job; raises InputError when nothing was staged."""
+    job = store.database.job()
+    if job is None:
+        raise InputError(
+            f"{files.checkpoint}: nothing was staged in this checkpoint, so nothing was sent."
+        )
+    counts = store.views.counts()
+    any_bad = not ERROR_STATES.isdisjoint(counts)
+    problems, causes = problems_of(store.views.bad_rows()) if any_bad else ((), ())
+    requests, retries, throttled, in_flight = store.views.totals()
+    return Summary(
+        input=job.input,
+        base_url=job.base_url,
+        rows=sum(counts.values()),
+        states=counts,
+        problems=problems,
+        causes=causes,
+        in_flight=in_flight,
+        traffic=Traffic(
+            requests,
+            retries,
+            throttled,
+            job.seconds,
+            rows_per_second=counts.get(State.UPDATED, 0) / job.seconds if job.seconds else 0.0,
+        ),
+        files=_files(files, None),
+        notes=_notes_on(job),
+    )
+
+
+def summary_of_run(
+    store: Store, files: Files, source: Path, tally: Tally, sent: Sent, notes: tuple[str, ...]
+) -> Summary:
+    """Return the summary of the run that just ended; `source` is its sheet."""
+    summary = summary_of_job(store, files)
+    return replace(
+        summary,
+        input=str(source),
+        traffic=traffic_of(tally, sent.seconds),
+        notes=(*summary.notes, *notes, *sent.notes, *tally.notes.values()),
+        stopped=sent.stopped,
+    )
+
+
+def traffic_of(tally: Tally, seconds: float) -> Traffic:
+    """Return the requests of a run that sent for this long."""
+    used = None
+    if tally.limit and seconds and tally.requests:
+        used = tally.requests / (seconds * tally.limit)
+    return Traffic(
+        tally.requests,
+        tally.retries,
+        tally.throttled,
+        seconds,
+        rows_per_second=tally.done / seconds if tally.done and seconds else 0.0,
+        throttled_seconds=tally.throttled_seconds,
+        statuses=dict(sorted(tally.statuses.items())),
+        limit=tally.limit,
+        source=tally.source,
+        utilisation=used,
+    )
+
+
+def with_files(
+    summary: Summary, files: Files, undo_file: Path | None, notes: tuple[str, ...]
+) -> Summary:
+    """Return the summary with the files that exist now, and further notes."""
+    return replace(summary, files=_files(files, undo_file), notes=(*summary.notes, *notes))
+
+
+def note_on_limit(*, partial: bool) -> tuple[str, ...]:
+    """Return the note of a sheet that --limit cut short."""
+    return ("Only the first rows were taken, as --limit says.",) if partial else ()
+
+
+def _notes_on(job: Job) -> tuple[str, ...]:
+    """Return what a reader of the counts must know first."""
+    rehearsal = job.base_url == SANDBOX_TARGET
+    text = "Rehearsal: sent to a sandbox on this machine, nothing reached North."
+    return (*((text,) if rehearsal else ()), *note_on_limit(partial=job.partial))
+
+
+def _files(files: Files, undo_file: Path | None) -> ReportFiles:
+    return ReportFiles(
+        _if_exists(files.results),
+        _if_exists(files.failed),
+        str(files.checkpoint),
+        page=_if_exists(files.page) if files.page else None,
+        undo=_if_exists(undo_file) if undo_file else None,
+    )
+
+
+def _if_exists(path: Path) -> str | None:
+    return str(path) if path.exists() else None

@@ -1,0 +1,58 @@
+"""Run a push where an event loop runs already: in a thread, because a thread can't run two."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import anyio
+from anyio import from_thread, to_thread
+
+T = TypeVar("T")
+
+
+def outside_event_loop(
+    work: Callable[[threading.Event | None], T], stop: threading.Event | None
+) -> T:
+    """Return what `work` returns; it is called in a thread when this one runs an event loop.
+
+    `work` gets the event that stops it. An interrupt (Ctrl-C, a notebook's) sets the event, waits
+    for the thread and is raised then.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work(stop)
+    stop = stop or threading.Event()
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        working = threads.submit(work, stop)
+        try:
+            return working.result()
+        except BaseException:  # KeyboardInterrupt among them
+            stop.set()
+            raise
+
+
+async def in_thread(work: Callable[[threading.Event], T]) -> T:
+    """Return what `work` returns, called in a thread with the event that stops it.
+
+    When cancelled, set the event, wait for the thread, and let the cancellation go on.
+    """
+    stop, ended = threading.Event(), anyio.Event()
+
+    def work_and_signal() -> T:
+        try:
+            return work(stop)
+        finally:
+            from_thread.run_sync(ended.set)
+
+    try:
+        return await to_thread.run_sync(work_and_signal, abandon_on_cancel=True)
+    except anyio.get_cancelled_exc_class():
+        stop.set()
+        with anyio.CancelScope(shield=True):
+            await ended.wait()
+        raise
