@@ -18,7 +18,7 @@ from bulk_sync.model.rows import State
 
 
 class JobFacts(Struct, frozen=True):
-    """What identifies a job.
+    """The facts that identify a job.
 
     `meaning` is a digest of the settings and the version that turned the rows into patches.
     `key_fingerprint` is None until the API has accepted a key.
@@ -31,7 +31,7 @@ class JobFacts(Struct, frozen=True):
 
 
 class Start(Enum):
-    """How a run begins, and why."""
+    """The ways for a run to begin, and the reasons."""
 
     NEW = "there is no job to continue: stage the sheet"
     RESUME = "the same sheet, read the same way: continue the job"
@@ -48,14 +48,15 @@ def how_to_start(known: JobFacts | None, asked: JobFacts, *, fresh: bool, new_ke
         return Start.NEW
     if known.base_url != asked.base_url:
         raise UsageError(
-            f"this checkpoint belongs to a job for {known.base_url}, not for {_place(asked.base_url)}. "
-            "Choose another with --out or --checkpoint, or start over with --fresh "
-            "(acknowledgements are then forgotten)"
+            f"this checkpoint belongs to a job for {known.base_url}, "
+            f"not for {_place(asked.base_url)}. Choose another with --out or --checkpoint, "
+            "or start over with --fresh (acknowledgements are then forgotten)"
         )
     if known.key_fingerprint not in {None, asked.key_fingerprint} and not new_key:
         raise UsageError(
-            "this checkpoint belongs to a job of another API key, perhaps another team's. If the new "
-            "key acts for the same team, continue with --new-key; if not, start over with --fresh"
+            "this checkpoint belongs to a job of another API key, perhaps another team's. "
+            "If the new key acts for the same team, continue with --new-key; "
+            "if not, start over with --fresh"
         )
     same = known.input_digest == asked.input_digest and known.meaning == asked.meaning
     return Start.RESUME if same else Start.RESTAGE

@@ -1,6 +1,6 @@
-"""What the cells of a column mean: said here once, for every field.
+"""The meaning of a cell, defined once for every field.
 
-A sheet's columns are compiled from their fields and the rules: `columns_of` makes a reader of each.
+`columns_of` compiles the columns of a sheet from their fields and the rules: a reader for each.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bulk_sync.model.rows import Cell, text_of
 
 
 class Blank(Enum):
-    """The value of a blank cell: none, so that the showing keeps what it has."""
+    """The value of a blank cell: the showing keeps the value it has."""
 
     BLANK = "blank"
 

@@ -1,13 +1,13 @@
-"""Where two sheets, or three, say different things of a showing.
+"""Compare the values of a showing in two sheets, or in three.
 
 A blank cell here changes nothing in North, so it is no difference; a blank cell there is a field
-without a value. Values are those that would be sent: trimmed texts, instants, numbers.
+without a value. Values are compared as they would be sent: trimmed texts, instants, numbers.
 
-With a base, the sheet that people started to edit from, each difference has an author:
+With a base, the sheet that both sides were edited from, each difference has an author:
 
     there = base, here another value     here   ours to send
-    here = base, there another value     there  somebody else's; not to be undone
-    three values, or base not known      both   a conflict
+    here = base, there another value     there  somebody else's, not to be undone
+    three values, or base unknown        both   a conflict
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Values = Mapping[str, object]
 
 
 class Side(Struct, frozen=True):
-    """What a sheet says of a showing. Of `columns` a field that is not among the values is blank;
-    others aren't known.
+    """The values of a showing in a sheet.
 
-    None for `columns`: only what is among the values is known, as in the ledger.
+    Fields of `columns` without a value are blank, other fields are unknown. With None for `columns`
+    only the values are known, as in the ledger.
     """
 
     values: Values
@@ -35,9 +35,9 @@ class Side(Struct, frozen=True):
 
 
 def compare(here: Side, there: Side, base: Side | None = None) -> list[Difference]:
-    """The fields that differ, in the order in which `here` has them.
+    """Return the fields that differ, in the order of `here`.
 
-    A column that the sheet there does not have can't differ; in the ledger what is not known does.
+    A field without a column there can't differ; a field that the ledger does not know does.
     """
     found = []
     for field, value in here.values.items():
@@ -56,13 +56,13 @@ def compare(here: Side, there: Side, base: Side | None = None) -> list[Differenc
 
 
 def blank_here(here: Side, other: Side) -> int:
-    """How many cells are blank here and filled in the other sheet."""
+    """Count the cells that are blank here and filled in the other sheet."""
     blank = (here.columns or frozenset()) - here.values.keys() - {KEY_COLUMN}
     return sum(1 for name in blank if other.values.get(name) is not None)
 
 
 def _value(side: Side, field: str) -> tuple[bool, object]:
-    """Whether a field's value is known, and the value; None is a blank one."""
+    """Return whether a field's value is known, and the value; None for a blank one."""
     if field in side.values:
         return True, side.values[field]
     return side.columns is not None and field in side.columns, None

@@ -1,4 +1,4 @@
-"""What was seen while rows were checked: how full the columns are, and what was assumed."""
+"""Findings about a whole sheet: how full its columns are, and what was assumed to read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
 
 @dataclass(slots=True)
 class Assumption:
-    """How often something was assumed, and the first place: row number and the cell's text."""
+    """The number of times that something was assumed; row number and text of the first cell."""
 
     count: int
     row: int
@@ -23,11 +23,11 @@ _Shape = tuple[bool, bool, tuple[str, ...]]
 
 @dataclass(slots=True)
 class Findings:
-    """Running counts of one reading.
+    """Running counts of one sheet.
 
-    `examples` are by field: the first value as it would be sent. `assumed` is by kind; their
-    words are in `report.found`. `against_order` is by header: where the column's dates contradict the order
-    that is the default. `other_headers` are rows that name columns in another order than the
+    `examples` are by field: the first value as it would be sent. `assumed` is by kind; their words
+    are in `report.found`. `against_order` is by header: where the column's dates contradict the
+    order that is the default. `other_headers` are rows that name columns in another order than the
     header.
     """
 
@@ -39,7 +39,7 @@ class Findings:
 
     @property
     def filled(self) -> Counter[str]:
-        """How many rows fill each column."""
+        """The number of rows that fill each column."""
         filled: Counter[str] = Counter()
         for (key, uuid, names), rows in self._shapes.items():
             columns = {*names, *([KEY_COLUMN] if key else []), *([ID_COLUMN] if uuid else [])}

@@ -1,8 +1,8 @@
-"""From the header row to fields.
+"""Match the header row to fields.
 
-A header is taken for a field by the user's word (`--map`), by the field's own name or
-by an alias. Two headers for one field, or one that is nearly a name, are refused with
-what to say instead: a choice made in silence would put data where it does not belong.
+A header names a field by the user's mapping (`--map`), by the field's own name or by an alias. Two
+headers for one field, or a header that is nearly a name, are refused with the option that decides,
+because a silent choice would put data where it does not belong.
 """
 
 from __future__ import annotations
@@ -30,19 +30,17 @@ OURS = frozenset(
         "reconcile_conflicts",
     }
 )
-"""Columns that files of ours, to be mended or pushed, have for the reader: ignored when such a file
-is pushed.
-"""
+"""Columns that our own files have for the reader; a push of such a file ignores them."""
 
 TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS)
-"""What a column can fill."""
+"""Fields that a column can fill."""
 
 
 class Column(Struct, frozen=True):
-    """A column of the sheet, counted from 0, and the field it fills; None when it is left out.
+    """A column of the sheet, counted from 0, and the field it fills; None when it is ignored.
 
-    `why` says by what: `name`, `alias`, `--map`, or for one that is left out `unknown`,
-    `blank`, `--map` or `ours`.
+    `why` is `name`, `alias` or `--map`, and of an ignored column `unknown`, `blank`, `--map` or
+    `ours`.
     """
 
     index: int
@@ -52,37 +50,37 @@ class Column(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The header in a sentence; a place when there is none."""
+        """The header, or the place of a column without one."""
         return self.header or f"column {self.index + 1}, which has no header"
 
 
 class HeaderMap(Struct, frozen=True):
-    """What each column up to the last header fills."""
+    """The columns of a sheet, up to the last header."""
 
     columns: tuple[Column, ...]
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Columns that fill nothing although nobody said so."""
+        """The columns that are ignored without the user having said so."""
         return tuple(column.name for column in self.columns if column.why in {"unknown", "blank"})
 
     def index_of(self, field: str) -> int | None:
-        """The position of the column that fills a field."""
+        """Return the position of the column that fills a field, if any does."""
         return next((column.index for column in self.columns if column.field == field), None)
 
     def reference(self, column: Column) -> str:
-        """How `--map` and profiles name a column."""
+        """Return the name of a column in `--map` and profiles."""
         return _reference(column, self.columns)
 
     def header_of(self, field: str) -> str:
-        """The header that fills a field."""
+        """Return the header of the column that fills a field."""
         return next(column.header for column in self.columns if column.field == field)
 
 
 class Names:
-    """The names that headers may have; `more` are a user's own aliases for fields.
+    """The names of fields in headers; `more` are the user's own aliases, by field.
 
-    Raises UsageError for a field that does not exist, or a name that two fields claim.
+    Raises UsageError for a field that does not exist, or an alias that is another field's name.
     """
 
     def __init__(self, more: Mapping[str, Iterable[str]] | None = None) -> None:
@@ -104,18 +102,18 @@ class Names:
         self._field_of[plain(alias)] = field
 
     def field_of(self, header: str) -> str | None:
-        """The field that a header names."""
+        """Return the field that a header names, if any."""
         return self._field_of.get(plain(header))
 
     def near(self, header: str) -> list[str]:
-        """The fields whose names are nearly this header, closest first."""
+        """Return the fields whose names are nearly this header, closest first."""
         name = plain(header)
         close = difflib.get_close_matches(name, self._field_of, n=6, cutoff=0.7)
-        near = [other for other in close if _is_slip(name, other)]
+        near = [other for other in close if _is_typo(name, other)]
         return list(dict.fromkeys(self._field_of[other] for other in near))
 
     def closest(self, headers: Sequence[str], field: str) -> str | None:
-        """The header that is most like a name of a field, if any is."""
+        """Return the header that is most like a name of a field, if one is similar enough."""
         names = [name for name, target in self._field_of.items() if target == field]
         scored = [
             (difflib.SequenceMatcher(None, plain(header), name).ratio(), header)
@@ -128,12 +126,12 @@ class Names:
 
 @lru_cache(maxsize=4096)
 def plain(header: str) -> str:
-    """A header without case, accents' encodings, blanks and punctuation."""
+    """Return a header in lower case, NFKC, without blanks and punctuation."""
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", header).casefold())
 
 
 def existing_field(name: str) -> str:
-    """The field of this name; raises UsageError with the closest names when there is none."""
+    """Return the field of this name; raises UsageError with the closest names if there is none."""
     wanted = plain(name)
     for target in TARGETS:
         if wanted == plain(target) or (target == ID_COLUMN and wanted in {"id", "northid"}):
@@ -145,13 +143,13 @@ def existing_field(name: str) -> str:
     raise UsageError(f"there is no field {name!r}: {hint}")
 
 
-def recognise(cells: Sequence[str], names: Names, told: Mapping[str, str]) -> int:
-    """How many of a row's cells are names of columns; 0 when none of them addresses a showing.
+def recognise(cells: Sequence[str], names: Names, mapped: Mapping[str, str]) -> int:
+    """Count the cells of a row that name columns; 0 when none of them addresses a showing.
 
-    `told` is what `--map` says; raises UsageError when it names no field.
+    `mapped` is the user's mapping of headers to fields. Raises UsageError for an unknown field.
     """
     by_user = {
-        plain(header): existing_field(field) if field else None for header, field in told.items()
+        plain(header): existing_field(field) if field else None for header, field in mapped.items()
     }
     by_place = {
         place: field for header, field in by_user.items() if (place := _place(header)) is not None
@@ -168,7 +166,7 @@ def recognise(cells: Sequence[str], names: Names, told: Mapping[str, str]) -> in
 
 
 def _place(name: str) -> int | None:
-    """The place, from 0, that `column N` names."""
+    """Return the position, from 0, that `column N` names."""
     match = re.fullmatch(r"column\s*(\d{1,5})", name.strip(), re.ASCII | re.IGNORECASE)
     return int(match[1]) - 1 if match else None
 
@@ -178,23 +176,21 @@ def map_headers(
     source: str,
     *,
     names: Names | None = None,
-    told: Mapping[str, str] | None = None,
-    hinted: Mapping[str, str] | None = None,
+    mapped: Mapping[str, str] | None = None,
+    hints: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> HeaderMap:
-    """Match headers to fields; `told` is what `--map` says: header to field, or to nothing.
+    """Match headers to fields.
 
-    `hinted` is the same from a profile, which may speak of columns that this sheet has not.
-
-    Raises UsageError for a `--map` that fits nothing, InputError, naming `source`, for what can't
-    be used.
+    `mapped` is `--map`: fields by header, "" for a column to ignore. `hints` are the same of a
+    profile, which may name columns that this sheet does not have. Raises UsageError for a `--map`
+    that fits no column, InputError with `source` for a header row that can't be used.
     """
     names = names or Names()
     width = max((position for position, header in enumerate(headers, start=1) if header), default=0)
     shown = headers[:width]
-    by_user = _told_by_position(shown, hinted or {}, insist=False) | _told_by_position(
-        shown, told or {}, insist=True
-    )
+    by_user = _by_position(shown, hints or {}, insist=False)
+    by_user |= _by_position(shown, mapped or {}, insist=True)
     columns = tuple(_column(index, header, names, by_user) for index, header in enumerate(shown))
     _refuse_rivals(columns, source)
     _refuse_near(columns, names, source)
@@ -203,8 +199,9 @@ def map_headers(
     mapping = HeaderMap(columns)
     if strict and mapping.ignored:
         raise InputError(
-            f"{source}: --strict allows no unknown columns, and there are: {', '.join(mapping.ignored)}. "
-            f"Say what they are, or leave one out with {map_option(mapping.ignored[0])}"
+            f"{source}: --strict allows no unknown columns, and there are: "
+            f"{', '.join(mapping.ignored)}. Map them to fields, or ignore one with "
+            f"{map_option(mapping.ignored[0])}"
         )
     return mapping
 
@@ -222,12 +219,12 @@ def _column(index: int, header: str, names: Names, by_user: Mapping[int, str]) -
     return Column(index, header, field, "name" if plain(header) == plain(field) else "alias")
 
 
-def _told_by_position(
-    headers: Sequence[str], told: Mapping[str, str], *, insist: bool
+def _by_position(
+    headers: Sequence[str], mapped: Mapping[str, str], *, insist: bool
 ) -> dict[int, str]:
-    """The columns that `--map` speaks of; by exact header, else by plain form, else as `column N`."""
+    """Find mapped columns: by exact header, else by plain form, else as `column N`."""
     found = {}
-    for named, field in told.items():
+    for named, field in mapped.items():
         places = (
             [index for index, header in enumerate(headers) if header == named.strip()]
             or [
@@ -250,7 +247,8 @@ def _told_by_position(
         if len(places) > 1:
             numbers = " and ".join(str(place + 1) for place in places)
             raise UsageError(
-                f"--map {named!r}: columns {numbers} have this header; name one as 'column {places[0] + 1}'"
+                f"--map {named!r}: columns {numbers} have this header; name one as "
+                f"'column {places[0] + 1}'"
             )
         found[places[0]] = existing_field(field) if field.strip() else ""
     return found
@@ -270,19 +268,18 @@ def _refuse_rivals(columns: Sequence[Column], source: str) -> None:
         if other is not column:
             one, two = _reference(other, columns), _reference(column, columns)
             raise InputError(
-                f"{source}: the columns {one!r} and {two!r} both name {column.field}; leave one out, "
+                f"{source}: the columns {one!r} and {two!r} both name {column.field}; ignore one, "
                 f"with {map_option(one)} or {map_option(two)}"
             )
 
 
 def _reference(column: Column, columns: Sequence[Column]) -> str:
-    """How `--map` names this column."""
     alone = sum(other.header == column.header for other in columns) == 1
     return column.header if alone else f"column {column.index + 1}"
 
 
 def _refuse_near(columns: Sequence[Column], names: Names, source: str) -> None:
-    """A slip of the pen in a header would leave its column out; nobody would know."""
+    # A typing error in a header would leave its column out, and nobody would notice.
     for column in columns:
         if column.why != "unknown":
             continue
@@ -290,26 +287,26 @@ def _refuse_near(columns: Sequence[Column], names: Names, source: str) -> None:
         if near:
             header = column.header
             raise InputError(
-                f"{source}: the column {header!r} is nearly a name for {' or '.join(near)}. Say what it is: "
-                f"{map_option(header, near[0])}, or {map_option(header)} to leave it out"
+                f"{source}: the column {header!r} is nearly a name for {' or '.join(near)}. "
+                f"Say which: {map_option(header, near[0])}, or {map_option(header)} to ignore it"
             )
 
 
-def _is_slip(name: str, other: str) -> bool:
-    """True for a letter too many, too few, wrong or swapped, and in longer names for a little more."""
+def _is_typo(name: str, other: str) -> bool:
+    """Return True for one letter too many, too few, wrong or swapped; more in long names."""
     if min(len(name), len(other)) < 5:
         return False
     if difflib.SequenceMatcher(None, name, other).ratio() >= 0.9:
         return True
     if len(name) != len(other):
-        return False  # one letter more or less of five has a ratio of 0.9 already
+        return False  # one letter more or less of five already has a ratio of 0.9
     apart = [index for index, (a, b) in enumerate(zip(name, other, strict=True)) if a != b]
     swapped = len(apart) == 2 and apart[1] == apart[0] + 1 and sorted(name) == sorted(other)
     return len(apart) == 1 or swapped
 
 
 def map_option(header: str, field: str = "") -> str:
-    """The option that says what a column is, as a shell takes it."""
+    """Return the `--map` option for a column, quoted for a shell."""
     return f"--map {shlex.quote(f'{header}={field}')}"
 
 
@@ -320,7 +317,7 @@ def _listed(headers: Sequence[str]) -> str:
 
 
 def _is_data(header: str) -> bool:
-    """True for what is no name of a column: a number, a date, a mail address, a sentence."""
+    """Return True for a text that names no column: a number, date, email address or sentence."""
     return (
         re.fullmatch(r"[\d\s.,:/+()★-]+(?:\s*[AaPp][Mm])?", header) is not None
         or "@" in header
@@ -329,14 +326,17 @@ def _is_data(header: str) -> bool:
 
 
 def _no_key_column(headers: Sequence[str], names: Names, source: str) -> str:
-    text = f"{source}: no column names the showings ({KEY_COLUMN}); the header row has {_listed(headers)}."
+    text = (
+        f"{source}: no column names the showings ({KEY_COLUMN}); the header row has "
+        f"{_listed(headers)}."
+    )
     named = [header for header in headers if header]
     if any(map(_is_data, named)):
-        return f"{text} That looks like a row of data: put a header row above it, which names the columns"
+        return f"{text} That looks like a row of data: put a row with the names of the columns above it"
     close = names.closest(named, KEY_COLUMN) or (named[0] if named else None)
     if close is None:
         return text
     return (
-        f"{text} If {close!r} holds their keys, say {map_option(close, KEY_COLUMN)}; "
+        f"{text} If {close!r} holds their keys, add {map_option(close, KEY_COLUMN)}; "
         "if another row is the header, --header-row N"
     )

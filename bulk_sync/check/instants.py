@@ -1,5 +1,6 @@
-"""The dates and times of one row, which complete each other: a bare time takes its day from the
-date in its row.
+"""Complete the dates and times of one row from each other.
+
+A bare time takes its day from the date in its row, a bare showing_date its time from the start.
 """
 
 from __future__ import annotations
@@ -16,9 +17,6 @@ from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import INSTANTS
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Cell, text_of
-
-ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
-"""The orders of `--date-order` in words."""
 
 Moment = str | Written
 """An instant as it is sent, or what a cell says of one."""
@@ -84,12 +82,10 @@ class InstantReader:
 
     def _note(self, row: int, field: str, cell: Cell, moment: Written, bad: list[Reason]) -> None:
         """Count what was assumed to read a cell; refuse a date of another order."""
-        if moment.against and not self._rules.order_told:
+        if moment.against and not self._rules.order_given:
             self._findings.contradicts_order(self._headers[field], row, text_of(cell))
         if moment.against and moment.day is None:
-            order = BadCell(
-                Expected.DATE_ORDER, Remedy.SET_DATE_ORDER, order=ORDERS[self._rules.order]
-            )
+            order = BadCell(Expected.DATE_ORDER, Remedy.SET_DATE_ORDER, order=self._rules.order)
             bad.append(order.about(cell).reason(field))
             return
         if moment.ordered:
@@ -129,7 +125,7 @@ class InstantReader:
         return moment
 
     def _day_of_row(self, field: str, zone: tzinfo | None, moments: Mapping[str, Moment]) -> date:
-        """Return the day for a bare time; a neighbour in another zone may have another day there."""
+        """Return the day for a bare time."""
         for other in _DAYS:
             if other == field or other not in moments:
                 continue
@@ -137,6 +133,7 @@ class InstantReader:
             here = zone or self._rules.timezone
             if neighbour.day is None:
                 continue
+            # In its own zone a neighbour may have another day than here.
             if neighbour.zone is not None and neighbour.time is not None and here is not None:
                 return resolve(neighbour, here).astimezone(here).date()
             return neighbour.day

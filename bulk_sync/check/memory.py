@@ -1,7 +1,7 @@
-"""A bounded memory of what texts mean.
+"""A bounded memory of the values of texts.
 
-It may hold only what depends on the text and the sheet's rules: with or without it, a cell
-means the same (tests/unit/test_check_memory.py).
+It holds nothing that depends on more than the text and the rules, so a cell means the same with and
+without it (tests/unit/test_check_memory.py).
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from typing import Final
 from bulk_sync.model.rows import Cell
 
 MOST_REMEMBERED: Final = 4096
-"""Texts that are remembered of a kind; columns with more different ones gain little from it."""
+"""Texts of one kind that are remembered; columns with more different ones gain little from it."""
+
+
+LONGEST_REMEMBERED: Final = 200
+"""Characters of a text that is remembered."""
 
 
 class Memory(dict[Cell, object]):
-    """The values of cells whose texts repeat; a cell that is new is read with `read`.
+    """The values of cells whose texts repeat; `memory[cell]` reads a new one with `read`.
 
-    `memory[cell]` costs one look-up in a dictionary. Raises what `read` raises, each time anew.
+    A known text costs one look-up in a dictionary. Raises what `read` raises, each time anew.
     """
 
     __slots__ = ("_read",)
@@ -29,8 +33,9 @@ class Memory(dict[Cell, object]):
 
     def __missing__(self, cell: Cell) -> object:
         value = self._read(cell)
-        # Other types are equal where their meaning is not: 1, 1.0 and True are one key.
-        if isinstance(cell, str):
+        # Cells of other types are equal where their meaning is not: 1, 1.0 and True are one key.
+        # Long texts would let the memory grow without bounds.
+        if isinstance(cell, str) and len(cell) <= LONGEST_REMEMBERED:
             if len(self) >= MOST_REMEMBERED:
                 self.clear()
             self[cell] = value

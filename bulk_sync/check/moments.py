@@ -1,8 +1,8 @@
-"""Dates and times as people and programs write them.
+"""Read dates and times as people and programs write them.
 
-Two steps: `written` reads what a cell says, as far as it goes (a day, a time, an offset);
-`resolve` makes an instant of it, once day, time and zone are known, and refuses a time
-that a clock change skips or repeats (PEP 495).
+Two steps: `read_moment` reads what a cell says (a day, a time, an offset, or some of them);
+`instant_of` makes an instant of it, once day, time and zone are known, and refuses a time that a
+clock change skips or repeats (PEP 495).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from bulk_sync.check.cells import BadCell
-from bulk_sync.check.memory import MOST_REMEMBERED
+from bulk_sync.check.memory import LONGEST_REMEMBERED, MOST_REMEMBERED
 from bulk_sync.check.rules import DateOrder
 from bulk_sync.model.problems import LONGEST_VALUE, Expected, Remedy
 from bulk_sync.model.rows import Cell
@@ -23,11 +23,11 @@ _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - only its time of day is of us
 
 
 class Written(NamedTuple):
-    """What a cell says of a moment; what it does not say is None.
+    """The parts of a moment that a cell says; the others are None.
 
-    `ordered`: day and month could be swapped, the order decided. `against`: the date fits
-    another order better than the one asked for, or only that (then `day` is None).
-    `early`: a time from 1:00 to 6:59 without AM or PM and without a leading zero.
+    `ordered`: day and month could be swapped, so the order decided. `against`: the date fits
+    another order better than the user's, or only another (then `day` is None). `early`: a time from
+    1:00 to 6:59 without AM or PM and without a leading zero.
     """
 
     day: date | None = None
@@ -45,6 +45,8 @@ def read_moment(order: DateOrder, cell: Cell) -> str | Written:
     """
     if isinstance(cell, str):
         day = _iso_day(cell[:10])
+        if len(cell) > LONGEST_REMEMBERED:  # longer than any date, and parts of it are remembered
+            raise BadCell(Expected.MOMENT)
         if day is None:
             return _of_other_text(cell, order)
         if len(cell) == 10:
@@ -77,7 +79,10 @@ def written(sent: str) -> Written:
 
 
 def resolve(moment: Written, zone: tzinfo | None) -> datetime:
-    """The instant; raises BadCell when the zone's clocks skip or repeat that time."""
+    """Return the instant of a whole moment; `zone` is for one without an offset.
+
+    Raises BadCell when the zone's clocks skip or repeat that time.
+    """
     if moment.day is None or moment.time is None:
         raise BadCell(Expected.MOMENT)
     chosen = moment.zone or zone
@@ -131,17 +136,17 @@ def _offset_all_day(zone: tzinfo | None, day: date) -> str | None:
             else None
         )
     except (BadCell, OverflowError):
-        return None  # which of the two it is, the time of day decides
+        return None  # it depends on the time of day
 
 
 def text_of_instant(instant: datetime) -> str:
-    """RFC 3339; UTC is written as `Z`."""
+    """Return an instant in RFC 3339; UTC is written as `Z`."""
     text = instant.isoformat()
     return text[:-6] + "Z" if text.endswith("+00:00") else text
 
 
-# A day in ISO 8601 and the time behind it do not depend on each other, and a sheet has few
-# different ones of each: they are read apart, and remembered.
+# A day in ISO 8601 and the time after it do not depend on each other, and a sheet has few different
+# ones of each. So they are read apart, and remembered.
 
 _ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 # RFC 3339, section 5.6, with the blank for "T" that its note allows, seconds optional.
@@ -222,7 +227,8 @@ _MONTH_FIRST = re.compile(
     r"([^\W\d_]{3,10})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})(?!\d)", re.IGNORECASE
 )
 _DAY_FIRST = re.compile(
-    r"(\d{1,2})(?:st|nd|rd|th|\.)?[\s-]?\s*(?:of |de )?([^\W\d_]{3,10})\.?,?(?:\s+de)?[\s-]\s*(\d{4}|\d\d)(?!\d)",
+    r"(\d{1,2})(?:st|nd|rd|th|\.)?[\s-]?\s*(?:of |de )?([^\W\d_]{3,10})\.?,?(?:\s+de)?"
+    r"[\s-]\s*(\d{4}|\d\d)(?!\d)",
     re.IGNORECASE,
 )
 _TIME = re.compile(
@@ -258,8 +264,9 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 
 # RFC 5322, section 4.3, and the European zones whose short names mean one thing only.
 _FIXED_ZONES = {
-    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8,
-    "pdt": -7, "akst": -9, "akdt": -8, "hst": -10, "wet": 0, "west": 1, "cet": 1, "cest": 2, "eet": 2, "eest": 3,
+    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7,
+    "mdt": -6, "pst": -8, "pdt": -7, "akst": -9, "akdt": -8, "hst": -10, "wet": 0, "west": 1,
+    "cet": 1, "cest": 2, "eet": 2, "eest": 3,
 }  # fmt: skip
 _GENERAL_ZONES = {
     "et": "America/New_York",
@@ -294,7 +301,7 @@ def _whole_day(text: str, order: DateOrder) -> Written | None:
 
 
 def _date_part(text: str, order: DateOrder) -> tuple[Written | None, str]:
-    """The date that a text begins with, and what follows it."""
+    """Return the date that a text begins with, and the rest of the text."""
     if match := _YEAR_FIRST.match(text):
         return Written(_day(int(match[1]), int(match[3]), int(match[4]))), text[match.end() :]
     if match := _NUMERIC.match(text):
@@ -323,15 +330,15 @@ def _weekday(text: str) -> tuple[int, str] | None:
 
 
 def _year(text: str) -> int:
-    """Two digits are of this century: showings are not planned for 1999."""
+    # Two digits are of this century, because showings are not planned for 1999.
     return int(text) if len(text) == 4 else 2000 + int(text)
 
 
 def _numeric(match: re.Match[str], order: DateOrder) -> Written:
-    """`3/14/2026`, `14.03.2026`, `26-3-14`: which is the day, the order says."""
+    """Read `3/14/2026`, `14.03.2026` or `26-3-14` in the user's order."""
     one, separator, two, three = int(match[1]), match[2], int(match[3]), match[4]
     if order == "ymd":
-        if len(three) == 4:  # the year can't come first: day and month are anybody's guess
+        if len(three) == 4:  # the year is last: day and month would be a guess
             return Written(against=True)
         return Written(_day(2000 + one, two, int(three)), ordered=True)
     month, day = (one, two) if order == "mdy" else (two, one)

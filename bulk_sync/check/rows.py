@@ -1,7 +1,7 @@
-"""From a row to a record or a problem.
+"""Turn a row into a record or a problem.
 
-A record depends on the row and the rules only, never on the rows before it. What cells mean is
-said in `columns` and, for dates and times, in `instants`.
+A record depends on the row and the rules only, never on the rows before it. The meaning of cells is
+defined in `columns`, and in `instants` for dates and times that complete each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
 
 
 class Checker:
-    """Makes patches of the rows of one sheet; `findings` is what was seen on the way."""
+    """Makes patches of the rows of one sheet; `findings` grow on the way."""
 
     def __init__(self, mapping: HeaderMap, rules: Rules, names: Names | None = None) -> None:
         self.findings = Findings()
@@ -46,7 +46,7 @@ class Checker:
         fault = self._fault(row, key) or self._address.problem(cells, key, uuid)
         if fault is not None:
             if row.fault is None and len(cells) == self._width:
-                self._values(row.number, cells, bad)  # its dates are evidence all the same
+                self._values(row.number, cells, bad)  # its dates are evidence of their order
             code, reason = fault
             return Problem(row, "", code, (reason,), key)
         target = uuid or key
@@ -95,9 +95,9 @@ class Checker:
         return None
 
     def _names_columns(self, key: str, cells: tuple[Cell, ...]) -> bool:
-        """Return True for a header in another order than ours.
+        """Return True for a header row that names columns in another order than the sheet's.
 
-        What is below it would be taken for what it is not.
+        The rows below it would fill the wrong fields.
         """
         if self._names.field_of(key) is None:
             return False

@@ -1,4 +1,4 @@
-"""What a user says about the meaning of cells, in one value."""
+"""The user's rules for the meaning of cells."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ DateOrder = Literal["mdy", "dmy", "ymd"]
 
 
 class Rules(Struct, frozen=True):
-    """How cells are read.
+    """Rules for reading cells.
 
-    `timezone` is for times without an offset; None when there is none for them. `order` is of
-    numeric dates; when `order_told` is False it is the default, and a column that speaks
-    against it is not to be sent. `clear`
-    holds, by field, the texts that clear it; `blank_clears` the fields that a blank cell clears.
+    `timezone` is for times without an offset; None refuses them. `order` is for numeric dates;
+    unless `order_given` it is the default, and a column that contradicts it keeps the sheet from
+    being sent. `clear` has, by field, the text that clears it; a blank cell clears the fields of
+    `blank_clears`.
     """
 
     timezone: tzinfo | None = UTC
     order: DateOrder = "mdy"
-    order_told: bool = False
+    order_given: bool = False
     default_time: time | None = None
     clear: Mapping[str, str] = field(default_factory=dict)
     blank_clears: frozenset[str] = frozenset()

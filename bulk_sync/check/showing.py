@@ -1,8 +1,7 @@
-"""The patch of a showing, as the contract has it (schema `ShowingPatch`).
+"""The patch of a showing, as in the contract (schema `ShowingPatch`).
 
-The order of the fields is the order in the JSON that is sent, so that equal patches are
-equal texts and their digests meet. Texts of cells are read in `cells` and `moments`; what
-stands here is the shape that is sent, and the last check before it is.
+The order of the fields is that of the JSON that is sent, so that equal patches are equal texts and
+have equal digests.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ShowingPatch(BaseModel):
-    """What a row changes; a field that is not set keeps its value in North, one that is None is
-    cleared.
+    """The changes of a row: a field that is not set keeps its value in North, None clears it.
 
     Instants are texts in RFC 3339, with seconds and offset.
     """
@@ -39,15 +37,13 @@ class ShowingPatch(BaseModel):
 
 
 KEY_COLUMN = "unique_showing_key"
-"""The column whose cell addresses the showing, unless its row has an id; then it is part of the
-patch.
-"""
+"""The column that addresses the showing; in a row with an id it is part of the patch instead."""
 
 ID_COLUMN = "showing_id"
-"""The column that may hold North's own id of the showing, a UUID."""
+"""The optional column of North's own id of the showing, a UUID."""
 
 FIELDS = tuple(name for name in ShowingPatch.model_fields if name != KEY_COLUMN)
-"""The columns that make a patch, in the contract's order."""
+"""The fields of a patch without its key, in the contract's order."""
 
 INSTANTS = ("showing_date", "scheduled_date", "showing_time_start", "showing_time_end")
-"""The fields that take a date with its time."""
+"""The fields that take a date with a time."""

@@ -154,7 +154,9 @@ _PURGED = ", ".join(
 _ROWS_OF_VERSION_7 = _TABLES.format(why_column="message TEXT", given_up="") + _VIEW.format(
     why="iif(outcome.id IS NULL, staged.message, outcome.message) AS message"
 )
-_TOLD = "json_array(json_object('expected', 'told', 'facts', json_object('text', reasons)))"
+_EARLIER_TEXT = (
+    "json_array(json_object('expected', 'earlier_text', 'facts', json_object('text', reasons)))"
+)
 
 _MIGRATIONS = {
     1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
@@ -225,7 +227,7 @@ _MIGRATIONS = {
         DROP VIEW row;
         ALTER TABLE staged RENAME COLUMN message TO reasons;
         UPDATE staged SET reasons =
-            iif(reasons = '{PURGED_MESSAGE}', '{PURGED_REASONS}', {_TOLD})
+            iif(reasons = '{PURGED_MESSAGE}', '{PURGED_REASONS}', {_EARLIER_TEXT})
             WHERE reasons IS NOT NULL;
         ALTER TABLE outcome ADD COLUMN given_up TEXT;
         {_VIEW_OF_VERSION_9}

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 
 class Expected(StrEnum):
-    """What a cell, a key or a row should have been. In brackets: the facts that a reason carries.
+    """Expectations that a cell, a key or a row failed; comments list the facts of a reason.
 
     Checkpoints keep these names: add to them, don't rename.
     """
@@ -34,7 +34,7 @@ class Expected(StrEnum):
     # A date or time
     MOMENT = "moment"
     KNOWN_ZONE = "known_zone"  # zone
-    DATE_ORDER = "date_order"  # order
+    DATE_ORDER = "date_order"  # order, as in --date-order
     SINGLE_TIME = "single_time"
     DAY_THAT_EXISTS = "day_that_exists"  # day
     TIME_THAT_EXISTS = "time_that_exists"  # time
@@ -75,12 +75,12 @@ class Expected(StrEnum):
     MERGED_ROW = "merged_row"  # rows
 
     # Not from a check
-    TOLD = "told"  # text
+    EARLIER_TEXT = "earlier_text"  # text
     PURGED = "purged"
 
 
 class Remedy(StrEnum):
-    """How to correct a row, where the expectation alone doesn't say it.
+    """Ways to correct a row, where the expectation alone doesn't say it.
 
     Checkpoints keep these names: add to them, don't rename.
     """

@@ -101,7 +101,7 @@ class _NotSent(NamedTuple):
     def name(self) -> tuple[object, ...]:
         why = self.reason
         # A sentence of an old checkpoint has nothing but its words.
-        text = why.facts.get("text") if why.expected is Expected.TOLD else None
+        text = why.facts.get("text") if why.expected is Expected.EARLIER_TEXT else None
         return self.code, why.field, why.expected, why.remedy, text
 
     @property
@@ -135,7 +135,7 @@ class _Sent(NamedTuple):
 
 
 class _Others(NamedTuple):
-    """What is beyond the causes that are told apart."""
+    """Rows beyond the causes that are distinguished."""
 
     code: str
     value: str | None = None

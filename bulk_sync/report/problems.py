@@ -12,6 +12,9 @@ from bulk_sync.model.comparison import Compared
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import GivenUp, Result, State
 
+ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
+"""The orders of `--date-order` in words."""
+
 # What a cell should have been: what follows "is not" and "expected". Braces take facts.
 _CELLS: Mapping[Expected, str] = {
     Expected.NO_ERROR: "a value: a formula failed here",
@@ -119,7 +122,7 @@ _ROWS: Mapping[Expected, _Statement] = {
     Expected.MERGED_ROW: _Statement(
         "merged into {rows}, which has the same showing", "merged into a later row"
     ),
-    Expected.TOLD: _Statement("{text}", "{text}"),
+    Expected.EARLIER_TEXT: _Statement("{text}", "{text}"),
     Expected.PURGED: _Statement("Message removed by --purge", "Message removed by --purge"),
 }
 
@@ -244,6 +247,8 @@ def cause_of(reason: Reason, values: str, otherwise: str) -> tuple[str, str]:
 
 def _facts(reason: Reason) -> dict[str, object]:
     facts: dict[str, object] = {"field": reason.field, "value": reason.value, **reason.facts}
+    if reason.expected is Expected.DATE_ORDER:
+        facts["order"] = ORDERS.get(str(reason.facts.get("order")), "of --date-order")
     rows = reason.facts.get("rows")
     if isinstance(rows, list):
         more = reason.facts.get("more")

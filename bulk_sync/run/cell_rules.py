@@ -40,7 +40,7 @@ def rules_of(meaning: Meaning) -> CellRules:
     rules = Rules(
         timezone=None if zone_name is None else ZoneInfo(zone_name),
         order=meaning.date_order or "mdy",
-        order_told=meaning.date_order is not None,
+        order_given=meaning.date_order is not None,
         default_time=meaning.default_time,
         clear=clear,
         blank_clears=frozenset(map(existing_field, meaning.blank_clears)),

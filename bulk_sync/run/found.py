@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bulk_sync.check.instants import ORDERS
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State
@@ -12,6 +11,7 @@ from bulk_sync.model.summaries import ColumnSeen
 from bulk_sync.quantities import Share
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.found import Assumed, RulesUsed, assumption_lines, sheet_notes
+from bulk_sync.report.problems import ORDERS
 from bulk_sync.run.sheet import Sheet
 
 
@@ -26,7 +26,7 @@ def assumptions_of(sheet: Sheet) -> tuple[str, ...]:
         zone_name=sheet.zone_name,
         zone_given=sheet.meaning.timezone is not None,
         order=ORDERS[sheet.rules.order],
-        order_given=sheet.rules.order_told,
+        order_given=sheet.rules.order_given,
         default_time=sheet.rules.default_time,
     )
     assumed = {

@@ -30,7 +30,7 @@ def open_sheet(reading: Reading, meaning: Meaning) -> Iterator[Sheet]:
     """Open a sheet and map its header; raises InputError, UsageError."""
     names = Names(meaning.aliases)
     options = ReadOptions(
-        recognise=partial(recognise, names=names, told=meaning.map_hints | meaning.map),
+        recognise=partial(recognise, names=names, mapped=meaning.map_hints | meaning.map),
         delimiter=reading.delimiter,
         encoding=reading.encoding,
         sheet=reading.sheet,
@@ -41,8 +41,8 @@ def open_sheet(reading: Reading, meaning: Meaning) -> Iterator[Sheet]:
             table.headers,
             str(reading.input),
             names=names,
-            told=meaning.map,
-            hinted=meaning.map_hints,
+            mapped=meaning.map,
+            hints=meaning.map_hints,
             strict=meaning.strict,
         )
         yield Sheet(reading, meaning, table, mapping, names)

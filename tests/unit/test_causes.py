@@ -136,7 +136,7 @@ def test_facts_of_single_rows_split_no_cause(
 
 def test_sentences_of_an_old_checkpoint_are_causes_as_they_are() -> None:
     def old(text: str, number: int) -> BadRow:
-        return bad(number, Reason(Expected.TOLD, facts={"text": text}))
+        return bad(number, Reason(Expected.EARLIER_TEXT, facts={"text": text}))
 
     assert told(old("rating: '9' is not it", 2), old("{x}", 3), old("{x}", 4)) == [
         ("{x}", 2, "correct the row"),

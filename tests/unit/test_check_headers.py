@@ -63,12 +63,12 @@ def test_what_fills_no_field_is_named() -> None:
 def test_the_users_word_comes_first() -> None:
     headers = ("Code", "Comments", "Feedback", "Notes", "Notes")
     told = {"Code": "unique_showing_key", "comments": "", "column 5": "title"}
-    assert fields(*headers, told=told) == ["unique_showing_key", None, "feedback", None, "title"]
+    assert fields(*headers, mapped=told) == ["unique_showing_key", None, "feedback", None, "title"]
     names = Names({"rating": ["Zufriedenheit"], "unique showing key": ["Code"]})
     assert fields("Code", "zufriedenheit", names=names) == ["unique_showing_key", "rating"]
-    assert map_headers(headers, "x.csv", told=told).ignored == ("Notes",)
+    assert map_headers(headers, "x.csv", mapped=told).ignored == ("Notes",)
     hints = {"Code": "unique_showing_key", "Comments": "", "Absent": "title", "Feedback": "rating"}
-    assert fields("Code", "Comments", "Feedback", hinted=hints, told={"Feedback": "title"}) == [
+    assert fields("Code", "Comments", "Feedback", hints=hints, mapped={"Feedback": "title"}) == [
         "unique_showing_key", None, "title",
     ]  # fmt: skip
 
@@ -93,19 +93,19 @@ def test_what_the_user_says_of_columns_counts_when_the_header_is_looked_for() ->
         (
             ["a", "Code"],
             {},
-            "the header row has 'a', 'Code'. If 'a' holds their keys, say --map a=unique_",
+            "the header row has 'a', 'Code'. If 'a' holds their keys, add --map a=unique_",
         ),
         (
             ["unique_showing_key", "Ratng"],
             {},
-            "--map Ratng=rating, or --map Ratng= to leave it out",
+            "--map Ratng=rating, or --map Ratng= to ignore it",
         ),
         (["unique_showing_key", "Emial"], {}, "nearly a name for attendee_email"),
         (["unique_showing_key", "Feedbck"], {}, "nearly a name for feedback"),
         (
             ["unique_showing_key", "rating", "Stars"],
             {},
-            "'rating' and 'Stars' both name rating; leave one out, with",
+            "'rating' and 'Stars' both name rating; ignore one, with",
         ),
         (["unique_showing_key", "rating", "rating"], {}, "--map 'column 2=' or --map 'column 3='"),
         (["unique_showing_key", "External ID"], {}, "both name unique_showing_key"),
@@ -113,14 +113,14 @@ def test_what_the_user_says_of_columns_counts_when_the_header_is_looked_for() ->
         (
             ["K1", "Great house", "4"],
             {},
-            "That looks like a row of data: put a header row above it",
+            "That looks like a row of data: put a row with the names of the columns above it",
         ),
-        (["Buyer's key", "x"], {}, """say --map 'Buyer'"'"'s key=unique_showing_key'"""),
+        (["Buyer's key", "x"], {}, """add --map 'Buyer'"'"'s key=unique_showing_key'"""),
     ],
 )
 def test_headers_that_cannot_be_used(headers: list[str], told: dict[str, str], words: str) -> None:
     with pytest.raises(InputError) as raised:
-        map_headers(headers, "x.csv", told=told)
+        map_headers(headers, "x.csv", mapped=told)
     assert str(raised.value).startswith("x.csv: ")
     assert words in str(raised.value)
 
@@ -138,7 +138,7 @@ def test_headers_that_cannot_be_used(headers: list[str], told: dict[str, str], w
 )
 def test_a_mapping_that_fits_nothing_says_what_there_is(told: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError) as raised:
-        map_headers(["key", "Rating", "Notes", "Notes"], "x.csv", told=told)
+        map_headers(["key", "Rating", "Notes", "Notes"], "x.csv", mapped=told)
     assert words in str(raised.value)
 
 
@@ -147,7 +147,7 @@ def test_strict_allows_no_unknown_columns() -> None:
         InputError, match="--strict allows no unknown columns, and there are: Notes"
     ):
         map_headers(["unique_showing_key", "Notes", "error"], "x.csv", strict=True)
-    assert fields("unique_showing_key", "Notes", told={"Notes": ""}, strict=True) == [
+    assert fields("unique_showing_key", "Notes", mapped={"Notes": ""}, strict=True) == [
         "unique_showing_key",
         None,
     ]

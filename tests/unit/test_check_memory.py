@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.check import headers as any_module
 from bulk_sync.check.headers import map_headers
-from bulk_sync.check.memory import MOST_REMEMBERED, Memory
+from bulk_sync.check.memory import LONGEST_REMEMBERED, MOST_REMEMBERED, Memory
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import INSTANTS, ShowingPatch
@@ -135,7 +135,7 @@ RULES = st.builds(
         [None, UTC, *map(ZoneInfo, ("America/Chicago", "Europe/London", "Asia/Kolkata"))]
     ),
     order=st.sampled_from(["mdy", "dmy", "ymd"]),
-    order_told=st.booleans(),
+    order_given=st.booleans(),
     default_time=st.sampled_from([None, time(9)]),
     clear=st.sampled_from([{}, {}, dict.fromkeys(ShowingPatch.model_fields, "-"), {"rating": "4"}]),
     blank_clears=st.sampled_from([frozenset(), frozenset(), frozenset({"title", "rating"})]),
@@ -210,6 +210,8 @@ def test_memory_is_bounded() -> None:
     for number in range(3 * MOST_REMEMBERED):
         assert memory[f"text {number}"] == f"text {number}"
     assert len(memory) <= MOST_REMEMBERED
+    assert memory["x" * 1000] == "x" * 1000
+    assert max(map(len, map(str, memory))) <= LONGEST_REMEMBERED
     bounds = [
         function.cache_info().maxsize
         for module in MODULES

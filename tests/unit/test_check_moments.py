@@ -129,7 +129,7 @@ def test_a_moment_that_is_refused_says_why(text: Cell, part: str) -> None:
     ],
 )
 def test_the_order_of_day_and_month_is_the_users(order: str, text: str, sent: str | None) -> None:
-    rules = {"order": order, "order_told": True}
+    rules = {"order": order, "order_given": True}
     if sent is None:
         assert "--date-order" in words(problem(rules, showing_date=text))
     else:

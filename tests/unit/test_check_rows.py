@@ -31,8 +31,8 @@ def test_a_token_clears_a_field_and_a_blank_does_where_a_profile_says_so() -> No
         "interested": "yes",
     }
     assert patch(rules, **cells, title="", scheduled_date=" ", agent_name="") == {
-        "showing_date": None, "scheduled_date": None, "feedback": None, "rating": None, "interested": True,
-        "title": None,
+        "showing_date": None, "scheduled_date": None, "feedback": None, "rating": None,
+        "interested": True, "title": None,
     }  # fmt: skip
     assert problem(rating="-").code == "bad_value"
 
@@ -40,7 +40,8 @@ def test_a_token_clears_a_field_and_a_blank_does_where_a_profile_says_so() -> No
 def test_every_bad_cell_of_a_row_is_named_with_its_value_and_what_would_be_right() -> None:
     assert words(problem(rating="six", interested="maybe", feedback="fine")) == (
         "rating: 'six' is not a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★; "
-        "interested: 'maybe' is not yes or no (also y/n, true/false, 1/0, x, interested/not interested)"
+        "interested: 'maybe' is not yes or no (also y/n, true/false, 1/0, x, "
+        "interested/not interested)"
     )
 
 

@@ -91,7 +91,7 @@ def test_old_and_new_are_there_with_what_changed_marked(tmp_path: Path) -> None:
 def test_no_text_becomes_an_element_or_an_attribute(tmp_path: Path) -> None:
     plain = page(tmp_path / "plain.html", [differing(2, "x", "y")])
     rows = [differing(number, text, "y") for number, text in enumerate(HOSTILE, start=2)]
-    told = Reason(Expected.TOLD, facts={"text": HOSTILE[0]})
+    told = Reason(Expected.EARLIER_TEXT, facts={"text": HOSTILE[0]})
     rows.append(Compared(RowClass.PROBLEM, 99, None, "", HOSTILE[1], "", (), (told,)))
     hostile = page(tmp_path / "x.html", rows)
     assert set(hostile.elements) - {"br"} == set(plain.elements)

@@ -105,7 +105,7 @@ def test_every_remedy_has_words(remedy: Remedy) -> None:
                 "check for missing quotes around a cell with a separator"
             ),
         ),
-        (Reason(Expected.TOLD, facts={"text": "{a} '{b}'"}), "{a} '{b}'"),
+        (Reason(Expected.EARLIER_TEXT, facts={"text": "{a} '{b}'"}), "{a} '{b}'"),
     ],
 )
 def test_sentences(reason: Reason, message: str) -> None:

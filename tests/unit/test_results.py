@@ -17,7 +17,7 @@ from openpyxl import load_workbook
 from bulk_sync.errors import UsageError
 from bulk_sync.model.rows import Result, State
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
-from bulk_sync.report.written.results import COLUMNS, Told, write_results
+from bulk_sync.report.written.results import COLUMNS, Recorded, write_results
 from tests.helpers import examples
 
 ONE = Result(
@@ -39,7 +39,7 @@ ONE = Result(
 )
 
 
-def line_of(row: Result) -> Told:
+def line_of(row: Result) -> Recorded:
     line = tuple(getattr(row, _FIELDS.get(name, name)) for name in COLUMNS)
     return line, row.reasons, row.given_up, row.may_have_been_applied
 

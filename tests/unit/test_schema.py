@@ -102,12 +102,12 @@ BACK_TO_VERSION = {
     8: BACK_TO_VERSION_8,
 }
 
-TOLD = Reason(Expected.TOLD, facts={"text": "rating: 'bad' is not it"})
+EARLIER = Reason(Expected.EARLIER_TEXT, facts={"text": "rating: 'bad' is not it"})
 
 
-def as_told(results: Iterable[Result]) -> list[Result]:
+def with_texts(results: Iterable[Result]) -> list[Result]:
     """Rows with the sentences of version 8 in place of reasons."""
-    return [replace(one, reasons=(TOLD,)) if one.reasons else one for one in results]
+    return [replace(one, reasons=(EARLIER,)) if one.reasons else one for one in results]
 
 
 SAME = "as it was"
@@ -180,7 +180,7 @@ def test_a_job_of_version_6_goes_on_where_it_was(tmp_path: Path) -> None:
                 Outcome(three.id, State.FAILED, 2, error="timeout", may_have_been_applied=True),
             ]
         )
-        before = as_told(store.views.results())
+        before = with_texts(store.views.results())
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION_6)
         # As --only-changed left a row that was tried before.
@@ -285,7 +285,7 @@ def test_a_checkpoint_of_every_earlier_version_gets_the_tables_of_this_one(
         stage(store, [("A", "1"), ("B", "bad"), ("C", "1")])
         (change,) = store.outbox.exchange(limit=1)
         store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
-        before = as_told(store.views.results())
+        before = with_texts(store.views.results())
     layout = layout_of(path)
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION[version])

@@ -32,11 +32,11 @@ _LAYOUT = Layout(
 )
 
 
-Told = tuple[Line, tuple[Reason, ...], GivenUp | None, bool]
-"""A line without what is said of the reasons, of giving up, and of a row in doubt; then these."""
+Recorded = tuple[Line, tuple[Reason, ...], GivenUp | None, bool]
+"""A line with its bare message; why it was not sent, or given up; whether it may have been applied."""
 
 
-def write_results(path: Path, lines: Iterable[Told], facts: Facts = ()) -> None:
+def write_results(path: Path, lines: Iterable[Recorded], facts: Facts = ()) -> None:
     """Write the results in the format that the suffix names; raises OutputError.
 
     `lines` have the values of `COLUMNS`.
@@ -45,7 +45,7 @@ def write_results(path: Path, lines: Iterable[Told], facts: Facts = ()) -> None:
     write_lines(path, _LAYOUT, _with_full_messages(lines), facts)
 
 
-def _with_full_messages(lines: Iterable[Told]) -> Iterator[Line]:
+def _with_full_messages(lines: Iterable[Recorded]) -> Iterator[Line]:
     for line, reasons, given_up, in_doubt in lines:
         if not reasons and given_up is None and not in_doubt:
             yield line
