@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.model.rows import Cell, Record, Row
+from bulk_sync.model.rows import Cell, Problem, Record, Row
 from tests.unit.checking import checked, checker, patch, problem, words
 
 MOMENTS: list[tuple[Cell, str | None]] = [
@@ -195,6 +195,29 @@ def test_what_is_assumed_is_counted_with_its_first_row() -> None:
     }
     assert check.findings.filled["showing_date"] == 3
     assert check.findings.examples["unique_showing_key"] == "a"
+
+
+@given(
+    st.dates(min_value=date(1900, 1, 1), max_value=date(2099, 12, 31)),
+    st.sampled_from(["%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%b-%y", "%Y-%m-%d"]),
+    st.sampled_from(["4:30 PM", "04:30", "4pm", "16:30:15 EST", "16h30", "25:00", "13:00 PM"]),
+    st.sampled_from(["mdy", "dmy", "ymd"]),
+)
+def test_a_date_means_the_same_before_a_blank_and_before_a_comma(
+    day: date, form: str, at: str, order: str
+) -> None:
+    """A date alone is remembered, one with a comma is read as part of its text."""
+    rules = {"order": order, "order_given": True, "default_time": time(9)}
+    blank, comma = (
+        checked(rules, showing_date=f"{day.strftime(form)}{between}{at}") for between in " ,"
+    )
+    if isinstance(blank, Record) and isinstance(comma, Record):
+        assert blank.body == comma.body
+    else:
+        assert isinstance(blank, Problem)
+        assert isinstance(comma, Problem)
+        expected = [[(one.expected, one.remedy) for one in two.reasons] for two in (blank, comma)]
+        assert expected[0] == expected[1]
 
 
 @given(st.datetimes(timezones=st.timezones()))

@@ -52,6 +52,10 @@ def test_the_verdicts_of_check_are_those_of_push(
     }
     assert pushed.summary["states"] == states
     assert pushed.summary["problems"] == checked.summary["problems"]
+    keys = ("code", "cause", "rows", "first_rows", "remedy")
+    assert [[cause[key] for key in keys] for cause in pushed.summary["causes"]] == [
+        [cause[key] for key in keys] for cause in checked.summary["causes"]
+    ]
     assert (checked.code, pushed.code) == (3, 3)
     results = {
         line["row"]: line
@@ -60,6 +64,20 @@ def test_the_verdicts_of_check_are_those_of_push(
     assert "a spreadsheet program rounded it" in results["49"]["message"]
     assert results["50"]["unique_showing_key"] == "00417"
     assert results["50"]["state"] == "updated"
+
+
+def test_every_problem_that_check_counts_is_listed(program: Program, tmp_path: Path) -> None:
+    sheet = write_sheet(
+        tmp_path / "x.csv",
+        [("a", "Nice", 4), ("b", "Dark", 9), ("c", "one", "too", "many"), ("", "Sunny", 5)],
+    )
+    out = program("check", sheet).out
+    assert "bad_value: 2 rows" in out
+    assert "  1 row: rating 9: expected a rating from 1 to 5" in out
+    assert "  1 row: cells beyond the last column: check for missing quotes" in out
+    assert "missing_key: 1 row" in out
+    assert "  1 row: unique_showing_key is blank: enter the showing's key" in out
+    assert [f"(row {row})" in out for row in (2, 3, 4, 5)] == [False, True, True, True]
 
 
 def test_check_needs_no_key_and_leaves_nothing_behind(
