@@ -76,9 +76,9 @@ def _second_table(sheet: Sheet) -> InputError | None:
     if not other:
         return None
     return InputError(
-        f"{sheet.reading.input}: row {other[0]} names columns, as row "
-        f"{sheet.table.understood.header_row} does: another table begins there, and nothing is "
-        "sent. Make a file of each, or say which is the header with --header-row"
+        f"{sheet.reading.input}: row {other[0]} has column names, as row "
+        f"{sheet.table.understood.header_row} has: another table begins there, so nothing is sent. "
+        "Make a file of each, or name the header with --header-row"
     )
 
 
@@ -88,10 +88,9 @@ def _contradicted_order(sheet: Sheet) -> InputError | None:
         return None
     header, seen = next(iter(against.items()))
     return InputError(
-        f"{sheet.reading.input}: row {seen.row}: {header!r} is {seen.value!r}, which speaks "
-        f"against the order {ORDERS[sheet.rules.order]} that dates such as 02/03/2026 would be read "
-        "in, so nothing is sent. Say which order is meant: --date-order dmy, or --date-order mdy, "
-        "and that row is the mistake"
+        f"{sheet.reading.input}: row {seen.row}: {header!r} is {seen.value!r}, which contradicts "
+        f"the order {ORDERS[sheet.rules.order]} of dates such as 02/03/2026, so nothing is sent. "
+        "Give the order with --date-order dmy; or with --date-order mdy, if that row is wrong"
     )
 
 
@@ -114,6 +113,6 @@ def _too_many_problems(
     lists = f" ({listed_in} lists what is wrong)" if listed_in else ""
     return InputError(
         f"{source}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
-        f"({max_problems}), so nothing is sent. {first}. Mend {source} and push it again{lists}, "
+        f"({max_problems}), so nothing is sent. {first}. Fix {source} and push it again{lists}, "
         "or raise --max-problems"
     )

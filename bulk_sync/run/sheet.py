@@ -79,7 +79,7 @@ class Sheet:
 
     @property
     def findings(self) -> Findings:
-        """What was found in the rows checked so far."""
+        """The findings in the rows checked so far."""
         return self._checker.findings
 
     @property

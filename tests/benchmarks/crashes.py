@@ -21,19 +21,19 @@ import argparse
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, fields
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bulk_sync.clock import SystemClock
+from tests.benchmarks.crash_findings import Findings, rows_of
 from tests.helpers import (
     Witness,
     command,
@@ -75,81 +75,6 @@ main()
 """
 """The program with its one writing thread folded into the main one, for strace counts calls by
 thread. The order of the calls is the same: one thread at a time touches the checkpoint."""
-
-
-@dataclass
-class Findings:
-    """What was counted: figures (a strike is a kill or a failed call), and below them what must not
-    be.
-    """
-
-    rounds: int = 0
-    strikes: int = 0
-    stopped_with_8: int = 0
-    strikes_while_sending: int = 0
-    most_in_flight_at_a_strike: int = 0
-    rows: int = 0
-    requests: int = 0
-    rows_sent_twice: int = 0
-
-    acknowledged_and_lost: int = 0
-    acknowledged_and_sent_again: int = 0
-    updated_and_not_applied: int = 0
-    sent_and_not_said_to_be_in_doubt: int = 0
-    sent_twice_and_not_in_flight_at_a_strike: int = 0
-    wrong_results: int = 0
-    wrong_exit_code: int = 0
-    files_missing_or_left_over: int = 0
-
-    notes: list[str] = field(default_factory=list)
-
-    def must_not_be(self) -> dict[str, int]:
-        """What must not be, and how often it was."""
-        names = [item.name for item in fields(self)]
-        return {
-            name: getattr(self, name) for name in names[names.index("acknowledged_and_lost") : -1]
-        }
-
-    def table(self) -> str:
-        """The counts, one to a line."""
-        bad = self.must_not_be()
-        return "\n".join(
-            f"{item.name.replace('_', ' '):40} {getattr(self, item.name):9,}"
-            f"{'  must be 0' * (item.name in bad)}"
-            for item in fields(self)
-            if item.name != "notes"
-        )
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A row as a checkpoint has it."""
-
-    state: str
-    in_flight: bool
-    in_doubt: bool
-
-
-def rows_of(checkpoint: Path) -> dict[str, Kept]:
-    """The rows of a checkpoint's job by target, from a copy, so that a crash's traces stay for the
-    program to mend.
-    """
-    with TemporaryDirectory() as folder:
-        copy = Path(folder, "copy.sqlite")
-        for ending in ("", "-wal", "-journal"):
-            source = checkpoint.with_name(checkpoint.name + ending)
-            if source.exists():
-                shutil.copyfile(source, copy.with_name(copy.name + ending))
-        if not copy.exists():
-            return {}
-        with closing(sqlite3.connect(copy)) as db:
-            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'row'").fetchone():
-                return {}
-            found = db.execute(
-                "SELECT target, state, in_flight, may_have_been_applied FROM row "
-                "WHERE generation = (SELECT generation FROM job)"
-            )
-            return {row[0]: Kept(row[1], bool(row[2]), bool(row[2] or row[3])) for row in found}
 
 
 class Job:
@@ -444,7 +369,8 @@ def sweep(
     """Strike at the nth call of each kind, for n from `first` in steps of `stride`, until a run
     makes fewer.
 
-    `most` bounds how often, for each kind. The pushes go to `witness`, or to a sandbox of their own.
+    `most` bounds how often, for each kind. The pushes go to `witness`, or to a sandbox of their
+    own.
     """
     dice = random.Random(seed)
     findings = Findings()

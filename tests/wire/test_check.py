@@ -142,9 +142,7 @@ def test_dates_that_speak_against_the_default_order_stop_the_sheet_until_the_use
     sheet = write_sheet(tmp_path / "x.csv", rows, ("unique_showing_key", "showing_date"))
     checked = program("check", sheet)
     assert checked.code == 4
-    assert (
-        "row 3: 'showing_date' is '13/02/2026 10:00', which speaks against the order" in checked.err
-    )
+    assert "row 3: 'showing_date' is '13/02/2026 10:00', which contradicts the order" in checked.err
     assert "--date-order dmy" in checked.err
     with sandboxes() as witness:
         assert program("push", sheet, "--base-url", witness.base_url).code == 4
@@ -366,7 +364,7 @@ def test_a_second_table_below_keeps_the_sheet_from_being_sent(
     )
     ran = program("check", sheet)
     assert ran.code == 4
-    assert "row 3 names columns, as row 1 does: another table begins there" in ran.err
+    assert "row 3 has column names, as row 1 has: another table begins there" in ran.err
 
 
 def test_evidence_against_the_date_order_counts_wherever_it_stands(
@@ -378,7 +376,7 @@ def test_evidence_against_the_date_order_counts_wherever_it_stands(
         for limit in ((), ("--limit", 5)):
             ran = program("check", sheet, *limit)
             assert ran.code == 4
-            assert "row 11: 'Date' is '25/03/2026 10:00', which speaks against" in ran.err
+            assert "row 11: 'Date' is '25/03/2026 10:00', which contradicts the order" in ran.err
 
 
 def test_rows_beyond_the_limit_are_no_part_of_what_is_shown(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bulk_sync.sandbox.faults import parse_fault
-from tests.benchmarks.crashes import Findings, Job, sweep
+from tests.benchmarks.crash_findings import Findings
+from tests.benchmarks.crashes import Job, sweep
 from tests.conftest import Sandboxes
 
 pytestmark = pytest.mark.slow  # each of them runs the program two or three times

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.crashes import Findings, Job, sweep
+from tests.benchmarks.crash_findings import Findings
+from tests.benchmarks.crashes import Job, sweep
 from tests.conftest import Program, Sandboxes
 from tests.helpers import command, environment, numbered, write_sheet
 

@@ -115,7 +115,7 @@ def test_an_undo_file_puts_back_what_was_there(
     write(path, two)
     ran = program(*push, "--undo-file", undo, "--json")
     assert ran.summary["undo"] == str(undo)
-    assert "can't be put back" in " ".join(ran.summary["notes"])
+    assert "can't be restored" in " ".join(ran.summary["notes"])
     assert [row["unique_showing_key"] for row in read_csv(tmp_path / "undo.unknown.csv")] == [
         "ext_9"
     ]
