@@ -1,32 +1,17 @@
-"""The meaning of a cell, defined once for every field.
-
-`columns_of` compiles the columns of a sheet from their fields and the rules: a reader for each.
-"""
+"""The columns of a sheet, compiled once: a reader for each, made of its field and the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from typing import Final, NamedTuple
 
-from bulk_sync.check.cells import (
-    BadCell,
-    boolean,
-    failed_formula,
-    kind_of_event,
-    mail_address,
-    phone_number,
-    plain_text,
-    rating,
-    text_of_formula,
-    whole_number,
-)
+from bulk_sync.check.cells import BadCell, failed_formula, plain_text, text_of_formula
 from bulk_sync.check.headers import HeaderMap
 from bulk_sync.check.memory import Memory
 from bulk_sync.check.moments import read_moment
 from bulk_sync.check.rules import Rules
-from bulk_sync.check.showing import FIELDS, INSTANTS
+from bulk_sync.check.showing import FIELDS, READERS, REPEATING, Reader
 from bulk_sync.model.rows import Cell, text_of
 
 
@@ -37,32 +22,6 @@ class Blank(Enum):
 
 
 BLANK: Final = Blank.BLANK
-
-Reader = Callable[[Cell], object]
-
-READERS: dict[str, Reader] = {
-    "attendee_name": plain_text,
-    "attendee_email": mail_address,
-    "attendee_phone": phone_number,
-    "agent_name": plain_text,
-    "feedback": plain_text,
-    "rating": rating,
-    "interested": boolean,
-    "event_type": kind_of_event,
-    "title": plain_text,
-    # The contract sets no bounds; an event with a negative number of people, or with millions, is
-    # a typing error.
-    "attendees_count": whole_number(0, 1_000_000),
-}
-"""The reader of each field that takes no date or time.
-
-It takes a cell that is trimmed and not blank, and returns a value that `ShowingPatch` allows.
-"""
-
-_FREE_TEXTS = frozenset(field for field, reader in READERS.items() if reader is plain_text)
-
-# A memory of names or remarks would fill up in vain: nearly every one is different.
-_REPEATING = frozenset({"rating", "interested", "event_type", "attendees_count"})
 
 
 class Column(NamedTuple):
@@ -87,7 +46,7 @@ def columns_of(mapping: HeaderMap, rules: Rules) -> tuple[Column, ...]:
 
 
 def _reader_of(field: str, rules: Rules) -> Reader:
-    value_of = partial(read_moment, rules.order) if field in INSTANTS else READERS[field]
+    value_of = READERS[field] or partial(read_moment, rules.order)
     # In a column of free text `="00123"` may be what somebody typed.
     formulas = value_of is not plain_text
     token = rules.clear.get(field)
@@ -107,4 +66,4 @@ def _reader_of(field: str, rules: Rules) -> Reader:
         except BadCell as problem:
             raise (failed_formula(cell) or problem).about(cell) from None
 
-    return Memory(read).__getitem__ if field in _REPEATING else read
+    return Memory(read).__getitem__ if field in REPEATING else read

@@ -16,8 +16,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from bulk_sync.check.aliases import ALIASES
-from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN
+from bulk_sync.check.showing import ALIASES, FIELDS, ID_COLUMN, KEY_COLUMN
 from bulk_sync.errors import InputError, UsageError
 
 OURS = frozenset(

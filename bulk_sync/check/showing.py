@@ -1,14 +1,39 @@
-"""The patch of a showing, as in the contract (schema `ShowingPatch`).
+"""The patch of a showing, as in the contract (schema `ShowingPatch`), and how cells fill it.
 
-The order of the fields is that of the JSON that is sent, so that equal patches are equal texts and
-have equal digests.
+Each field is declared once: its type, the reader of its cells, and the headers that real exports
+use for it. The order of the fields is that of the JSON that is sent, so that equal patches are
+equal texts and have equal digests.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from bulk_sync.check import cells
+from bulk_sync.model.rows import Cell
+
+Reader = Callable[[Cell], object]
+
+
+class Cells:
+    """How the cells of a field are read, and how its column is headed.
+
+    `reader` takes a cell that is trimmed and not blank, and returns a value that the field allows;
+    None where the cell is read together with its neighbours. `headers` are separated by commas.
+    They are compared without case, blanks and punctuation, so `Buyer's Agent`, `buyers_agent` and
+    `BUYERS AGENT` are one name. A profile adds names (`[aliases]`), and `--map` decides for one
+    header. Ambiguous names are left out on purpose: `Name` (whose?), `Notes` (often not for the
+    client), `Listing agent` (the other side). `repeats` says that few values fill the column, so
+    that it pays to remember them.
+    """
+
+    def __init__(self, reader: Reader | None, headers: str, *, repeats: bool = False) -> None:
+        self.reader = reader
+        self.headers = tuple(name.strip() for name in headers.split(","))
+        self.repeats = repeats
 
 
 class ShowingPatch(BaseModel):
@@ -19,21 +44,136 @@ class ShowingPatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    showing_date: str | None = None
-    scheduled_date: str | None = None
-    attendee_name: str | None = None
-    attendee_email: str | None = None
-    attendee_phone: str | None = None
-    agent_name: str | None = None
-    feedback: str | None = None
-    rating: Annotated[int, Field(ge=1, le=5)] | None = None
-    interested: bool | None = None
-    event_type: Literal["showing", "open_house"] | None = None
-    title: str | None = None
-    attendees_count: int | None = None
-    unique_showing_key: str | None = None
-    showing_time_start: str | None = None
-    showing_time_end: str | None = None
+    showing_date: Annotated[
+        str | None,
+        Cells(
+            None,
+            "date, date time, date and time, date of showing, showing date time, showing date "
+            "and time, date of visit, visit date, appointment date, event date, shown on",
+        ),
+    ] = None
+    scheduled_date: Annotated[
+        str | None,
+        Cells(
+            None,
+            "scheduled, scheduled at, scheduled for, scheduled on, scheduled date time, date "
+            "scheduled",
+        ),
+    ] = None
+    attendee_name: Annotated[
+        str | None,
+        Cells(
+            cells.plain_text,
+            "attendee, buyer, buyer name, buyers name, visitor, visitor name, guest, guest "
+            "name, client, client name, prospect, prospect name",
+        ),
+    ] = None
+    attendee_email: Annotated[
+        str | None,
+        Cells(
+            cells.mail_address,
+            "email, mail, email address, buyer email, visitor email, guest email, client email, "
+            "prospect email, attendee email address",
+        ),
+    ] = None
+    attendee_phone: Annotated[
+        str | None,
+        Cells(
+            cells.phone_number,
+            "phone, phone number, phone no, telephone, telephone number, tel, mobile, mobile "
+            "phone, mobile number, cell, cell phone, buyer phone, visitor phone, guest phone, "
+            "client phone, prospect phone, attendee phone number",
+        ),
+    ] = None
+    agent_name: Annotated[
+        str | None,
+        Cells(
+            cells.plain_text,
+            "agent, buyer agent, buyers agent, buyers agent name, buyer agent name, showing "
+            "agent, showing agent name, agent showing, visiting agent, cooperating agent",
+        ),
+    ] = None
+    feedback: Annotated[
+        str | None,
+        Cells(
+            cells.plain_text,
+            "comment, comments, feedback notes, feedback comments, feedback text, buyer "
+            "feedback, visitor feedback, showing feedback, buyer comments, visitor comments, "
+            "remarks",
+        ),
+    ] = None
+    rating: Annotated[
+        Annotated[int, Field(ge=1, le=5)] | None,
+        Cells(
+            cells.rating,
+            "stars, star rating, score, overall rating, showing rating, feedback rating, rating "
+            "1 5",
+            repeats=True,
+        ),
+    ] = None
+    interested: Annotated[
+        bool | None,
+        Cells(
+            cells.boolean,
+            "interest, interest level, level of interest, is interested, buyer interest, buyer "
+            "interested",
+            repeats=True,
+        ),
+    ] = None
+    event_type: Annotated[
+        Literal["showing", "open_house"] | None,
+        Cells(
+            cells.kind_of_event,
+            "type of event, event, type, showing type, type of showing, appointment type",
+            repeats=True,
+        ),
+    ] = None
+    title: Annotated[
+        str | None,
+        Cells(
+            cells.plain_text,
+            "event title, event name, showing title",
+        ),
+    ] = None
+    # The contract sets no bounds; an event with a negative number of people, or with millions,
+    # is a typing error.
+    attendees_count: Annotated[
+        int | None,
+        Cells(
+            cells.whole_number(0, 1_000_000),
+            "attendees, attendee count, number of attendees, no of attendees, people, people "
+            "count, number of people, no of people, party size, group size, headcount, "
+            "visitors, visitor count, number of visitors, guests, guest count, number of guests",
+            repeats=True,
+        ),
+    ] = None
+    unique_showing_key: Annotated[
+        str | None,
+        Cells(
+            None,
+            "showing key, unique key, showing number, showing reference, external id, external "
+            "key, external reference, confirmation, confirmation number, confirmation no, "
+            "confirmation code, appointment id, appointment number, event key, booking number, "
+            "booking reference",
+        ),
+    ] = None
+    showing_time_start: Annotated[
+        str | None,
+        Cells(
+            None,
+            "start, start time, starts, starts at, start date time, begin, begins, begin time, "
+            "time start, time, showing time, time of showing, appointment time, showing start, "
+            "showing start time",
+        ),
+    ] = None
+    showing_time_end: Annotated[
+        str | None,
+        Cells(
+            None,
+            "end, end time, ends, ends at, end date time, finish, finish time, time end, "
+            "showing end, showing end time",
+        ),
+    ] = None
 
 
 KEY_COLUMN = "unique_showing_key"
@@ -42,8 +182,25 @@ KEY_COLUMN = "unique_showing_key"
 ID_COLUMN = "showing_id"
 """The optional column of North's own id of the showing, a UUID."""
 
-FIELDS = tuple(name for name in ShowingPatch.model_fields if name != KEY_COLUMN)
+_DECLARED = {
+    name: next(one for one in field.metadata if isinstance(one, Cells))
+    for name, field in ShowingPatch.model_fields.items()
+}
+
+FIELDS = tuple(name for name in _DECLARED if name != KEY_COLUMN)
 """The fields of a patch without its key, in the contract's order."""
 
-INSTANTS = ("showing_date", "scheduled_date", "showing_time_start", "showing_time_end")
+READERS = {name: _DECLARED[name].reader for name in FIELDS}
+"""The reader of each field, None for a date with a time."""
+
+INSTANTS = tuple(name for name, reader in READERS.items() if reader is None)
 """The fields that take a date with a time."""
+
+REPEATING = frozenset(name for name in FIELDS if _DECLARED[name].repeats)
+"""The fields whose values repeat from row to row."""
+
+ALIASES = {
+    **{name: cells_of.headers for name, cells_of in _DECLARED.items()},
+    ID_COLUMN: ("id", "north id", "north showing id"),
+}
+"""Usual headers by what they name."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bulk_sync.check.aliases import ALIASES
 from bulk_sync.check.headers import TARGETS, Names, map_headers, plain, recognise
+from bulk_sync.check.showing import ALIASES
 from bulk_sync.errors import InputError, UsageError
 
 
