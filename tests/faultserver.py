@@ -128,7 +128,8 @@ def refuses(status: int, message: str, *headers: str) -> Deed:
 
 ACKNOWLEDGED = reply(
     200,
-    b'{"data": {"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "updated_at": "2026-03-02T15:00:00Z"}, "message": "ok"}',
+    b'{"data": {"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "updated_at": '
+    b'"2026-03-02T15:00:00Z"}, "message": "ok"}',
     "Content-Type: application/json",
 )
 good = says(ACKNOWLEDGED)

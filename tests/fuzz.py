@@ -45,8 +45,10 @@ ROWS = (
     ("ext_2", "Small\nbut fine", "★★★", "2026-03-14T16:30:00Z", ""),
 )
 PROFILE = (
-    'on_duplicate = "last"\n[read]\ndelimiter = ";"\nheader_row = 3\n[map]\n"Agent" = "agent_name"\n'
-    '[aliases]\nrating = ["Mark"]\n[dates]\ntimezone = "America/Chicago"\norder = "dmy"\ndefault_time = "09:00"\n'
+    'on_duplicate = "last"\n[read]\ndelimiter = ";"\nheader_row = 3\n[map]\n"Agent" = '
+    '"agent_name"\n'
+    '[aliases]\nrating = ["Mark"]\n[dates]\ntimezone = "America/Chicago"\norder = '
+    '"dmy"\ndefault_time = "09:00"\n'
     '[fields.feedback]\nclear = "n/a"\nblank = "clear"\n'
 )
 HEADERS = (
@@ -67,11 +69,35 @@ LIMIT_HEADERS = (
     ),
 )
 SPICE = (
-    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b'"', b"\r", b"\n\n", b"\t", b";", b"sep=;\r\n", b"=1+1", b"1E+308", b"-1",
-    b"65536", b"\x1b[31m", "\u202e".encode(), "𝟜".encode(), b"<", b"&#0;", b"&lol;", b"]]>", b"99999999999999999999",
-    b"31/02/2026 25:61", b"0001-01-01T00:00:00+23:59", b"9999-12-31T23:59:59-23:59", b"#N/A", b"nan", b"XFD1048576",
+    b"\x00",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b'"',
+    b"\r",
+    b"\n\n",
+    b"\t",
+    b";",
+    b"sep=;\r\n",
+    b"=1+1",
+    b"1E+308",
+    b"-1",
+    b"65536",
+    b"\x1b[31m",
+    "\u202e".encode(),
+    "𝟜".encode(),
+    b"<",
+    b"&#0;",
+    b"&lol;",
+    b"]]>",
+    b"99999999999999999999",
+    b"31/02/2026 25:61",
+    b"0001-01-01T00:00:00+23:59",
+    b"9999-12-31T23:59:59-23:59",
+    b"#N/A",
+    b"nan",
+    b"XFD1048576",
     b"A1:XFD1048576",
-)  # fmt: skip
+)
 
 
 class Slow(BaseException):
@@ -221,7 +247,8 @@ def main() -> int:
                 traceback.print_exc()
                 kept = _keep(Path(folder), f"fuzz-{told.seed}-{number}")
                 print(
-                    f"case {number}: python -m tests.fuzz --seed {told.seed} --case {number}; its files: {kept}"
+                    f"case {number}: python -m tests.fuzz --seed {told.seed} --case {number}; "
+                    f"its files: {kept}"
                 )
                 return 1
             finally:
@@ -230,7 +257,8 @@ def main() -> int:
             if clock.monotonic() > until:
                 break
     print(
-        f"{number - (told.case or 0):,} cases, {refused:,} refused with a sentence, nothing else came of any"
+        f"{number - (told.case or 0):,} cases, {refused:,} refused with a sentence, nothing "
+        "else came of any"
     )
     return 0
 

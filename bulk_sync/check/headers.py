@@ -331,7 +331,10 @@ def _no_key_column(headers: Sequence[str], names: Names, source: str) -> str:
     )
     named = [header for header in headers if header]
     if any(map(_is_data, named)):
-        return f"{text} That looks like a row of data: put a row with the names of the columns above it"
+        return (
+            f"{text} That looks like a row of data: put a row with the names of the columns "
+            "above it"
+        )
     close = names.closest(named, KEY_COLUMN) or (named[0] if named else None)
     if close is None:
         return text

@@ -127,7 +127,8 @@ class Outbox:
                 "UPDATE outcome SET "
                 "may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
                 "tried_before = 1, http_status = NULL, error = NULL, "
-                "message = CASE WHEN state <> 'rejected' THEN message END, given_up = NULL, state = 'pending' "
+                "message = CASE WHEN state <> 'rejected' THEN message END, given_up = NULL, "
+                "state = 'pending' "
                 "WHERE state <> 'updated' "
                 f"AND (state IN ('rejected', 'failed') OR state = 'pending' AND {_TRIED})"
             )

@@ -162,8 +162,8 @@ class Views:
         """
         found = self._db.execute(
             "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, "
-            f"updated_at, sent_at, duration_ms, reasons, given_up, {IN_DOUBT} FROM row WHERE {OF_THE_JOB} "
-            "ORDER BY id"
+            f"updated_at, sent_at, duration_ms, reasons, given_up, {IN_DOUBT} FROM row "
+            f"WHERE {OF_THE_JOB} ORDER BY id"
         )
         for line in found:
             *values, reasons, given_up, doubt = line

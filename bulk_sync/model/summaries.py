@@ -65,8 +65,9 @@ class CauseGroup(Struct, frozen=True):
 class Traffic(Struct, frozen=True):
     """The requests of a run, or of a whole job.
 
-    `limit` is in requests per second, `utilisation` the used share of it (0 to 1). `statuses` counts
-    requests by HTTP status, or by the kind of their failure. A job keeps no limit and no statuses.
+    `limit` is in requests per second, `utilisation` the used share of it (0 to 1). `statuses`
+    counts requests by HTTP status, or by the kind of their failure. A job keeps no limit and no
+    statuses.
     """
 
     requests: int

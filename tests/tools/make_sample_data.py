@@ -155,9 +155,19 @@ def write_csv(name: str, rows: Sequence[Sequence[object]]) -> None:
 
 def clean(made: Sequence[Showing]) -> list[list[object]]:
     header = [
-        "unique_showing_key", "showing_date", "attendee_name", "attendee_email", "attendee_phone", "agent_name",
-        "feedback", "rating", "interested", "event_type", "title", "attendees_count",
-    ]  # fmt: skip
+        "unique_showing_key",
+        "showing_date",
+        "attendee_name",
+        "attendee_email",
+        "attendee_phone",
+        "agent_name",
+        "feedback",
+        "rating",
+        "interested",
+        "event_type",
+        "title",
+        "attendees_count",
+    ]
     rows: list[list[object]] = [list(header)]
     for showing in made:
         rows.append(  # noqa: PERF401 - a row a showing reads best
@@ -226,9 +236,21 @@ def north_export(made: Sequence[Showing], dice: random.Random) -> list[list[obje
 
 
 MESSY_HEADER = [
-    "Showing Key", "Date of Showing", "Start time", "Buyer", "E-Mail", "Phone #", "Buyer's Agent", "Comments", "Stars",
-    "Interest Level", "Type of Event", "# People", "Internal note", "",
-]  # fmt: skip
+    "Showing Key",
+    "Date of Showing",
+    "Start time",
+    "Buyer",
+    "E-Mail",
+    "Phone #",
+    "Buyer's Agent",
+    "Comments",
+    "Stars",
+    "Interest Level",
+    "Type of Event",
+    "# People",
+    "Internal note",
+    "",
+]
 
 
 def messy(made: Sequence[Showing]) -> list[list[object]]:

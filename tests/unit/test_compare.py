@@ -39,9 +39,7 @@ def test_values_are_compared_as_the_api_sees_them(
     assert bool(compare(side(**here), side(**there))) is differ
 
 
-def test_what_the_other_sheet_has_no_column_for_can_not_differ_but_in_the_ledger_it_is_unknown() -> (
-    None
-):
+def test_a_field_without_a_column_there_can_not_differ_but_in_the_ledger_it_is_unknown() -> None:
     here = side(rating=4)
     assert compare(here, Side({}, frozenset({"feedback"}))) == []
     assert compare(here, Side({}, None)) == [Difference("rating", None, 4, None, None)]

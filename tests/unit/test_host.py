@@ -1,4 +1,4 @@
-"""The library leaves the interpreter as the program that uses it set it; the command sets its own."""
+"""The library leaves the interpreter's settings to its host; the command sets its own."""
 
 from __future__ import annotations
 

@@ -102,9 +102,7 @@ async def test_a_failed_write_ends_the_run() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once_there_is_room() -> (
-    None
-):
+async def test_outcomes_that_a_full_disk_refused_are_written_once_there_is_room() -> None:
     disk = Disk(full=True)
     recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: None)
     with pytest.raises(ExceptionGroup):  # noqa: PT012 - same
@@ -121,9 +119,7 @@ async def test_what_a_full_disk_did_not_take_and_what_came_after_is_written_once
 
 
 @pytest.mark.asyncio
-async def test_changes_are_taken_ahead_for_a_while_with_a_group_and_handed_out_before_any_others() -> (
-    None
-):
+async def test_changes_are_taken_ahead_with_a_group_and_handed_out_before_others() -> None:
     clock = SimulatedClock()
     recorder = Recorder(cast("Outbox", Disk()), clock, lambda: None)
     assert recorder.take() is None
@@ -171,9 +167,7 @@ async def test_the_last_changes_are_handed_out_whoever_asks_for_them() -> None:
 
 
 @pytest.mark.asyncio
-async def test_who_asks_gets_changes_though_others_take_those_that_came_while_the_key_is_noted() -> (
-    None
-):
+async def test_a_claim_gets_changes_though_others_take_those_that_came_meanwhile() -> None:
     disk = Disk()
 
     def others_are_quick() -> None:

@@ -140,7 +140,10 @@ def test_settings_survive_json_as_they_are_typed() -> None:
         ),
         (
             {"clear": ""},
-            '--clear: a blank cell clears nothing; a profile can say so for a field: blank = "clear"',
+            (
+                "--clear: a blank cell clears nothing; a profile can say so for a field: blank = "
+                '"clear"'
+            ),
         ),
     ],
 )

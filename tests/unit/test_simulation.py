@@ -33,29 +33,89 @@ class Scenario:
 
 
 SCENARIOS = [
-    Scenario("a given limit is filled and never tripped", {"rate": TEN, "style": "sliding-window"}, 120, 1.01, 0,
-             {"ceiling": 10}),
-    Scenario("so by four processes", {"rate": TEN, "style": "fixed-window"}, 120, 1.02, 0,
-             {"ceiling": 10, "processes": 4}),
-    Scenario("a slow tail of replies costs little", {"rate": HUNDRED, "latency": heavy_tail(0.15)}, 120, 1.03, 0,
-             {"ceiling": 100}),
-    Scenario("RateLimit headers are kept", {"rate": HUNDRED, "headers": "ratelimit"}, 60, 1.03, 0.5),
-    Scenario("X-RateLimit headers too", {"rate": TEN, "headers": "x-ratelimit", "style": "fixed-window"}, 120,
-             1.03, 0.5),
-    Scenario("Retry-After alone", {"rate": HUNDRED, "headers": "retry-after", "style": "fixed-window"}, 120, 1.10, 2),
+    Scenario(
+        "a given limit is filled and never tripped",
+        {"rate": TEN, "style": "sliding-window"},
+        120,
+        1.01,
+        0,
+        {"ceiling": 10},
+    ),
+    Scenario(
+        "so by four processes",
+        {"rate": TEN, "style": "fixed-window"},
+        120,
+        1.02,
+        0,
+        {"ceiling": 10, "processes": 4},
+    ),
+    Scenario(
+        "a slow tail of replies costs little",
+        {"rate": HUNDRED, "latency": heavy_tail(0.15)},
+        120,
+        1.03,
+        0,
+        {"ceiling": 100},
+    ),
+    Scenario(
+        "RateLimit headers are kept", {"rate": HUNDRED, "headers": "ratelimit"}, 60, 1.03, 0.5
+    ),
+    Scenario(
+        "X-RateLimit headers too",
+        {"rate": TEN, "headers": "x-ratelimit", "style": "fixed-window"},
+        120,
+        1.03,
+        0.5,
+    ),
+    Scenario(
+        "Retry-After alone",
+        {"rate": HUNDRED, "headers": "retry-after", "style": "fixed-window"},
+        120,
+        1.10,
+        2,
+    ),
     Scenario("bare refusals", {"rate": HUNDRED}, 60, 1.15, 3),
     Scenario("a strict window", {"rate": TEN, "style": "sliding-window"}, 300, 1.15, 3),
-    Scenario("a leaky bucket with little burst", {"rate": HUNDRED, "style": "leaky-bucket"}, 60, 1.15, 3),
-    Scenario("a limit by the minute", {"rate": THOUSAND_A_MINUTE, "style": "fixed-window"}, 300, 1.15, 3),
-    Scenario("bare 503s as nginx has them", {"rate": HUNDRED, "style": "leaky-bucket", "refuses_with": 503}, 60,
-             1.3, 6),
-    Scenario("a limit that halves", {"rate": HUNDRED, "changes": [(30, Rate(50, 1))]}, 60, 1.15, 3, optimum=0.75),
-    Scenario("a limit that falls to a fiftieth and comes back",
-             {"rate": HUNDRED, "changes": [(20, Rate(2, 1)), (80, HUNDRED)]}, 200, 1.9, 3, optimum=0.7),
-    Scenario("a header that says ten times too much",
-             {"rate": TEN, "wrong_headers": {"ratelimit-policy": '"x";q=100;w=1', "ratelimit": '"x";r=99;t=1'}},
-             120, 1.25, 10),
-]  # fmt: skip
+    Scenario(
+        "a leaky bucket with little burst", {"rate": HUNDRED, "style": "leaky-bucket"}, 60, 1.15, 3
+    ),
+    Scenario(
+        "a limit by the minute", {"rate": THOUSAND_A_MINUTE, "style": "fixed-window"}, 300, 1.15, 3
+    ),
+    Scenario(
+        "bare 503s as nginx has them",
+        {"rate": HUNDRED, "style": "leaky-bucket", "refuses_with": 503},
+        60,
+        1.3,
+        6,
+    ),
+    Scenario(
+        "a limit that halves",
+        {"rate": HUNDRED, "changes": [(30, Rate(50, 1))]},
+        60,
+        1.15,
+        3,
+        optimum=0.75,
+    ),
+    Scenario(
+        "a limit that falls to a fiftieth and comes back",
+        {"rate": HUNDRED, "changes": [(20, Rate(2, 1)), (80, HUNDRED)]},
+        200,
+        1.9,
+        3,
+        optimum=0.7,
+    ),
+    Scenario(
+        "a header that says ten times too much",
+        {
+            "rate": TEN,
+            "wrong_headers": {"ratelimit-policy": '"x";q=100;w=1', "ratelimit": '"x";r=99;t=1'},
+        },
+        120,
+        1.25,
+        10,
+    ),
+]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.claim)

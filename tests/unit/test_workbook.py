@@ -91,7 +91,10 @@ def cells_of(tmp_path: Path, cells: str, strings: str = "", **more: str) -> tupl
         ('<c t="str"><v>  kept </v></c>', "  kept "),
         ('<c t="inlineStr"><is><t>in line</t></is></c>', "in line"),
         (
-            '<c t="inlineStr"><is><r><t>in</t></r><r><t xml:space="preserve"> runs</t></r></is></c>',
+            (
+                '<c t="inlineStr"><is><r><t>in</t></r><r><t xml:space="preserve"> '
+                "runs</t></r></is></c>"
+            ),
             "in runs",
         ),
         ('<c s="1"><v>46000</v></c>', date(2025, 12, 9)),
@@ -117,7 +120,8 @@ def cells_of(tmp_path: Path, cells: str, strings: str = "", **more: str) -> tupl
 )
 def test_a_cell_is_what_the_program_shows(tmp_path: Path, cell: str, expected: Cell) -> None:
     strings = (
-        "<si><r><t>rich</t></r><r><t xml:space='preserve'> text</t></r><rPh sb='0' eb='1'><t>phonetic</t></rPh></si>"
+        "<si><r><t>rich</t></r><r><t xml:space='preserve'> text</t></r><rPh sb='0' "
+        "eb='1'><t>phonetic</t></rPh></si>"
         "<si><t>a_x000D_b_x005F_x000D_</t></si>"
     )
     cells = cells_of(tmp_path, cell, strings)
@@ -216,7 +220,8 @@ def test_of_a_merged_range_only_the_first_cell_shows(tmp_path: Path) -> None:
     data = (
         HEADER
         + '<row r="2"><c r="A2"><v>1</v></c><c r="B2"><v>2</v></c><c r="C2"><v>3</v></c></row>'
-        + '<row r="3"><c r="A3"><v>4</v></c><c r="B3" t="e"><v>#N/A</v></c><c r="C3"><v>6</v></c></row>'
+        + '<row r="3"><c r="A3"><v>4</v></c><c r="B3" t="e"><v>#N/A</v></c><c '
+        'r="C3"><v>6</v></c></row>'
     )
     parts = xlsx_parts(data, after='<mergeCells count="1"><mergeCell ref="A2:B3"/></mergeCells>')
     assert rows_of(write(tmp_path / "x.xlsx", parts)) == [(2, (1.0, "", 3.0)), (3, ("", "", 6.0))]
@@ -386,7 +391,10 @@ def test_ods_of_another_program(tmp_path: Path) -> None:
             "value",
         ),
         (
-            '<table:table-cell office:value-type="float" office:value="1.5"><text:p>1,5</text:p></table:table-cell>',
+            (
+                '<table:table-cell office:value-type="float" '
+                'office:value="1.5"><text:p>1,5</text:p></table:table-cell>'
+            ),
             1.5,
         ),
         ('<table:table-cell office:value-type="boolean" office:boolean-value="true"/>', True),
@@ -403,7 +411,10 @@ def test_ods_of_another_program(tmp_path: Path) -> None:
             date(1900, 2, 28),
         ),
         (
-            '<table:table-cell office:value-type="date" office:date-value="2026-01-02T09:29:59.999999999"/>',
+            (
+                '<table:table-cell office:value-type="date" '
+                'office:date-value="2026-01-02T09:29:59.999999999"/>'
+            ),
             datetime(2026, 1, 2, 9, 30),
         ),
         (
@@ -420,14 +431,16 @@ def test_ods_of_another_program(tmp_path: Path) -> None:
         ),
         (
             (
-                '<table:table-cell table:formula="of:=1/0" office:value-type="string" office:string-value="" '
+                '<table:table-cell table:formula="of:=1/0" office:value-type="string" '
+                'office:string-value="" '
                 'calcext:value-type="error"><text:p>#DIV/0!</text:p></table:table-cell>'
             ),
             CellError("#DIV/0!"),
         ),
         (
             (
-                '<table:table-cell table:formula="of:=x" office:value-type="float" office:value="0">'
+                '<table:table-cell table:formula="of:=x" office:value-type="float" '
+                'office:value="0">'
                 "<text:p>Err:508</text:p>"
                 "</table:table-cell>"
             ),
@@ -473,7 +486,10 @@ def test_ods_repeated_blank_rows_cost_nothing_and_repeated_cells_count(tmp_path:
 
 def test_ods_covered_cells_are_blank(tmp_path: Path) -> None:
     spans = 'table:number-columns-spanned="2" table:number-rows-spanned="1"'
-    covered = '<table:covered-table-cell office:value-type="string"><text:p>under</text:p></table:covered-table-cell>'
+    covered = (
+        "<table:covered-table-cell "
+        'office:value-type="string"><text:p>under</text:p></table:covered-table-cell>'
+    )
     path = write(
         tmp_path / "x.ods",
         ods_parts(ods_row(ods_text("key")) + ods_row(ods_text("top", spans), covered)),

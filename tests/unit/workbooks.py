@@ -34,7 +34,10 @@ def packed(parts: Mapping[str, str | bytes]) -> bytes:
 def xlsx_parts(
     data: str, strings: str = "", *, after: str = "", properties: str = "", main: str = MAIN
 ) -> dict[str, str]:
-    """The parts of a workbook with one sheet, `S`; styles 1 to 5: date, both, time, duration, both."""
+    """The parts of a workbook with one sheet, `S`.
+
+    Styles 1 to 5: date, both, time, duration, both.
+    """
     return {
         "_rels/.rels": _relations({"rId1": ("officeDocument", "xl/workbook.xml")}),
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{OFFICE}">{properties}'
@@ -46,7 +49,8 @@ def xlsx_parts(
                 "rId3": ("styles", "styles.xml"),
             }
         ),
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{data}</sheetData>{after}</worksheet>',
+        "xl/worksheets/sheet1.xml": "<worksheet "
+        f'xmlns="{main}"><sheetData>{data}</sheetData>{after}</worksheet>',
         "xl/sharedStrings.xml": f'<sst xmlns="{main}">{strings}</sst>',
         "xl/styles.xml": f'<styleSheet xmlns="{main}">{_STYLES}</styleSheet>',
     }
@@ -102,7 +106,8 @@ def ods_parts(rows: str) -> dict[str, str]:
     return {
         "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
         "META-INF/manifest.xml": "<manifest/>",
-        "content.xml": f'<office:document-content{spaces} xmlns:calcext="urn:x"><office:body><office:spreadsheet>'
+        "content.xml": f"<office:document-content{spaces} "
+        'xmlns:calcext="urn:x"><office:body><office:spreadsheet>'
         f'<table:table table:name="S">{rows}</table:table></office:spreadsheet></office:body>'
         "</office:document-content>",
     }
@@ -115,7 +120,10 @@ def ods_row(*cells: str) -> str:
 
 def ods_text(text: str, attributes: str = "") -> str:
     """A cell with a text."""
-    return f'<table:table-cell office:value-type="string" {attributes}><text:p>{text}</text:p></table:table-cell>'
+    return (
+        '<table:table-cell office:value-type="string" '
+        f"{attributes}><text:p>{text}</text:p></table:table-cell>"
+    )
 
 
 def write(path: Path, parts: Mapping[str, str | bytes]) -> Path:

@@ -1,4 +1,4 @@
-"""What the API answers, to what becomes of each row. The journal says what was sent, and how often."""
+"""From an answer of the API to the state of its row; the journal says what was sent."""
 
 from __future__ import annotations
 

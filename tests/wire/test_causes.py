@@ -21,8 +21,14 @@ def test_push_status_and_report_tell_the_same_causes(
         ran = program("push", sheet, "--base-url", witness.base_url)
     assert ran.code == 3
     lines = (
-        "  5 rows: rating 6 to 10: expected a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★ (rows 2, 3, 4, ...)",
-        "  2 rows: not_found: Showing not found: check the key in North; the showing may have been deleted (rows 27, 28)",
+        (
+            "  5 rows: rating 6 to 10: expected a rating from 1 to 5, such as 4, 4/5, 4 stars or "
+            "★★★★ (rows 2, 3, 4, ...)"
+        ),
+        (
+            "  2 rows: not_found: Showing not found: check the key in North; the showing may have "
+            "been deleted (rows 27, 28)"
+        ),
     )
     for out in (ran.out, program("status", sheet).out, program("report", sheet).out):
         assert [line for line in out.splitlines() if line in lines] == [*lines]

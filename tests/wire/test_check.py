@@ -108,19 +108,21 @@ def test_headers_and_fields_are_readable_also_on_a_narrow_terminal(
 def test_json_of_check_holds_all_that_was_understood(program: Program, tmp_path: Path) -> None:
     sheet = tmp_path / "x.csv"
     sheet.write_bytes(
-        "Showings\r\n\r\nShowing Key;Stars;Visit date;Wo?\r\na;4;02/03/2026 9:00;caf\xe9\r\n".encode(
-            "cp1252"
-        )
+        b"Showings\r\n\r\nShowing Key;Stars;Visit date;Wo?\r\na;4;02/03/2026 9:00;caf\xe9\r\n"
     )
     ran = program("check", sheet, "--timezone", "America/Chicago", "--json", "--show", 5)
     assert ran.code == 0
     found: dict[str, Any] = ran.summary
     assert found["file"]["header_row"] == 3
     assert (found["file"]["encoding"], found["file"]["delimiter"]) == ("Windows-1252", "semicolon")
-    assert [(column["header"], column["field"], column["filled"]) for column in found["columns"]] == [
-        ("Showing Key", "unique_showing_key", 1), ("Stars", "rating", 1), ("Visit date", "showing_date", 1),
+    assert [
+        (column["header"], column["field"], column["filled"]) for column in found["columns"]
+    ] == [
+        ("Showing Key", "unique_showing_key", 1),
+        ("Stars", "rating", 1),
+        ("Visit date", "showing_date", 1),
         ("Wo?", None, 0),
-    ]  # fmt: skip
+    ]
     assert found["unknown_columns"] == ["Wo?"]
     assert any("America/Chicago" in text for text in found["assumptions"])
     assert any("month, day, year" in text for text in found["assumptions"])

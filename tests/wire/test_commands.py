@@ -212,14 +212,32 @@ def test_json_holds_the_contracts_keys_and_is_alone_on_standard_output(
         ran = program("push", sheet, "--base-url", witness.base_url, "--json", "--rate", "100/s")
     summary = json.loads(ran.out)
     assert set(summary) >= {
-        "input", "rows", "states", "problems", "requests", "retries", "throttled", "seconds", "rows_per_second",
-        "rate_limit", "results", "failed", "checkpoint", "exit_code",
-    }  # fmt: skip
+        "input",
+        "rows",
+        "states",
+        "problems",
+        "requests",
+        "retries",
+        "throttled",
+        "seconds",
+        "rows_per_second",
+        "rate_limit",
+        "results",
+        "failed",
+        "checkpoint",
+        "exit_code",
+    }
     assert set(summary["rate_limit"]) == {"requests_per_second", "source", "utilisation"}
     assert summary["rate_limit"]["requests_per_second"] == 100
     assert summary["states"] == {
-        "updated": 2, "unchanged": 0, "invalid": 1, "superseded": 0, "rejected": 0, "failed": 0, "pending": 0,
-    }  # fmt: skip
+        "updated": 2,
+        "unchanged": 0,
+        "invalid": 1,
+        "superseded": 0,
+        "rejected": 0,
+        "failed": 0,
+        "pending": 0,
+    }
     assert summary["problems"] == {"bad_value": 1}
     assert summary["exit_code"] == ran.code == 3
 

@@ -88,7 +88,8 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "a generation of no sheet": sql("UPDATE staged SET generation = 77 WHERE id = 3"),
     "another one's patch": sql("UPDATE staged SET key = 'ext_9' WHERE id = 3"),
     "a pending row without a patch": sql(
-        "UPDATE outcome SET state = 'pending' WHERE id = 3; UPDATE staged SET body = NULL WHERE id = 3"
+        "UPDATE outcome SET state = 'pending' WHERE id = 3; UPDATE staged SET body = NULL WHERE "
+        "id = 3"
     ),
     "an outcome that is gone": sql("DELETE FROM outcome WHERE id = 3"),
     "an outcome of a row that was not to be sent": sql(
@@ -221,8 +222,12 @@ def test_a_checkpoint_of_somebody_else_is_said_to_be_out_of_reach(
     program("status", sheet)  # all is imported
     os.seteuid(65534)
     try:
-        ends = [program(name, "x.csv", "--base-url", witness.base_url) if name == "push" else program(name, "x.csv")
-                for name in COMMANDS]  # fmt: skip
+        ends = [
+            program(name, "x.csv", "--base-url", witness.base_url)
+            if name == "push"
+            else program(name, "x.csv")
+            for name in COMMANDS
+        ]
     finally:
         os.seteuid(0)
         shutil.rmtree(elsewhere)

@@ -15,7 +15,10 @@ from tests.conftest import Program
 from tests.faultserver import always, fault_server, for_keys, refuses, says
 from tests.helpers import Ran, read_csv, reply, write_sheet
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2028\r\n2026-03-02 00:00:00,000 INFO row 9: attempt 1: 200 (1 ms)\n"
+EVIL = (
+    "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2028\r\n2026-03-02 00:00:00,000 INFO row 9: "
+    "attempt 1: 200 (1 ms)\n"
+)
 FORMULAS = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"]
 
 

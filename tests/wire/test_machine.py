@@ -50,7 +50,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 def under(shift: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """The program with a wall clock that is off by what a file says, as often as it is looked at."""
+    """Run the program with a wall clock that is off by what a file says at each reading."""
     faked = environment(
         LD_PRELOAD=str(FAKETIME),
         FAKETIME_TIMESTAMP_FILE=str(shift),

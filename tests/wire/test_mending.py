@@ -190,7 +190,10 @@ def sent(witness: Any) -> dict[str, Any]:
 
 
 RENAMED = (*HEADER[:5], "Client said", *HEADER[6:])
-PROFILE = '[read]\nsheet = "Sheet"\nheader_row = 3\n[map]\n"Client said" = "feedback"\n[dates]\ntimezone = "Europe/Paris"\n'
+PROFILE = (
+    '[read]\nsheet = "Sheet"\nheader_row = 3\n[map]\n"Client said" = '
+    '"feedback"\n[dates]\ntimezone = "Europe/Paris"\n'
+)
 TITLES = ("Showings of March", "made by Ana, in a hurry")
 CASES: dict[str, tuple[str, Callable[..., None], tuple[str, ...], Sequence[str], bool]] = {
     "xlsx": ("x.xlsx", write_xlsx, (), HEADER, True),

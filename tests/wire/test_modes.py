@@ -40,9 +40,12 @@ def test_modes_under_umask_000_in_mid_run_and_after(program: Program, tmp_path: 
     finally:
         os.umask(before)
     assert {
-        "x.checkpoint.sqlite", "x.checkpoint.sqlite-wal", "x.checkpoint.sqlite-shm", "x.checkpoint.sqlite.lock",
+        "x.checkpoint.sqlite",
+        "x.checkpoint.sqlite-wal",
+        "x.checkpoint.sqlite-shm",
+        "x.checkpoint.sqlite.lock",
         "x.checkpoint.sqlite.holder",
-    } <= during.keys()  # fmt: skip
+    } <= during.keys()
     assert {"x.results.csv", "x.failed.csv"} <= after.keys()
     assert {*during.values(), *after.values(), *modes(tmp_path, "x").values()} == {0o600}
 

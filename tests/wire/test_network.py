@@ -1,4 +1,4 @@
-"""A network that fails: no row is lost, none is lied about, and the journal agrees with the report."""
+"""A network that fails: no row is lost, and the journal agrees with the report."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Connections that serve several requests: no bytes said of one are taken for the answer to another,
-and nothing endless is read to its end.
+"""Connections that serve several requests: no bytes said of one are taken for the answer to
+another, and nothing endless is read to its end.
 """
 
 from __future__ import annotations

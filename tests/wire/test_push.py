@@ -97,7 +97,9 @@ def test_what_is_sent_is_what_the_sheet_says(
 def test_a_rate_that_is_given_is_kept(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
-    """Over any stretch, and filled to the brim, in simulated time: test_pace.py, test_simulation.py."""
+    """Over any stretch, and filled to the brim, in simulated time: test_pace.py,
+    test_simulation.py.
+    """
     sheet = write_sheet(tmp_path / "showings.csv", numbered(200))
     with sandboxes() as witness:
         to = ("push", sheet, "--base-url", witness.base_url, "--workers", 16, "--json")
