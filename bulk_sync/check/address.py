@@ -66,7 +66,10 @@ class AddressReader:
             return None
         if self._key_at is None:
             return "missing_key", Reason(Expected.KEY, ID_COLUMN, remedy=Remedy.ENTER_KEY)
-        return _bad_key(cells[self._key_at], key)
+        cell = cells[self._key_at]
+        if isinstance(cell, str) and _PLAIN_KEY.fullmatch(key):
+            return None
+        return _bad_key(cell, key)
 
 
 def _text(cell: Cell) -> str:
@@ -77,12 +80,9 @@ def _text(cell: Cell) -> str:
 
 
 def _bad_key(cell: Cell, key: str) -> Bad | None:
-    is_text = isinstance(cell, str)
-    if is_text and _PLAIN_KEY.fullmatch(key):
-        return None
     if not key:
         return "missing_key", Reason(Expected.KEY, KEY_COLUMN, remedy=Remedy.ENTER_KEY)
-    return _unsafe(key) or (_failed(key) if is_text else _bad_type(cell, key))
+    return _unsafe(key) or (_failed(key) if isinstance(cell, str) else _bad_type(cell, key))
 
 
 def _unsafe(key: str) -> Bad | None:

@@ -32,8 +32,8 @@ class InstantReader:
         self, columns: Sequence[Column], rules: Rules, headers: Sequence[str], findings: Findings
     ) -> None:
         self._columns = [column for column in columns if column.field in INSTANTS]
-        fields = {column.field for column in self._columns}
-        self._has_span = {"showing_time_start", "showing_time_end"} <= fields
+        self._fields = tuple(column.field for column in self._columns)
+        self._has_span = {"showing_time_start", "showing_time_end"} <= {*self._fields}
         self._rules = rules
         self._headers = {column.field: headers[column.place] for column in self._columns}
         self._findings = findings
@@ -45,8 +45,8 @@ class InstantReader:
 
         Cells that can't be used go to `bad`, and their values are removed.
         """
-        for column in self._columns:
-            if isinstance(values.get(column.field), Written):
+        for field in self._fields:
+            if isinstance(values.get(field), Written):
                 self._complete(row, cells, values, bad)
                 break
         if not self._has_span:
