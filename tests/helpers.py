@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -163,6 +164,19 @@ def signalled(process: subprocess.Popen[Any], number: signal.Signals) -> None:
         return not any(int(lines[name], 16) for name in ("SigPnd", "ShdPnd"))
 
     poll(handed_over)
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """Let the kernel refuse to write files of this process beyond so many bytes, as on a full
+    disk.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager

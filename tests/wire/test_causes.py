@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Program, Sandboxes
 from tests.helpers import KEY, numbered, write_sheet
+
+pytestmark = pytest.mark.usefixtures("fast_time")
 
 
 def test_push_status_and_report_tell_the_same_causes(

@@ -88,9 +88,15 @@ def test_cancelling_push_async_ends_the_run_tidily(sandboxes: Sandboxes, tmp_pat
     sheet = write_sheet(tmp_path / "s.csv", numbered(50))
 
     async def program(witness: Witness) -> None:
-        with anyio.move_on_after(0.7) as bound:
-            await push_async(settings_of(sheet, witness, rate=parse_rate("10/s")))
-        assert bound.cancelled_caught
+        loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as scope:
+
+            def cancel(_: RowDecided) -> None:
+                loop.call_soon_threadsafe(scope.cancel)
+
+            settings = settings_of(sheet, witness, rate=parse_rate("20/s"))
+            await push_async(settings, on_row=cancel)
+        assert scope.cancelled_caught
 
     with sandboxes() as witness:
         anyio.run(program, witness)
@@ -155,9 +161,11 @@ def test_what_is_raised_for_a_row_costs_no_other_its_outcome(
             push(settings, on_row=refuse)
         rows = list(results(settings.files.checkpoint))
         applied = {entry["key"] for entry in witness.patches() if entry["applied"]}
+        sent = {entry["key"] for entry in witness.patches()}
     assert {row.key for row in rows if row.state is State.UPDATED} == applied
-    assert {row.state for row in rows if row.may_have_been_applied} == {State.FAILED}
-    assert State.PENDING in {row.state for row in rows}
+    # One failed; others may have had the same answer, and waited for their verdict.
+    assert {row.key for row in rows if row.may_have_been_applied} == sent - applied
+    assert {row.state for row in rows} == {State.UPDATED, State.FAILED, State.PENDING}
 
 
 def test_a_stop_that_comes_with_the_last_row_changes_no_end(

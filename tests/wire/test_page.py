@@ -5,18 +5,15 @@ all.
 from __future__ import annotations
 
 import json
-import resource
 import socket
 import stat
-import subprocess
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Program, Sandboxes
-from tests.helpers import command, environment, numbered, raw_server, reply, write_sheet
+from tests.helpers import no_file_beyond, numbered, raw_server, reply, write_sheet
 from tests.unit.pages import HOSTILE, Parsed, parsed, rows_of
 
 STATES = ("updated", "unchanged", "invalid", "superseded", "rejected", "failed", "pending")
@@ -199,16 +196,9 @@ def test_a_page_that_does_not_fit_leaves_the_one_before(
         assert program("push", sheet, "--base-url", witness.base_url).code == 0
     assert program(*report).code == 0
     before = (tmp_path / "page.html").read_bytes()
-    ended = subprocess.run(
-        command(*report),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (60_000, 60_000)),
-        check=False,
-    )
-    assert (ended.returncode, ended.stderr.count("\n")) == (8, 1), ended.stderr
-    assert "page.html" in ended.stderr
+    with no_file_beyond(60_000):
+        ended = program(*report)
+    assert (ended.code, ended.err.count("\n")) == (8, 1), ended.err
+    assert "page.html" in ended.err
     assert (tmp_path / "page.html").read_bytes() == before
     assert not list(tmp_path.glob(".bulk-sync-*"))

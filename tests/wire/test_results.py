@@ -76,7 +76,7 @@ def test_a_workbook_that_does_not_fit_on_the_disk_leaves_the_one_before(
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (50_000, 50_000)),
         check=False,
     )

@@ -14,6 +14,8 @@ from bulk_sync.sandbox.faults import Fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import KEY, Ran, numbered, raw_server, reply, write_sheet
 
+pytestmark = pytest.mark.usefixtures("fast_time")
+
 
 def leaks(folder: Path, *ran: Ran) -> list[str]:
     found = [

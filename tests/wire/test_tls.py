@@ -31,7 +31,7 @@ from tests.faultserver import (
 )
 from tests.helpers import KEY, numbered, raw_server, read_csv, reply, write_sheet
 
-pytestmark = pytest.mark.usefixtures("transport")
+pytestmark = pytest.mark.usefixtures("transport", "fast_time")
 
 CA = trustme.CA()
 DAY = timedelta(days=1)
