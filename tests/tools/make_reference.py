@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from bulk_sync.check.headers import TARGETS
+from bulk_sync.check.showing import ALIASES
 from bulk_sync.cli.declare import Command
 from bulk_sync.cli.main import COMMANDS
 from bulk_sync.settings.option import Declared, Kind
@@ -14,7 +16,7 @@ PATH = Path(__file__).parents[2] / "docs" / "reference.md"
 _HEAD = """# Reference
 
 Made from the program by `python -m tests.tools.make_reference`; edit the declarations in
-`bulk_sync/settings/` instead.
+`bulk_sync/settings/` and `bulk_sync/check/showing.py` instead.
 
 An option is given on the command line (`--retry-for 1h`), in the environment
 (`BULK_SYNC_RETRY_FOR=1h`) or in a `bulk-sync.toml` (`retry-for = "1h"`); the earlier of these wins.
@@ -26,7 +28,18 @@ their options from the command line only.
 
 def reference() -> str:
     """Return the text of the file."""
-    return "\n".join([_HEAD, *(line for one in COMMANDS.values() for line in _section(one))])
+    sections = (line for one in COMMANDS.values() for line in _section(one))
+    return "\n".join([_HEAD, *sections, *_fields()])
+
+
+def _fields() -> Iterable[str]:
+    yield "## Fields\n"
+    yield "A header is compared without case, blanks and punctuation.\n"
+    yield "| field | headers that name it, too |"
+    yield "|---|---|"
+    for field in TARGETS:
+        yield f"| `{field}` | {', '.join(ALIASES[field])} |"
+    yield ""
 
 
 def _section(command: Command) -> Iterable[str]:

@@ -21,6 +21,7 @@ from tests.tools.make_reference import PATH, reference
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 ALL = README + GUIDE + OPERATIONS + BENCHMARKS
@@ -31,8 +32,10 @@ OTHERS = {"--debug", "--version", "--install-completion", "--parallel", "--quick
 
 
 def test_fields_states_columns_and_codes_are_all_named() -> None:
-    for name in (*FIELDS, KEY_COLUMN, *State, *COLUMNS):
+    for name in (*State, *COLUMNS):
         assert f"`{name}`" in README + GUIDE, name
+    for name in (*FIELDS, KEY_COLUMN):
+        assert f"| `{name}` |" in REFERENCE, name
     for state in State:
         assert f"`{state}`" in README, state
     codes = re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
