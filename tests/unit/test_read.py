@@ -5,7 +5,6 @@ read.
 from __future__ import annotations
 
 import csv
-import io
 import os
 from pathlib import Path
 from typing import Any
@@ -14,36 +13,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bulk_sync.check.headers import Names, recognise
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.rows import Row
-from bulk_sync.model.summaries import Understood
 from bulk_sync.read.files import open_table
-from bulk_sync.read.interface import ReadOptions
-
-NAMES = Names()
-
-
-def options(**told: Any) -> ReadOptions:
-    return ReadOptions(lambda cells: recognise(cells, NAMES, {}), **told)
-
-
-def understood(path: Path, **told: Any) -> tuple[Understood, tuple[str, ...], list[Row]]:
-    with open_table(path, options(**told)) as table:
-        return table.understood, table.headers, list(table.rows())
-
-
-def read(path: Path, **told: Any) -> tuple[tuple[str, ...], list[Row]]:
-    return understood(path, **told)[1:]
-
-
-def refused(path: Path, **told: Any) -> str:
-    with pytest.raises(InputError) as raised:
-        read(path, **told)
-    sentence = str(raised.value)
-    assert sentence.startswith(f"{path}: ")
-    assert "\n" not in sentence
-    return sentence
+from tests.unit.tables import options, read, refused, understood
 
 
 def test_row_numbers_count_blank_lines_and_take_line_breaks_in_cells_as_one_row(
@@ -157,119 +130,6 @@ def test_a_table_in_windows_1252_reads_back_the_same(
     expected = [tuple(row) for row in cells if any(cell.strip() for cell in row)]
     assert [row.cells for row in read(path)[1]] == expected
     assert [row.cells for row in read(path, encoding="cp1252")[1]] == expected
-
-
-def _is_utf_8(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return not content.isascii()
-
-
-PEOPLE = [
-    ["unique_showing_key", "feedback"],
-    ["ext_1", "Zoë’s café – “très” bien, 5 €"],
-    ["ext_2", "Señor Núñez"],
-]
-
-
-@pytest.mark.parametrize(
-    ("encoding", "title"),
-    [
-        ("utf-8", "UTF-8"),
-        ("utf-8-sig", "UTF-8 with byte order mark"),
-        ("utf-16", "UTF-16"),
-        ("utf-32", "UTF-32"),
-        ("cp1252", "Windows-1252"),
-    ],
-)
-def test_encodings_that_are_found(tmp_path: Path, encoding: str, title: str) -> None:
-    path = tmp_path / "x.csv"
-    path.write_bytes(_csv(PEOPLE).encode(encoding))
-    file, _, rows = understood(path)
-    assert file.encoding == title
-    assert [row.cells[1] for row in rows] == [cells[1] for cells in PEOPLE[1:]]
-    if encoding == "cp1252":
-        assert "taken for Windows-1252: line 2 reads" in file.notes[0]
-        assert "Zoë" in file.notes[0]
-
-
-def _csv(rows: list[list[str]], **dialect: Any) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, **dialect).writerows(rows)
-    return text.getvalue()
-
-
-RUSSIAN = [
-    "Очень понравилась светлая кухня и тихая улица",
-    "Покупатели хотят прийти ещё раз",
-    "Цена кажется высокой",
-]
-JAPANESE = [
-    "とても明るいキッチンが気に入りました。",
-    "静かな通りで、学校も近いです。",
-    "価格が少し高いと思います。",
-]
-
-
-@pytest.mark.parametrize(
-    ("sentences", "encoding"), [(RUSSIAN, "cp1251"), (JAPANESE, "shift_jis"), (RUSSIAN, "koi8-r")]
-)
-def test_other_encodings_are_read_right_or_refused_and_never_garbled(
-    tmp_path: Path, sentences: list[str], encoding: str
-) -> None:
-    path = tmp_path / "x.csv"
-    rows = [
-        ["unique_showing_key", "feedback"],
-        *([f"ext_{n}", text] for n, text in enumerate(sentences * 5)),
-    ]
-    path.write_bytes(_csv(rows).encode(encoding))
-    try:
-        _, found = read(path)
-    except InputError as error:
-        assert "--encoding" in str(error)  # noqa: PT017 - one of two ways that are right
-    else:
-        assert [row.cells[1] for row in found] == sentences * 5
-    assert [row.cells[1] for row in read(path, encoding=encoding)[1]] == sentences * 5
-
-
-@pytest.mark.parametrize(
-    ("text", "encoding"),
-    [
-        ("café très bien à côté", "mac-roman"),
-        ("café très bien à côté", "cp437"),
-        ("Größe", "cp850"),
-        ("Bardzo ładny", "cp1250"),
-        ("Ayşe", "cp1254"),
-        ("Příliš žluťoučký kůň", "cp1250"),
-        ("静かな通り", "iso2022_jp"),
-        ("да", "cp1251"),
-        ("집", "euc-kr"),
-    ],
-)
-def test_other_letters_are_not_taken_for_windows_1252(
-    tmp_path: Path, text: str, encoding: str
-) -> None:
-    path = tmp_path / "x.csv"
-    path.write_bytes(f"unique_showing_key,feedback\next_1,{text}\n".encode(encoding))
-    try:
-        cells = read(path)[1][0].cells
-    except InputError as error:
-        assert "--encoding" in str(error)  # noqa: PT017 - one of two ways that are right
-    else:
-        assert cells[1] == text
-    assert read(path, encoding=encoding)[1][0].cells[1] == text
-
-
-@pytest.mark.parametrize(
-    "told", ["no-such-encoding", "base64", "rot13", "utf-7", "punycode", "undefined"]
-)
-def test_an_encoding_that_there_is_not(tmp_path: Path, told: str) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text("key,a\n1,x\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="no such encoding"):
-        read(path, encoding=told)
 
 
 @pytest.mark.parametrize(
@@ -435,32 +295,6 @@ def test_what_cannot_be_read_is_said_with_its_place(
     assert words in refused(path)
 
 
-@pytest.mark.parametrize(
-    ("content", "encoding", "words"),
-    [
-        (b"key,a\n1,x\n2,caf\xe9\n", "utf-8", "line 3 is not valid UTF-8"),
-        (
-            b"key,a\r\n1,x\r\n2,caf\xe9\r\n",
-            "ascii",
-            "line 3 is not valid ascii, as --encoding says",
-        ),
-        (b"\xef\xbb\xbfkey,a\n1,caf\xe9\n", None, "line 2 is not valid UTF-8 with byte order mark"),
-        (b"key,a\n1,\x81\x8d\xff\xfe\n", None, "line 2 is not UTF-8 text"),
-        (
-            b"key,a\n1,x\n2,\x1b$B\n",
-            None,
-            "line 3 switches to another alphabet as ISO 2022 does",
-        ),
-    ],
-)
-def test_bytes_that_do_not_belong_are_said_with_their_line(
-    tmp_path: Path, content: bytes, encoding: str | None, words: str
-) -> None:
-    path = tmp_path / "x.csv"
-    path.write_bytes(content)
-    assert words in refused(path, encoding=encoding)
-
-
 def test_lines_are_counted_over_chunks_of_any_kind_of_end(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     for ending in (b"\n", b"\r\n", b"\r"):
@@ -514,3 +348,11 @@ def test_a_long_line_costs_no_more_than_many_short_ones(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(b"showing key,title\n1," + b"x" * 900_000 + b"\n2,caf\xe9 bar\n")
     assert read(path)[1][1].cells == ("2", "café bar")
+
+
+def _is_utf_8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return not content.isascii()

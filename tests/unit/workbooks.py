@@ -5,9 +5,18 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import openpyxl
+import pytest
+
+from bulk_sync.errors import InputError
+from bulk_sync.model.rows import Cell, Row
+from bulk_sync.model.summaries import Understood
+from bulk_sync.read.files import open_table as open_workbook
+from bulk_sync.read.interface import ReadOptions
 from bulk_sync.read.survey.xlsb import record, wide
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -130,3 +139,69 @@ def write(path: Path, parts: Mapping[str, str | bytes]) -> Path:
     """Write an archive of parts."""
     path.write_bytes(packed(parts))
     return path
+
+
+HEADER = '<row r="1"><c r="A1" t="inlineStr"><is><t>key</t></is></c></row>'
+
+
+def recognise(cells: Sequence[str]) -> int:
+    return sum(1 for cell in cells if cell) if "key" in cells else 0
+
+
+def read(path: Path, **options: Any) -> tuple[Understood, tuple[str, ...], list[Row]]:
+    with open_workbook(path, ReadOptions(recognise, **options)) as table:
+        return table.understood, table.headers, list(table.rows())
+
+
+def rows_of(path: Path, **options: Any) -> list[tuple[int, tuple[Cell, ...]]]:
+    return [(row.number, row.cells) for row in read(path, **options)[2]]
+
+
+def refused(path: Path, **options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        read(path, **options)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: ")
+    assert text.endswith(".")
+    assert "\n" not in text
+    return text
+
+
+def cells_of(tmp_path: Path, cells: str, strings: str = "", **more: str) -> tuple[Cell, ...]:
+    """The cells of row 2 of a hand-made XLSX, headed by `key`."""
+    data = f'{HEADER}<row r="2">{cells}</row>'
+    rows = rows_of(write(tmp_path / "x.xlsx", xlsx_parts(data, strings, **more)))
+    return rows[0][1] if rows else ()
+
+
+def sheets(path: Path, sheets: Mapping[str, list[list[Any]]], hidden: Sequence[str] = ()) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for cells in rows:
+            sheet.append(cells)
+        if name in hidden:
+            sheet.sheet_state = "hidden"
+    book.save(path)
+    return path
+
+
+BOOK: dict[str, list[list[Any]]] = {
+    "Read me": [["some words"]],
+    "Old": [["key"], ["old"]],
+    "March": [["March 2026"], [], ["key", "a"], ["m", 1]],
+    "1": [["key"], ["one"]],
+}
+
+
+def edited(parts: Mapping[str, str], name: str, old: str, new: str) -> dict[str, str]:
+    return {**parts, name: parts[name].replace(old, new)}
+
+
+def number(column: int, value: float) -> tuple[int, bytes]:
+    return 5, struct.pack("<IId", column, 0, value)
+
+
+def row_header(row: int, flags: int = 0) -> tuple[int, bytes]:
+    return 0, struct.pack("<IIHBB", row, 0, 300, 0, flags) + bytes(5)

@@ -4,27 +4,18 @@ lying about.
 
 from __future__ import annotations
 
-import json
 import os
-import sqlite3
-import subprocess
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import bulk_sync
 from bulk_sync import errors, pipeline
-from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import (
-    command,
-    environment,
     no_file_beyond,
     numbered,
-    raw_server,
     read_csv,
-    reply,
     run,
     write_sheet,
 )
@@ -194,53 +185,6 @@ def test_a_bug_of_ours_is_a_sentence_with_code_1_and_a_traceback_only_when_asked
     assert "Traceback" not in debug.err
 
 
-def test_quiet_prints_nothing_when_all_is_well(
-    program: Program, sandboxes: Sandboxes, tmp_path: Path
-) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(2))
-    with sandboxes() as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--quiet")
-    assert (ran.code, ran.out, ran.err) == (0, "", "")
-
-
-def test_json_holds_the_contracts_keys_and_is_alone_on_standard_output(
-    program: Program, sandboxes: Sandboxes, tmp_path: Path
-) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)])
-    with sandboxes() as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--json", "--rate", "100/s")
-    summary = json.loads(ran.out)
-    assert set(summary) >= {
-        "input",
-        "rows",
-        "states",
-        "problems",
-        "requests",
-        "retries",
-        "throttled",
-        "seconds",
-        "rows_per_second",
-        "rate_limit",
-        "results",
-        "failed",
-        "checkpoint",
-        "exit_code",
-    }
-    assert set(summary["rate_limit"]) == {"requests_per_second", "source", "utilisation"}
-    assert summary["rate_limit"]["requests_per_second"] == 100
-    assert summary["states"] == {
-        "updated": 2,
-        "unchanged": 0,
-        "invalid": 1,
-        "superseded": 0,
-        "rejected": 0,
-        "failed": 0,
-        "pending": 0,
-    }
-    assert summary["problems"] == {"bad_value": 1}
-    assert summary["exit_code"] == ran.code == 3
-
-
 def test_report_writes_the_same_files_again(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
@@ -300,28 +244,6 @@ def test_a_failed_file_that_somebody_is_mending_is_never_overwritten(
     assert not list(tmp_path.glob("*-shm"))
 
 
-def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(
-    program: Program, tmp_path: Path
-) -> None:
-    sheet = write_sheet(
-        tmp_path / "x.csv", [("a\u202e[red]", "fine", 5), ("b", "fine", "\x1b[31m9")]
-    )
-    message = json.dumps(
-        {"error": {"message": '=HYPERLINK("http://x")\x1b]0;owned\x07\u2028[bold]'}}
-    ).encode()
-    with raw_server(lambda connection, _: connection.sendall(reply(422, message))) as base_url:
-        ran = program("push", sheet, "--base-url", base_url, "-v")
-    assert ran.code == 3
-    assert not any(character in ran.out + ran.err for character in "\x1b\x07\u202e\u2028")
-    assert "[bold]" in ran.out
-    assert "\\x1b[31m9" in ran.out
-    results = read_csv(tmp_path / "x.results.csv")
-    assert results[0]["message"].startswith("'=HYPERLINK")
-    assert results[0]["unique_showing_key"] == "a\u202e[red]"
-    failed = read_csv(tmp_path / "x.failed.csv")
-    assert failed[1]["rating"] == "\x1b[31m9"
-
-
 def test_a_full_disk_ends_with_8_and_the_run_resumes(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
@@ -336,63 +258,6 @@ def test_a_full_disk_ends_with_8_and_the_run_resumes(
         assert not list(tmp_path.glob("*.part"))
         again = program("push", sheet, "--base-url", witness.base_url, "--json")
         assert (again.code, again.summary["states"]["updated"]) == (0, 800)
-
-
-def test_a_terminal_that_knows_no_unicode_gets_escapes(
-    sandboxes: Sandboxes, tmp_path: Path
-) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [("é", "", 9), ("ok", "", 1)])
-    with sandboxes() as witness:
-        ran = run(
-            "push",
-            sheet,
-            "--base-url",
-            witness.base_url,
-            LC_ALL="C",
-            PYTHONIOENCODING="ascii",
-            PYTHONUTF8="0",
-        )
-    assert ran.code == 3
-    assert "Traceback" not in ran.err
-
-
-def test_a_reader_that_leaves_early_loses_no_state(sandboxes: Sandboxes, tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(5))
-    with sandboxes() as witness:
-        read_end, write_end = os.pipe()
-        os.close(read_end)
-        process = subprocess.Popen(
-            command("push", sheet, "--base-url", witness.base_url),
-            env=environment(),
-            stdout=write_end,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        os.close(write_end)
-        _, err = process.communicate()
-    assert (process.returncode, err) == (0, "")
-    with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as db:
-        assert db.execute("SELECT state, count(*) FROM row GROUP BY state").fetchall() == [
-            ("updated", 5)
-        ]
-
-
-@pytest.mark.skipif(
-    not Path("/dev/full").exists(), reason="this system has no device that is always full"
-)
-def test_a_full_disk_behind_standard_output_is_said(tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(5))
-    with Path("/dev/full").open("w", encoding="utf-8") as full:
-        done = subprocess.run(
-            command("check", sheet),
-            env=environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 8
-    assert done.stderr == "Error: standard output can't be written: No space left on device.\n"
 
 
 def test_a_file_whose_name_is_not_utf_8_is_pushed_like_any_other(
@@ -484,76 +349,6 @@ def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> 
 
 def _tree(root: type[errors.BulkSyncError]) -> list[type[errors.BulkSyncError]]:
     return [root, *(found for child in root.__subclasses__() for found in _tree(child))]
-
-
-def test_a_rehearsal_and_a_trial_say_what_they_are(program: Program, tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(4))
-    ran = program("push", sheet, "--sandbox", "--limit", 2)
-    for text in (ran.out, program("status", sheet).out):
-        assert "Rehearsal: sent to a sandbox on this machine, nothing reached North." in text
-        assert "Only the first rows were taken" in text
-
-
-def test_other_content_over_a_finished_job_is_said_to_be_a_new_job(
-    program: Program, sandboxes: Sandboxes, tmp_path: Path
-) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(2))
-    with sandboxes() as witness:
-        program("push", sheet, "--base-url", witness.base_url)
-        write_sheet(sheet, numbered(3))
-        ran = program("push", sheet, "--base-url", witness.base_url)
-    assert "starting a new job. All of its rows are sent" in ran.out
-    assert "Continuing the job" not in ran.out
-
-
-def test_what_to_do_next_is_a_whole_command_after_a_push_and_never_half_a_one(
-    program: Program, tmp_path: Path
-) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(2))
-    arguments = [
-        "push",
-        sheet,
-        "--base-url",
-        "http://127.0.0.1:9",
-        "--max-attempts",
-        1,
-        "--rate",
-        "5/s",
-    ]
-    ran = program(*arguments, "--fresh")
-    assert f"Next:       bulk-sync {' '.join(map(str, arguments))}\n" in ran.out
-    assert (
-        f"Next:       push {sheet} again, with the options it had" in program("status", sheet).out
-    )
-
-
-def test_what_to_do_after_mending_keeps_the_options_of_the_push(
-    program: Program, tmp_path: Path
-) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)])
-    ran = program("push", sheet, "--sandbox", "--rate", "90/s")
-    assert f"then: bulk-sync push {tmp_path / 'x.failed.csv'} --sandbox --rate 90/s\n" in ran.out
-    assert "then: push it with the options of this job" in program("status", sheet).out
-
-
-def test_rows_that_only_failed_need_no_mending_but_another_run(
-    program: Program, sandboxes: Sandboxes, tmp_path: Path
-) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(40))
-    with sandboxes(faults=(parse_fault("30%:503"),), seed=3) as witness:
-        push = [
-            "push",
-            sheet,
-            "--base-url",
-            witness.base_url,
-            "--max-attempts",
-            1,
-            "--max-failures",
-            "90%",
-        ]
-        ran = program(*push)
-    assert (ran.code, "failed" in ran.out) == (3, True)
-    assert f"Next:       bulk-sync {' '.join(map(str, push))}" in ran.out
 
 
 def test_check_takes_no_folder(program: Program) -> None:

@@ -1,0 +1,343 @@
+"""Workbooks that can't be read, or would cost too much: a sentence that names the place."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from datetime import date
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+import xlwt
+
+from bulk_sync.errors import InputError
+from bulk_sync.read import workbook
+from bulk_sync.read.container import open_surveyor
+from bulk_sync.read.files import open_table as open_workbook
+from bulk_sync.read.interface import ReadOptions
+from bulk_sync.read.survey import interface
+from tests.unit.workbooks import (
+    BOOK,
+    HEADER,
+    edited,
+    ods_parts,
+    ods_text,
+    packed,
+    read,
+    recognise,
+    refused,
+    row_header,
+    rows_of,
+    sheets,
+    write,
+    xlsb_parts,
+    xlsx_parts,
+)
+
+
+def _plain(**changes: str | bytes) -> bytes:
+    return packed({**xlsx_parts(HEADER), **changes})
+
+
+def _bad_checksum() -> bytes:
+    data = bytearray(_plain())
+    at = data.index(b"PK\x01\x02")
+    while True:
+        name = data[at + 46 : at + 46 + int.from_bytes(data[at + 28 : at + 30], "little")]
+        if name.endswith(b"sheet1.xml"):
+            data[at + 16] ^= 0xFF
+            return bytes(data)
+        at = data.index(b"PK\x01\x02", at + 1)
+
+
+def _duplicate() -> bytes:
+    return packed({**xlsx_parts(HEADER), "XL/Workbook.xml": "<workbook/>"})
+
+
+def _encrypted_entry() -> bytes:
+    data = bytearray(_plain())
+    for magic, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        at = data.find(magic)
+        while at >= 0:
+            data[at + offset] |= 1
+            at = data.find(magic, at + 1)
+    return bytes(data)
+
+
+def _bomb() -> bytes:
+    return packed({**xlsx_parts(HEADER), "xl/worksheets/sheet1.xml": b" " * (80 * 2**20)})
+
+
+def _lying_size() -> bytes:
+    data = bytearray(_plain())
+    at = data.index(b"PK\x01\x02")
+    while True:
+        name = data[at + 46 : at + 46 + int.from_bytes(data[at + 28 : at + 30], "little")]
+        if name.endswith(b"sheet1.xml"):
+            data[at + 24 : at + 28] = (20).to_bytes(4, "little")
+            return bytes(data)
+        at = data.index(b"PK\x01\x02", at + 1)
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+DOCTYPE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<html><table><tr><td>key</td></tr></table></html>", "this is a web page"),
+        (b"%PDF-1.7\n", "this is a PDF"),
+        (b"PK\x03\x04" + bytes(40), "damaged or cut short"),
+        (_plain()[:-30], "damaged or cut short"),
+        (_plain()[:200], "damaged or cut short"),
+        (_bad_checksum(), "its checksum is wrong"),
+        (_duplicate(), "two parts called"),
+        (_encrypted_entry(), "protected by a password"),
+        (_bomb(), "to 83,886,080 bytes"),
+        (_lying_size(), "unpacks to more than it declares"),
+        (packed({"word/document.xml": "<w/>"}), "text document (DOCX)"),
+        (packed({"ppt/presentation.xml": "<p/>"}), "presentation (PPTX)"),
+        (packed({"Index/Document.iwa": "x", "Metadata/x": ""}), "Numbers document"),
+        (packed({"a.csv": "key"}), "an archive (ZIP) without a workbook"),
+        (_plain(**{SHEET: DOCTYPE + "<worksheet/>"}), "declares a document type"),
+        (_plain(**{"xl/sharedStrings.xml": DOCTYPE + "<sst/>"}), "declares a document type"),
+        (_plain(**{"xl/styles.xml": DOCTYPE + "<styleSheet/>"}), "declares a document type"),
+        (_plain(**{"xl/workbook.xml": DOCTYPE + "<workbook/>"}), "declares a document type"),
+        (_plain(**{SHEET: "<worksheet><sheetData>"}), "is damaged"),
+        (
+            _plain(**{SHEET: "<?xml version='1.0' encoding='ISO-8859-1'?><worksheet/>"}),
+            "not in UTF-8",
+        ),
+        (bytes.fromhex("0908100000060500"), "Excel 4 or older"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), "the workbook is damaged"),
+    ],
+)
+def test_what_is_no_workbook_or_a_damaged_one_is_said_in_a_sentence(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "x.xlsx"
+    path.write_bytes(content)
+    assert words in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ('<c r="ZZZZZZZ2"><v>1</v></c>', "outside of any sheet"),
+        ('<c r="XFE2"><v>1</v></c>', "outside of any sheet"),
+        ('<c r="A3"><v>1</v></c>', "is part of row 2"),
+        (
+            '<c r="XFD2"><v>1</v></c></row><row r="1048576"><c r="A1048576"><v>1</v></c>',
+            "spans 17,179,869,184 cells",
+        ),
+        ('</row><row r="1048577"><c r="A1048577"><v>1</v></c>', "outside of any sheet"),
+        ('<c t="s"><v>7</v></c>', "refers to a text that isn't in the workbook"),
+        ("<c><v>abc</v></c>", "should hold a number and holds 'abc'"),
+        ("<c><v>1e999</v></c>", "should hold a number"),
+        ("<c><v>NaN</v></c>", "should hold a number"),
+        ('<c t="e"><v>#SPILL!</v></c>', "the cell A2 shows '#SPILL!'"),
+        (
+            "<c><v>&#49;2</v></c>",
+            "row 2: the file has 1 filled cells there, of which 0 could be read",
+        ),
+        ('<c t="str"><v><![CDATA[lost]]></v></c>', "row 2: the file has 1 filled cells"),
+        ('<c r="A2"><v>1</v></c><c r="A2"><v>2</v></c>', "row 2: the file has 2 filled cells"),
+        ('<c t="zz"><v>1</v></c>', "can't be read"),
+    ],
+)
+def test_what_the_library_would_lose_or_choke_on_is_refused_with_its_place(
+    tmp_path: Path, cells: str, words: str
+) -> None:
+    path = write(tmp_path / "x.xlsx", xlsx_parts(f'{HEADER}<row r="2">{cells}</row>'))
+    assert words in refused(path)
+
+
+def test_a_sheet_that_goes_on_after_its_end_is_refused(tmp_path: Path) -> None:
+    parts = xlsx_parts(
+        HEADER, after='<sheetData><row r="2"><c r="A2"><v>1</v></c></row></sheetData>'
+    )
+    assert "row 2: the file has 1 filled cells" in refused(write(tmp_path / "x.xlsx", parts))
+
+
+def test_a_large_text_that_many_cells_share_is_refused(tmp_path: Path) -> None:
+    data = HEADER + '<row r="2">' + '<c t="s"><v>0</v></c>' * 400 + "</row>"
+    parts = xlsx_parts(data, f"<si><t>{'x' * 2**20}</t></si>")
+    assert "its cells and texts take more than 320 MB" in refused(write(tmp_path / "x.xlsx", parts))
+
+
+def test_a_claim_of_endless_texts_is_refused(tmp_path: Path) -> None:
+    parts = edited(
+        xlsx_parts(HEADER), "xl/sharedStrings.xml", "<sst ", '<sst uniqueCount="99999999999" '
+    )
+    assert "claims to hold 99999999999 texts" in refused(write(tmp_path / "x.xlsx", parts))
+
+
+@pytest.mark.parametrize("rows", ["1000000", "6000000"])
+def test_ods_content_repeated_without_end_is_refused(tmp_path: Path, rows: str) -> None:
+    cells = ods_text("x") * 3
+    data = f'<table:table-row table:number-rows-repeated="{rows}">{cells}</table:table-row>'
+    text = refused(write(tmp_path / "x.ods", ods_parts(data)))
+    assert "cells or more" in text or "outside of any sheet" in text
+
+
+def test_xlsb_records_cut_short_are_refused(tmp_path: Path) -> None:
+    parts = xlsb_parts([row_header(0), (7, struct.pack("<II", 0, 0))], ("key",))
+    assert "cut short" in refused(write(tmp_path / "x.xlsb", parts))
+
+
+def test_a_protected_ods_is_named_as_such(tmp_path: Path) -> None:
+    parts = {**ods_parts(""), "META-INF/manifest.xml": "<manifest:encryption-data/>"}
+    assert "protected by a password" in refused(write(tmp_path / "x.ods", parts))
+
+
+def test_a_protected_xls_is_named_as_such(tmp_path: Path) -> None:
+    book = xlwt.Workbook()
+    book.add_sheet("S").write(0, 0, "key")
+    path = tmp_path / "x.xls"
+    book.save(str(path))
+    # The INTERFACEHDR record, right after BOF, becomes a FILEPASS.
+    data = path.read_bytes()
+    at = data.index(b"\xe1\x00\x02\x00")
+    path.write_bytes(data[:at] + b"\x2f\x00" + data[at + 2 :])
+    assert "protected by a password" in refused(path)
+
+
+@pytest.mark.parametrize("dimensions", [(7168, 10, 0, 4), (0, 10, 28, 4), (0, 2**31, 0, 256)])
+def test_an_xls_sheet_that_claims_impossible_room_is_refused(
+    tmp_path: Path, dimensions: tuple[int, int, int, int]
+) -> None:
+    """The library would abort the process over each; the first was found by changing bytes at
+    random.
+    """
+    book = xlwt.Workbook()
+    book.add_sheet("S").write(9, 3, "key")
+    path = tmp_path / "x.xls"
+    book.save(str(path))
+    data = path.read_bytes()
+    at = data.index(b"\x00\x02\x0e\x00") + 4
+    path.write_bytes(data[:at] + struct.pack("<IIHH", *dimensions) + data[at + 12 :])
+    assert "claims to span rows" in refused(path)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = sheets(tmp_path / "x.xlsx", {"S": [["key"], ["a"], ["b"]]})
+    with open_workbook(path, ReadOptions(recognise)) as table:
+        rows = table.rows()
+        next(rows)
+        os.utime(path, ns=(1, 1))
+        with pytest.raises(InputError, match="was changed while it was being read"):
+            list(rows)
+
+
+def test_no_such_file_a_folder_and_a_pipe(tmp_path: Path) -> None:
+    assert "there is no such file" in refused(tmp_path / "gone.xlsx")
+    assert "this is a folder" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("wish", [KeyboardInterrupt, SystemExit])
+def test_a_wish_to_stop_passes_the_border(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: type[BaseException]
+) -> None:
+    def stop(*_: object) -> None:
+        raise wish
+
+    monkeypatch.setattr(workbook, "CalamineWorkbook", type("Stopping", (), {"from_filelike": stop}))
+    with pytest.raises(wish):
+        read(sheets(tmp_path / "x.xlsx", {"S": [["key"]]}))
+
+
+def test_a_panic_of_the_library_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+    def fail(*_: object) -> None:
+        raise panic("index out of bounds\n")
+
+    monkeypatch.setattr(workbook, "CalamineWorkbook", type("Failing", (), {"from_filelike": fail}))
+    assert "can't be read (index out of bounds)" in refused(
+        sheets(tmp_path / "x.xlsx", {"S": [["key"]]})
+    )
+
+
+def test_a_real_panic_says_nothing_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    book = xlwt.Workbook()
+    book.add_sheet("S").write(0, 0, "key")
+    path = tmp_path / "x.xls"
+    book.save(str(path))
+    path.write_bytes(path.read_bytes()[:-38])  # into the directory of the file
+    assert "out of range" in refused(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_cut_at_any_place_a_workbook_is_refused(tmp_path: Path) -> None:
+    whole = sheets(tmp_path / "whole.xlsx", {"S": [["key"], ["a"]]}).read_bytes()
+    path = tmp_path / "x.xlsx"
+    for end in range(4, len(whole), 97):
+        path.write_bytes(whole[:end])
+        refused(path)
+
+
+def test_a_box_at_the_bound_is_read_and_one_above_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interface.Bounds.__init__, "__defaults__", (12, 0, 0, 0, None))
+    fits = HEADER + '<row r="6"><c r="B6"><v>1</v></c></row>'
+    assert len(rows_of(write(tmp_path / "x.xlsx", xlsx_parts(fits)))) == 1
+    above = HEADER + '<row r="7"><c r="B7"><v>1</v></c></row>'
+    assert "spans 14 cells or more" in refused(write(tmp_path / "x.xlsx", xlsx_parts(above)))
+
+
+def test_the_archive_given_to_the_library_holds_one_sheet(tmp_path: Path) -> None:
+    path = sheets(tmp_path / "x.xlsx", BOOK)
+    with path.open("rb") as file:
+        surveyor = open_surveyor(file)
+        with (
+            surveyor.for_library(surveyor.sheets[2]) as (given_file, index),
+            zipfile.ZipFile(given_file) as archive,
+        ):
+            assert index == 0
+            assert [name for name in archive.namelist() if "sheets/" in name] == [
+                "xl/worksheets/sheet1.xml"
+            ]
+
+
+def test_a_number_that_is_shown_with_zeros_or_letters_reads_as_it_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "x.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["key", "b"])
+        formats = [
+            "00000",
+            '"SH-"0000',
+            "\\#000;-000",
+            "0",
+            "General",
+            "0.00",
+            "#,##0",
+            '0" stars"',
+            "yyyy",
+        ]
+        for row, code in enumerate(formats, start=1):
+            sheet.write_number(row, 0, 42, book.add_format({"num_format": code}))
+        sheet.write_number(len(formats) + 1, 0, 4.5, book.add_format({"num_format": "00000"}))
+    rows = read(path)[2]
+    assert [row.cells[0] for row in rows] == [
+        "00042", "SH-0042", "#042", 42, 42, 42, 42, "42 stars", date(1900, 2, 11), 4.5,
+    ]  # fmt: skip
+
+
+def test_a_sheet_with_cells_at_its_far_end_is_read_in_bounded_work(tmp_path: Path) -> None:
+    path = tmp_path / "x.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write(0, 16_383, "key")
+        sheet.write(99_999, 16_383, "a")
+    assert [(row.number, row.cells[-1]) for row in read(path)[2]] == [(100_000, "a")]
