@@ -16,14 +16,13 @@ from typing import NoReturn
 from bulk_sync.errors import ENDING_SIGNALS
 from bulk_sync.version import __version__
 
+# The interpreter's switch interval.
+#
+# While a sheet is staged, SQLite writes one group of rows in a thread and the next is checked in
+# another. SQLite lets the interpreter go for less than Python's usual 5 ms, so staging takes a
+# fifth longer with that; sending takes the same time with either. The process is ours alone here,
+# so it may be set; the library leaves it to its host.
 _SWITCH_SECONDS = 1e-4
-"""The interpreter's switch interval.
-
-While a sheet is staged, SQLite writes one group of rows in a thread and the next is checked in
-another. SQLite lets the interpreter go for less than Python's usual 5 ms, so staging takes a fifth
-longer with that; sending takes the same time with either. The process is ours alone here, so it may
-be set; the library leaves it to its host.
-"""
 
 
 def main() -> NoReturn:

@@ -28,12 +28,12 @@ from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
 
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
+# What precedes the suffix of a file that the program wrote, or of an edited one that it kept.
 _OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
-"""What precedes the suffix of a file that the program wrote, or of an edited one that it kept."""
 
 
+# Exit codes that end the whole run, because the next file would end the same way.
 _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
-"""Exit codes that end the whole run, because the next file would end the same way."""
 
 
 class Inputs(Struct, frozen=True):

@@ -32,8 +32,8 @@ from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.target import Target
 from bulk_sync.version import __version__
 
+# A larger difference from the server's clock is reported: times in reports are this machine's.
 _CLOCK_SECONDS = 30.0
-"""A larger difference from the server's clock is reported: times in reports are this machine's."""
 
 _SCARCE_BYTES = 200 << 20
 _ONE_MILLION_ROWS = "a job of a million rows takes about 1 GB"

@@ -66,8 +66,8 @@ def _place(base_url: str) -> str:
     return "a sandbox" if base_url == SANDBOX_TARGET else base_url
 
 
+# Rows that a reason names.
 _MOST_ROWS = 5
-"""Rows that a reason names."""
 
 
 class Twin(Struct, frozen=True):

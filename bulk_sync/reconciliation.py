@@ -35,8 +35,8 @@ from bulk_sync.run.side import StagedSide, is_large, staged_in_child, staged_sid
 from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.version import __version__
 
+# Showings of each class and field that a summary names.
 _SHOWN = 5
-"""Showings of each class and field that a summary names."""
 
 
 def reconcile(

@@ -23,8 +23,8 @@ MOST_POINTS = 400
 
 
 BUCKETS_PER_OCTAVE = 8
+# For latencies over 2 ** 20 milliseconds, a quarter of an hour.
 _LAST_BUCKET = 160
-"""For latencies over 2 ** 20 milliseconds, a quarter of an hour."""
 
 
 def latency_bucket(seconds: float) -> int:

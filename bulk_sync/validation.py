@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+# The expected kind of value, by the prefix of the type of an error.
 _NOUNS = {
     "int": "a whole number",
     "float": "a number",
@@ -18,7 +19,6 @@ _NOUNS = {
     "list": "a list",
     "model": "a table",
 }
-"""The expected kind of value, by the prefix of the type of an error."""
 
 
 def explained(detail: ErrorDetails, *, noun: str = "", right: str = "") -> str:

@@ -17,8 +17,8 @@ class Assumption:
     value: str
 
 
+# Which columns a row fills: whether it has a key, whether an id, and the names of its values.
 _Shape = tuple[bool, bool, tuple[str, ...]]
-"""Which columns a row fills: whether it has a key, whether an id, and the names of its values."""
 
 
 @dataclass(slots=True)

@@ -28,11 +28,11 @@ from bulk_sync.settings.option import PREFIX, Declared, Kind
 
 FILE_NAME = "bulk-sync.toml"
 
+# Variables that set no option: --config, and the exit code that a hook gets.
 _OURS = frozenset({"CONFIG", "EXIT_CODE"})
-"""Variables that set no option: --config, and the exit code that a hook gets."""
 
+# Bytes of a settings file; a larger one is not read.
 _LARGEST_FILE = 1 << 20
-"""Bytes of a settings file; a larger one is not read."""
 
 Value = bool | int | str | list[str]
 

@@ -27,8 +27,8 @@ _TYPES: dict[Kind, Any] = {
     Kind.PATH: Path,
     Kind.LIST: list[str],
 }
+# typer shows the type of a flag where its metavar is empty.
 _NO_PLACEHOLDER = " "
-"""typer shows the type of a flag where its metavar is empty."""
 
 
 @dataclass(frozen=True, slots=True)

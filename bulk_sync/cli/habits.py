@@ -19,8 +19,8 @@ _MEANT = {
     "--output": "use --results PATH for the results file, or --out DIR for the folder",
     "--dryrun": "use bulk-sync check FILE, or --sandbox",
 }
+# They forget or delete; nobody is to copy them from a message.
 _NEVER_SUGGESTED = frozenset({"--fresh", "--purge"})
-"""They forget or delete; nobody is to copy them from a message."""
 
 
 def advice(option: str, words: Sequence[str], similar: Sequence[str]) -> str:

@@ -319,8 +319,8 @@ def _on_signal(number: int, _: FrameType | None) -> NoReturn:
 
 
 _switches = {"debug": False}
+# The values that the environment and files give to options, as config.Sourced, by option name.
 _elsewhere: dict[str, Any] = {}
-"""The values that the environment and files give to options, as config.Sourced, by option name."""
 
 
 def _take_settings(context: typer.Context, config: Path | None) -> Path | None:

@@ -21,8 +21,8 @@ from bulk_sync.model.problems import Expected, Reason, Remedy, decoded, encoded
 from bulk_sync.model.rows import State
 
 _CACHE_KIB = 32 * 1024
+# Pairs in one commit.
 _GROUP = 2000
-"""Pairs in one commit."""
 
 Values = dict[str, Any]
 

@@ -15,8 +15,8 @@ _MAGIC = b"SQLite format 3\0"
 BUSY_TIMEOUT_SECONDS = 10
 """SQLite's busy timeout."""
 
+# Endings of the files that SQLite keeps next to a database.
 _SIDE_FILES = ("-wal", "-shm", "-journal")
-"""Endings of the files that SQLite keeps next to a database."""
 
 NOT_WRITABLE = frozenset(
     {
@@ -33,6 +33,7 @@ NOT_WRITABLE = frozenset(
 )
 """Result codes of a disk or a permission that is in the way."""
 
+# Result codes of a file that is not as we wrote it.
 _DAMAGED = frozenset(
     {
         sqlite3.SQLITE_CORRUPT,
@@ -44,7 +45,6 @@ _DAMAGED = frozenset(
         sqlite3.SQLITE_MISMATCH,
     }
 )
-"""Result codes of a file that is not as we wrote it."""
 
 
 def damaged(path: Path, why: str) -> CheckpointDamaged:

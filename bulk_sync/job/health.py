@@ -28,11 +28,12 @@ from bulk_sync.model.rows import State
 APPLICATION_ID = 0x6253796E  # "bSyn"
 """Marks our files among other SQLite files (PRAGMA application_id)."""
 
+# The size from which threads gain more than they cost.
 _LARGE_BYTES = 10_000_000
-"""The size from which threads gain more than they cost."""
 
 _STATES = ", ".join(f"'{state.value}'" for state in State)
 
+# The columns of an outcome, which up to version 6 were part of the row.
 _OUTCOME = """
     typeof(attempts) = 'integer' AND typeof(throttled) = 'integer' AND in_flight IN (0, 1)
     AND typeof(http_status) IN ('integer', 'null') AND typeof(duration_ms) IN ('integer', 'null')
@@ -40,8 +41,10 @@ _OUTCOME = """
     AND typeof(showing_id) IN ('text', 'null') AND typeof(updated_at) IN ('text', 'null')
     AND typeof(sent_at) IN ('text', 'null')
 """
-"""The columns of an outcome, which up to version 6 were part of the row."""
 
+# Finds a row that no run can have written.
+#
+# Rows of another generation than the job's are those being staged, and those that a --limit parked.
 _UNSOUND = f"""
 SELECT 1 FROM {{table}} WHERE NOT (
     typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text'
@@ -52,29 +55,23 @@ SELECT 1 FROM {{table}} WHERE NOT (
     SELECT generation + step FROM job, (SELECT 0 AS step UNION SELECT 1) UNION SELECT -1 UNION
     SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM job)) {{other_key}} LIMIT 1
 """
-"""Finds a row that no run can have written.
-
-Rows of another generation than the job's are those being staged, and those that a --limit parked.
-"""
 
 _MESSAGE = "typeof(message) IN ('text', 'null')"
 _REASONS = "(reasons IS NULL OR typeof(reasons) = 'text' AND json_valid(reasons))"
 
+# Finds a row with one key that changes another showing.
+#
+# A row addressed by North's id has its key in its patch.
 _OTHER_KEY = """
 OR (key <> '' AND key <> target AND body IS NOT NULL
     AND json_extract(body, '$.unique_showing_key') IS NOT key)
 """
-"""Finds a row with one key that changes another showing.
 
-A row addressed by North's id has its key in its patch.
-"""
-
+# Admits a pending row without a patch: one that was purged after it was decided, or one that a
+# --limit left out and that is kept only because it may have been applied.
 _DECIDED = """
 OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id AND outcome.state <> 'pending')
 OR (generation = -1 AND cells = 'null')
-"""
-"""Admits a pending row without a patch: one that was purged after it was decided, or one that a
---limit left out and that is kept only because it may have been applied.
 """
 
 _UNSOUND_OUTCOME = f"""
@@ -82,12 +79,12 @@ SELECT 1 FROM outcome WHERE NOT (state IN ({_STATES}) AND {_OUTCOME})
 OR (SELECT state FROM staged WHERE staged.id = outcome.id) IS NOT 'pending' LIMIT 1
 """
 
+# Finds a pending row that no run would ever take: it counts as recorded and has no outcome.
 _NEVER_HANDED_OUT = """
 SELECT 1 FROM staged WHERE generation = (SELECT generation FROM job) AND state = 'pending'
 AND id <= (SELECT ended FROM job)
 AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) LIMIT 1
 """
-"""Finds a pending row that no run would ever take: it counts as recorded and has no outcome."""
 
 _UNSOUND_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 

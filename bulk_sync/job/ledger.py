@@ -67,6 +67,8 @@ _BY_NAME = (
     "{0} INDEXED BY ledger_other_key WHERE base_url = ?1 AND key = name.name AND key <> target",
     "{0} INDEXED BY ledger_showing WHERE base_url = ?1 AND showing_id = name.name",
 )
+# Names that two showings share: both by the same kind of name, or one as its target and the other
+# as its id or key.
 _SHARED_NAMES = (
     (
         "SELECT showing_id FROM {0} INDEXED BY ledger_showing "
@@ -93,9 +95,6 @@ _SHARED_NAMES = (
         "WHERE base_url = ?1 AND showing_id = one.key AND target <> one.target)"
     ),
 )
-"""Names that two showings share: both by the same kind of name, or one as its target and the other
-as its id or key.
-"""
 
 _APPLICATION_ID = 0x62534C67  # "bSLg"
 _VERSION = 2

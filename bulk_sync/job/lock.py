@@ -28,8 +28,8 @@ from bulk_sync.errors import CheckpointBusy, OutputError
 PATIENCE_SECONDS = 0.5
 """How long a run waits for the lock: longer than a `status` holds it to test it."""
 
+# Errors of a file system that keeps no locks, such as NFS without its lock service.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""Errors of a file system that keeps no locks, such as NFS without its lock service."""
 
 
 class Holder(Struct, frozen=True):

@@ -45,14 +45,14 @@ and once more.
 MAX_BATCH = 2048
 """Changes in one commit: a larger group takes too long to write."""
 
+# How often a group that is gathering checks whether changes run short.
 _POLL_SECONDS = 0.005
-"""How often a group that is gathering checks whether changes run short."""
 
+# How many times as many changes a group may take as the one before, while the rate rises.
 _MAX_GROWTH = 4
-"""How many times as many changes a group may take as the one before, while the rate rises."""
 
+# The shortest time that a rate is measured over.
 _RATE_WINDOW_SECONDS = 0.01
-"""The shortest time that a rate is measured over."""
 
 IDLE_SECONDS = 0.5
 """How often the counts go into the time line while no outcomes come, as in a throttled run."""

@@ -128,11 +128,11 @@ CREATE = (
     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 )
 
+# Selects the rows of version 6 that were changed since they were staged.
 _ENDED = (
     "(state IN ('updated', 'rejected', 'failed') OR in_flight OR may_have_been_applied "
     "OR tried_before OR attempts > 0)"
 )
-"""Selects the rows of version 6 that were changed since they were staged."""
 
 # Sentences that versions 1 to 7 wrote into messages.
 _SUFFIX = "; it may have been applied all the same"
@@ -158,6 +158,7 @@ _EARLIER_TEXT = (
     "json_array(json_object('expected', 'earlier_text', 'facts', json_object('text', reasons)))"
 )
 
+# Statements that bring a checkpoint from a version to the next.
 _MIGRATIONS = {
     1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
     # In version 2 only the message said that a row may have been applied.
@@ -233,7 +234,6 @@ _MIGRATIONS = {
         {_VIEW_OF_VERSION_9}
     """,
 }
-"""Statements that bring a checkpoint from a version to the next."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -17,8 +17,8 @@ from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS
 SEALED_BYTES = 50_000_000
 """The size from which a checkpoint is sealed: examining it would take most of a second."""
 
+# SQLite's default high-water mark of the WAL.
 _AUTOCHECKPOINT_PAGES = 1000
-"""SQLite's default high-water mark of the WAL."""
 
 
 def is_large(path: Path) -> bool:

@@ -30,11 +30,11 @@ PARKED = -1
 are no part of the job, but kept.
 """
 
+# Rows in one statement; it may have 32,766 values (SQLITE_MAX_VARIABLE_NUMBER).
 _ROWS_A_STATEMENT = 500
-"""Rows in one statement; it may have 32,766 values (SQLITE_MAX_VARIABLE_NUMBER)."""
 
+# Characters of cells in one commit; bounds memory when cells are huge.
 _GROUP_CHARACTERS = 4_000_000
-"""Characters of cells in one commit; bounds memory when cells are huge."""
 
 
 class StagedRows:

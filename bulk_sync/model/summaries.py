@@ -233,8 +233,8 @@ class CheckSummary(Struct, frozen=True):
         return 3 if self.states.get(State.INVALID, 0) else 0
 
 
+# Exit codes, the most pressing first: that of a run of several files is the first that one has.
 _MOST_PRESSING_FIRST = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
-"""Exit codes, the most pressing first: that of a run of several files is the first that one has."""
 
 
 class Batch(Struct, frozen=True):

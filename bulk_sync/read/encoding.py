@@ -31,13 +31,13 @@ _MARKS = (  # longer ones first, because UTF-32's begins like UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Python's codecs that no file is written in, or that decode to surrogates.
 _NO_CHARSETS = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7", "mbcs"}
 )
-"""Python's codecs that no file is written in, or that decode to surrogates."""
 
+# Switches to Japanese, Korean or Chinese in ISO 2022, whose text otherwise looks like ASCII.
 _SHIFT = "\x1b$"
-"""Switches to Japanese, Korean or Chinese in ISO 2022, whose text otherwise looks like ASCII."""
 
 _TITLES = {
     "utf-8": "UTF-8",

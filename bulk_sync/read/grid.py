@@ -14,11 +14,11 @@ from bulk_sync.model.rows import Cell, CellError, Row
 from bulk_sync.read.foreign import AGAIN
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet, Survey, sweep
 
+# Types of the library's values that need no correction.
 _AS_GIVEN = frozenset({str, int, float, bool})
-"""Types of the library's values that need no correction."""
 
+# The error that a fraction of a day leaves in a time, at most.
 _ROUNDING = timedelta(milliseconds=1)
-"""The error that a fraction of a day leaves in a time, at most."""
 
 _MICROSECONDS = 1_000_000
 _LAST_DAY_OF_FEBRUARY_1900 = date(1900, 2, 28)

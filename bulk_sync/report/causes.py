@@ -24,12 +24,13 @@ MOST_CAUSES = 500
 
 _FIRST_ROWS = 5
 _EXAMPLES = 3
+# Different values of a cause that are kept, to tell a range from single ones.
 _MOST_VALUES = 100
-"""Different values of a cause that are kept, to tell a range from single ones."""
 
 _SHOWN_VALUES = 4
 
 _AGAIN = "run the command again"
+# By error code, for causes that say nothing better.
 _REMEDIES = {
     "missing_key": "enter the showing's key, or leave the row out",
     "bad_key": "enter the showing's key as North has it",
@@ -45,7 +46,6 @@ _REMEDIES = {
     "bad_reply": f"{_AGAIN}; if it stays so, check the address",
     "throttled": f"{_AGAIN}, perhaps with a lower --rate",
 }
-"""By error code, for causes that say nothing better."""
 
 _NAMES_STATUS = frozenset({"refused", "server_error"})
 
@@ -87,8 +87,8 @@ class _Code:
         return ProblemGroup(self._code, self._rows, tuple(self._examples))
 
 
+# A message, in turns what is constant of it and what varies; constants begin and end it.
 _Split = tuple[str, ...]
-"""A message, in turns what is constant of it and what varies; constants begin and end it."""
 
 
 class _NotSent(NamedTuple):
@@ -158,8 +158,8 @@ def _seen(row: BadRow) -> Iterable[_Seen]:
     return [_answer(row)]
 
 
+# Replaces the row's own key in a message.
 _OWN = "\ufffc"
-"""Replaces the row's own key in a message."""
 
 # What varies in a message: quoted text, the own key, words with a digit. An apostrophe within a
 # word opens no quote. Possessive and atomic groups keep hostile messages linear.

@@ -10,8 +10,8 @@ from bulk_sync.model.summaries import CauseGroup, Summary
 from bulk_sync.report.words import CLASSES, counted, limit_text, span
 
 _MOST_CAUSES = 50
+# Rows that the sentence of a cause names.
 _FIRST_ROWS = 3
-"""Rows that the sentence of a cause names."""
 
 
 def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from bulk_sync.model.summaries import Understood
 
+# The formats that a suffix promises.
 _FORMATS = {
     ".csv": ("CSV", "TSV"),
     ".tsv": ("CSV", "TSV"),
@@ -19,8 +20,8 @@ _FORMATS = {
     ".xlsb": ("XLSB",),
     ".ods": ("ODS",),
 }
-"""The formats that a suffix promises."""
 
+# A sentence for each kind of assumption, in the order in which they are shown.
 _ASSUMPTIONS = {
     "timezone": "times without an offset are in {timezone}",
     "order": "numeric dates are {order}",
@@ -29,7 +30,6 @@ _ASSUMPTIONS = {
     "time": "a showing_date without a time begins with showing_time_start",
     "early": "times such as 4:30, without AM or PM, are before noon",
 }
-"""A sentence for each kind of assumption, in the order in which they are shown."""
 
 _LONGEST_EXAMPLE = 40
 

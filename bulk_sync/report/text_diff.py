@@ -10,14 +10,14 @@ from typing import Any
 Part = tuple[str, bool]
 """A stretch of a text, and whether it changed."""
 
+# Words of a text up to which all are aligned; of longer ones only both ends are compared.
 _MOST_WORDS = 600
-"""Words of a text up to which all are aligned; of longer ones only both ends are compared."""
 
+# The ratio of common words (difflib's) from which on two texts are versions of one.
 _SIMILAR = 0.5
-"""The ratio of common words (difflib's) from which on two texts are versions of one."""
 
+# Characters of an unchanged stretch that are shown on either side of a change.
 _CONTEXT = 30
-"""Characters of an unchanged stretch that are shown on either side of a change."""
 
 
 def text_of_value(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -126,8 +126,8 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
+# Unicode's categories of controls, format characters, line ends and surrogates.
 _UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
-"""Unicode's categories of controls, format characters, line ends and surrogates."""
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -21,8 +21,8 @@ from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
 from bulk_sync.version import __version__
 
+# Suffix of the digest of a sheet whose failed rows begin with a byte order mark.
 _BYTE_ORDER_MARK = " byte-order-mark"
-"""Suffix of the digest of a sheet whose failed rows begin with a byte order mark."""
 
 
 class CellRules(Struct, frozen=True):

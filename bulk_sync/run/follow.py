@@ -16,8 +16,8 @@ from bulk_sync.model.rows import RowDecided, Tally
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.send.sender import Sender
 
+# How often a run checks the caller's stop event.
 _STOP_POLL_SECONDS = 0.1
-"""How often a run checks the caller's stop event."""
 
 OnRow = Callable[[RowDecided], None]
 """Called for each row as it is decided."""

@@ -18,8 +18,8 @@ from bulk_sync.run.sheet import OnRows, Sheet
 
 T = TypeVar("T")
 
+# Groups of rows with one key that are decided in one commit.
 _GROUPS_PER_COMMIT = 1000
-"""Groups of rows with one key that are decided in one commit."""
 
 
 class StagedRows(Struct, frozen=True):

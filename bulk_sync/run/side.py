@@ -26,8 +26,8 @@ from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, open_sheet
 from bulk_sync.settings.sheet import SheetSettings
 
+# About 20,000 rows, whose staging takes longer than a process needs to start (half a second).
 _LARGE_BYTES = 2_000_000
-"""About 20,000 rows, whose staging takes longer than a process needs to start (half a second)."""
 
 
 class StagedSide(Struct, frozen=True):

@@ -31,8 +31,8 @@ from bulk_sync.sandbox.storage import KeyTakenError, Storage
 
 _KEY = re.compile(r"Bearer north_sk_(live|test)_(\w+)", re.ASCII)
 _SHOWINGS = b"/v1/showings/"
+# Bytes of a request body; a larger one is answered with 413.
 _LARGEST_BODY = 1 << 20
-"""Bytes of a request body; a larger one is answered with 413."""
 
 _TEAM = {"id": "550e8400-e29b-41d4-a716-446655440000", "name": "Sandbox Realty"}
 

@@ -29,8 +29,8 @@ from bulk_sync.settings.reading import Reading
 
 HOST = "127.0.0.1"
 
+# Connections that wait to be accepted; uvicorn's default.
 _BACKLOG = 2048
-"""Connections that wait to be accepted; uvicorn's default."""
 
 
 class Running(Struct, frozen=True):

@@ -9,8 +9,8 @@ import struct
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+# Seconds after which a request that met `timeout` is dropped if its client never leaves.
 _LONGEST_SILENCE = 600.0
-"""Seconds after which a request that met `timeout` is dropped if its client never leaves."""
 
 Connections = dict[tuple[str, int], asyncio.Transport]
 """The open connections by the client's address."""

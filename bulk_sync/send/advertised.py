@@ -15,8 +15,8 @@ from bulk_sync.send.headers import Quota
 SLOWEST = 1 / 3600
 """Requests per second: no header and no loss makes the pace slower than the slowest --rate."""
 
+# An advertised rate counts for two windows, and for this time at least.
 _LEAST_KNOWN_SECONDS = 60.0
-"""An advertised rate counts for two windows, and for this time at least."""
 
 
 @dataclass(slots=True)

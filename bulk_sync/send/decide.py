@@ -38,8 +38,8 @@ from bulk_sync.send.transport.interface import Failure, Reply
 LONGEST_MESSAGE = 300
 """Characters of a server's message that a report keeps."""
 
+# The server can't do this at all, now or later.
 _NOT_DONE = frozenset({501, 505})
-"""The server can't do this at all, now or later."""
 
 
 class RetryPolicy(Struct, frozen=True):
@@ -144,8 +144,8 @@ class _Acknowledgement(Struct):
     error: Any = None
 
 
+# Ten times as fast as a pydantic model; ignores other fields and coerces nothing.
 _decoded = msgspec.json.Decoder(_Acknowledgement).decode
-"""Ten times as fast as a pydantic model; ignores other fields and coerces nothing."""
 
 
 def decide(
@@ -415,8 +415,8 @@ def _one_line(text: str) -> str:
     return " ".join(whole.split())[:LONGEST_MESSAGE]
 
 
+# In place of NUL, with which results and failed rows could not be read back.
 _SYMBOL_FOR_NUL = "\u2400"
-"""In place of NUL, with which results and failed rows could not be read back."""
 
 
 def _without_nul(text: str | None) -> str | None:

@@ -63,10 +63,10 @@ class Limits(Struct, frozen=True):
 _SILENT = Limits()
 
 _PREFIXES = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
+# Most replies have none of these, and are done with one look.
 _ADVERTISING = {"ratelimit", "ratelimit-policy"} | {
     f"{prefix}{what}" for prefix in _PREFIXES for what in ("limit", "remaining")
 }
-"""Most replies have none of these, and are done with one look."""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -18,11 +18,11 @@ from bulk_sync.send.decide import RetryIn
 
 log = logging.getLogger("bulk_sync.send")
 
+# How often a retry asks whether the retry budget has a token.
 _TOKEN_POLL_SECONDS = 0.05
-"""How often a retry asks whether the retry budget has a token."""
 
+# Per second, once nothing but retries is left to send.
 _MOST_TAIL_RETRIES = 50.0
-"""Per second, once nothing but retries is left to send."""
 
 
 class Retries:

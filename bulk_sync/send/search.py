@@ -35,18 +35,17 @@ pause takes at most half of the time since the loss, so that the end of a window
 much.
 """
 
+# Requests that must have got through before their rate is taken for the limit.
 _ENOUGH = 8
-"""Requests that must have got through before their rate is taken for the limit."""
 
+# A loss at a rate of less than this many times the average means that the curve touched the limit.
+# At a higher one a window was used up early, and the average is the limit.
 _NEAR = 2.0
-"""A loss at a rate of less than this many times the average means that the curve touched the limit.
-At a higher one a window was used up early, and the average is the limit.
-"""
 
 _CALMEST_SECONDS = 60.0
 _DEEPEST, _SHALLOW, _FLATTEST = 0.3, 0.1, 0.03
+# After this many times the flat part without a loss, the rate doubles.
 _GROWS_AGAIN = 2.0
-"""After this many times the flat part without a loss, the rate doubles."""
 
 _LONG_SECONDS = 300.0
 _MEMORY_SECONDS = 0.25

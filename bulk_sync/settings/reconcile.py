@@ -24,8 +24,8 @@ from bulk_sync.settings.target import Target
 LEDGER = "ledger"
 """The other side that is no sheet: what the API last acknowledged."""
 
+# Options about cells; the others are about the columns or the layout of FILE.
 _OF_BOTH_SIDES = ("timezone", "date_order", "default_time", "clear")
-"""Options about cells; the others are about the columns or the layout of FILE."""
 
 
 class ReconcileSettings(SheetSettings):

@@ -11,8 +11,8 @@ _AREAS = {
 _ABBREVIATIONS = {
     f"{letter}{rest}": area for letter, area in _AREAS.items() for rest in ("ST", "DT", "T")
 }
+# Abbreviations that the time zone database has as zones, an hour off for most of the year.
 _WITHOUT_DAYLIGHT_SAVING = {"EST": "America/Panama", "MST": "America/Phoenix"}
-"""Abbreviations that the time zone database has as zones, an hour off for most of the year."""
 
 
 def check_timezone(name: str) -> str:

@@ -26,8 +26,8 @@ CELL_BYTES = 72
 """The library's bytes for a cell: 32 in the box, 40 in the list that the box is made from."""
 STRING_OVERHEAD = 24
 """Bytes that an allocator takes for each text besides its length."""
+# Bytes of a replaced value and its place.
 _INSTEAD_BYTES = 200
-"""Bytes of a replaced value and its place."""
 MAX_ERRORS = 200_000
 MAX_MERGED = 200_000
 

@@ -46,8 +46,8 @@ _SPACES = re.compile(r"[ \t\r\n]+")
 _LAYOUT = re.compile(
     rb"(?<=>)[ \t\r\n]+(?=<(?:table:table-cell|table:covered-table-cell|/table:table-row)[\s/>])"
 )
+# Bytes at a chunk's end that may begin a match of `_LAYOUT`.
 _HELD_BACK = 64
-"""Bytes at a chunk's end that may begin a match of `_LAYOUT`."""
 _MANIFEST = (
     b'<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
     b'<manifest:file-entry manifest:full-path="/" '
@@ -319,8 +319,8 @@ class _Cell:
 
 
 _HARD_SPACE = "\ufdd0"
+# Two of Unicode's noncharacters, which are for use inside of programs.
 _HARD_TAB = "\ufdd1"
-"""Two of Unicode's noncharacters, which are for use inside of programs."""
 
 
 def _collapsed(paragraph: str) -> str:

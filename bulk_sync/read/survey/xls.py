@@ -24,8 +24,8 @@ from bulk_sync.read.survey.xlsb import ERROR_CODES
 
 MAX_CELLS = 1_500_000
 """The library keeps values and formulas of all sheets."""
+# Cells that a sheet may claim: the library reserves memory for them, but doesn't touch it.
 _MAX_DIMENSIONS = 65_536 * 256
-"""Cells that a sheet may claim: the library reserves memory for them, but doesn't touch it."""
 
 _FORMULA, _EOF, _CONTINUE, _FILEPASS, _DATE_1904 = 0x06, 0x0A, 0x3C, 0x2F, 0x22
 _BOUND_SHEET, _MUL_RK, _RSTRING, _MERGED, _SST, _LABEL_SST = 0x85, 0xBD, 0xD6, 0xE5, 0xFC, 0xFD

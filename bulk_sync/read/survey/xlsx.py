@@ -31,12 +31,12 @@ from bulk_sync.read.survey.package import (
 )
 
 _SPREADSHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+# Errors that the library knows; it gives up the whole sheet at any other.
 _ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#DATA!"})
-"""Errors that the library knows; it gives up the whole sheet at any other."""
 _TRUE = frozenset({"1", "true", "on"})
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+# Shared strings that a part may claim: the library reserves memory for as many.
 _MAX_COUNT = 4_000_000
-"""Shared strings that a part may claim: the library reserves memory for as many."""
 
 _AGAIN = "Open the workbook in a spreadsheet program and save it again."
 

@@ -17,11 +17,11 @@ from bulk_sync.timeline import BUCKETS_PER_OCTAVE, FIRST_WIDTH_MS, Counts, Run, 
 MOST_DRAWN = 160
 """Points of all runs together: each is a few pixels wide on a desktop."""
 
+# Points from which on noisy ones are merged.
 _FEWEST_DRAWN = 12
-"""Points from which on noisy ones are merged."""
 
+# Mean from which on a rate is more than noise.
 _REQUESTS_PER_POINT = 8
-"""Mean from which on a rate is more than noise."""
 
 
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:

@@ -35,8 +35,8 @@ from bulk_sync.report.written.atomic import replacing
 MOST_ROWS = 5000
 """Showings on a page that a browser handles quickly; the results have all."""
 
+# Characters of a value; of a longer one the start is shown.
 _LONGEST_TEXT = 4000
-"""Characters of a value; of a longer one the start is shown."""
 
 
 def write_comparison_page(

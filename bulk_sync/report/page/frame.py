@@ -117,12 +117,12 @@ def swatch(class_: str) -> Html:
     )
 
 
+# SVG path and label of the sign.
 _SIGNS = {
     Tone.GOOD: ("M5 13l4.5 4.5L19.5 7", "Done"),
     Tone.ATTENTION: ("M12 6v8M12 17.6v.4", "Needs attention"),
     Tone.STOPPED: ("M9 7v10M15 7v10", "Not finished"),
 }
-"""SVG path and label of the sign."""
 
 
 def verdict_section(

@@ -15,8 +15,8 @@ from bulk_sync.report.words import printable
 
 _VOID = frozenset({"br", "col", "input", "link", "meta"})
 
+# Zero-width (non-)joiners: part of Persian and Indic words and of emoji, and harmless.
 _JOINERS = "\u200c\u200d"
-"""Zero-width (non-)joiners: part of Persian and Indic words and of emoji, and harmless."""
 
 
 class Html(str):

@@ -11,8 +11,8 @@ from bulk_sync.report.page.markup import Html, cut, element
 from bulk_sync.report.page.rows import LONGEST_MESSAGE
 from bulk_sync.report.words import CODES, counted
 
+# Causes of one code; the failed rows name all.
 _MOST_CAUSES = 12
-"""Causes of one code; the failed rows name all."""
 
 _LONGEST_VALUE = 60
 

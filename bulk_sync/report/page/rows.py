@@ -51,12 +51,12 @@ def write_rows(file: TextIO, summary: Summary, rows: Rows) -> None:
 # Which rows
 
 
+# States whose rows are shown of a sheet that is too large, by how much there is to leave out.
 _NARROWER = (
     tuple(state for state in State if state is not State.UPDATED),
     (*sorted(ERROR_STATES), State.PENDING),
     tuple(sorted(ERROR_STATES)),
 )
-"""States whose rows are shown of a sheet that is too large, by how much there is to leave out."""
 
 
 def _states_shown(summary: Summary) -> tuple[tuple[State, ...], str | None]:

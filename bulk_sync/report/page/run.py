@@ -116,16 +116,16 @@ def _verdict_section(summary: Summary, found: Verdict) -> Html:
 # States
 
 
+# Share of the bar that a state gets at least, so that one row in a million shows.
 _LEAST_SHARE = 0.008
-"""Share of the bar that a state gets at least, so that one row in a million shows."""
 
+# SVG paths of the patterns for states that need a person; colour alone would not be enough.
 _HATCHING = {
     "invalid": "M0 4h8",
     "rejected": "M-2 2l4-4M0 8l8-8M6 10l4-4",
     "failed": "M-2 2l4-4M0 8l8-8M6 10l4-4M-2 6l4 4M0 0l8 8M6-2l4 4",
     "pending": "M2 4h2",
 }
-"""SVG paths of the patterns for states that need a person; colour alone would not be enough."""
 
 
 def _states_section(summary: Summary) -> Html:

@@ -15,8 +15,8 @@ from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_lin
 from bulk_sync.report.words import counted, printable, rate, span
 
 _LONGEST_EXAMPLE = 40
+# Width of a terminal below which examples would crowd out headers and fields.
 _NARROW = 70
-"""Width of a terminal below which examples would crowd out headers and fields."""
 
 
 def show_check_json(console: Console, summary: CheckSummary) -> None:

@@ -17,8 +17,8 @@ from bulk_sync.report.terminal.lines import show_files, show_line, show_next
 from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
 from bulk_sync.report.words import AUTHORS, CLASSES, counted, printable
 
+# Width of a terminal from which on old and new values are side by side.
 _WIDE = 100
-"""Width of a terminal from which on old and new values are side by side."""
 
 
 def show_reconciliation_json(

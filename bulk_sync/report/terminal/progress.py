@@ -17,8 +17,8 @@ LINE_EVERY_SECONDS = 10.0
 
 _REFRESHES_PER_SECOND = 5
 _BAR_WIDTH = 30
+# Seconds; a shorter wait would only flicker.
 _SHORTEST_WAIT = 0.5
-"""Seconds; a shorter wait would only flicker."""
 
 
 @contextmanager

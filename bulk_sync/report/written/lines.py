@@ -117,8 +117,8 @@ _WRITERS: dict[str, Callable[[Path, Layout, Iterator[Line], Facts], None]] = {
     ".xlsx": _write_workbook,
 }
 
+# OWASP's list (CSV Injection); the full-width ones count in East Asian locales.
 _FORMULA_BEGINS = frozenset("=+-@\t\r\n＝＋－＠")
-"""OWASP's list (CSV Injection); the full-width ones count in East Asian locales."""
 
 
 def inert(text: str) -> str:

@@ -15,15 +15,14 @@ def broken(error: Exception, where: str) -> str:
     return f"the connection to {where} broke ({next(reasons, None) or type(error).__name__})"
 
 
+# OpenSSL's reasons when a server speaks no TLS, or no version of ours. They don't go away; any
+# other may be a restart.
 _NO_TLS_IN_COMMON = {
     "WRONG_VERSION_NUMBER",
     "UNSUPPORTED_PROTOCOL",
     "TLSV1_ALERT_PROTOCOL_VERSION",
     "SSLV3_ALERT_HANDSHAKE_FAILURE",
 }
-"""OpenSSL's reasons when a server speaks no TLS, or no version of ours. They don't go away; any
-other may be a restart.
-"""
 
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """OpenSSL's codes for a certificate's dates (X509_V_ERR_..., x509_vfy.h)."""

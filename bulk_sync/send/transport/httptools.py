@@ -44,13 +44,12 @@ from bulk_sync.send.transport.interface import (
 from bulk_sync.send.transport.parsing import Head, ReplyParser
 from bulk_sync.send.transport.replies import Masking
 
+# How long a host's first address is tried before the next one joins (RFC 8305, section 5).
 _OTHER_ADDRESS_SECONDS = 0.25
-"""How long a host's first address is tried before the next one joins (RFC 8305, section 5)."""
 
+# A server that answers within this is near: there, waking it for each request costs more than the
+# short wait that writes several together.
 _NEAR_SECONDS = 0.01
-"""A server that answers within this is near: there, waking it for each request costs more than the
-short wait that writes several together.
-"""
 
 
 class HttptoolsTransport:

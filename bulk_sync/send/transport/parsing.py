@@ -17,19 +17,17 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
 from bulk_sync.send.transport.replies import TOO_LARGE, TWO_LENGTHS, Masking, unfit
 
+# Bytes of a reply's head, interim replies apart; Apache and nginx stay under 64 KiB.
 _LARGEST_HEAD = 128 << 10
-"""Bytes of a reply's head, interim replies apart; Apache and nginx stay under 64 KiB."""
 
+# Bytes of a reply with everything that chunks add to it.
 _LARGEST_ON_THE_WIRE = 2 * LARGEST_REPLY
-"""Bytes of a reply with everything that chunks add to it."""
 
+# Heads that are known at once; those of one API differ in the second of `Date`, if in nothing else.
 _MOST_HEADS = 64
-"""Heads that are known at once; those of one API differ in the second of `Date`, if in nothing
-else.
-"""
 
+# Bytes; longer heads are not kept.
 _LONGEST_KNOWN_HEAD = 4096
-"""Bytes; longer heads are not kept."""
 
 _SWITCHING_PROTOCOLS = 101
 
