@@ -54,7 +54,7 @@ def test_commands_and_options_are_offered(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -277,9 +277,11 @@ def test_check_says_whether_the_window_suffices_at_the_limit_as_last_met(
         to = ("--base-url", witness.base_url)
         before = program("check", sheet, *to, "--deadline", "1h", "--json").summary
         assert (before["requests_per_second"], before["window_suffices"]) == (None, None)
-        program("push", sheet, *to, "--rate", "auto")
+        pushed = program("push", sheet, *to, "--rate", "auto", "--json").summary
     known = program("check", sheet, *to, "--deadline", "1h", "--json").summary
-    assert 1 < known["requests_per_second"] < 8
+    limit = pushed["rate_limit"]
+    assert limit["source"] == "found"
+    assert known["requests_per_second"] == pytest.approx(limit["requests_per_second"], rel=1e-3)
     assert known["seconds"] == pytest.approx(20 / known["requests_per_second"], rel=0.1)
     assert (known["window_seconds"], known["window_suffices"]) == (3600, True)
     short = program("check", sheet, *to, "--deadline", "0.1s")
