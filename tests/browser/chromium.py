@@ -63,7 +63,7 @@ class Browser:
 
     def until(self, condition: str) -> None:
         """Wait for a condition of the page."""
-        WebDriverWait(self.driver, 20, poll_frequency=0.02).until(lambda _: self.js(condition))
+        WebDriverWait(self.driver, 120, poll_frequency=0.02).until(lambda _: self.js(condition))
 
     def _entries(self, kind: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = self.driver.get_log(kind)  # type: ignore[no-untyped-call]

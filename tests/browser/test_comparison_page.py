@@ -10,7 +10,10 @@ from tests.browser.chromium import MISSING, browser
 from tests.unit.test_comparison_page import HOSTILE, differing
 from tests.unit.test_comparison_page import page as write_page
 
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]  # Chromium
 
 
 def test_it_opens_without_errors_and_never_scrolls_sideways(tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ from bulk_sync.report.page.run import write_page
 from tests.browser.chromium import MISSING, Browser, browser
 from tests.unit.pages import HOSTILE, MADE_AT, RESULT, SUMMARY, a_run
 
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]  # Chromium
 
 WIDTHS = (390, 820, 1400)
 COUNT = 1000

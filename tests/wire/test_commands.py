@@ -300,6 +300,7 @@ def test_an_environment_that_cannot_be_used_is_said(
     assert words in ran.err
 
 
+@pytest.mark.slow  # the demo takes its time, also when that goes fast
 @pytest.mark.usefixtures("fast_time")
 def test_demo_updates_all_samples_and_leaves_its_files_here(
     program: Program, tmp_path: Path

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # shells that start the program
+
 FOLDER = Path(sys.executable).parent
 
 ASK = {

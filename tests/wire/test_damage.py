@@ -313,6 +313,7 @@ def injure(path: Path, kind: str, place: int, value: int) -> None:
         path.write_bytes(data)
 
 
+@pytest.mark.slow  # three runs for each example
 def test_no_damage_makes_a_traceback_or_a_row_that_the_api_never_acknowledged(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:

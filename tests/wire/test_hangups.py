@@ -20,6 +20,7 @@ from tests.faultserver import all_good, always, fault_server, first, good, held
 from tests.helpers import command, environment, numbered, read_csv, started, when_sent, write_sheet
 
 
+@pytest.mark.slow  # a process has a terminal
 def test_a_closed_terminal_ends_the_run_tidily(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(400))
     release = threading.Event()
@@ -44,6 +45,7 @@ def test_a_closed_terminal_ends_the_run_tidily(tmp_path: Path) -> None:
     assert len(updated) < len(results) == 400
 
 
+@pytest.mark.slow  # a process is struck
 def test_under_nohup_a_closed_terminal_changes_nothing(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(40))
     release = threading.Event()
@@ -58,6 +60,7 @@ def test_under_nohup_a_closed_terminal_changes_nothing(tmp_path: Path) -> None:
     assert Counter(journal.patched) == {f"ext_{number}": 1 for number in range(40)}
 
 
+@pytest.mark.slow  # a process's own streams
 def test_readers_of_all_output_that_leave_early_end_no_run(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(20))
     with fault_server(all_good) as journal:

@@ -13,6 +13,8 @@ import pytest
 from tests.faultserver import always, fault_server, for_keys, good, in_turn, says
 from tests.helpers import command, environment, numbered, read_csv, write_sheet
 
+pytestmark = pytest.mark.slow  # processes under a limit, or a clock of their own
+
 
 @pytest.fixture
 def sheet(tmp_path: Path) -> Path:

@@ -8,6 +8,8 @@ import stat
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Program
 from tests.faultserver import always, fault_server, held
 from tests.helpers import numbered, started, when_sent, write_sheet
@@ -21,6 +23,7 @@ def modes(folder: Path, stem: str) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow  # a process has a umask
 def test_modes_under_umask_000_in_mid_run_and_after(program: Program, tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [*numbered(100), ("ext_900", "", 9)])
     sheet.chmod(0o600)
@@ -50,6 +53,7 @@ def test_modes_under_umask_000_in_mid_run_and_after(program: Program, tmp_path: 
     assert {*during.values(), *after.values(), *modes(tmp_path, "x").values()} == {0o600}
 
 
+@pytest.mark.slow  # two processes at once
 def test_two_reports_at_once_both_end_well_and_leave_one_whole_file(
     program: Program, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ BROKEN = {f"ext_{2 * number + 1}": deed for number, deed in enumerate(BREAKS.val
 """By row; good ones lie between, or it would be an outage."""
 
 
+@pytest.mark.slow  # a time-out passes
 def test_what_broke_off_is_sent_again_with_the_same_idempotency_key(
     program: Program, sheet: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_what_broke_off_is_sent_again_with_the_same_idempotency_key(
         assert len({(one.headers["idempotency-key"], one.body) for one in seen}) == 1
 
 
+@pytest.mark.slow  # same
 def test_a_row_that_only_ever_breaks_off_fails_and_says_that_it_may_have_been_applied(
     program: Program, sheet: Path
 ) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, read_csv, write_sheet
 
 
+@pytest.mark.slow  # 2,000 requests
 def test_two_thousand_rows_arrive_once_each_and_are_reported_in_order(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
@@ -38,6 +39,7 @@ def test_two_thousand_rows_arrive_once_each_and_are_reported_in_order(
     assert ran.summary["states"]["updated"] == ran.summary["rows"] == 2000
 
 
+@pytest.mark.slow  # time-outs pass
 @pytest.mark.usefixtures("fast_time")
 def test_under_faults_all_rows_are_updated_and_attempts_agree_with_the_journal(
     program: Program, sandboxes: Sandboxes, tmp_path: Path

@@ -92,6 +92,7 @@ def test_every_planted_difference_is_found_and_none_invented(
     assert sum(ran.summary["fields"].values()) == len(planted.values)
 
 
+@pytest.mark.slow  # processes for large sheets
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_large_sheet_is_staged_by_a_process_of_its_own_with_the_same_result(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, broken: bool

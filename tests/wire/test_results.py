@@ -8,6 +8,7 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
+import pytest
 from openpyxl import load_workbook
 
 from tests.conftest import Program, Sandboxes
@@ -62,6 +63,7 @@ def test_an_ending_that_says_nothing_is_wrong_usage_before_anything_is_sent(
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
 
 
+@pytest.mark.slow  # a process under a limit
 def test_a_workbook_that_does_not_fit_on_the_disk_leaves_the_one_before(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:

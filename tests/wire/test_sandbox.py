@@ -185,6 +185,7 @@ def test_the_journal_pages_and_counts(client: httpx.Client) -> None:
     assert stats["answers"] == {"200": 4, "422": 1}
 
 
+@pytest.mark.slow  # two sandboxes in processes of their own
 def test_a_database_file_outlives_the_sandbox_and_seeds_load(tmp_path: Path) -> None:
     database = tmp_path / "north.sqlite"
     with sandbox_process(
@@ -215,6 +216,7 @@ def test_a_port_in_use_is_said(program: Program, sandboxes: Sandboxes) -> None:
     assert "can't listen" in ran.err
 
 
+@pytest.mark.slow  # a sandbox in a process of its own
 @pytest.mark.usefixtures("fast_time")
 def test_the_same_seed_gives_the_same_faults_whatever_the_order(
     program: Program, sandboxes: Sandboxes, tmp_path: Path

@@ -265,6 +265,7 @@ def test_a_key_that_the_server_throws_back_is_kept_nowhere(
     assert not any(KEY.encode() in text or KEY[:30].encode() in text for text in texts)
 
 
+@pytest.mark.slow  # two processes' own locale
 def test_without_a_locale_and_a_terminal_all_is_plain_text(
     sheet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

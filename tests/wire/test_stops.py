@@ -36,6 +36,7 @@ def results(folder: Path) -> dict[str, dict[str, str]]:
     return {line["unique_showing_key"]: line for line in read_csv(folder / "showings.results.csv")}
 
 
+@pytest.mark.slow  # a process is struck
 def test_after_a_kill_status_and_report_tell_what_is_in_flight(
     program: Program, tmp_path: Path
 ) -> None:
@@ -63,6 +64,7 @@ def test_after_a_kill_status_and_report_tell_what_is_in_flight(
     assert all("may have been applied" in results(tmp_path)[key]["message"] for key in sent)
 
 
+@pytest.mark.slow  # same
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -88,6 +90,7 @@ def test_a_signal_lets_requests_end_and_reports_are_written(
         assert Counter(journal.patched) == dict.fromkeys(told, 1)
 
 
+@pytest.mark.slow  # same
 def test_a_second_signal_stops_at_once_and_says_what_may_have_been_applied(
     tmp_path: Path,
 ) -> None:
@@ -238,6 +241,7 @@ def test_a_rehearsal_in_a_sandbox_is_not_taken_for_the_real_run(
         assert program("push", sheet, "--sandbox").code == 2
 
 
+@pytest.mark.slow  # a process holds the checkpoint
 def test_a_second_run_on_the_same_checkpoint_is_refused(program: Program, tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(20))
     release = threading.Event()

@@ -93,6 +93,7 @@ def test_hostile_text_reaches_neither_terminal_nor_spreadsheet_raw(
     assert failed[1]["rating"] == "\x1b[31m9"
 
 
+@pytest.mark.slow  # a process's own streams
 def test_a_terminal_that_knows_no_unicode_gets_escapes(
     sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_terminal_that_knows_no_unicode_gets_escapes(
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.slow  # same
 def test_a_reader_that_leaves_early_loses_no_state(sandboxes: Sandboxes, tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(5))
     with sandboxes() as witness:
@@ -132,6 +134,7 @@ def test_a_reader_that_leaves_early_loses_no_state(sandboxes: Sandboxes, tmp_pat
         ]
 
 
+@pytest.mark.slow  # same
 @pytest.mark.skipif(
     not Path("/dev/full").exists(), reason="this system has no device that is always full"
 )

@@ -225,6 +225,7 @@ def test_the_command_at_the_end_hears_of_a_run_that_had_no_key(
     assert "NORTH_API_KEY" in Path("run.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # its time passes
 def test_a_command_that_never_ends_is_ended_with_all_that_it_started(
     program: Program, sandboxes: Sandboxes, sheet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
