@@ -25,8 +25,8 @@ from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.model.summaries import Finding
 from bulk_sync.secret import check_key
-from bulk_sync.send.decide import api_message, shows_life
-from bulk_sync.send.transport.choose import Name, chosen, open_transport
+from bulk_sync.send.decide import api_message, shows_api_is_up
+from bulk_sync.send.transport.choose import Name, choose_transport, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.target import Target
@@ -53,7 +53,7 @@ def examine(asked: Asked, clock: Clock | None = None) -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("version", f"bulk-sync {__version__}, Python {python}, {sys.platform}")
     try:
-        name = chosen(asked.sending.transport, asked.target.base_url)
+        name = choose_transport(asked.sending.transport, asked.target.base_url)
         yield Finding("transport", _transport(name))
         base_url, key = asked.target.base_url, _key(asked.key)
         yield from anyio.run(
@@ -110,7 +110,7 @@ def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
         return Finding(
             "API", f"the key is refused by {reply}: correct NORTH_API_KEY or --key-file", "wrong", 5
         )
-    if seen.status >= 400 or not shows_life(seen):
+    if seen.status >= 400 or not shows_api_is_up(seen):
         return Finding("API", f"{reply} is not from North: check --base-url", "wrong", 6)
     return Finding("API", f"{base_url} accepts the key, after {seconds * 1000:.0f} ms")
 

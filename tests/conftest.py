@@ -104,7 +104,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Name:
     """What speaks HTTP in this process."""
     monkeypatch.setattr(
-        run_send, "chosen", lambda _, base_url: choose.chosen(request.param, base_url)
+        run_send,
+        "choose_transport",
+        lambda _, base_url: choose.choose_transport(request.param, base_url),
     )
     name: Name = request.param
     return name

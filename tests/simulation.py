@@ -32,7 +32,7 @@ from bulk_sync.sandbox.limits import (
     make_limit,
 )
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.budget import Budget, InMemory
+from bulk_sync.send.budget import Budget, PaceInMemory
 from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
@@ -273,7 +273,7 @@ def simulate(
     async def main() -> Ran:
         dice = random.Random(server.seed)
         clock = VirtualClock(dice)
-        keeping = InMemory(Pace())
+        pace_store = PaceInMemory(Pace())
         changes = [
             Change(number, number + 2, f"k{number}", "{}", "d", tried) for number in range(rows)
         ]
@@ -283,7 +283,7 @@ def simulate(
             Sender(
                 server,
                 work,
-                budget=Budget(keeping, clock, dice, ceiling),
+                budget=Budget(pace_store, clock, dice, ceiling),
                 terms=Terms(policy or usual_policy(), Bounds(), workers),
                 clock=clock,
                 dice=dice,

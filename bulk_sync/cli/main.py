@@ -21,7 +21,7 @@ from bulk_sync.settings.comparing import Comparing
 from bulk_sync.settings.history import History
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.meaning import Meaning
-from bulk_sync.settings.option import PREFIX, Declared, chosen
+from bulk_sync.settings.option import PREFIX, Declared, select_options
 from bulk_sync.settings.outputs import Differences, JobFiles, Outputs, Preview
 from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.reading import Reading
@@ -105,11 +105,11 @@ def push(given: Given) -> int:
     _FILE,
     Reading,
     Meaning,
-    chosen(Target, "base_url", "key_file"),
+    select_options(Target, "base_url", "key_file"),
     Pacing,
-    chosen(Stopping, "max_problems", "deadline_seconds", "finish_by"),
+    select_options(Stopping, "max_problems", "deadline_seconds", "finish_by"),
     Preview,
-    chosen(Following, "json"),
+    select_options(Following, "json"),
 )
 def check(given: Given) -> int:
     """Show how a sheet is understood and what push would send; no network, no key.
@@ -136,10 +136,10 @@ def check(given: Given) -> int:
     Target,
     Pacing,
     Sending,
-    chosen(History, "ledger", "fresh", "new_key"),
+    select_options(History, "ledger", "fresh", "new_key"),
     Stopping,
     Differences,
-    chosen(Following, "json", "quiet", "verbose", "log_format", "log_file"),
+    select_options(Following, "json", "quiet", "verbose", "log_format", "log_file"),
 )
 def reconcile(given: Given) -> int:
     """Compare a sheet cell by cell with another one (an export), or with what the API last
@@ -161,7 +161,7 @@ def reconcile(given: Given) -> int:
     return pushing.reconcile(given.values)
 
 
-@_command(_JOB, chosen(JobFiles, "out", "checkpoint"), chosen(Following, "json"))
+@_command(_JOB, select_options(JobFiles, "out", "checkpoint"), select_options(Following, "json"))
 def status(given: Given) -> int:
     """Show the state of a file's job, from its checkpoint; also while it runs, or after a crash."""
     from bulk_sync.cli import commands
@@ -171,8 +171,8 @@ def status(given: Given) -> int:
 
 @_command(
     _JOB,
-    chosen(Outputs, "out", "results", "page", "checkpoint", "purge"),
-    chosen(Following, "json", "quiet"),
+    select_options(Outputs, "out", "results", "page", "checkpoint", "purge"),
+    select_options(Following, "json", "quiet"),
 )
 def report(given: Given) -> int:
     """Write the results and the rows to correct again, from the checkpoint; with --page, the HTML
@@ -185,10 +185,10 @@ def report(given: Given) -> int:
 
 @_command(
     None,
-    chosen(Target, "base_url", "key_file"),
-    chosen(Sending, "transport", "timeout_seconds"),
-    chosen(JobFiles, "out"),
-    chosen(Following, "json"),
+    select_options(Target, "base_url", "key_file"),
+    select_options(Sending, "transport", "timeout_seconds"),
+    select_options(JobFiles, "out"),
+    select_options(Following, "json"),
 )
 def doctor(given: Given) -> int:
     """Check the settings and their sources, the key, the clock and the folders.
@@ -223,7 +223,7 @@ def sandbox(given: Given) -> int:
     return commands.sandbox(given.values)
 
 
-@_command(None, Sample, chosen(Following, "json", "quiet"), takes_settings=False)
+@_command(None, Sample, select_options(Following, "json", "quiet"), takes_settings=False)
 def demo(given: Given) -> int:
     """Push a sample sheet into a sandbox that limits the rate and fails now and then."""
     from bulk_sync.cli import pushing

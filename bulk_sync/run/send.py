@@ -26,7 +26,7 @@ from bulk_sync.run.follow import (
     stop_on_event,
     stop_on_signals,
 )
-from bulk_sync.run.shared_limit import open_keeping
+from bulk_sync.run.shared_limit import open_pace_store
 from bulk_sync.run.summary import Sent
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.bounds import Bounds
@@ -34,7 +34,7 @@ from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
-from bulk_sync.send.transport.choose import Name, chosen, load, open_transport
+from bulk_sync.send.transport.choose import Name, choose_transport, load, open_transport
 from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
@@ -63,7 +63,7 @@ def choose_destination(
 ) -> Destination:
     """Choose the transport; raises UsageError when it can't be used or can't reach the API."""
     address = send_to or base_url
-    return Destination(base_url, address, key, chosen(sending.transport, address))
+    return Destination(base_url, address, key, choose_transport(sending.transport, address))
 
 
 def bounds_of(stopping: Stopping, clock: Clock) -> Bounds:
@@ -163,7 +163,7 @@ async def send_changes(run: SendingRun) -> BulkSyncError | None:
     recorder = run.recorder()
     ceiling = run.pacing.rate.per_second if run.pacing.rate else None
     dice = random.Random()  # noqa: S311 - jitter, no secret
-    with open_keeping(to.base_url, to.key, run.state_folder, run.tally) as keeping:
+    with open_pace_store(to.base_url, to.key, run.state_folder, run.tally) as pace_store:
         async with open_transport(
             to.transport,
             to.address,
@@ -175,7 +175,7 @@ async def send_changes(run: SendingRun) -> BulkSyncError | None:
             sender = Sender(
                 transport,
                 recorder,
-                budget=Budget(keeping, run.clock, dice, ceiling),
+                budget=Budget(pace_store, run.clock, dice, ceiling),
                 terms=run.terms(),
                 clock=run.clock,
                 dice=dice,

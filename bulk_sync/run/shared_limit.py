@@ -14,7 +14,7 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import SystemClock
 from bulk_sync.model.rows import Tally
 from bulk_sync.secret import fingerprint
-from bulk_sync.send.budget import InFile, InMemory, Keeping
+from bulk_sync.send.budget import PaceInFile, PaceInMemory, PaceStore
 
 
 def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None) -> float | None:
@@ -27,7 +27,7 @@ def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None)
         return None
     clock = SystemClock()
     try:
-        shared = InFile(path)
+        shared = PaceInFile(path)
     except OSError:
         return None
     pace = shared.try_open(clock.monotonic)
@@ -38,25 +38,25 @@ def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None)
 
 
 @contextmanager
-def open_keeping(
+def open_pace_store(
     base_url: str, key: SecretStr, state_folder: Path | None, tally: Tally
-) -> Iterator[Keeping]:
+) -> Iterator[PaceStore]:
     """Open the budget that all runs on this host share; a rehearsal has one of its own.
 
     Where the file can't be used, the run has a budget of its own, and a note says so.
     """
     if base_url == SANDBOX_TARGET:
-        yield InMemory()
+        yield PaceInMemory()
         return
     path = pace_file(base_url, key, state_folder)
     try:
-        shared = InFile(path)
+        shared = PaceInFile(path)
     except OSError as error:
         reason = error.strerror or str(error)
         tally.notes["budget"] = (
             f"The limit is not shared with other runs on this host: {path}: {reason}."
         )
-        yield InMemory()
+        yield PaceInMemory()
         return
     try:
         yield shared

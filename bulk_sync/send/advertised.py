@@ -1,7 +1,7 @@
-"""The limit as the API's headers advertise it. Pure.
+"""The limit that the API's headers advertise. Pure.
 
-A quota and its window are a rate. What remains until the reset is spread over that time when it is
-less than the rate needs.
+A quota and its window make a rate. When fewer requests remain than that rate would use before the
+reset, they are spread evenly over the time until then.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from bulk_sync.send.headers import Quota
 
-SLOWEST = 1 / 3600
-"""Requests per second: no header and no loss makes the pace slower than the slowest --rate."""
+SLOWEST_RATE = 1 / 3600
+"""Requests per second. The slowest --rate, and a floor for what headers and losses may lead to."""
 
 # An advertised rate counts for two windows, and for this time at least.
 _LEAST_KNOWN_SECONDS = 60.0
@@ -21,13 +21,13 @@ _LEAST_KNOWN_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Advertised:
-    """The lowest of the limits that the latest replies advertise; times are the pace's."""
+    """The lowest limit that the latest replies advertise; instants are on the pace's clock."""
 
     rate: float = 0.0
     """Requests per second; 0 when none is known."""
     known_until: float = -math.inf
     longest_reset: float = 0.0
-    """Seconds; in place of a window that no header names."""
+    """Seconds; the window of a quota whose headers name none."""
     spread: float = 0.0
     """Requests per second that spread the rest of a window until its reset."""
     spread_until: float = -math.inf
@@ -37,17 +37,18 @@ class Advertised:
         return now < self.known_until
 
     def rates(self, now: float) -> Iterator[float]:
-        """The rates that must not be exceeded now."""
+        """Yield the rates that must not be exceeded now."""
         if now < self.known_until:
             yield self.rate
         if now < self.spread_until:
             yield self.spread
 
-    def heed(self, now: float, quotas: Iterable[Quota], in_flight: float) -> float:
-        """Take the quotas of a reply; return when the next request may leave, -inf for at once.
+    def observe(self, now: float, quotas: Iterable[Quota], in_flight: float) -> float:
+        """Apply a reply's quotas; return when the next request may leave, -inf for immediately.
 
-        `in_flight` requests left after the one that was answered.
+        `in_flight` counts the requests sent after the one that this reply answers.
         """
+        # Pairs of a rate and the instant until which it holds; `min` picks the lowest rate.
         rates: list[tuple[float, float]] = []
         shortages: list[tuple[float, float]] = []
         hold_until = -math.inf
@@ -56,16 +57,17 @@ class Advertised:
             if rate:
                 window = quota.window_seconds or self.longest_reset
                 until = now + max(_LEAST_KNOWN_SECONDS, 2 * window)
-                rates.append((max(SLOWEST, rate), until))
+                rates.append((max(SLOWEST_RATE, rate), until))
             if quota.remaining is None or quota.reset_seconds is None:
                 continue
-            # Resets are whole seconds, rounded either way: one second and one request are no
-            # shortage.
+            # Resets are whole seconds, rounded up or down, so allow one second and one request
+            # before calling it a shortage.
             if rate and quota.remaining >= rate * (quota.reset_seconds - 1) - 1:
                 continue
+            # The server counted `remaining` before it saw the requests still in flight.
             left = quota.remaining - in_flight
             if left > 0:
-                spread = max(SLOWEST, left / max(quota.reset_seconds, 1.0))
+                spread = max(SLOWEST_RATE, left / max(quota.reset_seconds, 1.0))
                 shortages.append((spread, now + quota.reset_seconds))
             else:
                 hold_until = max(hold_until, now + quota.reset_seconds)
@@ -77,7 +79,7 @@ class Advertised:
     def _rate_of(self, quota: Quota) -> float:
         """Return requests per second, 0 when the quota says too little.
 
-        Where no window is named it is the longest reset seen so far.
+        Without a window, the longest reset seen so far is taken for it.
         """
         if not quota.limit:
             return 0.0

@@ -1,4 +1,4 @@
-"""One request for one change, and what its reply leads to."""
+"""One attempt at a change: permit, request, decision, outcome."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from bulk_sync.send.decide import (
 )
 from bulk_sync.send.halt import Stopping, interruptible
 from bulk_sync.send.headers import limits, retry_after
-from bulk_sync.send.observation import Seen
+from bulk_sync.send.observation import Observation
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.timeline import latency_bucket
 
@@ -43,7 +43,7 @@ log = logging.getLogger("bulk_sync.send")
 
 
 class Attempts:
-    """Makes attempts: a permit, a request, a decision."""
+    """Makes attempts for all cases of a run."""
 
     def __init__(self, context: Context, availability: Availability, key: KeyTrust) -> None:
         self._transport = context.transport
@@ -65,15 +65,17 @@ class Attempts:
         self._logs_all = log.isEnabledFor(logging.DEBUG)
 
     async def make(self, case: Case) -> Outcome | None:
-        """Send one request; return the outcome, or None for a case that is now a suspect.
+        """Send one request; return the outcome, or None when the case becomes a suspect.
 
-        Raises TryAgain when another attempt is due, and Stopping.
+        Raises TryAgain when another attempt is due, Stopping when the run ends first.
         """
         circuit = self._circuit
-        ordinal = None if circuit.open else self._budget.at_once()
+        # Fast path: most permits come from a group that is already reserved, and need no await.
+        ordinal = None if circuit.open else self._budget.permit_nowait()
         if ordinal is not None:
             return await self._send(case, ordinal)
         availability = self._availability
+        # The circuit may open or close during each wait, so its state is read again after it.
         while True:
             if circuit.open:
                 with interruptible(case.scope):
@@ -81,12 +83,12 @@ class Attempts:
                 try:
                     if circuit.open:  # the request before this one may have closed it
                         with interruptible(case.scope):
-                            await availability.until_the_next_probe()
+                            await availability.wait_for_probe()
                             ordinal = await availability.permit()
                         return await self._send(case, ordinal)
                 finally:
                     availability.probing.release()
-            ordinal = self._budget.at_once()
+            ordinal = self._budget.permit_nowait()
             if ordinal is None:
                 with interruptible(case.scope):
                     ordinal = await availability.permit()
@@ -99,7 +101,7 @@ class Attempts:
         case.sent_at = self._time_of_day(begun)
         if case.started is None:  # the wait for the first permit is no part of trying
             case.started = begun
-            case.lost_before = self._availability.lost_seconds
+            case.outage_seconds_before = self._availability.outage_seconds
         case.attempts += 1
         tally.requests += 1
         tally.retries += case.attempts > 1
@@ -109,7 +111,7 @@ class Attempts:
                 patch_path(change.target), change.body.encode(), idempotency_key(change)
             )
         except anyio.get_cancelled_exc_class():
-            case.may_have_arrived = True
+            case.may_have_arrived = True  # the transport can't say any more how far it came
             raise
         finally:
             tally.in_flight -= 1
@@ -117,14 +119,14 @@ class Attempts:
             case.duration_ms = math.ceil((ended - begun) * 1000)
         self._note(case, seen, ordinal, ended - begun)
         if isinstance(seen, Reply) and 200 <= seen.status < 300:
-            # Nearly every reply: what `decide` needs for the others is not even collected.
+            # Nearly every reply takes this path, so it skips what `decide` needs for the others.
             answer = acknowledgement(seen, change.target, change.body)
             if isinstance(answer, Acknowledged):
                 return self._acknowledged(answer, case)
         return self._carry_out(self._decision(case, seen, ended), case)
 
     def _time_of_day(self, now: float) -> str:
-        """Return the time as reports show it, the same text for all requests of a millisecond."""
+        """Return the time as reports show it, formatted once per millisecond."""
         if now >= self._sent_at_until:
             moment = self._clock.now()
             self._sent_at = utc_text(moment)
@@ -132,7 +134,7 @@ class Attempts:
         return self._sent_at
 
     def _note(self, case: Case, seen: Reply | Failure, ordinal: float, seconds: float) -> None:
-        """Take what came into the case, the counts, the pace and the log."""
+        """Record a reply or failure in the case, the counts, the pace and the log."""
         tally, budget = self._tally, self._budget
         kind = pace_kind(seen)
         bucket = latency_bucket(seconds)
@@ -140,19 +142,19 @@ class Attempts:
         if may_have_been_applied(seen):
             case.may_have_arrived = True
         if isinstance(seen, Reply):
-            # A transport that recognises a head returns the very same mapping.
+            # A transport that recognises a head returns the same mapping, so identity is enough.
             if seen.headers is not self._headers:
                 self._headers, self._limits = seen.headers, limits(seen.headers)
                 tally.notes.update(self._limits.ignored)
             asked = retry_after(seen.headers) if kind == "throttled" else None
-            budget.saw(Seen(ordinal, kind, seconds, asked, self._limits.quotas))
+            budget.observe(Observation(ordinal, kind, seconds, asked, self._limits.quotas))
             case.http_status = seen.status
             name = str(seen.status)
         else:
-            budget.saw(Seen(ordinal, kind, seconds))
+            budget.observe(Observation(ordinal, kind, seconds))
             case.http_status = None
             name = seen.kind
-        self._availability.saw(seen)
+        self._availability.observe(seen)
         if kind == "throttled":
             case.throttled += 1
             tally.throttled += 1
@@ -174,7 +176,8 @@ class Attempts:
         if isinstance(seen, Failure) and seen.hopeless and self._availability.answered:
             seen = replace(seen, hopeless=False)  # it worked a while ago, and may again
         assert case.started is not None  # noqa: S101 - it was sent
-        outages = self._availability.lost_seconds - case.lost_before
+        # Time spent in outages doesn't count towards --retry-for.
+        outages = self._availability.outage_seconds - case.outage_seconds_before
         so_far = SoFar(
             attempts=case.attempts,
             throttled=case.throttled,
@@ -207,6 +210,7 @@ class Attempts:
                 return self._acknowledged(decision, case)
             case RowRejected(error, message):
                 self._key.rejected(forbidden=error == "forbidden")
+                # A rejection is a success of the API: it is up and it decided.
                 self.retry_budget.succeeded()
                 self._availability.got_through(case.begun)
                 return case.outcome(State.REJECTED, error=error, message=message)
@@ -220,6 +224,7 @@ class Attempts:
                 case.retry_costs = self._availability.failed(case, why)
                 raise TryAgain(decision)
             case RowFailed(message=message):
+                # In an outage the attempt is given back, so the row still has one left.
                 if not self._availability.failed(case, message):
                     case.retry_costs = False
                     raise TryAgain(RetryIn(0.0, message))
@@ -237,13 +242,10 @@ _is_unreserved = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
 
 
 def patch_path(target: str) -> str:
-    """Return the path of a showing, its key percent-encoded to unreserved characters.
-
-    Those are the unreserved characters of RFC 3986, section 2.3.
-    """
+    """Return the path of a showing; all but unreserved characters (RFC 3986, 2.3) are encoded."""
     return "/v1/showings/" + (target if _is_unreserved(target) else quote(target, safe=""))
 
 
 def idempotency_key(change: Change) -> str:
-    """Return the same key for every attempt of the same patch on the same showing."""
+    """Return the idempotency key: equal for every attempt at the same patch of one showing."""
     return hashlib.sha256(f"{change.target}\0{change.digest}".encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Is the API up? Permits, failures, probes, and the verdict on rows that only ever fail."""
+"""Whether the API is up: permits, failures, probes, and the verdict on rows that keep failing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bulk_sync.send.budget import NoPermit
 from bulk_sync.send.case import Case
 from bulk_sync.send.circuit import FAILURES_IN_A_ROW, SHORT_GAP_SECONDS, Circuit
 from bulk_sync.send.context import Context
-from bulk_sync.send.decide import may_be_the_apis, shows_life
+from bulk_sync.send.decide import may_come_from_api, shows_api_is_up
 from bulk_sync.send.halt import Stopping
 from bulk_sync.send.outcomes import Outcomes
 from bulk_sync.send.search import LONGEST_PAUSE_SECONDS
@@ -38,11 +38,12 @@ class Availability:
         self._backlog = backlog
         self._outcomes = outcomes
         self.circuit: Circuit[Case] = Circuit()
-        self.lost_seconds = 0.0
-        """In outages that are over."""
+        self.outage_seconds = 0.0
+        """The total length of outages that are over."""
         self.answered = False
-        """Something answered as the API would."""
+        """True once something answered the way the API does."""
         self.is_reached = False
+        """True once a request arrived, or the first one ended."""
         self._reached = anyio.Event()
         self._changed = anyio.Event()
         self.probing = anyio.Lock(fast_acquire=True)
@@ -51,15 +52,15 @@ class Availability:
     async def permit(self) -> float:
         """Wait for a permit; return its ordinal.
 
-        When none comes in time the run stops now and not after an hour of silence; raises Stopping
-        then.
+        When none would come in time the run stops immediately, rather than after an hour of
+        silence. Raises Stopping then.
         """
         horizon = self._policy.retry_for_seconds
         try:
             return await self._budget.permit(self._deadline, max(horizon, LONGEST_PAUSE_SECONDS))
         except NoPermit as none:
             at = utc_text(self._clock.now() + timedelta(seconds=none.seconds))
-            if none.asked:
+            if none.asked_by_api:
                 why = (
                     f"The API asks to wait until {at}, longer than --retry-for ({horizon:.0f} s). "
                     "Run again after that"
@@ -75,33 +76,34 @@ class Availability:
 
     # Was the API reached at all?
 
-    def saw(self, seen: Reply | Failure) -> None:
-        """Take note of what came of a request."""
-        self.answered = self.answered or may_be_the_apis(seen)
+    def observe(self, seen: Reply | Failure) -> None:
+        """Note whether a request reached the API."""
+        self.answered = self.answered or may_come_from_api(seen)
         if not self.is_reached and (isinstance(seen, Reply) or seen.may_have_arrived):
-            self.let_others_follow()
+            self.mark_reached()
 
-    def let_others_follow(self) -> None:
-        """The first request has shown whether anything listens: more may leave now."""
+    def mark_reached(self) -> None:
+        """Let more requests leave: the first one has shown whether anything listens."""
         self.is_reached = True
         self._reached.set()
 
-    async def until_reached(self) -> None:
-        """Wait for the first request to end, or to arrive."""
+    async def wait_until_reached(self) -> None:
+        """Wait until the first request has arrived or ended."""
         await self._reached.wait()
 
     # Failures and successes
 
     def failed(self, case: Case, why: str) -> bool:
-        """Take a failure into account.
+        """Record a failure.
 
-        Returns True when it is an attempt of its row, False when an outage excuses it.
+        Returns True when it counts as an attempt, False when an outage excuses it.
         """
         circuit = self.circuit
         was_open = circuit.open
         counts = circuit.failed(case, case.begun, self._clock.monotonic(), self._dice.random())
         if counts:
-            case.known |= case.failed_after not in {None, circuit.successes}
+            # Others got through since it failed last: the row is to blame, not an outage.
+            case.is_suspicious |= case.failed_after not in {None, circuit.successes}
             case.failed_after = circuit.successes
         else:
             case.excused += 1
@@ -112,20 +114,20 @@ class Availability:
                 log.warning(
                     "nothing gets through, sending pauses: %s", why, extra={"event": "outage"}
                 )
-                if not self.answered:
+                if not self.answered:  # nothing suggests that waiting would help
                     self._stop_for_outage(why)
         return counts
 
     def suspect(self, case: Case, why: str) -> None:
-        """A case has no attempts left: it fails once others are seen to get through."""
+        """Hold a case that has no attempts left until others are seen to get through."""
         self.circuit.suspect(case, self._clock.monotonic())
         if not self.answered:
             self._stop_for_outage(why)
 
     def got_through(self, begun: float) -> None:
-        """The API decided a request that left at `begun`."""
+        """Record that the API decided a request that left at `begun`."""
         circuit = self.circuit
-        if circuit.at_rest():
+        if circuit.at_rest():  # called for every row, so skip the lists below
             circuit.successes += 1
             return
         was_open = circuit.open
@@ -138,7 +140,7 @@ class Availability:
             case.excuse_all()
         self._backlog.try_again(again)
         if was_open and not circuit.open:
-            self.lost_seconds += self._clock.monotonic() - circuit.began
+            self.outage_seconds += self._clock.monotonic() - circuit.began
             self._recovered()
             log.info("requests get through again", extra={"event": "outage over"})
 
@@ -149,19 +151,20 @@ class Availability:
     # Probes
 
     def wake(self) -> None:
-        """Let cases that gave up their worker check again whether they may be sent."""
+        """Wake the cases that gave up their worker, to check again whether they may be sent."""
         self._changed.set()
 
-    async def until_woken(self) -> None:
+    async def wait_for_wake(self) -> None:
         """Wait for the next `wake`."""
         if self._changed.is_set():
             self._changed = anyio.Event()
         await self._changed.wait()
 
-    async def until_the_next_probe(self) -> None:
+    async def wait_for_probe(self) -> None:
         """Wait until a probe may leave; raise Stopping when the outage outlasts --retry-for."""
         circuit, clock = self.circuit, self._clock
         deadline = circuit.began + self._policy.retry_for_seconds
+        # When the API itself answers, long gaps help nobody: look for a row that gets through.
         if circuit.probe_at - clock.monotonic() > SHORT_GAP_SECONDS and await self._api_is_up():
             circuit.hurry(clock.monotonic() + SHORT_GAP_SECONDS)
         while (now := clock.monotonic()) < circuit.probe_at:
@@ -169,28 +172,30 @@ class Availability:
                 self._stop_for_outage(self._tally.trouble or "no reply")
                 raise Stopping
             await clock.sleep(min(circuit.probe_at, deadline) - now)
+        # Without new rows, nothing else could show that the API is up.
         if not self._backlog.has_new and self._concerns_few_rows() and await self._api_is_up():
             circuit.trust()
             self._recovered()
 
     def _concerns_few_rows(self) -> bool:
-        """True when `GET /v1/users/me` may decide whether the rows in trouble are to blame.
+        """True when `GET /v1/users/me` may decide whether the failing rows are to blame.
 
-        That is when they are few, or each failed before: in an earlier run, or earlier in this one
-        with others getting through in between. More of them may be an outage of this one endpoint.
+        It may when they are few, or when each failed before: in an earlier run, or earlier in this
+        one with others getting through in between. Many new failures may be an outage of this one
+        endpoint.
         """
         in_trouble = {
             id(case): case for case in (*self.circuit.in_a_row, *self.circuit.suspects)
         }.values()
         return len(in_trouble) < FAILURES_IN_A_ROW or all(
-            case.known or case.change.tried for case in in_trouble
+            case.is_suspicious or case.change.tried for case in in_trouble
         )
 
     async def decide_suspects(self) -> None:
-        """Everything else is sent: fail the suspects if the API itself answers, else retry them."""
+        """Once all else is sent, fail the suspects if the API itself answers, else retry them."""
         circuit = self.circuit
         if circuit.open:
-            await self.until_the_next_probe()
+            await self.wait_for_probe()
         if self._concerns_few_rows() and await self._api_is_up():
             for case in circuit.acquit():
                 self._outcomes.add(case.failure(), case)
@@ -204,10 +209,10 @@ class Availability:
     async def _api_is_up(self) -> bool:
         await self.permit()
         self._tally.requests += 1
-        seen: Reply | Failure | None = None
+        seen: Reply | Failure | None = None  # `abandon` may cancel the scope before there is one
         with self._halt.request_scope(shield=True):
             seen = await self._transport.get("/v1/users/me")
-        return isinstance(seen, Reply) and shows_life(seen)
+        return isinstance(seen, Reply) and shows_api_is_up(seen)
 
     def _stop_for_outage(self, why: str) -> None:
         self._halt.stop(Outage(f"Nothing gets through to the API: {why}"))

@@ -1,4 +1,4 @@
-"""Changes that wait to be sent, and the workers that they wait for."""
+"""The backlog of changes to send, and the workers that send them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from bulk_sync.model.rows import Change, Outcome
 from bulk_sync.send.case import Case
 
 MOST_WAITING = 256
-"""Rows that may wait to be tried again before no new ones are taken."""
+"""How many rows may wait for a retry before no new ones are taken."""
 
 
 class Work(Protocol):
     """Where changes come from and outcomes go."""
 
     async def claim(self, limit: int) -> list[Change]:
-        """Take up to `limit` changes; an empty list means that none are left."""
+        """Take up to `limit` changes; an empty list means none are left."""
         ...
 
     def take(self) -> Change | None:
-        """Return the next change if one is ready; never wait.
+        """Return the next change if one is ready, without waiting.
 
-        None says nothing about what `claim` may return.
+        After None, `claim` may still return changes.
         """
         ...
 
     def put(self, outcome: Outcome) -> None:
-        """Take an outcome; never wait."""
+        """Take an outcome, without waiting."""
         ...
 
 
 class Backlog:
-    """Changes that are not in flight: new ones, and those to be tried again."""
+    """Changes that are not in flight: new ones, and those an outage gave back."""
 
     def __init__(self, work: Work, workers: int) -> None:
         self._work = work
@@ -44,12 +44,12 @@ class Backlog:
         self._new: deque[Change] = deque()
         self._exhausted = False
         self.again: deque[Case] = deque()
-        """Cases that an outage set back to their start."""
+        """Cases whose attempts an outage gave back."""
         self.open_rows = 0
-        """Rows that were begun and have no outcome, suspects apart."""
+        """Rows that were begun and have no outcome yet; suspects don't count."""
 
     async def next_case(self) -> Case | None:
-        """Return the next case, waiting for it if need be; None when none are left."""
+        """Wait for the next case; return None when none are left."""
         if self.again:
             return self.again.popleft()
         if not self._new and not self._exhausted:
@@ -58,8 +58,8 @@ class Backlog:
         return Case(self._new.popleft()) if self._new else None
 
     def take(self) -> Case | None:
-        """Return the next new case if one is ready and none is to be tried again; never wait."""
-        if self.again:
+        """Return the next new case if one is ready, without waiting."""
+        if self.again:  # these come first, and `next_case` hands them out
             return None
         change = self._new.popleft() if self._new else self._work.take()
         return None if change is None else Case(change)
@@ -70,47 +70,48 @@ class Backlog:
 
     @property
     def is_full(self) -> bool:
-        """True when so many rows are open that no more may begin."""
+        """True when no more rows may begin until an open one ends."""
         return self.open_rows >= self._most_open
 
     @property
     def has_new(self) -> bool:
-        """True while new changes are left, as far as is known."""
+        """True unless the source of changes is known to be exhausted."""
         return bool(self._new) or not self._exhausted
 
     @property
     def only_retries_left(self) -> bool:
-        """True when nothing can be sent but rows that are already open."""
+        """True when only rows that are already open can be sent."""
         return self.is_full or not (self.has_new or self.again)
 
 
 class Workers:
-    """A fixed number of workers; each lets one request at a time be in flight."""
+    """A fixed number of workers, each with at most one request in flight."""
 
     def __init__(self, number: int) -> None:
         self._free = anyio.Semaphore(number, fast_acquire=True)
-        self.wanted = 0
-        """Cases that wait for a worker to be tried again."""
+        # A counter rather than anyio's statistics: it is read after every row.
+        self.waiting = 0
+        """How many cases wait for a worker for their retry."""
 
     async def acquire(self) -> None:
         """Take a worker for a case that is about to begin."""
         await self._free.acquire()
 
     def release(self) -> None:
-        """Give back a worker that no case has."""
+        """Give back a worker that no case holds."""
         self._free.release()
 
     async def take_for(self, case: Case) -> None:
         """Take a worker for a case that gave up its own."""
-        self.wanted += 1
+        self.waiting += 1
         try:
             await self._free.acquire()
         finally:
-            self.wanted -= 1
+            self.waiting -= 1
         case.has_worker = True
 
     def release_from(self, case: Case) -> None:
-        """Take back the case's worker, if it has one."""
+        """Release the case's worker, if it holds one."""
         if case.has_worker:
             case.has_worker = False
             self._free.release()

@@ -1,4 +1,4 @@
-"""When a run ends early although the API is up: too many failures, or the deadline. Pure."""
+"""Bounds that end a run although the API is up: too many failures, or the deadline. Pure."""
 
 from __future__ import annotations
 
@@ -13,32 +13,37 @@ from bulk_sync.model.rows import Outcome, State
 from bulk_sync.quantities import Share
 
 SAMPLE = 100
-"""Rows tried before a share is judged; as many failures end a run that had no row accepted."""
-
+"""Rows that must be tried before a share is judged. Without a single acknowledgement, this many
+failures end the run.
+"""
 
 FORBIDDEN_IN_A_ROW = 10
-"""403s with nothing acknowledged in between that mean the key, not the rows."""
+"""This many 403s without an acknowledgement in between mean that the key is at fault."""
 
 
 @dataclass(slots=True)
 class KeyTrust:
-    """Whether the key is good, by the replies so far; `accepted` once any row was acknowledged."""
+    """Whether the replies so far show that the key is good.
+
+    `accepted` is True once any row was acknowledged.
+    """
 
     accepted: bool = False
     forbidden_in_a_row: int = 0
 
     def acknowledged(self) -> None:
-        """A row was acknowledged."""
+        """Record that a row was acknowledged."""
         self.accepted = True
         self.forbidden_in_a_row = 0
 
     def rejected(self, *, forbidden: bool) -> None:
-        """A row was rejected, with a 403 or otherwise."""
+        """Record that a row was rejected, with a 403 or otherwise."""
+        # Any other rejection comes from the endpoint itself, so the key got past its check.
         self.forbidden_in_a_row = self.forbidden_in_a_row + 1 if forbidden else 0
 
     @property
     def holds(self) -> bool:
-        """True when a 403 is about its row and not about the key."""
+        """True when a 403 is about its row rather than the key."""
         return self.accepted and self.forbidden_in_a_row < FORBIDDEN_IN_A_ROW
 
 
@@ -48,7 +53,7 @@ class Bounds(Struct, frozen=True):
     max_failures: Share | None = None
     deadline: float = math.inf
 
-    def refusal(
+    def reason_to_stop(
         self, ended: Mapping[State, int], latest: Outcome, *, any_accepted: bool
     ) -> StoppedEarly | None:
         """Return why no more rows are to be sent after `latest`; None to go on.
@@ -62,6 +67,7 @@ class Bounds(Struct, frozen=True):
         rows = failures + ended.get(State.UPDATED, 0)
         last = f"The last of them: {latest.error}: {latest.message}"
         if self.max_failures is None:
+            # A wrong host or key column rejects every row: stop before it rejects 50,000.
             if any_accepted or failures < SAMPLE:
                 return None
             return StoppedEarly(
@@ -70,7 +76,7 @@ class Bounds(Struct, frozen=True):
                 "--max-failures 100%"
             )
         if self.max_failures.count is None and rows < SAMPLE:
-            return None
+            return None  # 1 of the first 2 rows is 50%, and says nothing
         if not self.max_failures.exceeded_by(failures, rows):
             return None
         return StoppedEarly(

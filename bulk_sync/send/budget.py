@@ -1,23 +1,22 @@
-"""The rate budget of a host for one base URL and key: permits, and what is known of the limit.
+"""The rate budget of one host for one base URL and key: permits, and the limit as far as known.
 
-Every run on this host that speaks to the same address with the same key shares one
-`Pace`, kept in a small file in the user's state folder. Whoever wants a permit locks the
-file, reads it, takes what it saw since into account, reserves the next permit, writes it
-back and unlocks: microseconds, never across a wait. The kernel holds the lock, so a
-process that dies holds nothing; what it had reserved is one permit at the most.
+All runs on this host that use the same address and key share one `Pace`, kept in a small file in
+the user's state folder. To take a permit, a run locks the file, reads the pace, applies the replies
+it saw since, reserves the next permit, writes the pace back and unlocks. That takes microseconds,
+and the lock is never held across a wait. The kernel owns the lock, so a process that dies releases
+it; what it had reserved is lost, the permits of 10 ms at most.
 
 Invariants:
 
-1. Every request of a run has a permit of its own, from `at_once` or `permit`, in order of asking.
+1. Each request has its own permit, from `permit_nowait` or `permit`, in the order of the calls.
 2. No permit is used before the latest hold is over, whichever run was throttled: a run that slept
-   reads the pace again when it wakes. At more than a hundred permits a second those of the next
-   10 ms are taken together, as many as were used of late. A hold that another run caused in that
-   time is not seen before the next reading, as requests in flight would not see it either; one that
-   this run caused is.
-3. A file that is torn, of another version or from before the machine was started is replaced by a
-   fresh pace; one that can't be kept costs the sharing, never the run.
+   reads the pace again when it wakes. Above a hundred permits per second, those of the next 10 ms
+   are taken as one group. A hold that another run caused in that time is seen at the next reading,
+   just as requests in flight don't see it; a hold that this run caused is seen immediately.
+3. A file that is torn, of another version, or older than the machine's last start is replaced by a
+   fresh pace. When the file can't be kept, the run goes on with a pace of its own.
 
-Times in the file are of the machine's monotonic clock, which its processes share.
+Instants in the file are on the machine's monotonic clock, which all its processes share.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ import anyio
 
 from bulk_sync.clock import Clock
 from bulk_sync.model.rows import RateSource
-from bulk_sync.send.observation import Seen
+from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import GROUP_SECONDS, SIZE, TOLERANCE_SECONDS, Group, Pace
 
 try:
@@ -45,45 +44,49 @@ except ImportError:  # Windows has no flock: there each run has a budget of its 
 
 log = logging.getLogger("bulk_sync.send")
 
+# Count up the version when the layout of `Pace` changes.
 _MAGIC = b"bulk-sync pace 1\n"
+
+# The holder needs microseconds, so the lock is free again by then.
 _LOCK_RETRY_SECONDS = 0.001
+
 _NO_GROUP = Group(0.0, 0.0, 0, 0.0)
 
 
-class Keeping(Protocol):
-    """Where a pace is kept while nobody uses it."""
+class PaceStore(Protocol):
+    """Storage of a pace between uses."""
 
     def try_open(self, now: Callable[[], float]) -> Pace | None:
-        """Return the pace, for this holder alone until `close`; None while another holds it.
+        """Return the pace, exclusively until `close`; None while another holds it.
 
-        `now` is called once it is held.
+        `now` is called once the lock is held.
         """
         ...
 
     def close(self, pace: Pace) -> None:
-        """Put it back."""
+        """Store the pace and release it."""
         ...
 
 
-class InMemory:
-    """A pace in this process alone; tests share one among senders."""
+class PaceInMemory:
+    """A pace of this process alone."""
 
     def __init__(self, pace: Pace | None = None) -> None:
         self._pace = pace or Pace()
 
     def try_open(self, now: Callable[[], float]) -> Pace | None:  # noqa: ARG002 - the protocol's
-        """The pace."""
+        """Return the pace."""
         return self._pace
 
     def close(self, pace: Pace) -> None:
         """Do nothing: the pace was never copied."""
 
 
-class InFile:
-    """A pace in a locked file; raises OSError when it can't be kept there.
+class PaceInFile:
+    """A pace in a locked file; raises OSError when the file can't be opened.
 
-    When a write fails later (a full or broken disk), this run keeps the pace to itself from then
-    on: the old one in the file would give the same permit again and again.
+    When a write fails later (a full or broken disk), this run keeps the pace in memory from then
+    on, because the stale one in the file would grant the same permit again and again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,7 +97,7 @@ class InFile:
         self._own: Pace | None = None
 
     def try_open(self, now: Callable[[], float]) -> Pace | None:
-        """Lock and read."""
+        """Lock the file and read the pace."""
         if self._own is not None:
             return self._own
         try:
@@ -102,10 +105,11 @@ class InFile:
         except BlockingIOError:
             return None
         content = os.pread(self._file, len(_MAGIC) + SIZE + 4, 0)
-        return _read(content, now())  # with the lock, so that no earlier holder used it after `now`
+        # Ask for the time with the lock held: no earlier holder can have used the pace after it.
+        return _read(content, now())
 
     def close(self, pace: Pace) -> None:
-        """Write and unlock."""
+        """Write the pace and unlock the file."""
         if self._own is not None:
             return
         data = pace.pack()
@@ -138,19 +142,19 @@ def _read(content: bytes, now: float) -> Pace:
         pace = Pace.unpack(data)
     except ValueError:
         return Pace()
-    # The clock starts over with the machine.
+    # The monotonic clock starts over with the machine: a later instant is from before its start.
     return pace if pace.used_at <= now else Pace()
 
 
 class NoPermit(Exception):
-    """No permit comes in time; the next would come in `seconds`."""
+    """No permit comes in time; the next one is due in `seconds`."""
 
-    def __init__(self, seconds: float, *, asked: bool) -> None:
+    def __init__(self, seconds: float, *, asked_by_api: bool) -> None:
         super().__init__(f"no permit for {seconds:.0f} s")
         self.seconds = seconds
-        self.asked = asked
-        """True when the API asked for a wait that outlasts the patience; else the permit would come
-        after the end of the run.
+        self.asked_by_api = asked_by_api
+        """True when the API asked for a longer wait than the caller's patience, False when the
+        permit would come after the end of the run.
         """
 
 
@@ -158,43 +162,43 @@ class Budget:
     """The permits of one run; `ceiling` is the user's rate per second."""
 
     def __init__(
-        self, keeping: Keeping, clock: Clock, dice: random.Random, ceiling: float | None = None
+        self, store: PaceStore, clock: Clock, dice: random.Random, ceiling: float | None = None
     ) -> None:
-        self._keeping = keeping
+        self._store = store
         self._clock = clock
         self._dice = dice
         self._ceiling = ceiling
-        self._unread: list[tuple[float, Seen]] = []
+        self._unread: list[tuple[float, Observation]] = []
         self._turn = anyio.Lock(fast_acquire=True)
         self._waiting = 0  # tasks in `permit`
         self._group = _NO_GROUP
-        self._next = 0  # permit of the group
-        self._used = 0  # permits of the group
-        self._is_stale = False  # a reply that is not taken into account yet may change the pace
-        self._readings = 0
+        self._next = 0  # index of the group's next permit
+        self._used = 0  # permits of the group that were handed out
+        self._is_stale = False  # an unread reply may change the pace
+        self._readings = 0  # lets a sleeping `permit` notice that the pace was read meanwhile
         self.held_until = float("-inf")
         self.throttled_seconds = 0.0
         self.rate = 0.0
-        """In force, per second, as of the last reading; the limit below likewise."""
+        """The rate in force, per second. Like the limit below, as of the last reading."""
         self.limit: float | None = None
         self.source = RateSource.NONE
 
-    def at_once(self) -> float | None:
-        """Return the ordinal of a permit that is due and already taken, if any; never wait.
+    def permit_nowait(self) -> float | None:
+        """Return the ordinal of a permit that is reserved and due; None if there is none.
 
         None also while another task waits for a permit.
         """
-        if self._waiting:
+        if self._waiting:  # first come, first served
             return None
         now = self._clock.monotonic()
         due = self._next_due(now)
         return None if due is None or due > now else self._take()
 
     async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
-        """Wait for the next permit, in order of asking; return its ordinal.
+        """Wait for the next permit, in the order of the calls; return its ordinal.
 
-        Raises NoPermit, at once, when it would come after `until`, or when the API asked for a wait
-        that outlasts the patience.
+        Raises NoPermit immediately when the permit would come after `until`, or when the API asked
+        for a longer wait than `patience_seconds`.
         """
         self._waiting += 1
         try:
@@ -209,6 +213,7 @@ class Budget:
                     if wait <= 0:
                         return ordinal
                     await self._clock.sleep(wait)
+                    # After a short sleep in which nothing changed, no new reading is needed.
                     if wait <= GROUP_SECONDS and reading == self._readings and not self._is_stale:
                         return ordinal
                     self._close(await self._open())
@@ -218,9 +223,9 @@ class Budget:
             self._waiting -= 1
 
     def _next_due(self, now: float) -> float | None:
-        """Return when the next permit of the group is due; None when there is none.
+        """Return when the group's next permit is due; None when it has none left.
 
-        Those that are too late are dropped, as the pace would drop them.
+        Permits that are too late are dropped, as `Pace.reserve` drops them.
         """
         group = self._group
         if self._is_stale or self._next >= group.number:
@@ -239,42 +244,43 @@ class Budget:
         return self._group.ordinal + self._next - 1
 
     async def _take_group(self, until: float, patience_seconds: float) -> float:
-        """Take the next permits, and return when the first of them is due."""
-        most = 2 * self._used + 1 if self._used >= self._group.number else self._used + 1
+        """Take the next permits; return when the first is due."""
+        # Double the size of a group that was used up, else ask for what was used of the last one:
+        # a run must not reserve permits that another run could use.
+        used_up = self._used >= self._group.number
+        most = (2 if used_up else 1) * self._used + 1
         pace = await self._open()
         try:
             now = self._clock.monotonic()
-            next_at, too_long = (
-                max(pace.due, pace.held_until),
-                pace.held_until - now > patience_seconds,
-            )
+            next_at = max(pace.due, pace.held_until)
+            too_long = pace.held_until - now > patience_seconds
             if too_long or next_at > until:
-                raise NoPermit(next_at - now, asked=too_long)
+                raise NoPermit(next_at - now, asked_by_api=too_long)
             self._group = pace.reserve_group(now, most, self._ceiling)
         finally:
             self._close(pace)
         self._next = self._used = 0
         return self._group.start
 
-    def saw(self, seen: Seen) -> None:
-        """Keep a reply for the next reading of the pace; never wait."""
+    def observe(self, seen: Observation) -> None:
+        """Keep an observation for the next reading of the pace, without waiting."""
         self._unread.append((self._clock.monotonic(), seen))
         if seen.kind in {"throttled", "busy"} or seen.quotas:
             self._is_stale = True
 
     async def settle(self) -> None:
-        """Take all replies into the shared pace."""
+        """Apply all observations to the shared pace."""
         self._close(await self._open())
 
     async def _open(self) -> Pace:
-        """Read the pace and take all replies into it; it is this budget's alone until `_close`."""
-        while (pace := self._keeping.try_open(self._clock.monotonic)) is None:
+        """Lock and read the pace and apply all observations; it stays locked until `_close`."""
+        while (pace := self._store.try_open(self._clock.monotonic)) is None:
             await self._clock.sleep(_LOCK_RETRY_SECONDS)
         try:
             for at, seen in self._unread:
                 pace.observe(at, seen, self._dice.random(), self._ceiling)
         except BaseException:
-            self._keeping.close(pace)
+            self._store.close(pace)
             raise
         self._unread.clear()
         if self._is_stale or pace.held_until > self._clock.monotonic():
@@ -284,14 +290,14 @@ class Budget:
         return pace
 
     def _close(self, pace: Pace) -> None:
-        self._keeping.close(pace)
+        self._store.close(pace)
         if pace.held_until > self.held_until:
             self._count_wait(pace.held_until)
         self.rate = pace.per_second(self._clock.monotonic(), self._ceiling)
         self.limit, self.source = pace.limit(self._clock.monotonic(), self._ceiling)
 
     def _count_wait(self, until: float) -> None:
-        """Count a wait that the API asked any run for; time that waits share counts once."""
+        """Count a wait that the API asked any run for; overlapping waits count once."""
         now = self._clock.monotonic()
         seconds = until - max(now, self.held_until)
         if seconds > 0:

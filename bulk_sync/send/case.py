@@ -1,4 +1,4 @@
-"""One change on its way to an outcome."""
+"""A change on its way to an outcome."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bulk_sync.send.decide import RetryIn, RowFailed
 
 
 class TryAgain(Exception):
-    """Carries the decision to wait through tenacity."""
+    """Another attempt is due; carries the decision through tenacity."""
 
     def __init__(self, decision: RetryIn) -> None:
         super().__init__(decision.why)
@@ -17,34 +17,34 @@ class TryAgain(Exception):
 
 
 class Case:
-    """A change and what came of its attempts in this run."""
+    """A change and the state of its attempts in this run."""
 
     scope: anyio.CancelScope
-    """Of the task that processes it."""
+    """The scope of the task that processes it."""
 
-    # Defaults of the class until they change: most cases end with their first request, and setting
-    # every attribute for each row would cost more than all else here.
+    # Class attributes serve as defaults, because most cases end with their first request: setting
+    # every attribute for each row would cost more than everything else here.
     started: float | None = None
-    """When its first request left, by the run's clock."""
+    """When its first request left, on the run's clock."""
     begun: float = 0.0
     """When its latest request left."""
-    lost_before: float = 0.0
-    """Seconds of outages that were over when its first request left."""
+    outage_seconds_before: float = 0.0
+    """The length of all outages that were over when its first request left."""
     attempts: int = 0
     throttled: int = 0
-    """Attempts that the API answered with a wait."""
+    """Attempts that were throttled."""
     excused: int = 0
-    """Attempts that failed in an outage."""
+    """Attempts that an outage gave back."""
     may_have_arrived: bool = False
     has_worker: bool = True
     retry_costs: bool = False
-    """The next attempt needs a token of the retry budget."""
+    """Whether the next attempt needs a token of the retry budget."""
     verdict: RowFailed | None = None
-    """Its failure once attempts or time are used up, while the circuit has yet to confirm it."""
+    """Its failure once attempts or time are used up, until the circuit confirms it."""
     failed_after: int | None = None
-    """Requests that had got through when it failed last."""
-    known: bool = False
-    """It failed before and after requests of others got through."""
+    """How many requests had got through when it failed last."""
+    is_suspicious: bool = False
+    """True when it failed both before and after others got through."""
     http_status: int | None = None
     sent_at: str | None = None
     duration_ms: int | None = None
@@ -62,7 +62,7 @@ class Case:
         updated_at: str | None = None,
         given_up: GivenUp | None = None,
     ) -> Outcome:
-        """Return its outcome as of now."""
+        """Return the outcome with the counts as of now."""
         return Outcome(
             self.change.id,
             state,
@@ -90,11 +90,11 @@ class Case:
         )
 
     def excuse_all(self) -> None:
-        """Give back every attempt but the throttled ones, which were never counted."""
+        """Give back all attempts; throttled ones never counted."""
         self.excused = self.attempts - self.throttled
 
     def log_fields(self, event: str) -> dict[str, object]:
-        """Return the fields of a JSON log line about it."""
+        """Return the fields of a JSON log line about this case."""
         return {
             "event": event,
             "row": self.change.number,

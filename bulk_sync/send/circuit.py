@@ -1,15 +1,14 @@
-"""Is it this row, or is the API gone? Pure.
+"""A circuit breaker that separates bad rows from an outage. Pure.
 
 The circuit is closed while requests get through. `FAILURES_IN_A_ROW`, of several rows, open it:
-from then on one request at a time probes, with growing gaps, and what fails is no row's fault. The
-first probe that gets through closes it. Whether the failures before it was opened were an outage
-too shows in the first probe: if that one fails as well they were, and the rows get these attempts
-back; if it gets through, they count.
+from then on one request at a time probes the API, with growing gaps, and failures don't count
+against rows. The first probe that gets through closes it. The first probe also decides about the
+failures that opened the circuit: if it fails too, they were part of the outage, and the rows get
+those attempts back; if it gets through, they count.
 
-A row whose attempts are used up is not `failed` yet: it is a suspect. It is failed once a
-request that began after its last attempt gets through while there was no outage. That the
-request must have begun later matters: replies that were on their way when an outage began
-say nothing about it.
+A row whose attempts are used up is a suspect before it is `failed`. It fails once a request that
+left after its last attempt gets through without an outage in between. The request must have left
+later, because replies that were on their way when an outage began say nothing about it.
 """
 
 from __future__ import annotations
@@ -20,26 +19,28 @@ from typing import Generic, TypeVar
 Case = TypeVar("Case")
 
 FAILURES_IN_A_ROW = 8
+# One or two bad rows, each tried several times, must not look like an outage.
 ROWS_IN_A_ROW = 3
-"""Failures in a row, of at least this many rows, that are taken for an outage."""
+"""This many failures in a row, of at least this many rows, are taken for an outage."""
 
+# Long enough not to load a server that comes back, short enough to notice it within half a minute.
 _FIRST_GAP_SECONDS, _LONGEST_GAP_SECONDS = 0.5, 30.0
 
 SHORT_GAP_SECONDS = 2.0
-"""The gap while the API itself answers and no row gets through, perhaps because the server chokes
+"""The gap between probes while the API itself answers but no row gets through: the server may fail
 on a block of rows.
 """
 
 
 @dataclass(slots=True)
 class Circuit(Generic[Case]):
-    """The signs of life of one run; times are in seconds of a clock that does not jump."""
+    """The circuit breaker of one run; instants are on a monotonic clock, in seconds."""
 
     open: bool = False
     trusted: bool = False
-    """The API itself answers: failures are the rows' own."""
+    """True while the API itself is known to answer: failures are the rows' own."""
     began: float = 0.0
-    """When the first request of the present failures in a row left."""
+    """When the first request of the current series of failures left."""
     opened: float = 0.0
     probe_at: float = 0.0
     """When the next probe may leave."""
@@ -50,11 +51,12 @@ class Circuit(Generic[Case]):
     _suspects: list[tuple[float, Case]] = field(default_factory=list)
 
     def failed(self, case: Case, begun: float, now: float, dice: float) -> bool:
-        """Take a failure; return True when it counts as an attempt of its row.
+        """Record a failure; return True when it counts as an attempt of its row.
 
         `dice`, 0 to 1, is for jitter.
         """
         if self.open:
+            # A request that left before the circuit opened is no probe.
             if begun >= self.opened:
                 self.failed_probes += 1
                 self.probe_at = now + self._gap(dice)
@@ -71,25 +73,25 @@ class Circuit(Generic[Case]):
         return True
 
     def break_open(self, now: float, dice: float) -> None:
-        """Stop sending, probes apart."""
+        """Open the circuit: only probes may leave."""
         self.open, self.opened, self.failed_probes = True, now, 0
         self.probe_at = now + self._gap(dice)
 
     def hurry(self, until: float) -> None:
-        """The API itself answers: look for a row that gets through without the long gaps."""
+        """Probe by `until` at the latest, because the API itself answers."""
         self.probe_at = min(self.probe_at, until)
 
     def trust(self) -> None:
-        """The API itself answers: blame failures on their rows until something gets through."""
+        """Close the circuit and blame failures on their rows, because the API itself answers."""
         self.open, self.trusted = False, True
 
     def acquit(self) -> list[Case]:
-        """The API itself answers: close, and return the suspects, which are to blame."""
+        """Close the circuit and return the suspects as failed, because the API itself answers."""
         self.open, self.in_a_row = False, []
         return self._take_suspects()
 
     def excuse(self, now: float, dice: float) -> list[Case]:
-        """The API is gone: open, and return the suspects, which are to be tried again."""
+        """Open the circuit and return the suspects for retry, because the API is down."""
         if self.open:
             self.failed_probes += 1
             self.probe_at = now + self._gap(dice)
@@ -103,13 +105,13 @@ class Circuit(Generic[Case]):
         return cases
 
     def got_through(self, begun: float) -> tuple[list[Case], list[Case], list[Case]]:
-        """Take a request that left at `begun` and that the API decided.
+        """Record that the API decided a request that left at `begun`.
 
-        Returns the rows that are failed thereby, those that are to be tried again with all their
-        attempts, and those that get an attempt back, as often as they do.
+        Returns three lists: rows that have failed, rows to retry with all their attempts back, and
+        rows that get one attempt back for each time they are listed.
         """
         self.successes += 1
-        if self.open and begun < self.opened:
+        if self.open and begun < self.opened:  # it was on its way when the outage began
             return [], [], []
         outage = self.open and self.failed_probes > 0
         given_back = self.in_a_row if outage else []
@@ -123,30 +125,30 @@ class Circuit(Generic[Case]):
         return failed, [], given_back
 
     def suspect(self, case: Case, now: float) -> None:
-        """Take a row that has no attempts left."""
+        """Hold a row that has no attempts left."""
         self._suspects.append((now, case))
 
     def at_rest(self) -> bool:
-        """True when nothing failed lately: `got_through` would only count."""
+        """True when nothing failed lately, so that `got_through` would only count."""
         return not (self.open or self.trusted or self.in_a_row or self._suspects)
 
     @property
     def suspects(self) -> list[Case]:
-        """Rows without a verdict."""
+        """The rows that wait for a verdict."""
         return [case for _, case in self._suspects]
 
     def _gap(self, dice: float) -> float:
-        return min(
-            _LONGEST_GAP_SECONDS, _FIRST_GAP_SECONDS * 2.0 ** min(self.failed_probes, 30)
-        ) * (0.5 + 0.5 * dice)
+        # Half fixed, half random ("equal jitter", Brooker 2015): no probe follows immediately.
+        gap = _FIRST_GAP_SECONDS * 2.0 ** min(self.failed_probes, 30)  # 30: no float overflow
+        return min(_LONGEST_GAP_SECONDS, gap) * (0.5 + 0.5 * dice)
 
 
 @dataclass(slots=True)
 class RetryBudget:
-    """A token bucket fed by successes, as in Finagle and the AWS SDKs.
+    """A retry budget: a token bucket filled by successes, as in Finagle and the AWS SDKs.
 
-    It keeps retries under a fifth of the requests. When nothing but retries is left to send, time
-    feeds it too, at a fifth of the rate, so that they end.
+    It keeps retries under a fifth of the requests. When only retries are left to send, time fills
+    it too, at a fifth of the rate, because no more successes may come.
     """
 
     most: float = 16.0
@@ -154,16 +156,15 @@ class RetryBudget:
     _at: float | None = None
 
     def succeeded(self) -> None:
-        """A request got through."""
+        """Add a share of a token for a request that got through."""
         if self.tokens < self.most:
             self.tokens = min(self.most, self.tokens + SHARE)
 
     def take(self, now: float, *, only_retries_left: bool, per_second: float) -> bool:
-        """Use a token for a retry, if there is one."""
+        """Take a token for a retry; return False when there is none."""
         if only_retries_left and self._at is not None:
-            self.tokens = min(
-                self.most, self.tokens + (now - self._at) * max(1.0, SHARE * per_second)
-            )
+            refill_per_second = max(1.0, SHARE * per_second)
+            self.tokens = min(self.most, self.tokens + (now - self._at) * refill_per_second)
         self._at = now if only_retries_left else None
         if self.tokens < 1:
             return False

@@ -1,4 +1,4 @@
-"""The terms of a run, and the parts that all modules of its sender share."""
+"""The user's terms for a run, and the objects that its sender's modules share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bulk_sync.send.transport.interface import Transport
 
 
 class Terms(Struct, frozen=True):
-    """The terms that the user set: at most `workers` requests in flight.
+    """The user's terms; `workers` is the maximum of requests in flight.
 
     `key_accepted` is True when the API acknowledged a row with this key in an earlier run.
     """
@@ -29,7 +29,7 @@ class Terms(Struct, frozen=True):
 
 
 class Context(NamedTuple):
-    """The parts of one run that its sender's modules share."""
+    """The objects of one run that its sender's modules share."""
 
     transport: Transport
     budget: Budget

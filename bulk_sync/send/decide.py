@@ -1,11 +1,11 @@
-"""From a reply or a failure to a decision. Pure: it never sleeps, sends or retries.
+"""Turn a reply or a failure into a decision. Pure: it never sleeps, sends or retries.
 
-| seen | decision |
+| reply or failure | decision |
 |---|---|
 | 2xx with the contract's JSON, or without a body | Acknowledged |
 | 2xx with anything else or about another showing, 3xx | as a failed attempt: bad_reply |
-| 401; 403 before any success | StopRun: the key is refused |
-| 403 after a success | RowRejected: forbidden |
+| 401; 403 before any acknowledgement | StopRun: the key is refused |
+| 403 after an acknowledgement | RowRejected: forbidden |
 | 404, 410 | RowRejected: not_found |
 | 408, 425, 5xx but 501 and 505 | RetryIn, full jitter |
 | 429, 503 with Retry-After | RetryIn for everyone, no attempt used; StopRun past --retry-for |
@@ -13,9 +13,9 @@
 | connection and time-out errors | RetryIn, full jitter |
 | certificate refused, no such host | StopRun: outage |
 
-When attempts or time are used up, RetryIn becomes RowFailed. Full jitter is
-Marc Brooker's ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015): a wait
-drawn evenly from zero to the exponential bound.
+When attempts or time are used up, RetryIn becomes RowFailed. Full jitter is a wait drawn uniformly
+from zero to the exponential bound (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture
+Blog, 2015).
 """
 
 from __future__ import annotations
@@ -33,20 +33,21 @@ from msgspec import Struct
 from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
 from bulk_sync.model.rows import GivenUp
 from bulk_sync.send.headers import retry_after
+from bulk_sync.send.observation import Kind
 from bulk_sync.send.transport.interface import Failure, Reply
 
 LONGEST_MESSAGE = 300
 """Characters of a server's message that a report keeps."""
 
 # The server can't do this at all, now or later.
-_NOT_DONE = frozenset({501, 505})
+_NOT_SUPPORTED = frozenset({501, 505})
 
 
 class RetryPolicy(Struct, frozen=True):
-    """How long a row is tried.
+    """How often and how long a row is tried.
 
-    That is up to `max_attempts` failures, within `retry_for_seconds` of the first request. Without
-    `repeat_ambiguous` a request that may have been applied is not sent again.
+    A row gets `max_attempts` attempts within `retry_for_seconds` of its first request. Without
+    `repeat_ambiguous`, a request that may have been applied is not sent again.
     """
 
     max_attempts: int
@@ -56,17 +57,17 @@ class RetryPolicy(Struct, frozen=True):
     longest_seconds: float = 30.0
 
     def backoff(self, failures: int, dice: float) -> float:
-        """Return a wait with full jitter: `dice` (0 to 1) of the bound after `failures`."""
+        """Return a wait with full jitter; `dice` is drawn from 0 to 1."""
+        # The exponent is capped because a float overflows beyond 2.0 ** 1023.
         return dice * min(self.longest_seconds, self.base_seconds * 2.0 ** min(failures - 1, 30))
 
 
 class SoFar(NamedTuple):
-    """A row's attempts as of the one that just ended.
+    """The attempts of a row, including the one that just ended.
 
-    `attempts` includes that one; `throttled` are those that the API answered with a wait,
-    `excused` those that failed in an outage. `elapsed_seconds` leaves out outages. `key_accepted`
-    is True once the API acknowledged anything with this key. `left_seconds` are those until
-    --deadline.
+    `throttled` counts those that the API answered with a wait, `excused` those that an outage gave
+    back. `elapsed_seconds` leaves out outages, and `left_seconds` remain until --deadline.
+    `key_accepted` is True once the API acknowledged anything with this key.
     """
 
     attempts: int
@@ -78,7 +79,7 @@ class SoFar(NamedTuple):
 
     @property
     def failures(self) -> int:
-        """The attempts that count."""
+        """The number of attempts that count."""
         return self.attempts - self.throttled - self.excused
 
 
@@ -93,7 +94,7 @@ class Acknowledged(NamedTuple):
 class RetryIn(Struct, frozen=True):
     """Try again after a wait.
 
-    `everyone` when the server asked the whole run to wait: then the pace decides how long.
+    With `everyone` the server throttled the whole run, and the pace decides how long it waits.
     """
 
     seconds: float
@@ -111,7 +112,7 @@ class RowRejected(Struct, frozen=True):
 class RowFailed(Struct, frozen=True):
     """Attempts or time are used up.
 
-    `final` when the row is not to be tried again even if an outage turns out to be the reason.
+    `final` means that the row is not retried even if an outage turns out to be the reason.
     """
 
     error: Literal["timeout", "connection", "server_error", "throttled", "bad_reply"]
@@ -145,7 +146,7 @@ class _Acknowledgement(Struct):
 
 
 # Ten times as fast as a pydantic model; ignores other fields and coerces nothing.
-_decoded = msgspec.json.Decoder(_Acknowledgement).decode
+_decode = msgspec.json.Decoder(_Acknowledgement).decode
 
 
 def decide(
@@ -165,21 +166,21 @@ def decide(
     if isinstance(seen, Failure):
         if seen.hopeless:
             return StopRun(
-                Outage(f"{seen.message}. No row was tried further; fix this, then run again")
+                Outage(f"{seen.message}. Sending stopped here; fix this, then run again")
             )
-        return _again(
+        return _retry_or_fail(
             seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived
         )
     if 200 <= seen.status < 300:
         answer = acknowledgement(seen, target, sent)
         if isinstance(answer, str):
-            return _again("bad_reply", answer, so_far, policy, dice, ambiguous=True)
+            return _retry_or_fail("bad_reply", answer, so_far, policy, dice, ambiguous=True)
         return answer
     return _refusal(seen, so_far, policy, dice)
 
 
 def acknowledgement(reply: Reply, target: str, sent: str) -> Acknowledged | str:
-    """Return what a 2xx acknowledges, or why it does not acknowledge this patch."""
+    """Return the acknowledgement in a 2xx, or the reason why it is not one of this patch."""
     read = _read(reply)
     if read is None:
         return _unexpected(reply)
@@ -205,7 +206,7 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
         case 429 | 503 if is_throttled(reply):
             return _throttled(reply, so_far, policy)
         case 408 | 425:
-            return _again(
+            return _retry_or_fail(
                 "server_error",
                 f"{reply.status}: {message}",
                 so_far,
@@ -213,15 +214,15 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
                 dice,
                 ambiguous=may_have_been_applied(reply),
             )
-        case status if status in _NOT_DONE:
+        case status if status in _NOT_SUPPORTED:
             return RowRejected("refused", message)
         case status if status >= 500:
-            return _again(
+            return _retry_or_fail(
                 "server_error", f"{status}: {message}", so_far, policy, dice, ambiguous=True
             )
         case status if 300 <= status < 400:
             where = reply.headers.get("location", "nowhere")[:LONGEST_MESSAGE]
-            return _again(
+            return _retry_or_fail(
                 "bad_reply",
                 f"{status}: redirects are not followed; this one leads to {where}",
                 so_far,
@@ -233,20 +234,20 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
 
 
 def may_have_been_applied(seen: Reply | Failure) -> bool:
-    """True when the patch may be in force.
+    """True when the patch may have been applied.
 
-    An error status denies it, except those that proxies send about the way to the API.
+    An error status rules that out, except the ones that a proxy may send on the API's behalf.
     """
     if isinstance(seen, Failure):
         return seen.may_have_arrived
     return (
         seen.status < 300
         or seen.status == 408
-        or (seen.status >= 500 and seen.status not in _NOT_DONE)
+        or (seen.status >= 500 and seen.status not in _NOT_SUPPORTED)
     )
 
 
-def _again(
+def _retry_or_fail(
     error: Literal["timeout", "connection", "server_error", "bad_reply"],
     why: str,
     so_far: SoFar,
@@ -267,13 +268,12 @@ def _again(
 
 
 def is_throttled(reply: Reply) -> bool:
-    """True when the server limits the rate, which is not the row's fault."""
+    """True when the server limits the rate: the attempt doesn't count against the row."""
     return reply.status == 429 or (reply.status == 503 and retry_after(reply.headers) is not None)
 
 
 def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
-    # The wait itself is the pace's: it holds every request, and chooses how long when the API does
-    # not say.
+    # The pace does the waiting: it holds every request, and chooses the time if the API names none.
     asked = retry_after(reply.headers) or 0.0
     if asked > so_far.left_seconds:
         return StopRun(
@@ -302,32 +302,31 @@ def _read(reply: Reply) -> _Data | None:
     if not reply.body.strip():
         return _Data()
     try:
-        read = _decoded(reply.body)
+        read = _decode(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return None if read.error is not None else read.data or _Data()
+    if read.error is not None:  # a 2xx that reports an error acknowledges nothing
+        return None
+    return read.data or _Data()
 
 
 def _other_showing(data: _Data, target: str, sent: str) -> str | None:
-    """Return the key in a reply when it is neither the requested one nor the patch's new one.
+    """Return the reply's key when it is neither the requested one nor the patch's new one.
 
-    A reply without a key decides nothing: an id can't be compared with a key, even with one that
-    looks like an id.
+    A reply without a key decides nothing, because an id can't be compared with a key.
     """
     key = data.unique_showing_key
-    if not isinstance(key, str) or target in (
-        key,
-        data.id,
-        data.north_id,
-    ):  # a tuple, because north_id may be a list and so not hashable
+    # A tuple rather than a set: a malformed north_id may be a list, which has no hash.
+    names = (key, data.id, data.north_id)
+    if not isinstance(key, str) or target in names:
         return None
     return None if json.loads(sent).get("unique_showing_key") == key else _one_line(key)
 
 
 def _differing_echo(data: _Data, sent: str) -> str | None:
-    """Name the fields that the API echoes with another value than was sent."""
-    # Searched for in the patch's text, which we wrote ourselves: parsing it for every row would
-    # cost as much as all the rest here.
+    """Return a note on fields that the API echoes with another value than was sent."""
+    # Search the text of the patch, which is our own compact JSON: parsing it for every row would
+    # cost as much as everything else here.
     names = []
     if (
         data.feedback is not None
@@ -339,15 +338,15 @@ def _differing_echo(data: _Data, sent: str) -> str | None:
         date = _SENT_DATE.search(sent)
         if date is not None and not _same_instant(date[1], data.showing_date):
             names.append("showing_date")
-    return f"the API answers with another {' and '.join(names)} than was sent" if names else None
+    return f"the API's reply has another {' and '.join(names)} than was sent" if names else None
 
 
 _SENT_DATE = re.compile(r'"showing_date":"([^"]*)"')
 
 
 def _echoes(value: str, field: str, sent: str) -> bool:
-    """True when the patch has the value letter for letter."""
-    # No value can look like a field, because its quotes are escaped.
+    """True when the patch has exactly this value."""
+    # A value can't be mistaken for a field, because its quotes are escaped.
     return f'"{field}":{encode_basestring(value)}' in sent
 
 
@@ -358,8 +357,8 @@ def _same_instant(sent: str, echoed: str) -> bool:
         return False
 
 
-def pace_kind(seen: Reply | Failure) -> Literal["through", "throttled", "busy", "other"]:
-    """Return what a reply means for the rate, see `observation.Kind`."""
+def pace_kind(seen: Reply | Failure) -> Kind:
+    """Return the kind of a reply or failure for the pace."""
     if isinstance(seen, Failure):
         return "other"
     if is_throttled(seen):
@@ -369,15 +368,15 @@ def pace_kind(seen: Reply | Failure) -> Literal["through", "throttled", "busy", 
     return "through" if seen.status < 500 else "other"
 
 
-def shows_life(reply: Reply) -> bool:
+def shows_api_is_up(reply: Reply) -> bool:
     """True when a reply to `GET /v1/users/me` shows that the API is up.
 
-    A redirect or a page of HTML may come from a proxy; 5xx, 408 and 429 mean that nothing gets
-    through.
+    A redirect or an HTML page may come from a proxy; after 5xx, 408 or 429 a row would not get
+    through either.
     """
     if reply.status in {408, 429} or reply.status >= 500 or 300 <= reply.status < 400:
         return False
-    if reply.status >= 400:
+    if reply.status >= 400:  # a refusal shows that something decides
         return True
     try:
         json.loads(reply.body or b"{}")
@@ -386,10 +385,10 @@ def shows_life(reply: Reply) -> bool:
     return True
 
 
-def may_be_the_apis(seen: Reply | Failure) -> bool:
-    """False for the answers of a wrong address, a proxy or a captive portal.
+def may_come_from_api(seen: Reply | Failure) -> bool:
+    """True unless the reply looks like that of a wrong address, a proxy or a captive portal.
 
-    Those are none, a redirect, or a success with another body than the API's.
+    Those don't answer, redirect, or send a 2xx whose body is not the API's.
     """
     if isinstance(seen, Failure):
         return seen.may_have_arrived and seen.kind != "bad_reply" and not seen.hopeless
@@ -399,7 +398,7 @@ def may_be_the_apis(seen: Reply | Failure) -> bool:
 
 
 def api_message(reply: Reply) -> str:
-    """Return the API's message in an error body, on one line, else the status."""
+    """Return the message in the API's error body, on one line; without one, the status."""
     try:
         message = json.loads(reply.body)["error"]["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -410,7 +409,7 @@ def api_message(reply: Reply) -> str:
 
 
 def _one_line(text: str) -> str:
-    # JSON may hold half a surrogate pair, which no file can.
+    # JSON may hold half a surrogate pair, which can't be written to a UTF-8 file.
     whole = text.replace("\0", _SYMBOL_FOR_NUL).encode("utf-8", "backslashreplace").decode()
     return " ".join(whole.split())[:LONGEST_MESSAGE]
 

@@ -1,4 +1,4 @@
-"""The early end of a run: its reason, and the cancellation of whatever waits."""
+"""The early end of a run: the reason, and the cancellation of everything that waits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 
 
 class Stopping(Exception):
-    """The run stops while a change is undecided."""
+    """The run stops before the change is decided."""
 
 
 class Halt:
@@ -21,31 +21,31 @@ class Halt:
     def __init__(self) -> None:
         self.reason: BulkSyncError | None = None
         self.waits = anyio.CancelScope()
-        """Around everything that a run waits for; requests in flight are shielded from it."""
+        """The scope around all waits of a run; requests in flight are shielded from it."""
         self._requests: set[anyio.CancelScope] = set()
 
     def stop(self, reason: BulkSyncError) -> None:
-        """Cancel every wait but those for replies. The first reason stays."""
+        """Cancel all waits except those for replies. The first reason stays."""
         if self.reason is None:
             self.reason = reason
         self.waits.cancel()
 
     def abandon(self) -> None:
         """Cut off the requests in flight, too."""
-        self.stop(Outage("Stopped at once"))
+        self.stop(Outage("Stopped at once"))  # a reason only if nothing stopped the run before
         for scope in self._requests:
             scope.cancel()
 
     async def stop_at(self, deadline: float, clock: Clock) -> None:
-        """Stop the run at an instant of its clock, at once when that has passed."""
+        """Stop the run at an instant of its clock, immediately if that has passed."""
         left = deadline - clock.monotonic()
-        if left > 0:  # staging may have outlasted it
+        if left > 0:  # staging may have taken longer than the deadline allows
             await clock.sleep(left)
         self.stop(StoppedEarly("The time that --deadline or --finish-by sets is over"))
 
     @contextmanager
     def request_scope(self, *, shield: bool = False) -> Iterator[anyio.CancelScope]:
-        """Open a scope that `abandon` cancels even while it is shielded."""
+        """Open a scope that only `abandon` can cancel while it is shielded."""
         with anyio.CancelScope(shield=shield) as scope:
             self._requests.add(scope)
             try:
@@ -56,7 +56,7 @@ class Halt:
 
 @contextmanager
 def interruptible(scope: anyio.CancelScope) -> Iterator[None]:
-    """Let a stop end a wait for anything but a reply, within a shielded scope."""
+    """Lift the shield of a scope during a wait for anything but a reply, so that a stop ends it."""
     scope.shield = False
     try:
         yield

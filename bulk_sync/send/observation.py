@@ -1,4 +1,4 @@
-"""A reply as the pace sees it. Pure."""
+"""What the pace needs to know of a reply. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 from bulk_sync.send.headers import Quota
 
 Kind = Literal["through", "throttled", "busy", "other"]
-"""The API took the request; 429, or 503 with a wait; a bare 503; any other failure."""
+"""The API handled the request; 429, or 503 with `Retry-After`; a bare 503; any other failure."""
 
 
-class Seen(NamedTuple):
-    """What came of one request, the `ordinal`-th that got a permit, after `seconds`.
+class Observation(NamedTuple):
+    """The result of one request: of the `ordinal`-th permit, after `seconds`.
 
     `asked_seconds` is the wait that the API asked for.
     """

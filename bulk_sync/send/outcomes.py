@@ -1,4 +1,4 @@
-"""Outcomes: where they go, how they are counted and logged, and whether they end the run."""
+"""Record, count and log outcomes, and end the run after too many failures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("bulk_sync.send")
 
 
 class Outcomes:
-    """Takes the outcome of each case, exactly one."""
+    """Takes exactly one outcome for each case."""
 
     def __init__(
         self,
@@ -33,12 +33,11 @@ class Outcomes:
         self._logs_all = log.isEnabledFor(logging.DEBUG)
 
     def add(self, outcome: Outcome, case: Case) -> None:
-        """Record an outcome, and stop the run when it is one failure too many; never wait."""
+        """Record an outcome, and stop the run if it is one failure too many. Never waits."""
         self._put(outcome)
         state = outcome.state
-        is_bad = (
-            state is State.REJECTED or state is State.FAILED
-        )  # to hash an enum's member is dear
+        # Not `in {...}`, which would build a set for every row.
+        is_bad = state is State.REJECTED or state is State.FAILED
         if is_bad:
             self._log(logging.WARNING, f"{state.value}: {outcome.message}", state, case)
         elif self._logs_all:
@@ -47,7 +46,7 @@ class Outcomes:
         if self._on_row is not None and outcome.state is not State.PENDING:
             self._on_row(self._row_decided(outcome, case))
         if is_bad:
-            reason = self._bounds.refusal(
+            reason = self._bounds.reason_to_stop(
                 self._tally.decided, outcome, any_accepted=self._key.accepted
             )
             if reason is not None:

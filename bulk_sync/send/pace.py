@@ -1,13 +1,13 @@
-"""How fast: the one place that decides when a request may leave. Pure.
+"""The pace: the one place that decides when a request may leave. Pure.
 
-Permits are spaced evenly: one number, the time at which the next is due, moves one interval on with
-each (GCRA, the virtual-scheduling form of the leaky bucket, ITU-T I.371, annex A). The interval is
-that of the lowest of three rates: the user's, the one that the API's headers advertise
-(`advertised`), and the one that was found (`search`). A refusal holds every permit, as long as the
-API asks for, else briefly and twice as long each time in a row.
+Permits are evenly spaced: `due`, the instant of the next one, advances by one interval with each
+permit (GCRA, the virtual-scheduling form of the leaky bucket, ITU-T I.371, annex A). The interval
+follows the lowest of three rates: the user's, the one that headers advertise (`advertised`), and
+the one found by probing (`search`). A refusal holds all permits for as long as the API asks, else
+briefly, and twice as long for each further refusal in a row.
 
-Time is in seconds of any clock that does not jump; every method takes it as an argument. The state
-is numbers alone, so that runs can share it in a file (`budget.py`).
+Instants are in seconds on any monotonic clock, and every method takes the time as an argument. The
+state consists of numbers only, so that runs can share it in a file (`budget`).
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from typing import NamedTuple, Self
 
 from bulk_sync.model.rows import RateSource
 from bulk_sync.send.advertised import Advertised
-from bulk_sync.send.observation import Seen
+from bulk_sync.send.observation import Observation
 from bulk_sync.send.search import Search, Trial
 
 SPARE = 1.007
-"""Intervals are longer than the rate asks for by this factor, so that a strict window of the
-server's, a second say, does not hold one request too many when some were 7 ms early or late on
-their way.
+"""Intervals are this much longer than the rate requires. When some requests arrive 7 ms early or
+late, a strict one-second window of the server still doesn't count one too many.
 """
 
 TOLERANCE_SECONDS = 0.005
-"""How far a late wake-up is made good: permits of this time may come at once."""
+"""How much of a late wake-up is made up for: permits missed in this time may be used in a burst."""
 
 GROUP_SECONDS = 0.01
-"""Permits of this time may be taken together."""
+"""The permits of this time may be reserved as one group."""
+
+# An idle budget forgets its limit after this time, because the server's may have changed.
 
 _FORGOTTEN_SECONDS = 600.0
 
 
 class Group(NamedTuple):
-    """Permits that were taken together: `number` of them, the first due at `start`, one each
-    `interval` seconds.
+    """Permits reserved as a group: the first is due at `start`, the next ones at each `interval`.
 
     `ordinal` is that of the first.
     """
@@ -54,12 +54,12 @@ class Group(NamedTuple):
 
 @dataclass(slots=True)
 class Pace:
-    """The state of one budget: when the next permit is due, and what is known of the limit."""
+    """The state of one budget: when the next permit is due, and the limit as far as known."""
 
     due: float = -math.inf
     held_until: float = -math.inf
     taken: float = 0.0
-    """Permits so far."""
+    """How many permits were taken so far: the ordinal of the latest."""
     used_at: float = -math.inf
     latency: float = 0.0
     """Seconds, smoothed."""
@@ -72,14 +72,13 @@ class Pace:
     def reserve(self, now: float, ceiling: float | None = None) -> float:
         """Take the next permit and return when it is due; `ceiling` is the user's rate per second.
 
-        A request that leaves later than that is only late: the next permit is due as if it had been
-        on time.
+        A request that leaves late does not move the next permit.
         """
         self._forget_what_is_old(now)
         at = max(self.due, now - TOLERANCE_SECONDS, self.held_until)
         interval = SPARE / self.per_second(at, ceiling)
         if self.search.pauses > 1 and self.held_until >= at:
-            # The request that finds out whether a long pause is over goes alone.
+            # After repeated refusals one request leaves alone: its reply is known before the next.
             interval = max(interval, 2 * self.latency)
         self.due = at + interval
         self.taken += 1
@@ -87,10 +86,10 @@ class Pace:
         return max(at, now)
 
     def reserve_group(self, now: float, most: int, ceiling: float | None = None) -> Group:
-        """Take up to `most` permits of the next `GROUP_SECONDS` together, at least one.
+        """Take up to `most` permits of the next `GROUP_SECONDS` as a group, at least one.
 
-        Each is taken by itself until the search has recovered from a refusal, and while headers
-        advertise a limit, because then each reply may change the pace.
+        The group is a single permit until the search has recovered from a refusal, and while
+        headers advertise a limit, because then each reply may change the pace.
         """
         interval = SPARE / self.per_second(max(now, self.due), ceiling)
         number = min(most, int(GROUP_SECONDS / interval))
@@ -118,34 +117,34 @@ class Pace:
         return min(self._rates(now, ceiling))
 
     def limit(self, now: float, ceiling: float | None = None) -> tuple[float | None, RateSource]:
-        """Return the limit as far as it is known, per second, and where it comes from."""
-        known = [
-            (rate, source)
-            for rate, source in (
-                (ceiling or 0.0, RateSource.OPTION),
-                (self.advertised.rate if self.advertised.is_known(now) else 0.0, RateSource.HEADER),
-                (self.search.found, RateSource.FOUND),
-            )
-            if rate
-        ]
+        """Return the lowest known limit, per second, and its source."""
+        advertised = self.advertised.rate if self.advertised.is_known(now) else 0.0
+        limits = (
+            (ceiling or 0.0, RateSource.OPTION),
+            (advertised, RateSource.HEADER),
+            (self.search.limit, RateSource.FOUND),
+        )
+        known = [(rate, source) for rate, source in limits if rate]
         return min(known, default=(None, RateSource.NONE))
 
     def _rates(self, now: float, ceiling: float | None) -> Iterator[float]:
         if ceiling is not None:
             yield ceiling
         yield from self.advertised.rates(now)
-        if self.search.found:
+        if self.search.limit:
             yield self.search.curve(now, self.held_until)
         elif ceiling is None:
             yield self.search.rate
 
     # Observations
 
-    def observe(self, now: float, seen: Seen, dice: float, ceiling: float | None = None) -> None:
+    def observe(
+        self, now: float, seen: Observation, dice: float, ceiling: float | None = None
+    ) -> None:
         """Take a reply into account; `dice`, 0 to 1, is for the jitter of a pause."""
         if seen.quotas:
             in_flight = max(0.0, self.taken - seen.ordinal)
-            self.hold(self.advertised.heed(now, seen.quotas, in_flight))
+            self.hold(self.advertised.observe(now, seen.quotas, in_flight))
         if seen.kind == "through":
             self.search.got_through(now, seen, is_advertised=self.advertised.is_known(now))
             self.latency += (seen.seconds - self.latency) * (0.1 if self.latency else 1.0)
@@ -155,8 +154,9 @@ class Pace:
             self._lost(now, seen, dice, ceiling)
         self.trial.weigh(now, seen, self.search)
 
-    def _lost(self, now: float, seen: Seen, dice: float, ceiling: float | None) -> None:
+    def _lost(self, now: float, seen: Observation, dice: float, ceiling: float | None) -> None:
         search = self.search
+        # Requests that left before the last loss was known are refused by the same limit.
         is_news = seen.ordinal > search.recovered
         if is_news:
             if not search.pauses:
@@ -166,18 +166,19 @@ class Pace:
                     self.per_second(now, ceiling),
                     held_until=self.held_until,
                     latency=self.latency,
-                    was_doubling=not search.found and not is_limited,
+                    was_doubling=not search.limit and not is_limited,
                 )
             search.recovered = self.taken
             search.pauses += 1
         if seen.asked_seconds:
-            search.last_pause = min(seen.asked_seconds, 1.0)  # waits are named in whole seconds
+            # Servers round waits up to whole seconds, so up to one may be for nothing.
+            search.last_pause = min(seen.asked_seconds, 1.0)
             self.hold(now + seen.asked_seconds)
         elif is_news:
             self.hold(now + search.pause(now, dice))
 
     def _forget_what_is_old(self, now: float) -> None:
-        """Start over when the budget was long unused; a wait that was asked for stays."""
+        """Start over when the budget was unused for long; a hold stays."""
         if now - max(self.used_at, self.held_until) < _FORGOTTEN_SECONDS or not self.taken:
             return
         self.latency = 0.0
@@ -195,7 +196,7 @@ class Pace:
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        """Return the state in bytes; raise ValueError when they are none."""
+        """Return the state from bytes; raise ValueError when they don't hold one."""
         if len(data) != SIZE:
             raise ValueError("not a pace")
         values = iter(_LAYOUT.unpack(data))
@@ -214,6 +215,7 @@ class Pace:
 
 _Part = Pace | Search | Advertised | Trial
 
+# The persisted numbers of each part, in the order of its fields.
 _NAMES = {
     part: tuple(one.name for one in fields(part) if one.type == "float")
     for part in (Pace, Search, Advertised, Trial)

@@ -1,4 +1,4 @@
-"""The attempts for a change after its first, and the waits between them."""
+"""All attempts of a change after its first, and the waits before them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from bulk_sync.send.decide import RetryIn
 
 log = logging.getLogger("bulk_sync.send")
 
-# How often a retry asks whether the retry budget has a token.
+# How often a waiting retry checks the retry budget for a token.
 _TOKEN_POLL_SECONDS = 0.05
 
-# Per second, once nothing but retries is left to send.
+# Retries per second, once nothing else is left to send.
 _MOST_TAIL_RETRIES = 50.0
 
 
 class Retries:
-    """Tries cases again until each has an outcome or is a suspect."""
+    """Retries cases until each has an outcome or becomes a suspect."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Retries:
         self._availability = availability
         self._backlog = backlog
         self._workers = workers
-        self._turn = anyio.Lock(fast_acquire=True)  # tokens go to retries in order of asking
+        self._turn = anyio.Lock(fast_acquire=True)  # retries get tokens first come, first served
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(TryAgain),
             wait=wait_exception(_seconds_of),
@@ -51,14 +51,14 @@ class Retries:
         )
 
     async def make(self, case: Case, first: RetryIn) -> Outcome | None:
-        """Make all attempts but the first, which led to `first`.
+        """Make all attempts after the first, whose decision is `first`.
 
-        Returns the outcome, or None for a case that is now a suspect. Raises Stopping.
+        Returns the outcome, or None when the case becomes a suspect. Raises Stopping.
         """
         _log(case, first)
-        await self._rest(case, first.seconds)
-        # tenacity keeps the state of a call on the object and calls overlap here: hence the copy.
-        retrying = self._retrying.copy(sleep=partial(self._rest, case))
+        await self._wait(case, first.seconds)
+        # tenacity keeps the state of a call on the object, and calls overlap here: hence a copy.
+        retrying = self._retrying.copy(sleep=partial(self._wait, case))
         outcome: Outcome | None = await retrying(self._attempt, case)
         return outcome
 
@@ -69,12 +69,12 @@ class Retries:
         finally:
             case.scope.shield = False
 
-    async def _rest(self, case: Case, seconds: float) -> None:
-        """Wait between two attempts, without a worker where that may take long."""
+    async def _wait(self, case: Case, seconds: float) -> None:
+        """Wait before the next attempt, without a worker when the wait may be long."""
         if not case.retry_costs:
             if self._availability.circuit.open:
-                await self._stand_back(case)
-            return  # throttled, or excused: the next permit is the wait, and the worker stays
+                await self._yield_worker(case)
+            return  # throttled or excused: the case waits for its next permit only
         self._workers.release_from(case)
         await self._clock.sleep(seconds)
         async with self._turn:
@@ -86,11 +86,11 @@ class Retries:
                 await self._clock.sleep(_TOKEN_POLL_SECONDS)
         await self._workers.take_for(case)
 
-    async def _stand_back(self, case: Case) -> None:
-        """Let rows that were not tried yet probe: the server may choke on this one."""
+    async def _yield_worker(self, case: Case) -> None:
+        """Let rows that were not tried yet probe, because the server may fail on this one."""
         self._workers.release_from(case)
         while self._availability.circuit.open and not self._backlog.only_retries_left:
-            await self._availability.until_woken()
+            await self._availability.wait_for_wake()
         await self._workers.take_for(case)
 
 

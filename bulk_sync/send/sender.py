@@ -1,21 +1,21 @@
-"""The workers of a run: they take changes, send them, and put an outcome for each.
+"""The workers of a run: take changes, send them, and put an outcome for each.
 
 Invariants, of this module and those it drives (`retries`, `attempt`, `availability`, `outcomes`):
 
-1. Each change that was taken ends in exactly one outcome, under its own id. When the run stops
-   before it is decided, that outcome is `pending`, with a flag when it may have been applied.
-2. Every request takes a permit first, retries and the look at the API too.
-3. A stop cuts no request short that has left; only `--timeout` and `abandon` do. A worker's task
-   is shielded except while it waits for anything but a reply, and it waits for nothing between a
-   reply and the putting of its outcome.
-4. Until the API was reached once, one change at a time is in flight: a refused key or a wrong
-   address costs one request, not one for each worker.
+1. Each change that was taken ends in exactly one outcome, under its own id. If the run stops
+   before the change is decided, its outcome is `pending`, with a flag if it may have been applied.
+2. Every request takes a permit first, including retries and the check of the API itself.
+3. A stop does not cut off requests that have left; only `--timeout` and `abandon` do. A worker's
+   task is shielded except while it waits for anything but a reply, and it does not wait between a
+   reply and putting its outcome.
+4. Until the API was reached once, one change at a time is in flight, so that a refused key or a
+   wrong address costs one request instead of one per worker.
 5. At most `workers` requests are in flight. A row that waits after a failure, or for a probe,
-   holds no worker; one that was throttled or excused while the circuit is closed keeps its own,
-   because its wait is the next permit's, which holds every request anyway. At most
-   `workers + MOST_WAITING` rows are open; then no new ones are taken.
-6. While the circuit is open one request at a time leaves, not before the gap is over, and nothing
-   that fails then makes a row fail.
+   holds no worker. One that was throttled or excused while the circuit is closed keeps its worker,
+   because it waits for the next permit, as every request does. At most `workers + MOST_WAITING`
+   rows are open; then no new ones are taken.
+6. While the circuit is open, one request at a time leaves, after a gap, and its failure does not
+   count against its row.
 """
 
 from __future__ import annotations
@@ -76,15 +76,15 @@ class Sender:
         self._ready = anyio.Semaphore(0, fast_acquire=True)
         self._started_tasks = 0
         self._row_ended = anyio.Event()
-        self._feed_waits = False  # for the event above
+        self._feed_waits = False  # spares setting an event for every row
 
     @property
     def stopped(self) -> BulkSyncError | None:
-        """Why the run stopped before all was sent; None while it did not."""
+        """The reason why the run stopped early; None if it did not."""
         return self._halt.reason
 
     def stop(self, reason: BulkSyncError) -> None:
-        """Take no more changes; requests in flight may end. The first reason stays."""
+        """Take no more changes, and let requests in flight end. The first reason stays."""
         self._halt.stop(reason)
 
     def abandon(self) -> None:
@@ -92,26 +92,27 @@ class Sender:
         self._halt.abandon()
 
     async def run(self) -> None:
-        """Send until all is sent or the run is stopped; then `stopped` says why."""
+        """Send until nothing is left or the run stops early; `stopped` has the reason then."""
         deadline = self._context.terms.bounds.deadline
         with self._halt.waits:
             async with anyio.create_task_group() as tasks:
                 if deadline < math.inf:
                     tasks.start_soon(self._halt.stop_at, deadline, self._context.clock)
                 await self._feed(tasks)
-                tasks.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()  # the workers wait for cases that won't come
         for case in (*self._handed, *self._circuit.suspects, *self._backlog.again):
             self._outcomes.add(case.outcome(State.PENDING), case)
+        # Shielded, because other runs need the limit that a cancelled run has seen.
         with anyio.CancelScope(shield=True):
             await self._context.budget.settle()
         self._context.tally.throttled_seconds = self._context.budget.throttled_seconds
 
     async def _feed(self, tasks: TaskGroup) -> None:
-        """Hand every change to a worker; in the end, decide those without a verdict."""
+        """Hand every change to a worker; at the end, decide the suspects."""
         backlog, workers = self._backlog, self._workers
         while True:
             if backlog.is_full:
-                await self._until_a_row_ended()
+                await self._wait_for_a_row()
                 continue
             await workers.acquire()
             case = await backlog.next_case()
@@ -120,14 +121,14 @@ class Sender:
                 continue
             workers.release()
             if backlog.open_rows:
-                await self._until_a_row_ended()
+                await self._wait_for_a_row()
             elif self._circuit.suspects:
                 with suppress(Stopping):  # then the scope around us is cancelled
                     await self._availability.decide_suspects()
             elif not backlog.again:
                 return
 
-    async def _until_a_row_ended(self) -> None:
+    async def _wait_for_a_row(self) -> None:
         self._availability.wake()  # nothing but retries may be left
         self._row_ended = anyio.Event()
         self._feed_waits = True
@@ -139,15 +140,16 @@ class Sender:
         self._backlog.open_rows += 1
         self._handed.append(case)
         self._ready.release()
+        # Tasks start as rows need them: a run of ten rows needs no 16 tasks.
         if self._backlog.open_rows > self._started_tasks:
             tasks.start_soon(self._work)
             self._started_tasks += 1
         if not self._availability.is_reached:
-            await self._availability.until_reached()
+            await self._availability.wait_until_reached()
 
     async def _work(self) -> None:
-        """Process cases one after the other, as they are handed over."""
-        # One scope for all requests of the task: to open one for each would cost more.
+        """Process cases one at a time, as they are handed over."""
+        # One scope for all requests of the task, because opening one for each is slower.
         with self._halt.request_scope() as scope:
             while True:
                 await self._ready.acquire()
@@ -174,19 +176,19 @@ class Sender:
         else:
             if outcome is not None:
                 self._outcomes.add(outcome, case)
-                following = self._next_at_once() if case.has_worker else None
+                following = self._next_case_nowait() if case.has_worker else None
         finally:
             if following is None:
                 self._backlog.open_rows -= 1
                 self._workers.release_from(case)
             if not self._availability.is_reached:
-                self._availability.let_others_follow()
+                self._availability.mark_reached()
             if self._feed_waits:
                 self._row_ended.set()
         return following
 
-    def _next_at_once(self) -> Case | None:
-        """Return a case to go on with; None when the decision which is next is `_feed`'s."""
-        if self._workers.wanted or self._circuit.open or self._halt.reason is not None:
+    def _next_case_nowait(self) -> Case | None:
+        """Return a new case without waiting; None when `_feed` must choose the next one."""
+        if self._workers.waiting or self._circuit.open or self._halt.reason is not None:
             return None
         return self._backlog.take()

@@ -201,7 +201,7 @@ def _options_of(part: type) -> tuple[Declared, ...]:
     return tuple(found)
 
 
-def chosen(part: type, *names: str) -> tuple[Declared, ...]:
+def select_options(part: type, *names: str) -> tuple[Declared, ...]:
     """Return some options of a part, by the names of their fields."""
     return tuple(one for one in declared(part) if one.field in names)
 

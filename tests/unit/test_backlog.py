@@ -83,10 +83,10 @@ async def test_a_case_gives_its_worker_back_once_and_the_next_that_waits_has_it(
         tasks.start_soon(workers.take_for, second)
         await anyio.lowlevel.checkpoint()
         await anyio.lowlevel.checkpoint()
-        assert (workers.wanted, second.has_worker) == (1, False)
+        assert (workers.waiting, second.has_worker) == (1, False)
         workers.release_from(first)
         workers.release_from(first)
-    assert (workers.wanted, first.has_worker, second.has_worker) == (0, False, True)
+    assert (workers.waiting, first.has_worker, second.has_worker) == (0, False, True)
     with anyio.move_on_after(0) as in_vain:
         await workers.acquire()
     assert in_vain.cancelled_caught

@@ -9,15 +9,15 @@ from pathlib import Path
 import anyio
 import pytest
 
-from bulk_sync.send.budget import Budget, InFile
-from bulk_sync.send.observation import Seen
+from bulk_sync.send.budget import Budget, PaceInFile
+from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import Pace
 from tests.simulation import VirtualClock, in_virtual_time
 
 
 def budgets(path: Path, count: int, ceiling: float | None) -> list[Budget]:
     dice = random.Random(1)
-    return [Budget(InFile(path), VirtualClock(dice), dice, ceiling) for _ in range(count)]
+    return [Budget(PaceInFile(path), VirtualClock(dice), dice, ceiling) for _ in range(count)]
 
 
 def test_two_that_share_a_file_share_the_rate(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_wait_that_one_was_told_holds_the_other(tmp_path: Path) -> None:
         clock = VirtualClock(random.Random(1))
         ordinal = await one.permit()
         begun = clock.monotonic()
-        one.saw(Seen(ordinal, "throttled", 0.05, asked_seconds=7))
+        one.observe(Observation(ordinal, "throttled", 0.05, asked_seconds=7))
         await one.settle()
         await other.permit()
         return clock.monotonic() - begun
@@ -58,7 +58,7 @@ def test_a_wait_that_one_was_told_holds_the_other(tmp_path: Path) -> None:
 def test_a_wait_that_another_was_told_just_before_is_kept(tmp_path: Path) -> None:
     async def main() -> float:
         (one,) = budgets(tmp_path / "x.pace", 1, ceiling=1000)
-        clock, other = VirtualClock(random.Random(1)), InFile(tmp_path / "x.pace")
+        clock, other = VirtualClock(random.Random(1)), PaceInFile(tmp_path / "x.pace")
         async with anyio.create_task_group() as tasks:
             begun = clock.monotonic()
             pace = other.try_open(clock.monotonic)
@@ -82,7 +82,7 @@ def test_who_slept_through_a_hold_waits_for_its_end(tmp_path: Path) -> None:
 
         async def refuse() -> None:
             await clock.sleep(0.5)
-            one.saw(Seen(ordinal, "throttled", 0.05, asked_seconds=9))
+            one.observe(Observation(ordinal, "throttled", 0.05, asked_seconds=9))
             await one.settle()
 
         async with anyio.create_task_group() as tasks:
@@ -98,12 +98,12 @@ def test_a_wait_that_this_run_was_told_is_heeded_within_a_group(tmp_path: Path) 
         (budget,) = budgets(tmp_path / "x.pace", 1, ceiling=20_000)
         clock = VirtualClock(random.Random(1))
         ordinal = await budget.permit()
-        while (another := budget.at_once()) is None:  # until some of a group are left
+        while (another := budget.permit_nowait()) is None:  # until some of a group are left
             ordinal = await budget.permit()
         assert another == ordinal + 1
         begun = clock.monotonic()
-        budget.saw(Seen(ordinal, "throttled", 0.05, asked_seconds=7))
-        assert budget.at_once() is None
+        budget.observe(Observation(ordinal, "throttled", 0.05, asked_seconds=7))
+        assert budget.permit_nowait() is None
         await budget.permit()
         return clock.monotonic() - begun
 
@@ -119,7 +119,7 @@ def test_permits_at_hand_keep_to_the_rate_and_to_the_order_of_asking(tmp_path: P
 
         async def use() -> None:
             for _ in range(500):
-                ordinal = budget.at_once()
+                ordinal = budget.permit_nowait()
                 if ordinal is None:
                     ordinal = await budget.permit()
                 ordinals.append(ordinal)
@@ -139,7 +139,7 @@ def test_permits_at_hand_keep_to_the_rate_and_to_the_order_of_asking(tmp_path: P
 
 
 def test_the_lock_is_another_holders_until_it_is_given_back(tmp_path: Path) -> None:
-    one, other = InFile(tmp_path / "x.pace"), InFile(tmp_path / "x.pace")
+    one, other = PaceInFile(tmp_path / "x.pace"), PaceInFile(tmp_path / "x.pace")
     pace = one.try_open(lambda: 1.0)
     assert pace is not None
     assert other.try_open(lambda: 1.0) is None
@@ -153,11 +153,11 @@ def test_the_lock_is_another_holders_until_it_is_given_back(tmp_path: Path) -> N
 @pytest.mark.parametrize("damage", ["cut", "flipped", "other", "from the future"])
 def test_a_file_that_makes_no_sense_is_begun_anew(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "x.pace"
-    keeping = InFile(path)
-    pace = keeping.try_open(lambda: 5.0)
+    pace_store = PaceInFile(path)
+    pace = pace_store.try_open(lambda: 5.0)
     assert pace is not None
     pace.reserve(5.0, 10)
-    keeping.close(pace)
+    pace_store.close(pace)
     content = bytearray(path.read_bytes())
     if damage == "cut":
         content = content[:-9]
@@ -166,13 +166,13 @@ def test_a_file_that_makes_no_sense_is_begun_anew(tmp_path: Path, damage: str) -
     elif damage == "other":
         content = bytearray(b"hello")
     path.write_bytes(content)
-    read = keeping.try_open(lambda: 1.0 if damage == "from the future" else 6.0)
-    keeping.end()
+    read = pace_store.try_open(lambda: 1.0 if damage == "from the future" else 6.0)
+    pace_store.end()
     assert read == Pace()
 
 
 def test_the_file_is_for_its_user_alone(tmp_path: Path) -> None:
-    InFile(tmp_path / "new" / "x.pace").end()
+    PaceInFile(tmp_path / "new" / "x.pace").end()
     assert (tmp_path / "new" / "x.pace").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 

@@ -93,7 +93,7 @@ def test_a_reply_about_another_showing_is_no_acknowledgement(
 def test_an_echo_that_differs_is_said(echo: bytes, note: str | None) -> None:
     acknowledged = decided(200, b'{"data": {' + echo + b"}}")
     assert isinstance(acknowledged, Acknowledged)
-    assert acknowledged.note == (note and f"the API answers with another {note} than was sent")
+    assert acknowledged.note == (note and f"the API's reply has another {note} than was sent")
 
 
 @given(st.text(), st.text())

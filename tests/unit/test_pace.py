@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bulk_sync.model.rows import RateSource
 from bulk_sync.quantities import Rate
 from bulk_sync.send.headers import Quota
-from bulk_sync.send.observation import Seen
+from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Pace
 
 
@@ -78,10 +78,10 @@ def test_a_group_is_one_permit_while_a_refusal_is_not_got_over_or_headers_tell_w
     refused, told = Pace(), Pace()
     assert refused.reserve_group(1.0, 50, 1000).number == 9
     assert told.reserve_group(1.0, 50, 1000).number == 9
-    refused.observe(1.01, Seen(1, "throttled", 0.01), 0.5, 1000)
+    refused.observe(1.01, Observation(1, "throttled", 0.01), 0.5, 1000)
     told.observe(
         1.01,
-        Seen(1, "through", 0.01, quotas=(Quota(limit=100, remaining=90, reset_seconds=60),)),
+        Observation(1, "through", 0.01, quotas=(Quota(limit=100, remaining=90, reset_seconds=60),)),
         0.5,
         1000,
     )
@@ -111,14 +111,14 @@ def test_time_nobody_asked_in_is_not_saved_up() -> None:
 
 def test_a_hold_is_held_by_all_and_ends_one_by_one() -> None:
     pace = Pace()
-    pace.observe(5.0, Seen(0, "throttled", 0.05, asked_seconds=2.5), dice=0.5, ceiling=100)
+    pace.observe(5.0, Observation(0, "throttled", 0.05, asked_seconds=2.5), dice=0.5, ceiling=100)
     due = [pace.reserve(5.0, 100) for _ in range(3)]
     assert due[0] == 7.5
     assert due[0] < due[1] < due[2]
 
 
 def seen(pace: Pace, *quotas: Quota, at: float = 10.0) -> None:
-    pace.observe(at, Seen(pace.taken, "through", 0.02, quotas=quotas), dice=0.5)
+    pace.observe(at, Observation(pace.taken, "through", 0.02, quotas=quotas), dice=0.5)
 
 
 def test_a_quota_and_its_window_are_the_rate() -> None:
@@ -159,19 +159,19 @@ def test_a_refusal_lowers_the_rate_once_however_many_had_left_before() -> None:
     for _ in range(20):
         pace.reserve(1.0, 100)
     for ordinal in range(10, 20):
-        pace.observe(2.0, Seen(ordinal, "throttled", 0.05), dice=0.5, ceiling=100)
-    assert pace.search.found == pytest.approx(85)
+        pace.observe(2.0, Observation(ordinal, "throttled", 0.05), dice=0.5, ceiling=100)
+    assert pace.search.limit == pytest.approx(85)
 
 
 def test_what_was_found_long_ago_is_forgotten_and_a_wait_is_not() -> None:
     pace = Pace()
     pace.reserve(0.0)
-    pace.observe(1.0, Seen(1, "throttled", 0.05), dice=0.5)
+    pace.observe(1.0, Observation(1, "throttled", 0.05), dice=0.5)
     pace.hold(5000.0)
     assert pace.reserve(4000.0) == 5000.0
-    assert pace.search.found > 0
+    assert pace.search.limit > 0
     pace.reserve(6000.0)
-    assert pace.search.found == 0
+    assert pace.search.limit == 0
 
 
 def random_faults_of(share: int) -> Pace:
@@ -179,7 +179,7 @@ def random_faults_of(share: int) -> Pace:
     for number in range(3000):
         now = pace.reserve(now)
         kind = "busy" if number % share == share - 1 else "through"
-        pace.observe(now + 0.01, Seen(pace.taken, kind, 0.01), dice=0.5)  # type: ignore[arg-type]
+        pace.observe(now + 0.01, Observation(pace.taken, kind, 0.01), dice=0.5)  # type: ignore[arg-type]
     return pace
 
 
@@ -188,7 +188,7 @@ def test_bare_503s_that_slowing_down_does_not_mend_are_left_out_of_account() -> 
 
 
 SEEN = st.builds(
-    Seen,
+    Observation,
     st.floats(0, 1000),
     st.sampled_from(["through", "throttled", "busy", "other"]),
     st.floats(0, 60),
@@ -208,7 +208,7 @@ SEEN = st.builds(
 
 @given(st.lists(st.tuples(st.floats(0, 30), SEEN), max_size=60), st.none() | st.floats(0.001, 1e5))
 def test_whatever_is_seen_permits_stay_in_order_and_bytes_bring_the_same_pace(
-    events: list[tuple[float, Seen]], ceiling: float | None
+    events: list[tuple[float, Observation]], ceiling: float | None
 ) -> None:
     pace, now, before = Pace(), 0.0, 0.0
     for passed, what in events:

@@ -20,13 +20,13 @@ from bulk_sync.model.rows import RowDecided, State, Tally
 from bulk_sync.plan import Start
 from bulk_sync.run.follow import RowNotifier, only_error
 from bulk_sync.run.send import choose_destination, nothing_to_send, seconds_left, start_tally
-from bulk_sync.run.shared_limit import known_limit, open_keeping, pace_file
+from bulk_sync.run.shared_limit import known_limit, open_pace_store, pace_file
 from bulk_sync.run.stage import note_on_start
 from bulk_sync.run.threads import in_thread, outside_event_loop
 from bulk_sync.secret import fingerprint
-from bulk_sync.send.budget import InFile, InMemory
+from bulk_sync.send.budget import PaceInFile, PaceInMemory
 from bulk_sync.send.headers import Quota
-from bulk_sync.send.observation import Seen
+from bulk_sync.send.observation import Observation
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
 from tests.helpers import KEY, SimulatedClock
@@ -214,8 +214,8 @@ def test_each_api_and_key_has_a_file_that_names_neither(tmp_path: Path) -> None:
 
 def test_a_rehearsal_shares_no_limit(tmp_path: Path) -> None:
     tally = Tally()
-    with open_keeping(SANDBOX_TARGET, SECRET, tmp_path, tally) as keeping:
-        assert isinstance(keeping, InMemory)
+    with open_pace_store(SANDBOX_TARGET, SECRET, tmp_path, tally) as pace_store:
+        assert isinstance(pace_store, PaceInMemory)
     assert not list(tmp_path.iterdir())
     assert not tally.notes
 
@@ -224,8 +224,8 @@ def test_a_folder_that_cannot_be_used_is_noted_and_the_run_goes_on(tmp_path: Pat
     occupied = tmp_path / "file"
     occupied.touch()
     tally = Tally()
-    with open_keeping(API, SECRET, occupied, tally) as keeping:
-        assert isinstance(keeping, InMemory)
+    with open_pace_store(API, SECRET, occupied, tally) as pace_store:
+        assert isinstance(pace_store, PaceInMemory)
     assert str(occupied) in tally.notes["budget"]
     assert known_limit(API, SECRET, occupied) is None
 
@@ -233,13 +233,13 @@ def test_a_folder_that_cannot_be_used_is_noted_and_the_run_goes_on(tmp_path: Pat
 def test_a_limit_is_known_once_a_run_was_told_one(tmp_path: Path) -> None:
     assert known_limit(API, SECRET, tmp_path) is None
     clock = SystemClock()
-    with open_keeping(API, SECRET, tmp_path, Tally()) as keeping:
-        assert isinstance(keeping, InFile)
-        pace = keeping.try_open(clock.monotonic)
+    with open_pace_store(API, SECRET, tmp_path, Tally()) as pace_store:
+        assert isinstance(pace_store, PaceInFile)
+        pace = pace_store.try_open(clock.monotonic)
         assert pace is not None
         assert known_limit(API, SECRET, tmp_path) is None  # the run holds the file
         quotas = (Quota(limit=10, window_seconds=1, remaining=9, reset_seconds=1),)
-        pace.observe(clock.monotonic(), Seen(1, "through", 0.02, quotas=quotas), dice=0.5)
-        keeping.close(pace)
+        pace.observe(clock.monotonic(), Observation(1, "through", 0.02, quotas=quotas), dice=0.5)
+        pace_store.close(pace)
     assert known_limit(API, SECRET, tmp_path) == pytest.approx(10, rel=0.1)
     assert known_limit("https://other.example.com", SECRET, tmp_path) is None

@@ -16,7 +16,7 @@ from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model.rows import Change, GivenUp, Outcome, State, Tally
 from bulk_sync.quantities import parse_share
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.budget import Budget, InMemory
+from bulk_sync.send.budget import Budget, PaceInMemory
 from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
@@ -107,7 +107,7 @@ def send(
         sender = Sender(
             script,
             work,
-            budget=Budget(InMemory(pace), clock, dice),
+            budget=Budget(PaceInMemory(pace), clock, dice),
             terms=Terms(
                 RetryPolicy(
                     max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous

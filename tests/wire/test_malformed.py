@@ -182,7 +182,7 @@ def test_a_row_that_gets_nothing_else_fails_and_may_have_been_applied(
         (MALFORMED["a header of 1 MB"], "head is too long"),
         (MALFORMED["version 2.0"], "of another version of HTTP"),
         (MALFORMED["length and chunks"], "length in two ways"),
-        (MALFORMED["gzip that is"], "encoding that was not asked for (gzip)"),
+        (MALFORMED["gzip that is"], "encoding that was not requested (gzip)"),
         (
             of(b"Content-Length: 1000000000", body=b"x" * (LARGEST_REPLY + 1)),
             f"larger than {LARGEST_REPLY} bytes",

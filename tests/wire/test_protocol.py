@@ -125,7 +125,7 @@ def test_only_a_request_to_a_server_that_is_near_waits_for_others_to_be_written_
             await ours.patch("/v1/showings/a", b"{}", "a")
             request = ours.patch("/v1/showings/a", b"{}", "a")
             request.send(None)  # up to where it waits for the reply
-            held = len(ours._asked)
+            held = len(ours._prepared)
             request.close()
             return held
 

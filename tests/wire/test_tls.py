@@ -324,5 +324,5 @@ def test_what_goes_straight_is_not_taken_where_a_proxy_leads(
     ran = program("push", sheet, "--base-url", "https://api.example.com")
     assert ran.code == 2
     assert "--transport auto" in ran.err
-    assert choose.chosen("auto", "https://api.example.com") == "httpx"
-    assert choose.chosen("auto", "http://127.0.0.1:9") == "httptools"
+    assert choose.choose_transport("auto", "https://api.example.com") == "httpx"
+    assert choose.choose_transport("auto", "http://127.0.0.1:9") == "httptools"

@@ -1,4 +1,4 @@
-"""Why a connection could not be made, or broke, by the errors of OpenSSL and the system."""
+"""Explain failed and broken connections, from the errors of OpenSSL and the system."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def not_connected(error: Exception, where: str) -> Failure:
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = (cause.verify_message or "it was refused").rstrip(".")
             if cause.verify_code in {_NOT_YET_VALID, _EXPIRED}:
-                reason += ", if the clock of this machine is right"
+                reason += ", according to this machine's clock"
             return Failure(
                 "connection",
                 f"the certificate of {where} can't be trusted: {reason}",
@@ -69,7 +69,7 @@ def not_connected(error: Exception, where: str) -> Failure:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and all its causes; anyio groups those of several addresses."""
+    """Return the error and all its causes; anyio groups the errors of several addresses."""
     found: list[BaseException] = []
     queue: list[BaseException | None] = [error]
     while queue:

@@ -1,4 +1,4 @@
-"""Which transport a run uses, and what each needs: proxies, certificates, open files."""
+"""Choose and open a transport: installed packages, proxies, certificates, open files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bulk_sync.send.transport.interface import NEVER_PROXIED, Transport
 
 Name = Literal["httptools", "httpx"]
 
-# Open files for checkpoint, event loop, name look-ups, streams: 15 were seen at once.
+# Files for checkpoint, event loop, DNS and standard streams; at most 15 were open in measurements.
 _OTHER_FILES = 24
 
 _PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
@@ -33,31 +33,28 @@ def _is_fast_installed() -> bool:
     return all(map(find_spec, ("httptools", "aiohappyeyeballs")))
 
 
-def chosen(asked: Literal["auto", "httptools", "httpx"], base_url: str) -> Name:
+def choose_transport(requested: Literal["auto", "httptools", "httpx"], base_url: str) -> Name:
     """Return the transport to use.
 
-    `auto` is the fastest one that is installed; through a proxy only httpx leads to `base_url`.
-    Raises UsageError when the one asked for isn't installed or can't reach `base_url`, and when a
-    proxy can't be used.
+    `auto` is the fastest one installed; only httpx can use a proxy. Raises UsageError when the
+    requested one isn't installed or can't reach `base_url`, and when a proxy can't be used.
     """
     with _usage_errors():
         proxied = _proxy_for(base_url) is not None
-    if asked == "auto":
+    if requested == "auto":
         return "httptools" if _is_fast_installed() and not proxied else "httpx"
-    if asked == "httptools" and not _is_fast_installed():
+    if requested == "httptools" and not _is_fast_installed():
+        raise UsageError("--transport httptools needs more packages: pip install 'bulk-sync[fast]'")
+    if requested == "httptools" and proxied:
         raise UsageError(
-            "--transport httptools needs further packages: pip install 'bulk-sync[fast]'"
+            "--transport httptools can't use the proxy that the environment names: "
+            "use --transport auto, or add the API's host to NO_PROXY"
         )
-    if asked == "httptools" and proxied:
-        raise UsageError(
-            "--transport httptools goes straight to the API, and the environment names a proxy: "
-            "say --transport auto, or name the API's host in NO_PROXY"
-        )
-    return asked
+    return requested
 
 
 def load(name: Name) -> None:
-    """Import a transport ahead of the first request, whose time does not include it then."""
+    """Import a transport ahead of time, so that the first request's latency doesn't include it."""
     import_module(f"bulk_sync.send.transport.{name}")
 
 
@@ -73,8 +70,8 @@ async def open_transport(
 ) -> AsyncIterator[Transport]:
     """Open a transport to `base_url`; proxies come from the usual environment variables.
 
-    Raises UsageError when the address, or a proxy or certificates that the environment names,
-    can't be used, and when fewer connections may be open at once.
+    Raises UsageError when the address, or a proxy or certificates named by the environment, can't
+    be used, and when the limit of open files is too low for `connections`.
     """
     _allow_open_files(connections)
     async with AsyncExitStack() as stack:
@@ -100,16 +97,17 @@ def _proxy_for(base_url: str) -> str | None:
 
     Raises ValueError when one of its proxies can't be used.
     """
+    # Elsewhere the system's settings may name one. urllib.request is slow to import.
     if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None  # elsewhere the system may name one
+        return None
     from urllib.request import getproxies, proxy_bypass
 
     named = getproxies()
     for address in filter(None, map(named.get, ("http", "https", "all"))):
         parts = urlsplit(_with_scheme(address))
-        _ = parts.port  # a wrong one is a ValueError
+        _ = parts.port  # raises ValueError for a wrong one
         if parts.scheme not in _PROXY_SCHEMES:
-            raise ValueError(f"{parts.scheme} is no kind of proxy that is known here")
+            raise ValueError(f"{parts.scheme} proxies are not supported")
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if f"[{host}]" in NEVER_PROXIED or host in NEVER_PROXIED or proxy_bypass(host):
@@ -123,7 +121,7 @@ def _with_scheme(address: str) -> str:
 
 
 def _allow_open_files(connections: int) -> None:
-    """Raise this process's limit of open files as far as the connections need it."""
+    """Raise this process's limit of open files if the connections need it."""
     if sys.platform == "win32":
         return
     import resource
@@ -134,8 +132,8 @@ def _allow_open_files(connections: int) -> None:
         return
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise UsageError(
-            f"--workers {connections}: that many connections need {needed} open files, and {hard} "
-            "are allowed here: name fewer, or allow more with ulimit -n"
+            f"--workers {connections}: that many connections need {needed} open files, but the "
+            f"limit is {hard}: use fewer workers, or raise the limit with ulimit -n"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 

@@ -1,4 +1,4 @@
-"""One connection to the API: a protocol of the event loop that carries a request at a time."""
+"""One connection to the API: an asyncio protocol that carries one request at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bulk_sync.send.transport.parsing import ReplyParser
 
 
 class Connection(Protocol):
-    """One connection; it is in `among` while it is open."""
+    """One connection; it is in `open_connections` while it is open."""
 
     _transport: Transport
     _unread: Callable[[], object]
@@ -24,27 +24,27 @@ class Connection(Protocol):
         loop: AbstractEventLoop,
         where: str,
         timeout_seconds: float,
-        among: set[Connection],
+        open_connections: set[Connection],
         parser: ReplyParser,
     ) -> None:
         self._loop = loop
         self._where = where
         self._timeout_seconds = timeout_seconds
-        self._among = among
+        self._open_connections = open_connections
         self._parser = parser
         self._waiter: Future[Reply | Failure | None] | None = None
         self._unwritten: bytes | None = None
         self._deadline = 0.0
         self._lost = False
         self.reusable = False
-        """Another request may be sent over it."""
+        """True when another request may be sent on it."""
         self.idle_since = 0.0
 
-    def ask(self, request: bytes, deadline: float) -> Future[Reply | Failure | None]:
-        """Hold a request for `write`; return a future of its reply.
+    def prepare(self, request: bytes, deadline: float) -> Future[Reply | Failure | None]:
+        """Set the request that `write` sends; return a future for its reply.
 
-        The future is done with the whole reply, at the deadline, or with None when the request was
-        not written. `let_go` must follow, whatever becomes of it.
+        The future resolves to the whole reply, to a failure at the deadline, or to None if the
+        request was not written. The caller must call `forget` afterwards in any case.
         """
         self._waiter = waiter = self._loop.create_future()
         self.reusable = False
@@ -54,7 +54,7 @@ class Connection(Protocol):
         return waiter
 
     def write(self) -> None:
-        """Write the request, if it is still wanted and the connection good for it."""
+        """Write the request, if it is still awaited and the connection is usable."""
         request, self._unwritten = self._unwritten, None
         if request is None or not self._is_awaited():
             return
@@ -63,12 +63,12 @@ class Connection(Protocol):
         else:
             self._transport.write(request)
 
-    def let_go(self) -> None:
-        """Forget the request: nobody waits for its reply any more."""
+    def forget(self) -> None:
+        """Drop the request; nobody waits for its reply any more."""
         self._waiter = self._unwritten = None
 
     def settle_if_late(self, now: float) -> float | None:
-        """Fail a request whose deadline has passed; return the deadline of one that is awaited."""
+        """Fail the request if its deadline has passed; return the deadline if it has not."""
         if not self._is_awaited():
             return None
         if self._deadline > now:
@@ -78,14 +78,14 @@ class Connection(Protocol):
         return None
 
     def has_unread(self) -> bool:
-        """True when anything came while it was idle, be it only the end of the connection.
+        """True when anything arrived while it was idle, even the end of the connection.
 
-        What is read next may not be the next reply then.
+        The next bytes read would then not belong to the next reply.
         """
         return self._lost or self._transport.is_closing() or bool(self._unread())
 
     def end(self) -> None:
-        """Close it at once."""
+        """Abort the connection."""
         self.reusable = False
         self._transport.abort()
 
@@ -99,9 +99,10 @@ class Connection(Protocol):
     # Callbacks of the event loop
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """The connection is open."""
+        """Register the open connection."""
         self._transport = cast("Transport", transport)
-        self._among.add(self)
+        self._open_connections.add(self)
+        # asyncio's own selector reports events only to the loop, so poll the socket directly.
         number = transport.get_extra_info("socket").fileno()
         if sys.platform == "win32":
             self._unread = lambda: select.select([number], [], [], 0)[0]
@@ -111,12 +112,12 @@ class Connection(Protocol):
             self._unread = lambda: poll.poll(0)
 
     def data_received(self, data: bytes) -> None:
-        """A piece of a reply came."""
+        """Parse a piece of a reply."""
         waiter = self._waiter
         if waiter is None or waiter.done():
-            self.end()  # nothing was asked
+            self.end()  # no request is awaiting a reply
         elif self._unwritten is not None:
-            # It came before the request was written, so it is no answer to it.
+            # It arrived before the request was written, so it can't be the reply.
             self._unwritten = None
             waiter.set_result(None)
         else:
@@ -126,10 +127,10 @@ class Connection(Protocol):
                 waiter.set_result(seen)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection ended, and with it a reply that states no length."""
+        """Resolve the awaited reply; one without a length ends with its connection."""
         self._lost = True
         self.reusable = False
-        self._among.discard(self)
+        self._open_connections.discard(self)
         if not self._is_awaited():
             return
         if self._unwritten is not None:

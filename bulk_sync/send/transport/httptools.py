@@ -1,18 +1,18 @@
-"""HTTP/1.1 through httptools, the parser of Node.js, straight to the API.
+"""HTTP/1.1 through httptools, the parser of Node.js, without proxies.
 
 Nothing lies between a worker and its socket: no thread, no pool to search, no stream. That makes it
-the fastest transport, and a narrow one, because it goes through no proxy. Comes with the extra
-`fast`. It is stricter than httpx in two things that RFC 9112 lets a client refuse: headers that are
-folded over several lines, and a length that is stated twice, even the same one.
+the fastest transport. It comes with the extra `fast`. It is stricter than httpx about two things
+that RFC 9112 lets a client refuse: headers folded over several lines, and a length stated twice,
+even the same one.
 
 Invariants, with `connection` and `parsing`:
 
-1. A connection carries one request at a time. Its next one leaves only after the whole reply, and
-   only if nothing else came with it or after it: surplus bytes are never the answer to a request
-   that left after they came.
-2. What was written may have arrived; before the write nothing can have. A connection on which
-   something comes before the write is not written to.
-3. A request ends by its deadline, and a connection whose reply is not whole ends with it.
+1. A connection carries one request at a time. The next one leaves only after the whole reply, and
+   only if nothing else arrived with or after it: surplus bytes are never taken for the reply to a
+   later request.
+2. A request may have arrived from its write on, and never before. A connection on which something
+   arrives before the write is not written to.
+3. A request ends by its deadline, and a connection without a whole reply is closed with it.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ from bulk_sync.send.transport.interface import (
 from bulk_sync.send.transport.parsing import Head, ReplyParser
 from bulk_sync.send.transport.replies import Masking
 
-# How long a host's first address is tried before the next one joins (RFC 8305, section 5).
+# The delay before the next address of a host is tried as well (RFC 8305, section 5).
 _OTHER_ADDRESS_SECONDS = 0.25
 
-# A server that answers within this is near: there, waking it for each request costs more than the
-# short wait that writes several together.
+# A server that replies within this time is near: there, waking it for each request costs more than
+# the short wait until several requests are written together.
 _NEAR_SECONDS = 0.01
 
 
 class HttptoolsTransport:
-    """Connections of one request at a time, made when they are needed; made by `open_httptools`."""
+    """Keep-alive connections, opened as needed; made by `open_httptools`."""
 
     def __init__(
         self,
@@ -62,14 +62,14 @@ class HttptoolsTransport:
         *,
         timeout_seconds: float,
         user_agent: str,
-        trusted: ssl.SSLContext | None,
+        ssl_context: ssl.SSLContext | None,
     ) -> None:
         parts = urlsplit(base_url)
         self._host = _ascii_host(parts.hostname or "")
         self._port = parts.port or {"https": 443}.get(parts.scheme, 80)
         self._where = f"{parts.hostname}:{self._port}"
         self._path = parts.path.rstrip("/")
-        self._trusted = trusted
+        self._ssl_context = ssl_context
         self._timeout = timeout_seconds
         self._connect_timeout = min(CONNECT_SECONDS, timeout_seconds)
         self._masking = Masking(key)
@@ -80,11 +80,11 @@ class HttptoolsTransport:
             "Accept: application/json\r\nAccept-Encoding: identity\r\n"
             f"User-Agent: {user_agent}\r\n"
         )
-        # The one used last goes first, so that few stay open when few are enough.
+        # A stack: the connection used last is reused first, so that few stay open if few suffice.
         self._free: list[Connection] = []
         self._open: set[Connection] = set()
-        self._asked: list[Connection] = []
-        """Those whose requests are written together, at the end of this turn of the loop."""
+        self._prepared: list[Connection] = []
+        """Connections whose requests are written together, later in this turn of the event loop."""
         self._is_near = False  # by the latest reply
         self._heads: dict[bytes, Head] = {}
         self._loop = asyncio.get_running_loop()
@@ -116,24 +116,24 @@ class HttptoolsTransport:
         begun = self._loop.time()
         deadline = begun + self._timeout
         seen: Reply | Failure | None = None
-        while seen is None:  # an idle connection was of no use, and nothing was written
+        while seen is None:  # nothing was written, because an idle connection had been closed
             idle = self._take_idle(begun)
             connection = idle or await self._connect()
             if isinstance(connection, Failure):
                 return connection
             if deadline < self._timer_at:
                 self._set_timer(deadline)
-            answer = connection.ask(request, deadline)
+            answer = connection.prepare(request, deadline)
             if not self._is_near:
                 connection.write()
             else:
-                if not self._asked:
-                    self._loop.call_soon(self._write_asked)
-                self._asked.append(connection)
+                if not self._prepared:
+                    self._loop.call_soon(self._write_prepared)
+                self._prepared.append(connection)
             try:
                 seen = await answer
             finally:
-                connection.let_go()
+                connection.forget()
                 if connection.reusable:
                     connection.idle_since = now = self._loop.time()
                     self._is_near = now - begun < _NEAR_SECONDS
@@ -145,17 +145,17 @@ class HttptoolsTransport:
                 return Failure("connection", what, may_have_arrived=False)
         return seen
 
-    def _write_asked(self) -> None:
-        asked, self._asked = self._asked, []
-        for connection in asked:
+    def _write_prepared(self) -> None:
+        prepared, self._prepared = self._prepared, []
+        for connection in prepared:
             connection.write()
 
     def _take_idle(self, now: float) -> Connection | None:
-        """Take a connection that was not idle for long and on which nothing came meanwhile."""
+        """Take a connection that was not idle for long and received nothing meanwhile."""
         while self._free:
             connection = self._free.pop()
             idle_seconds = now - connection.idle_since
-            # Within one turn of the loop nothing can be unread: all that had come was read.
+            # Within one turn of the event loop nothing can be unread: the loop has just read it.
             if not idle_seconds or (
                 idle_seconds < KEEPALIVE_SECONDS and not connection.has_unread()
             ):
@@ -164,7 +164,7 @@ class HttptoolsTransport:
         return None
 
     def _set_timer(self, deadline: float) -> None:
-        """Set the one timer of all requests for the first that may be late."""
+        """Set the timer, one for all requests, to the earliest deadline."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(deadline, self._fail_late_requests)
@@ -193,12 +193,12 @@ class HttptoolsTransport:
                 _, connection = await self._loop.create_connection(
                     self._new_connection,
                     sock=opened,
-                    ssl=self._trusted,
-                    server_hostname=None if self._trusted is None else self._host,
+                    ssl=self._ssl_context,
+                    server_hostname=None if self._ssl_context is None else self._host,
                 )
                 return connection
         except TimeoutError:
-            what = f"{self._where} took no connection within {self._connect_timeout:g} s"
+            what = f"{self._where} accepted no connection within {self._connect_timeout:g} s"
             return Failure("timeout", what, may_have_arrived=False)
         except (OSError, UnicodeError) as error:
             return not_connected(error, self._where)
@@ -209,7 +209,7 @@ class HttptoolsTransport:
 
 
 def _ascii_host(host: str) -> str:
-    """Return a host in ASCII; raise UnicodeError, a ValueError, when it has no such form."""
+    """Return a host in ASCII; raise UnicodeError, a ValueError, when IDNA can't encode it."""
     plain = host.isascii() and "xn--" not in host.lower()
     return host if plain else idna.encode(host, uts46=True).decode("ascii")
 
@@ -218,13 +218,17 @@ def _ascii_host(host: str) -> str:
 async def open_httptools(
     base_url: str, key: SecretStr, *, timeout_seconds: float, user_agent: str
 ) -> AsyncIterator[HttptoolsTransport]:
-    """Open a transport straight to `base_url`.
+    """Open a transport to `base_url`, without a proxy.
 
     Raises ValueError for an address that can't be used, OSError when certificates can't be read.
     """
-    trusted = _trusted() if base_url.startswith("https:") else None
+    ssl_context = _ssl_context() if base_url.startswith("https:") else None
     transport = HttptoolsTransport(
-        base_url, key, timeout_seconds=timeout_seconds, user_agent=user_agent, trusted=trusted
+        base_url,
+        key,
+        timeout_seconds=timeout_seconds,
+        user_agent=user_agent,
+        ssl_context=ssl_context,
     )
     try:
         yield transport
@@ -232,8 +236,8 @@ async def open_httptools(
         transport.close()
 
 
-def _trusted() -> ssl.SSLContext:
-    """Trust whom httpx trusts: the certificates that the environment names, else Mozilla's."""
+def _ssl_context() -> ssl.SSLContext:
+    """Trust the same certificates as httpx: those that the environment names, else Mozilla's."""
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if file or not folder:
         context = ssl.create_default_context(cafile=file or certifi.where())

@@ -1,8 +1,8 @@
 """HTTP through httpx, which is always installed.
 
-Here httpx's errors become ours: `translate` knows every transport error there is (a test proves
-it). Each connection has a pool of its own, a lane, because a pool looks through all of its
-connections for every request: a shared one is the slower the larger it is.
+`translate` maps httpx's errors to failures; a test proves that it covers every transport error.
+Each connection has a client of its own, a lane, because httpcore's pool searches all of its
+connections for every request and so gets slower with each one.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from bulk_sync.send.transport.interface import (
     Failure,
     Reply,
 )
-from bulk_sync.send.transport.replies import TOO_LARGE, Masking, unfit
+from bulk_sync.send.transport.replies import TOO_LARGE, Masking, why_unreadable
 
 
 class HttpxTransport:
-    """Lanes of one connection each, made when they are needed; made by `open_httpx`."""
+    """Lanes of one connection each, opened as needed; made by `open_httpx`."""
 
     def __init__(
         self, open_lane: Callable[[], httpx.AsyncClient], key: SecretStr, timeout_seconds: float
     ) -> None:
         self._open_lane = open_lane
         self._lanes = AsyncExitStack()
-        # The one used last goes first, so that few stay open when few are enough.
+        # A stack: the lane used last is reused first, so that few connections stay open.
         self._free: list[httpx.AsyncClient] = []
         self._masking = Masking(key)
         self._timeout = timeout_seconds
@@ -75,8 +75,8 @@ class HttpxTransport:
             self._free.append(lane)
 
     async def _send(self, lane: httpx.AsyncClient, request: httpx.Request) -> Reply | Failure:
-        way = _Way(request.url)
-        request.extensions["trace"] = way.note
+        progress = _Progress(request.url)
+        request.extensions["trace"] = progress.note
         try:
             with anyio.fail_after(self._timeout):
                 response = await lane.send(request, stream=True)
@@ -85,28 +85,28 @@ class HttpxTransport:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            if not way.request_left:
-                return translate(httpx.ConnectTimeout(""), way.where, self._connect_timeout)
+            if not progress.request_left:
+                return translate(httpx.ConnectTimeout(""), progress.where, self._connect_timeout)
             return Failure(
                 "timeout", f"no whole reply within {self._timeout:g} s", may_have_arrived=True
             )
         except httpx.TransportError as error:
-            failure = translate(error, way.where, self._connect_timeout)
-            return failure if way.request_left else replace(failure, may_have_arrived=False)
+            failure = translate(error, progress.where, self._connect_timeout)
+            return failure if progress.request_left else replace(failure, may_have_arrived=False)
         except OSError as error:
-            # TLS that breaks after the handshake comes through httpcore as ssl has it.
+            # httpcore doesn't map ssl's errors after the handshake.
             return Failure(
-                "connection", broken(error, way.where), may_have_arrived=way.request_left
+                "connection", broken(error, progress.where), may_have_arrived=progress.request_left
             )
         except (httpx.InvalidURL, UnicodeError):
-            # httpx reads the Location of a redirect even when it won't follow it.
+            # httpx parses the Location of a redirect even if it doesn't follow it.
             return Failure(
                 "bad_reply", "a redirect to an address that can't be read", may_have_arrived=True
             )
 
     async def _read(self, response: httpx.Response) -> Reply | Failure:
         headers = self._masking.headers(response.headers.items())
-        wrong = unfit(response.status_code, response.http_version, headers)
+        wrong = why_unreadable(response.status_code, response.http_version, headers)
         if wrong is not None:
             return wrong
         body = bytearray()
@@ -118,8 +118,8 @@ class HttpxTransport:
         return Reply(response.status_code, headers, self._masking.body(bytes(body)))
 
 
-class _Way:
-    """How far a request came: to a proxy or to the API, and whether the API may have seen it."""
+class _Progress:
+    """How far a request got: to a proxy or the API, and whether the API may have seen it."""
 
     def __init__(self, url: httpx.URL) -> None:
         self._peer = (url.raw_host, url.port or {"https": 443}.get(url.scheme, 80))
@@ -127,7 +127,7 @@ class _Way:
         self.request_left = False
 
     async def note(self, event: str, details: Mapping[str, Any]) -> None:
-        """Called by httpcore at each step."""
+        """Note a step; httpcore calls this for each."""
         if event == "connection.connect_tcp.started":
             host, port = details["host"], details["port"]
             self.where = (
@@ -146,10 +146,10 @@ class _Way:
 async def _leave_surplus(
     stream: Any,  # noqa: ANN401 - the attributes below are undocumented
 ) -> None:
-    """Close the connection when more came on it than the reply, as curl does."""
-    # h11 keeps what is left over and would read it as the answer to the next request: a row would
-    # be acknowledged by the reply to another. httpx and httpcore offer no way to ask for it, hence
-    # the way through their attributes; a test over a socket notices when it leads nowhere.
+    """Close the connection when surplus bytes follow the reply, as curl does."""
+    # h11 keeps surplus bytes and would take them for the reply to the next request, so a row would
+    # be acknowledged by the reply to another. httpx and httpcore don't expose them, hence
+    # the walk through their attributes; a test over a socket fails if it leads nowhere.
     for name in ("_stream", "_httpcore_stream", "_stream", "_connection"):
         stream = getattr(stream, name, None)
     parser = getattr(stream, "_h11_state", None)
@@ -208,7 +208,7 @@ def _what_is_wrong(error: httpx.TransportError) -> str:
 
 
 class _NoAuth(httpx.Auth):
-    """Leaves the request as it is."""
+    """Leave the request as it is."""
 
 
 @asynccontextmanager
@@ -220,19 +220,19 @@ async def open_httpx(
     Raises ValueError when the address or a proxy's can't be used, OSError when certificates can't
     be read, UsageError when a proxy needs a package that isn't there.
     """
-    trusted = httpx.create_ssl_context()  # reads a few hundred certificates: once for all lanes
+    ssl_context = httpx.create_ssl_context()  # shared, because it loads hundreds of certificates
 
     def lane() -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=base_url,
-            verify=trusted,
+            verify=ssl_context,
             headers={
                 "Authorization": f"Bearer {key.get_secret_value()}",
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
                 "User-Agent": user_agent,
             },
-            # .netrc is left unread: it would put another authorization in the key's place.
+            # Without this, httpx reads .netrc, which may replace the key's authorization.
             auth=_NoAuth(),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
@@ -245,14 +245,14 @@ async def open_httpx(
 
     try:
         async with lane() as first:
-            # The host is decoded on use: one that can't be would break off the first request.
+            # httpx decodes the host on use, so a malformed one would fail the first request.
             _ = first.base_url.host
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
     except ImportError:
         raise UsageError(
-            "a SOCKS proxy is named in the environment (ALL_PROXY, HTTPS_PROXY), which needs a "
-            "further package: pip install 'httpx[socks]'"
+            "the environment names a SOCKS proxy (ALL_PROXY, HTTPS_PROXY), which needs another "
+            "package: pip install 'httpx[socks]'"
         ) from None
     transport = HttpxTransport(lane, key, timeout_seconds)
     try:

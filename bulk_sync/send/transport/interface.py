@@ -1,7 +1,7 @@
 """The seam between the sender and HTTP.
 
-Whatever can happen to a request is a value. A `Failure` says whether the request may have arrived;
-nobody guesses it later.
+Whatever can happen to a request is a value. A `Failure` states whether the request may have
+arrived, because nothing above the transport can know.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 LARGEST_REPLY = 1 << 20
-"""Bytes of a reply's body; more fails the attempt (the contract's replies are under 1 KiB)."""
+"""Bytes of a reply's body; a larger one fails the attempt (those of the contract are under 1 KiB).
+"""
 
 CONNECT_SECONDS = 10.0
-"""A connection that takes longer has failed, even when the time-out of the request is longer."""
+"""The time-out of a connection, unless that of the request is shorter."""
 
 KEEPALIVE_SECONDS = 3.0
-"""Servers commonly close an idle connection after 5 s (nginx users set it, uvicorn has it by
-default); leaving first avoids the race in which a request meets a closing connection.
+"""How long an idle connection is kept. Servers commonly close theirs after 5 s (uvicorn's default);
+closing first avoids the race in which a request meets a closing connection.
 """
 
 NEVER_PROXIED = ("localhost", "127.0.0.1", "[::1]")
-"""Hosts on this machine are reached without a proxy, as in Go's net/http."""
+"""Hosts that are reached without a proxy, as in Go's net/http."""
 
 
 class Reply(NamedTuple):
@@ -35,10 +36,10 @@ class Reply(NamedTuple):
 
 
 class Failure(Struct, frozen=True):
-    """No whole reply came.
+    """No whole reply arrived.
 
-    `may_have_arrived` is False only when it is certain that the server saw nothing.
-    `hopeless` marks a failure that no repetition cures: a bad certificate, an unknown host.
+    `may_have_arrived` is False only if the server certainly saw nothing of the request. `hopeless`
+    marks a failure that a retry can't cure: a bad certificate, an unknown host.
     """
 
     kind: Literal["timeout", "connection", "bad_reply"]
@@ -48,7 +49,7 @@ class Failure(Struct, frozen=True):
 
 
 class Transport(Protocol):
-    """Sends requests to one base URL with one key; follows no redirects, keeps no cookies."""
+    """Sends requests to one base URL with one key, without redirects and cookies."""
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         """Send a patch; the path is percent-encoded already."""

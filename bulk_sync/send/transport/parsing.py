@@ -1,8 +1,7 @@
-"""Bytes of a connection to replies, through httptools. Does no I/O.
+"""Parse the replies of a connection, through httptools. Does no I/O.
 
-A head whose bytes were parsed before, and that states the length of its body, means what it meant
-then. So the parser of httptools is asked only when a head is another one, or does not come in one
-piece with its whole body.
+Heads are cached by their bytes. httptools runs only when a head is not in the cache, or when the
+reply does not arrive in one piece.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import NamedTuple
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
-from bulk_sync.send.transport.replies import TOO_LARGE, TWO_LENGTHS, Masking, unfit
+from bulk_sync.send.transport.replies import TOO_LARGE, TWO_LENGTHS, Masking, why_unreadable
 
 # Bytes of a reply's head, interim replies apart; Apache and nginx stay under 64 KiB.
 _LARGEST_HEAD = 128 << 10
@@ -23,21 +22,21 @@ _LARGEST_HEAD = 128 << 10
 # Bytes of a reply with everything that chunks add to it.
 _LARGEST_ON_THE_WIRE = 2 * LARGEST_REPLY
 
-# Heads that are known at once; those of one API differ in the second of `Date`, if in nothing else.
+# Heads in the cache; those of one API differ at least in `Date`, which changes every second.
 _MOST_HEADS = 64
 
-# Bytes; longer heads are not kept.
+# Bytes; longer heads are not cached.
 _LONGEST_KNOWN_HEAD = 4096
 
 _SWITCHING_PROTOCOLS = 101
 
-# In our words: a log reads the same with every transport.
+# Worded as in the httpx transport, so that logs don't depend on the transport.
 _HEAD_TOO_LONG = "sent a reply whose head is too long"
 _NOT_WELL_FORMED = "sent no well-formed reply"
 
 
 class Head(NamedTuple):
-    """The meaning of a final reply's head that states a length and keeps the connection open."""
+    """The parsed head of a final reply that has a length and keeps the connection open."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,10 +44,10 @@ class Head(NamedTuple):
 
 
 class ReplyParser:
-    """Reads the replies of one connection, one after the other.
+    """Parses the replies of one connection, one at a time.
 
-    `heads` are those parsed before, by any parser of the transport. The `on_...` methods are the
-    callbacks of httptools.
+    `heads` is the cache that all parsers of a transport share. The `on_...` methods are httptools'
+    callbacks.
     """
 
     def __init__(self, where: str, masking: Masking, heads: dict[bytes, Head]) -> None:
@@ -58,11 +57,11 @@ class ReplyParser:
         self._parser = HttpResponseParser(self)
         self._is_fresh = True
         self.reusable = False
-        """The reply was whole, keeps the connection open, and nothing came after it."""
+        """True when the reply was whole, keeps the connection open, and nothing followed it."""
         self._expect()
 
     def _expect(self) -> None:
-        """Forget what came of a reply."""
+        """Reset the state of the current reply."""
         self._outcome: Reply | Failure | None = None
         self._status = 0
         self._received: list[tuple[str, str]] = []
@@ -81,7 +80,7 @@ class ReplyParser:
             self._is_fresh = True
 
     def feed(self, data: bytes) -> Reply | Failure | None:
-        """Take a piece of a reply; return what the reply is, None while it is not whole."""
+        """Parse a piece; return the reply or the failure, None while it is not whole."""
         if self._is_fresh:
             end = data.find(b"\r\n\r\n") + 4
             known = self._known_heads.get(data[:end])
@@ -91,7 +90,7 @@ class ReplyParser:
             self._is_fresh = False
         self._wire_bytes += len(data)  # an interim reply in it starts the count again
         try:
-            with suppress(HttpParserUpgrade):  # `unfit` refused it by its head
+            with suppress(HttpParserUpgrade):  # `why_unreadable` refused it by its head
                 self._parser.feed_data(data)
         except HttpParserError as error:
             self.reusable = False
@@ -106,7 +105,7 @@ class ReplyParser:
         return self._outcome
 
     def end(self) -> Reply | Failure:
-        """The server closed the connection; return what that makes of the reply."""
+        """Return the reply or the failure, now that the server has closed the connection."""
         if not self._head_is_read:
             message = f"{self._where} closed the connection without an answer"
             return Failure("connection", message, may_have_arrived=True)
@@ -115,7 +114,7 @@ class ReplyParser:
         return self._reply()  # one without a length ends with its connection
 
     def _remember(self, reply: bytes) -> None:
-        """Keep the head of a reply that came in one piece, when it states where the reply ends."""
+        """Cache the head of a reply that arrived in one piece and has a length."""
         end = reply.find(b"\r\n\r\n") + 4
         if (
             "transfer-encoding" not in self._headers
@@ -128,7 +127,7 @@ class ReplyParser:
             self._known_heads[reply[:end]] = Head(self._status, self._headers, self._body_bytes)
 
     def _settle(self, outcome: Reply | Failure) -> None:
-        """Decide what the reply is; the first decision stays."""
+        """Set the outcome; the first one stays."""
         if self._outcome is None:
             self._outcome = outcome
 
@@ -139,38 +138,38 @@ class ReplyParser:
         return Reply(self._status, self._headers, self._masking.body(b"".join(self._pieces)))
 
     def on_message_begin(self) -> None:
-        """A reply begins; when there is an outcome already, it is one too many."""
+        """Begin a reply; after an outcome it is surplus."""
         if self._outcome is not None:
             self.reusable = False
         elif self._status:  # the reply before was an interim one
             self._expect()
 
     def on_status(self, reason: bytes) -> None:
-        """The reason phrase came, which means nothing here."""
+        """Refuse a NUL in the reason phrase, as h11 does."""
         if b"\0" in reason:
             self._settle(self._wrong(_NOT_WELL_FORMED))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header came, or after the body a trailer, which means nothing here."""
+        """Collect a header; trailers, which follow the body, are ignored."""
         if not self._head_is_read:
             self._head_bytes += len(name) + len(value)
             self._received.append((_lower(name), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        """The head is complete, be it an interim one."""
+        """Check a complete head, unless it is that of an interim reply."""
         self._status = status = self._parser.get_status_code()
         if (status < 200 and status != _SWITCHING_PROTOCOLS) or self._outcome is not None:
             return
         self._head_is_read = True
         self._headers = self._masking.headers(self._received)
-        wrong = unfit(status, f"HTTP/{self._parser.get_http_version()}", self._headers)
+        wrong = why_unreadable(status, f"HTTP/{self._parser.get_http_version()}", self._headers)
         if wrong is not None:
             self._settle(wrong)
         elif self._head_bytes > _LARGEST_HEAD:
             self._settle(self._wrong(_HEAD_TOO_LONG))
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body came."""
+        """Collect a piece of the body."""
         self._body_bytes += len(body)
         if self._body_bytes <= LARGEST_REPLY:
             self._pieces.append(body)
@@ -178,7 +177,7 @@ class ReplyParser:
             self._settle(TOO_LARGE)
 
     def on_message_complete(self) -> None:
-        """The reply is whole, if it is more than an interim one."""
+        """Set the reply as the outcome, unless it is an interim one."""
         if self._head_is_read and self._outcome is None:
             self.reusable = self._parser.should_keep_alive()
             self._settle(self._reply())

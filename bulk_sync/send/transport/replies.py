@@ -1,4 +1,4 @@
-"""Checks and masking of replies, the same for every transport."""
+"""Checks and masking of replies, shared by the transports."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _MASK = "[key]"
 
 
 class Masking:
-    """Removes the key from anything that the API, or a proxy, sends back."""
+    """Masks the key in everything that the API, or a proxy, sends back."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value()
         self._bytes = self._key.encode()
 
     def headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Return headers by their names in lower case.
+        """Return headers by lower-case name.
 
-        One that came several times is joined with commas (RFC 9110, section 5.2).
+        Repeated ones are joined with commas (RFC 9110, section 5.2).
         """
         plain: dict[str, str] = {}
         for name, value in headers:
@@ -53,33 +53,31 @@ class Masking:
         return masked
 
 
-def unfit(status: int, http_version: str, headers: Mapping[str, str]) -> Failure | None:
-    """Return why a reply can't be read, by its head; None when it can."""
+def why_unreadable(status: int, http_version: str, headers: Mapping[str, str]) -> Failure | None:
+    """Return the failure if a reply's head shows that it can't be read; None if it can."""
     if not http_version.startswith("HTTP/1."):
         return _bad(f"the reply is of another version of HTTP ({http_version})")
     if status == 101:
-        return _bad("the reply switches to another protocol, which was not asked for")
+        return _bad("the reply switches to another protocol, which was not requested")
     transfer = headers.get("transfer-encoding")
     if transfer is not None and transfer.strip().lower() != "chunked":
         return _encoded(transfer)
     if transfer is not None and "content-length" in headers:
-        # Two statements of where the reply ends: one may be smuggled in (RFC 9112, section 6.3).
+        # The two may disagree on where the reply ends: request smuggling (RFC 9112, section 6.3).
         return TWO_LENGTHS
     encoding = headers.get("content-encoding")
     if encoding is not None and encoding.strip().lower() not in {"identity", ""}:
-        # Identity was asked for, and a compressed body may unpack without end.
+        # We requested identity, and a compressed body may expand without end.
         return _encoded(encoding)
     length = headers.get("content-length", "")
-    return (
-        TOO_LARGE
-        if length.isdecimal() and len(length) < 20 and int(length) > LARGEST_REPLY
-        else None
-    )
+    # `int` refuses very long numbers; the limit of the body itself covers those.
+    is_number = length.isdecimal() and len(length) < 20
+    return TOO_LARGE if is_number and int(length) > LARGEST_REPLY else None
 
 
 def _encoded(encoding: str) -> Failure:
     name = encoding.strip().lower()[:40]
-    return _bad(f"the reply came in an encoding that was not asked for ({name})")
+    return _bad(f"the reply has an encoding that was not requested ({name})")
 
 
 def _bad(what: str) -> Failure:
