@@ -95,6 +95,8 @@ class Database:
     def commit(self) -> Iterator[sqlite3.Connection]:
         """Run the block as one durable transaction: all of it, or nothing."""
         with translated(self.path, in_use=True):
+            # IMMEDIATE, because a read transaction that turns into a write fails with SQLITE_BUSY
+            # at once when another process has written since, whatever the busy timeout says.
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
@@ -107,6 +109,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let the block's queries see one state of the checkpoint, even while a run writes."""
+        # SQLite has no nested transactions, and the one around sees one state already.
         if self.connection.in_transaction:
             yield
             return
@@ -197,12 +200,15 @@ def opened(
     with translated(path):
         connection = _connect(path)
     with translated(path, in_use=True), closing(connection):
+        # WAL, so that `status` reads while a run writes; FULL, because NORMAL may lose the last
+        # commits in a power cut (sqlite.org/pragma.html, "synchronous").
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
         schema = "main"
         if shared_ledger is not None:
             ledger.attach(connection, shared_ledger)
+            # They wait for the checkpoint's own ledger, which this run does not read.
             connection.execute("DELETE FROM acknowledged")
             schema = ledger.SHARED
         keep_in_wal(connection, kept=is_large(path))
@@ -222,7 +228,7 @@ def scratch(path: Path | None = None) -> Iterator[Database]:
                 stack.enter_context(TemporaryDirectory(prefix="bulk-sync-")), "check.sqlite"
             )
         made = not path.exists()
-        path.touch(0o600)
+        path.touch(0o600)  # before SQLite makes it with the umask's mode
         stack.enter_context(translated(path))
         connection = stack.enter_context(closing(_connect(path)))
         connection.executescript(
@@ -294,7 +300,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",  # never makes a file
         uri=True,
-        isolation_level=None,
+        isolation_level=None,  # transactions are begun here, not by the module
         timeout=BUSY_TIMEOUT_SECONDS,
         check_same_thread=False,  # the recorder's threads take turns
     )

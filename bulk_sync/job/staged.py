@@ -57,6 +57,7 @@ class StagedRows:
         """
         job = self._database.job()
         generation = job.generation + 1 if job else 1
+        # Staging writes much; a WAL that keeps all of it would double the disk that is needed.
         keep_in_wal(self._db, kept=False)
         with self._database.commit() as db:
             db.execute(
@@ -94,6 +95,7 @@ class StagedRows:
             "SELECT 1 FROM staged WHERE target > '' GROUP BY target HAVING count(*) > 1"
         ).fetchone():
             return
+        # A bad row takes part, because with its values corrected it would be another twin.
         has_values = "(digest IS NOT NULL OR (error = 'bad_value' AND target <> ''))"
         groups = self._db.execute(
             f"SELECT target FROM staged WHERE generation = ? AND {has_values} "
