@@ -45,11 +45,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes share the tests: two a core, because half of the time goes by in
-    waits. None for single files, which are through before the processes have started.
+    """Return how many processes share the tests: one more than there are cores, for the waits in
+    them. None for single files, which are through before the processes have started.
     """
     parts = [Path(argument.partition("::")[0]) for argument in config.args]
-    return 0 if all(part.is_file() for part in parts) else 2 * (os.cpu_count() or 1)
+    return 0 if all(part.is_file() for part in parts) else 1 + (os.cpu_count() or 1)
 
 
 def _measures_coverage(config: pytest.Config) -> bool:

@@ -74,6 +74,7 @@ def acknowledge_all(store: Store) -> dict[str, Any]:
     return {change.target: json.loads(change.body) for change in sent}
 
 
+@pytest.mark.slow  # a checkpoint for each example
 @settings(max_examples=examples(0.8))
 @given(
     nights=st.lists(
@@ -118,6 +119,7 @@ def test_however_nights_end_the_last_one_leaves_the_showings_as_the_sheet_has_th
         assert showings[key] == showings[key] | values
 
 
+@pytest.mark.slow  # a checkpoint for each example
 @settings(max_examples=examples(0.8))
 @given(
     one=st.dictionaries(KEYS, PATCHES, min_size=1), two=st.dictionaries(KEYS, PATCHES, min_size=1)

@@ -118,7 +118,22 @@ SCENARIOS = [
 ]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.claim)
+LONG = {
+    "a slow tail of replies costs little",
+    "RateLimit headers are kept",
+    "Retry-After alone",
+    "bare refusals",
+    "a limit that falls to a fiftieth and comes back",
+}
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(one, id=one.claim, marks=[pytest.mark.slow] if one.claim in LONG else [])
+        for one in SCENARIOS
+    ],
+)
 def test_the_limit_is_found_and_filled(scenario: Scenario) -> None:
     server = Server(**{**scenario.server, "changes": list(scenario.server.get("changes", []))})
     assert server.rate is not None

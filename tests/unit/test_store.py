@@ -9,6 +9,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -244,11 +245,11 @@ class SealedCheckpoint(Checkpoint):
         super().crash()
 
 
-TestCheckpoint = Checkpoint.TestCase
+TestCheckpoint = pytest.mark.slow(Checkpoint.TestCase)  # many steps for each example
 TestCheckpoint.settings = settings(
     max_examples=examples(0.5), stateful_step_count=25, deadline=None
 )
-TestSealedCheckpoint = SealedCheckpoint.TestCase
+TestSealedCheckpoint = pytest.mark.slow(SealedCheckpoint.TestCase)
 TestSealedCheckpoint.settings = settings(
     max_examples=examples(0.3), stateful_step_count=25, deadline=None
 )

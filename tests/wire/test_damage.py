@@ -147,21 +147,17 @@ def test_a_damaged_checkpoint_is_told_kept_and_put_aside_by_fresh(
     assert (ran.code, len(witness.patches())) == (3, 24)
     assert f"{checkpoint} was damaged; it is now {kept}." in ran.out
     assert kept.read_bytes() == there[checkpoint.name]
-    DAMAGES["emptied"](checkpoint)
-    assert (
-        "x.checkpoint.damaged-2.sqlite"
-        in program("push", sheet, "--base-url", witness.base_url, "--fresh").out
-    )
 
 
-def test_pages_appended_change_nothing(
+def test_a_second_damaged_checkpoint_is_put_beside_the_first(
     program: Program, pushed: tuple[Path, Witness], tmp_path: Path
 ) -> None:
-    sheet, _ = pushed
-    with (tmp_path / "x.checkpoint.sqlite").open("ab") as file:
-        file.write(bytes(8192))
-    ran = program("status", sheet, "--json")
-    assert (ran.code, ran.summary["states"]["updated"]) == (0, 12)
+    sheet, witness = pushed
+    for kept in ("x.checkpoint.damaged.sqlite", "x.checkpoint.damaged-2.sqlite"):
+        DAMAGES["emptied"](tmp_path / "x.checkpoint.sqlite")
+        ran = program("push", sheet, "--base-url", witness.base_url, "--fresh")
+        assert kept in ran.out
+        assert (tmp_path / kept).read_bytes() == b""
 
 
 @pytest.mark.parametrize(

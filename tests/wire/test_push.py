@@ -119,12 +119,12 @@ def test_a_rate_that_is_given_is_kept(
 def test_a_server_that_limits_is_waited_for_and_no_row_fails(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
-    sheet = write_sheet(tmp_path / "showings.csv", numbered(60))
-    with sandboxes(limit=Rate(10, 1), limit_headers="retry-after") as witness:
+    sheet = write_sheet(tmp_path / "showings.csv", numbered(25))
+    with sandboxes(limit=Rate(10, 10), limit_headers="retry-after") as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--max-attempts", 1, "--json")
         journal = witness.patches()
     assert ran.code == 0
-    assert ran.summary["states"]["updated"] == 60
+    assert ran.summary["states"]["updated"] == 25
     assert ran.summary["throttled"] == sum(entry["status"] == 429 for entry in journal) > 0
 
 

@@ -17,9 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from bulk_sync.cli.finish import write_metrics
 from bulk_sync.clock import SystemClock, seconds_until
 from bulk_sync.errors import OutputError
-from bulk_sync.quantities import parse_rate
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
+from tests.faultserver import always, answers, fault_server, for_keys, good, in_turn
 from tests.helpers import KEY, numbered, poll, write_sheet
 
 
@@ -109,27 +109,16 @@ def test_an_error_is_told_once_by_the_log(program: Program) -> None:
 
 
 @pytest.mark.usefixtures("fast_time")
-def test_being_told_to_wait_is_logged_and_counted_once(
-    program: Program, sandboxes: Sandboxes, sheet: Path
-) -> None:
-    with sandboxes(limit=parse_rate("10/s")) as witness:
-        ran = program(
-            "push",
-            sheet,
-            "--base-url",
-            witness.base_url,
-            "--rate",
-            "100/s",
-            "--json",
-            "--log-format",
-            "json",
-        )
-    waits = [line for line in lines_of(ran.err) if line["event"] == "throttled"]
-    assert waits
-    assert all(float(str(line["wait"])) > 0 for line in waits)
+def test_being_throttled_is_logged_and_counted_once(program: Program, sheet: Path) -> None:
+    throttles = answers(429, {"error": {"message": "Too many requests"}}, "Retry-After: 2")
+    with fault_server(for_keys({"ext_7": in_turn(throttles, good)})) as journal:
+        push = ("push", sheet, "--base-url", journal.base_url)
+        ran = program(*push, "--json", "--log-format", "json")
+    (wait,) = (line for line in lines_of(ran.err) if line["event"] == "throttled")
+    assert 0 < float(str(wait["wait"])) <= 2  # what is left of it
     assert 0 < ran.summary["throttled_seconds"] <= ran.summary["seconds"] + 2
-    assert ran.summary["statuses"]["429"] == ran.summary["throttled"]
-    assert sum(ran.summary["statuses"].values()) == ran.summary["requests"]
+    assert ran.summary["statuses"] == {"200": 20, "429": 1}
+    assert (ran.summary["throttled"], ran.summary["requests"]) == (1, 21)
 
 
 def test_metrics_say_how_the_run_ended_and_keep_the_last_success(
@@ -272,16 +261,17 @@ def test_a_run_ends_by_the_time_of_day_that_it_is_told(
 
 @pytest.mark.usefixtures("fast_time")
 def test_check_says_whether_the_window_suffices_at_the_limit_as_last_met(
-    program: Program, sandboxes: Sandboxes, sheet: Path
+    program: Program, sheet: Path
 ) -> None:
-    with sandboxes(limit=parse_rate("4/s")) as witness:
-        to = ("--base-url", witness.base_url)
+    policy = 'RateLimit-Policy: "default";q=240;w=60'
+    with fault_server(always(answers(200, {"data": {"id": "x"}}, policy))) as journal:
+        to = ("--base-url", journal.base_url)
         before = program("check", sheet, *to, "--deadline", "1h", "--json").summary
         assert (before["requests_per_second"], before["window_suffices"]) == (None, None)
         pushed = program("push", sheet, *to, "--rate", "auto", "--json").summary
     known = program("check", sheet, *to, "--deadline", "1h", "--json").summary
     limit = pushed["rate_limit"]
-    assert limit["source"] == "found"
+    assert limit["source"] == "header"
     assert known["requests_per_second"] == pytest.approx(limit["requests_per_second"], rel=1e-3)
     assert known["seconds"] == pytest.approx(20 / known["requests_per_second"], rel=0.1)
     assert (known["window_seconds"], known["window_suffices"]) == (3600, True)
