@@ -6,8 +6,8 @@ asyncio. `check` takes a `SheetSettings` and returns a `CheckSummary`; `reconcil
 Errors for the user derive from `BulkSyncError`; its `exit_code` is that of the command. Log records
 go to the logger `bulk_sync`.
 
-Settings take the options of the commands, by name and as they are typed. They hold them in parts,
-with units in the names: durations in seconds, rates as requests per second.
+Settings take the options of the commands, by name and as they are typed. They store them in parts,
+with units in the names: durations in seconds, rates in requests per second.
 
 >>> from bulk_sync import PushSettings
 >>> settings = PushSettings(
@@ -46,15 +46,15 @@ ext_1 updated
 Where to read on: `bulk_sync.pipeline` is a run on one page. `bulk_sync.settings` declares the
 options; `bulk_sync.send.pace` finds the rate limit and stays below it, `bulk_sync.send.budget`
 shares it among the runs on a host, `bulk_sync.send.decide` decides what a reply leads to,
-`bulk_sync.send.circuit` tells an outage from bad rows, and `bulk_sync.send.sender` sends.
+`bulk_sync.send.circuit` separates an outage from bad rows, and `bulk_sync.send.sender` sends.
 `bulk_sync.job.store` holds the checkpoint, `bulk_sync.job.recorder` writes outcomes to it, and
 `bulk_sync.job.ledger` knows what the API acknowledged. A row is `pending` until it is decided, and
 `updated` only when the API acknowledged it.
 
-Values on a row's way to the API and back are named tuples. Other values are msgspec structs,
-because Python compiles code for each dataclass at every start. Dataclasses are left for state that
-changes while a run goes on, because their attributes are set in half the time, and for what
-`--help` needs.
+Values that are created for every row are named tuples. Other values are msgspec structs, because
+Python compiles code for each dataclass at every start. Dataclasses are used for state that changes
+during a run, because setting their attributes takes half the time, and for options, which `--help`
+needs without msgspec.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`python -m bulk_sync`, and the console script.
 
-Until the commands are imported, a signal ends the program at once: nothing has been done by then,
+Until the commands are imported, a signal ends the program immediately: nothing has been done yet,
 and a traceback from the middle of an import helps nobody.
 """
 
@@ -33,7 +33,7 @@ def main() -> NoReturn:
     if sys.argv[1:] == ["--version"]:
         _print_version()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.disable()  # nothing that is imported is garbage; `cli.collector` turns it on again
+    gc.disable()  # imports create no garbage; `cli.collector` turns it on again
     from bulk_sync.cli import main as run
 
     run()

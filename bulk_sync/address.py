@@ -14,6 +14,7 @@ SANDBOX_TARGET = "sandbox:"
 
 def is_loopback(host: str) -> bool:
     """Return True for localhost, 127.0.0.0/8 and ::1."""
+    # The name is not looked up, because a DNS server could send the key anywhere.
     if host == "localhost":
         return True
     try:
@@ -23,10 +24,10 @@ def is_loopback(host: str) -> bool:
 
 
 def check_base_url(text: str) -> str:
-    """Return the base URL in one spelling, without `/v1`.
+    """Return the base URL in its normal form, without `/v1`.
 
-    Raises ValueError when it is none, or when the key must not be sent there. The message never has
-    what may be a password or a key.
+    Raises ValueError when the text is not a base URL, or when the key must not be sent there. The
+    message never contains what may be a password or a key.
     """
     if text == SANDBOX_TARGET:
         return text
@@ -53,16 +54,16 @@ def check_base_url(text: str) -> str:
             "a base URL has no user name or password: the API takes a key (NORTH_API_KEY)"
         )
     if "?" in text or "#" in text:
-        raise ValueError(f"{shown} is not all that was given: leave out what follows ? or #")
+        raise ValueError(f"{shown} must not have a query or fragment: remove ? or # and the rest")
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(
             f"{shown} would send the key unencrypted: use https:// (http:// is for loopback only)"
         )
-    return _plain(parts.scheme, host, port) + _base_path(parts.path, shown)
+    return _origin(parts.scheme, host, port) + _base_path(parts.path, shown)
 
 
-def _plain(scheme: str, host: str, port: int | None) -> str:
-    """Return scheme, host and port in one spelling: a job recognises its address by the text."""
+def _origin(scheme: str, host: str, port: int | None) -> str:
+    """Return the origin in its normal form, because a job compares addresses as text."""
     named = f"[{host}]" if ":" in host else host
     return f"{scheme}://{named}" + (
         "" if port in {None, {"http": 80, "https": 443}[scheme]} else f":{port}"
@@ -70,7 +71,7 @@ def _plain(scheme: str, host: str, port: int | None) -> str:
 
 
 def _base_path(path: str, shown: str) -> str:
-    """Return the path before `/v1`: empty for North itself, a prefix behind a gateway."""
+    """Return the path before `/v1`: empty for North itself, a prefix for a gateway."""
     segments = path.strip("/").split("/")
     if segments[-1] == "v1":
         segments.pop()
@@ -78,20 +79,22 @@ def _base_path(path: str, shown: str) -> str:
         raise ValueError(f"{shown} is an address within the API: end it before /v1")
     if segments in ([], [""]):
         return ""
+    # RFC 3986's segment characters; `.` and `..` are excluded, because servers resolve them.
     if not all(
         re.fullmatch(r"(?!\.\.?$)(?:[\w.~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})+", one, re.ASCII)
         for one in segments
     ):
         raise ValueError(
-            f"{shown} is not a base URL: its path has empty segments, or ones that servers change"
+            f"{shown} is not a base URL: its path has segments that are empty, . or .., or not "
+            "percent-encoded"
         )
     return "/" + "/".join(segments)
 
 
 def _is_host(host: str) -> bool:
-    """Return True for a name or address that can be looked up.
+    """Return True for a syntactically valid host name or address.
 
-    Letters beyond ASCII pass: registries decide about them.
+    Letters beyond ASCII pass, because each registry has its own rules for them.
     """
     return re.fullmatch(r"[0-9a-f.%]*:[0-9a-f:.%]*", host) is not None or all(
         re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label)
@@ -100,5 +103,5 @@ def _is_host(host: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """Return a text that is no base URL, without what precedes an @ or follows a ? or #."""
+    """Return a malformed URL without userinfo, query and fragment, which may hold secrets."""
     return re.sub(r"^.*@", "***@", re.split(r"[?#]", url)[0], flags=re.DOTALL)[:200]

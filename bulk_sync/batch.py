@@ -1,9 +1,9 @@
 """Push several sheets in one run, and move finished ones away.
 
 Invariants:
-- A file in a folder is taken only when nothing was written to it for a while.
-- Each file has its own checkpoint and results, so the end of one push never affects another file.
-- A file is moved only when all of its rows are settled and it still is the file that was read.
+- A file in a folder is taken only if nothing was written to it for a while.
+- Each file has its own checkpoint and results, so a failed push never affects another file.
+- A file is moved only if all of its rows are settled and it is still the file that was read.
 - Moving never overwrites a file.
 """
 
@@ -37,16 +37,16 @@ _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
 
 
 class Inputs(Struct, frozen=True):
-    """The sheets to push, and the unsettled ones: something may still be writing them."""
+    """The sheets to push, and the unsettled ones, which may still be being written."""
 
     files: tuple[Path, ...]
     unsettled: tuple[Path, ...]
 
 
 def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> Inputs:
-    """Return the named files, and the sheets in named folders in order of their names.
+    """Return the named files, and the sheets in named folders, sorted by name.
 
-    A named file is taken even when it is not settled. Raises UsageError for a file that is named
+    A named file is taken even if it is not settled. Raises UsageError for a file that is named
     twice, InputError for a folder that can't be read.
     """
     files: list[Path] = []
@@ -78,6 +78,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _is_sheet(path: Path) -> bool:
+    # By the suffixes before the last: x.results.csv, but not results.csv.
     ours = any(ending in path.suffixes[:-1] for ending in _OURS)
     hidden = path.name.startswith((".", "~$"))  # ~$ is Excel's lock file of an open workbook
     return path.suffix.lower() in _ENDINGS and not ours and not hidden and path.is_file()
@@ -113,9 +114,11 @@ def run(
     _refuse_shared_names([settings.changed(input=file) for file in inputs.files])
     parts: list[Part] = []
     for file in inputs.files:
-        if (parts and parts[-1].exit_code in _END_ALL) or (parts and not parts[-1].begun):
+        is_over = parts and (parts[-1].exit_code in _END_ALL or not parts[-1].begun)
+        if is_over:
             parts.append(Part(str(file)))
             continue
+        # One deadline for all files: each push gets what is left of it.
         seconds = end - clock.monotonic()
         bound = None if math.isinf(seconds) else max(0.001, seconds)
         one = settings.changed(input=file, deadline_seconds=bound, finish_by=None)
@@ -171,7 +174,7 @@ def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:
 
 
 def archived(file: Path, folder: Path, before: tuple[int, ...] | None, now: datetime) -> str:
-    """Move a finished sheet into a folder and return a sentence on where it is.
+    """Move a finished sheet into a folder; return a sentence with its new path.
 
     `before` is its `identity` before it was read. Raises OutputError.
     """
@@ -186,7 +189,7 @@ def archived(file: Path, folder: Path, before: tuple[int, ...] | None, now: date
                 return f"{file} is now {folder / name}"
     except OSError as error:
         raise OutputError(f"--archive {folder}: {error.strerror}") from None
-    raise OutputError(f"--archive {folder}: {file.name} is there already, twice")
+    raise OutputError(f"--archive {folder}: {file.name} exists already, also with a time stamp")
 
 
 def _move(source: Path, target: Path) -> None:
@@ -210,7 +213,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
-    """Return what identifies a file and its content; None when it does not exist."""
+    """Return device, inode, size and modification time; None if the file does not exist."""
     try:
         found = path.stat()
     except OSError:

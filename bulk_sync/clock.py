@@ -1,7 +1,7 @@
-"""The clock that runs are given: monotonic time, the time of day, and sleep.
+"""Monotonic time, the time of day, and sleep, behind an interface that tests can replace.
 
-Sending takes its time from a `Clock`, or from numbers that came from one, so a test can simulate an
-hour in milliseconds. ruff bans other sources of time (TID251, DTZ).
+Sending takes its time from a `Clock`, or as an argument, so a test can simulate an hour in
+milliseconds. ruff bans other sources of time (TID251, DTZ).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import anyio
 
 
 class Clock(Protocol):
-    """A source of time, which a test can replace."""
+    """A source of time."""
 
     def monotonic(self) -> float:
         """Return seconds from an arbitrary origin; they never go back."""
@@ -48,14 +48,15 @@ class SystemClock:
 
 def utc_text(moment: datetime) -> str:
     """Return a moment as reports show it: RFC 3339 in UTC, to the millisecond."""
+    # Skip the conversion where it isn't needed, because requests and replies come by here.
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def seconds_until(at: time_of_day, clock: Clock) -> float:
-    """Return the seconds until this machine's local time is next `at`.
+    """Return the seconds until the next `at` in this machine's local time.
 
-    A change to or from daylight saving time in between counts.
+    Changes to and from daylight saving time are taken into account.
     """
     now = clock.now()
     today = datetime.combine(now.astimezone().date(), at)

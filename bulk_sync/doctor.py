@@ -1,6 +1,6 @@
-"""Check what a run will meet, before it runs unattended.
+"""Check settings, key, clock and folders before a run is left unattended.
 
-Each finding is a sentence, with the remedy when something is wrong. Nothing is changed: the API
+Each finding is a sentence, with a remedy if something is wrong. Nothing is changed: the API
 gets one `GET /v1/users/me`, and a temporary file is created and removed in each folder.
 """
 
@@ -39,8 +39,8 @@ _SCARCE_BYTES = 200 << 20
 _ONE_MILLION_ROWS = "a job of a million rows takes about 1 GB"
 
 
-class Asked(Struct, frozen=True):
-    """The settings to check; `key` may be the reason why there is none."""
+class Subject(Struct, frozen=True):
+    """The settings to check; `key` is an error if there is none."""
 
     target: Target
     key: SecretStr | UsageError
@@ -48,22 +48,22 @@ class Asked(Struct, frozen=True):
     folder: Path
 
 
-def examine(asked: Asked, clock: Clock | None = None) -> Iterator[Finding]:
-    """Yield the findings; what a user can cause is a finding, never an exception."""
+def examine(subject: Subject, clock: Clock | None = None) -> Iterator[Finding]:
+    """Yield the findings; a user's mistake is a finding, never an exception."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("version", f"bulk-sync {__version__}, Python {python}, {sys.platform}")
     try:
-        name = choose_transport(asked.sending.transport, asked.target.base_url)
+        name = choose_transport(subject.sending.transport, subject.target.base_url)
         yield Finding("transport", _transport(name))
-        base_url, key = asked.target.base_url, _key(asked.key)
+        base_url, key = subject.target.base_url, _key(subject.key)
         yield from anyio.run(
-            _ask, base_url, key, name, asked.sending.timeout_seconds, clock or SystemClock()
+            _ask, base_url, key, name, subject.sending.timeout_seconds, clock or SystemClock()
         )
     except BulkSyncError as error:
         yield Finding("API", str(error), "wrong", error.exit_code)
     except ValueError as error:
         yield Finding("API", str(error), "wrong", 2)
-    yield _folder("output folder", asked.folder)
+    yield _folder("output folder", subject.folder)
     yield _folder("state folder", user_state_path("bulk-sync", appauthor=False))
 
 
@@ -135,6 +135,7 @@ def _folder(about: str, folder: Path) -> Finding:
     while not there.exists() and there != there.parent:
         there = there.parent  # the run creates it
     try:
+        # Some network file systems accept files but no locks, and a checkpoint needs both.
         with (
             NamedTemporaryFile(dir=there, prefix=".bulk-sync-", suffix=".lock") as file,
             FileLock(file.name, timeout=0, fallback_to_soft=False),

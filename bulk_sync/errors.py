@@ -1,4 +1,4 @@
-"""Every error a user can meet, as one tree, split by what the caller should do.
+"""The tree of errors, split by what the caller should do.
 
     BulkSyncError             1  the root: never raised itself
     ├── UsageError            2  correct the command or the settings
@@ -23,7 +23,7 @@ import signal
 
 
 class BulkSyncError(Exception):
-    """The root of the tree; its text is a sentence for the user."""
+    """The root of the tree; the message is a sentence for the user."""
 
     exit_code: int = 1
 

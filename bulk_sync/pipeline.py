@@ -1,6 +1,6 @@
-"""The story of a run: read, check and stage a sheet, send what is pending, write the files.
+"""A run on one page: read, check and stage a sheet, send what is pending, write the files.
 
-Each stage is a module of `run/`, or a package below it, that knows nothing of the others.
+Each stage is a module of `run/` or a package below it, and does not know the others.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.written.lines import refuse_too_many
 from bulk_sync.run import log
+from bulk_sync.run.findings import assumptions_of, columns_of, notes_on, refusal_of
 from bulk_sync.run.follow import Callbacks, OnRow, Watch
-from bulk_sync.run.found import assumptions_of, columns_of, notes_on, refusal_of
 from bulk_sync.run.mapping_profile import profile_of
 from bulk_sync.run.outputs import check_outputs, refuse_names, write_outputs
 from bulk_sync.run.rows import stage_rows
@@ -85,6 +85,7 @@ def _push(
 ) -> Summary:
     source, files = settings.reading.input, settings.files
     history, outputs = settings.history, settings.outputs
+    # Refuse wrong settings before any file is opened.
     to = choose_destination(settings.target.base_url, send_to, settings.key, settings.sending)
     bounds = bounds_of(settings.stopping, clock)
     refuse_names(source, files, outputs.undo_file, history.ledger)
@@ -96,7 +97,7 @@ def _push(
         hold_ledger(history),
         open_checkpoint(files.checkpoint, history, examined) as (store, opened),
     ):
-        check_outputs(files, outputs.undo_file)
+        check_outputs(files, outputs.undo_file)  # better now than after sending
         staging = Staging(
             sheet=sheet,
             store=store,
@@ -137,11 +138,12 @@ def check(
     limit: float | None = None,
     window_seconds: float | None = None,
 ) -> CheckSummary:
-    """Do all of a push but the sending: without network or key, and no file but the profile.
+    """Do everything that a push does except sending; write no file but the profile.
 
-    The summary has the first `show` patches, and in `stopped` why a push would refuse the sheet, if
-    it would. `limit` is the API's known limit in requests per second, and `window_seconds` the time
-    that a push would have. Raises InputError when the sheet can't be read, UsageError, OutputError.
+    Needs no network and no key.
+    The summary has the first `show` patches, and in `stopped` the reason if a push would refuse the
+    sheet. `limit` is the API's known limit in requests per second, and `window_seconds` the time
+    that a push would have. Raises InputError if the sheet can't be read, UsageError, OutputError.
     """
     with open_sheet(settings.reading, settings.meaning) as sheet, Store.scratch() as store:
         rows = stage_rows(sheet, store, on_rows, keep_cells=False)

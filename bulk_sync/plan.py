@@ -1,7 +1,4 @@
-"""Two decisions of staging. Pure.
-
-How a run begins when there is a checkpoint, and which of several rows for one showing is sent.
-"""
+"""The decisions of staging: how to use a checkpoint, and which duplicate to send. Pure."""
 
 from __future__ import annotations
 
@@ -31,34 +28,34 @@ class JobFacts(Struct, frozen=True):
 
 
 class Start(Enum):
-    """The ways for a run to begin, and the reasons."""
+    """How a run begins."""
 
     NEW = "there is no job to continue: stage the sheet"
     RESUME = "the same sheet, read the same way: continue the job"
     RESTAGE = "the sheet has changed: stage it, and keep acknowledgements by key and content"
 
 
-def how_to_start(known: JobFacts | None, asked: JobFacts, *, fresh: bool, new_key: bool) -> Start:
+def how_to_start(known: JobFacts | None, wanted: JobFacts, *, fresh: bool, new_key: bool) -> Start:
     """Decide how a run begins.
 
-    A rehearsal is never continued, because its sandbox ended with it. Raises UsageError when the
+    A rehearsal is never continued, because its sandbox is gone. Raises UsageError when the
     checkpoint belongs to another API or another key.
     """
     if known is None or fresh or known.base_url == SANDBOX_TARGET:
         return Start.NEW
-    if known.base_url != asked.base_url:
+    if known.base_url != wanted.base_url:
         raise UsageError(
             f"this checkpoint belongs to a job for {known.base_url}, "
-            f"not for {_place(asked.base_url)}. Choose another with --out or --checkpoint, "
+            f"not for {_place(wanted.base_url)}. Choose another with --out or --checkpoint, "
             "or start over with --fresh (acknowledgements are then forgotten)"
         )
-    if known.key_fingerprint not in {None, asked.key_fingerprint} and not new_key:
+    if known.key_fingerprint not in {None, wanted.key_fingerprint} and not new_key:
         raise UsageError(
             "this checkpoint belongs to a job of another API key, perhaps another team's. "
             "If the new key acts for the same team, continue with --new-key; "
             "if not, start over with --fresh"
         )
-    same = known.input_digest == asked.input_digest and known.meaning == asked.meaning
+    same = known.input_digest == wanted.input_digest and known.meaning == wanted.meaning
     return Start.RESUME if same else Start.RESTAGE
 
 
@@ -103,10 +100,10 @@ def settle_twins(
 ) -> tuple[list[Verdict], Merge | None]:
     """Decide about rows for one showing, given in input order.
 
-    `error`: of identical rows the first is sent and the others are superseded; rows that differ are
-    all invalid, because nobody knows which is right, and each names the others.
-    `last`: the last row counts even when it is invalid; then nothing is sent.
-    `merge`: the last row carries the values of all; nothing is sent when one is invalid.
+    `error`: the first of identical rows is sent and the others are superseded; differing rows are
+    all invalid, because any of them may be right, and each names the others.
+    `last`: the last row counts, and if it is invalid, nothing is sent.
+    `merge`: the last row carries the values of all; if one row is invalid, nothing is sent.
     """
     if policy == "last":
         return [_superseded(twin, twins[-1]) for twin in twins[:-1]], None
@@ -163,7 +160,7 @@ def _others(twin: Twin, twins: Sequence[Twin]) -> list[Twin]:
 
 
 def _about_rows(expected: Expected, twins: Sequence[Twin], remedy: Remedy | None = None) -> Reason:
-    # A key that comes a thousand times would otherwise keep a million row numbers.
+    # Otherwise a key in a thousand rows would store a million row numbers.
     rows = [twin.number for twin in twins[:_MOST_ROWS]]
     more = {"more": len(twins) - _MOST_ROWS} if len(twins) > _MOST_ROWS else {}
     return Reason(expected, remedy=remedy, facts={"rows": rows, **more})

@@ -1,4 +1,4 @@
-"""Profiles: how the sheets of one source are read, as a TOML file that people can edit.
+"""Profiles: TOML files with the settings for reading the sheets of one source.
 
 on_duplicate = "last"
 
@@ -36,7 +36,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bulk_sync.errors import OutputError, UsageError
-from bulk_sync.validation import explained
+from bulk_sync.validation import explain
 
 
 class _Part(BaseModel):
@@ -44,7 +44,7 @@ class _Part(BaseModel):
 
 
 class Read(_Part):
-    """The layout of the file; what is None is detected."""
+    """The layout of the file; None is detected."""
 
     delimiter: str | None = None
     encoding: str | None = None
@@ -81,7 +81,7 @@ class Profile(_Part):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a profile; raises UsageError with file, key and what would be right."""
+        """Read a profile; raises UsageError with the file, the key and the right form."""
         try:
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
@@ -92,13 +92,14 @@ class Profile(_Part):
             raise UsageError(f"--profile {path}: {_sentences(error)}") from None
 
     def save(self, path: Path) -> None:
-        """Write the profile; raises OutputError, also for a file that exists: it may be edited."""
+        """Write the profile; raises OutputError, also if the file exists."""
         text = (
             "# How bulk-sync reads this kind of sheet: use it with --profile. An empty field "
             "ignores the column.\n"
         )
         text += tomli_w.dumps(self.model_dump(exclude_none=True, exclude_defaults=True))
         try:
+            # Exclusive creation: an existing profile may have been edited.
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
@@ -113,7 +114,7 @@ def _sentences(error: ValidationError) -> str:
     return "; ".join(
         _unknown(detail["loc"])
         if detail["type"] == "extra_forbidden"
-        else f"{'.'.join(map(str, detail['loc']))}: {explained(detail)}"
+        else f"{'.'.join(map(str, detail['loc']))}: {explain(detail)}"
         for detail in error.errors(include_url=False)
     )
 

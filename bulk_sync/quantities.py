@@ -1,7 +1,4 @@
-"""Rates, durations, shares and times of day, as they are typed. Pure.
-
-Dataclasses rather than structs, because `--help` needs them, and not msgspec.
-"""
+"""Parse rates, durations, shares and times of day. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from dataclasses import dataclass
 from datetime import time
 
 _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+# Dataclasses rather than msgspec structs: `--help` needs this module, and should not load msgspec.
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Rate:
 
 
 def parse_rate(text: str) -> Rate:
-    """Return `50/s`, `600/m` or `5000/h` as a rate; raises ValueError with what would be right."""
+    """Return `50/s`, `600/m` or `5000/h` as a rate; raises ValueError with the right form."""
     match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,6})?)/([smh])", text.strip(), re.ASCII)
     if match is None:
         raise ValueError(
@@ -51,7 +50,7 @@ def parse_limit(text: str) -> Rate | None:
 
 
 def parse_duration(text: str) -> float:
-    """Return `90`, `90s`, `15m` or `5h30m` in seconds; raises ValueError with the right way."""
+    """Return `90`, `90s`, `15m` or `5h30m` in seconds; raises ValueError with the right form."""
     match = re.fullmatch(
         r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?", text.strip(), re.ASCII
     )
@@ -62,7 +61,7 @@ def parse_duration(text: str) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """Return seconds as `parse_duration` reads them: `15m`, `1h30m`, `0.5s`."""
+    """Return seconds in the form that `parse_duration` reads: `15m`, `1h30m`, `0.5s`."""
     if seconds != int(seconds) or seconds <= 0:
         return f"{seconds:g}s"
     hours, rest = divmod(int(seconds), 3600)
@@ -72,7 +71,7 @@ def duration_text(seconds: float) -> str:
 
 
 def parse_latency(text: str) -> float:
-    """Return `50ms` or `1.5s` in seconds; raises ValueError with what would be right."""
+    """Return `50ms` or `1.5s` in seconds; raises ValueError with the right form."""
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)", text.strip(), re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is not a latency: write it as 50ms or 1.5s")
@@ -97,7 +96,7 @@ class Share:
 
 
 def parse_share(text: str) -> Share:
-    """Return `20` or `5%` as a share; raises ValueError with what would be right."""
+    """Return `20` or `5%` as a share; raises ValueError with the right form."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(%?)", text.strip(), re.ASCII)
     if match is None or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):
         raise ValueError(f"{text!r} is neither a number of rows (20) nor a share of them (5%)")
@@ -105,13 +104,13 @@ def parse_share(text: str) -> Share:
 
 
 def parse_clock_time(text: str) -> time:
-    """Return `09:00` or `9:30 PM` as a time of day; raises ValueError with what would be right."""
+    """Return `09:00` or `9:30 PM` as a time of day; raises ValueError with the right form."""
     match = re.fullmatch(r"(\d{1,2}):(\d\d)\s*([ap]m)?", text.strip().lower(), re.ASCII)
     if match is not None:
         hour, minute = int(match[1]), int(match[2])
         if match[3] and 1 <= hour <= 12:
             hour = hour % 12 + (12 if match[3] == "pm" else 0)
-        elif match[3]:
+        elif match[3]:  # 0 AM, 13 PM: out of range, so refused below
             hour = 99
         if hour < 24 and minute < 60:
             return time(hour, minute)

@@ -1,7 +1,7 @@
 """Compare two sheets, or a sheet and the ledger, value by value.
 
-Both are read and mapped as a push reads them. Each is staged in a scratch checkpoint of its own,
-their rows are joined in SQL, and only pairs whose text differs are compared field by field.
+Both are read and mapped as in a push. Each is staged in its own scratch checkpoint, their rows are
+joined in SQL, and only pairs whose text differs are compared field by field.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SHOWN = 5
 def reconcile(
     settings: ReconcileSettings, on_rows: OnRows = lambda _: None, clock: Clock | None = None
 ) -> Reconciliation:
-    """Compare a sheet with another or with the ledger, and write what the settings name.
+    """Compare a sheet with another or with the ledger, and write the files that are asked for.
 
     Raises InputError if a sheet can't be used, CheckpointError without a ledger, UsageError,
     OutputError.
@@ -52,26 +52,19 @@ def reconcile(
         other = opened.enter_context(_other_side(settings))
         here = opened.enter_context(staged_side(settings, on_rows))
         there = other()
-        base = (
-            None
-            if settings.snapshot is None
-            else opened.enter_context(staged_side(settings.snapshot, on_rows))
-        )
-        comparison = Comparison(
-            here.store.database, there.store.database, None if base is None else base.store.database
-        )
+        base = None
+        if settings.snapshot is not None:
+            base = opened.enter_context(staged_side(settings.snapshot, on_rows))
+        base_rows = None if base is None else base.store.database
+        comparison = Comparison(here.store.database, there.store.database, base_rows)
         blanks = _compare(comparison, here, there, base)
         settings = _one_way_if_partial(settings, here)
-        return _write(
-            settings,
-            comparison,
-            (*_notes(settings, here, there, base), *_on_blanks(blanks, base)),
-            clock or SystemClock(),
-        )
+        notes = (*_notes(settings, here, there, base), *_on_blanks(blanks, base))
+        return _write(settings, comparison, notes, clock or SystemClock())
 
 
 def _one_way_if_partial(settings: ReconcileSettings, here: StagedSide) -> ReconcileSettings:
-    """With --limit, rows only there are no difference: they may be here, beyond the limit."""
+    """Ignore rows that are only there if --limit cut this sheet short: they may be beyond it."""
     one_way = settings.comparing.one_way or here.partial
     return settings.changed(comparing=replace(settings.comparing, one_way=one_way))
 
@@ -120,7 +113,7 @@ def _refuse_one_file_for_two(settings: ReconcileSettings) -> None:
 def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], StagedSide]]:
     """Yield a function that returns the other side, staged.
 
-    A large sheet is read by a second process from now on, while the caller reads its own.
+    A child process starts to read a large sheet immediately, while the caller reads its own.
     """
     if settings.there is None:
         with _acknowledged(settings) as known, Store.scratch() as store:
@@ -180,7 +173,7 @@ def _compare(
 
 
 def _origin(pair: Pair, base: StagedSide) -> Side:
-    """Return the values of the base; without the showing there, no field is known."""
+    """Return the values of the base; if it lacks the showing, no field is known."""
     return Side({}, frozenset()) if pair.base is None else Side(pair.base, base.columns)
 
 
@@ -291,7 +284,8 @@ def _on_blanks(blanks: int, base: StagedSide | None) -> tuple[str, ...]:
 
 
 def _forget_acknowledged(settings: ReconcileSettings, rows: Iterable[Compared]) -> None:
-    """Forget what this sheet's own ledger knows of the showings that another job will change."""
+    """Remove from this sheet's own ledger the showings that another job will change."""
+    # Otherwise --only-changed would leave out values that the other job has overwritten.
     if not settings.files.checkpoint.exists():
         return
     with held(settings.files.checkpoint), Store.open(settings.files.checkpoint) as store:

@@ -1,4 +1,4 @@
-"""API keys: reading one, recognising it by a fingerprint, and keeping it out of texts."""
+"""API keys: read, fingerprint and mask them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY = re.compile(r"north_sk_\w+")
 
 
 def check_key(key: SecretStr) -> SecretStr:
-    """Return the key when it can be sent in a header; raises ValueError, which never shows it."""
+    """Return the key if it can be sent in a header; raises ValueError without the key in it."""
     text = key.get_secret_value()
     if not re.fullmatch(r"[!-~]{8,512}", text):
         raise ValueError(
@@ -42,7 +42,7 @@ def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
                 "No API key: set NORTH_API_KEY, or name a file that holds it with --key-file."
             )
         return SecretStr(key)
-    if "north_sk_" in key_file.name:
+    if "north_sk_" in key_file.name:  # don't repeat it: a message may end up in a log
         raise UsageError(
             "--key-file takes the name of a file that holds the key, not the key itself."
         )
@@ -53,6 +53,7 @@ def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
                 f"--key-file {key_file}: others can read this file. Correct it with: chmod 600 "
                 f"{key_file}"
             )
+        # Editors add a line end, and on Windows a byte order mark.
         return SecretStr(key_file.read_text(encoding="utf-8-sig").strip("\r\n"))
     except OSError as error:
         raise UsageError(f"--key-file {key_file}: {error.strerror}.") from None
@@ -61,10 +62,11 @@ def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
 
 
 def fingerprint(key: SecretStr) -> str:
-    """Return a name for the key that does not reveal it (a key is 32 random characters)."""
+    """Return a digest that identifies the key without revealing it."""
+    # A fast hash is enough, because a key is 32 random characters and can't be guessed.
     return hashlib.sha256(b"bulk-sync " + key.get_secret_value().encode()).hexdigest()[:16]
 
 
 def without_keys(text: str) -> str:
-    """Return a text with keys masked: it may repeat a word of the command line."""
+    """Return a text with its keys masked; it may quote the command line."""
     return _KEY.sub("north_sk_***", text)

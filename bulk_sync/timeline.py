@@ -1,9 +1,9 @@
-"""The time line of a run: counts in short intervals, few enough to store and draw all of them.
+"""The timeline of a run: counts per interval, few enough to store and draw. Pure.
 
-Pure: events go in with their time, in milliseconds since the run began. An interval is a quarter of
-a second at first. When a run has more than `MOST_POINTS`, each two become one, so that a second and
-a day are both a few hundred points. Latencies are counted in logarithmic buckets, eight per octave,
-as in HdrHistogram: merging loses nothing, and a percentile is exact to a twentieth of itself.
+Counts are added with their time, in milliseconds since the run began. An interval is a quarter of a
+second at first. When a run has more than `MOST_POINTS`, pairs are merged, so that a minute and a
+day both take a few hundred points. Latencies are counted in logarithmic buckets, eight per octave,
+as in HdrHistogram: merging loses nothing, and a percentile is accurate to 5 %.
 """
 
 from __future__ import annotations
@@ -30,17 +30,15 @@ _LAST_BUCKET = 160
 def latency_bucket(seconds: float) -> int:
     """Return the bucket of a latency: 0 up to a millisecond, then eight for each doubling."""
     milliseconds = seconds * 1000
-    return (
-        0
-        if milliseconds <= 1
-        else min(_LAST_BUCKET, math.ceil(math.log2(milliseconds) * BUCKETS_PER_OCTAVE))
-    )
+    if milliseconds <= 1:
+        return 0
+    return min(_LAST_BUCKET, math.ceil(math.log2(milliseconds) * BUCKETS_PER_OCTAVE))
 
 
 class Counts(Struct, frozen=True):
-    """Counts of an interval: rows by state, requests, and latencies by bucket.
+    """The counts of an interval: rows by state, requests, and latencies by bucket.
 
-    `limit` is the last known one, in requests per second.
+    `limit` is the latest known limit, in requests per second.
     """
 
     states: Mapping[State, int] = field(default_factory=dict)
@@ -67,7 +65,7 @@ class Counts(Struct, frozen=True):
         )
 
     def then(self, later: Counts) -> Counts:
-        """Return the sum; the limit is the later one where it is known."""
+        """Return the sum, with the later limit if it is known."""
         known = self if later.limit is None else later
         return Counts(
             Counter(self.states) + Counter(later.states),
@@ -83,7 +81,7 @@ class Counts(Struct, frozen=True):
 class Point(Struct, frozen=True):
     """An interval of a run: it begins at `at_ms` and is `width_ms` long.
 
-    `covered_ms` of it had passed when it was last counted.
+    `covered_ms` of it had passed when counts were last added.
     """
 
     at_ms: int
@@ -108,7 +106,7 @@ class Unsaved(Struct, frozen=True):
 
 
 class Line:
-    """The points of the current run, and which of them are not stored yet."""
+    """The points of the current run, and which of them are still to be stored."""
 
     def __init__(self, began: str) -> None:
         self._began = began
@@ -129,10 +127,10 @@ class Line:
             self._points = {
                 point.at_ms: point for point in widened(self._points.values(), self._width)
             }
-            self._whole = True
+            self._whole = True  # the stored points have another width
 
     def unsaved(self) -> Unsaved | None:
-        """Return the points to store, None for none; the same ones until `saved` is called."""
+        """Return the points to store, None if there are none; repeatable until `saved`."""
         if not self._changed:
             return None
         starts = self._points if self._whole else sorted(self._changed)

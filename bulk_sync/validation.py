@@ -1,4 +1,4 @@
-"""Sentences for pydantic's errors."""
+"""Turn pydantic's errors into sentences."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _NOUNS = {
 }
 
 
-def explained(detail: ErrorDetails, *, noun: str = "", right: str = "") -> str:
-    """Return what is wrong with a value.
+def explain(detail: ErrorDetails, *, noun: str = "", range_hint: str = "") -> str:
+    """Return a sentence about an invalid value.
 
-    `noun` names what is expected, where that is more than a type; `right` ends a sentence about a
-    type with what would be right.
+    `noun` names the expected value if that is more than a type. `range_hint` ends a sentence about
+    a type.
     """
     kind, given = detail["type"], detail["input"]
     context: Mapping[str, Any] = detail.get("ctx", {})
@@ -41,5 +41,5 @@ def explained(detail: ErrorDetails, *, noun: str = "", right: str = "") -> str:
         return f"{shown} is not {noun}"
     for prefix, expected in _NOUNS.items():
         if kind.startswith(prefix):
-            return f"{shown} is not {expected}{right}"
+            return f"{shown} is not {expected}{range_hint}"
     return f"{shown} is of another type"

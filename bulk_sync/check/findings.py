@@ -26,7 +26,7 @@ class Findings:
     """Running counts of one sheet.
 
     `examples` are by field: the first value as it would be sent. `assumed` is by kind; their words
-    are in `report.found`. `against_order` is by header: where the column's dates contradict the
+    are in `report.findings`. `against_order` is by header: where the column's dates contradict the
     order that is the default. `other_headers` are rows that name columns in another order than the
     header.
     """

@@ -6,10 +6,10 @@ import gc
 
 
 def start_collector() -> None:
-    """Turn the collector on, for what a command makes: nothing that was imported is garbage."""
+    """Turn the collector on for the objects of a command."""
     if gc.isenabled():
         return
-    gc.freeze()
-    # Sending makes hardly any cycles, and much that lives until it is recorded.
+    gc.freeze()  # imported objects live until the end, so don't scan them again and again
+    # Sending creates few cycles, and many objects that live until they are recorded.
     gc.set_threshold(20_000, 20, 20)
     gc.enable()

@@ -13,7 +13,7 @@ from bulk_sync.cli import next_step
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.declare import Given
 from bulk_sync.cli.followed import show
-from bulk_sync.cli.keys import described, key_or_why_not
+from bulk_sync.cli.keys import describe, key_or_error
 from bulk_sync.cli.parts import Following
 from bulk_sync.cli.streams import err, out, show_failure, standard_output
 from bulk_sync.clock import SystemClock
@@ -64,8 +64,8 @@ def check(given: Mapping[str, Any]) -> int:
 
 
 def _known_limit(target: Target) -> float | None:
-    """Return the API's limit for this key, as runs on this host last knew it."""
-    key = key_or_why_not(target.key_file)
+    """Return the API's limit for this key, as last known to runs on this host."""
+    key = key_or_error(target.key_file)
     return None if isinstance(key, UsageError) else known_limit(target.base_url, key)
 
 
@@ -90,7 +90,7 @@ def report(given: Mapping[str, Any]) -> int:
 
 
 def _files_of(given: Mapping[str, Any]) -> Files:
-    """Return the files of a job that is named by its input or by its checkpoint."""
+    """Return the files of a job, from the name of its input or its checkpoint."""
     file: Path = given["file"]
     outputs = part(Outputs, given)
     source, checkpoint = file, outputs.checkpoint
@@ -103,7 +103,7 @@ def _files_of(given: Mapping[str, Any]) -> Files:
 
 
 def _is_sqlite(file: Path) -> bool:
-    """Return True for a checkpoint under any name, and for one that is still empty."""
+    """Return True for a checkpoint, whatever its name, and for one that is still empty."""
     by_name = file.name.endswith(".checkpoint.sqlite")
     try:
         with file.open("rb") as opened:
@@ -123,12 +123,12 @@ def sandbox(given: Mapping[str, Any]) -> int:
 
 
 def doctor(given: Given, options: Sequence[Declared]) -> int:
-    """Show the settings and the findings; the exit code is the one that a run would end with first.
+    """Show the settings and the findings; return the exit code that a push would have.
 
-    `options` are those of push; values that were set elsewhere are validated as push would. Raises
-    UsageError.
+    `options` are those of push. Values from the environment and files are validated as in a push.
+    Raises UsageError.
     """
-    from bulk_sync.doctor import Asked, examine
+    from bulk_sync.doctor import Subject, examine
     from bulk_sync.report.terminal.doctor import show_findings, show_findings_json
 
     start_collector()
@@ -138,15 +138,16 @@ def doctor(given: Given, options: Sequence[Declared]) -> int:
         if one.name in given.elsewhere
     }
     values = elsewhere | dict(given.values)
+    # Only for its errors: the file need not exist, and the real key is a finding of its own.
     PushSettings.of({**values, "key": SANDBOX_KEY}, input="showings.csv")
     part(Inbox, values)
     following = part(Following, values)
     target = part(Target, values)
-    key = key_or_why_not(target.key_file)
-    settings = [("key", *described(key, target.key_file))]
+    key = key_or_error(target.key_file)
+    settings = [("key", *describe(key, target.key_file))]
     settings += [_setting(option, given) for option in options]
     folder = part(Outputs, values).out or Path()
-    findings = list(examine(Asked(target, key, part(Sending, values), folder)))
+    findings = list(examine(Subject(target, key, part(Sending, values), folder)))
     with standard_output():
         (show_findings_json if following.json else show_findings)(out(), settings, findings)
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
@@ -163,13 +164,13 @@ def _setting(option: Declared, given: Given) -> tuple[str, str, str]:
     if option.name == "base-url":
         value = without_secrets(str(value))
     elif option.name == "on-finish" and value:
-        value = "set"  # alerts often go to an address with a token in it
+        value = "set"  # the address of a webhook often has a token in it
     shown = ", ".join(value) if isinstance(value, list) else option.option.text_of(value)
     return option.name, shown, source
 
 
 def init(options: Sequence[Declared], *, for_user: bool) -> int:
-    """Write a file of settings in which everything is a comment."""
+    """Write a settings file in which every setting is commented out."""
     from platformdirs import user_config_path
 
     from bulk_sync.cli.config import FILE_NAME, template
@@ -185,7 +186,7 @@ def init(options: Sequence[Declared], *, for_user: bool) -> int:
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        path.chmod(0o644)  # whatever the umask: a file that others may write is refused
+        path.chmod(0o644)  # the umask may let the group write, and `config` refuses such a file
         file.write(template(options))
     with standard_output():
         out().print(

@@ -1,10 +1,10 @@
-"""Options from the environment and from settings files.
+"""Read options from the environment and settings files.
 
-`BULK_SYNC_RETRY_FOR=1h`, and `retry-for = "1h"` in a `bulk-sync.toml`, mean the same as
-`--retry-for 1h`, and have the same parser. The command line wins over the environment, the
-environment over the file in this folder, and that over the file in the user's configuration folder.
-`--config FILE` replaces both files. An unknown name is an error, because a misspelt `max-failures`
-must not seem to be in effect.
+`BULK_SYNC_RETRY_FOR=1h`, or `retry-for = "1h"` in a `bulk-sync.toml`, means the same as
+`--retry-for 1h` and has the same parser. The command line takes precedence over the environment,
+the environment over the file in the current folder, and that over the file in the user's
+configuration folder. `--config FILE` replaces both files. An unknown name is an error, because a
+misspelt `max-failures` must not go unnoticed.
 
 A flag is `true` or `false`; an option that may be repeated is a list, with one value per line in
 the environment; `map` may also be a table. Paths in a file are relative to the folder of that file.
@@ -28,8 +28,8 @@ from bulk_sync.settings.option import PREFIX, Declared, Kind
 
 FILE_NAME = "bulk-sync.toml"
 
-# Variables that set no option: --config, and the exit code that a hook gets.
-_OURS = frozenset({"CONFIG", "EXIT_CODE"})
+# Variables that are no options: --config, and the exit code that is passed to a hook.
+_NOT_OPTIONS = frozenset({"CONFIG", "EXIT_CODE"})
 
 # Bytes of a settings file; a larger one is not read.
 _LARGEST_FILE = 1 << 20
@@ -38,7 +38,7 @@ Value = bool | int | str | list[str]
 
 
 class Sourced(Struct, frozen=True):
-    """The value of an option and its source, which is the name of a variable or a file."""
+    """The value of an option and its source: the name of a variable or a file."""
 
     value: Value
     source: str
@@ -47,40 +47,40 @@ class Sourced(Struct, frozen=True):
 def read_sources(
     kinds: Mapping[str, Kind], environ: Mapping[str, str], files: Iterable[Path]
 ) -> dict[str, Sourced]:
-    """Return the options that files and the environment set; an earlier file wins over a later one.
+    """Return the options that files and the environment set; earlier files take precedence.
 
-    `kinds` has every option by its name without leading dashes. Raises UsageError, with the source
+    `kinds` has every option by its name without leading dashes. Raises UsageError with the source
     and the closest name.
     """
     found: dict[str, Sourced] = {}
     for path in reversed(list(files)):
-        found |= _of_file(path, kinds)
-    return found | _of_environment(environ, kinds)
+        found |= _from_file(path, kinds)
+    return found | _from_environment(environ, kinds)
 
 
-def files_of(config: Path | None, folder: Path, user_folder: Path) -> list[Path]:
-    """Return the files to read: the one that is named, else those that exist, the nearest first.
+def config_files(config: Path | None, folder: Path, user_folder: Path) -> list[Path]:
+    """Return the files to read: the named one, else those that exist, the nearest first.
 
-    Raises UsageError when the one that is named does not exist.
+    Raises UsageError if the named one does not exist.
     """
     if config is not None:
-        if not _is_there(config):
+        if not _is_file(config):
             raise UsageError(
                 f"--config {config}: no such file; bulk-sync init writes one to start with"
             )
         return [config]
-    return [path for path in (folder / FILE_NAME, user_folder / FILE_NAME) if _is_there(path)]
+    return [path for path in (folder / FILE_NAME, user_folder / FILE_NAME) if _is_file(path)]
 
 
-def _is_there(path: Path) -> bool:
-    """Return False also in a folder that this user can't read (sudo or cron with another HOME)."""
+def _is_file(path: Path) -> bool:
+    """Return True for a file; False also in a folder that this user can't read."""
     try:
         return path.is_file()
-    except OSError:
+    except OSError:  # sudo and cron may run with another user's HOME
         return False
 
 
-def _of_file(path: Path, kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
+def _from_file(path: Path, kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
     shown = str(path)
     values = _parsed(path)
     found = {}
@@ -96,7 +96,7 @@ def _of_file(path: Path, kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
 
 def _parsed(path: Path) -> dict[str, object]:
     try:
-        _refuse_what_others_write(path)
+        _refuse_unsafe_owner(path)
         with path.open("rb") as file:
             text = file.read(_LARGEST_FILE + 1)
         if len(text) > _LARGEST_FILE:
@@ -110,8 +110,8 @@ def _parsed(path: Path) -> dict[str, object]:
         raise UsageError(f'{path}: not TOML: {error}. Put texts in quotes: rate = "10/s"') from None
 
 
-def _refuse_what_others_write(path: Path) -> None:
-    """Refuse a file that somebody else may write: it could send the key to another address."""
+def _refuse_unsafe_owner(path: Path) -> None:
+    """Refuse a file that somebody else can write, because it could send the key elsewhere."""
     if os.name != "posix":
         return
     found = path.stat()
@@ -123,12 +123,12 @@ def _refuse_what_others_write(path: Path) -> None:
         raise UsageError(f"{path}: others can write this file. Correct it with: chmod go-w {path}")
 
 
-def _of_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
+def _from_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
     found = {}
     for variable, text in environ.items():
         key = variable.removeprefix(PREFIX)
-        if key == variable or key in _OURS or not text:  # an empty one is unset
-            continue
+        if key == variable or key in _NOT_OPTIONS or not text:
+            continue  # an empty variable counts as unset, as in most programs
         name = key.lower().replace("_", "-")
         if name not in kinds:
             raise UsageError(
@@ -146,6 +146,7 @@ def _of_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> di
 
 
 def _unknown(key: str, name: str, kinds: Mapping[str, Kind], spell: object = None) -> str:
+    # Don't repeat a key that ended up in the wrong place: messages go to logs.
     shown = key if "north_sk_" not in key.lower() else "a name that looks like a key"
     if name in {"key", "api-key", "north-api-key"}:
         return (
@@ -160,7 +161,7 @@ def _unknown(key: str, name: str, kinds: Mapping[str, Kind], spell: object = Non
 
 
 def _checked(name: str, value: object, kind: Kind, source: str, folder: Path) -> Value:
-    """Return the value as the option's parser takes it; raises UsageError for another kind."""
+    """Return the value in the type that the option's parser takes; raises UsageError."""
     match kind:
         case Kind.FLAG:
             flag = _as_flag(value)
@@ -192,7 +193,7 @@ def _as_flag(value: object) -> bool | None:
 
 
 def template(options: Iterable[Declared]) -> str:
-    """Return a file of settings with every option as a comment: its help, and a value it takes."""
+    """Return a settings file with every option commented out, with its help and a value."""
     lines = [
         "# Settings of bulk-sync. An option on the command line wins over the environment",
         "# (BULK_SYNC_RETRY_FOR=1h), and that over this file. The API key is not a setting: it is",

@@ -1,7 +1,7 @@
-"""The commands as typer takes them, made from the declarations of their options.
+"""Generate the functions that typer takes from the declarations of commands and options.
 
-A command is a function of `Given`; its options are those of the parts of the settings that it
-names. Defaults stay with their declaration: a command gets only what was given.
+A command is a function of `Given`; its options are those of the settings' parts that it lists.
+Defaults stay with their declaration, so a command gets only the values that were given.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TYPES: dict[Kind, Any] = {
     Kind.PATH: Path,
     Kind.LIST: list[str],
 }
-# typer shows the type of a flag where its metavar is empty.
+# For flags: with an empty metavar, typer shows their type.
 _NO_PLACEHOLDER = " "
 
 
@@ -43,10 +43,10 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The input of a command: what was typed, or is set in the environment or a file.
+    """The input of a command, from the command line, the environment and files.
 
-    `values` are by keyword, `typed` are the keywords of those on the command line, and `elsewhere`
-    are the values from environment and files by option name, for other commands too.
+    `values` are by keyword, and `typed` has the keywords of those on the command line. `elsewhere`
+    has all values from environment and files by option name, including those of other commands.
     """
 
     values: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Command:
 
     @property
     def help(self) -> str:
-        """The help text of the command, a paragraph a line: the terminal decides where to wrap."""
+        """The help text of the command, one line per paragraph, so that the terminal wraps it."""
         return re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(self.run) or "")
 
     @property
@@ -92,6 +92,7 @@ def for_typer(
 
     def call(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - of any option
         sources = {name: context.get_parameter_source(name) for name in values}
+        # Drop the defaults: the parts of the settings have them.
         given = {
             name: values[name]
             for name, source in sources.items()
@@ -156,7 +157,7 @@ def _annotated(one: Declared, info: Any) -> Any:  # noqa: ANN401 - an annotation
 
 
 def _default(one: Declared) -> Any:  # noqa: ANN401 - of any option
-    """Return the default for the help; `call` drops it again."""
+    """Return the default for the help; `call` drops it."""
     if one.required:
         return inspect.Parameter.empty
     if one.kind is Kind.FLAG:

@@ -21,15 +21,17 @@ from bulk_sync.model.rows import State
 _LAST_SUCCESS = "bulk_sync_last_success_timestamp_seconds"
 
 HOOK_SECONDS = 300
-"""The time-out of the hook, so that it has ended when the next scheduled run starts."""
+"""The hook's time-out, because a hanging one must not outlast the interval of scheduled runs."""
 
 
 def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetime) -> None:
     """Write the metrics of a run for node_exporter's textfile collector, atomically.
 
-    `summary` is the JSON summary, or only its `exit_code` when the run ended before there was one.
-    The time of the last success is kept from the existing file. Raises OutputError.
+    `summary` is the JSON summary, or only its `exit_code` if the run ended before there was one.
+    After a failure the time of the last success is taken from the existing file. Raises
+    OutputError.
     """
+    # Not the global registry, which has metrics of the Python process itself.
     registry = CollectorRegistry()
     code = int(summary["exit_code"])
 
@@ -92,8 +94,8 @@ def _last_success(path: Path, job: str) -> float | None:
 def run_hook(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]:
     """Run the command of --on-finish in a shell; return its output, and an error or None.
 
-    Its standard input is the summary as JSON, BULK_SYNC_EXIT_CODE the exit code, and the API key is
-    not in its environment. The error does not repeat the command, which may hold a token.
+    It gets the summary as JSON on standard input and the exit code in BULK_SYNC_EXIT_CODE, but not
+    the API key. The error does not repeat the command, which may contain a token.
     """
     environment = {name: value for name, value in os.environ.items() if name != "NORTH_API_KEY"}
     environment["BULK_SYNC_EXIT_CODE"] = str(summary["exit_code"])

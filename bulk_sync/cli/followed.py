@@ -1,4 +1,4 @@
-"""Everything around a run: log, progress, summary, and metrics and hook at its end."""
+"""Follow a run: log, progress and summary, and at its end metrics and hook."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ log = logging.getLogger("bulk_sync.cli")
 
 @dataclass(slots=True)
 class Run:
-    """The sheet that a run is at, and its result so far, as JSON."""
+    """The current sheet of a run, and the result so far as JSON."""
 
     job: str
     ended: dict[str, Any]
@@ -59,6 +59,7 @@ def followed(job: str, following: Following) -> Iterator[Run]:
 
     An error is not printed when the JSON log on standard error has it.
     """
+    # What metrics and hook get if neither a summary nor an error for the user comes.
     run = Run(job, {"input": job, "error": "a bug in bulk-sync", "exit_code": 1})
     stderr = forgiving_stderr() if following.logs_to_stderr else None
     with ExitStack() as logged:
@@ -85,13 +86,13 @@ def followed(job: str, following: Following) -> Iterator[Run]:
                 raise typer.Exit(error.exit_code) from None
             raise
         finally:
-            if "states" in run.ended:
+            if "states" in run.ended:  # there is a summary, which has its own `stopped`
                 del run.ended["error"]
             _announce_end(job, run.ended, following)
 
 
 def _announce_end(job: str, ended: dict[str, Any], following: Following) -> None:
-    """Write the metrics and run the hook; a failure is logged, and changes no exit code."""
+    """Write the metrics and run the hook; a failure is logged and does not change the exit code."""
     if following.metrics_file is None and following.on_finish is None:
         return
     from bulk_sync.cli.finish import run_hook, write_metrics
@@ -116,9 +117,9 @@ def _announce_end(job: str, ended: dict[str, Any], following: Following) -> None
 
 
 def show_end(sentence: str, following: Following, log_as: int | None = None) -> None:
-    """Print on standard error why a run ended, unless the JSON log has it there.
+    """Print on standard error why a run ended, unless the JSON log is there.
 
-    With `log_as` it is logged too, under this exit code.
+    With `log_as` it is logged as well, with this exit code.
     """
     if log_as is not None:
         log.log(logging.ERROR, "%s", sentence, extra={"event": "end", "exit_code": log_as})
@@ -127,7 +128,7 @@ def show_end(sentence: str, following: Following, log_as: int | None = None) -> 
 
 
 def show(summary: Summary, following: Following, pushed: PushSettings | None = None) -> None:
-    """Print a summary, with the next command to run; after a push, as one to paste."""
+    """Print a summary and the next step; after a push, that is a command to paste."""
     with standard_output():
         if following.json:
             sys.stdout.write(json_line(summary_json(summary)))
@@ -137,7 +138,7 @@ def show(summary: Summary, following: Following, pushed: PushSettings | None = N
 
 @contextmanager
 def sandbox_of(target: Target) -> Iterator[str | None]:
-    """Run the sandbox of a rehearsal; yields its address, or None for a push to North."""
+    """Run the sandbox of a rehearsal; yield its address, or None for a push to North."""
     if target.base_url != SANDBOX_TARGET:
         yield None
         return
@@ -148,7 +149,7 @@ def sandbox_of(target: Target) -> Iterator[str | None]:
 
 
 def watched_push(settings: PushSettings, send_to: str | None, following: Following) -> Summary:
-    """Push, with traces where the environment asks for them, and show the progress."""
+    """Push and show the progress, with traces if the environment configures them."""
     with tracing(os.environ) as on_row:
         run = partial(run_push, settings, send_to=send_to, on_row=on_row)
         return _watched(run, str(settings.reading.input), following)
@@ -166,7 +167,7 @@ def _watched(run: Callable[..., Summary], name: str, following: Following) -> Su
         on_rows = shown.enter_context(reading_rows(err(), name))
 
         def watch(tally: Tally) -> AbstractContextManager[None]:
-            shown.close()
+            shown.close()  # rich allows one live display at a time
             return progress(err(), tally, monotonic)
 
         return run(watch=watch, on_rows=on_rows)

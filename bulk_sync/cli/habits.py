@@ -1,4 +1,4 @@
-"""Answers to options of other programs, and the closest names for misspelt ones."""
+"""Messages about unknown options: those of other programs, and misspelt ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 _RESUMES = "running the same command again resumes"
-_MEANT = {
+_ADVICE = {
     "--resume": _RESUMES,
     "--continue": _RESUMES,
     "--force": _RESUMES + "; bulk-sync push --help lists what may be overridden",
@@ -19,17 +19,17 @@ _MEANT = {
     "--output": "use --results PATH for the results file, or --out DIR for the folder",
     "--dryrun": "use bulk-sync check FILE, or --sandbox",
 }
-# They forget or delete; nobody is to copy them from a message.
+# They forget or delete data, so a message must not suggest them for a typo.
 _NEVER_SUGGESTED = frozenset({"--fresh", "--purge"})
 
 
 def advice(option: str, words: Sequence[str], similar: Sequence[str]) -> str:
-    """Return a sentence about an option that does not exist; `similar` are names like it."""
+    """Return a sentence about an option that does not exist; `similar` has close names."""
     if option == "--dry-run":
         file = next((word for word in words[1:] if not word.startswith("-")), "FILE")
         return f"No such option: {option}. Use: bulk-sync check {file}"
-    if option in _MEANT:
-        return f"No such option: {option}: {_MEANT[option]}"
+    if option in _ADVICE:
+        return f"No such option: {option}: {_ADVICE[option]}"
     harmless = [name for name in similar if name not in _NEVER_SUGGESTED]
     close = get_close_matches(option, harmless, cutoff=0.7)
     hint = f". Did you mean {' or '.join(close)}?" if close else ""

@@ -12,26 +12,27 @@ from pydantic import SecretStr
 from bulk_sync.errors import UsageError
 from bulk_sync.secret import read_key
 
+# Four characters of a shorter key would reveal too much of it.
 _LONG_ENOUGH_TO_SHOW_ITS_END = 24
 
 
 def with_key(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with the key; a rehearsal has its own. Raises UsageError without one."""
+    """Return the values with the key, unless it is a rehearsal. Raises UsageError without one."""
     if given.get("sandbox"):
         return dict(given)
     return {**given, "key": read_key(given.get("key_file"), os.environ)}
 
 
-def key_or_why_not(key_file: Path | None) -> SecretStr | UsageError:
-    """Return the key, or the reason why it can't be read."""
+def key_or_error(key_file: Path | None) -> SecretStr | UsageError:
+    """Return the key, or the error if it can't be read."""
     try:
         return read_key(key_file, os.environ)
     except UsageError as error:
         return error
 
 
-def described(key: SecretStr | UsageError, key_file: Path | None) -> tuple[str, str]:
-    """Return what may be shown of a key, and where it comes from."""
+def describe(key: SecretStr | UsageError, key_file: Path | None) -> tuple[str, str]:
+    """Return a description that does not reveal the key, and its source."""
     if isinstance(key, UsageError):
         return "not set", ""
     text = key.get_secret_value()

@@ -1,8 +1,8 @@
 """The log of a run: one event per line, as text or as JSON, on standard error or in a file.
 
 All modules log under `bulk_sync`, with fields on the record: event, row, key, state, http_status,
-attempt, wait (in seconds). A program that uses the library reads these in a handler of its own. Log
-rotation is left to the system: when the file was moved away, a new one is opened.
+attempt, wait (in seconds). A program that uses the library can read them in its own handler. Log
+rotation is left to the system: if the file was moved, a new one is opened.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from bulk_sync.errors import OutputError
 from bulk_sync.secret import without_keys
 
 FIELDS = ("event", "job", "row", "key", "state", "http_status", "attempt", "wait", "exit_code")
-"""The fields of a JSON line between level and message, in this order, where the record has them."""
+"""The optional fields of a JSON line, in their order between level and message."""
 
 _LOGGER = logging.getLogger("bulk_sync")
 
 
 class _Text(logging.Formatter):
-    """One line per record, without control characters that a server may put into its messages."""
+    """One line per record; control characters, which a server may send, are escaped."""
 
     def __init__(self, printable: Callable[[str], str]) -> None:
         super().__init__()
@@ -63,10 +63,10 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _File(WatchedFileHandler):
-    """A file that only this user can read; when it can't be written any more the run goes on."""
+    """A file that only this user can read; failed writes don't end the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Drop the line: a traceback on standard error helps nobody, and results are elsewhere."""
+        """Drop the line; logging would print a traceback on standard error for each."""
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(
@@ -87,10 +87,10 @@ def logging_of(
     verbose: bool,
     printable: Callable[[str], str],
 ) -> Iterator[None]:
-    """Write the log of a run to `file` and `stderr`, where they are given.
+    """Write the log of a run to `file` and `stderr`, if given.
 
-    Requests are logged only when `verbose`. `job` names the sheet that the run is at, and is called
-    for each line. Raises OutputError when the file can't be opened.
+    Requests are logged only if `verbose`. `job` is called for each line and returns the current
+    sheet. Raises OutputError if the file can't be opened.
     """
     handlers: list[logging.Handler] = []
     try:

@@ -1,4 +1,4 @@
-"""The commands and their options, and the program that runs one of them."""
+"""The declarations of the commands, and the program's entry point."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ _JOB = Argument("file", "FILE", "The file that was pushed, or its checkpoint.")
 def _command(
     argument: Argument | None, *groups: type | tuple[Declared, ...], takes_settings: bool = True
 ) -> Callable[[Callable[[Given], int]], Callable[[Given], int]]:
-    """Make a function a command with these options; what it imports late, `--help` never needs."""
+    """Register a function as a command with these options.
+
+    Commands import their modules late, because `--help` and completion need only the declarations.
+    """
 
     def add(run: Callable[[Given], int]) -> Callable[[Given], int]:
         COMMANDS[run.__name__] = Command(run, argument, groups, takes_settings)
@@ -235,15 +238,15 @@ def demo(given: Given) -> int:
 
 
 def main() -> NoReturn:
-    """Run a command and exit with its code; an error is a sentence on standard error."""
+    """Run a command and exit with its code; errors are sentences on standard error."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that can't show a character gets its escape, not a traceback.
+        # Escape characters that the terminal can't show, instead of ending with a traceback.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
     try:
-        code = _program()(args=_words(), prog_name="bulk-sync", standalone_mode=False)
+        code = _program()(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
     except _UsageProblem as problem:
         _show_failure(_usage_sentence(problem))
         sys.exit(2)
@@ -261,23 +264,22 @@ def main() -> NoReturn:
     sys.exit(code or 0)
 
 
-def _words() -> list[str]:
-    """The command line; `help COMMAND` is `COMMAND --help`."""
+def _arguments() -> list[str]:
+    """Return the command line; `help COMMAND` becomes `COMMAND --help`."""
     words = sys.argv[1:]
     return [*words[1:2], "--help"] if words[:1] == ["help"] else words
 
 
 def _program() -> Callable[..., int | None]:
-    """The command line, with the command that is called, or with all: to declare one takes time."""
-    called = next((word for word in _words() if not word.startswith("-")), "")
+    """Return the program with the called command only, because declaring all takes time."""
+    called = next((word for word in _arguments() if not word.startswith("-")), "")
     app.registered_commands = []
     for command in [COMMANDS[called]] if called in COMMANDS else COMMANDS.values():
         app.command(command.name)(for_typer(command, lambda: _elsewhere, ConfigFile))
     return typer.main.get_command(app)
 
 
-# typer carries its own copy of click and names only this kind of usage error: its parent is all of
-# them.
+# typer bundles its own click and exports only this usage error; its parent is `UsageError`.
 _UsageProblem: type[Exception] = typer.BadParameter.mro()[1]
 
 
@@ -296,7 +298,7 @@ def _usage_sentence(problem: Exception) -> str:
 
 
 def _show_failure(sentence: str) -> None:
-    """Print what went wrong, with the source of options that were set elsewhere; without keys."""
+    """Print an error without keys, and the source of its options if it is not the command line."""
     from bulk_sync.cli.streams import show_failure
     from bulk_sync.secret import without_keys
 
@@ -324,19 +326,20 @@ _elsewhere: dict[str, Any] = {}
 
 
 def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
-    """Give options that the command line leaves out their values from elsewhere."""
+    """Set the values from environment and files as typer's defaults."""
     from platformdirs import user_config_path
 
-    from bulk_sync.cli.config import FILE_NAME, files_of, read_sources
+    from bulk_sync.cli.config import FILE_NAME, config_files, read_sources
 
     _elsewhere.clear()
-    files = files_of(config, Path(), user_config_path("bulk-sync", appauthor=False))
+    files = config_files(config, Path(), user_config_path("bulk-sync", appauthor=False))
     if not files and not any(name.startswith(PREFIX) for name in os.environ):
         return config
     settable = [one for one in COMMANDS.values() if one.takes_settings]
     kinds = {option.name: option.kind for one in settable for option in one.options}
     _elsewhere.update(read_sources(kinds, os.environ, files))
     hook = _elsewhere.get("on-finish")
+    # A folder that was unpacked or shared may hold a settings file that nobody has read.
     if hook is not None and config is None and hook.source == str(Path(FILE_NAME)):
         raise UsageError(
             f"{hook.source}: on-finish runs a command, so it is not read from the file of the "

@@ -1,4 +1,4 @@
-"""The command to run next, made from the one that was run."""
+"""The next command to run, derived from the one that was run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bulk_sync.settings.push import PushSettings
 
 
 def after_check(summary: CheckSummary) -> str | None:
-    """Return the push that sends what was checked."""
+    """Return the push command for a checked sheet; None if there is nothing to send."""
     if summary.stopped is not None or not summary.requests or summary.input == "-":
         return None
     words = _without(
@@ -24,7 +24,7 @@ def after_check(summary: CheckSummary) -> str | None:
 
 
 def push_of_differences(summary: Reconciliation) -> str | None:
-    """Return the command that sends what differs."""
+    """Return the command that sends the differences; None if there are none."""
     differing = (summary.classes[RowClass.DIFFERS], summary.classes[RowClass.CONFLICT])
     return (
         shlex.join(["bulk-sync", *sys.argv[1:], "--push"])
@@ -34,12 +34,12 @@ def push_of_differences(summary: Reconciliation) -> str | None:
 
 
 def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
-    """Return what to do next: after a push a command to paste, else a phrase."""
+    """Return the next step: after a push a command to paste, else a phrase."""
     if summary.running:
         return "wait, a run holds this checkpoint now"
     only_failed = not any(summary.states.get(state, 0) for state in ERROR_STATES - {State.FAILED})
     if summary.exit_code == 3 and summary.files.failed and not only_failed:
-        # Files that are named are this job's own, and the corrected rows are another job.
+        # Named files belong to this job, and the corrected rows are a job of their own.
         own_files = any(word.startswith(("--checkpoint", "--results")) for word in sys.argv[1:])
         if pushed is None or own_files:
             return f"correct {summary.files.failed}, then: push it with the options of this job"
@@ -53,10 +53,8 @@ def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
 
 
 def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:
-    """Return this push for the corrected rows, with all options but those about the file itself.
-
-    A lost option could send a rehearsal to North.
-    """
+    """Return this push for the corrected rows, with all options except those about the file."""
+    # Keep unknown options: a lost --sandbox would send a rehearsal to North.
     # A second undo file would replace the one that restores the rows of the first; a second page
     # would replace the one of the whole sheet.
     words = _without(
@@ -78,7 +76,7 @@ def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:
         ("--encoding", pushed.reading.encoding, "utf-8"),
         ("--header-row", pushed.reading.header_row, "1"),
     )
-    # A profile may have these for the sheet; an option wins over it.
+    # The profile may set these for the original sheet; options take precedence.
     options = [
         word for option, known, value in plain_csv if known is not None for word in (option, value)
     ]

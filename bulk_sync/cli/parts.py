@@ -1,4 +1,4 @@
-"""Options that only the command line has; light, because `--help` is made from them."""
+"""The options that only the command line has. Imports little, because `--help` needs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Following:
-    """Following a run: on the terminal, in a log, in a monitoring system."""
+    """The options for following a run: on the terminal, in a log, in a monitoring system."""
 
     PANEL = "Output"
 
@@ -62,7 +62,7 @@ class Following:
 
     @property
     def json_to_stderr(self) -> bool:
-        """True when standard error is to have nothing but JSON."""
+        """True when standard error must contain nothing but JSON."""
         return self.log_file is None and self.log_format == "json"
 
 

@@ -40,7 +40,7 @@ from bulk_sync.settings.reconcile import ReconcileSettings
 
 @dataclass(frozen=True, slots=True)
 class _Push:
-    """A push of one or several sheets, as it was asked for."""
+    """A requested push of one or several sheets."""
 
     files: Sequence[Path]
     inbox: Inbox
@@ -49,10 +49,7 @@ class _Push:
 
 
 def push(given: Mapping[str, Any]) -> int:
-    """Push a sheet, or several.
-
-    The settings are made inside the run, so that the hook learns of a wrong one too.
-    """
+    """Push one or several sheets."""
     start_collector()
     following, inbox = part(Following, given), part(Inbox, given)
     files: Sequence[Path] = given["files"]
@@ -65,28 +62,29 @@ def push(given: Mapping[str, Any]) -> int:
             "FILE is the name of a sheet; the API key is read from NORTH_API_KEY or --key-file"
         )
     with followed(" ".join(map(str, files)), following) as run:
+        # Validate inside the run, so that the hook is called for a wrong setting, too.
         settings = PushSettings.of(with_key(given), input=files[0])
-        asked = _Push(files, inbox, following, run)
+        request = _Push(files, inbox, following, run)
         if len(files) == 1 and not batch.is_folder(files[0]):
-            return _push_one(settings, asked)
-        return _push_all(settings, asked)
+            return _push_one(settings, request)
+        return _push_all(settings, request)
 
 
-def _push_one(settings: PushSettings, asked: _Push) -> int:
-    source, archive = settings.reading.input, asked.inbox.archive
+def _push_one(settings: PushSettings, request: _Push) -> int:
+    source, archive = settings.reading.input, request.inbox.archive
     before = batch.identity(source)
     with sandbox_of(settings.target) as send_to:
-        summary = watched_push(settings, send_to, asked.following)
-    asked.run.ended |= summary_json(summary)
+        summary = watched_push(settings, send_to, request.following)
+    request.run.ended |= summary_json(summary)
     if archive is None or summary.exit_code != 0 or settings.reading.from_standard_input:
-        return _end(summary, settings, asked.following)
+        return _end(summary, settings, request.following)
     try:
         note = batch.archived(source, archive, before, SystemClock().now())
     except OutputError:
-        _end(summary, settings, asked.following)  # what was sent is shown all the same
+        _end(summary, settings, request.following)  # rows were sent, so show the summary anyway
         raise
     noted = replace(summary, notes=(*summary.notes, f"{note}."))
-    return _end(noted, settings, asked.following)
+    return _end(noted, settings, request.following)
 
 
 def _end(summary: Summary, settings: PushSettings, following: Following) -> int:
@@ -96,36 +94,36 @@ def _end(summary: Summary, settings: PushSettings, following: Following) -> int:
     return summary.exit_code
 
 
-def _push_all(settings: PushSettings, asked: _Push) -> int:
+def _push_all(settings: PushSettings, request: _Push) -> int:
     with sandbox_of(settings.target) as send_to:
 
         def push_it(one: PushSettings) -> Summary:
-            asked.run.job = str(one.reading.input)
-            return watched_push(one, send_to, asked.following)
+            request.run.job = str(one.reading.input)
+            return watched_push(one, send_to, request.following)
 
-        ended = batch.run(asked.files, settings, asked.inbox, push_it, SystemClock())
-    asked.run.ended |= batch_json(ended)
-    _show_batch(ended, asked)
+        ended = batch.run(request.files, settings, request.inbox, push_it, SystemClock())
+    request.run.ended |= batch_json(ended)
+    _show_batch(ended, request)
     return ended.exit_code
 
 
-def _show_batch(ended: Batch, asked: _Push) -> None:
+def _show_batch(ended: Batch, request: _Push) -> None:
     with standard_output():
-        if asked.following.json:
+        if request.following.json:
             sys.stdout.write(json_line(batch_json(ended)))
-        elif not asked.following.quiet:
+        elif not request.following.quiet:
             from bulk_sync.report.terminal.batch import show_batch
 
             show_batch(out(), ended.parts, ended.unsettled)
     for one in ended.parts:
         why = one.error or (one.summary.stopped if one.summary else None)
         if why is not None:
-            asked.run.job = one.input
-            show_end(str(why), asked.following, None if one.error is None else one.exit_code)
+            request.run.job = one.input
+            show_end(str(why), request.following, None if one.error is None else one.exit_code)
 
 
 def reconcile(given: Mapping[str, Any]) -> int:
-    """Compare; with --push, send what differs."""
+    """Compare a sheet; with --push, send the differences."""
     start_collector()
     following = part(Following, given)
     file: Path = given["file"]
@@ -202,7 +200,7 @@ def _push_differences(
 
 
 def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSettings | None:
-    """Return the push of what differs: the changes, or, against the ledger, the sheet itself."""
+    """Return the push of the differences: the changes, or against the ledger the sheet itself."""
     sending: dict[str, object] = {
         "pacing": settings.pacing,
         "target": settings.target,
@@ -222,6 +220,7 @@ def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSet
         )
     if summary.changes is None:
         return None
+    # The changes are the program's own CSV file: nothing about reading FILE applies to them.
     stopping = settings.stopping
     return PushSettings(
         **sending,

@@ -40,14 +40,14 @@ def run_sandbox(console: Console, behaviour: Behaviour, serving: Serving) -> Non
 
 @contextmanager
 def any_sandbox() -> Iterator[str]:
-    """Run a sandbox for a rehearsal, in which every showing exists; yields its address."""
+    """Run the sandbox of a rehearsal, in which every showing exists; yield its address."""
     with in_thread(Behaviour(accept_any=True)) as running:
         yield running.base_url
 
 
 @contextmanager
 def demo_sandbox() -> Iterator[str]:
-    """Run the demo's sandbox, slow and with faults, on the sample export; yields its address."""
+    """Run the demo's slow and faulty sandbox on the sample export; yield its address."""
     behaviour = Behaviour(
         latency_seconds=0.06,
         faults=(Fault(0.03, "503"), Fault(0.02, "reset"), Fault(0.01, "garbage")),

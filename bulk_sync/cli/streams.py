@@ -1,4 +1,4 @@
-"""Standard output and standard error: printing to them, and readers that have left."""
+"""Print to standard output and standard error, also after their readers have left."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from bulk_sync.errors import OutputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-_AT_A_TERMINAL = sys.stdout.isatty()  # at the start: a terminal that was closed is none any more
+# Determined at the start, because a closed terminal is no longer one.
+_AT_A_TERMINAL = sys.stdout.isatty()
 
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Print a summary; raises OutputError when it can't be written.
+    """Flush what the block prints; raises OutputError if it can't be written.
 
-    A reader that has left (`| head`) is no error: it changes neither the work nor the exit code.
+    A reader that has left (`| head`) is not an error and does not change the exit code.
     """
     try:
         yield
         sys.stdout.flush()
     except OSError as error:
-        _give_up(sys.stdout)
+        _discard(sys.stdout)
         if not isinstance(error, BrokenPipeError) and not _terminal_gone(error):
             raise OutputError(f"standard output can't be written: {error.strerror}") from None
 
 
-def _give_up(stream: TextIO) -> None:
-    """Discard the rest of a stream: what is left in its buffer would fail again at the end."""
+def _discard(stream: TextIO) -> None:
+    """Redirect a stream to the null device, because Python flushes its buffer again at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -44,25 +45,25 @@ def _terminal_gone(error: OSError) -> bool:
 
 
 class Forgiving:
-    """Standard error; when nobody reads it any more the run goes on, and the rest is discarded."""
+    """Standard error that discards its output when nobody reads it any more."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, or discard."""
+        """Write the text, or discard it."""
         try:
             return self._stream.write(text)
         except OSError:
-            _give_up(self._stream)
+            _discard(self._stream)
             return len(text)
 
     def flush(self) -> None:
-        """Flush, or discard."""
+        """Flush the buffer, or discard it."""
         try:
             self._stream.flush()
         except OSError:
-            _give_up(self._stream)
+            _discard(self._stream)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the stream has it
         return getattr(self._stream, name)
@@ -74,11 +75,12 @@ def forgiving_stderr() -> TextIO:
 
 
 def out() -> Console:
-    """Return standard output as a console; rich is imported late, because a run may need none."""
+    """Return standard output as a console."""
+    # rich is slow to import, and a run with --quiet or --json may need none of it.
     from rich.console import Console
 
     class Output(Console):
-        """rich would exit with 1 when the reader has left; `standard_output` handles that."""
+        """Console whose broken pipe `standard_output` handles; rich would exit with code 1."""
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
@@ -101,14 +103,14 @@ def say(line: str) -> None:
 
 
 def show_failure(sentence: str) -> None:
-    """Print on standard error what went wrong."""
+    """Print an error on standard error."""
     from bulk_sync.report.terminal.lines import show_error
 
     show_error(err(), sentence)
 
 
 def may_be_a_terminal(stream: TextIO) -> bool:
-    """False where rich would surely find none: to import it takes a while, for nothing."""
+    """Return False if rich certainly would not find a terminal, to save its import."""
     # A stream that was closed is None.
     isatty: Callable[[], bool] = getattr(stream, "isatty", lambda: False)
     return isatty() or any(name in os.environ for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))

@@ -38,12 +38,12 @@ def wanted(environ: Mapping[str, str]) -> bool:
 
 @contextmanager
 def tracing(environ: Mapping[str, str]) -> Iterator[OnRow | None]:
-    """Open the span of a run; yields a function that takes its rows, or None without traces."""
+    """Open the span of a run; yield the callback for its rows, or None without traces."""
     if not wanted(environ):
         yield None
         return
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        # A cluster may set the variable for every program; the run must not fail for that.
+        # A cluster may set the variable for every program, so a missing extra is no error.
         log.warning(
             "no traces: OTEL_EXPORTER_OTLP_ENDPOINT is set, but the extra is missing: "
             "pip install 'bulk-sync[otel]'",
@@ -97,7 +97,7 @@ def _spans(tracer: Tracer) -> Iterator[OnRow]:
             ended = round(clock.now().timestamp() * 1e9)
             span = tracer.start_span(
                 "row",
-                context=Context(),
+                context=Context(),  # an empty context makes the span a root
                 kind=SpanKind.CLIENT,
                 links=[link],
                 start_time=ended - round(row.seconds * 1e9),

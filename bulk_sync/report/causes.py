@@ -59,7 +59,7 @@ def problems_of(
     for row in rows:
         code = codes.setdefault(row.code, _Code(row.code))
         code.add(row)
-        for one in _seen(row):
+        for one in _groupings(row):
             is_one_more = one.name not in causes and len(causes) >= MOST_CAUSES
             seen = _Others(row.code) if is_one_more else one
             causes.setdefault(seen.name, _Cause(row.code, seen)).add(row, seen)
@@ -112,7 +112,7 @@ class _NotSent(NamedTuple):
     def parts(self) -> _Split:
         return ()
 
-    def in_words(self, values: str, _: Sequence[str]) -> tuple[str, str]:
+    def describe(self, values: str, _: Sequence[str]) -> tuple[str, str]:
         return cause_of(self.reason, values, _REMEDIES.get(self.code, "correct the row"))
 
 
@@ -128,10 +128,10 @@ class _Sent(NamedTuple):
     def name(self) -> tuple[object, ...]:
         return self.code, self.subject, *self.parts[::2]
 
-    def in_words(self, _: str, parts: Sequence[str]) -> tuple[str, str]:
-        said = "".join(parts)
+    def describe(self, _: str, parts: Sequence[str]) -> tuple[str, str]:
+        message = "".join(parts)
         remedy = _REMEDIES.get(self.code, "correct the row")
-        return f"{self.subject}: {said}" if said else self.subject, remedy
+        return f"{self.subject}: {message}" if message else self.subject, remedy
 
 
 class _Others(NamedTuple):
@@ -145,17 +145,17 @@ class _Others(NamedTuple):
     def name(self) -> tuple[object, ...]:
         return (self.code,)
 
-    def in_words(self, _: str, __: Sequence[str]) -> tuple[str, str]:
+    def describe(self, _: str, __: Sequence[str]) -> tuple[str, str]:
         return "other causes", _REMEDIES.get(self.code, "correct the row")
 
 
-_Seen = _NotSent | _Sent | _Others
+_Grouping = _NotSent | _Sent | _Others
 
 
-def _seen(row: BadRow) -> Iterable[_Seen]:
+def _groupings(row: BadRow) -> Iterable[_Grouping]:
     if row.reasons:
         return [_NotSent(row.code, reason) for reason in row.reasons]
-    return [_answer(row)]
+    return [_reply_of(row)]
 
 
 # Replaces the row's own key in a message.
@@ -168,20 +168,20 @@ _WITH_DIGIT = r"""(?<![^\s,;()'"])[^\s,;()'"\d]*+\d(?:[^\s,;()'"]*[\w%/])?"""
 _VARYING = re.compile(rf"{_QUOTED}|{_OWN}|{_WITH_DIGIT}", re.DOTALL)
 
 
-def _answer(row: BadRow) -> _Sent:
+def _reply_of(row: BadRow) -> _Sent:
     named = row.http_status is not None and row.code in _NAMES_STATUS
     subject = f"{row.code} {row.http_status}" if named else row.code
     if row.message is None:  # removed by --purge
         return _Sent(row.code, row.code, None, ("",))
-    said = row.message.removeprefix(f"{row.http_status}: ") if named else row.message
+    message = row.message.removeprefix(f"{row.http_status}: ") if named else row.message
     value = row.key or row.target
-    if said == f"status {row.http_status}":
+    if message == f"status {row.http_status}":
         return _Sent(row.code, subject, value, ("",))
     # Keys of one or two characters would be found in any word.
-    own = next((name for name in (row.key, row.target) if len(name) > 2 and name in said), None)
+    own = next((name for name in (row.key, row.target) if len(name) > 2 and name in message), None)
     if own is None:
-        return _Sent(row.code, subject, value, _split(said))
-    parts = (part.replace(_OWN, own) for part in _split(said.replace(own, _OWN)))
+        return _Sent(row.code, subject, value, _split(message))
+    parts = (part.replace(_OWN, own) for part in _split(message.replace(own, _OWN)))
     return _Sent(row.code, subject, value, tuple(parts))
 
 
@@ -196,9 +196,9 @@ def _split(message: str) -> _Split:
 class _Cause:
     """A cause while its rows are counted."""
 
-    def __init__(self, code: str, first: _Seen) -> None:
+    def __init__(self, code: str, first: _Grouping) -> None:
         self._code = code
-        self._seen = first
+        self._groupings = first
         self._parts = list(first.parts)
         self._rows = 0
         self._in_doubt = 0
@@ -206,7 +206,7 @@ class _Cause:
         self._values: dict[str, None] = {}  # a set that keeps the order
         self._more_values = False
 
-    def add(self, row: BadRow, seen: _Seen) -> None:
+    def add(self, row: BadRow, seen: _Grouping) -> None:
         self._rows += 1
         self._in_doubt += row.in_doubt
         value = seen.value
@@ -224,7 +224,7 @@ class _Cause:
 
     def group(self) -> CauseGroup:
         values = _values_text([*self._values], more=self._more_values)
-        cause, remedy = self._seen.in_words(values, self._parts)
+        cause, remedy = self._groupings.describe(values, self._parts)
         return CauseGroup(self._code, cause, self._rows, tuple(self._first), remedy, self._in_doubt)
 
 

@@ -1,6 +1,6 @@
-"""The rules of cells that the settings of a sheet come to, and the digest that a job knows them by.
+"""The rules for cells that follow from the settings of a sheet, and their digest.
 
-Two runs of one file make the same patches exactly when this digest is the same.
+Two runs on one file make the same patches exactly if their digests are equal.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _BYTE_ORDER_MARK = " byte-order-mark"
 
 
 class CellRules(Struct, frozen=True):
-    """The rules of cells; `zone_name` None when this machine's time zone has no name."""
+    """The rules for cells; `zone_name` is None if this machine's time zone has no name."""
 
     rules: Rules
     zone_name: str | None
 
 
 def rules_of(meaning: Meaning) -> CellRules:
-    """Return the rules of cells; raises UsageError for a field that does not exist."""
+    """Return the rules for cells; raises UsageError for a field that does not exist."""
     zone_name = meaning.timezone or _local_zone_name()
     clear = dict.fromkeys(FIELDS, meaning.clear) if meaning.clear else {}
     clear |= {existing_field(name): token for name, token in meaning.field_clears.items()}
@@ -64,19 +64,17 @@ def digest_of_settings(
 def wants_byte_order_mark(digest: str) -> bool:
     """Return True when the failed rows of a sheet begin with a byte order mark.
 
-    Excel reads a CSV without one in the machine's own encoding, and garbles it. A user who brought
-    plain UTF-8 gets plain UTF-8 back; one who brought a workbook, or any other encoding, is taken
-    to open the file in a spreadsheet program.
+    Excel reads a CSV file without one in the machine's own encoding and garbles it. Input in plain
+    UTF-8 gets plain UTF-8 back; for a workbook or any other encoding, the user is assumed to open
+    the file in a spreadsheet program.
     """
     return digest.endswith(_BYTE_ORDER_MARK)
 
 
 def _deciding(reading: Reading, meaning: Meaning) -> dict[str, object]:
-    """Return the settings that decide about patches.
-
-    Checkpoints hold a digest of this shape, so it must not change when the settings do: then every
-    job would be staged again.
-    """
+    """Return the settings that affect patches."""
+    # Checkpoints hold a digest of exactly these names and values. Keep them when settings move or
+    # are renamed: otherwise every job would be staged again.
     values = asdict(reading) | asdict(meaning)
     clear = {"": meaning.clear} if meaning.clear else {}
     values["clear"] = clear | meaning.field_clears

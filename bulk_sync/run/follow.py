@@ -1,4 +1,4 @@
-"""The callbacks of a running push, and what ends it early: signals, a stop event, an error."""
+"""The callbacks of a push, and its early ends: signals, a stop event, an error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Watch = Callable[[Tally], AbstractContextManager[None]]
 
 
 class Callbacks(Struct, frozen=True):
-    """The callbacks of the program that called, and the event by which it stops the run."""
+    """The caller's callbacks, and the event by which it stops the run."""
 
     watch: Watch
     on_rows: OnRows
@@ -36,10 +36,10 @@ class Callbacks(Struct, frozen=True):
 
 
 class RowNotifier:
-    """Calls the caller for each decided row; an error that it raises stops the run.
+    """Calls the caller's function for each decided row; an error that it raises stops the run.
 
-    A row is decided between its reply and the record of its outcome, where nothing may be raised:
-    the outcome would be lost. So the error waits in `raised` until the run has ended.
+    The call happens before the outcome is recorded, so an error raised there would lose the
+    outcome. It is kept in `raised` until the run has ended.
     """
 
     def __init__(self, on_row: OnRow) -> None:
@@ -58,7 +58,7 @@ class RowNotifier:
 
 
 async def stop_on_signals(sender: Sender, scope: anyio.CancelScope) -> None:
-    """Let requests in flight end on the first ending signal; cut them off on the second."""
+    """Stop after requests in flight on the first signal; cut them off on the second."""
     handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     # A signal that is ignored, as nohup does with SIGHUP, stays ignored.
     handlers = {
@@ -79,17 +79,17 @@ async def stop_on_signals(sender: Sender, scope: anyio.CancelScope) -> None:
 async def stop_on_event(
     sender: Sender, stop: threading.Event, clock: Clock, ended: anyio.CancelScope
 ) -> None:
-    """Let requests in flight end once the caller sets its event; return when the run has ended."""
-    # An event of another thread can't be awaited.
+    """Stop after requests in flight once the caller sets `stop`; return when the run has ended."""
+    # A threading.Event can't be awaited, hence the polling.
     while not ended.cancel_called:
         if stop.is_set():
-            sender.stop(StoppedEarly("The program that called asked to stop"))
+            sender.stop(StoppedEarly("The calling program asked to stop"))
             return
         await clock.sleep(_STOP_POLL_SECONDS)
 
 
 def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a task group when all are for the user, else the group."""
+    """Return the first error of a group if all are for the user, else the group."""
     errors = _leaves(group)
     return errors[0] if all(isinstance(error, BulkSyncError) for error in errors) else group
 

@@ -1,4 +1,4 @@
-"""The log of a run: its begin, what was staged, and its end."""
+"""Log the start of a run, the staged rows, and the end."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def sheet_staged(states: Mapping[State, int]) -> None:
 
 
 def run_ends(summary: Summary) -> None:
-    """Log the notes and the end of a run, at the level that its exit code deserves."""
+    """Log the notes and the end of a run, at a level that depends on its exit code."""
     for note in summary.notes:
         _log.info("%s", note, extra={"event": "note"})
     code = summary.exit_code
     stopped = f"; {summary.stopped}" if summary.stopped else ""
     _log.log(
-        # Code 3: some rows need a person, and the run itself went well.
+        # Code 3: some rows need correction, but the run itself succeeded.
         {0: logging.INFO, 3: logging.WARNING}.get(code, logging.ERROR),
         "ends with exit code %d: %s, %d requests%s",
         code,

@@ -1,4 +1,4 @@
-"""The profile of a sheet as it was read, for the next sheet of its kind."""
+"""Make a profile from the way a sheet was read, for the next sheet from that source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bulk_sync.settings.reading import Reading
 
 
 def profile_of(sheet: Sheet) -> Profile:
-    """Return the profile; its time zone is this machine's where none was given."""
+    """Return the profile; without --timezone it has this machine's time zone."""
     reading, meaning = sheet.reading, sheet.meaning
     return Profile(
         on_duplicate=meaning.on_duplicate,
@@ -40,7 +40,7 @@ def _layout(reading: Reading) -> Read:
 
 
 def _columns(mapping: HeaderMap) -> dict[str, str]:
-    """Return the field of each column; the program's own columns of a results file are left out."""
+    """Return the field of each column, without the program's own columns of a results file."""
     named = {
         mapping.reference(column): column.field or "" for column in mapping.columns if column.header
     }

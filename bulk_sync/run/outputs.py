@@ -1,4 +1,4 @@
-"""Write the files of a run, and refuse names that would overwrite one of them with another."""
+"""Write the files of a run, and refuse names by which one would overwrite another."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refuse_names(source: Path, files: Files, undo_file: Path | None, ledger: Pat
 
 
 def named_files(files: Files) -> dict[str, Path]:
-    """Return the files of a job by what messages call them."""
+    """Return the files of a job by their names in messages."""
     named = {
         "--results": files.results,
         "the failed rows": files.failed,
@@ -64,7 +64,7 @@ def refuse_shared_paths(named: Mapping[str, Path]) -> None:
 
 
 def check_outputs(files: Files, undo_file: Path | None) -> None:
-    """Raise OutputError for a file that can't be written: better before the rows are sent."""
+    """Raise OutputError for a file that can't be written, before rows are sent."""
     pages = () if files.page is None else (files.page,)
     for path in (files.results, files.failed, *pages, *_undo_files(undo_file)):
         check_writable(path)
@@ -95,7 +95,7 @@ def write_outputs(
         *_write_undo_file(store, undo_file),
     )
     write_page_of_job(store, files, with_files(summary, files, undo_file, notes), clock)
-    if outputs.purge:  # last, because the files need the cells
+    if outputs.purge:  # last, because the files above need the cells
         notes = (*notes, purge_or_explain(store))
     return with_files(summary, files, undo_file, notes)
 
@@ -105,7 +105,7 @@ def write_reports(
 ) -> tuple[str, ...]:
     """Write results and failed rows; return notes for the user."""
     write_results(files.results, store.views.lines(), summary_facts(summary))
-    # A job without failed rows writes none, but it replaces the ones of an earlier run.
+    # Without failed rows no file is created, but the one of an earlier run must go.
     if ERROR_STATES.isdisjoint(summary.states) and not os.path.lexists(files.failed):
         return ()
     job = store.database.job()
@@ -128,8 +128,8 @@ def write_failed_rows(
     edited = written is not None and not store.database.wrote_report(path, written)
     kept = set_aside(path) if edited else None
     rows = store.views.results(ERROR_STATES, generation)
-    # The digest is recorded before the file gets its name: a crash in between must not make the
-    # program's own file look edited.
+    # The digest is recorded before the rename. After a crash in between, the program's own file
+    # would otherwise look edited.
     before = partial(store.database.note_report, path)
     write_failed(path, headers, rows, before, marked=wants_byte_order_mark(meaning))
     if kept is None:
@@ -141,12 +141,12 @@ def write_page_of_job(store: Store, files: Files, summary: Summary, clock: Clock
     """Write the page, if one is asked for, with the totals of all runs of the job."""
     if files.page is None:
         return
-    # The page's template takes long to load, and few runs write one.
+    # Imported late, because few runs write a page.
     from bulk_sync.report.page.run import write_page
 
     job, runs = summary_of_job(store, files).traffic, store.views.runs()
     counted = [point.counts for run in runs for point in run.points]
-    # A job of an older version has runs without a time line.
+    # A job of an older version has runs without a timeline.
     complete = sum(counts.requests for counts in counted) >= job.requests
     traffic = replace(
         summary.traffic,

@@ -6,12 +6,12 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State
 
 PURGED_NOTE = (
-    "Cells and patches were removed from the checkpoint; what became of each row stays there."
+    "Cells and patches were removed from the checkpoint; the outcome of each row stays there."
 )
 
 
 def why_not_to_purge(store: Store) -> str | None:
-    """Return why the checkpoint still needs its cells and patches, as a sentence; None if not."""
+    """Return a sentence if the checkpoint still needs its cells and patches, else None."""
     counts = store.views.counts()
     if not counts:
         return "nothing was staged in this checkpoint, so there is nothing to purge."

@@ -1,4 +1,4 @@
-"""Stage the rows of a sheet in a store, and decide which of several rows for one showing counts."""
+"""Stage the rows of a sheet in a store, and decide about duplicates."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
             if merge is None:
                 continue
             patch = merged(merge.bodies)
-            if isinstance(patch, Reason):  # each row is valid, and the two together are not
+            if isinstance(patch, Reason):  # valid alone, but not together: an end before a start
                 verdicts.append(Verdict(merge.id, State.INVALID, "bad_value", patch))
             else:
                 patches.append((merge.id, *patch))

@@ -42,9 +42,10 @@ from bulk_sync.version import __version__
 
 
 class Destination(Struct, frozen=True):
-    """The API that a job is for, and the way to it.
+    """The API of a job, and the transport to it.
 
-    Requests go to `address`; it differs from `base_url` in a rehearsal, where that is `sandbox:`.
+    Requests go to `address`. It differs from `base_url` in a rehearsal, whose base URL is
+    `sandbox:`.
     """
 
     base_url: str
@@ -54,7 +55,7 @@ class Destination(Struct, frozen=True):
 
     @property
     def key_fingerprint(self) -> str:
-        """What checkpoints hold of the key."""
+        """The fingerprint of the key, which checkpoints hold."""
         return fingerprint(self.key)
 
 
@@ -85,7 +86,7 @@ def start_tally(counts: Mapping[State, int]) -> Tally:
 
 
 class SendingRun(Struct, frozen=True):
-    """All that sending needs; `state_folder` None is the user's own."""
+    """Everything that sending needs; `state_folder` None is the user's own."""
 
     store: Store
     tally: Tally
@@ -124,12 +125,12 @@ class SendingRun(Struct, frozen=True):
 
 
 def send_pending(run: SendingRun) -> Sent:
-    """Send what is pending until each row has an outcome or something ends the run."""
+    """Send pending changes until each has an outcome or the run stops early."""
     counts = run.store.views.counts()
     clock = run.clock
     if not counts.get(State.PENDING, 0):
         return Sent(0.0, notes=(nothing_to_send(counts),))
-    # Imports are no part of the time that sending takes, nor of the first request's latency.
+    # Import now, so that imports don't count as sending time or as the first request's latency.
     load(run.destination.transport)
     with_uvloop = find_spec("uvloop") is not None  # the extra "fast" brings it
     if with_uvloop:
@@ -154,9 +155,9 @@ def nothing_to_send(counts: Mapping[State, int]) -> str:
 
 
 async def send_changes(run: SendingRun) -> BulkSyncError | None:
-    """Send the pending changes; return why sending ended early, None when it did not.
+    """Send the pending changes; return why sending ended early, None if it did not.
 
-    Raises what the callback for decided rows raised.
+    Raises the error of the callback for decided rows.
     """
     to, sending = run.destination, run.sending
     notifier = None if run.callbacks.on_row is None else RowNotifier(run.callbacks.on_row)
@@ -208,6 +209,6 @@ async def _send_and_record(
             listening.cancel()
             recorder.close()
     except BaseExceptionGroup as group:
-        # Outcomes of requests that had ended are known, whatever went wrong elsewhere.
+        # Save the outcomes that are known, whatever failed elsewhere.
         await recorder.save()
         raise only_error(group) from None

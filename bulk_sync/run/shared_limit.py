@@ -1,4 +1,4 @@
-"""What runs on this host know together about the API's limit: one file for each API and key."""
+"""The API's limit as shared by the runs on this host: one file for each API and key."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bulk_sync.send.budget import PaceInFile, PaceInMemory, PaceStore
 
 
 def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None) -> float | None:
-    """Return the API's limit in requests per second as runs on this host last knew it.
+    """Return the API's limit in requests per second, as last known to runs on this host.
 
-    None when no run has met it. Reads without waiting for a run that holds the file.
+    None if it is unknown, or if a run holds the file at this moment.
     """
     path = pace_file(base_url, key, state_folder)
     if not path.exists():
@@ -41,9 +41,9 @@ def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None)
 def open_pace_store(
     base_url: str, key: SecretStr, state_folder: Path | None, tally: Tally
 ) -> Iterator[PaceStore]:
-    """Open the budget that all runs on this host share; a rehearsal has one of its own.
+    """Open the pace that all runs on this host share; a rehearsal has its own.
 
-    Where the file can't be used, the run has a budget of its own, and a note says so.
+    If the file can't be used, the run has its own pace too, and a note says so.
     """
     if base_url == SANDBOX_TARGET:
         yield PaceInMemory()

@@ -1,4 +1,4 @@
-"""Open a sheet, map its header and check its rows: what `push`, `check` and `reconcile` share."""
+"""Open a sheet, map its header and check its rows, for `push`, `check` and `reconcile`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _path_of(reading: Reading) -> Iterator[Path]:
     if not reading.from_standard_input:
         yield reading.input
         return
-    # A sheet is read several times, to detect its format and then for its rows: a pipe can't be.
+    # A sheet is read twice, for its format and for its rows, which a pipe does not allow.
     with TemporaryDirectory(prefix="bulk-sync-") as folder:
         path = Path(folder, "standard input")
         with path.open("wb") as file:
@@ -84,7 +84,7 @@ class Sheet:
 
     @property
     def digest(self) -> str:
-        """Return the digest of all that decides about the patches but the bytes of the file."""
+        """The digest of everything that affects the patches, except the bytes of the file."""
         encoding = self.table.understood.encoding
         return digest_of_settings(self.reading, self.meaning, self.zone_name, encoding)
 
@@ -94,10 +94,9 @@ class Sheet:
         return map(self._checker.check, islice(self._rows, self.reading.limit))
 
     def check_beyond_limit(self) -> bool:
-        """Read on after `checked_rows`; return True when --limit left out rows.
+        """Check the rows after `checked_rows`; return True if --limit left out any.
 
-        A date far below may contradict the order that those above are read in, and a second table
-        may begin there.
+        A date there may contradict the assumed order, and a second table may begin there.
         """
         if self._rows is None:
             raise RuntimeError("the rows up to the limit come first")

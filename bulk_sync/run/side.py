@@ -1,8 +1,8 @@
 """One side of a comparison: a sheet, staged in this process or in a child process.
 
 Reading and checking keep one core busy, so the second of two large sheets is staged by
-`python -m bulk_sync.run.side`. It reads the settings from standard input, and writes what it found,
-or the error for the user, to standard output. It is killed when the comparison ends before it.
+`python -m bulk_sync.run.side`. It reads the settings from standard input and writes its findings,
+or the error for the user, to standard output. It is killed if the comparison ends first.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from msgspec import Struct
 from bulk_sync import errors
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.store import Store
-from bulk_sync.run.found import assumptions_of, notes_on, refusal_of
+from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, open_sheet
 from bulk_sync.settings.sheet import SheetSettings
 
-# About 20,000 rows, whose staging takes longer than a process needs to start (half a second).
+# About 20,000 rows: staging them takes longer than starting a process (half a second).
 _LARGE_BYTES = 2_000_000
 
 
@@ -69,7 +69,7 @@ def staged_in_child(settings: SheetSettings) -> Iterator[Callable[[], StagedSide
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # The package may be importable by this process's path only.
+            # The caller may have extended sys.path to import this package.
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         with process, ExitStack() as opened:
@@ -77,10 +77,10 @@ def staged_in_child(settings: SheetSettings) -> Iterator[Callable[[], StagedSide
             assert process.stdin is not None  # noqa: S101 - it is a pipe
             process.stdin.write(json.dumps(request).encode())
             process.stdin.close()
-            yield lambda: _answer(process, opened, path)
+            yield lambda: _wait_for(process, opened, path)
 
 
-def _answer(process: subprocess.Popen[bytes], opened: ExitStack, path: Path) -> StagedSide:
+def _wait_for(process: subprocess.Popen[bytes], opened: ExitStack, path: Path) -> StagedSide:
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     text = process.stdout.read()
     if process.wait() != 0:
@@ -115,7 +115,7 @@ def main() -> None:
 def _stage(settings: SheetSettings, store: Store, on_rows: OnRows) -> StagedSide:
     with open_sheet(settings.reading, settings.meaning) as sheet:
         rows = stage_rows(sheet, store, on_rows, keep_cells=False)
-        # A comparison is about blank cells, too: a row of blanks is no problem here.
+        # A row of blanks is an error in a push, but a comparison compares blank cells, too.
         store.staged.accept_blank(rows.generation)
         refusal = refusal_of(sheet, store, rows.generation, settings.stopping.max_problems)
         if refusal is not None:

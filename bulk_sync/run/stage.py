@@ -1,4 +1,4 @@
-"""Stage the sheet of a push: open the checkpoint, and decide what of the sheet is to be sent."""
+"""Stage the sheet of a push: open the checkpoint, and decide which rows are to be sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
-from bulk_sync.run.found import assumptions_of, notes_on, refusal_of
+from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
 from bulk_sync.run.outputs import write_failed_rows
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, Sheet
@@ -25,7 +25,7 @@ from bulk_sync.settings.history import History
 
 
 class Staging(Struct, frozen=True):
-    """A sheet that is staged for a push: for which API and key, and what may become of it."""
+    """A sheet to stage for a push, the API and key it is for, and the options about it."""
 
     sheet: Sheet
     store: Store
@@ -36,7 +36,7 @@ class Staging(Struct, frozen=True):
     max_problems: Share
 
     def facts(self) -> JobFacts:
-        """Return what identifies the job that this push asks for."""
+        """Return the facts that identify the job of this push."""
         digest = self.sheet.table.digest
         return JobFacts(self.base_url, self.key_fingerprint, digest, self.sheet.digest)
 
@@ -113,7 +113,7 @@ def leave_out_known_values(store: Store) -> None:
 
 
 def note_on_start(start: Start, *, continues: bool, only_changed: bool) -> tuple[str, ...]:
-    """Return what to tell of a job that was there before; nothing for a new one."""
+    """Return a note about an existing job; none for a new one."""
     if continues:
         return ("Continuing the job: acknowledged rows are not sent again.",)
     if start is Start.RESTAGE:
@@ -139,7 +139,7 @@ def _restage(staging: Staging, on_rows: OnRows) -> bool:
     """Read the sheet into the checkpoint; return True when it continues the job there."""
     sheet, store = staging.sheet, staging.store
     rows = stage_rows(sheet, store, on_rows)
-    # Before the job becomes this sheet's, so that a refused sheet leaves the job as it was.
+    # Before `adopt`, so that a refused sheet leaves the existing job unchanged.
     _refuse_if_needed(staging, rows.generation)
     known, facts = store.database.job(), staging.facts()
     return store.adoption.adopt(

@@ -18,7 +18,7 @@ from bulk_sync.settings.files import Files
 
 
 class Sent(Struct, frozen=True):
-    """The end of sending: its seconds, why it ended early if it did, and notes for the user."""
+    """The result of sending: its seconds, the reason if it stopped early, notes for the user."""
 
     seconds: float
     stopped: BulkSyncError | None = None
@@ -102,7 +102,7 @@ def note_on_limit(*, partial: bool) -> tuple[str, ...]:
 
 
 def _notes_on(job: Job) -> tuple[str, ...]:
-    """Return what a reader of the counts must know first."""
+    """Return notes without which the counts would mislead."""
     rehearsal = job.base_url == SANDBOX_TARGET
     text = "Rehearsal: sent to a sandbox on this machine, nothing reached North."
     return (*((text,) if rehearsal else ()), *note_on_limit(partial=job.partial))

@@ -1,4 +1,4 @@
-"""Run a push where an event loop runs already: in a thread, because a thread can't run two."""
+"""Run a push in a thread if the caller's thread runs an event loop: it can't run a second one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 def outside_event_loop(
     work: Callable[[threading.Event | None], T], stop: threading.Event | None
 ) -> T:
-    """Return what `work` returns; it is called in a thread when this one runs an event loop.
+    """Return the result of `work`, called in a thread if this one runs an event loop.
 
-    `work` gets the event that stops it. An interrupt (Ctrl-C, a notebook's) sets the event, waits
-    for the thread and is raised then.
+    `work` gets the event that stops it. An interrupt (Ctrl-C, or a notebook's) sets the event and
+    is raised after the thread has ended.
     """
     try:
         asyncio.get_running_loop()
@@ -37,7 +37,7 @@ def outside_event_loop(
 
 
 async def in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Return what `work` returns, called in a thread with the event that stops it.
+    """Return the result of `work`, called in a thread with the event that stops it.
 
     When cancelled, set the event, wait for the thread, and let the cancellation go on.
     """

@@ -1,7 +1,7 @@
-"""The endpoints of the API: replies as the contract has them, limits, and injected faults.
+"""The endpoints of the API: replies according to the contract, limits, and injected faults.
 
-Knows the contract and the sandbox's own storage. It must not import `check` or `send`: it is the
-witness against which they are tested.
+Knows the contract and the sandbox's own storage. It must not import `check` or `send`, because
+they are tested against it.
 """
 
 from __future__ import annotations
@@ -116,9 +116,8 @@ class NorthApi:
             headers: dict[str, str] = {}
             answer = self._refused(request, body, headers)
             if answer is not None:
-                drawn = (
-                    None  # a refusal is sent as it is, because a server rarely fails at its door
-                )
+                # No fault on top of a refusal: real servers refuse before the code that may fail.
+                drawn = None
             else:
                 if self.behaviour.latency_seconds:
                     await self.clock.sleep(self.behaviour.latency_seconds)
@@ -167,7 +166,7 @@ class NorthApi:
             return refusal(409, "Another showing has this unique_showing_key")
 
     def _update(self, key: str, body: bytes) -> Answer:
-        # Clients and proxies drop a dot segment, so no showing can be addressed by one.
+        # Clients and proxies resolve dot segments, so they can't address a showing.
         if key in {"", ".", ".."} or ("/" in key and not self._exists(key)):
             return refusal(404, "Showing not found")
         changes = read_body(PatchBody, body)
@@ -236,7 +235,7 @@ class NorthApi:
         answer = refusal(status, "Method not allowed" if status == 405 else "Not found")
         return Response(json.dumps(answer.content), status, media_type="application/json")
 
-    # What tests and users read to learn what arrived
+    # The records, for tests and users
 
     async def _journal(self, request: Request) -> Response:
         after = int(request.query_params.get("after", 0))

@@ -1,4 +1,4 @@
-"""How the sandbox behaves, and how it is served."""
+"""The options of the sandbox: its behaviour, and where it is served."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FAULTS = Form("fault", "2%:503", parse_fault, collect=tuple)
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """How the sandbox answers."""
+    """The behaviour of the sandbox."""
 
     accept_any: Annotated[bool, Option("Create a showing when an unknown key is patched.")] = False
     latency_seconds: Annotated[
@@ -51,7 +51,7 @@ class Behaviour:
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """Where the sandbox is served, and what it holds."""
+    """The port and the data of the sandbox."""
 
     port: Annotated[
         int, Option("The port; 0 takes a free one.", "N", at_least=0, at_most=65535)

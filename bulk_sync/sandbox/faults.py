@@ -1,4 +1,4 @@
-"""Decide which request meets which fault. Pure.
+"""Draw the fault of a request. Pure.
 
 A draw depends on the seed, the key and the number of earlier requests for that key, not on the
 order of arrival. So a run can be repeated, whatever the timing of its workers.
@@ -40,12 +40,9 @@ class Drawn:
 
 def parse_fault(text: str) -> Fault:
     """Read `2%:503` or `0.5%:cut`; raise ValueError with the right form."""
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)%:(\w+)", text.strip(), re.ASCII)
-    if (
-        match is None
-        or float(match[1]) > 100
-        or not (match[2] in KINDS or re.fullmatch("[45]\\d\\d", match[2]))
-    ):
+    kinds = f"{'|'.join(KINDS)}|[45]\\d\\d"
+    match = re.fullmatch(rf"(\d{{1,3}}(?:\.\d{{1,4}})?)%:({kinds})", text.strip(), re.ASCII)
+    if match is None or float(match[1]) > 100:
         raise ValueError(
             f"{text!r} is not a fault: write a share and a status or one of {', '.join(KINDS)}, "
             "as in 2%:503"

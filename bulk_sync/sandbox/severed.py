@@ -9,7 +9,7 @@ import struct
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-# Seconds after which a request that met `timeout` is dropped if its client never leaves.
+# Seconds after which a request with the fault `timeout` is dropped if its client never leaves.
 _LONGEST_SILENCE = 600.0
 
 Connections = dict[tuple[str, int], asyncio.Transport]

@@ -1,4 +1,4 @@
-"""Models that are composed of parts, and take the fields of all parts as flat arguments."""
+"""Models composed of parts, which take the fields of all parts as flat arguments."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Composed(BaseModel):
 
     @classmethod
     def checked(cls, **values: object) -> Self:
-        """Return the settings, as the constructor does; for programs of earlier versions."""
+        """Return the settings, as the constructor does; kept for compatibility."""
         return cls(**values)
 
     @classmethod
     def of(cls, given: Mapping[str, object], **more: object) -> Self:
-        """Return the settings from what a command was given, which may have other options too."""
+        """Return the settings from the options of a command, ignoring other options."""
         known = {name for part in cls._parts().values() for name in names_of(part)}
         known |= cls.model_fields.keys()
         return cls(**{name: value for name, value in given.items() if name in known} | more)
@@ -70,7 +70,7 @@ class Composed(BaseModel):
 
     @classmethod
     def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
-        """Return the values of a part under its name, and all others as they are."""
+        """Group the values of each part under its name, and keep all others."""
         parts = cls._parts()
         homes = {
             name: (part, field)
@@ -88,7 +88,7 @@ class Composed(BaseModel):
 
 
 def part(kind: type[P], values: Mapping[str, object]) -> P:
-    """Return one part from values by the names of their options; the others are left alone.
+    """Return one part from values by option name, ignoring the others.
 
     Raises UsageError with a sentence for each wrong value.
     """
@@ -100,7 +100,7 @@ def part(kind: type[P], values: Mapping[str, object]) -> P:
 
 
 def names_of(part: type) -> dict[str, str]:
-    """Return the names by which each field of a part may be given, to the field's own."""
+    """Return the field of each name by which it may be given: its own and its option's."""
     own = {field.name: field.name for field in dataclasses.fields(part)}
     return own | {one.keyword: one.field for one in declared(part)}
 

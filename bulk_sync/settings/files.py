@@ -1,4 +1,4 @@
-"""The files of a job, and their names."""
+"""The names of the files of a job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Files(Struct, frozen=True):
     @staticmethod
     def named_after(source: Path, ending: str, *, out: Path | None = None) -> Path:
         """Return the path of a file with this ending, in `out` or in the folder of the input."""
-        # Only .csv gives way, so that x.csv, x.tsv and x.xlsx in one folder are three jobs.
+        # Only .csv is dropped, so that x.csv, x.tsv and x.xlsx in one folder are three jobs.
         stem = source.stem if source.suffix.lower() == ".csv" else source.name
         return (source.parent if out is None else out) / f"{stem}.{ending}"
 
@@ -33,6 +33,7 @@ class Files(Struct, frozen=True):
         page: Path | None = None,
     ) -> Files:
         """Return the files, in the folder of the input or in `out`, except those that are given."""
+        # Standard input has no name, so the other files are named after the results.
         if str(source) == "-" and results is not None:
             source, out = results.with_name(f"{results.stem.removesuffix('.results')}.csv"), None
         return cls(

@@ -1,4 +1,4 @@
-"""The ways to write values that are more than a number or a word."""
+"""The forms of options that are more than a number or a word."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bulk_sync.settings.zones import check_timezone
 
 def parse_pair(text: str) -> tuple[str, str]:
     """Return `Header=field` as both; raises ValueError without an equals sign."""
-    header, equals, field = text.rpartition("=")
+    header, equals, field = text.rpartition("=")  # a header may have an equals sign
     if not equals or not header.strip():
         raise ValueError(f"{text!r}: write it as 'Header=field', or 'Header=' to ignore the column")
     return header.strip(), field.strip()

@@ -15,10 +15,10 @@ from bulk_sync.settings.option import Option
 class Meaning:
     """The mapping of columns to fields, and the rules for cells.
 
-    `map` is header to field, "" ignores a column. Fields without an option come from a profile:
-    `map_hints` may name columns that the sheet lacks, `aliases` are further names of fields,
-    `field_clears` the texts that clear one field, `blank_clears` the fields that a blank cell
-    clears. `timezone` None is the machine's own.
+    `map` maps headers to fields; "" ignores a column. Fields without an option come from a profile:
+    `map_hints` is like `map`, but the sheet may lack its columns; `aliases` are more names of
+    fields; `field_clears` has the text that clears a field; `blank_clears` the fields that a blank
+    cell clears. `timezone` None is this machine's.
     """
 
     PANEL = "Mapping"

@@ -1,4 +1,4 @@
-"""The sentences about values that are no settings, with the option as it is typed."""
+"""Turn pydantic's errors into sentences that name the option as it is typed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from bulk_sync.settings.option import Declared, declared
-from bulk_sync.validation import explained
+from bulk_sync.validation import explain
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -33,7 +33,7 @@ def _sentence(detail: ErrorDetails, parts: Mapping[str, type]) -> str:
         option = next((one for one in declared(part) if one.field == names[0]), None)
         return _about(option.flag if option else names[0], detail, option)
     if not place:
-        return _explained(detail, None)
+        return _explain(detail, None)
     if detail["type"] == "extra_forbidden":
         return _unknown(place[0], parts.values())
     return _about(place[0], detail, None)
@@ -43,15 +43,15 @@ def _about(name: str, detail: ErrorDetails, option: Declared | None) -> str:
     subject = _SUBJECTS.get(name, name)
     if detail["type"] == "missing":
         return f"{subject} is missing"
-    return f"{subject}: {_explained(detail, option)}"
+    return f"{subject}: {_explain(detail, option)}"
 
 
-def _explained(detail: ErrorDetails, option: Declared | None) -> str:
+def _explain(detail: ErrorDetails, option: Declared | None) -> str:
     if option is None:
-        return explained(detail)
+        return explain(detail)
     form = option.option.form
     noun = f"a {form.noun}, such as {form.such_as}" if form else ""
-    return explained(detail, noun=noun, right=option.option.right())
+    return explain(detail, noun=noun, range_hint=option.option.range_hint())
 
 
 def _unknown(name: str, parts: Iterable[type]) -> str:

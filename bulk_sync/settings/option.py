@@ -39,11 +39,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A way to write a value as text.
+    """The textual form of a value.
 
-    `parse` raises ValueError with a sentence that shows the right way; `show` writes a value as
-    `parse` reads it. `noun` and `such_as` are for messages about the range. `none` is the
-    text of None. An option that may be repeated has a `collect`, which makes one value of all.
+    `parse` raises ValueError with a sentence that shows the right form; `show` is its inverse.
+    `noun` and `such_as` are for messages about the range, and `none` is the text of None. A
+    repeatable option has a `collect`, which combines all of its values.
     """
 
     noun: str
@@ -98,6 +98,7 @@ class Option:
 
     def _validated(self, given: object, validate: Callable[[object], object]) -> object:
         value = validate(self._read(given))
+        # bool is a subclass of int, and True has no range.
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             self._check_range(given, value)
         return value
@@ -106,7 +107,7 @@ class Option:
         if self.form is None:
             return given
         collect = self.form.collect
-        if isinstance(given, int):
+        if isinstance(given, int):  # 90 in a program means the same as "90" on the command line
             given = str(given)
         if isinstance(given, str):
             return self.form.parse(given) if collect is None else collect([self.form.parse(given)])
@@ -117,24 +118,28 @@ class Option:
     def _check_range(self, given: object, value: float) -> None:
         shown = given if isinstance(given, str) else self.text_of(value)
         if math.isnan(value):
-            raise ValueError(f"{shown} is not a number{self.right()}")
+            raise ValueError(f"{shown} is not a number{self.range_hint()}")
         if self.above is not None and value <= self.above:
             noun = f"{self.form.noun} above" if self.form else "number above"
             such_as = f", such as {self.form.such_as}" if self.form else ""
             raise ValueError(f"{shown} is not a {noun} {self.above:g}{such_as}")
         if self.at_least is not None and value < self.at_least:
-            raise ValueError(f"{shown} is less than {self.text_of(self.at_least)}{self.right()}")
+            raise ValueError(
+                f"{shown} is less than {self.text_of(self.at_least)}{self.range_hint()}"
+            )
         if self.at_most is not None and value > self.at_most:
-            raise ValueError(f"{shown} is more than {self.text_of(self.at_most)}{self.right()}")
+            raise ValueError(
+                f"{shown} is more than {self.text_of(self.at_most)}{self.range_hint()}"
+            )
 
-    def right(self) -> str:
-        """The range, as the end of a message."""
+    def range_hint(self) -> str:
+        """Return the range, as the end of a message."""
         if self.at_least is None or self.at_most is None:
             return ""
         return f": write {self.text_of(self.at_least)} to {self.text_of(self.at_most)}"
 
     def text_of(self, value: object) -> str:
-        """The value as it is typed; "" for None."""
+        """Return the value as it is typed; "" for None."""
         if value is None:
             return self.form.none if self.form else ""
         if isinstance(value, bool):

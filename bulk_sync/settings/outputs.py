@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class JobFiles:
-    """The files that all commands on jobs share; what is None is named after the input."""
+    """The files of all commands on jobs; None is named after the input."""
 
     PANEL = "Output"
 

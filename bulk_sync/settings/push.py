@@ -21,9 +21,9 @@ from bulk_sync.settings.target import Target
 class PushSettings(SheetSettings):
     """The settings of `push`.
 
-    `key` is the API key, else it is read from `key_file`; a push to a sandbox of its own needs
-    none. With the sandbox, `push` takes its address as `send_to`. `state_folder` is where runs on
-    this host share what they know of the API's limit; None for the user's own.
+    Without `key`, the API key is read from `key_file`; a rehearsal needs none, and `push` takes the
+    address of its sandbox as `send_to`. Runs on this host share the API's limit in `state_folder`;
+    None is the user's own.
     """
 
     key: Annotated[SecretStr, AfterValidator(check_key)]
@@ -38,7 +38,7 @@ class PushSettings(SheetSettings):
 
     @classmethod
     def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
-        """Return the values of a part under its name; a rehearsal has its own target and key."""
+        """Group the values of each part under its name, and set target and key of a rehearsal."""
         found = super().sorted_into_parts(values)
         rehearse(found)
         key_file = found["target"].get("key_file")
@@ -68,7 +68,7 @@ class PushSettings(SheetSettings):
 
 
 def rehearse(found: dict[str, Any]) -> None:
-    """With --sandbox, make the target a sandbox of the run's own, with the key that it takes."""
+    """With --sandbox, set the target to the run's own sandbox, and the key that it accepts."""
     if found["target"].get("sandbox"):
         found["target"]["base_url"] = SANDBOX_TARGET
         found["key"] = SANDBOX_KEY

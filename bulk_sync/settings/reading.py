@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The options about reading; what is None is detected."""
+    """The options about reading; None is detected."""
 
     PANEL = "Reading"
 

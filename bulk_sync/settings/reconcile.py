@@ -22,17 +22,17 @@ from bulk_sync.settings.sheet import SheetSettings, profile_values
 from bulk_sync.settings.target import Target
 
 LEDGER = "ledger"
-"""The other side that is no sheet: what the API last acknowledged."""
+"""The value of --with for the values that the API last acknowledged."""
 
 # Options about cells; the others are about the columns or the layout of FILE.
 _OF_BOTH_SIDES = ("timezone", "date_order", "default_time", "clear")
 
 
 class ReconcileSettings(SheetSettings):
-    """The settings of `reconcile`: the sheet here, the one there, and their common origin.
+    """The settings of `reconcile`: this sheet, the other one, and their common base.
 
     `there` None is the ledger: that of the checkpoint, or the shared one of `--ledger`. `key` is
-    needed when what differs is sent.
+    needed to send the differences.
     """
 
     comparing: Comparing
@@ -49,7 +49,7 @@ class ReconcileSettings(SheetSettings):
 
     @classmethod
     def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
-        """Return the values of a part under its name, and the sheets on the other side."""
+        """Group the values of each part under its name, and add the sheets on the other side."""
         found = super().sorted_into_parts(values)
         comparing: dict[str, Any] = found["comparing"]
         others = {"there": comparing.get("with_"), "snapshot": comparing.get("base")}
@@ -68,7 +68,7 @@ class ReconcileSettings(SheetSettings):
 
     @property
     def changes(self) -> Path | None:
-        """Where the sheet of what may be sent goes; None when the sheet here is pushed itself."""
+        """The path of the sheet of changes; None if this sheet is pushed itself."""
         if not self.comparing.push or self.there is None:
             return None
         return Files.named_after(self.reading.input, "changes.csv", out=self.outputs.out)

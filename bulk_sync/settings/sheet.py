@@ -1,4 +1,4 @@
-"""The settings of a check: a sheet, how it is read, and what its cells mean."""
+"""The settings of a check: a sheet, its layout, and the meaning of its cells."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SheetSettings(Composed):
 
     @classmethod
     def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
-        """Return the values of a part under its name, those of the profile included."""
+        """Group the values of each part under its name, including those of the profile."""
         found = super().sorted_into_parts(values)
         meaning: dict[str, Any] = found["meaning"]
         if meaning.get("profile") is not None:

@@ -1,4 +1,4 @@
-"""The API that gets the changes."""
+"""The API to send to, and its key."""
 
 from __future__ import annotations
 

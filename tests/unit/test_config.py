@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.cli.config import FILE_NAME, Sourced, files_of, read_sources, template
+from bulk_sync.cli.config import FILE_NAME, Sourced, config_files, read_sources, template
 from bulk_sync.cli.main import COMMANDS
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import Kind
@@ -50,12 +50,14 @@ def test_the_nearest_place_wins(tmp_path_factory: pytest.TempPathFactory, said: 
 def test_both_files_are_read_and_each_value_knows_its_place(tmp_path: Path) -> None:
     here = written(tmp_path / "here" / FILE_NAME, 'rate = "10/s"')
     user = written(tmp_path / "user" / FILE_NAME, 'rate = "1/s"\nretry_for = "1h"')
-    files = files_of(None, here.parent, user.parent)
+    files = config_files(None, here.parent, user.parent)
     assert read_sources(KINDS, {}, files) == {
         "rate": Sourced("10/s", str(here)),
         "retry-for": Sourced("1h", str(user)),
     }
-    assert read_sources(KINDS, {}, files_of(user, here.parent, user.parent))["rate"].value == "1/s"
+    assert (
+        read_sources(KINDS, {}, config_files(user, here.parent, user.parent))["rate"].value == "1/s"
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> N
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
-        files_of(tmp_path / "none.toml", tmp_path, tmp_path)
+        config_files(tmp_path / "none.toml", tmp_path, tmp_path)
 
 
 def test_the_template_says_every_option_and_every_line_of_it_can_be_taken(tmp_path: Path) -> None:

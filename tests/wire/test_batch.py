@@ -217,7 +217,7 @@ def test_moving_overwrites_nothing_also_without_links(
         assert not sheet.exists()
     assert sorted(path.name for path in done.iterdir()) == ["a.20260302T021500Z.csv", "a.csv"]
     sheet = write_sheet(tmp_path / "a.csv", numbered(5))
-    with pytest.raises(OutputError, match="is there already, twice"):
+    with pytest.raises(OutputError, match="exists already, also with a time stamp"):
         batch.archived(sheet, done, batch.identity(sheet), NOW)
     assert sheet.exists()
 

@@ -150,7 +150,7 @@ def test_a_host_that_takes_no_connection_was_never_reached(program: Program, she
         bounds = ("--timeout", 0.3, "--max-attempts", 2)
         ran = program("push", sheet, "--base-url", f"http://127.0.0.1:{port}", *bounds, "--json")
     assert (ran.code, ran.summary["states"]["pending"]) == (6, 20)
-    assert f"127.0.0.1:{port} took no connection within 0.3 s" in ran.err
+    assert f"127.0.0.1:{port} accepted no connection within 0.3 s" in ran.err
     assert not any("may have been applied" in line["message"] for line in results(sheet).values())
 
 

@@ -248,7 +248,7 @@ def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
 
 def _chart(chart: _Chart, drawing: Drawing) -> Html:
     legend = (element("li", _line(kind), name) for kind, name in chart.series)
-    text = _in_words(chart.name, drawing)
+    text = _description(chart.name, drawing)
     return element(
         "figure",
         element(
@@ -271,7 +271,7 @@ def _line(kind: str) -> Html:
     return element("svg", shape, width=22, height=14, aria_hidden="true", class_="key")
 
 
-def _in_words(name: str, drawing: Drawing) -> str:
+def _description(name: str, drawing: Drawing) -> str:
     """Describe a chart in a sentence, for screen readers."""
     shown = drawing.figures
     if name == "rate":

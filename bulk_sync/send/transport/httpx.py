@@ -165,7 +165,7 @@ def translate(
         case httpx.ConnectTimeout():
             return Failure(
                 "timeout",
-                f"{where} took no connection within {connect_seconds:g} s",
+                f"{where} accepted no connection within {connect_seconds:g} s",
                 may_have_arrived=False,
             )
         case httpx.PoolTimeout():

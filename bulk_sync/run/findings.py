@@ -1,4 +1,4 @@
-"""What reading a sheet found, handed to `report` for its words, and why a sheet is refused."""
+"""The findings in a sheet, worded by `report`, and the reasons to refuse it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import ColumnSeen
 from bulk_sync.quantities import Share
 from bulk_sync.report.causes import problems_of
-from bulk_sync.report.found import Assumed, RulesUsed, assumption_lines, sheet_notes
+from bulk_sync.report.findings import Assumed, RulesUsed, assumption_lines, sheet_notes
 from bulk_sync.report.problems import ORDERS
 from bulk_sync.run.sheet import Sheet
 
 
 def notes_on(sheet: Sheet) -> tuple[str, ...]:
-    """Return what a person should look at before the sheet is sent."""
+    """Return notes that a person should read before the sheet is sent."""
     return sheet_notes(sheet.table.understood, sheet.reading.input.suffix, sheet.mapping.ignored)
 
 
 def assumptions_of(sheet: Sheet) -> tuple[str, ...]:
-    """Return what was assumed about cells, how often and where first."""
+    """Return the assumptions about cells, how often each was made and where first."""
     rules = RulesUsed(
         zone_name=sheet.zone_name,
         zone_given=sheet.meaning.timezone is not None,
@@ -60,9 +60,9 @@ def refusal_of(
     *,
     listed_in: Path | None = None,
 ) -> InputError | None:
-    """Return why a staged sheet must not be sent, None when it may.
+    """Return the reason why a staged sheet must not be sent, None if it may.
 
-    `listed_in` is the file of failed rows that lists the problems, where one is written.
+    `listed_in` is the file of failed rows, if one is written.
     """
     return (
         _second_table(sheet)
@@ -78,7 +78,7 @@ def _second_table(sheet: Sheet) -> InputError | None:
     return InputError(
         f"{sheet.reading.input}: row {other[0]} has column names, as row "
         f"{sheet.table.understood.header_row} has: another table begins there, so nothing is sent. "
-        "Make a file of each, or name the header with --header-row"
+        "Save each table as its own file, or name the header with --header-row"
     )
 
 

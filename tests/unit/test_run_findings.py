@@ -10,8 +10,8 @@ import pytest
 from bulk_sync.job.store import Store
 from bulk_sync.model.summaries import Understood
 from bulk_sync.quantities import Share
-from bulk_sync.report.found import Assumed, RulesUsed, assumption_lines, sheet_notes
-from bulk_sync.run.found import refusal_of
+from bulk_sync.report.findings import Assumed, RulesUsed, assumption_lines, sheet_notes
+from bulk_sync.run.findings import refusal_of
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import open_sheet
 from bulk_sync.settings.meaning import Meaning
