@@ -1,6 +1,6 @@
 """ZIP archives from anywhere: every byte that is returned was checked.
 
-Sizes are checked before anything is unpacked, and again meanwhile. The unpacking is a loop of our
+Sizes are checked before a part is unpacked and again while it is. The unpacking is a loop of our
 own over zlib, because ZIP readers differ in what they trust: some ignore the checksum, some the
 declared size. Knows nothing of the parts' meaning.
 """
@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+# A workbook has a few dozen, and another one for each picture.
 MAX_PARTS = 5_000
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
 """Total size of the parts that are read. The largest sheet allowed has half of this as XML."""
@@ -21,7 +22,10 @@ MAX_RATIO = 200
 RATIO_FROM_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 
+# Signature, flags, method, and the lengths of name and extra field (APPNOTE.TXT 4.3.7). The sizes
+# are skipped, because a streaming writer leaves them zero and adds them after the data.
 _LOCAL_HEADER = struct.Struct("<4s2xHH4x4x4x4xHH")
+# Bits of the flags: traditional and strong encryption, and a name in UTF-8 (APPNOTE.TXT 4.4.4).
 _ENCRYPTED = 0x1 | 0x40
 _UTF_8_NAME = 0x800
 
@@ -47,6 +51,7 @@ class Archive:
             OSError,
         ) as error:
             raise BadArchive(f"the file is damaged or cut short ({error})") from None
+        # Readers disagree on which of two directories counts: one could check, the other read.
         if b"PK\x05\x06" in comment:
             raise BadArchive("the archive inside holds two tables of contents")
         if len(entries) > MAX_PARTS:
@@ -71,10 +76,11 @@ class Archive:
         entry = self._entries.get(canonical(name))
         if entry is None:
             raise BadArchive(f"the part {name} is missing")
-        self._judge(entry)
+        self._refuse_unsafe(entry)
         checksum = size = 0
         for chunk in self._unpack(entry):
             size += len(chunk)
+            # Before the chunk is passed on, so that a false size costs no more than one chunk.
             if size > entry.file_size:
                 raise BadArchive(f"the part {name} unpacks to more than it declares")
             checksum = zlib.crc32(chunk, checksum)
@@ -91,14 +97,14 @@ class Archive:
             )
         return b"".join(self.chunks(name))
 
-    def _judge(self, entry: zipfile.ZipInfo) -> None:
+    def _refuse_unsafe(self, entry: zipfile.ZipInfo) -> None:
         if entry.flag_bits & _ENCRYPTED:
             raise BadArchive("it is protected by a password. Save it without one")
         if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise BadArchive(
                 f"the part {entry.filename} is packed in a way that workbooks don't use"
             )
-        packed = max(entry.compress_size, 1)
+        packed = entry.compress_size
         if entry.file_size > RATIO_FROM_BYTES and entry.file_size > packed * MAX_RATIO:
             raise BadArchive(
                 f"the part {entry.filename} would unpack from {packed:,} to "
@@ -123,6 +129,7 @@ class Archive:
         name = self._file.read(name_length).decode(
             "utf-8" if flags & _UTF_8_NAME else "cp437", "replace"
         )
+        # A reader that goes by local headers would see another part than the one checked here.
         if canonical(name) != canonical(entry.orig_filename):
             raise BadArchive(f"the part {entry.filename} has two names")
         self._file.seek(extra_length, 1)
@@ -149,6 +156,7 @@ def canonical(name: str) -> str:
 def _by_name(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
+        # zipfile ends `filename` at a NUL; the original keeps two such names apart.
         name = canonical(entry.orig_filename)
         if name in found:
             raise BadArchive(f"the archive inside holds two parts called {entry.filename}")
@@ -157,7 +165,7 @@ def _by_name(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
 
 
 def _inflate(packed: Iterator[bytes], name: str) -> Iterator[bytes]:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)  # negative: raw deflate, as ZIP has it
     try:
         for chunk in packed:
             rest = chunk

@@ -18,7 +18,7 @@ from bulk_sync.read.survey.xlsb import XlsbSurveyor
 from bulk_sync.read.survey.xlsx import XlsxSurveyor
 
 MAX_XLS_BYTES = 32 * 1024 * 1024
-"""An XLS file is in memory three times: as its stream, and twice in the library."""
+"""Bounds memory: an XLS file is held three times, as its stream and twice in the library."""
 
 
 def open_surveyor(file: io.BufferedReader) -> Surveyor:
@@ -41,11 +41,13 @@ def open_surveyor(file: io.BufferedReader) -> Surveyor:
 
 
 def _in_archive(archive: Archive) -> Surveyor:
+    # Every ODF package has the first (OpenDocument 1.3 part 2, 3.3); so has an EPUB, which lacks
+    # the second.
     if "mimetype" in archive and CONTENT in archive:
         return _open_document(archive)
     main = main_part(archive)
     if main is None or not main.lower().startswith("xl/"):
-        raise BadWorkbook(_what_else(archive))
+        raise BadWorkbook(_refusal_of_archive(archive))
     if main.lower().endswith(".bin"):
         return XlsbSurveyor(archive, main)
     return XlsxSurveyor(archive, main)
@@ -65,16 +67,16 @@ def _open_document(archive: Archive) -> Surveyor:
     return OdsSurveyor(archive)
 
 
-def _what_else(archive: Archive) -> str:
+def _refusal_of_archive(archive: Archive) -> str:
+    """Return the sentence for an archive that is no workbook."""
     names = archive.names()
     if any(name.startswith("word/") for name in names):
         return "this is a text document (DOCX), not a spreadsheet. Push the spreadsheet itself."
     if any(name.startswith("ppt/") for name in names):
         return "this is a presentation (PPTX), not a spreadsheet. Push the spreadsheet itself."
-    if (
-        any(name.startswith("index/") and name.endswith(".iwa") for name in names)
-        or "index.zip" in names
-    ):
+    # Numbers keeps its tables in IWA parts, older versions in an archive inside.
+    has_iwa = any(name.startswith("index/") and name.endswith(".iwa") for name in names)
+    if has_iwa or "index.zip" in names:
         return (
             "this is a Numbers document. Export it from Numbers as Excel or CSV, then push that "
             "file."
@@ -94,10 +96,12 @@ def _in_container(file: BinaryIO) -> Surveyor:
         )
     # Not closed, because that would close the file too.
     container = olefile.OleFileIO(file)
+    # An encrypted XLSX is an OLE2 file too ([MS-OFFCRYPTO] 2.3.4.4).
     if container.exists("EncryptedPackage"):
         raise BadWorkbook(
             "it is protected by a password. Save it without one, then push that file."
         )
+    # The stream's name in Excel 97 and later, and in Excel 5 and 95.
     for name in ("Workbook", "Book"):
         if container.exists(name):
             return XlsSurveyor(file, container.openstream(name).read())

@@ -1,4 +1,4 @@
-"""Comma-separated text and its kin; encoding and dialect are found, or given as options.
+"""Comma-separated text and its kin; encoding and dialect are detected, or given as options.
 
 Row numbers are those of a spreadsheet program: a record with line breaks inside quotes is one row,
 and a blank line is a row too. Nothing is repaired: a stray quote, a NUL or an undecodable byte ends
@@ -28,6 +28,7 @@ from bulk_sync.read.encoding import find_encoding
 from bulk_sync.read.interface import ReadOptions, above_note, two_headers
 from bulk_sync.read.opened import changed, fingerprint, refuse_if_changed
 
+# Enough for the rows that may have the header, even with a paragraph in every cell.
 _SAMPLE_CHARACTERS = 1 << 17
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -76,34 +77,36 @@ class DelimitedTable:
                 f"{self._path}: the file is empty; expected a header row with a column "
                 "unique_showing_key."
             )
-        # Excel's own way to name the separator; Excel neither shows nor counts that line.
+        # Excel's own way to name the separator. It doesn't show the line or count it as a row.
         match = re.match(r'"?sep=([^\r\n])"?(?:\r\n|\r|\n)', text)
         if match is not None:
             self._separator_line = True
             delimiter, text = delimiter or match[1], text[match.end() :]
         lines = list(io.StringIO(text, newline=""))
+        # The sample got shorter by the mark and by Excel's line, so it may lack some characters.
         if len(text) >= _SAMPLE_CHARACTERS - 100 and len(lines) > 1:
-            lines.pop()  # incomplete
+            lines.pop()  # perhaps incomplete
         layout = find_layout(
             lines, options.recognise, delimiter=delimiter, header_row=options.header_row
         )
         if layout.rivals:
             raise InputError(f"{self._path}: {two_headers(layout.rivals[0], layout.header_row)}.")
-        return self._with_quotes_that_hold(layout)
+        return self._with_fitting_quotes(layout)
 
-    def _with_quotes_that_hold(self, layout: Layout) -> Layout:
+    def _with_fitting_quotes(self, layout: Layout) -> Layout:
         """Return the layout, or one with other quotes when usual ones don't fit the whole file."""
+        # MySQL escapes quotes with a backslash; tabbed exports often have plain ones.
         doubtful = self._encoding.backslash_quotes or (
             self._encoding.quotes and layout.dialect.delimiter == "\t"
         )
-        if not doubtful or self._holds(layout):
+        if not doubtful or self._fits(layout):
             return layout
         others = with_other_quotes(layout, backslashes=self._encoding.backslash_quotes)
-        return next((other for other in others if self._holds(other)), layout)
+        return next((other for other in others if self._fits(other)), layout)
 
-    def _holds(self, layout: Layout) -> bool:
+    def _fits(self, layout: Layout) -> bool:
         """Return whether the file is well-formed in a layout, with no row wider than its header."""
-        width = 0
+        width = 0  # of the header, once it is read
         try:
             for number, cells in enumerate(layout.dialect.reader(self._lines()), start=1):
                 if number == layout.header_row:
@@ -167,7 +170,9 @@ class DelimitedTable:
         try:
             for number, cells in enumerate(reader, start=1):
                 begins_after, line = line, reader.line_num
+                # The first cell alone nearly always shows that a row is not blank.
                 if cells and ((cells[0] and not cells[0].isspace()) or any(map(str.strip, cells))):
+                    # Only a record of several lines can have swallowed another one.
                     fault = _swallowed(cells, delimiter, width) if line - begins_after > 1 else None
                     yield Row(number, tuple(cells), fault)
         except NotWellFormed as error:
@@ -208,14 +213,12 @@ def _swallowed(cells: list[str], delimiter: str, width: int) -> Reason | None:
         if not others or first.count(delimiter) != width - 1 - place:
             continue
         *between, last = others
-        closes_at = place + width - len(cells)
-        if (
-            last.count(delimiter) == closes_at
-            and all(line.count(delimiter) == width - 1 for line in between if line.strip())
-            and all(
-                _shape(line.partition(delimiter)[0]) == shape for line in others if line.strip()
-            )
-        ):
+        separators_before_quote = place + width - len(cells)
+        are_rows = all(line.count(delimiter) == width - 1 for line in between if line.strip())
+        begin_as_rows = all(
+            _shape(line.partition(delimiter)[0]) == shape for line in others if line.strip()
+        )
+        if last.count(delimiter) == separators_before_quote and are_rows and begin_as_rows:
             return Reason(
                 Expected.SINGLE_ROW, value=last[:LONGEST_VALUE], remedy=Remedy.CLOSE_QUOTE
             )

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from bulk_sync.read.interface import HEADER_WITHIN_ROWS, Recognise
 
 LONGEST_CELL = 10_000_000
-"""Characters in a cell; a longer one lacks a closing quote. Bounds memory, too."""
+"""Characters in a cell, which bounds memory; a longer one is behind a quote that never closes."""
 
 
 def _load_parser() -> Any:  # noqa: ANN401 - a module
@@ -54,7 +54,7 @@ class Records(Protocol):
 
 
 class Dialect(Struct, frozen=True):
-    """How cells are separated and quoted; `escape` may precede a quote instead of doubling it."""
+    """The separator and quotes of cells; `escape` may precede a quote instead of doubling it."""
 
     delimiter: str = ","
     quote: str | None = '"'
@@ -80,7 +80,8 @@ class Dialect(Struct, frozen=True):
         """The way of quoting, for people."""
         if self.quote is None:
             return "none"
-        return f"{self.quote}, {'escaped with ' + self.escape if self.escape else 'doubled inside'}"
+        inside = f"escaped with {self.escape}" if self.escape else "doubled inside"
+        return f"{self.quote}, {inside}"
 
 
 class Layout(Struct, frozen=True):
@@ -110,11 +111,12 @@ def find_layout(
             Dialect(mark, quote, skip)
             for mark, skip in itertools.product(delimiters, (False, True))
         )
-        judged = [_judge(dialect, lines, recognise, header_row) for dialect in dialects]
-        _, found = max(judged, key=lambda each: each[0])
+        rated = [_rate(dialect, lines, recognise, header_row) for dialect in dialects]
+        _, found = max(rated, key=lambda each: each[0])
         return found
 
     layout, header = best('"')
+    # Some exports of databases use single quotes, which a reader of double ones leaves in place.
     if all(_is_quoted(cell, "'") for cell in header if cell.strip()):
         return best("'")[0]
     return layout
@@ -128,10 +130,11 @@ def with_other_quotes(layout: Layout, *, backslashes: bool) -> Iterator[Layout]:
         yield replace(layout, dialect=replace(layout.dialect, quote=None))
 
 
+# See `_rate`; a dialect with a greater one fits better.
 _Merit = tuple[int, bool, int, bool, int]
 
 
-def _judge(
+def _rate(
     dialect: Dialect, lines: Sequence[str], recognise: Recognise, header_row: int | None
 ) -> tuple[_Merit, tuple[Layout, list[str]]]:
     """Return a layout's merit, and the layout with its header.
@@ -139,13 +142,14 @@ def _judge(
     The merit: known columns, whether anything is separated, rows that fit, plainness.
     """
     records = _beginning(dialect, lines, HEADER_WITHIN_ROWS + (header_row or 0))
+    # Negative numbers, so that the first of rows with one score is the greatest.
     scored = [(recognise([cell.strip() for cell in cells]), -number) for number, cells in records]
     if header_row is not None:
         scored = [found for found in scored if found[1] == -header_row]
     score, place = max(scored, default=(0, -1 if header_row is None else -header_row))
     number = -place
     if score == 0 and header_row is None and records:
-        number = records[0][0]
+        number = records[0][0]  # the error names the columns that its first row has
     under = [cells for row, cells in records if row >= number]
     width = _width(under[0]) if under else 0
     misfits = alike = 0
@@ -155,9 +159,9 @@ def _judge(
         )
         alike = 0 if score else sum(_width(cells) == width for cells in under)
     merit = (score, width > 1, -misfits, not dialect.skip_blanks, alike)
-    serving = {-place for score, place in scored if score > 0}
+    candidates = {-place for score, place in scored if score > 0}
     rivals = tuple(
-        row for row, cells in records if row < number and row in serving and _width(cells) > 1
+        row for row, cells in records if row < number and row in candidates and _width(cells) > 1
     )
     return merit, (Layout(dialect, number, score, rivals), under[0] if under else [])
 
@@ -172,7 +176,7 @@ def _beginning(dialect: Dialect, lines: Sequence[str], most: int) -> list[tuple[
             if len(found) == most:
                 break
     except NotWellFormed:
-        pass  # judge by the records before
+        pass  # rate it by the records before
     return found
 
 

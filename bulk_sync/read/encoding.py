@@ -1,8 +1,8 @@
 """The encoding of a text file, in which all of it must be valid.
 
 A byte order mark decides. Without one, valid UTF-8 is UTF-8. Other text is Windows-1252 when its
-letters are where a western language has them; else charset-normalizer is asked, and believed when
-all its candidates give the same text. Nothing is ever decoded with replacements.
+letters are where a western language has them; else charset-normalizer detects it, and is believed
+when all its candidates give the same text. Nothing is ever decoded with replacements.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from msgspec import Struct
 
 from bulk_sync.errors import InputError, UsageError
 
-_CHUNK = 1 << 17
+_CHUNK_BYTES = 1 << 17
+# Bytes of lines beyond ASCII that a guess is made from; bounds charset-normalizer's time.
 _SAMPLE_BYTES = 1 << 16
-_LETTERS_ENOUGH = 40
+# Letters beyond ASCII from which charset-normalizer is believed: fewer fit encodings by chance.
+_ENOUGH_LETTERS = 40
 
 _MARKS = (  # longer ones first, because UTF-32's begins like UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -74,10 +76,10 @@ def find_encoding(file: io.BufferedReader, path: Path, given: str | None) -> Enc
     an unknown `given`.
     """
     file.seek(0)
-    mark = _mark_of(file.read(4))
+    mark = _bom_codec(file.read(4))
     codec = _codec_of(given) if given is not None else mark or "utf-8"
     if given is not None and mark is not None and mark.startswith(codec):
-        codec = mark
+        codec = mark  # so that the mark is not read as text
     elif given is not None and codec == "utf-8-sig":
         codec = "utf-8"  # without a mark, the mark's codec reads the same text
     first = _read_through(file, codec)
@@ -120,7 +122,7 @@ def _accepted(seen: _Seen, codec: str, path: Path, note: str | None = None) -> E
     return Encoding(codec, seen.digest, note, seen.quotes, seen.backslash_quotes)
 
 
-def _mark_of(head: bytes) -> str | None:
+def _bom_codec(head: bytes) -> str | None:
     return next((codec for mark, codec in _MARKS if head.startswith(mark)), None)
 
 
@@ -157,7 +159,7 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
     bad = nul = shift = None
     file.seek(0)
     for number in itertools.count():
-        chunk = file.read(_CHUNK)
+        chunk = file.read(_CHUNK_BYTES)
         hashed.update(chunk)
         if bad is None:
             try:
@@ -166,6 +168,7 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
                 bad = _Place(number, _decoded_before(error, codec))
                 seen.sample = b""
             else:
+                # ASCII in UTF-16 without a mark is valid UTF-8 with NULs.
                 if nul is None and "\0" in text:
                     nul = _Place(number, text[: text.index("\0")])
                 # To find one character is many times faster than to find two.
@@ -185,7 +188,7 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
 
 
 class _Place(NamedTuple):
-    """A position: after a number of chunks, and after this text of the next one."""
+    """A position in the file: after whole chunks, and after a text of the next one."""
 
     chunks: int
     text: str
@@ -199,12 +202,10 @@ def _line_of(place: _Place | None, file: io.BufferedReader, codec: str) -> int |
     # Turns every kind of line end into "\n".
     lines = io.IncrementalNewlineDecoder(None, translate=True)
     file.seek(0)
-    before = (decoder.decode(file.read(_CHUNK)) for _ in range(place.chunks))
-    return (
-        1
-        + sum(lines.decode(text).count("\n") for text in before)
-        + lines.decode(place.text, final=True).count("\n")
-    )
+    before = (decoder.decode(file.read(_CHUNK_BYTES)) for _ in range(place.chunks))
+    ended = sum(lines.decode(text).count("\n") for text in before)
+    ended += lines.decode(place.text, final=True).count("\n")
+    return ended + 1
 
 
 def _decoded_before(error: UnicodeDecodeError, codec: str) -> str:
@@ -213,6 +214,7 @@ def _decoded_before(error: UnicodeDecodeError, codec: str) -> str:
 
 
 def _lines_beyond_ascii(chunk: bytes, limit: int) -> bytes:
+    """Return a chunk's lines with a letter beyond ASCII, because only those are evidence."""
     if chunk.isascii():
         return b""
     return b"\n".join(line for line in chunk.splitlines() if not line.isascii())[:limit] + b"\n"
@@ -241,6 +243,8 @@ _NOT_BELIEVED = frozenset(
     {"cp1252", "iso8859_3", "iso8859_4", "iso8859_10", "iso8859_14", "iso8859_16"}
 )
 _ASCII = bytes(range(0x20, 0x7F))
+# Words of a western language that outweigh an odd one, such as a name.
+_FITTING_TO_ODD = 5
 
 
 def _guess(sample: bytes, path: Path, line: int) -> str:
@@ -270,7 +274,7 @@ def _is_believable(codec: str) -> bool:
 
 def _is_enough(text: str) -> bool:
     """Return whether there are enough letters to recognise a language."""
-    return sum(letter.isalpha() and not letter.isascii() for letter in text) >= _LETTERS_ENOUGH
+    return sum(letter.isalpha() and not letter.isascii() for letter in text) >= _ENOUGH_LETTERS
 
 
 def _is_windows_1252(sample: bytes) -> bool:
@@ -289,7 +293,7 @@ def _is_windows_1252(sample: bytes) -> bool:
     odd = [word for word in words if _is_odd(word)]
     fitting = sum(any(letter.isascii() for letter in word) and not _is_odd(word) for word in words)
     against = len(odd) + len(_MISPLACED.findall(text))
-    return against == 0 or fitting > 5 * against
+    return against == 0 or fitting > _FITTING_TO_ODD * against
 
 
 def _is_odd(word: str) -> bool:
@@ -302,5 +306,5 @@ def _is_odd(word: str) -> bool:
 def _around(sample: bytes, codec: str) -> str:
     """Return the text around the first letter beyond ASCII, for a person to judge."""
     text = sample.decode(codec, errors="ignore")
-    place = next((index for index, letter in enumerate(text) if not letter.isascii()), 0)
-    return text[max(0, place - 12) : place + 12].strip()
+    first = next((index for index, letter in enumerate(text) if not letter.isascii()), 0)
+    return text[max(0, first - 12) : first + 12].strip()

@@ -19,6 +19,7 @@ def open_table(path: Path, options: ReadOptions) -> Iterator[Table]:
     with opened(path) as file:
         kind = kind_of(file.read(HEAD_BYTES))
         if kind in WORKBOOK_KINDS:
+            # Here, because its libraries take longer to import than a small CSV to read.
             from bulk_sync.read.workbook import workbook_in
 
             yield workbook_in(file, path, options)

@@ -1,4 +1,4 @@
-"""Errors and output of foreign code that reads a workbook become one sentence."""
+"""Translate the errors of foreign code that reads a workbook, and mute its output."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ def input_errors(path: Path) -> Iterator[None]:
     except (BadWorkbook, BadArchive) as error:
         raise InputError(f"{path}: {_sentence(str(error))}") from None
     except MemoryError:
+        # The library's own allocations abort the process instead, hence the bounds of surveys.
         raise InputError(
             f"{path}: the workbook doesn't fit in memory. Save the sheet as 'CSV UTF-8'."
         ) from None
     except (
+        # Whatever our own parsing raises for bytes that don't fit the format.
         OSError,
         EOFError,
         struct.error,
@@ -57,6 +59,7 @@ def input_errors(path: Path) -> Iterator[None]:
 @contextmanager
 def muted() -> Iterator[None]:
     """Discard what the library writes to file descriptor 2, past Python, when it panics."""
+    # Rust prints a panic before Python sees an exception, and not through `sys.stderr`.
     try:
         screen = os.dup(2)
     except OSError:  # standard error is closed

@@ -15,12 +15,13 @@ from bulk_sync.read.foreign import AGAIN
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet, Survey, sweep
 
 # Types of the library's values that need no correction.
-_AS_GIVEN = frozenset({str, int, float, bool})
+_EXACT_TYPES = frozenset({str, int, float, bool})
 
 # The error that a fraction of a day leaves in a time, at most.
 _ROUNDING = timedelta(milliseconds=1)
 
 _MICROSECONDS = 1_000_000
+# Excel has a 29 February 1900, as Lotus 1-2-3 had.
 _LAST_DAY_OF_FEBRUARY_1900 = date(1900, 2, 28)
 
 
@@ -38,12 +39,13 @@ class SheetRows:
         self.survey = survey
         self._values = values
         self._is_ods = is_ods
+        # By row, because each row looks up its own.
         self._errors: dict[int, dict[int, str]] = {}
         for (row, column), shown in survey.errors.items():
             self._errors.setdefault(row, {})[column] = shown
-        self._instead: dict[int, dict[int, Cell]] = {}
-        for (row, column), value in survey.instead.items():
-            self._instead.setdefault(row, {})[column] = value
+        self._replaced: dict[int, dict[int, Cell]] = {}
+        for (row, column), value in survey.replaced.items():
+            self._replaced.setdefault(row, {})[column] = value
 
     def filled(self) -> Iterator[Row]:
         """Yield the rows with a cell that shows something, from the sheet's first row on."""
@@ -54,7 +56,7 @@ class SheetRows:
         ):
             values = next(delivered, [])
             expected = filled[index] if index < len(filled) else 0
-            if not (values or expected or index in self._errors or index in self._instead):
+            if not (values or expected or index in self._errors or index in self._replaced):
                 continue
             cells = self._typed(index, values)
             self._compare(index, cells, expected)
@@ -85,16 +87,17 @@ class SheetRows:
         while width and values[width - 1] == "":  # one cell may make a whole sheet wide
             width -= 1
         cells = [
-            value if value.__class__ in _AS_GIVEN else self._seen(index, column, value)
+            value if value.__class__ in _EXACT_TYPES else self._corrected(index, column, value)
             for column, value in enumerate(values[:width])
         ]
-        for column, value in self._instead.get(index, {}).items():
+        for column, value in self._replaced.get(index, {}).items():
             _put(cells, column, value)
         for column, shown in self._errors.get(index, {}).items():
             _put(cells, column, CellError(shown))
         return cells
 
-    def _seen(self, row: int, column: int, value: Cell) -> Cell:
+    def _corrected(self, row: int, column: int, value: Cell) -> Cell:
+        """Return a date or time as a spreadsheet program shows it."""
         if not self._is_ods and not isinstance(value, timedelta):
             if self.survey.has_negative(row, column):
                 # Programs show this for a negative date; the library gives a time of day.
@@ -104,14 +107,13 @@ class SheetRows:
         return _to_second(value)
 
     def _compare(self, index: int, cells: Sequence[Cell], expected: int) -> None:
-        given = sum(1 for cell in cells if shows(cell) and not isinstance(cell, CellError))
-        shown_as_error = sum(1 for cell in cells if isinstance(cell, CellError)) - len(
-            self._errors.get(index, {})
-        )
-        if given + shown_as_error != expected:
+        # The survey counts error cells apart. A `CellError` made here, of a date that can't be
+        # shown, is a filled cell to it.
+        filled = sum(1 for cell in cells if shows(cell)) - len(self._errors.get(index, {}))
+        if filled != expected:
             raise _Disagreement(
                 f"sheet {self.sheet.name!r}, row {index + 1}: the file has {expected} filled cells "
-                f"there, of which {given + shown_as_error} could be read. {AGAIN}"
+                f"there, of which {filled} could be read. {AGAIN}"
             )
 
     def _cover(
@@ -136,7 +138,7 @@ def shows(cell: Cell) -> bool:
 
 
 def _is_last_day_of_february_1900(value: Cell) -> bool:
-    """Return whether it may be Excel's 29 February 1900, which the library gives as the 28th."""
+    """Return whether it may be Excel's 29 February 1900, which the library reads as the 28th."""
     if isinstance(value, datetime):
         return value.date() == _LAST_DAY_OF_FEBRUARY_1900
     return value == _LAST_DAY_OF_FEBRUARY_1900

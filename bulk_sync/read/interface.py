@@ -14,7 +14,7 @@ Recognise = Callable[[Sequence[str]], int]
 """Rates a row's cells as a header: the number of known columns, 0 if a required one is missing."""
 
 HEADER_WITHIN_ROWS = 50
-"""How many rows, blank ones not counted, may have the header."""
+"""Rows searched for the header, blank ones not counted."""
 
 
 class ReadOptions(Struct, frozen=True):
@@ -61,7 +61,7 @@ class Table(Protocol):
 
     @property
     def understood(self) -> Understood:
-        """How the file was read: its format, sheet, header row, encoding."""
+        """The detected format: file type, sheet, header row, encoding."""
         ...
 
     @property

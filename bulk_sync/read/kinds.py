@@ -9,7 +9,7 @@ import re
 from enum import Enum
 
 HEAD_BYTES = 4096
-"""How many of the first bytes `kind_of` needs."""
+"""First bytes of a file that `kind_of` needs."""
 
 
 class Kind(Enum):
@@ -35,6 +35,7 @@ WORKBOOK_KINDS = frozenset({Kind.ZIP, Kind.OLE2, Kind.BIFF})
 """Kinds for the workbook reader. `TEXT` is for the delimited one; the rest are refused."""
 
 _MAGIC = (
+    # A first part, an empty archive, and one that was split (APPNOTE.TXT 4.3.7, 4.3.16, 8.5).
     (b"PK\x03\x04", Kind.ZIP),
     (b"PK\x05\x06", Kind.ZIP),
     (b"PK\x07\x08", Kind.ZIP),
@@ -116,6 +117,7 @@ def _mostly_controls(head: bytes) -> bool:
 def _reads_as_utf_16(head: bytes) -> bool:
     even, odd = head[0::2], head[1::2]
     for zeros, letters in ((odd, even), (even, odd)):
+        # Not all are zero: typographic quotes and dashes are beyond the first 256 characters.
         if zeros.count(0) > 0.7 * len(zeros) and letters.count(0) == 0:
             return True
     return False
@@ -126,10 +128,12 @@ def _kind_of_markup(head: bytes) -> Kind:
     text = text.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").lstrip().lower()
     if not text.startswith(b"<"):
         return Kind.TEXT
+    # Excel's web pages may name that schema too.
     if b"urn:schemas-microsoft-com:office:spreadsheet" in text and b"<html" not in text:
         return Kind.XML_2003
     if re.search(rb"<(!doctype html|html|head|body|table|div|meta|style)\b", text):
         return Kind.HTML
+    # A processing instruction that starts Excel; the schema may be named beyond these bytes.
     if b'progid="excel.sheet"' in text:
         return Kind.XML_2003
     return Kind.XML if text.startswith(b"<?xml") else Kind.TEXT

@@ -29,6 +29,7 @@ def refuse_if_changed(
     if fingerprint(file) != before or _digest(file) != digest:
         raise changed(path)
     try:
+        # A copy that was moved over the file is another inode, perhaps with the same content.
         is_in_place = os.path.samestat(path.stat(), os.fstat(file.fileno()))
         with path.open("rb") as now:
             same = is_in_place or _digest(now) == digest
@@ -60,6 +61,7 @@ def _digest(file: io.BufferedReader) -> str:
 def opened(path: Path) -> Iterator[io.BufferedReader]:
     """Open a regular file for reading; raises InputError when that fails."""
     try:
+        # Opening a named pipe would wait for a writer, and a pipe can't be read twice.
         if path.exists() and not path.is_dir() and not path.is_file():
             raise InputError(
                 f"{path}: not a regular file; save the rows to a file first, or pass them as - "

@@ -78,12 +78,15 @@ class WorkbookTable:
             found = _recognised(rows, options)
             if found is not None:
                 return rows, found
+            # Its headers are for the error, when no sheet has a header with a key.
             if fallback is None and (first := next(rows.filled(), None)) is not None:
                 fallback = rows, first
         if fallback is None:
             raise BadWorkbook("none of its visible sheets has any rows.")
         rows, first = fallback
-        return rows, first if options.header_row is None else _forced(rows, options.header_row)
+        if options.header_row is not None:
+            return rows, _forced(rows, options.header_row)
+        return rows, first
 
     def _open(self, sheet: Sheet) -> SheetRows:
         if not sheet.is_grid:
@@ -121,6 +124,7 @@ def _named(sheets: Sequence[Sheet], wanted: str) -> Sheet:
     for sheet in sheets:
         if sheet.name == wanted:
             return sheet
+    # Spreadsheet programs don't allow two names that differ in case only.
     for sheet in sheets:
         if sheet.name.casefold() == wanted.strip().casefold():
             return sheet
@@ -146,7 +150,7 @@ def _header(rows: SheetRows, options: ReadOptions) -> Row:
 
 
 def _recognised(rows: SheetRows, options: ReadOptions) -> Row | None:
-    """Return the row that serves best as a header, the first one of equals; None without any."""
+    """Return the row with the most known columns, the first one of equals; None without any."""
     best, best_score, rival = None, 0, None
     if options.header_row is not None:
         candidates: Iterator[Row] = (
@@ -157,6 +161,7 @@ def _recognised(rows: SheetRows, options: ReadOptions) -> Row | None:
     for row in candidates:
         score = options.recognise([text_of(cell).strip() for cell in row.cells])
         if score > best_score:
+            # One cell that happens to be a column's name is a title, not a header.
             if best is not None and sum(map(shows, best.cells)) > 1:
                 rival = rival or best
             best, best_score = row, score

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from bulk_sync.model.rows import Cell
 
+# The size of Excel's sheets; a cell beyond them makes the library abort the process.
 MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384
-"""The size of Excel's sheets; a cell beyond them makes the library abort the process."""
 MAX_CELLS = 3_000_000
 """Rows times columns of a sheet's bounding box, blank cells included."""
 MAX_LIBRARY_BYTES = 320 * 1024 * 1024
@@ -26,8 +26,9 @@ CELL_BYTES = 72
 """The library's bytes for a cell: 32 in the box, 40 in the list that the box is made from."""
 STRING_OVERHEAD = 24
 """Bytes that an allocator takes for each text besides its length."""
-# Bytes of a replaced value and its place.
-_INSTEAD_BYTES = 200
+# Bytes of a replaced value and of its entry in the dictionary.
+_REPLACED_BYTES = 200
+# These are kept as Python objects, one for each, however little the file takes to repeat them.
 MAX_ERRORS = 200_000
 MAX_MERGED = 200_000
 
@@ -42,15 +43,15 @@ class BadWorkbook(Exception):
 class TooLarge(BadWorkbook):
     """The workbook needs more memory than allowed."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(
-            f"{what} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that "
+            f"{reason} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that "
             "file."
         )
 
 
 class Sheet(Struct, frozen=True):
-    """A sheet's entry in the workbook; `place` is where the survey finds its content."""
+    """A sheet's entry in the workbook; `place` is its part's name, or its index as text."""
 
     name: str
     visible: bool
@@ -60,30 +61,30 @@ class Sheet(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Survey:
-    """The content of one sheet, as far as it is counted. Rows and columns count from 0.
+    """The counts of one sheet. Rows and columns count from 0.
 
-    `filled` has the number of cells in each row that show something, error cells excluded; `errors`
-    the text of error cells, by place; `merged` ranges as (first row, first column, last row, last
-    column); `negatives` the places of negative numbers, ascending, packed by `packed`; `instead`
-    the values that the library is known to get wrong.
+    `filled` has the number of cells in each row that show something, error cells excluded. `errors`
+    has the text of error cells by (row, column), `replaced` the values that the library is known to
+    get wrong. `merged` has ranges as (first row, first column, last row, last column), `negatives`
+    the cells with negative numbers, ascending, as `packed` numbers.
     """
 
     filled: array[int] = field(default_factory=lambda: array("I"))
     errors: dict[tuple[int, int], str] = field(default_factory=dict)
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     negatives: array[int] = field(default_factory=lambda: array("Q"))
-    instead: dict[tuple[int, int], Cell] = field(default_factory=dict)
+    replaced: dict[tuple[int, int], Cell] = field(default_factory=dict)
     hidden_rows: int = 0
 
     def has_negative(self, row: int, column: int) -> bool:
-        """Return whether the file has a negative number at a place."""
-        place = packed(row, column)
-        at = bisect_left(self.negatives, place)
-        return at < len(self.negatives) and self.negatives[at] == place
+        """Return whether the file has a negative number in a cell."""
+        cell = packed(row, column)
+        at = bisect_left(self.negatives, cell)
+        return at < len(self.negatives) and self.negatives[at] == cell
 
 
 def packed(row: int, column: int) -> int:
-    """Return a place as one number; such numbers sort by row, then by column."""
+    """Return a cell's row and column as one number; such numbers sort by row, then by column."""
     return row * MAX_COLUMNS + column
 
 
@@ -106,6 +107,7 @@ class Bounds:
                 "Open the workbook in a spreadsheet program and save it again."
             )
         box = self._box
+        # Called for every cell, nearly all of which are inside the box so far.
         if box is None:
             self._box = [row, column, last_row, last_column]
         elif row < box[0] or column < box[1] or last_row > box[2] or last_column > box[3]:
@@ -172,6 +174,14 @@ class Builder:
         self.bounds.cell(row, column)
         self._count(row)
 
+    def text(self, row: int, column: int, size: int, *, shown: bool) -> None:
+        """Add a cell with a text of `size` bytes, which may be blank."""
+        self.bounds.text(size)
+        if shown:
+            self.filled(row, column)
+        else:
+            self.blank(row, column)
+
     def filled_many(self, row: int, column: int, times: int, down: int) -> None:
         """Add a block of equal cells that show something."""
         self.bounds.cell(row, column, times, down)
@@ -193,16 +203,18 @@ class Builder:
                 self.survey.errors[each, across] = shown
 
     def negative(self, row: int, column: int) -> None:
-        """Note that a filled cell has a negative number."""
+        """Record that a filled cell has a negative number."""
         self.survey.negatives.append(packed(row, column))
 
-    def instead(self, row: int, column: int, value: Cell) -> None:
+    def replace(self, row: int, column: int, value: Cell) -> None:
         """Replace the value of a filled cell that the library gets wrong."""
-        self.bounds.text(_INSTEAD_BYTES)
-        self.survey.instead[row, column] = value
+        self.bounds.text(_REPLACED_BYTES)
+        self.survey.replaced[row, column] = value
 
     def hidden(self, row: int, down: int = 1) -> None:
-        """Note hidden rows."""
+        """Record hidden rows."""
+        # Programs hide all rows below a table, and ODS may claim more than a sheet has. Rows out of
+        # bounds matter only once they have cells, which `Bounds` refuses.
         if not (row >= 0 and row + down <= MAX_ROWS):
             return
         if row + down > len(self._hidden):
@@ -210,7 +222,7 @@ class Builder:
         self._hidden[row : row + down] = b"\1" * down
 
     def merged(self, first_row: int, first_column: int, last_row: int, last_column: int) -> None:
-        """Note a merged range, ends included."""
+        """Record a merged range, ends included."""
         if len(self.survey.merged) >= MAX_MERGED:
             raise TooLarge(f"more than {MAX_MERGED:,} ranges are merged.")
         self.survey.merged.append((first_row, first_column, last_row, last_column))
@@ -219,7 +231,7 @@ class Builder:
         """Return the complete survey."""
         survey = self.survey
         survey.merged.sort()
-        # Sorted here, because a file may have rows in any order.
+        # Sorted, because a file may have rows in any order, and `has_negative` bisects.
         survey.negatives = array("Q", sorted(survey.negatives))
         survey.hidden_rows = sum(
             1
@@ -229,6 +241,7 @@ class Builder:
         return survey
 
     def _reach(self, row: int) -> None:
+        """Extend the counts to a row, with zeros."""
         counts = self.survey.filled
         if row >= len(counts):
             counts.frombytes(bytes(counts.itemsize * (row + 1 - len(counts))))
@@ -236,7 +249,7 @@ class Builder:
     def _count(self, row: int, times: int = 1) -> None:
         counts = self.survey.filled
         if row >= len(counts):
-            counts.frombytes(bytes(counts.itemsize * (row + 1 - len(counts))))
+            self._reach(row)
         counts[row] += times
 
 
@@ -265,6 +278,11 @@ class Surveyor(Protocol):
 def shown_text(text: str | bytes) -> bool:
     """Return whether a person sees anything in a cell with this text."""
     return bool(text.strip())
+
+
+def utf_8_bytes(text: str) -> int:
+    """Return how many bytes a text of UTF-16 takes in the library, at most: three for each unit."""
+    return 3 * len(text)
 
 
 def sweep(merged: list[tuple[int, int, int, int]]) -> Iterator[list[tuple[int, int, int, int]]]:

@@ -30,12 +30,12 @@ def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
     UTF-8.
     """
     parser = expat.ParserCreate()
-    parser.buffer_text = True
+    parser.buffer_text = True  # else expat splits texts at every line break and entity
     parser.StartElementHandler = handler.start
     parser.EndElementHandler = handler.end
     parser.CharacterDataHandler = handler.text
-    parser.StartDoctypeDeclHandler = _refusing(part)
-    parser.XmlDeclHandler = _judge_encoding(part)
+    parser.StartDoctypeDeclHandler = _doctype_handler(part)
+    parser.XmlDeclHandler = _declaration_handler(part)
     try:
         for chunk in chunks:
             parser.Parse(chunk, False)  # noqa: FBT003 - expat's own signature
@@ -52,7 +52,7 @@ def local(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def _refusing(part: str) -> Callable[..., None]:
+def _doctype_handler(part: str) -> Callable[..., None]:
     def refuse(*_: object) -> None:
         # A DOCTYPE declares entities, which can grow without bound and name files; no spreadsheet
         # program writes one.
@@ -64,12 +64,13 @@ def _refusing(part: str) -> Callable[..., None]:
     return refuse
 
 
-def _judge_encoding(part: str) -> Callable[[str, str | None, int], None]:
-    def judge(_version: str, encoding: str | None, _standalone: int) -> None:
+def _declaration_handler(part: str) -> Callable[[str, str | None, int], None]:
+    def refuse_other_encodings(_version: str, encoding: str | None, _standalone: int) -> None:
+        # Expat and the library know different encodings, but both know what every program writes.
         if encoding is not None and encoding.lower() not in {"utf-8", "utf8", "us-ascii", "ascii"}:
             raise BadWorkbook(
                 f"its part {part} is written in {encoding}, not in UTF-8. "
                 "Open the workbook in a spreadsheet program and save it again."
             )
 
-    return judge
+    return refuse_other_encodings

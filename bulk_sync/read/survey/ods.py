@@ -32,6 +32,7 @@ CONTENT = "content.xml"
 MAX_CELLS = 1_200_000
 """The library holds values and formulas of all cells, and both again while it trims the edges."""
 
+# A covered cell is one behind a merged range; it may keep the value it had before.
 _CELLS = frozenset({"table:table-cell", "table:covered-table-cell"})
 _VALUES = (
     "office:value",
@@ -40,6 +41,7 @@ _VALUES = (
     "office:boolean-value",
     "office:string-value",
 )
+# A time of XML Schema's type duration, without days: PT09H30M00S, -PT1.5S.
 _DURATION = re.compile(r"(-?)PT(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:[.,]\d*)?)S)?")
 _SHOWN_ERROR = re.compile(r"#(?:DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!|SPILL!|CALC!)|Err:\d{3}")
 _SPACES = re.compile(r"[ \t\r\n]+")
@@ -47,7 +49,8 @@ _LAYOUT = re.compile(
     rb"(?<=>)[ \t\r\n]+(?=<(?:table:table-cell|table:covered-table-cell|/table:table-row)[\s/>])"
 )
 # Bytes at a chunk's end that may begin a match of `_LAYOUT`.
-_HELD_BACK = 64
+_HELD_BACK_BYTES = 64
+# The least manifest that the library accepts.
 _MANIFEST = (
     b'<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
     b'<manifest:file-entry manifest:full-path="/" '
@@ -87,14 +90,15 @@ class OdsSurveyor:
 
 
 def _without_layout(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the XML without the white space that Gnumeric and KSpread put between rows: the library
-    gives up at it.
+    """Yield the XML without the white space that Gnumeric and KSpread put between cells.
+
+    The library gives up at it.
     """
     rest = b""
     for chunk in chunks:
         text = _LAYOUT.sub(b"", rest + chunk)
-        rest = text[-_HELD_BACK:]
-        yield text[:-_HELD_BACK]
+        rest = text[-_HELD_BACK_BYTES:]
+        yield text[:-_HELD_BACK_BYTES]
     yield rest
 
 
@@ -110,7 +114,6 @@ class _Content:
         self._builder: Builder | None = None
         self._row = self._column = 0
         self._row_repeats = 1
-        self._pending: list[tuple[_Cell, int]] = []
         self._cell: _Cell | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -135,7 +138,7 @@ class _Content:
             else:
                 self._cell.end(name)
         elif name == "table:table-row" and self._builder is not None:
-            self._end_row(self._builder)
+            self._row += self._row_repeats
         elif name == "table:table" and self._builder is not None:
             self.surveys.append(self._builder.done())
             self._builder = None
@@ -160,11 +163,8 @@ class _Content:
     def _start_row(self, attributes: dict[str, str]) -> None:
         self._row_repeats = _repeats(attributes, "table:number-rows-repeated", MAX_ROWS)
         self._column = 0
-        self._pending.clear()
-        if self._builder is not None and attributes.get("table:visibility") in {
-            "collapse",
-            "filter",
-        }:
+        hidden = attributes.get("table:visibility") in {"collapse", "filter"}
+        if hidden and self._builder is not None:
             self._builder.hidden(self._row, self._row_repeats)
 
     def _end_cell(self, cell: _Cell) -> None:
@@ -181,24 +181,21 @@ class _Content:
             builder.error(row, column, error, cell.repeats, down)
         elif cell.is_filled:
             builder.filled_many(row, column, cell.repeats, down)
-            self._instead(builder, cell)
+            self._replace(builder, cell)
         else:
             builder.blank(row, column, cell.repeats, down)
         builder.bounds.text(cell.size, cell.repeats * down)
         if cell.spans != (1, 1):
             builder.merged(row, column, row + cell.spans[0] - 1, column + cell.spans[1] - 1)
 
-    def _instead(self, builder: Builder, cell: _Cell) -> None:
-        value = cell.instead()
+    def _replace(self, builder: Builder, cell: _Cell) -> None:
+        value = cell.replacement()
         if value is None:
             return
         builder.bounds.text(cell.size, cell.repeats * self._row_repeats)
         for row in range(self._row, self._row + self._row_repeats):
             for column in range(self._column, self._column + cell.repeats):
-                builder.instead(row, column, value)
-
-    def _end_row(self, _: Builder) -> None:
-        self._row += self._row_repeats
+                builder.replace(row, column, value)
 
 
 class _Cell:
@@ -220,7 +217,7 @@ class _Cell:
 
     @property
     def is_present(self) -> bool:
-        """Whether the library holds anything for it."""
+        """True if the library holds anything for it."""
         return (
             "office:value-type" in self._attributes
             or "table:formula" in self._attributes
@@ -230,14 +227,14 @@ class _Cell:
 
     @property
     def size(self) -> int:
-        """Bytes of text that the library holds for it."""
+        """Bytes of text that the library holds for it, at four for a character of UTF-8."""
         formula = self._attributes.get("table:formula", "")
         own = self._attributes.get("office:string-value", "")
         return 4 * (self._raw_size + len(formula) + len(own))
 
     @property
     def is_filled(self) -> bool:
-        """Whether it shows something."""
+        """True if it shows something."""
         for value in _VALUES:
             if value in self._attributes:
                 return shown_text(self._attributes[value])
@@ -246,21 +243,21 @@ class _Cell:
     def error(self) -> str | None:
         """The error that it shows, else None."""
         attributes, shown = self._attributes, self._shown().strip()
+        # LibreOffice's extension, which Calc writes next to an empty string value.
         if attributes.get("calcext:value-type") == "error":
             return shown or "#VALUE!"
-        formula = "table:formula" in attributes
-        if (
-            formula
-            and attributes.get("office:value-type") != "string"
-            and _SHOWN_ERROR.fullmatch(shown)
-        ):
-            return shown  # as programs wrote errors before they had a type
-        if formula and "office:value-type" not in attributes and not self.is_filled:
+        if "table:formula" not in attributes:
+            return None
+        value_type = attributes.get("office:value-type")
+        # Programs wrote errors as mere text before they had a type.
+        if value_type != "string" and _SHOWN_ERROR.fullmatch(shown):
+            return shown
+        if value_type is None and not self.is_filled:
             return NO_VALUE
         return None
 
-    def instead(self) -> str | time | timedelta | None:
-        """Its value where the library gets it wrong."""
+    def replacement(self) -> str | time | timedelta | None:
+        """Its value where the library gets it wrong, else None."""
         if "office:time-value" in self._attributes:
             return _long_time(self._attributes["office:time-value"])
         if any(value in self._attributes for value in _VALUES):
@@ -271,6 +268,7 @@ class _Cell:
         return shown if shown != "".join(self._as_library) else None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        # A comment is inside of its cell, and has paragraphs of its own.
         if self._depth_of_note or name == "office:annotation":
             self._depth_of_note += 1
         elif name == "text:p":
@@ -306,7 +304,7 @@ class _Cell:
         if as_library:
             self._as_library.append(text)
         if self._paragraphs:
-            # Private marks keep written spaces apart from those that are collapsed.
+            # Marks keep spaces that were written as elements from being collapsed.
             self._paragraphs[-1].append(text.replace(" ", _HARD_SPACE).replace("\t", _HARD_TAB))
 
     def _shown(self) -> str:
@@ -318,8 +316,8 @@ class _Cell:
         return self._whole
 
 
+# Two of Unicode's noncharacters, which are for use inside of programs (Unicode 23.7).
 _HARD_SPACE = "\ufdd0"
-# Two of Unicode's noncharacters, which are for use inside of programs.
 _HARD_TAB = "\ufdd1"
 
 
@@ -332,8 +330,8 @@ def _repeats(attributes: dict[str, str], name: str, most: int) -> int:
     text = attributes.get(name, "1")
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         raise BadWorkbook(f"{text[:20]!r} is not a whole number. {_AGAIN}")
-    # A sheet that is blank to its end may claim more than there is, so only cells with content are
-    # judged, by their place.
+    # A sheet that is blank to its end may claim more cells than there are, so only the positions
+    # of cells with content are checked.
     return max(1, min(int(text), most + 1))
 
 

@@ -1,4 +1,4 @@
-"""The package of XLSX and XLSB: an archive of parts, and relations that name each part's role.
+"""The package of XLSX and XLSB (ECMA-376 part 2): parts, and relations that name their roles.
 
 The library never gets the file itself but a small archive written here, with the checked parts of
 one sheet. So it sees no other sheet, no picture, no macro, and no part with an unusual name.
@@ -42,8 +42,11 @@ class _Relations:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if local(name) != "Relationship" or attributes.get("TargetMode", "").lower() == "external":
             return
+        # Targets are relative to the part's folder, or absolute in the package. Normalised from the
+        # root, so that no `..` leads out of it.
         target = attributes.get("Target", "").replace("\\", "/")
         whole = posixpath.normpath(posixpath.join("/", self._folder, target)).lstrip("/")
+        # The last word alone, because strict files have types in another namespace.
         kind = attributes.get("Type", "").rpartition("/")[2]
         self.found.append(Relation(attributes.get("Id", ""), kind, whole))
 
@@ -99,12 +102,13 @@ def repacked(
     copied: Mapping[str, str],
     through: Filter = iter,
 ) -> Iterator[BinaryIO]:
-    """An archive in memory of parts that are `written` here and ones `copied`: new name to name in
-    `archive`.
+    """Yield an archive in memory with `written` parts and parts `copied` from `archive`.
 
-    The bytes of each copied part go `through` a filter.
+    `written` has contents by name, `copied` names in `archive` by new name. The bytes of copied
+    parts go `through` a filter.
     """
     buffer = io.BytesIO()
+    # Level 1, because the library unpacks it at once.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
         for name, content in written.items():
             target.writestr(name, content)

@@ -19,6 +19,7 @@ from bulk_sync.read.survey.interface import (
     Sheet,
     Survey,
     shown_text,
+    utf_8_bytes,
 )
 from bulk_sync.read.survey.xlsb import ERROR_CODES
 
@@ -27,6 +28,7 @@ MAX_CELLS = 1_500_000
 # Cells that a sheet may claim: the library reserves memory for them, but doesn't touch it.
 _MAX_DIMENSIONS = 65_536 * 256
 
+# Types of records ([MS-XLS] 2.3).
 _FORMULA, _EOF, _CONTINUE, _FILEPASS, _DATE_1904 = 0x06, 0x0A, 0x3C, 0x2F, 0x22
 _BOUND_SHEET, _MUL_RK, _RSTRING, _MERGED, _SST, _LABEL_SST = 0x85, 0xBD, 0xD6, 0xE5, 0xFC, 0xFD
 _DIMENSIONS, _NUMBER, _LABEL, _BOOL_OR_ERROR, _STRING, _ROW, _RK, _BOF = (
@@ -39,7 +41,7 @@ _DIMENSIONS, _NUMBER, _LABEL, _BOOL_OR_ERROR, _STRING, _ROW, _RK, _BOF = (
     0x27E,
     0x809,
 )
-_BIFF8 = 0x0600
+_BIFF8 = 0x0600  # the version in a BOF record
 
 _AGAIN = "Open the workbook in a spreadsheet program and save it as XLSX."
 
@@ -55,7 +57,7 @@ class XlsSurveyor:
         self._is_biff8 = True
         self._sizes = array("I")
         self._shown = bytearray()
-        self._places: list[int] = []
+        self._offsets: list[int] = []
         self.sheets: list[Sheet] = []
         self._read_globals()
         self._surveys = self._read_sheets()
@@ -88,10 +90,10 @@ class XlsSurveyor:
 
     def _read_bound_sheet(self, data: bytes) -> None:
         name = _short_string(data, 6, is_biff8=self._is_biff8)
-        place = _u32(data, 0)
-        if place >= len(self._stream):
+        offset = _u32(data, 0)
+        if offset >= len(self._stream):
             raise BadWorkbook(f"a sheet of it is missing. {_AGAIN}")
-        self._places.append(place)
+        self._offsets.append(offset)
         visible, is_grid = _byte(data, 4) & 3 == 0, _byte(data, 5) == 0
         self.sheets.append(Sheet(name, visible, is_grid, place=str(len(self.sheets))))
 
@@ -105,15 +107,15 @@ class XlsSurveyor:
         bounds = Bounds(MAX_CELLS)
         bounds.text(sum(self._sizes) + STRING_OVERHEAD * len(self._sizes))
         surveys = []
-        for place in self._places:
+        for offset in self._offsets:
             bounds.next_sheet()
-            surveys.append(self._read_sheet(place, Builder(bounds)))
+            surveys.append(self._read_sheet(offset, Builder(bounds)))
         return surveys
 
-    def _read_sheet(self, place: int, builder: Builder) -> Survey:
+    def _read_sheet(self, offset: int, builder: Builder) -> Survey:
         grid = _Grid(builder, self._sizes, self._shown, is_biff8=self._is_biff8)
         depth = 0
-        for kind, data, _ in _records(self._stream, place):
+        for kind, data, _ in _records(self._stream, offset):
             # Charts inside a sheet are substreams of their own.
             if kind == _BOF:
                 depth += 1
@@ -140,11 +142,11 @@ class _Grid:
 
     def record(self, kind: int, data: bytes, *, inner: bool) -> None:
         if kind == _DIMENSIONS:
-            self._judge_dimensions(data)
+            self._check_dimensions(data)
         elif inner:
             return
         elif kind == _ROW:
-            if _u16(data, 12) & 0x20:
+            if _u16(data, 12) & 0x20:  # fDyZero ([MS-XLS] 2.4.221)
                 self._builder.hidden(_u16(data, 0))
         elif kind == _MERGED:
             self._merge(data)
@@ -164,17 +166,18 @@ class _Grid:
 
     def _cell(self, kind: int, row: int, column: int, data: bytes) -> None:
         match kind:
-            case 0x203:
+            # Numbers, because a bare name in a pattern would be a new variable.
+            case 0x203:  # NUMBER: a double, its sign in the last byte
                 self._number(row, column, negative=bool(_byte(data, 13) & 0x80))
-            case 0x27E:
+            case 0x27E:  # RK: a number in four bytes, its sign in the last one
                 self._number(row, column, negative=bool(_byte(data, 9) & 0x80))
-            case 0xBD:
+            case 0xBD:  # MULRK
                 self._many(row, column, data)
-            case 0xFD:
+            case 0xFD:  # LABELSST
                 self._shared(row, column, _u32(data, 6))
-            case 0x204 | 0xD6:
+            case 0x204 | 0xD6:  # LABEL, RSTRING
                 self._text(row, column, _long_string(data, 6, is_biff8=self._is_biff8))
-            case 0x205:
+            case 0x205:  # BOOLERR
                 self._bool_or_error(row, column, _byte(data, 6), is_error=_byte(data, 7) == 1)
             case _:
                 self._formula_cell(row, column, data)
@@ -185,6 +188,7 @@ class _Grid:
             self._builder.negative(row, column)
 
     def _many(self, row: int, column: int, data: bytes) -> None:
+        # Row, first column, then a style and a number for each cell, and the last column.
         for index, at in enumerate(range(4, len(data) - 2, 6)):
             self._number(row, column + index, negative=bool(_byte(data, at + 5) & 0x80))
 
@@ -193,18 +197,10 @@ class _Grid:
             raise BadWorkbook(
                 f"a cell in row {row + 1} refers to a text that isn't there. {_AGAIN}"
             )
-        self._builder.bounds.text(self._sizes[index])
-        if self._shown[index]:
-            self._builder.filled(row, column)
-        else:
-            self._builder.blank(row, column)
+        self._builder.text(row, column, self._sizes[index], shown=bool(self._shown[index]))
 
     def _text(self, row: int, column: int, text: str) -> None:
-        self._builder.bounds.text(3 * len(text))
-        if shown_text(text):
-            self._builder.filled(row, column)
-        else:
-            self._builder.blank(row, column)
+        self._builder.text(row, column, utf_8_bytes(text), shown=shown_text(text))
 
     def _bool_or_error(self, row: int, column: int, value: int, *, is_error: bool) -> None:
         if not is_error:
@@ -222,12 +218,12 @@ class _Grid:
             self._number(row, column, negative=bool(_byte(data, 13) & 0x80))
             return
         match _byte(data, 6):
-            case 0:
+            case 0:  # a text, which comes in the next STRING record
                 self._formula = (row, column)
                 self._builder.blank(row, column)
-            case 1:
+            case 1:  # a truth value
                 self._builder.filled(row, column)
-            case 2:
+            case 2:  # an error
                 self._bool_or_error(row, column, _byte(data, 8), is_error=True)
             case _:
                 self._builder.blank(row, column)
@@ -243,7 +239,7 @@ class _Grid:
             top, bottom, left, right = (_u16(data, at + each) for each in (0, 2, 4, 6))
             self._builder.merged(top, left, bottom, right)
 
-    def _judge_dimensions(self, data: bytes) -> None:
+    def _check_dimensions(self, data: bytes) -> None:
         if self._is_biff8:
             top, bottom = _u32(data, 0), _u32(data, 4)
             left, right = _u16(data, 8), _u16(data, 10)
@@ -258,14 +254,12 @@ class _Grid:
 
 
 class _Strings:
-    """The shared strings: the size of each, across CONTINUE records ([MS-XLS]
-    2.4.265).
-    """
+    """The shared strings with their sizes, across CONTINUE records ([MS-XLS] 2.4.265)."""
 
     def __init__(self, stream: bytes, at: int) -> None:
         self._blocks = list(_continued(stream, at))
         self._block = 0
-        self._at = 8
+        self._at = 8  # after the numbers of uses and of strings
         self._count = _u32(self._blocks[0], 4)
         if self._count > len(stream):
             raise BadWorkbook(f"it claims to hold {self._count} texts. {_AGAIN}")
@@ -276,11 +270,12 @@ class _Strings:
 
     def _next(self) -> tuple[str, int]:
         count, flags = int.from_bytes(self._take(2), "little"), self._take(1)[0]
+        # Formatting runs and phonetic data come after the characters ([MS-XLS] 2.5.293).
         runs = int.from_bytes(self._take(2), "little") if flags & 8 else 0
         extra = int.from_bytes(self._take(4), "little") if flags & 4 else 0
         text = self._characters(count, wide=bool(flags & 1))
         self._skip(4 * runs + extra)
-        return text, 3 * len(text)
+        return text, utf_8_bytes(text)
 
     def _characters(self, count: int, *, wide: bool) -> str:
         text = ""
@@ -322,7 +317,7 @@ class _Strings:
 
 
 def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield the records from a place on as (type, data, place)."""
+    """Yield the records from an offset on as (type, data, offset)."""
     while at + 4 <= len(stream):
         kind, size = _u16(stream, at), _u16(stream, at + 2)
         if at + 4 + size > len(stream):

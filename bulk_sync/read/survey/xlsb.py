@@ -18,16 +18,20 @@ from bulk_sync.read.survey.interface import (
     Survey,
     TooLarge,
     shown_text,
+    utf_8_bytes,
 )
 from bulk_sync.read.survey.package import part_of_kind, relations_of, relations_part, repacked
 
+# Types of records ([MS-XLSB] 2.3).
 _ROW, _BLANK, _RK, _ERROR, _BOOL, _REAL, _STRING, _SHARED = range(8)
 _FORMULA_STRING, _FORMULA_NUMBER, _FORMULA_BOOL, _FORMULA_ERROR = range(8, 12)
 _SST_ITEM = 19
 _BEGIN_DATA, _END_DATA, _DIMENSIONS, _MERGED = 145, 146, 148, 176
 _WORKBOOK_PROPERTIES, _SHEET = 153, 156
 _BEGIN_STRINGS, _BEGIN_FORMATS, _BEGIN_CELL_FORMATS = 159, 615, 617
+# Strings or formats that a part may claim: the library reserves memory for as many.
 _MAX_COUNT = 4_000_000
+# A text of 32,767 characters and its formatting take a twentieth of it.
 _MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 ERROR_CODES = {
@@ -97,6 +101,7 @@ class XlsbSurveyor:
     def _workbook(self) -> bytes:
         properties = struct.pack("<III", int(self._is_1904), 0, 0)
         sheet = struct.pack("<II", 0, 1) + wide("rId1") + wide("sheet")
+        # BrtBeginBook, WbProp, BeginBundleShs, BundleSh, EndBundleShs, EndBook.
         parts = ((131, b""), (153, properties), (143, b""), (156, sheet), (144, b""), (132, b""))
         return b"".join(record(kind, data) for kind, data in parts)
 
@@ -113,24 +118,24 @@ class XlsbSurveyor:
             if self._strings_part is not None:
                 self._read_strings(self._strings_part)
             if self._styles_part is not None:
-                self._judge_styles(self._styles_part)
+                self._check_styles(self._styles_part)
         return self._strings
 
     def _read_strings(self, part: str) -> None:
         sizes, shown = self._shared_strings()
         for kind, data in records(self._archive.chunks(part)):
             if kind == _BEGIN_STRINGS:
-                _judge_count(_u32(data, 0))
-                _judge_count(_u32(data, 4))
+                _check_count(_u32(data, 0))
+                _check_count(_u32(data, 4))
             elif kind == _SST_ITEM:
                 text, _ = _wide_string(data, 1)
-                sizes.append(len(text) * 3)
+                sizes.append(utf_8_bytes(text))
                 shown.append(shown_text(text))
 
-    def _judge_styles(self, part: str) -> None:
+    def _check_styles(self, part: str) -> None:
         for kind, data in records(self._archive.chunks(part)):
             if kind in {_BEGIN_FORMATS, _BEGIN_CELL_FORMATS}:
-                _judge_count(_u32(data, 0))
+                _check_count(_u32(data, 0))
 
 
 class _Grid:
@@ -175,30 +180,24 @@ class _Grid:
                 raise BadWorkbook(
                     f"a cell in row {self._row + 1} refers to a text that isn't there. {_AGAIN}"
                 )
-            self._text(column, self._sizes[index], shown=bool(self._shown[index]))
+            shown = bool(self._shown[index])
+            self.builder.text(self._row, column, self._sizes[index], shown=shown)
         elif kind in {_STRING, _FORMULA_STRING}:
             text, _ = _wide_string(data, 8)
-            self._text(column, len(text) * 3, shown=shown_text(text))
+            self.builder.text(self._row, column, utf_8_bytes(text), shown=shown_text(text))
         else:
             self._number(kind, column, data)
 
     def _number(self, kind: int, column: int, data: bytes) -> None:
         self.builder.filled(self._row, column)
+        # The sign is the highest bit of an RK number's four bytes, or of a double's eight.
+        negative = False
         if kind == _RK:
-            top = _u32(data, 8) >> 31
+            negative = _u32(data, 8) >> 31 == 1
         elif kind in {_REAL, _FORMULA_NUMBER}:
-            top = _byte(data, 15) >> 7
-        else:
-            top = 0
-        if top:
+            negative = _byte(data, 15) >> 7 == 1
+        if negative:
             self.builder.negative(self._row, column)
-
-    def _text(self, column: int, size: int, *, shown: bool) -> None:
-        self.builder.bounds.text(size)
-        if shown:
-            self.builder.filled(self._row, column)
-        else:
-            self.builder.blank(self._row, column)
 
 
 def records(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -226,7 +225,11 @@ def records(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _head(data: bytearray, at: int) -> tuple[int, int, int] | None:
-    """Return type, size and data offset of the record at a place; None if bytes are missing."""
+    """Return type, size and data offset of the record at an offset; None if bytes are missing.
+
+    Both numbers have seven bits in each byte, whose highest bit says that another byte follows: the
+    type at most two, the size at most four ([MS-XLSB] 2.1.4).
+    """
     kind = shift = 0
     for width in range(2):
         if at >= len(data):
@@ -258,7 +261,7 @@ def record(kind: int, data: bytes) -> bytes:
 
 
 def wide(text: str) -> bytes:
-    """Decode an XLWideString."""
+    """Encode an XLWideString ([MS-XLSB] 2.5.168)."""
     encoded = text.encode("utf-16-le")
     return struct.pack("<I", len(encoded) // 2) + encoded
 
@@ -283,6 +286,6 @@ def _byte(data: bytes, at: int) -> int:
     return data[at]
 
 
-def _judge_count(count: int) -> None:
+def _check_count(count: int) -> None:
     if count > _MAX_COUNT:
         raise BadWorkbook(f"it claims to hold {count} texts or formats. {_AGAIN}")

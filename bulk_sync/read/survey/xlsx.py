@@ -34,6 +34,7 @@ _SPREADSHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 # Errors that the library knows; it gives up the whole sheet at any other.
 _ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#DATA!"})
 _TRUE = frozenset({"1", "true", "on"})
+# A character that XML doesn't allow, by its code (ECMA-376 part 1, 22.9.2.19, ST_Xstring).
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 # Shared strings that a part may claim: the library reserves memory for as many.
 _MAX_COUNT = 4_000_000
@@ -113,6 +114,7 @@ class XlsxSurveyor:
         return self._strings
 
 
+# Literal text, zeros for digits, literal text (ECMA-376 part 1, 18.8.31).
 _PADDED = re.compile(r"""((?:"[^"]*"|\\.|[-() /])*)(0{1,15})((?:"[^"]*"|\\.|[-() /])*)""")
 _Padding = tuple[str, int, str]
 
@@ -132,6 +134,7 @@ class _Styles:
     def padded(self) -> dict[str, _Padding]:
         found = {}
         for index, format_id in enumerate(self._formats):
+            # The first section of a format is that of positive numbers.
             match = _PADDED.fullmatch(self._codes.get(format_id, "").partition(";")[0])
             if match is not None and (len(match[2]) > 1 or match[1] or match[3]):
                 found[str(index)] = _bare(match[1]), len(match[2]), _bare(match[3])
@@ -140,8 +143,9 @@ class _Styles:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         match local(name):
             case "numFmt":
+                # Cut, because a long code could make the pattern slow.
                 self._codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")[:200]
-            case "cellXfs":
+            case "cellXfs":  # apart from `cellStyleXfs`, whose elements have the same name
                 self._in_cells = True
             case "xf" if self._in_cells:
                 self._formats.append(attributes.get("numFmtId", ""))
@@ -175,6 +179,7 @@ class _Workbook:
                 # the date system.
                 self.is_1904 = self.is_1904 or attributes.get("date1904", "").lower() in _TRUE
             case "sheet":
+                # Its prefix is the file's choice, and its namespace differs in strict files.
                 relation = next(
                     (value for key, value in attributes.items() if key.endswith(":id")), ""
                 )
@@ -204,10 +209,10 @@ class _Strings:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         match local(name):
             case "sst":
-                _judge_counts(attributes)
+                _check_counts(attributes)
             case "si":
                 self._text.clear()
-            case "rPh":
+            case "rPh":  # how to pronounce the text, which the cell doesn't show
                 self._phonetic = True
             case "t":
                 self._collecting = not self._phonetic
@@ -253,6 +258,7 @@ class _Grid:
         self._text: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        # The most frequent elements first, because this runs for each of them.
         tag = name if ":" not in name else local(name)
         if tag == "c" and self._in_data:
             self._start_cell(attributes)
@@ -305,13 +311,13 @@ class _Grid:
             self.builder.hidden(self._row)
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
-        place = attributes.get("r")
-        if place is None:
+        reference = attributes.get("r")
+        if reference is None:  # optional: then it follows the cell before
             self._column = self._next_column
         else:
-            row, self._column = self._place(place)
+            row, self._column = self._position(reference)
             if row != self._row:
-                raise BadWorkbook(f"the cell {place} is part of row {self._row + 1}. {_AGAIN}")
+                raise BadWorkbook(f"the cell {reference} is part of row {self._row + 1}. {_AGAIN}")
         self._next_column = self._column + 1
         self._in_cell = True
         self._type = attributes.get("t", "n")
@@ -347,63 +353,59 @@ class _Grid:
             number = math.nan
         if not math.isfinite(number) or text.strip() != text:
             raise BadWorkbook(
-                f"the cell {self._named()} should hold a number and holds {text[:40]!r}. {_AGAIN}"
+                f"the cell {self._reference()} should hold a number and holds {text[:40]!r}. "
+                f"{_AGAIN}"
             )
         if number < 0:
             self.builder.negative(self._row, self._column)
         elif self._style in self._padded and number.is_integer() and number < 1e15:
             prefix, digits, suffix = self._padded[self._style]
-            self.builder.instead(
-                self._row, self._column, f"{prefix}{int(number):0{digits}}{suffix}"
-            )
+            shown = f"{prefix}{int(number):0{digits}}{suffix}"
+            self.builder.replace(self._row, self._column, shown)
 
     def _shared(self, text: str) -> None:
         strings = self._strings
         index = _whole(text)
         if index >= len(strings.sizes):
             raise BadWorkbook(
-                f"the cell {self._named()} refers to a text that isn't in the workbook. {_AGAIN}"
+                f"the cell {self._reference()} refers to a text that isn't in the workbook. "
+                f"{_AGAIN}"
             )
-        self.builder.bounds.text(strings.sizes[index])
-        if strings.shown[index]:
-            self.builder.filled(self._row, self._column)
-        else:
-            self.builder.blank(self._row, self._column)
+        shown = bool(strings.shown[index])
+        self.builder.text(self._row, self._column, strings.sizes[index], shown=shown)
 
     def _own_text(self, text: str) -> None:
-        self.builder.bounds.text(len(text) * 4)
-        if shown_text(_unescaped(text)):
-            self.builder.filled(self._row, self._column)
-        else:
-            self.builder.blank(self._row, self._column)
+        # A character takes four bytes of UTF-8 at most.
+        shown = shown_text(_unescaped(text))
+        self.builder.text(self._row, self._column, 4 * len(text), shown=shown)
 
     def _error(self, shown: str) -> None:
         if shown not in _ERRORS:
             raise BadWorkbook(
-                f"the cell {self._named()} shows {shown[:20]!r}, an error that can't be read. "
-                "Mend or delete the formula there, or save the sheet as 'CSV UTF-8'."
+                f"the cell {self._reference()} shows {shown[:20]!r}, an error that can't be read. "
+                "Correct or delete the formula there, or save the sheet as 'CSV UTF-8'."
             )
         self.builder.error(self._row, self._column, shown)
 
     def _merge(self, ref: str) -> None:
         first, _, last = ref.partition(":")
-        top, left = self._place(first)
-        bottom, right = self._place(last or first)
+        top, left = self._position(first)
+        bottom, right = self._position(last or first)
         self.builder.merged(top, left, bottom, right)
 
-    def _place(self, ref: str) -> tuple[int, int]:
+    def _position(self, ref: str) -> tuple[int, int]:
         letters = ref.rstrip("0123456789")
-        column = self._columns.get(letters)
+        column = self._columns.get(letters)  # each is worked out once
         if column is None:
             column = self._columns[letters] = _column(letters)
         return _whole(ref[len(letters) :]) - 1, column
 
-    def _named(self) -> str:
-        return place_name(self._row, self._column)
+    def _reference(self) -> str:
+        return cell_reference(self._row, self._column)
 
 
-def place_name(row: int, column: int) -> str:
-    """Return a place as a spreadsheet program writes it: (0, 0) is `A1`."""
+def cell_reference(row: int, column: int) -> str:
+    """Return a cell's reference as a spreadsheet program shows it: (0, 0) is `A1`."""
     letters = ""
     column += 1
     while column:
@@ -431,7 +433,7 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _judge_counts(attributes: dict[str, str]) -> None:
+def _check_counts(attributes: dict[str, str]) -> None:
     for name in ("count", "uniqueCount"):
         text = attributes.get(name, "0")
         if _whole(text) > _MAX_COUNT:
