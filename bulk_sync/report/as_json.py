@@ -88,7 +88,7 @@ def batch_json(batch: Batch) -> dict[str, Any]:
 
 
 def part_json(part: Part) -> dict[str, Any]:
-    """Return one of the objects under `files`: a summary, or the reason that there is none."""
+    """Return one of the objects under `files`: a summary, or the reason why there is none."""
     error = {} if part.error is None else {"error": str(part.error)}
     if part.summary is None:
         not_started = {"input": part.input, "error": "not begun: the run ended before"}
@@ -134,7 +134,7 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
 
 
 def _check_cause(group: CauseGroup) -> dict[str, Any]:
-    """Return a cause as a push has it; the keys of its first row are older than those."""
+    """Return a cause as in a push, with the older keys for its first row."""
     row, value = group.first_rows[0]
     first = {"text": f"{group.cause}: {group.remedy}", "first_row": row, "value": value}
     return cause_json(group) | first
@@ -177,7 +177,7 @@ def doctor_json(
 
 
 def _states(counts: dict[State, int] | Counter[State]) -> dict[str, int]:
-    """Every state with its count, those without rows too: scripts read them unasked."""
+    """Return the count of every state, also of those without rows, so that scripts find the key."""
     return {state.value: counts.get(state, 0) for state in State}
 
 
@@ -190,5 +190,6 @@ def _text(error: Exception | None) -> str | None:
 
 
 def json_line(value: object) -> str:
-    """Return a line of printable ASCII; DEL is escaped too, which JSON doesn't ask for."""
+    """Return a line of printable ASCII."""
+    # JSON allows DEL unescaped, but a terminal may act on it.
     return json.dumps(value, ensure_ascii=True, default=str).replace("\x7f", "\\u007f") + "\n"

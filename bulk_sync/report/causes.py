@@ -1,12 +1,12 @@
-"""Group rows that ended badly by what is wrong with them: for terminal, page and `--json` alike.
+"""Group bad rows by cause, for terminal, page and `--json`.
 
-Rows that were not sent are grouped by the data of their reasons. Of rows that were sent the data
-are error code, status and the API's message: messages that differ only in what varies from row to
-row (the row's key, quoted text, words with a digit) are one cause. Where those parts are the same
-in all rows they are shown, else as `...`.
+Rows that were not sent are grouped by their reasons. Rows that were sent are grouped by error code,
+status and the API's message: messages that differ only in variable parts (the row's key, quoted
+text, words with a digit) have one cause. A variable part that is the same in all rows is shown;
+otherwise it is replaced by `...`.
 
-A row with two bad cells has two causes. Memory is bounded: beyond `MOST_CAUSES` the rest of a code
-is one cause.
+A row with two bad cells has two causes. Memory is bounded: beyond `MOST_CAUSES`, the remaining rows
+of a code form one cause.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MOST_CAUSES = 500
 
 _FIRST_ROWS = 5
 _EXAMPLES = 3
-# Different values of a cause that are kept, to tell a range from single ones.
+# How many different values of a cause are kept, for a range or a list of them.
 _MOST_VALUES = 100
 
 _SHOWN_VALUES = 4
 
 _AGAIN = "run the command again"
-# By error code, for causes that say nothing better.
+# By error code, for causes without a remedy of their own.
 _REMEDIES = {
     "missing_key": "enter the showing's key, or leave the row out",
     "bad_key": "enter the showing's key as North has it",
@@ -47,6 +47,7 @@ _REMEDIES = {
     "throttled": f"{_AGAIN}, perhaps with a lower --rate",
 }
 
+# Codes that cover several HTTP statuses, which are shown for that reason.
 _NAMES_STATUS = frozenset({"refused", "server_error"})
 
 
@@ -70,7 +71,7 @@ def problems_of(
 
 
 class _Code:
-    """Rows with an error code while they are counted."""
+    """Counts the rows with one error code."""
 
     def __init__(self, code: str) -> None:
         self._code = code
@@ -87,7 +88,7 @@ class _Code:
         return ProblemGroup(self._code, self._rows, tuple(self._examples))
 
 
-# A message, in turns what is constant of it and what varies; constants begin and end it.
+# The parts of a message: constant and variable ones in turn, beginning and ending with a constant.
 _Split = tuple[str, ...]
 
 
@@ -100,7 +101,7 @@ class _NotSent(NamedTuple):
     @property
     def name(self) -> tuple[object, ...]:
         why = self.reason
-        # A sentence of an old checkpoint has nothing but its words.
+        # Old checkpoints have a sentence instead of data: group by it.
         text = why.facts.get("text") if why.expected is Expected.EARLIER_TEXT else None
         return self.code, why.field, why.expected, why.remedy, text
 
@@ -117,7 +118,7 @@ class _NotSent(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """An answer of the API, or the lack of one."""
+    """A reply of the API, or the lack of one."""
 
     code: str
     subject: str
@@ -135,7 +136,7 @@ class _Sent(NamedTuple):
 
 
 class _Others(NamedTuple):
-    """Rows beyond the causes that are distinguished."""
+    """The rows of a code beyond `MOST_CAUSES`."""
 
     code: str
     value: str | None = None
@@ -161,8 +162,8 @@ def _groupings(row: BadRow) -> Iterable[_Grouping]:
 # Replaces the row's own key in a message.
 _OWN = "\ufffc"
 
-# What varies in a message: quoted text, the own key, words with a digit. An apostrophe within a
-# word opens no quote. Possessive and atomic groups keep hostile messages linear.
+# The variable parts: quoted text, the row's own key, words with a digit. An apostrophe within a
+# word opens no quote. Possessive and atomic groups keep the time linear for hostile messages.
 _QUOTED = r"""(?<![^\s(:])(?>'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")"""
 _WITH_DIGIT = r"""(?<![^\s,;()'"])[^\s,;()'"\d]*+\d(?:[^\s,;()'"]*[\w%/])?"""
 _VARYING = re.compile(rf"{_QUOTED}|{_OWN}|{_WITH_DIGIT}", re.DOTALL)
@@ -232,7 +233,7 @@ _PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 
 
 def _values_text(values: list[str], *, more: bool) -> str:
-    """Values in few words: whole numbers as ranges, of texts the first ones."""
+    """Return values as a short text: ranges of whole numbers, or the first few texts."""
     plain = [value for value in values if _PLAIN_NUMBER.fullmatch(value)]
     if len(plain) < len(values):
         shown = [repr(value) for value in values[:_SHOWN_VALUES]]
@@ -244,19 +245,17 @@ def _values_text(values: list[str], *, more: bool) -> str:
 
 
 def _runs(numbers: list[float]) -> list[str]:
-    """Sorted numbers as texts; three and more consecutive whole ones as `6 to 10`."""
+    """Return sorted numbers as texts; three or more consecutive whole ones become `6 to 10`."""
     runs: list[list[float]] = []
     for number in numbers:
         if runs and number.is_integer() and number == runs[-1][-1] + 1:
             runs[-1].append(number)
         else:
             runs.append([number])
-    return [
-        text
-        for run in runs
-        for text in (
-            [f"{run[0]:.15g} to {run[-1]:.15g}"]
-            if len(run) > 2
-            else [f"{number:.15g}" for number in run]
-        )
-    ]
+    texts: list[str] = []
+    for run in runs:
+        if len(run) > 2:
+            texts.append(f"{run[0]:.15g} to {run[-1]:.15g}")
+        else:
+            texts += [f"{number:.15g}" for number in run]
+    return texts

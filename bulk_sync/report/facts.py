@@ -10,7 +10,7 @@ from bulk_sync.model.summaries import CauseGroup, Summary
 from bulk_sync.report.words import CLASSES, counted, limit_text, span
 
 _MOST_CAUSES = 50
-# Rows that the sentence of a cause names.
+# How many rows the sentence of a cause names.
 _FIRST_ROWS = 3
 
 
@@ -47,6 +47,7 @@ def cause_text(group: CauseGroup) -> str:
 def pace_text(summary: Summary) -> str:
     """Return requests, retries, duration, rate and limit of a run."""
     parts = [counted(summary.traffic.requests, "request")]
+    # Requests per sent row show the cost of retries.
     not_sent = sum(summary.states.get(state, 0) for state in (State.INVALID, State.SUPERSEDED))
     sent = summary.rows - not_sent
     if summary.traffic.retries and sent:
@@ -76,7 +77,7 @@ def reconciliation_facts(summary: Reconciliation) -> Iterator[tuple[str, object]
 
 
 def base_notes(summary: Reconciliation) -> Iterator[str]:
-    """Return sentences on what others changed since the base."""
+    """Return sentences about values that others changed since the base."""
     if summary.stale:
         yield f"{_changed(summary.stale)} only there since the base: kept there, not sent."
     if summary.conflicts:

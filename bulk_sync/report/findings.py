@@ -1,4 +1,4 @@
-"""The words for what reading a sheet found: notes and assumptions. Pure."""
+"""Word the findings in a sheet: notes and assumptions. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from bulk_sync.model.summaries import Understood
 
-# The formats that a suffix promises.
+# The formats that a suffix stands for.
 _FORMATS = {
     ".csv": ("CSV", "TSV"),
     ".tsv": ("CSV", "TSV"),
@@ -35,7 +35,7 @@ _LONGEST_EXAMPLE = 40
 
 
 class Assumed(Struct, frozen=True):
-    """How often something was assumed, and the first place: row number and the cell's text."""
+    """The number of times something was assumed, and the first row and cell."""
 
     count: int
     row: int
@@ -43,7 +43,7 @@ class Assumed(Struct, frozen=True):
 
 
 class RulesUsed(Struct, frozen=True):
-    """The rules that dates and times were read by, and which of them the user gave."""
+    """The rules for dates and times, and which of them the user gave."""
 
     zone_name: str | None
     zone_given: bool
@@ -53,13 +53,13 @@ class RulesUsed(Struct, frozen=True):
 
 
 def sheet_notes(understood: Understood, suffix: str, ignored: Sequence[str]) -> tuple[str, ...]:
-    """Return what a person should look at: notes of the reader, a wrong suffix, ignored columns."""
+    """Return notes for a person: those of the reader, a wrong suffix, ignored columns."""
     notes = list(understood.notes)
     suffix = suffix.lower()
     if understood.format not in _FORMATS.get(suffix, (understood.format,)):
         notes.append(
-            f"The file is named {suffix}, but its content is {understood.format}: it was read as "
-            "that."
+            f"The file is named {suffix}, but it was read as {understood.format}, the format of "
+            "its content."
         )
     if ignored:
         notes.append(f"Ignored columns (no matching field): {', '.join(ignored)}.")
@@ -75,7 +75,7 @@ def assumption_lines(assumed: Mapping[str, Assumed], rules: RulesUsed) -> tuple[
     return tuple(
         f"Assumed: {text.format(**values)}; {_where(assumed[kind])}."
         for kind, text in _ASSUMPTIONS.items()
-        # Without a name for the zone there is nothing to say of it.
+        # A zone without a name can't be mentioned.
         if kind in assumed and not (kind == "timezone" and rules.zone_name is None)
     )
 

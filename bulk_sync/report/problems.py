@@ -1,4 +1,4 @@
-"""Sentences about rows that are not sent: the only place that makes them of reasons.
+"""Turn reasons into sentences about rows that are not sent; nothing else does.
 
 `message_of` is about one row, `cause_of` about all rows with the same reason.
 """
@@ -15,7 +15,7 @@ from bulk_sync.model.rows import GivenUp, Result, State
 ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
 """The orders of `--date-order` in words."""
 
-# What a cell should have been: what follows "is not" and "expected". Braces take facts.
+# The expected cell, as it follows "is not" and "expected". Facts fill the braces.
 _CELLS: Mapping[Expected, str] = {
     Expected.NO_ERROR: "a value: a formula failed here",
     Expected.SHORT_TEXT: "text of at most {most:,} characters",
@@ -53,7 +53,7 @@ _CELLS: Mapping[Expected, str] = {
     Expected.KEY_AS_TEXT: "a key: the cell holds a date, time or checkbox",
 }
 
-# What one cell adds to that.
+# Additions in the message about a single cell.
 _DETAILS: Mapping[Expected, str] = {
     Expected.KNOWN_ZONE: " ({zone!r} is not one)",
     Expected.DAY_THAT_EXISTS: " ({day} does not)",
@@ -135,7 +135,7 @@ _REMEDIES: Mapping[Remedy, str] = {
     Remedy.FORMAT_AS_DATE: "format the cell as a date",
     Remedy.CONVERT_RATING: "decide what it is out of 5; other scales are not converted",
     Remedy.ADD_DATE: "add its date, here or in showing_date",
-    Remedy.ADD_TIME: "add its time, or say one for all with --default-time 09:00",
+    Remedy.ADD_TIME: "add its time, or give one for all rows with --default-time 09:00",
     Remedy.ADD_OFFSET: "write its offset, such as -06:00",
     Remedy.SET_TIMEZONE: "name the zone with --timezone Area/City",
     Remedy.SET_DATE_ORDER: "or name another order with --date-order",
@@ -156,7 +156,7 @@ _REMEDIES: Mapping[Remedy, str] = {
     Remedy.CORRECT_TWIN: "correct it, so that they can be merged",
 }
 
-# Where one cell says more precisely what to do.
+# More precise remedies in the message about a single cell.
 _PRECISE: Mapping[Expected, str] = {
     Expected.TIME_NOT_REPEATED: "write its offset: {first} or {second}",
 }
@@ -171,7 +171,7 @@ def full_message(
     *,
     may_have_been_applied: bool,
 ) -> str | None:
-    """Return all that is to be said of a row, in a sentence."""
+    """Return the complete message about a row, as one sentence."""
     if reasons:
         return message_of(reasons)
     parts = [] if message is None else [message]
@@ -189,7 +189,7 @@ def full_message(
 
 
 def full_message_of(result: Result, *, in_doubt: bool = True) -> str | None:
-    """Return all that is to be said of a row; `in_doubt` also that it may have been applied."""
+    """Return the complete message; with `in_doubt` it includes that it may have been applied."""
     return full_message(
         result.state,
         result.message,
@@ -234,7 +234,7 @@ def _sentence(reason: Reason) -> str:
 def cause_of(reason: Reason, values: str, otherwise: str) -> tuple[str, str]:
     """Return cause and remedy of rows with the same reason.
 
-    `values` are those of their cells in words; `otherwise` is the remedy where the reason has none.
+    `values` is the text of their cells' values; `otherwise` is the remedy if the reason has none.
     """
     facts = _facts(reason)
     remedy = _REMEDIES[reason.remedy].format(**facts) if reason.remedy else None

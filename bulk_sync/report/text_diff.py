@@ -10,25 +10,25 @@ from typing import Any
 Part = tuple[str, bool]
 """A stretch of a text, and whether it changed."""
 
-# Words of a text up to which all are aligned; of longer ones only both ends are compared.
+# Longer texts (in words) are compared at both ends only, because alignment takes quadratic time.
 _MOST_WORDS = 600
 
-# The ratio of common words (difflib's) from which on two texts are versions of one.
+# difflib's ratio of common words; above it, two texts are taken for versions of one.
 _SIMILAR = 0.5
 
-# Characters of an unchanged stretch that are shown on either side of a change.
+# How many unchanged characters are shown on either side of a change.
 _CONTEXT = 30
 
 
 def text_of_value(value: Any) -> str:  # noqa: ANN401 - JSON
-    """Return a JSON value as people read it; null is ""."""
+    """Return a JSON value as text for people; null is ""."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def changed_parts(old: str, new: str) -> tuple[list[Part], list[Part]]:
-    """Return both texts as stretches, marked where they changed; long unchanged ones are cut."""
+    """Return the parts of both texts; long unchanged parts are shortened."""
     olds, news = _words(old), _words(new)
     align = _common_ends if max(len(olds), len(news)) > _MOST_WORDS else _aligned
     blocks = align(olds, news)
@@ -45,10 +45,10 @@ def changed_parts(old: str, new: str) -> tuple[list[Part], list[Part]]:
 
 
 def _aligned(olds: list[str], news: list[str]) -> list[tuple[bool, list[str], list[str]]]:
-    """Align all words: stretches (equal, old, new)."""
+    """Align all words; return blocks of (equal, old, new)."""
     matcher = SequenceMatcher(None, olds, news, autojunk=False)
     if matcher.ratio() < _SIMILAR:
-        # Marks all over two unrelated texts would help nobody.
+        # Marking single words of unrelated texts helps nobody.
         return [(False, olds, news)]
     blocks: list[tuple[bool, list[str], list[str]]] = []
     for tag, a, b, c, d in matcher.get_opcodes():
@@ -63,7 +63,7 @@ def _aligned(olds: list[str], news: list[str]) -> list[tuple[bool, list[str], li
 
 
 def _common_ends(olds: list[str], news: list[str]) -> list[tuple[bool, list[str], list[str]]]:
-    """Compare both ends alone: linear, for texts that are too long to be aligned."""
+    """Compare both ends only, in linear time, for texts that are too long to align."""
     shorter = min(len(olds), len(news))
     begin = next((place for place in range(shorter) if olds[place] != news[place]), shorter)
     end = next(
@@ -78,7 +78,7 @@ def _common_ends(olds: list[str], news: list[str]) -> list[tuple[bool, list[str]
 
 
 def _shortened(text: str, *, left: bool, right: bool) -> str:
-    """Cut an unchanged stretch; `left` and `right` say on which sides a change follows."""
+    """Shorten an unchanged part; `left` and `right` are the sides that have a change."""
     if len(text) <= 2 * _CONTEXT:
         return text
     kept_left, kept_right = _CONTEXT * left, _CONTEXT * right

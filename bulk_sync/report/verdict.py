@@ -22,7 +22,7 @@ class Tone(StrEnum):
 
 
 class Verdict(Struct, frozen=True):
-    """The outcome of a run; `command` does the next step, where one command does."""
+    """The verdict on a run; `command` does the next step, if a single command can."""
 
     tone: Tone
     sentence: str
@@ -70,6 +70,7 @@ def _not_sent(summary: Summary) -> str | None:
 
 
 def _with_errors(summary: Summary, done: int, errors: int) -> Verdict:
+    # Failed rows alone need no correction, only another run.
     so_far = f"{done:,} of {counted(summary.rows, 'row')} {are(done)} done"
     if errors == summary.states.get(State.FAILED, 0):
         step = (

@@ -1,6 +1,6 @@
-"""The words, formats and colours that every report shares: terminal, page, workbook and results.
+"""The words, formats and colours that all reports share: terminal, page, workbook and results.
 
-A state, an error code or a source of a limit is named here and nowhere else.
+States, error codes and sources of a limit get their names here and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from bulk_sync.model.rows import RateSource, State
 class Look(Struct, frozen=True):
     """The words and colours of a state, or of a class of rows.
 
-    `style` is a style of rich, `ground` and `letters` are the colours of a workbook's cell: each
-    pair has a contrast of 7 to 1 or more (WCAG 2.2, 1.4.6). The page has its own colours in
-    `assets/page.css`, for light and dark.
+    `style` is rich's, `ground` and `letters` are the colours of a workbook's cell. The page has its
+    own colours in `assets/page.css`, for light and dark.
     """
 
     name: str
@@ -29,6 +28,7 @@ class Look(Struct, frozen=True):
     letters: str
 
 
+# Each pair has a contrast of at least 7 to 1 (WCAG 2.2, 1.4.6).
 _GREEN, _PALE, _GREY = ("#E3F1E5", "#17551B"), ("#EEF3EE", "#33513A"), ("#EDEDED", "#4A4A4A")
 _YELLOW, _RED, _BLUE = ("#FFF4D6", "#6B4E00"), ("#FBE3E1", "#8E1B12"), ("#E1EEF8", "#0F4C81")
 
@@ -43,7 +43,7 @@ STATES: Mapping[State, Look] = {
     State.FAILED: Look("failed", "attempts or time used up", "red", *_RED),
     State.PENDING: Look("pending", "not decided yet: run again", "cyan", *_BLUE),
 }
-"""In the order in which they are shown."""
+"""The states, in the order in which they are shown."""
 
 CLASSES: Mapping[RowClass, Look] = {
     RowClass.SAME: Look("same", "equal in both sheets", "green", *_GREEN),
@@ -92,12 +92,12 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def are(count: int) -> str:
-    """Return the verb for that many."""
+    """Return "is" or "are"."""
     return "is" if count == 1 else "are"
 
 
 def rate(per_second: float) -> str:
-    """Return a rate by the second, or by the minute when it is less than one."""
+    """Return a rate per second, or per minute if it is below 1/s."""
     if per_second >= 1000:
         return f"{per_second:,.0f}/s"
     return f"{per_second:.3g}/s" if per_second >= 1 else f"{per_second * 60:.3g}/min"
@@ -112,7 +112,7 @@ def limit_text(per_second: float | None, source: RateSource) -> str:
 
 def span(seconds: float) -> str:
     """Return a duration, as in `1.2 s`, `2 min 5 s`, `3 h 20 min`."""
-    if seconds < 59.95:
+    if seconds < 59.95:  # the next value would be shown as "60.0 s"
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -131,9 +131,9 @@ _UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """Replace control, format and line-breaking characters by their escapes, but for `keep`.
+    """Escape control, format and line-breaking characters, except those in `keep`.
 
-    A terminal would act on them, and a reader of a page would not see them.
+    Terminals act on them, and readers of a page don't see them.
     """
     return "".join(
         _escape(character)

@@ -105,7 +105,7 @@ def test_moments(cell: Cell, sent: str | None) -> None:
     [
         ("2026-03-08 02:30", "clocks go forward over it"),
         ("2026-11-01 01:30", "2026-11-01T01:30:00-05:00 or 2026-11-01T01:30:00-06:00"),
-        ("2026-03-14", "add its time, or say one for all with --default-time 09:00"),
+        ("2026-03-14", "add its time, or give one for all rows with --default-time 09:00"),
         ("2026-02-30 10:00", "2026-02-30 does not"),
         ("16:30", "add its date, here or in showing_date"),
         (46095.5, "format the cell as a date"),

@@ -15,19 +15,19 @@ from bulk_sync.report.words import SOURCES, counted, milliseconds, rate, span
 from bulk_sync.timeline import BUCKETS_PER_OCTAVE, FIRST_WIDTH_MS, Counts, Run, widened
 
 MOST_DRAWN = 160
-"""Points of all runs together: each is a few pixels wide on a desktop."""
+"""The maximum of points for all runs together; each is then a few pixels wide on a desktop."""
 
-# Points from which on noisy ones are merged.
+# Noisy points are merged until this many are left.
 _FEWEST_DRAWN = 12
 
-# Mean from which on a rate is more than noise.
+# With fewer requests per point on average, a rate is mostly noise.
 _REQUESTS_PER_POINT = 8
 
 
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:
-    """Return the latency, in milliseconds, that a share (0 to 1) of the requests doesn't exceed.
+    """Return a percentile of the latency in milliseconds; `share` is from 0 to 1.
 
-    It is the middle of its bucket, at most 5 % off; None without requests.
+    It is the middle of its bucket, accurate to 5 %. None without requests.
     """
     buckets = sorted(bucket for bucket, count in latencies.items() if count > 0)
     wanted = share * sum(latencies[bucket] for bucket in buckets)
@@ -42,7 +42,7 @@ def percentile(latencies: Mapping[int, int], share: float) -> float | None:
 class Figure(Struct, frozen=True):
     """One interval of the charts; rates are per second, latencies in milliseconds.
 
-    `at_seconds` is its start, in time that all runs together had taken.
+    `at_seconds` is its start, on an axis that joins all runs without the time between them.
     """
 
     at_seconds: float
@@ -57,10 +57,10 @@ class Figure(Struct, frozen=True):
 
 
 class Drawing(Struct, frozen=True):
-    """Figures of equal width on one time axis, the runs one after the other.
+    """Figures of equal width on one time axis that joins all runs.
 
-    `begins` has (start in seconds, time of day) of each run, and `lasted_seconds` is the end of the
-    axis. `limit` and `source` are the last known; `latency` is p50, p90 and p99 of all requests.
+    `begins` has (start in seconds, time of day) of each run; `lasted_seconds` is the end of the
+    axis. `limit` and `source` are the latest known; `latency` has p50, p90 and p99 of all requests.
     """
 
     width_seconds: float
@@ -73,7 +73,7 @@ class Drawing(Struct, frozen=True):
 
 
 def draw(runs: Sequence[Run], most: int = MOST_DRAWN) -> Drawing | None:
-    """Return the runs as at most `most` figures, but one for each run; None if nothing was sent."""
+    """Return at most `most` figures, but at least one per run; None if nothing was sent."""
     runs = [run for run in runs if run.points]
     if not runs:
         return None
@@ -101,7 +101,7 @@ def draw(runs: Sequence[Run], most: int = MOST_DRAWN) -> Drawing | None:
 
 
 def _intervals(run: Run, width_ms: int) -> list[tuple[float, Counts]]:
-    """Return (seconds, counts) of each interval of a run, idle ones too; the last may be short."""
+    """Return (seconds, counts) of each interval, including idle ones; the last may be shorter."""
     points = {point.at_ms: point for point in widened(run.points, width_ms)}
     last = max(points)
     nothing = Counts()
@@ -111,7 +111,7 @@ def _intervals(run: Run, width_ms: int) -> list[tuple[float, Counts]]:
     ]
     covered = points[last].covered_ms
     if covered * 2 < width_ms and len(found) > 1:
-        # Less than half an interval joins the one before: its rate would be mostly noise.
+        # Less than half an interval is merged into the previous one: its rate would be noise.
         (_, counts), (seconds, before) = found.pop(), found.pop()
         return [*found, (seconds + covered / 1000, before.then(counts))]
     found[-1] = (max(covered, FIRST_WIDTH_MS / 5) / 1000, points[last].counts)
@@ -185,7 +185,7 @@ _CHARTS = (
 
 
 def time_section(summary: Summary, drawing: Drawing | None) -> Html:
-    """Return the section of figures and charts, or the reason that there are no charts."""
+    """Return the section of figures and charts, or the reason why there are no charts."""
     if drawing is None:
         why = (
             "These rows were sent before runs recorded their timeline."
@@ -207,14 +207,11 @@ def time_section(summary: Summary, drawing: Drawing | None) -> Html:
 
 def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
     p50, _, p99 = drawing.latency if drawing else (None, None, None)
-    known = (
-        (summary.traffic.limit, summary.traffic.source)
-        if summary.traffic.limit
-        else (drawing.limit, drawing.source)
-        if drawing
-        else None
-    )
-    limit, source = known or (None, RateSource.NONE)
+    limit, source = None, RateSource.NONE
+    if summary.traffic.limit:
+        limit, source = summary.traffic.limit, summary.traffic.source
+    elif drawing:  # this run did not meet the limit, but an earlier one may have
+        limit, source = drawing.limit, drawing.source
     facts = [
         ("Requests", f"{summary.traffic.requests:,}", None),
         ("Retries", f"{summary.traffic.retries:,}", None),
@@ -348,7 +345,7 @@ def _figure_line(figure: Figure) -> Html:
 
 
 def drawing_data(drawing: Drawing) -> dict[str, object]:
-    """Return the data that the page draws the charts from."""
+    """Return the data for the charts, as `page.js` reads it."""
     return {
         "width": drawing.width_seconds,
         "lasted": drawing.lasted_seconds,

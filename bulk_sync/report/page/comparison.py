@@ -33,9 +33,9 @@ from bulk_sync.report.words import AUTHORS, CLASSES
 from bulk_sync.report.written.atomic import replacing
 
 MOST_ROWS = 5000
-"""Showings on a page that a browser handles quickly; the results have all."""
+"""The maximum of showings on a page, so that browsers stay quick; the results have all."""
 
-# Characters of a value; of a longer one the start is shown.
+# Characters; only the start of a longer value is shown.
 _LONGEST_TEXT = 4000
 
 
@@ -47,7 +47,7 @@ def write_comparison_page(
     made_at: datetime,
     version: str,
 ) -> None:
-    """Write the page; `rows` are those that are not the same, in order. Raises OutputError."""
+    """Write the page; `rows` are all that are not the same, by class. Raises OutputError."""
     sentence = _sentence(summary)
     tone = Tone.GOOD if summary.exit_code == 0 else Tone.ATTENTION
     with replacing(path) as file:

@@ -1,7 +1,7 @@
 """The frame of every page: head, header, verdict, sections, footer.
 
-A page is one file that loads nothing: its Content-Security-Policy allows its own script, if it has
-one, and its own style, and forbids every request.
+A page is one file that loads nothing: its Content-Security-Policy allows its own script and style
+by their hashes and forbids all requests.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def header_row(*names: str) -> Html:
 
 
 def swatch(class_: str) -> Html:
-    """Return the square in front of a state, in the colour of its class."""
+    """Return the square before a state, in the state's colour."""
     return element(
         "svg",
         element("rect", width="100%", height="100%", rx=3, class_=class_),
@@ -117,7 +117,7 @@ def swatch(class_: str) -> Html:
     )
 
 
-# SVG path and label of the sign.
+# The SVG path and the label of each sign.
 _SIGNS = {
     Tone.GOOD: ("M5 13l4.5 4.5L19.5 7", "Done"),
     Tone.ATTENTION: ("M12 6v8M12 17.6v.4", "Needs attention"),

@@ -1,8 +1,8 @@
-"""HTML by construction: any text that is not `Html` is escaped, so that none becomes an element.
+"""Build HTML: every text that is not `Html` is escaped, so that it can't become markup.
 
-Characters that no reader sees and that a browser acts on (controls, marks that change the
-direction of writing) are shown as their escapes. JSON for a `<script>` block keeps every text
-exactly, without a character that would end the block, begin a comment or break a line.
+Invisible characters that a browser acts on (controls, marks that change the direction of writing)
+are shown as escapes. JSON for a `<script>` block keeps every text exactly, without characters that
+would end the block, begin a comment or break a line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bulk_sync.report.words import printable
 
 _VOID = frozenset({"br", "col", "input", "link", "meta"})
 
-# Zero-width (non-)joiners: part of Persian and Indic words and of emoji, and harmless.
+# Zero-width joiner and non-joiner are harmless parts of Persian and Indic words and of emoji.
 _JOINERS = "\u200c\u200d"
 
 
@@ -31,7 +31,7 @@ def shown(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text of at most that many characters; an ellipsis ends one that was cut."""
+    """Return at most `most` characters of a text, with an ellipsis if it was cut."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -60,11 +60,12 @@ def element(name: str, /, *inside: str | None, **attributes: str | float | None)
     )
 
 
+# May end the script or begin a comment, breaks a line, is invisible, or can't be encoded in UTF-8.
 _UNSAFE = re.compile("[<>&\u007f-\u009f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def json_text(value: object) -> Html:
-    """Return JSON for a `<script type="application/json">`; every text comes back exactly."""
+    """Return JSON for a `<script type="application/json">` that parses to the exact value."""
     return Html(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", _encode(value)))

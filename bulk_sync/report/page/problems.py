@@ -1,4 +1,4 @@
-"""The problems of a run on the page, by code and cause."""
+"""The page's section of problems, by code and cause."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulk_sync.report.page.markup import Html, cut, element
 from bulk_sync.report.page.rows import LONGEST_MESSAGE
 from bulk_sync.report.words import CODES, counted
 
-# Causes of one code; the failed rows name all.
+# How many causes of a code are listed; the file of failed rows has all.
 _MOST_CAUSES = 12
 
 _LONGEST_VALUE = 60
@@ -73,6 +73,6 @@ def _first_rows(group: CauseGroup) -> Iterator[str]:
 
 
 def _unbroken_options(text: str) -> Iterator[str]:
-    """Return the text in parts, each option in a span that browsers don't break at its dashes."""
+    """Yield the text in parts, with each option in a span, so that it isn't broken at a dash."""
     for part in re.split(r"(--[a-z-]+)", text):
         yield element("span", part, class_="option") if part.startswith("--") else part

@@ -1,6 +1,6 @@
-"""The table of rows on the page, and the data that `page.js` fills it from.
+"""The page's table of rows, and the data with which `page.js` fills it.
 
-Rows stream from the checkpoint into the file, as many as a browser handles quickly.
+Rows are streamed from the checkpoint into the file, up to a number that browsers handle quickly.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from bulk_sync.report.page.markup import Html, cut, element, join, json_text
 from bulk_sync.report.problems import full_message_of
 
 MOST_ROWS = 50_000
-"""Rows on a page; of a larger sheet the updated ones are left out first."""
+"""The maximum of rows on a page; the updated ones of a larger sheet are left out first."""
 
 MOST_BYTES = 8_500_000
-"""Bytes of rows: the page stays under 10 MB."""
+"""Bytes of row data, which keep the page under 10 MB."""
 
 LONGEST_MESSAGE = 1000
 _LONGEST_KEY = 200
 
 MOST_SHARED_TEXTS = 5000
-"""Repeated texts that are written once; `page.js` counts along."""
+"""How many different texts are written once and then referenced; `page.js` numbers them alike."""
 
 Rows = Callable[[Iterable[State]], Iterable[Result]]
 """Rows in these states, in input order."""
@@ -51,7 +51,7 @@ def write_rows(file: TextIO, summary: Summary, rows: Rows) -> None:
 # Which rows
 
 
-# States whose rows are shown of a sheet that is too large, by how much there is to leave out.
+# The states that are shown of a large sheet; the first selection that fits is used.
 _NARROWER = (
     tuple(state for state in State if state is not State.UPDATED),
     (*sorted(ERROR_STATES), State.PENDING),
@@ -60,13 +60,15 @@ _NARROWER = (
 
 
 def _states_shown(summary: Summary) -> tuple[tuple[State, ...], str | None]:
-    """Return the states whose rows are on the page, and a note on the others."""
+    """Return the states to show, and a note on the others."""
     if summary.rows <= MOST_ROWS:
         return tuple(State), None
     counts = [sum(summary.states.get(state, 0) for state in states) for states in _NARROWER]
     fitting = [n for n, count in enumerate(counts) if 0 < count <= MOST_ROWS]
     crowded = [n for n, count in enumerate(counts) if count > MOST_ROWS]
-    states = _NARROWER[fitting[0] if fitting else crowded[-1] if crowded else 0]
+    # If none fits, the narrowest selection that has rows is cut short.
+    narrowest = crowded[-1] if crowded else 0
+    states = _NARROWER[fitting[0] if fitting else narrowest]
     left_out = [state for state in State if state not in states and summary.states.get(state, 0)]
     named = ", ".join(f"{summary.states[state]:,} {state.value}" for state in left_out)
     note = f"The sheet has {summary.rows:,} rows; not shown here: {named}. {_all_rows(summary)}"
@@ -89,7 +91,7 @@ def _all_rows(summary: Summary) -> str:
 
 
 def _write_data(file: TextIO, results: Iterable[Result]) -> int:
-    """Write rows until they are too many or too long; return their number."""
+    """Write rows up to the limits of number and size; return how many."""
     written = size = 0
     shared = SharedTexts()
     for result in results:
@@ -103,13 +105,13 @@ def _write_data(file: TextIO, results: Iterable[Result]) -> int:
 
 
 class SharedTexts:
-    """Replaces a repeated text by the number of its first occurrence."""
+    """Replaces repeated texts by the number of the first occurrence."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     def __call__(self, text: str | None) -> str | int | None:
-        """Return the text when it is new, else its number; None for a blank one."""
+        """Return a new text as it is, a repeated one as its number, and a blank one as None."""
         if not text:
             return None
         number = self._numbers.get(text)
@@ -143,7 +145,7 @@ def _line(result: Result, shared: SharedTexts) -> list[object]:
 
 
 def _epoch_seconds(text: str | None) -> int | None:
-    """Parse a time in ISO 8601; None when it is none."""
+    """Parse a time in ISO 8601; return None if it is malformed."""
     if text is None:
         return None
     try:

@@ -1,13 +1,12 @@
 """`--page`: the report of a run as one HTML file that loads nothing.
 
-uPlot draws the charts (1.6.32, MIT, 51 KB, shipped unchanged in `assets`): it is maintained, the
-smallest of the libraries that draw axes, and follows the width of a phone and the system's
-colours, where an SVG drawn in advance would scale its letters away. A table repeats everything it
-draws, for screen readers and where no scripts run.
+uPlot draws the charts (1.6.32, MIT, 51 KB, shipped unchanged in `assets`). It is small and
+maintained, and adapts to the width of a phone and the system's colours, where the labels of a
+static SVG would become too small to read. A table repeats all of its data, for screen readers and
+browsers without scripts.
 
-Texts of the sheet and of the server are escaped by construction (`markup.py`), or are in a block of
-JSON that the page's own script reads as text, never as markup. A Content-Security-Policy lets that
-script run and nothing else.
+Texts from the sheet and the server are escaped (`markup`), or are JSON that the page's script
+reads as text, never as markup. A Content-Security-Policy allows that script and nothing else.
 """
 
 from __future__ import annotations
@@ -86,9 +85,10 @@ def _write(
 
 @cache
 def _script() -> str:
-    """uPlot and the page's own script."""
+    """Return uPlot and the page's own script."""
     library = asset("uPlot.iife.min.js")
-    # uPlot draws at twice the resolution of most screens, so that print is sharp.
+    # Shadow devicePixelRatio, so that uPlot draws at twice the resolution of most screens: the
+    # charts stay sharp in print.
     fine = "Math.max(2, self.devicePixelRatio || 1)"
     wrapped = f"(devicePixelRatio => {{\n{library}\nreturn uPlot;\n}})({fine})"
     return f"const uPlot = {wrapped};\n{asset('page.js')}"
@@ -116,10 +116,10 @@ def _verdict_section(summary: Summary, found: Verdict) -> Html:
 # States
 
 
-# Share of the bar that a state gets at least, so that one row in a million shows.
+# The smallest share of the bar, so that one row in a million is visible.
 _LEAST_SHARE = 0.008
 
-# SVG paths of the patterns for states that need a person; colour alone would not be enough.
+# SVG patterns for states that need attention, because colour alone is not accessible.
 _HATCHING = {
     "invalid": "M0 4h8",
     "rejected": "M-2 2l4-4M0 8l8-8M6 10l4-4",
@@ -162,7 +162,7 @@ def _percent(count: int, total: int) -> str:
 
 
 def _bar(counts: Sequence[tuple[State, int]], label: str) -> Html:
-    """The states as one bar."""
+    """Return the shares of the states as one bar."""
     total = sum(count for _, count in counts)
     shares = [max(count / total, _LEAST_SHARE) for _, count in counts]
     starts, end = [], 0.0

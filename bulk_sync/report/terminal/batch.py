@@ -1,4 +1,4 @@
-"""The end of a run of several files on a terminal."""
+"""The summary of a push of several files on a terminal."""
 
 from __future__ import annotations
 

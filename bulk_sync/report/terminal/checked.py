@@ -1,4 +1,4 @@
-"""The result of `check` on a terminal: file, mapping, problems, and what a push would do."""
+"""The result of `check` on a terminal: file, mapping, problems, and the push it would lead to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_lin
 from bulk_sync.report.words import counted, printable, rate, span
 
 _LONGEST_EXAMPLE = 40
-# Width of a terminal below which examples would crowd out headers and fields.
+# On a narrower terminal, examples would crowd out headers and fields.
 _NARROW = 70
 
 
@@ -51,7 +51,7 @@ def _file_text(file: Understood) -> str:
         parts.append(file.encoding)
     if file.delimiter is not None:
         parts.append(f"separated by {file.delimiter}")
-    if file.quoting is not None and not file.quoting.startswith('"'):
+    if file.quoting is not None and not file.quoting.startswith('"'):  # double quotes are usual
         parts.append(f"quotes: {file.quoting}")
     return ", ".join([*parts, f"header in row {file.header_row}"])
 

@@ -1,4 +1,4 @@
-"""The result of `reconcile` on a terminal: counts, then field by field the values that differ."""
+"""The result of `reconcile` on a terminal: counts, then the differing values by field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bulk_sync.report.terminal.lines import show_files, show_line, show_next
 from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
 from bulk_sync.report.words import AUTHORS, CLASSES, counted, printable
 
-# Width of a terminal from which on old and new values are side by side.
+# On a terminal of at least this width, old and new values are side by side.
 _WIDE = 100
 
 
@@ -111,7 +111,7 @@ def _with_author(row: Compared, here: Text) -> Text:
 
 
 class _Marks:
-    """Old and new text with the changes marked: by colour, else as `git diff --word-diff` does."""
+    """Marks the changes between two texts, by colour or as `git diff --word-diff` does."""
 
     def __init__(self, *, in_colour: bool) -> None:
         self._in_colour = in_colour

@@ -1,4 +1,4 @@
-"""Lines that every terminal summary is made of: text, files, next command, error."""
+"""The lines that terminal summaries consist of: text, files, next command, error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bulk_sync.report.words import counted, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-# rich takes 40 ms to import: a command that prints none of these must not wait for it.
+# The functions import rich, which takes 40 ms, so that a command that prints nothing doesn't wait.
 
 _LABEL_WIDTH = 12
 _MOST_CAUSES = 12
@@ -34,14 +34,14 @@ def show_labelled(console: Console, label: str, text: str, style: str = "") -> N
 
 
 def show_files(console: Console, files: Iterable[tuple[str, str | None]]) -> None:
-    """Print files (label, path), but for those that were not written."""
+    """Print files (label, path), except those that were not written."""
     for label, path in files:
         if path:
             show_labelled(console, label, path)
 
 
 def show_next(console: Console, command: str | None) -> None:
-    """Print the one command to run next, if there is one."""
+    """Print the command to run next, if there is one."""
     if command:
         show_labelled(console, "Next", command, style="bold")
 

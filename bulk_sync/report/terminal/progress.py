@@ -1,4 +1,4 @@
-"""The progress of a run: live on a terminal, elsewhere a line every ten seconds."""
+"""The progress of a run: live on a terminal, otherwise one line every ten seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHORTEST_WAIT = 0.5
 
 @contextmanager
 def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
-    """Show, on a terminal only, how many rows of a file were read; the line is gone at the end."""
+    """Show how many rows of a file were read, on a terminal only and until the block ends."""
     if not console.is_terminal:
         yield lambda _: None
         return
@@ -72,7 +72,7 @@ def progress_lines(
     started = monotonic()
     ended = threading.Event()
 
-    # A thread, so that lines keep coming while the event loop is busy.
+    # In a thread, so that a busy event loop does not delay the lines.
     def report() -> None:
         while not ended.wait(LINE_EVERY_SECONDS):
             say(_progress_line(tally, monotonic() - started, monotonic()))

@@ -1,7 +1,7 @@
-"""The end of a run on a terminal: states, causes, pace, files, the next command.
+"""The summary of a run on a terminal: states, causes, pace, files, the next command.
 
-It goes to standard output; progress and errors go to standard error. Text from cells or from the
-server is escaped first, so that no control character reaches the terminal.
+It is written to standard output; progress and errors are written to standard error. Text from cells
+and from the server is escaped, so that no control character reaches the terminal.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Files that replace their older version atomically.
 
 A report is written to a temporary file in the same folder, flushed to the disk, and renamed. Each
-writer has a temporary file of its own (`.bulk-sync-*.part`), so two writers of one report don't
-collide: the later rename wins. The writer holds a lock on it while it is in use; the next report
-written there removes those without a lock, which crashed runs left.
-The mode is 0600, because reports contain names, mail addresses and phone numbers.
+writer has its own temporary file (`.bulk-sync-*.part`), so two writers of one report don't collide:
+the later rename wins. The writer holds a lock on its file. The next writer in the folder removes
+those without a lock, which crashed runs left behind.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path, before: Callable[[str], None] | None = None) -> Iterator[TextIO]:
-    """Open a UTF-8 text file that replaces `path` when the block ends without an error.
+    """Open a UTF-8 text file that replaces `path` if the block ends without an error.
 
-    `before` gets its digest just before. Raises OutputError.
+    `before` is called with the digest just before the rename. Raises OutputError.
     """
     with replacing_bytes(path, before) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
@@ -64,7 +63,7 @@ def replacing_bytes(path: Path, before: Callable[[str], None] | None = None) -> 
         yield file
         file.flush()
         os.fsync(file.fileno())
-        file.close()  # Windows renames no open file
+        file.close()  # Windows can't rename an open file
         if before is not None:
             before(digest(part) or "")
         part.replace(path)
@@ -95,14 +94,14 @@ def set_aside(path: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a report of an earlier run that no longer holds; raises OutputError."""
+    """Remove an outdated report of an earlier run; raises OutputError."""
     with _translated(path):
         path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _part_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Open a temporary file in a report's folder, removed at the end unless it was renamed."""
+    """Open a temporary file in a report's folder; at the end it is removed unless renamed."""
     for other in path.parent.glob(f"{_PART_PREFIX}*.part"):
         with suppress(OSError):
             _remove_abandoned(other)
@@ -124,12 +123,14 @@ def _remove_quietly(part: Path) -> None:
 def _create(folder: Path) -> tuple[Path, int]:
     """Create a temporary file; return its path and descriptor, locked where locks exist."""
     while True:
-        # Not derived from the report's name, which may have the greatest length already.
+        # Not derived from the report's name, which may already have the maximum length.
         part = folder / f"{_PART_PREFIX}{secrets.token_hex(8)}.part"
+        # Private, because reports contain names, email addresses and phone numbers.
         opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         if fcntl is None:
             return part, opened
-        with suppress(OSError):  # a file system without locks: nobody can find it unlocked either
+        # On a file system without locks nobody can take it for abandoned either.
+        with suppress(OSError):
             fcntl.flock(opened, fcntl.LOCK_EX)
         if part.exists():
             return part, opened

@@ -1,9 +1,9 @@
-"""Files of a comparison: the differences, one line per value, and a sheet of changes to push.
+"""The files of a comparison: the differences, one line per value, and a sheet of changes to push.
 
-The sheet of changes has the value here where it differs; every other cell is blank, so that a push
-leaves the field as it is. A value that both sides changed is blank too, for a person to fill in.
-Three more columns are for the reader, and a push ignores them: `reconcile_row` (the row here),
-`reconcile_there` (the values there) and `reconcile_conflicts`.
+The sheet of changes has the differing values of this sheet. All other cells are blank, so that a
+push leaves those fields unchanged; a value that both sides changed is blank, too, for a person to
+fill in. Three more columns are for the reader and ignored by a push: `reconcile_row` (the row
+here), `reconcile_there` (the values there) and `reconcile_conflicts`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Rows = Callable[[], Iterable[Compared]]
 
 
 def write_differences(path: Path, rows: Iterable[Compared], facts: Facts) -> None:
-    """Write a line for each value that differs, and for each row without one to compare.
+    """Write a line for each differing value, and for each row that has no counterpart.
 
     `facts` are the lines of a workbook's summary. Raises OutputError.
     """
@@ -72,7 +72,7 @@ def _lines(row: Compared) -> Iterator[Line]:
 
 
 class Changes(Struct, frozen=True):
-    """A sheet of changes that was written: its rows, and the text of cells that clear a field."""
+    """The sheet of changes: its number of rows, and the text of cells that clear a field."""
 
     rows: int
     cleared: str | None
@@ -86,9 +86,9 @@ def write_changes(
     with_conflicts: bool,
     option: str = "--export-template",
 ) -> Changes:
-    """Write the changes as CSV or as a workbook, or remove the file when there are none.
+    """Write the changes as CSV or a workbook, or remove the file if there are none.
 
-    `with_conflicts` includes rows of which every value is in conflict. Raises OutputError, and
+    `with_conflicts` includes rows whose values are all in conflict. Raises OutputError, and
     UsageError for a text that is too long for a workbook's cell.
     """
 
@@ -117,9 +117,10 @@ def write_changes(
 
 
 def _survey(rows: Iterable[Iterable[Difference]]) -> tuple[list[str], int, str | None]:
-    """Return the fields in order of appearance, the number of rows, and a text for cleared cells.
+    """Return the fields in order of appearance, the number of rows, and the text that clears.
 
-    That text is `NULL`, or `NULL-1` ... if a cell has `NULL` as its value; None if none is cleared.
+    That text is `NULL`, or `NULL-1` and so on if a cell has the value `NULL`. It is None if no
+    field is cleared.
     """
     fields: dict[str, None] = {}
     clears, taken, count = False, set(), 0
@@ -161,7 +162,8 @@ def _change(
 def _fitting(
     lines: Iterable[list[str | int | None]], path: Path, option: str
 ) -> Iterator[list[str | int | None]]:
-    """Pass lines on; raises UsageError for a text too long for a cell that a push would read."""
+    """Yield the lines; raises UsageError for a text that a workbook would cut short."""
+    # The columns for the reader may be cut: a push ignores them.
     for line in lines:
         if any(
             isinstance(cell, str) and len(cell) > LONGEST_TEXT

@@ -23,11 +23,11 @@ def write_failed(
     *,
     marked: bool = False,
 ) -> None:
-    """Write the rows, or remove the file when there are none.
+    """Write the rows, or remove the file if there are none.
 
-    A header that ends in `error` already (the input was such a file) keeps a single one. A row that
-    is wider than the header stays so: pushed again as it is, it is refused again. `before` gets the
-    file's digest just before it replaces the older one. `marked` writes a byte order mark. Raises
+    If the input was such a file, its `error` column is replaced. A row that is wider than the
+    header stays so, and is refused again when it is pushed unchanged. `before` is called with the
+    digest just before the file replaces the older one. `marked` adds a byte order mark. Raises
     OutputError.
     """
     rows = iter(results)
@@ -50,6 +50,7 @@ def write_failed(
             ]
             cells += [""] * (width - len(cells))
             message = full_message_of(result)
+            # Cells stay exact, so that they can be pushed again; the message may quote a formula.
             writer.writerow([*cells, inert(f"{result.error}: {message}")])
 
 

@@ -1,9 +1,8 @@
-"""Lines of a report as CSV, JSON Lines or a workbook, by the file's suffix.
+"""Write the lines of a report as CSV, JSON Lines or a workbook, depending on the suffix.
 
-Formulas in CSV: text from the server gets an apostrophe in front when a spreadsheet program would
-read it as a formula. Text from the user's own sheet stays exact, so that it can be looked up and
-pushed again; it was in their sheet before. JSON and workbooks tell text from formulas, so there
-everything is exact.
+Formulas in CSV: text from the server gets a leading apostrophe if a spreadsheet program would read
+it as a formula. Text from the user's own sheet stays exact, so that it can be looked up and pushed
+again. JSON and workbooks distinguish text from formulas, so everything in them is exact.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ Facts = Iterable[tuple[str, object]]
 class Layout(Struct, frozen=True):
     """The columns of a report.
 
-    `foreign` columns have text from the server; `coloured` is the column of states or classes.
+    `foreign` has the columns with text from the server; `coloured` is the column of states or
+    classes.
     """
 
     columns: tuple[str, ...]
@@ -38,7 +38,7 @@ class Layout(Struct, frozen=True):
 def refuse_unknown_kind(path: Path, option: str = "--results") -> None:
     """Raise UsageError unless the suffix names a format that can be written here."""
     if path.exists() and not path.is_file():
-        return  # `check_writable` has the better message
+        return  # `check_writable` refuses it with a better message
     if path.suffix.lower() not in _WRITERS:
         raise UsageError(
             f"{option} {path}: the suffix chooses the format, .csv, .jsonl or .xlsx; "
@@ -75,7 +75,8 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
         writer.writerow(layout.columns)
         for line in lines:
             harmless = _inert(line, foreign)
-            # The csv module inspects every character, which takes five times as long.
+            # The csv module inspects every character, so join lines that need no quotes: that is
+            # five times as fast.
             text = ",".join(["" if cell is None else str(cell) for cell in harmless])
             if (
                 text.count(",") == len(harmless) - 1
@@ -89,7 +90,7 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
 
 
 def _inert(line: Line, foreign: Sequence[int]) -> Line:
-    """Escape formulas in the columns of foreign text."""
+    """Escape formulas in the foreign columns; most lines have none and are returned as they are."""
     for place in foreign:
         cell = line[place]
         if cell and str(cell)[0] in _FORMULA_BEGINS:
@@ -122,5 +123,5 @@ _FORMULA_BEGINS = frozenset("=+-@\t\r\n＝＋－＠")
 
 
 def inert(text: str) -> str:
-    """Return a text that no spreadsheet program reads as a formula."""
+    """Return a text that spreadsheet programs don't read as a formula."""
     return "'" + text if text[:1] in _FORMULA_BEGINS else text

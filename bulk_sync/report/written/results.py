@@ -33,7 +33,7 @@ _LAYOUT = Layout(
 
 
 Recorded = tuple[Line, tuple[Reason, ...], GivenUp | None, bool]
-"""A line with its bare message; why it was not sent or given up, and whether it is in doubt."""
+"""A line with the API's message, its reasons, why it was given up, and whether it is in doubt."""
 
 
 def write_results(path: Path, lines: Iterable[Recorded], facts: Facts = ()) -> None:

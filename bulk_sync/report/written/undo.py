@@ -1,12 +1,12 @@
 """`--undo-file`: a sheet whose push restores the values that the API had acknowledged before.
 
-It has one row for each patch that was or may have been applied and of which an earlier value is
-known. A field whose earlier value is unknown is blank, so that a push leaves it as it is. Two more
-columns are for the reader, and a push ignores them: `undo_expects`, the values that the push set
-(JSON), which should still be there, and `undo_unknown`, the fields that can't be restored. Rows of
-which no earlier value is known are in a second file, `*.unknown.csv`: there is nothing to push.
+It has a row for each patch that was or may have been applied, if an earlier value is known. A field
+with an unknown earlier value is blank, so that a push leaves it unchanged. Two more columns are for
+the reader and ignored by a push: `undo_expects`, the values that this push set (JSON) and that
+should still be there, and `undo_unknown`, the fields that can't be restored. Rows without any known
+value are in a second file, `*.unknown.csv`, because there is nothing to push.
 
-The values are the user's own, as they were sent: they stay exact.
+The values are the user's own, as they were sent, so they stay exact.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from bulk_sync.report.written.atomic import remove, replacing
 
 EXPECTS, UNKNOWN = "undo_expects", "undo_unknown"
 CLEARED = "NULL"
-"""Cell of a field that was cleared before; `--clear NULL` makes a push clear it again."""
+"""The cell of a field that was cleared before; with `--clear NULL` a push clears it again."""
 
 _ADDRESS = ("showing_id", "unique_showing_key")
 
 
 class Undo(Struct, frozen=True):
-    """An undo file: its rows, the rows without a known value, and if any field is to be cleared."""
+    """The undo file: its rows, the rows without a known value, and whether it clears a field."""
 
     rows: int
     unknown: int
@@ -85,7 +85,7 @@ def _write_unknown(path: Path, sent: Iterator[Sent]) -> int:
 
 
 def _address(one: Sent) -> tuple[str, str]:
-    """The cells of id and key: one is blank, because a key next to an id would be patched."""
+    """Return the cells of id and key; one is blank, because a key next to an id is a change."""
     return ("", one.target) if one.target == one.key else (one.target, "")
 
 
@@ -94,18 +94,18 @@ def _known(one: Sent) -> bool:
 
 
 def _set(one: Sent) -> dict[str, Any]:
-    """The fields that a patch set, without those that address the showing."""
+    """Return the fields that a patch set, without those that address the showing."""
     return {name: value for name, value in one.values.items() if name not in _ADDRESS}
 
 
 def _earlier(one: Sent) -> dict[str, Any]:
-    """The earlier values of the fields that the patch changed."""
+    """Return the earlier values of the fields that the patch changed."""
     now = _set(one)
     return {name: value for name, value in one.before.items() if name in now and now[name] != value}
 
 
 def _fields(sent: Iterable[Sent]) -> list[str]:
-    """The fields of all rows, in order of appearance."""
+    """Return the fields of all rows, in order of appearance."""
     names: dict[str, None] = {}
     for one in sent:
         names |= dict.fromkeys(_earlier(one))

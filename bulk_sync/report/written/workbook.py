@@ -1,7 +1,7 @@
 """`*.results.xlsx`: the results as a workbook, with a second sheet for the summary.
 
-Every text is written as text, so that none is read as a formula or a link, whoever wrote it. Rows
-go through a private temporary folder, so that memory doesn't grow with their number.
+Texts are written as strings, so that none becomes a formula or a link. Rows are collected in a
+private temporary folder, so that memory doesn't grow with their number.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
 MOST_ROWS = 1_048_575
-"""Rows of a sheet, its header apart (Microsoft, "Excel specifications and limits")."""
+"""The maximum of rows below the header (Microsoft, "Excel specifications and limits")."""
 
 LONGEST_TEXT = 32_767
-"""Characters in a cell (same)."""
+"""The maximum of characters in a cell (same source)."""
 
 _WIDTHS = {
     "row": 7,
@@ -72,7 +72,10 @@ def write_workbook(
 
 
 class _Detachable(io.RawIOBase):
-    """A file that can be detached: a ZipFile that failed writes its end when it is collected."""
+    """A file that can be detached from its writer."""
+
+    # After an error, ZipFile writes the archive's directory when it is garbage collected. By then
+    # the file is closed, and the write would raise.
 
     def __init__(self, file: BinaryIO) -> None:
         self._file: BinaryIO | None = file
@@ -94,7 +97,7 @@ class _Detachable(io.RawIOBase):
         return self._at
 
     def detach(self) -> None:
-        """Discard what is written from now on."""
+        """Discard all further writes."""
         self._file = None
 
 
