@@ -164,7 +164,8 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
         if bad is None:
             try:
                 text = decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
+            # UTF-16 without a byte order mark raises a plain UnicodeError, at the first bytes.
+            except UnicodeError as error:
                 bad = _Place(number, _decoded_before(error, codec))
                 seen.sample = b""
             else:
@@ -208,7 +209,9 @@ def _line_of(place: _Place | None, file: io.BufferedReader, codec: str) -> int |
     return ended + 1
 
 
-def _decoded_before(error: UnicodeDecodeError, codec: str) -> str:
+def _decoded_before(error: UnicodeError, codec: str) -> str:
+    if not isinstance(error, UnicodeDecodeError):
+        return ""
     before = error.object[: error.start]
     return bytes(before).decode("utf-8" if codec == "utf-8-sig" else codec, errors="ignore")
 

@@ -119,6 +119,8 @@ def test_an_encoding_that_there_is_not(tmp_path: Path, told: str) -> None:
             "ascii",
             "line 3 is not valid ascii, as --encoding says",
         ),
+        (b"key,a\n1,x\n", "utf-16", "line 1 is not valid UTF-16, as --encoding says"),
+        (b"key,a\n1,xy\n", "utf-16", "line 1 is not valid UTF-16, as --encoding says"),
         (b"\xef\xbb\xbfkey,a\n1,caf\xe9\n", None, "line 2 is not valid UTF-8 with byte order mark"),
         (b"key,a\n1,\x81\x8d\xff\xfe\n", None, "line 2 is not UTF-8 text"),
         (
