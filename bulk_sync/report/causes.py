@@ -3,7 +3,8 @@
 Rows that were not sent are grouped by their reasons. Rows that were sent are grouped by error code,
 status and the API's message: messages that differ only in variable parts (the row's key, quoted
 text, words with a digit) have one cause. A variable part that is the same in all rows is shown;
-otherwise it is replaced by `...`.
+otherwise it is replaced by `...`. Sentences in checkpoints of earlier versions are grouped in the
+same way: each row of a pair of duplicates has a different one.
 
 A row with two bad cells has two causes. Memory is bounded: beyond `MOST_CAUSES`, the remaining rows
 of a code form one cause.
@@ -100,10 +101,7 @@ class _NotSent(NamedTuple):
 
     @property
     def name(self) -> tuple[object, ...]:
-        why = self.reason
-        # Old checkpoints have a sentence instead of data: group by it.
-        text = why.facts.get("text") if why.expected is Expected.EARLIER_TEXT else None
-        return self.code, why.field, why.expected, why.remedy, text
+        return self.code, self.reason.field, self.reason.expected, self.reason.remedy
 
     @property
     def value(self) -> str | None:
@@ -135,6 +133,21 @@ class _Sent(NamedTuple):
         return f"{self.subject}: {message}" if message else self.subject, remedy
 
 
+class _Earlier(NamedTuple):
+    """A sentence that an earlier version stored instead of the data of a reason."""
+
+    code: str
+    parts: _Split
+    value: str | None = None
+
+    @property
+    def name(self) -> tuple[object, ...]:
+        return self.code, Expected.EARLIER_TEXT, *self.parts[::2]
+
+    def describe(self, _: str, parts: Sequence[str]) -> tuple[str, str]:
+        return "".join(parts), _REMEDIES.get(self.code, "correct the row")
+
+
 class _Others(NamedTuple):
     """The rows of a code beyond `MOST_CAUSES`."""
 
@@ -150,13 +163,19 @@ class _Others(NamedTuple):
         return "other causes", _REMEDIES.get(self.code, "correct the row")
 
 
-_Grouping = _NotSent | _Sent | _Others
+_Grouping = _NotSent | _Sent | _Earlier | _Others
 
 
 def _groupings(row: BadRow) -> Iterable[_Grouping]:
     if row.reasons:
-        return [_NotSent(row.code, reason) for reason in row.reasons]
+        return [_reason_of(row.code, reason) for reason in row.reasons]
     return [_reply_of(row)]
+
+
+def _reason_of(code: str, reason: Reason) -> _NotSent | _Earlier:
+    if reason.expected is Expected.EARLIER_TEXT:
+        return _Earlier(code, _split(str(reason.facts["text"])))
+    return _NotSent(code, reason)
 
 
 # Replaces the row's own key in a message.

@@ -144,6 +144,20 @@ def test_sentences_of_an_old_checkpoint_are_causes_as_they_are() -> None:
     ]
 
 
+def test_sentences_of_an_old_checkpoint_that_differ_in_rows_and_values_are_one_cause() -> None:
+    def old(text: str, number: int) -> BadRow:
+        return bad(number, Reason(Expected.EARLIER_TEXT, facts={"text": text}))
+
+    duplicates = [
+        old(f"the same showing stands in row {n + 600} with other values", n) for n in range(600)
+    ]
+    ratings = [old(f"rating: '{n}' is not a rating from 1 to 5", n) for n in (8, 9)]
+    assert told(*duplicates, *ratings) == [
+        ("the same showing stands in row ... with other values", 600, "correct the row"),
+        ("rating: ... is not a rating from 1 to 5", 2, "correct the row"),
+    ]
+
+
 def test_refusals_are_grouped_by_what_the_api_said_without_keys_and_numbers() -> None:
     look = "check the key in North; the showing may have been deleted"
     rows = [
