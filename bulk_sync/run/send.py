@@ -14,8 +14,9 @@ import anyio
 from msgspec import Struct
 from pydantic import SecretStr
 
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, seconds_until
-from bulk_sync.errors import BulkSyncError
+from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State, Tally
@@ -62,7 +63,14 @@ class Destination(Struct, frozen=True):
 def choose_destination(
     base_url: str, send_to: str | None, key: SecretStr, sending: Sending
 ) -> Destination:
-    """Choose the transport; raises UsageError when it can't be used or can't reach the API."""
+    """Choose the transport; raises UsageError when it can't be used or can't reach the API.
+
+    Also for a rehearsal without the address of a sandbox: only the command starts one itself.
+    """
+    if base_url == SANDBOX_TARGET and send_to is None:
+        raise UsageError(
+            "sandbox: a rehearsal needs a running sandbox; pass its address as send_to"
+        )
     address = send_to or base_url
     return Destination(base_url, address, key, choose_transport(sending.transport, address))
 

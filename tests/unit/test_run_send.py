@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
+from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly, UsageError
 from bulk_sync.model.rows import RowDecided, State, Tally
 from bulk_sync.plan import Start
 from bulk_sync.run.follow import RowNotifier, only_error
@@ -93,6 +93,11 @@ def test_requests_of_a_rehearsal_go_to_its_sandbox() -> None:
     assert to.key_fingerprint == fingerprint(SECRET)
     assert choose_destination(API, None, SECRET, sending).address == API
     assert KEY not in repr(to)
+
+
+def test_a_rehearsal_without_a_sandbox_is_refused() -> None:
+    with pytest.raises(UsageError, match="pass its address as send_to"):
+        choose_destination(SANDBOX_TARGET, None, SECRET, Sending())
 
 
 @pytest.mark.parametrize(
