@@ -1,4 +1,4 @@
-"""Which showing a row addresses: by its id when it has one, else by its key."""
+"""The showing that a row addresses: by its id when it has one, else by its key."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ UUID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
 )
 
-# Keys with which nothing can be wrong, which is nearly all of them.
+# Keys that need no further check, which is nearly all of them: at most 15 characters, or with one
+# that is no digit, so that no spreadsheet program has rounded them.
 _PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
 
 Bad = tuple[str, Reason]
-"""A row that addresses no showing: an error code of the results, and the reason."""
+"""Why a row addresses no showing: an error code of the results, and the reason."""
 
 
 class AddressReader:
@@ -62,6 +63,7 @@ class AddressReader:
                     "map_as_key": map_option(self._id_header, KEY_COLUMN),
                 },
             )
+        # A row with both is checked for its key too, because that is part of the patch.
         if uuid and not key:
             return None
         if self._key_at is None:
@@ -82,7 +84,10 @@ def _text(cell: Cell) -> str:
 def _bad_key(cell: Cell, key: str) -> Bad | None:
     if not key:
         return "missing_key", Reason(Expected.KEY, KEY_COLUMN, remedy=Remedy.ENTER_KEY)
-    return _unsafe(key) or (_failed(key) if isinstance(cell, str) else _bad_type(cell, key))
+    unsafe = _unsafe(key)
+    if unsafe is not None:
+        return unsafe
+    return _failed(key) if isinstance(cell, str) else _bad_type(cell, key)
 
 
 def _unsafe(key: str) -> Bad | None:
@@ -111,9 +116,9 @@ def _bad_type(cell: Cell, key: str) -> Bad | None:
     if isinstance(cell, bool) or not isinstance(cell, int | float):
         return _bad(Expected.KEY_AS_TEXT, key, Remedy.TYPE_KEYS_AS_TEXT)
     # Spreadsheet programs keep 15 digits of a number.
-    return (
-        _bad(Expected.UNROUNDED_KEY, key, Remedy.TYPE_KEYS_AS_TEXT) if abs(cell) >= 1e15 else None
-    )
+    if abs(cell) >= 1e15:
+        return _bad(Expected.UNROUNDED_KEY, key, Remedy.TYPE_KEYS_AS_TEXT)
+    return None
 
 
 def _bad(expected: Expected, key: str, remedy: Remedy, **facts: Fact) -> Bad:

@@ -30,8 +30,8 @@ class BadCell(ValueError):
         self.content: Cell = ""
         """The cell without what surrounds its value; its column's reader sets it."""
 
-    def about(self, content: Cell) -> BadCell:
-        """Say which cell it is."""
+    def in_cell(self, content: Cell) -> BadCell:
+        """Set the cell's content, and return the problem."""
         self.content = content
         return self
 
@@ -138,7 +138,9 @@ _RATING = re.compile(
     r"(?:\s*(?:stars?|★|\*))?",
     re.ASCII,
 )
+# `8/10`, `90 of 100`: refused with a remedy of its own.
 _OTHER_SCALE = re.compile(r"\d{1,3}(?:\.\d{1,9})?\s*(?:/|out of|of)\s*\d{1,3}", re.ASCII)
+# Filled stars, then empty ones; with empty ones there have to be five in all.
 _STARS = re.compile("[★⭐]{1,5}☆{0,4}")
 
 
@@ -152,6 +154,7 @@ def rating(cell: Cell) -> int:
             return whole_number(1, 5)(cell)
         except BadCell:
             raise BadCell(Expected.RATING) from None
+    # A variation selector makes a sign colourful; phones add it.
     text = cell.lower().replace("\ufe0f", "").replace("\xa0", " ")
     if match := _RATING.fullmatch(text):
         return int(match[1])
@@ -179,6 +182,7 @@ def boolean(cell: Cell) -> bool:
     raise BadCell(Expected.YES_OR_NO)
 
 
+# By the text without blanks, hyphens and underscores.
 _KINDS = {
     "showing": "showing",
     "privateshowing": "showing",
@@ -228,6 +232,7 @@ def _is_plain_domain(domain: str) -> bool:
 
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _checked_address(text: str) -> str:
+    # Here, because its import takes longer than a small sheet, and few addresses need it.
     from email_validator import EmailNotValidError, validate_email
 
     if not text.isascii():

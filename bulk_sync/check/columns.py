@@ -49,7 +49,7 @@ def _reader_of(field: str, rules: Rules) -> Reader:
     value_of = READERS[field] or partial(read_moment, rules.order)
     # In a column of free text `="00123"` may be what somebody typed.
     formulas = value_of is not plain_text
-    token = rules.clear.get(field)
+    token = rules.clear.get(field)  # the text that clears the field
     if_blank = None if field in rules.blank_clears else BLANK
 
     def read(cell: Cell) -> object:
@@ -64,6 +64,7 @@ def _reader_of(field: str, rules: Rules) -> Reader:
         try:
             return value_of(cell)
         except BadCell as problem:
-            raise (failed_formula(cell) or problem).about(cell) from None
+            # A formula that failed is the cause of whatever else is wrong with its text.
+            raise (failed_formula(cell) or problem).in_cell(cell) from None
 
     return Memory(read).__getitem__ if field in REPEATING else read

@@ -5,8 +5,8 @@ without a value. Values are compared as they would be sent: trimmed texts, insta
 
 With a base, the sheet that both sides were edited from, each difference has an author:
 
-    there = base, here another value     here   ours to send
-    here = base, there another value     there  somebody else's, not to be undone
+    there = base, here another value     here   to be sent
+    here = base, there another value     there  a change in North, which must not be undone
     three values, or base unknown        both   a conflict
 """
 
@@ -46,12 +46,11 @@ def compare(here: Side, there: Side, base: Side | None = None) -> list[Differenc
             continue
         if not known and there.columns is not None:
             continue
-        author = None if base is None else _author(field, value, other, base)
-        found.append(
-            Difference(
-                field, other, value, None if base is None else _value(base, field)[1], author
-            )
-        )
+        if base is None:
+            found.append(Difference(field, other, value, None, None))
+            continue
+        _, before = _value(base, field)
+        found.append(Difference(field, other, value, before, _author(field, value, other, base)))
     return found
 
 

@@ -17,7 +17,7 @@ class Assumption:
     value: str
 
 
-# Which columns a row fills: whether it has a key, whether an id, and the names of its values.
+# The columns that a row fills: has a key, has an id, and the names of its values.
 _Shape = tuple[bool, bool, tuple[str, ...]]
 
 
@@ -46,7 +46,9 @@ class Findings:
             filled.update(dict.fromkeys(columns, rows))
         return filled
 
-    def saw(self, names: tuple[str, ...], row: dict[str, object], key: str, uuid: str) -> None:
+    def count_row(
+        self, names: tuple[str, ...], row: dict[str, object], key: str, uuid: str
+    ) -> None:
         """Count the columns that a row fills, and keep the first value of each.
 
         `names` are those of the row's values.
@@ -55,8 +57,8 @@ class Findings:
         try:
             self._shapes[shape] += 1
         except KeyError:
-            # Few shapes come up, so that counting them costs less than counting columns. The first
-            # value of a column is in the first row of a shape.
+            # Rows have few shapes, so counting these costs less than counting columns. The first
+            # value of a column is in the first row of some shape.
             self._shapes[shape] = 1
             for name, value in {KEY_COLUMN: key, ID_COLUMN: uuid, **row}.items():
                 if value != "":

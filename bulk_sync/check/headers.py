@@ -19,7 +19,7 @@ from msgspec import Struct
 from bulk_sync.check.showing import ALIASES, FIELDS, ID_COLUMN, KEY_COLUMN
 from bulk_sync.errors import InputError, UsageError
 
-OURS = frozenset(
+OWN_COLUMNS = frozenset(
     {
         "error",
         "undo_expects",
@@ -29,7 +29,7 @@ OURS = frozenset(
         "reconcile_conflicts",
     }
 )
-"""Columns that our own files have for the reader; a push of such a file ignores them."""
+"""Columns of our own reports that are for people; a push of such a file ignores them."""
 
 TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS)
 """Fields that a column can fill."""
@@ -107,6 +107,7 @@ class Names:
     def near(self, header: str) -> list[str]:
         """Return the fields whose names are nearly this header, closest first."""
         name = plain(header)
+        # A loose bound; `_is_typo` decides.
         close = difflib.get_close_matches(name, self._field_of, n=6, cutoff=0.7)
         near = [other for other in close if _is_typo(name, other)]
         return list(dict.fromkeys(self._field_of[other] for other in near))
@@ -147,25 +148,30 @@ def recognise(cells: Sequence[str], names: Names, mapped: Mapping[str, str]) -> 
 
     `mapped` is the user's mapping of headers to fields. Raises UsageError for an unknown field.
     """
-    by_user = {
-        plain(header): existing_field(field) if field else None for header, field in mapped.items()
-    }
-    by_place = {
-        place: field for header, field in by_user.items() if (place := _place(header)) is not None
-    }
+    by_name: dict[str, str | None] = {}
+    by_index: dict[int, str | None] = {}
+    for header, named in mapped.items():
+        field = existing_field(named) if named else None
+        by_name[plain(header)] = field
+        index = _column_number(plain(header))
+        if index is not None:
+            by_index[index] = field
     found = set()
-    for place, cell in enumerate(cells):
+    for index, cell in enumerate(cells):
+        # A longer cell is text, and normalising it costs time.
         name = plain(cell) if len(cell) < 200 else ""
-        if name:
-            found.add(
-                by_user[name] if name in by_user else by_place.get(place, names.field_of(cell))
-            )
+        if not name:
+            continue
+        if name in by_name:
+            found.add(by_name[name])
+        else:
+            found.add(by_index.get(index, names.field_of(cell)))
     found.discard(None)
     return len(found) if found & {KEY_COLUMN, ID_COLUMN} else 0
 
 
-def _place(name: str) -> int | None:
-    """Return the position, from 0, that `column N` names."""
+def _column_number(name: str) -> int | None:
+    """Return the index, from 0, of the column that `column N` names."""
     match = re.fullmatch(r"column\s*(\d{1,5})", name.strip(), re.ASCII | re.IGNORECASE)
     return int(match[1]) - 1 if match else None
 
@@ -210,7 +216,7 @@ def _column(index: int, header: str, names: Names, by_user: Mapping[int, str]) -
         return Column(index, header, by_user[index] or None, "--map")
     if not header:
         return Column(index, header, None, "blank")
-    if header in OURS:
+    if header in OWN_COLUMNS:
         return Column(index, header, None, "ours")
     field = names.field_of(header)
     if field is None:
@@ -224,18 +230,10 @@ def _by_position(
     """Find mapped columns: by exact header, else by plain form, else as `column N`."""
     found = {}
     for named, field in mapped.items():
-        places = (
-            [index for index, header in enumerate(headers) if header == named.strip()]
-            or [
-                index
-                for index, header in enumerate(headers)
-                if plain(header) and plain(header) == plain(named)
-            ]
-            or _by_number(headers, named)
-        )
-        if not places and not insist:
+        matches = _matches(headers, named)
+        if not matches and not insist:
             continue
-        if not places:
+        if not matches:
             close = difflib.get_close_matches(named, headers, n=3, cutoff=0.5)
             hint = (
                 f"did you mean {' or '.join(map(repr, close))}?"
@@ -243,19 +241,28 @@ def _by_position(
                 else f"there are {_listed(headers)}"
             )
             raise UsageError(f"--map {named!r}: no column has this header: {hint}")
-        if len(places) > 1:
-            numbers = " and ".join(str(place + 1) for place in places)
+        if len(matches) > 1:
+            numbers = " and ".join(str(index + 1) for index in matches)
             raise UsageError(
                 f"--map {named!r}: columns {numbers} have this header; name one as "
-                f"'column {places[0] + 1}'"
+                f"'column {matches[0] + 1}'"
             )
-        found[places[0]] = existing_field(field) if field.strip() else ""
+        found[matches[0]] = existing_field(field) if field.strip() else ""
     return found
 
 
-def _by_number(headers: Sequence[str], named: str) -> list[int]:
-    place = _place(named)
-    return [place] if place is not None and 0 <= place < len(headers) else []
+def _matches(headers: Sequence[str], named: str) -> list[int]:
+    """Return the indexes of the columns that a name in `--map` may mean."""
+    exact = [index for index, header in enumerate(headers) if header == named.strip()]
+    if exact:
+        return exact
+    wanted = plain(named)
+    alike = [index for index, header in enumerate(headers) if header and plain(header) == wanted]
+    if alike and wanted:
+        return alike
+    # Last, because a header may be called `Column 3`.
+    index = _column_number(named)
+    return [index] if index is not None and 0 <= index < len(headers) else []
 
 
 def _refuse_rivals(columns: Sequence[Column], source: str) -> None:
@@ -293,6 +300,7 @@ def _refuse_near(columns: Sequence[Column], names: Names, source: str) -> None:
 
 def _is_typo(name: str, other: str) -> bool:
     """Return True for one letter too many, too few, wrong or swapped; more in long names."""
+    # Short words are often one letter apart, such as `rate` and `date`.
     if min(len(name), len(other)) < 5:
         return False
     if difflib.SequenceMatcher(None, name, other).ratio() >= 0.9:

@@ -45,6 +45,7 @@ class InstantReader:
 
         Cells that can't be used go to `bad`, and their values are removed.
         """
+        # Most sheets have instants in ISO 8601 only, which are complete.
         for field in self._fields:
             if isinstance(values.get(field), Written):
                 self._complete(row, cells, values, bad)
@@ -53,47 +54,49 @@ class InstantReader:
             return
         start, end = values.get("showing_time_start"), values.get("showing_time_end")
         if isinstance(start, str) and isinstance(end, str) and is_before(end, start):
-            of = {column.field: _content(cells[column.place]) for column in self._columns}
-            late = BadCell(Expected.END_AFTER_START, start=excerpt(of["showing_time_start"]))
-            bad.append(late.about(of["showing_time_end"]).reason("showing_time_end"))
+            contents = {column.field: _content(cells[column.place]) for column in self._columns}
+            late = BadCell(Expected.END_AFTER_START, start=excerpt(contents["showing_time_start"]))
+            bad.append(late.in_cell(contents["showing_time_end"]).reason("showing_time_end"))
 
     def _complete(
         self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: list[Reason]
     ) -> None:
         moments: dict[str, Moment] = {}
-        open_cells: dict[str, Cell] = {}
+        incomplete: dict[str, Cell] = {}
         for field, place, _ in self._columns:
             moment = values.get(field)
             if isinstance(moment, str):
                 moments[field] = moment
             elif isinstance(moment, Written):
                 moments[field] = moment
-                cell = open_cells[field] = _content(cells[place])
+                cell = incomplete[field] = _content(cells[place])
                 if moment.against or moment.ordered or moment.early:
-                    self._note(row, field, cell, moment, bad)
+                    self._record_assumptions(row, field, cell, moment, bad)
         # A moment that depends on one that can't be read would only repeat its problem.
         usable = not any(reason.field in INSTANTS for reason in bad)
-        for field, cell in open_cells.items():
-            sent = self._sent(row, field, cell, moments, bad) if usable else None
-            if sent is None:
+        for field, cell in incomplete.items():
+            instant = self._instant(row, field, cell, moments, bad) if usable else None
+            if instant is None:
                 del values[field]
             else:
-                values[field] = sent
+                values[field] = instant
 
-    def _note(self, row: int, field: str, cell: Cell, moment: Written, bad: list[Reason]) -> None:
+    def _record_assumptions(
+        self, row: int, field: str, cell: Cell, moment: Written, bad: list[Reason]
+    ) -> None:
         """Count what was assumed to read a cell; refuse a date of another order."""
         if moment.against and not self._rules.order_given:
             self._findings.contradicts_order(self._headers[field], row, text_of(cell))
         if moment.against and moment.day is None:
             order = BadCell(Expected.DATE_ORDER, Remedy.SET_DATE_ORDER, order=self._rules.order)
-            bad.append(order.about(cell).reason(field))
+            bad.append(order.in_cell(cell).reason(field))
             return
         if moment.ordered:
             self._findings.assume("order", row, text_of(cell))
         if moment.early:
             self._findings.assume("early", row, text_of(cell))
 
-    def _sent(
+    def _instant(
         self, row: int, field: str, cell: Cell, moments: Mapping[str, Moment], bad: list[Reason]
     ) -> str | None:
         """Return an instant as it is sent, completed by its neighbours; None when it is bad."""
@@ -105,9 +108,9 @@ class InstantReader:
                 self._findings.assume("timezone", row, text)
             return instant_of(moment, self._rules.timezone)
         except BadCell as problem:
-            bad.append(problem.about(cell).reason(field))
-        except OverflowError:
-            bad.append(BadCell(Expected.OUR_AGE).about(cell).reason(field))
+            bad.append(problem.in_cell(cell).reason(field))
+        except OverflowError:  # an offset leads beyond the years 1 to 9999
+            bad.append(BadCell(Expected.OUR_AGE).in_cell(cell).reason(field))
         return None
 
     def _completed(self, row: int, field: str, text: str, moments: Mapping[str, Moment]) -> Written:
@@ -147,7 +150,7 @@ class InstantReader:
 
 
 def _start_of_row(field: str, moment: Written, moments: Mapping[str, Moment]) -> Written | None:
-    """Return the start when it says the time of a showing_date that has none."""
+    """Return the start when it has the time for a showing_date without one."""
     if field != "showing_date" or "showing_time_start" not in moments:
         return None
     start = _written(moments["showing_time_start"])

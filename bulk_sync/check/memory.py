@@ -12,7 +12,7 @@ from typing import Final
 from bulk_sync.model.rows import Cell
 
 MOST_REMEMBERED: Final = 4096
-"""Texts of one kind that are remembered; columns with more different ones gain little from it."""
+"""Texts remembered of one kind; columns with more different ones gain little from it."""
 
 
 LONGEST_REMEMBERED: Final = 200
@@ -36,6 +36,7 @@ class Memory(dict[Cell, object]):
         # Cells of other types are equal where their meaning is not: 1, 1.0 and True are one key.
         # Long texts would let the memory grow without bounds.
         if isinstance(cell, str) and len(cell) <= LONGEST_REMEMBERED:
+            # All at once, because keeping track of use would cost more than reading again.
             if len(self) >= MOST_REMEMBERED:
                 self.clear()
             self[cell] = value

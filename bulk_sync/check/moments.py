@@ -48,23 +48,24 @@ def read_moment(order: DateOrder, cell: Cell) -> str | Written:
         if len(cell) > LONGEST_REMEMBERED:  # longer than any date, and parts of it are remembered
             raise BadCell(Expected.MOMENT)
         if day is None:
-            return _of_other_text(cell, order)
+            return _read_other_text(cell, order)
         if len(cell) == 10:
             return Written(day[0])
         clock = _iso_clock(cell[10:])
         if clock is None:
-            return _of_other_text(cell, order)
+            return _read_other_text(cell, order)
         return Written(day[0], clock.time) if clock.sent is None else day[1] + clock.sent
-    return _of_typed_cell(cell)
+    return _read_typed_cell(cell)
 
 
-def _of_typed_cell(cell: Cell) -> Written:
+def _read_typed_cell(cell: Cell) -> Written:
     if isinstance(cell, datetime):
         return Written(cell.date(), cell.time())
     if isinstance(cell, date):
         return Written(cell)
     if isinstance(cell, time):
         return Written(time=cell)
+    # A cell that is formatted as a duration, such as [h]:mm.
     if isinstance(cell, timedelta) and timedelta(0) <= cell < timedelta(days=1):
         return Written(time=(_MIDNIGHT + cell).time())
     if isinstance(cell, int | float) and not isinstance(cell, bool):
@@ -92,11 +93,13 @@ def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     if isinstance(chosen, timezone):
         return instant
     first, second = instant.utcoffset(), instant.replace(fold=1).utcoffset()
+    # Before time zones a place had its solar time, with seconds that RFC 3339 can't write.
     if first is not None and first.seconds % 60:
         raise BadCell(Expected.OUR_AGE)
     if first == second or first is None or second is None:
         return instant
     naive = instant.replace(tzinfo=None)
+    # With fold=1 the offset is greater at a skipped time, and less at a repeated one (PEP 495).
     if first < second:
         raise BadCell(Expected.TIME_NOT_SKIPPED, zone=str(chosen))
     one, two = naive.replace(tzinfo=timezone(first)), naive.replace(tzinfo=timezone(second))
@@ -130,13 +133,12 @@ def _offset_all_day(zone: tzinfo | None, day: date) -> str | None:
     first, last = (datetime.combine(day, at, zone) for at in (time.min, time.max))
     try:
         offsets = {one.replace(fold=fold).utcoffset() for one in (first, last) for fold in (0, 1)}
-        return (
-            text_of_instant(resolve(Written(day, time.min), zone))[19:]
-            if len(offsets) == 1
-            else None
-        )
+        if len(offsets) > 1:
+            return None
+        midnight = text_of_instant(resolve(Written(day, time.min), zone))
     except (BadCell, OverflowError):
-        return None  # it depends on the time of day
+        return None  # `resolve` decides by the time of day
+    return midnight[len("2000-01-01T00:00:00") :]
 
 
 def text_of_instant(instant: datetime) -> str:
@@ -179,7 +181,7 @@ def _iso_clock(text: str) -> _Clock | None:
     at = _time(int(hour), int(minute), int(second or 0), micro)
     if offset is None:
         return _Clock(at, None)
-    # 13:00-14:00 is a span, and 13:00-05:00 has an offset; nobody shows a house before six.
+    # 13:00-14:00 is a span, but 13:00-05:00 has an offset: nobody shows a house before six.
     to_later = offset[0] == "-" and offset[1:] > f"{hour}:{minute}" >= "06:00"
     if to_later and second is None and separator == " ":
         raise BadCell(Expected.SINGLE_TIME, Remedy.SPLIT_SPAN)
@@ -208,16 +210,15 @@ def _offset(text: str) -> tzinfo:
     if text in "Zz":
         return UTC
     hours, minutes = int(text[1:3]), int(text[3:].removeprefix(":") or 0)
-    if (
-        hours > 15 or minutes > 59
-    ):  # the largest that was ever in use, Manila's before 1844, was 15:56
+    # The largest offset that was ever in use, Manila's before 1844, was 15:56.
+    if hours > 15 or minutes > 59:
         raise BadCell(Expected.OFFSET_THAT_EXISTS, offset=text)
     # -00:00 means that the offset is not known (RFC 3339, section 4.3): the instant is the same.
     length = timedelta(hours=hours, minutes=minutes)
     return timezone(-length if text[0] == "-" else length) if length else UTC
 
 
-# The other forms: a date, then a time, then a zone; each as far as it is there.
+# The other forms: a date, a time and a zone in this order, each of them optional.
 
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(\d\d)?(?=[Zz+-]|$)", re.ASCII)
@@ -276,28 +277,28 @@ _GENERAL_ZONES = {
 }
 
 
-def _of_other_text(text: str, order: DateOrder) -> Written:
+def _read_other_text(text: str, order: DateOrder) -> Written:
     first = text.partition(" ")[0]
-    if len(first) < len(text) and (of_day := _whole_day(first, order)) is not None:
-        return _with_time(of_day, text[len(first) :])
+    if len(first) < len(text) and (date_part := _whole_day(first, order)) is not None:
+        return _with_time(date_part, text[len(first) :])
     text = " ".join(text.split())  # also the narrow blanks that programs put before AM and PM
     if match := _COMPACT.match(text):
         year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
         at = _time(hour, minute, second)
         return Written(_day(year, month, day), at, _trailing_zone(text[match.end() :]))
-    of_day, rest = _date_part(text, order)
-    if of_day is None:
-        return _of_time(text)
+    date_part, rest = _date_part(text, order)
+    if date_part is None:
+        return _read_time(text)
     if not rest:
-        return of_day
-    return _with_time(of_day, rest)
+        return date_part
+    return _with_time(date_part, rest)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _whole_day(text: str, order: DateOrder) -> Written | None:
     """Return the day of a text that is a date and nothing else."""
-    of_day, rest = _date_part(text, order)
-    return None if rest else of_day
+    date_part, rest = _date_part(text, order)
+    return None if rest else date_part
 
 
 def _date_part(text: str, order: DateOrder) -> tuple[Written | None, str]:
@@ -308,6 +309,7 @@ def _date_part(text: str, order: DateOrder) -> tuple[Written | None, str]:
         return _numeric(match, order), text[match.end() :]
     weekday = _weekday(text)
     if weekday is not None:
+        # A weekday that doesn't fit reveals a wrong year, or day and month swapped.
         number, text = weekday
         found, rest = _date_part(text, order)
         if found is not None and found.day is not None and found.day.weekday() != number:
@@ -323,6 +325,7 @@ def _date_part(text: str, order: DateOrder) -> tuple[Written | None, str]:
 
 def _weekday(text: str) -> tuple[int, str] | None:
     match = _WEEKDAY.match(text)
+    # Three letters at least, because T and S begin two days each.
     if match is None or len(match[1]) < 3 or match[1].lower() in _MONTH_OF:
         return None
     names = [number for number, name in enumerate(_WEEKDAYS) if name.startswith(match[1].lower())]
@@ -352,23 +355,23 @@ def _numeric(match: re.Match[str], order: DateOrder) -> Written:
 
 
 def _with_time(found: Written, text: str) -> Written:
-    of_time = _of_rest(text)
+    time_part = _read_rest(text)
     return Written(
-        found.day, of_time.time, of_time.zone, found.ordered, found.against, of_time.early
+        found.day, time_part.time, time_part.zone, found.ordered, found.against, time_part.early
     )
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def _of_rest(text: str) -> Written:
+def _read_rest(text: str) -> Written:
     """Read what follows a date: a separator, a time and perhaps a zone."""
     text = _BLANKS.sub(" ", text)
     between = _BETWEEN.match(text)
     if between is None:
         raise BadCell(Expected.MOMENT)
-    return _of_time(text[between.end() :])
+    return _read_time(text[between.end() :])
 
 
-def _of_time(text: str) -> Written:
+def _read_time(text: str) -> Written:
     """Read a time of day, and its zone if it has one."""
     match = _TIME.match(text)
     if match is None or (match[2] is None and match[5] is None):

@@ -52,9 +52,9 @@ class Checker:
         target = uuid or key
         values = self._values(row.number, cells, bad)
         names = tuple(values)
-        self.findings.saw(names, values, key, uuid)
+        self.findings.count_row(names, values, key, uuid)
         if bad:
-            return Problem(row, target, "bad_value", tuple(sorted(bad, key=_in_contract)), key)
+            return Problem(row, target, "bad_value", tuple(sorted(bad, key=_contract_order)), key)
         if not values:
             blank = Reason(Expected.CHANGE, remedy=Remedy.FILL_IN)
             return Problem(row, target, "nothing_to_send", (blank,), key)
@@ -87,6 +87,7 @@ class Checker:
             return "bad_value", Reason(
                 Expected.CELLS_IN_COLUMNS, "", excerpt(beyond), remedy, counts
             )
+        # The first cell is compared first, because this runs for every row.
         if cells[0] == self._headers[0] and self._is_header(cells):
             return "bad_key", Reason(Expected.NO_SECOND_HEADER, remedy=Remedy.LEAVE_OUT)
         if key and not key[-1].isdigit() and self._names_columns(key, cells):
@@ -118,7 +119,7 @@ class Checker:
 _PLACE = {field: place for place, field in enumerate(FIELDS)}
 
 
-def _in_contract(reason: Reason) -> int:
+def _contract_order(reason: Reason) -> int:
     return _PLACE[reason.field]
 
 

@@ -19,7 +19,7 @@ Reader = Callable[[Cell], object]
 
 
 class Cells:
-    """How the cells of a field are read, and how its column is headed.
+    """The reader of a field's cells, and the usual headers of its column.
 
     `reader` takes a cell that is trimmed and not blank, and returns a value that the field allows;
     None where the cell is read together with its neighbours. `headers` are separated by commas.
@@ -203,4 +203,4 @@ ALIASES = {
     **{name: cells_of.headers for name, cells_of in _DECLARED.items()},
     ID_COLUMN: ("id", "north id", "north showing id"),
 }
-"""Usual headers by what they name."""
+"""Usual headers by the field that they name."""

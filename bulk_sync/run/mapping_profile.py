@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bulk_sync.check.headers import OURS, HeaderMap
+from bulk_sync.check.headers import OWN_COLUMNS, HeaderMap
 from bulk_sync.profile import Dates, FieldRule, Profile, Read
 from bulk_sync.run.sheet import Sheet
 from bulk_sync.settings.meaning import Meaning
@@ -44,7 +44,7 @@ def _columns(mapping: HeaderMap) -> dict[str, str]:
     named = {
         mapping.reference(column): column.field or "" for column in mapping.columns if column.header
     }
-    return {header: field for header, field in named.items() if header not in OURS}
+    return {header: field for header, field in named.items() if header not in OWN_COLUMNS}
 
 
 def _field_rules(meaning: Meaning) -> dict[str, FieldRule]:

@@ -83,7 +83,7 @@ def part_of_kind(relations: list[Relation], archive: Archive, kind: str) -> str 
     )
 
 
-def relations_part(relations: Mapping[str, tuple[str, str]]) -> bytes:
+def _relations_part(relations: Mapping[str, tuple[str, str]]) -> bytes:
     """Return a part of relations, given id to (kind, target)."""
     each = "".join(
         f'<Relationship Id="{key}" Type="{OFFICE_RELATIONS}/{kind}" Target="{target}"/>'
@@ -124,3 +124,37 @@ def repacked(
                         )
     buffer.seek(0)
     yield buffer
+
+
+class SheetParts(Struct, frozen=True):
+    """The names of the parts that the library needs to read a sheet; None for one without."""
+
+    sheet: str
+    strings: str | None
+    styles: str | None
+
+
+@contextmanager
+def single_sheet(
+    archive: Archive, parts: SheetParts, workbook: bytes, ending: str
+) -> Iterator[BinaryIO]:
+    """Yield a workbook in memory with one sheet of `archive`.
+
+    `workbook` is the content of its main part, `ending` that of its parts' names: xml or bin.
+    """
+    relations = {"rId1": ("worksheet", f"worksheets/sheet1.{ending}")}
+    copied = {f"xl/worksheets/sheet1.{ending}": parts.sheet}
+    if parts.strings is not None:
+        relations["rId2"] = ("sharedStrings", f"sharedStrings.{ending}")
+        copied[f"xl/sharedStrings.{ending}"] = parts.strings
+    if parts.styles is not None:
+        relations["rId3"] = ("styles", f"styles.{ending}")
+        copied[f"xl/styles.{ending}"] = parts.styles
+    main = f"xl/workbook.{ending}"
+    written = {
+        "_rels/.rels": _relations_part({"rId1": ("officeDocument", main)}),
+        f"xl/_rels/workbook.{ending}.rels": _relations_part(relations),
+        main: workbook,
+    }
+    with repacked(archive, written, copied) as file:
+        yield file

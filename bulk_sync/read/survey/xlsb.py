@@ -20,7 +20,7 @@ from bulk_sync.read.survey.interface import (
     shown_text,
     utf_8_bytes,
 )
-from bulk_sync.read.survey.package import part_of_kind, relations_of, relations_part, repacked
+from bulk_sync.read.survey.package import SheetParts, part_of_kind, relations_of, single_sheet
 
 # Types of records ([MS-XLSB] 2.3).
 _ROW, _BLANK, _RK, _ERROR, _BOOL, _REAL, _STRING, _SHARED = range(8)
@@ -82,20 +82,8 @@ class XlsbSurveyor:
     @contextmanager
     def for_library(self, sheet: Sheet) -> Iterator[tuple[BinaryIO, int]]:
         """Yield a workbook of this one sheet; see `Surveyor`."""
-        relations = {"rId1": ("worksheet", "worksheets/sheet1.bin")}
-        copied = {"xl/worksheets/sheet1.bin": sheet.place}
-        if self._strings_part is not None:
-            relations["rId2"] = ("sharedStrings", "sharedStrings.bin")
-            copied["xl/sharedStrings.bin"] = self._strings_part
-        if self._styles_part is not None:
-            relations["rId3"] = ("styles", "styles.bin")
-            copied["xl/styles.bin"] = self._styles_part
-        written = {
-            "_rels/.rels": relations_part({"rId1": ("officeDocument", "xl/workbook.bin")}),
-            "xl/_rels/workbook.bin.rels": relations_part(relations),
-            "xl/workbook.bin": self._workbook(),
-        }
-        with repacked(self._archive, written, copied) as file:
+        parts = SheetParts(sheet.place, self._strings_part, self._styles_part)
+        with single_sheet(self._archive, parts, self._workbook(), "bin") as file:
             yield file, 0
 
     def _workbook(self) -> bytes:

@@ -24,10 +24,10 @@ from bulk_sync.read.survey.interface import (
 from bulk_sync.read.survey.markup import feed, local
 from bulk_sync.read.survey.package import (
     OFFICE_RELATIONS,
+    SheetParts,
     part_of_kind,
     relations_of,
-    relations_part,
-    repacked,
+    single_sheet,
 )
 
 _SPREADSHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -71,20 +71,8 @@ class XlsxSurveyor:
     @contextmanager
     def for_library(self, sheet: Sheet) -> Iterator[tuple[BinaryIO, int]]:
         """Yield a workbook of this one sheet; see `Surveyor`."""
-        relations = {"rId1": ("worksheet", "worksheets/sheet1.xml")}
-        copied = {"xl/worksheets/sheet1.xml": sheet.place}
-        if self._strings_part is not None:
-            relations["rId2"] = ("sharedStrings", "sharedStrings.xml")
-            copied["xl/sharedStrings.xml"] = self._strings_part
-        if self._styles_part is not None:
-            relations["rId3"] = ("styles", "styles.xml")
-            copied["xl/styles.xml"] = self._styles_part
-        written = {
-            "_rels/.rels": relations_part({"rId1": ("officeDocument", "xl/workbook.xml")}),
-            "xl/_rels/workbook.xml.rels": relations_part(relations),
-            "xl/workbook.xml": self._workbook(),
-        }
-        with repacked(self._archive, written, copied) as file:
+        parts = SheetParts(sheet.place, self._strings_part, self._styles_part)
+        with single_sheet(self._archive, parts, self._workbook(), "xml") as file:
             yield file, 0
 
     def _workbook(self) -> bytes:
