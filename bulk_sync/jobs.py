@@ -1,4 +1,4 @@
-"""What needs only the checkpoint of a job: its status, its results and reports, and the purge."""
+"""Status, results, reports and purge of a job, from its checkpoint alone."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class JobFacts(Struct, frozen=True):
 
 
 class Start(Enum):
-    """How a run begins."""
+    """The ways for a run to begin."""
 
     NEW = "there is no job to continue: stage the sheet"
     RESUME = "the same sheet, read the same way: continue the job"

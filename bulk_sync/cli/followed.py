@@ -95,6 +95,7 @@ def _announce_end(job: str, ended: dict[str, Any], following: Following) -> None
     """Write the metrics and run the hook; a failure is logged and does not change the exit code."""
     if following.metrics_file is None and following.on_finish is None:
         return
+    # Imported late, because few runs need prometheus_client.
     from bulk_sync.cli.finish import run_hook, write_metrics
 
     wrong: list[str] = []

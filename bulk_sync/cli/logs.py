@@ -107,6 +107,7 @@ def logging_of(
 
     for handler in handlers:
         handler.setFormatter(_Json() if style == "json" else _Text(printable))
+        # On the handler, because a logger's filters don't see the records of its children.
         handler.addFilter(name_the_job)
         _LOGGER.addHandler(handler)
     before = _LOGGER.level

@@ -246,6 +246,7 @@ def main() -> NoReturn:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
     try:
+        # Not standalone: typer would print errors in its own words and exit with its own codes.
         code = _program()(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
     except _UsageProblem as problem:
         _show_failure(_usage_sentence(problem))

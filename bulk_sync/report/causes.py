@@ -65,6 +65,7 @@ def problems_of(
             is_one_more = one.name not in causes and len(causes) >= MOST_CAUSES
             seen = _Others(row.code) if is_one_more else one
             causes.setdefault(seen.name, _Cause(row.code, seen)).add(row, seen)
+    # `sorted` is stable: with equal counts, the first to appear is first.
     return (
         tuple(sorted((code.group() for code in codes.values()), key=lambda one: -one.count)),
         tuple(sorted((cause.group() for cause in causes.values()), key=lambda one: -one.rows)),
@@ -231,6 +232,7 @@ class _Cause:
         self._in_doubt += row.in_doubt
         value = seen.value
         if len(self._first) < _FIRST_ROWS:
+            # `repr` escapes control characters; its quotes are dropped.
             self._first.append((row.number, None if value is None else repr(value)[1:-1]))
         for place in range(1, len(self._parts), 2):
             if self._parts[place] != seen.parts[place]:

@@ -86,4 +86,5 @@ def _shortened(text: str, *, left: bool, right: bool) -> str:
 
 
 def _words(text: str) -> list[str]:
+    # Blanks are words, too, so that joining them restores the text.
     return re.findall(r"\s+|\w+|[^\w\s]", text)

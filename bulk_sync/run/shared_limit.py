@@ -23,7 +23,7 @@ def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None)
     None if it is unknown, or if a run holds the file at this moment.
     """
     path = pace_file(base_url, key, state_folder)
-    if not path.exists():
+    if not path.exists():  # opening it would create it
         return None
     clock = SystemClock()
     try:

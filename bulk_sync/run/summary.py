@@ -72,6 +72,7 @@ def summary_of_run(
 
 def traffic_of(tally: Tally, seconds: float) -> Traffic:
     """Return the requests of a run that sent for this long."""
+    # The share of the requests that the limit would have allowed in this time.
     used = None
     if tally.limit and seconds and tally.requests:
         used = tally.requests / (seconds * tally.limit)

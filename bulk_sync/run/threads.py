@@ -50,6 +50,7 @@ async def in_thread(work: Callable[[threading.Event], T]) -> T:
             from_thread.run_sync(ended.set)
 
     try:
+        # Not shielded from cancellation, which must first set `stop` for the thread to end.
         return await to_thread.run_sync(work_and_signal, abandon_on_cancel=True)
     except anyio.get_cancelled_exc_class():
         stop.set()

@@ -1,4 +1,4 @@
-"""Whether the API is up: permits, failures, probes, and the verdict on rows that keep failing."""
+"""Judge whether the API is up: permits, failures, probes, and rows that keep failing."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from bulk_sync.model.rows import Change, Outcome
 from bulk_sync.send.case import Case
 
 MOST_WAITING = 256
-"""How many rows may wait for a retry before no new ones are taken."""
+"""The maximum of rows that wait for a retry; then no new ones are taken."""
 
 
 class Work(Protocol):
-    """Where changes come from and outcomes go."""
+    """The source of changes and the sink of outcomes."""
 
     async def claim(self, limit: int) -> list[Change]:
         """Take up to `limit` changes; an empty list means none are left."""
@@ -91,7 +91,7 @@ class Workers:
         self._free = anyio.Semaphore(number, fast_acquire=True)
         # A counter rather than anyio's statistics: it is read after every row.
         self.waiting = 0
-        """How many cases wait for a worker for their retry."""
+        """The number of cases that wait for a worker for their retry."""
 
     async def acquire(self) -> None:
         """Take a worker for a case that is about to begin."""

@@ -38,11 +38,11 @@ class Case:
     may_have_arrived: bool = False
     has_worker: bool = True
     retry_costs: bool = False
-    """Whether the next attempt needs a token of the retry budget."""
+    """True when the next attempt needs a token of the retry budget."""
     verdict: RowFailed | None = None
     """Its failure once attempts or time are used up, until the circuit confirms it."""
     failed_after: int | None = None
-    """How many requests had got through when it failed last."""
+    """The number of requests that had got through when it failed last."""
     is_suspicious: bool = False
     """True when it failed both before and after others got through."""
     http_status: int | None = None

@@ -44,7 +44,7 @@ _NOT_SUPPORTED = frozenset({501, 505})
 
 
 class RetryPolicy(Struct, frozen=True):
-    """How often and how long a row is tried.
+    """The limits of retries.
 
     A row gets `max_attempts` attempts within `retry_for_seconds` of its first request. Without
     `repeat_ambiguous`, a request that may have been applied is not sent again.

@@ -1,4 +1,4 @@
-"""What the pace needs to know of a reply. Pure."""
+"""A reply reduced to the facts that the pace needs. Pure."""
 
 from __future__ import annotations
 

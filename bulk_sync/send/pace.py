@@ -30,7 +30,7 @@ late, a strict one-second window of the server still doesn't count one too many.
 """
 
 TOLERANCE_SECONDS = 0.005
-"""How much of a late wake-up is made up for: permits missed in this time may be used in a burst."""
+"""The part of a late wake-up that is made up for: permits missed in it may be used in a burst."""
 
 GROUP_SECONDS = 0.01
 """The permits of this time may be reserved as one group."""
@@ -59,7 +59,7 @@ class Pace:
     due: float = -math.inf
     held_until: float = -math.inf
     taken: float = 0.0
-    """How many permits were taken so far: the ordinal of the latest."""
+    """The number of permits taken so far, which is the ordinal of the latest."""
     used_at: float = -math.inf
     latency: float = 0.0
     """Seconds, smoothed."""

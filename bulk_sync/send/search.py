@@ -63,7 +63,7 @@ class Search:
     """The limit as found so far; rates are per second, instants on the pace's clock."""
 
     through: float = 0.0
-    """How many requests got through."""
+    """The number of requests that got through."""
     through_rate: float = 0.0
     """Their rate over the last quarter of a second or so, as of `through_at`."""
     through_at: float = -math.inf
@@ -80,7 +80,7 @@ class Search:
     counted_from: float = -math.inf
     """The instant from which on requests that get through are averaged."""
     counted: float = 0.0
-    """How many requests had got through at that instant."""
+    """The number of requests that had got through at that instant."""
     first_at: float = -math.inf
     recovered: float = 0.0
     """The ordinal of the last permit before the loss was known."""

@@ -20,9 +20,9 @@ P = TypeVar("P")
 _STRICT = ConfigDict(
     frozen=True,
     extra="forbid",
-    hide_input_in_errors=True,
-    defer_build=True,
-    revalidate_instances="always",
+    hide_input_in_errors=True,  # it may be a key
+    defer_build=True,  # `--help` imports the models and needs no validator
+    revalidate_instances="always",  # parts are plain dataclasses, which validate nothing themselves
 )
 
 

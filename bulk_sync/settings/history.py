@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """How a run treats earlier runs, and values that the API acknowledged in them."""
+    """The options about earlier runs, and about values that the API acknowledged in them."""
 
     PANEL = "Sending"
 

@@ -82,7 +82,7 @@ def _other_side(values: Mapping[str, object], with_profile: object) -> dict[str,
     """
     profile = with_profile or values.get("profile")
     known = profile_values(Path(str(profile))) if profile else {}
-    if with_profile is None:
+    if with_profile is None:  # a shared profile describes the layout of FILE only
         known = {name: value for name, value in known.items() if name not in names_of(Reading)}
     given = {name: values[name] for name in _OF_BOTH_SIDES if values.get(name) is not None}
     hints = part(Meaning, {"map": values.get("map") or {}}).map

@@ -39,7 +39,7 @@ class SheetSettings(Composed):
             profile = profile_values(Path(meaning["profile"]))
             for part, kind in (("reading", Reading), ("meaning", Meaning)):
                 known = {name: value for name, value in profile.items() if name in names_of(kind)}
-                found[part] = known | found[part]
+                found[part] = known | found[part]  # options take precedence over the profile
         return found
 
 

@@ -50,7 +50,7 @@ def _head(title: str, style: str, script: str | None) -> Html:
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
         element("title", title),
-        element("link", rel="icon", href="data:,"),
+        element("link", rel="icon", href="data:,"),  # else browsers request /favicon.ico
         Html(f"<style>{style}</style>"),
     )
 

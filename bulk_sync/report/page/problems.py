@@ -45,7 +45,7 @@ def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:
             f"Show the {group.code} rows",
             type="button",
             data_cause=group.code,
-            hidden="hidden",
+            hidden="hidden",  # page.js shows it; without scripts it would do nothing
         ),
         class_="problem",
     )

@@ -27,7 +27,7 @@ LONGEST_MESSAGE = 1000
 _LONGEST_KEY = 200
 
 MOST_SHARED_TEXTS = 5000
-"""How many different texts are written once and then referenced; `page.js` numbers them alike."""
+"""The maximum of texts that are written once and then referenced; `page.js` numbers them alike."""
 
 Rows = Callable[[Iterable[State]], Iterable[Result]]
 """Rows in these states, in input order."""
@@ -181,7 +181,7 @@ def _table(written: int) -> Html:
             ),
             element("nav", id="pages", aria_label="Pages of rows"),
             id="table",
-            hidden="hidden",
+            hidden="hidden",  # until page.js has filled it
             data_states=json.dumps([state.value for state in _STATES_IN_ORDER]),
             data_rows=written,
             data_shared=MOST_SHARED_TEXTS,

@@ -53,7 +53,7 @@ def replacing(path: Path, before: Callable[[str], None] | None = None) -> Iterat
             with suppress(OSError):
                 text.close()
             raise
-        text.detach()
+        text.detach()  # closing it would close the file, which is still to be flushed to the disk
 
 
 @contextmanager
@@ -62,6 +62,7 @@ def replacing_bytes(path: Path, before: Callable[[str], None] | None = None) -> 
     with _translated(path), _part_file(path) as (part, file):
         yield file
         file.flush()
+        # Without this, a power failure after the rename may leave an empty file.
         os.fsync(file.fileno())
         file.close()  # Windows can't rename an open file
         if before is not None:

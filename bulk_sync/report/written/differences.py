@@ -98,6 +98,7 @@ def write_changes(
             if ours or (with_conflicts and any(one.author is not None for one in row.differences)):
                 yield row, ours
 
+    # Two passes instead of a list of all rows: the header needs every field before the first line.
     fields, count, cleared = _survey(
         row.differences if with_conflicts else ours for row, ours in wanted()
     )

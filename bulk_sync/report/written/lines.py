@@ -71,7 +71,7 @@ def write_lines(path: Path, layout: Layout, lines: Iterable[Line], facts: Facts 
 def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
     foreign = [place for place, name in enumerate(layout.columns) if name in layout.foreign]
     with replacing(path) as file:
-        writer = csv.writer(file, lineterminator="\r\n")
+        writer = csv.writer(file, lineterminator="\r\n")  # RFC 4180
         writer.writerow(layout.columns)
         for line in lines:
             harmless = _inert(line, foreign)

@@ -48,6 +48,7 @@ def write_undo(path: Path, sent: Callable[[], Iterable[Sent]]) -> Undo:
 
     `sent` returns the patches from the start at each call. Raises OutputError.
     """
+    # Several passes instead of a list of all patches, so that memory stays constant.
     fields = _fields(sent())
     rows = clears = 0
     with replacing(path) as file:

@@ -122,7 +122,7 @@ def _write_lines(
     for place, name in enumerate(columns):
         sheet.set_column(place, place, (_WIDTHS | _TIMES).get(name, 13))
         sheet.write_string(0, place, name, bold)
-    sheet.freeze_panes(1, 2)
+    sheet.freeze_panes(1, 2)  # the header, and the row number and key
     count = 0
     for count, line in enumerate(lines, start=1):
         for place, value in enumerate(line):

@@ -119,7 +119,7 @@ class HttpxTransport:
 
 
 class _Progress:
-    """How far a request got: to a proxy or the API, and whether the API may have seen it."""
+    """The progress of a request: to a proxy or the API, and whether the API may have seen it."""
 
     def __init__(self, url: httpx.URL) -> None:
         self._peer = (url.raw_host, url.port or {"https": 443}.get(url.scheme, 80))

@@ -19,8 +19,8 @@ CONNECT_SECONDS = 10.0
 """The time-out of a connection, unless that of the request is shorter."""
 
 KEEPALIVE_SECONDS = 3.0
-"""How long an idle connection is kept. Servers commonly close theirs after 5 s (uvicorn's default);
-closing first avoids the race in which a request meets a closing connection.
+"""The time for which an idle connection is kept. Servers commonly close theirs after 5 s (uvicorn's
+default); closing first avoids the race in which a request meets a closing connection.
 """
 
 NEVER_PROXIED = ("localhost", "127.0.0.1", "[::1]")
