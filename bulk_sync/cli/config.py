@@ -23,6 +23,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bulk_sync.cli.habits import REMOVED
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import PREFIX, Declared, Kind
 
@@ -153,6 +154,8 @@ def _unknown(key: str, name: str, kinds: Mapping[str, Kind], spell: object = Non
             f"{shown}: the API key is not a setting: put it into a file that only you can read, "
             "and name the file with key-file"
         )
+    if name in REMOVED:
+        return f"{shown} is no longer a setting: {REMOVED[name]}"
     close = difflib.get_close_matches(name, kinds, n=1, cutoff=0.5)
     suggested = spell(close[0]) if close and callable(spell) else close[0] if close else None
     return f"{shown} is not a setting" + (

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 _RESUMES = "running the same command again resumes"
+REMOVED = {"processes": "it was removed, because one process sends faster than several did"}
+"""Options of earlier versions by name, with the reason why they are gone."""
+
 _ADVICE = {
     "--resume": _RESUMES,
     "--continue": _RESUMES,
@@ -17,6 +20,7 @@ _ADVICE = {
     "--concurrency": "use --workers N",
     "--threads": "use --workers N",
     "--output": "use --results PATH for the results file, or --out DIR for the folder",
+    **{f"--{name}": reason for name, reason in REMOVED.items()},
     "--dryrun": "use bulk-sync check FILE, or --sandbox",
 }
 # They forget or delete data, so a message must not suggest them for a typo.

@@ -105,6 +105,7 @@ def test_paths_in_a_file_are_taken_from_its_folder(
     ("text", "words"),
     [
         ('raet = "1/s"', "raet is not a setting: did you mean rate?"),
+        ("processes = 2", "processes is no longer a setting: it was removed, because"),
         ("strict = 3", "strict takes true or false"),
         ('workers = ["a"]', "workers takes a text or a number"),
         ('map = "A=rating"', "map takes a list of texts"),

@@ -16,6 +16,7 @@ from tests.conftest import Program
         ("--retries", "--max-attempts N, and --retry-for DURATION"),
         ("--force", "running the same command again resumes"),
         ("--worker", "Did you mean --workers?"),
+        ("--processes", "it was removed, because one process sends faster"),
     ],
 )
 def test_a_habit_leads_to_what_is_meant(program: Program, option: str, words: str) -> None:
