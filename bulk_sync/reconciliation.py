@@ -19,7 +19,7 @@ from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.comparison import Comparison, Pair
 from bulk_sync.job.ledger import Acknowledged, read_shared
-from bulk_sync.job.ledger_entries import text_of
+from bulk_sync.job.ledger_entries import json_text
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, RowClass
@@ -146,7 +146,7 @@ def _acknowledged(settings: ReconcileSettings) -> Iterator[Iterator[Acknowledged
 def _record(one: Acknowledged) -> Record:
     """Return acknowledged values as a row of a sheet, without a number."""
     target = one.showing_id or one.target
-    body = text_of(one.values)
+    body = json_text(one.values)
     return Record(Row(0, ()), target, body, digest_of(body), fields_of(one.values), one.key)
 
 

@@ -22,9 +22,7 @@ from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 from bulk_sync.job.staged import PARKED
 from bulk_sync.job.timeline import forget_runs
 from bulk_sync.job.views import Views
-from bulk_sync.model.rows import (
-    SETTLED_STATES,
-)
+from bulk_sync.model.rows import SETTLED_STATES
 
 
 class Adoption:
@@ -40,8 +38,8 @@ class Adoption:
     def adopt(self, job: Job) -> bool:
         """Make the rows staged as `job.generation` the job's; return whether the job goes on.
 
-        It goes on, with the outcomes of rows of the same target and content, unless the job before
-        was settled and the content differs: then a new job begins, and all rows are sent.
+        It goes on, keeping the outcomes of rows with the same target and content, unless it was
+        settled and the content differs: then a new job begins, and all rows are sent.
         """
         staged = self._views.counts(job.generation)
         self._known.learn()
@@ -58,6 +56,7 @@ class Adoption:
                 self._park(db, job.generation)
             else:
                 db.execute("DELETE FROM staged WHERE generation <> ?", (job.generation,))
+            # Outcomes refer to rows by id, and ids of deleted rows may be used again.
             db.execute(
                 "DELETE FROM outcome "
                 "WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.id = outcome.id)"
@@ -132,6 +131,7 @@ class Adoption:
 
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
         """Copy outcomes to the new rows of the same target and content."""
+        # CROSS JOIN keeps the planner from changing the order: the new rows look up the old ones.
         pairs = (
             "FROM staged CROSS JOIN row AS old "
             "ON old.target = staged.target AND old.content = staged.content "

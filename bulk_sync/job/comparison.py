@@ -103,7 +103,7 @@ class Comparison:
         self._db.executemany(
             "UPDATE staged SET state = 'invalid', error = 'duplicate_key', reasons = ?2 "
             "WHERE id IN (SELECT here FROM mate WHERE there = ?1) AND state = 'pending'",
-            ((there, encoded((_one_showing(json.loads(rows)),))) for there, rows in groups),
+            ((there, encoded((_two_rows(json.loads(rows)),))) for there, rows in groups),
         )
 
     def pairs(self) -> Iterator[Pair]:
@@ -132,7 +132,7 @@ class Comparison:
             )
 
     def settle(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
-        """Store the differences of pairs, by id, and then every showing's row_class."""
+        """Store the differences of pairs, by id, and then the class of every showing."""
         self._db.execute("BEGIN")
         for count, (row, differences) in enumerate(compared, start=1):
             if count % _GROUP == 0:
@@ -144,7 +144,7 @@ class Comparison:
                 self._db.execute("INSERT INTO row_class VALUES (?, ?)", (row, row_class))
                 self._db.executemany(
                     "INSERT INTO difference VALUES (?, ?, ?, ?, ?, ?)",
-                    (_kept(row, one) for one in differences),
+                    (_difference_values(row, one) for one in differences),
                 )
         self._db.execute(
             "INSERT INTO row_class SELECT h.id, "
@@ -162,7 +162,7 @@ class Comparison:
     # Reporting
 
     def counts(self) -> dict[RowClass, int]:
-        """Return the number of showings by row_class."""
+        """Return the number of showings by class."""
         counts = dict.fromkeys(RowClass, 0)
         for table in ("row_class", "alone"):
             for name, count in self._db.execute(
@@ -193,8 +193,8 @@ class Comparison:
         """Return the first showings that differ in a field, each with that difference alone."""
         found = self._db.execute(
             f"SELECT {_COLUMNS}, {_DIFFERENCE} FROM difference AS d "
-            "CROSS JOIN row_class AS s ON s.here = d.here "
-            f"{_OF_CLASS} WHERE d.field = ? ORDER BY d.rowid LIMIT ?",
+            "CROSS JOIN row_class AS c ON c.here = d.here "
+            f"{_JOIN_ROWS} WHERE d.field = ? ORDER BY d.rowid LIMIT ?",
             (field, count),
         )
         return [_compared(row[:8], [row[8:]]) for row in found]
@@ -206,21 +206,20 @@ class Comparison:
         """
         names = ", ".join(f"'{row_class}'" for row_class in classes)
         here = self._db.execute(
-            f"SELECT {_COLUMNS}, s.here FROM row_class AS s {_OF_CLASS} "
-            f"WHERE row_class IN ({names}) ORDER BY s.here LIMIT ?",
+            f"SELECT {_COLUMNS}, c.here FROM row_class AS c {_JOIN_ROWS} "
+            f"WHERE row_class IN ({names}) ORDER BY c.here LIMIT ?",
             (limit,),
         )
         left = limit
-        for row in here:
+        for *columns, here_id in here:
             left -= 1
-            yield _compared(
-                row[:8], self._db.execute(f"{_OF_ROW} ORDER BY d.rowid", (row[8],)).fetchall()
-            )
+            differences = self._db.execute(_DIFFERENCES_OF_ROW, (here_id,)).fetchall()
+            yield _compared(columns, differences)
         there = self._db.execute(
             f"SELECT row_class, NULL, t.number, t.target, t.key, {_ID.format('t')}, t.reasons, 0 "
             "FROM alone CROSS JOIN there.staged AS t ON t.id = alone.there "
             f"WHERE row_class IN ({names}) ORDER BY alone.there LIMIT ?",
-            (left if limit >= 0 else -1,),
+            (left if limit >= 0 else -1,),  # a negative number is no limit
         )
         for row in there:
             yield _compared(row, [])
@@ -232,19 +231,19 @@ _HERE = (
     "main.staged AS h LEFT JOIN mate AS m ON m.here = h.id "
     "LEFT JOIN there.staged AS t ON t.id = m.there"
 )
-_OF_CLASS = (
-    "CROSS JOIN main.staged AS h ON h.id = s.here LEFT JOIN mate AS m ON m.here = h.id "
+_JOIN_ROWS = (
+    "CROSS JOIN main.staged AS h ON h.id = c.here LEFT JOIN mate AS m ON m.here = h.id "
     "LEFT JOIN there.staged AS t ON t.id = m.there"
 )
 _COLUMNS = (
-    "s.row_class, h.number, t.number, h.target, "
+    "c.row_class, h.number, t.number, h.target, "
     "CASE WHEN h.key = '' THEN coalesce(t.key, '') ELSE h.key END, "
     f"coalesce(nullif({_ID.format('h')}, ''), {_ID.format('t')}, ''), "
     "CASE WHEN h.state <> 'pending' THEN h.reasons WHEN t.state <> 'pending' THEN t.reasons END, "
     "h.state = 'pending'"
 )
 _DIFFERENCE = "d.field, d.value_there, d.value_here, d.value_base, d.author"
-_OF_ROW = f"SELECT {_DIFFERENCE} FROM difference AS d WHERE d.here = ?"
+_DIFFERENCES_OF_ROW = f"SELECT {_DIFFERENCE} FROM difference AS d WHERE d.here = ? ORDER BY d.rowid"
 
 
 def _values(body: str, key: str) -> Values:
@@ -252,13 +251,13 @@ def _values(body: str, key: str) -> Values:
     return values | {"unique_showing_key": key} if key else values
 
 
-def _one_showing(rows: list[int]) -> Reason:
+def _two_rows(rows: list[int]) -> Reason:
     return Reason(
         Expected.ONE_ROW_BY_KEY_OR_ID, remedy=Remedy.KEEP_ONE, facts={"rows": sorted(rows)}
     )
 
 
-def _kept(row: int, one: Difference) -> tuple[Any, ...]:
+def _difference_values(row: int, one: Difference) -> tuple[Any, ...]:
     return (
         row,
         one.field,
@@ -270,7 +269,7 @@ def _kept(row: int, one: Difference) -> tuple[Any, ...]:
 
 
 def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> Compared:
-    row_class, number, number_there, target, key, showing_id, reasons, of_there = columns
+    row_class, number, number_there, target, key, showing_id, reasons, are_there = columns
     return Compared(
         RowClass(row_class),
         number,
@@ -289,5 +288,5 @@ def _compared(columns: Sequence[Any], differences: Sequence[Sequence[Any]]) -> C
             for field, there, here, base, author in differences
         ),
         decoded(reasons) if reasons else (),
-        bool(of_there),
+        bool(are_there),
     )

@@ -15,7 +15,7 @@ _MAGIC = b"SQLite format 3\0"
 BUSY_TIMEOUT_SECONDS = 10
 """SQLite's busy timeout."""
 
-# Endings of the files that SQLite keeps next to a database.
+# Endings of the files that SQLite keeps next to a database (sqlite.org/tempfiles.html).
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 NOT_WRITABLE = frozenset(
@@ -31,7 +31,7 @@ NOT_WRITABLE = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-"""Result codes of a disk or a permission that is in the way."""
+"""Result codes for a disk, a permission or another process that is in the way."""
 
 # Result codes of a file that is not as we wrote it.
 _DAMAGED = frozenset(
@@ -122,9 +122,9 @@ def refuse_special_files(path: Path) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint and SQLite's files of it, and return the new name.
+    """Rename a damaged checkpoint and its side files, and return the new name.
 
-    That is the first free one of `NAME.damaged.sqlite`, `NAME.damaged-2.sqlite` and so on. Raises
+    It is the first free one of `NAME.damaged.sqlite`, `NAME.damaged-2.sqlite` and so on. Raises
     CheckpointDamaged for a file that nothing marks as a checkpoint, because it may be any file of
     the user's, and OutputError when renaming fails.
     """
@@ -138,7 +138,7 @@ def set_aside(path: Path) -> Path:
         numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
         names = (path.with_name(f"{path.stem}.damaged{number}{path.suffix}") for number in numbers)
         kept = next(name for name in names if not name.exists())
-        # These first, so that none of them is ever taken for a new checkpoint's.
+        # Side files first, so that SQLite never takes one for a new checkpoint's.
         for ending in _SIDE_FILES:
             side_file = path.with_name(path.name + ending)
             if side_file.exists():

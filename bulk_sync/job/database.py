@@ -35,10 +35,11 @@ from bulk_sync.job.schema import CREATE, SCHEMA_VERSION, migrate
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 
 GROUP = 2000
-"""Rows that are written, or learnt, at a time."""
+"""Rows written, or learnt, in one statement or commit."""
 
 # Parts of statements, all of them constant.
-OF_THE_JOB = "generation = (SELECT generation FROM job)"
+IN_JOB = "generation = (SELECT generation FROM job)"
+"""Selects the rows of the job, not those being staged or parked."""
 
 LISTED = "(SELECT value FROM json_each(?))"
 """The values of a JSON list, so that a group is one parameter of one statement: SQLite lets other
@@ -49,7 +50,7 @@ IN_DOUBT = "(in_flight = 1 OR may_have_been_applied = 1)"
 """Selects rows of the view that may have been applied without an acknowledgement."""
 
 UNRECORDED = (
-    f"{OF_THE_JOB} AND state = 'pending' "
+    f"{IN_JOB} AND state = 'pending' "
     "AND id > (SELECT ended FROM job) AND id <= (SELECT taken FROM job) "
     "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id)"
 )
@@ -84,11 +85,11 @@ class Database:
         self.path = path
         self.ledger_schema = ledger_schema
         self.written_from: float = math.inf
-        """Rows from this id on were written through this connection."""
+        """Rows from this id on were written through this connection, so they need no check."""
 
     @property
     def has_shared_ledger(self) -> bool:
-        """Whether the job uses a ledger file that other jobs share."""
+        """True if the job uses a ledger file that other jobs share."""
         return self.ledger_schema == ledger.SHARED
 
     @contextmanager
@@ -134,7 +135,7 @@ class Database:
         )
 
     def accept_key(self, fingerprint: str) -> None:
-        """Note the fingerprint of the key that the API accepted, or the user vouched for."""
+        """Record the fingerprint of a key that the API accepted or the user vouches for."""
         with self.commit() as db:
             db.execute("UPDATE job SET key_fingerprint = ?", (fingerprint,))
 
@@ -152,9 +153,9 @@ class Database:
         return found.fetchone() is not None
 
     def note_report(self, path: Path, digest: str) -> None:
-        """Note the digest of a report before the file is put in place.
+        """Record the digest of a report before the file is put in place.
 
-        If it was noted afterwards, a crash in between would make the file look edited.
+        Recorded afterwards, a crash in between would make the file look edited.
         """
         with self.commit() as db:
             db.execute(
@@ -208,7 +209,7 @@ def opened(
         schema = "main"
         if shared_ledger is not None:
             ledger.attach(connection, shared_ledger)
-            # They wait for the checkpoint's own ledger, which this run does not read.
+            # Listed for the checkpoint's own ledger, which this run does not read.
             connection.execute("DELETE FROM acknowledged")
             schema = ledger.SHARED
         keep_in_wal(connection, kept=is_large(path))
@@ -304,8 +305,3 @@ def _connect(path: Path) -> sqlite3.Connection:
         timeout=BUSY_TIMEOUT_SECONDS,
         check_same_thread=False,  # the recorder's threads take turns
     )
-
-
-def pragma(connection: sqlite3.Connection, name: str) -> int:
-    """Return the number that a PRAGMA answers with."""
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

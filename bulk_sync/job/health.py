@@ -1,4 +1,4 @@
-"""Examine a checkpoint before it is used: is it one, and is it whole?
+"""Examine a file before it is used: is it a checkpoint, and is it whole?
 
 The examination opens a file that has a WAL for reading only, so SQLite neither moves the WAL into
 it nor removes it, and a damaged checkpoint stays byte for byte what it was. The rows of a large
@@ -88,6 +88,7 @@ AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) LIMIT 1
 
 _UNSOUND_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
+# Fails unless every table and the view are there.
 _ALL_TABLES = (
     "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed "
     "LIMIT 0"
@@ -98,6 +99,7 @@ SELECT 1 FROM job WHERE typeof(taken) <> 'integer' OR typeof(ended) <> 'integer'
 OR EXISTS (SELECT 1 FROM json_each(staged_states) WHERE key NOT IN ({_STATES}) OR type <> 'integer')
 """
 
+# Finds a state whose number of rows differs from the count that staging recorded.
 _MISCOUNTED = """
 SELECT 1 FROM (
     SELECT state, count(*) FROM staged
@@ -156,20 +158,20 @@ def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
 
 
 def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    if _pragma(connection, "application_id") != APPLICATION_ID:
+    if pragma(connection, "application_id") != APPLICATION_ID:
         # Raises for a file that is no database at all.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         raise CheckpointError(
             f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint."
         )
-    made_by = _pragma(connection, "user_version")
+    made_by = pragma(connection, "user_version")
     if made_by > version:
         raise CheckpointError(
             f"{path}: a newer version of bulk-sync made this checkpoint; use that version."
         )
     if made_by < 1:
         raise damaged(path, f"its version is {made_by}")
-    if path.stat().st_size % _pragma(connection, "page_size"):
+    if path.stat().st_size % pragma(connection, "page_size"):
         # SQLite would read zeros where the end is cut off.
         raise damaged(path, "its size is no whole number of pages")
     if made_by > 6:
@@ -182,10 +184,10 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
 
 def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
     """Raise CheckpointDamaged unless structure and rows are as version `made_by` writes them."""
-    with _asking(path, connection) as ask:
-        structure = ask("PRAGMA integrity_check(1)")
+    with _queries(path, connection) as query:
+        structure = query("PRAGMA integrity_check(1)")
         rows = [
-            ask(
+            query(
                 _UNSOUND.format(
                     table="row" if made_by < 7 else "staged",
                     other_key=_OTHER_KEY if made_by > 1 else "",
@@ -196,9 +198,9 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
             )
         ]
         if made_by > 5:
-            rows.append(ask(_UNSOUND_LIST))
+            rows.append(query(_UNSOUND_LIST))
         if made_by > 6:
-            rows += [ask(_UNSOUND_OUTCOME), ask(_MISCOUNTED), ask(_NEVER_HANDED_OUT)]
+            rows += [query(_UNSOUND_OUTCOME), query(_MISCOUNTED), query(_NEVER_HANDED_OUT)]
         found = " ".join(str(structure()[0]).split())
         if found != "ok":
             raise damaged(path, found)
@@ -207,7 +209,7 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
 
 
 @contextmanager
-def _asking(
+def _queries(
     path: Path, connection: sqlite3.Connection
 ) -> Iterator[Callable[[str], Callable[[], Any]]]:
     """Yield a function that starts a query and returns one that waits for its first row.
@@ -215,15 +217,16 @@ def _asking(
     Queries of a large file run in threads; those of a small one run when they are waited for.
     """
     if path.stat().st_size < _LARGE_BYTES:
-        yield lambda question: lambda: connection.execute(question).fetchone()
+        yield lambda sql: lambda: connection.execute(sql).fetchone()
         return
 
-    def ask(question: str) -> Any:  # noqa: ANN401 - a row of whatever columns
+    def first_row(sql: str) -> Any:  # noqa: ANN401 - a row of whatever columns
+        # A connection of its own, because SQLite runs one statement of a connection at a time.
         with closing(_connect_for_reading(path)) as own:
-            return own.execute(question).fetchone()
+            return own.execute(sql).fetchone()
 
     with ThreadPoolExecutor() as threads:
-        yield lambda question: threads.submit(ask, question).result
+        yield lambda sql: threads.submit(first_row, sql).result
 
 
 def _connect_for_reading(path: Path) -> sqlite3.Connection:
@@ -238,5 +241,6 @@ def _connect_for_reading(path: Path) -> sqlite3.Connection:
     )
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    """Return the number that a PRAGMA answers with."""
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from bulk_sync.job.database import GROUP, IN_DOUBT, LISTED, OF_THE_JOB, Database
+from bulk_sync.job.database import GROUP, IN_DOUBT, IN_JOB, LISTED, Database
 from bulk_sync.job.ledger import Acknowledged, Ledger, json_list
-from bulk_sync.job.ledger_entries import Values, text_of
+from bulk_sync.job.ledger_entries import Values, json_text
 from bulk_sync.model.rows import Change, State
 
 UNCHANGED = "Not sent: the API acknowledged these values before"
@@ -77,7 +77,7 @@ class Known:
         self._cached_ledger = self._ledger_is_empty = None
 
     def trust(self, fingerprint: str, *, same_account: bool) -> bool:
-        """Note this run's API key; return False when another key's values were dropped."""
+        """Record this run's API key; return False when another key's values were dropped."""
         with self._database.commit() as db:
             trusted = self._ledger().belongs_to(fingerprint, same_account=same_account)
             if not trusted:
@@ -90,7 +90,7 @@ class Known:
     def is_in_use(self) -> bool:
         """Return whether outcomes and changes have to be compared with the ledger.
 
-        An empty ledger of the checkpoint's own needs no looking up: it learns at the end.
+        The checkpoint's own ledger, while it is empty, needs no look-ups: it learns at the end.
         """
         if self._ledger_is_empty is None:
             shared = self._database.has_shared_ledger
@@ -104,14 +104,14 @@ class Known:
             (json_list(change.id for change in changes),),
         ).fetchall()
         names = (name for _, target, key, *_ in rows for name in (target, key))
-        with self._ledger().of(names) as entries:
+        with self._ledger().entries(names) as entries:
             for row, target, key, body, before in rows:
                 withdrawn = entries.withdraw(target, key, body)
                 if withdrawn:
                     kept = json.loads(before) if before else {}
                     db.execute(
                         "UPDATE staged SET before = ? WHERE id = ?",
-                        (text_of(kept | withdrawn), row),
+                        (json_text(kept | withdrawn), row),
                     )
 
     def learn_outcomes(
@@ -124,12 +124,12 @@ class Known:
         ended = {one[0]: _Ended._make(one) for one in db.execute(_ENDED, (json_list(ids),))}
         rows = [ended[row] for row in ids]
         names = (name for one in rows for name in (one.target, one.key, one.showing_id or ""))
-        with (ledger or self._ledger()).of(names) as entries:
+        with (ledger or self._ledger()).entries(names) as entries:
             for one in rows:
                 if one.state == State.UPDATED:
                     entries.learn(one.target, one.key, one.showing_id, one.body)
                 elif one.error == "not_found":
-                    # A showing that has this name later is another one.
+                    # Whatever showing gets this name later is another one.
                     entries.forget(one.target)
                 elif one.before and not one.may_have_been_applied:
                     entries.restore(one.target, one.key, json.loads(one.before))
@@ -158,7 +158,9 @@ class Known:
             f"SELECT target, key, body FROM row WHERE {IN_DOUBT} AND body IS NOT NULL"
         )
         while group := rows.fetchmany(GROUP):
-            with ledger.of(name for target, key, _ in group for name in (target, key)) as entries:
+            with ledger.entries(
+                name for target, key, _ in group for name in (target, key)
+            ) as entries:
                 for row in group:
                     entries.withdraw(*row)
 
@@ -177,18 +179,18 @@ class Known:
             db.execute(
                 "INSERT INTO outcome (id, state, message) SELECT row.id, 'unchanged', ? "
                 f"FROM row, job, {self._ledger().name} AS known "
-                f"WHERE row.{OF_THE_JOB} AND row.state = 'pending' AND NOT {IN_DOUBT} "
+                f"WHERE row.{IN_JOB} AND row.state = 'pending' AND NOT {IN_DOUBT} "
                 "AND known.base_url = job.base_url AND known.target = row.target "
                 f"AND known.fields = row.body {_REPLACES}",
                 (UNCHANGED,),
             )
 
-    def of_pending(self, after: int = 0, limit: int = 1000) -> list[PendingKnown]:
-        """Return pending rows beyond the id `after` whose showings have acknowledged values."""
+    def pending_known(self, after: int = 0, limit: int = 1000) -> list[PendingKnown]:
+        """Return the next pending rows after an id, if their showings have acknowledged values."""
         found = self._db.execute(
             "SELECT row.id, body, known.fields "
             f"FROM row CROSS JOIN {self._ledger().name} AS known "
-            f"WHERE {OF_THE_JOB} AND state = 'pending' AND row.id > ? "
+            f"WHERE {IN_JOB} AND state = 'pending' AND row.id > ? "
             "AND known.target = row.target AND known.base_url = (SELECT base_url FROM job) "
             "ORDER BY row.id LIMIT ?",
             (after, limit),
@@ -219,8 +221,8 @@ class Known:
     def acknowledged(self) -> Iterator[Acknowledged]:
         """Yield all acknowledged values at the job's base URL, sorted by target.
 
-        The ledger itself learns nothing here. Only a run may write to it, because the run relies on
-        what it knew when rows were handed out.
+        The ledger itself learns nothing here. Only a run may write to it, because a run relies on
+        the values that it had when rows were handed out.
         """
         if self._db.execute(_ANY_LISTED).fetchone() is None:
             return self._ledger().all()
@@ -241,7 +243,7 @@ class Known:
             db.execute("CREATE TEMP TABLE changed (name TEXT PRIMARY KEY) WITHOUT ROWID")
             remaining = iter(names)
             while some := list(islice(remaining, GROUP)):
-                with ledger.of(some) as entries:
+                with ledger.entries(some) as entries:
                     for name in some:
                         entries.forget_all_of(name)
                 db.executemany(
@@ -253,5 +255,5 @@ class Known:
                 "(target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed)))"
             )
             db.execute("DROP TABLE changed")
-            # Else a push of the same file would not read it again.
+            # So that a push of the same file reads it again.
             db.execute("UPDATE job SET input_digest = ''")

@@ -9,10 +9,11 @@ knows too little and never too much: a value that it doesn't know is sent.
 A showing may be addressed by its key and by North's id. An entry under one name is dropped when a
 patch goes out under the other, as soon as sheet or API say that both are one showing.
 
-The ledger is part of the checkpoint, or a file (`--ledger`) that jobs of several names share. For
-its own one, a checkpoint notes only which rows were acknowledged, and the ledger learns them all at
-once, before a run reads it or the rows go (`Known.learn`); readers learn them in a copy
-(`Known.acknowledged`). A shared ledger learns at once, because a later value may be another job's.
+The ledger is part of the checkpoint, or a file (`--ledger`) that several jobs share. For its own
+ledger a checkpoint only lists the acknowledged rows, and the ledger learns them together, before a
+run reads it or the rows are deleted (`Known.learn`); readers learn them in a copy
+(`Known.acknowledged`). A shared ledger learns each group at once, because a later value may be
+another job's.
 
 A ledger is of one account: values that another API key acknowledged are not relied on.
 """
@@ -96,7 +97,7 @@ _SHARED_NAMES = (
     ),
 )
 
-_APPLICATION_ID = 0x62534C67  # "bSLg"
+_APPLICATION_ID = 0x62534C67  # "bSLg": marks our ledgers among other SQLite files
 _VERSION = 2
 SHARED = "shared"
 _TEMPORARY = "temporary"
@@ -136,7 +137,7 @@ class Ledger:
         )
 
     def belongs_to(self, fingerprint: str, *, same_account: bool) -> bool:
-        """Note the API key's fingerprint; return False when entries of another key were dropped.
+        """Record the API key's fingerprint; return False when entries of another key were dropped.
 
         `same_account` keeps them: the user vouches that the new key acts for the same team.
         """
@@ -159,7 +160,7 @@ class Ledger:
         self._db.execute(f"DELETE FROM {self.name} WHERE base_url = ?", (self._base_url,))
 
     @contextmanager
-    def of(self, names: Iterable[str]) -> Iterator[Entries]:
+    def entries(self, names: Iterable[str]) -> Iterator[Entries]:
         """Yield the entries of the showings with these names, and write their changes at the end.
 
         `names` are all targets, keys and ids that the block uses.
@@ -317,6 +318,7 @@ def _examine(path: Path) -> None:
     with closing(_connect(path)) as db:
         try:
             if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+                # Raises for a file that is no database at all.
                 db.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 raise CheckpointError(
                     f"{path}: this is not a ledger of bulk-sync; name another with --ledger."
@@ -326,14 +328,11 @@ def _examine(path: Path) -> None:
                     f"{path}: a newer version of bulk-sync made this ledger; use that version."
                 )
             found = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
-            if (
-                found == "ok"
-                and db.execute(
-                    "SELECT 1 FROM ledger WHERE NOT json_valid(fields) LIMIT 1"
-                ).fetchone()
-            ):
+            invalid = "SELECT 1 FROM ledger WHERE NOT json_valid(fields) LIMIT 1"
+            if found == "ok" and db.execute(invalid).fetchone():
                 found = "an entry in it can't be read"
         except sqlite3.DatabaseError as error:
+            # A lock, a disk or a permission; `translated` has the words for it.
             if isinstance(error, sqlite3.OperationalError):
                 raise
             found = str(error)

@@ -64,25 +64,23 @@ class Entries:
         known = json.loads(before.fields)
         withdrawn = {name: known.pop(name) for name in json.loads(body) if name in known}
         if withdrawn:
-            self._write(Entry(target, key, before.showing_id, text_of(known)))
+            self._write(Entry(target, key, before.showing_id, json_text(known)))
         return withdrawn
 
     def restore(self, target: str, key: str, values: Values) -> None:
-        """Bring back the values that `withdraw` returned, because the patch did nothing."""
+        """Put back the values that `withdraw` returned, because the patch did nothing."""
         before = self._entries.get(target)
         known = json.loads(before.fields) if before else {}
-        self._write(Entry(target, key, before and before.showing_id, text_of(known | values)))
+        self._write(Entry(target, key, before and before.showing_id, json_text(known | values)))
 
     def learn(self, target: str, key: str, showing_id: str | None, body: str) -> None:
         """Add the values of a patch that the API acknowledged."""
         before = self._entries.get(target)
         showing_id = showing_id or (before and before.showing_id)
         self._forget_namesakes(target, key, showing_id)
-        known = (
-            body
-            if before is None or before.fields == "{}"
-            else text_of(_joined(before.fields, body))
-        )
+        known = body
+        if before is not None and before.fields != "{}":
+            known = json_text({**json.loads(before.fields), **json.loads(body)})
         self._write(Entry(target, key, showing_id, known))
 
     def forget(self, target: str) -> None:
@@ -115,10 +113,6 @@ class Entries:
             self._targets.setdefault(name, set()).add(entry.target)
 
 
-def _joined(known: str, body: str) -> Values:
-    return {**json.loads(known), **json.loads(body)}
-
-
-def text_of(values: Mapping[str, Any]) -> str:
+def json_text(values: Mapping[str, Any]) -> str:
     """Return values as JSON the way patches are written, so that equal values have equal texts."""
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

@@ -25,8 +25,8 @@ from msgspec.structs import asdict
 from bulk_sync.clock import SystemClock, utc_text
 from bulk_sync.errors import CheckpointBusy, OutputError
 
-PATIENCE_SECONDS = 0.5
-"""How long a run waits for the lock: longer than a `status` holds it to test it."""
+LOCK_TIMEOUT_SECONDS = 0.5
+"""Timeout for the lock: longer than a `status` holds it to test it."""
 
 # Errors of a file system that keeps no locks, such as NFS without its lock service.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -63,14 +63,16 @@ def held(checkpoint: Path) -> Iterator[None]:
 
     Raises CheckpointBusy when another run holds it, OutputError when the file system is in the way.
     """
-    lock = _lock(checkpoint, PATIENCE_SECONDS)
+    lock = _lock(checkpoint, LOCK_TIMEOUT_SECONDS)
     try:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         holder = read_holder(checkpoint)
-        who = "another run holds this checkpoint" + (f": {holder}" if holder else "")
-        raise CheckpointBusy(f"{checkpoint}: {who}. Wait until it ends.") from None
+        named = f": {holder}" if holder else ""
+        raise CheckpointBusy(
+            f"{checkpoint}: another run holds this checkpoint{named}. Wait until it ends."
+        ) from None
     except OSError as error:
         if error.errno in _NO_LOCKS:
             raise OutputError(
@@ -136,9 +138,9 @@ def _lives(holder: Holder) -> bool:
     if holder.host != socket.gethostname() or os.name != "posix":
         return True  # its processes can't be seen from here
     try:
-        os.kill(holder.pid, 0)
+        os.kill(holder.pid, 0)  # signal 0 only checks that the process exists
     except PermissionError:
-        return True
+        return True  # it exists, and is another user's
     except (OSError, OverflowError, TypeError):
         return False
     return _started(holder.pid) == holder.started
@@ -147,6 +149,7 @@ def _lives(holder: Holder) -> bool:
 def _started(pid: int) -> str | None:
     """Return when a process began, in the kernel's clock ticks; None without /proc."""
     with suppress(OSError, IndexError):
+        # Field 22; the second one, the program's name, may contain blanks (proc_pid_stat(5)).
         return (
             Path(f"/proc/{pid}/stat")
             .read_text(encoding="utf-8", errors="replace")

@@ -44,8 +44,8 @@ _FRESH = _CHANGES.format(
     "AND id > (SELECT taken FROM job) "
     "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) ORDER BY id",
 )
-# The state is compared twice, because only so does SQLite use the partial index.
-_AGAIN = _CHANGES.format(
+# The state is compared twice, because SQLite uses the partial index only with its own condition.
+_REPEATED = _CHANGES.format(
     tried="iif(?1, 'true', 'false')",
     rows="SELECT outcome.id, number, target, body, digest "
     "FROM outcome INDEXED BY outcome_not_updated CROSS JOIN staged ON staged.id = outcome.id "
@@ -84,7 +84,7 @@ _usual_values = itemgetter(*map(Outcome._fields.index, _USUAL))
 
 # Numbers of usual outcomes in one statement, each prepared once; the rest goes with the others.
 #
-# SQLite takes values in a fifth of the time that it takes for a JSON list.
+# SQLite takes bound values in a fifth of the time that it takes for a JSON list.
 _USUAL_SIZES = (1024, 512, 256, 128, 64)
 
 _TRIED = f"(attempts > 0 OR {IN_DOUBT})"
@@ -103,18 +103,18 @@ class Outbox:
     def begin(self) -> None:
         """Hand out from the start, because a run begins."""
         self._unrecorded: set[int] = set()  # ids of rows handed out and without an outcome
-        self._last_again = [0, 0]  # ids, by `tried_before`
-        # Asked in turn; one that gave less than it was asked for has no more in this run.
+        self._last_repeated = [0, 0]  # ids, by `tried_before`
+        # Used in turn; one that returned fewer than wanted has no more in this run.
         self._sources: list[Callable[[int], list[Change]]] = [
-            partial(self._again, 0),
+            partial(self._repeated, 0),
             self._fresh,
-            partial(self._again, 1),
+            partial(self._repeated, 1),
         ]
 
     def requeue(self) -> None:
         """Make rejected and failed rows pending again, because another run begins.
 
-        Rows that a crash left in flight are in flight no more, and marked as in doubt.
+        Rows that a crash left in flight are marked as in doubt instead.
         """
         with self._database.commit() as db:
             db.execute(
@@ -139,11 +139,11 @@ class Outbox:
         """Record outcomes and hand out up to `limit` changes, in one commit.
 
         An outcome belongs to the change with its id. One without attempts leaves its row as it was
-        before the run. A doubt from before stays unless the patch is acknowledged now, because a
+        before the run. A row in doubt stays so unless its patch is acknowledged now, because a
         rejection is about one attempt only. `points` are added to the run's time line.
 
         Rows that no earlier run attempted come first, then the others, both in input order, so that
-        rows on which the server chokes can't end every run at its beginning.
+        rows that make the server fail can't end every run at its beginning.
 
         Raises OutputError when the checkpoint can't be written or is found damaged.
         """
@@ -194,11 +194,11 @@ class Outbox:
             )
         return found
 
-    def _again(self, tried: int, limit: int) -> list[Change]:
+    def _repeated(self, tried: int, limit: int) -> list[Change]:
         """Take the next pending rows that an earlier run handed out, attempted or not."""
-        found = self._changes(_AGAIN, (tried, self._last_again[tried], limit))
+        found = self._changes(_REPEATED, (tried, self._last_repeated[tried], limit))
         if found:
-            self._last_again[tried] = found[-1].id
+            self._last_repeated[tried] = found[-1].id
             listed = json_list(change.id for change in found)
             self._db.execute(f"UPDATE outcome SET in_flight = 1 WHERE id IN {LISTED}", (listed,))
         return found
@@ -238,9 +238,9 @@ class Outbox:
         unsent = [outcome.id for outcome in others if outcome.attempts == 0]
         if unsent:
             _record_unsent(db, unsent)
-        self._tell_ledger(db, outcomes)
+        self._update_ledger(db, outcomes)
 
-    def _tell_ledger(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
+    def _update_ledger(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
         if self._database.has_shared_ledger:
             # At once, because another job may change the same showing next.
             self._known.learn_outcomes(db, [one.id for one in outcomes])
@@ -265,7 +265,7 @@ def _by_kind(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], list[Outcome]]
 
 @lru_cache(maxsize=len(_USUAL_SIZES))
 def _record_usual(rows: int) -> str:
-    """Return the statement that records so many usual outcomes."""
+    """Return the statement that records this number of usual outcomes."""
     values = ", ".join([f"({', '.join('?' * len(_USUAL))}, 'updated', 1)"] * rows)
     return f"INSERT INTO outcome ({', '.join(_USUAL)}, state, attempts) VALUES {values} {_ADDED}"
 

@@ -1,9 +1,9 @@
 """Remove from a finished job's checkpoint the data it no longer needs.
 
-Cells, patches, the ledger and the messages that may quote them go. Keys, targets, digests, states
-and times stay, so a later push of the job still knows which patches were acknowledged; one with
-`--only-changed` sends all fields once more. After `purge` no page of the file and no WAL holds the
-removed data; blocks that a disk keeps after overwriting them are beyond a program's reach.
+Cells, patches, the ledger and messages that may quote them are removed. Keys, targets, digests,
+states and times stay, so a later push of the job still knows which patches were acknowledged; one
+with `--only-changed` sends all fields once more. After `purge` no page of the file and no WAL holds
+the removed data; blocks that a disk keeps after overwriting them are beyond a program's reach.
 """
 
 from __future__ import annotations

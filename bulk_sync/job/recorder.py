@@ -29,33 +29,30 @@ from bulk_sync.model.rows import Change, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line, Unsaved
 
 GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.03, 0.06
-"""How long an outcome waits for others: three times as long as the last group took to be written,
-within these bounds.
+"""Bounds of the time that an outcome waits for others: three times the last group's write.
 
-A slow disk gets larger groups, up to the longer bound: what a crash leaves acknowledged but
-unrecorded, to be repeated, came within that time. Smaller groups would cost more than they save,
-because each takes the interpreter from the workers a few times.
+A slow disk gets larger groups, up to the longer bound: a crash loses at most the outcomes of that
+time, whose changes are sent again. Smaller groups would cost more than they save, because each
+takes the interpreter from the workers a few times.
 """
 
 PREFETCH_SECONDS = 0.3
-"""How long prefetched changes should last: a group is written while outcomes for the next come in,
-and once more.
-"""
+"""Time that prefetched changes should last: longer than two groups take to fill and be written."""
 
 MAX_BATCH = 2048
 """Changes in one commit: a larger group takes too long to write."""
 
-# How often a group that is gathering checks whether changes run short.
+# Poll interval of a group that waits for more outcomes: changes may run short meanwhile.
 _POLL_SECONDS = 0.005
 
-# How many times as many changes a group may take as the one before, while the rate rises.
+# The factor by which a group may take more changes than the one before, while the rate rises.
 _MAX_GROWTH = 4
 
 # The shortest time that a rate is measured over.
 _RATE_WINDOW_SECONDS = 0.01
 
 IDLE_SECONDS = 0.5
-"""How often the counts go into the time line while no outcomes come, as in a throttled run."""
+"""Interval of the time line's points while no outcomes come, as in a throttled run."""
 
 
 class Recorder:
@@ -108,7 +105,7 @@ class Recorder:
         """
         while not (self._prefetched or self._all_taken or self._closing):
             now = self._clock.monotonic()
-            # Twice in so short a time the queue ran dry: the measured rate is too low.
+            # If the queue ran dry twice in so short a time, the measured rate is too low.
             wanted = MAX_BATCH if now - self._ran_dry < 2 * LONGEST_GROUP_SECONDS else limit
             self._ran_dry = now
             self._last_taken = max(self._last_taken, limit)
@@ -144,8 +141,8 @@ class Recorder:
     async def save(self) -> None:
         """Try once more to write after a write failed and every request has ended.
 
-        What can't be written stays in flight, which is true of it. So do prefetched changes: how
-        the run broke off is unknown here, and to call them sent is the safe side.
+        Rows whose outcomes can't be written stay in flight. So do prefetched changes, because it is
+        unknown here how the run ended, and taking them for sent is the safe choice.
         """
         with suppress(OutputError):
             await self._write()
@@ -198,7 +195,7 @@ class _Rate:
         self._clock = clock
         self._since = clock.monotonic()
         self._per_second = 0.0
-        self.ended = 0  # rows, since then
+        self.ended = 0  # rows since `_since`
 
     def per_second(self) -> float:
         """Return the current rate; it rises at once and falls by halves."""
@@ -239,5 +236,5 @@ class _TimeLine:
         return self._line.unsaved()
 
     def saved(self) -> None:
-        """Note that the points are written."""
+        """Mark the points as written."""
         self._line.saved()

@@ -6,8 +6,7 @@ pages instead of a new copy of the row. Readers see both as one: the view `row`.
 
 Invariants:
 
-1. A row has an outcome as soon as it is changed by anything but staging; without one it is as it
-   was staged.
+1. Anything but staging that changes a row gives it an outcome; without one it is as it was staged.
 2. A pending row without an outcome, whose id is at most the job's `taken`, was handed out and is in
    flight. So handing out rows for the first time costs one number, not a mark in each.
 3. No such row is at or below the job's `ended`: rows that a crash left in flight are beyond it.

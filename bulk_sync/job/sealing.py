@@ -1,8 +1,8 @@
 """Seals: a large checkpoint that a run closed properly is not examined as a whole again.
 
-A sealed checkpoint notes its own modification time. Whoever else writes to the file gives it
-another time, and so does a copy, unless it keeps times. While a run holds a sealed checkpoint it
-writes to the WAL alone, whose frames SQLite checks one by one.
+A sealed checkpoint records its own modification time. Another program that writes to the file
+changes that time, and so does copying it, unless times are kept. While a run holds a sealed
+checkpoint it writes to the WAL alone, whose frames SQLite checks one by one.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def seal(connection: sqlite3.Connection, path: Path) -> None:
     """
     if not is_large(path) or not wal_bytes(path):
         return
-    # The time of the last write, so that backups that go by times see a new file; plus one, so that
-    # no write gives the file this very time.
+    # The time of the last write, so that backups that compare times see a new file; plus one
+    # nanosecond, so that no write gives the file this very time.
     changed_ns = max(one.stat().st_mtime_ns for one in (path, wal_path(path))) + 1
     with suppress(sqlite3.Error, OSError):
         connection.execute("INSERT OR REPLACE INTO sealed VALUES (1, ?)", (changed_ns,))

@@ -17,17 +17,12 @@ import msgspec
 from bulk_sync.job.database import GROUP, Database
 from bulk_sync.job.sealing import keep_in_wal
 from bulk_sync.model.problems import Reason, encoded
-from bulk_sync.model.rows import (
-    Cell,
-    Problem,
-    Record,
-    State,
-    text_of,
-)
+from bulk_sync.model.rows import Cell, Problem, Record, State, text_of
 
 PARKED = -1
-"""The generation of rows that a --limit left out and that were acknowledged or are in doubt: they
-are no part of the job, but kept.
+"""The generation of rows that are kept though a --limit left them out of the job.
+
+They were acknowledged, or are in doubt.
 """
 
 # Rows in one statement; it may have 32,766 values (SQLITE_MAX_VARIABLE_NUMBER).
@@ -90,7 +85,7 @@ class StagedRows:
 
         An invalid row with values for the showing is part of a group, without digest and body.
         """
-        # Usually there are none, which the index alone shows.
+        # Usually there are none, which a scan of the index shows without reading rows.
         if not self._db.execute(
             "SELECT 1 FROM staged WHERE target > '' GROUP BY target HAVING count(*) > 1"
         ).fetchone():
@@ -114,22 +109,22 @@ class StagedRows:
 
         Each row is (id, number, 1 if it would be sent).
         """
-        of_rows = (
+        candidates = (
             "FROM staged WHERE generation = ? AND key <> '' AND target <> '' "
             "AND (state = 'pending' OR error IN ('bad_value', 'duplicate_key'))"
         )
         if not self._db.execute(
-            f"SELECT 1 {of_rows} AND target <> key LIMIT 1", (generation,)
+            f"SELECT 1 {candidates} AND target <> key LIMIT 1", (generation,)
         ).fetchone():
             return
         groups = self._db.execute(
-            f"SELECT key {of_rows} GROUP BY key "
+            f"SELECT key {candidates} GROUP BY key "
             "HAVING count(DISTINCT target) > 1 AND sum(state = 'pending') > 0",
             (generation,),
         ).fetchall()
         for (key,) in groups:
             yield self._db.execute(
-                f"SELECT id, number, state = 'pending' {of_rows} AND key = ? ORDER BY id",
+                f"SELECT id, number, state = 'pending' {candidates} AND key = ? ORDER BY id",
                 (generation, key),
             ).fetchall()
 
@@ -252,7 +247,7 @@ def _joined(fields: tuple[str, ...]) -> str:
 def _compact(cells: Sequence[Cell]) -> str:
     """Encode cells as a JSON list of texts; a workbook's values become the text of reports."""
     try:
-        # The quickest test that all cells are texts.
+        # The quickest test that all cells are texts, which is so for every row of a CSV.
         "".join(cells)  # type: ignore[arg-type]
     except TypeError:
         cells = [text_of(cell) for cell in cells]

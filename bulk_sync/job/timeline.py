@@ -17,7 +17,7 @@ from bulk_sync.model.rows import RateSource, State
 from bulk_sync.timeline import Counts, Point, Run, Unsaved
 
 MOST_RUNS = 50
-"""More than a job has that an outage stops every night for a month."""
+"""More runs than a job has that is stopped every night for a month."""
 
 SCHEMA = """
 CREATE TABLE timeline (
@@ -89,7 +89,7 @@ def _point(columns: Sequence[Any]) -> Point:
     """Read a point back from `_columns`; raises ValueError or TypeError where they are damaged."""
     at_ms, width_ms, covered_ms, states, *counted, limit, source, latencies = columns
     requests, retries, throttled = counted
-    # SQLite's types don't bind, so a damaged file may hold anything here.
+    # SQLite doesn't enforce a column's type, so a damaged file may hold anything here.
     if min(at_ms, width_ms - 1, covered_ms, requests, retries, throttled) < 0:
         raise ValueError(at_ms)
     counts = Counts(

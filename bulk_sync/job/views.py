@@ -12,20 +12,13 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from bulk_sync.job.damage import (
-    damaged,
-)
-from bulk_sync.job.database import IN_DOUBT, OF_THE_JOB, UNRECORDED, Database, pragma, texts
+from bulk_sync.job.damage import damaged
+from bulk_sync.job.database import IN_DOUBT, IN_JOB, UNRECORDED, Database, texts
+from bulk_sync.job.health import pragma
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import runs
 from bulk_sync.model.problems import DamagedReasons, Reason, decoded
-from bulk_sync.model.rows import (
-    ERROR_STATES,
-    GivenUp,
-    Result,
-    Sent,
-    State,
-)
+from bulk_sync.model.rows import ERROR_STATES, GivenUp, Result, Sent, State
 from bulk_sync.model.summaries import BadRow
 from bulk_sync.timeline import Run
 
@@ -36,8 +29,8 @@ def _in(states: Iterable[State]) -> str:
 
 
 # Parts of statements, all of them constant.
-_OF_A_SHEET = "generation = coalesce(?, (SELECT generation FROM job))"
-_BAD_ROWS = f"{_OF_A_SHEET} AND {_in(ERROR_STATES)}"
+_IN_GENERATION = "generation = coalesce(?, (SELECT generation FROM job))"
+_BAD_ROWS = f"{_IN_GENERATION} AND {_in(ERROR_STATES)}"
 
 
 Line = tuple[str | int | None, ...]
@@ -54,6 +47,7 @@ class Views:
 
     def counts(self, generation: int | None = None) -> dict[State, int]:
         """Return the number of rows by state."""
+        # Counted anew only after a change, through this connection or another.
         as_of = (generation, self._db.total_changes, pragma(self._db, "data_version"))
         if self._counted is None or self._counted[0] != as_of:
             with self._database.snapshot():
@@ -64,12 +58,16 @@ class Views:
     def _count(self, generation: int | None) -> Counter[State]:
         job = self._db.execute("SELECT generation FROM job").fetchone()
         if job is None or generation not in {None, job[0]}:
-            of_sheet = "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state"
-            return self._by_state(self._db.execute(of_sheet, (generation,)))
+            # Not the job's, so its rows have no outcomes.
+            found = self._db.execute(
+                "SELECT state, count(*) FROM staged WHERE generation = ? GROUP BY state",
+                (generation,),
+            )
+            return self._by_state(found)
         counts = self._by_state(
             self._db.execute("SELECT key, value FROM job, json_each(staged_states)")
         )
-        ended = self._ended()
+        ended = self._outcomes_by_state()
         counts[State.PENDING] -= sum(ended.values())  # the state they were staged with
         counts.update(ended)
         return counts
@@ -83,27 +81,27 @@ class Views:
         except ValueError:
             raise damaged(self._database.path, f"a row in it has the state {name!r}") from None
 
-    def _ended(self) -> Counter[State]:
+    def _outcomes_by_state(self) -> Counter[State]:
         """Count the job's outcomes by state.
 
         An index has those that are not `updated`; the rest of the total is.
         """
-        of_job = self._outcomes()
-        (total,) = self._db.execute(f"SELECT count(*) FROM outcome WHERE {of_job}").fetchone()
+        in_job = self._outcomes_of_job()
+        (total,) = self._db.execute(f"SELECT count(*) FROM outcome WHERE {in_job}").fetchone()
         others = (
             "SELECT state, count(*) FROM outcome "
-            f"WHERE state <> 'updated' AND {of_job} GROUP BY state"
+            f"WHERE state <> 'updated' AND {in_job} GROUP BY state"
         )
         counts = self._by_state(self._db.execute(others))
         counts[State.UPDATED] = total - sum(counts.values())
         return counts
 
-    def _outcomes(self) -> str:
+    def _outcomes_of_job(self) -> str:
         """Return the condition for the job's outcomes: all, unless rows are parked.
 
         Parked rows have the lowest ids.
         """
-        first = self._db.execute(f"SELECT {OF_THE_JOB} FROM staged ORDER BY id LIMIT 1").fetchone()
+        first = self._db.execute(f"SELECT {IN_JOB} FROM staged ORDER BY id LIMIT 1").fetchone()
         if first is None or first[0]:
             return "1"
         return (
@@ -116,12 +114,13 @@ class Views:
             requests, retries, throttled, in_doubt = self._db.execute(
                 "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), "
                 f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {IN_DOUBT}), 0) "
-                f"FROM outcome WHERE {self._outcomes()}"
+                f"FROM outcome WHERE {self._outcomes_of_job()}"
             ).fetchone()
-            (on_the_way,) = self._db.execute(
+            # Handed out for the first time: in flight without a row in `outcome`.
+            (unrecorded,) = self._db.execute(
                 f"SELECT count(*) FROM staged WHERE {UNRECORDED}"
             ).fetchone()
-        return requests, retries, throttled, in_doubt + on_the_way
+        return requests, retries, throttled, in_doubt + unrecorded
 
     def bad_rows(self, generation: int | None = None) -> Iterator[BadRow]:
         """Yield the rows that ended badly, in input order, with what shows the cause."""
@@ -142,7 +141,7 @@ class Views:
         found = self._db.execute(
             f"SELECT number, cells, target, key, state, {IN_DOUBT}, http_status, attempts, error, "
             "message, fields, showing_id, updated_at, sent_at, duration_ms, reasons, given_up "
-            f"FROM row WHERE {_OF_A_SHEET} AND {_in(states)} ORDER BY id",
+            f"FROM row WHERE {_IN_GENERATION} AND {_in(states)} ORDER BY id",
             (generation,),
         )
         path = self._database.path
@@ -163,7 +162,7 @@ class Views:
         found = self._db.execute(
             "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, "
             f"updated_at, sent_at, duration_ms, reasons, given_up, {IN_DOUBT} FROM row "
-            f"WHERE {OF_THE_JOB} ORDER BY id"
+            f"WHERE {IN_JOB} ORDER BY id"
         )
         for line in found:
             *values, reasons, given_up, doubt = line
@@ -185,7 +184,7 @@ class Views:
         """Yield patches that were or may have been applied, in input order, with earlier values."""
         found = self._db.execute(
             "SELECT number, target, key, body, before FROM row "
-            f"WHERE {OF_THE_JOB} AND body IS NOT NULL AND (state = 'updated' OR {IN_DOUBT}) "
+            f"WHERE {IN_JOB} AND body IS NOT NULL AND (state = 'updated' OR {IN_DOUBT}) "
             "ORDER BY id"
         )
         for number, target, key, body, before in found:
@@ -198,6 +197,6 @@ class Views:
     def purged(self) -> bool:
         """Return whether cells and patches of the job's rows were removed; see `job.purge`."""
         found = self._db.execute(
-            f"SELECT cells = '{PURGED}' FROM staged WHERE {OF_THE_JOB} ORDER BY id LIMIT 1"
+            f"SELECT cells = '{PURGED}' FROM staged WHERE {IN_JOB} ORDER BY id LIMIT 1"
         ).fetchone()
         return found is not None and bool(found[0])  # all rows are purged, or none

@@ -64,7 +64,7 @@ class Expected(StrEnum):
     ONE_TABLE = "one_table"
     CHANGE = "change"
 
-    # A row among others; where more than five rows are meant, `more` counts the rest
+    # A row among others; `rows` has at most five numbers, and `more` counts the rest
     ONE_ROW_A_SHOWING = "one_row_a_showing"  # rows
     ONE_ID_A_KEY = "one_id_a_key"  # rows
     ONE_ROW_BY_KEY_OR_ID = "one_row_by_key_or_id"  # rows
@@ -130,7 +130,7 @@ LONGEST_VALUE = 40
 
 
 class DamagedReasons(ValueError):
-    """A text that no version of the program wrote."""
+    """A text that no version of the program writes."""
 
 
 _DECODER = msgspec.json.Decoder(tuple[Reason, ...])
@@ -142,7 +142,7 @@ def encoded(reasons: Sequence[Reason]) -> str:
 
 
 def decoded(text: str) -> tuple[Reason, ...]:
-    """Return the reasons of a JSON list; raises DamagedReasons when it is none of ours."""
+    """Return the reasons of a JSON list; raises DamagedReasons for a text that isn't one."""
     try:
         return _DECODER.decode(text)
     except msgspec.DecodeError as error:

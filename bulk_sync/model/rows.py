@@ -51,7 +51,7 @@ Cell = str | bool | int | float | datetime | date | time | timedelta | CellError
 class Row(NamedTuple):
     """A row of the sheet: its number as a spreadsheet program shows it, and its raw cells.
 
-    `fault` is the reason if what was read can't be trusted; such a row is never sent.
+    `fault` is the reason that the row can't be trusted, if any; such a row is never sent.
     """
 
     number: int
@@ -66,6 +66,7 @@ def text_of(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, float):
+        # 15 digits, as spreadsheet programs show; beyond them a float's last ones are noise.
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else format(cell, ".15g")
     if isinstance(cell, datetime):
         return cell.isoformat(sep=" ")
@@ -93,8 +94,7 @@ class Record(NamedTuple):
 class Problem(Struct, frozen=True):
     """A row that can't be a patch: an error code of the results, and the reasons.
 
-    `target` addresses the showing when the row says so much, else it is empty; `key` is as in the
-    sheet.
+    `target` addresses the showing, or is empty if the row addresses none; `key` is as in the sheet.
     """
 
     row: Row

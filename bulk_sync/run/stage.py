@@ -104,7 +104,7 @@ def leave_out_known_values(store: Store) -> None:
     """
     store.known.settle()
     last = 0  # read in batches, so that memory stays constant
-    while known := store.known.of_pending(after=last):
+    while known := store.known.pending_known(after=last):
         last = known[-1].id
         rest = ((row.id, row.body, without_known(row.body, row.values)) for row in known)
         store.known.leave_out(

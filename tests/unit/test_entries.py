@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.job.ledger_entries import Entries, Entry, text_of
+from bulk_sync.job.ledger_entries import Entries, Entry, json_text
 
 NAMES = st.sampled_from(["a", "b", "c"])
 FIELDS = st.dictionaries(st.sampled_from(["name", "rating"]), st.integers(1, 3), min_size=1)
@@ -45,7 +45,7 @@ def test_no_two_entries_share_a_name_whatever_is_learnt(
 ) -> None:
     entries = Entries()
     for target, showing_id, values in acknowledged:
-        entries.learn(target, target, showing_id, text_of(values))
+        entries.learn(target, target, showing_id, json_text(values))
     written, gone = entries.changes()
     names = [name for entry in written for name in entry.names]
     assert len(names) == len(set(names))

@@ -42,7 +42,7 @@ def test_what_is_known_is_looked_up_row_by_row(tmp_path: Path) -> None:
         stage(store, [("A", "1")])
         statements: list[str] = []
         store.database.connection.set_trace_callback(statements.append)
-        store.known.of_pending()
+        store.known.pending_known()
         store.database.connection.set_trace_callback(None)
         query = next(statement for statement in statements if "known.fields" in statement)
         plan = " ".join(

@@ -249,7 +249,7 @@ def test_every_name_is_looked_up_in_an_index() -> None:
         db.executescript(SCHEMA.format(schema="main"))
         asked: list[str] = []
         db.set_trace_callback(asked.append)
-        with Ledger(db, ADDRESS).of(["a", "b"]) as entries:
+        with Ledger(db, ADDRESS).entries(["a", "b"]) as entries:
             entries.learn("a", "k", "i", "{}")
         db.set_trace_callback(None)
         plans = [

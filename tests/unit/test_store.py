@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bulk_sync.job import sealing
-from bulk_sync.job.ledger_entries import text_of
+from bulk_sync.job.ledger_entries import json_text
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Change, Outcome, State
 from tests.helpers import examples
@@ -209,7 +209,9 @@ class Checkpoint(RuleBasedStateMachine):
     def the_ledger_knows_what_was_acknowledged_and_nothing_that_was_sent_since(self) -> None:
         known = {target: body_of(value) for target, value in self.ledger.items()}
         assert {
-            one.target: text_of(one.values) for one in self.store.known.acknowledged() if one.values
+            one.target: json_text(one.values)
+            for one in self.store.known.acknowledged()
+            if one.values
         } == known
 
     @invariant()
