@@ -86,17 +86,27 @@ class Ended:
         return [self.outcomes[row].state.value for row in sorted(self.outcomes)]
 
 
-def send(
-    keys: Sequence[str],
-    answers: dict[str, list[Reply | Failure]],
+def terms_of(
     *,
     workers: int = 1,
     attempts: int = 3,
+    repeat_ambiguous: bool = True,
+    bounds: Bounds | None = None,
+) -> Terms:
+    policy = RetryPolicy(
+        max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous
+    )
+    return Terms(policy, bounds or Bounds(), workers)
+
+
+def send(
+    keys: Sequence[str],
+    answers: dict[str, list[Reply | Failure]],
+    terms: Terms | None = None,
+    *,
     rest: Reply | Failure = OK,
     me: Reply | Failure = OK,
-    repeat_ambiguous: bool = True,
     tried: bool = False,
-    bounds: Bounds | None = None,
     pace: Pace | None = None,
 ) -> Ended:
     dice = random.Random(1)
@@ -108,13 +118,7 @@ def send(
             script,
             work,
             budget=Budget(PaceInMemory(pace), clock, dice),
-            terms=Terms(
-                RetryPolicy(
-                    max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous
-                ),
-                bounds or Bounds(),
-                workers,
-            ),
+            terms=terms or terms_of(),
             clock=clock,
             dice=dice,
             tally=tally,
@@ -137,7 +141,7 @@ def test_what_fails_at_first_is_tried_again_after_a_wait() -> None:
 
 def test_a_retry_after_holds_every_worker() -> None:
     keys = [f"k{number}" for number in range(6)]
-    ended = send(keys, {"k0": [Reply(429, {"retry-after": "20"}, b"")]}, workers=3)
+    ended = send(keys, {"k0": [Reply(429, {"retry-after": "20"}, b"")]}, terms_of(workers=3))
     assert ended.states() == ["updated"] * 6
     refused_at = ended.script.sent[0][1]
     assert all(at >= refused_at + 20 for _, at in ended.script.sent[1:])
@@ -155,7 +159,7 @@ def test_a_wait_that_another_run_was_told_ends_this_one_at_once_when_it_is_too_l
 
 def test_the_deadline_ends_the_run_and_lets_what_is_under_way_end() -> None:
     keys = [f"k{number}" for number in range(400)]
-    ended = send(keys, {}, workers=4, bounds=Bounds(deadline=START + 2))
+    ended = send(keys, {}, terms_of(workers=4, bounds=Bounds(deadline=START + 2)))
     assert isinstance(ended.stopped, StoppedEarly)
     assert "--deadline" in str(ended.stopped)
     states = ended.states()
@@ -165,7 +169,7 @@ def test_the_deadline_ends_the_run_and_lets_what_is_under_way_end() -> None:
 
 
 def test_a_deadline_that_passed_before_sending_began_ends_the_run_with_every_row_pending() -> None:
-    ended = send(["a", "b"], {}, bounds=Bounds(deadline=START - 0.2))
+    ended = send(["a", "b"], {}, terms_of(bounds=Bounds(deadline=START - 0.2)))
     assert isinstance(ended.stopped, StoppedEarly)
     assert "--deadline" in str(ended.stopped)
     assert ended.script.sent == []
@@ -177,7 +181,7 @@ def test_a_wait_beyond_the_deadline_ends_the_run_at_once(asked: str) -> None:
     ended = send(
         ["a", "b"],
         {"a": [Reply(429, {"retry-after": asked}, b"")]},
-        bounds=Bounds(deadline=START + 10),
+        terms_of(bounds=Bounds(deadline=START + 10)),
     )
     if asked == "4":
         assert (ended.stopped, ended.states()) == (None, ["updated"] * 2)
@@ -189,8 +193,8 @@ def test_a_wait_beyond_the_deadline_ends_the_run_at_once(asked: str) -> None:
     late = send(
         ["a"],
         {},
+        terms_of(bounds=Bounds(deadline=START + 10)),
         pace=Pace(held_until=START + 20, used_at=START),
-        bounds=Bounds(deadline=START + 10),
     )
     assert (late.script.sent, late.states()) == ([], ["pending"])
     assert "after the end that --deadline or --finish-by sets" in str(late.stopped)
@@ -201,20 +205,22 @@ NOT_FOUND = Reply(404, {}, b'{"error": {"message": "No such showing"}}')
 
 def test_when_none_of_the_first_hundred_is_accepted_the_run_ends() -> None:
     keys = [f"k{number}" for number in range(300)]
-    ended = send(keys, {}, workers=4, rest=NOT_FOUND)
+    ended = send(keys, {}, terms_of(workers=4), rest=NOT_FOUND)
     assert isinstance(ended.stopped, StoppedEarly)
     assert "None of the first 100 rows was accepted" in str(ended.stopped)
     assert "not_found: No such showing" in str(ended.stopped)
     assert ended.states().count("rejected") in range(100, 105)
-    assert send(keys, {"k50": [OK]}, workers=4, rest=NOT_FOUND).stopped is None
-    assert send(keys, {}, rest=NOT_FOUND, bounds=Bounds(parse_share("100%"))).stopped is None
+    assert send(keys, {"k50": [OK]}, terms_of(workers=4), rest=NOT_FOUND).stopped is None
+    assert (
+        send(keys, {}, terms_of(bounds=Bounds(parse_share("100%"))), rest=NOT_FOUND).stopped is None
+    )
 
 
 @pytest.mark.parametrize(("share", "tried"), [("3", 4), ("0", 1), ("3%", 120), ("5%", None)])
 def test_max_failures_ends_the_run(share: str, tried: int | None) -> None:
     keys = [f"k{number}" for number in range(200)]
     bad: dict[str, list[Reply | Failure]] = {key: [NOT_FOUND] for key in (*keys[:4], keys[119])}
-    ended = send(keys, bad, bounds=Bounds(parse_share(share)))
+    ended = send(keys, bad, terms_of(bounds=Bounds(parse_share(share))))
     assert len(ended.script.sent) == (tried or 200)
     assert (ended.stopped is None) == (tried is None)
     if tried:
@@ -222,7 +228,7 @@ def test_max_failures_ends_the_run(share: str, tried: int | None) -> None:
 
 
 def test_the_first_request_goes_alone_until_the_api_is_reached() -> None:
-    ended = send(["a", "b", "c"], {}, workers=3, attempts=2, rest=REFUSED)
+    ended = send(["a", "b", "c"], {}, terms_of(workers=3, attempts=2), rest=REFUSED)
     assert [key for key, _ in ended.script.sent] == ["a", "a"]
     assert isinstance(ended.stopped, Outage)
     assert ended.states() == ["pending"] * len(ended.outcomes)
@@ -230,14 +236,14 @@ def test_the_first_request_goes_alone_until_the_api_is_reached() -> None:
 
 def test_an_outage_midway_leaves_rows_pending_not_failed() -> None:
     keys = [f"k{number}" for number in range(20)]
-    ended = send(keys, {key: [OK] for key in keys[:8]}, workers=4, rest=BUSY)
+    ended = send(keys, {key: [OK] for key in keys[:8]}, terms_of(workers=4), rest=BUSY)
     assert isinstance(ended.stopped, Outage)
     assert set(ended.states()) == {"updated", "pending"}
     assert ended.states().count("updated") == 8
 
 
 def test_a_poisoned_row_fails_when_later_ones_get_through() -> None:
-    ended = send(["a", "b", "c"], {"b": [BROKEN] * 3}, workers=1)
+    ended = send(["a", "b", "c"], {"b": [BROKEN] * 3}, terms_of(workers=1))
     assert ended.states() == ["updated", "failed", "updated"]
     assert ended.outcomes[1].may_have_been_applied
     assert ended.stopped is None
@@ -263,7 +269,9 @@ def test_a_403_rejects_a_row_but_ten_in_sequence_mean_the_key() -> None:
 def test_waiting_for_the_first_permit_is_no_part_of_the_time_to_retry() -> None:
     keys = [f"k{number}" for number in range(3)]
     ended = send(
-        keys, {"k0": [Reply(429, {"retry-after": "800"}, b"")], "k2": [BUSY, OK]}, workers=3
+        keys,
+        {"k0": [Reply(429, {"retry-after": "800"}, b"")], "k2": [BUSY, OK]},
+        terms_of(workers=3),
     )
     assert ended.states() == ["updated"] * 3
 
@@ -275,14 +283,18 @@ def test_a_wait_that_outlasts_the_time_to_retry_ends_the_run_and_is_named() -> N
 
 
 def test_an_ambiguous_row_is_not_sent_again_when_the_user_would_rather_look() -> None:
-    ended = send(["a", "b", "c"], {"b": [BROKEN, OK], "c": [REFUSED, OK]}, repeat_ambiguous=False)
+    ended = send(
+        ["a", "b", "c"], {"b": [BROKEN, OK], "c": [REFUSED, OK]}, terms_of(repeat_ambiguous=False)
+    )
     assert ended.states() == ["updated", "failed", "updated"]
     assert ended.outcomes[1].given_up is GivenUp.AMBIGUOUS
     assert ended.outcomes[1].may_have_been_applied
 
 
 def test_what_never_left_is_not_said_to_have_been_applied() -> None:
-    ended = send(["a", "b"], {"a": [REFUSED] * 3, "b": [OK]}, workers=1, attempts=3, me=OK)
+    ended = send(
+        ["a", "b"], {"a": [REFUSED] * 3, "b": [OK]}, terms_of(workers=1, attempts=3), me=OK
+    )
     assert not ended.outcomes[0].may_have_been_applied
 
 
@@ -312,7 +324,7 @@ def test_whatever_the_api_does_each_change_that_was_taken_ends_in_one_outcome(
     acknowledged = {key for key, queue in answers.items() if OK in queue} | (
         {*"abcdefgh"} if rest is OK else set()
     )
-    ended = send("abcdefgh", answers, workers=workers, rest=rest, me=me)
+    ended = send("abcdefgh", answers, terms_of(workers=workers), rest=rest, me=me)
     sent = [key for key, _ in ended.script.sent if not key.startswith("/")]
     for outcome in ended.outcomes.values():
         key = "abcdefgh"[outcome.id]

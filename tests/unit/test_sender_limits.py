@@ -13,7 +13,7 @@ import pytest
 from bulk_sync.send.pace import Pace
 from bulk_sync.send.search import Search
 from bulk_sync.send.transport.interface import Reply
-from tests.unit.test_sender import OK, send
+from tests.unit.test_sender import OK, send, terms_of
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 """By the server's clock."""
@@ -26,7 +26,9 @@ LATE = 0.1
 def pause(reply: Reply, *, workers: int = 1) -> float:
     """Return the seconds between a reply and the next request that was not under way by then."""
     keys = [f"k{number}" for number in range(60)]
-    ended = send(keys, {"k20": [reply]}, workers=workers, pace=Pace(search=Search(rate=1000.0)))
+    ended = send(
+        keys, {"k20": [reply]}, terms_of(workers=workers), pace=Pace(search=Search(rate=1000.0))
+    )
     assert ended.states() == ["updated"] * 60
     told_at = next(at for key, at in ended.script.sent if key == "k20") + 0.01
     return min(at for _, at in ended.script.sent if at > told_at) - told_at
@@ -116,7 +118,7 @@ def test_a_wait_holds_all_workers_and_ends_in_no_rush() -> None:
     ended = send(
         keys,
         {"k20": [throttled(retry_after="5")]},
-        workers=16,
+        terms_of(workers=16),
         pace=Pace(search=Search(rate=100.0)),
     )
     assert ended.states() == ["updated"] * 60
