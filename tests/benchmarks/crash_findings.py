@@ -1,4 +1,4 @@
-"""What `crashes` counts, and the rows of a checkpoint read without the program's help."""
+"""The counts of `crashes`, and a checkpoint's rows read without the program."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _CAP_LATENCY = 0.2
 
 @dataclass(frozen=True)
 class Scenario:
-    """What the server and the sender know; `time` and `refused` are the goals."""
+    """A scenario of server and sender; `time` and `refused` are the goals."""
 
     name: str
     time: float

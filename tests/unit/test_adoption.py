@@ -1,4 +1,4 @@
-"""What an edited sheet, a part of one or another one leaves of the job before."""
+"""Pushes of an edited sheet, a part of one, or another one over an earlier job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cells mean that hold no date or time."""
+"""The meaning of cells that hold no date or time."""
 
 from __future__ import annotations
 
