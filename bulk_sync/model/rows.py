@@ -214,6 +214,7 @@ class RateSource(StrEnum):
 
     OPTION = "--rate"
     HEADER = "header"
+    ACCOUNT = "users/me"
     FOUND = "found"
     NONE = "none"
 

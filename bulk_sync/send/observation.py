@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from bulk_sync.model.rows import RateSource
 from bulk_sync.send.headers import Quota
 
 Kind = Literal["through", "throttled", "busy", "other"]
@@ -13,7 +14,7 @@ Kind = Literal["through", "throttled", "busy", "other"]
 class Observation(NamedTuple):
     """The result of one request: of the `ordinal`-th permit, after `seconds`.
 
-    `asked_seconds` is the wait that the API asked for.
+    `asked_seconds` is the wait that the API asked for; `source` is where the quotas come from.
     """
 
     ordinal: float
@@ -21,3 +22,4 @@ class Observation(NamedTuple):
     seconds: float
     asked_seconds: float | None = None
     quotas: tuple[Quota, ...] = ()
+    source: RateSource = RateSource.HEADER
