@@ -203,6 +203,10 @@ class Server:
         self.arrived.append((now, key, status))
         return Reply(status, headers, b'{"data": {"id": "x"}}' if status == 200 else b"")
 
+    async def post(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
+        """Ask the same rule; what is created is not kept."""
+        return await self.patch(path, body, idempotency_key)
+
     async def get(self, path: str) -> Reply | Failure:  # noqa: ARG002
         now = asyncio.get_running_loop().time()
         if self.began is not None and any(

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bulk_sync.clock import SystemClock
-from bulk_sync.model.rows import RowDecided, State
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, RowDecided, State
 from bulk_sync.version import __version__
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _spans(tracer: Tracer) -> Iterator[OnRow]:
                     "bulk_sync.row": row.row,
                     "bulk_sync.state": row.state.value,
                     "bulk_sync.attempts": row.attempts,
-                    "http.request.method": "PATCH",
+                    "http.request.method": "POST" if row.state is State.CREATED else "PATCH",
                     **(
                         {}
                         if row.http_status is None
@@ -113,7 +113,7 @@ def _spans(tracer: Tracer) -> Iterator[OnRow]:
                     ),
                 },
             )
-            if row.state is not State.UPDATED:
+            if row.state not in ACKNOWLEDGED_STATES:
                 span.set_status(Status(StatusCode.ERROR, row.error))
             span.end(ended)
 

@@ -14,7 +14,7 @@ import json
 import sqlite3
 
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.job.database import IN_DOUBT, Database, Job, storable
+from bulk_sync.job.database import ACKNOWLEDGED, IN_DOUBT, Database, Job, storable
 from bulk_sync.job.known import Known
 from bulk_sync.job.ledger import Ledger
 from bulk_sync.job.outbox import Outbox
@@ -93,7 +93,7 @@ class Adoption:
         )
         db.execute(
             "DELETE FROM staged WHERE id IN (SELECT id FROM row WHERE generation <> ?1 "
-            f"AND (NOT (state = 'updated' OR {IN_DOUBT}) OR {newer}))",
+            f"AND (NOT ({ACKNOWLEDGED} OR {IN_DOUBT}) OR {newer}))",
             (generation,),
         )
         db.execute(
@@ -141,21 +141,21 @@ class Adoption:
             "INSERT INTO outcome (id, state, http_status, error, message, showing_id, updated_at, "
             "sent_at, duration_ms) SELECT staged.id, old.state, old.http_status, old.error, "
             "old.message, old.showing_id, old.updated_at, old.sent_at, old.duration_ms "
-            f"{pairs} AND old.state = 'updated' ON CONFLICT (id) DO NOTHING",
+            f"{pairs} AND old.{ACKNOWLEDGED} ON CONFLICT (id) DO NOTHING",
             (generation,),
         )
         # The patch as it was sent: --only-changed may have left out fields.
         db.execute(
             "UPDATE staged SET body = coalesce(old.body, staged.body), digest = old.digest, "
             "fields = old.fields FROM (SELECT staged.id, old.body, old.digest, old.fields "
-            f"{pairs} AND old.state = 'updated' AND old.digest IS NOT staged.digest) AS old "
+            f"{pairs} AND old.{ACKNOWLEDGED} AND old.digest IS NOT staged.digest) AS old "
             "WHERE old.id = staged.id",
             (generation,),
         )
         tried = "(old.attempts > 0 OR old.in_flight = 1 OR old.may_have_been_applied = 1)"
         db.execute(
             "UPDATE staged SET before = old.before FROM "
-            f"(SELECT staged.id, old.before {pairs} AND (old.state = 'updated' OR {tried}) "
+            f"(SELECT staged.id, old.before {pairs} AND (old.{ACKNOWLEDGED} OR {tried}) "
             "AND old.before IS NOT NULL) AS old WHERE old.id = staged.id",
             (generation,),
         )

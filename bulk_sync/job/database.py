@@ -46,6 +46,9 @@ LISTED = "(SELECT value FROM json_each(?))"
 threads run while it executes one.
 """
 
+ACKNOWLEDGED = "state IN ('updated', 'created')"
+"""Selects rows whose content the API acknowledged."""
+
 IN_DOUBT = "(in_flight = 1 OR may_have_been_applied = 1)"
 """Selects rows of the view that may have been applied without an acknowledgement."""
 

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from bulk_sync.job.database import GROUP, IN_DOUBT, IN_JOB, LISTED, Database
+from bulk_sync.job.database import ACKNOWLEDGED, GROUP, IN_DOUBT, IN_JOB, LISTED, Database
 from bulk_sync.job.ledger import Acknowledged, Ledger, json_list
 from bulk_sync.job.ledger_entries import Values, json_text
-from bulk_sync.model.rows import Change, State
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change
 
 UNCHANGED = "Not sent: the API acknowledged these values before"
 """The message of rows that need no request."""
@@ -34,7 +34,7 @@ _ENDED = (
 _ACKNOWLEDGED = (
     "SELECT row.target, row.key, row.showing_id, row.body "
     "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN row ON row.id = one.value "
-    "WHERE row.state = 'updated' AND row.body IS NOT NULL"
+    f"WHERE row.{ACKNOWLEDGED} AND row.body IS NOT NULL"
 )
 _ANY_LISTED = "SELECT 1 FROM acknowledged LIMIT 1"
 _REPLACES = "ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message"
@@ -126,7 +126,7 @@ class Known:
         names = (name for one in rows for name in (one.target, one.key, one.showing_id or ""))
         with (ledger or self._ledger()).entries(names) as entries:
             for one in rows:
-                if one.state == State.UPDATED:
+                if one.state in ACKNOWLEDGED_STATES:
                     entries.learn(one.target, one.key, one.showing_id, one.body)
                 elif one.error == "not_found":
                     # Whatever showing gets this name later is another one.
@@ -251,7 +251,7 @@ class Known:
                 )
             db.execute(
                 "UPDATE staged SET content = NULL WHERE id IN "
-                "(SELECT id FROM row WHERE state = 'updated' AND "
+                f"(SELECT id FROM row WHERE {ACKNOWLEDGED} AND "
                 "(target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed)))"
             )
             db.execute("DROP TABLE changed")

@@ -22,12 +22,12 @@ from operator import itemgetter
 import msgspec
 
 from bulk_sync.job.damage import damaged_during_run
-from bulk_sync.job.database import IN_DOUBT, LISTED, UNRECORDED, Database
+from bulk_sync.job.database import ACKNOWLEDGED, IN_DOUBT, LISTED, UNRECORDED, Database
 from bulk_sync.job.known import Known
 from bulk_sync.job.ledger import json_list
 from bulk_sync.job.sealing import seal, wal_bytes
 from bulk_sync.job.timeline import keep
-from bulk_sync.model.rows import Change, Outcome, State
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Outcome, State
 from bulk_sync.timeline import Unsaved
 
 # The WAL's high-water mark, at which a run moves it into the checkpoint and seals that.
@@ -57,10 +57,10 @@ _DECODER = msgspec.json.Decoder(list[Change])
 
 _VALUES = {name: f"json_extract(value, '$[{place}]')" for place, name in enumerate(Outcome._fields)}
 _VALUES["may_have_been_applied"] = (
-    f"CASE {_VALUES['state']} WHEN 'updated' THEN 0 ELSE {_VALUES['may_have_been_applied']} END"
+    f"iif({_VALUES['state']} IN ('updated', 'created'), 0, {_VALUES['may_have_been_applied']})"
 )
 # This run's counts are added to those of earlier runs.
-_ADDED = """
+_ADDED = f"""
     ON CONFLICT (id) DO UPDATE SET
         state = excluded.state, in_flight = 0, http_status = excluded.http_status,
         attempts = attempts + excluded.attempts, throttled = throttled + excluded.throttled,
@@ -69,8 +69,8 @@ _ADDED = """
         showing_id = excluded.showing_id, updated_at = excluded.updated_at,
         sent_at = excluded.sent_at, duration_ms = excluded.duration_ms,
         given_up = excluded.given_up,
-        may_have_been_applied = CASE excluded.state WHEN 'updated' THEN 0
-            ELSE max(may_have_been_applied, excluded.may_have_been_applied) END
+        may_have_been_applied = iif(excluded.{ACKNOWLEDGED}, 0,
+            max(may_have_been_applied, excluded.may_have_been_applied))
 """
 _RECORD = (
     f"INSERT INTO outcome ({', '.join(_VALUES)}) SELECT {', '.join(_VALUES.values())} "
@@ -245,11 +245,11 @@ class Outbox:
             # At once, because another job may change the same showing next.
             self._known.learn_outcomes(db, [one.id for one in outcomes])
             return
-        acknowledged = [one.id for one in outcomes if one.state is State.UPDATED]
+        acknowledged = [one.id for one in outcomes if one.state in ACKNOWLEDGED_STATES]
         if acknowledged:
             db.execute("INSERT INTO acknowledged VALUES (?)", (json_list(acknowledged),))
         if len(acknowledged) < len(outcomes) and self._known.is_in_use():
-            others = [one.id for one in outcomes if one.state is not State.UPDATED]
+            others = [one.id for one in outcomes if one.state not in ACKNOWLEDGED_STATES]
             self._known.learn_outcomes(db, others)
 
 

@@ -25,7 +25,7 @@ from anyio import to_thread
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import OutputError
 from bulk_sync.job.outbox import Outbox
-from bulk_sync.model.rows import Change, Outcome, State, Tally
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line, Unsaved
 
 GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.03, 0.06
@@ -174,7 +174,7 @@ class Recorder:
         seconds = self._clock.monotonic() - begun
         self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
         self._time_line.saved()
-        if self._on_first_acknowledged and any(one.state is State.UPDATED for one in group):
+        if self._on_first_acknowledged and any(one.state in ACKNOWLEDGED_STATES for one in group):
             await to_thread.run_sync(self._on_first_acknowledged)
             self._on_first_acknowledged = None
 

@@ -112,7 +112,9 @@ class Views:
         """Return (requests, retries, throttled replies, pending rows in doubt) of the whole job."""
         with self._database.snapshot():
             requests, retries, throttled, in_doubt = self._db.execute(
-                "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0), "
+                "SELECT coalesce(sum(attempts), 0), "
+                # To create a showing takes two requests, and neither is a retry.
+                "coalesce(sum(max(attempts - 1 - (state = 'created'), 0)), 0), "
                 f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {IN_DOUBT}), 0) "
                 f"FROM outcome WHERE {self._outcomes_of_job()}"
             ).fetchone()

@@ -20,6 +20,7 @@ class State(StrEnum):
     """The state of a row; each row is in exactly one."""
 
     UPDATED = "updated"
+    CREATED = "created"
     UNCHANGED = "unchanged"
     INVALID = "invalid"
     SUPERSEDED = "superseded"
@@ -31,7 +32,10 @@ class State(StrEnum):
     __hash__ = str.__hash__
 
 
-SETTLED_STATES = frozenset({State.UPDATED, State.UNCHANGED, State.SUPERSEDED})
+ACKNOWLEDGED_STATES = frozenset({State.UPDATED, State.CREATED})
+"""States of the rows whose content the API acknowledged."""
+
+SETTLED_STATES = ACKNOWLEDGED_STATES | {State.UNCHANGED, State.SUPERSEDED}
 """A job is settled when all of its rows are in these states."""
 
 ERROR_STATES = frozenset({State.INVALID, State.REJECTED, State.FAILED})

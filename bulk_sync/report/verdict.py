@@ -65,8 +65,10 @@ def _not_sent(summary: Summary) -> str | None:
     ]
     if not not_sent:
         return None
-    updated = summary.states.get(State.UPDATED, 0)
-    return f"{updated:,} updated; {' and '.join(not_sent)} needed no request."
+    done = [f"{summary.states.get(State.UPDATED, 0):,} updated"]
+    if created := summary.states.get(State.CREATED, 0):
+        done.append(f"{created:,} created")
+    return f"{', '.join(done)}; {' and '.join(not_sent)} needed no request."
 
 
 def _with_errors(summary: Summary, done: int, errors: int) -> Verdict:

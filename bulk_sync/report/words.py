@@ -30,10 +30,12 @@ class Look(Struct, frozen=True):
 
 # Each pair has a contrast of at least 7 to 1 (WCAG 2.2, 1.4.6).
 _GREEN, _PALE, _GREY = ("#E3F1E5", "#17551B"), ("#EEF3EE", "#33513A"), ("#EDEDED", "#4A4A4A")
+_TEAL = ("#DDF1F0", "#0B4F52")
 _YELLOW, _RED, _BLUE = ("#FFF4D6", "#6B4E00"), ("#FBE3E1", "#8E1B12"), ("#E1EEF8", "#0F4C81")
 
 STATES: Mapping[State, Look] = {
     State.UPDATED: Look("updated", "acknowledged by the API", "green", *_GREEN),
+    State.CREATED: Look("created", "made new by the API: it had no such showing", "green", *_TEAL),
     State.UNCHANGED: Look("unchanged", "not sent: no value differs", "green", *_PALE),
     State.SUPERSEDED: Look(
         "superseded", "not sent: another row with this key was used", "dim", *_GREY

@@ -19,7 +19,7 @@ from bulk_sync.clock import Clock, seconds_until
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import State, Tally
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, State, Tally
 from bulk_sync.run.follow import (
     Callbacks,
     RowNotifier,
@@ -155,9 +155,10 @@ def nothing_to_send(counts: Mapping[State, int]) -> str:
     """Return why there is nothing to send."""
     if not counts:
         return "Nothing to send: the sheet has a header and no rows."
-    if counts.get(State.UNCHANGED, 0) and not counts.get(State.UPDATED, 0):
+    acknowledged = any(counts.get(state, 0) for state in ACKNOWLEDGED_STATES)
+    if counts.get(State.UNCHANGED, 0) and not acknowledged:
         return "Nothing to send: the API acknowledged all of these values before."
-    if counts.get(State.UPDATED, 0):
+    if acknowledged:
         return "Nothing to send: every row that can be sent was acknowledged before."
     return "Nothing to send: no row is a valid change."
 

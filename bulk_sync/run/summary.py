@@ -11,7 +11,7 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import BulkSyncError, InputError
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import ERROR_STATES, State, Tally
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, ERROR_STATES, Tally
 from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import problems_of
 from bulk_sync.settings.files import Files
@@ -36,6 +36,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
     any_bad = not ERROR_STATES.isdisjoint(counts)
     problems, causes = problems_of(store.views.bad_rows()) if any_bad else ((), ())
     requests, retries, throttled, in_flight = store.views.totals()
+    acknowledged = sum(counts.get(state, 0) for state in ACKNOWLEDGED_STATES)
     return Summary(
         input=job.input,
         base_url=job.base_url,
@@ -49,7 +50,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
             retries,
             throttled,
             job.seconds,
-            rows_per_second=counts.get(State.UPDATED, 0) / job.seconds if job.seconds else 0.0,
+            rows_per_second=acknowledged / job.seconds if job.seconds else 0.0,
         ),
         files=_files(files, None),
         notes=_notes_on(job),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from bulk_sync.errors import StoppedEarly
-from bulk_sync.model.rows import Outcome, State
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Outcome, State
 from bulk_sync.quantities import Share
 
 SAMPLE = 100
@@ -64,7 +64,7 @@ class Bounds(Struct, frozen=True):
         if latest.state not in {State.REJECTED, State.FAILED}:
             return None
         failures = ended.get(State.REJECTED, 0) + ended.get(State.FAILED, 0)
-        rows = failures + ended.get(State.UPDATED, 0)
+        rows = failures + sum(ended.get(state, 0) for state in ACKNOWLEDGED_STATES)
         last = f"The last of them: {latest.error}: {latest.message}"
         if self.max_failures is None:
             # A wrong host or key column rejects every row: stop before it rejects 50,000.

@@ -35,6 +35,7 @@ def many(count: int, state: State = State.UPDATED, **others: Any) -> Iterator[Re
         ({State.UPDATED: 50_001}, 0, "not shown here: 50,001 updated"),
         ({State.UNCHANGED: 50_000, State.UPDATED: 1}, 50_000, "1 updated"),
         ({State.UNCHANGED: 60_000, State.FAILED: 7}, 7, "60,000 unchanged"),
+        ({State.CREATED: 50_001, State.UNCHANGED: 3}, 3, "not shown here: 50,001 created"),
         ({State.PENDING: 60_000, State.UPDATED: 7}, 50_000, "the first 50,000 of 60,000 rows"),
         ({State.FAILED: 60_000, State.PENDING: 7}, 50_000, "the first 50,000 of 60,000 rows"),
     ],

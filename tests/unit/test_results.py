@@ -115,7 +115,7 @@ def test_a_workbook_has_a_frozen_header_a_filter_colours_and_a_summary(tmp_path:
     book = load_workbook(tmp_path / "x.xlsx")
     sheet = book["Results"]
     assert sheet.freeze_panes == "C2"
-    assert sheet.auto_filter.ref == "A1:L8"
+    assert sheet.auto_filter.ref == f"A1:L{len(State) + 1}"
     colours = [sheet.cell(place, 3).fill.start_color.rgb for place in range(2, 9)]
     assert len(set(colours)) >= 6
     assert "00000000" not in colours

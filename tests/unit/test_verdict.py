@@ -15,6 +15,7 @@ from tests.unit.pages import SUMMARY
 VERDICTS = [
     ({State.UPDATED: 3}, {}, Tone.GOOD, "All 3 rows are done."),
     ({State.UPDATED: 1}, {}, Tone.GOOD, "The one row is done."),
+    ({State.UPDATED: 1, State.CREATED: 1}, {}, Tone.GOOD, "All 2 rows are done."),
     ({}, {}, Tone.GOOD, "The sheet has no rows."),
     (
         {State.UPDATED: 1, State.REJECTED: 1},
@@ -68,3 +69,16 @@ def test_the_next_step_names_the_file_or_the_key_and_what_is_in_flight() -> None
     assert told.next_step.startswith("Correct the API key")
     assert told.detail == "No. 2 of the pending rows are in flight: they may have been applied."
     assert verdict(replace(SUMMARY, files=replace(SUMMARY.files, failed=None))).command is None
+
+
+@pytest.mark.parametrize(
+    ("created", "detail"),
+    [
+        (0, "2 updated; 3 unchanged needed no request."),
+        (4, "2 updated, 4 created; 3 unchanged needed no request."),
+    ],
+)
+def test_the_verdict_counts_what_was_created(created: int, detail: str) -> None:
+    states = {State.UPDATED: 2, State.CREATED: created, State.UNCHANGED: 3}
+    told = verdict(replace(SUMMARY, rows=5 + created, states=states))
+    assert told.detail == detail

@@ -16,7 +16,16 @@ from tests.conftest import Program, Sandboxes
 from tests.helpers import no_file_beyond, numbered, raw_server, reply, write_sheet
 from tests.unit.pages import HOSTILE, Parsed, parsed, rows_of
 
-STATES = ("updated", "unchanged", "invalid", "superseded", "rejected", "failed", "pending")
+STATES = (
+    "updated",
+    "created",
+    "unchanged",
+    "invalid",
+    "superseded",
+    "rejected",
+    "failed",
+    "pending",
+)
 
 
 def look(path: Path) -> Parsed:

@@ -60,6 +60,7 @@ def test_json_holds_the_contracts_keys_and_is_alone_on_standard_output(
     assert summary["rate_limit"]["requests_per_second"] == 100
     assert summary["states"] == {
         "updated": 2,
+        "created": 0,
         "unchanged": 0,
         "invalid": 1,
         "superseded": 0,

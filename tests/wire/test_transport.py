@@ -128,6 +128,27 @@ def test_what_the_api_says_of_its_limit_is_among_the_headers(ask: Ask) -> None:
     }
 
 
+def test_a_post_has_its_method_path_body_and_idempotency_key(transport: Name) -> None:
+    async def create(base_url: str) -> Reply | Failure:
+        async with opened(transport, base_url) as client:
+            await client.patch("/v1/showings/a", b"{}", "of the patch")
+            return await client.post("/v1/showings", b'{"rating": 5}', "of the post")
+
+    with fault_server(always(answers(201, {"data": {"id": "x"}}))) as journal:
+        seen = anyio.run(create, journal.base_url)
+    assert isinstance(seen, Reply)
+    assert seen.status == 201
+    request = journal.requests[1]
+    assert (request.method, request.path, request.body) == (
+        "POST",
+        "/v1/showings",
+        b'{"rating": 5}',
+    )
+    assert request.headers["idempotency-key"] == "of the post"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+
+
 def test_a_connection_that_the_server_closed_between_requests_costs_nothing(ask: Ask) -> None:
     closed = threading.Semaphore(0)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import TextIO
 
-from bulk_sync.model.rows import ERROR_STATES, Result, State
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, ERROR_STATES, Result, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.page.frame import header_row
 from bulk_sync.report.page.markup import Html, cut, element, join, json_text
@@ -54,6 +54,7 @@ def write_rows(file: TextIO, summary: Summary, rows: Rows) -> None:
 # The states that are shown of a large sheet; the first selection that fits is used.
 _NARROWER = (
     tuple(state for state in State if state is not State.UPDATED),
+    tuple(state for state in State if state not in ACKNOWLEDGED_STATES),
     (*sorted(ERROR_STATES), State.PENDING),
     tuple(sorted(ERROR_STATES)),
 )

@@ -95,15 +95,24 @@ class HttptoolsTransport:
         self, path: str, body: bytes, idempotency_key: str
     ) -> Coroutine[Any, Any, Reply | Failure]:
         """Send a patch."""
-        head = (
-            f"PATCH {self._path}{path}{self._head}Content-Type: application/json\r\n"
-            f"Idempotency-Key: {idempotency_key}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return self._exchange(head.encode("ascii") + body)
+        return self._exchange(self._with_body("PATCH", path, body, idempotency_key))
+
+    def post(
+        self, path: str, body: bytes, idempotency_key: str
+    ) -> Coroutine[Any, Any, Reply | Failure]:
+        """Create a resource."""
+        return self._exchange(self._with_body("POST", path, body, idempotency_key))
 
     def get(self, path: str) -> Coroutine[Any, Any, Reply | Failure]:
         """Request a resource."""
         return self._exchange(f"GET {self._path}{path}{self._head}\r\n".encode("ascii"))
+
+    def _with_body(self, method: str, path: str, body: bytes, idempotency_key: str) -> bytes:
+        head = (
+            f"{method} {self._path}{path}{self._head}Content-Type: application/json\r\n"
+            f"Idempotency-Key: {idempotency_key}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode("ascii") + body
 
     def close(self) -> None:
         """Close every connection."""

@@ -47,8 +47,11 @@ class HttpxTransport:
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         """Send a patch."""
-        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-        return await self._exchange("PATCH", path, content=body, headers=headers)
+        return await self._write("PATCH", path, body, idempotency_key)
+
+    async def post(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
+        """Create a resource."""
+        return await self._write("POST", path, body, idempotency_key)
 
     async def get(self, path: str) -> Reply | Failure:
         """Request a resource."""
@@ -57,6 +60,12 @@ class HttpxTransport:
     async def close(self) -> None:
         """Close every lane."""
         await self._lanes.aclose()
+
+    async def _write(
+        self, method: str, path: str, body: bytes, idempotency_key: str
+    ) -> Reply | Failure:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+        return await self._exchange(method, path, content=body, headers=headers)
 
     async def _exchange(
         self,

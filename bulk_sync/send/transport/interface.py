@@ -55,6 +55,10 @@ class Transport(Protocol):
         """Send a patch; the path is percent-encoded already."""
         ...
 
+    async def post(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
+        """Create a resource in the collection at a path."""
+        ...
+
     async def get(self, path: str) -> Reply | Failure:
         """Request a resource."""
         ...
