@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.faults import Fault, draw, parse_fault
-from bulk_sync.sandbox.limits import Limit, LimitStyle, Verdict, limit_headers, make_limit
+from bulk_sync.sandbox.limits import (
+    All,
+    FixedWindow,
+    Limit,
+    LimitStyle,
+    LockOut,
+    Quota,
+    SlidingWindow,
+    TokenBucket,
+    Verdict,
+    WindowFromFirst,
+    limit_headers,
+    make_allowance,
+    make_limit,
+)
 from bulk_sync.sandbox.storage import Storage
 
 FAULTS = (Fault(0.1, "503"), Fault(0.1, "reset"), Fault(0.05, "garbage"))
@@ -48,7 +65,7 @@ def test_a_refusing_status_comes_before_a_garbled_reply_after_and_a_reset_either
     assert {d.applied for d in drawn if d.fault.kind == "reset"} == {True, False}
 
 
-def passed(limit: Limit, moments: list[float]) -> list[bool]:
+def passed(limit: Limit | All | LockOut, moments: list[float]) -> list[bool]:
     return [limit.ask(moment, 0).passes for moment in moments]
 
 
@@ -92,6 +109,89 @@ def test_sliding_window_does_not() -> None:
 def test_concurrency_counts_those_under_way() -> None:
     limit = make_limit(Rate(2, 1), "concurrency")
     assert [limit.ask(1, busy).passes for busy in (0, 1, 2, 3)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("limit", "moments", "expected"),
+    [
+        # A window of two seconds that begins with its first request, at 7 and at 30.
+        (make_allowance(Rate(2, 2), "fixed-from-first"), [7, 8, 8.9, 9, 30, 31, 31.5, 32],
+         [True, True, False, True, True, True, False, True]),
+        # Windows of the clock begin at 6, 8, 10.
+        (make_allowance(Rate(2, 2), "fixed"), [7, 7.5, 7.9, 8, 8.1, 9.9, 10],
+         [True, True, False, True, True, False, True]),
+        (make_allowance(Rate(2, 2), "sliding"), [7, 8, 8.9, 9, 9.5, 10],
+         [True, True, False, True, False, True]),
+        # Two a second and three in ten: the fourth of a window waits for the next one.
+        (All([FixedWindow(Rate(2, 1)), FixedWindow(Rate(3, 10))]), [10, 10, 10, 11, 12, 20],
+         [True, True, False, True, False, True]),
+        (All([]), [10, 10, 10], [True, True, True]),
+        # Locked out from 10.5 on, and anew by the try at 11 that the window alone would pass.
+        (LockOut(All([FixedWindow(Rate(1, 1))]), 30), [10, 10.5, 11, 40.9, 70.9],
+         [True, False, False, False, True]),
+    ],
+)  # fmt: skip
+def test_which_requests_pass(
+    limit: Limit | All | LockOut, moments: list[float], expected: list[bool]
+) -> None:
+    assert passed(limit, moments) == expected
+
+
+def test_a_request_that_one_limit_refuses_is_not_counted_by_the_others() -> None:
+    hour = FixedWindow(Rate(100, 3600))
+    both = All([FixedWindow(Rate(2, 1)), hour])
+    assert passed(both, [10.0] * 50).count(True) == 2
+    assert hour.look(10, 0).remaining == 98
+
+
+def test_the_verdict_of_several_is_the_tightest() -> None:
+    both = All([FixedWindow(Rate(2, 1)), FixedWindow(Rate(3, 10))])
+    verdicts = [both.ask(10.5, 0) for _ in range(3)]
+    assert verdicts == [
+        Verdict(passes=True, remaining=1, next_seconds=0.0, reset_seconds=0.5),
+        Verdict(passes=True, remaining=0, next_seconds=0.5, reset_seconds=0.5),
+        Verdict(passes=False, remaining=0, next_seconds=0.5, reset_seconds=0.5),
+    ]
+    both.ask(11, 0)
+    # Now both are used up, or nearly: the longer wait counts.
+    assert both.ask(11, 0) == Verdict(
+        passes=False, remaining=0, next_seconds=9.0, reset_seconds=9.0
+    )
+
+
+def test_a_lock_out_is_counted_from_the_last_try() -> None:
+    limit = LockOut(All([FixedWindow(Rate(1, 1))]), 30)
+    assert [limit.ask(moment, 0).next_seconds for moment in (10, 10.5, 20)] == [1.0, 30.0, 30.0]
+    assert limit.look(45, 0).next_seconds == 5.0
+    assert limit.look(50, 0).passes
+
+
+QUOTAS: list[Callable[[], Quota]] = [
+    lambda: TokenBucket(Rate(3, 2)),
+    lambda: FixedWindow(Rate(3, 2)),
+    lambda: WindowFromFirst(Rate(3, 2)),
+    lambda: SlidingWindow(Rate(3, 2)),
+]
+
+
+@given(
+    st.sampled_from(QUOTAS), st.lists(st.floats(0, 1.5).map(lambda gap: round(gap, 3)), max_size=40)
+)
+def test_looking_counts_nothing_and_a_request_passes_after_the_wait(
+    make: Callable[[], Quota], gaps: list[float]
+) -> None:
+    limit, unseen, now = make(), make(), 100.0
+    for gap in gaps:
+        now += gap
+        seen = limit.look(now, 0)
+        verdict = limit.ask(now, 0)
+        assert verdict == unseen.ask(now, 0)
+        assert seen.passes == verdict.passes
+        assert 0 <= verdict.remaining <= limit.quota
+        assert (verdict.remaining > 0) == limit.look(now, 0).passes
+        if not verdict.passes:
+            assert not limit.look(now + verdict.next_seconds * 0.99, 0).passes
+            assert limit.look(now + verdict.next_seconds + 1e-9, 0).passes
 
 
 @pytest.mark.parametrize(
