@@ -31,7 +31,9 @@ import xlwt
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.pipeline import check
-from bulk_sync.send.headers import LONGEST_WAIT, LONGEST_WINDOW, limits, retry_after
+from bulk_sync.send.header_values import LONGEST_WAIT
+from bulk_sync.send.headers import YEAR_SECONDS, limits, retry_after
+from bulk_sync.send.spellings import SPELLINGS
 from bulk_sync.settings.sheet import SheetSettings
 from tests.unit.workbooks import ods_parts, ods_row, ods_text, packed
 
@@ -65,8 +67,9 @@ LIMIT_HEADERS = (
     *(
         f"{prefix}{part}"
         for prefix in ("ratelimit-", "x-ratelimit-")
-        for part in ("limit", "remaining", "reset")
+        for part in ("limit", "remaining", "used", "reset", "policy", "interval-seconds")
     ),
+    *(name for spelling in SPELLINGS for name in spelling.announced_by),
 )
 SPICE = (
     b"\x00",
@@ -201,8 +204,8 @@ def try_headers(data: bytes) -> None:
     assert seconds is None or 0 <= seconds <= LONGEST_WAIT, seconds
     told = limits(dict.fromkeys(LIMIT_HEADERS, text) | {"date": date})
     for quota in told.quotas:
-        assert 0 <= (quota.reset_seconds or 0) <= LONGEST_WINDOW, quota
-        assert 0 < (quota.window_seconds or 1) <= LONGEST_WINDOW, quota
+        assert 0 <= (quota.reset_seconds or 0) < YEAR_SECONDS, quota
+        assert 0 < (quota.window_seconds or 1) < YEAR_SECONDS, quota
 
 
 def try_case(number: int, seed: int, sheets: dict[str, bytes], folder: Path) -> None:
