@@ -223,20 +223,36 @@ class RateSource(StrEnum):
     NONE = "none"
 
 
+class Allowance(Struct, frozen=True):
+    """A quota of requests until a reset, as last known; None for values that are unknown.
+
+    It allows `limit` requests per window, and `remaining` more until `resets_at` (with a time
+    zone).
+    """
+
+    limit: float | None = None
+    remaining: float | None = None
+    resets_at: datetime | None = None
+    source: RateSource = RateSource.NONE
+    window_seconds: float | None = None
+
+
 @dataclass(slots=True)
 class Tally:
     """The running counts of one run.
 
     `limit` is in requests per second; `latencies` counts requests by `timeline.latency_bucket`.
     `trouble` is the reason while the API is unavailable; nothing is sent before `waiting_until` (on
-    the monotonic clock). `throttled_seconds` is the time that the API asked to wait. `statuses`
-    counts requests by HTTP status, or by the kind of their failure.
+    the monotonic clock). `throttled_seconds` is the time that the API asked to wait. `allowances`
+    are the quotas that hold now, those with shorter windows first. `statuses` counts requests by
+    HTTP status, or by the kind of their failure.
     """
 
     total: int = 0
     settled_before: int = 0
     limit: float | None = None
     source: RateSource = RateSource.NONE
+    allowances: tuple[Allowance, ...] = ()
     requests: int = 0
     retries: int = 0
     throttled: int = 0

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.model.problems import Reason
-from bulk_sync.model.rows import ERROR_STATES, RateSource, State
+from bulk_sync.model.rows import ERROR_STATES, Allowance, RateSource, State
 from bulk_sync.quantities import Rate
 
 
@@ -65,9 +65,9 @@ class CauseGroup(Struct, frozen=True):
 class Traffic(Struct, frozen=True):
     """The requests of a run, or of a whole job.
 
-    `limit` is in requests per second, `utilisation` the used share of it (0 to 1). `statuses`
-    counts requests by HTTP status, or by the kind of their failure. A job keeps no limit and no
-    statuses.
+    `limit` is in requests per second, `utilisation` the used share of it (0 to 1). `allowances` are
+    as of the end. `statuses` counts requests by HTTP status, or by the kind of their failure. A job
+    keeps no limit, no allowances and no statuses.
     """
 
     requests: int
@@ -80,6 +80,7 @@ class Traffic(Struct, frozen=True):
     limit: float | None = None
     source: RateSource = RateSource.NONE
     utilisation: float | None = None
+    allowances: tuple[Allowance, ...] = ()
 
 
 class ReportFiles(Struct, frozen=True):

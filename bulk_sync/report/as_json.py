@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import asdict
 
 from bulk_sync.model.comparison import Reconciliation
-from bulk_sync.model.rows import State
+from bulk_sync.model.rows import Allowance, State
 from bulk_sync.model.summaries import Batch, CauseGroup, CheckSummary, Finding, Part, Summary
 
 
@@ -38,6 +39,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
             "requests_per_second": _rounded(summary.traffic.limit, 3),
             "source": summary.traffic.source.value,
             "utilisation": _rounded(summary.traffic.utilisation, 3),
+            "allowances": [allowance_json(one) for one in summary.traffic.allowances],
         },
         "results": summary.files.results,
         "failed": summary.files.failed,
@@ -48,6 +50,18 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "running": summary.running,
         "stopped": _text(summary.stopped),
         "exit_code": summary.exit_code,
+    }
+
+
+def allowance_json(allowance: Allowance) -> dict[str, Any]:
+    """Return one of the objects under `allowances`."""
+    resets_at = allowance.resets_at
+    return {
+        "limit": allowance.limit,
+        "window_seconds": _rounded(allowance.window_seconds, 3),
+        "remaining": allowance.remaining,
+        "resets_at": None if resets_at is None else _time(resets_at),
+        "source": allowance.source.value,
     }
 
 
@@ -183,6 +197,11 @@ def _states(counts: dict[State, int] | Counter[State]) -> dict[str, int]:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
+
+
+def _time(moment: datetime) -> str:
+    """Return a moment in UTC, as RFC 3339 has it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _text(error: Exception | None) -> str | None:

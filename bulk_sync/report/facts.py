@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CauseGroup, Summary
-from bulk_sync.report.words import CLASSES, counted, limit_text, span
+from bulk_sync.report.words import CLASSES, allowance_text, counted, limit_text, span
 
 _MOST_CAUSES = 50
 # How many rows the sentence of a cause names.
@@ -30,6 +30,7 @@ def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:
         yield "causes left out", len(summary.causes) - _MOST_CAUSES
     if summary.traffic.requests:
         yield "pace", pace_text(summary)
+    yield from (("allowance", allowance_text(one)) for one in summary.traffic.allowances)
     yield from (("note", note) for note in summary.notes)
     if summary.stopped is not None:
         yield "stopped", str(summary.stopped)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from bulk_sync.model.comparison import Author, RowClass
-from bulk_sync.model.rows import RateSource, State
+from bulk_sync.model.rows import Allowance, RateSource, State
 
 
 class Look(Struct, frozen=True):
@@ -78,6 +79,7 @@ CODES: Mapping[str, str] = {
 SOURCES: Mapping[RateSource, str] = {
     RateSource.OPTION: "set by --rate",
     RateSource.HEADER: "stated by the API",
+    RateSource.ACCOUNT: "stated by the API",
     RateSource.FOUND: "measured",
 }
 
@@ -110,6 +112,39 @@ def limit_text(per_second: float | None, source: RateSource) -> str:
     if per_second is None:
         return "no limit met"
     return f"limit {rate(per_second)} ({SOURCES.get(source, SOURCES[RateSource.FOUND])})"
+
+
+_PERIODS = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
+
+
+def allowance_text(allowance: Allowance) -> str:
+    """Return `1,000 requests per hour (stated by the API), 15 left until 2026-03-14 17:00`.
+
+    The time is that of this machine.
+    """
+    text = quota_text(allowance.limit, allowance.window_seconds)
+    source = SOURCES.get(allowance.source)
+    text += f" ({source})" if source else ""
+    if allowance.remaining is not None:
+        text += f", {allowance.remaining:,.0f} left"
+        if allowance.resets_at is not None:
+            text += f" until {local_time(allowance.resets_at)}"
+    return text
+
+
+def quota_text(limit: float | None, window_seconds: float | None) -> str:
+    """Return `1,000 requests per hour`; the parts that are unknown are left out."""
+    text = "requests" if limit is None else f"{limit:,.10g} request{'' if limit == 1 else 's'}"
+    if window_seconds is None:
+        return text
+    return f"{text} per {_PERIODS.get(round(window_seconds), span(window_seconds))}"
+
+
+def local_time(moment: datetime) -> str:
+    """Return a moment as this machine's time of day, with the date: `2026-03-14 17:00`."""
+    # Round up: a request in the minute that is shown is never too early.
+    local = moment.astimezone() + timedelta(seconds=59)
+    return local.isoformat(sep=" ", timespec="minutes")[:16]
 
 
 def span(seconds: float) -> str:

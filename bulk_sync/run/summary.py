@@ -88,6 +88,7 @@ def traffic_of(tally: Tally, seconds: float) -> Traffic:
         limit=tally.limit,
         source=tally.source,
         utilisation=used,
+        allowances=tally.allowances,
     )
 
 

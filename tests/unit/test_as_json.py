@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from bulk_sync.errors import InputError
 from bulk_sync.model.comparison import Reconciliation, RowClass
-from bulk_sync.model.rows import RateSource, State
+from bulk_sync.model.rows import Allowance, RateSource, State
 from bulk_sync.model.summaries import (
     Batch,
     CheckSummary,
@@ -15,7 +17,13 @@ from bulk_sync.model.summaries import (
     Traffic,
     Understood,
 )
-from bulk_sync.report.as_json import batch_json, check_json, doctor_json, reconciliation_json
+from bulk_sync.report.as_json import (
+    batch_json,
+    check_json,
+    doctor_json,
+    reconciliation_json,
+    summary_json,
+)
 
 STATUSES = {"200": 2, "503": 2}
 
@@ -34,6 +42,31 @@ def _summary(statuses: dict[str, int] = STATUSES, **others: object) -> Summary:
         "files": ReportFiles("a.results.csv", None, "a.checkpoint.sqlite"),
     }
     return Summary(**(values | others))  # type: ignore[arg-type]
+
+
+def test_the_allowances_of_a_run() -> None:
+    until = datetime(2026, 3, 14, 17, tzinfo=UTC)
+    allowances = (
+        Allowance(1000, 985, until, RateSource.ACCOUNT, 3600),
+        Allowance(None, 0, None, RateSource.HEADER),
+    )
+    traffic = Traffic(4, 0, 0, 2.0, 1.0, allowances=allowances)
+    assert summary_json(_summary(traffic=traffic))["rate_limit"]["allowances"] == [
+        {
+            "limit": 1000,
+            "window_seconds": 3600,
+            "remaining": 985,
+            "resets_at": "2026-03-14T17:00:00.000Z",
+            "source": "users/me",
+        },
+        {
+            "limit": None,
+            "window_seconds": None,
+            "remaining": 0,
+            "resets_at": None,
+            "source": "header",
+        },
+    ]
 
 
 def test_totals_of_several_files_add_up() -> None:

@@ -6,10 +6,13 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from bulk_sync.model.rows import State
-from bulk_sync.report.page.charts import draw, percentile
+from bulk_sync.model.rows import Allowance, RateSource, State
+from bulk_sync.model.summaries import Traffic
+from bulk_sync.report.page.charts import draw, percentile, time_section
 from bulk_sync.timeline import Counts, Point, Run, latency_bucket
+from tests.unit.pages import SUMMARY
 
 BEGAN = "2026-03-02T09:00:00.000Z"
 
@@ -82,3 +85,10 @@ def test_however_long_the_runs_few_points_are_drawn(lengths: list[int], width: i
     assert drawing is not None
     assert len(drawing.figures) <= 160
     assert sum(figure.retries for figure in drawing.figures) == sum(lengths)
+
+
+def test_the_page_names_the_allowances() -> None:
+    allowances = (Allowance(1000, 985, None, RateSource.HEADER, 3600),)
+    traffic = Traffic(4, 0, 0, 2.0, 2.0, allowances=allowances)
+    shown = time_section(replace(SUMMARY, traffic=traffic), None)
+    assert "Allowance: 1,000 requests per hour (stated by the API), 985 left." in str(shown)

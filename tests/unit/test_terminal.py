@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
+from time import tzset
 
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
 from bulk_sync.errors import Interrupted
-from bulk_sync.model.rows import RateSource, State
+from bulk_sync.model.rows import Allowance, RateSource, State
 from bulk_sync.model.summaries import CauseGroup, ProblemGroup, ReportFiles, Summary, Traffic
 from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.terminal.lines import show_error
@@ -40,6 +42,12 @@ SUMMARY = Summary(
     ),
     files=ReportFiles("x.results.csv", "x.failed.csv", "x.checkpoint.sqlite"),
     notes=("A note.",),
+)
+
+
+ALLOWANCES = (
+    Allowance(10, None, None, RateSource.OPTION, 1),
+    Allowance(1000, 985, datetime(2026, 3, 14, 16, 59, 30, tzinfo=UTC), RateSource.HEADER, 3600),
 )
 
 
@@ -137,3 +145,19 @@ def test_an_error_is_one_sentence_with_one_full_stop() -> None:
     show_error(console, "it broke.")
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == "Error: [bold]it\\nbroke.\nError: it broke.\n"
+
+
+def test_the_summary_names_the_allowances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    tzset()
+    try:
+        told = rendered(replace(SUMMARY, traffic=replace(SUMMARY.traffic, allowances=ALLOWANCES)))
+    finally:
+        monkeypatch.undo()
+        tzset()
+    lines = " ".join(told.split())
+    assert "Allowance: 10 requests per second (set by --rate) Allowance" in lines
+    assert (
+        "Allowance: 1,000 requests per hour (stated by the API), 985 left until 2026-03-14 17:00"
+        in lines
+    )

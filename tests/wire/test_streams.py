@@ -56,7 +56,12 @@ def test_json_holds_the_contracts_keys_and_is_alone_on_standard_output(
         "checkpoint",
         "exit_code",
     }
-    assert set(summary["rate_limit"]) == {"requests_per_second", "source", "utilisation"}
+    assert set(summary["rate_limit"]) == {
+        "requests_per_second",
+        "source",
+        "utilisation",
+        "allowances",
+    }
     assert summary["rate_limit"]["requests_per_second"] == 100
     assert summary["states"] == {
         "updated": 2,

@@ -11,7 +11,7 @@ from bulk_sync.model.rows import RateSource, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.page.frame import header_row, section
 from bulk_sync.report.page.markup import Html, element
-from bulk_sync.report.words import SOURCES, counted, milliseconds, rate, span
+from bulk_sync.report.words import SOURCES, allowance_text, counted, milliseconds, rate, span
 from bulk_sync.timeline import BUCKETS_PER_OCTAVE, FIRST_WIDTH_MS, Counts, Run, widened
 
 MOST_DRAWN = 160
@@ -193,16 +193,28 @@ def time_section(summary: Summary, drawing: Drawing | None) -> Html:
             else "Nothing was sent."
         )
         return section(
-            "time", "Over time", _figures_of(summary, None), element("p", why), class_="card"
+            "time",
+            "Over time",
+            _figures_of(summary, None),
+            *_allowances(summary),
+            element("p", why),
+            class_="card",
         )
     return section(
         "time",
         "Over time",
         _figures_of(summary, drawing),
+        *_allowances(summary),
         element("div", *(_chart(chart, drawing) for chart in _CHARTS), class_="charts"),
         _figures_table(drawing),
         class_="card",
     )
+
+
+def _allowances(summary: Summary) -> list[Html]:
+    return [
+        element("p", f"Allowance: {allowance_text(one)}.") for one in summary.traffic.allowances
+    ]
 
 
 def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:

@@ -12,7 +12,7 @@ from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.facts import pace_text
 from bulk_sync.report.terminal.lines import show_causes, show_files, show_line, show_next
-from bulk_sync.report.words import STATES
+from bulk_sync.report.words import STATES, allowance_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +27,8 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
     show_causes(console, summary.causes, "see the failed rows")
     if summary.traffic.requests:
         show_line(console, pace_text(summary), style="dim")
+    for allowance in summary.traffic.allowances:
+        show_line(console, f"Allowance: {allowance_text(allowance)}", style="dim")
     files = (
         ("Results", summary.files.results),
         ("To correct", summary.files.failed),
