@@ -20,12 +20,16 @@ class Terms(Struct, frozen=True):
     """The user's terms; `workers` is the maximum of requests in flight.
 
     `key_accepted` is True when the API acknowledged a row with this key in an earlier run.
+    With `create_missing` a showing that the API does not have is created, in the report of its row
+    or in `report_id`.
     """
 
     policy: RetryPolicy
     bounds: Bounds
     workers: int
     key_accepted: bool = False
+    create_missing: bool = False
+    report_id: str | None = None
 
 
 class Context(NamedTuple):
