@@ -6,6 +6,7 @@
     │   └── CheckpointError   4  the checkpoint can't be read: name another
     │       └── CheckpointDamaged 4  --fresh keeps it under another name and starts over
     ├── KeyRefused            5  correct the key, run again
+    │   └── WrongTeam         5  use the key of the right team, run again
     ├── Outage                6  run again: the API was down, or asked for a longer wait
     ├── StoppedEarly          6  run again, the rest is pending: --deadline, --max-failures
     ├── CheckpointBusy        7  wait for the other run
@@ -52,6 +53,10 @@ class KeyRefused(BulkSyncError):
     """The API refused the key; unsent rows stay pending."""
 
     exit_code = 5
+
+
+class WrongTeam(KeyRefused):
+    """The key acts for another team than the job or --team says; nothing was sent."""
 
 
 class Outage(BulkSyncError):

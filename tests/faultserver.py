@@ -58,10 +58,14 @@ Script = Callable[[Request, int], Deed]
 
 @dataclass
 class Journal:
-    """What came, in order of arrival."""
+    """What came, in order of arrival.
+
+    `requests` are those that the script answered, `account` those for users/me that `me` answered.
+    """
 
     base_url: str
     requests: list[Request] = field(default_factory=list)
+    account: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, request: Request) -> int:
@@ -80,13 +84,21 @@ class Journal:
 
 @contextmanager
 def fault_server(
-    script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    script: Script,
+    *,
+    me: Deed | None = None,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[Journal]:
-    """A server on loopback that does as `script` says."""
+    """A server on loopback that does as `script` says; users/me does as `me` says, if given."""
 
     def answer(connection: socket.socket, data: bytes) -> None:
         request = Request.read(data)
-        script(request, journal.add(request))(connection)
+        if me is not None and (request.method, request.key) == ("GET", "me"):
+            journal.account.append(request)
+            me(connection)
+        else:
+            script(request, journal.add(request))(connection)
 
     with raw_server(answer, tls=tls, host=host) as base_url:
         journal = Journal(base_url)
@@ -136,6 +148,20 @@ good = says(ACKNOWLEDGED)
 hangs = says(b"", then="hang")
 closes = says(b"", then="close")
 resets = says(b"", then="reset")
+
+
+no_account = refuses(404, "Not found")
+"""The answer to users/me of an API that has no such endpoint."""
+
+
+def account(**parts: object) -> Deed:
+    """Answer users/me in the published shape, with these parts of `data`."""
+    return answers(200, {"data": parts}, "Content-Type: application/json")
+
+
+def team(name: str, id: str) -> Deed:  # noqa: A002 - the API's word
+    """Answer users/me with a team and nothing else."""
+    return account(team={"id": id, "name": name})
 
 
 def held(release: threading.Event, then: Deed = good) -> Deed:

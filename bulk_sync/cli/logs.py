@@ -1,8 +1,8 @@
 """The log of a run: one event per line, as text or as JSON, on standard error or in a file.
 
 All modules log under `bulk_sync`, with fields on the record: event, row, key, state, http_status,
-attempt, wait (in seconds). A program that uses the library can read them in its own handler. Log
-rotation is left to the system: if the file was moved, a new one is opened.
+attempt, wait (in seconds), team. A program that uses the library can read them in its own handler.
+Log rotation is left to the system: if the file was moved, a new one is opened.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ from bulk_sync.clock import utc_text
 from bulk_sync.errors import OutputError
 from bulk_sync.secret import without_keys
 
-FIELDS = ("event", "job", "row", "key", "state", "http_status", "attempt", "wait", "exit_code")
+FIELDS = (
+    "event",
+    "job",
+    "row",
+    "key",
+    "state",
+    "http_status",
+    "attempt",
+    "wait",
+    "team",
+    "exit_code",
+)
 """The optional fields of a JSON line, in their order between level and message."""
 
 _LOGGER = logging.getLogger("bulk_sync")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from bulk_sync.model.account import Team
 from bulk_sync.model.problems import Reason
 
 
@@ -84,7 +85,7 @@ class Record(NamedTuple):
 
     `target` addresses the showing: its id if the row has one, else its key. `key` is the key as
     written in the sheet, `body` the patch as JSON in the contract's order of fields, `digest` its
-    digest. `report_id` is the report of a showing that has to be created, if the row names one.
+    digest.
     """
 
     row: Row
@@ -93,7 +94,6 @@ class Record(NamedTuple):
     digest: str
     fields: tuple[str, ...]
     key: str
-    report_id: str | None = None
 
 
 class Problem(Struct, frozen=True):
@@ -113,7 +113,6 @@ class Change(NamedTuple):
     """A patch waiting to be sent.
 
     `id` is the row's id in the checkpoint; `tried` is True if an earlier run sent it.
-    `may_be_created` is True if an earlier run began to create the showing and knows no outcome.
     """
 
     id: int
@@ -122,19 +121,6 @@ class Change(NamedTuple):
     body: str
     digest: str
     tried: bool = False
-    may_be_created: bool = False
-
-
-class Creation(NamedTuple):
-    """The content of a row whose showing is missing.
-
-    `patch` is everything that the row says, which --only-changed may have cut down before, and
-    `digest` its digest. Without `report_id` the showing can't be created.
-    """
-
-    patch: str
-    digest: str
-    report_id: str | None
 
 
 class GivenUp(StrEnum):
@@ -151,7 +137,7 @@ class Outcome(NamedTuple):
     `attempts` and `throttled` count the requests of this run; the checkpoint adds them up.
     `sent_at` and `duration_ms` are those of the last request. `may_have_been_applied` is True after
     an attempt without a response, or with one that leaves it open; it means nothing for a change
-    that was acknowledged. `may_be_created` is True after a POST that leaves it open.
+    that is `updated`.
     """
 
     id: int
@@ -167,7 +153,6 @@ class Outcome(NamedTuple):
     duration_ms: int | None = None
     may_have_been_applied: bool = False
     given_up: GivenUp | None = None
-    may_be_created: bool = False
 
 
 class RowDecided(NamedTuple):
@@ -176,7 +161,7 @@ class RowDecided(NamedTuple):
     `row` is its number as a spreadsheet program shows it, and `key` addressed the showing.
     `attempts` counts the requests of this run, `seconds` is the time since the first of them.
     `error` (a code) and `message` (a sentence) are set for a row that was refused or failed.
-    `may_have_been_applied` means nothing for a row that was acknowledged.
+    `may_have_been_applied` means nothing for a row that is `updated`.
     """
 
     row: int
@@ -261,7 +246,7 @@ class Tally:
     `trouble` is the reason while the API is unavailable; nothing is sent before `waiting_until` (on
     the monotonic clock). `throttled_seconds` is the time that the API asked to wait. `allowances`
     are the quotas that hold now, those with shorter windows first. `statuses` counts requests by
-    HTTP status, or by the kind of their failure.
+    HTTP status, or by the kind of their failure. `team` is the key's, once users/me named it.
     """
 
     total: int = 0
@@ -275,6 +260,7 @@ class Tally:
     in_flight: int = 0
     waiting_until: float = 0.0
     trouble: str | None = None
+    team: Team | None = None
     throttled_seconds: float = 0.0
     statuses: dict[str, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from bulk_sync.model.account import Team
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.rows import Allowance, State
 from bulk_sync.model.summaries import Batch, CauseGroup, CheckSummary, Finding, Part, Summary
@@ -23,6 +24,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     return {
         "input": summary.input,
         "base_url": summary.base_url,
+        "team": _team(summary.team),
         "rows": summary.rows,
         "states": _states(summary.states),
         "in_flight": summary.in_flight,
@@ -63,6 +65,10 @@ def allowance_json(allowance: Allowance) -> dict[str, Any]:
         "resets_at": None if resets_at is None else _time(resets_at),
         "source": allowance.source.value,
     }
+
+
+def _team(team: Team | None) -> dict[str, str | None] | None:
+    return {"id": team.id, "name": team.name} if team else None
 
 
 def cause_json(group: CauseGroup) -> dict[str, Any]:
@@ -137,7 +143,6 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
         "requests_per_second": summary.per_second,
         "window_seconds": _rounded(summary.window_seconds, 1),
         "window_suffices": summary.suffices,
-        "held_seconds": round(summary.held_seconds, 1),
         "seconds": _rounded(summary.seconds, 1),
         "shown": [
             {"target": target, "patch": json.loads(body)} for target, body in summary.patches

@@ -18,6 +18,8 @@ def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:
     """Return the lines of a push: counts, causes, pace, notes."""
     yield "input", summary.input
     yield "sent to", summary.base_url
+    if summary.team:
+        yield "team", str(summary.team)
     yield "rows", summary.rows
     yield from (
         (state.value, summary.states[state]) for state in State if summary.states.get(state, 0)

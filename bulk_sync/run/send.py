@@ -30,6 +30,7 @@ from bulk_sync.run.follow import (
 from bulk_sync.run.shared_limit import open_pace_store
 from bulk_sync.run.summary import Sent
 from bulk_sync.secret import fingerprint
+from bulk_sync.send.account import LONGEST_SECONDS, UPDATE, Account, Preflight, Wanted
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
@@ -39,6 +40,7 @@ from bulk_sync.send.transport.choose import Name, choose_transport, load, open_t
 from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
+from bulk_sync.settings.target import Target
 from bulk_sync.version import __version__
 
 
@@ -46,13 +48,14 @@ class Destination(Struct, frozen=True):
     """The API of a job, and the transport to it.
 
     Requests go to `address`. It differs from `base_url` in a rehearsal, whose base URL is
-    `sandbox:`.
+    `sandbox:`. `team` is that of `--team`; a rehearsal has none, because it reaches nobody.
     """
 
     base_url: str
     address: str
     key: SecretStr
     transport: Name
+    team: str | None = None
 
     @property
     def key_fingerprint(self) -> str:
@@ -61,18 +64,26 @@ class Destination(Struct, frozen=True):
 
 
 def choose_destination(
-    base_url: str, send_to: str | None, key: SecretStr, sending: Sending
+    target: Target, send_to: str | None, key: SecretStr, sending: Sending
 ) -> Destination:
     """Choose the transport; raises UsageError when it can't be used or can't reach the API.
 
     Also for a rehearsal without the address of a sandbox: only the command starts one itself.
     """
-    if base_url == SANDBOX_TARGET and send_to is None:
+    base_url = target.base_url
+    is_rehearsal = base_url == SANDBOX_TARGET
+    if is_rehearsal and send_to is None:
         raise UsageError(
             "sandbox: a rehearsal needs a running sandbox; pass its address as send_to"
         )
     address = send_to or base_url
-    return Destination(base_url, address, key, choose_transport(sending.transport, address))
+    return Destination(
+        base_url,
+        address,
+        key,
+        choose_transport(sending.transport, address),
+        None if is_rehearsal else target.team,
+    )
 
 
 def bounds_of(stopping: Stopping, clock: Clock) -> Bounds:
@@ -119,7 +130,21 @@ class SendingRun(Struct, frozen=True):
             workers=self.sending.workers,
             key_accepted=job is not None
             and job.key_fingerprint == self.destination.key_fingerprint,
+            preflight=self._preflight(),
         )
+
+    def _preflight(self) -> Preflight:
+        async def record(_: Account) -> None: ...
+
+        return Preflight(
+            Wanted(verbs=self.needed_verbs(), team=self.destination.team),
+            min(self.sending.timeout_seconds, LONGEST_SECONDS),
+            record,
+        )
+
+    def needed_verbs(self) -> frozenset[str]:
+        """Return what the key must be allowed to do with showings."""
+        return UPDATE
 
     def recorder(self) -> Recorder:
         """Return the recorder of outcomes; the first acknowledgement proves the key, too."""
@@ -171,7 +196,7 @@ async def send_changes(run: SendingRun) -> BulkSyncError | None:
     to, sending = run.destination, run.sending
     notifier = None if run.callbacks.on_row is None else RowNotifier(run.callbacks.on_row)
     recorder = run.recorder()
-    ceiling = min((rate.per_second for rate in run.pacing.rates), default=None)
+    ceiling = run.pacing.rate.per_second if run.pacing.rate else None
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with open_pace_store(to.base_url, to.key, run.state_folder, run.tally) as pace_store:
         async with open_transport(

@@ -68,6 +68,7 @@ def summary_of_run(
         traffic=traffic_of(tally, sent.seconds),
         notes=(*summary.notes, *notes, *sent.notes, *tally.notes.values()),
         stopped=sent.stopped,
+        team=summary.team or tally.team,
     )
 
 

@@ -9,6 +9,7 @@ import anyio
 
 from bulk_sync.clock import utc_text
 from bulk_sync.errors import Outage, StoppedEarly
+from bulk_sync.send.account_watch import AccountWatch
 from bulk_sync.send.backlog import Backlog
 from bulk_sync.send.budget import NoPermit
 from bulk_sync.send.case import Case
@@ -38,6 +39,7 @@ class Availability:
         self._backlog = backlog
         self._outcomes = outcomes
         self.circuit: Circuit[Case] = Circuit()
+        self.account = AccountWatch(context)
         self.outage_seconds = 0.0
         """The total length of outages that are over."""
         self.answered = False
@@ -49,7 +51,21 @@ class Availability:
         self.probing = anyio.Lock(fast_acquire=True)
         """Held by the one request that may leave while the circuit is open."""
 
+    async def preflight(self) -> None:
+        """Make the run's first request; raises Stopping when no row may be sent with the key."""
+        if await self.account.preflight(self._permit):
+            self.answered = True
+            self.mark_reached()
+
     async def permit(self) -> float:
+        """Wait for a permit; return its ordinal. Raises Stopping when none comes in time."""
+        ordinal = await self._permit()
+        while self.account.is_due():
+            await self.account.ask_again(ordinal)
+            ordinal = await self._permit()
+        return ordinal
+
+    async def _permit(self) -> float:
         """Wait for a permit; return its ordinal.
 
         When none would come in time the run stops immediately, rather than after an hour of

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from bulk_sync.clock import Clock
 from bulk_sync.model.rows import Tally
+from bulk_sync.send.account import Preflight
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.decide import RetryPolicy
@@ -19,17 +20,15 @@ from bulk_sync.send.transport.interface import Transport
 class Terms(Struct, frozen=True):
     """The user's terms; `workers` is the maximum of requests in flight.
 
-    `key_accepted` is True when the API acknowledged a row with this key in an earlier run.
-    With `create_missing` a showing that the API does not have is created, in the report of its row
-    or in `report_id`.
+    `key_accepted` is True when the API acknowledged a row with this key in an earlier run. Without
+    a `preflight` the first row is the first request.
     """
 
     policy: RetryPolicy
     bounds: Bounds
     workers: int
     key_accepted: bool = False
-    create_missing: bool = False
-    report_id: str | None = None
+    preflight: Preflight | None = None
 
 
 class Context(NamedTuple):

@@ -8,8 +8,9 @@ Invariants, of this module and those it drives (`retries`, `attempt`, `availabil
 3. A stop does not cut off requests that have left; only `--timeout` and `abandon` do. A worker's
    task is shielded except while it waits for anything but a reply, and it does not wait between a
    reply and putting its outcome.
-4. Until the API was reached once, one change at a time is in flight, so that a refused key or a
-   wrong address costs one request instead of one per worker.
+4. Until the API was reached once, one request at a time is in flight, so that a refused key or a
+   wrong address costs one request instead of one per worker. The first one is users/me; where that
+   is missing, the first change goes alone. No change leaves with the key of a wrong team.
 5. At most `workers` requests are in flight. A row that waits after a failure, or for a probe,
    holds no worker. One that was throttled or excused while the circuit is closed keeps its worker,
    because it waits for the next permit, as every request does. At most `workers + MOST_WAITING`
@@ -67,7 +68,7 @@ class Sender:
         self._workers = Workers(terms.workers)
         self._outcomes = Outcomes(self._context, work.put, key, on_row)
         self._availability = Availability(self._context, self._backlog, self._outcomes)
-        self._attempts = Attempts(self._context, self._availability, key, work.begin_creation)
+        self._attempts = Attempts(self._context, self._availability, key)
         self._retries = Retries(
             self._context, self._attempts, self._availability, self._backlog, self._workers
         )
@@ -98,7 +99,9 @@ class Sender:
             async with anyio.create_task_group() as tasks:
                 if deadline < math.inf:
                     tasks.start_soon(self._halt.stop_at, deadline, self._context.clock)
-                await self._feed(tasks)
+                with suppress(Stopping):  # then the scope around us is cancelled
+                    await self._availability.preflight()
+                    await self._feed(tasks)
                 tasks.cancel_scope.cancel()  # the workers wait for cases that won't come
         for case in (*self._handed, *self._circuit.suspects, *self._backlog.again):
             self._outcomes.add(case.outcome(State.PENDING), case)

@@ -6,12 +6,10 @@ from datetime import time
 
 from bulk_sync.address import check_base_url
 from bulk_sync.quantities import (
-    all_rates,
     duration_text,
     parse_clock_time,
     parse_duration,
-    parse_rates,
-    parse_reserve,
+    parse_limit,
     parse_share,
 )
 from bulk_sync.settings.option import Form
@@ -35,12 +33,18 @@ def parse_clear(text: str) -> str:
     return text
 
 
+def parse_name(text: str) -> str:
+    """Return a name without blanks around it; raises ValueError for a blank one."""
+    if not text.strip():
+        raise ValueError("a blank name fits nothing")
+    return text.strip()
+
+
 def _clock_time_text(value: time) -> str:
     return value.isoformat("minutes")
 
 
-RATES = Form("rate", "50/s, 600/m, 5000/h or 9000/d", parse_rates, none="auto", collect=all_rates)
-RESERVE = Form("number of requests or share", "100 or 10%", parse_reserve)
+RATE = Form("rate", "50/s, 600/m or 5000/h", parse_limit, none="auto")
 SHARE = Form("number of rows or share", "20 or 5%", parse_share)
 DURATION = Form("duration", "90s, 15m or 5h30m", parse_duration, duration_text)
 CLOCK_TIME = Form("time of day", "09:00", parse_clock_time, _clock_time_text)
@@ -48,3 +52,4 @@ ZONE = Form("time zone", "America/Chicago", check_timezone)
 BASE_URL = Form("base URL", "https://api.northreports.com", check_base_url)
 PAIRS = Form("mapping", "'Client said=feedback'", parse_pair, collect=dict)
 TOKEN = Form("text", "n/a", parse_clear)
+NAME = Form("name", "Example Realty", parse_name)

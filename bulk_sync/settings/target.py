@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bulk_sync.address import DEFAULT_BASE_URL
-from bulk_sync.settings.forms import BASE_URL
+from bulk_sync.settings.forms import BASE_URL, NAME
 from bulk_sync.settings.option import Option
 
 
@@ -29,6 +29,16 @@ class Target:
             "Read the API key from a file that only you can read; default: NORTH_API_KEY.",
             "FILE",
             example="north.key",
+        ),
+    ] = None
+    team: Annotated[
+        str | None,
+        Option(
+            "The team to send to, by name or id: with a key of any other team nothing is sent. A "
+            "rehearsal needs no team.",
+            "NAME|ID",
+            form=NAME,
+            example="Example Realty",
         ),
     ] = None
     sandbox: Annotated[bool, Option("Rehearse: start a sandbox and send to it.")] = False

@@ -20,7 +20,7 @@ from bulk_sync.model.rows import RowDecided, State, Tally
 from bulk_sync.plan import Start
 from bulk_sync.run.follow import RowNotifier, only_error
 from bulk_sync.run.send import choose_destination, nothing_to_send, seconds_left, start_tally
-from bulk_sync.run.shared_limit import known_pace, open_pace_store, pace_file
+from bulk_sync.run.shared_limit import known_limit, open_pace_store, pace_file
 from bulk_sync.run.stage import note_on_start
 from bulk_sync.run.threads import in_thread, outside_event_loop
 from bulk_sync.secret import fingerprint
@@ -29,6 +29,7 @@ from bulk_sync.send.headers import Quota
 from bulk_sync.send.observation import Observation
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
+from bulk_sync.settings.target import Target
 from tests.helpers import KEY, SimulatedClock
 
 SECRET = SecretStr(KEY)
@@ -84,20 +85,28 @@ def test_the_earlier_bound_counts(
 
 def test_requests_of_a_rehearsal_go_to_its_sandbox() -> None:
     sending = Sending(transport="httpx")
-    to = choose_destination(SANDBOX_TARGET, "http://127.0.0.1:9", SECRET, sending)
-    assert (to.base_url, to.address, to.transport) == (
+    to = choose_destination(
+        Target(base_url=SANDBOX_TARGET, team="Example Realty"),
+        "http://127.0.0.1:9",
+        SECRET,
+        sending,
+    )
+    assert (to.base_url, to.address, to.transport, to.team) == (
         SANDBOX_TARGET,
         "http://127.0.0.1:9",
         "httpx",
+        None,
     )
     assert to.key_fingerprint == fingerprint(SECRET)
-    assert choose_destination(API, None, SECRET, sending).address == API
+    assert choose_destination(Target(base_url=API), None, SECRET, sending).address == API
     assert KEY not in repr(to)
 
 
 def test_a_rehearsal_without_a_sandbox_is_refused() -> None:
     with pytest.raises(UsageError, match="pass its address as send_to"):
-        choose_destination(SANDBOX_TARGET, None, SECRET, Sending())
+        choose_destination(
+            Target(base_url=SANDBOX_TARGET, team="Example Realty"), None, SECRET, Sending()
+        )
 
 
 @pytest.mark.parametrize(
@@ -232,19 +241,19 @@ def test_a_folder_that_cannot_be_used_is_noted_and_the_run_goes_on(tmp_path: Pat
     with open_pace_store(API, SECRET, occupied, tally) as pace_store:
         assert isinstance(pace_store, PaceInMemory)
     assert str(occupied) in tally.notes["budget"]
-    assert known_pace(API, SECRET, occupied).limit is None
+    assert known_limit(API, SECRET, occupied) is None
 
 
 def test_a_limit_is_known_once_a_run_was_told_one(tmp_path: Path) -> None:
-    assert known_pace(API, SECRET, tmp_path).limit is None
+    assert known_limit(API, SECRET, tmp_path) is None
     clock = SystemClock()
     with open_pace_store(API, SECRET, tmp_path, Tally()) as pace_store:
         assert isinstance(pace_store, PaceInFile)
         pace = pace_store.try_open(clock.monotonic)
         assert pace is not None
-        assert known_pace(API, SECRET, tmp_path).limit is None  # the run holds the file
+        assert known_limit(API, SECRET, tmp_path) is None  # the run holds the file
         quotas = (Quota(limit=10, window_seconds=1, remaining=9, reset_seconds=1),)
         pace.observe(clock.monotonic(), Observation(1, "through", 0.02, quotas=quotas), dice=0.5)
         pace_store.close(pace)
-    assert known_pace(API, SECRET, tmp_path).limit == pytest.approx(10, rel=0.1)
-    assert known_pace("https://other.example.com", SECRET, tmp_path).limit is None
+    assert known_limit(API, SECRET, tmp_path) == pytest.approx(10, rel=0.1)
+    assert known_limit("https://other.example.com", SECRET, tmp_path) is None

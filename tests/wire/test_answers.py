@@ -213,9 +213,12 @@ def test_an_outage_leaves_rows_pending_and_the_next_run_sends_them(
     write_sheet(sheet, numbered(200))
     failing, healed = first(50, good, then=deed), threading.Event()
     bounds = ("--workers", 4, "--max-attempts", 1, "--retry-for", "1s", "--json")
-    with fault_server(
-        lambda request, number: good if healed.is_set() else failing(request, number)
-    ) as journal:
+
+    def script(request: Request, number: int) -> Deed:
+        # The first request of the run, for users/me, is not one of the fifty.
+        return good if healed.is_set() or not journal.requests[1:] else failing(request, number)
+
+    with fault_server(script) as journal:
         ran = program("push", sheet, "--base-url", journal.base_url, *bounds)
         assert (ran.code, states(ran)) == (6, {"updated": 50, "pending": 150})
         assert len(journal.patched) < 100
@@ -278,13 +281,16 @@ def test_slow_answers_under_load_fail_no_row(program: Program, sheet: Path) -> N
 
     ran, results, journal = pushed(program, sheet, queued, "--workers", 32, "--timeout", 60)
     assert ran.code == 0
-    assert len(journal.patched) == ran.summary["requests"] == busiest["served"] == 100
+    assert len(journal.patched) == 100
+    assert ran.summary["requests"] == busiest["served"] == 1 + 100
     assert {line["attempts"] for line in results.values()} == {"1"}
 
 
 def test_each_request_is_the_contracts(program: Program, sheet: Path) -> None:
     _, _, journal = pushed(program, sheet, all_good)
-    for request in journal.requests:
+    account, *patches = journal.requests
+    assert (account.method, account.path, account.body) == ("GET", "/v1/users/me", b"")
+    for request in patches:
         assert (request.method, request.headers["content-type"]) == ("PATCH", "application/json")
         assert request.headers["accept-encoding"] == "identity"
         assert request.path.startswith("/v1/showings/ext_")
@@ -310,10 +316,11 @@ def test_a_wrong_address_ends_the_run_after_a_hundred_rows(
     assert (ran.code, states(ran)) == (3, {"rejected": 150})
 
 
+@pytest.mark.usefixtures("fast_time")
 def test_what_the_deadline_cuts_off_is_sent_by_the_next_run(program: Program, sheet: Path) -> None:
     with fault_server(all_good) as journal:
         to = ("push", sheet, "--base-url", journal.base_url, "--json")
-        ran = program(*to, "--rate", "1/m", "--deadline", "50s")
+        ran = program(*to, "--rate", "3/m", "--deadline", "30s")
         assert (ran.code, "--deadline" in ran.err) == (6, True)
         assert journal.patched == ["ext_0"]
         assert states(ran) == {"updated": 1, "pending": ROWS - 1}

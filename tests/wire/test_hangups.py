@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faultserver import all_good, always, fault_server, first, good, held
+from tests.faultserver import all_good, always, fault_server, first, good, held, no_account
 from tests.helpers import command, environment, numbered, read_csv, started, when_sent, write_sheet
 
 
@@ -24,7 +24,7 @@ from tests.helpers import command, environment, numbered, read_csv, started, whe
 def test_a_closed_terminal_ends_the_run_tidily(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(400))
     release = threading.Event()
-    with fault_server(first(1, good, then=held(release))) as journal:
+    with fault_server(first(1, good, then=held(release)), me=no_account) as journal:
         ours, theirs = pty.openpty()
         with started(
             *("push", sheet, "--base-url", journal.base_url, "--workers", 4),

@@ -100,7 +100,7 @@ def test_cancelling_push_async_ends_the_run_tidily(sandboxes: Sandboxes, tmp_pat
 
     with sandboxes() as witness:
         anyio.run(program, witness)
-        applied = {entry["key"] for entry in witness.journal()}
+        applied = {entry["key"] for entry in witness.patches()}
         states = {
             result.key: result.state
             for result in results(settings_of(sheet, witness).files.checkpoint)
@@ -108,7 +108,7 @@ def test_cancelling_push_async_ends_the_run_tidily(sandboxes: Sandboxes, tmp_pat
         assert 0 < len(applied) < 50
         assert {key for key, state in states.items() if state is State.UPDATED} == applied
         assert push(settings_of(sheet, witness)).states[State.UPDATED] == 50
-        assert len(witness.journal()) == 50
+        assert len(witness.patches()) == 50
 
 
 def test_a_program_may_stop_a_run(sandboxes: Sandboxes, tmp_path: Path) -> None:

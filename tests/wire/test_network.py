@@ -168,8 +168,8 @@ def test_another_address_of_the_host_serves_when_the_first_is_dead(
 @pytest.mark.parametrize(
     ("number", "requests", "words"),
     [
-        (socket.EAI_NONAME, 1, "no host was found for api.example.com:443"),
-        (socket.EAI_AGAIN, 2, "no host was found for api.example.com:443"),
+        (socket.EAI_NONAME, 1 + 1, "no host was found for api.example.com:443"),
+        (socket.EAI_AGAIN, 1 + 2, "no host was found for api.example.com:443"),
     ],
 )
 def test_a_name_that_is_not_found_is_final_one_that_can_not_be_asked_for_is_not(

@@ -102,7 +102,8 @@ def _style() -> str:
 def _top(summary: Summary, made_at: datetime, version: str) -> Html:
     rehearsal = summary.base_url == SANDBOX_TARGET
     target = "a sandbox on this machine (rehearsal)" if rehearsal else summary.base_url
-    facts = (("Sheet", PurePath(summary.input).name), ("Sent to", target))
+    team = (("Team", str(summary.team)),) if summary.team else ()
+    facts = (("Sheet", PurePath(summary.input).name), ("Sent to", target), *team)
     return top("report", facts, made_at, version)
 
 

@@ -114,7 +114,8 @@ def _done(tally: Tally) -> int:
 
 
 def _done_text(tally: Tally) -> str:
-    return f"{_done(tally):,} of {counted(tally.total, 'row')}"
+    team = f" to {printable(tally.team.name or str(tally.team))}" if tally.team else ""
+    return f"{_done(tally):,} of {counted(tally.total, 'row')}{team}"
 
 
 def _waiting_text(tally: Tally, now: float) -> str:

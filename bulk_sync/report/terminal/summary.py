@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.facts import pace_text
-from bulk_sync.report.terminal.lines import show_causes, show_files, show_line, show_next
+from bulk_sync.report.terminal.lines import (
+    show_causes,
+    show_files,
+    show_labelled,
+    show_line,
+    show_next,
+)
 from bulk_sync.report.words import STATES, allowance_text
 
 if TYPE_CHECKING:
@@ -23,6 +29,8 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
     """Print the summary of a run, or of a job so far."""
     for note in summary.notes:
         show_line(console, note)
+    if summary.team:
+        show_labelled(console, "Team", str(summary.team))
     console.print(_states(summary))
     show_causes(console, summary.causes, "see the failed rows")
     if summary.traffic.requests:

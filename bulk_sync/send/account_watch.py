@@ -1,0 +1,192 @@
+"""Requests to `GET /v1/users/me`: the first of a run, and later ones about its allowance.
+
+Invariants:
+
+1. Each of them takes a permit first, as every request does.
+2. Before the first row leaves, the run was told who the key acts for, or does without (`judge`).
+3. The allowance is requested again only where users/me told one and headers tell nothing, after it
+   was to reset or after a refusal, and at most once in `INTERVAL_SECONDS`. The worker that asks
+   uses the permit of its row for it, which is the first one after a reset: all others are held.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+import anyio
+
+from bulk_sync.model.rows import RateSource
+from bulk_sync.send.account import (
+    PATH,
+    Account,
+    Known,
+    Preflight,
+    Refused,
+    Unknown,
+    allowance,
+    judge,
+    read_account,
+    refusal_without_answer,
+)
+from bulk_sync.send.context import Context
+from bulk_sync.send.decide import pace_kind
+from bulk_sync.send.halt import Stopping
+from bulk_sync.send.headers import limits, retry_after
+from bulk_sync.send.observation import Observation
+from bulk_sync.send.transport.interface import Failure, Reply
+
+log = logging.getLogger("bulk_sync.send")
+
+INTERVAL_SECONDS = 60.0
+"""The least time between two requests about the allowance."""
+
+MOST_TRIES = 4
+"""Requests for an answer without which no row may leave; otherwise there is one."""
+
+
+@dataclass(slots=True)
+class Reminder:
+    """Whether the allowance is to be requested again. Pure; instants are of the run's clock."""
+
+    told: bool = False
+    """True once users/me told an allowance."""
+    asked_at: float = -math.inf
+    resets_at: float = math.inf
+    refused: bool = False
+    """True if a request was throttled since the last answer."""
+
+    def is_due(self, now: float, source: RateSource) -> bool:
+        """Return whether to ask now; `source` is where the limit in force comes from."""
+        return (
+            self.told
+            and source is not RateSource.HEADER
+            and now - self.asked_at >= INTERVAL_SECONDS
+            and (self.refused or now >= self.resets_at)
+        )
+
+    def asked(self, now: float) -> None:
+        """Record that a request leaves."""
+        self.asked_at, self.resets_at, self.refused = now, math.inf, False
+
+    def answered(self, now: float, reset_seconds: float) -> None:
+        """Record an allowance that resets in `reset_seconds`."""
+        self.told, self.resets_at = True, now + reset_seconds
+
+
+class AccountWatch:
+    """Asks users/me at the start of a run, and again when the allowance may have changed."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._terms = context.terms.preflight
+        self._reminder = Reminder()
+
+    async def preflight(self, permit: Callable[[], Awaitable[float]]) -> bool:
+        """Ask for the account before the first row; return whether the API was reached so.
+
+        Raises Stopping when no row may be sent.
+        """
+        terms = self._terms
+        if terms is None:
+            return False
+        if terms.known is not None:
+            await self._take(terms.known, terms)
+            return True
+        most = MOST_TRIES if terms.wanted.needs_answer else 1
+        tries = 0
+        while True:
+            judged = judge(await self._ask(terms, await permit()), terms.wanted)
+            tries += 1
+            match judged:
+                case Known(account):
+                    await self._take(account, terms)
+                    return True
+                case Refused(reason, team):
+                    self._context.tally.team = team
+                    self._context.halt.stop(reason)
+                    raise Stopping
+                case Unknown(for_now=True) if tries < most:
+                    await self._context.clock.sleep(
+                        self._context.terms.policy.backoff(tries, self._context.dice.random())
+                    )
+                case Unknown():
+                    self._do_without(judged, terms)
+                    return False
+                case _:
+                    assert_never(judged)
+
+    async def _take(self, account: Account, terms: Preflight) -> None:
+        self._context.tally.team = account.team
+        log.info(
+            "the key acts for the team %s" if account.team else "GET %s names no team",
+            account.team or PATH,
+            extra={"event": "team", "team": str(account.team) if account.team else None},
+        )
+        await terms.record(account)
+
+    def _do_without(self, unknown: Unknown, terms: Preflight) -> None:
+        reason = refusal_without_answer(unknown, terms.wanted)
+        if reason is not None:
+            self._context.halt.stop(reason)
+            raise Stopping
+        log.info("the team is unknown: GET %s: %s", PATH, unknown.why, extra={"event": "team"})
+
+    # The allowance
+
+    def throttled(self) -> None:
+        """Record that a request was refused for the rate."""
+        self._reminder.refused = True
+
+    def is_due(self) -> bool:
+        """Return whether the next permit is for users/me."""
+        context = self._context
+        return self._reminder.told and self._reminder.is_due(
+            context.clock.monotonic(), context.budget.source
+        )
+
+    async def ask_again(self, ordinal: float) -> None:
+        """Ask what is left of the allowance, with this permit."""
+        if self._terms is not None:
+            await self._ask(self._terms, ordinal)
+
+    async def _ask(self, terms: Preflight, ordinal: float) -> Reply | Failure:
+        """Request the account, for a bounded time, and let the pace see the reply."""
+        context = self._context
+        begun = context.clock.monotonic()
+        self._reminder.asked(begun)
+        context.tally.requests += 1
+        seen: Reply | Failure = Failure(
+            "timeout", f"no answer within {terms.timeout_seconds:g} s", may_have_arrived=True
+        )
+        # Not shielded: no row depends on the answer, so a stop need not wait for it.
+        with anyio.move_on_after(terms.timeout_seconds):
+            seen = await context.transport.get(PATH)
+        now = context.clock.monotonic()
+        self._observe(seen, ordinal, now - begun, now)
+        return seen
+
+    def _observe(self, seen: Reply | Failure, ordinal: float, seconds: float, now: float) -> None:
+        context = self._context
+        kind = pace_kind(seen)
+        if isinstance(seen, Failure):
+            context.budget.observe(Observation(ordinal, kind, seconds))
+            return
+        advertised = limits(seen.headers)
+        context.tally.notes.update(advertised.ignored)
+        asked = retry_after(seen.headers) if kind == "throttled" else None
+        if kind == "throttled":
+            context.tally.throttled += 1
+            self._reminder.refused = True
+        quotas, source = advertised.quotas, RateSource.HEADER
+        account = read_account(seen)
+        told = account and allowance(account, seen.headers, context.clock.now())
+        if told and not quotas:
+            self._reminder.answered(now, told.reset_seconds or 0.0)
+            quotas, source = (told,), RateSource.ACCOUNT
+        context.budget.observe(Observation(ordinal, kind, seconds, asked, quotas, source))
+        context.tally.limit, context.tally.source = context.budget.limit, context.budget.source
+        context.tally.waiting_until = context.budget.held_until

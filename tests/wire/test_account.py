@@ -1,0 +1,174 @@
+"""The team of a key: named before a row leaves, and never another than the user's or the job's."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Program
+from tests.faultserver import (
+    Deed,
+    account,
+    all_good,
+    answers,
+    closes,
+    fault_server,
+    no_account,
+    refuses,
+    says,
+    team,
+)
+from tests.helpers import KEY, numbered, read_csv, reply, started, write_sheet
+
+ROWS = 6
+EXAMPLE_ID, OTHER_ID = (
+    "550e8400-e29b-41d4-a716-446655440000",
+    "650e8400-e29b-41d4-a716-446655440000",
+)
+EXAMPLE, OTHER = team("Example Realty", EXAMPLE_ID), team("Other Realty", OTHER_ID)
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    return write_sheet(tmp_path / "x.csv", numbered(ROWS))
+
+
+def test_the_team_is_named_everywhere(program: Program, sheet: Path, tmp_path: Path) -> None:
+    log, page = tmp_path / "x.log", tmp_path / "x.html"
+    with fault_server(all_good, me=EXAMPLE) as journal:
+        to = ("push", sheet, "--base-url", journal.base_url)
+        ran = program(*to, "--json", "--log-file", log, "--log-format", "json", "--page", page)
+        assert [request.path for request in journal.account] == ["/v1/users/me"]
+        assert program(*to).code == 0
+        assert len(journal.account) == 1, "nothing to send, so nothing to ask"
+    assert ran.code == 0
+    assert ran.summary["team"] == {"id": EXAMPLE_ID, "name": "Example Realty"}
+    assert f"Example Realty ({EXAMPLE_ID})" in page.read_text("utf-8")
+    lines = map(json.loads, log.read_text("utf-8").splitlines())
+    told = [line["team"] for line in lines if line["event"] == "team"]
+    assert told == [f"Example Realty ({EXAMPLE_ID})"]
+
+
+@pytest.mark.parametrize("name", ["Example Realty", " example realty", EXAMPLE_ID.upper()])
+def test_the_right_team_is_pushed_to(program: Program, sheet: Path, name: str) -> None:
+    with fault_server(all_good, me=EXAMPLE) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--team", name)
+    assert ran.code == 0
+    assert f"Team:       Example Realty ({EXAMPLE_ID})" in ran.out
+    assert len(journal.patched) == ROWS
+
+
+@pytest.mark.parametrize("options", [(), ("--fresh",), ("--new-key",), ("--only-changed",)])
+def test_a_push_to_the_wrong_team_sends_no_row(
+    program: Program, sheet: Path, options: tuple[str, ...]
+) -> None:
+    with fault_server(all_good, me=OTHER) as journal:
+        to = ("push", sheet, "--base-url", journal.base_url, "--team", "Example Realty", *options)
+        ran = program(*to, "--json")
+        assert (ran.code, ran.summary["states"]["pending"]) == (5, ROWS)
+        assert ran.summary["team"] == {"id": OTHER_ID, "name": "Other Realty"}
+        assert f"acts for the team Other Realty ({OTHER_ID})" in ran.err
+        assert "--team Example Realty" in ran.err
+        assert program(*to).code == 5
+    assert journal.patched == []
+    assert {line["state"] for line in read_csv(sheet.with_name("x.results.csv"))} == {"pending"}
+
+
+def test_the_team_may_be_set_for_all_pushes(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULK_SYNC_TEAM", "Example Realty")
+    with fault_server(all_good, me=OTHER) as journal:
+        assert program("push", sheet, "--base-url", journal.base_url).code == 5
+    assert journal.patched == []
+    # A rehearsal reaches nobody.
+    assert program("push", sheet, "--sandbox", "--fresh").code == 0
+
+
+@pytest.mark.slow  # four processes
+def test_four_processes_send_nothing_to_the_wrong_team(tmp_path: Path) -> None:
+    sheets = [
+        write_sheet(tmp_path / f"{part}.csv", numbered(50, first=50 * part)) for part in range(4)
+    ]
+    with fault_server(all_good, me=OTHER) as journal, ExitStack() as stack:
+        to = ("--base-url", journal.base_url, "--team", EXAMPLE_ID)
+        runs = [stack.enter_context(started("push", sheet, *to)) for sheet in sheets]
+        for run in runs:
+            run.communicate()
+        assert [run.returncode for run in runs] == [5] * 4
+        assert (journal.patched, len(journal.account)) == ([], 4)
+
+
+@pytest.mark.usefixtures("fast_time")
+@pytest.mark.parametrize(
+    ("me", "code"),
+    [
+        (no_account, 5),
+        (answers(405), 5),
+        (answers(200, {"data": {"id": "x"}}), 5),
+        (account(api_key={"name": "x"}), 5),
+        (answers(503), 6),
+        (says(reply(200, b"<html>Sign in</html>")), 6),
+        (says(reply(403, b"<html>Access denied</html>")), 6),
+        (closes, 6),
+    ],
+)
+def test_a_team_that_can_not_be_checked_is_refused(
+    program: Program, sheet: Path, me: Deed, code: int
+) -> None:
+    with fault_server(all_good, me=me) as journal:
+        to = ("push", sheet, "--base-url", journal.base_url)
+        ran = program(*to, "--team", "Example Realty", "--json")
+        assert (ran.code, ran.summary["states"]["pending"]) == (code, ROWS)
+        assert "couldn't be checked against --team Example Realty" in ran.err
+        assert journal.patched == []
+        ran = program(*to, "--json")
+        assert (ran.code, ran.summary["team"]) == (0, None)
+        assert len(journal.patched) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("permissions", "code"),
+    [
+        ({"reports": ["read", "update"]}, 0),
+        ({"showings": ["read", "update"]}, 0),
+        ({"showings": ["read"], "reports": ["update"]}, 5),
+        ({"showings": []}, 5),
+    ],
+)
+def test_a_key_that_may_not_update_showings_sends_no_row(
+    program: Program, sheet: Path, permissions: dict[str, list[str]], code: int
+) -> None:
+    with fault_server(all_good, me=account(api_key={"permissions": permissions})) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--json")
+    assert ran.code == code
+    assert len(journal.patched) == (0 if code else ROWS)
+    if code:
+        assert "The key may not update showings" in ran.err
+        assert ran.summary["states"]["pending"] == ROWS
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_found_before_a_row_is_sent(
+    program: Program, sheet: Path, status: int
+) -> None:
+    with fault_server(all_good, me=refuses(status, "Invalid API key")) as journal:
+        ran = program("push", sheet, "--base-url", journal.base_url, "--json")
+    assert (ran.code, ran.summary["states"]["pending"], journal.patched) == (5, ROWS, [])
+    assert f"The API refused the key: Invalid API key ({status})" in ran.err
+
+
+def test_nothing_of_the_answer_reveals_the_key(program: Program, sheet: Path) -> None:
+    """As an API would that repeats the key in its answer."""
+    me = account(team={"id": KEY, "name": f"Team {KEY}"}, api_key={"name": KEY, "prefix": KEY})
+    with fault_server(all_good, me=me) as journal:
+        ran = program(
+            "push", sheet, "--base-url", journal.base_url, "--page", sheet.with_name("x.html")
+        )
+    assert ran.code == 0
+    assert KEY not in ran.out + ran.err
+    for file in sheet.parent.rglob("*"):
+        assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
