@@ -13,8 +13,10 @@ with units in the names: durations in seconds, rates in requests per second.
 >>> settings = PushSettings(
 ...     input="showings.csv", key="north_sk_test_0000000000000000", rate="10/s", deadline="2h"
 ... )
->>> settings.pacing.rate.per_second, settings.stopping.deadline_seconds, settings.sending.workers
-(10.0, 7200.0, 16)
+>>> settings.pacing.rates[0].per_second, settings.stopping.deadline_seconds
+(10.0, 7200.0)
+>>> settings.sending.workers
+16
 >>> settings.files.results.name
 'showings.results.csv'
 >>> PushSettings(input="showings.csv", key="north_sk_test_0000000000000000", workers=0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
+from bulk_sync.model.estimates import KnownPace, windows_for
 from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.written.lines import refuse_too_many
@@ -38,6 +39,8 @@ from bulk_sync.settings.sheet import SheetSettings
 
 # Without a handler, Python prints a library's warnings to stderr.
 logging.getLogger("bulk_sync").addHandler(logging.NullHandler())
+
+_NOTHING_KNOWN = KnownPace()
 
 
 def push(
@@ -135,16 +138,18 @@ def check(
     show: int = 0,
     save_profile: Path | None = None,
     on_rows: OnRows = lambda _: None,
-    limit: float | None = None,
+    known: KnownPace = _NOTHING_KNOWN,
     window_seconds: float | None = None,
 ) -> CheckSummary:
     """Do everything that a push does except sending; write no file but the profile.
 
     Needs no network and no key.
     The summary has the first `show` patches, and in `stopped` the reason if a push would refuse the
-    sheet. `limit` is the API's known limit in requests per second, and `window_seconds` the time
-    that a push would have. Raises InputError if the sheet can't be read, UsageError, OutputError.
+    sheet. `known` has the API's limits as earlier runs learnt them, and `window_seconds` is the
+    time that a push would have. Raises InputError if the sheet can't be read, UsageError,
+    OutputError.
     """
+    pacing = settings.pacing
     with open_sheet(settings.reading, settings.meaning) as sheet, Store.scratch() as store:
         rows = stage_rows(sheet, store, on_rows, keep_cells=False)
         counts = store.views.counts(rows.generation)
@@ -161,9 +166,11 @@ def check(
             duplicates=rows.duplicates,
             assumptions=assumptions_of(sheet),
             notes=(*notes_on(sheet), *note_on_limit(partial=rows.partial)),
-            rate=settings.pacing.rate,
-            limit=limit,
+            rates=pacing.rates,
+            limit=known.limit,
             window_seconds=window_seconds,
+            windows=windows_for(pacing.rates, known.allowances, SystemClock().now(), pacing.leave),
+            held_seconds=known.held_seconds,
             patches=store.staged.patches(show, rows.generation) if show else (),
             profile=saved,
             stopped=refusal_of(sheet, store, rows.generation, settings.stopping.max_problems),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import time
 
-_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 # Dataclasses rather than msgspec structs: `--help` needs this module, and should not load msgspec.
 
@@ -24,29 +25,37 @@ class Rate:
         return self.requests / self.period_seconds
 
     def __str__(self) -> str:
-        unit = {1: "s", 60: "m", 3600: "h"}.get(
-            int(self.period_seconds), f"{self.period_seconds:g}s"
-        )
-        return f"{self.requests:g}/{unit}"
+        units = {seconds: unit for unit, seconds in _PERIODS.items()}
+        return f"{self.requests:g}/{units.get(self.period_seconds, f'{self.period_seconds:g}s')}"
 
 
 def parse_rate(text: str) -> Rate:
-    """Return `50/s`, `600/m` or `5000/h` as a rate; raises ValueError with the right form."""
-    match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,6})?)/([smh])", text.strip(), re.ASCII)
+    """Return `50/s`, `600/m`, `5000/h` or `9000/d` as a rate.
+
+    Raises ValueError with the right form.
+    """
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)/([smhd])", text.strip(), re.ASCII)
     if match is None:
         raise ValueError(
-            f"{text!r} is not a rate: write requests per second, minute or hour, such as 50/s, "
-            "600/m or 5000/h"
+            f"{text!r} is not a rate: write requests per second, minute, hour or day, such as "
+            "50/s, 600/m, 5000/h or 9000/d"
         )
     rate = Rate(float(match[1]), _PERIODS[match[2]])
-    if not 1 / 3600 <= rate.per_second <= 100_000:
-        raise ValueError(f"{text!r} is out of range: write 1/h to 100000/s")
+    if not 1 / _PERIODS["d"] <= rate.per_second <= 100_000:
+        raise ValueError(f"{text!r} is out of range: write 1/d to 100000/s")
     return rate
 
 
-def parse_limit(text: str) -> Rate | None:
-    """Return `auto` as None, anything else as a rate; raises ValueError."""
-    return None if text.strip().lower() == "auto" else parse_rate(text)
+def parse_rates(text: str) -> tuple[Rate, ...]:
+    """Return the rates of a list such as `10/s, 1000/h`; `auto` is none. Raises ValueError."""
+    words = (word for word in text.split(",") if word.strip().lower() != "auto")
+    return tuple(parse_rate(word) for word in words)
+
+
+def all_rates(many: Iterable[Rate | tuple[Rate, ...]]) -> tuple[Rate, ...]:
+    """Return rates and tuples of rates as one tuple, each rate once."""
+    flat = (rate for one in many for rate in (one if isinstance(one, tuple) else (one,)))
+    return tuple(dict.fromkeys(flat))
 
 
 def parse_duration(text: str) -> float:
@@ -80,10 +89,14 @@ def parse_latency(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A bound on rows: a count, or a percentage of all."""
+    """A part of rows or requests: a count, or a percentage of all."""
 
     count: int | None = None
     percent: float | None = None
+
+    def of(self, total: float) -> float:
+        """Return the number that this is of `total`."""
+        return float(self.count) if self.count is not None else (self.percent or 0) * total / 100
 
     def exceeded_by(self, number: int, total: int) -> bool:
         """Return True when `number` of `total` rows is more than the bound allows."""
@@ -99,8 +112,16 @@ def parse_share(text: str) -> Share:
     """Return `20` or `5%` as a share; raises ValueError with the right form."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(%?)", text.strip(), re.ASCII)
     if match is None or (not match[2] and "." in match[1]) or (match[2] and float(match[1]) > 100):
-        raise ValueError(f"{text!r} is neither a number of rows (20) nor a share of them (5%)")
+        raise ValueError(f"{text!r} is neither a number (20) nor a share (5%)")
     return Share(percent=float(match[1])) if match[2] else Share(count=int(match[1]))
+
+
+def parse_reserve(text: str) -> Share:
+    """Return `100` or `10%` as a share that leaves something over; raises ValueError."""
+    share = parse_share(text)
+    if share.percent == 100:
+        raise ValueError(f"{text!r} leaves no request to send: write less than 100%")
+    return share
 
 
 def parse_clock_time(text: str) -> time:

@@ -21,7 +21,7 @@ from typing import Any
 import anyio
 
 from bulk_sync.errors import BulkSyncError
-from bulk_sync.model.rows import Change, Outcome, State, Tally
+from bulk_sync.model.rows import Change, Creation, Outcome, State, Tally
 from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.limits import (
     Limit,
@@ -229,6 +229,9 @@ class Rows:
 
     def take(self) -> Change | None:
         return self.left.popleft() if len(self.left) % 2 else None
+
+    async def begin_creation(self, change: Change, report_id: str | None) -> Creation | None:  # noqa: ARG002
+        raise AssertionError("nothing is created unless it was asked for")
 
     def put(self, outcome: Outcome) -> None:
         assert outcome.id not in self.outcomes

@@ -19,10 +19,11 @@ from bulk_sync.cli.streams import err, out, show_failure, standard_output
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.jobs import purge, read_summary, write_again
+from bulk_sync.model.estimates import KnownPace
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.run.send import seconds_left
-from bulk_sync.run.shared_limit import known_limit
+from bulk_sync.run.shared_limit import known_pace
 from bulk_sync.secret import SANDBOX_KEY
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.files import Files
@@ -43,14 +44,13 @@ def check(given: Mapping[str, Any]) -> int:
     start_collector()
     settings = SheetSettings.of(given, input=given["file"])
     preview = part(Preview, given)
-    limit = _known_limit(part(Target, given))
     with reading_rows(err(), str(settings.reading.input)) as on_rows:
         summary = run_check(
             settings,
             show=preview.show,
             save_profile=preview.save_profile,
             on_rows=on_rows,
-            limit=limit,
+            known=_known_pace(part(Target, given)),
             window_seconds=_window_seconds(settings.stopping),
         )
     with standard_output():
@@ -63,10 +63,10 @@ def check(given: Mapping[str, Any]) -> int:
     return summary.exit_code
 
 
-def _known_limit(target: Target) -> float | None:
-    """Return the API's limit for this key, as last known to runs on this host."""
+def _known_pace(target: Target) -> KnownPace:
+    """Return the API's limits for this key, as last known to runs on this host."""
     key = key_or_error(target.key_file)
-    return None if isinstance(key, UsageError) else known_limit(target.base_url, key)
+    return KnownPace() if isinstance(key, UsageError) else known_pace(target.base_url, key)
 
 
 def _window_seconds(stopping: Stopping) -> float | None:

@@ -6,8 +6,9 @@ the environment over the file in the current folder, and that over the file in t
 configuration folder. `--config FILE` replaces both files. An unknown name is an error, because a
 misspelt `max-failures` must not go unnoticed.
 
-A flag is `true` or `false`; an option that may be repeated is a list, with one value per line in
-the environment; `map` may also be a table. Paths in a file are relative to the folder of that file.
+A flag is `true` or `false`; an option that may be repeated is a text or a list of them, with one
+value per line in the environment; `map` may also be a table. Paths in a file are relative to the
+folder of that file.
 """
 
 from __future__ import annotations
@@ -171,10 +172,9 @@ def _checked(name: str, value: object, kind: Kind, source: str, folder: Path) ->
             if flag is not None:
                 return flag
         case Kind.LIST:
-            if name == "map" and isinstance(value, dict):
-                value = [f"{header}={field}" for header, field in value.items()]
-            if isinstance(value, list) and all(isinstance(one, str) for one in value):
-                return value
+            texts = _as_list(name, value)
+            if texts is not None:
+                return texts
         case Kind.COUNT:
             if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
                 return int(value)
@@ -185,6 +185,14 @@ def _checked(name: str, value: object, kind: Kind, source: str, folder: Path) ->
             if not isinstance(value, (bool, list, dict)):
                 return str(value)
     raise UsageError(f"{source}: {name} takes {kind.value}")
+
+
+def _as_list(name: str, value: object) -> list[str] | None:
+    if name == "map" and isinstance(value, dict):
+        return [f"{header}={field}" for header, field in value.items()]
+    many: list[object] = value if isinstance(value, list) else [value]
+    texts = [one for one in many if isinstance(one, str)]
+    return texts if len(texts) == len(many) else None
 
 
 def _as_flag(value: object) -> bool | None:

@@ -162,6 +162,8 @@ def _default(one: Declared) -> Any:  # noqa: ANN401 - of any option
         return inspect.Parameter.empty
     if one.kind is Kind.FLAG:
         return False
+    if one.kind is Kind.LIST:
+        return [one.default_text] if one.default_text else None
     return 0 if one.kind is Kind.COUNT else one.default_text or None
 
 

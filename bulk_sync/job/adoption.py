@@ -52,6 +52,7 @@ class Adoption:
                 self._carry_over(db, job.generation)
             else:
                 forget_runs(db)
+                db.execute("DELETE FROM creation")
             if job.partial and goes_on:
                 self._park(db, job.generation)
             else:
@@ -179,6 +180,7 @@ class Adoption:
             db.execute("DELETE FROM job")
             db.execute("DELETE FROM staged")
             db.execute("DELETE FROM outcome")
+            db.execute("DELETE FROM creation")
             forget_runs(db)
             self._known.reset()
             Ledger(db, SANDBOX_TARGET, self._database.ledger_schema).forget()

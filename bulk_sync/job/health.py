@@ -88,6 +88,12 @@ AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) LIMIT 1
 
 _UNSOUND_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
+_UNSOUND_CREATION = """
+SELECT 1 FROM creation WHERE typeof(target) <> 'text'
+UNION ALL SELECT 1 FROM staged WHERE typeof(report_id) NOT IN ('text', 'null')
+    OR NOT (whole IS NULL OR json_valid(whole)) LIMIT 1
+"""
+
 # Fails unless every table and the view are there.
 _ALL_TABLES = (
     "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed "
@@ -176,6 +182,8 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         raise damaged(path, "its size is no whole number of pages")
     if made_by > 6:
         connection.execute(_ALL_TABLES)
+        if made_by > 9:
+            connection.execute("SELECT target FROM creation LIMIT 0")
         if connection.execute(_UNSOUND_JOB).fetchone():
             raise damaged(path, "its job is not as a run writes it")
     if made_by < 7 or not is_sealed(connection, path):
@@ -201,6 +209,8 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
             rows.append(query(_UNSOUND_LIST))
         if made_by > 6:
             rows += [query(_UNSOUND_OUTCOME), query(_MISCOUNTED), query(_NEVER_HANDED_OUT)]
+        if made_by > 9:
+            rows.append(query(_UNSOUND_CREATION))
         found = " ".join(str(structure()[0]).split())
         if found != "ok":
             raise damaged(path, found)

@@ -27,12 +27,14 @@ from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change
 UNCHANGED = "Not sent: the API acknowledged these values before"
 """The message of rows that need no request."""
 
+# A created showing has no value in a field that was to be cleared, or North's default.
+_LEARNT = "iif(row.state = 'created', json_patch('{}', row.body), row.body) AS body"
 _ENDED = (
-    "SELECT id, target, key, body, state, error, may_have_been_applied, showing_id, before "
+    f"SELECT id, target, key, {_LEARNT}, state, error, may_have_been_applied, showing_id, before "
     f"FROM row WHERE id IN {LISTED}"
 )
 _ACKNOWLEDGED = (
-    "SELECT row.target, row.key, row.showing_id, row.body "
+    f"SELECT row.target, row.key, row.showing_id, {_LEARNT} "
     "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN row ON row.id = one.value "
     f"WHERE row.{ACKNOWLEDGED} AND row.body IS NOT NULL"
 )
@@ -135,6 +137,14 @@ class Known:
                     entries.restore(one.target, one.key, json.loads(one.before))
                     db.execute("UPDATE staged SET before = NULL WHERE id = ?", (one.id,))
 
+    def forget_missing(self, db: sqlite3.Connection, rows: Iterable[tuple[int, str]]) -> None:
+        """Drop the values of showings that North does not have: (id of the row, target)."""
+        found = list(rows)
+        with self._ledger().entries(target for _, target in found) as entries:
+            for row, target in found:
+                entries.forget(target)
+                db.execute("UPDATE staged SET before = NULL WHERE id = ?", (row,))
+
     def learn(self) -> None:
         """Let the ledger learn all acknowledged rows that it has not learnt."""
         if self._db.execute(_ANY_LISTED).fetchone() is None:
@@ -212,7 +222,8 @@ class Known:
                     )
                 else:
                     db.execute(
-                        "UPDATE staged SET body = ?, digest = ?, fields = ? WHERE id = ?",
+                        "UPDATE staged SET whole = coalesce(whole, body), "
+                        "body = ?, digest = ?, fields = ? WHERE id = ?",
                         (*patch, row),
                     )
 

@@ -8,6 +8,8 @@ Invariants, kept at every commit:
 3. A row with an attempt that got no answer from the API is marked `may_have_been_applied`, through
    crashes, until the API acknowledges its patch.
 4. What an outcome means for the ledger is learnt, or listed to be learnt, in the same commit.
+5. A showing is listed in `creation` before `begin_creations` returns its row, and until an outcome
+   settles whether it was created. From then on the row's patch is all that the sheet says of it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from bulk_sync.job.known import Known
 from bulk_sync.job.ledger import json_list
 from bulk_sync.job.sealing import seal, wal_bytes
 from bulk_sync.job.timeline import keep
-from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Outcome, State
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Creation, Outcome, State
 from bulk_sync.timeline import Unsaved
 
 # The WAL's high-water mark, at which a run moves it into the checkpoint and seals that.
@@ -55,7 +57,11 @@ _REPEATED = _CHANGES.format(
 )
 _DECODER = msgspec.json.Decoder(list[Change])
 
-_VALUES = {name: f"json_extract(value, '$[{place}]')" for place, name in enumerate(Outcome._fields)}
+_VALUES = {
+    name: f"json_extract(value, '$[{place}]')"
+    for place, name in enumerate(Outcome._fields)
+    if name != "may_be_created"  # kept in `creation`
+}
 _VALUES["may_have_been_applied"] = (
     f"iif({_VALUES['state']} IN ('updated', 'created'), 0, {_VALUES['may_have_been_applied']})"
 )
@@ -75,6 +81,12 @@ _ADDED = f"""
 _RECORD = (
     f"INSERT INTO outcome ({', '.join(_VALUES)}) SELECT {', '.join(_VALUES.values())} "
     f"FROM json_each(?) WHERE true {_ADDED}"
+)
+
+_TO_CREATE = "SELECT target, key, coalesce(whole, body), report_id FROM staged WHERE id = ?"
+_MAKE_WHOLE = (
+    "UPDATE staged SET body = ?1, digest = ?2, whole = NULL, fields = "
+    "(SELECT group_concat(key, ' ') FROM json_each(?1)) WHERE id = ?3 AND whole IS NOT NULL"
 )
 
 # The columns that vary among rows acknowledged at the first attempt.
@@ -104,6 +116,10 @@ class Outbox:
         """Hand out from the start, because a run begins."""
         self._unrecorded: set[int] = set()  # ids of rows handed out and without an outcome
         self._last_repeated = [0, 0]  # ids, by `tried_before`
+        # Targets of `creation`; those of an earlier run, until their rows are handed out.
+        found = self._db.execute("SELECT target FROM creation").fetchall()
+        self._doubtful = {target for (target,) in found}
+        self._being_created: dict[int, str] = {}  # targets in `creation`, by row
         # Used in turn; one that returned fewer than wanted has no more in this run.
         self._sources: list[Callable[[int], list[Change]]] = [
             partial(self._repeated, 0),
@@ -159,6 +175,35 @@ class Outbox:
             self._seal_from = _SEAL_WAL_BYTES + wal_bytes(self._database.path)
         return changes
 
+    def begin_creations(
+        self, wanted: Sequence[tuple[int, str | None]]
+    ) -> dict[int, Creation | None]:
+        """Note that showings are about to be created: (id of the row, report unless it names one).
+
+        Returns the content of each row, or None for one that addresses its showing by id, which
+        can't be chosen. One without a report is not noted, because nothing will be sent for it.
+        """
+        found: dict[int, Creation | None] = {}
+        with self._database.commit() as db:
+            begun: list[tuple[int, str]] = []
+            for row, report in wanted:
+                target, key, patch, own_report = db.execute(_TO_CREATE, (row,)).fetchone()
+                if target != key:
+                    found[row] = None
+                    continue
+                digest = hashlib.sha256(patch.encode()).hexdigest()[:32]
+                found[row] = Creation(patch, digest, own_report or report)
+                if own_report or report:
+                    begun.append((row, target))
+                    db.execute(_MAKE_WHOLE, (patch, digest, row))
+            db.executemany(
+                "INSERT OR IGNORE INTO creation VALUES (?)", [(target,) for _, target in begun]
+            )
+            if begun and self._known.is_in_use():
+                self._known.forget_missing(db, begun)
+        self._being_created.update(begun)
+        return found
+
     def release(self) -> None:
         """End a run after its requests have ended: rows without an outcome were never sent."""
         with self._database.commit() as db:
@@ -178,11 +223,19 @@ class Outbox:
             taken = self._sources[0](wanted)
             if len(taken) < wanted:
                 del self._sources[0]
+            if self._doubtful:
+                taken = [self._with_doubt(change) for change in taken]
             found += taken
             self._unrecorded.update([change.id for change in taken])
         if found and self._known.is_in_use():
             self._known.withdraw(db, found)
         return found
+
+    def _with_doubt(self, change: Change) -> Change:
+        if change.target not in self._doubtful:
+            return change
+        self._being_created[change.id] = change.target
+        return change._replace(may_be_created=True)
 
     def _fresh(self, limit: int) -> list[Change]:
         """Take the next rows that were never handed out."""
@@ -238,6 +291,13 @@ class Outbox:
         unsent = [outcome.id for outcome in others if outcome.attempts == 0]
         if unsent:
             _record_unsent(db, unsent)
+        if self._being_created:
+            settled = [
+                (self._being_created.pop(one.id),)
+                for one in outcomes
+                if one.id in self._being_created and not one.may_be_created
+            ]
+            db.executemany("DELETE FROM creation WHERE target = ?", settled)
         self._update_ledger(db, outcomes)
 
     def _update_ledger(self, db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:

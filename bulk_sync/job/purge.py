@@ -24,7 +24,8 @@ PURGED_REASONS = encoded((Reason(Expected.PURGED),))
 """Replaces the reasons that a row was not sent."""
 
 _STATEMENTS = (
-    f"UPDATE staged SET body = NULL, before = NULL, cells = '{PURGED}' WHERE cells <> '{PURGED}'",
+    "UPDATE staged SET body = NULL, whole = NULL, before = NULL",
+    f"UPDATE staged SET cells = '{PURGED}' WHERE cells <> '{PURGED}'",
     f"UPDATE staged SET reasons = '{PURGED_REASONS}' WHERE reasons IS NOT NULL",
     f"UPDATE outcome SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",
     "DELETE FROM ledger",

@@ -8,7 +8,8 @@ Invariants:
 1. Every outcome that was put is written before `run` ends, in the order of putting.
 2. One thread at a time uses the outbox.
 3. A failed write ends the run; `save` tries once more to write what it held.
-4. A change is handed out only after it was committed as in flight. One that was prefetched and not
+4. A creation is noted on the disk before `begin_creation` returns.
+5. A change is handed out only after it was committed as in flight. One that was prefetched and not
    handed out is released at the end of the run like others that were never sent.
 """
 
@@ -25,7 +26,7 @@ from anyio import to_thread
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import OutputError
 from bulk_sync.job.outbox import Outbox
-from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Outcome, State, Tally
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Creation, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line, Unsaved
 
 GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.03, 0.06
@@ -70,6 +71,8 @@ class Recorder:
         self._on_first_acknowledged: Callable[[], None] | None = on_first_acknowledged
         self._waiting: list[Outcome] = []
         self._prefetched: deque[Change] = deque()
+        self._to_create: dict[int, str | None] = {}  # reports, by row
+        self._begun: dict[int, Creation | None] = {}
         self._rate = _Rate(clock)
         self._time_line = _TimeLine(clock, tally or Tally())
         self._ran_dry = -math.inf
@@ -111,6 +114,22 @@ class Recorder:
             self._last_taken = max(self._last_taken, limit)
             await self._write(max(limit, self._ramped(wanted)))
         return [self._prefetched.popleft() for _ in range(min(limit, len(self._prefetched)))]
+
+    async def begin_creation(self, change: Change, report_id: str | None) -> Creation | None:
+        """Note durably that the showing of a change is about to be created; see `Outbox`.
+
+        `report_id` is for a row that names no report. Changes that wait for a write meanwhile
+        share the next one. Raises OutputError.
+        """
+        self._to_create[change.id] = report_id
+        with anyio.CancelScope(shield=True):
+            async with self._write_lock:
+                if change.id in self._to_create:  # else the write before took it along
+                    wanted = list(self._to_create.items())
+                    self._begun |= await to_thread.run_sync(self._outbox.begin_creations, wanted)
+                    for row, _ in wanted:  # others may have been added while it was written
+                        del self._to_create[row]
+        return self._begun.pop(change.id)
 
     async def run(self) -> None:
         """Write groups until closed or cancelled; the last outcomes are written even then."""

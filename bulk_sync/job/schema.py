@@ -11,6 +11,8 @@ Invariants:
    flight. So handing out rows for the first time costs one number, not a mark in each.
 3. No such row is at or below the job's `ended`: rows that a crash left in flight are beyond it.
 4. Whether a row may have been applied is in the column of that name alone, never in its message.
+5. A showing is in `creation` from before a POST for it leaves until a reply settles what became of
+   it (see `send.creating`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from bulk_sync.job.health import APPLICATION_ID
 from bulk_sync.job.purge import PURGED_MESSAGE, PURGED_REASONS
 from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 _SEALED = """
 CREATE TABLE sealed (
@@ -46,7 +48,7 @@ CREATE TABLE staged (
     before TEXT,                   -- JSON object: the ledger's earlier values of the body's fields
     state TEXT NOT NULL,           -- staging's decision, as the two below
     error TEXT,
-    {why_column}
+    {creating}{why_column}
 );
 CREATE TABLE outcome (
     id INTEGER PRIMARY KEY,        -- the staged row's
@@ -84,10 +86,19 @@ CREATE VIEW row AS
 _VIEW_OF_VERSION_9 = _VIEW.format(
     why="outcome.message, iif(outcome.id IS NULL, staged.reasons, NULL) AS reasons, given_up"
 )
+_CREATING = """report_id TEXT,                -- of a showing that has to be created
+    whole TEXT,                    -- the patch before --only-changed cut it down; else NULL
+    """
+_CREATION = """
+CREATE TABLE creation (
+    target TEXT PRIMARY KEY        -- of a showing for which a POST may have been applied
+) WITHOUT ROWID;
+"""
 _ROWS = (
     _TABLES.format(
         why_column="reasons TEXT                   -- JSON list, see `model.problems`",
         given_up=",\n    given_up TEXT                  -- see `model.rows.GivenUp`",
+        creating=_CREATING,
     )
     + _VIEW_OF_VERSION_9
 )
@@ -110,6 +121,7 @@ CREATE TABLE job (
     staged_states TEXT NOT NULL DEFAULT '{{}}'  -- JSON object: rows by the state that staging gave
 );
 {_ROWS}
+{_CREATION}
 CREATE TABLE report (
     path TEXT NOT NULL,
     digest TEXT NOT NULL,          -- of the file as written; one with another digest was edited
@@ -150,9 +162,9 @@ _PURGED = ", ".join(
 )
 
 # Up to version 8 a staged row had a sentence, as outcomes still have.
-_ROWS_OF_VERSION_7 = _TABLES.format(why_column="message TEXT", given_up="") + _VIEW.format(
-    why="iif(outcome.id IS NULL, staged.message, outcome.message) AS message"
-)
+_ROWS_OF_VERSION_7 = _TABLES.format(
+    why_column="message TEXT", given_up="", creating=""
+) + _VIEW.format(why="iif(outcome.id IS NULL, staged.message, outcome.message) AS message")
 _EARLIER_TEXT = (
     "json_array(json_object('expected', 'earlier_text', 'facts', json_object('text', reasons)))"
 )
@@ -231,6 +243,11 @@ _MIGRATIONS = {
             WHERE reasons IS NOT NULL;
         ALTER TABLE outcome ADD COLUMN given_up TEXT;
         {_VIEW_OF_VERSION_9}
+    """,
+    9: f"""
+        ALTER TABLE staged ADD COLUMN report_id TEXT;
+        ALTER TABLE staged ADD COLUMN whole TEXT;
+        {_CREATION}
     """,
 }
 

@@ -203,6 +203,7 @@ _STAGED = (
     "state",
     "error",
     "reasons",
+    "report_id",
 )
 
 
@@ -234,9 +235,11 @@ def _staged(item: Record | Problem, *, keep_cells: bool) -> tuple[Any, ...]:
             _INVALID,
             item.code,
             encoded(item.reasons),
+            None,
         )
-    _, target, body, digest, fields, key = item
-    return number, cells, target, key, digest, body, digest, _joined(fields), _PENDING, None, None
+    _, target, body, digest, fields, key, report = item
+    names = _joined(fields)
+    return number, cells, target, key, digest, body, digest, names, _PENDING, None, None, report
 
 
 @lru_cache(maxsize=4096)

@@ -85,7 +85,7 @@ class Record(NamedTuple):
 
     `target` addresses the showing: its id if the row has one, else its key. `key` is the key as
     written in the sheet, `body` the patch as JSON in the contract's order of fields, `digest` its
-    digest.
+    digest. `report_id` is the report of a showing that has to be created, if the row names one.
     """
 
     row: Row
@@ -94,6 +94,7 @@ class Record(NamedTuple):
     digest: str
     fields: tuple[str, ...]
     key: str
+    report_id: str | None = None
 
 
 class Problem(Struct, frozen=True):
@@ -113,6 +114,7 @@ class Change(NamedTuple):
     """A patch waiting to be sent.
 
     `id` is the row's id in the checkpoint; `tried` is True if an earlier run sent it.
+    `may_be_created` is True if an earlier run began to create the showing and knows no outcome.
     """
 
     id: int
@@ -121,6 +123,19 @@ class Change(NamedTuple):
     body: str
     digest: str
     tried: bool = False
+    may_be_created: bool = False
+
+
+class Creation(NamedTuple):
+    """The content of a row whose showing is missing.
+
+    `patch` is everything that the row says, which --only-changed may have cut down before, and
+    `digest` its digest. Without `report_id` the showing can't be created.
+    """
+
+    patch: str
+    digest: str
+    report_id: str | None
 
 
 class GivenUp(StrEnum):
@@ -137,7 +152,7 @@ class Outcome(NamedTuple):
     `attempts` and `throttled` count the requests of this run; the checkpoint adds them up.
     `sent_at` and `duration_ms` are those of the last request. `may_have_been_applied` is True after
     an attempt without a response, or with one that leaves it open; it means nothing for a change
-    that is `updated`.
+    that was acknowledged. `may_be_created` is True after a POST that leaves it open.
     """
 
     id: int
@@ -153,6 +168,7 @@ class Outcome(NamedTuple):
     duration_ms: int | None = None
     may_have_been_applied: bool = False
     given_up: GivenUp | None = None
+    may_be_created: bool = False
 
 
 class RowDecided(NamedTuple):
@@ -161,7 +177,7 @@ class RowDecided(NamedTuple):
     `row` is its number as a spreadsheet program shows it, and `key` addressed the showing.
     `attempts` counts the requests of this run, `seconds` is the time since the first of them.
     `error` (a code) and `message` (a sentence) are set for a row that was refused or failed.
-    `may_have_been_applied` means nothing for a row that is `updated`.
+    `may_have_been_applied` means nothing for a row that was acknowledged.
     """
 
     row: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.model.account import Team
+from bulk_sync.model.estimates import Window, requests_within, seconds_to_send, spaced_rate
 from bulk_sync.model.problems import Reason
 from bulk_sync.model.rows import ERROR_STATES, Allowance, RateSource, State
 from bulk_sync.quantities import Rate
@@ -184,9 +186,11 @@ class CheckSummary(Struct, frozen=True):
     """A sheet as it was read, and what a push of it would do.
 
     `duplicates` counts rows whose key is in another row too; `patches` has (target, body) of the
-    first patches. `rate` is the user's, `limit` the API's in requests per second, if an earlier run
-    met it. `seconds` is the time that sending takes at the lower of the two, `window_seconds` the
-    time that a push has. `stopped` is the reason that a push would refuse the sheet.
+    first patches. `rates` are the user's, `limit` is the API's in requests per second, if an
+    earlier run met it; `windows` are the allowances among both. `seconds` is the time that sending
+    takes with all of them, after the `held_seconds` for which the API asked to wait;
+    `window_seconds` is the time that a push has. `stopped` is the reason that a push would refuse
+    the sheet.
     """
 
     input: str
@@ -199,12 +203,14 @@ class CheckSummary(Struct, frozen=True):
     duplicates: int
     assumptions: tuple[str, ...]
     notes: tuple[str, ...]
-    rate: Rate | None
+    rates: tuple[Rate, ...]
     limit: float | None
     window_seconds: float | None
     patches: tuple[tuple[str, str], ...]
     profile: str | None = None
     stopped: BulkSyncError | None = None
+    windows: tuple[Window, ...] = ()
+    held_seconds: float = 0.0
 
     @property
     def requests(self) -> int:
@@ -213,14 +219,40 @@ class CheckSummary(Struct, frozen=True):
 
     @property
     def seconds(self) -> float | None:
-        """The time that they take; None if neither rate nor limit is known."""
-        return None if self.per_second is None else self.requests / self.per_second
+        """The time that they take at least; None if no limit that counts for them is known."""
+        seconds = seconds_to_send(
+            self.requests, self._speed, self.windows, held_seconds=self.held_seconds
+        )
+        known = self._speed is not None or seconds > 0
+        return seconds if known and math.isfinite(seconds) else None
+
+    @property
+    def _speed(self) -> float | None:
+        """The requests per second apart from allowances; None if unknown."""
+        known = (self.limit, spaced_rate(self.rates))
+        return min((one for one in known if one is not None), default=None)
 
     @property
     def per_second(self) -> float | None:
-        """The requests per second that a push may send; None if unknown."""
-        known = (self.limit, self.rate.per_second if self.rate else None)
+        """The requests per second that a push may send in the long run; None if unknown."""
+        known = [self.limit, *(rate.per_second for rate in self.rates)]
+        known += [
+            window.contents / window.seconds
+            for window in self.windows
+            if window.contents is not None and window.seconds
+        ]
         return min((one for one in known if one is not None), default=None)
+
+    @property
+    def in_time(self) -> int:
+        """The requests that the time of a push suffices for."""
+        return requests_within(
+            math.inf if self.window_seconds is None else self.window_seconds,
+            self.requests,
+            self._speed,
+            self.windows,
+            held_seconds=self.held_seconds,
+        )
 
     @property
     def suffices(self) -> bool | None:

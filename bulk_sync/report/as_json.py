@@ -143,6 +143,7 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
         "requests_per_second": summary.per_second,
         "window_seconds": _rounded(summary.window_seconds, 1),
         "window_suffices": summary.suffices,
+        "held_seconds": round(summary.held_seconds, 1),
         "seconds": _rounded(summary.seconds, 1),
         "shown": [
             {"target": target, "patch": json.loads(body)} for target, body in summary.patches

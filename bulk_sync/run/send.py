@@ -196,7 +196,7 @@ async def send_changes(run: SendingRun) -> BulkSyncError | None:
     to, sending = run.destination, run.sending
     notifier = None if run.callbacks.on_row is None else RowNotifier(run.callbacks.on_row)
     recorder = run.recorder()
-    ceiling = run.pacing.rate.per_second if run.pacing.rate else None
+    ceiling = min((rate.per_second for rate in run.pacing.rates), default=None)
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with open_pace_store(to.base_url, to.key, run.state_folder, run.tally) as pace_store:
         async with open_transport(

@@ -11,30 +11,37 @@ from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.clock import SystemClock
+from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.budget import PaceInFile, PaceInMemory, PaceStore
+from bulk_sync.send.pace import Pace
 
 
-def known_limit(base_url: str, key: SecretStr, state_folder: Path | None = None) -> float | None:
-    """Return the API's limit in requests per second, as last known to runs on this host.
+def known_pace(base_url: str, key: SecretStr, state_folder: Path | None = None) -> KnownPace:
+    """Return the API's limits as last known to runs on this host.
 
-    None if it is unknown, or if a run holds the file at this moment.
+    Nothing is known while a run holds the file.
     """
     path = pace_file(base_url, key, state_folder)
     if not path.exists():  # opening it would create it
-        return None
+        return KnownPace()
     clock = SystemClock()
     try:
         shared = PaceInFile(path)
     except OSError:
-        return None
+        return KnownPace()
     pace = shared.try_open(clock.monotonic)
     if pace is not None:
         shared.close(pace)
     shared.end()
-    return None if pace is None else pace.limit(clock.monotonic())[0]
+    return KnownPace() if pace is None else _known(pace, clock)
+
+
+def _known(pace: Pace, clock: Clock) -> KnownPace:
+    now = clock.monotonic()
+    return KnownPace(limit=pace.limit(now)[0], held_seconds=max(0.0, pace.held_until - now))
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""One attempt at a change: permit, request, decision, outcome."""
+"""One attempt at a change: permit, request, decision, outcome.
+
+What follows a 404 with --create-missing is explained in `creating`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import assert_never
 from urllib.parse import quote
 
@@ -14,12 +17,21 @@ import anyio
 from msgspec.structs import replace
 
 from bulk_sync.clock import utc_text
-from bulk_sync.model.rows import Change, Outcome, State
+from bulk_sync.model.rows import Change, Creation, Outcome, State
 from bulk_sync.send.availability import Availability
 from bulk_sync.send.bounds import KeyTrust
 from bulk_sync.send.case import Case, TryAgain
 from bulk_sync.send.circuit import RetryBudget
 from bulk_sync.send.context import Context
+from bulk_sync.send.creating import (
+    CREATE_PATH,
+    SETTLE_SECONDS,
+    after_post,
+    creation_body,
+    creation_key,
+    patch_goes_first,
+    without_report,
+)
 from bulk_sync.send.decide import (
     Acknowledged,
     Decision,
@@ -41,11 +53,20 @@ from bulk_sync.timeline import latency_bucket
 
 log = logging.getLogger("bulk_sync.send")
 
+BeginCreation = Callable[[Change, str | None], Awaitable[Creation | None]]
+"""Notes durably that a showing is about to be created; see `backlog.Work`."""
+
 
 class Attempts:
     """Makes attempts for all cases of a run."""
 
-    def __init__(self, context: Context, availability: Availability, key: KeyTrust) -> None:
+    def __init__(
+        self,
+        context: Context,
+        availability: Availability,
+        key: KeyTrust,
+        begin_creation: BeginCreation,
+    ) -> None:
         self._transport = context.transport
         self._budget = context.budget
         self._policy = context.terms.policy
@@ -54,6 +75,9 @@ class Attempts:
         self._dice = context.dice
         self._tally = context.tally
         self._halt = context.halt
+        self._begin_creation = begin_creation
+        self._creates = context.terms.create_missing
+        self._report_id = context.terms.report_id
         self._availability = availability
         self._circuit = availability.circuit
         self._key = key
@@ -102,16 +126,23 @@ class Attempts:
         if case.started is None:  # the wait for the first permit is no part of trying
             case.started = begun
             case.outage_seconds_before = self._availability.outage_seconds
+            case.settled_at = begun + SETTLE_SECONDS if case.may_be_created else 0.0
         case.attempts += 1
         tally.requests += 1
-        tally.retries += case.attempts > 1
+        tally.retries += case.attempts > 1 and not case.begins_step
+        case.begins_step = False
         tally.in_flight += 1
+        sent = change.body if case.creation is None or not case.posts else case.creation
         try:
-            seen = await self._transport.patch(
-                patch_path(change.target), change.body.encode(), idempotency_key(change)
-            )
+            if case.posts:
+                seen = await self._transport.post(CREATE_PATH, sent.encode(), creation_key(sent))
+            else:
+                seen = await self._transport.patch(
+                    patch_path(change.target), sent.encode(), idempotency_key(change)
+                )
         except anyio.get_cancelled_exc_class():
             case.may_have_arrived = True  # the transport can't say any more how far it came
+            case.may_be_created |= case.posts
             raise
         finally:
             tally.in_flight -= 1
@@ -120,10 +151,57 @@ class Attempts:
         self._note(case, seen, ordinal, ended - begun)
         if isinstance(seen, Reply) and 200 <= seen.status < 300:
             # Nearly every reply takes this path, so it skips what `decide` needs for the others.
-            answer = acknowledgement(seen, change.target, change.body)
+            answer = acknowledgement(seen, change.target, sent)
             if isinstance(answer, Acknowledged):
                 return self._acknowledged(answer, case)
-        return self._carry_out(self._decision(case, seen, ended), case)
+        decision = self._decision(case, seen, sent, ended)
+        if case.posts:
+            decision = self._after_post(case, seen, decision, ended)
+        elif self._creates and case.http_status == 404 and isinstance(decision, RowRejected):
+            decision = await self._follow_missing(case, decision)
+        return self._carry_out(decision, case)
+
+    async def _follow_missing(self, case: Case, rejected: RowRejected) -> RowRejected:
+        """Go on with a row whose showing is missing, or return why it can't be created.
+
+        Raises TryAgain when a POST, or another PATCH, is due.
+        """
+        wait = case.settled_at - self._clock.monotonic()
+        if case.begun >= case.settled_at:
+            wait = 0.0
+            if case.creation is None:
+                missing = await self._begin_creation(case.change, self._report_id)
+                if missing is None:
+                    return rejected
+                patch, digest, report_id = missing
+                if report_id is None:
+                    return without_report(rejected)
+                case.change = case.change._replace(body=patch, digest=digest)
+                case.creation = creation_body(patch, case.change.target, report_id)
+            case.posts = case.begins_step = True
+        self._decided(case)
+        case.excused += 1  # a step of the protocol, no failure
+        case.retry_costs = not case.posts
+        why = "creating it" if case.posts else "an earlier POST may be applied yet"
+        raise TryAgain(RetryIn(max(0.0, wait), f"404: {why}"))
+
+    def _after_post(
+        self, case: Case, seen: Reply | Failure, decision: Decision, ended: float
+    ) -> Decision:
+        if may_have_been_applied(seen):
+            case.may_be_created = True
+            case.settled_at = ended + SETTLE_SECONDS
+        case.posts = not patch_goes_first(seen)
+        if isinstance(decision, RowRejected) and decision.error == "forbidden":
+            self._key.creations_forbidden += 1
+        return after_post(
+            seen,
+            decision,
+            self._so_far(case, ended),
+            self._policy,
+            dice=self._dice.random(),
+            forbidden=self._key.creations_forbidden,
+        )
 
     def _time_of_day(self, now: float) -> str:
         """Return the time as reports show it, formatted once per millisecond."""
@@ -172,28 +250,30 @@ class Attempts:
                 extra=case.log_fields("request"),
             )
 
-    def _decision(self, case: Case, seen: Reply | Failure, ended: float) -> Decision:
-        change = case.change
+    def _decision(self, case: Case, seen: Reply | Failure, sent: str, ended: float) -> Decision:
         if isinstance(seen, Failure) and seen.hopeless and self._availability.answered:
             seen = replace(seen, hopeless=False)  # it worked a while ago, and may again
+        return decide(
+            seen,
+            self._so_far(case, ended),
+            self._policy,
+            target=case.change.target,
+            sent=sent,
+            dice=self._dice.random(),
+        )
+
+    def _so_far(self, case: Case, ended: float) -> SoFar:
         assert case.started is not None  # noqa: S101 - it was sent
         # Time spent in outages doesn't count towards --retry-for.
         outages = self._availability.outage_seconds - case.outage_seconds_before
-        so_far = SoFar(
+        return SoFar(
             attempts=case.attempts,
             throttled=case.throttled,
             excused=case.excused,
             elapsed_seconds=ended - case.started - outages,
-            key_accepted=self._key.holds,
+            # The 404 before a POST shows that the key is accepted.
+            key_accepted=case.posts or self._key.holds,
             left_seconds=self._deadline - ended,
-        )
-        return decide(
-            seen,
-            so_far,
-            self._policy,
-            target=change.target,
-            sent=change.body,
-            dice=self._dice.random(),
         )
 
     def _acknowledged(self, answer: Acknowledged, case: Case) -> Outcome:
@@ -201,19 +281,21 @@ class Attempts:
         self.retry_budget.succeeded()
         self._availability.got_through(case.begun)
         showing_id, updated_at, note = answer
-        return case.outcome(
-            State.UPDATED, message=note, showing_id=showing_id, updated_at=updated_at
-        )
+        state = State.CREATED if case.posts or case.may_be_created else State.UPDATED
+        return case.outcome(state, message=note, showing_id=showing_id, updated_at=updated_at)
+
+    def _decided(self, case: Case, *, forbidden: bool = False) -> None:
+        """Record that the API is up and decided about a row, though not in its favour."""
+        self._key.rejected(forbidden=forbidden)
+        self.retry_budget.succeeded()
+        self._availability.got_through(case.begun)
 
     def _carry_out(self, decision: Decision, case: Case) -> Outcome | None:
         match decision:
             case Acknowledged():
                 return self._acknowledged(decision, case)
             case RowRejected(error, message):
-                self._key.rejected(forbidden=error == "forbidden")
-                # A rejection is a success of the API: it is up and it decided.
-                self.retry_budget.succeeded()
-                self._availability.got_through(case.begun)
+                self._decided(case, forbidden=error == "forbidden" and not case.posts)
                 return case.outcome(State.REJECTED, error=error, message=message)
             case RowFailed(final=True):
                 case.verdict = decision

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import anyio
 
-from bulk_sync.model.rows import Change, Outcome
+from bulk_sync.model.rows import Change, Creation, Outcome
 from bulk_sync.send.case import Case
 
 MOST_WAITING = 256
@@ -26,6 +26,14 @@ class Work(Protocol):
         """Return the next change if one is ready, without waiting.
 
         After None, `claim` may still return changes.
+        """
+        ...
+
+    async def begin_creation(self, change: Change, report_id: str | None) -> Creation | None:
+        """Note durably that a showing is about to be created, and return the row's content.
+
+        `report_id` is for a row that names no report. Returns None for a row that addresses its
+        showing by id.
         """
         ...
 

@@ -30,11 +30,13 @@ class KeyTrust:
 
     accepted: bool = False
     forbidden_in_a_row: int = 0
+    creations_forbidden: int = 0
+    """POSTs refused with 403 since anything was acknowledged."""
 
     def acknowledged(self) -> None:
         """Record that a row was acknowledged."""
         self.accepted = True
-        self.forbidden_in_a_row = 0
+        self.forbidden_in_a_row = self.creations_forbidden = 0
 
     def rejected(self, *, forbidden: bool) -> None:
         """Record that a row was rejected, with a 403 or otherwise."""

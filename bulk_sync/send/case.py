@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from bulk_sync.model.rows import Change, GivenUp, Outcome, State
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, GivenUp, Outcome, State
 from bulk_sync.send.decide import RetryIn, RowFailed
 
 
@@ -45,12 +45,24 @@ class Case:
     """The number of requests that had got through when it failed last."""
     is_suspicious: bool = False
     """True when it failed both before and after others got through."""
+    creation: str | None = None
+    """The body of the POST that creates its showing, once the checkpoint knows of it."""
+    posts: bool = False
+    """True when the next request is that POST."""
+    may_be_created: bool = False
+    """True when a POST, also of an earlier run, may have created its showing."""
+    settled_at: float = 0.0
+    """From when a 404 shows that no earlier POST was applied."""
+    begins_step: bool = False
+    """True when the next request is no retry, but the next one that its row needs."""
     http_status: int | None = None
     sent_at: str | None = None
     duration_ms: int | None = None
 
     def __init__(self, change: Change) -> None:
         self.change = change
+        if change.may_be_created:
+            self.may_be_created = True
 
     def outcome(
         self,
@@ -77,6 +89,7 @@ class Case:
             self.duration_ms,
             self.may_have_arrived,
             given_up,
+            self.may_be_created and state not in ACKNOWLEDGED_STATES,
         )
 
     def failure(self) -> Outcome:

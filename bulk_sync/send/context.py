@@ -20,14 +20,18 @@ from bulk_sync.send.transport.interface import Transport
 class Terms(Struct, frozen=True):
     """The user's terms; `workers` is the maximum of requests in flight.
 
-    `key_accepted` is True when the API acknowledged a row with this key in an earlier run. Without
-    a `preflight` the first row is the first request.
+    `key_accepted` is True when the API acknowledged a row with this key in an earlier run.
+    With `create_missing` a showing that the API does not have is created, in the report of its row
+    or in `report_id`.
+    Without a `preflight` the first row is the first request.
     """
 
     policy: RetryPolicy
     bounds: Bounds
     workers: int
     key_accepted: bool = False
+    create_missing: bool = False
+    report_id: str | None = None
     preflight: Preflight | None = None
 
 

@@ -68,7 +68,7 @@ class Sender:
         self._workers = Workers(terms.workers)
         self._outcomes = Outcomes(self._context, work.put, key, on_row)
         self._availability = Availability(self._context, self._backlog, self._outcomes)
-        self._attempts = Attempts(self._context, self._availability, key)
+        self._attempts = Attempts(self._context, self._availability, key, work.begin_creation)
         self._retries = Retries(
             self._context, self._attempts, self._availability, self._backlog, self._workers
         )

@@ -6,10 +6,12 @@ from datetime import time
 
 from bulk_sync.address import check_base_url
 from bulk_sync.quantities import (
+    all_rates,
     duration_text,
     parse_clock_time,
     parse_duration,
-    parse_limit,
+    parse_rates,
+    parse_reserve,
     parse_share,
 )
 from bulk_sync.settings.option import Form
@@ -44,7 +46,8 @@ def _clock_time_text(value: time) -> str:
     return value.isoformat("minutes")
 
 
-RATE = Form("rate", "50/s, 600/m or 5000/h", parse_limit, none="auto")
+RATES = Form("rate", "50/s, 600/m, 5000/h or 9000/d", parse_rates, none="auto", collect=all_rates)
+RESERVE = Form("number of requests or share", "100 or 10%", parse_reserve)
 SHARE = Form("number of rows or share", "20 or 5%", parse_share)
 DURATION = Form("duration", "90s, 15m or 5h30m", parse_duration, duration_text)
 CLOCK_TIME = Form("time of day", "09:00", parse_clock_time, _clock_time_text)

@@ -34,7 +34,7 @@ class Kind(Enum):
     COUNT = "a whole number"
     TEXT = "a text or a number"
     PATH = "a path"
-    LIST = "a list of texts"
+    LIST = "a text or a list of texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class Option:
         )
 
         as_text = None
-        if self.form is not None and self.form.collect is None:
+        if self.form is not None and self.form.collect is not dict:
             as_text = plain_serializer_function_ser_schema(
-                self.text_of, when_used="json-unless-none"
+                self._as_json, when_used="json-unless-none"
             )
         return no_info_wrap_validator_function(
             self._validated, handler(source), serialization=as_text
@@ -106,14 +106,17 @@ class Option:
     def _read(self, given: object) -> object:
         if self.form is None:
             return given
-        collect = self.form.collect
+        form, collect = self.form, self.form.collect
         if isinstance(given, int):  # 90 in a program means the same as "90" on the command line
             given = str(given)
-        if isinstance(given, str):
-            return self.form.parse(given) if collect is None else collect([self.form.parse(given)])
-        if collect and isinstance(given, (list, tuple)):
-            return collect(self.form.parse(one) if isinstance(one, str) else one for one in given)
-        return given
+        if collect is None:
+            return form.parse(given) if isinstance(given, str) else given
+        if given is None and collect is not dict:
+            return ()
+        if given is None or isinstance(given, dict):
+            return given
+        many = given if isinstance(given, (list, tuple)) else [given]
+        return collect(form.parse(one) if isinstance(one, str) else one for one in many)
 
     def _check_range(self, given: object, value: float) -> None:
         shown = given if isinstance(given, str) else self.text_of(value)
@@ -138,10 +141,19 @@ class Option:
             return ""
         return f": write {self.text_of(self.at_least)} to {self.text_of(self.at_most)}"
 
+    def _as_json(self, value: object) -> str | list[str]:
+        return (
+            [self.text_of(one) for one in value]
+            if isinstance(value, tuple)
+            else self.text_of(value)
+        )
+
     def text_of(self, value: object) -> str:
         """Return the value as it is typed; "" for None."""
-        if value is None:
+        if value is None or value == ():
             return self.form.none if self.form else ""
+        if isinstance(value, tuple):
+            return ", ".join(map(self.text_of, value))
         if isinstance(value, bool):
             return str(value).lower()
         if self.form is not None and not isinstance(value, str):
@@ -181,7 +193,7 @@ class Declared:
     @property
     def default_text(self) -> str:
         """The default as it is typed; "" when there is none."""
-        return "" if self.kind is Kind.LIST else self.option.text_of(self.default)
+        return self.option.text_of(self.default)
 
     @property
     def variable(self) -> str:

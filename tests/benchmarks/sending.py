@@ -23,7 +23,7 @@ from bulk_sync import pipeline
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.clock import SystemClock
 from bulk_sync.job.outbox import Outbox
-from bulk_sync.model.rows import Change, Outcome, State
+from bulk_sync.model.rows import Change, Creation, Outcome, State
 from bulk_sync.quantities import parse_rate
 from bulk_sync.run import send as run_send
 from bulk_sync.send.sender import Sender
@@ -45,6 +45,9 @@ class Remembering:
 
     async def claim(self, limit: int) -> list[Change]:
         return [self._left.popleft() for _ in range(min(limit, len(self._left)))]
+
+    async def begin_creation(self, change: Change, report_id: str | None) -> Creation | None:  # noqa: ARG002
+        raise AssertionError("nothing is created unless it was asked for")
 
     def put(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)

@@ -21,8 +21,8 @@ Made from the program by `python -m tests.tools.make_reference`; edit the declar
 An option is given on the command line (`--retry-for 1h`), in the environment
 (`BULK_SYNC_RETRY_FOR=1h`) or in a `bulk-sync.toml` (`retry-for = "1h"`); the earlier of these wins.
 In the environment and in files a flag is `true` or `false`. An option that may be repeated is a
-list in a file, and has one value per line in the environment. `init`, `sandbox` and `demo` take
-their options from the command line only.
+text or a list in a file, and has one value per line in the environment. `init`, `sandbox` and
+`demo` take their options from the command line only.
 """
 
 

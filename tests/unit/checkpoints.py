@@ -33,6 +33,10 @@ def stage(store: Store, sheet: Sheet, *, partial: bool = False) -> None:
     generation = store.staged.stage(
         record_of(number, key, value) for number, (key, value) in enumerate(sheet, start=2)
     )
+    adopt(store, generation, partial=partial)
+
+
+def adopt(store: Store, generation: int, *, partial: bool = False) -> None:
     known = store.database.job()
     fingerprint = known.key_fingerprint if known else None
     store.adoption.adopt(

@@ -110,7 +110,7 @@ def test_a_check_without_a_rate_has_no_duration() -> None:
         duplicates=0,
         assumptions=(),
         notes=(),
-        rate=None,
+        rates=(),
         limit=None,
         window_seconds=None,
         patches=(("K1", '{"showing":{"rating":4}}'),),

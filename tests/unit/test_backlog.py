@@ -7,7 +7,7 @@ from collections import deque
 import anyio
 import pytest
 
-from bulk_sync.model.rows import Change, Outcome
+from bulk_sync.model.rows import Change, Creation, Outcome
 from bulk_sync.send.backlog import MOST_WAITING, Backlog, Workers
 from bulk_sync.send.case import Case
 
@@ -32,6 +32,9 @@ class Work:
     def take(self) -> Change | None:
         self.ready -= 1
         return self.left.popleft() if self.ready >= 0 and self.left else None
+
+    async def begin_creation(self, change: Change, report_id: str | None) -> Creation | None:  # noqa: ARG002
+        raise AssertionError("nothing is created unless it was asked for")
 
     def put(self, outcome: Outcome) -> None:
         raise AssertionError(outcome)

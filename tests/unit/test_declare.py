@@ -90,7 +90,7 @@ def test_a_wrong_value_is_named_as_it_is_typed() -> None:
 
 def test_a_default_is_not_handed_on(program: Program, added: list[Given]) -> None:
     program("push", "x.csv", "--rate", "9/s")
-    assert added[0].values == {"files": [Path("x.csv")], "rate": "9/s"}
+    assert added[0].values == {"files": [Path("x.csv")], "rate": ["9/s"]}
 
 
 def test_every_option_of_every_command_is_declared_with_what_its_readers_need() -> None:

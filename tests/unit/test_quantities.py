@@ -6,7 +6,8 @@ from bulk_sync.quantities import Rate, Share, parse_duration, parse_latency, par
 
 
 @pytest.mark.parametrize(
-    ("text", "per_second"), [("50/s", 50), ("600/m", 10), ("5000/h", 5000 / 3600), ("0.5/s", 0.5)]
+    ("text", "per_second"),
+    [("50/s", 50), ("600/m", 10), ("5000/h", 5000 / 3600), ("0.5/s", 0.5), ("8640/d", 0.1)],
 )
 def test_rates(text: str, per_second: float) -> None:
     rate = parse_rate(text)
@@ -15,7 +16,7 @@ def test_rates(text: str, per_second: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0/s", "-1/s", "nan/s", "10", "10/d", "1e9/s", "999999/s", "", "٣/s"]
+    "text", ["0/s", "-1/s", "nan/s", "10", "10/w", "0.5/d", "1e9/s", "999999/s", "", "٣/s"]
 )
 def test_what_is_no_rate(text: str) -> None:
     with pytest.raises(ValueError, match=r"50/s|range"):

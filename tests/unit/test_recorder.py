@@ -14,7 +14,7 @@ import pytest
 from bulk_sync.errors import OutputError
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.recorder import PREFETCH_SECONDS, Recorder
-from bulk_sync.model.rows import Change, Outcome, State
+from bulk_sync.model.rows import Change, Creation, Outcome, State
 from bulk_sync.timeline import Unsaved
 from tests.helpers import SimulatedClock
 
@@ -41,6 +41,18 @@ class Disk:
         finally:
             self._busy.release()
 
+    def begin_creations(
+        self, wanted: Sequence[tuple[int, str | None]]
+    ) -> dict[int, Creation | None]:
+        assert self._busy.acquire(blocking=False)
+        try:
+            if self.full:
+                raise OutputError("the disk is full")
+            self.groups.append([row for row, _ in wanted])
+            return {row: Creation("{}", "d", report) for row, report in wanted}
+        finally:
+            self._busy.release()
+
 
 def outcome(row: int, state: State = State.FAILED) -> Outcome:
     return Outcome(row, state, 1)
@@ -62,6 +74,38 @@ async def test_what_comes_together_is_written_together_and_all_of_it_in_order() 
     assert [row for group in disk.groups for row in group] == list(range(501))
     assert len(disk.groups) < 20
     assert noted == ["accepted"]
+
+
+@pytest.mark.asyncio
+async def test_creations_that_begin_together_are_noted_together() -> None:
+    disk, begun = Disk(), {}
+    recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: None)
+
+    async def begin(row: int) -> None:
+        begun[row] = await recorder.begin_creation(Change(row, row, "a", "{}", "d"), f"of {row}")
+
+    async with anyio.create_task_group() as tasks:
+        for row in range(50):
+            tasks.start_soon(begin, row)
+    assert begun == {row: Creation("{}", "d", f"of {row}") for row in range(50)}
+    assert sorted(row for group in disk.groups for row in group) == list(range(50))
+    assert len(disk.groups) <= 2  # the first, and all others while it was written
+
+
+@pytest.mark.asyncio
+async def test_creations_that_cannot_be_noted_all_end_the_run() -> None:
+    recorder = Recorder(cast("Outbox", Disk(full=True)), SimulatedClock(), lambda: None)
+    ended: list[int] = []
+
+    async def begin(row: int) -> None:
+        with pytest.raises(OutputError):
+            await recorder.begin_creation(Change(row, row, "a", "{}", "d"), None)
+        ended.append(row)
+
+    async with anyio.create_task_group() as tasks:
+        for row in range(3):
+            tasks.start_soon(begin, row)
+    assert sorted(ended) == [0, 1, 2]
 
 
 @pytest.mark.asyncio

@@ -20,7 +20,7 @@ from bulk_sync.model.rows import RowDecided, State, Tally
 from bulk_sync.plan import Start
 from bulk_sync.run.follow import RowNotifier, only_error
 from bulk_sync.run.send import choose_destination, nothing_to_send, seconds_left, start_tally
-from bulk_sync.run.shared_limit import known_limit, open_pace_store, pace_file
+from bulk_sync.run.shared_limit import known_pace, open_pace_store, pace_file
 from bulk_sync.run.stage import note_on_start
 from bulk_sync.run.threads import in_thread, outside_event_loop
 from bulk_sync.secret import fingerprint
@@ -241,19 +241,19 @@ def test_a_folder_that_cannot_be_used_is_noted_and_the_run_goes_on(tmp_path: Pat
     with open_pace_store(API, SECRET, occupied, tally) as pace_store:
         assert isinstance(pace_store, PaceInMemory)
     assert str(occupied) in tally.notes["budget"]
-    assert known_limit(API, SECRET, occupied) is None
+    assert known_pace(API, SECRET, occupied).limit is None
 
 
 def test_a_limit_is_known_once_a_run_was_told_one(tmp_path: Path) -> None:
-    assert known_limit(API, SECRET, tmp_path) is None
+    assert known_pace(API, SECRET, tmp_path).limit is None
     clock = SystemClock()
     with open_pace_store(API, SECRET, tmp_path, Tally()) as pace_store:
         assert isinstance(pace_store, PaceInFile)
         pace = pace_store.try_open(clock.monotonic)
         assert pace is not None
-        assert known_limit(API, SECRET, tmp_path) is None  # the run holds the file
+        assert known_pace(API, SECRET, tmp_path).limit is None  # the run holds the file
         quotas = (Quota(limit=10, window_seconds=1, remaining=9, reset_seconds=1),)
         pace.observe(clock.monotonic(), Observation(1, "through", 0.02, quotas=quotas), dice=0.5)
         pace_store.close(pace)
-    assert known_limit(API, SECRET, tmp_path) == pytest.approx(10, rel=0.1)
-    assert known_limit("https://other.example.com", SECRET, tmp_path) is None
+    assert known_pace(API, SECRET, tmp_path).limit == pytest.approx(10, rel=0.1)
+    assert known_pace("https://other.example.com", SECRET, tmp_path).limit is None

@@ -21,7 +21,16 @@ from tests.unit.checkpoints import (
     stage,
 )
 
-BACK_TO_VERSION_8 = """
+BACK_TO_VERSION_9 = """
+    ALTER TABLE staged DROP COLUMN report_id;
+    ALTER TABLE staged DROP COLUMN whole;
+    DROP TABLE creation;
+    PRAGMA user_version = 9;
+"""
+BACK_TO_VERSION_8 = "".join(
+    (
+        BACK_TO_VERSION_9,
+        """
     DROP VIEW row;
     ALTER TABLE outcome DROP COLUMN given_up;
     ALTER TABLE staged RENAME COLUMN reasons TO message;
@@ -38,7 +47,9 @@ BACK_TO_VERSION_8 = """
             showing_id, updated_at, sent_at, duration_ms
         FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
     PRAGMA user_version = 8;
-"""
+""",
+    )
+)
 BACK_TO_VERSION_7 = f"{BACK_TO_VERSION_8} PRAGMA user_version = 7;"
 BACK_TO_VERSION_6 = "".join(
     (
@@ -100,6 +111,7 @@ BACK_TO_VERSION = {
     6: BACK_TO_VERSION_6,
     7: BACK_TO_VERSION_7,
     8: BACK_TO_VERSION_8,
+    9: BACK_TO_VERSION_9,
 }
 
 EARLIER = Reason(Expected.EARLIER_TEXT, facts={"text": "rating: 'bad' is not it"})
@@ -239,7 +251,7 @@ def test_a_checkpoint_of_an_older_version_is_brought_up_to_date(tmp_path: Path) 
         assert [change.target for change in store.outbox.exchange(limit=9)] == ["A"]
 
 
-@pytest.mark.parametrize("version", BACK_TO_VERSION)
+@pytest.mark.parametrize("version", range(1, 9))
 def test_no_sentence_of_an_earlier_version_is_lost(tmp_path: Path, version: int) -> None:
     path = tmp_path / "x.checkpoint.sqlite"
     purged = "Message removed by --purge"
@@ -285,7 +297,9 @@ def test_a_checkpoint_of_every_earlier_version_gets_the_tables_of_this_one(
         stage(store, [("A", "1"), ("B", "bad"), ("C", "1")])
         (change,) = store.outbox.exchange(limit=1)
         store.outbox.exchange([Outcome(change.id, State.UPDATED, 1)])
-        before = with_texts(store.views.results())
+        before = list(store.views.results())
+    if version < 9:
+        before = with_texts(before)
     layout = layout_of(path)
     with closing(sqlite3.connect(path)) as db:
         db.executescript(BACK_TO_VERSION[version])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
-from bulk_sync.model.rows import Change, GivenUp, Outcome, State, Tally
+from bulk_sync.model.rows import Change, Creation, GivenUp, Outcome, State, Tally
 from bulk_sync.quantities import parse_share
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, PaceInMemory
@@ -73,6 +73,9 @@ class Work:
 
     def take(self) -> Change | None:
         return self.left.popleft() if self.left else None
+
+    async def begin_creation(self, change: Change, report_id: str | None) -> Creation | None:  # noqa: ARG002
+        raise AssertionError("nothing is created unless it was asked for")
 
     def put(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

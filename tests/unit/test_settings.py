@@ -11,6 +11,7 @@ from bulk_sync.errors import UsageError
 from bulk_sync.quantities import Rate, Share
 from bulk_sync.secret import SANDBOX_KEY
 from bulk_sync.settings.files import Files
+from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.settings.sending import Sending
@@ -73,13 +74,14 @@ def test_flat_arguments_are_what_people_type() -> None:
         max_failures="5%",
         max_problems=20,
         deadline="2h",
+        max_wait="1h",
         retry_for="15m",
         finish_by="9:30 PM",
         timeout=2,
         map=["Client said=feedback"],
         out="results",
     )
-    assert made.pacing.rate == Rate(10, 1)
+    assert made.pacing == Pacing(rates=(Rate(10, 1),), max_wait_seconds=3600)
     assert made.stopping == Stopping(
         max_failures=Share(percent=5),
         max_problems=Share(count=20),
@@ -104,15 +106,24 @@ def test_a_changed_copy_keeps_the_rest() -> None:
     )
     assert made.reading.input == Path("b.csv")
     assert made.stopping.deadline_seconds is None
-    assert (made.pacing.rate, made.meaning.map) == (Rate(10, 1), {"A": "rating"})
+    assert (made.pacing.rates, made.meaning.map) == ((Rate(10, 1),), {"A": "rating"})
 
 
 def test_settings_survive_json_as_they_are_typed() -> None:
     made = SheetSettings(
-        input="x.csv", rate="10/s", default_time="9:00 AM", map={"A": "rating"}, finish_by="06:00"
+        input="x.csv",
+        rate=["10/s", "9000/d"],
+        leave="5%",
+        default_time="9:00 AM",
+        map={"A": "rating"},
+        finish_by="06:00",
     )
     dumped = made.model_dump(mode="json")
-    assert dumped["pacing"] == {"rate": "10/s"}
+    assert dumped["pacing"] == {
+        "rates": ["10/s", "9000/d"],
+        "leave": "5%",
+        "max_wait_seconds": "2h",
+    }
     assert SheetSettings(**dumped) == made
 
 
@@ -121,7 +132,7 @@ def test_settings_survive_json_as_they_are_typed() -> None:
     [
         ({"on_duplicate": "xyz"}, "--on-duplicate: 'xyz' is not one of error, last, merge"),
         ({"deadline": "0"}, "--deadline: 0 is not a duration above 0, such as 90s, 15m or 5h30m"),
-        ({"rate": [3]}, "--rate: this is not a rate, such as 50/s, 600/m or 5000/h"),
+        ({"rate": [3]}, "--rate: 3 is not a rate, such as 50/s, 600/m, 5000/h or 9000/d"),
         ({"strict": "perhaps"}, "--strict: 'perhaps' is not true or false"),
         ({"out": 3}, "--out: 3 is not a path"),
         ({"sheet": 3}, "--sheet: 3 is not a text"),
@@ -204,3 +215,38 @@ def test_the_other_side_of_a_comparison(tmp_path: Path) -> None:
     assert pushed.changes == Path("out/here.changes.csv")
     with pytest.raises(UsageError, match="--map: 'B'"):
         ReconcileSettings(**given | {"map": ["B"]})
+
+
+@pytest.mark.parametrize(
+    ("given", "rates"),
+    [
+        ("10/s", (Rate(10, 1),)),
+        (["10/s", "1000/h"], (Rate(10, 1), Rate(1000, 3600))),
+        ("10/s, 9000/d", (Rate(10, 1), Rate(9000, 86400))),
+        (["auto", "10/s"], (Rate(10, 1),)),
+        ("auto", ()),
+        (None, ()),
+        ((), ()),
+        (Rate(5, 1), (Rate(5, 1),)),
+        ([Rate(5, 1), "5/s"], (Rate(5, 1),)),
+    ],
+)
+def test_every_rate_holds(given: object, rates: tuple[Rate, ...]) -> None:
+    assert settings(rate=given).pacing.rates == rates
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rate": ["10/s", "fast"]}, "--rate: 'fast' is not a rate"),
+        ({"rate": "0.5/d"}, "write 1/d to 100000/s"),
+        ({"rate": {"10/s": 1}}, "--rate: this is not a rate"),
+        ({"leave": "100%"}, "--leave: '100%' leaves no request to send"),
+        ({"leave": "-1"}, "--leave: '-1' is neither a number (20) nor a share (5%)"),
+        ({"max_wait": "169h"}, "--max-wait: 169h is more than 168h: write 0s to 168h"),
+    ],
+)
+def test_limits_of_the_limits(change: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        settings(**change)
+    assert words in str(raised.value)

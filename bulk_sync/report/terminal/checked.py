@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bulk_sync.model.estimates import ALLOWANCE_SECONDS
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CheckSummary, Understood
 from bulk_sync.report.as_json import check_json, json_line
 from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_line, show_next
-from bulk_sync.report.words import counted, printable, rate, span
+from bulk_sync.report.words import counted, printable, quota_text, rate, span
 
 _LONGEST_EXAMPLE = 40
 # On a narrower terminal, examples would crowd out headers and fields.
@@ -102,20 +104,29 @@ def _plan(summary: CheckSummary) -> str:
     if not summary.requests:
         return "nothing: no row is a valid change"
     text = f"{counted(summary.requests, 'patch', 'patches')}, one request each"
-    if summary.seconds is None or summary.per_second is None:
+    if summary.held_seconds:
+        text = f"{text}, none before {span(math.ceil(summary.held_seconds))}: the API asks to wait"
+    if summary.seconds is None:
         return f"{text}; the duration depends on the API's limit (unknown, see --rate)"
-    at_rate = (
-        str(summary.rate)
-        if summary.rate is not None and summary.per_second == summary.rate.per_second
-        else f"{rate(summary.per_second)}, the API's limit when last met"
-    )
-    text = f"{text}: at least {span(round(summary.seconds))} at {at_rate}"
+    text = f"{text}: at least {span(round(summary.seconds))}{_bounds(summary)}"
     if summary.window_seconds is None:
         return text
     window = span(round(summary.window_seconds))
     if summary.suffices:
         return f"{text}, within the {window} available"
-    left = summary.requests - int(summary.window_seconds * summary.per_second)
+    left = summary.requests - summary.in_time
     return (
         f"{text}, but only {window} are available: about {left:,} would stay pending (exit code 6)"
     )
+
+
+def _bounds(summary: CheckSummary) -> str:
+    """Return the limits that the duration follows from: ` at 10/s and 1,000 requests per hour`."""
+    bounds = [str(rate) for rate in summary.rates]
+    met = [] if summary.limit is None else [rate(summary.limit)]
+    # The user's own come first among the windows, and are in the rates already.
+    own = sum(one.period_seconds >= ALLOWANCE_SECONDS for one in summary.rates)
+    met += [quota_text(one.contents, one.seconds) for one in summary.windows[own:]]
+    if met:
+        bounds.append(f"{' and '.join(met)}, the API's limit when last met")
+    return f" at {' and '.join(bounds)}" if bounds else ""
