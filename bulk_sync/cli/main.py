@@ -220,6 +220,12 @@ def sandbox(given: Given) -> int:
 
     Its records: GET /_sandbox/journal (?after=SEQ&limit=N), /_sandbox/stats,
     /_sandbox/showings/KEY.
+
+    Examples:
+
+      bulk-sync sandbox --accept-any --limit 20/s --fault 2%:503
+
+      bulk-sync sandbox --accept-any --allowance 1000/h --speed 60
     """
     from bulk_sync.cli import commands
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bulk_sync.errors import UsageError
+from bulk_sync.quantities import duration_text
 
 __all__ = ["Behaviour", "any_sandbox", "demo_sandbox", "run_sandbox", "sample_file"]
 
@@ -30,12 +31,25 @@ def run_sandbox(console: Console, behaviour: Behaviour, serving: Serving) -> Non
     def announce(running: Running) -> None:
         held = f" with {running.showings:,} showings" if running.showings else ""
         console.print(Text(f"Sandbox listening on {running.base_url}{held}"), soft_wrap=True)
+        console.print(Text(_terms(behaviour)), soft_wrap=True)
         command = f"bulk-sync push FILE --base-url {running.base_url}"
         text = f"Push to it: NORTH_API_KEY=north_sk_test_anything {command}"
         console.print(Text(text), soft_wrap=True)
         console.file.flush()
 
     serve(behaviour, port=serving.port, database=serving.db, seed=serving.seed, on_ready=announce)
+
+
+def _terms(behaviour: Behaviour) -> str:
+    """Return the team and the limits of a sandbox in a sentence."""
+    rates = [behaviour.limit] if behaviour.limit else []
+    limits = ", ".join(map(str, [*rates, *behaviour.allowances]))
+    parts = [f"Team: {behaviour.team}", f"limits: {limits or 'none'}"]
+    if behaviour.lock_out_seconds:
+        parts.append(f"lock-out: {duration_text(behaviour.lock_out_seconds)}")
+    if behaviour.speed != 1:
+        parts.append(f"time passes {behaviour.speed:g} times as fast")
+    return "; ".join(parts) + "."
 
 
 @contextmanager

@@ -6,9 +6,7 @@ they are tested against it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,43 +20,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.sandbox.account import Key, month_start, users_me
 from bulk_sync.sandbox.behaviour import Behaviour
 from bulk_sync.sandbox.contract import CreateBody, PatchBody, read_body
 from bulk_sync.sandbox.faults import Drawn, draw
-from bulk_sync.sandbox.limits import limit_headers, make_limit
+from bulk_sync.sandbox.gate import Gate
+from bulk_sync.sandbox.replies import Answer, as_sent, refusal, refused_by
 from bulk_sync.sandbox.severed import Connections, Severed
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
 
-_KEY = re.compile(r"Bearer north_sk_(live|test)_(\w+)", re.ASCII)
 _SHOWINGS = b"/v1/showings/"
 # Bytes of a request body; a larger one is answered with 413.
 _LARGEST_BODY = 1 << 20
 
-_TEAM = {"id": "550e8400-e29b-41d4-a716-446655440000", "name": "Sandbox Realty"}
+# Seconds that `GET /v1/users/me` takes when it is slow, and a reply when it is late.
+_SLOW_SECONDS = 30.0
+_LATE_SECONDS = 10.0
 
-# A login page, a body cut in the middle, bytes that are not UTF-8, and JSON that is no object: each
-# is a 200 that acknowledges nothing.
-_GARBAGE = (
-    (b"<!doctype html><title>Sign in</title><p>Please sign in to continue.</p>", "text/html"),
-    (b'{"data": {"id": "3c90c3cc-0d44-4b5', "application/json"),
-    (b"\x00\xff\xfe{]\x1b[2J", "application/json"),
-    (b'"OK"', "application/json"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The reply of the API before any fault is applied; `applied` when it changed a showing."""
-
-    status: int
-    content: Mapping[str, Any]
-    applied: bool = False
-    showing_id: str | None = None
-
-
-def refusal(status: int, message: str) -> Answer:
-    """Return the API's error body."""
-    return Answer(status, {"error": {"message": message, "status": status}})
+# The permission that a method needs.
+_ACTIONS = {"PATCH": "update", "POST": "create"}
 
 
 @dataclass
@@ -74,12 +54,11 @@ class NorthApi:
     connections: Connections = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        behaviour = self.behaviour
-        self._limit = (
-            make_limit(behaviour.limit, behaviour.limit_style) if behaviour.limit else None
-        )
+        self._gate = Gate(self.behaviour)
         self._in_flight = 0
         self._requests = 0
+        # Windows are aligned to the clock, but its corrections must not end one twice.
+        self._epoch = self.clock.now().timestamp() - self.clock.monotonic()
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -98,13 +77,13 @@ class NorthApi:
     async def _serve(self, request: Request) -> Response:
         """Serve one request: journal, limit, latency, fault, answer."""
         body = await self._body(request)
-        key = showing_name(request) if request.method == "PATCH" else None
-        drawn = self._draw(key)
+        name = _named(request, body)
+        drawn = self._draw(name)
         seq = self.storage.arrived(
             at=self.clock.now().timestamp(),
             method=request.method,
             path=request.scope["raw_path"].decode("latin-1"),
-            key=key,
+            key=name,
             idempotency_key=request.headers.get("idempotency-key"),
             content_type=request.headers.get("content-type"),
             body=None if body is None else body.decode("utf-8", "backslashreplace"),
@@ -119,51 +98,78 @@ class NorthApi:
                 # No fault on top of a refusal: real servers refuse before the code that may fail.
                 drawn = None
             else:
-                if self.behaviour.latency_seconds:
-                    await self.clock.sleep(self.behaviour.latency_seconds)
+                await self._sleep(self.behaviour.latency_seconds)
                 if drawn is not None and not drawn.applied:
-                    answer = refusal(drawn.fault.status or 500, "Fault injected by --fault")
+                    answer = refused_by(drawn.fault.kind)
                 else:
-                    answer = self._answer(request, key, body or b"")
+                    answer = await self._answer(request, name, body or b"")
+                if drawn is not None and drawn.fault.kind == "late":
+                    await self._sleep(_LATE_SECONDS)
         finally:
             self._in_flight -= 1
         self._note(seq, answer, drawn)
         return self._reply(request, answer, headers, drawn)
 
-    def _draw(self, key: str | None) -> Drawn | None:
-        if not self.behaviour.faults or key is None:
+    def _draw(self, name: str | None) -> Drawn | None:
+        if not self.behaviour.faults or name is None:
             return None
-        return draw(self.behaviour.faults, self.behaviour.seed, key, self.storage.times_asked(key))
+        asked_before = self.storage.times_asked(name)
+        return draw(self.behaviour.faults, self.behaviour.seed, name, asked_before)
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds:
+            await self.clock.sleep(seconds / self.behaviour.speed)
+
+    def _now(self) -> float:
+        """Return the time of the limits, which passes `speed` times as fast."""
+        return (self._epoch + self.clock.monotonic()) * self.behaviour.speed
 
     def _refused(
         self, request: Request, body: bytes | None, headers: dict[str, str]
     ) -> Answer | None:
         """Return the refusal of a wrong key, a missing permission, a large body or the limit."""
-        match = _KEY.fullmatch(request.headers.get("authorization", ""))
+        key = self._key(request)
         revoke_after = self.behaviour.revoke_after
-        if match is None or (revoke_after is not None and self._requests > revoke_after):
+        if key is None or (revoke_after is not None and self._requests > revoke_after):
             return refusal(401, "Invalid API key")
-        if match[2].startswith("readonly") and request.method != "GET":
-            return refusal(403, "Permission denied: showings:update")
+        action = _ACTIONS.get(request.method)
+        if action is not None and not key.may(action):
+            return refusal(403, f"Permission denied: showings:{action}")
         if body is None:
             return refusal(413, "Request body too large")
         if request.method != "GET" and not _is_json(request):
             return refusal(415, "Content-Type must be application/json")
-        if self._limit is not None:
-            # This request is in flight already; the limit asks for the others.
-            verdict = self._limit.ask(self.clock.monotonic(), self._in_flight - 1)
-            headers.update(limit_headers(self.behaviour.limit_headers, self._limit, verdict))
-            if not verdict.passes:
-                return refusal(429, "Too many requests")
-        return None
+        if request.method == "GET" and self.behaviour.users_me == "free":
+            return None
+        # This request is in flight already; the limits ask for the others.
+        passage = self._gate.ask(self._now(), self._in_flight - 1)
+        headers.update(passage.headers)
+        return None if passage.passes else refusal(429, "Too many requests")
 
-    def _answer(self, request: Request, key: str | None, body: bytes) -> Answer:
-        if request.method == "GET":
-            return Answer(200, {"data": {"team": _TEAM}})
+    def _key(self, request: Request) -> Key | None:
+        return Key.of(request.headers.get("authorization", ""), self.behaviour)
+
+    async def _answer(self, request: Request, name: str | None, body: bytes) -> Answer:
         try:
-            return self._create(body) if key is None else self._update(key, body)
+            if request.method == "GET":
+                return await self._account(request)
+            if request.method == "POST":
+                return self._create(body)
+            return self._update(name or "", body)
         except KeyTakenError:
             return refusal(409, "Another showing has this unique_showing_key")
+
+    async def _account(self, request: Request) -> Answer:
+        if self.behaviour.users_me == "missing":
+            return refusal(404, "Not found")
+        if self.behaviour.users_me == "slow":
+            await self._sleep(_SLOW_SECONDS)
+        key = self._key(request)
+        assert key is not None  # noqa: S101 - `_refused` has seen to it
+        now = self.clock.now()
+        calls = self.storage.calls_since(month_start(now).timestamp())
+        allowance = self._gate.allowance(self._now())
+        return Answer(200, users_me(self.behaviour, key, allowance, calls, now))
 
     def _update(self, key: str, body: bytes) -> Answer:
         # Clients and proxies resolve dot segments, so they can't address a showing.
@@ -209,17 +215,14 @@ class NorthApi:
         )
 
     def _reply(
-        self, request: Request, answer: Answer, headers: dict[str, str], drawn: Drawn | None
+        self, request: Request, answer: Answer, headers: Mapping[str, str], drawn: Drawn | None
     ) -> Response:
-        content = json.dumps(answer.content, ensure_ascii=False).encode()
-        whole = Response(content, answer.status, headers, "application/json")
         kind = drawn.fault.kind if drawn else None
+        sent = as_sent(answer, kind)
+        reply = Response(sent.body, sent.status, {**headers, **sent.headers}, sent.media_type)
         if kind in {"reset", "timeout", "cut"}:
-            return Severed(whole, kind, self.connections.get(tuple(request.scope["client"])))
-        if kind == "garbage":
-            text, media_type = _GARBAGE[hashlib.sha256(content).digest()[0] % len(_GARBAGE)]
-            return Response(text, 200, headers, media_type)
-        return whole
+            return Severed(reply, kind, self.connections.get(tuple(request.scope["client"])))
+        return reply
 
     async def _body(self, request: Request) -> bytes | None:
         """Return the body, None when it is larger than `_LARGEST_BODY`."""
@@ -252,9 +255,21 @@ class NorthApi:
         return _json(showing)
 
 
-def showing_name(request: Request) -> str:
-    """Return the last path segment decoded from the raw path, where `%2F` is not a slash."""
-    return unquote(_last_segment(request, _SHOWINGS))
+def _named(request: Request, body: bytes | None) -> str | None:
+    """Return the showing of a request: the path's last segment, or the key in a creation's body.
+
+    The segment is decoded from the raw path, where `%2F` is not a slash.
+    """
+    if request.method == "PATCH":
+        return unquote(_last_segment(request, _SHOWINGS))
+    if request.method != "POST":
+        return None
+    try:
+        content = json.loads(body or b"")
+    except ValueError:
+        return None
+    key = content.get("unique_showing_key") if isinstance(content, dict) else None
+    return key if isinstance(key, str) else None
 
 
 def _last_segment(request: Request, prefix: bytes) -> str:

@@ -10,8 +10,27 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-KINDS = ("reset", "timeout", "cut", "garbage")
+Moment = Literal["before", "after", "either"]
+
+KINDS: dict[str, Moment] = {
+    "reset": "either",
+    "timeout": "either",
+    "cut": "after",
+    "garbage": "after",
+    "late": "after",
+    "queued": "after",
+    "swapped": "after",
+    "shortened": "after",
+    "error200": "before",
+    "block403": "before",
+    "conflict": "before",
+}
+"""The faults that are no status, each with its moment: before or after the change is applied.
+
+A reset and a time-out come at either, with even odds, because a client can't know which.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +51,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The fault of one request; `applied` when the patch is applied before the fault."""
+    """The fault of one request; `applied` when the change is applied before the fault."""
 
     fault: Fault
     applied: bool
@@ -53,16 +72,15 @@ def parse_fault(text: str) -> Fault:
 def draw(faults: Sequence[Fault], seed: int, key: str, asked_before: int) -> Drawn | None:
     """Return the fault of a request for `key`, None for none.
 
-    A reset or a time-out comes before or after the patch is applied, with even odds, because a
-    client can't know which. A cut or garbled reply comes after it, a status before it.
+    A conflict meets the first request for a key only, because it passes by itself.
     """
     digest = hashlib.sha256(f"{seed}\0{key}\0{asked_before}".encode()).digest()
     dice = int.from_bytes(digest[:8], "big") / 2**64  # uniform in [0, 1)
     for fault in faults:
         if dice < fault.share:
-            applied = fault.kind in {"cut", "garbage"} or (
-                fault.status is None and digest[8] % 2 == 1
-            )
-            return Drawn(fault, applied)
+            if fault.kind == "conflict" and asked_before:
+                return None
+            moment = KINDS.get(fault.kind, "before")
+            return Drawn(fault, moment == "after" or (moment == "either" and digest[8] % 2 == 1))
         dice -= fault.share
     return None

@@ -275,10 +275,18 @@ def make_allowance(rate: Rate, window: AllowanceWindow) -> Quota:
     assert_never(window)
 
 
-def limit_headers(kind: LimitHeaders, limit: Limit, verdict: Verdict) -> dict[str, str]:
+def limit_headers(
+    kind: LimitHeaders,
+    limit: Limit,
+    verdict: Verdict,
+    *,
+    name: str = "default",
+    speed: float = 1.0,
+) -> dict[str, str]:
     """Return the headers that a server of that kind sends.
 
-    `ratelimit` follows draft-ietf-httpapi-ratelimit-headers-08 and later.
+    `ratelimit` follows draft-ietf-httpapi-ratelimit-headers-08 and later. The verdict is in real
+    seconds, of which the limit's window lasts fewer by `speed`.
     """
     seconds = str(max(1, math.ceil(verdict.reset_seconds)))
     refused = (
@@ -290,10 +298,10 @@ def limit_headers(kind: LimitHeaders, limit: Limit, verdict: Verdict) -> dict[st
         case "retry-after":
             return refused
         case "ratelimit":
-            policy = f'"default";q={limit.quota};w={limit.window_seconds:.0f}'
+            window = max(1, round(limit.window_seconds / speed))
             return {
-                "RateLimit-Policy": policy,
-                "RateLimit": f'"default";r={verdict.remaining};t={seconds}',
+                "RateLimit-Policy": f'"{name}";q={limit.quota};w={window}',
+                "RateLimit": f'"{name}";r={verdict.remaining};t={seconds}',
             } | refused
         case "x-ratelimit":
             return {

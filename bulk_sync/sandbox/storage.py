@@ -158,6 +158,13 @@ class Storage:
             self._db.execute("SELECT count(*) FROM journal WHERE key = ?", (key,)).fetchone()[0]
         )
 
+    def calls_since(self, moment: float) -> int:
+        """Return the number of requests from a moment on that were not refused by key or limit."""
+        counted = (
+            "SELECT count(*) FROM journal WHERE at >= ? AND coalesce(status, 0) NOT IN (401, 429)"
+        )
+        return int(self._db.execute(counted, (moment,)).fetchone()[0])
+
     def arrived(self, **entry: Any) -> int:  # noqa: ANN401 - columns of the journal
         """Insert an entry and return its number."""
         columns, marks = ", ".join(entry), ", ".join("?" * len(entry))
@@ -192,7 +199,7 @@ class Storage:
             yield entry
 
     def stats(self) -> dict[str, Any]:
-        """Return counts of requests, keys, applied patches, showings and replies."""
+        """Return counts of requests, keys, applied changes, creations, showings and replies."""
         statuses = self._db.execute(
             "SELECT coalesce(fault, status, 'unanswered'), count(*) FROM journal"
             " GROUP BY 1 ORDER BY 2 DESC"
@@ -200,11 +207,15 @@ class Storage:
         requests, keys, applied = self._db.execute(
             "SELECT count(*), count(DISTINCT key), coalesce(sum(applied), 0) FROM journal"
         ).fetchone()
+        created = self._db.execute(
+            "SELECT count(*) FROM journal WHERE method = 'POST' AND applied"
+        ).fetchone()[0]
         showings = self._db.execute("SELECT count(*) FROM showing").fetchone()[0]
         return {
             "requests": requests,
             "keys": keys,
             "applied": applied,
+            "created": created,
             "showings": showings,
             "answers": {str(name): count for name, count in statuses},
         }

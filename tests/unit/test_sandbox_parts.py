@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.quantities import Rate
-from bulk_sync.sandbox.faults import Fault, draw, parse_fault
+from bulk_sync.sandbox.faults import KINDS, Fault, draw, parse_fault
 from bulk_sync.sandbox.limits import (
     All,
     FixedWindow,
@@ -28,6 +29,7 @@ from bulk_sync.sandbox.limits import (
     make_allowance,
     make_limit,
 )
+from bulk_sync.sandbox.replies import Answer, as_sent, refusal, refused_by
 from bulk_sync.sandbox.storage import Storage
 
 FAULTS = (Fault(0.1, "503"), Fault(0.1, "reset"), Fault(0.05, "garbage"))
@@ -37,6 +39,7 @@ def test_faults_by_their_text() -> None:
     assert parse_fault("2%:503") == Fault(0.02, "503")
     assert parse_fault("0.5%:cut") == Fault(0.005, "cut")
     assert parse_fault("100%:timeout").status is None
+    assert [parse_fault(f"1%:{kind}").kind for kind in KINDS] == [*KINDS]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +66,48 @@ def test_a_refusing_status_comes_before_a_garbled_reply_after_and_a_reset_either
     assert {d.applied for d in drawn if d.fault.kind == "503"} == {False}
     assert {d.applied for d in drawn if d.fault.kind == "garbage"} == {True}
     assert {d.applied for d in drawn if d.fault.kind == "reset"} == {True, False}
+
+
+def test_a_conflict_meets_the_first_request_for_a_key_only() -> None:
+    faults = (parse_fault("100%:conflict"),)
+    first, second = (draw(faults, 1, "ext_1", asked_before) for asked_before in (0, 1))
+    assert first is not None
+    assert not first.applied
+    assert second is None
+
+
+DATA = {"id": "a", "north_id": "a", "feedback": "Too dark, too loud", "updated_at": "x"}
+UPDATED = Answer(200, {"data": DATA, "message": "Showing updated"}, applied=True, showing_id="a")
+
+
+def test_odd_replies_to_a_change_that_was_applied() -> None:
+    queued = as_sent(UPDATED, "queued")
+    assert queued.status == 202
+    assert "data" not in json.loads(queued.body)
+    swapped = json.loads(as_sent(UPDATED, "swapped").body)["data"]
+    assert swapped["id"] == swapped["north_id"] != "a"
+    shortened = json.loads(as_sent(UPDATED, "shortened").body)["data"]
+    assert shortened == DATA | {"feedback": "Too dark"}
+    for kind in (None, "late"):
+        assert json.loads(as_sent(UPDATED, kind).body) == UPDATED.content
+
+
+@pytest.mark.parametrize("kind", ["queued", "swapped", "shortened", "late"])
+def test_a_refusal_is_sent_as_it_is(kind: str) -> None:
+    refused = refusal(404, "Showing not found")
+    assert as_sent(refused, kind) == as_sent(refused, None)
+
+
+def test_odd_replies_to_a_change_that_was_not_applied() -> None:
+    errors = as_sent(refused_by("error200"), "error200")
+    assert errors.status == 200
+    assert json.loads(errors.body)["errors"][0]["message"]
+    block = as_sent(refused_by("block403"), "block403")
+    assert (block.status, block.headers["cf-mitigated"]) == (403, "challenge")
+    assert block.media_type.startswith("text/html")
+    conflict = as_sent(refused_by("conflict"), "conflict")
+    assert (conflict.status, conflict.headers) == (409, {"Retry-After": "1"})
+    assert json.loads(conflict.body)["error"]["status"] == 409
 
 
 def passed(limit: Limit | All | LockOut, moments: list[float]) -> list[bool]:

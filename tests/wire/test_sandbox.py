@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import yaml
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 
@@ -18,6 +21,7 @@ from tests.helpers import KEY, Witness, numbered, sandbox_process, write_sheet
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "north-showings.openapi.yaml"
 SAMPLES = Path(__file__).parents[2] / "sample_data"
+REPORT = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
@@ -78,10 +82,12 @@ def test_a_body_that_is_not_declared_as_json_is_a_415(
     assert client.get("/_sandbox/showings/ext_1").status_code == 404
 
 
-def test_the_team_of_the_key_is_an_object_as_in_the_contract(client: httpx.Client) -> None:
-    document = OpenAPI.from_file_path(str(CONTRACT))
-    answered = client.get("/v1/users/me")
-    document.validate_response(
+def users_me(base_url: str, key: str = KEY) -> httpx.Response:
+    return httpx.get(base_url + "/v1/users/me", headers={"Authorization": f"Bearer {key}"})
+
+
+def assert_as_published(answered: httpx.Response) -> None:
+    OpenAPI.from_file_path(str(CONTRACT)).validate_response(
         MockRequest(
             "https://api.northreports.com",
             "get",
@@ -90,7 +96,170 @@ def test_the_team_of_the_key_is_an_object_as_in_the_contract(client: httpx.Clien
         ),
         MockResponse(answered.content, answered.status_code, content_type="application/json"),
     )
-    assert answered.json()["data"]["team"]["name"]
+
+
+def published_example() -> Any:
+    document = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
+    replied = document["paths"]["/v1/users/me"]["get"]["responses"]["200"]
+    return replied["content"]["application/json"]["example"]["data"]
+
+
+def test_users_me_has_every_part_of_the_published_example(sandboxes: Sandboxes) -> None:
+    with sandboxes(allowances=(Rate(1000, 3600),)) as witness:
+        answered = users_me(witness.base_url)
+    assert_as_published(answered)
+    data, example = answered.json()["data"], published_example()
+    assert data.keys() == example.keys()
+    for name, part in example.items():
+        assert data[name].keys() == part.keys()
+    assert KEY not in answered.text
+
+
+def test_users_me_counts_every_request_that_a_limit_let_through(sandboxes: Sandboxes) -> None:
+    began = datetime.now(UTC)
+    with sandboxes(
+        allowances=(Rate(5, 3600),), window="fixed-from-first", allowance_told=("users-me",)
+    ) as witness:
+        states = []
+        for _ in range(2):
+            states.append(users_me(witness.base_url).json()["data"])
+            patch(witness, "ext_1", rating=4)
+        last = patch(witness, "ext_1", rating=4)
+        refused = users_me(witness.base_url)
+    calls = [state["subscription"]["api_usage"]["calls_this_month"] for state in states]
+    assert calls == [1, 3]
+    assert [state["rate_limit"]["remaining"] for state in states] == [4, 2]
+    assert (last.status_code, refused.status_code) == (200, 429)
+    assert "retry-after" not in refused.headers
+    resets_at = datetime.fromisoformat(states[0]["rate_limit"]["resets_at"])
+    assert timedelta(hours=1) <= resets_at - began <= timedelta(hours=1, minutes=2)
+
+
+def patch(witness: Witness, showing: str, key: str = KEY, **fields: object) -> httpx.Response:
+    return httpx.patch(
+        f"{witness.base_url}/v1/showings/{showing}",
+        json=fields,
+        headers={"Authorization": f"Bearer {key}"},
+    )
+
+
+def post(witness: Witness, key: str, **fields: object) -> httpx.Response:
+    return httpx.post(
+        f"{witness.base_url}/v1/showings",
+        json={"report_id": REPORT, "unique_showing_key": key, **fields},
+        headers={"Authorization": f"Bearer {KEY}"},
+    )
+
+
+def test_windows_are_as_much_shorter_as_time_is_faster(sandboxes: Sandboxes) -> None:
+    began = datetime.now(UTC)
+    with sandboxes(
+        allowances=(Rate(1, 3600),), allowance_told=("users-me", "headers"), speed=60.0
+    ) as witness:
+        answered = users_me(witness.base_url)
+    assert answered.headers["ratelimit-policy"] == '"default";q=1;w=60'
+    resets_at = datetime.fromisoformat(answered.json()["data"]["rate_limit"]["resets_at"])
+    assert resets_at.second == 0, "aligned to the full minute"
+    assert resets_at - began <= timedelta(minutes=2)
+
+
+def test_the_team_and_its_permissions_are_those_of_the_options(sandboxes: Sandboxes) -> None:
+    with sandboxes(
+        team="Acme Realty", permissions={"showings": ("read", "update"), "reports": ("read",)}
+    ) as witness:
+        answered = users_me(witness.base_url)
+        patched, posted = patch(witness, "ext_1", rating=4), post(witness, "ext_2")
+    assert_as_published(answered)
+    data = answered.json()["data"]
+    assert data["team"]["name"] == "Acme Realty"
+    assert data["api_key"]["permissions"] == {"showings": ["read", "update"], "reports": ["read"]}
+    assert (patched.status_code, posted.status_code) == (200, 403)
+    assert posted.json() == {
+        "error": {"message": "Permission denied: showings:create", "status": 403}
+    }
+
+
+def test_a_key_without_update_may_not_patch(sandboxes: Sandboxes) -> None:
+    with sandboxes(permissions={"showings": ("read",)}) as witness:
+        refused = patch(witness, "ext_1", rating=4)
+    assert refused.status_code == 403
+    assert refused.json()["error"]["message"] == "Permission denied: showings:update"
+
+
+def test_users_me_can_be_missing_odd_or_free(sandboxes: Sandboxes) -> None:
+    with sandboxes(users_me="missing") as witness:
+        answered = users_me(witness.base_url)
+        assert answered.status_code == 404
+        assert answered.json()["error"]["status"] == 404
+    with sandboxes(users_me="odd") as witness:
+        assert "data" not in users_me(witness.base_url).json()
+    with sandboxes(
+        users_me="free", allowances=(Rate(1, 3600),), window="fixed-from-first"
+    ) as witness:
+        left = [users_me(witness.base_url).json()["data"]["rate_limit"] for _ in range(2)]
+        assert [state["remaining"] for state in left] == [1, 1]
+        assert patch(witness, "ext_1", rating=4).status_code == 200
+        assert patch(witness, "ext_1", rating=4).status_code == 429
+        assert users_me(witness.base_url).json()["data"]["rate_limit"]["remaining"] == 0
+
+
+@pytest.mark.usefixtures("fast_time")
+def test_slow_and_late_replies_come_in_the_end(sandboxes: Sandboxes) -> None:
+    late = (parse_fault("100%:late"),)
+    with sandboxes(users_me="slow", faults=late, speed=100.0) as witness:
+        assert users_me(witness.base_url).status_code == 200
+        assert patch(witness, "ext_1", rating=4).status_code == 200
+        times = [(entry["ended_at"] - entry["at"]) * 100 for entry in witness.journal()]
+    assert times[0] >= 29.9
+    assert times[1] >= 9.9
+
+
+@pytest.mark.parametrize(
+    ("kind", "applied", "status"),
+    [
+        ("error200", False, 200),
+        ("block403", False, 403),
+        ("queued", True, 202),
+        ("swapped", True, 200),
+        ("shortened", True, 200),
+    ],
+)
+def test_odd_replies_on_demand(sandboxes: Sandboxes, kind: str, applied: bool, status: int) -> None:
+    with sandboxes(faults=(parse_fault(f"100%:{kind}"),)) as witness:
+        answered = patch(witness, "ext_1", feedback="Too dark, too loud")
+        [entry] = witness.journal()
+    assert (answered.status_code, entry["applied"], entry["fault"]) == (status, applied, kind)
+    assert "Too dark, too loud" not in answered.text or kind == "swapped"
+
+
+def test_a_conflict_passes_by_itself(sandboxes: Sandboxes) -> None:
+    with sandboxes(faults=(parse_fault("100%:conflict"),)) as witness:
+        first, second = (patch(witness, "ext_1", rating=4) for _ in range(2))
+        assert (first.status_code, first.headers["retry-after"]) == (409, "1")
+        assert second.status_code == 200
+        assert witness.showing("ext_1")["rating"] == 4
+
+
+def test_creations_meet_faults_by_their_key_and_are_counted(sandboxes: Sandboxes) -> None:
+    def fates(witness: Witness) -> list[tuple[str, str, bool]]:
+        for number in range(40):
+            post(witness, f"ext_{number}")
+        return [
+            (entry["key"], str(entry["fault"]), entry["applied"]) for entry in witness.journal()
+        ]
+
+    faults = (parse_fault("20%:503"), parse_fault("20%:garbage"))
+    with sandboxes(faults=faults, seed=3) as witness:
+        seen = fates(witness)
+        stats = witness.get("/_sandbox/stats")
+        [entry] = [entry for entry in witness.journal() if entry["key"] == "ext_0"]
+        assert entry["method"] == "POST"
+        assert (entry["showing_id"] is not None) == entry["applied"]
+    with sandboxes(faults=faults, seed=3) as witness:
+        assert fates(witness) == seen
+    assert {fault for _, fault, _ in seen} == {"None", "503", "garbage"}
+    created = sum(applied for _, _, applied in seen)
+    assert stats["created"] == stats["showings"] == created < 40
 
 
 def test_a_patch_changes_what_it_names_and_answers_as_the_contract_shows(
@@ -123,7 +292,7 @@ def test_keys_and_permissions(client: httpx.Client) -> None:
 
 
 def test_create_and_conflict(client: httpx.Client) -> None:
-    report = {"report_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a"}
+    report = {"report_id": REPORT}
     created = client.post(
         "/v1/showings", json={**report, "unique_showing_key": "ext_1", "feedback": "Fine"}
     )
