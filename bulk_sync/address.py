@@ -1,4 +1,4 @@
-"""Base URLs of the API: where a key may be sent. Pure."""
+"""Base URLs of the API: where a key may be sent; and the form of its ids. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ DEFAULT_BASE_URL = "https://api.northreports.com"
 
 SANDBOX_TARGET = "sandbox:"
 """The base URL, in checkpoints too, of a push to a sandbox of its own."""
+
+UUID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
+)
+"""An id of a showing or a report, in any case (RFC 9562)."""
 
 
 def is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.estimates import KnownPace, windows_for
-from bulk_sync.model.summaries import CheckSummary, Summary
+from bulk_sync.model.summaries import CheckSummary, Creatable, Summary
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.written.lines import refuse_too_many
 from bulk_sync.run import log
@@ -30,12 +30,16 @@ from bulk_sync.run.send import (
     send_pending,
     start_tally,
 )
-from bulk_sync.run.sheet import OnRows, Sheet, open_sheet
+from bulk_sync.run.sheet import OnRows, Sheet, open_sheet, refuse_without_report
 from bulk_sync.run.stage import Staging, hold_ledger, open_checkpoint, stage_sheet
 from bulk_sync.run.summary import note_on_limit, summary_of_run
 from bulk_sync.run.threads import in_thread, outside_event_loop
+from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sheet import SheetSettings
+
+# Rows that `check` names of those that can't create their showing.
+_ROWS_NAMED = 5
 
 # Without a handler, Python prints a library's warnings to stderr.
 logging.getLogger("bulk_sync").addHandler(logging.NullHandler())
@@ -100,6 +104,7 @@ def _push(
         hold_ledger(history),
         open_checkpoint(files.checkpoint, history, examined) as (store, opened),
     ):
+        refuse_without_report(sheet, settings.creating)
         check_outputs(files, outputs.undo_file)  # better now than after sending
         staging = Staging(
             sheet=sheet,
@@ -119,6 +124,7 @@ def _push(
             tally=tally,
             destination=to,
             sending=settings.sending,
+            creating=settings.creating,
             pacing=settings.pacing,
             bounds=bounds,
             callbacks=callbacks,
@@ -151,6 +157,7 @@ def check(
     """
     pacing = settings.pacing
     with open_sheet(settings.reading, settings.meaning) as sheet, Store.scratch() as store:
+        refuse_without_report(sheet, settings.creating)
         rows = stage_rows(sheet, store, on_rows, keep_cells=False)
         counts = store.views.counts(rows.generation)
         problems, causes = problems_of(store.views.bad_rows(rows.generation))
@@ -173,8 +180,15 @@ def check(
             held_seconds=known.held_seconds,
             patches=store.staged.patches(show, rows.generation) if show else (),
             profile=saved,
+            creatable=_creatable(store, rows.generation, settings.creating),
             stopped=refusal_of(sheet, store, rows.generation, settings.stopping.max_problems),
         )
+
+
+def _creatable(store: Store, generation: int, creating: Creating) -> Creatable | None:
+    if not creating.create_missing:
+        return None
+    return store.staged.creatable(generation, creating.report, most=_ROWS_NAMED)
 
 
 def _save_profile(sheet: Sheet, path: Path | None) -> str | None:

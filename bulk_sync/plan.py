@@ -68,12 +68,16 @@ _MOST_ROWS = 5
 
 
 class Twin(Struct, frozen=True):
-    """One of several rows for one showing; `digest` and `body` are None for an invalid row."""
+    """One of several rows for one showing; `digest` and `body` are None for an invalid row.
+
+    `report_id` is the report that it names, if any.
+    """
 
     id: int
     number: int
     digest: str | None
     body: str | None = None
+    report_id: str | None = None
 
 
 class Verdict(Struct, frozen=True):
@@ -101,7 +105,8 @@ def settle_twins(
     """Decide about rows for one showing, given in input order.
 
     `error`: the first of identical rows is sent and the others are superseded; differing rows are
-    all invalid, because any of them may be right, and each names the others.
+    all invalid, because any of them may be right, and each names the others. Rows that name
+    different reports differ.
     `last`: the last row counts, and if it is invalid, nothing is sent.
     `merge`: the last row carries the values of all; if one row is invalid, nothing is sent.
     """
@@ -113,12 +118,29 @@ def settle_twins(
         reason = _about_rows(Expected.MERGED_ROW, twins[-1:])
         return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[:-1]], merge
     first = twins[0]
-    if all(twin.digest == first.digest for twin in twins):
+    if all(twin.digest == first.digest for twin in twins) and len(_reports(twins)) < 2:
         reason = _about_rows(Expected.FIRST_OF_EQUALS, [first])
         return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[1:]], None
     return [
         _duplicate(twin, twins, unread, policy) for twin in twins if twin.digest is not None
     ], None
+
+
+def report_of_twins(twins: Sequence[Twin], policy: OnDuplicate) -> tuple[int, str] | None:
+    """Return the row that is sent, and the report that its twins name; None if it keeps its own.
+
+    A later report wins where the values do.
+    """
+    reports = _reports(twins)
+    if policy == "last" or not reports:
+        return None
+    return (twins[-1] if policy == "merge" else twins[0]).id, reports[-1]
+
+
+def _reports(twins: Sequence[Twin]) -> list[str]:
+    """Return the different reports that rows name, the last one last."""
+    named = [twin.report_id for twin in reversed(twins) if twin.report_id is not None]
+    return [*dict.fromkeys(named)][::-1]
 
 
 def settle_rivals(rivals: Sequence[tuple[int, int, int]]) -> list[Verdict]:

@@ -1,4 +1,4 @@
-"""The showing that a row addresses: by its id when it has one, else by its key."""
+"""The showing that a row addresses, by its id when it has one, else by its key; and its report."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import re
 import unicodedata
 from urllib.parse import quote
 
+from bulk_sync.address import UUID
 from bulk_sync.check.cells import (
     ERROR_TEXTS,
+    BadCell,
     excerpt,
+    failed_formula,
     is_rounded,
     is_scientific,
     text_of_formula,
 )
 from bulk_sync.check.headers import HeaderMap, map_option
-from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
+from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import Cell, CellError, text_of
 
 LONGEST_SEGMENT = 2000
 """Characters of a percent-encoded key: servers commonly end a URL at 8 KiB, some proxies at 2,083.
 """
-
-UUID = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
-)
 
 # Keys that need no further check, which is nearly all of them: at most 15 characters, or with one
 # that is no digit, so that no spreadsheet program has rounded them.
@@ -40,6 +39,7 @@ class AddressReader:
     def __init__(self, mapping: HeaderMap) -> None:
         self._key_at = mapping.index_of(KEY_COLUMN)
         self._id_at = mapping.index_of(ID_COLUMN)
+        self._report_at = mapping.index_of(REPORT_COLUMN)
         self._id_header = "" if self._id_at is None else mapping.header_of(ID_COLUMN)
 
     def read(self, cells: tuple[Cell, ...]) -> tuple[str, str]:
@@ -49,6 +49,20 @@ class AddressReader:
         """
         key = "" if self._key_at is None else _text(cells[self._key_at])
         return key, "" if self._id_at is None else _text(cells[self._id_at]).lower()
+
+    def report(self, cells: tuple[Cell, ...]) -> str | Reason | None:
+        """Return the id of the row's report, the reason why it is none, or None if it is blank."""
+        if self._report_at is None:
+            return None
+        cell = cells[self._report_at]
+        text = _text(cell).lower()
+        if not text or UUID.fullmatch(text):
+            return text or None
+        return (
+            (failed_formula(cell) or BadCell(Expected.REPORT_ID))
+            .in_cell(cell)
+            .reason(REPORT_COLUMN)
+        )
 
     def problem(self, cells: tuple[Cell, ...], key: str, uuid: str) -> Bad | None:
         """Return what keeps a row from addressing a showing; None when nothing does."""

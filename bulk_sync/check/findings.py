@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
+from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 
 
 @dataclass(slots=True)
@@ -17,8 +17,8 @@ class Assumption:
     value: str
 
 
-# The columns that a row fills: has a key, has an id, and the names of its values.
-_Shape = tuple[bool, bool, tuple[str, ...]]
+# The columns that a row fills: has a key, an id, a report, and the names of its values.
+_Shape = tuple[bool, bool, bool, tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -41,26 +41,37 @@ class Findings:
     def filled(self) -> Counter[str]:
         """The number of rows that fill each column."""
         filled: Counter[str] = Counter()
-        for (key, uuid, names), rows in self._shapes.items():
-            columns = {*names, *([KEY_COLUMN] if key else []), *([ID_COLUMN] if uuid else [])}
+        for (key, uuid, report, names), rows in self._shapes.items():
+            others = {KEY_COLUMN: key, ID_COLUMN: uuid, REPORT_COLUMN: report}
+            columns = {*names, *(name for name, is_filled in others.items() if is_filled)}
             filled.update(dict.fromkeys(columns, rows))
         return filled
 
     def count_row(
-        self, names: tuple[str, ...], row: dict[str, object], key: str, uuid: str
+        self,
+        names: tuple[str, ...],
+        row: dict[str, object],
+        key: str,
+        uuid: str,
+        report: str | None = None,
     ) -> None:
         """Count the columns that a row fills, and keep the first value of each.
 
         `names` are those of the row's values.
         """
-        shape = (key != "", uuid != "", names)
+        shape = (key != "", uuid != "", report is not None, names)
         try:
             self._shapes[shape] += 1
         except KeyError:
             # Rows have few shapes, so counting these costs less than counting columns. The first
             # value of a column is in the first row of some shape.
             self._shapes[shape] = 1
-            for name, value in {KEY_COLUMN: key, ID_COLUMN: uuid, **row}.items():
+            for name, value in {
+                KEY_COLUMN: key,
+                ID_COLUMN: uuid,
+                REPORT_COLUMN: report or "",
+                **row,
+            }.items():
                 if value != "":
                     self.examples.setdefault(name, value)
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from bulk_sync.check.showing import ALIASES, FIELDS, ID_COLUMN, KEY_COLUMN
+from bulk_sync.check.showing import ALIASES, FIELDS, ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.errors import InputError, UsageError
 
 OWN_COLUMNS = frozenset(
@@ -31,7 +31,10 @@ OWN_COLUMNS = frozenset(
 )
 """Columns of our own reports that are for people; a push of such a file ignores them."""
 
-TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS)
+# Words that are usual in headers and only a letter away from a name.
+_OTHER_WORDS = frozenset({"reported"})
+
+TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS, REPORT_COLUMN)
 """Fields that a column can fill."""
 
 
@@ -107,6 +110,8 @@ class Names:
     def near(self, header: str) -> list[str]:
         """Return the fields whose names are nearly this header, closest first."""
         name = plain(header)
+        if name in _OTHER_WORDS:
+            return []
         # A loose bound; `_is_typo` decides.
         close = difflib.get_close_matches(name, self._field_of, n=6, cutoff=0.7)
         near = [other for other in close if _is_typo(name, other)]

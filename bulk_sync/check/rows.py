@@ -16,7 +16,7 @@ from bulk_sync.check.headers import HeaderMap, Names
 from bulk_sync.check.instants import InstantReader
 from bulk_sync.check.patches import encoded, with_key
 from bulk_sync.check.rules import Rules
-from bulk_sync.check.showing import FIELDS, ID_COLUMN, INSTANTS, KEY_COLUMN
+from bulk_sync.check.showing import FIELDS, ID_COLUMN, INSTANTS, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
 
@@ -52,14 +52,18 @@ class Checker:
         target = uuid or key
         values = self._values(row.number, cells, bad)
         names = tuple(values)
-        self.findings.count_row(names, values, key, uuid)
+        report = self._address.report(cells)
+        if isinstance(report, Reason):
+            bad.append(report)
+            report = None
+        self.findings.count_row(names, values, key, uuid, report)
         if bad:
             return Problem(row, target, "bad_value", tuple(sorted(bad, key=_contract_order)), key)
         if not values:
             blank = Reason(Expected.CHANGE, remedy=Remedy.FILL_IN)
             return Problem(row, target, "nothing_to_send", (blank,), key)
         body, digest = encoded(with_key(values, key) if uuid and key else values)
-        return Record(row, target, body, digest, names, key)
+        return Record(row, target, body, digest, names, key, report)
 
     def _values(self, row: int, cells: Sequence[Cell], bad: list[Reason]) -> dict[str, object]:
         """Return the values of a row in the contract's order; bad cells go to `bad`."""
@@ -116,7 +120,7 @@ class Checker:
         )
 
 
-_PLACE = {field: place for place, field in enumerate(FIELDS)}
+_PLACE = {field: place for place, field in enumerate((*FIELDS, REPORT_COLUMN))}
 
 
 def _contract_order(reason: Reason) -> int:

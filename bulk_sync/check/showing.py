@@ -182,6 +182,12 @@ KEY_COLUMN = "unique_showing_key"
 ID_COLUMN = "showing_id"
 """The optional column of North's own id of the showing, a UUID."""
 
+REPORT_COLUMN = "report_id"
+"""The optional column of the report that a showing belongs to, a UUID.
+
+It is no field of a patch: only a showing that is created gets it.
+"""
+
 _DECLARED = {
     name: next(one for one in field.metadata if isinstance(one, Cells))
     for name, field in ShowingPatch.model_fields.items()
@@ -202,5 +208,6 @@ REPEATING = frozenset(name for name in FIELDS if _DECLARED[name].repeats)
 ALIASES = {
     **{name: cells_of.headers for name, cells_of in _DECLARED.items()},
     ID_COLUMN: ("id", "north id", "north showing id"),
+    REPORT_COLUMN: ("north report id",),
 }
 """Usual headers by the field that they name."""

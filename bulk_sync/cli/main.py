@@ -18,6 +18,7 @@ from bulk_sync.cli.parts import Following, Sample, Scope
 from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, Interrupted, UsageError
 from bulk_sync.sandbox.behaviour import Behaviour, Serving
 from bulk_sync.settings.comparing import Comparing
+from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.history import History
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.meaning import Meaning
@@ -78,6 +79,7 @@ def _command(
     Target,
     Pacing,
     Sending,
+    Creating,
     History,
     Stopping,
     Outputs,
@@ -110,6 +112,7 @@ def push(given: Given) -> int:
     Meaning,
     select_options(Target, "base_url", "key_file"),
     Pacing,
+    Creating,
     select_options(Stopping, "max_problems", "deadline_seconds", "finish_by"),
     Preview,
     select_options(Following, "json"),
@@ -139,6 +142,7 @@ def check(given: Given) -> int:
     Target,
     Pacing,
     Sending,
+    Creating,
     select_options(History, "ledger", "fresh", "new_key"),
     Stopping,
     Differences,

@@ -205,6 +205,7 @@ def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSet
         "pacing": settings.pacing,
         "target": settings.target,
         "sending": settings.sending,
+        "creating": settings.creating,
         "history": settings.history,
         "key": settings.key,
         "out": settings.outputs.out,

@@ -18,6 +18,7 @@ from bulk_sync.job.database import GROUP, Database
 from bulk_sync.job.sealing import keep_in_wal
 from bulk_sync.model.problems import Reason, encoded
 from bulk_sync.model.rows import Cell, Problem, Record, State, text_of
+from bulk_sync.model.summaries import Creatable
 
 PARKED = -1
 """The generation of rows that are kept though a --limit left them out of the job.
@@ -80,8 +81,12 @@ class StagedRows:
                 some = group[at : at + _ROWS_A_STATEMENT]
                 db.execute(_insert(len(some)), (generation, *chain.from_iterable(some)))
 
-    def twins(self, generation: int) -> Iterator[list[tuple[int, int, str | None, str | None]]]:
-        """Yield groups of staged rows with one target: (id, number, digest, body), in input order.
+    def twins(
+        self, generation: int
+    ) -> Iterator[list[tuple[int, int, str | None, str | None, str | None]]]:
+        """Yield groups of staged rows with one target, in input order.
+
+        Each row is (id, number, digest, body, report id).
 
         An invalid row with values for the showing is part of a group, without digest and body.
         """
@@ -99,7 +104,7 @@ class StagedRows:
         ).fetchall()
         for (target,) in groups:
             yield self._db.execute(
-                "SELECT id, number, digest, body FROM staged "
+                "SELECT id, number, digest, body, report_id FROM staged "
                 f"WHERE generation = ? AND target = ? AND {has_values} ORDER BY id",
                 (generation, target),
             ).fetchall()
@@ -144,6 +149,11 @@ class StagedRows:
                 patches,
             )
 
+    def name_reports(self, reports: Iterable[tuple[int, str]]) -> None:
+        """Give staged rows the report that a twin names: (id, report id)."""
+        with self._database.commit() as db:
+            db.executemany("UPDATE staged SET report_id = ?2 WHERE id = ?1", reports)
+
     def accept_blank(self, generation: int) -> None:
         """Make rows with nothing to send pending, with an empty patch, for a comparison.
 
@@ -165,6 +175,28 @@ class StagedRows:
                 f"WHERE {blank}",
                 (generation,),
             )
+
+    def creatable(self, generation: int, report_id: str | None, most: int) -> Creatable:
+        """Return which staged rows could create their showing; `report_id` is the default.
+
+        Lists the numbers of the first `most` rows of those that could not.
+        """
+        pending = "FROM staged WHERE generation = ? AND state = 'pending'"
+        by_id, no_report = "target <> key", "target = key AND report_id IS NULL"
+        if report_id is not None:
+            no_report = "0"
+
+        def rows(condition: str) -> tuple[int, tuple[int, ...]]:
+            (count,) = self._db.execute(
+                f"SELECT count(*) {pending} AND {condition}", (generation,)
+            ).fetchone()
+            first = self._db.execute(
+                f"SELECT number {pending} AND {condition} ORDER BY id LIMIT ?", (generation, most)
+            )
+            return count, tuple(number for (number,) in first)
+
+        possible, _ = rows(f"NOT ({by_id}) AND NOT ({no_report})")
+        return Creatable(possible, *rows(by_id), *rows(no_report))
 
     def patches(self, limit: int, generation: int) -> tuple[tuple[str, str], ...]:
         """Return (target, body) of the first staged patches that would be sent."""

@@ -56,6 +56,7 @@ class Expected(StrEnum):
     SHORT_KEY = "short_key"  # characters
     UNROUNDED_KEY = "unrounded_key"
     KEY_AS_TEXT = "key_as_text"
+    REPORT_ID = "report_id"
 
     # A row
     SINGLE_ROW = "single_row"

@@ -182,6 +182,20 @@ class ColumnSeen(Struct, frozen=True):
     filled: int
 
 
+class Creatable(Struct, frozen=True):
+    """The rows of a sheet that could create their showing, and the numbers of those that couldn't.
+
+    `by_id` counts the rows that address their showing by id, `without_report` those that name no
+    report when there is no default; the numbers are those of the first of them.
+    """
+
+    rows: int
+    by_id: int = 0
+    first_by_id: tuple[int, ...] = ()
+    without_report: int = 0
+    first_without_report: tuple[int, ...] = ()
+
+
 class CheckSummary(Struct, frozen=True):
     """A sheet as it was read, and what a push of it would do.
 
@@ -211,6 +225,7 @@ class CheckSummary(Struct, frozen=True):
     stopped: BulkSyncError | None = None
     windows: tuple[Window, ...] = ()
     held_seconds: float = 0.0
+    creatable: Creatable | None = None
 
     @property
     def requests(self) -> int:

@@ -148,6 +148,7 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
         "shown": [
             {"target": target, "patch": json.loads(body)} for target, body in summary.patches
         ],
+        "create_missing": None if summary.creatable is None else asdict(summary.creatable),
         "profile": summary.profile,
         "stopped": _text(summary.stopped),
         "exit_code": summary.exit_code,

@@ -46,6 +46,7 @@ _CELLS: Mapping[Expected, str] = {
     Expected.TIME_NOT_REPEATED: "a unique time in its zone: clocks go back, and it occurs twice",
     Expected.END_AFTER_START: "at or after showing_time_start",
     Expected.ID: "an id of North's (a UUID)",
+    Expected.REPORT_ID: "the id of a report of North's (a UUID)",
     Expected.SAFE_KEY: "a key that can be part of a URL",
     Expected.PRINTABLE_KEY: "a key without control characters, such as line breaks and tabs",
     Expected.SHORT_KEY: "a key that fits into a URL",

@@ -13,7 +13,7 @@ from bulk_sync.check.showing import ID_COLUMN
 from bulk_sync.job.store import Store
 from bulk_sync.model.problems import Reason
 from bulk_sync.model.rows import State
-from bulk_sync.plan import OnDuplicate, Twin, Verdict, settle_rivals, settle_twins
+from bulk_sync.plan import OnDuplicate, Twin, Verdict, report_of_twins, settle_rivals, settle_twins
 from bulk_sync.run.sheet import OnRows, Sheet
 
 T = TypeVar("T")
@@ -52,11 +52,15 @@ def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
     duplicates = 0
     for groups in _batched(store.staged.twins(generation), _GROUPS_PER_COMMIT):
         verdicts: list[Verdict] = []
+        reports: list[tuple[int, str]] = []
         patches: list[tuple[int, str, str, str]] = []
         for group in groups:
             duplicates += len(group)
-            decided, merge = settle_twins([Twin(*twin) for twin in group], policy)
+            twins = [Twin(*twin) for twin in group]
+            decided, merge = settle_twins(twins, policy)
             verdicts += decided
+            if report := report_of_twins(twins, policy):
+                reports.append(report)
             if merge is None:
                 continue
             patch = merged(merge.bodies)
@@ -65,6 +69,7 @@ def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
             else:
                 patches.append((merge.id, *patch))
         store.staged.replace_patches(patches)
+        store.staged.name_reports(reports)
         _record(store, verdicts)
     return duplicates
 

@@ -30,13 +30,14 @@ from bulk_sync.run.follow import (
 from bulk_sync.run.shared_limit import open_pace_store
 from bulk_sync.run.summary import Sent
 from bulk_sync.secret import fingerprint
-from bulk_sync.send.account import LONGEST_SECONDS, UPDATE, Account, Preflight, Wanted
+from bulk_sync.send.account import LONGEST_SECONDS, Account, Preflight, Wanted
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, choose_transport, load, open_transport
+from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
@@ -111,6 +112,7 @@ class SendingRun(Struct, frozen=True):
     tally: Tally
     destination: Destination
     sending: Sending
+    creating: Creating
     pacing: Pacing
     bounds: Bounds
     callbacks: Callbacks
@@ -131,6 +133,8 @@ class SendingRun(Struct, frozen=True):
             key_accepted=job is not None
             and job.key_fingerprint == self.destination.key_fingerprint,
             preflight=self._preflight(),
+            create_missing=self.creating.create_missing,
+            report_id=self.creating.report,
         )
 
     def _preflight(self) -> Preflight:
@@ -144,7 +148,7 @@ class SendingRun(Struct, frozen=True):
 
     def needed_verbs(self) -> frozenset[str]:
         """Return what the key must be allowed to do with showings."""
-        return UPDATE
+        return self.creating.permissions
 
     def recorder(self) -> Recorder:
         """Return the recorder of outcomes; the first acknowledgement proves the key, too."""

@@ -14,10 +14,13 @@ from tempfile import TemporaryDirectory
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.headers import HeaderMap, Names, map_headers, recognise
 from bulk_sync.check.rows import Checker
+from bulk_sync.check.showing import REPORT_COLUMN
+from bulk_sync.errors import UsageError
 from bulk_sync.model.rows import Problem, Record, Row
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions, Table
 from bulk_sync.run.cell_rules import digest_of_settings, rules_of
+from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
 
@@ -46,6 +49,18 @@ def open_sheet(reading: Reading, meaning: Meaning) -> Iterator[Sheet]:
             strict=meaning.strict,
         )
         yield Sheet(reading, meaning, table, mapping, names)
+
+
+def refuse_without_report(sheet: Sheet, creating: Creating) -> None:
+    """Raise UsageError when showings are to be created and nothing names their report."""
+    if not creating.create_missing or creating.report is not None:
+        return
+    if sheet.mapping.index_of(REPORT_COLUMN) is None:
+        raise UsageError(
+            f"--create-missing: a showing is created in a report, and {sheet.reading.input} has no "
+            f"column {REPORT_COLUMN}. Give the report of all rows with --report ID, or add the "
+            "column"
+        )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from bulk_sync import errors
+from bulk_sync.check.showing import REPORT_COLUMN
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.store import Store
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
@@ -120,7 +121,8 @@ def _stage(settings: SheetSettings, store: Store, on_rows: OnRows) -> StagedSide
         refusal = refusal_of(sheet, store, rows.generation, settings.stopping.max_problems)
         if refusal is not None:
             raise refusal
-        columns = frozenset(column.field for column in sheet.mapping.columns if column.field)
+        fields = {column.field for column in sheet.mapping.columns if column.field}
+        columns = frozenset(fields - {REPORT_COLUMN})  # a patch can't change it
         source = settings.reading.input
         notes = (f"{source}: {note}" for note in (*notes_on(sheet), *assumptions_of(sheet)))
         return StagedSide(store, columns, tuple(notes), rows.partial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import time
 
-from bulk_sync.address import check_base_url
+from bulk_sync.address import UUID, check_base_url
 from bulk_sync.quantities import (
     all_rates,
     duration_text,
@@ -42,6 +42,16 @@ def parse_name(text: str) -> str:
     return text.strip()
 
 
+def parse_report_id(text: str) -> str:
+    """Return the id of a report in lower case; raises ValueError for anything but a UUID."""
+    if not UUID.fullmatch(text.strip()):
+        raise ValueError(
+            f"{text!r} is not the id of a report: North's are UUIDs, such as "
+            "550e8400-e29b-41d4-a716-446655440000"
+        )
+    return text.strip().lower()
+
+
 def _clock_time_text(value: time) -> str:
     return value.isoformat("minutes")
 
@@ -54,5 +64,6 @@ CLOCK_TIME = Form("time of day", "09:00", parse_clock_time, _clock_time_text)
 ZONE = Form("time zone", "America/Chicago", check_timezone)
 BASE_URL = Form("base URL", "https://api.northreports.com", check_base_url)
 PAIRS = Form("mapping", "'Client said=feedback'", parse_pair, collect=dict)
+REPORT_ID = Form("report id", "550e8400-e29b-41d4-a716-446655440000", parse_report_id)
 TOKEN = Form("text", "n/a", parse_clear)
 NAME = Form("name", "Example Realty", parse_name)

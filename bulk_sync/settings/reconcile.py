@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, SecretStr, model_validator
 
 from bulk_sync.secret import check_key
 from bulk_sync.settings.comparing import Comparing
@@ -58,6 +58,16 @@ class ReconcileSettings(SheetSettings):
                 found[name] = _other_side(values, comparing.get("with_profile")) | {"input": sheet}
         rehearse(found)
         return found
+
+    @model_validator(mode="after")
+    def _name_a_report(self) -> Self:
+        creating = self.creating
+        if self.comparing.push and self.there and creating.create_missing and not creating.report:
+            raise ValueError(
+                "--create-missing with --with OTHER needs --report: the sheet of changes has no "
+                "report_id"
+            )
+        return self
 
     @property
     def files(self) -> Files:

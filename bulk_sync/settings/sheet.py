@@ -10,6 +10,7 @@ from bulk_sync.errors import UsageError
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_clock_time
 from bulk_sync.settings.composed import Composed, names_of
+from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.reading import Reading
@@ -26,6 +27,7 @@ class SheetSettings(Composed):
     meaning: Meaning = Meaning()
     pacing: Pacing = Pacing()
     stopping: Stopping = Stopping()
+    creating: Creating = Creating()
 
     def __init__(self, **values: object) -> None:  # so that type checkers take flat arguments
         super().__init__(**values)

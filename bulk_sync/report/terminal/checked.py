@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from bulk_sync.model.estimates import ALLOWANCE_SECONDS
 from bulk_sync.model.rows import State
-from bulk_sync.model.summaries import CheckSummary, Understood
+from bulk_sync.model.summaries import CheckSummary, Creatable, Understood
 from bulk_sync.report.as_json import check_json, json_line
 from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_line, show_next
 from bulk_sync.report.words import counted, printable, quota_text, rate, span
@@ -37,6 +38,8 @@ def show_check(console: Console, summary: CheckSummary, next_command: str | None
     show_labelled(console, "Rows", _counts(summary))
     _problems(console, summary)
     show_labelled(console, "Push", _plan(summary))
+    if summary.creatable is not None and summary.stopped is None:
+        show_labelled(console, "Create", _creatable(summary.creatable))
     for target, body in summary.patches:
         patch = Text(f"  PATCH {printable(target)} ", style="bold") + Text(printable(body))
         console.print(patch, soft_wrap=True)
@@ -118,6 +121,27 @@ def _plan(summary: CheckSummary) -> str:
     return (
         f"{text}, but only {window} are available: about {left:,} would stay pending (exit code 6)"
     )
+
+
+def _creatable(found: Creatable) -> str:
+    """Return which rows may create their showing, and why others may not."""
+    parts = [
+        f"{counted(found.rows, 'row')} can create a missing showing, with one more request each"
+    ]
+    if found.without_report:
+        rows = _rows(found.without_report, found.first_without_report)
+        parts.append(f"{rows} without a report_id (give one for all with --report)")
+    if found.by_id:
+        parts.append(f"{_rows(found.by_id, found.first_by_id)} by id, which can't be created")
+    return "; ".join(parts)
+
+
+def _rows(count: int, first: Sequence[int]) -> str:
+    """Return `row 5`, `rows 5 and 7`, `12 rows (5, 7, 9, 12, 13, ...)`."""
+    numbers = ", ".join(map(str, first))
+    if count > len(first):
+        return f"{counted(count, 'row')} ({numbers}, ...)"
+    return f"{'row' if count == 1 else 'rows'} {numbers}"
 
 
 def _bounds(summary: CheckSummary) -> str:
