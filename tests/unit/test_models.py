@@ -15,6 +15,7 @@ from bulk_sync.sandbox.limits import FixedWindow as SandboxFixedWindow
 from bulk_sync.sandbox.limits import Limit
 from bulk_sync.sandbox.limits import SlidingWindow as SandboxSlidingWindow
 from bulk_sync.sandbox.limits import TokenBucket as SandboxTokenBucket
+from bulk_sync.sandbox.limits import WindowFromFirst as SandboxWindowFromFirst
 from tests.models.optimum import optimum_seconds, with_repeats
 from tests.models.rules import (
     Concurrency,
@@ -124,6 +125,7 @@ def test_a_request_passes_after_the_wait_and_not_before(
     [
         (lambda: TokenBucket(5 / 2, 5), SandboxTokenBucket),
         (lambda: FixedWindow(5, 2), SandboxFixedWindow),
+        (lambda: WindowFromFirst(5, 2), SandboxWindowFromFirst),
         (lambda: SlidingLog(5, 2), SandboxSlidingWindow),
     ],
 )

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bulk_sync.errors import UsageError
 from bulk_sync.quantities import Rate
@@ -14,6 +16,7 @@ from bulk_sync.sandbox.behaviour import Behaviour
 from bulk_sync.sandbox.gate import Gate
 from bulk_sync.sandbox.limits import Verdict
 from bulk_sync.settings.composed import part
+from tests.models.rules import FixedWindow, LockOut, Rule, Several
 
 HOUR = 3600.0
 NOW = datetime(2026, 3, 14, 16, 30, 0, 250_000, tzinfo=UTC)
@@ -120,6 +123,24 @@ def test_replies_are_in_real_seconds_whatever_the_speed() -> None:
     assert state is not None
     assert state.reset_seconds == 45.0
     assert on.ask(moment + 45 * 60, 0).passes
+
+
+@given(
+    st.lists(st.floats(0, 4).map(lambda gap: round(gap, 2)), max_size=60),
+    st.sampled_from([None, 3.0]),
+)
+def test_limits_together_pass_what_the_models_of_the_benchmarks_pass(
+    gaps: list[float], lock_out: float | None
+) -> None:
+    both: Rule = Several(FixedWindow(2, 1), FixedWindow(5, 60))
+    model = both if lock_out is None else LockOut(both, lock_out)
+    on = gate(Rate(2, 1), Rate(5, 60), lock_out_seconds=lock_out)
+    now = 100.0
+    for gap in gaps:
+        now += gap
+        passes = model.wait(now, 0) == 0
+        (model.passed if passes else model.refused)(now)
+        assert on.ask(now, 0).passes == passes
 
 
 def account(header: str = KEY, allowance: Verdict | None = None, **behaviour: Any) -> Any:
