@@ -25,7 +25,8 @@ from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.model.summaries import Finding
 from bulk_sync.secret import check_key
-from bulk_sync.send.decide import api_message, shows_api_is_up
+from bulk_sync.send.decide import shows_api_is_up
+from bulk_sync.send.messages import api_message
 from bulk_sync.send.transport.choose import Name, choose_transport, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.settings.sending import Sending

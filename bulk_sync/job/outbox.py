@@ -35,13 +35,16 @@ from bulk_sync.timeline import Unsaved
 # The WAL's high-water mark, at which a run moves it into the checkpoint and seals that.
 _SEAL_WAL_BYTES = 16 << 20
 
+# In the order of `Change`. A row has its key's text as its target unless its id addresses it.
 _CHANGES = (
-    "SELECT json_group_array(json_array(id, number, target, body, digest, json({tried}))) "
-    "FROM ({rows} LIMIT ?)"
+    "SELECT json_group_array(json_array(id, number, target, body, digest, json({tried}), "
+    "json(iif(target <> key, 'true', 'false')), json({in_doubt}))) "
+    "FROM ({rows} LIMIT ?) AS rows"
 )
 _FRESH = _CHANGES.format(
     tried="'false'",
-    rows="SELECT id, number, target, body, digest FROM staged "
+    in_doubt="'false'",
+    rows="SELECT id, number, target, key, body, digest FROM staged "
     "WHERE generation = (SELECT generation FROM job) AND state = 'pending' "
     "AND id > (SELECT taken FROM job) "
     "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) ORDER BY id",
@@ -49,7 +52,10 @@ _FRESH = _CHANGES.format(
 # The state is compared twice, because SQLite uses the partial index only with its own condition.
 _REPEATED = _CHANGES.format(
     tried="iif(?1, 'true', 'false')",
-    rows="SELECT outcome.id, number, target, body, digest "
+    # A subquery for each row that is handed out keeps the scan itself within the index.
+    in_doubt="iif((SELECT may_have_been_applied FROM outcome AS its WHERE its.id = rows.id), "
+    "'true', 'false')",
+    rows="SELECT outcome.id, number, target, key, body, digest "
     "FROM outcome INDEXED BY outcome_not_updated CROSS JOIN staged ON staged.id = outcome.id "
     "WHERE outcome.state = 'pending' AND outcome.state <> 'updated' "
     "AND tried_before = ?1 AND outcome.id > ?2 "

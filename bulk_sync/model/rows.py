@@ -113,7 +113,9 @@ class Problem(Struct, frozen=True):
 class Change(NamedTuple):
     """A patch waiting to be sent.
 
-    `id` is the row's id in the checkpoint; `tried` is True if an earlier run sent it.
+    `id` is the row's id in the checkpoint. `target` is the showing's key, or North's id of it if
+    `by_id`. `tried` is True if an earlier run sent the change, `in_doubt` if it may have been
+    applied then.
     `may_be_created` is True if an earlier run began to create the showing and knows no outcome.
     """
 
@@ -123,6 +125,8 @@ class Change(NamedTuple):
     body: str
     digest: str
     tried: bool = False
+    by_id: bool = False
+    in_doubt: bool = False
     may_be_created: bool = False
 
 

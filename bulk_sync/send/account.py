@@ -24,8 +24,9 @@ from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError, KeyRefused, Outage, WrongTeam
 from bulk_sync.model.account import Team, same_team
-from bulk_sync.send.decide import api_message, is_throttled
+from bulk_sync.send.decide import is_throttled
 from bulk_sync.send.headers import YEAR_SECONDS, Quota
+from bulk_sync.send.messages import api_message, is_own_error
 from bulk_sync.send.transport.interface import Failure, Reply
 
 PATH = "/v1/users/me"
@@ -236,7 +237,7 @@ def judge(seen: Reply | Failure, wanted: Wanted) -> Judgement:
     if account is not None:
         reason = _why_not(account, wanted)
         return Known(account) if reason is None else Refused(reason, account.team)
-    if seen.status == 401 or (seen.status == 403 and _has_error_body(seen)):
+    if seen.status == 401 or (seen.status == 403 and is_own_error(seen)):
         return Refused(KeyRefused(f"The API refused the key: {api_message(seen)} ({seen.status})"))
     if 200 <= seen.status < 300:
         return Unknown("an answer of another shape", for_now=not _is_json(seen))
@@ -288,15 +289,6 @@ def wrong_team(of_job: Team, of_key: Team) -> WrongTeam:
         f"Nothing was sent. Use a key of {of_job.name or of_job.id}; to send the sheet to "
         f"{of_key.name or of_key.id}, name another checkpoint with --checkpoint or --out"
     )
-
-
-def _has_error_body(reply: Reply) -> bool:
-    """Return whether a refusal has the error body of the contract."""
-    try:
-        error = _dict(json.loads(reply.body)).get("error")
-    except (ValueError, RecursionError):
-        return False
-    return _text(_dict(error).get("message")) is not None
 
 
 def _is_json(reply: Reply) -> bool:

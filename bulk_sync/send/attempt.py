@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from bulk_sync.clock import utc_text
 from bulk_sync.model.rows import Change, Creation, Outcome, State
+from bulk_sync.send.acknowledgement import Acknowledged, acknowledgement
 from bulk_sync.send.availability import Availability
 from bulk_sync.send.bounds import KeyTrust
 from bulk_sync.send.case import Case, TryAgain
@@ -33,14 +34,12 @@ from bulk_sync.send.creating import (
     without_report,
 )
 from bulk_sync.send.decide import (
-    Acknowledged,
     Decision,
     RetryIn,
     RowFailed,
     RowRejected,
     SoFar,
     StopRun,
-    acknowledgement,
     decide,
     may_have_been_applied,
     pace_kind,
@@ -151,10 +150,12 @@ class Attempts:
         self._note(case, seen, ordinal, ended - begun)
         if isinstance(seen, Reply) and 200 <= seen.status < 300:
             # Nearly every reply takes this path, so it skips what `decide` needs for the others.
-            answer = acknowledgement(seen, change.target, sent)
+            answer = acknowledgement(seen, change.target, sent, by_id=change.by_id)
             if isinstance(answer, Acknowledged):
                 return self._acknowledged(answer, case)
         decision = self._decision(case, seen, sent, ended)
+        if may_have_been_applied(seen):
+            case.may_have_arrived = True
         if case.posts:
             decision = self._after_post(case, seen, decision, ended)
         elif self._creates and case.http_status == 404 and isinstance(decision, RowRejected):
@@ -217,8 +218,6 @@ class Attempts:
         kind = pace_kind(seen)
         bucket = latency_bucket(seconds)
         tally.latencies[bucket] = tally.latencies.get(bucket, 0) + 1
-        if may_have_been_applied(seen):
-            case.may_have_arrived = True
         if isinstance(seen, Reply):
             # A transport that recognises a head returns the same mapping, so identity is enough.
             if seen.headers is not self._headers:
@@ -260,6 +259,7 @@ class Attempts:
             target=case.change.target,
             sent=sent,
             dice=self._dice.random(),
+            by_id=case.change.by_id,
         )
 
     def _so_far(self, case: Case, ended: float) -> SoFar:

@@ -2,8 +2,9 @@
 
 | reply or failure | decision |
 |---|---|
-| 2xx with the contract's JSON, or without a body | Acknowledged |
-| 2xx with anything else or about another showing, 3xx | as a failed attempt: bad_reply |
+| 2xx that acknowledges the patch (see `acknowledgement`) | Acknowledged |
+| 2xx that refuses it, with a message | RowRejected: refused |
+| any other 2xx, 3xx | RetryIn, full jitter; in the end bad_reply |
 | 401; 403 before any acknowledgement | StopRun: the key is refused |
 | 403 after an acknowledgement | RowRejected: forbidden |
 | 404, 410 | RowRejected: not_found |
@@ -20,24 +21,23 @@ Blog, 2015).
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from datetime import datetime
-from json.encoder import encode_basestring
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
 from bulk_sync.model.rows import GivenUp
+from bulk_sync.send.acknowledgement import (
+    Acknowledged,
+    acknowledgement,
+    is_refusal,
+    may_be_the_apis,
+)
 from bulk_sync.send.headers import retry_after
+from bulk_sync.send.messages import LONGEST_MESSAGE, api_message
 from bulk_sync.send.observation import Kind
 from bulk_sync.send.transport.interface import Failure, Reply
-
-LONGEST_MESSAGE = 300
-"""Characters of a server's message that a report keeps."""
 
 # The server can't do this at all, now or later.
 _NOT_SUPPORTED = frozenset({501, 505})
@@ -83,14 +83,6 @@ class SoFar(NamedTuple):
         return self.attempts - self.throttled - self.excused
 
 
-class Acknowledged(NamedTuple):
-    """The API applied the patch."""
-
-    showing_id: str | None
-    updated_at: str | None
-    note: str | None = None
-
-
 class RetryIn(Struct, frozen=True):
     """Try again after a wait.
 
@@ -130,25 +122,6 @@ class StopRun(Struct, frozen=True):
 Decision = Acknowledged | RetryIn | RowRejected | RowFailed | StopRun
 
 
-class _Data(Struct):
-    id: str | None = None
-    north_id: Any = None
-    unique_showing_key: Any = None  # not in the published reply
-    updated_at: str | None = None
-    feedback: str | None = None
-    showing_date: str | None = None
-
-
-class _Acknowledgement(Struct):
-    data: _Data | None = None
-    message: str | None = None
-    error: Any = None
-
-
-# Ten times as fast as a pydantic model; ignores other fields and coerces nothing.
-_decode = msgspec.json.Decoder(_Acknowledgement).decode
-
-
 def decide(
     seen: Reply | Failure,
     so_far: SoFar,
@@ -157,11 +130,12 @@ def decide(
     target: str,
     sent: str,
     dice: float,
+    by_id: bool = False,
 ) -> Decision:
     """Return what to do next.
 
-    `target` is the key or id of the showing and `sent` the patch as JSON; `dice` is drawn from 0 to
-    1, for the jitter.
+    `target` is the key of the showing, or its id if `by_id`, and `sent` the patch as JSON; `dice`
+    is drawn from 0 to 1, for the jitter.
     """
     if isinstance(seen, Failure):
         if seen.hopeless:
@@ -172,24 +146,13 @@ def decide(
             seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived
         )
     if 200 <= seen.status < 300:
-        answer = acknowledgement(seen, target, sent)
-        if isinstance(answer, str):
-            return _retry_or_fail("bad_reply", answer, so_far, policy, dice, ambiguous=True)
-        return answer
+        answer = acknowledgement(seen, target, sent, by_id=by_id)
+        if isinstance(answer, Acknowledged):
+            return answer
+        if answer.refusal is not None:
+            return RowRejected("refused", answer.refusal)
+        return _retry_or_fail("bad_reply", answer.why, so_far, policy, dice, ambiguous=True)
     return _refusal(seen, so_far, policy, dice)
-
-
-def acknowledgement(reply: Reply, target: str, sent: str) -> Acknowledged | str:
-    """Return the acknowledgement in a 2xx, or the reason why it is not one of this patch."""
-    read = _read(reply)
-    if read is None:
-        return _unexpected(reply)
-    if other := _other_showing(read, target, sent):
-        return f"{reply.status}, but the reply is about another showing ({other})"
-    note = _differing_echo(read, sent)
-    if b"\\u0000" in reply.body:
-        return Acknowledged(_without_nul(read.id), _without_nul(read.updated_at), note)
-    return Acknowledged(read.id, read.updated_at, note)
 
 
 def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
@@ -236,15 +199,14 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
 def may_have_been_applied(seen: Reply | Failure) -> bool:
     """True when the patch may have been applied.
 
-    An error status rules that out, except the ones that a proxy may send on the API's behalf.
+    An error status rules that out, except the ones that a proxy may send on the API's behalf. So
+    does a 2xx that only says why the API refused the patch.
     """
     if isinstance(seen, Failure):
         return seen.may_have_arrived
-    return (
-        seen.status < 300
-        or seen.status == 408
-        or (seen.status >= 500 and seen.status not in _NOT_SUPPORTED)
-    )
+    if seen.status < 300:
+        return not is_refusal(seen)
+    return seen.status == 408 or (seen.status >= 500 and seen.status not in _NOT_SUPPORTED)
 
 
 def _retry_or_fail(
@@ -297,66 +259,6 @@ def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
     )
 
 
-def _read(reply: Reply) -> _Data | None:
-    """Read the body of a 2xx; None when it is not the contract's JSON."""
-    if not reply.body.strip():
-        return _Data()
-    try:
-        read = _decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if read.error is not None:  # a 2xx that reports an error acknowledges nothing
-        return None
-    return read.data or _Data()
-
-
-def _other_showing(data: _Data, target: str, sent: str) -> str | None:
-    """Return the reply's key when it is neither the requested one nor the patch's new one.
-
-    A reply without a key decides nothing, because an id can't be compared with a key.
-    """
-    key = data.unique_showing_key
-    # A tuple rather than a set: a malformed north_id may be a list, which has no hash.
-    names = (key, data.id, data.north_id)
-    if not isinstance(key, str) or target in names:
-        return None
-    return None if json.loads(sent).get("unique_showing_key") == key else _one_line(key)
-
-
-def _differing_echo(data: _Data, sent: str) -> str | None:
-    """Return a note on fields that the API echoes with another value than was sent."""
-    # Search the text of the patch, which is our own compact JSON: parsing it for every row would
-    # cost as much as everything else here.
-    names = []
-    if (
-        data.feedback is not None
-        and not _echoes(data.feedback, "feedback", sent)
-        and '"feedback":' in sent
-    ):
-        names.append("feedback")
-    if data.showing_date is not None and not _echoes(data.showing_date, "showing_date", sent):
-        date = _SENT_DATE.search(sent)
-        if date is not None and not _same_instant(date[1], data.showing_date):
-            names.append("showing_date")
-    return f"the API's reply has another {' and '.join(names)} than was sent" if names else None
-
-
-_SENT_DATE = re.compile(r'"showing_date":"([^"]*)"')
-
-
-def _echoes(value: str, field: str, sent: str) -> bool:
-    """True when the patch has exactly this value."""
-    # A value can't be mistaken for a field, because its quotes are escaped.
-    return f'"{field}":{encode_basestring(value)}' in sent
-
-
-def _same_instant(sent: str, echoed: str) -> bool:
-    try:
-        return datetime.fromisoformat(sent) == datetime.fromisoformat(echoed)
-    except (ValueError, TypeError):
-        return False
-
-
 def pace_kind(seen: Reply | Failure) -> Kind:
     """Return the kind of a reply or failure for the pace."""
     if isinstance(seen, Failure):
@@ -378,11 +280,7 @@ def shows_api_is_up(reply: Reply) -> bool:
         return False
     if reply.status >= 400:  # a refusal shows that something decides
         return True
-    try:
-        json.loads(reply.body or b"{}")
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return may_be_the_apis(reply)
 
 
 def may_come_from_api(seen: Reply | Failure) -> bool:
@@ -394,34 +292,4 @@ def may_come_from_api(seen: Reply | Failure) -> bool:
         return seen.may_have_arrived and seen.kind != "bad_reply" and not seen.hopeless
     if 300 <= seen.status < 400:
         return False
-    return seen.status >= 400 or _read(seen) is not None
-
-
-def api_message(reply: Reply) -> str:
-    """Return the message in the API's error body, on one line; without one, the status."""
-    try:
-        message = json.loads(reply.body)["error"]["message"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        message = None
-    if not isinstance(message, str) or not message.strip():
-        return f"status {reply.status}"
-    return _one_line(message)
-
-
-def _one_line(text: str) -> str:
-    # JSON may hold half a surrogate pair, which can't be written to a UTF-8 file.
-    whole = text.replace("\0", _SYMBOL_FOR_NUL).encode("utf-8", "backslashreplace").decode()
-    return " ".join(whole.split())[:LONGEST_MESSAGE]
-
-
-# In place of NUL, with which results and failed rows could not be read back.
-_SYMBOL_FOR_NUL = "\u2400"
-
-
-def _without_nul(text: str | None) -> str | None:
-    return text and text.replace("\0", _SYMBOL_FOR_NUL)
-
-
-def _unexpected(reply: Reply) -> str:
-    kind = reply.headers.get("content-type", "no content type")[:60]
-    return f"{reply.status}, but the reply is not the API's JSON ({kind}, {len(reply.body)} bytes)"
+    return seen.status >= 400 or may_be_the_apis(seen)

@@ -30,10 +30,8 @@ def record_of(number: int, key: str, value: str) -> Record | Problem:
 
 
 def stage(store: Store, sheet: Sheet, *, partial: bool = False) -> None:
-    generation = store.staged.stage(
-        record_of(number, key, value) for number, (key, value) in enumerate(sheet, start=2)
-    )
-    adopt(store, generation, partial=partial)
+    rows = (record_of(number, key, value) for number, (key, value) in enumerate(sheet, start=2))
+    adopt(store, store.staged.stage(rows), partial=partial)
 
 
 def adopt(store: Store, generation: int, *, partial: bool = False) -> None:

@@ -312,7 +312,14 @@ def push(
         for fates in (*runs, []):
             north.fates = chain(fates, repeat(("fine", 0.0)))
             left = [
-                Change(row, row + 2, f"k{row}", '{"rating":5}', "d", False, f"k{row}" in notes)
+                Change(
+                    row,
+                    row + 2,
+                    f"k{row}",
+                    '{"rating":5}',
+                    "d",
+                    may_be_created=f"k{row}" in notes,
+                )
                 for row in range(rows)
                 if row not in done
             ]

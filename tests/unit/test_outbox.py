@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import Change, Outcome, State
+from bulk_sync.model.rows import Change, Outcome, Record, State
 from tests.unit.checkpoints import (
+    adopt,
     doubtful,
+    record_of,
     stage,
 )
 
@@ -145,3 +147,26 @@ def test_changes_that_are_taken_in_several_pieces_are_all_in_flight(tmp_path: Pa
     with Store.open(path) as store:
         store.outbox.requeue()
         assert [change.target for change in store.outbox.exchange(limit=9)] == [*"FG", *"ABCDE"]
+
+
+def test_a_change_says_how_it_addresses_its_showing_and_whether_it_is_in_doubt(
+    tmp_path: Path,
+) -> None:
+    by_id, by_key = record_of(2, "A", "1"), record_of(3, "B", "1")
+    assert isinstance(by_id, Record)
+    with Store.open(tmp_path / "x.sqlite") as store:
+        adopt(store, store.staged.stage([by_id._replace(target="an-id"), by_key]))
+        changes = store.outbox.exchange(limit=9)
+        assert [(one.target, one.by_id, one.in_doubt) for one in changes] == [
+            ("an-id", True, False),
+            ("B", False, False),
+        ]
+        store.outbox.exchange(
+            [Outcome(one.id, State.FAILED, 1, may_have_been_applied=one.by_id) for one in changes]
+        )
+        store.outbox.requeue()
+        again = store.outbox.exchange(limit=9)
+        assert [(one.target, one.by_id, one.in_doubt) for one in again] == [
+            ("an-id", True, True),
+            ("B", False, False),
+        ]

@@ -28,11 +28,15 @@ NEVER_PROXIED = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Reply(NamedTuple):
-    """A whole reply; header names are in lower case."""
+    """A whole reply; header names are in lower case.
+
+    The body is decoded. One that can't be is empty, and `undecoded` has the reason.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    undecoded: str | None = None
 
 
 class Failure(Struct, frozen=True):

@@ -1,0 +1,258 @@
+"""Read a 2xx: does it acknowledge the patch that was sent? Pure.
+
+| reply | verdict |
+|---|---|
+| JSON with an object as `data`, which names no other showing | acknowledged |
+| no body | acknowledged, with a note that nothing was confirmed in words |
+| an error or `success: false` with a message; also in a part of a 207 | refused, with it |
+| an error without a message, `data: null` or a list, other JSON | no acknowledgement |
+| 202 without `data` | no acknowledgement: the API may apply the patch later |
+| HTML, half a body, an encoding that can't be decoded | no acknowledgement |
+| a reply that names another showing | no acknowledgement |
+
+What is harmless is passed over: `error: null`, `errors: []`, a byte order mark, other fields.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from json.encoder import encode_basestring
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from bulk_sync.send.messages import (
+    SYMBOL_FOR_NUL,
+    document,
+    is_failing,
+    one_line,
+    refusal,
+    refuses_all,
+    reports_failure,
+    says_no,
+)
+from bulk_sync.send.transport.interface import Reply
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Acknowledged(NamedTuple):
+    """The API applied the patch."""
+
+    showing_id: str | None
+    updated_at: str | None
+    note: str | None = None
+
+
+class NotAcknowledged(NamedTuple):
+    """A 2xx that acknowledges nothing, and the reason.
+
+    `refusal` is the API's message if the reply refuses the patch.
+    """
+
+    why: str
+    refusal: str | None = None
+
+
+class _Data(Struct):
+    id: str | None = None
+    north_id: Any = None
+    unique_showing_key: Any = None  # not in the published reply
+    updated_at: str | None = None
+    feedback: str | None = None
+    showing_date: str | None = None
+
+
+class _Document(Struct):
+    data: _Data | None = None
+    error: Any = None
+    errors: Any = None
+    success: Any = None
+    ok: Any = None
+    status: Any = None
+
+
+# Ten times as fast as a pydantic model; ignores other fields and coerces nothing.
+_decode = msgspec.json.Decoder(_Document).decode
+
+
+def acknowledgement(
+    reply: Reply, target: str, sent: str, *, by_id: bool = False
+) -> Acknowledged | NotAcknowledged:
+    """Return the acknowledgement in a 2xx, or the reason why it is not one of this patch.
+
+    `target` is the key of the showing, or its id if `by_id`; `sent` is the patch as JSON.
+    """
+    # Nearly every reply is the contract's, and is decoded once. The rest is looked at closely.
+    try:
+        read = _decode(reply.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _look_closely(reply, target, sent, by_id=by_id)
+    data = read.data
+    if (
+        data is None
+        or reply.status > 201
+        or read.error
+        or read.errors
+        or (read.success is not None and says_no(read.success))
+        or (read.ok is not None and says_no(read.ok))
+        or (read.status is not None and is_failing(read.status))
+    ):
+        return _look_closely(reply, target, sent, by_id=by_id)
+    return _about_this_showing(data, reply, target, sent, by_id=by_id)
+
+
+def may_be_the_apis(reply: Reply) -> bool:
+    """True for a 2xx without a body or with a JSON object: no page of a proxy or captive portal."""
+    return not reply.undecoded and (
+        not _text_of(reply.body) or isinstance(document(reply.body), dict)
+    )
+
+
+def is_refusal(reply: Reply) -> bool:
+    """True for a 2xx that only says why the API refused the patch, so that it was not applied."""
+    found = document(reply.body)
+    return refusal(found) is not None and refuses_all(found)
+
+
+def _look_closely(
+    reply: Reply, target: str, sent: str, *, by_id: bool
+) -> Acknowledged | NotAcknowledged:
+    status = reply.status
+    if reply.undecoded:
+        return NotAcknowledged(
+            f"{status}, but the reply's body can't be decoded ({reply.undecoded})"
+        )
+    if not _text_of(reply.body):
+        return Acknowledged(None, None, f"the API confirmed nothing in words ({status})")
+    found = document(reply.body)
+    data = found.get("data") if isinstance(found, dict) else None
+    failed = isinstance(found, dict) and reports_failure(found)
+    if message := refusal(found):
+        return NotAcknowledged(f"{status}, but the API refused the patch: {message}", message)
+    if isinstance(data, dict) and not failed:
+        return _about_this_showing(_lenient(data), reply, target, sent, by_id=by_id)
+    if status == 202:
+        return NotAcknowledged("202: the API accepted the request and may apply it later")
+    return NotAcknowledged(_unexpected(reply, found))
+
+
+def _about_this_showing(
+    data: _Data, reply: Reply, target: str, sent: str, *, by_id: bool
+) -> Acknowledged | NotAcknowledged:
+    if by_id or data.unique_showing_key is not None:
+        other = (_other_id if by_id else _other_key)(data, target, sent)
+        if other is not None:
+            return NotAcknowledged(
+                f"{reply.status}, but the reply is about another showing ({one_line(other)})"
+            )
+    note = _differing_echo(data, sent)
+    if reply.status == 202:
+        note = note or "the API accepted the request and may apply it later (202)"
+    if b"\\u0000" in reply.body:
+        return Acknowledged(_without_nul(data.id), _without_nul(data.updated_at), note)
+    return Acknowledged(data.id, data.updated_at, note)
+
+
+def _text_of(body: bytes) -> bytes:
+    return body.removeprefix(_BYTE_ORDER_MARK).strip()
+
+
+def _lenient(data: dict[str, Any]) -> _Data:
+    """Take what can be used of `data`: a field of another type says nothing."""
+
+    def text(name: str) -> str | None:
+        value = data.get(name)
+        if not isinstance(value, str):
+            return None
+        # Half a surrogate pair can't be written to a UTF-8 file.
+        return _without_nul(value.encode("utf-8", "replace").decode())
+
+    return _Data(
+        text("id"),
+        data.get("north_id"),
+        data.get("unique_showing_key"),
+        text("updated_at"),
+        text("feedback"),
+        text("showing_date"),
+    )
+
+
+def _ids(data: _Data) -> list[str]:
+    ids = (data.id, data.north_id)
+    return [one.lower() for one in ids if isinstance(one, str) and one]
+
+
+def _other_key(data: _Data, target: str, sent: str) -> str | None:
+    """Return the reply's key when it is neither the requested one nor the patch's new one.
+
+    A reply without a key decides nothing, because an id can't be compared with a key.
+    """
+    key = data.unique_showing_key
+    if not isinstance(key, str) or target == key or target.lower() in _ids(data):
+        return None
+    return None if json.loads(sent).get("unique_showing_key") == key else key
+
+
+def _other_id(data: _Data, target: str, sent: str) -> str | None:
+    """Return the reply's id when it is not the requested one; UUIDs compare without case.
+
+    A reply without an id is judged by the key that the patch set, if it has one.
+    """
+    if ids := _ids(data):
+        return None if target.lower() in ids else ids[0]
+    key, set_to = data.unique_showing_key, json.loads(sent).get("unique_showing_key")
+    return key if isinstance(key, str) and set_to not in (None, key) else None
+
+
+def _differing_echo(data: _Data, sent: str) -> str | None:
+    """Return a note on fields that the API echoes with another value than was sent."""
+    # Search the text of the patch, which is our own compact JSON: parsing it for every row would
+    # cost as much as everything else here.
+    names = []
+    if (
+        data.feedback is not None
+        and not _echoes(data.feedback, "feedback", sent)
+        and '"feedback":' in sent
+    ):
+        names.append("feedback")
+    if data.showing_date is not None and not _echoes(data.showing_date, "showing_date", sent):
+        date = _SENT_DATE.search(sent)
+        if date is not None and not _same_instant(date[1], data.showing_date):
+            names.append("showing_date")
+    return f"the API's reply has another {' and '.join(names)} than was sent" if names else None
+
+
+_SENT_DATE = re.compile(r'"showing_date":"([^"]*)"')
+
+
+def _echoes(value: str, field: str, sent: str) -> bool:
+    """True when the patch has exactly this value."""
+    # A value can't be mistaken for a field, because its quotes are escaped.
+    return f'"{field}":{encode_basestring(value)}' in sent
+
+
+def _same_instant(sent: str, echoed: str) -> bool:
+    try:
+        return datetime.fromisoformat(sent) == datetime.fromisoformat(echoed)
+    except (ValueError, TypeError):
+        return False
+
+
+def _without_nul(text: str | None) -> str | None:
+    return text and text.replace("\0", SYMBOL_FOR_NUL)
+
+
+def _unexpected(reply: Reply, found: object) -> str:
+    kind = reply.headers.get("content-type", "no content type")[:60]
+    if isinstance(found, dict):
+        return f"{reply.status}, but the reply's JSON acknowledges no patch: {_excerpt(reply.body)}"
+    return f"{reply.status}, but the reply is not the API's JSON ({kind}, {len(reply.body)} bytes)"
+
+
+def _excerpt(body: bytes) -> str:
+    text = one_line(body[:400].decode("utf-8", "replace").removeprefix("\ufeff"))
+    return text if len(text) <= 100 else f"{text[:97]}..."

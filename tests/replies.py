@@ -1,0 +1,251 @@
+"""Replies of the API, and of what may be in front of it, each with the verdict on it.
+
+One table: the decision is tested with it as such, and both transports over sockets.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Literal, NamedTuple
+
+from bulk_sync.send.acknowledgement import Acknowledged
+from bulk_sync.send.decide import (
+    Decision,
+    RetryIn,
+    RetryPolicy,
+    RowFailed,
+    RowRejected,
+    SoFar,
+    StopRun,
+    decide,
+    may_have_been_applied,
+)
+from bulk_sync.send.transport.interface import Failure, Reply
+
+Verdict = Literal["updated", "again", "rejected", "forbidden", "not_found"]
+
+
+class Case(NamedTuple):
+    """A reply to a patch of the key `ext_1`, or of the id `ID`, and the verdict on it.
+
+    `words` are in the message of the row, or of the attempt that failed. `in_doubt` is True when
+    the patch may have been applied.
+    """
+
+    status: int
+    body: bytes
+    verdict: Verdict
+    words: str = ""
+    headers: dict[str, str] = {}  # noqa: RUF012 - never changed
+    in_doubt: bool = False
+    by_id: bool = False
+    sent: str = '{"rating":4}'
+
+    @property
+    def target(self) -> str:
+        return ID if self.by_id else "ext_1"
+
+
+ID = "11111111-1111-4111-8111-111111111111"
+OTHER = "00000000-0000-4000-8000-000000000000"
+TOO_HIGH = "rating must be a number from 1 to 5"
+CONTRACT = {
+    "data": {"id": ID, "north_id": ID, "updated_at": "2026-03-02T15:00:00Z"},
+    "message": "Showing updated successfully",
+}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _updated(status: int, value: object, **more: object) -> Case:
+    return Case(status, _json(value), "updated", **more)  # type: ignore[arg-type]
+
+
+def _refused(status: int, value: object, words: str = TOO_HIGH, **more: object) -> Case:
+    return Case(status, _json(value), "rejected", words, **more)  # type: ignore[arg-type]
+
+
+def _bad(status: int, value: object, words: str, **more: object) -> Case:
+    body = value if isinstance(value, bytes) else _json(value)
+    return Case(status, body, "again", words, in_doubt=True, **more)  # type: ignore[arg-type]
+
+
+ACKNOWLEDGED = {
+    "the contract's": _updated(200, CONTRACT),
+    "201": _updated(201, CONTRACT),
+    "203 from a proxy": _updated(203, CONTRACT),
+    "206": _updated(206, CONTRACT),
+    "202 with data": _updated(202, CONTRACT, words="may apply it later (202)"),
+    "207 with data": _updated(207, CONTRACT),
+    "empty data": _updated(200, {"data": {}}),
+    "error null": _updated(200, {**CONTRACT, "error": None}),
+    "errors empty": _updated(200, {**CONTRACT, "errors": [], "success": True, "status": "ok"}),
+    "status 200 in the body": _updated(200, {**CONTRACT, "status": 200, "ok": True}),
+    "an id that is a number": _updated(200, {"data": {"id": 7, "updated_at": 5, "feedback": []}}),
+    "a byte order mark": Case(200, b"\xef\xbb\xbf" + _json(CONTRACT), "updated"),
+    "whitespace around": Case(200, b" \r\n" + _json(CONTRACT) + b"\n", "updated"),
+    "half a surrogate pair": Case(200, b'{"data": {"id": "\\ud800"}}', "updated"),
+    "no body": Case(200, b"", "updated", "confirmed nothing in words (200)"),
+    "202 without a body": Case(202, b"", "updated", "confirmed nothing in words (202)"),
+    "204": Case(204, b"", "updated", "confirmed nothing in words (204)"),
+    "blanks for a body": Case(200, b" \r\n", "updated", "confirmed nothing in words (200)"),
+    "a byte order mark alone": Case(200, b"\xef\xbb\xbf", "updated", "confirmed nothing"),
+    "the key that was addressed": _updated(200, {"data": {"unique_showing_key": "ext_1"}}),
+    "the key that was set": _updated(
+        200, {"data": {"unique_showing_key": "x"}}, sent='{"unique_showing_key":"x"}'
+    ),
+    "an id for a key": _updated(200, {"data": {"id": OTHER}}),
+    "the id that was addressed": _updated(200, CONTRACT, by_id=True),
+    "the id in capitals": _updated(200, {"data": {"id": ID.upper()}}, by_id=True),
+    "the id as north_id": _updated(200, {"data": {"id": "7", "north_id": ID}}, by_id=True),
+    "a key for an id": _updated(200, {"data": {"unique_showing_key": "ext_1"}}, by_id=True),
+    "neither key nor id": _updated(200, {"data": {"id": None}}, by_id=True),
+}
+
+REFUSED = {
+    "GraphQL": _refused(200, {"errors": [{"message": TOO_HIGH}]}),
+    "GraphQL with data null": _refused(200, {"data": None, "errors": [{"message": TOO_HIGH}]}),
+    "data and errors": _refused(
+        200, {**CONTRACT, "errors": [{"message": TOO_HIGH}]}, in_doubt=True
+    ),
+    "data and an error": _refused(200, {**CONTRACT, "error": TOO_HIGH}, in_doubt=True),
+    "success false": _refused(200, {"success": False, "message": TOO_HIGH}),
+    "success as a text": _refused(200, {"success": "false", "message": TOO_HIGH}),
+    "success false and data": _refused(
+        200, {**CONTRACT, "success": False, "message": TOO_HIGH}, in_doubt=True
+    ),
+    "Slack": _refused(200, {"ok": False, "error": TOO_HIGH}),
+    "JSend error": _refused(200, {"status": "error", "message": TOO_HIGH}),
+    "JSend fail": _refused(
+        200,
+        {"status": "fail", "data": {"rating": "is too high"}},
+        "rating: is too high",
+        in_doubt=True,
+    ),
+    "the status in the body": _refused(200, {"status": 422, "message": TOO_HIGH}),
+    "the contract's error": _refused(200, {"error": {"message": TOO_HIGH, "status": 422}}),
+    "a list of texts": _refused(200, {"errors": [TOO_HIGH, "and more"]}, f"{TOO_HIGH}; and more"),
+    "Rails": _refused(200, {"errors": {"rating": ["is too high"]}}, "rating: is too high"),
+    "JSON:API": _refused(200, {"errors": [{"title": "Invalid", "detail": TOO_HIGH}]}),
+    "Google": _refused(200, {"error": {"code": 400, "errors": [{"message": TOO_HIGH}]}}),
+    "FastAPI": _refused(
+        200,
+        {"success": False, "detail": [{"loc": ["body", "rating"], "msg": "is too high"}]},
+        "rating: is too high",
+    ),
+    "OAuth": _refused(200, {"error": "invalid", "error_description": TOO_HIGH}),
+    "NestJS": _refused(200, {"status": 422, "error": "Unprocessable", "message": TOO_HIGH}),
+    "202 with an error": _refused(202, {"error": {"message": TOO_HIGH}}),
+    "207 with results": _refused(207, {"results": [{"status": 422, "message": TOO_HIGH}]}),
+    "207 as a list": _refused(207, [{"status": "422", "error": {"message": TOO_HIGH}}]),
+    "207 with HTTP's words": _refused(
+        207, {"parts": [{"status": "HTTP/1.1 422 Unprocessable", "description": TOO_HIGH}]}
+    ),
+    "a batch": _refused(
+        200, {"responses": [{"status": 422, "body": {"error": {"message": TOO_HIGH}}}]}
+    ),
+    "207 with a part that went well": _refused(
+        207, {"results": [{"status": 200}, {"status": 422, "message": TOO_HIGH}]}, in_doubt=True
+    ),
+    "207 with data and a part that failed": _refused(
+        207, {**CONTRACT, "results": [{"status": 422, "message": TOO_HIGH}]}, in_doubt=True
+    ),
+}
+
+NOT_ACKNOWLEDGED = {
+    "202 that queues": _bad(
+        202, {"status": "queued"}, "accepted the request and may apply it later"
+    ),
+    "202 as a page": _bad(202, b"<html>Wait</html>", "accepted the request and may apply it later"),
+    "207 without a message": _bad(207, {"results": [{"status": 422}]}, "acknowledges no patch"),
+    "207 as XML": _bad(207, b"<multistatus/>", "not the API's JSON"),
+    "errors without a message": Case(
+        200,
+        b'{"data": null, "errors": [{"type": "RATE_LIMITED"}]}',
+        "again",
+        "acknowledges no patch",
+        in_doubt=True,
+    ),
+    "success false alone": _bad(200, {"success": False}, "acknowledges no patch"),
+    "success false with data": _bad(200, {"data": {"id": ID}, "success": False}, "no patch"),
+    "data null": _bad(200, {"data": None}, 'acknowledges no patch: {"data": null}'),
+    "data null and a message": _bad(200, {"data": None, "message": "ok"}, "acknowledges no patch"),
+    "data as a list": _bad(200, {"data": [{"id": ID}]}, "acknowledges no patch"),
+    "data as a text": _bad(200, {"data": "x"}, "acknowledges no patch"),
+    "no data": _bad(200, {"message": "Showing updated successfully"}, "acknowledges no patch"),
+    "an empty object": _bad(200, {}, "acknowledges no patch"),
+    "a list": _bad(200, [], "not the API's JSON"),
+    "null": _bad(200, None, "not the API's JSON"),
+    "a text": _bad(200, "OK", "not the API's JSON"),
+    "a page": _bad(
+        200, b"<html>Sign in</html>", "(text/html, 20 bytes)", headers={"content-type": "text/html"}
+    ),
+    "half a document": _bad(200, b'{"data": {"id": "a', "not the API's JSON"),
+    "two documents": _bad(200, b'{"data": {}}{"data": {}}', "not the API's JSON"),
+    "invalid UTF-8": _bad(200, b'{"data": {"id": "\xff"}}', "not the API's JSON"),
+    "JSON without end": _bad(200, b"[" * 100_000, "not the API's JSON"),
+    "another key": _bad(200, {"data": {"unique_showing_key": "ext_2"}}, "showing (ext_2)"),
+    "another key than was set": _bad(
+        200,
+        {"data": {"unique_showing_key": "ext_2"}},
+        "showing (ext_2)",
+        sent='{"unique_showing_key":"x"}',
+    ),
+    "another id": _bad(200, {"data": {"id": OTHER, "north_id": OTHER}}, f"({OTHER})", by_id=True),
+    "another id with the key that was set": _bad(
+        200,
+        {"data": {"id": OTHER, "unique_showing_key": "x"}},
+        f"({OTHER})",
+        by_id=True,
+        sent='{"unique_showing_key":"x"}',
+    ),
+    "no id and another key than was set": _bad(
+        200,
+        {"data": {"unique_showing_key": "y"}},
+        "showing (y)",
+        by_id=True,
+        sent='{"unique_showing_key":"x"}',
+    ),
+}
+
+REPLIES: dict[str, Case] = {**ACKNOWLEDGED, **REFUSED, **NOT_ACKNOWLEDGED}
+
+
+def decided(case: Case, seen: Reply | Failure, *, attempts: int = 1) -> Decision:
+    """Decide about the last of so many requests for a row, with a key that the API accepts."""
+    so_far = SoFar(attempts=attempts, throttled=0, elapsed_seconds=5, key_accepted=True)
+    policy = RetryPolicy(max_attempts=2, retry_for_seconds=900, repeat_ambiguous=True)
+    return decide(
+        seen, so_far, policy, target=case.target, sent=case.sent, dice=0.5, by_id=case.by_id
+    )
+
+
+def check(case: Case, seen: Reply | Failure) -> None:
+    """Compare the decision about what was seen of a reply with the table's."""
+    decision = decided(case, seen)
+    verdict, words = _named(decision)
+    assert (verdict, case.words in words) == (case.verdict, True), decision
+    if case.verdict != "updated":
+        assert may_have_been_applied(seen) == case.in_doubt
+    if case.verdict == "again":
+        last = decided(case, seen, attempts=2)
+        assert isinstance(last, RowFailed)
+        assert (last.error, case.words in last.message) == ("bad_reply", True)
+
+
+def _named(decision: Decision) -> tuple[str, str]:
+    match decision:
+        case Acknowledged(note=note):
+            return "updated", note or ""
+        case RowRejected("refused", message):
+            return "rejected", message
+        case RowRejected(error, message):
+            return error, message
+        case RetryIn(why=why):
+            return "again", why
+        case StopRun(reason):
+            return type(reason).__name__, str(reason)
+        case RowFailed(error, message):
+            return error, message
