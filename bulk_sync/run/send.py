@@ -127,6 +127,7 @@ class SendingRun(Struct, frozen=True):
                 max_attempts=self.sending.max_attempts,
                 retry_for_seconds=self.sending.retry_for_seconds,
                 repeat_ambiguous=self.sending.ambiguous == "retry",
+                max_wait_seconds=self.pacing.max_wait_seconds,
             ),
             bounds=self.bounds,
             workers=self.sending.workers,

@@ -33,9 +33,9 @@ from bulk_sync.send.account import (
     refusal_without_answer,
 )
 from bulk_sync.send.context import Context
-from bulk_sync.send.decide import pace_kind
+from bulk_sync.send.decide import pace_kind, wait_of_all
 from bulk_sync.send.halt import Stopping
-from bulk_sync.send.headers import limits, retry_after
+from bulk_sync.send.headers import limits
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.transport.interface import Failure, Reply
 
@@ -177,7 +177,7 @@ class AccountWatch:
             return
         advertised = limits(seen.headers)
         context.tally.notes.update(advertised.ignored)
-        asked = retry_after(seen.headers) if kind == "throttled" else None
+        asked = wait_of_all(seen, context.terms.policy)
         if kind == "throttled":
             context.tally.throttled += 1
             self._reminder.refused = True

@@ -43,9 +43,10 @@ from bulk_sync.send.decide import (
     decide,
     may_have_been_applied,
     pace_kind,
+    wait_of_all,
 )
 from bulk_sync.send.halt import Stopping, interruptible
-from bulk_sync.send.headers import limits, retry_after
+from bulk_sync.send.headers import limits
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.timeline import latency_bucket
@@ -73,7 +74,6 @@ class Attempts:
         self._clock = context.clock
         self._dice = context.dice
         self._tally = context.tally
-        self._halt = context.halt
         self._begin_creation = begin_creation
         self._creates = context.terms.create_missing
         self._report_id = context.terms.report_id
@@ -124,7 +124,7 @@ class Attempts:
         case.sent_at = self._time_of_day(begun)
         if case.started is None:  # the wait for the first permit is no part of trying
             case.started = begun
-            case.outage_seconds_before = self._availability.outage_seconds
+            case.idle_seconds_before = self._availability.idle_seconds(begun)
             case.settled_at = begun + SETTLE_SECONDS if case.may_be_created else 0.0
         case.attempts += 1
         tally.requests += 1
@@ -223,7 +223,7 @@ class Attempts:
             if seen.headers is not self._headers:
                 self._headers, self._limits = seen.headers, limits(seen.headers)
                 tally.notes.update(self._limits.ignored)
-            asked = retry_after(seen.headers) if kind == "throttled" else None
+            asked = wait_of_all(seen, self._policy)
             budget.observe(Observation(ordinal, kind, seconds, asked, self._limits.quotas))
             case.http_status = seen.status
             name = str(seen.status)
@@ -232,10 +232,15 @@ class Attempts:
             case.http_status = None
             name = seen.kind
         self._availability.observe(seen)
-        if kind == "throttled":
+        if kind == "throttled" and isinstance(seen, Reply):
             case.throttled += 1
             self._availability.account.throttled()
             tally.throttled += 1
+            if case.refused_since is None:
+                case.refused_since = case.begun
+            self._availability.refused(seen)
+        elif case.refused_since is not None:
+            case.refused_since = None
         tally.limit, tally.source = budget.limit, budget.source
         tally.waiting_until = budget.held_until
         tally.statuses[name] = tally.statuses.get(name, 0) + 1
@@ -264,16 +269,19 @@ class Attempts:
 
     def _so_far(self, case: Case, ended: float) -> SoFar:
         assert case.started is not None  # noqa: S101 - it was sent
-        # Time spent in outages doesn't count towards --retry-for.
-        outages = self._availability.outage_seconds - case.outage_seconds_before
+        # Time spent in outages and in waiting for the API doesn't count towards --retry-for.
+        idle = self._availability.idle_seconds(ended) - case.idle_seconds_before
+        refused_since = ended if case.refused_since is None else case.refused_since
         return SoFar(
             attempts=case.attempts,
             throttled=case.throttled,
             excused=case.excused,
-            elapsed_seconds=ended - case.started - outages,
+            elapsed_seconds=max(0.0, ended - case.started - idle),
             # The 404 before a POST shows that the key is accepted.
             key_accepted=case.posts or self._key.holds,
             left_seconds=self._deadline - ended,
+            refused_seconds=self._availability.refused_seconds(ended),
+            row_refused_seconds=ended - refused_since,
         )
 
     def _acknowledged(self, answer: Acknowledged, case: Case) -> Outcome:
@@ -314,8 +322,8 @@ class Attempts:
                 case.verdict = decision
                 self._availability.suspect(case, message)
                 return None
-            case StopRun(reason):
-                self._halt.stop(reason)
+            case StopRun(reason, again_in_seconds):
+                self._availability.stop(reason, again_in_seconds)
                 raise Stopping
             case _:
                 assert_never(decision)

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import logging
+import math
 from datetime import timedelta
 
 import anyio
 
 from bulk_sync.clock import utc_text
-from bulk_sync.errors import Outage, StoppedEarly
+from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
+from bulk_sync.quantities import duration_text
 from bulk_sync.send.account_watch import AccountWatch
 from bulk_sync.send.backlog import Backlog
 from bulk_sync.send.budget import NoPermit
 from bulk_sync.send.case import Case
 from bulk_sync.send.circuit import FAILURES_IN_A_ROW, SHORT_GAP_SECONDS, Circuit
 from bulk_sync.send.context import Context
-from bulk_sync.send.decide import may_come_from_api, shows_api_is_up
+from bulk_sync.send.decide import may_come_from_api, refused_too_long, shows_api_is_up
 from bulk_sync.send.halt import Stopping
 from bulk_sync.send.outcomes import Outcomes
-from bulk_sync.send.search import LONGEST_PAUSE_SECONDS
 from bulk_sync.send.transport.interface import Failure, Reply
 
 log = logging.getLogger("bulk_sync.send")
 
 
 class Availability:
-    """Judges whether the API is up, from every reply and failure of a run."""
+    """Judges whether the API is up, from every reply and failure of a run.
+
+    Waiting for the API is no failure, and has a bound of its own. A run is refused from the first
+    throttled request after which none got through until one does. While it is refused, it waits for
+    --max-wait in all, whatever the number of rows and workers; otherwise for that long at a time.
+    """
 
     def __init__(self, context: Context, backlog: Backlog, outcomes: Outcomes) -> None:
         self._transport = context.transport
@@ -42,6 +48,8 @@ class Availability:
         self.account = AccountWatch(context)
         self.outage_seconds = 0.0
         """The total length of outages that are over."""
+        self._refused_since: float | None = None
+        self._refusal: Reply | None = None  # the latest
         self.answered = False
         """True once something answered the way the API does."""
         self.is_reached = False
@@ -71,24 +79,50 @@ class Availability:
         When none would come in time the run stops immediately, rather than after an hour of
         silence. Raises Stopping then.
         """
-        horizon = self._policy.retry_for_seconds
+        most, now = self._policy.max_wait_seconds, self._clock.monotonic()
+        refused = self.refused_seconds(now)
+        give_up_at = now + most - refused if self._refused_since is not None else math.inf
         try:
-            return await self._budget.permit(self._deadline, max(horizon, LONGEST_PAUSE_SECONDS))
+            return await self._budget.permit(min(self._deadline, give_up_at), most - refused)
         except NoPermit as none:
-            at = utc_text(self._clock.now() + timedelta(seconds=none.seconds))
-            if none.asked_by_api:
-                why = (
-                    f"The API asks to wait until {at}, longer than --retry-for ({horizon:.0f} s). "
-                    "Run again after that"
+            if not none.asked_by_api and self._clock.monotonic() + none.seconds > self._deadline:
+                at = utc_text(self._clock.now() + timedelta(seconds=none.seconds))
+                self._halt.stop(
+                    StoppedEarly(
+                        f"The next request may leave at {at}, "
+                        "after the end that --deadline or --finish-by sets"
+                    )
                 )
-                self._halt.stop(Outage(why))
+            elif none.seconds <= most and self._refusal is not None:
+                self._halt.stop(refused_too_long(refused, self._refusal, self._policy))
             else:
-                why = (
-                    f"The next request may leave at {at}, "
-                    "after the end that --deadline or --finish-by sets"
-                )
-                self._halt.stop(StoppedEarly(why))
+                why = f"The API asks to wait longer than --max-wait ({duration_text(most)})"
+                self.stop(Outage(why), none.seconds)
             raise Stopping from None
+
+    def stop(self, reason: BulkSyncError, again_in_seconds: float | None) -> None:
+        """Stop the run, with the time from which to run again, if it is known."""
+        if again_in_seconds is not None:
+            at = utc_text(self._clock.now() + timedelta(seconds=again_in_seconds))
+            reason = type(reason)(f"{reason}. Run again after {at}")
+        self._halt.stop(reason)
+
+    # Was everything refused? And how long did the run wait?
+
+    def refused(self, reply: Reply) -> None:
+        """Note a throttled request."""
+        self._refusal = reply
+        if self._refused_since is None:
+            self._refused_since = self._clock.monotonic()
+
+    def refused_seconds(self, now: float) -> float:
+        """Return how long every request has been throttled by now; 0 when they get through."""
+        return 0.0 if self._refused_since is None else now - self._refused_since
+
+    def idle_seconds(self, now: float) -> float:
+        """Return the time until now that counts as no attempt: outages, and waits for the API."""
+        ahead = max(0.0, self._budget.held_until - now)
+        return self.outage_seconds + self._budget.throttled_seconds - ahead
 
     # Was the API reached at all?
 
@@ -142,6 +176,7 @@ class Availability:
 
     def got_through(self, begun: float) -> None:
         """Record that the API decided a request that left at `begun`."""
+        self._refused_since = None
         circuit = self.circuit
         if circuit.at_rest():  # called for every row, so skip the lists below
             circuit.successes += 1

@@ -28,11 +28,13 @@ class Case:
     """When its first request left, on the run's clock."""
     begun: float = 0.0
     """When its latest request left."""
-    outage_seconds_before: float = 0.0
-    """The length of all outages that were over when its first request left."""
+    idle_seconds_before: float = 0.0
+    """The length of all outages and waits for the API before its first request left."""
     attempts: int = 0
     throttled: int = 0
     """Attempts that were throttled."""
+    refused_since: float | None = None
+    """When the first of its latest requests left, all of which were throttled."""
     excused: int = 0
     """Attempts that an outage gave back."""
     may_have_arrived: bool = False

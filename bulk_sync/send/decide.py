@@ -9,7 +9,7 @@
 | 403 after an acknowledgement | RowRejected: forbidden |
 | 404, 410 | RowRejected: not_found |
 | 408, 425, 5xx but 501 and 505 | RetryIn, full jitter |
-| 429, 503 with Retry-After | RetryIn for everyone, no attempt used; StopRun past --retry-for |
+| 429, 503 with Retry-After | RetryIn for everyone, no attempt used; StopRun past --max-wait |
 | other 4xx, 501, 505 | RowRejected: refused |
 | connection and time-out errors | RetryIn, full jitter |
 | certificate refused, no such host | StopRun: outage |
@@ -28,6 +28,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
 from bulk_sync.model.rows import GivenUp
+from bulk_sync.quantities import duration_text
 from bulk_sync.send.acknowledgement import (
     Acknowledged,
     acknowledgement,
@@ -46,13 +47,15 @@ _NOT_SUPPORTED = frozenset({501, 505})
 class RetryPolicy(Struct, frozen=True):
     """The limits of retries.
 
-    A row gets `max_attempts` attempts within `retry_for_seconds` of its first request. Without
-    `repeat_ambiguous`, a request that may have been applied is not sent again.
+    A row gets `max_attempts` attempts within `retry_for_seconds` of its first request, waits for
+    the API apart: those may take `max_wait_seconds` on end. Without `repeat_ambiguous`, a request
+    that may have been applied is not sent again.
     """
 
     max_attempts: int
     retry_for_seconds: float
     repeat_ambiguous: bool
+    max_wait_seconds: float = 7200.0
     base_seconds: float = 0.5
     longest_seconds: float = 30.0
 
@@ -66,8 +69,9 @@ class SoFar(NamedTuple):
     """The attempts of a row, including the one that just ended.
 
     `throttled` counts those that the API answered with a wait, `excused` those that an outage gave
-    back. `elapsed_seconds` leaves out outages, and `left_seconds` remain until --deadline.
-    `key_accepted` is True once the API acknowledged anything with this key.
+    back. `elapsed_seconds` leaves out outages and waits for the API; `left_seconds` remain until
+    --deadline. Every request was throttled for `refused_seconds`, all of this row's for
+    `row_refused_seconds`. `key_accepted` is True once the API acknowledged anything with this key.
     """
 
     attempts: int
@@ -76,6 +80,8 @@ class SoFar(NamedTuple):
     key_accepted: bool
     excused: int = 0
     left_seconds: float = math.inf
+    refused_seconds: float = 0.0
+    row_refused_seconds: float = 0.0
 
     @property
     def failures(self) -> int:
@@ -114,9 +120,13 @@ class RowFailed(Struct, frozen=True):
 
 
 class StopRun(Struct, frozen=True):
-    """No other row would fare better: stop sending, leave the rest pending."""
+    """No other row would fare better: stop sending, leave the rest pending.
+
+    Another run may fare better after `again_in_seconds`; None if that is unknown.
+    """
 
     reason: KeyRefused | Outage | StoppedEarly
+    again_in_seconds: float | None = None
 
 
 Decision = Acknowledged | RetryIn | RowRejected | RowFailed | StopRun
@@ -234,29 +244,56 @@ def is_throttled(reply: Reply) -> bool:
     return reply.status == 429 or (reply.status == 503 and retry_after(reply.headers) is not None)
 
 
+def wait_of_all(reply: Reply, policy: RetryPolicy) -> float | None:
+    """Return the seconds for which a throttled request holds all runs with its key; None if none.
+
+    A wait longer than --max-wait ends the run, and holds no other: it may be a mistake of the
+    server's.
+    """
+    asked = retry_after(reply.headers) if is_throttled(reply) else None
+    return None if asked is None or asked > policy.max_wait_seconds else asked
+
+
 def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
     # The pace does the waiting: it holds every request, and chooses the time if the API names none.
     asked = retry_after(reply.headers) or 0.0
+    most = f"--max-wait ({duration_text(policy.max_wait_seconds)})"
     if asked > so_far.left_seconds:
         return StopRun(
             StoppedEarly(
-                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than --deadline or "
-                f"--finish-by leave ({max(0.0, so_far.left_seconds):.0f} s). "
-                "Run again after that time"
-            )
+                f"The API asks to wait {asked:.0f} s ({_said(reply)}), longer than --deadline or "
+                f"--finish-by leave ({max(0.0, so_far.left_seconds):.0f} s)"
+            ),
+            asked,
         )
-    if so_far.elapsed_seconds + asked <= policy.retry_for_seconds:
-        return RetryIn(0.0, f"{reply.status}: asked to wait", everyone=True)
-    if asked:
+    if asked > policy.max_wait_seconds:
         return StopRun(
-            Outage(
-                f"The API asks to wait {asked:.0f} s ({reply.status}), longer than what is left "
-                f"of --retry-for ({policy.retry_for_seconds:.0f} s). Run again after that time"
-            )
+            Outage(f"The API asks to wait {asked:.0f} s ({_said(reply)}), longer than {most}"),
+            asked,
         )
-    return RowFailed(
-        "throttled", f"the API asked to wait for {so_far.elapsed_seconds:.0f} s on end"
+    if so_far.refused_seconds >= policy.max_wait_seconds:
+        return StopRun(refused_too_long(so_far.refused_seconds, reply, policy))
+    if so_far.row_refused_seconds >= policy.max_wait_seconds:
+        return RowFailed(
+            "throttled",
+            f"the API refused this row for {so_far.row_refused_seconds:.0f} s on end "
+            f"({_said(reply)}), longer than {most}, while others got through",
+        )
+    return RetryIn(0.0, f"{reply.status}: asked to wait", everyone=True)
+
+
+def refused_too_long(seconds: float, last: Reply, policy: RetryPolicy) -> Outage:
+    """Return the reason to stop when every request was throttled for so long, as `last` was."""
+    return Outage(
+        f"The API has refused every request for {seconds:.0f} s ({_said(last)}), and a run waits "
+        f"no longer than --max-wait ({duration_text(policy.max_wait_seconds)}). Run again later"
     )
+
+
+def _said(reply: Reply) -> str:
+    """Return `429: Daily quota exceeded`, or `429` where the API says no more."""
+    words = api_message(reply)
+    return str(reply.status) if words == f"status {reply.status}" else f"{reply.status}: {words}"
 
 
 def pace_kind(seen: Reply | Failure) -> Kind:

@@ -29,6 +29,7 @@ POLICY = RetryPolicy(
     max_attempts=3,
     retry_for_seconds=60,
     repeat_ambiguous=True,
+    max_wait_seconds=300,
     base_seconds=0.5,
     longest_seconds=30,
 )
@@ -226,10 +227,47 @@ def test_a_wait_beyond_the_horizon_stops_the_run_and_names_it() -> None:
     assert "86400 s" in str(found.reason)
 
 
-def test_throttled_to_the_end_without_a_time_fails_the_row() -> None:
-    found = decided(429, so_far=SoFar(9, 9, 60.1, key_accepted=True))
+NO_MORE = b'{"error": {"message": "Daily quota exceeded", "status": 429}}'
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused_seconds", "row_refused_seconds", "stops"),
+    [
+        ("300", 0, 0, False),
+        ("301", 0, 0, True),
+        ("10", 299, 299, False),
+        ("10", 300, 300, True),
+        ("10", 300, 0, True),
+    ],
+)
+def test_a_run_waits_for_the_api_no_longer_than_max_wait(
+    asked: str,
+    refused_seconds: float,
+    row_refused_seconds: float,
+    stops: bool,
+) -> None:
+    so_far = LATER._replace(
+        elapsed_seconds=9999,
+        refused_seconds=refused_seconds,
+        row_refused_seconds=row_refused_seconds,
+    )
+    found = decided(429, NO_MORE, so_far, retry_after=asked)
+    if not stops:
+        assert found == RetryIn(0.0, "429: asked to wait", everyone=True)
+        return
+    assert isinstance(found, StopRun)
+    assert isinstance(found.reason, Outage)
+    assert "(429: Daily quota exceeded)" in str(found.reason)
+    assert "--max-wait (5m)" in str(found.reason)
+    assert found.again_in_seconds == (301 if asked == "301" else None)
+
+
+def test_a_row_that_alone_is_throttled_fails() -> None:
+    so_far = LATER._replace(row_refused_seconds=300.5, refused_seconds=1)
+    found = decided(429, NO_MORE, so_far)
     assert isinstance(found, RowFailed)
     assert found.error == "throttled"
+    assert "for 300 s on end (429: Daily quota exceeded)" in found.message
 
 
 @pytest.mark.parametrize("kind", ["timeout", "connection", "bad_reply"])

@@ -92,15 +92,24 @@ class Ended:
         return [self.outcomes[row].state.value for row in sorted(self.outcomes)]
 
 
+def refused(asked: str | None) -> Reply:
+    headers = {} if asked is None else {"retry-after": asked}
+    return Reply(429, headers, b'{"error": {"message": "Daily quota exceeded", "status": 429}}')
+
+
 def terms_of(
     *,
     workers: int = 1,
     attempts: int = 3,
     repeat_ambiguous: bool = True,
     bounds: Bounds | None = None,
+    max_wait: float = 7200,
 ) -> Terms:
     policy = RetryPolicy(
-        max_attempts=attempts, retry_for_seconds=900, repeat_ambiguous=repeat_ambiguous
+        max_attempts=attempts,
+        retry_for_seconds=900,
+        repeat_ambiguous=repeat_ambiguous,
+        max_wait_seconds=max_wait,
     )
     return Terms(policy, bounds or Bounds(), workers)
 
@@ -155,11 +164,11 @@ def test_a_retry_after_holds_every_worker() -> None:
 
 
 def test_a_wait_that_another_run_was_told_ends_this_one_at_once_when_it_is_too_long() -> None:
-    ended = send(["a"], {}, pace=Pace(held_until=START + 901, used_at=START))
+    ended = send(["a"], {}, pace=Pace(held_until=START + 7201, used_at=START))
     assert (ended.script.sent, ended.states()) == ([], ["pending"])
     assert isinstance(ended.stopped, Outage)
-    assert "longer than --retry-for (900 s). Run again after that" in str(ended.stopped)
-    ended = send(["a"], {}, pace=Pace(held_until=START + 899, used_at=START))
+    assert "longer than --max-wait (2h). Run again after 20" in str(ended.stopped)
+    ended = send(["a"], {}, pace=Pace(held_until=START + 7199, used_at=START))
     assert ended.states() == ["updated"]
 
 
@@ -272,20 +281,65 @@ def test_a_403_rejects_a_row_but_ten_in_sequence_mean_the_key() -> None:
     assert ended.stopped.exit_code == 5
 
 
-def test_waiting_for_the_first_permit_is_no_part_of_the_time_to_retry() -> None:
+def test_waiting_for_the_api_is_no_part_of_the_time_to_retry() -> None:
     keys = [f"k{number}" for number in range(3)]
     ended = send(
         keys,
-        {"k0": [Reply(429, {"retry-after": "800"}, b"")], "k2": [BUSY, OK]},
-        terms_of(workers=3),
+        {
+            "k0": [Reply(429, {"retry-after": "2589"}, b""), BUSY, OK],
+            "k1": [BUSY, OK],
+            "k2": [BUSY, Reply(429, {"retry-after": "2589"}, b""), BUSY, OK],
+        },
+        terms_of(workers=3, attempts=3),
     )
     assert ended.states() == ["updated"] * 3
+    assert max(at for _, at in ended.script.sent) >= START + 2 * 2589
 
 
-def test_a_wait_that_outlasts_the_time_to_retry_ends_the_run_and_is_named() -> None:
-    ended = send(["a", "b"], {"b": [Reply(429, {"retry-after": "86400"}, b"")]})
+def test_a_wait_longer_than_max_wait_ends_the_run_and_is_named() -> None:
+    ended = send(["a", "b"], {"b": [refused("86400")]})
     assert ended.states() == ["updated", "pending"]
-    assert "asks to wait 86400 s" in str(ended.stopped)
+    said = str(ended.stopped)
+    assert "asks to wait 86400 s (429: Daily quota exceeded), longer than --max-wait (2h)" in said
+    assert "Run again after 2026-03-03T" in said
+
+
+@pytest.mark.parametrize("asked", ["86400", "999999999999", "7201"])
+def test_a_wait_that_ended_a_run_binds_no_later_one(asked: str) -> None:
+    pace = Pace()
+    first = send(["a", "b"], {"a": [refused(asked)]}, pace=pace)
+    assert isinstance(first.stopped, Outage)
+    assert pace.held_until < START + 60
+    assert send(["a", "b"], {}, pace=pace).states() == ["updated"] * 2
+
+
+@pytest.mark.parametrize("workers", [1, 8, 64])
+@pytest.mark.parametrize("asked", [None, "1"])
+def test_refusals_without_end_stop_the_run_within_its_bound(
+    workers: int, asked: str | None
+) -> None:
+    keys = [f"k{number}" for number in range(60)]
+    ended = send(
+        keys,
+        {key: [OK] for key in keys[:20]},
+        terms_of(workers=workers, max_wait=5),
+        rest=refused(asked),
+    )
+    # Rows that no worker took have no outcome, and stay pending as they were.
+    assert ended.states()[:20] == ["updated"] * 20
+    assert set(ended.states()[20:]) == {"pending"}
+    assert isinstance(ended.stopped, Outage)
+    assert "(429: Daily quota exceeded)" in str(ended.stopped)
+    assert "--max-wait (5s)" in str(ended.stopped)
+    first = next(at for key, at in ended.script.sent if key not in keys[:20])
+    assert max(at for _, at in ended.script.sent) - first <= 10
+
+
+def test_refusals_end_no_run_while_others_get_through() -> None:
+    keys = [f"k{number}" for number in range(30)]
+    often: dict[str, list[Reply | Failure]] = {key: [refused("2")] for key in keys[::5]}
+    ended = send(keys, often, terms_of(workers=2, max_wait=5))
+    assert (ended.stopped, ended.states()) == (None, ["updated"] * 30)
 
 
 def test_an_ambiguous_row_is_not_sent_again_when_the_user_would_rather_look() -> None:

@@ -268,14 +268,16 @@ def test_a_second_run_on_the_same_checkpoint_is_refused(program: Program, tmp_pa
     assert Counter(journal.patched) == {f"ext_{number}": 1 for number in range(20)}
 
 
-def test_a_wait_longer_than_retry_for_stops_at_once_and_names_it(
+def test_a_wait_longer_than_max_wait_stops_at_once_and_names_it(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
     sheet = write_sheet(tmp_path / "showings.csv", numbered(5))
     with sandboxes(limit=Rate(3, 3600)) as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--workers", 1, "--json")
+        options = ("--workers", 1, "--max-wait", "19m", "--json")
+        ran = program("push", sheet, "--base-url", witness.base_url, *options)
     assert (ran.code, ran.summary["states"]["updated"]) == (6, 2)
-    assert "1200 s" in ran.err
+    assert "1200 s (429" in ran.err
+    assert "longer than --max-wait (19m). Run again after 20" in ran.err
 
 
 def test_every_row_fails_by_garbage_then_the_run_stops_instead_of_marking_all(
