@@ -6,10 +6,11 @@ gets one `GET /v1/users/me`, and a temporary file is created and removed in each
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +25,8 @@ from pydantic import SecretStr
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.model.summaries import Finding
+from bulk_sync.report.words import allowance_text, local_time, rate, span
+from bulk_sync.run.shared_limit import known_pace, pace_file
 from bulk_sync.secret import check_key
 from bulk_sync.send.decide import shows_api_is_up
 from bulk_sync.send.messages import api_message
@@ -57,9 +60,9 @@ def examine(subject: Subject, clock: Clock | None = None) -> Iterator[Finding]:
         name = choose_transport(subject.sending.transport, subject.target.base_url)
         yield Finding("transport", _transport(name))
         base_url, key = subject.target.base_url, _key(subject.key)
-        yield from anyio.run(
-            _ask, base_url, key, name, subject.sending.timeout_seconds, clock or SystemClock()
-        )
+        clock = clock or SystemClock()
+        yield from anyio.run(_ask, base_url, key, name, subject.sending.timeout_seconds, clock)
+        yield _limit(base_url, key, clock.now())
     except BulkSyncError as error:
         yield Finding("API", str(error), "wrong", error.exit_code)
     except ValueError as error:
@@ -129,6 +132,25 @@ def _clock(date: str, now: datetime) -> Finding:
         f"{abs(apart):.0f} s {which} the server's: times in reports are off; set this clock",
         "notice",
     )
+
+
+def _limit(base_url: str, key: SecretStr, now: datetime) -> Finding:
+    """Return what runs on this host know of the API's limit for this key."""
+    known, path = known_pace(base_url, key), pace_file(base_url, key)
+    if known.held_seconds:
+        until = local_time(now + timedelta(seconds=known.held_seconds))
+        return Finding(
+            "limit",
+            f"the API asked a push with this key to wait until {until}, "
+            f"{span(math.ceil(known.held_seconds))} from now, and all others wait too; to try "
+            f"earlier, delete {path}",
+            "notice",
+        )
+    limits = [] if known.limit is None else [rate(known.limit)]
+    limits += [allowance_text(one) for one in known.allowances]
+    if not limits:
+        return Finding("limit", "not known yet: the first push finds it")
+    return Finding("limit", f"{'; '.join(limits)}: learnt by pushes on this host, in {path}")
 
 
 def _folder(about: str, folder: Path) -> Finding:

@@ -71,8 +71,11 @@ def open_pace_store(
         shared.end()
 
 
-def pace_file(base_url: str, key: SecretStr, state_folder: Path | None) -> Path:
-    """Return the file of an API and a key; its name reveals neither."""
+def pace_file(base_url: str, key: SecretStr, state_folder: Path | None = None) -> Path:
+    """Return the file of an API and a key; its name reveals neither.
+
+    To delete it is to forget what is known of the limit, a wait that the API asked for included.
+    """
     name = hashlib.sha256(f"{base_url} {fingerprint(key)}".encode()).hexdigest()[:24]
     folder = state_folder or user_state_path("bulk-sync", appauthor=False)
     return folder / "budgets" / f"{name}.pace"

@@ -32,7 +32,7 @@ from tests.faultserver import (
     in_turn,
     no_account,
 )
-from tests.helpers import let_pass, numbered, poll, started, write_sheet
+from tests.helpers import Ran, let_pass, numbered, poll, started, write_sheet
 
 ROWS = 40
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -212,3 +212,34 @@ def test_a_run_that_was_stopped_for_a_while_makes_good_nothing(sheet: Path) -> N
     assert len(journal.requests) == ROWS
     # One permit was reserved, one request perhaps on its way; what the stop cost is not caught up.
     assert journal.requests[-1].at - woken_at >= (ROWS - before - 3) / 20
+
+
+@pytest.mark.usefixtures("fast_time")
+def test_a_hold_is_shown_counted_and_can_be_lifted(program: Program, sheet: Path) -> None:
+    """The deadline ends the run before the wait is over; the next runs wait for the rest of it."""
+    asks = for_keys({"ext_20": in_turn(throttles("Retry-After: 1800"), good)})
+    with fault_server(asks) as journal:
+        to = ("--base-url", journal.base_url)
+        before = program("doctor", *to, "--json")
+        ran = program("push", sheet, *to, "--deadline", "60s", "--json")
+        held = program("doctor", *to, "--json")
+        checked = program("check", sheet, *to, "--json", "--finish-by", "23:59").summary
+        text = program("check", sheet, *to).out
+        limit = finding(held, "limit")
+        Path(limit["text"].rpartition("delete ")[2]).unlink()
+        again = program("push", sheet, *to, "--json")
+    assert finding(before, "limit")["text"] == "not known yet: the first push finds it"
+    assert ran.code == 6
+    assert limit["standing"] == "notice"
+    assert "the API asked a push with this key to wait until 20" in limit["text"]
+    assert "min" in limit["text"]
+    assert 0 < checked["held_seconds"] <= 1800
+    assert checked["seconds"] is None or checked["seconds"] >= checked["held_seconds"]
+    assert "the API asks to wait" in text
+    assert (again.code, again.summary["states"]["pending"]) == (0, 0)
+
+
+def finding(ran: Ran, about: str) -> dict[str, str]:
+    """Return a finding of doctor."""
+    found: list[dict[str, str]] = json.loads(ran.out)["findings"]
+    return next(one for one in found if one["about"] == about)
