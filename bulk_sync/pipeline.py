@@ -116,7 +116,7 @@ def _push(
             max_problems=settings.stopping.max_problems,
         )
         notes = (*opened, *stage_sheet(staging, callbacks.on_rows))
-        tally = start_tally(store.views.counts())
+        tally = start_tally(store.views.counts(), settings.pacing.leave)
         log.sheet_staged(store.views.counts())
         refuse_too_many(files.results, tally.total)
         sending = SendingRun(

@@ -157,19 +157,19 @@ def watched_push(settings: PushSettings, send_to: str | None, following: Followi
 
 
 def _watched(run: Callable[..., Summary], name: str, following: Following) -> Summary:
-    monotonic = SystemClock().monotonic
+    clock = SystemClock()
     if following.logs_to_stderr:
-        return run(watch=lambda tally: progress_lines(tally, monotonic, _log_progress))
+        return run(watch=lambda tally: progress_lines(tally, clock, _log_progress))
     if following.quiet:
         return run()
     if not may_be_a_terminal(sys.stderr):
-        return run(watch=lambda tally: progress_lines(tally, monotonic, say))
+        return run(watch=lambda tally: progress_lines(tally, clock, say))
     with ExitStack() as shown:
         on_rows = shown.enter_context(reading_rows(err(), name))
 
         def watch(tally: Tally) -> AbstractContextManager[None]:
             shown.close()  # rich allows one live display at a time
-            return progress(err(), tally, monotonic)
+            return progress(err(), tally, clock)
 
         return run(watch=watch, on_rows=on_rows)
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from bulk_sync.model.account import Team
 from bulk_sync.model.problems import Reason
+from bulk_sync.quantities import Share
 
 
 class State(StrEnum):
@@ -258,6 +259,9 @@ class Allowance(Struct, frozen=True):
     window_seconds: float | None = None
 
 
+_NOTHING = Share(count=0)
+
+
 @dataclass(slots=True)
 class Tally:
     """The running counts of one run.
@@ -265,8 +269,9 @@ class Tally:
     `limit` is in requests per second; `latencies` counts requests by `timeline.latency_bucket`.
     `trouble` is the reason while the API is unavailable; nothing is sent before `waiting_until` (on
     the monotonic clock). `throttled_seconds` is the time that the API asked to wait. `allowances`
-    are the quotas that hold now, those with shorter windows first. `statuses` counts requests by
-    HTTP status, or by the kind of their failure. `team` is the key's, once users/me named it.
+    are the quotas that hold now, those with shorter windows first; others get `leave` of each.
+    `statuses` counts requests by HTTP status, or by the kind of their failure. `team` is the key's,
+    once users/me named it.
     """
 
     total: int = 0
@@ -274,6 +279,7 @@ class Tally:
     limit: float | None = None
     source: RateSource = RateSource.NONE
     allowances: tuple[Allowance, ...] = ()
+    leave: Share = _NOTHING
     requests: int = 0
     retries: int = 0
     throttled: int = 0

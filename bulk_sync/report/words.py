@@ -140,6 +140,12 @@ def quota_text(limit: float | None, window_seconds: float | None) -> str:
     return f"{text} per {_PERIODS.get(round(window_seconds), span(window_seconds))}"
 
 
+def time_of_day(moment: datetime, now: datetime) -> str:
+    """Return a moment as this machine's time of day, with the date if that is not today's."""
+    text = local_time(moment)
+    return text.removeprefix(f"{now.astimezone().date().isoformat()} ")
+
+
 def local_time(moment: datetime) -> str:
     """Return a moment as this machine's time of day, with the date: `2026-03-14 17:00`."""
     # Round up: a request in the minute that is shown is never too early.

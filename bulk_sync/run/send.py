@@ -20,6 +20,7 @@ from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, State, Tally
+from bulk_sync.quantities import Share
 from bulk_sync.run.follow import (
     Callbacks,
     RowNotifier,
@@ -99,10 +100,10 @@ def seconds_left(stopping: Stopping, clock: Clock) -> float:
     return min(until, math.inf if deadline is None else deadline)
 
 
-def start_tally(counts: Mapping[State, int]) -> Tally:
+def start_tally(counts: Mapping[State, int], leave: Share) -> Tally:
     """Return the running counts of a run that begins with these rows."""
     total = sum(counts.values())
-    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0))
+    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0), leave=leave)
 
 
 class SendingRun(Struct, frozen=True):

@@ -4,13 +4,43 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import tzset
 
 import pytest
 from rich.console import Console
 
-from bulk_sync.model.rows import RateSource, State, Tally
+from bulk_sync.clock import SystemClock
+from bulk_sync.model.rows import Allowance, RateSource, State, Tally
+from bulk_sync.quantities import Share
 from bulk_sync.report.terminal import progress as progress_view
 from bulk_sync.report.terminal.progress import progress, reading
+
+NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
+
+
+@dataclass
+class Still(SystemClock):
+    """A clock that a test sets."""
+
+    at: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.at)
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    tzset()
+    yield
+    monkeypatch.undo()
+    tzset()
 
 
 def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
@@ -24,17 +54,67 @@ def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
     )
     tally.decided = {State.UPDATED: 200, State.REJECTED: 2}
     moments = iter([0.0, *[10.0] * 50])
+
+    class Clock(Still):
+        def monotonic(self) -> float:
+            return next(moments)
+
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
-    with progress(console, tally, lambda: next(moments)):
-        pass
+    tally.waiting_until = 0.0
+    with progress(console, tally, Clock()):
+        tally.waiting_until = 30.0
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "302 of 1,000 rows" in shown
-    assert (
-        "698 left, 20.2 rows/s, limit 50/s (set by --rate), 3 retries, "
-        "2 rejected or failed, about 35 s remaining"
-    ) in shown
+    assert "698 left, 20.2 rows/s, limit 50/s (set by --rate), 3 retries, 2 rejected or failed" in (
+        shown
+    )
     assert "throttled: waiting 20 s" in shown
+
+
+def looked_at(tally: Tally, clock: Still, seconds: float) -> progress_view._View:
+    """Return a view after some time of sending, looked at every second."""
+    view = progress_view._View(tally, clock)
+    for _ in range(round(seconds)):
+        clock.at += 1
+        view.pace()
+    return view
+
+
+def test_the_time_to_go_counts_the_windows_and_not_the_waits_so_far() -> None:
+    clock = Still()
+    tally = Tally(total=3000, decided={State.UPDATED: 1000})
+    view = looked_at(tally, clock, 100)  # ten rows a second
+    assert "10.0 rows/s" in view.pace()
+    assert "about 3 min 20 s remaining" in view.pace()
+    hour = Allowance(1000, 0, NOON + timedelta(hours=1), RateSource.HEADER, 3600)
+    tally.allowances = (hour,)
+    # The next thousand leave in an hour, the last in two.
+    assert "about 2 h remaining" in view.pace()
+    tally.leave = Share(percent=50)
+    assert "about 3 h 59 min remaining" in view.pace()
+    tally.leave = Share(count=0)
+    tally.waiting_until = 3600
+    for _ in range(3500):
+        clock.at += 1
+        view.pace()
+    assert clock.at == 3600
+    assert "0.3 rows/s" in view.pace()
+    tally.allowances = (Allowance(1000, 1000, NOON + timedelta(hours=2), RateSource.HEADER, 3600),)
+    assert "about 1 h 1 min remaining" in view.pace()
+
+
+@pytest.mark.usefixtures("utc")
+def test_a_long_wait_has_its_end() -> None:
+    clock = Still()
+    view = progress_view._View(Tally(total=5, waiting_until=1500.0), clock)
+    assert view.waiting() == "waiting for the API until 12:25, 25 min from now"
+    clock.at = 1441
+    assert view.waiting() == "throttled: waiting 59 s"
+    clock.at = 1499.8
+    assert not view.waiting()
+    tomorrow = progress_view._View(Tally(total=5, waiting_until=90000.0), Still())
+    assert tomorrow.waiting() == "waiting for the API until 2026-03-15 13:00, 25 h from now"
 
 
 def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +127,7 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
             return super().write(text)
 
     console = Console(file=Lines(), width=20)
-    with progress(console, Tally(total=5), lambda: 1.0):
+    with progress(console, Tally(total=5), Still()):
         assert written.wait(10)
     assert isinstance(console.file, io.StringIO)
     assert "0 of 5 rows, 5 left, 0.0 rows/s, no limit met, 0 retries" in console.file.getvalue()
@@ -55,10 +135,8 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_outage_is_shown_with_its_reason_and_the_next_try() -> None:
     tally = Tally(total=5, trouble="it refuses\x1b", waiting_until=12.0)
-    assert (
-        progress_view._waiting_text(tally, 3.0)
-        == "API unavailable (it refuses\\x1b), next attempt in 9 s"
-    )
+    view = progress_view._View(tally, Still(3.0))
+    assert view.waiting() == "API unavailable (it refuses\\x1b), next attempt in 9 s"
 
 
 def test_reading_is_shown_on_a_terminal_only_and_leaves_nothing() -> None:

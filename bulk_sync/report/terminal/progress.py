@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bulk_sync.model.estimates import seconds_to_send, windows_for
 from bulk_sync.model.rows import ERROR_STATES, Tally
-from bulk_sync.report.words import counted, limit_text, printable, span
+from bulk_sync.report.words import counted, limit_text, printable, span, time_of_day
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+    from bulk_sync.clock import Clock
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -19,6 +24,62 @@ _REFRESHES_PER_SECOND = 5
 _BAR_WIDTH = 30
 # Seconds; a shorter wait would only flicker.
 _SHORTEST_WAIT = 0.5
+# Seconds; the end of a longer wait is shown as a time of day.
+_LONG_WAIT = 60.0
+
+
+class _View:
+    """A run's progress as text; each call is a look at the tally now."""
+
+    def __init__(self, tally: Tally, clock: Clock) -> None:
+        self._tally = tally
+        self._clock = clock
+        self._started = self._looked = clock.monotonic()
+        self._sending = 0.0  # seconds, waits for the API apart
+
+    def pace(self) -> str:
+        """Return rows left, rate, limit, retries and the time to go."""
+        tally, now = self._tally, self._clock.monotonic()
+        # Of the time since the last look, what follows a wait.
+        self._sending += max(0.0, now - max(self._looked, min(now, tally.waiting_until)))
+        self._looked = now
+        elapsed = now - self._started
+        left = max(0, tally.total - _done(tally))
+        parts = [
+            f"{left:,} left",
+            f"{tally.done / elapsed if elapsed > 0 else 0.0:.1f} rows/s",
+            limit_text(tally.limit, tally.source),
+            counted(tally.retries, "retry", "retries"),
+        ]
+        if tally.throttled:
+            parts.append(f"{tally.throttled:,} throttled")
+        errors = sum(tally.decided.get(state, 0) for state in ERROR_STATES)
+        if errors:
+            parts.append(f"{errors:,} rejected or failed")
+        if tally.done and left and self._sending > 0:
+            parts.append(f"about {span(round(self._seconds_left(left)))} remaining")
+        return ", ".join(parts)
+
+    def _seconds_left(self, rows: int) -> float:
+        tally = self._tally
+        windows = windows_for((), tally.allowances, self._clock.now(), tally.leave)
+        held = max(0.0, tally.waiting_until - self._looked)
+        per_second = tally.done / self._sending
+        seconds = seconds_to_send(rows, per_second, windows, held_seconds=held)
+        return seconds if math.isfinite(seconds) else rows / per_second
+
+    def waiting(self) -> str:
+        """Return why nothing is sent now and until when, "" while something is."""
+        tally = self._tally
+        left = max(0.0, tally.waiting_until - self._clock.monotonic())
+        if tally.trouble is not None:
+            trouble = printable(tally.trouble)
+            return f"API unavailable ({trouble}), next attempt in {span(round(left))}"
+        if left > _LONG_WAIT:
+            now = self._clock.now()
+            until = time_of_day(now + timedelta(seconds=left), now)
+            return f"waiting for the API until {until}, {span(round(left))} from now"
+        return f"throttled: waiting {span(round(left))}" if left > _SHORTEST_WAIT else ""
 
 
 @contextmanager
@@ -37,7 +98,7 @@ def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> Iterator[None]:
+def progress(console: Console, tally: Tally, clock: Clock) -> Iterator[None]:
     """Show a run's progress while the block runs."""
     from rich.live import Live
     from rich.text import Text
@@ -47,13 +108,13 @@ def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> 
         def line(text: str) -> None:
             console.print(Text(text), soft_wrap=True)
 
-        with progress_lines(tally, monotonic, line):
+        with progress_lines(tally, clock, line):
             yield
         return
-    started = monotonic()
+    view = _View(tally, clock)
 
     def now() -> RenderableType:
-        return _progress_view(tally, monotonic() - started, monotonic())
+        return _progress_view(tally, view)
 
     with Live(
         console=console,
@@ -65,17 +126,15 @@ def progress(console: Console, tally: Tally, monotonic: Callable[[], float]) -> 
 
 
 @contextmanager
-def progress_lines(
-    tally: Tally, monotonic: Callable[[], float], say: Callable[[str], None]
-) -> Iterator[None]:
+def progress_lines(tally: Tally, clock: Clock, say: Callable[[str], None]) -> Iterator[None]:
     """Pass a run's progress to `say` as a line every ten seconds, while the block runs."""
-    started = monotonic()
+    view = _View(tally, clock)
     ended = threading.Event()
 
     # In a thread, so that a busy event loop does not delay the lines.
     def report() -> None:
         while not ended.wait(LINE_EVERY_SECONDS):
-            say(_progress_line(tally, monotonic() - started, monotonic()))
+            say(", ".join(filter(None, (_done_text(tally), view.pace(), view.waiting()))))
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()
@@ -86,7 +145,7 @@ def progress_lines(
         thread.join()
 
 
-def _progress_view(tally: Tally, elapsed: float, now: float) -> RenderableType:
+def _progress_view(tally: Tally, view: _View) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -97,16 +156,11 @@ def _progress_view(tally: Tally, elapsed: float, now: float) -> RenderableType:
         ProgressBar(total=max(1, tally.total), completed=_done(tally), width=_BAR_WIDTH),
         Text(_done_text(tally)),
     )
-    text = Text(_pace_text(tally, elapsed), style="dim")
-    waiting = _waiting_text(tally, now)
+    text = Text(view.pace(), style="dim")
+    waiting = view.waiting()
     if waiting:
         text.append(f"\n{waiting}", style="yellow")
     return Group(bar, text)
-
-
-def _progress_line(tally: Tally, elapsed: float, now: float) -> str:
-    parts = (_done_text(tally), _pace_text(tally, elapsed), _waiting_text(tally, now))
-    return ", ".join(filter(None, parts))
 
 
 def _done(tally: Tally) -> int:
@@ -116,29 +170,3 @@ def _done(tally: Tally) -> int:
 def _done_text(tally: Tally) -> str:
     team = f" to {printable(tally.team.name or str(tally.team))}" if tally.team else ""
     return f"{_done(tally):,} of {counted(tally.total, 'row')}{team}"
-
-
-def _waiting_text(tally: Tally, now: float) -> str:
-    left = max(0.0, tally.waiting_until - now)
-    if tally.trouble is not None:
-        return f"API unavailable ({printable(tally.trouble)}), next attempt in {span(round(left))}"
-    return f"throttled: waiting {span(round(left))}" if left > _SHORTEST_WAIT else ""
-
-
-def _pace_text(tally: Tally, elapsed: float) -> str:
-    rate = tally.done / elapsed if elapsed > 0 else 0.0
-    left = max(0, tally.total - _done(tally))
-    parts = [
-        f"{left:,} left",
-        f"{rate:.1f} rows/s",
-        limit_text(tally.limit, tally.source),
-        counted(tally.retries, "retry", "retries"),
-    ]
-    if tally.throttled:
-        parts.append(f"{tally.throttled:,} throttled")
-    errors = sum(tally.decided.get(state, 0) for state in ERROR_STATES)
-    if errors:
-        parts.append(f"{errors:,} rejected or failed")
-    if rate > 0 and left:
-        parts.append(f"about {span(round(left / rate))} remaining")
-    return ", ".join(parts)
