@@ -428,3 +428,24 @@ def test_a_machine_without_a_time_zone_matters_only_for_times_without_offset(
         ran = program("check", sheet, "--json")
     assert (ran.code, ran.summary["states"]["pending"]) == (3, 1)
     assert "name the zone with --timezone Area/City" in ran.summary["problem_rows"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--rate", "1000/h"), "at least 1 h at 1000/h"),
+        (("--rate", "10/s", "--rate", "1000/h"), "at least 1 h at 10/s and 1000/h"),
+        (("--rate", "1000/h", "--leave", "40%"), "at least 2 h at 1000/h"),
+        (("--rate", "9000/d"), "the duration depends on the API's limit"),
+        (
+            ("--rate", "1000/h", "--rate", "10/s", "--deadline", "30m"),
+            "but only 30 min are available: about 500 would stay pending (exit code 6)",
+        ),
+        (("--rate", "1000/h", "--rate", "10/s", "--deadline", "2h"), "within the 2 h available"),
+    ],
+)
+def test_the_estimate_spends_an_allowance_and_waits_for_it(
+    program: Program, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(1500))
+    assert words in program("check", sheet, *options).out

@@ -69,7 +69,7 @@ def test_doctor_shows_every_value_and_where_it_comes_from(
 ) -> None:
     key = "north_sk_test_00000000000000000000000000a1b2"
     monkeypatch.setenv("NORTH_API_KEY", key)
-    monkeypatch.setenv("BULK_SYNC_RATE", "5/s")
+    monkeypatch.setenv("BULK_SYNC_RATE", "5/s, 1000/h\n9000/d")
     written(Path("config/bulk-sync/bulk-sync.toml"), "retry-for = '1h'")
     with sandboxes() as witness:
         shown = program("doctor", "--base-url", witness.base_url, "--json")
@@ -80,7 +80,11 @@ def test_doctor_shows_every_value_and_where_it_comes_from(
         "value": f"set, {len(key)} characters, ends in ...a1b2",
         "from": "NORTH_API_KEY",
     }
-    assert told["settings"]["rate"] == {"value": "5/s", "from": "BULK_SYNC_RATE"}
+    assert told["settings"]["rate"] == {
+        "value": "5/s, 1000/h, 9000/d",
+        "from": "BULK_SYNC_RATE",
+    }
+    assert told["settings"]["max-wait"] == {"value": "2h", "from": "default"}
     assert told["settings"]["retry-for"]["from"].endswith("config/bulk-sync/bulk-sync.toml")
     assert told["settings"]["base-url"] == {"value": witness.base_url, "from": "command line"}
     assert told["settings"]["workers"] == {"value": "16", "from": "default"}
