@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bulk_sync.clock import Clock
 from bulk_sync.errors import UsageError
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import ERROR_STATES
+from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.written.atomic import check_writable, digest, set_aside
@@ -177,5 +177,10 @@ def _write_undo_file(store: Store, path: Path | None) -> tuple[str, ...]:
         notes.append(
             f"{undo.unknown:,} rows can't be restored, because nothing earlier is known of them: "
             f"{unknown_path(path)}."
+        )
+    if created := store.views.counts().get(State.CREATED, 0):
+        notes.append(
+            f"{created:,} created showings are in neither: no push takes a showing away. "
+            "Delete them in North."
         )
     return (" ".join(notes),)

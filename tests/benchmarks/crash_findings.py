@@ -31,6 +31,7 @@ class Findings:
     updated_and_not_applied: int = 0
     sent_and_not_said_to_be_in_doubt: int = 0
     sent_twice_and_not_in_flight_at_a_strike: int = 0
+    not_created_exactly_once: int = 0
     wrong_results: int = 0
     wrong_exit_code: int = 0
     files_missing_or_left_over: int = 0

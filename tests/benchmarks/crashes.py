@@ -2,14 +2,15 @@
 
     python -m tests.benchmarks.crashes [--rounds 200] [--seed N]
     python -m tests.benchmarks.crashes --sweep [--stride N] [--calls pwrite64,fsync] [--error
-    ENOSPC] [--twice]
+    ENOSPC] [--twice] [--create-missing]
 
 A round starts a `push` in a process of its own against a sandbox in another, kills it
 (SIGKILL) at a random moment once, twice or three times in a row, while it stages, sends or
 reports, with and without faults of the sandbox, and then lets an undisturbed run finish. The
 sweep kills it at the first system call of a kind, then at the second, the third ..., until a
 run gets through, as SQLite's own tests do; with `--error` the call fails instead, as on a full or
-broken disk, and `--twice` strikes the run after it, too. It needs strace.
+broken disk, and `--twice` strikes the run after it, too. It needs strace. With `--create-missing`
+the sandbox has none of the showings, and each must be created exactly once.
 
 The sandbox's journal is the witness, the checkpoint is read without the program's help, and
 what must not be is counted, see `Findings`. Exit code 1 when any of it was.
@@ -46,6 +47,7 @@ from tests.helpers import (
 )
 
 WORKERS = 8
+REPORT = "550e8400-e29b-41d4-a716-446655440000"
 
 FAULTS = ("--fault", "2%:reset", "--fault", "2%:503", "--fault", "1%:cut", "--fault", "1%:garbage")
 
@@ -81,9 +83,17 @@ class Job:
     """One sheet on its way through runs that are killed, and what is known of it."""
 
     def __init__(
-        self, folder: Path, witness: Witness, findings: Findings, *, good: int, bad: int = 0
+        self,
+        folder: Path,
+        witness: Witness,
+        findings: Findings,
+        *,
+        good: int,
+        bad: int = 0,
+        creates: bool = False,
     ) -> None:
         folder.mkdir(parents=True)
+        self._creates = creates
         self.folder = folder
         self._witness = witness
         self._findings = findings
@@ -103,7 +113,8 @@ class Job:
     def arguments(self) -> list[object]:
         """Those of a push of it."""
         more = ("--workers", WORKERS, "--max-problems", "100%", "--max-attempts", 9)
-        return ["push", self.sheet, "--base-url", self._witness.base_url, *more]
+        create = ("--create-missing", "--report", REPORT) if self._creates else ()
+        return ["push", self.sheet, "--base-url", self._witness.base_url, *more, *create]
 
     def killed_after(self, seconds: float) -> bool:
         """Start a push and kill it; False when it ended before."""
@@ -197,7 +208,7 @@ class Job:
         now = rows_of(self.checkpoint)
         sent = self._sent_since_last_look()
         self._findings.strikes_while_sending += bool(sent)
-        known = {key for key, row in now.items() if row.state == "updated"}
+        known = {key for key, row in now.items() if row.state == self._done}
         self._compare(sent, known)
         ever = {entry["key"] for entry in self._journal()}
         unsaid = {key for key in ever - known if not (key in now and now[key].in_doubt)}
@@ -216,17 +227,20 @@ class Job:
         self._count("wrong_exit_code", wrong, f"{last.code} {last.err.strip()[-300:]}")
         sent = self._sent_since_last_look()
         now = rows_of(self.checkpoint)
-        updated = {key for key, row in now.items() if row.state == "updated"}
+        updated = {key for key, row in now.items() if row.state == self._done}
         self._compare(sent, updated)
-        self._count(
-            "wrong_results", len(set(self.good) - updated), "rows are not updated in the checkpoint"
-        )
-        # A request that met a fault is repeated in the same run; any other is repeated after a kill
-        # only.
-        answered = Counter(entry["key"] for entry in self._journal() if entry["fault"] is None)
-        twice = {key: count - 1 for key, count in answered.items() if count > 1}
+        self._count("wrong_results", len(set(self.good) - updated), f"rows are not {self._done}")
+        twice = self._sent_twice()
         beyond = {key: count for key, count in twice.items() if count > self._in_flight[key]}
         self._count("sent_twice_and_not_in_flight_at_a_strike", len(beyond), beyond)
+        if self._creates:
+            created = Counter(
+                entry["key"]
+                for entry in self._journal()
+                if entry["method"] == "POST" and entry["applied"]
+            )
+            other = {key: created[key] for key in self.good if created[key] != 1}
+            self._count("not_created_exactly_once", len(other), other)
         self._findings.rows += len(self.good)
         self._findings.requests += len(self._journal())
         self._findings.rows_sent_twice += len(twice)
@@ -234,11 +248,26 @@ class Job:
         self._look_at_results()
         self._look_at_files()
 
+    def _sent_twice(self) -> dict[str, int]:
+        """How often rows were sent again although nothing but a kill was the reason, by key."""
+        # A request that met a fault is repeated in the same run.
+        entries = [entry for entry in self._journal() if entry["fault"] is None]
+        if self._creates:
+            # The POST that creates a showing ends its row. What precedes it, and the PATCH after a
+            # POST that met a fault, belong to the protocol.
+            entries = [entry for entry in entries if entry["method"] == "POST"]
+        answered = Counter(entry["key"] for entry in entries)
+        return {key: count - 1 for key, count in answered.items() if count > 1}
+
+    @property
+    def _done(self) -> str:
+        return "created" if self._creates else "updated"
+
     def _look_at_results(self) -> None:
         path = self.folder / "showings.results.csv"
         results = read_csv(path) if path.exists() else []
         ids = {entry["key"]: entry["showing_id"] for entry in self._journal() if entry["applied"]}
-        expected = [(key, "updated", ids.get(key, "?")) for key in self.good] + [
+        expected = [(key, self._done, ids.get(key, "?")) for key in self.good] + [
             (key, "invalid", "") for key in self.bad
         ]
         shown = [
@@ -315,11 +344,13 @@ class Shape:
     good: int
     bad: int
     sandbox: tuple[object, ...]
+    creates: bool = False
 
 
 SHAPES = {
     "sending": Shape(300, 0, ("--latency", "10ms")),
     "faults": Shape(120, 3, ("--latency", "5ms", *FAULTS)),
+    "creating": Shape(60, 3, ("--latency", "5ms", *FAULTS), creates=True),
     "staging and reporting": Shape(40, 8_000, ()),
 }
 
@@ -335,13 +366,18 @@ def rounds(number_of: int, seed: int, shapes: Sequence[str] = tuple(SHAPES)) -> 
         witnesses: dict[str, Witness] = {}
         for name in shapes:
             witnesses[name] = stack.enter_context(
-                sandbox_process("--accept-any", *SHAPES[name].sandbox)
+                sandbox_process(*_options(creates=SHAPES[name].creates), *SHAPES[name].sandbox)
             )
         for number in range(number_of):
             name = shapes[number % len(shapes)]
             shape = SHAPES[name]
             job = Job(
-                folder / f"r{number}", witnesses[name], findings, good=shape.good, bad=shape.bad
+                folder / f"r{number}",
+                witnesses[name],
+                findings,
+                good=shape.good,
+                bad=shape.bad,
+                creates=shape.creates,
             )
             if name in lengths:
                 for _ in range(dice.choice((1, 1, 2, 3))):
@@ -355,6 +391,10 @@ def rounds(number_of: int, seed: int, shapes: Sequence[str] = tuple(SHAPES)) -> 
     return findings
 
 
+def _options(*, creates: bool) -> tuple[str, ...]:
+    return () if creates else ("--accept-any",)
+
+
 def sweep(
     names: Sequence[str],
     *,
@@ -362,27 +402,34 @@ def sweep(
     stride: int = 1,
     first: int = 1,
     most: int | None = None,
-    twice: bool = False,
-    seed: int = 0,
+    again: random.Random | None = None,
     witness: Witness | None = None,
+    creates: bool = False,
 ) -> Findings:
     """Strike at the nth call of each kind, for n from `first` in steps of `stride`, until a run
     makes fewer.
 
-    `most` bounds how often, for each kind. The pushes go to `witness`, or to a sandbox of their
-    own.
+    `most` bounds how often, for each kind. The dice `again` choose the call at which the run after
+    it is struck. The pushes go to `witness`, or to a sandbox of their
+    own. With `creates` they create what is missing.
     """
-    dice = random.Random(seed)
     findings = Findings()
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
-        witness = witness or stack.enter_context(sandbox_process("--accept-any"))
+        witness = witness or stack.enter_context(sandbox_process(*_options(creates=creates)))
         for name in names:
             for number in islice(count(first, stride), most):
-                job = Job(Path(folder, f"{name}{number}"), witness, findings, good=4, bad=1)
+                job = Job(
+                    Path(folder, f"{name}{number}"),
+                    witness,
+                    findings,
+                    good=4,
+                    bad=1,
+                    creates=creates,
+                )
                 struck = job.struck(name, f"{strike}:when={number}")
-                if struck and twice:
-                    job.struck(name, f"{strike}:when={dice.randint(1, number + 1)}")
+                if struck and again is not None:
+                    job.struck(name, f"{strike}:when={again.randint(1, number + 1)}")
                 job.finish()
                 if not struck:
                     break
@@ -401,6 +448,7 @@ def main() -> None:
         "--error", metavar="ENOSPC|EIO|...", help="let the nth system call fail, instead of a kill"
     )
     parser.add_argument("--stride", type=int, default=1, help="only every nth call of each kind")
+    parser.add_argument("--create-missing", action="store_true", help="in the sweep")
     parser.add_argument("--calls", default=",".join(CALLS), help=f"by default {', '.join(CALLS)}")
     told = parser.parse_args()
     clock = SystemClock()
@@ -414,8 +462,8 @@ def main() -> None:
             told.calls.split(","),
             strike=f"error={told.error}" if told.error else KILL,
             stride=told.stride,
-            twice=told.twice,
-            seed=told.seed,
+            again=random.Random(told.seed) if told.twice else None,
+            creates=told.create_missing,
         )
     else:
         findings = rounds(told.rounds, told.seed)

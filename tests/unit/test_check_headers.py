@@ -161,3 +161,11 @@ def test_an_alias_may_not_take_another_fields_name() -> None:
 def test_no_alias_names_two_fields() -> None:
     names = [plain(name) for field in TARGETS for name in (field, *ALIASES.get(field, ()))]
     assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
+
+
+def test_a_usual_word_is_no_typing_error_for_a_name() -> None:
+    """`Reported` is a letter away from `report_id`, and often a date."""
+    mapping = map_headers(["unique_showing_key", "Reported"], "x.csv")
+    assert mapping.ignored == ("Reported",)
+    with pytest.raises(InputError, match="nearly a name for report_id"):
+        map_headers(["unique_showing_key", "Report Ids"], "x.csv")

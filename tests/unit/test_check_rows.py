@@ -236,3 +236,42 @@ def test_merged_patches_take_the_later_value_and_must_make_sense_together() -> N
     )
     assert isinstance(clash, Reason)
     assert (clash.expected, clash.field) == (Expected.END_AFTER_START, "showing_time_end")
+
+
+REPORT = "550e8400-e29b-41d4-a716-446655440000"
+
+
+@pytest.mark.parametrize(
+    ("cell", "report"),
+    [(REPORT, REPORT), (f" {REPORT.upper()} ", REPORT), (f'="{REPORT}"', REPORT), (" ", None)],
+)
+def test_a_report_is_read_beside_the_patch_and_is_no_part_of_it(
+    cell: str, report: str | None
+) -> None:
+    record = checked(rating="4", report_id=cell)
+    assert isinstance(record, Record)
+    assert (record.report_id, record.body, record.fields) == (report, '{"rating":4}', ("rating",))
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (
+            "Main Street 5",
+            "report_id: 'Main Street 5' is not the id of a report of North's (a UUID)",
+        ),
+        (REPORT[:-1], "is not the id of a report"),
+        (12345, "is not the id of a report"),
+        ("#N/A", "report_id: '#N/A' is not a value: a formula failed"),
+        (CellError("#REF!"), "report_id: '#REF!' is not a value: a formula failed"),
+    ],
+)
+def test_what_is_no_report_is_a_bad_value(cell: Cell, said: str) -> None:
+    found = problem(rating="9", report_id=cell)
+    assert found.code == "bad_value"
+    assert [reason.field for reason in found.reasons] == ["rating", "report_id"]
+    assert said in words(found)
+
+
+def test_a_row_with_nothing_but_a_report_changes_nothing() -> None:
+    assert problem(rating="", report_id=REPORT).code == "nothing_to_send"

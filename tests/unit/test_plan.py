@@ -17,6 +17,7 @@ from bulk_sync.plan import (
     Twin,
     Verdict,
     how_to_start,
+    report_of_twins,
     settle_rivals,
     settle_twins,
 )
@@ -76,6 +77,34 @@ def test_identical_twins_are_one_change() -> None:
     ]
     assert rows(verdicts[0]) == [2]
     assert merge is None
+
+
+@pytest.mark.parametrize(
+    ("reports", "policy", "given"),
+    [
+        ((None, None), "error", None),
+        (("r", None), "error", (1, "r")),
+        ((None, "r"), "error", (1, "r")),
+        (("r", "r"), "error", (1, "r")),
+        (("r", "s"), "merge", (5, "s")),
+        (("r", None), "merge", (5, "r")),
+        (("s", "r", "s"), "merge", (9, "s")),
+        (("r", None), "last", None),
+    ],
+)
+def test_the_row_that_is_sent_has_the_report_that_its_twins_name(
+    reports: tuple[str | None, ...], policy: OnDuplicate, given: tuple[int, str] | None
+) -> None:
+    twins = [Twin(4 * n + 1, n, "a", "{}", report) for n, report in enumerate(reports)]
+    assert report_of_twins(twins, policy) == given
+
+
+def test_twins_of_different_reports_differ() -> None:
+    twins = [Twin(1, 2, "a", "{}", "r"), Twin(5, 6, "a", "{}", None), Twin(9, 10, "a", "{}", "s")]
+    verdicts, _ = settle_twins(twins)
+    assert [verdict.state for verdict in verdicts] == [State.INVALID] * 3
+    verdicts, _ = settle_twins(twins[:2])
+    assert [(verdict.id, verdict.state) for verdict in verdicts] == [(5, State.SUPERSEDED)]
 
 
 def test_differing_twins_are_invalid_and_name_each_other() -> None:

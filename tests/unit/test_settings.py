@@ -250,3 +250,19 @@ def test_limits_of_the_limits(change: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError) as raised:
         settings(**change)
     assert words in str(raised.value)
+
+
+REPORT = "550e8400-e29b-41d4-a716-446655440000"
+
+
+def test_a_report_is_a_uuid_in_any_case() -> None:
+    creating = settings(create_missing=True, report=f" {REPORT.upper()} ").creating
+    assert (creating.create_missing, creating.report) == (True, REPORT)
+    assert settings(report=REPORT).creating.create_missing is False  # as a file may set it
+    with pytest.raises(UsageError, match="--report: 'Main Street' is not the id of a report"):
+        settings(report="Main Street")
+
+
+@pytest.mark.parametrize(("create", "needed"), [(False, {"update"}), (True, {"update", "create"})])
+def test_the_permissions_that_a_push_needs(create: bool, needed: set[str]) -> None:
+    assert settings(create_missing=create).creating.permissions == needed

@@ -130,9 +130,12 @@ def _creatable(found: Creatable) -> str:
     ]
     if found.without_report:
         rows = _rows(found.without_report, found.first_without_report)
-        parts.append(f"{rows} without a report_id (give one for all with --report)")
+        have = "has" if found.without_report == 1 else "have"
+        parts.append(f"{rows} {have} no report_id (see --report)")
     if found.by_id:
-        parts.append(f"{_rows(found.by_id, found.first_by_id)} by id, which can't be created")
+        rows = _rows(found.by_id, found.first_by_id)
+        address = "addresses its showing" if found.by_id == 1 else "address their showings"
+        parts.append(f"{rows} {address} by id, and can't create one")
     return "; ".join(parts)
 
 

@@ -4,7 +4,8 @@ It has a row for each patch that was or may have been applied, if an earlier val
 with an unknown earlier value is blank, so that a push leaves it unchanged. Two more columns are for
 the reader and ignored by a push: `undo_expects`, the values that this push set (JSON) and that
 should still be there, and `undo_unknown`, the fields that can't be restored. Rows without any known
-value are in a second file, `*.unknown.csv`, because there is nothing to push.
+value are in a second file, `*.unknown.csv`, because there is nothing to push. Showings that were
+created are in neither, because values can't undo a creation.
 
 The values are the user's own, as they were sent, so they stay exact.
 """
