@@ -80,6 +80,9 @@ class _Malformed(Exception):
 
 _NO_LIMITS = Limits()
 
+# No API has this many; a list of hundreds would be a burden on every reply.
+_MOST_QUOTAS = 16
+
 _SPELLED = {name: spelling for spelling in SPELLINGS for name in spelling.announced_by}
 # Most replies have none of these, and are done with one look.
 _ADVERTISING = {"ratelimit", "ratelimit-policy", *_SPELLED}
@@ -121,7 +124,7 @@ def limits(headers: Mapping[str, str]) -> Limits:
             ignored.append(("RateLimit", reason))
         else:
             sound.append(quota)
-    return Limits(tuple(_merged(sound)), tuple(ignored))
+    return Limits(tuple(_merged(sound[:_MOST_QUOTAS])), tuple(ignored))
 
 
 # Structured fields

@@ -1,8 +1,8 @@
 """The names of the headers by which APIs state limits. A table, and nothing else. Pure.
 
-Each row is one quota of requests. `*` in a row of families stands for the prefix, in a row of
-periods for the prefix and the period. Headers that count anything else (tokens, points, bytes,
-TSTUs) are in no row, so they are never read.
+Each `Spelling` is one quota of requests. Most are made from a prefix (`FAMILIES`), or from a prefix
+and a period (`PERIODS`). Headers that count anything else (tokens, points, bytes) have no spelling,
+so they are never read. Sources are the APIs' own documentation, as of November 2026.
 """
 
 from __future__ import annotations

@@ -232,6 +232,11 @@ def test_malformed_and_absurd_headers_are_ignored_with_a_note(headers: dict[str,
     assert found.ignored
 
 
+def test_of_hundreds_of_quotas_the_first_are_kept() -> None:
+    many = ", ".join(f"9;w={window}" for window in range(1, 101))
+    assert limits({"ratelimit-limit": many}).quotas == tuple(Quota(9, n) for n in range(1, 17))
+
+
 NAMES = sorted(
     {
         "date",
