@@ -10,10 +10,13 @@ import threading
 from contextlib import nullcontext
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.estimates import KnownPace, windows_for
+from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import CheckSummary, Creatable, Summary
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.written.lines import refuse_too_many
@@ -25,10 +28,11 @@ from bulk_sync.run.outputs import check_outputs, refuse_names, write_outputs
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.send import (
     SendingRun,
+    ask_first,
     bounds_of,
     choose_destination,
+    count_rows,
     send_pending,
-    start_tally,
 )
 from bulk_sync.run.sheet import OnRows, Sheet, open_sheet, refuse_without_report
 from bulk_sync.run.stage import Staging, hold_ledger, open_checkpoint, stage_sheet
@@ -115,10 +119,7 @@ def _push(
             files=files,
             max_problems=settings.stopping.max_problems,
         )
-        notes = (*opened, *stage_sheet(staging, callbacks.on_rows))
-        tally = start_tally(store.views.counts(), settings.pacing.leave)
-        log.sheet_staged(store.views.counts())
-        refuse_too_many(files.results, tally.total)
+        tally = Tally(leave=settings.pacing.leave)
         sending = SendingRun(
             store=store,
             tally=tally,
@@ -131,6 +132,13 @@ def _push(
             clock=clock,
             state_folder=settings.state_folder,
         )
+        if staging.needs_team():
+            sending = ask_first(sending, staging.job_team())
+            staging = replace(staging, team=sending.team)
+        notes = (*opened, *stage_sheet(staging, callbacks.on_rows))
+        count_rows(tally, store.views.counts())
+        log.sheet_staged(store.views.counts())
+        refuse_too_many(files.results, tally.total)
         sent = send_pending(sending)
         summary = summary_of_run(store, files, source, tally, sent, notes)
         summary = write_outputs(store, files, outputs, sheet.table.headers, summary, clock)

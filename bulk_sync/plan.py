@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import UsageError
+from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import State
 
@@ -18,13 +19,15 @@ class JobFacts(Struct, frozen=True):
     """The facts that identify a job.
 
     `meaning` is a digest of the settings and the version that turned the rows into patches.
-    `key_fingerprint` is None until the API has accepted a key.
+    `key_fingerprint` is None until the API has accepted a key; `team` is the one that users/me
+    names for it, as far as known.
     """
 
     base_url: str
     key_fingerprint: str | None
     input_digest: str
     meaning: str
+    team: Team | None = None
 
 
 class Start(Enum):
@@ -39,7 +42,8 @@ def how_to_start(known: JobFacts | None, wanted: JobFacts, *, fresh: bool, new_k
     """Decide how a run begins.
 
     A rehearsal is never continued, because its sandbox is gone. Raises UsageError when the
-    checkpoint belongs to another API or another key.
+    checkpoint belongs to another API, or to another key that may be another team's; WrongTeam when
+    it is.
     """
     if known is None or fresh or known.base_url == SANDBOX_TARGET:
         return Start.NEW
@@ -49,14 +53,19 @@ def how_to_start(known: JobFacts | None, wanted: JobFacts, *, fresh: bool, new_k
             f"not for {_place(wanted.base_url)}. Choose another with --out or --checkpoint, "
             "or start over with --fresh (acknowledgements are then forgotten)"
         )
-    if known.key_fingerprint not in {None, wanted.key_fingerprint} and not new_key:
+    same = same_team(known.team, wanted.team)
+    if same is False and known.team and wanted.team:
+        raise wrong_team(known.team, wanted.team)
+    is_new = known.key_fingerprint not in {None, wanted.key_fingerprint}
+    if is_new and not same and not new_key:
         raise UsageError(
-            "this checkpoint belongs to a job of another API key, perhaps another team's. "
+            "this checkpoint belongs to a job of another API key, perhaps another team's: the API "
+            "did not name the team of both. "
             "If the new key acts for the same team, continue with --new-key; "
             "if not, start over with --fresh"
         )
-    same = known.input_digest == wanted.input_digest and known.meaning == wanted.meaning
-    return Start.RESUME if same else Start.RESTAGE
+    unchanged = known.input_digest == wanted.input_digest and known.meaning == wanted.meaning
+    return Start.RESUME if unchanged else Start.RESTAGE
 
 
 def _place(base_url: str) -> str:

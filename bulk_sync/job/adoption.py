@@ -64,7 +64,8 @@ class Adoption:
             )
             self._outbox.begin()
             db.execute(
-                "INSERT OR REPLACE INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)",
+                "INSERT OR REPLACE INTO job "
+                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
                 (
                     job.generation,
                     storable(job.input),
@@ -77,6 +78,9 @@ class Adoption:
                     job.seconds,
                     job.partial and goes_on and settled,
                     json.dumps(staged),
+                    job.team and job.team.id,
+                    job.team and job.team.name,
+                    job.key_proven,
                 ),
             )
         keep_in_wal(self._db, kept=is_large(self._database.path))

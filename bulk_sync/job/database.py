@@ -33,6 +33,7 @@ from bulk_sync.job.health import examine
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.job.schema import CREATE, SCHEMA_VERSION, migrate
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
+from bulk_sync.model.account import Team
 
 GROUP = 2000
 """Rows written, or learnt, in one statement or commit."""
@@ -64,7 +65,8 @@ class Job(Struct, frozen=True):
     """The sheet, the settings and the address that a checkpoint is for.
 
     `meaning` is a digest of the settings that change patches; `partial` is True when --limit left
-    out rows; `seconds` is the duration of all runs so far.
+    out rows; `seconds` is the duration of all runs so far. `team` is the one that users/me named
+    for the key, and `key_proven` True once the API acknowledged a row with it.
     """
 
     generation: int
@@ -76,6 +78,8 @@ class Job(Struct, frozen=True):
     base_url: str
     key_fingerprint: str | None
     seconds: float
+    team: Team | None = None
+    key_proven: bool = False
 
 
 class Database:
@@ -128,19 +132,30 @@ class Database:
         """Return the job, or None before a sheet was adopted."""
         found = self.connection.execute(
             "SELECT generation, input, input_digest, meaning, partial, headers, base_url, "
-            "key_fingerprint, seconds FROM job"
+            "key_fingerprint, seconds, team_id, team_name, key_proven FROM job"
         ).fetchone()
         if found is None:
             return None
-        generation, name, digest, meaning, partial, headers, *rest = found
+        *rest, seconds, team_id, team_name, key_proven = found
+        generation, name, digest, meaning, partial, headers, base_url, fingerprint = rest
         return Job(
-            generation, name, digest, meaning, bool(partial), texts(self.path, headers), *rest
+            generation,
+            name,
+            digest,
+            meaning,
+            bool(partial),
+            texts(self.path, headers),
+            base_url,
+            fingerprint,
+            seconds,
+            Team(team_id, team_name) or None,
+            bool(key_proven),
         )
 
     def accept_key(self, fingerprint: str) -> None:
         """Record the fingerprint of a key that the API accepted or the user vouches for."""
         with self.commit() as db:
-            db.execute("UPDATE job SET key_fingerprint = ?", (fingerprint,))
+            db.execute("UPDATE job SET key_fingerprint = ?, key_proven = 1", (fingerprint,))
 
     def add_seconds(self, seconds: float) -> None:
         """Add a run's duration to the job's."""

@@ -94,6 +94,12 @@ UNION ALL SELECT 1 FROM staged WHERE typeof(report_id) NOT IN ('text', 'null')
     OR NOT (whole IS NULL OR json_valid(whole)) LIMIT 1
 """
 
+_UNSOUND_TEAM = """
+SELECT 1 FROM job WHERE typeof(team_id) NOT IN ('text', 'null')
+    OR typeof(team_name) NOT IN ('text', 'null') OR key_proven NOT IN (0, 1)
+UNION ALL SELECT 1 FROM ledger_account WHERE typeof(team_id) NOT IN ('text', 'null') LIMIT 1
+"""
+
 # Fails unless every table and the view are there.
 _ALL_TABLES = (
     "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed "
@@ -210,7 +216,7 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
         if made_by > 6:
             rows += [query(_UNSOUND_OUTCOME), query(_MISCOUNTED), query(_NEVER_HANDED_OUT)]
         if made_by > 9:
-            rows.append(query(_UNSOUND_CREATION))
+            rows += [query(_UNSOUND_CREATION), query(_UNSOUND_TEAM)]
         found = " ".join(str(structure()[0]).split())
         if found != "ok":
             raise damaged(path, found)

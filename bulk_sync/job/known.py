@@ -20,8 +20,9 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from bulk_sync.job.database import ACKNOWLEDGED, GROUP, IN_DOUBT, IN_JOB, LISTED, Database
-from bulk_sync.job.ledger import Acknowledged, Ledger, json_list
+from bulk_sync.job.ledger import Acknowledged, Ledger, LedgerAccount, json_list
 from bulk_sync.job.ledger_entries import Values, json_text
+from bulk_sync.model.account import Team
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change
 
 UNCHANGED = "Not sent: the API acknowledged these values before"
@@ -78,10 +79,42 @@ class Known:
         """Forget which ledger the job uses, because the job is replaced."""
         self._cached_ledger = self._ledger_is_empty = None
 
-    def trust(self, fingerprint: str, *, same_account: bool) -> bool:
-        """Record this run's API key; return False when another key's values were dropped."""
+    def account(self, base_url: str) -> LedgerAccount | None:
+        """Return the key, and its team, that the ledger's values were acknowledged to."""
+        return Ledger(self._db, base_url, self._database.ledger_schema).account()
+
+    def bind(self, fingerprint: str, team: Team) -> None:
+        """Record the team that users/me names for this run's key: the job's, and the ledger's."""
+        job = self._database.job()
+        assert job is not None  # noqa: S101 - a run has a job
+        same_key = job.key_fingerprint == fingerprint
+        before = job.team or Team()
+        after = Team(team.id or before.id, team.name or before.name)
+        if same_key and after == before and self._ledger_knows(fingerprint, team):
+            return
         with self._database.commit() as db:
-            trusted = self._ledger().belongs_to(fingerprint, same_account=same_account)
+            db.execute(
+                "UPDATE job SET key_fingerprint = ?, team_id = ?, team_name = ?, key_proven = ?",
+                (fingerprint, after.id, after.name, job.key_proven and same_key),
+            )
+            self._ledger().belongs_to(LedgerAccount(fingerprint, team), same_team=True)
+
+    def _ledger_knows(self, fingerprint: str, team: Team) -> bool:
+        found = self._ledger().account()
+        return (
+            found is not None
+            and found.fingerprint == fingerprint
+            and (team.id is None or found.team is not None)
+        )
+
+    def trust(self, fingerprint: str, team: Team | None, *, same_team: bool) -> bool:
+        """Record this run's API key; return False when another team's values were dropped.
+
+        `team` is the one that users/me names; where it is unknown, `same_team` decides.
+        """
+        with self._database.commit() as db:
+            key = LedgerAccount(fingerprint, team)
+            trusted = self._ledger().belongs_to(key, same_team=same_team)
             if not trusted:
                 db.execute("DELETE FROM acknowledged")
                 self._ledger_is_empty = None

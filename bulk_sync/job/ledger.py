@@ -15,7 +15,8 @@ run reads it or the rows are deleted (`Known.learn`); readers learn them in a co
 (`Known.acknowledged`). A shared ledger learns each group at once, because a later value may be
 another job's.
 
-A ledger is of one account: values that another API key acknowledged are not relied on.
+A ledger is of one team. Values that another API key acknowledged are relied on only if users/me
+names the same team for both, or if the user vouches for that where it names none.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from msgspec import Struct
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, damaged_ledger, translated
 from bulk_sync.job.ledger_entries import Entries, Entry, Values
+from bulk_sync.model.account import Team, same_team
 
-SCHEMA = """
+EARLIER_SCHEMA = """
 CREATE TABLE {schema}.ledger (
     base_url TEXT NOT NULL,
     target TEXT NOT NULL,          -- addresses the showing: its id or its key
@@ -50,6 +52,14 @@ CREATE TABLE {schema}.ledger_account (
     key_fingerprint TEXT NOT NULL  -- of the API key that the values were acknowledged to
 ) WITHOUT ROWID;
 """
+"""The tables before `NEW_COLUMNS`."""
+
+NEW_COLUMNS = """
+ALTER TABLE {schema}.ledger_account ADD COLUMN team_id TEXT;  -- that users/me named for that key
+"""
+"""Migrates a ledger from version 2 to 3."""
+
+SCHEMA = EARLIER_SCHEMA + NEW_COLUMNS
 
 NEW_INDEXES = """
 DROP INDEX IF EXISTS ledger_key;
@@ -98,7 +108,7 @@ _SHARED_NAMES = (
 )
 
 _APPLICATION_ID = 0x62534C67  # "bSLg": marks our ledgers among other SQLite files
-_VERSION = 2
+_VERSION = 3
 SHARED = "shared"
 _TEMPORARY = "temporary"
 
@@ -110,6 +120,20 @@ class Acknowledged(Struct, frozen=True):
     key: str
     showing_id: str
     values: Values
+
+
+class LedgerAccount(Struct, frozen=True):
+    """The API key that values were acknowledged to, and its team as far as known."""
+
+    fingerprint: str
+    team: Team | None = None
+
+    def is_of_one_team(self, other: LedgerAccount, *, otherwise: bool) -> bool:
+        """Return whether both keys act for one team; `otherwise` where nothing shows it."""
+        same = same_team(self.team, other.team)
+        if same is not None:
+            return same
+        return self.fingerprint == other.fingerprint or otherwise
 
 
 class Ledger:
@@ -136,23 +160,30 @@ class Ledger:
             (self._base_url,),
         )
 
-    def belongs_to(self, fingerprint: str, *, same_account: bool) -> bool:
-        """Record the API key's fingerprint; return False when entries of another key were dropped.
-
-        `same_account` keeps them: the user vouches that the new key acts for the same team.
-        """
-        before = self._db.execute(
-            f"SELECT key_fingerprint FROM {self.name}_account WHERE base_url = ?", (self._base_url,)
+    def account(self) -> LedgerAccount | None:
+        """Return the key that the entries were acknowledged to; None if there never was one."""
+        found = self._db.execute(
+            f"SELECT key_fingerprint, team_id FROM {self.name}_account WHERE base_url = ?",
+            (self._base_url,),
         ).fetchone()
-        if before is not None and before[0] == fingerprint:
-            return True
-        kept = before is None or same_account
+        return found and LedgerAccount(found[0], found[1] and Team(found[1]))
+
+    def belongs_to(self, key: LedgerAccount, *, same_team: bool) -> bool:
+        """Record the key of a run; return False when entries of another team were dropped.
+
+        Where the teams of both keys are not known, `same_team` keeps the entries: the user vouches
+        that the new key acts for the same one.
+        """
+        before = self.account()
+        kept = before is None or before.is_of_one_team(key, otherwise=same_team)
         if not kept:
             self.forget()
-        self._db.execute(
-            f"INSERT OR REPLACE INTO {self.name}_account VALUES (?, ?)",
-            (self._base_url, fingerprint),
-        )
+        team = key.team or (before.team if before and kept else None)
+        if before != (after := LedgerAccount(key.fingerprint, team)):
+            self._db.execute(
+                f"INSERT OR REPLACE INTO {self.name}_account VALUES (?, ?, ?)",
+                (self._base_url, after.fingerprint, after.team and after.team.id),
+            )
         return kept
 
     def forget(self) -> None:
@@ -293,10 +324,10 @@ def attach(db: sqlite3.Connection, path: Path) -> None:
 
 def _migrate(path: Path) -> None:
     with closing(_connect(path)) as db:
-        if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
-            db.executescript(
-                f"BEGIN IMMEDIATE; {NEW_INDEXES} PRAGMA user_version = {_VERSION}; COMMIT;"
-            )
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        steps = (NEW_INDEXES, NEW_COLUMNS.format(schema="main"))
+        for after, step in enumerate(steps[version - 1 :], start=version + 1):
+            db.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {after}; COMMIT;")
 
 
 def _make(path: Path) -> None:

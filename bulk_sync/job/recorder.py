@@ -6,7 +6,7 @@ Outcomes reach the disk in groups. Each group prefetches changes in the same com
 Invariants:
 
 1. Every outcome that was put is written before `run` ends, in the order of putting.
-2. One thread at a time uses the outbox.
+2. One thread at a time uses the checkpoint.
 3. A failed write ends the run; `save` tries once more to write what it held.
 4. A creation is noted on the disk before `begin_creation` returns.
 5. A change is handed out only after it was committed as in flight. One that was prefetched and not
@@ -130,6 +130,12 @@ class Recorder:
                     for row, _ in wanted:  # others may have been added while it was written
                         del self._to_create[row]
         return self._begun.pop(change.id)
+
+    async def alone(self, write: Callable[[], None]) -> None:
+        """Call a function that writes to the checkpoint, in a thread and between two groups."""
+        with anyio.CancelScope(shield=True):
+            async with self._write_lock:
+                await to_thread.run_sync(write)
 
     async def run(self) -> None:
         """Write groups until closed or cancelled; the last outcomes are written even then."""

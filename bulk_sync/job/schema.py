@@ -118,7 +118,10 @@ CREATE TABLE job (
     of_settled INTEGER NOT NULL DEFAULT 0,  -- 1 when --limit took a part of a job that was settled
     taken INTEGER NOT NULL DEFAULT 0,       -- id of the last row handed out for the first time
     ended INTEGER NOT NULL DEFAULT 0,       -- up to this id no row is in flight for the first time
-    staged_states TEXT NOT NULL DEFAULT '{{}}'  -- JSON object: rows by the state that staging gave
+    staged_states TEXT NOT NULL DEFAULT '{{}}',  -- JSON object: rows by the state that staging gave
+    team_id TEXT,                  -- of the team that users/me named for that key
+    team_name TEXT,
+    key_proven INTEGER NOT NULL DEFAULT 0   -- 1 once the API acknowledged a row with that key
 );
 {_ROWS}
 {_CREATION}
@@ -134,6 +137,7 @@ CREATE TABLE acknowledged (
 """
 
 _LEDGER = ledger.SCHEMA.format(schema="main")
+_LEDGER_OF_VERSION_4 = ledger.EARLIER_SCHEMA.format(schema="main")
 CREATE = (
     f"BEGIN; {_SCHEMA} {_TIMELINE} {_LEDGER} PRAGMA application_id = {APPLICATION_ID}; "
     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
@@ -193,7 +197,7 @@ _MIGRATIONS = {
         UPDATE row SET content = digest;
         DROP INDEX row_target;
         CREATE INDEX row_target ON row (target, content);
-        {_LEDGER}
+        {_LEDGER_OF_VERSION_4}
         INSERT OR IGNORE INTO ledger SELECT base_url, target, key, showing_id, body FROM row, job
             WHERE state = 'updated' AND body IS NOT NULL AND key_fingerprint IS NOT NULL
             AND row.generation IN (job.generation, -1);
@@ -248,6 +252,11 @@ _MIGRATIONS = {
         ALTER TABLE staged ADD COLUMN report_id TEXT;
         ALTER TABLE staged ADD COLUMN whole TEXT;
         {_CREATION}
+        ALTER TABLE job ADD COLUMN team_id TEXT;
+        ALTER TABLE job ADD COLUMN team_name TEXT;
+        ALTER TABLE job ADD COLUMN key_proven INTEGER NOT NULL DEFAULT 0;
+        UPDATE job SET key_proven = key_fingerprint IS NOT NULL;
+        {ledger.NEW_COLUMNS.format(schema="main")}
     """,
 }
 

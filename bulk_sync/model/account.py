@@ -1,8 +1,10 @@
-"""The team that a key acts for, and when two names mean the same team. Pure."""
+"""The team that a key acts for, and whether two answers mean the same team. Pure."""
 
 from __future__ import annotations
 
 from msgspec import Struct
+
+from bulk_sync.errors import WrongTeam
 
 
 class Team(Struct, frozen=True):
@@ -40,6 +42,15 @@ def same_team(one: Team | None, other: Team | None) -> bool | None:
     if one.name and other.name and _plain(one.name) != _plain(other.name):
         return False
     return None
+
+
+def wrong_team(of_job: Team, of_key: Team) -> WrongTeam:
+    """Return the refusal of a key whose team is not the job's."""
+    return WrongTeam(
+        f"This job belongs to the team {of_job}, and the key acts for the team {of_key}. "
+        f"Nothing was sent. Use a key of {of_job.name or of_job.id}; to send the sheet to "
+        f"{of_key.name or of_key.id}, name another checkpoint with --checkpoint or --out"
+    )
 
 
 def _plain(text: str) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
+from anyio.abc import TaskGroup
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from bulk_sync.address import SANDBOX_TARGET
@@ -19,8 +23,8 @@ from bulk_sync.clock import Clock, seconds_until
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
+from bulk_sync.model.account import Team
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, State, Tally
-from bulk_sync.quantities import Share
 from bulk_sync.run.follow import (
     Callbacks,
     RowNotifier,
@@ -32,6 +36,7 @@ from bulk_sync.run.shared_limit import open_pace_store
 from bulk_sync.run.summary import Sent
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.account import LONGEST_SECONDS, Account, Preflight, Wanted
+from bulk_sync.send.backlog import NoWork, Work
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
@@ -100,14 +105,18 @@ def seconds_left(stopping: Stopping, clock: Clock) -> float:
     return min(until, math.inf if deadline is None else deadline)
 
 
-def start_tally(counts: Mapping[State, int], leave: Share) -> Tally:
-    """Return the running counts of a run that begins with these rows."""
-    total = sum(counts.values())
-    return Tally(total=total, settled_before=total - counts.get(State.PENDING, 0), leave=leave)
+def count_rows(tally: Tally, counts: Mapping[State, int]) -> None:
+    """Set the rows with which a run begins in its running counts."""
+    tally.total = sum(counts.values())
+    tally.settled_before = tally.total - counts.get(State.PENDING, 0)
 
 
 class SendingRun(Struct, frozen=True):
-    """Everything that sending needs; `state_folder` None is the user's own."""
+    """Everything that sending needs; `state_folder` None is the user's own.
+
+    Once users/me was asked, before the sheet was staged, `asked` is True, and `account` its answer,
+    if it gave one.
+    """
 
     store: Store
     tally: Tally
@@ -119,8 +128,15 @@ class SendingRun(Struct, frozen=True):
     callbacks: Callbacks
     clock: Clock
     state_folder: Path | None = None
+    asked: bool = False
+    account: Account | None = None
 
-    def terms(self) -> Terms:
+    @property
+    def team(self) -> Team | None:
+        """The key's team, if it was asked for before the sheet was staged."""
+        return self.account.team if self.account else None
+
+    def terms(self, preflight: Preflight | None) -> Terms:
         """Return the terms of the sender."""
         job = self.store.database.job()
         return Terms(
@@ -133,24 +149,35 @@ class SendingRun(Struct, frozen=True):
             bounds=self.bounds,
             workers=self.sending.workers,
             key_accepted=job is not None
+            and job.key_proven
             and job.key_fingerprint == self.destination.key_fingerprint,
-            preflight=self._preflight(),
+            preflight=preflight,
             create_missing=self.creating.create_missing,
             report_id=self.creating.report,
         )
 
-    def _preflight(self) -> Preflight:
-        async def record(_: Account) -> None: ...
+    def preflight(self, recorder: Recorder) -> Preflight | None:
+        """Return the terms of the first request; None if it was made and got no answer."""
+        known, of_key = self.store.known, self.destination.key_fingerprint
 
-        return Preflight(
-            Wanted(verbs=self.needed_verbs(), team=self.destination.team),
-            min(self.sending.timeout_seconds, LONGEST_SECONDS),
-            record,
-        )
+        async def record(account: Account) -> None:
+            if account.team is not None:
+                await recorder.alone(partial(known.bind, of_key, account.team))
 
-    def needed_verbs(self) -> frozenset[str]:
-        """Return what the key must be allowed to do with showings."""
-        return self.creating.permissions
+        if self.asked and self.account is None:
+            return None
+        job = self.store.database.job()
+        wanted = self.wanted(job.team if job else None)
+        return Preflight(wanted, self.account_seconds, record, self.account)
+
+    def wanted(self, job_team: Team | None, *, key_is_new: bool = False) -> Wanted:
+        """Return what the key must be, and be allowed to do with showings."""
+        return Wanted(self.creating.permissions, self.destination.team, job_team, key_is_new)
+
+    @property
+    def account_seconds(self) -> float:
+        """The time for an answer of users/me."""
+        return min(self.sending.timeout_seconds, LONGEST_SECONDS)
 
     def recorder(self) -> Recorder:
         """Return the recorder of outcomes; the first acknowledgement proves the key, too."""
@@ -169,17 +196,54 @@ def send_pending(run: SendingRun) -> Sent:
     clock = run.clock
     if not counts.get(State.PENDING, 0):
         return Sent(0.0, notes=(nothing_to_send(counts),))
-    # Import now, so that imports don't count as sending time or as the first request's latency.
+    options = _loop_options(run)
+    begun = clock.monotonic()
+    with run.callbacks.watch(run.tally):
+        stopped = anyio.run(send_changes, run, backend_options=options)
+    seconds = clock.monotonic() - begun
+    run.store.database.add_seconds(seconds)
+    return Sent(seconds, stopped)
+
+
+def ask_first(run: SendingRun, job_team: Team | None) -> SendingRun:
+    """Ask users/me before the sheet is staged; return the run with the answer, if there is one.
+
+    `job_team` is the team of the job that the checkpoint has. Raises KeyRefused, WrongTeam, Outage,
+    StoppedEarly, Interrupted; nothing was staged then.
+    """
+    answered: list[Account] = []
+
+    async def note(account: Account) -> None:
+        answered.append(account)
+
+    async def ask() -> BulkSyncError | None:
+        wanted = run.wanted(job_team, key_is_new=True)
+        terms = run.terms(Preflight(wanted, run.account_seconds, note))
+        async with (
+            _open_sender(run, NoWork(), terms) as sender,
+            anyio.create_task_group() as tasks,
+        ):
+            listening = _listen(run, sender, tasks)
+            await sender.run()
+            listening.cancel()
+        return sender.stopped
+
+    stopped = anyio.run(ask, backend_options=_loop_options(run))
+    if stopped is not None:
+        raise stopped
+    return replace(run, asked=True, account=answered[0] if answered else None)
+
+
+def _loop_options(run: SendingRun) -> dict[str, bool]:
+    """Import the transport and its event loop; return the options of the loop.
+
+    Imports must not count as sending time or as the first request's latency.
+    """
     load(run.destination.transport)
     with_uvloop = find_spec("uvloop") is not None  # the extra "fast" brings it
     if with_uvloop:
         import_module("uvloop")
-    begun = clock.monotonic()
-    with run.callbacks.watch(run.tally):
-        stopped = anyio.run(send_changes, run, backend_options={"use_uvloop": with_uvloop})
-    seconds = clock.monotonic() - begun
-    run.store.database.add_seconds(seconds)
-    return Sent(seconds, stopped)
+    return {"use_uvloop": with_uvloop}
 
 
 def nothing_to_send(counts: Mapping[State, int]) -> str:
@@ -199,9 +263,25 @@ async def send_changes(run: SendingRun) -> BulkSyncError | None:
 
     Raises the error of the callback for decided rows.
     """
-    to, sending = run.destination, run.sending
     notifier = None if run.callbacks.on_row is None else RowNotifier(run.callbacks.on_row)
     recorder = run.recorder()
+    terms = run.terms(run.preflight(recorder))
+    async with _open_sender(run, recorder, terms, notifier) as sender:
+        if notifier is not None:
+            notifier.stop = sender.stop
+        await _send_and_record(run, sender, recorder)
+    run.store.outbox.release()
+    if notifier is not None and notifier.raised is not None:
+        raise notifier.raised
+    return sender.stopped
+
+
+@asynccontextmanager
+async def _open_sender(
+    run: SendingRun, work: Work, terms: Terms, notifier: RowNotifier | None = None
+) -> AsyncIterator[Sender]:
+    """Open transport and pace for a sender of this work."""
+    to, sending = run.destination, run.sending
     ceiling = min((rate.per_second for rate in run.pacing.rates), default=None)
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with open_pace_store(to.base_url, to.key, run.state_folder, run.tally) as pace_store:
@@ -213,38 +293,35 @@ async def send_changes(run: SendingRun) -> BulkSyncError | None:
             connections=sending.workers,
             user_agent=f"bulk-sync/{__version__}",
         ) as transport:
-            sender = Sender(
+            yield Sender(
                 transport,
-                recorder,
+                work,
                 budget=Budget(pace_store, run.clock, dice, ceiling),
-                terms=run.terms(),
+                terms=terms,
                 clock=run.clock,
                 dice=dice,
                 tally=run.tally,
                 on_row=notifier,
             )
-            if notifier is not None:
-                notifier.stop = sender.stop
-            await _send_and_record(sender, recorder, run.callbacks.stop, run.clock)
-    run.store.outbox.release()
-    if notifier is not None and notifier.raised is not None:
-        raise notifier.raised
-    return sender.stopped
 
 
-async def _send_and_record(
-    sender: Sender, recorder: Recorder, stop: threading.Event | None, clock: Clock
-) -> None:
+def _listen(run: SendingRun, sender: Sender, tasks: TaskGroup) -> anyio.CancelScope:
+    """Let signals and the caller stop a sender, until the scope that is returned is cancelled."""
+    listening = anyio.CancelScope()
+    # Python delivers signals to the main thread only.
+    if threading.current_thread() is threading.main_thread():
+        tasks.start_soon(stop_on_signals, sender, listening)
+    if run.callbacks.stop is not None:
+        tasks.start_soon(stop_on_event, sender, run.callbacks.stop, run.clock, listening)
+    return listening
+
+
+async def _send_and_record(run: SendingRun, sender: Sender, recorder: Recorder) -> None:
     """Send and record concurrently until all is recorded or something ends the run."""
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run)
-            listening = anyio.CancelScope()
-            # Python delivers signals to the main thread only.
-            if threading.current_thread() is threading.main_thread():
-                tasks.start_soon(stop_on_signals, sender, listening)
-            if stop is not None:
-                tasks.start_soon(stop_on_event, sender, stop, clock, listening)
+            listening = _listen(run, sender, tasks)
             await sender.run()
             listening.cancel()
             recorder.close()

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.check.patches import without_known
 from bulk_sync.errors import CheckpointDamaged, UsageError
 from bulk_sync.job.damage import set_aside as keep_damaged
 from bulk_sync.job.database import Job
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
+from bulk_sync.model.account import Team
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
@@ -25,7 +27,10 @@ from bulk_sync.settings.history import History
 
 
 class Staging(Struct, frozen=True):
-    """A sheet to stage for a push, the API and key it is for, and the options about it."""
+    """A sheet to stage for a push, the API and key it is for, and the options about it.
+
+    `team` is the key's, if it was read before staging (see `needs_team`).
+    """
 
     sheet: Sheet
     store: Store
@@ -34,11 +39,34 @@ class Staging(Struct, frozen=True):
     history: History
     files: Files
     max_problems: Share
+    team: Team | None = None
 
     def facts(self) -> JobFacts:
         """Return the facts that identify the job of this push."""
         digest = self.sheet.table.digest
-        return JobFacts(self.base_url, self.key_fingerprint, digest, self.sheet.digest)
+        return JobFacts(self.base_url, self.key_fingerprint, digest, self.sheet.digest, self.team)
+
+    def needs_team(self) -> bool:
+        """Return whether the key's team decides how to stage, so that users/me is asked before.
+
+        It does if job or ledger are of another key, and may do so when the job is to be forgotten.
+        """
+        if self.base_url == SANDBOX_TARGET:
+            return False
+        job, ledger = self.store.database.job(), self.store.known.account(self.base_url)
+        if self.history.fresh:
+            return job is not None or ledger is not None
+        if job is not None and job.base_url not in {self.base_url, SANDBOX_TARGET}:
+            return False  # refused in any case
+        of_job = job.key_fingerprint if job and job.base_url == self.base_url else None
+        known = {of_job, ledger.fingerprint if ledger else None}
+        return not known <= {None, self.key_fingerprint}
+
+    def job_team(self) -> Team | None:
+        """Return the team of the job that the checkpoint has; None if it is to be forgotten."""
+        job = self.store.database.job()
+        is_kept = job is not None and not self.history.fresh and job.base_url == self.base_url
+        return job.team if job is not None and is_kept else None
 
 
 @contextmanager
@@ -83,14 +111,18 @@ def stage_sheet(staging: Staging, on_rows: OnRows) -> tuple[str, ...]:
         store.outbox.requeue()
     else:
         continues = _restage(staging, on_rows)
-    if history.new_key:
+    # Before the new key is recorded, because that of the ledger's values is compared with it.
+    trusted = store.known.trust(staging.key_fingerprint, staging.team, same_team=history.new_key)
+    if staging.team is not None:
+        store.known.bind(staging.key_fingerprint, staging.team)
+    elif history.new_key:
         store.database.accept_key(staging.key_fingerprint)
     notes = [
         *notes_on(staging.sheet),
         *assumptions_of(staging.sheet),
         *note_on_start(start, continues=continues, only_changed=history.only_changed),
     ]
-    if not store.known.trust(staging.key_fingerprint, same_account=history.new_key):
+    if not trusted:
         notes.append("Acknowledgements to another API key are not relied on: every field is sent.")
     if history.only_changed:
         leave_out_known_values(store)
@@ -127,7 +159,9 @@ def _decide_start(staging: Staging) -> Start:
     facts = (
         None
         if known is None
-        else JobFacts(known.base_url, known.key_fingerprint, known.input_digest, known.meaning)
+        else JobFacts(
+            known.base_url, known.key_fingerprint, known.input_digest, known.meaning, known.team
+        )
     )
     try:
         return how_to_start(facts, staging.facts(), fresh=history.fresh, new_key=history.new_key)
@@ -153,6 +187,8 @@ def _restage(staging: Staging, on_rows: OnRows) -> bool:
             base_url=facts.base_url,
             key_fingerprint=known.key_fingerprint if known else None,
             seconds=known.seconds if known else 0.0,
+            team=known.team if known else None,
+            key_proven=known.key_proven if known else False,
         )
     )
 

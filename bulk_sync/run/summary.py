@@ -54,6 +54,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
         ),
         files=_files(files, None),
         notes=_notes_on(job),
+        team=job.team,
     )
 
 

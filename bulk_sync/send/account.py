@@ -23,7 +23,7 @@ from email.utils import parsedate_to_datetime
 from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError, KeyRefused, Outage, WrongTeam
-from bulk_sync.model.account import Team, same_team
+from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.send.decide import is_throttled
 from bulk_sync.send.headers import YEAR_SECONDS, Quota
 from bulk_sync.send.messages import api_message, is_own_error
@@ -280,15 +280,6 @@ def _why_not(account: Account, wanted: Wanted) -> BulkSyncError | None:
             f"{granted}. Nothing was sent. Use a key with {', '.join(sorted(wanted.verbs))}"
         )
     return None
-
-
-def wrong_team(of_job: Team, of_key: Team) -> WrongTeam:
-    """Return the refusal of a key whose team is not the job's."""
-    return WrongTeam(
-        f"This job belongs to the team {of_job}, and the key acts for the team {of_key}. "
-        f"Nothing was sent. Use a key of {of_job.name or of_job.id}; to send the sheet to "
-        f"{of_key.name or of_key.id}, name another checkpoint with --checkpoint or --out"
-    )
 
 
 def _is_json(reply: Reply) -> bool:

@@ -42,6 +42,25 @@ class Work(Protocol):
         ...
 
 
+class NoWork:
+    """No changes: the sender makes its first request only."""
+
+    async def claim(self, limit: int) -> list[Change]:  # noqa: ARG002 - the protocol's
+        """Return none."""
+        return []
+
+    def take(self) -> Change | None:
+        """Return none."""
+        return None
+
+    async def begin_creation(self, change: Change, report_id: str | None) -> Creation | None:  # noqa: ARG002
+        """Return none, because no row is sent."""
+        return None
+
+    def put(self, outcome: Outcome) -> None:
+        """Take no outcome, because no row is sent."""
+
+
 class Backlog:
     """Changes that are not in flight: new ones, and those an outage gave back."""
 

@@ -22,6 +22,7 @@ from bulk_sync.errors import CheckpointError
 from bulk_sync.job.database import Job
 from bulk_sync.job.ledger import SCHEMA, Ledger
 from bulk_sync.job.store import Store
+from bulk_sync.model.account import Team
 from bulk_sync.model.rows import Outcome, Record, Row, Sent, State
 from bulk_sync.report.written.undo import unknown_path, write_undo
 from bulk_sync.run.stage import leave_out_known_values
@@ -61,7 +62,7 @@ def begin(store: Store, sheet: Sheet) -> None:
         Job(generation, "x.csv", str(sheet), "meaning", False, ("k",), ADDRESS, "key", 0.0)
     )
     store.outbox.requeue()
-    assert store.known.trust("key", same_account=False)
+    assert store.known.trust("key", None, same_team=False)
     leave_out_known_values(store)
 
 
@@ -150,8 +151,86 @@ def test_the_ledger_survives_a_fresh_start_and_no_other_key(tmp_path: Path) -> N
         store.adoption.drop()
         begin(store, sheet)
         assert store.views.counts() == {State.UNCHANGED: 1}
-        assert not store.known.trust("another key", same_account=False)
+        assert not store.known.trust("another key", None, same_team=False)
         assert not list(store.known.acknowledged())
+
+
+TEAM, OTHER = Team("1", "Example Realty"), Team("2", "Other Realty")
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "after", "vouched", "kept"),
+    [
+        (TEAM, "another key", TEAM, False, True),
+        (TEAM, "another key", OTHER, False, False),
+        (TEAM, "another key", OTHER, True, False),  # nobody can vouch for that
+        (TEAM, "key", OTHER, True, False),
+        (TEAM, "another key", None, False, False),
+        (TEAM, "another key", None, True, True),
+        (None, "another key", TEAM, False, False),
+        (None, "another key", TEAM, True, True),
+        (None, "key", TEAM, False, True),
+    ],
+)
+def test_the_ledger_is_of_a_team(
+    tmp_path: Path, before: Team | None, key: str, after: Team | None, vouched: bool, kept: bool
+) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        begin(store, {"A": {"rating": 4}})
+        if before is not None:
+            store.known.bind("key", before)
+        acknowledge_all(store)
+        store.known.learn()
+        assert store.known.trust(key, after, same_team=vouched) is kept
+        assert bool(list(store.known.acknowledged())) is kept
+        account = store.known.account(ADDRESS)
+        assert account is not None
+        assert account.fingerprint == key
+        of_team = after or (before if kept else None)
+        assert (account.team and account.team.id) == (of_team and of_team.id)
+        assert store.known.account("https://other.example.com") is None
+
+
+def test_a_job_is_bound_to_the_team_and_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        begin(store, {"A": {"rating": 4}})
+        store.known.bind("key", Team("1", "Example Realty"))
+        store.database.accept_key("key")
+    with Store.open(path) as store:
+        job = store.database.job()
+        assert job is not None
+        assert (job.team, job.key_fingerprint, job.key_proven) == (TEAM, "key", True)
+        # The team was renamed, and its key replaced by one that no row was sent with.
+        store.known.bind("key two", Team("1", "Renamed Realty"))
+        job = store.database.job()
+        assert job is not None
+        assert job.team == Team("1", "Renamed Realty")
+        assert (job.key_fingerprint, job.key_proven) == ("key two", False)
+        store.known.bind("key two", Team(None, "Renamed Realty"))
+        assert store.database.job() == job
+        store.adoption.drop()
+        assert store.database.job() is None
+
+
+def test_a_shared_ledger_of_an_earlier_version_learns_about_teams(tmp_path: Path) -> None:
+    ledger, path = tmp_path / "ledger.sqlite", tmp_path / "x.sqlite"
+    with Store.open(path, ledger) as store:
+        begin(store, {"A": {"rating": 4}})
+        acknowledge_all(store)
+    with closing(sqlite3.connect(ledger)) as db:
+        db.executescript(
+            "ALTER TABLE ledger_account DROP COLUMN team_id; DROP INDEX ledger_other_key; "
+            "DROP INDEX ledger_showing; "
+            "CREATE INDEX ledger_showing ON ledger (base_url, showing_id); "
+            "CREATE INDEX ledger_key ON ledger (base_url, key); PRAGMA user_version = 1;"
+        )
+    with Store.open(path, ledger) as store:
+        store.known.bind("key", TEAM)
+        account = store.known.account(ADDRESS)
+        assert account is not None
+        assert account.team == Team("1")
+        assert [one.target for one in store.known.acknowledged()] == ["A"]
 
 
 def test_what_is_known_by_the_key_is_forgotten_when_a_patch_goes_out_by_the_id(

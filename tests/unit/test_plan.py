@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.errors import UsageError
+from bulk_sync.errors import UsageError, WrongTeam
+from bulk_sync.model.account import Team
 from bulk_sync.model.problems import Expected, Remedy
 from bulk_sync.model.rows import State
 from bulk_sync.plan import (
@@ -58,6 +59,39 @@ def test_a_checkpoint_of_somewhere_else_is_refused_unless_fresh(change: dict[str
 def test_another_key_of_the_same_team_goes_on_when_the_user_says_so() -> None:
     asked = replace(KNOWN, key_fingerprint="key two")
     assert how_to_start(KNOWN, asked, fresh=False, new_key=True) is Start.RESUME
+
+
+TEAM, OTHER = Team("1", "Example Realty"), Team("2", "Other Realty")
+UNNAMED = (None, Team(None, "Example Realty"))
+
+
+def start(before: Team | None, after: Team | None, key: str, *, new_key: bool = False) -> Start:
+    known, wanted = replace(KNOWN, team=before), replace(KNOWN, team=after, key_fingerprint=key)
+    return how_to_start(known, wanted, fresh=False, new_key=new_key)
+
+
+def test_another_key_of_the_same_team_goes_on_by_itself() -> None:
+    assert start(TEAM, Team("1", "Renamed Realty"), "key two") is Start.RESUME
+
+
+@pytest.mark.parametrize("key", ["key one", "key two"])
+@pytest.mark.parametrize("new_key", [False, True])
+def test_a_job_of_another_team_is_refused_whatever_the_key(key: str, new_key: bool) -> None:
+    with pytest.raises(WrongTeam, match=r"Example Realty \(1\).* Other Realty \(2\)"):
+        start(TEAM, OTHER, key, new_key=new_key)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(TEAM, team) for team in UNNAMED] + [(team, TEAM) for team in UNNAMED] + [(None, None)],
+)
+def test_where_a_team_is_unknown_the_user_has_to_vouch_for_another_key(
+    before: Team | None, after: Team | None
+) -> None:
+    assert start(before, after, "key one") is Start.RESUME
+    assert start(before, after, "key two", new_key=True) is Start.RESUME
+    with pytest.raises(UsageError, match="--new-key"):
+        start(before, after, "key two")
 
 
 def rows(verdict: Verdict) -> object:

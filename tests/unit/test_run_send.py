@@ -18,9 +18,8 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly, UsageError
 from bulk_sync.model.rows import RowDecided, State, Tally
 from bulk_sync.plan import Start
-from bulk_sync.quantities import Share
 from bulk_sync.run.follow import RowNotifier, only_error
-from bulk_sync.run.send import choose_destination, nothing_to_send, seconds_left, start_tally
+from bulk_sync.run.send import choose_destination, count_rows, nothing_to_send, seconds_left
 from bulk_sync.run.shared_limit import known_pace, open_pace_store, pace_file
 from bulk_sync.run.stage import note_on_start
 from bulk_sync.run.threads import in_thread, outside_event_loop
@@ -53,8 +52,9 @@ def test_why_there_is_nothing_to_send(counts: Mapping[State, int], words: str) -
 
 
 def test_a_run_counts_what_was_settled_before_it() -> None:
-    tally = start_tally({State.PENDING: 4, State.UPDATED: 5, State.INVALID: 1}, Share(count=9))
-    assert tally.leave == Share(count=9)
+    tally = Tally(requests=1)  # of users/me
+    count_rows(tally, {State.PENDING: 4, State.UPDATED: 5, State.INVALID: 1})
+    assert tally.requests == 1
     assert (tally.total, tally.settled_before, tally.done) == (10, 6, 0)
 
 

@@ -25,6 +25,10 @@ BACK_TO_VERSION_9 = """
     ALTER TABLE staged DROP COLUMN report_id;
     ALTER TABLE staged DROP COLUMN whole;
     DROP TABLE creation;
+    ALTER TABLE job DROP COLUMN team_id;
+    ALTER TABLE job DROP COLUMN team_name;
+    ALTER TABLE job DROP COLUMN key_proven;
+    ALTER TABLE ledger_account DROP COLUMN team_id;
     PRAGMA user_version = 9;
 """
 BACK_TO_VERSION_8 = "".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import Program
 from tests.faultserver import (
     Deed,
+    Request,
     account,
     all_good,
     answers,
@@ -159,6 +161,152 @@ def test_a_refused_key_is_found_before_a_row_is_sent(
         ran = program("push", sheet, "--base-url", journal.base_url, "--json")
     assert (ran.code, ran.summary["states"]["pending"], journal.patched) == (5, ROWS, [])
     assert f"The API refused the key: Invalid API key ({status})" in ran.err
+
+
+# A job belongs to its team
+
+
+ANOTHER_KEY = "north_sk_test_another_key_altogether"
+
+
+@pytest.fixture
+def one_left(sheet: Path) -> Path:
+    """A sheet of which one row can't be sent, so that its job stays open."""
+    return write_sheet(sheet, [("ext_1", "good", 5), ("ext_2", "bad", 9)])
+
+
+def counted(deed: Deed, other: Deed, number: int) -> Deed:
+    """One answer for so many requests, then the other."""
+    left = [deed] * number
+
+    def answer(connection: socket.socket) -> None:
+        (left.pop() if left else other)(connection)
+
+    return answer
+
+
+@pytest.mark.parametrize("options", [(), ("--only-changed",), ("--new-key",)])
+def test_a_rotated_key_of_the_same_team_goes_on(
+    program: Program,
+    one_left: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+) -> None:
+    with fault_server(all_good, me=EXAMPLE) as journal:
+        to = ("push", one_left, "--base-url", journal.base_url, *options, "--json")
+        assert program(*to).code == 3
+        monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
+        write_sheet(one_left, [("ext_1", "good", 5), ("ext_2", "better", 4)])
+        ran = program(*to)
+        assert (ran.code, ran.summary["states"]["updated"]) == (0, 2)
+        assert journal.patched == ["ext_1", "ext_2"]
+        # One request for each run, also where it comes before the sheet is staged.
+        assert len(journal.account) == 2
+        assert program(*to).code == 0
+        assert len(journal.account) == 2
+    assert [one.headers["authorization"] for one in journal.account] == [
+        f"Bearer {KEY}",
+        f"Bearer {ANOTHER_KEY}",
+    ]
+
+
+@pytest.mark.parametrize("key", [KEY, ANOTHER_KEY])
+@pytest.mark.parametrize("options", [(), ("--new-key",), ("--only-changed",)])
+def test_a_key_of_another_team_is_refused(
+    program: Program,
+    one_left: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    options: tuple[str, ...],
+) -> None:
+    with fault_server(all_good, me=counted(EXAMPLE, OTHER, 1)) as journal:
+        to = ("push", one_left, "--base-url", journal.base_url)
+        assert program(*to).code == 3
+        monkeypatch.setenv("NORTH_API_KEY", key)
+        write_sheet(one_left, [("ext_1", "changed", 5), ("ext_2", "better", 4)])
+        ran = program(*to, *options)
+        assert ran.code == 5
+        assert f"belongs to the team Example Realty ({EXAMPLE_ID})" in ran.err
+        assert f"acts for the team Other Realty ({OTHER_ID})" in ran.err
+        assert "--fresh" not in ran.err
+        assert journal.patched == ["ext_1"]
+        status = program("status", one_left, "--json").summary
+        assert status["team"] == {"id": EXAMPLE_ID, "name": "Example Realty"}
+
+
+def test_a_job_is_bound_before_its_first_row_is_acknowledged(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fault_server(all_good, me=counted(EXAMPLE, OTHER, 1)) as journal:
+        to = ("push", sheet, "--base-url", journal.base_url)
+        # The only permit in this time is for users/me.
+        assert program(*to, "--rate", "1/h", "--deadline", "1m").code == 6
+        monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
+        assert program(*to).code == 5
+        assert journal.patched == []
+
+
+def test_where_the_api_names_no_team_another_key_is_refused_until_the_user_vouches(
+    program: Program, one_left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fault_server(all_good, me=no_account) as journal:
+        to = ("push", one_left, "--base-url", journal.base_url)
+        assert program(*to).code == 3
+        monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
+        ran = program(*to)
+        assert ran.code == 2
+        assert "--new-key" in ran.err
+        assert program(*to, "--new-key").code == 3
+        assert journal.patched == ["ext_1"]
+        assert program(*to).code == 3
+
+
+def test_a_fresh_start_for_another_team_relies_on_nothing_of_the_first(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fault_server(all_good, me=counted(EXAMPLE, OTHER, 1)) as journal:
+        to = ("push", sheet, "--base-url", journal.base_url, "--only-changed", "--json")
+        assert program(*to).code == 0
+        monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
+        ran = program(*to, "--fresh")
+        assert (ran.code, ran.summary["states"]["updated"]) == (0, ROWS)
+        assert len(journal.patched) == 2 * ROWS
+        assert any("not relied on" in note for note in ran.summary["notes"])
+        assert ran.summary["team"] == {"id": OTHER_ID, "name": "Other Realty"}
+
+
+@pytest.mark.parametrize("named", [EXAMPLE, OTHER])
+def test_a_refused_fresh_start_leaves_the_job_as_it_is(
+    program: Program, one_left: Path, named: Deed
+) -> None:
+    with fault_server(all_good, me=counted(EXAMPLE, named, 1)) as journal:
+        to = ("push", one_left, "--base-url", journal.base_url)
+        assert program(*to).code == 3
+        team = "Other Realty" if named is EXAMPLE else "Example Realty"
+        assert program(*to, "--fresh", "--team", team).code == 5
+        assert journal.patched == ["ext_1"]
+        assert program("status", one_left, "--json").summary["states"]["updated"] == 1
+
+
+def test_a_shared_ledger_is_of_one_team(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = sheet.with_name("ledger.sqlite")
+    same = sheet.with_name("same.csv")
+    other = sheet.with_name("other.csv")
+    for copy in (same, other):
+        write_sheet(copy, numbered(ROWS))
+
+    def acknowledged(request: Request, _: int) -> Deed:
+        return answers(200, {"data": {"id": f"id of {request.key}"}})
+
+    with fault_server(acknowledged, me=counted(EXAMPLE, OTHER, 2)) as journal:
+        options = ("--base-url", journal.base_url, "--ledger", ledger, "--only-changed", "--json")
+        assert program("push", sheet, *options).summary["states"]["updated"] == ROWS
+        monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
+        assert program("push", same, *options).summary["states"]["unchanged"] == ROWS
+        monkeypatch.setenv("NORTH_API_KEY", f"{ANOTHER_KEY}_2")
+        assert program("push", other, *options).summary["states"]["updated"] == ROWS
 
 
 def test_nothing_of_the_answer_reveals_the_key(program: Program, sheet: Path) -> None:
