@@ -69,8 +69,8 @@ class Witness:
         entries: list[dict[str, Any]] = self.get(f"/_sandbox/journal?after={seq}")
         return entries
 
-    def patches(self) -> list[dict[str, Any]]:
-        return [entry for entry in self.journal() if entry["method"] == "PATCH"]
+    def patches(self, after: int = 0) -> list[dict[str, Any]]:
+        return [entry for entry in self.journal_after(after) if entry["method"] == "PATCH"]
 
     def showing(self, key: str) -> dict[str, Any]:
         found: dict[str, Any] = self.get("/_sandbox/showings/" + quote(key, safe=""))

@@ -7,7 +7,7 @@ else. A part of a wrong type is ignored, and no answer raises an exception.
 |---|---|
 | 2xx of the published shape, the right team, the permissions needed | Known |
 | the same, but another team, or without a permission that is needed | Refused |
-| 401; 403 with the API's error body | Refused |
+| 401; 403 with the API's error body; a failure that no retry cures | Refused |
 | 404, 405, 501, another shape | Unknown |
 | any other status, HTML, a failure | Unknown for now: a later try may tell |
 """
@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError, KeyRefused, Outage, WrongTeam
 from bulk_sync.model.account import Team, same_team, wrong_team
-from bulk_sync.send.decide import is_throttled
+from bulk_sync.send.decide import hopeless, is_throttled
 from bulk_sync.send.headers import YEAR_SECONDS, Quota
 from bulk_sync.send.messages import api_message, is_own_error
 from bulk_sync.send.transport.interface import Failure, Reply
@@ -232,7 +232,9 @@ Judgement = Known | Unknown | Refused
 def judge(seen: Reply | Failure, wanted: Wanted) -> Judgement:
     """Return whether rows may be sent with the key that got this answer."""
     if isinstance(seen, Failure):
-        return Unknown(seen.message, for_now=not seen.hopeless)
+        if seen.hopeless:  # the first row would fare no better
+            return Refused(hopeless(seen))
+        return Unknown(seen.message, for_now=True)
     account = read_account(seen)
     if account is not None:
         reason = _why_not(account, wanted)

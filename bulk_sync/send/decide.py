@@ -149,9 +149,7 @@ def decide(
     """
     if isinstance(seen, Failure):
         if seen.hopeless:
-            return StopRun(
-                Outage(f"{seen.message}. Sending stopped here; fix this, then run again")
-            )
+            return StopRun(hopeless(seen))
         return _retry_or_fail(
             seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived
         )
@@ -163,6 +161,11 @@ def decide(
             return RowRejected("refused", answer.refusal)
         return _retry_or_fail("bad_reply", answer.why, so_far, policy, dice, ambiguous=True)
     return _refusal(seen, so_far, policy, dice)
+
+
+def hopeless(seen: Failure) -> Outage:
+    """Return the end of a run after a failure that no retry cures."""
+    return Outage(f"{seen.message}. Sending stopped here; fix this, then run again")
 
 
 def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:

@@ -302,7 +302,6 @@ API_403 = {"error": {"message": "Permission denied: users:read", "status": 403}}
         (reply(500, b""), True),
         (reply(503, b""), True),
         (Failure("timeout", "no answer", may_have_arrived=True), True),
-        (Failure("connection", "no such host", may_have_arrived=False, hopeless=True), False),
     ],
 )
 def test_without_an_account_a_push_goes_on_unless_a_team_is_demanded(
@@ -330,6 +329,14 @@ def test_a_refused_key_stops_the_push(seen: Reply) -> None:
     assert isinstance(judged, Refused)
     assert type(judged.reason) is KeyRefused
     assert f"({seen.status})" in str(judged.reason)
+
+
+def test_a_failure_that_no_retry_cures_stops_the_push() -> None:
+    seen = Failure("connection", "no such host", may_have_arrived=False, hopeless=True)
+    judged = judge(seen, Wanted())
+    assert isinstance(judged, Refused)
+    assert isinstance(judged.reason, Outage)
+    assert "no such host" in str(judged.reason)
 
 
 def refusal(account: Reply, wanted: Wanted) -> BulkSyncError | None:

@@ -340,6 +340,7 @@ def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> 
         "CheckpointError": 4,
         "CheckpointDamaged": 4,
         "KeyRefused": 5,
+        "WrongTeam": 5,
         "Outage": 6,
         "StoppedEarly": 6,
         "CheckpointBusy": 7,

@@ -33,7 +33,7 @@ def write(path: Path, sheet: Sheet, *, order: random.Random | None = None) -> Pa
 
 def bodies(witness: Witness, after: int) -> dict[str, Any]:
     """What was sent after that line of the journal, by key; each showing once."""
-    entries = witness.journal_after(after)
+    entries = witness.patches(after)
     assert len({entry["key"] for entry in entries}) == len(entries)
     return {entry["key"]: json.loads(entry["body"]) for entry in entries}
 

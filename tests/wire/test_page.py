@@ -85,7 +85,7 @@ def test_a_run_that_is_stopped_says_so_and_fresh_begins_anew(
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(30))
     page = tmp_path / "page.html"
-    with sandboxes(revoke_after=12) as witness:
+    with sandboxes(revoke_after=1 + 12) as witness:
         push = [
             "push",
             sheet,

@@ -172,7 +172,7 @@ def test_the_results_of_a_push_can_be_edited_and_pushed(
     )
     before = last(witness)
     assert program("push", edited, "--base-url", witness.base_url).code == 0
-    assert [json.loads(entry["body"])["rating"] for entry in witness.journal_after(before)] == [
+    assert [json.loads(entry["body"])["rating"] for entry in witness.patches(before)] == [
         5,
         5,
         5,

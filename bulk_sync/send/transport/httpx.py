@@ -78,13 +78,21 @@ class HttpxTransport:
             if self._free
             else await self._lanes.enter_async_context(self._open_lane())
         )
-        try:
-            return await self._send(lane, lane.build_request(method, path, **parts))
-        finally:
-            self._free.append(lane)
-
-    async def _send(self, lane: httpx.AsyncClient, request: httpx.Request) -> Reply | Failure:
+        request = lane.build_request(method, path, **parts)
         progress = _Progress(request.url)
+        try:
+            return await self._send(lane, request, progress)
+        finally:
+            if progress.tunnel_failed:
+                # httpcore keeps such a connection, and the lane's next request would wait for it.
+                with anyio.CancelScope(shield=True):
+                    await lane.aclose()
+            else:
+                self._free.append(lane)
+
+    async def _send(
+        self, lane: httpx.AsyncClient, request: httpx.Request, progress: _Progress
+    ) -> Reply | Failure:
         request.extensions["trace"] = progress.note
         try:
             with anyio.fail_after(self._timeout):
@@ -134,6 +142,7 @@ class _Progress:
         self._peer = (url.raw_host, url.port or {"https": 443}.get(url.scheme, 80))
         self.where = self._api = f"{url.host}:{self._peer[1]}"
         self.request_left = False
+        self.tunnel_failed = False
 
     async def note(self, event: str, details: Mapping[str, Any]) -> None:
         """Note a step; httpcore calls this for each."""
@@ -148,6 +157,8 @@ class _Progress:
         ):
             self.where = self._api
             self.request_left = True
+        elif event == "proxy.start_tls.failed":
+            self.tunnel_failed = True
         elif event == "proxy.start_tls.started":
             self.where = f"{self._api} behind {self.where}"
 
