@@ -276,10 +276,11 @@ def _why_not(account: Account, wanted: Wanted) -> BulkSyncError | None:
         return wrong_team(wanted.job_team, team)
     missing = account.missing(wanted.verbs)
     if missing:
-        granted = ", ".join(account.permissions[RESOURCE]) or "nothing"
+        granted = ", ".join(account.permissions[RESOURCE]) or "none"
         return KeyRefused(
-            f"The key may not {' and '.join(missing)} {RESOURCE}: its permissions there are: "
-            f"{granted}. Nothing was sent. Use a key with {', '.join(sorted(wanted.verbs))}"
+            f"The key may not {' and '.join(missing)} {RESOURCE} (its permissions for them: "
+            f"{granted}). Nothing was sent. Use a key that may "
+            f"{' and '.join(sorted(wanted.verbs))} {RESOURCE}"
         )
     return None
 

@@ -204,8 +204,9 @@ def test_a_key_without_permission_stops_the_run(
     monkeypatch.setenv("NORTH_API_KEY", "north_sk_test_readonly0123456789")
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url)
+        assert witness.patches() == []
     assert ran.code == 5
-    assert "Permission denied" in ran.err
+    assert "may not update showings (its permissions for them: read)" in ran.err
 
 
 def test_a_key_revoked_midway_stops_the_run(
