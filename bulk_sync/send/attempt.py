@@ -31,6 +31,7 @@ from bulk_sync.send.creating import (
     creation_body,
     creation_key,
     patch_goes_first,
+    settle_seconds,
     without_report,
 )
 from bulk_sync.send.decide import (
@@ -191,7 +192,7 @@ class Attempts:
     ) -> Decision:
         if may_have_been_applied(seen):
             case.may_be_created = True
-            case.settled_at = ended + SETTLE_SECONDS
+            case.settled_at = ended + settle_seconds(ended - case.begun)
         case.posts = not patch_goes_first(seen)
         if isinstance(decision, RowRejected) and decision.error == "forbidden":
             self._key.creations_forbidden += 1

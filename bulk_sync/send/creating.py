@@ -7,9 +7,10 @@ adds and its answer may be lost. The invariants:
 1. A POST leaves only after a 404 to a PATCH of the row. It is repeated without another PATCH only
    if it is known not to have been applied (429, no connection).
 2. After a POST that may have been applied (no whole reply, 5xx, an unusable 2xx), the PATCH goes
-   first again, and its 404 counts only `SETTLE_SECONDS` after the POST ended, because North may
-   have applied the POST late, or may answer a PATCH from a replica that lags. The PATCH goes first
-   after a 409, too: the showing exists, whoever made it.
+   first again, `SETTLE_SECONDS` later, because North may have applied the POST late, or may answer
+   a PATCH from a replica that lags. Its 404 counts only when the time that the POST had taken has
+   passed once more (`settle_seconds`). The PATCH goes first after a 409, too: the showing exists,
+   whoever made it.
 3. The checkpoint notes that a showing is about to be created before the POST leaves, until a reply
    settles what became of it. After a kill in between, or a run that gave up, the row's PATCH goes
    first, with two differences to a row that was never tried: a 404 counts only `SETTLE_SECONDS`
@@ -21,8 +22,8 @@ adds and its answer may be lost. The invariants:
 5. The POSTs of one content carry one Idempotency-Key, so an API that honours it makes one showing
    even of those two. So does one that refuses a key that is taken.
 
-One gap remains, and docs/guide.md names it: an API that does neither, and applies a POST more than
-`SETTLE_SECONDS` after its connection was lost. Another program that creates the same showing
+One gap remains, and docs/guide.md names it: an API that does neither, and applies a POST later than
+that. Another program that creates the same showing
 at the same time is beyond any client's reach in such an API.
 
 Once a showing was missing, nothing that was known of it holds: its row sends everything it says
@@ -51,10 +52,19 @@ from bulk_sync.send.transport.interface import Failure, Reply
 CREATE_PATH = "/v1/showings"
 
 SETTLE_SECONDS = 2.0
-"""How long a POST whose answer was lost has to be applied, before a 404 shows that it wasn't."""
+"""The least time that a POST whose answer was lost has to be applied, before its row is looked for.
+"""
 
 FORBIDDEN_IN_A_ROW = 10
 """This many POSTs refused with 403, with nothing acknowledged in between, end the run."""
+
+
+def settle_seconds(took_seconds: float) -> float:
+    """Return how long after a POST of this duration a 404 doesn't show yet that it was lost.
+
+    An API that was slow for so long may need as long again.
+    """
+    return max(SETTLE_SECONDS, took_seconds)
 
 
 def creation_body(patch: str, key: str, report_id: str) -> str:

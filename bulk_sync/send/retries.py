@@ -106,6 +106,9 @@ def _log_attempt(state: RetryCallState) -> None:
 
 
 def _log(case: Case, decision: RetryIn) -> None:
+    if case.begins_step:
+        log.info("row %d: %s", case.change.number, decision.why, extra=case.log_fields("create"))
+        return
     log.info(
         "row %d: again in %.2f s: %s",
         case.change.number,

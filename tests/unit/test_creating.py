@@ -43,8 +43,10 @@ from tests.simulation import VirtualClock, in_virtual_time
 
 REPORT = "550e8400-e29b-41d4-a716-446655440000"
 POLICY = RetryPolicy(max_attempts=3, retry_for_seconds=900, repeat_ambiguous=True)
+PATIENT = RetryPolicy(max_attempts=100, retry_for_seconds=86400, repeat_ambiguous=True)
 LOOK_FIRST = RetryPolicy(max_attempts=3, retry_for_seconds=900, repeat_ambiguous=False)
 LOST = Failure("timeout", "no whole reply within 30 s", may_have_arrived=True)
+_TIMEOUT_SECONDS = 30.0
 NEVER_LEFT = Failure("connection", "refused", may_have_arrived=False)
 
 
@@ -184,7 +186,7 @@ class North:
         key = path.rpartition("/")[2]
         self.requests.append(("PATCH", key, idempotency_key))
         fate, _ = await self._next()
-        if fate in {"lost", "late", "lost after"}:
+        if fate in {"lost", "late", "slow", "lost after"}:
             return LOST
         if fate in {"503", "429"}:
             return refusal(int(fate))
@@ -203,6 +205,11 @@ class North:
                 return LOST
             case "late":
                 self.late.append((self.clock.monotonic() + delay, key, idempotency_key))
+                return LOST
+            case "slow":  # the client's time-out, and once more as long at most
+                await anyio.sleep(_TIMEOUT_SECONDS)  # noqa: TID251 - virtual time
+                again = delay / SETTLE_SECONDS * _TIMEOUT_SECONDS
+                self.late.append((self.clock.monotonic() + again, key, idempotency_key))
                 return LOST
             case "garbage":
                 self._create(key, idempotency_key)
@@ -294,6 +301,7 @@ def push(
     create: bool = True,
     workers: int = 3,
     at_once: bool = False,
+    policy: RetryPolicy = POLICY,
 ) -> Ended:
     """Push these rows once for each list of fates, and once more with nothing but luck.
 
@@ -330,7 +338,7 @@ def push(
                 north,
                 work,
                 budget=Budget(PaceInMemory(), clock, dice),
-                terms=Terms(POLICY, Bounds(), workers, create_missing=create, report_id=report),
+                terms=Terms(policy, Bounds(), workers, create_missing=create, report_id=report),
                 clock=clock,
                 dice=dice,
                 tally=tally,
@@ -392,6 +400,8 @@ def test_a_row_without_a_report_is_rejected_with_what_it_needs() -> None:
         ([("fine", 0), ("lost", 0)], ["PATCH", "POST", "PATCH", "POST"], State.CREATED),
         ([("fine", 0), ("503", 0)], ["PATCH", "POST", "PATCH", "POST"], State.CREATED),
         ([("fine", 0), ("late", 1.0)], ["PATCH", "POST", "PATCH"], State.CREATED),
+        # A time-out: the 404 after 2 seconds says nothing yet.
+        ([("fine", 0), ("slow", 1.0)], ["PATCH", "POST", "PATCH", "PATCH"], State.CREATED),
         # It certainly was not applied: the POST is repeated.
         ([("fine", 0), ("429", 0)], ["PATCH", "POST", "POST"], State.CREATED),
         # Of the PATCH
@@ -483,6 +493,23 @@ def test_there_is_one_showing_per_key_whatever_is_lost_late_or_killed(
         is_old = existing and row == 0
         assert ended.outcomes[row].state is (State.UPDATED if is_old else State.CREATED)
     assert ended.notes == set()
+
+
+@given(
+    rows=st.integers(1, 4),
+    fates=st.lists(
+        st.tuples(
+            st.sampled_from([*FATES, "slow"]), st.floats(0, SETTLE_SECONDS, exclude_max=True)
+        ),
+        max_size=20,
+    ),
+)
+def test_a_run_that_does_not_give_up_makes_one_showing_although_posts_time_out(
+    rows: int, fates: list[tuple[str, float]]
+) -> None:
+    """By an API without a guard, which takes up to twice the time-out."""
+    ended = push(rows, fates, guard="none", policy=PATIENT)
+    assert Counter(ended.north.showings) == {f"k{row}": 1 for row in range(rows)}
 
 
 @given(

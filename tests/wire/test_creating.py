@@ -92,6 +92,15 @@ def test_what_is_missing_is_created_once_and_counts_as_done(
     assert sum(creations(witness).values()) == 20
 
 
+def test_the_log_has_a_creation_as_an_event_and_not_as_a_retry(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(3))
+    ran = create(program, sheet, witness, "--log-format", "json")
+    events = Counter(json.loads(line)["event"] for line in ran.err.splitlines())
+    assert (events["create"], events["retry"], ran.summary["retries"]) == (3, 0, 0)
+
+
 def test_each_row_is_created_in_its_own_report_else_in_that_of_the_option(
     program: Program, witness: Witness, tmp_path: Path
 ) -> None:
