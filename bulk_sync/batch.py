@@ -3,7 +3,8 @@
 Invariants:
 - A file in a folder is taken only if nothing was written to it for a while.
 - Each file has its own checkpoint and results, so a failed push never affects another file.
-- A file is moved only if all of its rows are settled and it is still the file that was read.
+- A file is moved only if its run ends with 0 (all of its rows are settled) and it is still the
+  file that was read.
 - Moving never overwrites a file.
 """
 

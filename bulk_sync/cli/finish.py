@@ -61,6 +61,11 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
         "Time for which the API throttled the last run.",
         summary.get("throttled_seconds"),
     )
+    gauge(
+        "echo_differs",
+        "Rows of the job that came back with another value than was sent.",
+        summary.get("echo_differs"),
+    )
     gauge("duration_seconds", "How long the last run took to send.", summary.get("seconds"))
     gauge("exit_code", "The exit code of the last run.", code)
     gauge("last_run_timestamp_seconds", "When the last run ended.", now.timestamp())

@@ -37,6 +37,9 @@ def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
     """Return the next step: after a push a command to paste, else a phrase."""
     if summary.running:
         return "wait, a run holds this checkpoint now"
+    any_error = any(summary.states.get(state, 0) for state in ERROR_STATES)
+    if summary.exit_code == 3 and not any_error:
+        return "compare the rows that came back changed with North"
     only_failed = not any(summary.states.get(state, 0) for state in ERROR_STATES - {State.FAILED})
     if summary.exit_code == 3 and summary.files.failed and not only_failed:
         # Named files belong to this job, and the corrected rows are a job of their own.

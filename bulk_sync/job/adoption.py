@@ -144,8 +144,8 @@ class Adoption:
         )
         db.execute(
             "INSERT INTO outcome (id, state, http_status, error, message, showing_id, updated_at, "
-            "sent_at, duration_ms) SELECT staged.id, old.state, old.http_status, old.error, "
-            "old.message, old.showing_id, old.updated_at, old.sent_at, old.duration_ms "
+            "sent_at, duration_ms, echo) SELECT staged.id, old.state, old.http_status, old.error, "
+            "old.message, old.showing_id, old.updated_at, old.sent_at, old.duration_ms, old.echo "
             f"{pairs} AND old.{ACKNOWLEDGED} ON CONFLICT (id) DO NOTHING",
             (generation,),
         )

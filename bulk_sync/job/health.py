@@ -88,8 +88,9 @@ AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) LIMIT 1
 
 _UNSOUND_LIST = "SELECT 1 FROM acknowledged WHERE NOT json_valid(ids) LIMIT 1"
 
-_UNSOUND_CREATION = """
+_UNSOUND_SINCE_10 = """
 SELECT 1 FROM creation WHERE typeof(target) <> 'text'
+UNION ALL SELECT 1 FROM outcome WHERE NOT (echo IS NULL OR json_valid(echo))
 UNION ALL SELECT 1 FROM staged WHERE typeof(report_id) NOT IN ('text', 'null')
     OR NOT (whole IS NULL OR json_valid(whole)) LIMIT 1
 """
@@ -216,7 +217,7 @@ def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
         if made_by > 6:
             rows += [query(_UNSOUND_OUTCOME), query(_MISCOUNTED), query(_NEVER_HANDED_OUT)]
         if made_by > 9:
-            rows += [query(_UNSOUND_CREATION), query(_UNSOUND_TEAM)]
+            rows += [query(_UNSOUND_SINCE_10), query(_UNSOUND_TEAM)]
         found = " ".join(str(structure()[0]).split())
         if found != "ok":
             raise damaged(path, found)

@@ -3,7 +3,7 @@
 Invariants, kept at every commit:
 
 1. The ledger (`ledger.py`) holds only what the API acknowledged, and nothing of a showing that a
-   later patch may have changed.
+   later patch may have changed, or of a field that came back with another value than was sent.
 2. Acknowledged rows that the ledger has not learnt are listed in `acknowledged`, in the commit that
    recorded them. They are learnt before a run reads the ledger and before the rows go. Readers
    learn them in a copy.
@@ -29,7 +29,12 @@ UNCHANGED = "Not sent: the API acknowledged these values before"
 """The message of rows that need no request."""
 
 # A created showing has no value in a field that was to be cleared, or North's default.
-_LEARNT = "iif(row.state = 'created', json_patch('{}', row.body), row.body) AS body"
+_CREATED = "iif(row.state = 'created', json_patch('{}', row.body), row.body)"
+# RFC 7396: null removes a field.
+_DIFFERING = (
+    "(SELECT json_group_object(json_extract(value, '$.field'), NULL) FROM json_each(row.echo))"
+)
+_LEARNT = f"iif(row.echo IS NULL, {_CREATED}, json_patch({_CREATED}, {_DIFFERING})) AS body"
 _ENDED = (
     f"SELECT id, target, key, {_LEARNT}, state, error, may_have_been_applied, showing_id, before "
     f"FROM row WHERE id IN {LISTED}"

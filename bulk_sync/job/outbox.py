@@ -80,10 +80,11 @@ _ADDED = f"""
         message = coalesce(excluded.message, CASE excluded.state WHEN 'pending' THEN message END),
         showing_id = excluded.showing_id, updated_at = excluded.updated_at,
         sent_at = excluded.sent_at, duration_ms = excluded.duration_ms,
-        given_up = excluded.given_up,
+        given_up = excluded.given_up, echo = excluded.echo,
         may_have_been_applied = iif(excluded.{ACKNOWLEDGED}, 0,
             max(may_have_been_applied, excluded.may_have_been_applied))
 """
+_VALUES["echo"] = f"nullif({_VALUES.pop('echoes')}, '[]')"
 _RECORD = (
     f"INSERT INTO outcome ({', '.join(_VALUES)}) SELECT {', '.join(_VALUES.values())} "
     f"FROM json_each(?) WHERE true {_ADDED}"
@@ -95,7 +96,7 @@ _MAKE_WHOLE = (
     "(SELECT group_concat(key, ' ') FROM json_each(?1)) WHERE id = ?3 AND whole IS NOT NULL"
 )
 
-# The columns that vary among rows acknowledged at the first attempt.
+# The columns that vary among rows acknowledged at the first attempt, with the values as sent.
 _USUAL = ("id", "http_status", "message", "showing_id", "updated_at", "sent_at", "duration_ms")
 
 _usual_values = itemgetter(*map(Outcome._fields.index, _USUAL))
@@ -320,11 +321,16 @@ class Outbox:
 
 
 def _by_kind(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    """Separate outcomes acknowledged at the first attempt from the others."""
+    """Separate outcomes acknowledged at the first attempt, with the values as sent."""
     usual: list[Outcome] = []
     others: list[Outcome] = []
     for one in outcomes:
-        at_once = one.state is State.UPDATED and one.attempts == 1 and not one.throttled
+        at_once = (
+            one.state is State.UPDATED
+            and one.attempts == 1
+            and not one.throttled
+            and not one.echoes
+        )
         (usual if at_once else others).append(one)
     return usual, others
 

@@ -64,7 +64,7 @@ CREATE TABLE outcome (
     showing_id TEXT,
     updated_at TEXT,
     sent_at TEXT,
-    duration_ms INTEGER{given_up}
+    duration_ms INTEGER{last}
 );
 CREATE INDEX staged_target ON staged (target, content);
 CREATE INDEX outcome_not_updated ON outcome (state, tried_before) WHERE state <> 'updated';
@@ -80,12 +80,12 @@ CREATE VIEW row AS
         http_status, coalesce(attempts, 0) AS attempts, coalesce(throttled, 0) AS throttled,
         iif(outcome.id IS NULL, staged.error, outcome.error) AS error,
         {why},
-        showing_id, updated_at, sent_at, duration_ms
+        showing_id, updated_at, sent_at, duration_ms{echo}
     FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
 """
-_VIEW_OF_VERSION_9 = _VIEW.format(
-    why="outcome.message, iif(outcome.id IS NULL, staged.reasons, NULL) AS reasons, given_up"
-)
+_WHY = "outcome.message, iif(outcome.id IS NULL, staged.reasons, NULL) AS reasons, given_up"
+_VIEW_OF_VERSION_9 = _VIEW.format(why=_WHY, echo="")
+_VIEW_OF_VERSION_10 = _VIEW.format(why=_WHY, echo=", echo")
 _CREATING = """report_id TEXT,                -- of a showing that has to be created
     whole TEXT,                    -- the patch before --only-changed cut it down; else NULL
     """
@@ -97,10 +97,13 @@ CREATE TABLE creation (
 _ROWS = (
     _TABLES.format(
         why_column="reasons TEXT                   -- JSON list, see `model.problems`",
-        given_up=",\n    given_up TEXT                  -- see `model.rows.GivenUp`",
+        last=(
+            ",\n    given_up TEXT,                 -- see `model.rows.GivenUp`"
+            "\n    echo TEXT                      -- JSON list, see `model.rows.Echo`; else NULL"
+        ),
         creating=_CREATING,
     )
-    + _VIEW_OF_VERSION_9
+    + _VIEW_OF_VERSION_10
 )
 
 _SCHEMA = f"""
@@ -166,11 +169,25 @@ _PURGED = ", ".join(
 )
 
 # Up to version 8 a staged row had a sentence, as outcomes still have.
-_ROWS_OF_VERSION_7 = _TABLES.format(
-    why_column="message TEXT", given_up="", creating=""
-) + _VIEW.format(why="iif(outcome.id IS NULL, staged.message, outcome.message) AS message")
+_ROWS_OF_VERSION_7 = _TABLES.format(why_column="message TEXT", last="", creating="") + _VIEW.format(
+    why="iif(outcome.id IS NULL, staged.message, outcome.message) AS message", echo=""
+)
 _EARLIER_TEXT = (
     "json_array(json_object('expected', 'earlier_text', 'facts', json_object('text', reasons)))"
+)
+
+# Up to version 9 an outcome had a sentence on the fields that came back with another value.
+_ECHOES = {
+    "the API's reply has another feedback than was sent": '[{"field":"feedback"}]',
+    "the API's reply has another showing_date than was sent": '[{"field":"showing_date"}]',
+    "the API's reply has another feedback and showing_date than was sent": (
+        '[{"field":"feedback"},{"field":"showing_date"}]'
+    ),
+}
+_MOVE_ECHOES = "".join(
+    f"UPDATE outcome SET echo = '{echo}', message = NULL WHERE state IN ('updated', 'created') "
+    f"AND message = '{sentence.replace(chr(39), chr(39) * 2)}'; "
+    for sentence, echo in _ECHOES.items()
 )
 
 # Statements that bring a checkpoint from a version to the next.
@@ -257,6 +274,10 @@ _MIGRATIONS = {
         ALTER TABLE job ADD COLUMN key_proven INTEGER NOT NULL DEFAULT 0;
         UPDATE job SET key_proven = key_fingerprint IS NOT NULL;
         {ledger.NEW_COLUMNS.format(schema="main")}
+        DROP VIEW row;
+        ALTER TABLE outcome ADD COLUMN echo TEXT;
+        {_VIEW_OF_VERSION_10}
+        {_MOVE_ECHOES}
     """,
 }
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from bulk_sync.job.damage import damaged
@@ -18,8 +20,8 @@ from bulk_sync.job.health import pragma
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import runs
 from bulk_sync.model.problems import DamagedReasons, Reason, decoded
-from bulk_sync.model.rows import ERROR_STATES, GivenUp, Result, Sent, State
-from bulk_sync.model.summaries import BadRow
+from bulk_sync.model.rows import ERROR_STATES, Echo, GivenUp, Result, Sent, State
+from bulk_sync.model.summaries import BadRow, EchoedRow
 from bulk_sync.timeline import Run
 
 
@@ -33,8 +35,24 @@ _IN_GENERATION = "generation = coalesce(?, (SELECT generation FROM job))"
 _BAD_ROWS = f"{_IN_GENERATION} AND {_in(ERROR_STATES)}"
 
 
+_decode_echoes = msgspec.json.Decoder(tuple[Echo, ...]).decode
+
 Line = tuple[str | int | None, ...]
 """The values of a row, column by column."""
+
+
+class Totals(NamedTuple):
+    """Sums over all rows and runs of a job.
+
+    `in_doubt` counts the pending rows that may have been applied, `echo_differs` the rows of which
+    a field came back with another value than was sent.
+    """
+
+    requests: int
+    retries: int
+    throttled: int
+    in_doubt: int
+    echo_differs: int
 
 
 class Views:
@@ -108,21 +126,31 @@ class Views:
             "(SELECT generation FROM staged WHERE id = outcome.id) = (SELECT generation FROM job)"
         )
 
-    def totals(self) -> tuple[int, int, int, int]:
-        """Return (requests, retries, throttled replies, pending rows in doubt) of the whole job."""
+    def totals(self) -> Totals:
+        """Return the sums over all rows and runs of the job."""
         with self._database.snapshot():
-            requests, retries, throttled, in_doubt = self._db.execute(
+            requests, retries, throttled, in_doubt, echo_differs = self._db.execute(
                 "SELECT coalesce(sum(attempts), 0), "
                 # To create a showing takes two requests, and neither is a retry.
                 "coalesce(sum(max(attempts - 1 - (state = 'created'), 0)), 0), "
-                f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {IN_DOUBT}), 0) "
+                f"coalesce(sum(throttled), 0), coalesce(sum(state = 'pending' AND {IN_DOUBT}), 0), "
+                "count(echo) "
                 f"FROM outcome WHERE {self._outcomes_of_job()}"
             ).fetchone()
             # Handed out for the first time: in flight without a row in `outcome`.
             (unrecorded,) = self._db.execute(
                 f"SELECT count(*) FROM staged WHERE {UNRECORDED}"
             ).fetchone()
-        return requests, retries, throttled, in_doubt + unrecorded
+        return Totals(requests, retries, throttled, in_doubt + unrecorded, echo_differs)
+
+    def echoed(self, limit: int) -> tuple[EchoedRow, ...]:
+        """Return the first rows of which a field came back with another value than was sent."""
+        found = self._db.execute(
+            f"SELECT number, key, echo FROM row WHERE {IN_JOB} AND echo IS NOT NULL "
+            "ORDER BY id LIMIT ?",
+            (limit,),
+        )
+        return tuple(EchoedRow(number, key, self._echoes(echo)) for number, key, echo in found)
 
     def bad_rows(self, generation: int | None = None) -> Iterator[BadRow]:
         """Yield the rows that ended badly, in input order, with what shows the cause."""
@@ -142,33 +170,46 @@ class Views:
         """Yield rows in these states, in input order."""
         found = self._db.execute(
             f"SELECT number, cells, target, key, state, {IN_DOUBT}, http_status, attempts, error, "
-            "message, fields, showing_id, updated_at, sent_at, duration_ms, reasons, given_up "
-            f"FROM row WHERE {_IN_GENERATION} AND {_in(states)} ORDER BY id",
+            "message, fields, showing_id, updated_at, sent_at, duration_ms, reasons, given_up, "
+            f"echo FROM row WHERE {_IN_GENERATION} AND {_in(states)} ORDER BY id",
             (generation,),
         )
         path = self._database.path
-        for number, cells, target, key, state, doubt, *rest, reasons, given_up in found:
+        for number, cells, target, key, state, doubt, *rest, reasons, given_up, echo in found:
             row = Result(
                 number, texts(path, cells), target, key, self._state(state), bool(doubt), *rest
             )
-            if reasons or given_up:
-                why = {"reasons": self._reasons(reasons), "given_up": self._given_up(given_up)}
-                row = replace(row, **why)
+            if reasons or given_up or echo:
+                row = replace(
+                    row,
+                    reasons=self._reasons(reasons),
+                    given_up=self._given_up(given_up),
+                    echoes=self._echoes(echo),
+                )
             yield row
 
-    def lines(self) -> Iterator[tuple[Line, tuple[Reason, ...], GivenUp | None, bool]]:
+    def lines(
+        self,
+    ) -> Iterator[tuple[Line, tuple[Reason, ...], GivenUp | None, bool, tuple[Echo, ...]]]:
         """Yield the job's rows in input order, with the columns of the results.
 
-        With each come why it was not sent or given up, and whether it may have been applied.
+        With each come why it was not sent or given up, whether it may have been applied, and what
+        came back with another value.
         """
         found = self._db.execute(
             "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, "
-            f"updated_at, sent_at, duration_ms, reasons, given_up, {IN_DOUBT} FROM row "
+            f"updated_at, sent_at, duration_ms, reasons, given_up, echo, {IN_DOUBT} FROM row "
             f"WHERE {IN_JOB} ORDER BY id"
         )
         for line in found:
-            *values, reasons, given_up, doubt = line
-            yield tuple(values), self._reasons(reasons), self._given_up(given_up), bool(doubt)
+            *values, reasons, given_up, echo, doubt = line
+            yield (
+                tuple(values),
+                self._reasons(reasons),
+                self._given_up(given_up),
+                bool(doubt),
+                self._echoes(echo),
+            )
 
     def _given_up(self, name: str | None) -> GivenUp | None:
         try:
@@ -181,6 +222,12 @@ class Views:
             return decoded(text) if text else ()
         except DamagedReasons:
             raise damaged(self._database.path, "a reason in it is not one of ours") from None
+
+    def _echoes(self, text: str | None) -> tuple[Echo, ...]:
+        try:
+            return _decode_echoes(text) if text else ()
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            raise damaged(self._database.path, "an echo in it can't be read") from None
 
     def sent(self) -> Iterator[Sent]:
         """Yield patches that were or may have been applied, in input order, with earlier values."""

@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from bulk_sync.model.account import Team
 from bulk_sync.model.problems import Reason
@@ -151,13 +151,27 @@ class GivenUp(StrEnum):
     AMBIGUOUS = "ambiguous"
 
 
+class Echo(Struct, frozen=True):
+    """A field that the API acknowledged and returned with another value than was sent.
+
+    `sent` and `came_back` are JSON values, UNSET where the checkpoint does not hold them. Of a list
+    or an object that came back only the kind is kept, and of a text that is longer than the one
+    sent only the beginning.
+    """
+
+    field: str
+    sent: Any = UNSET
+    came_back: Any = UNSET
+
+
 class Outcome(NamedTuple):
     """The outcome of sending one change.
 
     `attempts` and `throttled` count the requests of this run; the checkpoint adds them up.
     `sent_at` and `duration_ms` are those of the last request. `may_have_been_applied` is True after
     an attempt without a response, or with one that leaves it open; it means nothing for a change
-    that was acknowledged. `may_be_created` is True after a POST that leaves it open.
+    that was acknowledged. `may_be_created` is True after a POST that leaves it open. `echoes` are
+    the fields that came back with another value than was sent.
     """
 
     id: int
@@ -174,6 +188,7 @@ class Outcome(NamedTuple):
     may_have_been_applied: bool = False
     given_up: GivenUp | None = None
     may_be_created: bool = False
+    echoes: tuple[Echo, ...] = ()
 
 
 class RowDecided(NamedTuple):
@@ -182,7 +197,8 @@ class RowDecided(NamedTuple):
     `row` is its number as a spreadsheet program shows it, and `key` addressed the showing.
     `attempts` counts the requests of this run, `seconds` is the time since the first of them.
     `error` (a code) and `message` (a sentence) are set for a row that was refused or failed.
-    `may_have_been_applied` means nothing for a row that was acknowledged.
+    `may_have_been_applied` means nothing for a row that was acknowledged. `echoes` are its fields
+    that came back with another value than was sent.
     """
 
     row: int
@@ -194,6 +210,7 @@ class RowDecided(NamedTuple):
     error: str | None
     message: str | None
     may_have_been_applied: bool = False
+    echoes: tuple[Echo, ...] = ()
 
 
 class Result(Struct, frozen=True):
@@ -220,6 +237,7 @@ class Result(Struct, frozen=True):
     duration_ms: int | None
     reasons: tuple[Reason, ...] = ()
     given_up: GivenUp | None = None
+    echoes: tuple[Echo, ...] = ()
 
 
 class Sent(Struct, frozen=True):

@@ -12,7 +12,7 @@ from bulk_sync.errors import BulkSyncError
 from bulk_sync.model.account import Team
 from bulk_sync.model.estimates import Window, requests_within, seconds_to_send, spaced_rate
 from bulk_sync.model.problems import Reason
-from bulk_sync.model.rows import ERROR_STATES, Allowance, RateSource, State
+from bulk_sync.model.rows import ERROR_STATES, Allowance, Echo, RateSource, State
 from bulk_sync.quantities import Rate
 
 
@@ -65,6 +65,14 @@ class CauseGroup(Struct, frozen=True):
     in_doubt: int = 0
 
 
+class EchoedRow(Struct, frozen=True):
+    """A row that was acknowledged with another value than was sent in these fields."""
+
+    number: int
+    key: str
+    echoes: tuple[Echo, ...]
+
+
 class Traffic(Struct, frozen=True):
     """The requests of a run, or of a whole job.
 
@@ -102,6 +110,8 @@ class Summary(Struct, frozen=True):
     `traffic` is that of the run; from `status` and `report` it is that of the whole job.
     `in_flight` counts the pending rows that may have been applied. `team` is the one that the job
     belongs to, as far as known; if a run was refused before its job had one, the key's.
+    `echo_differs` counts the rows of the job that came back with another value than was sent,
+    `echoes` has the first of them.
     """
 
     input: str
@@ -117,6 +127,8 @@ class Summary(Struct, frozen=True):
     running: bool = False
     stopped: BulkSyncError | None = None
     team: Team | None = None
+    echo_differs: int = 0
+    echoes: tuple[EchoedRow, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -125,7 +137,8 @@ class Summary(Struct, frozen=True):
             return self.stopped.exit_code
         if self.states.get(State.PENDING, 0):
             return 6
-        return 3 if any(self.states.get(state, 0) for state in ERROR_STATES) else 0
+        wrong = self.echo_differs or any(self.states.get(state, 0) for state in ERROR_STATES)
+        return 3 if wrong else 0
 
 
 class Part(Struct, frozen=True):

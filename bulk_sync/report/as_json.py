@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import asdict
 
 from bulk_sync.model.account import Team
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.rows import Allowance, State
-from bulk_sync.model.summaries import Batch, CauseGroup, CheckSummary, Finding, Part, Summary
+from bulk_sync.model.summaries import (
+    Batch,
+    CauseGroup,
+    CheckSummary,
+    EchoedRow,
+    Finding,
+    Part,
+    Summary,
+)
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
@@ -43,6 +52,8 @@ def summary_json(summary: Summary) -> dict[str, Any]:
             "utilisation": _rounded(summary.traffic.utilisation, 3),
             "allowances": [allowance_json(one) for one in summary.traffic.allowances],
         },
+        "echo_differs": summary.echo_differs,
+        "echoes": [one for row in summary.echoes for one in _echoes(row)],
         "results": summary.files.results,
         "failed": summary.files.failed,
         "checkpoint": summary.files.checkpoint,
@@ -65,6 +76,14 @@ def allowance_json(allowance: Allowance) -> dict[str, Any]:
         "resets_at": None if resets_at is None else _time(resets_at),
         "source": allowance.source.value,
     }
+
+
+def _echoes(row: EchoedRow) -> Iterator[dict[str, Any]]:
+    """Yield the objects under `echoes`; null for a value that the checkpoint does not hold."""
+    for echo in row.echoes:
+        values = {"sent": echo.sent, "came_back": echo.came_back}
+        known = {name: None if value is UNSET else value for name, value in values.items()}
+        yield {"row": row.number, "field": echo.field, **known}
 
 
 def _team(team: Team | None) -> dict[str, str | None] | None:
@@ -101,6 +120,7 @@ def batch_json(batch: Batch) -> dict[str, Any]:
         ),
         "statuses": dict(statuses),
         "seconds": round(sum(summary.traffic.seconds for summary in summaries), 3),
+        "echo_differs": sum(summary.echo_differs for summary in summaries),
         "files": [part_json(part) for part in batch.parts],
         "unsettled": [str(path) for path in batch.unsettled],
         "exit_code": batch.exit_code,

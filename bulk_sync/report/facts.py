@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CauseGroup, Summary
+from bulk_sync.report.echoes import echo_lines
 from bulk_sync.report.words import CLASSES, allowance_text, counted, limit_text, span
 
 _MOST_CAUSES = 50
@@ -30,6 +31,9 @@ def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:
     )
     if len(summary.causes) > _MOST_CAUSES:
         yield "causes left out", len(summary.causes) - _MOST_CAUSES
+    if summary.echo_differs:
+        yield "came back changed", counted(summary.echo_differs, "row")
+    yield from (("came back changed", line) for line in echo_lines(summary.echoes))
     if summary.traffic.requests:
         yield "pace", pace_text(summary)
     yield from (("allowance", allowance_text(one)) for one in summary.traffic.allowances)

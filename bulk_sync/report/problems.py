@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bulk_sync.model.comparison import Compared
 from bulk_sync.model.problems import Expected, Reason, Remedy
-from bulk_sync.model.rows import GivenUp, Result, State
+from bulk_sync.model.rows import Echo, GivenUp, Result, State
 
 ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
 """The orders of `--date-order` in words."""
@@ -171,6 +171,7 @@ def full_message(
     attempts: int,
     *,
     may_have_been_applied: bool,
+    echoes: Sequence[Echo] = (),
 ) -> str | None:
     """Return the complete message about a row, as one sentence."""
     if reasons:
@@ -178,6 +179,8 @@ def full_message(
     parts = [] if message is None else [message]
     if given_up is not None:
         parts.append(_GIVEN_UP[given_up].format(attempts=attempts))
+    if echoes:
+        parts.append(echo_note(echoes))
     if may_have_been_applied and message is None:
         parts.append(
             "In flight when a run was cut off or a response was lost: it may have been applied; "
@@ -198,7 +201,15 @@ def full_message_of(result: Result, *, in_doubt: bool = True) -> str | None:
         result.given_up,
         result.attempts,
         may_have_been_applied=in_doubt and result.may_have_been_applied,
+        echoes=result.echoes,
     )
+
+
+def echo_note(echoes: Sequence[Echo]) -> str:
+    """Return `the API's reply has another feedback and rating than was sent`."""
+    *others, last = (echo.field for echo in echoes)
+    fields = f"{', '.join(others)} and {last}" if others else last
+    return f"the API's reply has another {fields} than was sent"
 
 
 _GIVEN_UP = {

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bulk_sync.model.rows import ERROR_STATES, SETTLED_STATES, State
 from bulk_sync.model.summaries import Summary
+from bulk_sync.report.echoes import changed_rows
 from bulk_sync.report.words import are, counted
 
 
@@ -48,12 +49,31 @@ def verdict(summary: Summary) -> Verdict:
         return _stopped(summary, done)
     if errors:
         return _with_errors(summary, done, errors)
+    if summary.echo_differs:
+        return _changed(summary)
     if not summary.rows:
         return Verdict(Tone.GOOD, "The sheet has no rows.", None, _NOTHING_LEFT, None)
-    sentence = (
-        "The one row is done." if summary.rows == 1 else f"All {summary.rows:,} rows are done."
-    )
-    return Verdict(Tone.GOOD, sentence, _not_sent(summary), _NOTHING_LEFT, None)
+    return Verdict(Tone.GOOD, f"{_all_done(summary)}.", _not_sent(summary), _NOTHING_LEFT, None)
+
+
+_LOOK = (
+    "North may have cut or rewritten them: compare these rows with North. Change the values in the "
+    "sheet where that helps, and push it again."
+)
+
+
+def _changed(summary: Summary) -> Verdict:
+    """Return the verdict on a job whose rows are done, though not all with the values sent."""
+    sentence = f"{_all_done(summary)}; {changed_rows(summary.echo_differs)}."
+    return Verdict(Tone.ATTENTION, sentence, _not_sent(summary), _LOOK, None)
+
+
+def _all_done(summary: Summary) -> str:
+    return "The one row is done" if summary.rows == 1 else f"All {summary.rows:,} rows are done"
+
+
+def _detail_of_changed(summary: Summary) -> str | None:
+    return f"{changed_rows(summary.echo_differs)}." if summary.echo_differs else None
 
 
 def _not_sent(summary: Summary) -> str | None:
@@ -79,10 +99,11 @@ def _with_errors(summary: Summary, done: int, errors: int) -> Verdict:
             "Run the same command again: it retries the failed rows. "
             "Acknowledged rows are not sent again."
         )
-        return Verdict(Tone.ATTENTION, f"{so_far}; {errors:,} failed.", None, step, None)
+        sentence = f"{so_far}; {errors:,} failed."
+        return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), step, None)
     need = "needs" if errors == 1 else "need"
     sentence = f"{so_far}; {errors:,} {need} correction."
-    return Verdict(Tone.ATTENTION, sentence, None, *_correct(summary))
+    return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), *_correct(summary))
 
 
 def _correct(summary: Summary) -> tuple[str, str | None]:
@@ -109,6 +130,8 @@ def _stopped(summary: Summary, done: int) -> Verdict:
             f"{summary.in_flight:,} of the pending rows {are(summary.in_flight)} in flight: "
             f"{they} may have been applied."
         )
+    if changed := _detail_of_changed(summary):
+        details.append(changed)
     key_refused = summary.stopped is not None and summary.stopped.exit_code == 5
     step = "Correct the API key, then run" if key_refused else "Run"
     step += " the same command again. It resumes where this run stopped; "

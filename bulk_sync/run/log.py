@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
+from bulk_sync.report.echoes import changed_rows
 
 _log = logging.getLogger("bulk_sync.run")
 
@@ -31,10 +32,11 @@ def run_ends(summary: Summary) -> None:
     _log.log(
         # Code 3: some rows need correction, but the run itself succeeded.
         {0: logging.INFO, 3: logging.WARNING}.get(code, logging.ERROR),
-        "ends with exit code %d: %s, %d requests%s",
+        "ends with exit code %d: %s, %d requests%s%s",
         code,
         _counts(summary.states),
         summary.traffic.requests,
+        f"; {changed_rows(summary.echo_differs)}" if summary.echo_differs else "",
         stopped,
         extra={"event": "end", "exit_code": code},
     )

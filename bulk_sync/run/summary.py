@@ -16,6 +16,9 @@ from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import problems_of
 from bulk_sync.settings.files import Files
 
+# Rows that a summary names of those that came back with another value than was sent.
+_ECHOES_NAMED = 12
+
 
 class Sent(Struct, frozen=True):
     """The result of sending: its seconds, the reason if it stopped early, notes for the user."""
@@ -35,7 +38,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
     counts = store.views.counts()
     any_bad = not ERROR_STATES.isdisjoint(counts)
     problems, causes = problems_of(store.views.bad_rows()) if any_bad else ((), ())
-    requests, retries, throttled, in_flight = store.views.totals()
+    totals = store.views.totals()
     acknowledged = sum(counts.get(state, 0) for state in ACKNOWLEDGED_STATES)
     return Summary(
         input=job.input,
@@ -44,17 +47,19 @@ def summary_of_job(store: Store, files: Files) -> Summary:
         states=counts,
         problems=problems,
         causes=causes,
-        in_flight=in_flight,
+        in_flight=totals.in_doubt,
         traffic=Traffic(
-            requests,
-            retries,
-            throttled,
+            totals.requests,
+            totals.retries,
+            totals.throttled,
             job.seconds,
             rows_per_second=acknowledged / job.seconds if job.seconds else 0.0,
         ),
         files=_files(files, None),
         notes=_notes_on(job),
         team=job.team,
+        echo_differs=totals.echo_differs,
+        echoes=store.views.echoed(_ECHOES_NAMED) if totals.echo_differs else (),
     )
 
 

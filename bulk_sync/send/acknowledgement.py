@@ -16,14 +16,13 @@ What is harmless is passed over: `error: null`, `errors: []`, a byte order mark,
 from __future__ import annotations
 
 import json
-import re
-from datetime import datetime
-from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from bulk_sync.model.rows import Echo
+from bulk_sync.send.echo import FIELDS, Echoed, differing_echoes
 from bulk_sync.send.messages import (
     SYMBOL_FOR_NUL,
     document,
@@ -40,11 +39,12 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Acknowledged(NamedTuple):
-    """The API applied the patch."""
+    """The API applied the patch; `echoes` are fields that came back with another value."""
 
     showing_id: str | None
     updated_at: str | None
     note: str | None = None
+    echoes: tuple[Echo, ...] = ()
 
 
 class NotAcknowledged(NamedTuple):
@@ -57,13 +57,10 @@ class NotAcknowledged(NamedTuple):
     refusal: str | None = None
 
 
-class _Data(Struct):
+class _Data(Echoed):
     id: str | None = None
     north_id: Any = None
-    unique_showing_key: Any = None  # not in the published reply
     updated_at: str | None = None
-    feedback: str | None = None
-    showing_date: str | None = None
 
 
 class _Document(Struct):
@@ -143,18 +140,19 @@ def _look_closely(
 def _about_this_showing(
     data: _Data, reply: Reply, target: str, sent: str, *, by_id: bool
 ) -> Acknowledged | NotAcknowledged:
-    if by_id or data.unique_showing_key is not None:
+    if by_id or isinstance(data.unique_showing_key, str):
         other = (_other_id if by_id else _other_key)(data, target, sent)
         if other is not None:
             return NotAcknowledged(
                 f"{reply.status}, but the reply is about another showing ({one_line(other)})"
             )
-    note = _differing_echo(data, sent)
+    note = None
     if reply.status == 202:
-        note = note or "the API accepted the request and may apply it later (202)"
+        note = "the API accepted the request and may apply it later (202)"
+    echoes = differing_echoes(data, sent)
     if b"\\u0000" in reply.body:
-        return Acknowledged(_without_nul(data.id), _without_nul(data.updated_at), note)
-    return Acknowledged(data.id, data.updated_at, note)
+        return Acknowledged(_without_nul(data.id), _without_nul(data.updated_at), note, echoes)
+    return Acknowledged(data.id, data.updated_at, note, echoes)
 
 
 def _text_of(body: bytes) -> bytes:
@@ -171,13 +169,9 @@ def _lenient(data: dict[str, Any]) -> _Data:
         # Half a surrogate pair can't be written to a UTF-8 file.
         return _without_nul(value.encode("utf-8", "replace").decode())
 
+    echoed = {name: data[name] for name in FIELDS if name in data}
     return _Data(
-        text("id"),
-        data.get("north_id"),
-        data.get("unique_showing_key"),
-        text("updated_at"),
-        text("feedback"),
-        text("showing_date"),
+        id=text("id"), north_id=data.get("north_id"), updated_at=text("updated_at"), **echoed
     )
 
 
@@ -206,40 +200,6 @@ def _other_id(data: _Data, target: str, sent: str) -> str | None:
         return None if target.lower() in ids else ids[0]
     key, set_to = data.unique_showing_key, json.loads(sent).get("unique_showing_key")
     return key if isinstance(key, str) and set_to not in (None, key) else None
-
-
-def _differing_echo(data: _Data, sent: str) -> str | None:
-    """Return a note on fields that the API echoes with another value than was sent."""
-    # Search the text of the patch, which is our own compact JSON: parsing it for every row would
-    # cost as much as everything else here.
-    names = []
-    if (
-        data.feedback is not None
-        and not _echoes(data.feedback, "feedback", sent)
-        and '"feedback":' in sent
-    ):
-        names.append("feedback")
-    if data.showing_date is not None and not _echoes(data.showing_date, "showing_date", sent):
-        date = _SENT_DATE.search(sent)
-        if date is not None and not _same_instant(date[1], data.showing_date):
-            names.append("showing_date")
-    return f"the API's reply has another {' and '.join(names)} than was sent" if names else None
-
-
-_SENT_DATE = re.compile(r'"showing_date":"([^"]*)"')
-
-
-def _echoes(value: str, field: str, sent: str) -> bool:
-    """True when the patch has exactly this value."""
-    # A value can't be mistaken for a field, because its quotes are escaped.
-    return f'"{field}":{encode_basestring(value)}' in sent
-
-
-def _same_instant(sent: str, echoed: str) -> bool:
-    try:
-        return datetime.fromisoformat(sent) == datetime.fromisoformat(echoed)
-    except (ValueError, TypeError):
-        return False
 
 
 def _without_nul(text: str | None) -> str | None:

@@ -289,9 +289,10 @@ class Attempts:
         self._key.acknowledged()
         self.retry_budget.succeeded()
         self._availability.got_through(case.begun)
-        showing_id, updated_at, note = answer
+        showing_id, updated_at, note, echoes = answer
         state = State.CREATED if case.posts or case.may_be_created else State.UPDATED
-        return case.outcome(state, message=note, showing_id=showing_id, updated_at=updated_at)
+        outcome = case.outcome(state, message=note, showing_id=showing_id, updated_at=updated_at)
+        return outcome._replace(echoes=echoes) if echoes else outcome
 
     def _decided(self, case: Case, *, forbidden: bool = False) -> None:
         """Record that the API is up and decided about a row, though not in its favour."""

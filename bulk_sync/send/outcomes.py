@@ -40,6 +40,10 @@ class Outcomes:
         is_bad = state is State.REJECTED or state is State.FAILED
         if is_bad:
             self._log(logging.WARNING, f"{state.value}: {outcome.message}", state, case)
+        elif outcome.echoes:
+            fields = ", ".join(echo.field for echo in outcome.echoes)
+            text = f"{state.value}, but with another value than was sent: {fields}"
+            self._log(logging.WARNING, text, state, case)
         elif self._logs_all:
             self._log(logging.DEBUG, state.value, state, case)
         self._tally.count(outcome)
@@ -67,4 +71,5 @@ class Outcomes:
             outcome.error,
             outcome.message,
             outcome.may_have_been_applied,
+            outcome.echoes,
         )

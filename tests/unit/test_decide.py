@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from bulk_sync.errors import KeyRefused, Outage
 from bulk_sync.model.rows import GivenUp
@@ -51,39 +47,6 @@ def test_the_contracts_reply_names_the_showing() -> None:
         b'{"data": {"id": "a-1", "updated_at": "2026-03-02T15:00:00Z", "new": 1}, "message": "ok"}'
     )
     assert decided(200, body) == Acknowledged("a-1", "2026-03-02T15:00:00Z")
-
-
-@pytest.mark.parametrize(
-    ("echo", "note"),
-    [
-        (b'"feedback": "Fine", "showing_date": "2026-03-02T15:00:00Z"', None),
-        (b'"feedback": "Fine "', "feedback"),
-        (b'"showing_date": "2026-03-02T15:00:01Z"', "showing_date"),
-        (b'"showing_date": "soon"', "showing_date"),
-        (b'"feedback": "x", "showing_date": "2026-03-02T09:00:00"', "feedback and showing_date"),
-    ],
-)
-def test_an_echo_that_differs_is_said(echo: bytes, note: str | None) -> None:
-    acknowledged = decided(200, b'{"data": {' + echo + b"}}")
-    assert isinstance(acknowledged, Acknowledged)
-    assert acknowledged.note == (note and f"the API's reply has another {note} than was sent")
-
-
-@given(st.text(), st.text())
-@example('":\\', '"feedback":"Fine')
-@example('Fine","feedback":"Bad', "Bad")
-def test_an_echo_is_compared_as_a_value_whatever_is_in_it(sent: str, echoed: str) -> None:
-    patch = json.dumps({"feedback": sent}, ensure_ascii=False, separators=(",", ":"))
-    reply = json.dumps({"data": {"feedback": echoed}}).encode()
-    found = decided(200, reply, sent=patch)
-    assert isinstance(found, Acknowledged)
-    assert (found.note is None) == (sent == echoed)
-
-
-def test_an_echo_of_what_was_not_sent_says_nothing() -> None:
-    assert decided(200, b'{"data": {"feedback": "old"}}', sent='{"rating":4}') == Acknowledged(
-        None, None
-    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import Change, Outcome, Record, State
+from bulk_sync.model.rows import Change, Echo, Outcome, Record, State
 from tests.unit.checkpoints import (
     adopt,
     doubtful,
@@ -110,6 +110,7 @@ def test_outcomes_are_recorded_alike_however_many_come_at_once(
             "now",
             sent_at,
             3,
+            echoes=(Echo("rating", 1, None),) if change.id % 9 == 0 else (),
         )
 
     with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
@@ -126,7 +127,10 @@ def test_outcomes_are_recorded_alike_however_many_come_at_once(
                     attempts=one.attempts + attempts, throttled=one.throttled + throttled
                 )
             store.outbox.requeue()
-    columns = [name for name in Outcome._fields if name != "may_be_created"]
+    columns = [name for name in Outcome._fields if name not in {"may_be_created", "echoes"}]
+    with Store.read(tmp_path / "x.checkpoint.sqlite") as store:
+        echoes = [row.echoes for row in store.views.results()]
+    assert echoes == [told[row].echoes for row in sorted(told)]
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as seen:
         seen.row_factory = sqlite3.Row
         rows = seen.execute("SELECT * FROM outcome ORDER BY id")

@@ -41,7 +41,7 @@ ONE = Result(
 
 def line_of(row: Result) -> Recorded:
     line = tuple(getattr(row, _FIELDS.get(name, name)) for name in COLUMNS)
-    return line, row.reasons, row.given_up, row.may_have_been_applied
+    return line, row.reasons, row.given_up, row.may_have_been_applied, row.echoes
 
 
 _FIELDS = {"row": "number", "unique_showing_key": "key"}
@@ -196,7 +196,7 @@ def test_a_csv_is_as_the_csv_module_writes_it(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str]
 ) -> None:
     path, expected = tmp_path_factory.mktemp("results") / "x.csv", io.StringIO(newline="")
-    write_results(path, [(texts, (), None, False)])
+    write_results(path, [(texts, (), None, False, ())])
     own = [
         "'" + text
         if name in {"message", "showing_id", "updated_at"}

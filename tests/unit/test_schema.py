@@ -22,6 +22,19 @@ from tests.unit.checkpoints import (
 )
 
 BACK_TO_VERSION_9 = """
+    DROP VIEW row;
+    ALTER TABLE outcome DROP COLUMN echo;
+    CREATE VIEW row AS
+        SELECT staged.id, generation, number, cells, target, key, content, body, digest, fields,
+            before, coalesce(outcome.state, staged.state) AS state, coalesce(in_flight,
+            staged.state = 'pending' AND staged.id <= (SELECT taken FROM job), 0) AS in_flight,
+            coalesce(may_have_been_applied, 0) AS may_have_been_applied,
+            coalesce(tried_before, 0) AS tried_before, http_status,
+            coalesce(attempts, 0) AS attempts, coalesce(throttled, 0) AS throttled,
+            iif(outcome.id IS NULL, staged.error, outcome.error) AS error,
+            outcome.message, iif(outcome.id IS NULL, staged.reasons, NULL) AS reasons, given_up,
+            showing_id, updated_at, sent_at, duration_ms
+        FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
     ALTER TABLE staged DROP COLUMN report_id;
     ALTER TABLE staged DROP COLUMN whole;
     DROP TABLE creation;

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from bulk_sync.model.rows import Echo
 from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
+from bulk_sync.report.echoes import changed_rows, echo_texts
 from bulk_sync.report.page.frame import section
 from bulk_sync.report.page.markup import Html, cut, element
 from bulk_sync.report.page.rows import LONGEST_MESSAGE
@@ -26,6 +28,35 @@ def problems_section(summary: Summary) -> Html:
         for group in summary.problems
     )
     return section("problems", "Problems by cause", *articles, class_="card")
+
+
+def echoes_section(summary: Summary) -> Html | None:
+    """Return the section of values that came back changed; None if there are none."""
+    if not summary.echo_differs:
+        return None
+    lines = (_echo(row.number, row.key, echo) for row in summary.echoes for echo in row.echoes)
+    more = summary.echo_differs - len(summary.echoes)
+    return section(
+        "echoes",
+        "Values that came back changed",
+        element("p", f"{changed_rows(summary.echo_differs)}."),
+        element("ol", *lines, class_="causes"),
+        element("p", f"and {counted(more, 'more row')}", class_="rest") if more > 0 else None,
+        class_="card",
+    )
+
+
+def _echo(number: int, key: str, echo: Echo) -> Html:
+    sent, came_back = (element("bdi", text, class_="value") for text in echo_texts(echo))
+    name = element("bdi", cut(key, _LONGEST_VALUE))
+    return element(
+        "li",
+        element(
+            "p", "row ", element("b", f"{number:,}"), " ", name, ", ", echo.field, class_="cause"
+        ),
+        element("p", "sent ", sent),
+        element("p", "came back ", came_back),
+    )
 
 
 def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:

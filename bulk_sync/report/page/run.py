@@ -33,7 +33,7 @@ from bulk_sync.report.page.frame import (
     verdict_section,
 )
 from bulk_sync.report.page.markup import Html, element, json_text
-from bulk_sync.report.page.problems import problems_section
+from bulk_sync.report.page.problems import echoes_section, problems_section
 from bulk_sync.report.page.rows import Rows, write_rows
 from bulk_sync.report.verdict import Tone, Verdict, verdict
 from bulk_sync.report.words import STATES
@@ -72,9 +72,10 @@ def _write(
         _states_section(summary),
         time_section(summary, drawing),
         problems_section(summary),
+        echoes_section(summary),
         _next_section(summary, found),
     )
-    file.write("\n".join(sections))
+    file.write("\n".join(filter(None, sections)))
     write_rows(file, summary, rows)
     file.write(f"</main>\n{bottom(version, 'Charts: uPlot, © Leon Sorokin, MIT License.')}\n")
     if drawing is not None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Part
+from bulk_sync.report.echoes import changed_rows
 from bulk_sync.report.terminal.lines import show_files, show_line
 from bulk_sync.report.words import printable
 
@@ -22,6 +23,8 @@ def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path
     for part in parts:
         if part.summary is not None:
             show_files(console, [("To correct", part.summary.files.failed)])
+            if part.summary.echo_differs:
+                show_line(console, f"{part.input}: {changed_rows(part.summary.echo_differs)}.")
             for note in part.summary.notes:
                 show_line(console, f"{part.input}: {note}")
         if part.note:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
+from bulk_sync.report.echoes import changed_rows, echo_lines
 from bulk_sync.report.facts import pace_text
 from bulk_sync.report.terminal.lines import (
     show_causes,
@@ -18,11 +19,14 @@ from bulk_sync.report.terminal.lines import (
     show_line,
     show_next,
 )
-from bulk_sync.report.words import STATES, allowance_text
+from bulk_sync.report.words import STATES, allowance_text, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+_MOST_ECHOES = 5
+"""Rows that are named of those that came back with another value."""
 
 
 def show_summary(console: Console, summary: Summary, next_command: str | None) -> None:
@@ -33,6 +37,7 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
         show_labelled(console, "Team", str(summary.team))
     console.print(_states(summary))
     show_causes(console, summary.causes, "see the failed rows")
+    _show_echoes(console, summary)
     if summary.traffic.requests:
         show_line(console, pace_text(summary), style="dim")
     for allowance in summary.traffic.allowances:
@@ -46,6 +51,18 @@ def show_summary(console: Console, summary: Summary, next_command: str | None) -
     )
     show_files(console, files)
     show_next(console, next_command)
+
+
+def _show_echoes(console: Console, summary: Summary) -> None:
+    """Print the first values that came back changed."""
+    if not summary.echo_differs:
+        return
+    show_line(console, f"{changed_rows(summary.echo_differs)}:", style="bold")
+    shown = summary.echoes[:_MOST_ECHOES]
+    for line in echo_lines(shown):
+        show_line(console, f"  {line}")
+    if more := summary.echo_differs - len(shown):
+        show_line(console, f"  and {counted(more, 'more row')}, see the messages in the results")
 
 
 def _states(summary: Summary) -> Table:

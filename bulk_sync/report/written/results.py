@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bulk_sync.model.problems import Reason
-from bulk_sync.model.rows import GivenUp
+from bulk_sync.model.rows import Echo, GivenUp
 from bulk_sync.report.problems import full_message
 from bulk_sync.report.written.lines import Facts, Layout, Line, write_lines
 
@@ -32,8 +32,10 @@ _LAYOUT = Layout(
 )
 
 
-Recorded = tuple[Line, tuple[Reason, ...], GivenUp | None, bool]
-"""A line with the API's message, its reasons, why it was given up, and whether it is in doubt."""
+Recorded = tuple[Line, tuple[Reason, ...], GivenUp | None, bool, tuple[Echo, ...]]
+"""A line with the API's message, its reasons, why it was given up, whether it is in doubt, and the
+fields that came back with another value.
+"""
 
 
 def write_results(path: Path, lines: Iterable[Recorded], facts: Facts = ()) -> None:
@@ -46,8 +48,8 @@ def write_results(path: Path, lines: Iterable[Recorded], facts: Facts = ()) -> N
 
 
 def _with_full_messages(lines: Iterable[Recorded]) -> Iterator[Line]:
-    for line, reasons, given_up, in_doubt in lines:
-        if not reasons and given_up is None and not in_doubt:
+    for line, reasons, given_up, in_doubt, echoes in lines:
+        if not reasons and given_up is None and not in_doubt and not echoes:
             yield line
             continue
         message, attempts = line[_MESSAGE], line[_ATTEMPTS]
@@ -58,5 +60,6 @@ def _with_full_messages(lines: Iterable[Recorded]) -> Iterator[Line]:
             given_up,
             int(attempts or 0),
             may_have_been_applied=in_doubt,
+            echoes=echoes,
         )
         yield (*line[:_MESSAGE], full, *line[_MESSAGE + 1 :])
