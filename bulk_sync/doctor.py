@@ -25,13 +25,15 @@ from pydantic import SecretStr
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.model.summaries import Finding
-from bulk_sync.report.words import allowance_text, local_time, rate, span
+from bulk_sync.report.words import allowance_text, counted, local_time, rate, span
 from bulk_sync.run.shared_limit import known_pace, pace_file
 from bulk_sync.secret import check_key
+from bulk_sync.send.account import PATH, RESOURCE, Account, read_account
 from bulk_sync.send.decide import shows_api_is_up
-from bulk_sync.send.messages import api_message
+from bulk_sync.send.messages import api_message, is_own_error
 from bulk_sync.send.transport.choose import Name, choose_transport, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply
+from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.target import Target
 from bulk_sync.version import __version__
@@ -49,6 +51,7 @@ class Subject(Struct, frozen=True):
     target: Target
     key: SecretStr | UsageError
     sending: Sending
+    creating: Creating
     folder: Path
 
 
@@ -61,7 +64,7 @@ def examine(subject: Subject, clock: Clock | None = None) -> Iterator[Finding]:
         yield Finding("transport", _transport(name))
         base_url, key = subject.target.base_url, _key(subject.key)
         clock = clock or SystemClock()
-        yield from anyio.run(_ask, base_url, key, name, subject.sending.timeout_seconds, clock)
+        yield from anyio.run(_ask, subject, key, name, clock)
         yield _limit(base_url, key, clock.now())
     except BulkSyncError as error:
         yield Finding("API", str(error), "wrong", error.exit_code)
@@ -86,21 +89,22 @@ def _transport(name: Name) -> str:
     return f"{name} {version(name)}{loop}{hint}"
 
 
-async def _ask(
-    base_url: str, key: SecretStr, name: Name, timeout_seconds: float, clock: Clock
-) -> list[Finding]:
+async def _ask(subject: Subject, key: SecretStr, name: Name, clock: Clock) -> list[Finding]:
+    base_url = subject.target.base_url
     async with open_transport(
         name,
         base_url,
         key,
-        timeout_seconds=timeout_seconds,
+        timeout_seconds=subject.sending.timeout_seconds,
         connections=1,
         user_agent=f"bulk-sync/{__version__}",
     ) as transport:
         begun = clock.monotonic()
-        seen = await transport.get("/v1/users/me")
+        seen = await transport.get(PATH)
         seconds = clock.monotonic() - begun
     found = [_answer(base_url, seen, seconds)]
+    if found[0].standing == "well" and isinstance(seen, Reply):
+        found += _account(read_account(seen) or Account(), subject)
     if isinstance(seen, Reply) and "date" in seen.headers:
         found.append(_clock(seen.headers["date"], clock.now()))
     return found
@@ -110,13 +114,58 @@ def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
     if isinstance(seen, Failure):
         return Finding("API", f"{base_url}: {seen.message}", "wrong", 6)
     reply = f"{base_url}: {api_message(seen)} ({seen.status})"
-    if seen.status in {401, 403}:
+    if seen.status == 401 or (seen.status == 403 and is_own_error(seen)):
         return Finding(
             "API", f"the key is refused by {reply}: correct NORTH_API_KEY or --key-file", "wrong", 5
+        )
+    if seen.status == 403:
+        return Finding(
+            "API", f"{reply} blocks this machine, perhaps by a firewall on the way", "wrong", 6
         )
     if seen.status >= 400 or not shows_api_is_up(seen):
         return Finding("API", f"{reply} is not from North: check --base-url", "wrong", 6)
     return Finding("API", f"{base_url} accepts the key, after {seconds * 1000:.0f} ms")
+
+
+def _account(account: Account, subject: Subject) -> Iterator[Finding]:
+    """Yield what users/me tells of the key."""
+    wanted, team = subject.target.team, account.team
+    named = str(team) if team else f"GET {PATH} does not name it"
+    if wanted is not None and not (team and team.is_meant_by(wanted)):
+        why = "so a push is refused" if team else "so it can't be checked and a push is refused"
+        yield Finding("team", f"{named}, and --team is {wanted}, {why}", "wrong", 5)
+    else:
+        yield Finding("team", named, "well" if team else "notice")
+    yield _permissions(account, subject.creating.permissions)
+    if account.remaining is not None:
+        until = f" until {local_time(account.resets_at)}" if account.resets_at else ""
+        left = counted(account.remaining, "request")
+        yield Finding("allowance", f"{left} left{until}", "well" if account.remaining else "notice")
+    if account.calls_this_month is not None:
+        until = (
+            f", counted until {local_time(account.month_resets_at)}"
+            if account.month_resets_at
+            else ""
+        )
+        yield Finding("usage", f"{counted(account.calls_this_month, 'call')} this month{until}")
+
+
+def _permissions(account: Account, needed: frozenset[str]) -> Finding:
+    listed = "; ".join(
+        f"{resource}: {', '.join(verbs) or 'none'}"
+        for resource, verbs in account.permissions.items()
+    )
+    if missing := account.missing(needed):
+        return Finding(
+            "permissions",
+            f"{listed}: the key may not {' and '.join(missing)} showings, so a push is refused",
+            "wrong",
+            5,
+        )
+    if RESOURCE in account.permissions:
+        return Finding("permissions", listed)
+    not_named = f"{listed}; showings are not among them" if listed else f"GET {PATH} names none"
+    return Finding("permissions", f"{not_named}, so the first row of a push shows whether it may")
 
 
 def _clock(date: str, now: datetime) -> Finding:

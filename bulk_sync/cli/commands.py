@@ -26,6 +26,7 @@ from bulk_sync.run.send import seconds_left
 from bulk_sync.run.shared_limit import known_pace
 from bulk_sync.secret import SANDBOX_KEY
 from bulk_sync.settings.composed import part
+from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.option import Declared
@@ -147,7 +148,9 @@ def doctor(given: Given, options: Sequence[Declared]) -> int:
     settings = [("key", *describe(key, target.key_file))]
     settings += [_setting(option, given) for option in options]
     folder = part(Outputs, values).out or Path()
-    findings = list(examine(Subject(target, key, part(Sending, values), folder)))
+    findings = list(
+        examine(Subject(target, key, part(Sending, values), part(Creating, values), folder))
+    )
     with standard_output():
         (show_findings_json if following.json else show_findings)(out(), settings, findings)
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)

@@ -192,13 +192,13 @@ def report(given: Given) -> int:
 
 @_command(
     None,
-    select_options(Target, "base_url", "key_file"),
+    select_options(Target, "base_url", "key_file", "team"),
     select_options(Sending, "transport", "timeout_seconds"),
     select_options(JobFiles, "out"),
     select_options(Following, "json"),
 )
 def doctor(given: Given) -> int:
-    """Check the settings and their sources, the key, the clock and the folders.
+    """Check the settings and their sources, the key and its team, the clock and the folders.
 
     It asks the API for GET /v1/users/me, once, and changes nothing.
     """

@@ -101,6 +101,8 @@ def test_doctor_shows_every_value_and_where_it_comes_from(
             5,
             "the key is refused",
         ),
+        (reply(403, b'{"error": {"message": "No"}}'), 5, "the key is refused"),
+        (reply(403, b"<html>Access denied</html>"), 6, "blocks this machine"),
         (reply(404, b"nothing here"), 6, "is not from North"),
         (reply(302, b"", "Location: /login"), 6, "is not from North"),
         (reply(200, b"{}", "Date: Tue, 03 Mar 2020 10:00:00 GMT"), 0, "ahead of the server's"),
@@ -114,6 +116,90 @@ def test_doctor_says_what_is_wrong_with_the_answer(
         examined = program("doctor", "--base-url", base_url)
     assert examined.code == code
     assert words in examined.out
+
+
+ACCOUNT = {
+    "team": {"id": "550e8400-e29b-41d4-a716-446655440000", "name": "Example Realty"},
+    "subscription": {"api_usage": {"calls_this_month": 1500, "resets_at": "2024-02-01T00:00:00Z"}},
+    "api_key": {"permissions": {"showings": ["read", "update"], "comps": ["read"]}},
+    "rate_limit": {"remaining": 985, "resets_at": "2024-01-20T17:00:00Z"},
+}
+
+
+@pytest.mark.parametrize(
+    ("parts", "options", "code", "found"),
+    [
+        (
+            {},
+            (),
+            0,
+            {
+                "team": ("well", "Example Realty (550e8400-e29b-41d4-a716-446655440000)"),
+                "permissions": ("well", "showings: read, update; comps: read"),
+                "allowance": ("well", "985 requests left until 2024-01-2"),
+                "usage": ("well", "1,500 calls this month, counted until 2024-0"),
+            },
+        ),
+        ({}, ("--team", "example realty"), 0, {"team": ("well", "Example Realty")}),
+        ({}, ("--team", "Other Realty"), 5, {"team": ("wrong", "so a push is refused")}),
+        (
+            {"team": None},
+            ("--team", "Other Realty"),
+            5,
+            {"team": ("wrong", "it can't be checked and a push is refused")},
+        ),
+        ({"team": None}, (), 0, {"team": ("notice", "GET /v1/users/me does not name it")}),
+        (
+            {"api_key": {"permissions": {"showings": ["read"]}}},
+            (),
+            5,
+            {"permissions": ("wrong", "showings: read: the key may not update showings")},
+        ),
+        (
+            {"api_key": {"permissions": {"comps": ["read"]}}},
+            (),
+            0,
+            {"permissions": ("well", "comps: read; showings are not among them")},
+        ),
+        (
+            {"api_key": None, "rate_limit": {"remaining": 0}, "subscription": None},
+            (),
+            0,
+            {
+                "permissions": ("well", "GET /v1/users/me names none"),
+                "allowance": ("notice", "0 requests left"),
+            },
+        ),
+    ],
+)
+def test_doctor_shows_what_the_api_says_of_the_key(
+    program: Program,
+    parts: dict[str, object],
+    options: tuple[str, ...],
+    code: int,
+    found: dict[str, tuple[str, str]],
+) -> None:
+    data = {name: part for name, part in {**ACCOUNT, **parts}.items() if part is not None}
+    answer = reply(200, json.dumps({"data": data}).encode())
+    with raw_server(lambda connection, _: connection.sendall(answer)) as base_url:
+        examined = program("doctor", "--base-url", base_url, "--json", *options)
+    assert examined.code == code
+    findings = {one["about"]: one for one in json.loads(examined.out)["findings"]}
+    for about, (standing, words) in found.items():
+        assert findings[about]["standing"] == standing
+        assert words in findings[about]["text"]
+    assert ("usage" in findings) == ("subscription" not in parts)
+
+
+def test_doctor_with_create_missing_needs_the_permission_to_create(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULK_SYNC_CREATE_MISSING", "true")
+    answer = reply(200, json.dumps({"data": ACCOUNT}).encode())
+    with raw_server(lambda connection, _: connection.sendall(answer)) as base_url:
+        examined = program("doctor", "--base-url", base_url)
+    assert examined.code == 5
+    assert "the key may not create showings" in examined.out
 
 
 def test_doctor_without_key_api_or_folder(
