@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,15 +16,17 @@ from tests.faultserver import (
     Request,
     account,
     all_good,
+    always,
     answers,
     closes,
     fault_server,
+    held,
     no_account,
     refuses,
     says,
     team,
 )
-from tests.helpers import KEY, numbered, read_csv, reply, started, write_sheet
+from tests.helpers import KEY, numbered, read_csv, reply, started, when_sent, write_sheet
 
 ROWS = 6
 EXAMPLE_ID, OTHER_ID = (
@@ -244,6 +247,43 @@ def test_a_job_is_bound_before_its_first_row_is_acknowledged(
         monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
         assert program(*to).code == 5
         assert journal.patched == []
+
+
+@pytest.mark.slow  # a process is killed
+@pytest.mark.parametrize("options", [(), ("--new-key",)])
+def test_a_killed_job_is_not_continued_for_another_team(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    release = threading.Event()
+    with fault_server(always(held(release)), me=counted(EXAMPLE, OTHER, 1)) as journal:
+        to = ("push", sheet, "--base-url", journal.base_url, *options)
+        with started(*to) as process:
+            when_sent(1, journal.requests, process)
+            process.kill()
+            process.communicate()
+        release.set()
+        monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
+        ran = program(*to)
+        assert ran.code == 5
+        assert "belongs to the team Example Realty" in ran.err
+    keys = {request.headers["authorization"] for request in journal.requests}
+    assert keys == {f"Bearer {KEY}"}
+    assert journal.account[-1].headers["authorization"] == f"Bearer {ANOTHER_KEY}"
+
+
+def test_every_way_to_push_asks_for_the_team(program: Program, sheet: Path) -> None:
+    other = write_sheet(sheet.with_name("export.csv"), numbered(ROWS, first=1))
+    folder = sheet.parent / "inbox"
+    folder.mkdir()
+    write_sheet(folder / "a.csv", numbered(3))
+    with fault_server(all_good, me=OTHER) as journal:
+        to = ("--base-url", journal.base_url, "--team", "Example Realty")
+        assert program("push", folder, *to, "--settle", "0s").code == 5
+        # ext_1 to ext_5 are in both, and equal; one row differs.
+        write_sheet(sheet, [*numbered(1), ("ext_1", "Changed", 3)])
+        assert program("reconcile", sheet, "--with", other, "--push", *to).code == 5
+        assert program("push", sheet, other, *to).code == 5
+    assert (journal.patched, len(journal.account)) == ([], 3)
 
 
 def test_where_the_api_names_no_team_another_key_is_refused_until_the_user_vouches(
