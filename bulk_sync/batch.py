@@ -10,7 +10,6 @@ Invariants:
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from msgspec import Struct
 from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
 from bulk_sync.model.summaries import Batch, Part, Summary
-from bulk_sync.run.send import seconds_left
+from bulk_sync.run.send import ending_at, seconds_left
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
@@ -120,9 +119,7 @@ def run(
             parts.append(Part(str(file)))
             continue
         # One deadline for all files: each push gets what is left of it.
-        seconds = end - clock.monotonic()
-        bound = None if math.isinf(seconds) else max(0.001, seconds)
-        one = settings.changed(input=file, deadline_seconds=bound, finish_by=None)
+        one = ending_at(settings.changed(input=file), end, clock)
         parts.append(_part(one, inbox.archive, push, clock))
     return Batch(tuple(parts), inputs.unsettled)
 

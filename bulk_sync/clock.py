@@ -42,8 +42,9 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; can be cancelled."""
-        await anyio.sleep(seconds)  # noqa: TID251 - the real clock
+        """Wait; can be cancelled. A wait that is over by now takes no time."""
+        # The time between reading the clock and waiting can use up all of a wait.
+        await anyio.sleep(max(0.0, seconds))  # noqa: TID251 - the real clock
 
 
 def utc_text(moment: datetime) -> str:

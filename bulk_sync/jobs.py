@@ -38,7 +38,7 @@ def results(checkpoint: Path) -> Iterator[Result]:
     with Store.read(checkpoint) as store:
         for result in store.views.results():
             # Most rows were acknowledged, and need no sentence.
-            if result.reasons or result.given_up:
+            if result.reasons or result.given_up or result.echoes:
                 yield replace(result, message=full_message_of(result, in_doubt=False))
             else:
                 yield result

@@ -32,6 +32,7 @@ from bulk_sync.model.summaries import Batch, Summary
 from bulk_sync.report.as_json import batch_json, json_line, summary_json
 from bulk_sync.report.terminal.lines import show_line
 from bulk_sync.report.terminal.progress import reading as reading_rows
+from bulk_sync.run.send import ending_at, seconds_left
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.push import PushSettings
@@ -73,8 +74,10 @@ def push(given: Mapping[str, Any]) -> int:
 def _push_one(settings: PushSettings, request: _Push) -> int:
     source, archive = settings.reading.input, request.inbox.archive
     before = batch.identity(source)
+    clock = SystemClock()
+    end = clock.monotonic() + seconds_left(settings.stopping, clock)
     with sandbox_of(settings.target) as send_to:
-        summary = watched_push(settings, send_to, request.following)
+        summary = watched_push(ending_at(settings, end, clock), send_to, request.following)
     request.run.ended |= summary_json(summary)
     if archive is None or summary.exit_code != 0 or settings.reading.from_standard_input:
         return _end(summary, settings, request.following)
@@ -133,6 +136,8 @@ def reconcile(given: Mapping[str, Any]) -> int:
         )
     values = with_key(given) if given.get("push") else given
     settings = ReconcileSettings.of(values, input=file)
+    clock = SystemClock()
+    end = clock.monotonic() + seconds_left(settings.stopping, clock)
     with followed(str(file), following) as run:
         summary = _compared(settings)
         pushing = _push_after(settings, summary) if settings.comparing.push else None
@@ -140,6 +145,7 @@ def reconcile(given: Mapping[str, Any]) -> int:
             _show_comparison(settings, summary, None, following)
             left = summary.left_to_decide
             return (3 if left else 0) if settings.comparing.push else summary.exit_code
+        pushing = ending_at(pushing, end, clock)
         return _push_differences(settings, summary, pushing, following, run)
 
 
@@ -222,14 +228,11 @@ def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSet
     if summary.changes is None:
         return None
     # The changes are the program's own CSV file: nothing about reading FILE applies to them.
-    stopping = settings.stopping
     return PushSettings(
         **sending,
         input=Path(summary.changes),
         clear=summary.cleared or None,
-        max_failures=stopping.max_failures,
-        deadline_seconds=stopping.deadline_seconds,
-        finish_by=stopping.finish_by,
+        max_failures=settings.stopping.max_failures,
     )
 
 

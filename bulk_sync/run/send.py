@@ -45,10 +45,14 @@ from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.choose import Name, choose_transport, load, open_transport
 from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.pacing import Pacing
+from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.settings.target import Target
 from bulk_sync.version import __version__
+
+# The shortest deadline, that of a push whose time is over before it begins.
+_SHORTEST_SECONDS = 0.001
 
 
 class Destination(Struct, frozen=True):
@@ -103,6 +107,17 @@ def seconds_left(stopping: Stopping, clock: Clock) -> float:
     until = math.inf if stopping.finish_by is None else seconds_until(stopping.finish_by, clock)
     deadline = stopping.deadline_seconds
     return min(until, math.inf if deadline is None else deadline)
+
+
+def ending_at(settings: PushSettings, end: float, clock: Clock) -> PushSettings:
+    """Return settings of a push that ends at an instant of the clock; infinity is no bound.
+
+    For commands that do something before they push: `--deadline` counts from their beginning, and
+    `--finish-by` would be tomorrow's once the time has passed.
+    """
+    seconds = end - clock.monotonic()
+    bound = None if math.isinf(seconds) else max(_SHORTEST_SECONDS, seconds)
+    return settings.changed(deadline_seconds=bound, finish_by=None)
 
 
 def count_rows(tally: Tally, counts: Mapping[State, int]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import anyio
 
-from bulk_sync.clock import Clock
+from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 
 
@@ -41,7 +42,9 @@ class Halt:
         left = deadline - clock.monotonic()
         if left > 0:  # staging may have taken longer than the deadline allows
             await clock.sleep(left)
-        self.stop(StoppedEarly("The time that --deadline or --finish-by sets is over"))
+        over_since = max(0.0, clock.monotonic() - deadline)
+        at = utc_text(clock.now() - timedelta(seconds=over_since))
+        self.stop(StoppedEarly(f"The time that --deadline or --finish-by sets was over at {at}"))
 
     @contextmanager
     def request_scope(self, *, shield: bool = False) -> Iterator[anyio.CancelScope]:

@@ -61,3 +61,6 @@ async def test_a_deadline_is_slept_out_or_stops_at_once_when_it_has_passed(
     await halt.stop_at(clock.monotonic() + seconds, clock)
     assert isinstance(halt.reason, StoppedEarly)
     assert clock.slept == slept
+    over_at = "2026-03-02T00:16:45" if seconds > 0 else "2026-03-02T00:16:40"
+    over_at = "2026-03-02T00:16:39" if seconds < 0 else over_at
+    assert str(halt.reason).endswith(f"was over at {over_at}.000Z")
