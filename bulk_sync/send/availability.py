@@ -96,7 +96,10 @@ class Availability:
             elif none.seconds <= most and self._refusal is not None:
                 self._halt.stop(refused_too_long(refused, self._refusal, self._policy))
             else:
-                why = f"The API asks to wait longer than --max-wait ({duration_text(most)})"
+                why = (
+                    "The API asks to wait, or an allowance is used up, for longer than "
+                    f"--max-wait ({duration_text(most)})"
+                )
                 self.stop(Outage(why), none.seconds)
             raise Stopping from None
 
