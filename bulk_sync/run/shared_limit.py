@@ -1,10 +1,16 @@
-"""The API's limit as shared by the runs on this host: one file for each API and key."""
+"""The API's limit as shared by the runs on this host: one file for each host, API and key.
+
+A state folder may be shared by hosts (a home folder on a file server): then each has its own file,
+because instants are on a host's own clock.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from platformdirs import user_state_path
@@ -14,9 +20,16 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
+from bulk_sync.run.host import host_id
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.budget import PaceInFile, PaceInMemory, PaceStore
 from bulk_sync.send.pace import Pace
+
+_UNUSED_SECONDS = 30 * 86400
+"""The age from which a file is removed."""
+
+_MOST_EXAMINED = 1000
+"""Files that are looked at when a run begins: a bound for odd folders."""
 
 
 def known_pace(base_url: str, key: SecretStr, state_folder: Path | None = None) -> KnownPace:
@@ -44,6 +57,19 @@ def _known(pace: Pace, clock: Clock) -> KnownPace:
     return KnownPace(limit=pace.limit(now)[0], held_seconds=max(0.0, pace.held_until - now))
 
 
+def _remove_unused(own: Path, now: float) -> None:
+    """Remove files that no run has used for a month, those of hosts and keys that are gone.
+
+    A run that sends writes its file. A file that is removed all the same is only forgotten.
+    """
+    with suppress(OSError), os.scandir(own.parent) as entries:
+        for entry in islice(entries, _MOST_EXAMINED):
+            if entry.name.endswith(".pace") and entry.name != own.name:
+                with suppress(OSError):
+                    if now - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_SECONDS:
+                        own.with_name(entry.name).unlink()
+
+
 @contextmanager
 def open_pace_store(
     base_url: str, key: SecretStr, state_folder: Path | None, tally: Tally
@@ -56,6 +82,7 @@ def open_pace_store(
         yield PaceInMemory()
         return
     path = pace_file(base_url, key, state_folder)
+    _remove_unused(path, SystemClock().now().timestamp())
     try:
         shared = PaceInFile(path)
     except OSError as error:
@@ -72,10 +99,11 @@ def open_pace_store(
 
 
 def pace_file(base_url: str, key: SecretStr, state_folder: Path | None = None) -> Path:
-    """Return the file of an API and a key; its name reveals neither.
+    """Return this host's file of an API and a key; its name reveals none of them.
 
     To delete it is to forget what is known of the limit, a wait that the API asked for included.
     """
-    name = hashlib.sha256(f"{base_url} {fingerprint(key)}".encode()).hexdigest()[:24]
+    names = f"{base_url} {fingerprint(key)} {host_id()}"
+    name = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     folder = state_folder or user_state_path("bulk-sync", appauthor=False)
     return folder / "budgets" / f"{name}.pace"

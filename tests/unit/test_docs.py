@@ -27,7 +27,15 @@ BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 ALL = README + GUIDE + OPERATIONS + BENCHMARKS
 
 
-OTHERS = {"--debug", "--version", "--install-completion", "--parallel", "--quick", "--rm"}
+OTHERS = {
+    "--debug",
+    "--version",
+    "--install-completion",
+    "--parallel",
+    "--quick",
+    "--rm",
+    "--hostname",
+}
 """Options of the program itself, and those of other programs."""
 
 
