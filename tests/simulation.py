@@ -1,14 +1,14 @@
 """An hour in a second: the real sender against models of servers, on an event loop whose time is
 virtual.
 
-The loop's clock moves only when nothing is left to do but wait. A server is a transport:
-it has a rule (`sandbox.limits`, or the leaky bucket below), a way to tell of it, a
-latency, and outages.
+The loop's clock moves only when nothing is left to do but wait. A server is a transport: it has a
+rule and a way to tell of it (`tests.models`), a latency, faults, and outages.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 import random
 import selectors
@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import anyio
@@ -23,14 +24,8 @@ import anyio
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.model.rows import Change, Creation, Outcome, State, Tally
 from bulk_sync.quantities import Rate
-from bulk_sync.sandbox.limits import (
-    Limit,
-    LimitHeaders,
-    LimitStyle,
-    Verdict,
-    limit_headers,
-    make_limit,
-)
+from bulk_sync.send.account import Account, Preflight, Wanted
+from bulk_sync.send.allowances import Given
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, PaceInMemory
 from bulk_sync.send.context import Terms
@@ -39,12 +34,20 @@ from bulk_sync.send.pace import Pace
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.settings.sending import Sending
+from tests.models.optimum import Latency, optimum_seconds, transit, with_repeats
+from tests.models.rules import Rule
+from tests.models.telling import Teller, Told, nothing, users_me
 
 OUT_OF_ORDER = Failure("connection", "refused", may_have_arrived=False)
 
-Latency = Callable[[random.Random], float]
-
 STARTED = datetime(2026, 3, 2, 9, tzinfo=UTC)
+START = 1000.0
+"""The loop's time at the start of a run. Windows that are aligned to the hour end at 3600."""
+
+
+def wall(now: float) -> datetime:
+    """Return the time of day at an instant of the loop."""
+    return STARTED + timedelta(seconds=now)
 
 
 def usual_policy(max_attempts: int = Sending.max_attempts) -> RetryPolicy:
@@ -59,7 +62,7 @@ def usual_policy(max_attempts: int = Sending.max_attempts) -> RetryPolicy:
 class _InstantSelector(selectors.DefaultSelector):
     """Waits for nothing: a wait moves the loop's clock instead."""
 
-    passed = 1000.0
+    passed = START
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
@@ -94,43 +97,11 @@ class VirtualClock:
         return asyncio.get_running_loop().time()
 
     def now(self) -> datetime:
-        return STARTED + timedelta(seconds=self.monotonic())
+        return wall(self.monotonic())
 
     async def sleep(self, seconds: float) -> None:
         assert seconds >= 0, "anyio refuses to sleep for a negative time"
         await anyio.sleep(seconds + self._dice.random() * 0.001)  # noqa: TID251 - virtual time
-
-
-class LeakyBucket:
-    """As nginx's limit_req with `nodelay`: so many in a burst beyond an even stream."""
-
-    def __init__(self, rate: Rate, burst: int = 5) -> None:
-        self.quota, self.window_seconds = max(1, int(rate.requests)), rate.period_seconds
-        self._rate, self._burst = rate.per_second, burst
-        self._excess, self._at = 0.0, -math.inf
-
-    def ask(self, now: float, in_flight: int) -> Verdict:  # noqa: ARG002 - the protocol's
-        excess = (
-            max(0.0, self._excess - (now - self._at) * self._rate) + 1
-            if self._at > -math.inf
-            else 0.0
-        )
-        passes = excess <= self._burst
-        if passes:
-            self._excess, self._at = excess, now
-        left = max(0.0, (excess - self._burst) / self._rate)
-        return Verdict(passes, int(max(0.0, self._burst - excess)), left, excess / self._rate)
-
-
-RULES: dict[str, Callable[[Rate], Limit]] = {"leaky-bucket": LeakyBucket}
-
-
-def rule(style: str, rate: Rate) -> Limit:
-    made = RULES.get(style)
-    if made is not None:
-        return made(rate)
-    name: LimitStyle = style  # type: ignore[assignment]
-    return make_limit(rate, name)
 
 
 def steady(seconds: float) -> Latency:
@@ -145,75 +116,131 @@ def heavy_tail(median: float) -> Latency:
 FIFTY_MS = steady(0.05)
 
 
+@dataclass(frozen=True)
+class Faults:
+    """A share of the requests that pass gets a bare status at random, and is not applied."""
+
+    share: float
+    status: int = 503
+
+
+def no_row(_key: str, _count: int) -> bool:
+    """Choke on no row."""
+    return False
+
+
 @dataclass
 class Server:
-    """A model of the API: a rule that may change, headers, latency, outages as (from, to) after the
-    start.
+    """A model of the API; outages are pairs of instants, counted from the first request.
+
+    The rule is copied, so that one may serve several runs. `answers_me` makes `GET /v1/users/me`
+    state what is left, as the contract has it; with `me_counts` such a request counts for the rule.
+    `arrived` lists the rows as they came, with instant and status (0 in an outage), `asked_me` the
+    requests for `users/me`. `chokes_on` picks requests, by row and number of times it came, that
+    get `chokes_with`.
     """
 
-    style: str = "token-bucket"
-    rate: Rate | None = None
-    headers: LimitHeaders = "none"
+    rule: Rule | None = None
+    tells: Teller = nothing
     latency: Latency = FIFTY_MS
     seed: int = 1
     refuses_with: int = 429
-    changes: list[tuple[float, Rate]] = field(default_factory=list)
+    answers_me: bool = False
+    me_counts: bool = True
+    faults: Faults | None = None
     outages: Sequence[tuple[float, float]] = ()
     outage: Reply | Failure = OUT_OF_ORDER
-    chokes_on: Callable[[str, int], bool] = lambda _key, _count: False
+    chokes_on: Callable[[str, int], bool] = no_row
+    chokes_with: int = 500
     wrong_headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.first_rule = self.rule
+        self.rule = copy.deepcopy(self.rule)
         self.dice = random.Random(self.seed)
-        self.rule = rule(self.style, self.rate) if self.rate else None
+        self.fault_dice = random.Random(self.seed + 1000)
         self.arrived: list[tuple[float, str, int]] = []
+        self.asked_me: list[tuple[float, int]] = []
+        self.faulty = 0
         self.times: Counter[str] = Counter()
         self.in_flight = 0
         self.busiest = 0
         self.began: float | None = None
+        self._date_at, self._date = -1, ""
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:  # noqa: ARG002
-        loop = asyncio.get_running_loop()
-        took = self.latency(self.dice)
-        there = min(0.003, took / 4) * (0.5 + self.dice.random())
-        await asyncio.sleep(there)  # noqa: TID251 - virtual time
-        now = loop.time()
-        self.began = now if self.began is None else self.began
         key = path.rpartition("/")[2]
         self.times[key] += 1
-        if any(begin <= now - self.began < end for begin, end in self.outages):
-            self.arrived.append((now, key, 0))
-            return self.outage
-        while self.changes and now - self.began >= self.changes[0][0]:
-            self.rule = rule(self.style, self.changes.pop(0)[1])
-        headers = dict(self.wrong_headers)
-        if self.rule is not None:
-            verdict = self.rule.ask(now, self.in_flight)
-            told = limit_headers(self.headers, self.rule, verdict)
-            headers |= {name.lower(): text for name, text in told.items()}
-            if not verdict.passes:
-                self.arrived.append((now, key, self.refuses_with))
-                await asyncio.sleep(0.002)  # noqa: TID251 - virtual time
-                return Reply(self.refuses_with, headers, b"")
-        self.in_flight += 1
-        self.busiest = max(self.busiest, self.in_flight)
-        await asyncio.sleep(took - there)  # noqa: TID251 - virtual time
-        self.in_flight -= 1
-        status = 500 if self.chokes_on(key, self.times[key]) else 200
-        self.arrived.append((now, key, status))
-        return Reply(status, headers, b'{"data": {"id": "x"}}' if status == 200 else b"")
+        return await self._serve(key)
 
     async def post(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         """Ask the same rule; what is created is not kept."""
         return await self.patch(path, body, idempotency_key)
 
-    async def get(self, path: str) -> Reply | Failure:  # noqa: ARG002
-        now = asyncio.get_running_loop().time()
-        if self.began is not None and any(
-            begin <= now - self.began < end for begin, end in self.outages
-        ):
+    async def get(self, path: str) -> Reply | Failure:
+        return await self._serve(path)
+
+    async def _serve(self, key: str) -> Reply | Failure:
+        loop = asyncio.get_running_loop()
+        is_row = not key.startswith("/")
+        took = self.latency(self.dice)
+        there = transit(took) * (0.5 + self.dice.random())
+        await asyncio.sleep(there)  # noqa: TID251 - virtual time
+        now = loop.time()
+        self.began = now if self.began is None else self.began
+        if any(begin <= now - self.began < end for begin, end in self.outages):
+            self._note(now, key, 0)
             return self.outage
-        return Reply(200, {}, b"{}")
+        passes, headers, body = self._judge(now, counts=is_row or self.me_counts)
+        if not passes:
+            self._note(now, key, self.refuses_with)
+            await asyncio.sleep(0.002)  # noqa: TID251 - virtual time
+            return Reply(self.refuses_with, headers, b"")
+        self.in_flight += 1
+        self.busiest = max(self.busiest, self.in_flight)
+        await asyncio.sleep(took - there)  # noqa: TID251 - virtual time
+        self.in_flight -= 1
+        status = self._status(key) if is_row else 200
+        self._note(now, key, status)
+        if not is_row:
+            return Reply(200, headers, body)
+        return Reply(status, headers, b'{"data": {"id": "x"}}' if status == 200 else b"")
+
+    def _note(self, now: float, key: str, status: int) -> None:
+        if key.startswith("/"):
+            self.asked_me.append((now, status))
+        else:
+            self.arrived.append((now, key, status))
+
+    def _judge(self, now: float, *, counts: bool) -> tuple[bool, dict[str, str], bytes]:
+        """Apply the rule to a request; return whether it passes, the headers, and `users/me`."""
+        headers = {"date": self._http_date(now)} | self.wrong_headers
+        rule = self.rule
+        if rule is None:
+            return True, headers, b"{}"
+        passes = not counts or rule.wait(now, self.in_flight) <= 0
+        if not passes:
+            rule.refused(now)
+        elif counts:
+            rule.passed(now)
+        if self.tells is nothing and not self.answers_me:
+            return passes, headers, b"{}"
+        told = Told(passes, rule.wait(now, self.in_flight), rule.counts(now), wall(now))
+        headers |= {name.lower(): text for name, text in self.tells(told).items()}
+        return passes, headers, users_me(told) if self.answers_me else b"{}"
+
+    def _status(self, key: str) -> int:
+        if self.chokes_on(key, self.times[key]):
+            return self.chokes_with
+        if self.faults is not None and self.fault_dice.random() < self.faults.share:
+            self.faulty += 1
+            return self.faults.status
+        return 200
+
+    def _http_date(self, now: float) -> str:
+        if int(now) != self._date_at:
+            self._date_at, self._date = int(now), format_datetime(wall(now), usegmt=True)
+        return self._date
 
 
 @dataclass
@@ -251,31 +278,41 @@ class Ran:
 
     @property
     def requests(self) -> int:
-        return len(self.server.arrived)
+        return len(self.server.arrived) + len(self.server.asked_me)
 
     @property
     def refused_per_100(self) -> float:
-        refused = sum(status in {429, 503} for _, _, status in self.server.arrived)
-        return 100 * refused / max(1, self.requests)
-
-    def over_optimum(self, per_second: float) -> float:
-        return self.seconds / (self.rows / per_second)
+        """Requests that the rule refused; faults don't count."""
+        refused = sum(status in {429, 503} for *_, status in self.server.arrived)
+        refused += sum(status in {429, 503} for _, status in self.server.asked_me)
+        return 100 * (refused - self.server.faulty) / max(1, self.requests)
 
     def states(self) -> Counter[State]:
         return Counter(outcome.state for outcome in self.outcomes.values())
+
+
+async def _record(_account: Account) -> None:
+    """Keep no account."""
+    await anyio.lowlevel.checkpoint()
+
+
+PREFLIGHT = Preflight(Wanted(), 10.0, _record)
 
 
 def simulate(
     server: Server,
     rows: int,
     *,
-    workers: int = 64,
-    ceiling: float | None = None,
+    workers: int = Sending.workers,
+    rates: Sequence[Rate] = (),
     processes: int = 1,
     policy: RetryPolicy | None = None,
     tried: bool = False,
 ) -> Ran:
-    """Send so many rows to the server, by so many processes that share a budget."""
+    """Send so many rows to the server, by so many processes that share a budget.
+
+    `workers` are those of each process; `rates` are the user's.
+    """
 
     async def main() -> Ran:
         dice = random.Random(server.seed)
@@ -290,8 +327,8 @@ def simulate(
             Sender(
                 server,
                 work,
-                budget=Budget(pace_store, clock, dice, ceiling),
-                terms=Terms(policy or usual_policy(), Bounds(), workers),
+                budget=Budget(pace_store, clock, dice, Given(tuple(rates))),
+                terms=Terms(policy or usual_policy(), Bounds(), workers, preflight=PREFLIGHT),
                 clock=clock,
                 dice=dice,
                 tally=tally,
@@ -308,3 +345,27 @@ def simulate(
 
     ran: Ran = in_virtual_time(main)
     return ran
+
+
+def optimum(
+    server: Server,
+    rows: int,
+    *,
+    workers: int = Sending.workers,
+    processes: int = 1,
+    reserve: int = 0,
+) -> float:
+    """Return the seconds of the greedy schedule for a server's rule, latency and faults.
+
+    Repeats of faults count, and `reserve` further requests that leave first, as the one to
+    `users/me` does.
+    """
+    share = server.faults.share if server.faults else 0.0
+    return optimum_seconds(
+        server.first_rule,
+        with_repeats(rows, share) + reserve,
+        workers=workers * processes,
+        latency=server.latency,
+        start=START,
+        seed=server.seed,
+    )

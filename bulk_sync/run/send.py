@@ -36,6 +36,7 @@ from bulk_sync.run.shared_limit import open_pace_store
 from bulk_sync.run.summary import Sent
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.account import LONGEST_SECONDS, Account, Preflight, Wanted
+from bulk_sync.send.allowances import Given
 from bulk_sync.send.backlog import NoWork, Work
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
@@ -297,7 +298,7 @@ async def _open_sender(
 ) -> AsyncIterator[Sender]:
     """Open transport and pace for a sender of this work."""
     to, sending = run.destination, run.sending
-    ceiling = min((rate.per_second for rate in run.pacing.rates), default=None)
+    given = Given(run.pacing.rates, run.pacing.leave)
     dice = random.Random()  # noqa: S311 - jitter, no secret
     with open_pace_store(to.base_url, to.key, run.state_folder, run.tally) as pace_store:
         async with open_transport(
@@ -311,7 +312,7 @@ async def _open_sender(
             yield Sender(
                 transport,
                 work,
-                budget=Budget(pace_store, run.clock, dice, ceiling),
+                budget=Budget(pace_store, run.clock, dice, given),
                 terms=terms,
                 clock=run.clock,
                 dice=dice,

@@ -20,9 +20,11 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
-from bulk_sync.run.host import host_id
+from bulk_sync.run.host import boot_id, host_id
 from bulk_sync.secret import fingerprint
+from bulk_sync.send.allowances import NO_LIMITS
 from bulk_sync.send.budget import PaceInFile, PaceInMemory, PaceStore
+from bulk_sync.send.known import allowances_of
 from bulk_sync.send.pace import Pace
 
 _UNUSED_SECONDS = 30 * 86400
@@ -42,7 +44,7 @@ def known_pace(base_url: str, key: SecretStr, state_folder: Path | None = None) 
         return KnownPace()
     clock = SystemClock()
     try:
-        shared = PaceInFile(path)
+        shared = _open_file(path)
     except OSError:
         return KnownPace()
     pace = shared.try_open(clock.monotonic)
@@ -52,9 +54,23 @@ def known_pace(base_url: str, key: SecretStr, state_folder: Path | None = None) 
     return KnownPace() if pace is None else _known(pace, clock)
 
 
+def _open_file(path: Path) -> PaceInFile:
+    clock = SystemClock()
+    return PaceInFile(
+        path,
+        boot_id() or "",
+        lambda: clock.now().timestamp() - clock.monotonic(),
+    )
+
+
 def _known(pace: Pace, clock: Clock) -> KnownPace:
     now = clock.monotonic()
-    return KnownPace(limit=pace.limit(now)[0], held_seconds=max(0.0, pace.held_until - now))
+    offset = clock.now().timestamp() - now
+    return KnownPace(
+        limit=pace.limit(now)[0],
+        allowances=allowances_of(pace, now, NO_LIMITS, offset),
+        held_seconds=max(0.0, pace.held_until - now),
+    )
 
 
 def _remove_unused(own: Path, now: float) -> None:
@@ -84,7 +100,7 @@ def open_pace_store(
     path = pace_file(base_url, key, state_folder)
     _remove_unused(path, SystemClock().now().timestamp())
     try:
-        shared = PaceInFile(path)
+        shared = _open_file(path)
     except OSError as error:
         reason = error.strerror or str(error)
         tally.notes["budget"] = (

@@ -19,6 +19,7 @@ from bulk_sync.send.circuit import FAILURES_IN_A_ROW, SHORT_GAP_SECONDS, Circuit
 from bulk_sync.send.context import Context
 from bulk_sync.send.decide import may_come_from_api, refused_too_long, shows_api_is_up
 from bulk_sync.send.halt import Stopping
+from bulk_sync.send.headers import retry_after
 from bulk_sync.send.outcomes import Outcomes
 from bulk_sync.send.transport.interface import Failure, Reply
 
@@ -93,7 +94,7 @@ class Availability:
                         "after the end that --deadline or --finish-by sets"
                     )
                 )
-            elif none.seconds <= most and self._refusal is not None:
+            elif self._refusal is not None and (none.seconds <= most or not self._was_asked):
                 self._halt.stop(refused_too_long(refused, self._refusal, self._policy))
             else:
                 why = (
@@ -117,6 +118,12 @@ class Availability:
         self._refusal = reply
         if self._refused_since is None:
             self._refused_since = self._clock.monotonic()
+
+    @property
+    def _was_asked(self) -> bool:
+        """True unless all requests are refused without a word on when to come again."""
+        refusal = self._refusal if self._refused_since is not None else None
+        return refusal is None or retry_after(refusal.headers) is not None
 
     def refused_seconds(self, now: float) -> float:
         """Return how long every request has been throttled by now; 0 when they get through."""
@@ -221,10 +228,13 @@ class Availability:
         # When the API itself answers, long gaps help nobody: look for a row that gets through.
         if circuit.probe_at - clock.monotonic() > SHORT_GAP_SECONDS and await self._api_is_up():
             circuit.hurry(clock.monotonic() + SHORT_GAP_SECONDS)
-        while (now := clock.monotonic()) < circuit.probe_at:
+        while True:
+            now = clock.monotonic()
             if now >= deadline:
                 self._stop_for_outage(self._tally.trouble or "no reply")
                 raise Stopping
+            if now >= circuit.probe_at:
+                break
             await clock.sleep(min(circuit.probe_at, deadline) - now)
         # Without new rows, nothing else could show that the API is up.
         if not self._backlog.has_new and self._concerns_few_rows() and await self._api_is_up():

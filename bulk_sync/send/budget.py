@@ -13,10 +13,15 @@ Invariants:
    reads the pace again when it wakes. Above a hundred permits per second, those of the next 10 ms
    are taken as one group. A hold that another run caused in that time is seen at the next reading,
    just as requests in flight don't see it; a hold that this run caused is seen immediately.
-3. A file that is torn, of another version, or older than the machine's last start is replaced by a
-   fresh pace. When the file can't be kept, the run goes on with a pace of its own.
+3. A file that is torn or of another version is replaced by a fresh pace. When the file can't be
+   kept, the run goes on with a pace of its own.
+4. A permit that has to wait for a hold or an allowance is not reserved: whoever waits reads the
+   pace again when the wait is over, when a reply of its own run may have ended it, and every
+   `_POLL_SECONDS`, because another run may have learnt more.
 
-Instants in the file are on the machine's monotonic clock, which all its processes share.
+Instants in the file are on the machine's monotonic clock, which all its processes share. The file
+names the boot that the clock counts from: after another one, all instants are shifted by the time
+of day. `run.shared_limit` gives each host a file of its own.
 """
 
 from __future__ import annotations
@@ -25,17 +30,23 @@ import logging
 import math
 import os
 import random
+import struct
 import zlib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 import anyio
 
-from bulk_sync.clock import Clock
-from bulk_sync.model.rows import RateSource
+from bulk_sync.clock import Clock, utc_text
+from bulk_sync.model.rows import Allowance, RateSource
+from bulk_sync.send.allowances import NO_LIMITS, Given
+from bulk_sync.send.header_values import LONGEST_WAIT
+from bulk_sync.send.known import allowances_of
 from bulk_sync.send.observation import Observation
-from bulk_sync.send.pace import GROUP_SECONDS, SIZE, TOLERANCE_SECONDS, Group, Pace
+from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Group, Pace
+from bulk_sync.send.packed import SIZE, pack, shift, unpack
 
 try:
     import fcntl
@@ -45,10 +56,19 @@ except ImportError:  # Windows has no flock: there each run has a budget of its 
 log = logging.getLogger("bulk_sync.send")
 
 # Count up the version when the layout of `Pace` changes.
-_MAGIC = b"bulk-sync pace 1\n"
+_MAGIC = b"bulk-sync pace 2\n"
+_BOOT_BYTES = 36  # a UUID as text
+_OFFSET = struct.Struct("<d")
+_HEAD_BYTES = len(_MAGIC) + _BOOT_BYTES + _OFFSET.size
 
 # The holder needs microseconds, so the lock is free again by then.
 _LOCK_RETRY_SECONDS = 0.001
+
+# How often a wait is interrupted to learn what other runs have learnt: a part of it, within bounds.
+_POLL_PART, _SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.05, 0.5, 5.0
+
+# A shorter wait for an allowance is not worth a word.
+_NOTED_SECONDS = 1.0
 
 _NO_GROUP = Group(0.0, 0.0, 0, 0.0)
 
@@ -85,16 +105,24 @@ class PaceInMemory:
 class PaceInFile:
     """A pace in a locked file; raises OSError when the file can't be opened.
 
+    `boot` identifies the start of the machine that its monotonic clock counts from, and `offset`
+    returns the time of day less that clock, in seconds.
+
     When a write fails later (a full or broken disk), this run keeps the pace in memory from then
     on, because the stale one in the file would grant the same permit again and again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, boot: str = "", offset: Callable[[], float] = lambda: 0.0
+    ) -> None:
         if fcntl is None:
             raise OSError("files can't be shared on this system")
         _make_private(path.parent)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._boot = boot.encode()[:_BOOT_BYTES].ljust(_BOOT_BYTES)
+        self._offset = offset
         self._own: Pace | None = None
+        self._last: tuple[bytes, Pace] = (b"", Pace())  # as this run wrote it
 
     def try_open(self, now: Callable[[], float]) -> Pace | None:
         """Lock the file and read the pace."""
@@ -104,17 +132,36 @@ class PaceInFile:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
-        content = os.pread(self._file, len(_MAGIC) + SIZE + 4, 0)
+        content = os.pread(self._file, _HEAD_BYTES + SIZE + 4, 0)
+        if content == self._last[0]:  # no other run wrote since: nothing to unpack
+            return self._last[1]
         # Ask for the time with the lock held: no earlier holder can have used the pace after it.
-        return _read(content, now())
+        return self._read(content, now())
+
+    def _read(self, content: bytes, now: float) -> Pace:
+        data = content[_HEAD_BYTES:-4]
+        if not content.startswith(_MAGIC) or _checksum(content[:-4]) != content[-4:]:
+            return Pace()
+        try:
+            pace = unpack(data)
+        except ValueError:
+            return Pace()
+        boot = content[len(_MAGIC) : len(_MAGIC) + _BOOT_BYTES]
+        if boot != self._boot or pace.used_at > now:
+            # The monotonic clock started over with the machine.
+            (offset,) = _OFFSET.unpack_from(content, len(_MAGIC) + _BOOT_BYTES)
+            shift(pace, offset - self._offset())
+        return pace if pace.used_at <= now else Pace()
 
     def close(self, pace: Pace) -> None:
         """Write the pace and unlock the file."""
         if self._own is not None:
             return
-        data = pace.pack()
+        content = _MAGIC + self._boot + _OFFSET.pack(self._offset()) + pack(pace)
+        content += _checksum(content)
         try:
-            os.pwrite(self._file, _MAGIC + data + zlib.crc32(data).to_bytes(4, "little"), 0)
+            os.pwrite(self._file, content, 0)
+            self._last = content, pace
         except OSError:
             self._own = pace
         fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -134,16 +181,8 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def _read(content: bytes, now: float) -> Pace:
-    data = content[len(_MAGIC) : -4]
-    if not content.startswith(_MAGIC) or zlib.crc32(data).to_bytes(4, "little") != content[-4:]:
-        return Pace()
-    try:
-        pace = Pace.unpack(data)
-    except ValueError:
-        return Pace()
-    # The monotonic clock starts over with the machine: a later instant is from before its start.
-    return pace if pace.used_at <= now else Pace()
+def _checksum(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(4, "little")
 
 
 class NoPermit(Exception):
@@ -153,21 +192,21 @@ class NoPermit(Exception):
         super().__init__(f"no permit for {seconds:.0f} s")
         self.seconds = seconds
         self.asked_by_api = asked_by_api
-        """True when the API asked for a longer wait than the caller's patience, False when the
-        permit would come after the end of the run.
+        """True when a hold or an allowance means a longer wait than the caller's patience, False
+        when the permit would come after the end of the run.
         """
 
 
 class Budget:
-    """The permits of one run; `ceiling` is the user's rate per second."""
+    """The permits of one run, under the user's limits."""
 
     def __init__(
-        self, store: PaceStore, clock: Clock, dice: random.Random, ceiling: float | None = None
+        self, store: PaceStore, clock: Clock, dice: random.Random, given: Given = NO_LIMITS
     ) -> None:
         self._store = store
         self._clock = clock
         self._dice = dice
-        self._ceiling = ceiling
+        self._given = given
         self._unread: list[tuple[float, Observation]] = []
         self._turn = anyio.Lock(fast_acquire=True)
         self._waiting = 0  # tasks in `permit`
@@ -176,12 +215,17 @@ class Budget:
         self._used = 0  # permits of the group that were handed out
         self._is_stale = False  # an unread reply may change the pace
         self._readings = 0  # lets a sleeping `permit` notice that the pace was read meanwhile
-        self.held_until = float("-inf")
+        self._news: anyio.Event | None = None  # set by a reply while `permit` waits for long
+        self._held_until = -math.inf
+        self._listed_at = -math.inf
+        self.held_until = -math.inf
+        """The end of the latest wait for the API or an allowance."""
         self.throttled_seconds = 0.0
         self.rate = 0.0
-        """The rate in force, per second. Like the limit below, as of the last reading."""
+        """The rate in force, per second. Like the limits below, as of the last reading."""
         self.limit: float | None = None
         self.source = RateSource.NONE
+        self.allowances: tuple[Allowance, ...] = ()
 
     def permit_nowait(self) -> float | None:
         """Return the ordinal of a permit that is reserved and due; None if there is none.
@@ -197,8 +241,8 @@ class Budget:
     async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
         """Wait for the next permit, in the order of the calls; return its ordinal.
 
-        Raises NoPermit immediately when the permit would come after `until`, or when the API asked
-        for a longer wait than `patience_seconds`.
+        Raises NoPermit immediately when the permit would come after `until`, or after a wait that
+        is longer than `patience_seconds`.
         """
         self._waiting += 1
         try:
@@ -207,7 +251,11 @@ class Budget:
                     now = self._clock.monotonic()
                     due = self._next_due(now)
                     if due is None:
-                        due = await self._take_group(until, patience_seconds)
+                        wait_until = await self._take_group(until, patience_seconds)
+                        if wait_until is not None:
+                            await self._sleep(wait_until)
+                            continue
+                        due = self._group.start
                     ordinal, reading = self._take(), self._readings
                     wait = due - self._clock.monotonic()
                     if wait <= 0:
@@ -217,10 +265,26 @@ class Budget:
                     if wait <= GROUP_SECONDS and reading == self._readings and not self._is_stale:
                         return ordinal
                     self._close(await self._open())
-                    if self.held_until <= self._clock.monotonic():
+                    if self._held_until <= self._clock.monotonic():
                         return ordinal
         finally:
             self._waiting -= 1
+
+    async def _sleep(self, until: float) -> None:
+        """Wait until an instant, a reply of this run, or the next poll."""
+        wait = until - self._clock.monotonic()
+        poll = min(_LONGEST_POLL_SECONDS, max(_SHORTEST_POLL_SECONDS, _POLL_PART * wait))
+        news = self._news = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+
+            async def wake_up() -> None:
+                await self._clock.sleep(max(0.0, min(wait, poll)))
+                news.set()
+
+            tasks.start_soon(wake_up)
+            await news.wait()
+            tasks.cancel_scope.cancel()
+        self._news = None
 
     def _next_due(self, now: float) -> float | None:
         """Return when the group's next permit is due; None when it has none left.
@@ -243,8 +307,8 @@ class Budget:
         self._used += 1
         return self._group.ordinal + self._next - 1
 
-    async def _take_group(self, until: float, patience_seconds: float) -> float:
-        """Take the next permits; return when the first is due."""
+    async def _take_group(self, until: float, patience_seconds: float) -> float | None:
+        """Take the next permits as the group; return the end of a wait that comes first, if any."""
         # Double the size of a group that was used up, else ask for what was used of the last one:
         # a run must not reserve permits that another run could use.
         used_up = self._used >= self._group.number
@@ -252,21 +316,29 @@ class Budget:
         pace = await self._open()
         try:
             now = self._clock.monotonic()
-            next_at = max(pace.due, pace.held_until)
-            too_long = pace.held_until - now > patience_seconds
+            wait_until = pace.wait_until(now, self._given)
+            next_at = max(pace.due, wait_until)
+            too_long = wait_until - now > patience_seconds
             if too_long or next_at > until:
-                raise NoPermit(next_at - now, asked_by_api=too_long)
-            self._group = pace.reserve_group(now, most, self._ceiling)
+                raise NoPermit(min(next_at - now, LONGEST_WAIT), asked_by_api=too_long)
+            if wait_until > now:
+                self._group = _NO_GROUP
+                if wait_until - now > _NOTED_SECONDS:
+                    self._count_wait(wait_until)
+                return wait_until
+            self._group = pace.reserve_group(now, most, self._given)
         finally:
             self._close(pace)
         self._next = self._used = 0
-        return self._group.start
+        return None
 
     def observe(self, seen: Observation) -> None:
         """Keep an observation for the next reading of the pace, without waiting."""
         self._unread.append((self._clock.monotonic(), seen))
         if seen.kind in {"throttled", "busy"} or seen.quotas:
             self._is_stale = True
+        if self._news is not None:
+            self._news.set()
 
     async def settle(self) -> None:
         """Apply all observations to the shared pace."""
@@ -278,7 +350,7 @@ class Budget:
             await self._clock.sleep(_LOCK_RETRY_SECONDS)
         try:
             for at, seen in self._unread:
-                pace.observe(at, seen, self._dice.random(), self._ceiling)
+                pace.observe(at, seen, self._dice.random(), self._given, self._offset())
         except BaseException:
             self._store.close(pace)
             raise
@@ -291,20 +363,31 @@ class Budget:
 
     def _close(self, pace: Pace) -> None:
         self._store.close(pace)
-        if pace.held_until > self.held_until:
-            self._count_wait(pace.held_until)
-        self.rate = pace.per_second(self._clock.monotonic(), self._ceiling)
-        self.limit, self.source = pace.limit(self._clock.monotonic(), self._ceiling)
+        now = self._clock.monotonic()
+        if pace.held_until > self._held_until:
+            self._held_until = pace.held_until
+            if pace.held_until > now:
+                self._count_wait(pace.held_until)
+        self.rate = pace.per_second(now, self._given)
+        self.limit, self.source = pace.limit(now, self._given)
+        if now >= self._listed_at + _NOTED_SECONDS:
+            self._listed_at = now
+            self.allowances = allowances_of(pace, now, self._given, self._offset())
+
+    def _offset(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
 
     def _count_wait(self, until: float) -> None:
-        """Count a wait that the API asked any run for; overlapping waits count once."""
+        """Count a wait that any run has to keep; overlapping waits count once."""
         now = self._clock.monotonic()
         seconds = until - max(now, self.held_until)
         if seconds > 0:
             self.throttled_seconds += seconds
+            at = self._clock.now() + timedelta(seconds=until - now)
             log.info(
-                "the API asks to wait %.2f s",
+                "waiting for the API for %.2f s, until %s",
                 until - now,
+                utc_text(at),
                 extra={"event": "throttled", "wait": round(seconds, 3)},
             )
-        self.held_until = until
+        self.held_until = max(self.held_until, until)

@@ -1,10 +1,16 @@
 """The pace: the one place that decides when a request may leave. Pure.
 
-Permits are evenly spaced: `due`, the instant of the next one, advances by one interval with each
-permit (GCRA, the virtual-scheduling form of the leaky bucket, ITU-T I.371, annex A). The interval
-follows the lowest of three rates: the user's, the one that headers advertise (`advertised`), and
-the one found by probing (`search`). A refusal holds all permits for as long as the API asks, else
-briefly, and twice as long for each further refusal in a row.
+Three bounds apply, and the tightest one counts (the third, `--workers`, is the sender's):
+
+- Allowances with long windows are spent at once and then waited for: what the API states and the
+  user's own (`allowances`), and what refusals have shown (`found`).
+- Otherwise permits are evenly spaced: `due`, the instant of the next one, advances by one interval
+  with each permit (GCRA, the virtual-scheduling form of the leaky bucket, ITU-T I.371, annex A).
+  The interval follows the lowest of three rates: the user's, the one of quotas with short windows
+  (`advertised`), and the one found by probing (`search`).
+
+A refusal holds all permits for as long as the API asks, else briefly, and twice as long for each
+further refusal in a row, unless the evidence says that it is a fault (`faults`).
 
 Instants are in seconds on any monotonic clock, and every method takes the time as an argument. The
 state consists of numbers only, so that runs can share it in a file (`budget`).
@@ -13,16 +19,16 @@ state consists of numbers only, so that runs can share it in a file (`budget`).
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
-from typing import NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bulk_sync.model.rows import RateSource
 from bulk_sync.send.advertised import Advertised
+from bulk_sync.send.allowances import NO_LIMITS, Allowances, Given, Now, tightest
+from bulk_sync.send.faults import Faults
+from bulk_sync.send.found import Found
 from bulk_sync.send.observation import Observation
-from bulk_sync.send.search import Search, Trial
+from bulk_sync.send.search import Search
 
 SPARE = 1.007
 """Intervals are this much longer than the rate requires. When some requests arrive 7 ms early or
@@ -35,9 +41,18 @@ TOLERANCE_SECONDS = 0.005
 GROUP_SECONDS = 0.01
 """The permits of this time may be reserved as one group."""
 
-# An idle budget forgets its limit after this time, because the server's may have changed.
-
+# An idle budget forgets the rate that it found after this time, because the server's may have
+# changed. Allowances, and the contents of windows, are kept.
 _FORGOTTEN_SECONDS = 600.0
+
+# The rate after a long block, as a share of what got through in a second before it.
+_AFTER_BLOCK = 0.95
+
+# The longest pause after bare 503s: an overload ends without notice, and in an outage the circuit
+# breaker paces the probes.
+_LONGEST_BUSY_SECONDS = 5.0
+
+_CALM_AFTER_LOCKOUT = 20.0
 
 
 class Group(NamedTuple):
@@ -54,173 +69,233 @@ class Group(NamedTuple):
 
 @dataclass(slots=True)
 class Pace:
-    """The state of one budget: when the next permit is due, and the limit as far as known."""
+    """The state of one budget: when the next permit is due, and the limits as far as known."""
 
     due: float = -math.inf
     held_until: float = -math.inf
     taken: float = 0.0
     """The number of permits taken so far, which is the ordinal of the latest."""
+    answered: float = 0.0
+    """The highest ordinal of a permit whose request has ended."""
     used_at: float = -math.inf
     latency: float = 0.0
     """Seconds, smoothed."""
+    rate_before: float = 0.0
+    """The rate of the search before the latest loss; the limit likewise."""
+    limit_before: float = 0.0
+    rate_early: float = 0.0
+    """The rate of the search before losses that came too early; the limit likewise."""
+    limit_early: float = 0.0
+    proven: float = 1.0
+    """How many got through in a second before the latest loss."""
+    episode: float = 0.0
+    """Refusals since the latest loss."""
     search: Search = field(default_factory=Search)
     advertised: Advertised = field(default_factory=Advertised)
-    trial: Trial = field(default_factory=Trial)
+    allowances: Allowances = field(default_factory=Allowances)
+    found: Found = field(default_factory=Found)
+    busy: Faults = field(default_factory=lambda: Faults(excused=1.0))
+    throttled: Faults = field(default_factory=Faults)
 
     # Permits
 
-    def reserve(self, now: float, ceiling: float | None = None) -> float:
-        """Take the next permit and return when it is due; `ceiling` is the user's rate per second.
+    def wait_until(self, now: float, given: Given = NO_LIMITS) -> float:
+        """Return the end of all waits that come before the next permit; -inf without any."""
+        state = self._now(now, given)
+        room = tightest([self.allowances.room(state, given), self.found.room(state)])
+        return max(self.held_until, -math.inf if room.permits >= 1 else room.until)
 
-        A request that leaves late does not move the next permit.
-        """
-        self._forget_what_is_old(now)
-        at = max(self.due, now - TOLERANCE_SECONDS, self.held_until)
-        interval = SPARE / self.per_second(at, ceiling)
-        if self.search.pauses > 1 and self.held_until >= at:
-            # After repeated refusals one request leaves alone: its reply is known before the next.
-            interval = max(interval, 2 * self.latency)
-        self.due = at + interval
-        self.taken += 1
-        self.used_at = now
-        return max(at, now)
-
-    def reserve_group(self, now: float, most: int, ceiling: float | None = None) -> Group:
+    def reserve_group(self, now: float, most: int, given: Given = NO_LIMITS) -> Group:
         """Take up to `most` permits of the next `GROUP_SECONDS` as a group, at least one.
 
-        The group is a single permit until the search has recovered from a refusal, and while
-        headers advertise a limit, because then each reply may change the pace.
+        Nothing may have to be waited for (`wait_until`). The group is a single permit until the
+        search has recovered from a refusal, and while quotas with short windows are stated, because
+        then each reply may change the pace. A request that leaves late does not move the next
+        permit.
         """
-        interval = SPARE / self.per_second(max(now, self.due), ceiling)
-        number = min(most, int(GROUP_SECONDS / interval))
+        self._forget_what_is_old(now)
+        at = max(self.due, now - TOLERANCE_SECONDS)
+        interval = SPARE / self.per_second(max(at, now), given)
+        if self.search.pauses > 1:
+            # After repeated refusals one request leaves alone: its reply is known before the next.
+            interval = max(interval, 2 * self.latency)
+        state = self._now(now, given)
+        room = tightest([self.allowances.room(state, given), self.found.room(state)])
+        number = min(most, int(GROUP_SECONDS / interval), math.floor(min(room.permits, 1e6)))
         if (
             number < 2
+            or room.permits < math.inf  # permits of a group that are not used would be lost
             or self.search.pauses
-            or self.held_until > now
             or self.advertised.known_until > now
             or self.advertised.spread_until > now
         ):
-            return Group(self.reserve(now, ceiling), 0.0, 1, self.taken)
-        self._forget_what_is_old(now)
-        start = self.due if self.due >= now - TOLERANCE_SECONDS else now
-        self.due = start + number * interval
+            number = 1
+        if number > 1:
+            at = self.due if self.due >= now - TOLERANCE_SECONDS else now
+        self.due = at + number * interval
+        self.allowances.granted(state, given, max(now, self.due), number)
         self.taken += number
         self.used_at = now
-        return Group(start, interval, number, self.taken - number + 1)
+        first = self.taken - number + 1
+        return (
+            Group(at, interval, number, first) if number > 1 else Group(max(at, now), 0.0, 1, first)
+        )
 
     def hold(self, until: float) -> None:
         """Give no permit before `until`."""
         self.held_until = max(self.held_until, until)
 
-    def per_second(self, now: float, ceiling: float | None = None) -> float:
-        """Return the rate in force."""
-        return min(self._rates(now, ceiling))
+    def per_second(self, now: float, given: Given = NO_LIMITS) -> float:
+        """Return the rate in force while nothing has to be waited for."""
+        ceiling = given.ceiling
+        rates = [] if ceiling is None else [ceiling]
+        rates += self.advertised.rates(now)
+        if self.search.limit:
+            rates.append(self.search.curve(now, self.held_until))
+        elif ceiling is None:
+            rates.append(self.search.rate)
+        return min(rates)
 
-    def limit(self, now: float, ceiling: float | None = None) -> tuple[float | None, RateSource]:
-        """Return the lowest known limit, per second, and its source."""
+    def limit(self, now: float, given: Given = NO_LIMITS) -> tuple[float | None, RateSource]:
+        """Return the lowest known limit with a short window, per second, and its source."""
         advertised = self.advertised.rate if self.advertised.is_known(now) else 0.0
         limits = (
-            (ceiling or 0.0, RateSource.OPTION),
+            (given.ceiling or 0.0, RateSource.OPTION),
             (advertised, RateSource.HEADER),
             (self.search.limit, RateSource.FOUND),
         )
         known = [(rate, source) for rate, source in limits if rate]
         return min(known, default=(None, RateSource.NONE))
 
-    def _rates(self, now: float, ceiling: float | None) -> Iterator[float]:
-        if ceiling is not None:
-            yield ceiling
-        yield from self.advertised.rates(now)
-        if self.search.limit:
-            yield self.search.curve(now, self.held_until)
-        elif ceiling is None:
-            yield self.search.rate
-
     # Observations
 
     def observe(
-        self, now: float, seen: Observation, dice: float, ceiling: float | None = None
+        self,
+        now: float,
+        seen: Observation,
+        dice: float,
+        given: Given = NO_LIMITS,
+        offset: float = 0.0,
     ) -> None:
-        """Take a reply into account; `dice`, 0 to 1, is for the jitter of a pause."""
-        if seen.quotas:
-            in_flight = max(0.0, self.taken - seen.ordinal)
-            self.hold(self.advertised.observe(now, seen.quotas, in_flight))
-        if seen.kind == "through":
-            self.search.got_through(now, seen, is_advertised=self.advertised.is_known(now))
-            self.latency += (seen.seconds - self.latency) * (0.1 if self.latency else 1.0)
-        elif seen.kind == "throttled" or (
-            seen.kind == "busy" and self.trial.is_loss(now, seen, self.search)
-        ):
-            self._lost(now, seen, dice, ceiling)
-        self.trial.weigh(now, seen, self.search)
+        """Take a reply into account.
 
-    def _lost(self, now: float, seen: Observation, dice: float, ceiling: float | None) -> None:
+        `dice`, 0 to 1, is for the jitter of a pause; `offset` turns an instant into a time of day,
+        in seconds since 1970.
+        """
+        self.answered = max(self.answered, seen.ordinal)
+        if seen.quotas or self.allowances.awaits_reply:
+            short = self.allowances.observe(now - seen.seconds, self.taken, seen)
+            if short:
+                in_flight = max(0.0, self.taken - seen.ordinal)
+                self.hold(self.advertised.observe(now, short, in_flight))
+        if seen.kind == "through":
+            self._got_through(now, seen, given, offset)
+        elif seen.kind == "throttled":
+            if self._is_limit(self.throttled, seen):
+                self._lost(now, seen, dice, given, offset)
+        elif seen.kind == "busy" and self._is_limit(self.busy, seen):
+            self._lost(now, seen, dice, given, offset)
+
+    def _got_through(self, now: float, seen: Observation, given: Given, offset: float) -> None:
         search = self.search
+        stated = self.advertised.is_known(now) or self.allowances.are_stated or given.allowances
+        was_in_pause = search.pauses
+        search.got_through(now, seen, is_advertised=bool(stated))
+        self.latency += (seen.seconds - self.latency) * (0.1 if self.latency else 1.0)
+        if (not was_in_pause or not search.pauses) and self.found.passed(now, offset):
+            self._block_ended()
+        for kind in (self.busy, self.throttled):
+            if kind.excused:
+                kind.is_alarm(refused=False)
+                if seen.ordinal > search.recovered and kind.ends_in_vain(refused=False):
+                    search.restore(self.rate_before, self.limit_before)
+
+    def _block_ended(self) -> None:
+        """Go on after a long block, at a rate that got through before it."""
+        search = self.search
+        proven = _AFTER_BLOCK * self.proven
+        limit = min(self.limit_before or proven, proven)
+        search.restore(self.rate_before, limit)
+        search.blocked = 0.0
+        search.calm = max(search.calm, _CALM_AFTER_LOCKOUT * self.found.pause)
+
+    def _is_limit(self, kind: Faults, seen: Observation) -> bool:
+        """Return whether a refusal is taken for a limit's."""
+        if not kind.excused:
+            return True
+        if seen.ordinal > self.search.recovered and kind.ends_in_vain(refused=True):
+            self.search.restore(self.rate_before, self.limit_before)
+        if seen.asked_seconds:  # the API asks for a wait, whatever the reason
+            return True
+        if self.search.pauses:  # one request at a time leaves, and this one was refused again
+            return seen.ordinal > self.search.recovered
+        if not kind.is_alarm(refused=True):
+            return False
+        kind.begin_trial()
+        if kind is self.throttled:
+            kind.excused = 0.0
+        return True
+
+    def _lost(
+        self, now: float, seen: Observation, dice: float, given: Given, offset: float
+    ) -> None:
+        search = self.search
+        if self.allowances.is_used_up(self._now(now, given)):
+            # It explains the refusal, and is waited for.
+            self.hold(now + (seen.asked_seconds or 0.0))
+            return
         # Requests that left before the last loss was known are refused by the same limit.
         is_news = seen.ordinal > search.recovered
+        asked = seen.asked_seconds or 0.0
+        self.episode += 1
         if is_news:
+            # Bare 503s are no quota: they come from an overload or an outage.
+            is_window = seen.kind == "throttled" and self.found.refused(now, asked)
             if not search.pauses:
-                is_limited = ceiling is not None or self.advertised.is_known(now)
-                search.lost(
-                    now,
-                    self.per_second(now, ceiling),
-                    held_until=self.held_until,
-                    latency=self.latency,
-                    was_doubling=not search.limit and not is_limited,
-                )
+                self.proven = search.busiest_second
+            if not search.pauses and not is_window:
+                self._lower_the_rate(now, given)
+                self.episode = 1.0
             search.recovered = self.taken
             search.pauses += 1
         if seen.asked_seconds:
             # Servers round waits up to whole seconds, so up to one may be for nothing.
             search.last_pause = min(seen.asked_seconds, 1.0)
+            self.found.pause = seen.asked_seconds
             self.hold(now + seen.asked_seconds)
+        elif is_news and seen.kind == "throttled":
+            self.hold(self.found.pause_until(now, search.pause(dice), offset))
         elif is_news:
-            self.hold(now + search.pause(now, dice))
+            self.hold(now + min(_LONGEST_BUSY_SECONDS, search.pause(dice)))
+
+    def _lower_the_rate(self, now: float, given: Given) -> None:
+        search = self.search
+        at_loss = self.per_second(now, given)
+        early = self.episode == 1 and bool(search.limit) and at_loss <= 1.02 * search.limit
+        if self.throttled.early == 0:
+            self.rate_early, self.limit_early = search.rate, search.limit
+        self.rate_before, self.limit_before = search.rate, search.limit
+        if not self.throttled.excused and self.throttled.lost(early=early):
+            search.restore(self.rate_early, self.limit_early)
+            return
+        is_limited = given.ceiling is not None or self.advertised.is_known(now)
+        search.lost(
+            now,
+            at_loss,
+            held_until=self.held_until,
+            latency=self.latency,
+            was_doubling=not search.limit and not is_limited,
+        )
+
+    def _now(self, now: float, given: Given) -> Now:
+        return Now(now, self.taken, self.answered, self.used_at, self.latency, given.leave)
 
     def _forget_what_is_old(self, now: float) -> None:
-        """Start over when the budget was unused for long; a hold stays."""
+        """Start the search over when the budget was unused for long."""
         if now - max(self.used_at, self.held_until) < _FORGOTTEN_SECONDS or not self.taken:
             return
         self.latency = 0.0
-        self.search = Search(recovered=self.taken)
+        if not self.found.content and not self.found.lockout:
+            self.search = Search(recovered=self.taken)
         self.advertised = Advertised()
-        self.trial = Trial()
-
-    # As bytes
-
-    def pack(self) -> bytes:
-        """Return the state as `SIZE` bytes."""
-        return _LAYOUT.pack(
-            *(value for part in self._parts() for value in _VALUES[type(part)](part))
-        )
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Self:
-        """Return the state from bytes; raise ValueError when they don't hold one."""
-        if len(data) != SIZE:
-            raise ValueError("not a pace")
-        values = iter(_LAYOUT.unpack(data))
-        pace = cls()
-        for part in pace._parts():
-            for name in _NAMES[type(part)]:
-                value = next(values)
-                if math.isnan(value):
-                    raise ValueError("not a pace")
-                setattr(part, name, value)
-        return pace
-
-    def _parts(self) -> Iterable[_Part]:
-        return self, self.search, self.advertised, self.trial
-
-
-_Part = Pace | Search | Advertised | Trial
-
-# The persisted numbers of each part, in the order of its fields.
-_NAMES = {
-    part: tuple(one.name for one in fields(part) if one.type == "float")
-    for part in (Pace, Search, Advertised, Trial)
-}
-_VALUES = {part: attrgetter(*names) for part, names in _NAMES.items()}
-_LAYOUT = struct.Struct(f"<{sum(map(len, _NAMES.values()))}d")
-SIZE = _LAYOUT.size
-"""Bytes of a packed state."""
+        self.busy, self.throttled = Faults(excused=1.0), Faults()

@@ -1,16 +1,15 @@
 """The search for a limit that the API does not advertise. Pure.
 
-The rate starts at 4/s and doubles every 0.4 seconds while replies arrive and none is a refusal. A
-refusal (429, 503) is a loss: the rate at which requests got through since the previous loss is
-taken for the limit. From there the rate follows a cubic curve, as in CUBIC (RFC 9438). It starts a
-little below the limit, is flat around it, and then rises ever faster until it doubles every few
-seconds, so that a raised limit is found as well. Each loss makes the curve flatter and longer, so
-that a constant limit is rarely exceeded. Refusals of requests that left before the last loss was
-known are not counted again. Latency plays no part.
+The rate starts at 4/s and doubles every quarter of a second while nothing is refused. A refusal
+(429, 503) is a loss: the rate at which requests got through since the previous loss is taken for
+the limit. From there the rate follows a cubic curve, as in CUBIC (RFC 9438). It starts a little
+below the limit, is flat around it, and then rises ever faster until it doubles every few seconds,
+so that a raised limit is found as well. Each loss makes the curve flatter and longer, so that a
+constant limit is rarely exceeded. Refusals of requests that left before the last loss was known are
+not counted again. Latency plays no part.
 
-A bare 503 may be a fault that a lower rate does not cure, so slowing down for it is a trial: when
-the share of 503s among the next replies stays the same, the rate goes back to its earlier value,
-and bare 503s are ignored for a minute.
+Whether a refusal is a fault rather than a limit is decided in `faults`, and whether a long window
+was used up in `found`; both may restore the rate to its value before the loss.
 """
 
 from __future__ import annotations
@@ -24,15 +23,14 @@ from bulk_sync.send.observation import Observation
 FIRST_RATE = 4.0
 """Requests per second at which the search begins; a lower limit costs only a few refusals."""
 
-DOUBLING_SECONDS = 0.4
-"""The rate doubles in this time while nothing is refused, and in a quarter of it towards an
-advertised rate.
+DOUBLING_SECONDS = 0.25
+"""The rate doubles in this time while nothing is refused, and in less than half of it
+where the API states a limit.
 """
 
-PAUSE_SECONDS, SHORT_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0, 30.0
-"""The first pause after a refusal without `Retry-After`, the longest one for a short block, and the
-longest. Beyond the second, a pause takes at most half of the time since the loss, so that the end
-of a window isn't missed by much.
+PAUSE_SECONDS = 0.25
+"""The first pause after a refusal without `Retry-After`; each further one is twice as long, without
+a bound, because a try may renew a lock-out.
 """
 
 # So many requests must have got through before their rate is taken for the limit.
@@ -53,9 +51,6 @@ _GROWS_AGAIN = 2.0
 
 _LONG_SECONDS = 300.0
 _MEMORY_SECONDS = 0.25
-_TRIAL_REPLIES, _SHARE_OF_ONE = 40, 0.05
-_IGNORE_BUSY_SECONDS = 60.0
-_MANY_BUSY = 0.3
 
 
 @dataclass(slots=True)
@@ -88,6 +83,10 @@ class Search:
     """Pauses in a row without a request that got through in between."""
     last_pause: float = 0.0
     """Seconds of the last pause that may have been unnecessary."""
+    second: float = -math.inf
+    """The start of the present second; how many got through in it and in the one before, below."""
+    in_second: float = 0.0
+    in_second_before: float = 0.0
 
     def got_through(self, now: float, seen: Observation, *, is_advertised: bool) -> None:
         """Count a request that got through."""
@@ -96,11 +95,15 @@ class Search:
         self.through_at = now
         if self.first_at == -math.inf:
             self.first_at = self.counted_from = now
+        if now >= self.second + 1:
+            self.in_second_before = self.in_second if now < self.second + 2 else 0.0
+            self.in_second, self.second = 0.0, now
+        self.in_second += 1
         # A request from before the loss was known does not show that the pause is over.
         if self.pauses and seen.ordinal > self.recovered:
             self.pauses, self.blocked = 0.0, now - seen.seconds - self.loss_at
         if not self.limit and self.rate < 4 * self.through_rate:
-            doubling = DOUBLING_SECONDS / 4 if is_advertised else DOUBLING_SECONDS
+            doubling = DOUBLING_SECONDS * 0.4 if is_advertised else DOUBLING_SECONDS
             self.rate += math.log(2) / doubling
 
     def curve(self, now: float, held_until: float) -> float:
@@ -130,8 +133,12 @@ class Search:
             # As after TCP's slow start: at half the rate nothing was refused yet.
             self.limit, self.depth, self.calm = 0.5 * at_loss, _DEEPEST, 2.0
             is_enough = True
-        elif has_grown or not is_enough:
+        elif has_grown:
             self.limit = 0.85 * at_loss
+        elif not is_enough:
+            # Far above the limit hardly anything gets through, and that shows where it is.
+            few = (got + 1) / max(since, 0.1)
+            self.limit = min(0.85 * at_loss, max(0.5 * at_loss, few))
         elif self._touched(at_loss, since, got, latency):
             self.limit = 0.97 * at_loss
         else:
@@ -146,13 +153,22 @@ class Search:
         self.limit = max(SLOWEST_RATE, self.limit)
         self.loss_at = now
 
-    def pause(self, now: float, dice: float) -> float:
+    def pause(self, dice: float) -> float:
         """Return the seconds to wait after a refusal without `Retry-After`."""
         shortest = max(PAUSE_SECONDS, 2 / self.limit if self.limit else 0.0, self.blocked / 8)
         pause = shortest * 2 ** min(self.pauses - 1, 30)
-        longest = max(SHORT_PAUSE_SECONDS, self.blocked / 8, (now - self.loss_at) / 2)
-        self.last_pause = min(LONGEST_PAUSE_SECONDS, longest, pause) * (0.5 + 0.5 * dice)
+        self.last_pause = pause * (0.9 + 0.2 * dice)
         return self.last_pause
+
+    @property
+    def busiest_second(self) -> float:
+        """How many got through in a second lately: no more than a limit by the second allows."""
+        return max(self.in_second, self.in_second_before, 1.0)
+
+    def restore(self, rate: float, limit: float) -> None:
+        """Go back to the rate and the limit before a loss that was not due to the rate."""
+        self.rate, self.limit = rate, limit
+        self.counted_from, self.counted = self.through_at, self.through
 
     def _touched(self, at_loss: float, since: float, got: float, latency: float) -> bool:
         """True when the curve touched the limit, False when a window was used up early."""
@@ -179,48 +195,3 @@ class Search:
     def _memory(self) -> float:
         """Time constant of `through_rate`, in seconds: long enough for a few replies."""
         return max(_MEMORY_SECONDS, 4 / self.limit) if self.limit else _MEMORY_SECONDS
-
-
-@dataclass(slots=True)
-class Trial:
-    """A trial of whether bare 503s are a limit: the rate is lowered, and restored if in vain."""
-
-    busy_share: float = 0.0
-    """The share of bare 503s among the latest replies."""
-    left: float = 0.0
-    """Replies until the verdict; 0 without a trial."""
-    busy: float = 0.0
-    """Bare 503s during the trial."""
-    share: float = 0.0
-    """The share of bare 503s before the trial."""
-    rate: float = 0.0
-    """The rate of the search before the trial; the limit below likewise."""
-    limit: float = 0.0
-    ignore_busy_until: float = -math.inf
-
-    def is_loss(self, now: float, seen: Observation, search: Search) -> bool:
-        """Return whether a bare 503 counts as a loss.
-
-        If so it begins a trial, in which further ones don't count unless they are many.
-        """
-        if self.busy_share >= _MANY_BUSY:  # an overloaded server needs a lower rate in any case
-            return True
-        if now < self.ignore_busy_until or self.left or seen.ordinal <= search.recovered:
-            return False
-        self.left, self.busy = _TRIAL_REPLIES, 0.0
-        self.share = max(self.busy_share, _SHARE_OF_ONE)
-        self.rate, self.limit = search.rate, search.limit
-        return True
-
-    def weigh(self, now: float, seen: Observation, search: Search) -> None:
-        """Count a reply; at the end of a trial in vain, restore the rate of the search."""
-        is_busy = seen.kind == "busy"
-        self.busy_share += (is_busy - self.busy_share) * _SHARE_OF_ONE
-        if not self.left or seen.ordinal <= search.recovered:
-            return
-        self.left -= 1
-        self.busy += is_busy
-        # In vain if at least a third of the earlier share of 503s remains.
-        if not self.left and self.busy / _TRIAL_REPLIES >= self.share / 3:
-            search.rate, search.limit = self.rate, self.limit
-            self.ignore_busy_until = now + _IGNORE_BUSY_SECONDS

@@ -293,6 +293,35 @@ class Several:
         return tuple(count for rule in self.rules for count in rule.counts(now))
 
 
+class Changing:
+    """A rule that others replace, each at its instant."""
+
+    def __init__(self, first: Rule, *later: tuple[float, Rule]) -> None:
+        self._now, self._later = first, deque(later)
+
+    def _turn(self, now: float) -> Rule:
+        while self._later and now >= self._later[0][0]:
+            self._now = self._later.popleft()[1]
+        return self._now
+
+    def wait(self, now: float, in_flight: int) -> float:
+        """Return the wait by the rule in force, or until the next one."""
+        wait = self._turn(now).wait(now, in_flight)
+        return min(wait, self._later[0][0] - now) if self._later else wait
+
+    def passed(self, now: float) -> None:
+        """Count a request."""
+        self._turn(now).passed(now)
+
+    def refused(self, now: float) -> None:
+        """Let the rule in force take note."""
+        self._turn(now).refused(now)
+
+    def counts(self, now: float) -> Sequence[Count]:
+        """Tell of the rule in force."""
+        return self._turn(now).counts(now)
+
+
 class LockOut:
     """A rule whose refusals lock the client out.
 

@@ -129,6 +129,36 @@ def per_window(told: Told) -> dict[str, str]:
     }
 
 
+def shopify(told: Told) -> dict[str, str]:
+    """Shopify's used tokens of the bucket, and `Retry-After` with a decimal on refusals."""
+    count = told.counts[0]
+    headers = {"X-Shopify-Shop-Api-Call-Limit": f"{count.quota - count.remaining}/{count.quota}"}
+    seconds = f"{_whole(told.wait_seconds, 'up', least=1)}.0"
+    return headers if told.passes else headers | {"Retry-After": seconds}
+
+
+def hubspot(told: Told) -> dict[str, str]:
+    """HubSpot's headers: the first rule by its interval in milliseconds, the second by the day."""
+    short, day = told.counts
+    return {
+        "X-HubSpot-RateLimit-Max": str(short.quota),
+        "X-HubSpot-RateLimit-Remaining": str(short.remaining),
+        "X-HubSpot-RateLimit-Interval-Milliseconds": f"{short.window_seconds * 1000:.0f}",
+        "X-HubSpot-RateLimit-Daily": str(day.quota),
+        "X-HubSpot-RateLimit-Daily-Remaining": str(day.remaining),
+    }
+
+
+def reddit(told: Told) -> dict[str, str]:
+    """Reddit's headers, without a limit: used, remaining as a decimal, seconds to the reset."""
+    count = told.counts[0]
+    return {
+        "X-Ratelimit-Used": str(count.quota - count.remaining),
+        "X-Ratelimit-Remaining": f"{count.remaining:.1f}",
+        "X-Ratelimit-Reset": str(_whole(count.reset_seconds, "down")),
+    }
+
+
 def tightest(counts: Sequence[Count]) -> Count:
     """Return the count with the fewest requests left; of equal ones, the longest to wait for."""
     return min(counts, key=lambda count: (count.remaining, -count.reset_seconds))

@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from bulk_sync.quantities import Rate
+from bulk_sync.send.allowances import Given
 from bulk_sync.send.budget import Budget, PaceInFile
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import Pace
@@ -17,7 +19,8 @@ from tests.simulation import VirtualClock, in_virtual_time
 
 def budgets(path: Path, count: int, ceiling: float | None) -> list[Budget]:
     dice = random.Random(1)
-    return [Budget(PaceInFile(path), VirtualClock(dice), dice, ceiling) for _ in range(count)]
+    given = Given() if ceiling is None else Given((Rate(ceiling, 1.0),))
+    return [Budget(PaceInFile(path), VirtualClock(dice), dice, given) for _ in range(count)]
 
 
 def test_two_that_share_a_file_share_the_rate(tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_a_wait_that_another_was_told_just_before_is_kept(tmp_path: Path) -> Non
             assert pace is not None
             tasks.start_soon(one.permit)
             await clock.sleep(0.0005)  # the one above looks meanwhile, and finds it locked
-            pace.reserve(clock.monotonic())
+            pace.reserve_group(clock.monotonic(), 1)
             pace.hold(begun + 7)
             other.close(pace)
         return clock.monotonic() - begun
@@ -156,16 +159,18 @@ def test_a_file_that_makes_no_sense_is_begun_anew(tmp_path: Path, damage: str) -
     pace_store = PaceInFile(path)
     pace = pace_store.try_open(lambda: 5.0)
     assert pace is not None
-    pace.reserve(5.0, 10)
+    pace.reserve_group(5.0, 1)
     pace_store.close(pace)
     content = bytearray(path.read_bytes())
     if damage == "cut":
         content = content[:-9]
     elif damage == "flipped":
-        content[60] ^= 1
+        content[90] ^= 1
     elif damage == "other":
         content = bytearray(b"hello")
     path.write_bytes(content)
+    pace_store.end()
+    pace_store = PaceInFile(path)
     read = pace_store.try_open(lambda: 1.0 if damage == "from the future" else 6.0)
     pace_store.end()
     assert read == Pace()

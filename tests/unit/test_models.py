@@ -18,6 +18,7 @@ from bulk_sync.sandbox.limits import TokenBucket as SandboxTokenBucket
 from bulk_sync.sandbox.limits import WindowFromFirst as SandboxWindowFromFirst
 from tests.models.optimum import optimum_seconds, with_repeats
 from tests.models.rules import (
+    Changing,
     Concurrency,
     FixedWindow,
     LeakyBucket,
@@ -72,6 +73,7 @@ Y, N = True, False
          [Y] * 8 + [N, N, Y, Y, Y, Y, N]),
         (LockOut(FixedWindow(1, 1), 30), [0, 0.5, 1, 30.9, 60.9], [Y, N, N, N, Y]),
         (LockOut(FixedWindow(1, 1), 30, renewed=False), [0, 0.5, 1, 30, 30.5], [Y, N, N, N, Y]),
+        (Changing(FixedWindow(1, 10), (5, SlidingLog(2, 10))), [0, 1, 5, 5, 5], [Y, N, Y, Y, N]),
         (Several(FixedWindow(2, 1), FixedWindow(3, 60)), [0, 0, 0, 1, 2, 60], [Y, Y, N, Y, N, Y]),
     ],
 )  # fmt: skip
@@ -94,6 +96,7 @@ RULES: list[Callable[[], Rule]] = [
     lambda: SlidingCounter(7, 2.5),
     lambda: Several(SlidingLog(3, 1), FixedWindow(9, 4)),
     lambda: LockOut(SlidingLog(3, 1), 5),
+    lambda: Changing(SlidingLog(3, 1), (4.0, TokenBucket(1, 2))),
 ]
 
 
@@ -225,6 +228,8 @@ def optimum(rule: Rule | None, requests: float, workers: int = 100, start: float
         (Concurrency(4), 10, 100, 3),
         # 1 at once, then an even stream of 10/s.
         (LeakyBucket(10, 0), 11, 100, 2),
+        # 3 at 5 s, when the rule changes, after one at once.
+        (Changing(FixedWindow(1, 60), (5, FixedWindow(3, 60))), 4, 100, 5.997),
         # Two a second, and 6 a minute: seconds 0, 1, 2, then the next minute.
         (Several(FixedWindow(2, 1), FixedWindow(6, 60)), 8, 100, 60.997),
         (LockOut(FixedWindow(5, 1), 30), 12, 100, 2.997),

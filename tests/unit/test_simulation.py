@@ -16,131 +16,97 @@ from bulk_sync.errors import Outage
 from bulk_sync.model.rows import RateSource, State
 from bulk_sync.quantities import Rate
 from bulk_sync.send.transport.interface import Failure, Reply
-from tests.simulation import Server, heavy_tail, simulate, usual_policy
+from tests.models.rules import (
+    Changing,
+    FixedWindow,
+    LeakyBucket,
+    Rule,
+    SlidingLog,
+    TokenBucket,
+)
+from tests.models.telling import ratelimit, retry_after, separate
+from tests.simulation import START, Server, heavy_tail, optimum, simulate, usual_policy
 
-HUNDRED, TEN, THOUSAND_A_MINUTE = Rate(100, 1), Rate(10, 1), Rate(1000, 60)
+HUNDRED, TEN = TokenBucket(100, 100), SlidingLog(10, 1)
 
 
 @dataclass(frozen=True)
 class Scenario:
+    """At most `over` times the optimum and 2 s more, `refused` of 100 requests."""
+
     claim: str
-    server: dict[str, Any]
-    seconds: float
+    rule: Rule
+    rows: int
     over: float
     refused: float
+    server: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    optimum: float = 1.0
+    is_long: bool = False
 
 
 SCENARIOS = [
     Scenario(
         "a given limit is filled and never tripped",
-        {"rate": TEN, "style": "sliding-window"},
-        120,
-        1.01,
-        0,
-        {"ceiling": 10},
+        TEN, 1200, 1.01, 0, options={"rates": (Rate(10, 1),)},
     ),
     Scenario(
         "so by four processes",
-        {"rate": TEN, "style": "fixed-window"},
-        120,
-        1.02,
-        0,
-        {"ceiling": 10, "processes": 4},
+        FixedWindow(10, 1), 1200, 1.02, 0, options={"rates": (Rate(10, 1),), "processes": 4},
     ),
     Scenario(
         "a slow tail of replies costs little",
-        {"rate": HUNDRED, "latency": heavy_tail(0.15)},
-        60,
-        1.03,
-        0,
-        {"ceiling": 100},
+        HUNDRED, 6000, 1.03, 0, {"latency": heavy_tail(0.15)},
+        {"rates": (Rate(100, 1),), "workers": 64}, is_long=True,
     ),
     Scenario(
-        "RateLimit headers are kept", {"rate": HUNDRED, "headers": "ratelimit"}, 60, 1.03, 0.5
+        "RateLimit headers are kept",
+        HUNDRED, 6000, 1.03, 0.5, {"tells": ratelimit()}, is_long=True,
     ),
-    Scenario(
-        "X-RateLimit headers too",
-        {"rate": TEN, "headers": "x-ratelimit", "style": "fixed-window"},
-        120,
-        1.03,
-        0.5,
-    ),
+    Scenario("X-RateLimit headers too", FixedWindow(10, 1), 1200, 1.03, 0.5, {"tells": separate()}),
     Scenario(
         "Retry-After alone",
-        {"rate": HUNDRED, "headers": "retry-after", "style": "fixed-window"},
-        120,
-        1.10,
-        2,
+        FixedWindow(100, 1), 12000, 1.10, 2, {"tells": retry_after}, is_long=True,
     ),
-    Scenario("bare refusals", {"rate": HUNDRED}, 60, 1.15, 3),
-    Scenario("a strict window", {"rate": TEN, "style": "sliding-window"}, 300, 1.15, 3),
+    Scenario("bare refusals", HUNDRED, 6000, 1.15, 3, is_long=True),
+    Scenario("a strict window", TEN, 3000, 1.15, 3),
+    Scenario("a leaky bucket with little burst", LeakyBucket(100, 5), 6000, 1.15, 3),
     Scenario(
-        "a leaky bucket with little burst", {"rate": HUNDRED, "style": "leaky-bucket"}, 60, 1.15, 3
+        "bare 503s as nginx has them", LeakyBucket(100, 5), 6000, 1.3, 6, {"refuses_with": 503}
     ),
     Scenario(
-        "a limit by the minute", {"rate": THOUSAND_A_MINUTE, "style": "fixed-window"}, 300, 1.15, 3
-    ),
-    Scenario(
-        "bare 503s as nginx has them",
-        {"rate": HUNDRED, "style": "leaky-bucket", "refuses_with": 503},
-        60,
-        1.3,
-        6,
-    ),
-    Scenario(
-        "a limit that halves",
-        {"rate": HUNDRED, "changes": [(30, Rate(50, 1))]},
-        60,
-        1.15,
-        3,
-        optimum=0.75,
+        "a limit that halves", Changing(HUNDRED, (START + 30, TokenBucket(50, 50))), 4500, 1.15, 3
     ),
     Scenario(
         "a limit that falls to a fiftieth and comes back",
-        {"rate": HUNDRED, "changes": [(20, Rate(2, 1)), (80, HUNDRED)]},
-        200,
-        1.9,
-        3,
-        optimum=0.7,
+        Changing(HUNDRED, (START + 20, TokenBucket(2, 2)), (START + 80, HUNDRED)),
+        14000, 1.9, 3, is_long=True,
     ),
     Scenario(
         "a header that says ten times too much",
-        {
-            "rate": TEN,
-            "wrong_headers": {"ratelimit-policy": '"x";q=100;w=1', "ratelimit": '"x";r=99;t=1'},
-        },
-        120,
-        1.25,
-        10,
+        TokenBucket(10, 10), 1200, 1.25, 10,
+        {"wrong_headers": {"ratelimit-policy": '"x";q=100;w=1', "ratelimit": '"x";r=99;t=1'}},
     ),
-]
-
-
-LONG = {
-    "a slow tail of replies costs little",
-    "RateLimit headers are kept",
-    "Retry-After alone",
-    "bare refusals",
-    "a limit that falls to a fiftieth and comes back",
-}
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "scenario",
     [
-        pytest.param(one, id=one.claim, marks=[pytest.mark.slow] if one.claim in LONG else [])
+        pytest.param(one, id=one.claim, marks=[pytest.mark.slow] if one.is_long else [])
         for one in SCENARIOS
     ],
 )
 def test_the_limit_is_found_and_filled(scenario: Scenario) -> None:
-    server = Server(**{**scenario.server, "changes": list(scenario.server.get("changes", []))})
-    assert server.rate is not None
-    rows = int(server.rate.per_second * scenario.seconds * scenario.optimum)
-    ran = simulate(server, rows, **scenario.options)
-    assert ran.states() == {State.UPDATED: rows}
-    assert ran.seconds / scenario.seconds < scenario.over
+    server = Server(scenario.rule, **scenario.server)
+    ran = simulate(server, scenario.rows, **scenario.options)
+    assert ran.states() == {State.UPDATED: scenario.rows}
+    lanes = {
+        name: scenario.options[name]
+        for name in ("workers", "processes")
+        if name in scenario.options
+    }
+    best = optimum(server, scenario.rows, **lanes)
+    assert (ran.seconds - 2) / best < scenario.over
     assert ran.refused_per_100 <= scenario.refused
 
 
@@ -162,7 +128,7 @@ def test_an_outage_that_ends_in_time_fails_no_row_and_is_hardly_asked(
     outage: Reply | Failure, seconds: int
 ) -> None:
     server = Server(outages=[(5, 5 + seconds)], outage=outage)
-    ran = simulate(server, 2000, ceiling=100, policy=usual_policy(max_attempts=3))
+    ran = simulate(server, 2000, rates=(Rate(100, 1),), policy=usual_policy(max_attempts=3))
     assert ran.states() == {State.UPDATED: 2000}
     asked = sum(status == 0 for _, _, status in server.arrived)
     assert asked < 40
@@ -170,7 +136,7 @@ def test_an_outage_that_ends_in_time_fails_no_row_and_is_hardly_asked(
 
 
 def test_an_outage_that_outlasts_the_time_to_retry_leaves_rows_pending() -> None:
-    ran = simulate(Server(outages=[(5, 5000)]), 2000, ceiling=100)
+    ran = simulate(Server(outages=[(5, 5000)]), 2000, rates=(Rate(100, 1),))
     assert set(ran.states()) == {State.UPDATED, State.PENDING}
     assert isinstance(ran.stopped[0], Outage)
     assert 900 <= ran.seconds < 920

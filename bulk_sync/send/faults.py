@@ -1,0 +1,101 @@
+"""Tell refusals that are faults from those that are a limit. Pure.
+
+A limit refuses more when the rate rises and nothing when it falls; a server that restarts one of
+its processes refuses the same share at any rate. Two kinds of refusal are judged apart, each with a
+cumulative sum of log-likelihood ratios (CUSUM; E. S. Page, "Continuous Inspection Schemes",
+Biometrika, 1954): the share known so far against a share `_EXCESS` higher. An alarm is a loss, as
+by a limit.
+
+- Bare 503s are faults until an alarm. After it the rate is lower, and when the share stays the
+  same, the rate goes back to its earlier value.
+- 429s are a limit until the evidence says otherwise: refusals one by one, below the rate that got
+  through before. Then they are judged as bare 503s are, until an alarm.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_PRIOR_REPLIES, _PRIOR_REFUSED = 100.0, 1.0
+"""The share is taken for 1 % until more is known."""
+
+_EXCESS = 0.06
+_ALARM = 9.0  # e ** 9: one false alarm in some thousand replies
+
+# The replies after an alarm that show whether the lower rate helps.
+_TRIAL_REPLIES = 60.0
+
+_EARLY_REFUSALS = 3.0
+
+
+@dataclass(slots=True)
+class Faults:
+    """The evidence about one kind of refusal; it adds up over the run."""
+
+    replies: float = 0.0
+    refused: float = 0.0
+    sum: float = 0.0
+    """CUSUM, in nats."""
+    sum_replies: float = 0.0
+    """Replies since the sum was 0; the refusals among them below."""
+    sum_refused: float = 0.0
+    left: float = 0.0
+    """Replies until the verdict of a trial; 0 without one."""
+    trial_refused: float = 0.0
+    trial_share: float = 0.0
+    """The share of refusals that raised the alarm."""
+    early: float = 0.0
+    """Refusals in a row that came one by one, below a rate that got through."""
+    early_needed: float = _EARLY_REFUSALS
+    excused: float = 0.0
+    """1 while refusals are taken for faults."""
+
+    @property
+    def share(self) -> float:
+        """The share of refusals without those that raised an alarm."""
+        return (self.refused + _PRIOR_REFUSED) / (self.replies + _PRIOR_REPLIES)
+
+    def is_alarm(self, *, refused: bool) -> bool:
+        """Count a reply; return whether the refusals have become too many for faults."""
+        known = min(0.5, self.share)
+        more = min(0.9, known + _EXCESS)
+        ratio = math.log(more / known) if refused else math.log((1 - more) / (1 - known))
+        self.replies += 1
+        self.refused += refused
+        self.sum = max(0.0, self.sum + ratio)
+        if not self.sum:
+            self.sum_replies = self.sum_refused = 0.0
+            return False
+        self.sum_replies += 1
+        self.sum_refused += refused
+        if self.sum < _ALARM:
+            return False
+        # These belong to a limit, not to the share of faults.
+        self.replies -= self.sum_replies
+        self.refused -= self.sum_refused
+        return True
+
+    def begin_trial(self) -> None:
+        """Begin a trial after an alarm: the rate is lower from now on."""
+        self.left, self.trial_refused = _TRIAL_REPLIES, 0.0
+        self.trial_share = self.sum_refused / self.sum_replies if self.sum_replies else 1.0
+        self.sum = self.sum_replies = self.sum_refused = 0.0
+
+    def ends_in_vain(self, *, refused: bool) -> bool:
+        """Count a reply of a trial; return True when it ends and the lower rate did not help."""
+        if not self.left:
+            return False
+        self.left -= 1
+        self.trial_refused += refused
+        return not self.left and self.trial_refused / _TRIAL_REPLIES >= self.trial_share / 3
+
+    def lost(self, *, early: bool) -> bool:
+        """Note a loss; return True when losses came too early, too often, to be a limit's."""
+        self.early = self.early + 1 if early else 0.0
+        if self.early < self.early_needed:
+            return False
+        self.early, self.early_needed = 0.0, 2 * self.early_needed
+        self.excused = 1.0
+        self.sum = self.sum_replies = self.sum_refused = 0.0
+        return True
