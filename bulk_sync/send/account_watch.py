@@ -188,5 +188,3 @@ class AccountWatch:
             self._reminder.answered(now, told.reset_seconds or 0.0)
             quotas, source = (told,), RateSource.ACCOUNT
         context.budget.observe(Observation(ordinal, kind, seconds, asked, quotas, source))
-        context.tally.limit, context.tally.source = context.budget.limit, context.budget.source
-        context.tally.waiting_until = context.budget.held_until

@@ -242,9 +242,6 @@ class Attempts:
             self._availability.refused(seen)
         elif case.refused_since is not None:
             case.refused_since = None
-        tally.limit, tally.source = budget.limit, budget.source
-        tally.allowances = budget.allowances
-        tally.waiting_until = budget.held_until
         tally.statuses[name] = tally.statuses.get(name, 0) + 1
         if self._logs_all:
             log.debug(

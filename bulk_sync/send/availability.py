@@ -82,11 +82,12 @@ class Availability:
         """
         most, now = self._policy.max_wait_seconds, self._clock.monotonic()
         refused = self.refused_seconds(now)
-        give_up_at = now + most - refused if self._refused_since is not None else math.inf
+        give_up_at = now + most - refused if self._is_refused else math.inf
         try:
             return await self._budget.permit(min(self._deadline, give_up_at), most - refused)
         except NoPermit as none:
-            if not none.asked_by_api and self._clock.monotonic() + none.seconds > self._deadline:
+            now = self._clock.monotonic()
+            if not none.asked_by_api and now + none.seconds > self._deadline:
                 at = utc_text(self._clock.now() + timedelta(seconds=none.seconds))
                 self._halt.stop(
                     StoppedEarly(
@@ -94,7 +95,9 @@ class Availability:
                         "after the end that --deadline or --finish-by sets"
                     )
                 )
-            elif self._refusal is not None and (none.seconds <= most or not self._was_asked):
+            elif self._is_refused and (none.seconds <= most or not self._was_asked):
+                assert self._refusal is not None  # noqa: S101 - it is refused
+                refused = self.refused_seconds(now)
                 self._halt.stop(refused_too_long(refused, self._refusal, self._policy))
             else:
                 why = (
@@ -124,6 +127,10 @@ class Availability:
         """True unless all requests are refused without a word on when to come again."""
         refusal = self._refusal if self._refused_since is not None else None
         return refusal is None or retry_after(refusal.headers) is not None
+
+    @property
+    def _is_refused(self) -> bool:
+        return self._refused_since is not None
 
     def refused_seconds(self, now: float) -> float:
         """Return how long every request has been throttled by now; 0 when they get through."""

@@ -226,6 +226,8 @@ class Budget:
         self.limit: float | None = None
         self.source = RateSource.NONE
         self.allowances: tuple[Allowance, ...] = ()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when any of these may have changed, also at the beginning of a wait."""
 
     def permit_nowait(self) -> float | None:
         """Return the ordinal of a permit that is reserved and due; None if there is none.
@@ -342,6 +344,7 @@ class Budget:
 
     async def settle(self) -> None:
         """Apply all observations to the shared pace."""
+        self._listed_at = -math.inf
         self._close(await self._open())
 
     async def _open(self) -> Pace:
@@ -373,6 +376,7 @@ class Budget:
         if now >= self._listed_at + _NOTED_SECONDS:
             self._listed_at = now
             self.allowances = allowances_of(pace, now, self._given, self._offset())
+        self.on_change()
 
     def _offset(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()
@@ -383,6 +387,7 @@ class Budget:
         seconds = until - max(now, self.held_until)
         if seconds > 0:
             self.throttled_seconds += seconds
+            self._listed_at = -math.inf  # it will be looked at for as long as the wait
             at = self._clock.now() + timedelta(seconds=until - now)
             log.info(
                 "waiting for the API for %.2f s, until %s",

@@ -63,6 +63,7 @@ class Sender:
     ) -> None:
         self._halt = Halt()
         self._context = Context(transport, budget, terms, clock, dice, tally, self._halt)
+        budget.on_change = self._show_limits
         key = KeyTrust(terms.key_accepted)
         self._backlog = Backlog(work, terms.workers)
         self._workers = Workers(terms.workers)
@@ -91,6 +92,12 @@ class Sender:
     def abandon(self) -> None:
         """Cut off the requests in flight, too; their changes stay pending."""
         self._halt.abandon()
+
+    def _show_limits(self) -> None:
+        """Copy the limits to the tally, for the terminal and the summary."""
+        budget, tally = self._context.budget, self._context.tally
+        tally.limit, tally.source = budget.limit, budget.source
+        tally.allowances, tally.waiting_until = budget.allowances, budget.held_until
 
     async def run(self) -> None:
         """Send until nothing is left or the run stops early; `stopped` has the reason then."""

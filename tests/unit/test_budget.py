@@ -9,9 +9,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from bulk_sync.model.rows import Allowance
 from bulk_sync.quantities import Rate
 from bulk_sync.send.allowances import Given
 from bulk_sync.send.budget import Budget, PaceInFile
+from bulk_sync.send.headers import Quota
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import Pace
 from tests.simulation import VirtualClock, in_virtual_time
@@ -199,3 +201,29 @@ def test_a_disk_that_breaks_ends_no_run_and_passes_no_rate(
         return clock.monotonic() - begun
 
     assert 4.9 <= in_virtual_time(main) <= 5.2
+
+
+def test_a_wait_for_an_allowance_is_shown_when_it_begins(tmp_path: Path) -> None:
+    async def main() -> list[tuple[float, float, tuple[Allowance, ...]]]:
+        (budget,) = budgets(tmp_path / "x.pace", 1, ceiling=None)
+        clock = VirtualClock(random.Random(1))
+        begun = clock.monotonic()
+        shown: list[tuple[float, float, tuple[Allowance, ...]]] = []
+
+        def show() -> None:
+            at = clock.monotonic() - begun
+            shown.append((at, budget.held_until - begun, budget.allowances))
+
+        ordinal = await budget.permit()
+        budget.on_change = show
+        quota = Quota(1000, 3600, 0, 1800)
+        budget.observe(Observation(ordinal, "through", 0.05, quotas=(quota,)))
+        await budget.permit()
+        return shown
+
+    shown = in_virtual_time(main)
+    at, until, allowances = shown[0]
+    assert at < 1
+    assert 1800 <= until <= 1803
+    assert (allowances[0].limit, allowances[0].remaining) == (1000, 0)
+    assert shown[-1][0] >= 1800

@@ -395,3 +395,27 @@ def test_whatever_the_api_does_each_change_that_was_taken_ends_in_one_outcome(
     assert ended.stopped is not None or State.PENDING not in {
         outcome.state for outcome in ended.outcomes.values()
     }
+
+
+def used_up(reset_seconds: int) -> Reply:
+    state = {
+        "ratelimit-policy": '"hour";q=1000;w=86400',
+        "ratelimit": f'"hour";r=0;t={reset_seconds}',
+    }
+    return Reply(200, state, OK.body)
+
+
+def test_an_allowance_that_is_used_up_is_waited_for_and_shown() -> None:
+    ended = send(["a", "b"], {"a": [used_up(1800)]}, terms_of(workers=1))
+    assert (ended.stopped, ended.states()) == (None, ["updated"] * 2)
+    assert ended.script.sent[1][1] >= START + 1800
+    assert START + 1800 <= ended.tally.waiting_until <= START + 1803
+
+
+def test_an_allowance_that_is_used_up_for_longer_than_max_wait_ends_the_run() -> None:
+    ended = send(["a", "b", "c"], {"a": [refused(None), OK], "b": [used_up(7210)]})
+    assert ended.states()[:2] == ["updated", "updated"]
+    assert isinstance(ended.stopped, Outage)
+    said = str(ended.stopped)
+    assert "an allowance is used up, for longer than --max-wait (2h). Run again after 20" in said
+    assert [(one.limit, one.remaining) for one in ended.tally.allowances] == [(1000, 0)]
