@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from bulk_sync.send.acknowledgement import Acknowledged
 from bulk_sync.send.decide import (
+    Blocked,
     Decision,
     RetryIn,
     RetryPolicy,
@@ -22,7 +23,18 @@ from bulk_sync.send.decide import (
 )
 from bulk_sync.send.transport.interface import Failure, Reply
 
-Verdict = Literal["updated", "again", "rejected", "forbidden", "not_found"]
+Verdict = Literal[
+    "updated",
+    "again",
+    "rejected",
+    "forbidden",
+    "not_found",
+    "throttled",
+    "waits",
+    "blocked",
+    "Outage",
+    "KeyRefused",
+]
 
 
 class Case(NamedTuple):
@@ -210,7 +222,36 @@ NOT_ACKNOWLEDGED = {
     ),
 }
 
-REPLIES: dict[str, Case] = {**ACKNOWLEDGED, **REFUSED, **NOT_ACKNOWLEDGED}
+PAGE = b"<!doctype html><title>Just a moment...</title>"
+_SECONDARY = {"error": {"message": "You have exceeded a secondary rate limit", "status": 403}}
+_EDITED = {"error": {"message": "Showing is being edited", "status": 409}}
+_HTML = {"content-type": "text/html; charset=UTF-8"}
+_WAIT = {"retry-after": "1"}
+
+ERRORS = {
+    "403 in the API's words": Case(
+        403, _json({"error": {"message": "No", "status": 403}}), "forbidden", "No"
+    ),
+    "a firewall's page": Case(403, PAGE, "blocked", "blocks requests (403, text/html)", _HTML),
+    "403 without a body": Case(403, b"", "blocked", "(403, no content type)"),
+    "403 of a gateway": Case(403, b'{"message": "Forbidden"}', "blocked", "(403"),
+    "403 with Retry-After": Case(403, _json(_SECONDARY), "throttled", "403", _WAIT),
+    "a page with Retry-After": Case(403, PAGE, "throttled", "403", {**_HTML, **_WAIT}),
+    "407": Case(
+        407, PAGE, "Outage", 'realm "office"', {"proxy-authenticate": 'Basic realm="office"'}
+    ),
+    "407 without a realm": Case(407, b"", "Outage", "HTTPS_PROXY"),
+    "409": Case(409, _json(_EDITED), "rejected", "being edited"),
+    "409 with Retry-After": Case(409, _json(_EDITED), "waits", "being edited", _WAIT),
+    "423 with Retry-After": Case(423, _json(_EDITED), "waits", "being edited", _WAIT),
+    "425 with Retry-After": Case(425, b"", "waits", "425", _WAIT),
+    "429": Case(429, b"", "throttled", "429"),
+    "503 with Retry-After": Case(503, PAGE, "throttled", "503", _WAIT, in_doubt=True),
+    "401": Case(401, PAGE, "KeyRefused", "refused the key"),
+    "404": Case(404, PAGE, "not_found"),
+}
+
+REPLIES: dict[str, Case] = {**ACKNOWLEDGED, **REFUSED, **NOT_ACKNOWLEDGED, **ERRORS}
 
 
 def decided(case: Case, seen: Reply | Failure, *, attempts: int = 1) -> Decision:
@@ -243,8 +284,14 @@ def _named(decision: Decision) -> tuple[str, str]:
             return "rejected", message
         case RowRejected(error, message):
             return error, message
+        case RetryIn(why=why, everyone=True):
+            return "throttled", why
+        case RetryIn(why=why, decided=True):
+            return "waits", why
         case RetryIn(why=why):
             return "again", why
+        case Blocked(why):
+            return "blocked", why
         case StopRun(reason):
             return type(reason).__name__, str(reason)
         case RowFailed(error, message):

@@ -35,6 +35,7 @@ from bulk_sync.send.creating import (
     without_report,
 )
 from bulk_sync.send.decide import (
+    Blocked,
     Decision,
     RetryIn,
     RowFailed,
@@ -53,6 +54,10 @@ from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.timeline import latency_bucket
 
 log = logging.getLogger("bulk_sync.send")
+
+# A row that is throttled this many times, with so many others that get through before each, is
+# refused alone. By chance, at one refusal per hundred, one row in a million is.
+_TIMES_ALONE, _OTHERS_BETWEEN = 3, 3
 
 BeginCreation = Callable[[Change, str | None], Awaitable[Creation | None]]
 """Notes durably that a showing is about to be created; see `backlog.Work`."""
@@ -217,6 +222,8 @@ class Attempts:
         """Record a reply or failure in the case, the counts, the pace and the log."""
         tally, budget = self._tally, self._budget
         kind = pace_kind(seen)
+        if kind == "throttled" and self._is_refused_alone(case):
+            kind = "other"  # it says nothing about the limit
         bucket = latency_bucket(seconds)
         tally.latencies[bucket] = tally.latencies.get(bucket, 0) + 1
         if isinstance(seen, Reply):
@@ -224,7 +231,7 @@ class Attempts:
             if seen.headers is not self._headers:
                 self._headers, self._limits = seen.headers, limits(seen.headers)
                 tally.notes.update(self._limits.ignored)
-            asked = wait_of_all(seen, self._policy)
+            asked = wait_of_all(seen, self._policy) if kind == "throttled" else None
             budget.observe(Observation(ordinal, kind, seconds, asked, self._limits.quotas))
             case.http_status = seen.status
             name = str(seen.status)
@@ -252,6 +259,17 @@ class Attempts:
                 case.duration_ms,
                 extra=case.log_fields("request"),
             )
+
+    def _is_refused_alone(self, case: Case) -> bool:
+        """Note that a row was throttled; return True once others get through each time in between.
+
+        Such a row fails by itself, and does not slow the others down.
+        """
+        successes, before = self._circuit.successes, case.successes_before
+        case.successes_before = successes
+        if before is not None and successes - before >= _OTHERS_BETWEEN:
+            case.times_alone += 1
+        return case.times_alone >= _TIMES_ALONE
 
     def _decision(self, case: Case, seen: Reply | Failure, sent: str, ended: float) -> Decision:
         if isinstance(seen, Failure) and seen.hopeless and self._availability.answered:
@@ -281,6 +299,8 @@ class Attempts:
             left_seconds=self._deadline - ended,
             refused_seconds=self._availability.refused_seconds(ended),
             row_refused_seconds=ended - refused_since,
+            refused_alone=case.times_alone >= _TIMES_ALONE,
+            may_have_been_applied=case.may_have_arrived,
         )
 
     def _acknowledged(self, answer: Acknowledged, case: Case) -> Outcome:
@@ -308,6 +328,14 @@ class Attempts:
             case RowFailed(final=True):
                 case.verdict = decision
                 return case.failure()
+            case Blocked(why):
+                case.retry_costs = False
+                self._availability.blocked(case, why)
+                raise TryAgain(RetryIn(0.0, why))
+            case RetryIn(decided=True):
+                self._availability.got_through(case.begun)
+                case.retry_costs = True
+                raise TryAgain(decision)
             case RetryIn(everyone=True):
                 case.retry_costs = False
                 raise TryAgain(decision)

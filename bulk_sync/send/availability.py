@@ -185,6 +185,19 @@ class Availability:
                     self._stop_for_outage(why)
         return counts
 
+    def blocked(self, case: Case, why: str) -> None:
+        """Record a block: only probes may leave, and the row keeps its attempts."""
+        circuit, now, dice = self.circuit, self._clock.monotonic(), self._dice.random()
+        if circuit.open:
+            circuit.failed(case, case.begun, now, dice)
+        else:
+            circuit.began = case.begun
+            circuit.break_open(now, dice)
+            log.warning("sending pauses: %s", why, extra={"event": "outage"})
+        case.excused += 1
+        self._tally.trouble = why
+        self._tally.waiting_until = circuit.probe_at
+
     def suspect(self, case: Case, why: str) -> None:
         """Hold a case that has no attempts left until others are seen to get through."""
         self.circuit.suspect(case, self._clock.monotonic())

@@ -35,6 +35,10 @@ class Case:
     """Attempts that were throttled."""
     refused_since: float | None = None
     """When the first of its latest requests left, all of which were throttled."""
+    successes_before: int | None = None
+    """The number of requests that had got through when it was throttled last."""
+    times_alone: int = 0
+    """How often it was throttled although others got through since the time before."""
     excused: int = 0
     """Attempts that an outage gave back."""
     may_have_arrived: bool = False

@@ -5,11 +5,14 @@
 | 2xx that acknowledges the patch (see `acknowledgement`) | Acknowledged |
 | 2xx that refuses it, with a message | RowRejected: refused |
 | any other 2xx, 3xx | RetryIn, full jitter; in the end bad_reply |
-| 401; 403 before any acknowledgement | StopRun: the key is refused |
-| 403 after an acknowledgement | RowRejected: forbidden |
+| 401; 403 in the API's words before any acknowledgement | StopRun: the key is refused |
+| 403 in the API's words after an acknowledgement | RowRejected: forbidden |
+| any other 403 | Blocked: hold, and probe within --retry-for |
+| 407 | StopRun: a proxy asks for a password |
+| 409, 423, 425 with Retry-After; 409 of our own repeat | RetryIn for the row, then refused |
 | 404, 410 | RowRejected: not_found |
 | 408, 425, 5xx but 501 and 505 | RetryIn, full jitter |
-| 429, 503 with Retry-After | RetryIn for everyone, no attempt used; StopRun past --max-wait |
+| 429; 403, 503 with Retry-After | RetryIn for everyone, no attempt used; StopRun past --max-wait |
 | other 4xx, 501, 505 | RowRejected: refused |
 | connection and time-out errors | RetryIn, full jitter |
 | certificate refused, no such host | StopRun: outage |
@@ -22,6 +25,7 @@ Blog, 2015).
 from __future__ import annotations
 
 import math
+import re
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -36,7 +40,7 @@ from bulk_sync.send.acknowledgement import (
     may_be_the_apis,
 )
 from bulk_sync.send.headers import retry_after
-from bulk_sync.send.messages import LONGEST_MESSAGE, api_message
+from bulk_sync.send.messages import LONGEST_MESSAGE, api_message, is_own_error, one_line
 from bulk_sync.send.observation import Kind
 from bulk_sync.send.transport.interface import Failure, Reply
 
@@ -71,7 +75,9 @@ class SoFar(NamedTuple):
     `throttled` counts those that the API answered with a wait, `excused` those that an outage gave
     back. `elapsed_seconds` leaves out outages and waits for the API; `left_seconds` remain until
     --deadline. Every request was throttled for `refused_seconds`, all of this row's for
-    `row_refused_seconds`. `key_accepted` is True once the API acknowledged anything with this key.
+    `row_refused_seconds`, and with `refused_alone` others got through in between. `key_accepted` is
+    True once the API acknowledged anything with this key, `may_have_been_applied` if an earlier
+    attempt may have been.
     """
 
     attempts: int
@@ -82,6 +88,8 @@ class SoFar(NamedTuple):
     left_seconds: float = math.inf
     refused_seconds: float = 0.0
     row_refused_seconds: float = 0.0
+    refused_alone: bool = False
+    may_have_been_applied: bool = False
 
     @property
     def failures(self) -> int:
@@ -93,11 +101,19 @@ class RetryIn(Struct, frozen=True):
     """Try again after a wait.
 
     With `everyone` the server throttled the whole run, and the pace decides how long it waits.
+    `decided` means that the API answered about this row, so that nothing failed.
     """
 
     seconds: float
     why: str
     everyone: bool = False
+    decided: bool = False
+
+
+class Blocked(Struct, frozen=True):
+    """Something in front of the API blocks requests: only probes may leave."""
+
+    why: str
 
 
 class RowRejected(Struct, frozen=True):
@@ -129,7 +145,7 @@ class StopRun(Struct, frozen=True):
     again_in_seconds: float | None = None
 
 
-Decision = Acknowledged | RetryIn | RowRejected | RowFailed | StopRun
+Decision = Acknowledged | RetryIn | RowRejected | RowFailed | Blocked | StopRun
 
 
 def decide(
@@ -168,19 +184,29 @@ def hopeless(seen: Failure) -> Outage:
     return Outage(f"{seen.message}. Sending stopped here; fix this, then run again")
 
 
+def _no_access(reply: Reply, so_far: SoFar) -> Decision:
+    """Decide about a refusal of the key, of the row, or by something in front of the API."""
+    message = api_message(reply)
+    if reply.status == 407:
+        return StopRun(Outage(_proxy_text(reply)))
+    if is_block(reply):
+        return Blocked(block_text(reply))
+    if reply.status == 403 and so_far.key_accepted:
+        return RowRejected("forbidden", message)
+    return StopRun(KeyRefused(f"The API refused the key: {message} ({reply.status})"))
+
+
 def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
     message = api_message(reply)
     match reply.status:
-        case 401:
-            return StopRun(KeyRefused(f"The API refused the key: {message} (401)"))
-        case 403 if not so_far.key_accepted:
-            return StopRun(KeyRefused(f"The API refused the key: {message} (403)"))
-        case 403:
-            return RowRejected("forbidden", message)
+        case 401 | 403 | 407 if not is_throttled(reply):
+            return _no_access(reply, so_far)
         case 404 | 410:
             return RowRejected("not_found", message)
-        case 429 | 503 if is_throttled(reply):
-            return _throttled(reply, so_far, policy)
+        case 403 | 429 | 503 if is_throttled(reply):
+            return _throttled(reply, so_far, policy, dice)
+        case 409 | 423 | 425 if _is_to_pass(reply, so_far):
+            return _wait_or_reject(reply, so_far, policy, dice)
         case 408 | 425:
             return _retry_or_fail(
                 "server_error",
@@ -209,6 +235,50 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
     return RowRejected("refused", message)
 
 
+def is_block(reply: Reply) -> bool:
+    """True for a 403 that is not in the API's words: a firewall's page, say."""
+    return reply.status == 403 and not is_own_error(reply)
+
+
+def block_text(reply: Reply) -> str:
+    """Describe a block."""
+    kind = reply.headers.get("content-type", "no content type").partition(";")[0][:60]
+    return f"something in front of the API blocks requests (403, {kind})"
+
+
+def _proxy_text(reply: Reply) -> str:
+    asked = reply.headers.get("proxy-authenticate", "")
+    realm = re.search(r'realm="([^"]{1,60})"', asked)
+    of_realm = f' (realm "{one_line(realm[1])}")' if realm else ""
+    return (
+        f"A proxy between here and the API asks for a password{of_realm}: status 407. Set it in "
+        "the proxy's address, which HTTPS_PROXY names (http://user:password@host:port), then run "
+        "again"
+    )
+
+
+def _is_to_pass(reply: Reply, so_far: SoFar) -> bool:
+    """Return whether a conflict is likely to pass: the API says when, or it is our own.
+
+    An earlier attempt of the row may still be at work, and the repeat is in conflict with it.
+    """
+    if retry_after(reply.headers) is not None:
+        return True
+    return reply.status == 409 and so_far.may_have_been_applied
+
+
+def _wait_or_reject(
+    reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float
+) -> RetryIn | RowRejected:
+    failures = max(1, so_far.failures)
+    asked = retry_after(reply.headers)
+    seconds = policy.backoff(failures, dice) if asked is None else asked
+    is_in_time = so_far.elapsed_seconds + seconds <= policy.retry_for_seconds
+    if failures < policy.max_attempts and is_in_time and seconds <= so_far.left_seconds:
+        return RetryIn(seconds, _said(reply), decided=True)
+    return RowRejected("refused", api_message(reply))
+
+
 def may_have_been_applied(seen: Reply | Failure) -> bool:
     """True when the patch may have been applied.
 
@@ -223,7 +293,7 @@ def may_have_been_applied(seen: Reply | Failure) -> bool:
 
 
 def _retry_or_fail(
-    error: Literal["timeout", "connection", "server_error", "bad_reply"],
+    error: Literal["timeout", "connection", "server_error", "throttled", "bad_reply"],
     why: str,
     so_far: SoFar,
     policy: RetryPolicy,
@@ -244,7 +314,9 @@ def _retry_or_fail(
 
 def is_throttled(reply: Reply) -> bool:
     """True when the server limits the rate: the attempt doesn't count against the row."""
-    return reply.status == 429 or (reply.status == 503 and retry_after(reply.headers) is not None)
+    if reply.status == 429:
+        return True
+    return reply.status in {403, 503} and retry_after(reply.headers) is not None
 
 
 def wait_of_all(reply: Reply, policy: RetryPolicy) -> float | None:
@@ -257,7 +329,10 @@ def wait_of_all(reply: Reply, policy: RetryPolicy) -> float | None:
     return None if asked is None or asked > policy.max_wait_seconds else asked
 
 
-def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy) -> Decision:
+def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
+    if so_far.refused_alone:
+        why = f"the API refuses this row alone ({_said(reply)})"
+        return _retry_or_fail("throttled", why, so_far, policy, dice, ambiguous=False)
     # The pace does the waiting: it holds every request, and chooses the time if the API names none.
     asked = retry_after(reply.headers) or 0.0
     most = f"--max-wait ({duration_text(policy.max_wait_seconds)})"
@@ -305,6 +380,8 @@ def pace_kind(seen: Reply | Failure) -> Kind:
         return "other"
     if is_throttled(seen):
         return "throttled"
+    if is_block(seen):
+        return "other"
     if seen.status == 503:
         return "busy"
     return "through" if seen.status < 500 else "other"
@@ -319,7 +396,7 @@ def shows_api_is_up(reply: Reply) -> bool:
     if reply.status in {408, 429} or reply.status >= 500 or 300 <= reply.status < 400:
         return False
     if reply.status >= 400:  # a refusal shows that something decides
-        return True
+        return reply.status != 407 and not is_block(reply)
     return may_be_the_apis(reply)
 
 
@@ -332,4 +409,6 @@ def may_come_from_api(seen: Reply | Failure) -> bool:
         return seen.may_have_arrived and seen.kind != "bad_reply" and not seen.hopeless
     if 300 <= seen.status < 400:
         return False
-    return seen.status >= 400 or may_be_the_apis(seen)
+    if seen.status >= 400:
+        return seen.status != 407 and not is_block(seen)
+    return may_be_the_apis(seen)

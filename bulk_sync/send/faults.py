@@ -26,7 +26,7 @@ _ALARM = 9.0  # e ** 9: one false alarm in some thousand replies
 # The replies after an alarm that show whether the lower rate helps.
 _TRIAL_REPLIES = 60.0
 
-_EARLY_REFUSALS = 3.0
+_EARLY_REFUSALS = 2.0
 
 
 @dataclass(slots=True)

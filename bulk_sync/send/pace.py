@@ -52,6 +52,9 @@ _AFTER_BLOCK = 0.95
 # breaker paces the probes.
 _LONGEST_BUSY_SECONDS = 5.0
 
+# Below this rate, per second, a limit is likelier than faults, and slowing down costs little.
+_LEAST_EARLY_RATE = 20.0
+
 _CALM_AFTER_LOCKOUT = 20.0
 
 
@@ -271,8 +274,10 @@ class Pace:
     def _lower_the_rate(self, now: float, given: Given) -> None:
         search = self.search
         at_loss = self.per_second(now, given)
-        early = self.episode == 1 and bool(search.limit) and at_loss <= 1.02 * search.limit
-        if self.throttled.early == 0:
+        # The refusal that counts now, and a single one in the loss before.
+        alone = self.episode <= 2
+        early = alone and _LEAST_EARLY_RATE <= at_loss <= 1.02 * search.limit
+        if not early:
             self.rate_early, self.limit_early = search.rate, search.limit
         self.rate_before, self.limit_before = search.rate, search.limit
         if not self.throttled.excused and self.throttled.lost(early=early):

@@ -74,6 +74,10 @@ class Retries:
         if not case.retry_costs:
             if self._availability.circuit.open:
                 await self._yield_worker(case)
+            elif case.throttled > 1:
+                # Others come first: the server may refuse this row alone.
+                self._workers.release_from(case)
+                await self._workers.take_for(case)
             return  # throttled or excused: the case waits for its next permit only
         self._workers.release_from(case)
         await self._clock.sleep(seconds)

@@ -251,3 +251,25 @@ def test_what_no_repetition_mends_stops_the_run() -> None:
     found = decide(failure, FIRST, POLICY, target="ext_1", sent=SENT, dice=0.5)
     assert isinstance(found, StopRun)
     assert "no host named x" in str(found.reason)
+
+
+def test_a_conflict_with_our_own_repeat_is_waited_out_and_then_final() -> None:
+    ours = SoFar(2, 0, 1, key_accepted=True, may_have_been_applied=True)
+    waits = decided(409, so_far=ours)
+    assert isinstance(waits, RetryIn)
+    assert waits.decided
+    last = decided(409, so_far=LAST._replace(may_have_been_applied=True))
+    assert last == RowRejected("refused", "status 409")
+
+
+def test_a_wait_that_does_not_fit_is_a_rejection() -> None:
+    assert decided(409, retry_after="61") == RowRejected("refused", "status 409")
+    assert isinstance(decided(409, retry_after="59"), RetryIn)
+
+
+def test_a_row_that_is_refused_alone_fails_like_any_other() -> None:
+    alone = FIRST._replace(refused_alone=True)
+    assert isinstance(decided(429, so_far=alone), RetryIn)
+    failed = decided(429, so_far=LAST._replace(refused_alone=True))
+    assert isinstance(failed, RowFailed)
+    assert failed.error == "throttled"

@@ -419,3 +419,49 @@ def test_an_allowance_that_is_used_up_for_longer_than_max_wait_ends_the_run() ->
     said = str(ended.stopped)
     assert "an allowance is used up, for longer than --max-wait (2h). Run again after 20" in said
     assert [(one.limit, one.remaining) for one in ended.tally.allowances] == [(1000, 0)]
+
+
+BLOCK = Reply(403, {"content-type": "text/html"}, b"<html>")
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_block_is_probed_and_then_passes_without_harm_to_any_row(workers: int) -> None:
+    keys = [f"k{number}" for number in range(20)]
+    answers: dict[str, list[Reply | Failure]] = {key: [BLOCK, BLOCK, OK] for key in keys[8:10]}
+    ended = send(keys, answers, terms_of(workers=workers))
+    assert ended.states() == ["updated"] * 20
+    assert ended.stopped is None
+
+
+def test_a_block_that_lasts_ends_the_run_as_an_outage() -> None:
+    keys = [f"k{number}" for number in range(20)]
+    ended = send(keys, {key: [OK] for key in keys[:8]}, terms_of(workers=4), rest=BLOCK, me=BLOCK)
+    assert isinstance(ended.stopped, Outage)
+    assert "blocks requests (403, text/html)" in str(ended.stopped)
+    assert ended.states() == ["updated"] * 8 + ["pending"] * 12
+    assert ended.tally.requests < 200  # probes, half a minute apart
+
+
+def test_a_proxy_that_asks_for_a_password_ends_the_run_at_its_first_reply() -> None:
+    ended = send(["a", "b"], {}, rest=Reply(407, {}, b""))
+    assert isinstance(ended.stopped, Outage)
+    assert (ended.states(), ended.tally.requests) == (["pending"], 1)
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("asked", [None, "1"])
+def test_a_row_that_always_gets_429_fails_alone(workers: int, asked: str | None) -> None:
+    keys = [f"k{number}" for number in range(200)]
+    ended = send(keys, {"k20": [refused(asked)] * 500}, terms_of(workers=workers))
+    states = ended.states()
+    assert states[20] == "failed"
+    assert states.count("updated") == 199
+    assert ended.outcomes[20].error == "throttled"
+
+
+def test_a_locked_showing_is_asked_again_when_the_api_says() -> None:
+    locked = Reply(423, {"retry-after": "3"}, b'{"error": {"message": "Being edited"}}')
+    ended = send(["a", "b"], {"a": [locked]}, terms_of(workers=2))
+    assert ended.states() == ["updated", "updated"]
+    at = [at for key, at in ended.script.sent if key == "a"]
+    assert at[1] - at[0] >= 3
