@@ -90,6 +90,7 @@ def test_the_time_to_go_counts_the_windows_and_not_the_waits_so_far() -> None:
     hour = Allowance(1000, 0, NOON + timedelta(hours=1), RateSource.HEADER, 3600)
     tally.allowances = (hour,)
     # The next thousand leave in an hour, the last in two.
+    assert "0 of 1,000 requests per hour left" in view.pace()
     assert "about 2 h remaining" in view.pace()
     tally.leave = Share(percent=50)
     assert "about 3 h 59 min remaining" in view.pace()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bulk_sync.model.estimates import seconds_to_send, windows_for
 from bulk_sync.model.rows import ERROR_STATES, Tally
-from bulk_sync.report.words import counted, limit_text, printable, span, time_of_day
+from bulk_sync.report.words import counted, limit_text, printable, quota_text, span, time_of_day
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -48,7 +48,7 @@ class _View:
         parts = [
             f"{left:,} left",
             f"{tally.done / elapsed if elapsed > 0 else 0.0:.1f} rows/s",
-            limit_text(tally.limit, tally.source),
+            _limit_text(tally),
             counted(tally.retries, "retry", "retries"),
         ]
         if tally.throttled:
@@ -161,6 +161,15 @@ def _progress_view(tally: Tally, view: _View) -> RenderableType:
     if waiting:
         text.append(f"\n{waiting}", style="yellow")
     return Group(bar, text)
+
+
+def _limit_text(tally: Tally) -> str:
+    """Return the limit; without one, the allowance that will be used up first."""
+    known = [one for one in tally.allowances if one.remaining is not None]
+    if tally.limit is not None or not known:
+        return limit_text(tally.limit, tally.source)
+    first = min(known, key=lambda one: one.remaining or 0.0)
+    return f"{first.remaining or 0.0:,.0f} of {quota_text(first.limit, first.window_seconds)} left"
 
 
 def _done(tally: Tally) -> int:
