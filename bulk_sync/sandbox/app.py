@@ -7,6 +7,7 @@ they are tested against it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ from bulk_sync.sandbox.severed import Connections, Severed
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
 
 _SHOWINGS = b"/v1/showings/"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Bytes of a request body; a larger one is answered with 413.
 _LARGEST_BODY = 1 << 20
 
@@ -180,7 +182,9 @@ class NorthApi:
             return refusal(422, changes)
         showing = self.storage.find(key)
         if showing is None and self.behaviour.accept_any:
-            showing = self.storage.create(key, {}, self.clock.now())
+            identity = key if _UUID.fullmatch(key) else None
+            named = None if identity else key
+            showing = self.storage.create(named, {}, self.clock.now(), identity)
         if showing is None:
             return refusal(404, "Showing not found")
         showing = self.storage.update(showing, _set_fields(changes), self.clock.now())

@@ -80,9 +80,14 @@ class Storage:
         """Close the database."""
         self._db.close()
 
-    def create(self, key: str | None, data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-        """Store a new showing and return it; raises KeyTakenError."""
-        identity = self._free_id()
+    def create(
+        self, key: str | None, data: Mapping[str, Any], at: datetime, identity: str | None = None
+    ) -> dict[str, Any]:
+        """Store a new showing and return it; raises KeyTakenError.
+
+        Without an `identity` it gets the next free id.
+        """
+        identity = identity or self._free_id()
         try:
             self._db.execute(
                 "INSERT INTO showing VALUES (?, ?, ?, ?)",

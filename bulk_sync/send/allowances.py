@@ -298,7 +298,7 @@ class Spent:
             begun, _, count = segments.pop()
             segments.append((begun, last, count + permits))
         else:
-            segments.append((first, last, permits))
+            segments.append((first, last, float(permits)))
         while len(segments) > _SEGMENTS:
             # Join the two neighbours that make the shortest segment.
             spans = [after[1] - one[0] for one, after in pairwise(segments)]

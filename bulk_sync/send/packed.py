@@ -20,7 +20,7 @@ def _slots(part: object) -> Iterator[_Slot]:
     """Yield where each number of a part is kept: an object and the name or index in it."""
     if isinstance(part, list):
         for index, value in enumerate(part):
-            if isinstance(value, float):
+            if isinstance(value, (float, int)):
                 yield part, index
             else:
                 yield from _slots(value)
@@ -37,7 +37,7 @@ def numbers_of(part: object) -> Iterator[float]:
     """Yield the numbers of a part."""
     if isinstance(part, list):
         for value in part:
-            if isinstance(value, float):
+            if isinstance(value, (float, int)):
                 yield value
             else:
                 yield from numbers_of(value)
@@ -94,7 +94,7 @@ def shift(pace: Pace, seconds: float) -> None:
 def _shift(part: object, seconds: float) -> None:
     for name in part.__slots__:  # type: ignore[attr-defined]
         value = getattr(part, name)
-        if isinstance(value, list) and value and not isinstance(value[0], float):
+        if isinstance(value, list) and value and not isinstance(value[0], (float, int)):
             for one in value:
                 _shift(one, seconds)
         elif isinstance(value, list) and name in _INSTANTS:

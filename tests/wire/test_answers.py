@@ -154,7 +154,7 @@ def test_after_a_failure_the_next_answer_decides(program: Program, sheet: Path) 
     cases = [
         (answers(503), refuses(400, "no"), "rejected"),
         (resets, refuses(404, "no"), "rejected"),
-        (says(reply(200, b"<html>")), refuses(409, "no"), "rejected"),
+        (says(reply(200, b"<html>")), refuses(422, "no"), "rejected"),
         (closes, answers(204), "updated"),
         (answers(504), answers(202), "updated"),
         (answers(500), good, "updated"),
@@ -320,7 +320,7 @@ def test_a_wrong_address_ends_the_run_after_a_hundred_rows(
 def test_what_the_deadline_cuts_off_is_sent_by_the_next_run(program: Program, sheet: Path) -> None:
     with fault_server(all_good) as journal:
         to = ("push", sheet, "--base-url", journal.base_url, "--json")
-        ran = program(*to, "--rate", "3/m", "--deadline", "30s")
+        ran = program(*to, "--rate", "2/m", "--deadline", "30s")
         assert (ran.code, "--deadline" in ran.err) == (6, True)
         assert journal.patched == ["ext_0"]
         assert states(ran) == {"updated": 1, "pending": ROWS - 1}

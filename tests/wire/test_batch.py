@@ -98,7 +98,7 @@ def test_one_deadline_holds_for_all_files(
 ) -> None:
     with sandboxes() as witness:
         to = ("push", inbox, "--base-url", witness.base_url, "--settle", "0s", "--json")
-        ran = program(*to, "--rate", "3/m", "--deadline", "30s")
+        ran = program(*to, "--rate", "2/m", "--deadline", "30s")
         assert len(witness.patches()) == 1
     assert ran.code == 6
     assert ran.summary["states"]["updated"] == 1

@@ -110,7 +110,7 @@ def test_no_cookie_is_kept_and_netrc_is_left_alone(
 
     def answer(connection: object, request: bytes) -> None:
         requests.append(request)
-        connection.sendall(reply(200, b"{}", "Set-Cookie: session=1; Path=/"))  # type: ignore[attr-defined]
+        connection.sendall(reply(200, b'{"data": {}}', "Set-Cookie: session=1; Path=/"))  # type: ignore[attr-defined]
 
     with raw_server(answer) as base_url:
         assert program("push", sheet, "--base-url", base_url, "--workers", 1).code == 0

@@ -254,7 +254,16 @@ def test_a_key_that_the_server_throws_back_is_kept_nowhere(
     echoes = [always(ECHOES[echo](status)) for status in statuses]
     script = for_keys(dict(zip(rows[1:], echoes, strict=True)))  # the first finds the API well
     with fault_server(script) as journal:
-        bounds = ("--max-attempts", 1, "--retry-for", "0s", "--max-failures", "100%")
+        bounds = (
+            "--max-attempts",
+            1,
+            "--retry-for",
+            "0s",
+            "--max-wait",
+            "0s",
+            "--max-failures",
+            "100%",
+        )
         push = ("push", sheet, "--base-url", journal.base_url, *bounds, "--out", out)
         ran = program("--debug", *push, verbosity)
     assert ran.code in {0, 3, 5, 6}

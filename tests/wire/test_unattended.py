@@ -253,7 +253,7 @@ def test_a_run_ends_by_the_time_of_day_that_it_is_told(
     monkeypatch.setattr(SystemClock, "now", lambda _: now.astimezone(UTC))
     with sandboxes() as witness:
         to = ("push", sheet, "--base-url", witness.base_url, "--json")
-        ran = program(*to, "--rate", "3/m", "--finish-by", "10:00")
+        ran = program(*to, "--rate", "2/m", "--finish-by", "10:00")
         assert len(witness.patches()) == 1
     assert ran.code == 6
     assert "--finish-by" in ran.summary["stopped"]
@@ -264,7 +264,7 @@ def test_a_run_ends_by_the_time_of_day_that_it_is_told(
 def test_check_says_whether_the_window_suffices_at_the_limit_as_last_met(
     program: Program, sheet: Path
 ) -> None:
-    policy = 'RateLimit-Policy: "default";q=240;w=60'
+    policy = 'RateLimit-Policy: "default";q=40;w=10'
     with fault_server(always(answers(200, {"data": {"id": "x"}}, policy))) as journal:
         to = ("--base-url", journal.base_url)
         before = program("check", sheet, *to, "--deadline", "1h", "--json").summary
