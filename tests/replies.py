@@ -5,8 +5,12 @@ One table: the decision is tested with it as such, and both transports over sock
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from typing import Literal, NamedTuple
+
+from pydantic import SecretStr
 
 from bulk_sync.send.acknowledgement import Acknowledged
 from bulk_sync.send.decide import (
@@ -22,6 +26,8 @@ from bulk_sync.send.decide import (
     may_have_been_applied,
 )
 from bulk_sync.send.transport.interface import Failure, Reply
+from bulk_sync.send.transport.replies import Masking, reply_of
+from tests.helpers import KEY
 
 Verdict = Literal[
     "updated",
@@ -251,7 +257,80 @@ ERRORS = {
     "404": Case(404, PAGE, "not_found"),
 }
 
-REPLIES: dict[str, Case] = {**ACKNOWLEDGED, **REFUSED, **NOT_ACKNOWLEDGED, **ERRORS}
+
+def _raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+def _encoded(
+    coding: str, body: bytes, verdict: Verdict, words: str = "", status: int = 200
+) -> Case:
+    in_doubt = verdict == "again"
+    return Case(status, body, verdict, words, {"content-encoding": coding}, in_doubt=in_doubt)
+
+
+_PLAIN, _GONE = _json(CONTRACT), _json({"error": {"message": "No such showing", "status": 404}})
+_MARKED = b"\xef\xbb\xbf" + _PLAIN
+_BROTLI = b"\x8b\x02\x80{}\x03"
+_BOMB = gzip.compress(b" " * 10_000_000)
+
+ENCODED = {
+    "gzip": _encoded("gzip", gzip.compress(_PLAIN), "updated"),
+    "x-gzip in capitals": _encoded("X-GZIP", gzip.compress(_PLAIN), "updated"),
+    "gzip in two members": _encoded(
+        "gzip", gzip.compress(_PLAIN[:9]) + gzip.compress(_PLAIN[9:]), "updated"
+    ),
+    "gzip and zeros": _encoded("gzip", gzip.compress(_PLAIN) + bytes(8), "updated"),
+    "gzip of a byte order mark": _encoded("gzip", gzip.compress(_MARKED), "updated"),
+    "deflate": _encoded("deflate", zlib.compress(_PLAIN), "updated"),
+    "raw deflate": _encoded("deflate", _raw_deflate(_PLAIN), "updated"),
+    "gzip twice": _encoded("gzip, gzip", gzip.compress(gzip.compress(_PLAIN)), "updated"),
+    "deflate, then gzip": _encoded("deflate,gzip", gzip.compress(zlib.compress(_PLAIN)), "updated"),
+    "identity": _encoded("identity", _PLAIN, "updated"),
+    "an empty name": _encoded(" , ", _PLAIN, "updated"),
+    "UTF-8": _encoded("UTF-8", _PLAIN, "updated"),
+    "none": _encoded("none", _PLAIN, "updated"),
+    "gzip of nothing": _encoded("gzip", b"", "updated", "confirmed nothing in words (200)"),
+    "gzip without a body": _encoded("gzip", b"", "updated", "confirmed nothing", 204),
+    "brotli without a body": _encoded("br", b"", "updated", "confirmed nothing", 204),
+    "a refusal in gzip": _encoded(
+        "gzip", gzip.compress(_json({"errors": [{"message": TOO_HIGH}]})), "rejected", TOO_HIGH
+    ),
+    "a 404 in gzip": _encoded("gzip", gzip.compress(_GONE), "not_found", "No such showing", 404),
+    "a 404 in deflate": _encoded("deflate", zlib.compress(_GONE), "not_found", "No such", 404),
+    "a 404 in brotli": _encoded("br", _BROTLI, "not_found", "status 404", 404),
+    "a 404 in zstd": _encoded("zstd", b"\x28\xb5\x2f\xfd", "not_found", "status 404", 404),
+    "a 404 in UTF-8": _encoded("UTF-8", _GONE, "not_found", "No such showing", 404),
+    "a 404 as a page in UTF-8": _encoded("UTF-8", b"<html>", "not_found", "status 404", 404),
+    "a 404 that unpacks to 10 MB": _encoded("gzip", _BOMB, "not_found", "status 404", 404),
+    "a 404 in half a gzip": _encoded(
+        "gzip", gzip.compress(_GONE)[:-9], "not_found", "status 404", 404
+    ),
+    "brotli": _encoded(
+        "br", b"\x8b\x02\x80{}\x03", "again", "encoded as br, which was not requested"
+    ),
+    "a plain body that says brotli": _encoded("br", _PLAIN, "again", "encoded as br"),
+    "gzip that is none": _encoded("gzip", _PLAIN, "again", "not in the gzip that it says"),
+    "deflate that is none": _encoded("deflate", _PLAIN, "again", "not in the deflate that it says"),
+    "half a gzip": _encoded("gzip", gzip.compress(_PLAIN)[:-9], "again", "gzip without its end"),
+    "gzip that unpacks to 10 MB": _encoded("gzip", _BOMB, "again", "unpacks to more than 1048576"),
+    "a page in UTF-8": _encoded("UTF-8", b"<html>", "again", "encoded as utf-8"),
+    "four encodings": _encoded("gzip,gzip,gzip,gzip", _PLAIN, "again", "too many encodings"),
+}
+
+REPLIES: dict[str, Case] = {
+    **ACKNOWLEDGED,
+    **REFUSED,
+    **NOT_ACKNOWLEDGED,
+    **ENCODED,
+    **ERRORS,
+}
+
+
+def seen_of(case: Case) -> Reply:
+    """What a transport makes of the reply."""
+    return reply_of(case.status, case.headers, case.body, Masking(SecretStr(KEY)))
 
 
 def decided(case: Case, seen: Reply | Failure, *, attempts: int = 1) -> Decision:

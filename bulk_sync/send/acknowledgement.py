@@ -120,9 +120,7 @@ def _look_closely(
 ) -> Acknowledged | NotAcknowledged:
     status = reply.status
     if reply.undecoded:
-        return NotAcknowledged(
-            f"{status}, but the reply's body can't be decoded ({reply.undecoded})"
-        )
+        return NotAcknowledged(f"{status}, but the reply can't be decoded ({reply.undecoded})")
     if not _text_of(reply.body):
         return Acknowledged(None, None, f"the API confirmed nothing in words ({status})")
     found = document(reply.body)

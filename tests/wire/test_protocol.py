@@ -8,6 +8,7 @@ import json
 import math
 import socket
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import anyio
@@ -81,6 +82,61 @@ def test_nor_is_what_comes_while_the_connection_rests(transport: Name) -> None:
         seen = anyio.run(run, journal.base_url)
     assert [one.status for one in seen if isinstance(one, Reply)] == [200, 422]
     assert journal.patched == ["a", "b"]
+
+
+def connections_of(transport: Name, first: Deed, *, between: Callable[[], object]) -> list[int]:
+    """The client's port for each of four requests, after the first of which more may come."""
+    ports: list[int] = []
+
+    def noted(deed: Deed) -> Deed:
+        def both(connection: socket.socket) -> None:
+            ports.append(connection.getpeername()[1])
+            deed(connection)
+
+        return both
+
+    script = for_keys({"a": always(noted(first))}, others=always(noted(good)))
+    seen, patched = asked(transport, script, *"abcd", between=between)
+    assert [one.status for one in seen if isinstance(one, Reply)] == [200] * 4
+    assert patched == [*"abcd"]
+    return ports
+
+
+@pytest.mark.parametrize("comes", ["with the reply", "later"])
+def test_after_surplus_bytes_each_connection_is_used_once(transport: Name, comes: str) -> None:
+    """More of them might arrive between the look at an idle connection and the next request."""
+    read, sent = threading.Event(), threading.Event()
+
+    def late(connection: socket.socket) -> None:
+        good(connection)
+        read.wait(60)
+        connection.sendall(ACKNOWLEDGED)
+        sent.set()
+
+    def between() -> None:
+        read.set()
+        sent.wait(60)
+
+    if comes == "later":
+        ports = connections_of(transport, late, between=between)
+    else:
+        ports = connections_of(transport, says(ACKNOWLEDGED * 2), between=lambda: None)
+    assert len(set(ports)) == 4
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_the_end_of_a_connection_is_no_surplus(transport: Name, *, ends: bool) -> None:
+    ended = threading.Event()
+
+    def closing(connection: socket.socket) -> None:
+        good(connection)
+        if ends:
+            connection.close()
+        ended.set()
+
+    first, *others = connections_of(transport, closing, between=partial(ended.wait, 60))
+    assert len(set(others)) == 1
+    assert (first in others) != ends
 
 
 @pytest.mark.parametrize("end", [False, True], ids=["bytes too many", "the end"])

@@ -60,7 +60,6 @@ def ask(transport: Name) -> Ask:
         (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "bad_reply"),
         (says(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 600_000, then="close"), "bad_reply"),
         (says(reply(200, b"x" * (LARGEST_REPLY + 1)), then="close"), "bad_reply"),
-        (says(reply(200, b"\x1f\x8b", "Content-Encoding: gzip")), "bad_reply"),
     ],
     ids=[
         "no answer",
@@ -76,7 +75,6 @@ def ask(transport: Name) -> Ask:
         "bad chunk",
         "an endless head",
         "a large body",
-        "packed without being asked",
     ],
 )
 def test_what_is_no_whole_reply_is_a_failure_of_a_request_that_may_have_arrived(

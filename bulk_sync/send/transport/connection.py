@@ -12,6 +12,9 @@ from bulk_sync.send.transport.broken import broken
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.send.transport.parsing import ReplyParser
 
+# The event loop reads what has arrived within its next turn.
+_LAST_READ_SECONDS = 0.1
+
 
 class Connection(Protocol):
     """One connection; it is in `open_connections` while it is open."""
@@ -26,12 +29,14 @@ class Connection(Protocol):
         timeout_seconds: float,
         open_connections: set[Connection],
         parser: ReplyParser,
+        on_surplus: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._where = where
         self._timeout_seconds = timeout_seconds
         self._open_connections = open_connections
         self._parser = parser
+        self._on_surplus = on_surplus
         self._waiter: Future[Reply | Failure | None] | None = None
         self._unwritten: bytes | None = None
         self._deadline = 0.0
@@ -84,6 +89,10 @@ class Connection(Protocol):
         """
         return self._lost or self._transport.is_closing() or bool(self._unread())
 
+    def end_soon(self) -> None:
+        """Abort the connection after what arrived on it was read, and so taken for surplus."""
+        self._loop.call_later(_LAST_READ_SECONDS, self.end)
+
     def end(self) -> None:
         """Abort the connection."""
         self.reusable = False
@@ -115,16 +124,22 @@ class Connection(Protocol):
         """Parse a piece of a reply."""
         waiter = self._waiter
         if waiter is None or waiter.done():
-            self.end()  # no request is awaiting a reply
+            # Empty lines can't be taken for a reply. After a time-out it is what was asked for.
+            if self.reusable and data.strip(b"\r\n"):
+                self._on_surplus()
+            self.end()
         elif self._unwritten is not None:
             # It arrived before the request was written, so it can't be the reply.
             self._unwritten = None
+            self._on_surplus()
             waiter.set_result(None)
         else:
             seen = self._parser.feed(data)
             if seen is not None:
                 self.reusable = self._parser.reusable
                 waiter.set_result(seen)
+                if self._parser.has_surplus:
+                    self._on_surplus()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Resolve the awaited reply; one without a length ends with its connection."""

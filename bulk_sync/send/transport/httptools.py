@@ -1,9 +1,7 @@
 """HTTP/1.1 through httptools, the parser of Node.js, without proxies.
 
 Nothing lies between a worker and its socket: no thread, no pool to search, no stream. That makes it
-the fastest transport. It comes with the extra `fast`. It is stricter than httpx about two things
-that RFC 9112 lets a client refuse: headers folded over several lines, and a length stated twice,
-even the same one.
+the fastest transport. It comes with the extra `fast`.
 
 Invariants, with `connection` and `parsing`:
 
@@ -13,6 +11,8 @@ Invariants, with `connection` and `parsing`:
 2. A request may have arrived from its write on, and never before. A connection on which something
    arrives before the write is not written to.
 3. A request ends by its deadline, and a connection without a whole reply is closed with it.
+4. After surplus bytes each connection carries one request only, because later ones might arrive
+   between the look at an idle connection and the write.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class HttptoolsTransport:
         )
         # A stack: the connection used last is reused first, so that few stay open if few suffice.
         self._free: list[Connection] = []
+        self._keeps_alive = True
         self._open: set[Connection] = set()
         self._prepared: list[Connection] = []
         """Connections whose requests are written together, later in this turn of the event loop."""
@@ -143,7 +144,7 @@ class HttptoolsTransport:
                 seen = await answer
             finally:
                 connection.forget()
-                if connection.reusable:
+                if connection.reusable and self._keeps_alive:
                     connection.idle_since = now = self._loop.time()
                     self._is_near = now - begun < _NEAR_SECONDS
                     self._free.append(connection)
@@ -165,12 +166,20 @@ class HttptoolsTransport:
             connection = self._free.pop()
             idle_seconds = now - connection.idle_since
             # Within one turn of the event loop nothing can be unread: the loop has just read it.
-            if not idle_seconds or (
-                idle_seconds < KEEPALIVE_SECONDS and not connection.has_unread()
-            ):
+            if not idle_seconds:
                 return connection
-            connection.end()
+            if idle_seconds >= KEEPALIVE_SECONDS:
+                connection.end()
+            elif connection.has_unread():
+                connection.end_soon()
+            else:
+                return connection
         return None
+
+    def _use_connections_once(self) -> None:
+        self._keeps_alive = False
+        while self._free:
+            self._free.pop().end()
 
     def _set_timer(self, deadline: float) -> None:
         """Set the timer, one for all requests, to the earliest deadline."""
@@ -214,7 +223,14 @@ class HttptoolsTransport:
 
     def _new_connection(self) -> Connection:
         parser = ReplyParser(self._where, self._masking, self._heads)
-        return Connection(self._loop, self._where, self._timeout, self._open, parser)
+        return Connection(
+            self._loop,
+            self._where,
+            self._timeout,
+            self._open,
+            parser,
+            self._use_connections_once,
+        )
 
 
 def _ascii_host(host: str) -> str:

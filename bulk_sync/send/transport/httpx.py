@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import anyio
+import httpcore
 import httpx
 from msgspec.structs import replace
 from pydantic import SecretStr
@@ -28,19 +29,47 @@ from bulk_sync.send.transport.interface import (
     Failure,
     Reply,
 )
-from bulk_sync.send.transport.replies import TOO_LARGE, Masking, why_unreadable
+from bulk_sync.send.transport.replies import TOO_LARGE, Masking, reply_of, why_unreadable
+
+# Bytes that are known to have arrived are there at once, unless they are no whole record of TLS.
+_UNREAD_SECONDS = 0.05
+
+
+class _Lane:
+    """A client of one connection."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.stream: Any = None  # of the latest reply: an `httpcore.AsyncNetworkStream`
+
+    async def has_surplus(self) -> bool:
+        """True when bytes, and not only the end, arrived while the connection was idle.
+
+        They are read, so the connection can't be used any more. httpcore closes one on which
+        anything arrived, but doesn't say what it was.
+        """
+        if self.stream is None or not self.stream.get_extra_info("is_readable"):
+            return False
+        read = b""
+        with (
+            suppress(httpcore.NetworkError, httpcore.TimeoutException),
+            anyio.move_on_after(_UNREAD_SECONDS),
+        ):
+            read = await self.stream.read(1 << 16)
+        return bool(read)
 
 
 class HttpxTransport:
     """Lanes of one connection each, opened as needed; made by `open_httpx`."""
 
     def __init__(
-        self, open_lane: Callable[[], httpx.AsyncClient], key: SecretStr, timeout_seconds: float
+        self, open_lane: Callable[[int], httpx.AsyncClient], key: SecretStr, timeout_seconds: float
     ) -> None:
         self._open_lane = open_lane
         self._lanes = AsyncExitStack()
         # A stack: the lane used last is reused first, so that few connections stay open.
-        self._free: list[httpx.AsyncClient] = []
+        self._free: list[_Lane] = []
+        self._kept_alive = 1  # connections of a lane, 0 or 1
         self._masking = Masking(key)
         self._timeout = timeout_seconds
         self._connect_timeout = min(CONNECT_SECONDS, timeout_seconds)
@@ -73,30 +102,53 @@ class HttpxTransport:
         path: str,
         **parts: Any,  # noqa: ANN401 - as httpx takes them
     ) -> Reply | Failure:
-        lane = (
-            self._free.pop()
-            if self._free
-            else await self._lanes.enter_async_context(self._open_lane())
-        )
-        request = lane.build_request(method, path, **parts)
+        lane = await self._take_lane()
+        kept_alive = self._kept_alive
+        request = lane.client.build_request(method, path, **parts)
         progress = _Progress(request.url)
         try:
             return await self._send(lane, request, progress)
         finally:
-            if progress.tunnel_failed:
-                # httpcore keeps such a connection, and the lane's next request would wait for it.
-                with anyio.CancelScope(shield=True):
-                    await lane.aclose()
-            else:
+            # httpcore keeps a connection whose tunnel failed, and the next request would wait.
+            if kept_alive == self._kept_alive and not progress.tunnel_failed:
                 self._free.append(lane)
+            else:
+                await self._close_lane(lane)
+
+    async def _take_lane(self) -> _Lane:
+        while self._free:
+            lane = self._free.pop()
+            if not await lane.has_surplus():
+                return lane
+            await self._close_lane(lane)
+            await self._use_connections_once()
+        client = await self._lanes.enter_async_context(self._open_lane(self._kept_alive))
+        return _Lane(client)
+
+    async def _use_connections_once(self) -> None:
+        """Keep no connection alive any more: the host sent bytes that nobody asked for.
+
+        They might arrive between the look at an idle connection and the next request on it, and be
+        taken for its reply.
+        """
+        self._kept_alive = 0
+        free, self._free = self._free, []
+        for lane in free:
+            await self._close_lane(lane)
+
+    async def _close_lane(self, lane: _Lane) -> None:
+        # Shielded, because a cancelled request would leave its connection open.
+        with anyio.CancelScope(shield=True):
+            await lane.client.aclose()
 
     async def _send(
-        self, lane: httpx.AsyncClient, request: httpx.Request, progress: _Progress
+        self, lane: _Lane, request: httpx.Request, progress: _Progress
     ) -> Reply | Failure:
         request.extensions["trace"] = progress.note
         try:
             with anyio.fail_after(self._timeout):
-                response = await lane.send(request, stream=True)
+                response = await lane.client.send(request, stream=True)
+                lane.stream = response.extensions.get("network_stream")
                 try:
                     return await self._read(response)
                 finally:
@@ -131,8 +183,9 @@ class HttpxTransport:
             body += chunk
             if len(body) > LARGEST_REPLY:
                 return TOO_LARGE
-        await _leave_surplus(response.stream)
-        return Reply(response.status_code, headers, self._masking.body(bytes(body)))
+        if await _leave_surplus(response.stream):
+            await self._use_connections_once()
+        return reply_of(response.status_code, headers, bytes(body), self._masking)
 
 
 class _Progress:
@@ -165,16 +218,21 @@ class _Progress:
 
 async def _leave_surplus(
     stream: Any,  # noqa: ANN401 - the attributes below are undocumented
-) -> None:
-    """Close the connection when surplus bytes follow the reply, as curl does."""
+) -> bool:
+    """Close the connection when surplus bytes follow the reply, as curl does; True if there are.
+
+    Empty lines don't count, which httptools skips: they can't be taken for a reply.
+    """
     # h11 keeps surplus bytes and would take them for the reply to the next request, so a row would
     # be acknowledged by the reply to another. httpx and httpcore don't expose them, hence
     # the walk through their attributes; a test over a socket fails if it leads nowhere.
     for name in ("_stream", "_httpcore_stream", "_stream", "_connection"):
         stream = getattr(stream, name, None)
     parser = getattr(stream, "_h11_state", None)
-    if parser is not None and parser.trailing_data[0]:
+    surplus = b"" if parser is None else parser.trailing_data[0]
+    if surplus:
         await stream.aclose()
+    return bool(surplus.strip(b"\r\n"))
 
 
 def translate(
@@ -242,7 +300,7 @@ async def open_httpx(
     """
     ssl_context = httpx.create_ssl_context()  # shared, because it loads hundreds of certificates
 
-    def lane() -> httpx.AsyncClient:
+    def lane(kept_alive: int) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=base_url,
             verify=ssl_context,
@@ -257,14 +315,16 @@ async def open_httpx(
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
             limits=httpx.Limits(
-                max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
+                max_connections=1,
+                max_keepalive_connections=kept_alive,
+                keepalive_expiry=KEEPALIVE_SECONDS,
             ),
             follow_redirects=False,
             mounts={f"all://{host}": None for host in NEVER_PROXIED},
         )
 
     try:
-        async with lane() as first:
+        async with lane(1) as first:
             # httpx decodes the host on use, so a malformed one would fail the first request.
             _ = first.base_url.host
     except httpx.InvalidURL as error:

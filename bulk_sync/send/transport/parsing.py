@@ -13,8 +13,15 @@ from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from bulk_sync.send.transport.heads import rewritten
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
-from bulk_sync.send.transport.replies import TOO_LARGE, TWO_LENGTHS, Masking, why_unreadable
+from bulk_sync.send.transport.replies import (
+    TOO_LARGE,
+    TWO_LENGTHS,
+    Masking,
+    reply_of,
+    why_unreadable,
+)
 
 # Bytes of a reply's head, interim replies apart; Apache and nginx stay under 64 KiB.
 _LARGEST_HEAD = 128 << 10
@@ -58,6 +65,10 @@ class ReplyParser:
         self._is_fresh = True
         self.reusable = False
         """True when the reply was whole, keeps the connection open, and nothing followed it."""
+        self.has_surplus = False
+        """True when something followed the reply."""
+        self._head = b""  # what arrived until the head was whole, interim replies included
+        self._is_rewritten = False
         self._expect()
 
     def _expect(self) -> None:
@@ -74,8 +85,10 @@ class ReplyParser:
 
     def reset(self) -> None:
         """Prepare for the reply to the next request."""
-        self.reusable = False
+        self.reusable = self.has_surplus = False
         if not self._is_fresh:
+            self._head = b""
+            self._is_rewritten = False
             self._expect()
             self._is_fresh = True
 
@@ -88,21 +101,51 @@ class ReplyParser:
                 self.reusable = True
                 return Reply(known.status, known.headers, self._masking.body(data[end:]))
             self._is_fresh = False
+            if data[:1] in {b"\r", b"\n"}:  # httptools would skip an empty line
+                return self._wrong(_NOT_WELL_FORMED)
         self._wire_bytes += len(data)  # an interim reply in it starts the count again
+        if not self._head_is_read:
+            self._head += data
+        self._parse(data)
+        if self._head_is_read:
+            self._head = b""
+        elif self._wire_bytes > _LARGEST_HEAD:
+            self._settle(self._wrong(_HEAD_TOO_LONG))
+        if self._wire_bytes > _LARGEST_ON_THE_WIRE:
+            self._settle(TOO_LARGE)
+        elif self.reusable and self._wire_bytes == len(data):
+            self._remember(data)
+        return self._outcome
+
+    def _parse(self, data: bytes) -> None:
         try:
             with suppress(HttpParserUpgrade):  # `why_unreadable` refused it by its head
                 self._parser.feed_data(data)
         except HttpParserError as error:
             self.reusable = False
-            two_lengths = "Transfer-Encoding" in str(error)
-            self._settle(TWO_LENGTHS if two_lengths else self._wrong(_NOT_WELL_FORMED))
-        if not self._head_is_read and self._wire_bytes > _LARGEST_HEAD:
-            self._settle(self._wrong(_HEAD_TOO_LONG))
-        elif self._wire_bytes > _LARGEST_ON_THE_WIRE:
-            self._settle(TOO_LARGE)
-        elif self.reusable and self._wire_bytes == len(data):
-            self._remember(data)
-        return self._outcome
+            if isinstance(self._outcome, Reply):
+                self.has_surplus = True
+            elif "Transfer-Encoding" in str(error):
+                self._settle(TWO_LENGTHS)
+            elif self._head_is_read or self._is_rewritten:
+                self._settle(self._wrong(_NOT_WELL_FORMED))
+            else:
+                self._parse_rewritten()
+
+    def _parse_rewritten(self) -> None:
+        """Parse once more, with a head that httptools takes, if RFC 9112 lets a client accept it.
+
+        Until that head is whole, httptools refuses each piece, and all of them come here again.
+        """
+        received = rewritten(self._head)
+        if received is None:
+            self._settle(self._wrong(_NOT_WELL_FORMED))
+        elif received and self._outcome is None:
+            self._is_rewritten = True
+            self._expect()
+            self._wire_bytes = len(received)
+            self._parser = HttpResponseParser(self)
+            self._parse(received)
 
     def end(self) -> Reply | Failure:
         """Return the reply or the failure, now that the server has closed the connection."""
@@ -117,7 +160,9 @@ class ReplyParser:
         """Cache the head of a reply that arrived in one piece and has a length."""
         end = reply.find(b"\r\n\r\n") + 4
         if (
-            "transfer-encoding" not in self._headers
+            not self._is_rewritten
+            and "transfer-encoding" not in self._headers
+            and "content-encoding" not in self._headers
             and self._headers.get("content-length") == str(self._body_bytes)
             and len(reply) == end + self._body_bytes
             and end <= _LONGEST_KNOWN_HEAD
@@ -135,12 +180,12 @@ class ReplyParser:
         return Failure("bad_reply", f"{self._where} {what}", may_have_arrived=True)
 
     def _reply(self) -> Reply:
-        return Reply(self._status, self._headers, self._masking.body(b"".join(self._pieces)))
+        return reply_of(self._status, self._headers, b"".join(self._pieces), self._masking)
 
     def on_message_begin(self) -> None:
         """Begin a reply; after an outcome it is surplus."""
         if self._outcome is not None:
-            self.reusable = False
+            self.reusable, self.has_surplus = False, True
         elif self._status:  # the reply before was an interim one
             self._expect()
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr
 
-from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure
+from bulk_sync.send.transport.decoding import decoded
+from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
 
 TOO_LARGE = Failure(
     "bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True
@@ -16,6 +17,8 @@ TOO_LARGE = Failure(
 TWO_LENGTHS = Failure("bad_reply", "the reply states its length in two ways", may_have_arrived=True)
 
 _MASK = "[key]"
+
+_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 
 
 class Masking:
@@ -53,31 +56,32 @@ class Masking:
         return masked
 
 
+def reply_of(status: int, headers: Mapping[str, str], body: bytes, masking: Masking) -> Reply:
+    """Return a whole reply, decoded and without the key; the headers are masked already."""
+    encoding = headers.get("content-encoding")
+    if encoding is None:
+        return Reply(status, headers, masking.body(body))
+    plain, undecoded = decoded(body, encoding)
+    return Reply(status, headers, masking.body(plain), undecoded)
+
+
 def why_unreadable(status: int, http_version: str, headers: Mapping[str, str]) -> Failure | None:
     """Return the failure if a reply's head shows that it can't be read; None if it can."""
-    if not http_version.startswith("HTTP/1."):
+    if http_version not in _VERSIONS:
         return _bad(f"the reply is of another version of HTTP ({http_version})")
     if status == 101:
         return _bad("the reply switches to another protocol, which was not requested")
     transfer = headers.get("transfer-encoding")
     if transfer is not None and transfer.strip().lower() != "chunked":
-        return _encoded(transfer)
+        name = transfer.strip().lower()[:40]
+        return _bad(f"the reply has a transfer encoding that was not requested ({name})")
     if transfer is not None and "content-length" in headers:
         # The two may disagree on where the reply ends: request smuggling (RFC 9112, section 6.3).
         return TWO_LENGTHS
-    encoding = headers.get("content-encoding")
-    if encoding is not None and encoding.strip().lower() not in {"identity", ""}:
-        # We requested identity, and a compressed body may expand without end.
-        return _encoded(encoding)
     length = headers.get("content-length", "")
     # `int` refuses very long numbers; the limit of the body itself covers those.
     is_number = length.isdecimal() and len(length) < 20
     return TOO_LARGE if is_number and int(length) > LARGEST_REPLY else None
-
-
-def _encoded(encoding: str) -> Failure:
-    name = encoding.strip().lower()[:40]
-    return _bad(f"the reply has an encoding that was not requested ({name})")
 
 
 def _bad(what: str) -> Failure:
