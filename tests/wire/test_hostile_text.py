@@ -54,7 +54,7 @@ def test_whatever_the_server_says_no_terminal_acts_on_it(
         said = said.replace(b" X\r\n", b" \x1b[31m \x9b \xc2\x9b\r\n", 1)
     with fault_server(always(says(said))) as journal:
         push = ("push", sheet, "--base-url", journal.base_url, "--fresh")
-        bounds = ("--max-attempts", 1, "--retry-for", "0s")
+        bounds = ("--max-attempts", 1, "--retry-for", "0s", "--max-wait", "0s")
         ends = [program(*push, *bounds, "-vv")]
         shutil.rmtree(tmp_path / "state")  # so that it need not wait as the run before was told
         ends.append(program(*push, *bounds, "--json"))

@@ -161,6 +161,8 @@ def test_what_a_server_says_stays_text(program: Program, tmp_path: Path, status:
             1,
             "--retry-for",
             "0s",
+            "--max-wait",
+            "0s",
             "--page",
             page,
         ]
