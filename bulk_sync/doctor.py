@@ -29,8 +29,15 @@ from bulk_sync.report.words import allowance_text, counted, local_time, rate, sp
 from bulk_sync.run.shared_limit import known_pace, pace_file
 from bulk_sync.secret import check_key
 from bulk_sync.send.account import PATH, RESOURCE, Account, read_account
-from bulk_sync.send.decide import shows_api_is_up
-from bulk_sync.send.messages import api_message, is_own_error
+from bulk_sync.send.decide import (
+    block_text,
+    is_about_the_route,
+    is_block,
+    is_throttled,
+    no_route,
+    shows_api_is_up,
+)
+from bulk_sync.send.messages import api_message
 from bulk_sync.send.transport.choose import Name, choose_transport, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.settings.creating import Creating
@@ -114,14 +121,17 @@ def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
     if isinstance(seen, Failure):
         return Finding("API", f"{base_url}: {seen.message}", "wrong", 6)
     reply = f"{base_url}: {api_message(seen)} ({seen.status})"
-    if seen.status == 401 or (seen.status == 403 and is_own_error(seen)):
+    if is_about_the_route(seen):
+        return Finding("API", f"{base_url}: {no_route(seen)}", "wrong", 6)
+    if is_throttled(seen):
+        return Finding("API", f"{reply} asks to wait: run it again later", "wrong", 6)
+    if seen.status == 401 or (seen.status == 403 and not is_block(seen)):
         return Finding(
             "API", f"the key is refused by {reply}: correct NORTH_API_KEY or --key-file", "wrong", 5
         )
-    if seen.status == 403:
-        return Finding(
-            "API", f"{reply} blocks this machine, perhaps by a firewall on the way", "wrong", 6
-        )
+    if is_block(seen):
+        why = f"{block_text(seen)}: ask who runs it, such as a firewall, to let this machine pass"
+        return Finding("API", f"{base_url}: {why}", "wrong", 6)
     if seen.status >= 400 or not shows_api_is_up(seen):
         return Finding("API", f"{reply} is not from North: check --base-url", "wrong", 6)
     return Finding("API", f"{base_url} accepts the key, after {seconds * 1000:.0f} ms")

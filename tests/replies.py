@@ -246,6 +246,13 @@ ERRORS = {
     "407": Case(
         407, PAGE, "Outage", 'realm "office"', {"proxy-authenticate": 'Basic realm="office"'}
     ),
+    "511": Case(511, PAGE, "Outage", "asks to sign in first", in_doubt=True),
+    "413 with Retry-After": Case(413, _json(_EDITED), "waits", "being edited", _WAIT),
+    "422 with Retry-After": Case(422, _json(_EDITED), "waits", "being edited", _WAIT),
+    "404 with Retry-After": Case(404, _json(_EDITED), "waits", "being edited", _WAIT),
+    "409 with a Retry-After that can't be read": Case(
+        409, _json(_EDITED), "rejected", "being edited", {"retry-after": "soon"}
+    ),
     "407 without a realm": Case(407, b"", "Outage", "HTTPS_PROXY"),
     "409": Case(409, _json(_EDITED), "rejected", "being edited"),
     "409 with Retry-After": Case(409, _json(_EDITED), "waits", "being edited", _WAIT),

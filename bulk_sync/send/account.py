@@ -24,7 +24,14 @@ from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError, KeyRefused, Outage, WrongTeam
 from bulk_sync.model.account import Team, same_team, wrong_team
-from bulk_sync.send.decide import hopeless, is_throttled
+from bulk_sync.send.decide import (
+    block_text,
+    hopeless,
+    is_about_the_route,
+    is_block,
+    is_throttled,
+    no_route,
+)
 from bulk_sync.send.headers import YEAR_SECONDS, Quota
 from bulk_sync.send.messages import api_message, is_own_error
 from bulk_sync.send.transport.interface import Failure, Reply
@@ -239,12 +246,16 @@ def judge(seen: Reply | Failure, wanted: Wanted) -> Judgement:
     if account is not None:
         reason = _why_not(account, wanted)
         return Known(account) if reason is None else Refused(reason, account.team)
+    if is_throttled(seen):
+        return Unknown(f"throttled ({seen.status})", for_now=True)
+    if is_about_the_route(seen):  # the first row would fare no better
+        return Refused(no_route(seen))
     if seen.status == 401 or (seen.status == 403 and is_own_error(seen)):
         return Refused(KeyRefused(f"The API refused the key: {api_message(seen)} ({seen.status})"))
     if 200 <= seen.status < 300:
         return Unknown("an answer of another shape", for_now=not _is_json(seen))
-    if is_throttled(seen):
-        return Unknown(f"throttled ({seen.status})", for_now=True)
+    if is_block(seen):
+        return Unknown(block_text(seen), for_now=True)
     return Unknown(api_message(seen), for_now=seen.status not in _MISSING)
 
 

@@ -300,7 +300,7 @@ class Attempts:
             refused_seconds=self._availability.refused_seconds(ended),
             row_refused_seconds=ended - refused_since,
             refused_alone=case.times_alone >= _TIMES_ALONE,
-            may_have_been_applied=case.may_have_arrived,
+            may_have_been_applied=case.may_have_arrived or case.change.in_doubt,
         )
 
     def _acknowledged(self, answer: Acknowledged, case: Case) -> Outcome:
@@ -328,12 +328,12 @@ class Attempts:
             case RowFailed(final=True):
                 case.verdict = decision
                 return case.failure()
-            case Blocked(why):
-                case.retry_costs = False
-                self._availability.blocked(case, why)
-                raise TryAgain(RetryIn(0.0, why))
-            case RetryIn(decided=True):
-                self._availability.got_through(case.begun)
+            case Blocked(why, otherwise):
+                self._hold(case, why, otherwise)
+                return None
+            case RetryIn(decided=True, costs_attempt=costs_attempt):
+                self._decided(case)
+                case.excused += not costs_attempt
                 case.retry_costs = True
                 raise TryAgain(decision)
             case RetryIn(everyone=True):
@@ -347,14 +347,27 @@ class Attempts:
                 if not self._availability.failed(case, message):
                     case.retry_costs = False
                     raise TryAgain(RetryIn(0.0, message))
-                case.verdict = decision
-                self._availability.suspect(case, message)
+                self._suspect(case, decision)
                 return None
             case StopRun(reason, again_in_seconds):
                 self._availability.stop(reason, again_in_seconds)
                 raise Stopping
             case _:
                 assert_never(decision)
+
+    def _hold(self, case: Case, why: str, otherwise: RetryIn | RowFailed) -> None:
+        """Go on with a row that was blocked; `otherwise` holds if only this row is."""
+        if not self._availability.blocked(case, why):
+            case.retry_costs = False
+            raise TryAgain(RetryIn(0.0, why))
+        if isinstance(otherwise, RetryIn):
+            case.retry_costs = True
+            raise TryAgain(otherwise)
+        self._suspect(case, otherwise)
+
+    def _suspect(self, case: Case, verdict: RowFailed) -> None:
+        case.verdict = verdict
+        self._availability.suspect(case, verdict.message)
 
 
 _is_unreserved = re.compile(r"[A-Za-z0-9._~-]+").fullmatch

@@ -185,18 +185,25 @@ class Availability:
                     self._stop_for_outage(why)
         return counts
 
-    def blocked(self, case: Case, why: str) -> None:
-        """Record a block: only probes may leave, and the row keeps its attempts."""
+    def blocked(self, case: Case, why: str) -> bool:
+        """Record a block: only probes may leave.
+
+        Returns True when it counts as an attempt, because only this row is blocked.
+        """
         circuit, now, dice = self.circuit, self._clock.monotonic(), self._dice.random()
+        was_open = circuit.open
+        alone = case.blocked_after not in {None, circuit.successes}
+        counts = circuit.blocked(case, case.begun, now, dice, alone=alone)
+        case.blocked_after = circuit.successes
+        case.is_suspicious |= alone
+        if not counts:
+            case.excused += 1
         if circuit.open:
-            circuit.failed(case, case.begun, now, dice)
-        else:
-            circuit.began = case.begun
-            circuit.break_open(now, dice)
-            log.warning("sending pauses: %s", why, extra={"event": "outage"})
-        case.excused += 1
-        self._tally.trouble = why
-        self._tally.waiting_until = circuit.probe_at
+            self._tally.trouble = why
+            self._tally.waiting_until = circuit.probe_at
+            if not was_open:
+                log.warning("sending pauses: %s", why, extra={"event": "outage"})
+        return counts
 
     def suspect(self, case: Case, why: str) -> None:
         """Hold a case that has no attempts left until others are seen to get through."""
@@ -268,9 +275,9 @@ class Availability:
         one with others getting through in between. Many new failures may be an outage of this one
         endpoint.
         """
-        in_trouble = {
-            id(case): case for case in (*self.circuit.in_a_row, *self.circuit.suspects)
-        }.values()
+        circuit = self.circuit
+        cases = (*circuit.in_a_row, *circuit.blocked_cases, *circuit.suspects)
+        in_trouble = {id(case): case for case in cases}.values()
         return len(in_trouble) < FAILURES_IN_A_ROW or all(
             case.is_suspicious or case.change.tried for case in in_trouble
         )

@@ -49,6 +49,8 @@ class Case:
     """Its failure once attempts or time are used up, until the circuit confirms it."""
     failed_after: int | None = None
     """The number of requests that had got through when it failed last."""
+    blocked_after: int | None = None
+    """The number of requests that had got through when something blocked it last."""
     is_suspicious: bool = False
     """True when it failed both before and after others got through."""
     creation: str | None = None

@@ -6,6 +6,9 @@ against rows. The first probe that gets through closes it. The first probe also 
 failures that opened the circuit: if it fails too, they were part of the outage, and the rows get
 those attempts back; if it gets through, they count.
 
+A block, such as a firewall's page, opens the circuit at once, because it is about every request.
+Only for a row that stays blocked while others get through does it count as a failure.
+
 A row whose attempts are used up is a suspect before it is `failed`. It fails once a request that
 left after its last attempt gets through without an outage in between. The request must have left
 later, because replies that were on their way when an outage began say nothing about it.
@@ -48,6 +51,8 @@ class Circuit(Generic[Case]):
     successes: int = 0
     in_a_row: list[Case] = field(default_factory=list)
     """The case of each failure since the last success, with repetitions."""
+    blocked_cases: list[Case] = field(default_factory=list)
+    """The case of each block since the last success that didn't count, with repetitions."""
     _suspects: list[tuple[float, Case]] = field(default_factory=list)
 
     def failed(self, case: Case, begun: float, now: float, dice: float) -> bool:
@@ -72,6 +77,22 @@ class Circuit(Generic[Case]):
             self.break_open(now, dice)
         return True
 
+    def blocked(self, case: Case, begun: float, now: float, dice: float, *, alone: bool) -> bool:
+        """Record a block, which opens the circuit at once; return True when it counts.
+
+        It counts as an attempt if the row is blocked `alone`, with others that got through since it
+        was blocked last, or while the API itself is known to answer: then its content is to blame.
+        """
+        if (alone or self.trusted) and not self.open:
+            return self.failed(case, begun, now, dice)
+        self.blocked_cases.append(case)
+        if self.open:
+            return self.failed(case, begun, now, dice)
+        if not self.in_a_row:
+            self.began = begun
+        self.break_open(now, dice)
+        return False
+
     def break_open(self, now: float, dice: float) -> None:
         """Open the circuit: only probes may leave."""
         self.open, self.opened, self.failed_probes = True, now, 0
@@ -87,7 +108,7 @@ class Circuit(Generic[Case]):
 
     def acquit(self) -> list[Case]:
         """Close the circuit and return the suspects as failed, because the API itself answers."""
-        self.open, self.in_a_row = False, []
+        self.open, self.in_a_row, self.blocked_cases = False, [], []
         return self._take_suspects()
 
     def excuse(self, now: float, dice: float) -> list[Case]:
@@ -115,7 +136,7 @@ class Circuit(Generic[Case]):
             return [], [], []
         outage = self.open and self.failed_probes > 0
         given_back = self.in_a_row if outage else []
-        self.open, self.trusted, self.in_a_row = False, False, []
+        self.open, self.trusted, self.in_a_row, self.blocked_cases = False, False, [], []
         if not self._suspects:
             return [], [], given_back
         if outage:

@@ -8,10 +8,10 @@
 | 401; 403 in the API's words before any acknowledgement | StopRun: the key is refused |
 | 403 in the API's words after an acknowledgement | RowRejected: forbidden |
 | any other 403 | Blocked: hold, and probe within --retry-for |
-| 407 | StopRun: a proxy asks for a password |
-| 409, 423, 425 with Retry-After; 409 of our own repeat | RetryIn for the row, then refused |
+| 407, 511 | StopRun: a proxy or the network asks to sign in |
+| other 4xx, 501, 505 with Retry-After; 409 of our own repeat | RetryIn for the row, then rejected |
 | 404, 410 | RowRejected: not_found |
-| 408, 425, 5xx but 501 and 505 | RetryIn, full jitter |
+| 408, 421, 425, 5xx but 501 and 505 | RetryIn, full jitter, or when the server says |
 | 429; 403, 503 with Retry-After | RetryIn for everyone, no attempt used; StopRun past --max-wait |
 | other 4xx, 501, 505 | RowRejected: refused |
 | connection and time-out errors | RetryIn, full jitter |
@@ -46,6 +46,15 @@ from bulk_sync.send.transport.interface import Failure, Reply
 
 # The server can't do this at all, now or later.
 _NOT_SUPPORTED = frozenset({501, 505})
+
+# Not about the row: a slow connection, replayed early data, the wrong connection.
+_TRANSIENT = frozenset({408, 421, 425})
+
+# Nor are these: a proxy, or the network, asks to sign in.
+_ABOUT_THE_ROUTE = frozenset({407, 511})
+
+# With Retry-After: an edit, a lock or a full store that passes (RFC 9110, 15.5.10 and 15.5.14).
+_LOCKED = frozenset({409, 413, 423, 425})
 
 
 class RetryPolicy(Struct, frozen=True):
@@ -101,19 +110,15 @@ class RetryIn(Struct, frozen=True):
     """Try again after a wait.
 
     With `everyone` the server throttled the whole run, and the pace decides how long it waits.
-    `decided` means that the API answered about this row, so that nothing failed.
+    `decided` means that the API answered about this row, so that nothing failed; without
+    `costs_attempt` it also said when to come again.
     """
 
     seconds: float
     why: str
     everyone: bool = False
     decided: bool = False
-
-
-class Blocked(Struct, frozen=True):
-    """Something in front of the API blocks requests: only probes may leave."""
-
-    why: str
+    costs_attempt: bool = True
 
 
 class RowRejected(Struct, frozen=True):
@@ -133,6 +138,16 @@ class RowFailed(Struct, frozen=True):
     message: str
     given_up: GivenUp | None = None
     final: bool = False
+
+
+class Blocked(Struct, frozen=True):
+    """Something in front of the API blocks requests: only probes may leave.
+
+    `otherwise` is the decision if it blocks this row alone.
+    """
+
+    why: str
+    otherwise: RetryIn | RowFailed
 
 
 class StopRun(Struct, frozen=True):
@@ -184,13 +199,15 @@ def hopeless(seen: Failure) -> Outage:
     return Outage(f"{seen.message}. Sending stopped here; fix this, then run again")
 
 
-def _no_access(reply: Reply, so_far: SoFar) -> Decision:
+def _no_access(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
     """Decide about a refusal of the key, of the row, or by something in front of the API."""
     message = api_message(reply)
-    if reply.status == 407:
-        return StopRun(Outage(_proxy_text(reply)))
+    if reply.status in _ABOUT_THE_ROUTE:
+        return StopRun(no_route(reply))
     if is_block(reply):
-        return Blocked(block_text(reply))
+        alone = block_text(reply, "this row alone")
+        otherwise = _retry_or_fail("bad_reply", alone, so_far, policy, dice, ambiguous=False)
+        return Blocked(block_text(reply), otherwise)
     if reply.status == 403 and so_far.key_accepted:
         return RowRejected("forbidden", message)
     return StopRun(KeyRefused(f"The API refused the key: {message} ({reply.status})"))
@@ -199,28 +216,21 @@ def _no_access(reply: Reply, so_far: SoFar) -> Decision:
 def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
     message = api_message(reply)
     match reply.status:
-        case 401 | 403 | 407 if not is_throttled(reply):
-            return _no_access(reply, so_far)
-        case 404 | 410:
-            return RowRejected("not_found", message)
-        case 403 | 429 | 503 if is_throttled(reply):
+        case _ if is_throttled(reply):
             return _throttled(reply, so_far, policy, dice)
-        case 409 | 423 | 425 if _is_to_pass(reply, so_far):
-            return _wait_or_reject(reply, so_far, policy, dice)
-        case 408 | 425:
+        case 401 | 403 | 407 | 511:
+            return _no_access(reply, so_far, policy, dice)
+        case status if status in _TRANSIENT or (status >= 500 and status not in _NOT_SUPPORTED):
+            if status == 425 and _is_to_pass(reply, so_far):
+                return _wait_or_reject(reply, so_far, policy, dice)
             return _retry_or_fail(
                 "server_error",
-                f"{reply.status}: {message}",
+                f"{status}: {message}",
                 so_far,
                 policy,
                 dice,
                 ambiguous=may_have_been_applied(reply),
-            )
-        case status if status in _NOT_SUPPORTED:
-            return RowRejected("refused", message)
-        case status if status >= 500:
-            return _retry_or_fail(
-                "server_error", f"{status}: {message}", so_far, policy, dice, ambiguous=True
+                asked=retry_after(reply.headers),
             )
         case status if 300 <= status < 400:
             where = reply.headers.get("location", "nowhere")[:LONGEST_MESSAGE]
@@ -232,7 +242,14 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
                 dice,
                 ambiguous=False,
             )
-    return RowRejected("refused", message)
+    if _is_to_pass(reply, so_far):
+        return _wait_or_reject(reply, so_far, policy, dice)
+    return _rejected(reply)
+
+
+def _rejected(reply: Reply) -> RowRejected:
+    is_missing = reply.status in {404, 410}
+    return RowRejected("not_found" if is_missing else "refused", api_message(reply))
 
 
 def is_block(reply: Reply) -> bool:
@@ -240,17 +257,28 @@ def is_block(reply: Reply) -> bool:
     return reply.status == 403 and not is_own_error(reply)
 
 
-def block_text(reply: Reply) -> str:
-    """Describe a block."""
+def block_text(reply: Reply, blocked: str = "requests") -> str:
+    """Describe a block, of all requests or some."""
     kind = reply.headers.get("content-type", "no content type").partition(";")[0][:60]
-    return f"something in front of the API blocks requests (403, {kind})"
+    return f"something in front of the API blocks {blocked} (403, {kind})"
 
 
-def _proxy_text(reply: Reply) -> str:
+def is_about_the_route(reply: Reply) -> bool:
+    """True when a proxy or the network on the way answers, and no request would get past it."""
+    return reply.status in _ABOUT_THE_ROUTE
+
+
+def no_route(reply: Reply) -> Outage:
+    """Return why nothing gets past a proxy or the network."""
+    if reply.status == 511:
+        return Outage(
+            "The network between here and the API asks to sign in first: status 511. Sign in with "
+            "a browser, then run again"
+        )
     asked = reply.headers.get("proxy-authenticate", "")
-    realm = re.search(r'realm="([^"]{1,60})"', asked)
+    realm = re.search(r'realm="([^"]{1,60})"', asked, re.IGNORECASE)
     of_realm = f' (realm "{one_line(realm[1])}")' if realm else ""
-    return (
+    return Outage(
         f"A proxy between here and the API asks for a password{of_realm}: status 407. Set it in "
         "the proxy's address, which HTTPS_PROXY names (http://user:password@host:port), then run "
         "again"
@@ -258,7 +286,7 @@ def _proxy_text(reply: Reply) -> str:
 
 
 def _is_to_pass(reply: Reply, so_far: SoFar) -> bool:
-    """Return whether a conflict is likely to pass: the API says when, or it is our own.
+    """Return whether a refusal is likely to pass: the API says when, or it is our own conflict.
 
     An earlier attempt of the row may still be at work, and the repeat is in conflict with it.
     """
@@ -270,13 +298,20 @@ def _is_to_pass(reply: Reply, so_far: SoFar) -> bool:
 def _wait_or_reject(
     reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float
 ) -> RetryIn | RowRejected:
-    failures = max(1, so_far.failures)
+    """Wait before a refusal becomes final.
+
+    Without limit but --retry-for where a lock, and the time of its end, is what the status means;
+    elsewhere Retry-After may be on every refusal of a gateway, so attempts bound it as well.
+    """
     asked = retry_after(reply.headers)
-    seconds = policy.backoff(failures, dice) if asked is None else asked
+    # Back-off grows with every request, so that `Retry-After: 0` is no invitation to hammer.
+    seconds = max(asked or 0.0, policy.backoff(max(1, so_far.attempts), dice))
+    costs_attempt = asked is None or reply.status not in _LOCKED
+    has_attempts = max(1, so_far.failures) < policy.max_attempts or not costs_attempt
     is_in_time = so_far.elapsed_seconds + seconds <= policy.retry_for_seconds
-    if failures < policy.max_attempts and is_in_time and seconds <= so_far.left_seconds:
-        return RetryIn(seconds, _said(reply), decided=True)
-    return RowRejected("refused", api_message(reply))
+    if has_attempts and is_in_time and seconds <= so_far.left_seconds:
+        return RetryIn(seconds, _said(reply), decided=True, costs_attempt=costs_attempt)
+    return _rejected(reply)
 
 
 def may_have_been_applied(seen: Reply | Failure) -> bool:
@@ -300,9 +335,13 @@ def _retry_or_fail(
     dice: float,
     *,
     ambiguous: bool,
+    asked: float | None = None,
 ) -> RetryIn | RowFailed:
     failures = max(1, so_far.failures)
     seconds = policy.backoff(failures, dice)
+    # A wait that doesn't fit is not a reason to fail a row that a retry may still get through.
+    if asked is not None and so_far.elapsed_seconds + asked <= policy.retry_for_seconds:
+        seconds = max(seconds, asked)
     if ambiguous and not policy.repeat_ambiguous:
         return RowFailed(error, why, GivenUp.AMBIGUOUS, final=True)
     if failures >= policy.max_attempts:
@@ -396,7 +435,7 @@ def shows_api_is_up(reply: Reply) -> bool:
     if reply.status in {408, 429} or reply.status >= 500 or 300 <= reply.status < 400:
         return False
     if reply.status >= 400:  # a refusal shows that something decides
-        return reply.status != 407 and not is_block(reply)
+        return not (is_about_the_route(reply) or is_block(reply))
     return may_be_the_apis(reply)
 
 
@@ -410,5 +449,5 @@ def may_come_from_api(seen: Reply | Failure) -> bool:
     if 300 <= seen.status < 400:
         return False
     if seen.status >= 400:
-        return seen.status != 407 and not is_block(seen)
+        return not (is_about_the_route(seen) or is_block(seen))
     return may_be_the_apis(seen)

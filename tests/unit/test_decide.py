@@ -93,7 +93,9 @@ def test_a_long_message_is_cut() -> None:
     assert len(rejected.message) == 300
 
 
-@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 507, 520, 301, 302, 307, 308])
+@pytest.mark.parametrize(
+    "status", [408, 421, 425, 500, 502, 503, 504, 507, 520, 301, 302, 307, 308]
+)
 def test_what_is_tried_again_with_full_jitter_and_fails_in_the_end(status: int) -> None:
     first = decided(status)
     assert isinstance(first, RetryIn)
@@ -260,6 +262,33 @@ def test_a_conflict_with_our_own_repeat_is_waited_out_and_then_final() -> None:
     assert waits.decided
     last = decided(409, so_far=LAST._replace(may_have_been_applied=True))
     assert last == RowRejected("refused", "status 409")
+
+
+@pytest.mark.parametrize("status", [409, 413, 423, 425])
+def test_a_lock_is_waited_out_within_the_time_whatever_the_attempts(status: int) -> None:
+    waits = decided(status, so_far=LAST._replace(attempts=9), retry_after="3")
+    assert isinstance(waits, RetryIn)
+    assert (waits.decided, waits.costs_attempt, waits.seconds) == (True, False, 15)  # back-off
+    late = decided(status, so_far=LAST._replace(elapsed_seconds=58), retry_after="3")
+    assert late == RowRejected("refused", f"status {status}")
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 501])
+def test_other_refusals_that_say_when_to_come_again_are_bounded_by_attempts(status: int) -> None:
+    waits = decided(status, retry_after="3")
+    assert isinstance(waits, RetryIn)
+    assert (waits.decided, waits.costs_attempt, waits.seconds) == (True, True, 3)
+    assert isinstance(decided(status, so_far=LAST, retry_after="3"), RowRejected)
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("3", 3), ("0", 0.25), ("61", 0.25)])
+@pytest.mark.parametrize("status", [408, 421, 500, 502, 504])
+def test_a_server_error_comes_again_when_the_server_says_if_that_is_in_time(
+    status: int, asked: str, seconds: float
+) -> None:
+    again = decided(status, retry_after=asked)
+    assert isinstance(again, RetryIn)
+    assert (again.seconds, again.decided, again.everyone) == (seconds, False, False)
 
 
 def test_a_wait_that_does_not_fit_is_a_rejection() -> None:

@@ -61,9 +61,10 @@ class Script:
 
 
 class Work:
-    def __init__(self, keys: Sequence[str], *, tried: bool) -> None:
+    def __init__(self, keys: Sequence[str], *, tried: bool, in_doubt: bool = False) -> None:
         self.left = deque(
-            Change(number, number + 2, key, "{}", "d", tried) for number, key in enumerate(keys)
+            Change(number, number + 2, key, "{}", "d", tried, in_doubt=in_doubt)
+            for number, key in enumerate(keys)
         )
         self.outcomes: list[Outcome] = []
 
@@ -122,10 +123,11 @@ def send(
     rest: Reply | Failure = OK,
     me: Reply | Failure = OK,
     tried: bool = False,
+    in_doubt: bool = False,
     pace: Pace | None = None,
 ) -> Ended:
     dice = random.Random(1)
-    clock, work, tally = VirtualClock(dice), Work(keys, tried=tried), Tally()
+    clock, work, tally = VirtualClock(dice), Work(keys, tried=tried, in_doubt=in_doubt), Tally()
     script = Script(answers, clock, rest, me)
 
     async def run() -> BulkSyncError | None:
@@ -433,6 +435,51 @@ def test_a_block_is_probed_and_then_passes_without_harm_to_any_row(workers: int)
     assert ended.stopped is None
 
 
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("place", [0, 10, 19])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_row_that_a_firewall_refuses_alone_fails_alone(
+    workers: int, place: int, attempts: int
+) -> None:
+    """Its text may look like an attack, say."""
+    keys = [f"k{number}" for number in range(20)]
+    terms = terms_of(workers=workers, attempts=attempts)
+    ended = send(keys, {f"k{place}": [BLOCK] * 500}, terms)
+    states = ended.states()
+    assert (states.pop(place), set(states)) == ("failed", {"updated"})
+    assert ended.stopped is None
+    outcome = ended.outcomes[place]
+    assert outcome.error == "bad_reply"
+    assert outcome.message == (
+        "something in front of the API blocks this row alone (403, text/html)"
+    )
+    assert not outcome.may_have_been_applied
+
+
+def test_many_rows_that_are_blocked_stay_pending_even_if_the_api_itself_answers() -> None:
+    ended = send([f"k{number}" for number in range(20)], {}, terms_of(workers=4), rest=BLOCK)
+    assert isinstance(ended.stopped, Outage)
+    assert set(ended.states()) == {"pending"}
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_blocks_at_random_fail_no_row(workers: int) -> None:
+    keys = [f"k{number}" for number in range(200)]
+    dice = random.Random(7)
+    answers: dict[str, list[Reply | Failure]] = {
+        key: [BLOCK if dice.random() < 0.2 else OK for _ in range(20)] for key in keys
+    }
+    ended = send(keys, answers, terms_of(workers=workers, attempts=5))
+    assert set(ended.states()) == {"updated"}
+
+
+def test_a_block_costs_no_attempt() -> None:
+    keys = [f"k{number}" for number in range(20)]
+    answers: dict[str, list[Reply | Failure]] = {key: [BLOCK, OK] for key in keys[5:9]}
+    ended = send(keys, answers, terms_of(workers=4, attempts=1))
+    assert ended.states() == ["updated"] * 20
+
+
 def test_a_block_that_lasts_ends_the_run_as_an_outage() -> None:
     keys = [f"k{number}" for number in range(20)]
     ended = send(keys, {key: [OK] for key in keys[:8]}, terms_of(workers=4), rest=BLOCK, me=BLOCK)
@@ -457,6 +504,24 @@ def test_a_row_that_always_gets_429_fails_alone(workers: int, asked: str | None)
     assert states[20] == "failed"
     assert states.count("updated") == 199
     assert ended.outcomes[20].error == "throttled"
+
+
+def test_a_lock_that_stays_is_a_rejection_and_holds_nobody_up() -> None:
+    locked = Reply(423, {"retry-after": "1"}, b'{"error": {"message": "Being edited"}}')
+    ended = send(["a", *(f"k{number}" for number in range(50))], {"a": [locked] * 5000})
+    assert ended.states() == ["rejected", *["updated"] * 50]
+    assert ended.outcomes[0].message == "Being edited"
+    assert ended.stopped is None
+    assert 5 < ended.outcomes[0].attempts < 120  # back-off within the 15 minutes of --retry-for
+    last_other = max(at for key, at in ended.script.sent if key != "a")
+    assert last_other - START < 60
+
+
+def test_a_conflict_with_a_repeat_across_runs_is_waited_out() -> None:
+    conflict = Reply(409, {}, b'{"error": {"message": "In progress"}}')
+    for in_doubt, state in ((True, "updated"), (False, "rejected")):
+        ended = send(["a"], {"a": [conflict, OK]}, in_doubt=in_doubt)
+        assert ended.states() == [state]
 
 
 def test_a_locked_showing_is_asked_again_when_the_api_says() -> None:

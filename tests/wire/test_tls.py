@@ -240,7 +240,7 @@ def test_a_proxy_tunnels_and_never_sees_the_key(
 @pytest.mark.parametrize(
     ("deed", "words"),
     [
-        (says(reply(407, b"", "Proxy-Authenticate: Basic")), "refused (407)"),
+        (says(reply(407, b"", "Proxy-Authenticate: Basic")), "asks for a password (407)"),
         (says(reply(502)), "refused"),
         (closes, "closed the connection without an answer"),
         (resets, "broke"),

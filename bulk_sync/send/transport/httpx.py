@@ -254,6 +254,14 @@ def translate(
             return not_connected(error, where)
         case httpx.ProxyError():
             refusal = re.match(r"[45]\d\d(?!\d)", str(error))
+            if refusal and refusal[0] == "407":
+                return Failure(
+                    "connection",
+                    f"{where} asks for a password (407): set it in the proxy's address, which "
+                    "HTTPS_PROXY names (http://user:password@host:port)",
+                    may_have_arrived=False,
+                    hopeless=True,
+                )
             status = f" ({refusal[0]})" if refusal else ""
             return Failure("connection", f"{where} refused{status}", may_have_arrived=False)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
