@@ -2,8 +2,9 @@
 
 h11, and so the httpx transport, accepts LF alone as a line end (RFC 9112, section 2.2), headers
 folded over several lines (section 5.2) and a repeated `Content-Length` of one value (RFC 9110,
-section 8.6). httptools can't, or only with leniencies that also admit what smuggles a reply into
-the next one. So these heads, and nothing else, are written again as it takes them.
+section 8.6). It also keeps control characters in values. httptools can't, or only with leniencies
+that also admit what smuggles a reply into the next one. So these heads, and nothing else, are
+written again as it takes them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9]\d\d)(?: [^\0\r]*)?")
 _BEGINNING = b"HTTP/1."
 _SWITCHING_PROTOCOLS = b"101"
+_CONTROLS = bytes(code for code in (*range(1, 32), 127) if chr(code) not in "\t\n\r\v\f")
+_AS_BLANKS = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 
 
 def rewritten(received: bytes) -> bytes | None:
@@ -43,9 +46,9 @@ def _lines(head: bytes) -> list[bytes]:
     for line in head.split(b"\n"):
         plain = line.removesuffix(b"\r")
         if plain[:1] in {b" ", b"\t"} and len(lines) > 1:  # the status line can't be folded
-            lines[-1] += b" " + plain.lstrip(b" \t")
+            lines[-1] += b" " + plain.lstrip(b" \t").translate(_AS_BLANKS)
         else:
-            lines.append(plain)
+            lines.append(plain.translate(_AS_BLANKS))
     lengths = [line for line in lines if _is_length(line)]
     values = {
         part.strip(b" \t") for line in lengths for part in line.partition(b":")[2].split(b",")

@@ -1,7 +1,8 @@
 """HTTP/1.1 through httptools, the parser of Node.js, without proxies.
 
 Nothing lies between a worker and its socket: no thread, no pool to search, no stream. That makes it
-the fastest transport. It comes with the extra `fast`.
+the fastest transport. It comes with the extra `fast`. It accepts the replies that httpx accepts,
+except trailers whose lines end with LF alone.
 
 Invariants, with `connection` and `parsing`:
 

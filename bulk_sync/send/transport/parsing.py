@@ -61,7 +61,7 @@ class ReplyParser:
         self._where = where
         self._masking = masking
         self._known_heads = heads
-        self._parser = HttpResponseParser(self)
+        self._parser = self._new_parser()
         self._is_fresh = True
         self.reusable = False
         """True when the reply was whole, keeps the connection open, and nothing followed it."""
@@ -70,6 +70,12 @@ class ReplyParser:
         self._head = b""  # what arrived until the head was whole, interim replies included
         self._is_rewritten = False
         self._expect()
+
+    def _new_parser(self) -> HttpResponseParser:
+        parser = HttpResponseParser(self)
+        # Some servers pad the size of a chunk with blanks, and h11 accepts it.
+        parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
+        return parser
 
     def _expect(self) -> None:
         """Reset the state of the current reply."""
@@ -144,7 +150,7 @@ class ReplyParser:
             self._is_rewritten = True
             self._expect()
             self._wire_bytes = len(received)
-            self._parser = HttpResponseParser(self)
+            self._parser = self._new_parser()
             self._parse(received)
 
     def end(self) -> Reply | Failure:
