@@ -7,6 +7,7 @@ Invariants:
 3. The allowance is requested again only where users/me told one and headers tell nothing, after it
    was to reset or after a refusal, and at most once in `INTERVAL_SECONDS`. The worker that asks
    uses the permit of its row for it, which is the first one after a reset: all others are held.
+   A run may begin just before a reset, so its preflight doesn't delay the request after it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ log = logging.getLogger("bulk_sync.send")
 INTERVAL_SECONDS = 60.0
 """The least time between two requests about the allowance."""
 
+# Resets a minute apart are seen a little early or late, by the rounding of what is told.
+_SLACK_SECONDS = 1.0
+
 MOST_TRIES = 4
 """Requests for an answer without which no row may leave; otherwise there is one."""
 
@@ -55,21 +59,24 @@ class Reminder:
     told: bool = False
     """True once users/me told an allowance."""
     asked_at: float = -math.inf
+    asked_again_at: float = -math.inf
+    """The latest request that was not the first one."""
     resets_at: float = math.inf
     refused: bool = False
     """True if a request was throttled since the last answer."""
 
     def is_due(self, now: float, source: RateSource) -> bool:
         """Return whether to ask now; `source` is where the limit in force comes from."""
-        return (
-            self.told
-            and source is not RateSource.HEADER
-            and now - self.asked_at >= INTERVAL_SECONDS
-            and (self.refused or now >= self.resets_at)
-        )
+        if not self.told or source is RateSource.HEADER:
+            return False
+        if now >= self.resets_at and now - self.asked_again_at >= INTERVAL_SECONDS - _SLACK_SECONDS:
+            return True
+        return self.refused and now - self.asked_at >= INTERVAL_SECONDS
 
     def asked(self, now: float) -> None:
         """Record that a request leaves."""
+        if self.told:
+            self.asked_again_at = now
         self.asked_at, self.resets_at, self.refused = now, math.inf, False
 
     def answered(self, now: float, reset_seconds: float) -> None:

@@ -280,6 +280,28 @@ def test_the_allowance_is_asked_again_after_a_reset_or_a_refusal_once_a_minute()
     assert not reminder.is_due(200.0 + INTERVAL_SECONDS, RateSource.ACCOUNT)
 
 
+def test_a_reset_soon_after_the_start_of_a_run_is_not_missed() -> None:
+    reminder = Reminder()
+    reminder.asked(100.0)
+    reminder.answered(100.1, reset_seconds=20.0)
+    assert not reminder.is_due(120.0, RateSource.ACCOUNT)
+    assert reminder.is_due(120.2, RateSource.ACCOUNT)
+    reminder.asked(120.2)
+    # Its windows are shorter than a minute: they are not asked about one by one.
+    reminder.answered(120.3, reset_seconds=20.0)
+    assert not reminder.is_due(141.0, RateSource.ACCOUNT)
+    assert reminder.is_due(120.2 + INTERVAL_SECONDS, RateSource.ACCOUNT)
+
+
+def test_each_reset_of_a_window_of_a_minute_is_asked_about() -> None:
+    reminder = Reminder()
+    reminder.asked(100.0)
+    reminder.answered(100.1, reset_seconds=20.0)
+    reminder.asked(120.3)
+    reminder.answered(120.4, reset_seconds=59.5)
+    assert reminder.is_due(180.1, RateSource.ACCOUNT)
+
+
 # Judge
 
 
