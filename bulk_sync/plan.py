@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 from typing import Literal
 
 from msgspec import Struct
 
-from bulk_sync.address import SANDBOX_TARGET
+from bulk_sync.address import DEFAULT_BASE_URL, SANDBOX_TARGET
 from bulk_sync.errors import UsageError
 from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.model.problems import Expected, Reason, Remedy
@@ -66,6 +66,44 @@ def how_to_start(known: JobFacts | None, wanted: JobFacts, *, fresh: bool, new_k
         )
     unchanged = known.input_digest == wanted.input_digest and known.meaning == wanted.meaning
     return Start.RESUME if unchanged else Start.RESTAGE
+
+
+def address_of_ledger(known: Collection[str], wanted: str | None) -> str:
+    """Return the base URL whose acknowledged values a question to a ledger is about.
+
+    `known` are the base URLs that the ledger has values of, `wanted` the one that was asked for;
+    None asks for the one that the ledger is of. Raises UsageError when the ledger is of another.
+    """
+    if wanted is not None and wanted in known:
+        return wanted
+    # The data of a rehearsal is gone with its sandbox, so only --sandbox asks for it.
+    real = [base_url for base_url in known if base_url != SANDBOX_TARGET]
+    if wanted is None and len(real) == 1:
+        return real[0]
+    if not known:
+        return wanted or DEFAULT_BASE_URL
+    if wanted is None and real:
+        raise UsageError(
+            f"this ledger has values of {' and '.join(real)}: choose one with --base-url"
+        )
+    of = f"values of {' and '.join(real)}" if real else "only values of a rehearsal in the sandbox"
+    rehearsal = "" if real else "; push the sheet first, or compare with --sandbox"
+    raise UsageError(
+        f"this ledger has {of}, none of {_place(wanted or DEFAULT_BASE_URL)}{rehearsal}"
+    )
+
+
+def refuse_key_of_another(known: str | None, wanted: str | None, *, new_key: bool) -> None:
+    """Raise UsageError when a ledger is another API key's, perhaps another team's.
+
+    Both are fingerprints; None where there is no key.
+    """
+    if known is None or wanted is None or known == wanted or new_key:
+        return
+    raise UsageError(
+        "this ledger has values that another API key sent, perhaps another team's. If this is a "
+        "new key of the same team, compare with --new-key; if not, use the key that pushed"
+    )
 
 
 def _place(base_url: str) -> str:

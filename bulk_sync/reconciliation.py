@@ -12,17 +12,26 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
+
 from bulk_sync.check.compare import Side, blank_here, compare
 from bulk_sync.check.patches import digest_of, fields_of
 from bulk_sync.check.showing import KEY_COLUMN
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import InputError, UsageError
+from bulk_sync.errors import UsageError
 from bulk_sync.job.comparison import Comparison, Pair
-from bulk_sync.job.ledger import Acknowledged, read_shared
+from bulk_sync.job.ledger import Acknowledged
 from bulk_sync.job.ledger_entries import json_text
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
-from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, RowClass
+from bulk_sync.model.comparison import (
+    Author,
+    Compared,
+    Difference,
+    LedgerSide,
+    Reconciliation,
+    RowClass,
+)
 from bulk_sync.model.rows import Record, Row
 from bulk_sync.report.facts import reconciliation_facts
 from bulk_sync.report.page.comparison import write_comparison_page
@@ -30,6 +39,7 @@ from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.report.written.differences import Changes, write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
+from bulk_sync.run.ledgers import acknowledged_values
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.run.side import StagedSide, is_large, staged_in_child, staged_side
 from bulk_sync.settings.reconcile import ReconcileSettings
@@ -60,7 +70,8 @@ def reconcile(
         blanks = _compare(comparison, here, there, base)
         settings = _one_way_if_partial(settings, here)
         notes = (*_notes(settings, here, there, base), *_on_blanks(blanks, base))
-        return _write(settings, comparison, notes, clock or SystemClock())
+        found = _Found(settings, comparison, notes, there.ledger)
+        return _write(found, clock or SystemClock())
 
 
 def _one_way_if_partial(settings: ReconcileSettings, here: StagedSide) -> ReconcileSettings:
@@ -116,9 +127,9 @@ def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], StagedSide
     A child process starts to read a large sheet immediately, while the caller reads its own.
     """
     if settings.there is None:
-        with _acknowledged(settings) as known, Store.scratch() as store:
-            store.staged.stage(map(_record, known), keep_cells=False)
-            yield lambda: StagedSide(store, None)
+        with acknowledged_values(settings) as known, Store.scratch() as store:
+            store.staged.stage(map(_record, known.entries), keep_cells=False)
+            yield lambda: StagedSide(store, None, ledger=known.side)
     elif is_large(settings.there.reading.input):
         with staged_in_child(settings.there) as wait:
             yield wait
@@ -126,21 +137,6 @@ def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], StagedSide
         with ExitStack() as opened:
             sheet = settings.there
             yield lambda: opened.enter_context(staged_side(sheet))
-
-
-@contextmanager
-def _acknowledged(settings: ReconcileSettings) -> Iterator[Iterator[Acknowledged]]:
-    if settings.history.ledger is not None:
-        with read_shared(settings.history.ledger, settings.target.base_url) as known:
-            yield known
-        return
-    with Store.read(settings.files.checkpoint) as store:
-        if store.database.job() is None:
-            raise InputError(
-                f"{settings.files.checkpoint}: this checkpoint has no job, so nothing was "
-                "acknowledged yet."
-            )
-        yield store.known.acknowledged()
 
 
 def _record(one: Acknowledged) -> Record:
@@ -183,9 +179,17 @@ def _origin(pair: Pair, base: StagedSide) -> Side:
 _NOT_THE_SAME = tuple(one for one in RowClass if one is not RowClass.SAME)
 
 
-def _write(
-    settings: ReconcileSettings, comparison: Comparison, notes: tuple[str, ...], clock: Clock
-) -> Reconciliation:
+class _Found(Struct, frozen=True):
+    """A comparison that is made, and the settings by which it is reported."""
+
+    settings: ReconcileSettings
+    comparison: Comparison
+    notes: tuple[str, ...]
+    ledger: LedgerSide | None
+
+
+def _write(found: _Found, clock: Clock) -> Reconciliation:
+    settings, comparison = found.settings, found.comparison
     differing = partial(comparison.rows, RowClass.DIFFERS, RowClass.CONFLICT)
     template = changes = Changes(0, None)
     if settings.outputs.template is not None:
@@ -204,7 +208,7 @@ def _write(
         )
         if changes.rows:
             _forget_acknowledged(settings, differing())
-    summary = _summary(settings, comparison, notes, template, changes)
+    summary = _summary(found, template, changes)
     if settings.outputs.results is not None:
         write_differences(
             settings.outputs.results, comparison.rows(*_NOT_THE_SAME), reconciliation_facts(summary)
@@ -217,13 +221,8 @@ def _write(
     return summary
 
 
-def _summary(
-    settings: ReconcileSettings,
-    comparison: Comparison,
-    notes: tuple[str, ...],
-    template: Changes,
-    changes: Changes,
-) -> Reconciliation:
+def _summary(found: _Found, template: Changes, changes: Changes) -> Reconciliation:
+    settings, comparison = found.settings, found.comparison
     fields = comparison.fields()
     listed = (
         RowClass.PROBLEM,
@@ -247,11 +246,12 @@ def _summary(
         cleared=changes.cleared or template.cleared,
         one_way=settings.comparing.one_way,
         prefer_here=settings.comparing.prefer_here,
-        notes=notes,
+        notes=found.notes,
         results=str(settings.outputs.results) if settings.outputs.results else None,
         page=str(settings.outputs.page) if settings.outputs.page else None,
         template=str(settings.outputs.template) if template.rows else None,
         changes=str(settings.changes) if changes.rows else None,
+        ledger=found.ledger,
     )
 
 

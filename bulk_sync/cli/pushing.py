@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from bulk_sync.run.send import ending_at, seconds_left
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.push import PushSettings
-from bulk_sync.settings.reconcile import ReconcileSettings
+from bulk_sync.settings.reconcile import LEDGER, ReconcileSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,7 @@ def reconcile(given: Mapping[str, Any]) -> int:
         raise UsageError(
             "--push: a sheet from standard input has no name for a checkpoint; save it to a file"
         )
-    values = with_key(given) if given.get("push") else given
-    settings = ReconcileSettings.of(values, input=file)
+    settings = ReconcileSettings.of(_with_key_if_needed(given), input=file)
     clock = SystemClock()
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     with followed(str(file), following) as run:
@@ -147,6 +147,14 @@ def reconcile(given: Mapping[str, Any]) -> int:
             return (3 if left else 0) if settings.comparing.push else summary.exit_code
         pushing = ending_at(pushing, end, clock)
         return _push_differences(settings, summary, pushing, following, run)
+
+
+def _with_key_if_needed(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add the key that sends, or the one that a ledger has to be of, if there is one."""
+    named = given.get("key_file") is not None or os.environ.get("NORTH_API_KEY", "").strip()
+    return (
+        with_key(given) if given.get("push") or (given.get("with_") == LEDGER and named) else given
+    )
 
 
 def _compared(settings: ReconcileSettings) -> Reconciliation:

@@ -264,7 +264,13 @@ class Ledger:
 
     def all(self) -> Iterator[Acknowledged]:
         """Yield every entry, sorted by target."""
-        return _all(self._db, self.name, self._base_url)
+        found = self._db.execute(
+            "SELECT target, key, coalesce(showing_id, ''), fields "
+            f"FROM {self.name} WHERE base_url = ? ORDER BY target",
+            (self._base_url,),
+        )
+        for target, key, showing_id, fields in found:
+            yield Acknowledged(target, key, showing_id, json.loads(fields))
 
 
 def json_list(values: Iterable[object]) -> str:
@@ -272,24 +278,30 @@ def json_list(values: Iterable[object]) -> str:
     return msgspec.json.encode(list(values)).decode()
 
 
-def _all(db: sqlite3.Connection, table: str, base_url: str) -> Iterator[Acknowledged]:
-    found = db.execute(
-        f"SELECT target, key, coalesce(showing_id, ''), fields FROM {table} WHERE base_url = ? "
-        "ORDER BY target",
-        (base_url,),
-    )
-    for target, key, showing_id, fields in found:
-        yield Acknowledged(target, key, showing_id, json.loads(fields))
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=rw"  # never makes a file
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS)
 
 
+class LedgerFile:
+    """A shared ledger, open for reading."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return the base URLs that jobs on this ledger were for."""
+        found = self._db.execute("SELECT base_url FROM ledger_account ORDER BY base_url")
+        return tuple(base_url for (base_url,) in found)
+
+    def of(self, base_url: str) -> Ledger:
+        """Return the entries of a base URL."""
+        return Ledger(self._db, base_url)
+
+
 @contextmanager
-def read_shared(path: Path, base_url: str) -> Iterator[Iterator[Acknowledged]]:
-    """Yield a shared ledger's entries of a base URL; raises CheckpointError without one."""
+def read_shared(path: Path) -> Iterator[LedgerFile]:
+    """Open a shared ledger for reading; raises CheckpointError without one."""
     if not path.is_file():
         raise CheckpointError(
             f"{path}: there is no ledger here; push with --ledger {path} to make one."
@@ -297,7 +309,7 @@ def read_shared(path: Path, base_url: str) -> Iterator[Iterator[Acknowledged]]:
     with translated(path):
         _examine(path)
         with closing(_connect(path)) as db:
-            yield _all(db, "main.ledger", base_url)
+            yield LedgerFile(db)
 
 
 def attach(db: sqlite3.Connection, path: Path) -> None:

@@ -65,15 +65,25 @@ class Compared(Struct, frozen=True):
     reasons_are_there: bool = False
 
 
+class LedgerSide(Struct, frozen=True):
+    """The ledger of a comparison: the base URL that acknowledged its values, and its file.
+
+    `path` is None for the checkpoint of the sheet here.
+    """
+
+    address: str
+    path: str | None = None
+
+
 class Reconciliation(Struct, frozen=True):
     """The result of a comparison of two sheets.
 
-    `other` is None for the ledger. `classes` counts showings, and `superseded` the rows here that
-    another row with the same key replaced. `fields` counts differing values by field; `first` has
-    the first showings of each field, with that difference alone; `listed` has the first showings of
-    the other classes. `conflicts` and `stale` count values that both sides, or only the other side,
-    changed since the base. `to_send` counts the rows of `changes`. With `one_way`, rows only there
-    are no difference.
+    `other` is None for the ledger, which `ledger` describes. `classes` counts showings, and
+    `superseded` the rows here that another row with the same key replaced. `fields` counts
+    differing values by field; `first` has the first showings of each field, with that difference
+    alone; `listed` has the first showings of the other classes. `conflicts` and `stale` count
+    values that both sides, or only the other side, changed since the base. `to_send` counts the
+    rows of `changes`. With `one_way`, rows only there are no difference.
     """
 
     input: str
@@ -95,6 +105,7 @@ class Reconciliation(Struct, frozen=True):
     page: str | None
     template: str | None
     changes: str | None
+    ledger: LedgerSide | None = None
 
     @property
     def rows(self) -> int:

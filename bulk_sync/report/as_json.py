@@ -187,6 +187,8 @@ def reconciliation_json(summary: Reconciliation) -> dict[str, Any]:
     return {
         "input": summary.input,
         "with": summary.other or "ledger",
+        "ledger": summary.ledger
+        and {"base_url": summary.ledger.address, "path": summary.ledger.path},
         "base": summary.base,
         "rows": summary.rows,
         "classes": {one.value: count for one, count in summary.classes.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CauseGroup, Summary
@@ -74,13 +75,23 @@ def pace_text(summary: Summary) -> str:
 def reconciliation_facts(summary: Reconciliation) -> Iterator[tuple[str, object]]:
     """Return the lines of a comparison: counts by class and field, notes."""
     yield "input", summary.input
-    yield "with", summary.other or "ledger"
+    yield "with", other_side(summary)
     if summary.base:
         yield "base", summary.base
     yield "rows", summary.rows
     yield from ((CLASSES[one].name, count) for one, count in summary.classes.items() if count)
     yield from ((f"differing: {field}", count) for field, count in summary.fields.items())
     yield from (("note", note) for note in (*summary.notes, *base_notes(summary)))
+
+
+def other_side(summary: Reconciliation) -> str:
+    """Return the other side of a comparison: the sheet, or whose values the ledger has."""
+    if summary.other is not None or summary.ledger is None:
+        return summary.other or "ledger"
+    ledger = summary.ledger
+    by = "the sandbox of a rehearsal" if ledger.address == SANDBOX_TARGET else ledger.address
+    kept = f" ({ledger.path})" if ledger.path else ""
+    return f"the values that {by} acknowledged last{kept}"
 
 
 def base_notes(summary: Reconciliation) -> Iterator[str]:

@@ -22,6 +22,7 @@ from bulk_sync import errors
 from bulk_sync.check.showing import REPORT_COLUMN
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.store import Store
+from bulk_sync.model.comparison import LedgerSide
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, open_sheet
@@ -35,13 +36,14 @@ class StagedSide(Struct, frozen=True):
     """A staged sheet: its rows, the fields that its columns fill, and notes for the user.
 
     `columns` None is the ledger, which has only the fields that were acknowledged. `partial` when
-    --limit left out rows.
+    --limit left out rows. `ledger` says which ledger it is.
     """
 
     store: Store
     columns: frozenset[str] | None
     notes: tuple[str, ...] = ()
     partial: bool = False
+    ledger: LedgerSide | None = None
 
 
 @contextmanager

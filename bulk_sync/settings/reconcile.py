@@ -31,13 +31,15 @@ _OF_BOTH_SIDES = ("timezone", "date_order", "default_time", "clear")
 class ReconcileSettings(SheetSettings):
     """The settings of `reconcile`: this sheet, the other one, and their common base.
 
-    `there` None is the ledger: that of the checkpoint, or the shared one of `--ledger`. `key` is
-    needed to send the differences.
+    `there` None is the ledger: that of the checkpoint, or the shared one of `--ledger`.
+    `about_target` is False when no address is named: then the ledger's own is meant. `key` is
+    needed to send the differences; without sending, a ledger of another key is refused.
     """
 
     comparing: Comparing
     there: SheetSettings | None = None
     snapshot: SheetSettings | None = None
+    about_target: bool = False
     target: Target = Target()
     sending: Sending = Sending()
     history: History = History()
@@ -56,6 +58,8 @@ class ReconcileSettings(SheetSettings):
         for name, sheet in others.items():
             if name not in found and sheet is not None and sheet != LEDGER:
                 found[name] = _other_side(values, comparing.get("with_profile")) | {"input": sheet}
+        named = values.keys() & {"base_url", "target"} or found["target"].get("sandbox")
+        found.setdefault("about_target", bool(named or comparing.get("push")))
         rehearse(found)
         return found
 
@@ -68,6 +72,11 @@ class ReconcileSettings(SheetSettings):
                 "report_id"
             )
         return self
+
+    @property
+    def address(self) -> str | None:
+        """The base URL that the comparison is about; None for whichever the ledger is of."""
+        return self.target.base_url if self.about_target else None
 
     @property
     def files(self) -> Files:

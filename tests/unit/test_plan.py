@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bulk_sync.address import SANDBOX_TARGET
+from bulk_sync.address import DEFAULT_BASE_URL, SANDBOX_TARGET
 from bulk_sync.errors import UsageError, WrongTeam
 from bulk_sync.model.account import Team
 from bulk_sync.model.problems import Expected, Remedy
@@ -17,7 +17,9 @@ from bulk_sync.plan import (
     Start,
     Twin,
     Verdict,
+    address_of_ledger,
     how_to_start,
+    refuse_key_of_another,
     report_of_twins,
     settle_rivals,
     settle_twins,
@@ -201,3 +203,54 @@ def test_of_twins_at_most_one_is_sent(digests: list[str | None], policy: OnDupli
     else:
         assert len(sent) <= 1
     assert merge is None or sent == {merge.id}
+
+
+HERE, ELSEWHERE = "https://api.example.com", "https://other.example.com"
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "address"),
+    [
+        ([HERE], None, HERE),
+        ([HERE], HERE, HERE),
+        ([HERE, ELSEWHERE], ELSEWHERE, ELSEWHERE),
+        ([HERE, SANDBOX_TARGET], None, HERE),
+        ([HERE, SANDBOX_TARGET], SANDBOX_TARGET, SANDBOX_TARGET),
+        ([], HERE, HERE),
+        ([], None, DEFAULT_BASE_URL),
+    ],
+)
+def test_a_ledger_answers_for_the_address_that_is_asked_for_else_for_its_own(
+    known: list[str], wanted: str | None, address: str
+) -> None:
+    assert address_of_ledger(known, wanted) == address
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "named"),
+    [
+        ([HERE], ELSEWHERE, [HERE, ELSEWHERE]),
+        ([HERE], SANDBOX_TARGET, [HERE, "a sandbox"]),
+        ([HERE, ELSEWHERE], None, [HERE, ELSEWHERE, "--base-url"]),
+        ([SANDBOX_TARGET], HERE, ["rehearsal", HERE]),
+        ([SANDBOX_TARGET], None, ["rehearsal", "--sandbox"]),
+    ],
+)
+def test_a_ledger_of_another_address_is_refused_with_both(
+    known: list[str], wanted: str | None, named: list[str]
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        address_of_ledger(known, wanted)
+    assert all(part in str(refused.value) for part in named)
+
+
+def test_a_ledger_of_another_key_is_refused_unless_the_user_vouches_for_the_team() -> None:
+    for known, wanted, new_key in [
+        (None, "one", False),
+        ("one", None, False),
+        ("one", "one", False),
+        ("one", "two", True),
+    ]:
+        refuse_key_of_another(known, wanted, new_key=new_key)
+    with pytest.raises(UsageError, match="--new-key"):
+        refuse_key_of_another("one", "two", new_key=False)

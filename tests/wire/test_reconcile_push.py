@@ -10,7 +10,7 @@ import pytest
 from openpyxl import load_workbook
 
 from tests.conftest import Program, Sandboxes
-from tests.helpers import Witness, read_csv, write_sheet
+from tests.helpers import KEY, Witness, read_csv, write_sheet
 from tests.sheets import EXAMPLE, copy, last, sent, some, write
 
 
@@ -256,3 +256,36 @@ def test_a_shared_ledger_can_be_the_other_side(
     assert (
         program("reconcile", write(tmp_path / "b.csv", some(3)), "--with", "ledger", *to).code == 0
     )
+
+
+def test_a_ledger_answers_only_for_its_own_address_and_key(
+    program: Program, witness: Witness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, shared = write(tmp_path / "a.csv", some(2)), tmp_path / "north.ledger"
+    compare = ("reconcile", path, "--with", "ledger")
+    elsewhere = ("--base-url", "https://north.example.com")
+    assert program("push", path, "--sandbox").code == 0
+    for asked in (elsewhere, ()):
+        refused = program(*compare, *asked)
+        assert (refused.code, "rehearsal" in refused.err) == (2, True)
+    assert "the sandbox of a rehearsal" in program(*compare, "--sandbox").out.splitlines()[0]
+
+    for ledger in ((), ("--ledger", shared)):
+        if ledger:
+            compare = ("reconcile", path := write(tmp_path / "b.csv", some(2)), *compare[2:])
+        assert program("push", path, "--base-url", witness.base_url, *ledger).code == 0
+        equal = program(*compare, *ledger)
+        assert (equal.code, witness.base_url in equal.out.splitlines()[0]) == (0, True)
+        told = program(*compare, *ledger, "--json").summary["ledger"]
+        assert told == {"base_url": witness.base_url, "path": str(shared) if ledger else None}
+        refused = program(*compare, *ledger, *elsewhere)
+        assert refused.code == 2
+        assert witness.base_url in refused.err
+        assert elsewhere[1] in refused.err
+        with monkeypatch.context() as other:
+            other.setenv("NORTH_API_KEY", KEY + "other")
+            refused = program(*compare, *ledger)
+            assert (refused.code, "another API key" in refused.err) == (2, True)
+            assert program(*compare, *ledger, "--new-key").code == 0
+            other.delenv("NORTH_API_KEY")
+            assert program(*compare, *ledger).code == 0

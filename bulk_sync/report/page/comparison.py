@@ -13,7 +13,7 @@ from itertools import groupby, islice
 from pathlib import Path, PurePath
 
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
-from bulk_sync.report.facts import base_notes
+from bulk_sync.report.facts import base_notes, other_side
 from bulk_sync.report.page.frame import (
     asset,
     bottom,
@@ -102,9 +102,7 @@ def _facts(summary: Reconciliation) -> Iterator[tuple[str, str]]:
     yield "Here", PurePath(summary.input).name
     yield (
         "There",
-        PurePath(summary.other).name
-        if summary.other
-        else "the values last acknowledged by the API",
+        PurePath(summary.other).name if summary.other else other_side(summary),
     )
     if summary.base:
         yield "Base", PurePath(summary.base).name

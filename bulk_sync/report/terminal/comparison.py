@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
 from bulk_sync.report.as_json import json_line, reconciliation_json
-from bulk_sync.report.facts import base_notes
+from bulk_sync.report.facts import base_notes, other_side
 from bulk_sync.report.problems import compared_message
 from bulk_sync.report.terminal.lines import show_files, show_line, show_next
 from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
@@ -54,7 +54,7 @@ def show_reconciliation(
 
 
 def _other(summary: Reconciliation) -> str:
-    other = summary.other or "the values last acknowledged by the API"
+    other = other_side(summary)
     return f"{other}, both since {summary.base}" if summary.base else other
 
 
