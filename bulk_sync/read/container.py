@@ -1,4 +1,4 @@
-"""The surveyor for a workbook's container: a ZIP archive, an OLE2 file, or none."""
+"""The reader for a workbook's container: a ZIP archive, an OLE2 file, or none."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import BinaryIO
 import olefile
 
 from bulk_sync.read.archive import Archive
+from bulk_sync.read.books.interface import Book
+from bulk_sync.read.books.xls import XlsBook
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
 from bulk_sync.read.survey.interface import BadWorkbook, Surveyor
 from bulk_sync.read.survey.ods import CONTENT, OdsSurveyor
 from bulk_sync.read.survey.package import main_part
-from bulk_sync.read.survey.xls import XlsSurveyor
 from bulk_sync.read.survey.xlsb import XlsbSurveyor
 from bulk_sync.read.survey.xlsx import XlsxSurveyor
+from bulk_sync.read.surveyed import SurveyedBook
 
-MAX_XLS_BYTES = 32 * 1024 * 1024
-"""Bounds memory: an XLS file is held three times, as its stream and twice in the library."""
+MAX_XLS_BYTES = 64 * 1024 * 1024
+"""Bounds memory: an XLS file is held with its cells, which take six bytes of it each at least."""
 
 
-def open_surveyor(file: io.BufferedReader) -> Surveyor:
-    """Return the surveyor for an open file; raises BadWorkbook for other content."""
+def open_book(file: io.BufferedReader) -> Book:
+    """Return the workbook in an open file; raises BadWorkbook for other content."""
     file.seek(0)
     kind = kind_of(file.read(HEAD_BYTES))
     file.seek(0)
     match kind:
         case Kind.ZIP:
-            return _in_archive(Archive(file))
+            return SurveyedBook(_in_archive(Archive(file)))
         case Kind.OLE2:
             return _in_container(file)
-        case Kind.BIFF:
-            raise BadWorkbook(
-                "it was written by Excel 4 or older. Open it in a spreadsheet program and save it "
-                "as XLSX."
-            )
+        case Kind.BIFF:  # the stream of an XLS file without its container
+            _refuse_large(file)
+            return XlsBook(file.read())
         case _:
             raise BadWorkbook(refusal(kind) or "this is text, not a workbook.")
 
@@ -87,13 +87,17 @@ def _refusal_of_archive(archive: Archive) -> str:
     )
 
 
-def _in_container(file: BinaryIO) -> Surveyor:
+def _refuse_large(file: BinaryIO) -> None:
     size = os.fstat(file.fileno()).st_size
     if size > MAX_XLS_BYTES:
         raise BadWorkbook(
             f"it takes {size // 2**20} MB; an XLS file of {MAX_XLS_BYTES // 2**20} MB can be read. "
             "Save the sheet as 'CSV UTF-8', and push that file."
         )
+
+
+def _in_container(file: BinaryIO) -> Book:
+    _refuse_large(file)
     # Not closed, because that would close the file too.
     container = olefile.OleFileIO(file)
     # An encrypted XLSX is an OLE2 file too ([MS-OFFCRYPTO] 2.3.4.4).
@@ -104,7 +108,7 @@ def _in_container(file: BinaryIO) -> Surveyor:
     # The stream's name in Excel 97 and later, and in Excel 5 and 95.
     for name in ("Workbook", "Book"):
         if container.exists(name):
-            return XlsSurveyor(file, container.openstream(name).read())
+            return XlsBook(container.openstream(name).read())
     raise BadWorkbook(
         "this is an Office file without a workbook in it, such as a DOC or a message."
     )

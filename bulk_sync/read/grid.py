@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from python_calamine import CalamineSheet
 
 from bulk_sync.model.rows import Cell, CellError, Row
+from bulk_sync.read.books.shown import shows
 from bulk_sync.read.foreign import AGAIN
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet, Survey, sweep
 
@@ -46,6 +47,11 @@ class SheetRows:
         self._replaced: dict[int, dict[int, Cell]] = {}
         for (row, column), value in survey.replaced.items():
             self._replaced.setdefault(row, {})[column] = value
+
+    @property
+    def hidden_rows(self) -> int:
+        """The number of hidden rows that show something."""
+        return self.survey.hidden_rows
 
     def filled(self) -> Iterator[Row]:
         """Yield the rows with a cell that shows something, from the sheet's first row on."""
@@ -130,11 +136,6 @@ def _put(cells: list[Cell], column: int, value: Cell) -> None:
     if column >= len(cells):
         cells.extend([""] * (column + 1 - len(cells)))
     cells[column] = value
-
-
-def shows(cell: Cell) -> bool:
-    """Return whether a person sees anything in a cell."""
-    return not isinstance(cell, str) or bool(cell.strip())
 
 
 def _is_last_day_of_february_1900(value: Cell) -> bool:
