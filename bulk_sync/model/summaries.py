@@ -170,7 +170,8 @@ class Understood(Struct, frozen=True):
     """The format of a file as it was detected.
 
     `format` is `CSV`, `TSV`, `XLSX` and so on; `header_row` is its number as a spreadsheet program
-    shows it; `notes` are sentences that a person should read.
+    shows it; `notes` are sentences that a person should read. `hidden_columns` are the numbers of
+    columns that the program doesn't show, counted from 1.
     """
 
     format: str
@@ -180,6 +181,7 @@ class Understood(Struct, frozen=True):
     quoting: str | None = None
     sheet: str | None = None
     notes: tuple[str, ...] = ()
+    hidden_columns: tuple[int, ...] = ()
 
 
 class ColumnSeen(Struct, frozen=True):

@@ -11,12 +11,12 @@ import olefile
 from bulk_sync.read.archive import Archive
 from bulk_sync.read.books.interface import Book
 from bulk_sync.read.books.xls import XlsBook
+from bulk_sync.read.books.xlsx.book import XlsxBook, is_workbook
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
 from bulk_sync.read.survey.interface import BadWorkbook, Surveyor
 from bulk_sync.read.survey.ods import CONTENT, OdsSurveyor
 from bulk_sync.read.survey.package import main_part
 from bulk_sync.read.survey.xlsb import XlsbSurveyor
-from bulk_sync.read.survey.xlsx import XlsxSurveyor
 from bulk_sync.read.surveyed import SurveyedBook
 
 MAX_XLS_BYTES = 64 * 1024 * 1024
@@ -30,7 +30,7 @@ def open_book(file: io.BufferedReader) -> Book:
     file.seek(0)
     match kind:
         case Kind.ZIP:
-            return SurveyedBook(_in_archive(Archive(file)))
+            return _in_archive(Archive(file))
         case Kind.OLE2:
             return _in_container(file)
         case Kind.BIFF:  # the stream of an XLS file without its container
@@ -40,17 +40,19 @@ def open_book(file: io.BufferedReader) -> Book:
             raise BadWorkbook(refusal(kind) or "this is text, not a workbook.")
 
 
-def _in_archive(archive: Archive) -> Surveyor:
+def _in_archive(archive: Archive) -> Book:
     # Every ODF package has the first (OpenDocument 1.3 part 2, 3.3); so has an EPUB, which lacks
     # the second.
     if "mimetype" in archive and CONTENT in archive:
-        return _open_document(archive)
+        return SurveyedBook(_open_document(archive))
     main = main_part(archive)
-    if main is None or not main.lower().startswith("xl/"):
+    # Relations name the parts, which may have any names (ECMA-376 part 2, 9.3). A DOCX has a main
+    # part as well.
+    if main is not None and main.lower().endswith(".bin"):
+        return SurveyedBook(XlsbSurveyor(archive, main))
+    if main is None or not is_workbook(archive, main):
         raise BadWorkbook(_refusal_of_archive(archive))
-    if main.lower().endswith(".bin"):
-        return XlsbSurveyor(archive, main)
-    return XlsxSurveyor(archive, main)
+    return XlsxBook(archive, main)
 
 
 def _open_document(archive: Archive) -> Surveyor:

@@ -5,7 +5,7 @@ Where the two disagree on the number of filled cells nothing is guessed: the rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 
 from python_calamine import CalamineSheet
@@ -47,6 +47,11 @@ class SheetRows:
         self._replaced: dict[int, dict[int, Cell]] = {}
         for (row, column), value in survey.replaced.items():
             self._replaced.setdefault(row, {})[column] = value
+
+    @property
+    def hidden_columns(self) -> Collection[int]:
+        """See `Grid`."""
+        return self.survey.hidden_columns
 
     @property
     def hidden_rows(self) -> int:

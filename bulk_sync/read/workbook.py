@@ -22,6 +22,9 @@ from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, above_note
 from bulk_sync.read.opened import fingerprint, refuse_if_changed
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet
 
+# Sheets that a note names.
+_MOST_NAMED = 10
+
 
 class WorkbookTable:
     """A sheet of an open workbook; made by `workbook_in`."""
@@ -45,10 +48,19 @@ class WorkbookTable:
                 _first_text(row)
                 for row in takewhile(lambda row: row.number < header.number, self._grid.filled())
             ]
-            notes = (*self._notes(), *above_note(above))
+        self._above = above_note(above)
+        self._header_row = header.number
         self.headers = tuple(text_of(cell).strip() for cell in header.cells)
-        self.understood = Understood(
-            book.format, header.number, sheet=self._sheet.name, notes=notes
+
+    @property
+    def understood(self) -> Understood:
+        """See `Table`; hidden rows count as far as they were read."""
+        return Understood(
+            self._book.format,
+            self._header_row,
+            sheet=self._sheet.name,
+            notes=(*self._notes(), *self._above),
+            hidden_columns=tuple(column + 1 for column in sorted(self._grid.hidden_columns)),
         )
 
     def rows(self) -> Iterator[Row]:
@@ -60,7 +72,7 @@ class WorkbookTable:
                 if row is None:
                     break
                 _refuse_nul(row, self._sheet)
-            if row.number > self.understood.header_row:
+            if row.number > self._header_row:
                 yield row
         refuse_if_changed(self._file, self._path, self._stat, self.digest)
 
@@ -96,7 +108,9 @@ class WorkbookTable:
         taken = self._sheet
         others = [sheet for sheet in self._book.sheets if sheet is not taken]
         if others:
-            listed = ", ".join(_described(sheet) for sheet in others)
+            listed = ", ".join(_described(sheet) for sheet in others[:_MOST_NAMED])
+            if len(others) > _MOST_NAMED:
+                listed += f" and {len(others) - _MOST_NAMED} more"
             yield f"Sheet {taken.name!r} was read; the workbook also holds {listed}."
         if not taken.visible:
             yield f"Sheet {taken.name!r} is hidden."

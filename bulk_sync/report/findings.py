@@ -52,8 +52,16 @@ class RulesUsed(Struct, frozen=True):
     default_time: time | None
 
 
-def sheet_notes(understood: Understood, suffix: str, ignored: Sequence[str]) -> tuple[str, ...]:
-    """Return notes for a person: those of the reader, a wrong suffix, ignored columns."""
+def sheet_notes(
+    understood: Understood,
+    suffix: str,
+    ignored: Sequence[str],
+    hidden: Sequence[tuple[int, str]] = (),
+) -> tuple[str, ...]:
+    """Return notes for a person: those of the reader, a wrong suffix, hidden and ignored columns.
+
+    `hidden` has the columns that are read and not seen: number, counted from 1, and name in --map.
+    """
     notes = list(understood.notes)
     suffix = suffix.lower()
     if understood.format not in _FORMATS.get(suffix, (understood.format,)):
@@ -61,9 +69,24 @@ def sheet_notes(understood: Understood, suffix: str, ignored: Sequence[str]) -> 
             f"The file is named {suffix}, but it was read as {understood.format}, the format of "
             "its content."
         )
+    if hidden:
+        named = ", ".join(f"{column_letters(number)} {name!r}" for number, name in hidden)
+        words = (
+            "Column {} is hidden and is" if len(hidden) == 1 else "Columns {} are hidden and are"
+        )
+        notes.append(f"{words.format(named)} read; --map '{hidden[0][1]}=' leaves it out.")
     if ignored:
         notes.append(f"Ignored columns (no matching field): {', '.join(ignored)}.")
     return tuple(notes)
+
+
+def column_letters(number: int) -> str:
+    """Return a column's letters in spreadsheet programs: 1 is `A`."""
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
 
 
 def assumption_lines(assumed: Mapping[str, Assumed], rules: RulesUsed) -> tuple[str, ...]:

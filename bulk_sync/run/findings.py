@@ -17,7 +17,13 @@ from bulk_sync.run.sheet import Sheet
 
 def notes_on(sheet: Sheet) -> tuple[str, ...]:
     """Return notes that a person should read before the sheet is sent."""
-    return sheet_notes(sheet.table.understood, sheet.reading.input.suffix, sheet.mapping.ignored)
+    understood, mapping = sheet.table.understood, sheet.mapping
+    hidden = [
+        (column.index + 1, mapping.reference(column))
+        for column in mapping.columns
+        if column.field is not None and column.index + 1 in understood.hidden_columns
+    ]
+    return sheet_notes(understood, sheet.reading.input.suffix, mapping.ignored, hidden)
 
 
 def assumptions_of(sheet: Sheet) -> tuple[str, ...]:

@@ -50,6 +50,14 @@ def test_notes_are_those_of_the_reader_then_ignored_columns() -> None:
     )
 
 
+def test_hidden_columns_that_are_read_are_named() -> None:
+    assert sheet_notes(understood("XLSX"), ".xlsx", (), [(3, "rating")]) == (
+        "Column C 'rating' is hidden and is read; --map 'rating=' leaves it out.",
+    )
+    (note,) = sheet_notes(understood("XLSX"), ".xlsx", (), [(3, "rating"), (28, "Notes")])
+    assert note.startswith("Columns C 'rating', AB 'Notes' are hidden and are read;")
+
+
 def test_an_assumption_says_what_how_often_and_where() -> None:
     found = {
         "order": Assumed(1, 7, "02/03/2026"),

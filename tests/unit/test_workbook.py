@@ -4,6 +4,7 @@ be read.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -15,13 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.model.rows import Cell, CellError, Row
+from bulk_sync.read import archive
+from bulk_sync.read.files import open_table as open_workbook
+from bulk_sync.read.interface import ReadOptions
 from tests.unit.workbooks import (
     HEADER,
     STRICT,
     cells_of,
     edited,
     read,
+    recognise,
     rows_of,
+    sheets,
     write,
     xlsx_parts,
 )
@@ -56,11 +62,15 @@ from tests.unit.workbooks import (
         ('<c s="4"><v>-0.25</v></c>', timedelta(hours=-6)),
         ('<c s="1"><v>1</v></c>', date(1900, 1, 1)),
         ('<c s="1"><v>61</v></c>', date(1900, 3, 1)),
-        ('<c s="1"><v>60</v></c>', CellError("1900-02-28 or 1900-02-29")),
+        ('<c s="1"><v>60</v></c>', CellError("1900-02-29")),
         ('<c s="1"><v>-1</v></c>', CellError("#####")),
         ('<c t="d"><v>2026-01-02</v></c>', date(2026, 1, 2)),
         ('<c t="d"><v>2026-01-02T03:04:05</v></c>', datetime(2026, 1, 2, 3, 4, 5)),
+        ('<c t="s"><f>A1</f><v>0</v></c>', "rich text"),
+        ("<c><v>&#49;2</v></c>", 12.0),
+        ('<c t="str"><v>a<![CDATA[ <b> ]]>c</v></c>', "a <b> c"),
         ('<c t="e"><v>#N/A</v></c>', CellError("#N/A")),
+        ('<c t="e"><v>#SPILL!</v></c>', CellError("#SPILL!")),
         ('<c t="e"><f>1/0</f><v>#DIV/0!</v></c>', CellError("#DIV/0!")),
         ("<c><f>1+1</f></c>", CellError("formula without a value")),
         ("<c><f>1+1</f><v/></c>", CellError("formula without a value")),
@@ -85,6 +95,10 @@ def test_a_cell_is_what_the_program_shows(tmp_path: Path, cell: str, expected: C
         '<c s="1"/>',
         '<c t="s"><v>0</v></c>',
         '<c t="s"><v>1</v></c>',
+        '<c t="s"><v/></c>',
+        '<c t="s"><v></v></c>',
+        '<c t="s"/>',
+        "<c><v/></c>",
         '<c t="str"><f>""</f><v></v></c>',
         '<c t="inlineStr"><is><t/></is></c>',
         '<c t="str"><v>_x000D_</v></c>',
@@ -121,6 +135,33 @@ def test_cells_and_rows_without_a_place_stand_next_to_the_one_before(tmp_path: P
     )
     path = write(tmp_path / "x.xlsx", xlsx_parts(data))
     assert rows_of(path) == [(3, (1.0, "", 2.0)), (9, ("", 3.0, 4.0))]
+
+
+def test_a_workbook_may_have_all_parts_in_the_root(tmp_path: Path) -> None:
+    parts = {
+        name.replace("xl/worksheets/", "").replace("xl/", ""): content
+        for name, content in xlsx_parts(
+            HEADER + '<row r="2"><c t="s"><v>0</v></c></row>', "<si><t>same</t></si>"
+        ).items()
+    }
+    for name in ("_rels/.rels", "_rels/workbook.xml.rels"):
+        parts[name] = parts[name].replace("xl/", "").replace("worksheets/", "")
+    assert rows_of(write(tmp_path / "x.xlsx", parts)) == [(2, ("same",))]
+
+
+def test_many_sheets_are_searched_for_the_header_and_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sheet is unpacked twice, and the shared strings once; the bound knows neither."""
+    names = [f"Listing {number}" for number in range(30)]
+    book: dict[str, list[list[Any]]] = {name: [["Notes"], ["x" * 1000]] for name in names}
+    path = sheets(tmp_path / "x.xlsx", {**book, "Showings": [["key"], ["a"]]})
+    with zipfile.ZipFile(path) as file:
+        size = sum(each.file_size for each in file.infolist() if "/theme/" not in each.filename)
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", size)
+    understood, _, rows = read(path)
+    assert understood.sheet == "Showings"
+    assert rows == [Row(2, ("a",))]
 
 
 def _unusual() -> dict[str, dict[str, str]]:
@@ -161,6 +202,17 @@ def test_unusual_ways_of_writing_the_same_workbook_read_the_same(tmp_path: Path,
     assert rows_of(write(tmp_path / "x.xlsx", _unusual()[kind])) == [(2, ("same",))]
 
 
+def test_cells_in_the_corners_of_a_sheet_are_read(tmp_path: Path) -> None:
+    data = (
+        f'{HEADER}<row r="2"><c r="XFD2"><v>1</v></c></row><row r="1048576"><c><v>2</v></c></row>'
+    )
+    rows = rows_of(write(tmp_path / "x.xlsx", xlsx_parts(data)))
+    assert [(number, len(cells), cells[-1]) for number, cells in rows] == [
+        (2, 16_384, 1.0),
+        (1_048_576, 1, 2.0),
+    ]
+
+
 def test_of_a_merged_range_only_the_first_cell_shows(tmp_path: Path) -> None:
     data = (
         HEADER
@@ -172,7 +224,7 @@ def test_of_a_merged_range_only_the_first_cell_shows(tmp_path: Path) -> None:
     assert rows_of(write(tmp_path / "x.xlsx", parts)) == [(2, (1.0, "", 3.0)), (3, ("", "", 6.0))]
 
 
-def test_hidden_rows_and_columns_are_read_and_rows_said(tmp_path: Path) -> None:
+def test_hidden_rows_and_columns_are_read_and_named(tmp_path: Path) -> None:
     path = tmp_path / "x.xlsx"
     with xlsxwriter.Workbook(path) as book:
         sheet = book.add_worksheet("S")
@@ -183,6 +235,15 @@ def test_hidden_rows_and_columns_are_read_and_rows_said(tmp_path: Path) -> None:
     understood, _, rows = read(path)
     assert rows == [Row(2, (1.0, 2.0)), Row(3, (3.0, 4.0))]
     assert understood.notes == ("1 hidden row is read like the others.",)
+    assert understood.hidden_columns == (2,)
+
+
+def test_hidden_rows_count_to_the_end_of_a_long_sheet(tmp_path: Path) -> None:
+    hidden = "".join(f'<row r="{row}" hidden="1"><c><v>1</v></c></row>' for row in range(2, 99))
+    path = write(tmp_path / "x.xlsx", xlsx_parts(HEADER + hidden + '<row r="99" hidden="1"/>'))
+    with open_workbook(path, ReadOptions(recognise)) as table:
+        assert len(list(table.rows())) == 97
+        assert table.understood.notes == ("97 hidden rows are read like the others.",)
 
 
 CELLS = st.one_of(

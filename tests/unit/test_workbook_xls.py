@@ -324,13 +324,18 @@ def test_what_can_not_be_read_is_refused_with_its_place(
     assert words in refused(xls(tmp_path / "x.xls", stream([KEY, *cells])))
 
 
-def test_charts_inside_a_sheet_and_hidden_rows(tmp_path: Path) -> None:
+def test_charts_inside_a_sheet_and_hidden_rows_and_columns(tmp_path: Path) -> None:
     chart = [(0x809, struct.pack("<HHHHII", 0x600, 0x20, 0, 0, 0, 0)), number(1, 0, 9), (0x0A, b"")]
     hidden = (0x208, struct.pack("<HHHHHHHH", 1, 0, 1, 255, 0, 0, 0x20, 0))
     blank = (0x208, struct.pack("<HHHHHHHH", 9, 0, 1, 255, 0, 0, 0x20, 0))
-    path = xls(tmp_path / "x.xls", stream([KEY, hidden, blank, rk(1, 0, 2), *chart, rk(2, 0, 6)]))
-    understood, _, rows = read(path)
+    columns = [
+        (0x7D, struct.pack("<HHHHHH", 1, 2, 0, 0, 1, 0)),
+        (0x7D, struct.pack("<HHHHHH", 3, 3, 9, 0, 0, 0)),
+    ]
+    records = [*columns, KEY, hidden, blank, rk(1, 0, 2), *chart, rk(2, 0, 6)]
+    understood, _, rows = read(xls(tmp_path / "x.xls", stream(records)))
     assert [row.cells for row in rows] == [(0,), (1,)]
+    assert understood.hidden_columns == (2, 3)
     assert understood.notes == ("1 hidden row is read like the others.",)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from bulk_sync.model.rows import Row
@@ -14,7 +14,12 @@ class Grid(Protocol):
 
     @property
     def hidden_rows(self) -> int:
-        """The number of hidden rows with a cell that shows something."""
+        """The number of hidden rows with a cell that shows something, as far as they were read."""
+        ...
+
+    @property
+    def hidden_columns(self) -> Collection[int]:
+        """The hidden columns, counted from 0; complete once a row was read."""
         ...
 
     def filled(self) -> Iterator[Row]:

@@ -23,9 +23,14 @@ class Covering:
         self._merged = sorted(merged, reverse=True)
         self._active: list[Range] = []
 
+    @property
+    def is_active(self) -> bool:
+        """True while there are ranges for this row or later ones."""
+        return bool(self._merged or self._active)
+
     def blank(self, row: int, cells: list[Cell]) -> None:
         """Blank the hidden cells of a row; to be called for ascending rows."""
-        if not (self._merged or self._active):
+        if not self.is_active:
             return
         self._active = [each for each in self._active if each[2] >= row]
         while self._merged and self._merged[-1][0] <= row:

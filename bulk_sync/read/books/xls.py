@@ -27,7 +27,7 @@ _MUL_RK, _MUL_BLANK, _RSTRING, _XF, _MERGED, _SST, _LABEL_SST = (
 _BLANK, _NUMBER, _LABEL, _BOOL_OR_ERROR, _STRING, _ROW, _RK = (
     0x201, 0x203, 0x204, 0x205, 0x207, 0x208, 0x27E,
 )  # fmt: skip
-_FORMAT, _BOF = 0x41E, 0x809
+_COLUMNS, _FORMAT, _BOF = 0x7D, 0x41E, 0x809
 # FORMULA, and its numbers in BIFF3 and BIFF4, which Apple Numbers writes into BIFF8; the cached
 # value has the same place in all.
 _FORMULAS = (0x06, 0x206, 0x406)
@@ -133,6 +133,7 @@ class XlsGrid:
         self._strings = strings
         self._converters = converters
         self._rows: dict[int, list[Cell]] = {}
+        self.hidden_columns: set[int] = set()
         self._hidden: set[int] = set()
         self._merged: list[tuple[int, int, int, int]] = []
         # The place of a formula whose text is in a STRING record that has to follow.
@@ -187,6 +188,7 @@ class XlsGrid:
             _RSTRING: self._label,
             _BOOL_OR_ERROR: self._bool_or_error,
             _ROW: self._row,
+            _COLUMNS: self._column_info,
             _MERGED: self._merge,
         }
 
@@ -302,6 +304,14 @@ class XlsGrid:
             raise cut_short()
         if self._stream[start + 12] & 0x20:  # fDyZero ([MS-XLS] 2.4.221)
             self._hidden.add(_U16(self._stream, start)[0])
+
+    def _column_info(self, start: int, end: int) -> None:
+        """Read a COLINFO ([MS-XLS] 2.4.53): first and last column, and whether they are hidden."""
+        if end - start < 10:
+            raise cut_short()
+        first, last = _U16(self._stream, start)[0], _U16(self._stream, start + 2)[0]
+        if _U16(self._stream, start + 8)[0] & 1:
+            self.hidden_columns.update(range(first, min(last + 1, MAX_COLUMNS)))
 
     def _merge(self, start: int, end: int) -> None:
         count = _U16(self._stream, start)[0] if end - start >= 2 else 0

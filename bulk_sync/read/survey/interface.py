@@ -75,6 +75,7 @@ class Survey:
     negatives: array[int] = field(default_factory=lambda: array("Q"))
     replaced: dict[tuple[int, int], Cell] = field(default_factory=dict)
     hidden_rows: int = 0
+    hidden_columns: set[int] = field(default_factory=set)
 
     def has_negative(self, row: int, column: int) -> bool:
         """Return whether the file has a negative number in a cell."""

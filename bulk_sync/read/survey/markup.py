@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 from xml.parsers import expat
 
@@ -12,15 +13,15 @@ from bulk_sync.read.survey.interface import BadWorkbook
 class Handler(Protocol):
     """Receives a part's elements; names are as written, with their prefix."""
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
+    def start(self, name: str, attributes: dict[str, str], /) -> None:
         """Receive the start of an element."""
         ...
 
-    def end(self, name: str) -> None:
+    def end(self, name: str, /) -> None:
         """Receive the end of an element."""
         ...
 
-    def text(self, text: str) -> None:
+    def text(self, text: str, /) -> None:
         """Receive characters, perhaps a part of a run of them."""
         ...
 
@@ -29,6 +30,15 @@ def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
     """Feed a part to `handler`; raises BadWorkbook unless it is plain, well-formed XML in
     UTF-8.
     """
+    parser = parser_for(handler, part)
+    with well_formed(part):
+        for chunk in chunks:
+            parser.Parse(chunk, False)  # noqa: FBT003 - expat's own signature
+        parser.Parse(b"", True)  # noqa: FBT003 - same
+
+
+def parser_for(handler: Handler, part: str) -> expat.XMLParserType:
+    """Return a parser for `handler` that refuses document types and other encodings than UTF-8."""
     parser = expat.ParserCreate()
     parser.buffer_text = True  # else expat splits texts at every line break and entity
     parser.StartElementHandler = handler.start
@@ -36,13 +46,17 @@ def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
     parser.CharacterDataHandler = handler.text
     parser.StartDoctypeDeclHandler = _doctype_handler(part)
     parser.XmlDeclHandler = _declaration_handler(part)
+    return parser
+
+
+@contextmanager
+def well_formed(part: str) -> Iterator[None]:
+    """Raise BadWorkbook where expat finds that a part is not well formed."""
     try:
-        for chunk in chunks:
-            parser.Parse(chunk, False)  # noqa: FBT003 - expat's own signature
-        parser.Parse(b"", True)  # noqa: FBT003 - same
+        yield
     except expat.ExpatError as error:
         raise BadWorkbook(
-            f"its part {part} is damaged ({expat.ErrorString(error.code)}, line {error.lineno}). "
+            f"its part {part} is damaged ({expat.ErrorString(error.code)}). "
             "Open the workbook in a spreadsheet program and save it again."
         ) from None
 

@@ -1,0 +1,50 @@
+"""The rows that both ways of reading a sheet fill, in the order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bulk_sync.model.rows import Cell, Row
+from bulk_sync.read.books.shown import Covering, shows
+from bulk_sync.read.books.xlsx.places import AGAIN
+from bulk_sync.read.survey.interface import BadWorkbook
+
+_TRUE = frozenset({"1", "true", "on"})
+
+
+class Sink:
+    """Collects rows that show something; `last` is the row that was read last, counted from 0."""
+
+    def __init__(self, covering: Covering) -> None:
+        self.last = -1
+        self.hidden_rows = 0
+        self._covering = covering
+        self._rows: list[Row] = []
+
+    def add(self, row: int, cells: Sequence[Cell], *, hidden: bool) -> None:
+        """Add a row below the last one; raises BadWorkbook for any other."""
+        if row <= self.last:
+            raise BadWorkbook(
+                f"its rows are out of order: row {row + 1} follows row {self.last + 1}. {AGAIN}"
+            )
+        self.last = row
+        if self._covering.is_active:
+            cells = list(cells)
+            self._covering.blank(row, cells)
+        end = len(cells)
+        while end and cells[end - 1] == "":
+            end -= 1
+        # The first cell nearly always decides.
+        if end and (shows(cells[0]) or any(map(shows, cells))):
+            self._rows.append(Row(row + 1, tuple(cells[:end])))
+            self.hidden_rows += hidden
+
+    def drain(self) -> list[Row]:
+        """Return the rows added since the last call."""
+        rows, self._rows = self._rows, []
+        return rows
+
+
+def is_true(attribute: str | None) -> bool:
+    """Return the value of a boolean attribute (ECMA-376 part 1, 22.9.2.7, ST_OnOff)."""
+    return attribute is not None and attribute.lower() in _TRUE

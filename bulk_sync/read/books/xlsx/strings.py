@@ -1,0 +1,82 @@
+"""The shared strings of a workbook (ECMA-376 part 1, 18.4)."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+
+from bulk_sync.read.books.xlsx.mixed import PLAIN_TEXT, Mixed, NotPlainError, resolved
+from bulk_sync.read.books.xlsx.values import unescaped
+from bulk_sync.read.survey.interface import TooLarge
+from bulk_sync.read.survey.markup import local
+
+MAX_BYTES = 1024 * 1024 * 1024
+"""Memory for the texts, each of which is held once."""
+_POINTER_BYTES = 8
+
+
+class SharedStrings:
+    """The texts of a workbook, in the order of their part."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._bytes = 0
+        self._path: list[str] = []
+        self._text: list[str] = []
+        self._is_text = False
+        self._plain: re.Pattern[str] | None = None
+
+    def read(self, chunks: Iterable[bytes], part: str) -> None:
+        """Read a part; raises BadWorkbook, TooLarge."""
+        for _ in Mixed(self, part, "sst", "si", 1).read(chunks, self._take):
+            pass
+
+    def start(self, name: str, _attributes: dict[str, str]) -> None:
+        """Receive the start of an element."""
+        self._path.append(local(name))
+        match self._path[1:]:
+            case ["si", "t"] | ["si", "r", "t"]:
+                self._is_text = True
+            case _:
+                pass
+
+    def end(self, _name: str) -> None:
+        """Receive the end of an element."""
+        self._is_text = False
+        if self._path[1:] == ["si"]:
+            self._add(["".join(self._text)])
+            self._text.clear()
+        self._path.pop()
+
+    def text(self, text: str) -> None:
+        """Receive characters."""
+        if self._is_text:
+            self._text.append(text)
+
+    def _take(self, text: str, at: int, prefix: str) -> int:
+        """Take the texts that have one run and no phonetics; see `Take`."""
+        if self._plain is None:
+            p = re.escape(prefix)
+            self._plain = re.compile(
+                rf'\s*+<{p}si><{p}t(?: xml:space="preserve")?+>({PLAIN_TEXT})</{p}t></{p}si>'
+            )
+        match = self._plain.match
+        found: list[str] = []
+        while (item := match(text, at)) is not None:
+            each = item[1]
+            if "&" in each:
+                try:
+                    each = resolved(each)
+                except NotPlainError:
+                    break
+            found.append(each)
+            at = item.end()
+        self._add(found)
+        return at
+
+    def _add(self, texts: list[str]) -> None:
+        self.texts.extend(unescaped(texts))
+        self._bytes += sum(map(sys.getsizeof, texts)) + _POINTER_BYTES * len(texts)
+        if self._bytes > MAX_BYTES:
+            raise TooLarge(f"its texts take more than {MAX_BYTES // 2**20:,} MB of memory.")
