@@ -105,7 +105,7 @@ def _push(
         Store.examining(files.checkpoint) as examined,
         open_sheet(settings.reading, settings.meaning) as sheet,
         held(files.checkpoint),
-        hold_ledger(history),
+        hold_ledger(files, outputs.undo_file, history) as (history, moved),
         open_checkpoint(files.checkpoint, history, examined) as (store, opened),
     ):
         refuse_without_report(sheet, settings.creating)
@@ -135,7 +135,7 @@ def _push(
         if staging.needs_team():
             sending = ask_first(sending, staging.job_team())
             staging = replace(staging, team=sending.team)
-        notes = (*opened, *stage_sheet(staging, callbacks.on_rows))
+        notes = (*opened, *moved, *stage_sheet(staging, callbacks.on_rows))
         count_rows(tally, store.views.counts())
         log.sheet_staged(store.views.counts())
         refuse_too_many(files.results, tally.total)

@@ -16,7 +16,6 @@ import sqlite3
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.job.database import ACKNOWLEDGED, IN_DOUBT, Database, Job, storable
 from bulk_sync.job.known import Known
-from bulk_sync.job.ledger import Ledger
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 from bulk_sync.job.staged import PARKED
@@ -187,4 +186,4 @@ class Adoption:
             db.execute("DELETE FROM creation")
             forget_runs(db)
             self._known.reset()
-            Ledger(db, SANDBOX_TARGET, self._database.ledger_schema).forget()
+            self._database.ledger(SANDBOX_TARGET).forget()

@@ -9,12 +9,13 @@ One thread at a time may use a database.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +30,8 @@ from bulk_sync.job.damage import (
     refuse_special_files,
     translated,
 )
-from bulk_sync.job.health import examine
+from bulk_sync.job.health import APPLICATION_ID, examine
+from bulk_sync.job.ledger import Ledger
 from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.job.schema import CREATE, SCHEMA_VERSION, migrate
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
@@ -83,21 +85,43 @@ class Job(Struct, frozen=True):
 
 
 class Database:
-    """An open checkpoint; made by `opened`, `scratch` or `readable`."""
+    """An open checkpoint; made by `opened`, `scratch` or `readable`.
+
+    `shared_ledger` is the file that takes the place of the checkpoint's own ledger.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, ledger_schema: str = "main"
+        self, connection: sqlite3.Connection, path: Path, shared_ledger: Path | None = None
     ) -> None:
         self.connection = connection
         self.path = path
-        self.ledger_schema = ledger_schema
+        self.shared_ledger = shared_ledger
         self.written_from: float = math.inf
         """Rows from this id on were written through this connection, so they need no check."""
 
     @property
     def has_shared_ledger(self) -> bool:
         """True if the job uses a ledger file that other jobs share."""
-        return self.ledger_schema == ledger.SHARED
+        return self.shared_ledger is not None
+
+    @property
+    def ledger_schema(self) -> str:
+        """The schema of the ledger that the job uses."""
+        return ledger.SHARED if self.has_shared_ledger else "main"
+
+    def ledger(self, base_url: str) -> Ledger:
+        """Return the job's ledger of a base URL."""
+        writer = self.writer() if self.has_shared_ledger else None
+        return Ledger(self.connection, base_url, self.ledger_schema, writer)
+
+    def writer(self) -> str:
+        """Return the name of this checkpoint in the ledgers of others.
+
+        A copy of the file gets another name, so that both are not taken for one.
+        """
+        (own,) = self.connection.execute("SELECT writer FROM ledger_place").fetchone()
+        name = f"{own} {storable(str(self.path.absolute()))}"
+        return hashlib.sha256(name.encode()).hexdigest()[:16]
 
     @contextmanager
     def commit(self) -> Iterator[sqlite3.Connection]:
@@ -204,7 +228,8 @@ def opened(
 ) -> Iterator[Database]:
     """Open a checkpoint for a run, and make it if there is none.
 
-    `shared_ledger` replaces the checkpoint's own ledger. `examined` is the function that
+    `shared_ledger` replaces the checkpoint's own ledger; another checkpoint was opened before, so
+    that it is examined and migrated. `examined` is the function that
     `health.examining` yielded, when the examination has begun already.
 
     Raises OutputError when the file can't be written, CheckpointDamaged when it is not whole,
@@ -224,14 +249,10 @@ def opened(
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
-        schema = "main"
         if shared_ledger is not None:
-            ledger.attach(connection, shared_ledger)
-            # Listed for the checkpoint's own ledger, which this run does not read.
-            connection.execute("DELETE FROM acknowledged")
-            schema = ledger.SHARED
+            ledger.attach(connection, shared_ledger, examined=is_checkpoint(shared_ledger))
         keep_in_wal(connection, kept=is_large(path))
-        yield Database(connection, path, schema)
+        yield Database(connection, path, shared_ledger)
         seal(connection, path)
 
 
@@ -271,6 +292,29 @@ def readable(path: Path) -> Iterator[Database]:
         with closing(_connect(path)) as connection:
             migrate(connection)
             yield Database(connection, path)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Return whether a file is marked as a checkpoint; other files and none are not."""
+    # The application id of a database (sqlite.org/fileformat2.html, section 1.3).
+    try:
+        with path.open("rb") as file:
+            return file.read(72)[68:] == APPLICATION_ID.to_bytes(4, "big")
+    except OSError:
+        return False
+
+
+def recorded_ledger(path: Path) -> Path | None:
+    """Return the ledger that the last run of a checkpoint used; None for its own.
+
+    Also None for a file that can't be read, because its examination has the words for that.
+    """
+    if not is_checkpoint(path):
+        return None
+    with suppress(sqlite3.Error), closing(_connect(path)) as connection:
+        (found,) = connection.execute("SELECT path FROM ledger_place").fetchone()
+        return None if found is None else Path(found)
+    return None
 
 
 def _make(path: Path) -> None:

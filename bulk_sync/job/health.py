@@ -101,6 +101,10 @@ SELECT 1 FROM job WHERE typeof(team_id) NOT IN ('text', 'null')
 UNION ALL SELECT 1 FROM ledger_account WHERE typeof(team_id) NOT IN ('text', 'null') LIMIT 1
 """
 
+_PLACES = """
+SELECT count(*) FROM ledger_place WHERE typeof(writer) = 'text' AND typeof(path) IN ('text', 'null')
+"""
+
 # Fails unless every table and the view are there.
 _ALL_TABLES = (
     "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed "
@@ -191,6 +195,8 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
         connection.execute(_ALL_TABLES)
         if made_by > 9:
             connection.execute("SELECT target FROM creation LIMIT 0")
+            if connection.execute(_PLACES).fetchone() != (1,):
+                raise damaged(path, "the place of its ledger can't be read")
         if connection.execute(_UNSOUND_JOB).fetchone():
             raise damaged(path, "its job is not as a run writes it")
     if made_by < 7 or not is_sealed(connection, path):

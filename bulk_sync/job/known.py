@@ -19,9 +19,17 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from bulk_sync.job.database import ACKNOWLEDGED, GROUP, IN_DOUBT, IN_JOB, LISTED, Database
+from bulk_sync.job.database import (
+    ACKNOWLEDGED,
+    GROUP,
+    IN_DOUBT,
+    IN_JOB,
+    LISTED,
+    Database,
+    storable,
+)
 from bulk_sync.job.ledger import Acknowledged, Ledger, LedgerAccount, json_list
-from bulk_sync.job.ledger_entries import Values, json_text
+from bulk_sync.job.ledger_entries import TRACE, Values, json_text
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change
 
@@ -45,6 +53,7 @@ _ACKNOWLEDGED = (
     f"WHERE row.{ACKNOWLEDGED} AND row.body IS NOT NULL"
 )
 _ANY_LISTED = "SELECT 1 FROM acknowledged LIMIT 1"
+_ANY_OWN = "SELECT 1 FROM main.ledger UNION ALL SELECT 1 FROM acknowledged LIMIT 1"
 _REPLACES = "ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message"
 
 
@@ -86,7 +95,7 @@ class Known:
 
     def account(self, base_url: str) -> LedgerAccount | None:
         """Return the key, and its team, that the ledger's values were acknowledged to."""
-        return Ledger(self._db, base_url, self._database.ledger_schema).account()
+        return self._database.ledger(base_url).account()
 
     def bind(self, fingerprint: str, team: Team) -> None:
         """Record the team that users/me names for this run's key: the job's, and the ledger's."""
@@ -124,6 +133,29 @@ class Known:
                 db.execute("DELETE FROM acknowledged")
                 self._ledger_is_empty = None
             return trusted
+
+    def move(self) -> None:
+        """Let the ledger that the job uses from now on take over what its own one knows.
+
+        A job that goes back to its own ledger starts with none, because others know more by now.
+        """
+        path = self._database.shared_ledger
+        place = None if path is None else storable(str(path.absolute()))
+        (before,) = self._db.execute("SELECT path FROM ledger_place").fetchone()
+        if before == place and (path is None or not self._db.execute(_ANY_OWN).fetchone()):
+            return
+        with self._database.commit() as db:
+            db.execute("UPDATE ledger_place SET path = ?", (place,))
+            if path is None:
+                return
+            job = self._database.job()
+            if job is not None:
+                self._learn_listed(Ledger(db, job.base_url), db)
+            db.execute("DELETE FROM acknowledged")
+            for (base_url,) in db.execute("SELECT base_url FROM main.ledger_account").fetchall():
+                own = Ledger(db, base_url)
+                self._database.ledger(base_url).join(own, is_of=self._database.writer())
+                own.forget()
 
     # While a run sends
 
@@ -170,7 +202,7 @@ class Known:
                     entries.learn(one.target, one.key, one.showing_id, one.body)
                 elif one.error == "not_found":
                     # Whatever showing gets this name later is another one.
-                    entries.forget(one.target)
+                    entries.forget(one.target, one.key)
                 elif one.before and not one.may_have_been_applied:
                     entries.restore(one.target, one.key, json.loads(one.before))
                     db.execute("UPDATE staged SET before = NULL WHERE id = ?", (one.id,))
@@ -180,7 +212,7 @@ class Known:
         found = list(rows)
         with self._ledger().entries(target for _, target in found) as entries:
             for row, target in found:
-                entries.forget(target)
+                entries.forget(target, target)
                 db.execute("UPDATE staged SET before = NULL WHERE id = ?", (row,))
 
     def learn(self) -> None:
@@ -215,7 +247,7 @@ class Known:
     def _ledger(self) -> Ledger:
         if self._cached_ledger is None:
             (base_url,) = self._db.execute("SELECT base_url FROM job").fetchone()
-            self._cached_ledger = Ledger(self._db, base_url, self._database.ledger_schema)
+            self._cached_ledger = self._database.ledger(base_url)
         return self._cached_ledger
 
     # For --only-changed
@@ -240,6 +272,7 @@ class Known:
             f"FROM row CROSS JOIN {self._ledger().name} AS known "
             f"WHERE {IN_JOB} AND state = 'pending' AND row.id > ? "
             "AND known.target = row.target AND known.base_url = (SELECT base_url FROM job) "
+            f"AND known.fields <> '{TRACE}' "
             "ORDER BY row.id LIMIT ?",
             (after, limit),
         )

@@ -9,11 +9,18 @@ knows too little and never too much: a value that it doesn't know is sent.
 A showing may be addressed by its key and by North's id. An entry under one name is dropped when a
 patch goes out under the other, as soon as sheet or API say that both are one showing.
 
-The ledger is part of the checkpoint, or a file (`--ledger`) that several jobs share. For its own
-ledger a checkpoint only lists the acknowledged rows, and the ledger learns them together, before a
-run reads it or the rows are deleted (`Known.learn`); readers learn them in a copy
-(`Known.acknowledged`). A shared ledger learns each group at once, because a later value may be
-another job's.
+The ledger is part of the checkpoint, or another file that several jobs share (`--ledger`), which
+may be a checkpoint. For its own ledger a checkpoint only lists the acknowledged rows, and the
+ledger learns them together, before a run reads it or the rows are deleted (`Known.learn`); readers
+learn them in a copy (`Known.acknowledged`). A shared ledger learns each group at once, because a
+later value may be another job's.
+
+An entry names the last writer: the checkpoint that handed out a patch for the showing last. An
+entry that has no values may be kept for that alone, as a trace. For its own ledger a checkpoint is
+the writer NULL.
+
+Two ledgers become one when a job changes its ledger (`Ledger.join`). A value on which they differ,
+or that one of two entries of a showing lacks, is dropped, because nobody knows which is later.
 
 A ledger is of one team. Values that another API key acknowledged are relied on only if users/me
 names the same team for both, or if the user vouches for that where it names none.
@@ -33,7 +40,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, damaged_ledger, translated
-from bulk_sync.job.ledger_entries import Entries, Entry, Values
+from bulk_sync.job.ledger_entries import TRACE, Entries, Entry, Values
 from bulk_sync.model.account import Team, same_team
 
 EARLIER_SCHEMA = """
@@ -56,6 +63,8 @@ CREATE TABLE {schema}.ledger_account (
 
 NEW_COLUMNS = """
 ALTER TABLE {schema}.ledger_account ADD COLUMN team_id TEXT;  -- that users/me named for that key
+ALTER TABLE {schema}.ledger ADD COLUMN writer TEXT;  -- of the last patch; NULL: the checkpoint here
+CREATE INDEX {schema}.ledger_writer ON ledger (base_url, writer) WHERE writer IS NOT NULL;
 """
 """Migrates a ledger from version 2 to 3."""
 
@@ -109,6 +118,9 @@ _SHARED_NAMES = (
 
 _APPLICATION_ID = 0x62534C67  # "bSLg": marks our ledgers among other SQLite files
 _VERSION = 3
+# Entries that are joined in one step.
+_JOINED = 2000
+
 SHARED = "shared"
 _TEMPORARY = "temporary"
 
@@ -139,9 +151,16 @@ class LedgerAccount(Struct, frozen=True):
 class Ledger:
     """The entries of one base URL; every method is part of the caller's transaction."""
 
-    def __init__(self, db: sqlite3.Connection, base_url: str, schema: str = "main") -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        base_url: str,
+        schema: str = "main",
+        writer: str | None = None,
+    ) -> None:
         self._db = db
         self._base_url = base_url
+        self._writer = writer
         self.name = f"{schema}.ledger"
 
     def temporary(self) -> Ledger:
@@ -196,7 +215,7 @@ class Ledger:
 
         `names` are all targets, keys and ids that the block uses.
         """
-        entries, wanted = Entries(), set(names)
+        entries, wanted = Entries(self._writer), set(names)
         entries.load(self._found(wanted))
         entries.load(self._found(entries.ids() - wanted))  # other entries of the same showings
         yield entries
@@ -211,7 +230,7 @@ class Ledger:
             self._db.execute(
                 f"INSERT OR REPLACE INTO {self.name} SELECT ?, json_extract(value, '$[0]'), "
                 "json_extract(value, '$[1]'), json_extract(value, '$[2]'), "
-                "json_extract(value, '$[3]') FROM json_each(?)",
+                "json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?)",
                 (self._base_url, json_list(written)),
             )
 
@@ -220,13 +239,13 @@ class Ledger:
         wanted = sorted(names - {""})
         if wanted:
             by_name = " UNION ALL ".join(
-                "SELECT target, key, showing_id, fields "
+                "SELECT target, key, showing_id, fields, writer "
                 "FROM (SELECT value AS name FROM json_each(?2)) AS name "
                 f"CROSS JOIN {found.format(self.name)}"
                 for found in _BY_NAME
             )
             (found,) = self._db.execute(
-                "SELECT json_group_array(json_array(target, key, showing_id, fields)) "
+                "SELECT json_group_array(json_array(target, key, showing_id, fields, writer)) "
                 f"FROM ({by_name})",
                 (self._base_url, json_list(wanted)),
             ).fetchone()
@@ -246,8 +265,8 @@ class Ledger:
         """
         self._db.execute(
             f"INSERT OR REPLACE INTO {self.name} "
-            f"SELECT ?1, target, key, nullif(showing_id, ''), body FROM ({acknowledged})",
-            (self._base_url,),
+            f"SELECT ?1, target, key, nullif(showing_id, ''), body, ?2 FROM ({acknowledged})",
+            (self._base_url, self._writer),
         )
         self._db.execute("CREATE TEMP TABLE shared (name TEXT PRIMARY KEY) WITHOUT ROWID")
         for query in _SHARED_NAMES:
@@ -262,11 +281,52 @@ class Ledger:
             )
         self._db.execute("DROP TABLE shared")
 
+    def has_other_writers(self) -> bool:
+        """Return whether any entry was written by another than this ledger's writer."""
+        found = self._db.execute(
+            f"SELECT 1 FROM {self.name} WHERE base_url = ? AND writer IS NOT NULL "
+            "AND writer IS NOT ? LIMIT 1",
+            (self._base_url, self._writer),
+        )
+        return found.fetchone() is not None
+
+    def join(self, other: Ledger, *, is_of: str) -> None:
+        """Take over another ledger's entries; `is_of` is the writer that it calls NULL.
+
+        Entries of another team are left out.
+        """
+        account, here = other.account(), self.account()
+        if account is None:
+            return
+        if here is None:
+            self._db.execute(
+                f"INSERT INTO {self.name}_account VALUES (?, ?, ?)",
+                (self._base_url, account.fingerprint, account.team and account.team.id),
+            )
+        elif not here.is_of_one_team(account, otherwise=False):
+            return
+        if self.is_empty():
+            self._db.execute(
+                f"INSERT INTO {self.name} SELECT base_url, target, key, showing_id, fields, "
+                f"coalesce(writer, ?) FROM {other.name} WHERE base_url = ?",
+                (is_of, self._base_url),
+            )
+            return
+        found = self._db.execute(
+            "SELECT target, key, showing_id, fields, coalesce(writer, ?) "
+            f"FROM {other.name} WHERE base_url = ?",
+            (is_of, self._base_url),
+        )
+        while group := [Entry._make(row) for row in found.fetchmany(_JOINED)]:
+            with self.entries(name for entry in group for name in entry.names) as entries:
+                for entry in group:
+                    entries.join(entry)
+
     def all(self) -> Iterator[Acknowledged]:
-        """Yield every entry, sorted by target."""
+        """Yield every entry but traces, sorted by target."""
         found = self._db.execute(
             "SELECT target, key, coalesce(showing_id, ''), fields "
-            f"FROM {self.name} WHERE base_url = ? ORDER BY target",
+            f"FROM {self.name} WHERE base_url = ? AND fields <> '{TRACE}' ORDER BY target",
             (self._base_url,),
         )
         for target, key, showing_id, fields in found:
@@ -312,12 +372,12 @@ def read_shared(path: Path) -> Iterator[LedgerFile]:
             yield LedgerFile(db)
 
 
-def attach(db: sqlite3.Connection, path: Path) -> None:
+def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:
     """Attach a ledger that several jobs share, as the schema `SHARED`; make it if there is none.
 
-    The checkpoint's own ledger is emptied, because other jobs may have changed its showings.
-    Raises CheckpointError when the file is damaged or another program's, OutputError when it can't
-    be written.
+    `examined` is True for a checkpoint that was examined and migrated before. Raises
+    CheckpointError when the file is damaged or another program's, OutputError when it can't be
+    written.
     """
     if path.exists() and not path.is_file():
         raise CheckpointError(
@@ -326,12 +386,12 @@ def attach(db: sqlite3.Connection, path: Path) -> None:
     if not path.exists():
         _make(path)
     with translated(path):
-        _examine(path)
-        _migrate(path)
+        if not examined:
+            _examine(path)
+            _migrate(path)
         db.execute(f"ATTACH ? AS {SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
         db.execute(f"PRAGMA {SHARED}.journal_mode = WAL")
         db.execute(f"PRAGMA {SHARED}.synchronous = FULL")
-    db.execute("DELETE FROM main.ledger")
 
 
 def _migrate(path: Path) -> None:

@@ -7,11 +7,17 @@ faster than ten in ten.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 Values = dict[str, Any]
 """Fields of a patch and their JSON values."""
+
+TRACE = "null"
+"""The fields of an entry that is kept for its writer's sake alone."""
+
+NOBODY = ""
+"""The writer of an entry of which nobody knows the last patch."""
 
 
 class Entry(NamedTuple):
@@ -24,7 +30,14 @@ class Entry(NamedTuple):
     showing_id: str | None
     """North's id, as the API returned it."""
     fields: str
-    """JSON object: the acknowledged fields and values."""
+    """JSON object: the acknowledged fields and values; `TRACE` where there are none."""
+    writer: str | None = None
+    """Of the last patch; None is the checkpoint whose own ledger it is."""
+
+    @property
+    def values(self) -> Values:
+        """The acknowledged fields and values."""
+        return json.loads(self.fields) or {}
 
     @property
     def names(self) -> set[str]:
@@ -35,7 +48,8 @@ class Entry(NamedTuple):
 class Entries:
     """The entries of a group, with a record of which ones changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, writer: str | None = None) -> None:
+        self._writer = writer
         self._entries: dict[str, Entry] = {}  # by target
         self._targets: dict[str, set[str]] = {}  # by any name
         self._changed: set[str] = set()
@@ -58,20 +72,22 @@ class Entries:
     def withdraw(self, target: str, key: str, body: str) -> Values:
         """Forget the fields of a patch about to be sent, and return the values they had."""
         before = self._entries.get(target)
-        self._forget_namesakes(target, key, before and before.showing_id)
-        if before is None:
-            return {}
-        known = json.loads(before.fields)
+        others = self._forget_namesakes(target, key, before and before.showing_id)
+        known = before.values if before else {}
         withdrawn = {name: known.pop(name) for name in json.loads(body) if name in known}
-        if withdrawn:
-            self._write(Entry(target, key, before.showing_id, json_text(known)))
+        # Without an entry to change, a checkpoint's own ledger needs none: nobody relies on it.
+        if withdrawn or others or self._is_of_another(before):
+            fields = json_text(known) if withdrawn else before.fields if before else TRACE
+            showing_id = before and before.showing_id
+            self._write(Entry(target, key, showing_id, fields, self._writer))
         return withdrawn
 
     def restore(self, target: str, key: str, values: Values) -> None:
         """Put back the values that `withdraw` returned, because the patch did nothing."""
         before = self._entries.get(target)
-        known = json.loads(before.fields) if before else {}
-        self._write(Entry(target, key, before and before.showing_id, json_text(known | values)))
+        known = before.values if before else {}
+        showing_id = before and before.showing_id
+        self._write(Entry(target, key, showing_id, json_text(known | values), self._writer))
 
     def learn(self, target: str, key: str, showing_id: str | None, body: str) -> None:
         """Add the values of a patch that the API acknowledged."""
@@ -79,31 +95,70 @@ class Entries:
         showing_id = showing_id or (before and before.showing_id)
         self._forget_namesakes(target, key, showing_id)
         known = body
-        if before is not None and before.fields != "{}":
-            known = json_text({**json.loads(before.fields), **json.loads(body)})
-        self._write(Entry(target, key, showing_id, known))
+        if before is not None and before.values:
+            known = json_text({**before.values, **json.loads(body)})
+        self._write(Entry(target, key, showing_id, known, self._writer))
 
-    def forget(self, target: str) -> None:
-        """Drop the entry of a target."""
+    def forget(self, target: str, key: str = "") -> None:
+        """Drop the values of a target, because North has no such showing, or another one.
+
+        A trace stays where another writer may rely on it.
+        """
+        before = self._entries.get(target)
+        self._drop(target)
+        if self._is_of_another(before):
+            self._write(Entry(target, key, before and before.showing_id, TRACE, self._writer))
+
+    def doubt(self, target: str, key: str, showing_id: str | None) -> None:
+        """Drop the values of a showing, because North was found to hold others."""
+        self._forget_namesakes(target, key, showing_id)
+        self._write(Entry(target, key, showing_id, TRACE, self._writer))
+
+    def forget_all_of(self, name: str) -> None:
+        """Drop every entry of a showing with this key or id."""
+        self._forget_namesakes("", name, None)
+
+    def of(self, names: Iterable[str]) -> Iterator[Entry]:
+        """Yield the entries with any of these names."""
+        targets = {target for name in names if name for target in self._targets.get(name, ())}
+        return (self._entries[target] for target in sorted(targets))
+
+    def join(self, entry: Entry) -> None:
+        """Take over an entry of another ledger: only what both know where both have the showing."""
+        present = [*self.of(entry.names)]
+        if not present:
+            self._write(entry)
+        known = entry.values
+        for other in present:
+            values = other.values
+            kept = {name: values[name] for name in values if _has(known, name, values[name])}
+            if kept != values or kept != known:
+                fields = json_text(kept) if values else other.fields
+                self._write(other._replace(fields=fields, writer=NOBODY))
+
+    def _is_of_another(self, before: Entry | None) -> bool:
+        """Return whether the entry is missing or another writer's, in a ledger that is shared."""
+        return self._writer is not None if before is None else before.writer != self._writer
+
+    def _forget_namesakes(self, target: str, key: str, showing_id: str | None) -> bool:
+        """Drop entries of the same showing under another target; return whether there were any."""
+        found = False
+        for name in (target, key, showing_id):
+            if name:
+                for other in self._targets.get(name, set()) - {target}:
+                    self._drop(other)
+                    found = True
+        return found
+
+    def _drop(self, target: str) -> None:
         entry = self._entries.pop(target, None)
         if entry is not None:
             for name in entry.names:
                 self._targets[name].discard(target)
             self._changed.add(target)
 
-    def forget_all_of(self, name: str) -> None:
-        """Drop every entry of a showing with this key or id."""
-        self._forget_namesakes("", name, None)
-
-    def _forget_namesakes(self, target: str, key: str, showing_id: str | None) -> None:
-        """Drop entries of the same showing under another target."""
-        for name in (target, key, showing_id):
-            if name:
-                for other in self._targets.get(name, set()) - {target}:
-                    self.forget(other)
-
     def _write(self, entry: Entry) -> None:
-        self.forget(entry.target)
+        self._drop(entry.target)
         self._keep(entry)
         self._changed.add(entry.target)
 
@@ -111,6 +166,11 @@ class Entries:
         self._entries[entry.target] = entry
         for name in entry.names:
             self._targets.setdefault(name, set()).add(entry.target)
+
+
+def _has(values: Values, name: str, value: object) -> bool:
+    """Return whether values have this very value; True is not 1."""
+    return name in values and json_text({name: values[name]}) == json_text({name: value})
 
 
 def json_text(values: Mapping[str, Any]) -> str:

@@ -33,6 +33,15 @@ CREATE TABLE sealed (
 );
 """
 
+_PLACE = """
+CREATE TABLE ledger_place (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    writer TEXT NOT NULL,          -- random: see `Database.writer`
+    path TEXT                      -- of the ledger that the last run used; NULL: this file's
+);
+INSERT INTO ledger_place VALUES (1, lower(hex(randomblob(8))), NULL);
+"""
+
 _TABLES = """
 CREATE TABLE staged (
     id INTEGER PRIMARY KEY,        -- grows in input order
@@ -137,6 +146,7 @@ CREATE TABLE acknowledged (
     ids TEXT NOT NULL              -- JSON list: acknowledged rows not learnt by the ledger
 );
 {_SEALED}
+{_PLACE}
 """
 
 _LEDGER = ledger.SCHEMA.format(schema="main")
@@ -269,6 +279,7 @@ _MIGRATIONS = {
         ALTER TABLE staged ADD COLUMN report_id TEXT;
         ALTER TABLE staged ADD COLUMN whole TEXT;
         {_CREATION}
+        {_PLACE}
         ALTER TABLE job ADD COLUMN team_id TEXT;
         ALTER TABLE job ADD COLUMN team_name TEXT;
         ALTER TABLE job ADD COLUMN key_proven INTEGER NOT NULL DEFAULT 0;

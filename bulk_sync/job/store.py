@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from bulk_sync.job.adoption import Adoption
-from bulk_sync.job.database import Database, opened, readable, scratch
+from bulk_sync.job.database import Database, is_checkpoint, opened, readable, scratch
 from bulk_sync.job.health import examining
 from bulk_sync.job.known import Known
 from bulk_sync.job.outbox import Outbox
@@ -49,9 +49,17 @@ class Store:
         shared_ledger: Path | None = None,
         examined: Callable[[], None] | None = None,
     ) -> Iterator[Self]:
-        """Open a checkpoint for a run; see `database.opened`."""
+        """Open a checkpoint for a run; see `database.opened`.
+
+        `shared_ledger` may be another checkpoint, which the caller holds: its ledger is used.
+        """
+        if shared_ledger is not None and is_checkpoint(shared_ledger):
+            with opened(shared_ledger) as other:
+                Known(other).learn()  # what it lists, so that its ledger has all that it knows
         with opened(path, shared_ledger, examined) as database:
-            yield cls(database)
+            store = cls(database)
+            store.known.move()
+            yield store
 
     @staticmethod
     def examining(path: Path) -> AbstractContextManager[Callable[[], None]]:

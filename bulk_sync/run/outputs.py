@@ -35,22 +35,22 @@ def refuse_names(source: Path, files: Files, undo_file: Path | None, ledger: Pat
 
     No report may take the place of the sheet, the checkpoint, the ledger or another report.
     """
-    paths = {"the input": source, **named_files(files)}
+    paths = {"the input": source, **named_files(files, undo_file)}
     if ledger is not None:
         paths["--ledger"] = ledger
-    names = ("--undo-file", "the rows that can't be undone")
-    paths |= dict(zip(names, _undo_files(undo_file), strict=False))
     refuse_shared_paths(paths)
     refuse_unknown_kind(files.results)
 
 
-def named_files(files: Files) -> dict[str, Path]:
+def named_files(files: Files, undo_file: Path | None = None) -> dict[str, Path]:
     """Return the files of a job by their names in messages."""
     named = {
         "--results": files.results,
         "the failed rows": files.failed,
         "--checkpoint": files.checkpoint,
     }
+    undo = ("--undo-file", "the rows that can't be undone")
+    named |= dict(zip(undo, _undo_files(undo_file), strict=False))
     return named | ({"--page": files.page} if files.page else {})
 
 

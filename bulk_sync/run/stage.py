@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,7 +20,8 @@ from bulk_sync.model.account import Team
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
-from bulk_sync.run.outputs import write_failed_rows
+from bulk_sync.run.ledgers import place_of_ledger
+from bulk_sync.run.outputs import named_files, refuse_shared_paths, write_failed_rows
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, Sheet
 from bulk_sync.settings.files import Files
@@ -89,9 +91,22 @@ def open_checkpoint(
         yield store, notes
 
 
-def hold_ledger(history: History) -> AbstractContextManager[None]:
-    """Hold the shared ledger, if there is one, because one run at a time may change it."""
-    return nullcontext() if history.ledger is None else held(history.ledger)
+@contextmanager
+def hold_ledger(
+    files: Files, undo_file: Path | None, history: History
+) -> Iterator[tuple[History, tuple[str, ...]]]:
+    """Hold the job's ledger, because one run at a time may change it.
+
+    Yields the history with the ledger that is used, and notes for the user. Raises UsageError when
+    another file of the run would take its place, CheckpointBusy.
+    """
+    place = place_of_ledger(files.checkpoint, history.ledger)
+    if place.path is None:
+        yield replace(history, ledger=None), place.notes
+        return
+    refuse_shared_paths(named_files(files, undo_file) | {"the ledger": place.path})
+    with held(place.path):
+        yield replace(history, ledger=place.path), place.notes
 
 
 def stage_sheet(staging: Staging, on_rows: OnRows) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.job.ledger_entries import Entries, Entry, json_text
+from bulk_sync.job.ledger_entries import NOBODY, TRACE, Entries, Entry, Values, json_text
 
 NAMES = st.sampled_from(["a", "b", "c"])
 FIELDS = st.dictionaries(st.sampled_from(["name", "rating"]), st.integers(1, 3), min_size=1)
@@ -54,3 +54,55 @@ def test_no_two_entries_share_a_name_whatever_is_learnt(
         target, _, values = acknowledged[-1]
         (last,) = [entry for entry in written if entry.target == target]
         assert values.items() <= json.loads(last.fields).items()
+
+
+def test_a_writer_leaves_its_name_on_a_showing_that_it_may_change() -> None:
+    entries = Entries("B")
+    entries.load([Entry("k", "k", None, '{"rating":5}', "A"), Entry("l", "l", None, "{}", "A")])
+    entries.withdraw("k", "k", '{"name":"Ann"}')  # nothing known is withdrawn
+    entries.withdraw("m", "m", '{"name":"Ann"}')  # nor is there an entry
+    entries.forget("l", "l")
+    assert sorted(entries.changes()[0]) == [
+        Entry("k", "k", None, '{"rating":5}', "B"),
+        Entry("l", "l", None, TRACE, "B"),
+        Entry("m", "m", None, TRACE, "B"),
+    ]
+
+
+def test_in_its_own_ledger_a_checkpoint_leaves_its_name_only_over_that_of_another() -> None:
+    entries = Entries()
+    entries.load([Entry("k", "k", None, '{"rating":5}', "A"), Entry("l", "l", None, "{}")])
+    entries.forget("k", "k")
+    entries.forget("l", "l")
+    entries.withdraw("m", "m", '{"name":"Ann"}')
+    assert entries.changes() == ([Entry("k", "k", None, TRACE)], ["l"])
+
+
+SHOWINGS = st.lists(st.tuples(NAMES, FIELDS), max_size=3, unique_by=lambda one: one[0])
+
+
+@given(SHOWINGS, SHOWINGS)
+def test_of_two_ledgers_that_become_one_only_what_neither_denies_is_kept(
+    here: list[tuple[str, Values]], there: list[tuple[str, Values]]
+) -> None:
+    entries = Entries("A")
+    entries.load(Entry(name, name, None, json_text(values), "A") for name, values in here)
+    for name, values in there:
+        entries.join(Entry(name, name, None, json_text(values), "B"))
+    one, other = dict(here), dict(there)
+    for name in one.keys() | other.keys():
+        (entry,) = entries.of([name])
+        if name in one and name in other:
+            both = dict(one[name].items() & other[name].items())
+            agree = one[name] == other[name]
+            assert (json.loads(entry.fields), entry.writer) == (both, "A" if agree else NOBODY)
+        else:
+            expected = ((one | other)[name], "A" if name in one else "B")
+            assert (json.loads(entry.fields), entry.writer) == expected
+
+
+def test_showings_of_two_ledgers_meet_by_any_name() -> None:
+    entries = Entries("A")
+    entries.load([Entry("k", "k", "shw_1", '{"rating":5}', "A")])
+    entries.join(Entry("shw_1", "", None, '{"rating":4}', "B"))
+    assert entries.changes()[0] == [Entry("k", "k", "shw_1", "{}", NOBODY)]

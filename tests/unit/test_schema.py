@@ -38,6 +38,9 @@ BACK_TO_VERSION_9 = """
     ALTER TABLE staged DROP COLUMN report_id;
     ALTER TABLE staged DROP COLUMN whole;
     DROP TABLE creation;
+    DROP TABLE ledger_place;
+    DROP INDEX ledger_writer;
+    ALTER TABLE ledger DROP COLUMN writer;
     ALTER TABLE job DROP COLUMN team_id;
     ALTER TABLE job DROP COLUMN team_name;
     ALTER TABLE job DROP COLUMN key_proven;

@@ -148,6 +148,42 @@ def test_a_shared_ledger_knows_what_a_sheet_of_another_name_set(
     assert ran.summary["states"]["unchanged"] == 1
 
 
+def test_a_job_that_gets_a_shared_ledger_brings_what_it_knows(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "north.ledger"
+    sheet: Sheet = {
+        "ext_1": ("Bright", 4, "2026-03-14T15:00:00Z"),
+        "ext_2": ("Dark", 2, "2026-03-14T16:00:00Z"),
+    }
+    path = write(tmp_path / "x.csv", sheet)
+    push = ("push", path, "--base-url", witness.base_url, "--only-changed", "--json")
+    assert program(*push).code == 0
+    before = last(witness)
+    assert program(*push, "--ledger", ledger).code == 0
+    for asked in (("--ledger", ledger), ()):  # the checkpoint knows where its ledger is now
+        compared = program("reconcile", path, "--with", "ledger", *asked, "--json")
+        assert (compared.code, compared.summary["classes"]["same"]) == (0, 2)
+        assert compared.summary["ledger"]["path"] == str(ledger)
+    other: Sheet = {**sheet, "ext_2": ("Dark", 3, "2026-03-14T16:00:00Z")}
+    second = ("push", write(tmp_path / "y.csv", other), *push[2:], "--ledger", ledger)
+    assert program(*second).code == 0
+    assert bodies(witness, before) == {"ext_2": {"rating": 3}}
+    # Without the option the job goes on with the ledger that it used last.
+    before = last(witness)
+    write(path, sheet | {"ext_1": ("Sunny", 4, "2026-03-14T15:00:00Z")})
+    ran = program(*push)
+    assert str(ledger) in " ".join(ran.summary["notes"])
+    assert bodies(witness, before) == {"ext_1": {"feedback": "Sunny"}, "ext_2": {"rating": 2}}
+    # Once it is gone, nothing is known.
+    before = last(witness)
+    ledger.unlink()
+    write(path, sheet)
+    ran = program(*push)
+    assert "is missing" in " ".join(ran.summary["notes"])
+    assert bodies(witness, before).keys() == sheet.keys()
+
+
 @pytest.mark.parametrize("option", ["--undo-file", "--ledger"])
 def test_no_file_takes_the_place_of_another(
     program: Program, witness: Witness, tmp_path: Path, option: str
