@@ -16,10 +16,11 @@ from bulk_sync.check.cells import (
     is_scientific,
     text_of_formula,
 )
+from bulk_sync.check.formatted import facts_of
 from bulk_sync.check.headers import HeaderMap, map_option
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
-from bulk_sync.model.rows import Cell, CellError, text_of
+from bulk_sync.model.rows import Cell, CellError, Formatted, text_of
 
 LONGEST_SEGMENT = 2000
 """Characters of a percent-encoded key: servers commonly end a URL at 8 KiB, some proxies at 2,083.
@@ -28,6 +29,9 @@ LONGEST_SEGMENT = 2000
 # Keys that need no further check, which is nearly all of them: at most 15 characters, or with one
 # that is no digit, so that no spreadsheet program has rounded them.
 _PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
+
+# Characters of a fraction that the format `General` shows at most.
+_LONGEST_FRACTION = 11
 
 Bad = tuple[str, Reason]
 """Why a row addresses no showing: an error code of the results, and the reason."""
@@ -127,11 +131,26 @@ def _bad_type(cell: Cell, key: str) -> Bad | None:
     """Return what only a cell's type says of a key."""
     if isinstance(cell, CellError):
         return _bad(Expected.NO_ERROR, key, Remedy.CORRECT_FORMULA)
+    if isinstance(cell, Formatted):
+        return _uncertain(cell, key)
     if isinstance(cell, bool) or not isinstance(cell, int | float):
         return _bad(Expected.KEY_AS_TEXT, key, Remedy.TYPE_KEYS_AS_TEXT)
     # Spreadsheet programs keep 15 digits of a number.
     if abs(cell) >= 1e15:
         return _bad(Expected.UNROUNDED_KEY, key, Remedy.TYPE_KEYS_AS_TEXT)
+    # A longer fraction is rounded to what fits into the column.
+    if cell % 1 and (len(key) > _LONGEST_FRACTION or "e" in key):
+        return _uncertain(Formatted(cell, "General", None), key)
+    return None
+
+
+def _uncertain(cell: Formatted, key: str) -> Bad | None:
+    """Return why the text that a cell shows is no key, although it holds a value."""
+    if cell.text is None:
+        return _bad(Expected.CERTAIN_KEY, key, Remedy.TYPE_KEYS_AS_TEXT, **facts_of(cell))
+    if cell.is_local:  # 1,000.5 here is 1.000,5 elsewhere: neither is the key that was meant
+        expected = Expected.KEY_WITHOUT_SEPARATORS
+        return _bad(expected, key, Remedy.TYPE_KEYS_AS_TEXT, **facts_of(cell))
     return None
 
 

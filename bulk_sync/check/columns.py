@@ -7,12 +7,13 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from bulk_sync.check.cells import BadCell, failed_formula, plain_text, text_of_formula
+from bulk_sync.check.formatted import content_of
 from bulk_sync.check.headers import HeaderMap
 from bulk_sync.check.memory import Memory
 from bulk_sync.check.moments import read_moment
 from bulk_sync.check.rules import Rules
-from bulk_sync.check.showing import FIELDS, READERS, REPEATING, Reader
-from bulk_sync.model.rows import Cell, text_of
+from bulk_sync.check.showing import FIELDS, NUMBERS, READERS, REPEATING, Reader
+from bulk_sync.model.rows import Cell, Formatted, text_of
 
 
 class Blank(Enum):
@@ -49,10 +50,13 @@ def _reader_of(field: str, rules: Rules) -> Reader:
     value_of = READERS[field] or partial(read_moment, rules.order)
     # In a column of free text `="00123"` may be what somebody typed.
     formulas = value_of is not plain_text
+    is_number = field in NUMBERS
     token = rules.clear.get(field)  # the text that clears the field
     if_blank = None if field in rules.blank_clears else BLANK
 
     def read(cell: Cell) -> object:
+        if isinstance(cell, Formatted):
+            cell = content_of(cell, is_number=is_number)
         if isinstance(cell, str):
             cell = cell.strip()
             if formulas and cell[:1] == "=":

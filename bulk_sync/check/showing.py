@@ -202,6 +202,9 @@ READERS = {name: _DECLARED[name].reader for name in FIELDS}
 INSTANTS = tuple(name for name, reader in READERS.items() if reader is None)
 """The fields that take a date with a time."""
 
+NUMBERS = frozenset({"rating", "interested", "attendees_count"})
+"""The fields whose cells may be numbers, however they are shown: 1 is a yes."""
+
 REPEATING = frozenset(name for name in FIELDS if _DECLARED[name].repeats)
 """The fields whose values repeat from row to row."""
 

@@ -23,6 +23,7 @@ class Expected(StrEnum):
     SHORT_TEXT = "short_text"  # most
     TEXT_FOR_NUMBER = "text_for_number"
     TEXT_FOR_DATE = "text_for_date"
+    CERTAIN_TEXT = "certain_text"  # number, format
     PHONE_NUMBER = "phone_number"
     WHOLE_NUMBER = "whole_number"  # low, high
     RATING = "rating"
@@ -56,6 +57,8 @@ class Expected(StrEnum):
     SHORT_KEY = "short_key"  # characters
     UNROUNDED_KEY = "unrounded_key"
     KEY_AS_TEXT = "key_as_text"
+    CERTAIN_KEY = "certain_key"  # number, format
+    KEY_WITHOUT_SEPARATORS = "key_without_separators"  # number, format
     REPORT_ID = "report_id"
 
     # A row

@@ -50,7 +50,20 @@ class CellError(Struct, frozen=True):
     code: str
 
 
-Cell = str | bool | int | float | datetime | date | time | timedelta | CellError
+class Formatted(Struct, frozen=True):
+    """A value whose number format shows another text.
+
+    `text` is what the sheet shows, or None if that can't be known for certain; `code` is the
+    format's. `is_local` if programs in other languages show other separators.
+    """
+
+    value: float | str
+    code: str
+    text: str | None
+    is_local: bool = False
+
+
+Cell = str | bool | int | float | datetime | date | time | timedelta | CellError | Formatted
 """A cell as read: a str from text files, a typed value from workbooks; a blank one is ""."""
 
 
@@ -66,7 +79,7 @@ class Row(NamedTuple):
 
 
 def text_of(cell: Cell) -> str:
-    """Return a cell as text: whole numbers without `.0`, dates and times in ISO 8601."""
+    """Return a cell as text: as it is shown, whole numbers without `.0`, dates in ISO 8601."""
     if isinstance(cell, str):
         return cell
     if isinstance(cell, bool):
@@ -78,6 +91,8 @@ def text_of(cell: Cell) -> str:
         return cell.isoformat(sep=" ")
     if isinstance(cell, CellError):
         return cell.code
+    if isinstance(cell, Formatted):
+        return text_of(cell.value) if cell.text is None else cell.text
     return cell.isoformat() if isinstance(cell, date | time) else str(cell)
 
 

@@ -12,6 +12,7 @@ from python_calamine import CalamineSheet
 
 from bulk_sync.model.rows import Cell, CellError, Row
 from bulk_sync.read.books.shown import shows
+from bulk_sync.read.books.styles import as_shown
 from bulk_sync.read.foreign import AGAIN
 from bulk_sync.read.survey.interface import BadWorkbook, Sheet, Survey, sweep
 
@@ -42,8 +43,8 @@ class SheetRows:
         self._is_ods = is_ods
         # By row, because each row looks up its own.
         self._errors: dict[int, dict[int, str]] = {}
-        for (row, column), shown in survey.errors.items():
-            self._errors.setdefault(row, {})[column] = shown
+        for (row, column), text in survey.errors.items():
+            self._errors.setdefault(row, {})[column] = text
         self._replaced: dict[int, dict[int, Cell]] = {}
         for (row, column), value in survey.replaced.items():
             self._replaced.setdefault(row, {})[column] = value
@@ -103,8 +104,11 @@ class SheetRows:
         ]
         for column, value in self._replaced.get(index, {}).items():
             _put(cells, column, value)
-        for column, shown in self._errors.get(index, {}).items():
-            _put(cells, column, CellError(shown))
+        for column, text in self._errors.get(index, {}).items():
+            _put(cells, column, CellError(text))
+        for column, code in self.survey.formatted.of_row(index):
+            if column < len(cells):
+                cells[column] = as_shown(cells[column], code)
         return cells
 
     def _corrected(self, row: int, column: int, value: Cell) -> Cell:

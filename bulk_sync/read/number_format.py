@@ -82,15 +82,6 @@ def is_plain(code: str) -> bool:
     return code.strip().lower() in {"general", "@", ""}
 
 
-def is_date(code: str) -> bool:
-    """Return whether a format shows numbers as dates or times.
-
-    The first section decides, as for python-calamine, so that both take the same cells for dates.
-    """
-    first = _sections(code)[0]
-    return any(token.kind == "date" for token in _tokens(first))
-
-
 class _Token(NamedTuple):
     kind: str
     text: str = ""

@@ -21,6 +21,7 @@ _CELLS: Mapping[Expected, str] = {
     Expected.SHORT_TEXT: "text of at most {most:,} characters",
     Expected.TEXT_FOR_NUMBER: "text: spreadsheet programs round numbers of more than 15 digits",
     Expected.TEXT_FOR_DATE: "text: the cell holds a date or time",
+    Expected.CERTAIN_TEXT: "text: what a number format shows can differ between programs",
     Expected.PHONE_NUMBER: "a phone number: a spreadsheet program rounded it",
     Expected.WHOLE_NUMBER: "a whole number from {low:,} to {high:,}",
     Expected.RATING: "a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",
@@ -52,6 +53,10 @@ _CELLS: Mapping[Expected, str] = {
     Expected.SHORT_KEY: "a key that fits into a URL",
     Expected.UNROUNDED_KEY: "a key with all its digits: a spreadsheet program rounded it",
     Expected.KEY_AS_TEXT: "a key: the cell holds a date, time or checkbox",
+    Expected.CERTAIN_KEY: "a certain key: what its number format shows can differ between programs",
+    Expected.KEY_WITHOUT_SEPARATORS: (
+        "a certain key: the separators that its number format shows depend on the language"
+    ),
 }
 
 # Additions in the message about a single cell.
@@ -66,6 +71,9 @@ _DETAILS: Mapping[Expected, str] = {
     Expected.TIME_NOT_REPEATED: " ({zone})",
     Expected.END_AFTER_START: ", {start!r}",
     Expected.SHORT_KEY: " ({characters:,} characters are too many)",
+    Expected.CERTAIN_TEXT: " (the cell holds {number} as {format})",
+    Expected.CERTAIN_KEY: " (the cell holds {number} as {format})",
+    Expected.KEY_WITHOUT_SEPARATORS: " (the cell holds {number} as {format})",
 }
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from bulk_sync.read.number_format import (
     Shown,
     changes_texts,
-    is_date,
     is_plain,
     shown,
     shown_of_text,
@@ -169,26 +168,6 @@ def test_separators_depend_on_the_language(value: float, code: str, *, is_local:
 def test_texts_in_a_format(text: str, code: str, expected: str | None) -> None:
     assert shown_of_text(text, code) == expected
     assert changes_texts(code) is (expected != text)
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("m/d/yyyy", True),
-        ("[h]:mm", True),
-        ("[$-F800]dddd, mmmm", True),
-        ("h AM/PM", True),
-        ("yyyy;0", True),
-        ("0;yyyy", False),  # the first section decides
-        ('"days "0', False),
-        ("[Red]0", False),
-        ("\\d0", False),
-        ("[$USD] 0", False),
-        ("General", False),
-    ],
-)
-def test_dates_are_told_from_numbers(code: str, *, expected: bool) -> None:
-    assert is_date(code) is expected
 
 
 def test_plain_formats() -> None:

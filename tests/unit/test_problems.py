@@ -43,6 +43,8 @@ FACTS: dict[str, Fact] = {
     "columns": 3,
     "rows": [3, 5],
     "text": "as it was told",
+    "number": "70002",
+    "format": "'#,##0'",
 }
 
 
@@ -70,6 +72,16 @@ def test_every_remedy_has_words(remedy: Remedy) -> None:
         (
             Reason(Expected.WHOLE_NUMBER, "attendees_count", "-1", None, {"low": 0, "high": 1000}),
             "attendees_count: '-1' is not a whole number from 0 to 1,000",
+        ),
+        (
+            Reason(
+                Expected.KEY_WITHOUT_SEPARATORS, "key", "70,002", Remedy.TYPE_KEYS_AS_TEXT, FACTS
+            ),
+            (
+                "key: '70,002' is not a certain key: the separators that its number format shows "
+                "depend on the language (the cell holds 70002 as '#,##0'); format the column as "
+                "text and enter the keys again"
+            ),
         ),
         (
             Reason(Expected.DAY_THAT_EXISTS, "showing_date", "2/30/2026", None, FACTS),

@@ -13,7 +13,7 @@ from odf.table import Table as OdfTable
 from odf.table import TableCell, TableRow
 from odf.text import P
 
-from bulk_sync.model.rows import Cell, CellError, Row
+from bulk_sync.model.rows import Cell, CellError, Formatted, Row
 from tests.unit.workbooks import (
     number,
     ods_parts,
@@ -109,7 +109,7 @@ def test_ods_of_another_program(tmp_path: Path) -> None:
                 '<table:table-cell office:value-type="float" '
                 'office:value="1.5"><text:p>1,5</text:p></table:table-cell>'
             ),
-            1.5,
+            Formatted(1.5, "", "1,5", is_local=True),
         ),
         ('<table:table-cell office:value-type="boolean" office:boolean-value="true"/>', True),
         (

@@ -13,6 +13,7 @@ import xlsxwriter
 import xlwt
 
 from bulk_sync.errors import InputError
+from bulk_sync.model.rows import Formatted
 from bulk_sync.read import surveyed
 from bulk_sync.read.books.xlsx import strings
 from bulk_sync.read.container import open_book
@@ -315,8 +316,17 @@ def test_a_number_that_is_shown_with_zeros_or_letters_reads_as_it_is_shown(tmp_p
         sheet.write_number(len(formats) + 1, 0, 4.5, book.add_format({"num_format": "00000"}))
     rows = read(path)[2]
     assert [row.cells[0] for row in rows] == [
-        "00042", "SH-0042", "#042", 42, 42, 42, 42, "42 stars", date(1900, 2, 11), 4.5,
-    ]  # fmt: skip
+        Formatted(42, "00000", "00042"),
+        Formatted(42, '"SH-"0000', "SH-0042"),
+        Formatted(42, "\\#000;-000", "#042"),
+        42,
+        42,
+        Formatted(42, "0.00", "42.00", is_local=True),
+        42,
+        Formatted(42, '0" stars"', "42 stars"),
+        date(1900, 2, 11),
+        Formatted(4.5, "00000", "00005"),
+    ]
 
 
 def test_a_sheet_with_cells_at_its_far_end_is_read_in_bounded_work(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 from bulk_sync.errors import InputError
-from bulk_sync.model.rows import Cell, CellError
+from bulk_sync.model.rows import Cell, CellError, Formatted
 from bulk_sync.read.books.biff import CODE_PAGES
 from bulk_sync.read.books.numbers import rk_number
 from tests.unit.biff import (
@@ -201,11 +201,11 @@ def test_records_without_cells_are_passed_over(tmp_path: Path, kind: int) -> Non
 DAY = 46000.6875
 DATES = (
     ("General", DAY),
-    ("0.00", DAY),
-    ('"day" 0', DAY),
-    ("0.00E+00", DAY),
-    ("[Red]#,##0;[Blue]-#,##0", DAY),
-    (r"\d0", DAY),
+    ("0.00", Formatted(DAY, "0.00", "46000.69", is_local=True)),
+    ('"day" 0', Formatted(DAY, '"day" 0', "day 46001")),
+    ("0.00E+00", Formatted(DAY, "0.00E+00", None)),
+    ("[Red]#,##0;-#,##0", Formatted(DAY, "[Red]#,##0;-#,##0", "46,001", is_local=True)),
+    (r"\d0", Formatted(DAY, r"\d0", "d46001")),
     ("yyyy-mm-dd hh:mm", datetime(2025, 12, 9, 16, 30)),
     ("DD/MM/YYYY", datetime(2025, 12, 9, 16, 30)),
     ("[$-409]mmmm d, yyyy;@", datetime(2025, 12, 9, 16, 30)),
@@ -235,8 +235,9 @@ def test_the_files_own_format_decides_whatever_its_id(
     ("number_", "expected"),
     [
         (0, DAY),
-        (1, DAY),
-        (13, DAY),
+        (1, Formatted(DAY, "0", "46001")),
+        (5, Formatted(DAY, "[built-in format 5]", None)),
+        (13, Formatted(DAY, "# ??/??", None)),
         (14, datetime(2025, 12, 9, 16, 30)),
         (22, datetime(2025, 12, 9, 16, 30)),
         (20, time(16, 30)),

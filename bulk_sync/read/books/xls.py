@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 
 from bulk_sync.model.rows import Cell, CellError, Row
 from bulk_sync.read.books.biff import AGAIN, Texts, cut_short, records, shared_strings
-from bulk_sync.read.books.formats import FormatKind, kind_of_built_in, kind_of_format
-from bulk_sync.read.books.numbers import Converter, Number, converter_for, plain_number, rk_number
+from bulk_sync.read.books.numbers import Converter, Number, plain_number, rk_number
 from bulk_sync.read.books.shown import Covering, shows
+from bulk_sync.read.books.styles import TextConverter, number_converter, text_converter
 from bulk_sync.read.survey.interface import NO_VALUE, BadWorkbook, Sheet
 from bulk_sync.read.survey.xlsb import ERROR_CODES
 
@@ -42,7 +42,7 @@ _U16 = struct.Struct("<H").unpack_from
 _U32 = struct.Struct("<I").unpack_from
 _DOUBLE = struct.Struct("<d").unpack_from
 _PLACE = struct.Struct("<HHH").unpack_from
-_SHARED = struct.Struct("<HH2xI").unpack_from
+_SHARED = struct.Struct("<HHHI").unpack_from
 _RANGE = struct.Struct("<HHHH").unpack_from
 
 
@@ -56,6 +56,7 @@ class XlsBook:
         self._offsets: list[int] = []
         self._strings: list[str] = []
         self._converters: list[Converter] = []
+        self._of_texts: list[TextConverter | None] = []
         self._is_biff8 = _is_biff8(stream)
         self._texts = Texts(stream, is_biff8=self._is_biff8)
         self.sheets: list[Sheet] = []
@@ -63,12 +64,12 @@ class XlsBook:
 
     def open(self, sheet: Sheet) -> XlsGrid:
         """Read a sheet's cells; see `Book`."""
-        grid = XlsGrid(self._stream, self._texts, self._strings, self._converters)
+        grid = XlsGrid(self._stream, self._texts, self._strings, self._converters, self._of_texts)
         grid.read(self._offsets[int(sheet.place)])
         return grid
 
     def _read_globals(self) -> None:
-        formats: dict[int, FormatKind] = {}
+        formats: dict[int, str] = {}
         styles: list[int] = []
         is_1904 = False
         bounds: list[tuple[int, int]] = []
@@ -98,12 +99,14 @@ class XlsBook:
             self._read_bound_sheet(start, end)
         # Whether a cell is a date is decided by the code that the file gives for its format's id;
         # the built-in ones are for ids that it doesn't define ([MS-XLS] 2.4.126).
-        kinds = (formats.get(style) or kind_of_built_in(style) for style in styles)
-        self._converters = [converter_for(kind, is_1904=is_1904) for kind in kinds]
+        self._converters = [
+            number_converter(style, formats, is_1904=is_1904) or plain_number for style in styles
+        ]
+        self._of_texts = [text_converter(style, formats) for style in styles]
 
-    def _format(self, start: int, end: int) -> FormatKind:
+    def _format(self, start: int, end: int) -> str:
         text = self._texts.long if self._is_biff8 else self._texts.short
-        return kind_of_format(text(start, end))
+        return text(start, end)
 
     def _read_bound_sheet(self, start: int, end: int) -> None:
         if end - start < 8:
@@ -126,18 +129,24 @@ class XlsGrid:
     """The cells of one sheet, by row; see `Grid`."""
 
     def __init__(
-        self, stream: bytes, texts: Texts, strings: list[str], converters: list[Converter]
+        self,
+        stream: bytes,
+        texts: Texts,
+        strings: list[str],
+        converters: list[Converter],
+        of_texts: list[TextConverter | None],
     ) -> None:
         self._stream = stream
         self._texts = texts
         self._strings = strings
         self._converters = converters
+        self._of_texts = of_texts
         self._rows: dict[int, list[Cell]] = {}
         self.hidden_columns: set[int] = set()
         self._hidden: set[int] = set()
         self._merged: list[tuple[int, int, int, int]] = []
-        # The place of a formula whose text is in a STRING record that has to follow.
-        self._formula: tuple[int, int] | None = None
+        # Place and style of a formula whose text is in a STRING record that has to follow.
+        self._formula: tuple[int, int, int] | None = None
 
     @property
     def hidden_rows(self) -> int:
@@ -221,13 +230,17 @@ class XlsGrid:
             return plain_number(value)
         raise BadWorkbook(f"a cell in row {row + 1} has a style that isn't there. {AGAIN}")
 
+    def _as_shown(self, style: int, text: str) -> Cell:
+        of_text = self._of_texts[style] if style < len(self._of_texts) else None
+        return text if of_text is None else of_text(text)
+
     def _shared(self, start: int, end: int) -> None:
         if end - start < 10:
             raise cut_short()
-        row, column, index = _SHARED(self._stream, start)
+        row, column, style, index = _SHARED(self._stream, start)
         if index >= len(self._strings):
             raise BadWorkbook(f"a cell in row {row + 1} refers to a text that isn't there. {AGAIN}")
-        self._put(row, column, self._strings[index])
+        self._put(row, column, self._as_shown(style, self._strings[index]))
 
     def _rk(self, start: int, end: int) -> None:
         if end - start < 10:
@@ -258,8 +271,8 @@ class XlsGrid:
     def _label(self, start: int, end: int) -> None:
         if end - start < 8:
             raise cut_short()
-        row, column = _PLACE(self._stream, start)[:2]
-        self._put(row, column, self._texts.long(start + 6, end))
+        row, column, style = _PLACE(self._stream, start)
+        self._put(row, column, self._as_shown(style, self._texts.long(start + 6, end)))
 
     def _bool_or_error(self, start: int, end: int) -> None:
         if end - start < 8:
@@ -281,7 +294,7 @@ class XlsGrid:
         match self._stream[start + 6]:
             case 0:  # a text, which comes in a STRING record
                 self._put(row, column, CellError(NO_VALUE))
-                self._formula = row, column
+                self._formula = row, column, style
             case 1:
                 self._put(row, column, bool(value))
             case 2:
@@ -295,9 +308,9 @@ class XlsGrid:
 
     def _formula_text(self, start: int, end: int) -> None:
         if self._formula is not None:
-            row, column = self._formula
+            row, column, style = self._formula
             self._formula = None
-            self._rows[row][column] = self._texts.long(start, end)
+            self._rows[row][column] = self._as_shown(style, self._texts.long(start, end))
 
     def _row(self, start: int, end: int) -> None:
         if end - start < 14:

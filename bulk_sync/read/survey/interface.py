@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 from msgspec import Struct
 
 from bulk_sync.model.rows import Cell
+from bulk_sync.read.survey.formats import Formats, FormattedCells
 
 # The size of Excel's sheets; a cell beyond them makes the library abort the process.
 MAX_ROWS = 1_048_576
@@ -65,8 +66,9 @@ class Survey:
 
     `filled` has the number of cells in each row that show something, error cells excluded. `errors`
     has the text of error cells by (row, column), `replaced` the values that the library is known to
-    get wrong. `merged` has ranges as (first row, first column, last row, last column), `negatives`
-    the cells with negative numbers, ascending, as `packed` numbers.
+    get wrong, `formatted` the cells whose number format shows another text. `merged` has ranges as
+    (first row, first column, last row, last column), `negatives` the cells with negative numbers,
+    ascending, as `packed` numbers.
     """
 
     filled: array[int] = field(default_factory=lambda: array("I"))
@@ -74,6 +76,7 @@ class Survey:
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     negatives: array[int] = field(default_factory=lambda: array("Q"))
     replaced: dict[tuple[int, int], Cell] = field(default_factory=dict)
+    formatted: FormattedCells = field(default_factory=FormattedCells)
     hidden_rows: int = 0
     hidden_columns: set[int] = field(default_factory=set)
 
@@ -165,9 +168,11 @@ class Bounds:
 class Builder:
     """Collects a `Survey` cell by cell, within `Bounds`."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, formats: Formats | None = None) -> None:
         self.survey = Survey()
         self.bounds = bounds
+        self._formats = formats or Formats({}, ())
+        self.survey.formatted = self._formats.cells()
         self._hidden = bytearray()
 
     def filled(self, row: int, column: int) -> None:
@@ -206,6 +211,18 @@ class Builder:
     def negative(self, row: int, column: int) -> None:
         """Record that a filled cell has a negative number."""
         self.survey.negatives.append(packed(row, column))
+
+    def number(self, row: int, column: int, style: int) -> None:
+        """Record the style of a cell that has a number."""
+        index = self._formats.of_number(style)
+        if index >= 0:
+            self.survey.formatted.add(row, column, index)
+
+    def styled_text(self, row: int, column: int, style: int) -> None:
+        """Record the style of a cell that has a text."""
+        index = self._formats.of_text(style)
+        if index >= 0:
+            self.survey.formatted.add(row, column, index)
 
     def replace(self, row: int, column: int, value: Cell) -> None:
         """Replace the value of a filled cell that the library gets wrong."""

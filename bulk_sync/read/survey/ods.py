@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from typing import BinaryIO
 
+from bulk_sync.model.rows import Formatted, text_of
 from bulk_sync.read.archive import Archive
 from bulk_sync.read.survey.interface import (
     MAX_COLUMNS,
@@ -41,6 +42,10 @@ _VALUES = (
     "office:boolean-value",
     "office:string-value",
 )
+_NUMBERS = frozenset({"float", "percentage", "currency"})
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+# Separators that depend on the language: of thousands or decimals.
+_SEPARATED = re.compile(r"\d[.,'\u2019]\d", re.ASCII)
 # A time of XML Schema's type duration, without days: PT09H30M00S, -PT1.5S.
 _DURATION = re.compile(r"(-?)PT(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:[.,]\d*)?)S)?")
 _SHOWN_ERROR = re.compile(r"#(?:DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!|SPILL!|CALC!)|Err:\d{3}")
@@ -256,8 +261,10 @@ class _Cell:
             return NO_VALUE
         return None
 
-    def replacement(self) -> str | time | timedelta | None:
-        """Its value where the library gets it wrong, else None."""
+    def replacement(self) -> str | time | timedelta | Formatted | None:
+        """Its value where the library gets it wrong or it shows another text, else None."""
+        if self._attributes.get("office:value-type") in _NUMBERS:
+            return self._formatted()
         if "office:time-value" in self._attributes:
             return _long_time(self._attributes["office:time-value"])
         if any(value in self._attributes for value in _VALUES):
@@ -266,6 +273,17 @@ class _Cell:
             return None
         shown = self._shown()
         return shown if shown != "".join(self._as_library) else None
+
+    def _formatted(self) -> Formatted | None:
+        """Return a number that is shown as another text, which the file has next to it."""
+        value, text = self._attributes.get("office:value", ""), self._shown().strip()
+        # Without a text, as some programs write a sheet, there is no format either.
+        if text == value or not self._paragraphs or not _NUMBER.fullmatch(value):
+            return None
+        number = float(value)
+        if text == text_of(number):
+            return None
+        return Formatted(number, "", text, is_local=_SEPARATED.search(text) is not None)
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         # A comment is inside of its cell, and has paragraphs of its own.

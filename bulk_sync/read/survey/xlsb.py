@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from bulk_sync.read.archive import Archive
+from bulk_sync.read.survey.formats import Formats
 from bulk_sync.read.survey.interface import (
     STRING_OVERHEAD,
     BadWorkbook,
@@ -28,7 +29,8 @@ _FORMULA_STRING, _FORMULA_NUMBER, _FORMULA_BOOL, _FORMULA_ERROR = range(8, 12)
 _SST_ITEM = 19
 _BEGIN_DATA, _END_DATA, _DIMENSIONS, _MERGED = 145, 146, 148, 176
 _WORKBOOK_PROPERTIES, _SHEET = 153, 156
-_BEGIN_STRINGS, _BEGIN_FORMATS, _BEGIN_CELL_FORMATS = 159, 615, 617
+_BEGIN_STRINGS, _BEGIN_FORMATS, _BEGIN_CELL_FORMATS, _END_CELL_FORMATS = 159, 615, 617, 618
+_FORMAT, _CELL_FORMAT = 44, 47
 # Strings or formats that a part may claim: the library reserves memory for as many.
 _MAX_COUNT = 4_000_000
 # A text of 32,767 characters and its formatting take a twentieth of it.
@@ -68,13 +70,14 @@ class XlsbSurveyor:
             elif kind == _SHEET:
                 self.sheets.append(self._sheet(data))
         self._strings: tuple[array[int], bytearray] | None = None
+        self._formats = Formats({}, ())
 
     def survey(self, sheet: Sheet) -> Survey:
         """Count a sheet's cells; see `Surveyor`."""
         bounds = Bounds()
         sizes, shown = self._shared_strings()
         bounds.text(sum(sizes) + STRING_OVERHEAD * len(sizes))
-        grid = _Grid(Builder(bounds), sizes, shown)
+        grid = _Grid(Builder(bounds, self._formats), sizes, shown)
         for kind, data in records(self._archive.chunks(sheet.place)):
             grid.record(kind, data)
         return grid.builder.done()
@@ -106,7 +109,7 @@ class XlsbSurveyor:
             if self._strings_part is not None:
                 self._read_strings(self._strings_part)
             if self._styles_part is not None:
-                self._check_styles(self._styles_part)
+                self._formats = self._read_styles(self._styles_part)
         return self._strings
 
     def _read_strings(self, part: str) -> None:
@@ -120,10 +123,20 @@ class XlsbSurveyor:
                 sizes.append(utf_8_bytes(text))
                 shown.append(shown_text(text))
 
-    def _check_styles(self, part: str) -> None:
+    def _read_styles(self, part: str) -> Formats:
+        codes: dict[int, str] = {}
+        styles: list[int] = []
+        in_cells = False
         for kind, data in records(self._archive.chunks(part)):
             if kind in {_BEGIN_FORMATS, _BEGIN_CELL_FORMATS}:
                 _check_count(_u32(data, 0))
+            if kind in {_BEGIN_CELL_FORMATS, _END_CELL_FORMATS}:
+                in_cells = kind == _BEGIN_CELL_FORMATS
+            elif kind == _FORMAT:  # BrtFmt: id and code ([MS-XLSB] 2.4.689)
+                codes[_u16(data, 0)], _ = _wide_string(data, 2)
+            elif kind == _CELL_FORMAT and in_cells:  # BrtXF: the id follows the parent (2.4.844)
+                styles.append(_u16(data, 2))
+        return Formats(codes, styles)
 
 
 class _Grid:
@@ -170,9 +183,11 @@ class _Grid:
                 )
             shown = bool(self._shown[index])
             self.builder.text(self._row, column, self._sizes[index], shown=shown)
+            self.builder.styled_text(self._row, column, _style(data))
         elif kind in {_STRING, _FORMULA_STRING}:
             text, _ = _wide_string(data, 8)
             self.builder.text(self._row, column, utf_8_bytes(text), shown=shown_text(text))
+            self.builder.styled_text(self._row, column, _style(data))
         else:
             self._number(kind, column, data)
 
@@ -186,6 +201,8 @@ class _Grid:
             negative = _byte(data, 15) >> 7 == 1
         if negative:
             self.builder.negative(self._row, column)
+        if kind in {_RK, _REAL, _FORMULA_NUMBER}:
+            self.builder.number(self._row, column, _style(data))
 
 
 def records(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -260,6 +277,15 @@ def _wide_string(data: bytes, at: int) -> tuple[str, int]:
     if end > len(data):
         raise BadWorkbook(f"a text of it is cut short. {_AGAIN}")
     return data[at + 4 : end].decode("utf-16-le", "replace"), end
+
+
+def _style(data: bytes) -> int:
+    """Return the style of a cell: 24 bits after its column ([MS-XLSB] 2.5.9)."""
+    return _u32(data, 4) & 0xFFFFFF
+
+
+def _u16(data: bytes, at: int) -> int:
+    return _byte(data, at) | _byte(data, at + 1) << 8
 
 
 def _u32(data: bytes, at: int) -> int:

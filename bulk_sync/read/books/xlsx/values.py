@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 
 from bulk_sync.model.rows import Cell, CellError
+from bulk_sync.read.books.numbers import Converter
+from bulk_sync.read.books.styles import TextConverter
 from bulk_sync.read.books.xlsx.mixed import NotPlainError
 
 Convert = Callable[[Sequence[str]], Sequence[Cell]]
 """Returns the cells for texts, none of them empty; raises ValueError if one isn't of the type."""
-OfNumber = Callable[[float], Cell]
-"""Returns the cell that a number format shows for a number."""
+Style = tuple[Converter | None, TextConverter | None]
+"""What a number format shows for a number and for a text; None for the value itself."""
 
 # A character that XML doesn't allow, by its code (18.18.83, ST_Xstring, 22.9.2.19).
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -29,7 +31,7 @@ _BOOLEANS = {"1": True, "0": False, "true": True, "false": False}
 class Values:
     """The converters of a workbook, given its shared strings and the formats of its styles."""
 
-    def __init__(self, strings: Sequence[str], styles: Sequence[OfNumber | None]) -> None:
+    def __init__(self, strings: Sequence[str], styles: Sequence[Style]) -> None:
         self._strings = strings
         self._styles = styles
 
@@ -37,11 +39,11 @@ class Values:
         """Return the converter for cells of a type and a style; None for an unknown type."""
         match kind:
             case "s":
-                return self._shared
+                return self._texts(self._shared, style)
             case "n":
                 return self._numbers(style)
             case "str" | "inlineStr":
-                return unescaped
+                return self._texts(unescaped, style)
             case "b":
                 return _booleans
             case "e":
@@ -59,10 +61,21 @@ class Values:
         except IndexError:
             raise NotPlainError from None
 
+    def _style(self, style: str) -> Style:
+        # The first one is the default. A value with a style that isn't there is shown as it is.
+        index = int(style or "0") if _is_digits(style or "0") else len(self._styles)
+        return self._styles[index] if index < len(self._styles) else (None, None)
+
+    def _texts(self, read: Callable[[Sequence[str]], Sequence[Cell]], style: str) -> Convert:
+        _, of_text = self._style(style)
+        if of_text is None:
+            return read
+        return lambda texts: [
+            of_text(cell) if isinstance(cell, str) else cell for cell in read(texts)
+        ]
+
     def _numbers(self, style: str) -> Convert:
-        # Programs show a number with a style that isn't there as it is.
-        index = int(style) if _is_digits(style) else len(self._styles)
-        of_number = self._styles[index] if index < len(self._styles) else None
+        of_number, _ = self._style(style)
         if of_number is None:
             return _plain_numbers
         # The same date, or the same number of stars, is in many rows.
