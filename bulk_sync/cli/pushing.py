@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from bulk_sync.cli.parts import Following, Sample
 from bulk_sync.cli.streams import err, out, standard_output
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.job.database import is_checkpoint
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.summaries import Batch, Summary
 from bulk_sync.report.as_json import batch_json, json_line, summary_json
@@ -235,6 +237,9 @@ def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSet
         )
     if summary.changes is None:
         return None
+    of_sheet = settings.files.checkpoint
+    if settings.history.ledger is None and is_checkpoint(of_sheet):
+        sending["history"] = dataclasses.replace(settings.history, ledger=of_sheet)
     # The changes are the program's own CSV file: nothing about reading FILE applies to them.
     return PushSettings(
         **sending,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from bulk_sync.job.adoption import Adoption
-from bulk_sync.job.database import Database, is_checkpoint, opened, readable, scratch
+from bulk_sync.job.database import Database, opened, readable, scratch
 from bulk_sync.job.health import examining
 from bulk_sync.job.known import Known
 from bulk_sync.job.outbox import Outbox
@@ -51,11 +51,9 @@ class Store:
     ) -> Iterator[Self]:
         """Open a checkpoint for a run; see `database.opened`.
 
-        `shared_ledger` may be another checkpoint, which the caller holds: its ledger is used.
+        `shared_ledger` may be another checkpoint, which the caller holds and has opened before, so
+        that it has learnt what it lists: its ledger is used.
         """
-        if shared_ledger is not None and is_checkpoint(shared_ledger):
-            with opened(shared_ledger) as other:
-                Known(other).learn()  # what it lists, so that its ledger has all that it knows
         with opened(path, shared_ledger, examined) as database:
             store = cls(database)
             store.known.move()

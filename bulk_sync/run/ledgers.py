@@ -1,11 +1,14 @@
 """Find the ledger of a job, and open the one that a sheet is compared with.
 
-A job's ledger is, in this order: the one of `--ledger`; the one that the job used last; its own. A
-ledger may be another checkpoint: then it is the ledger which that checkpoint uses itself.
+A job's ledger is, in this order: the one of `--ledger`; the one that the job used last; for a file
+that an earlier push or comparison of another sheet made (failed rows, changes, an undo file), the
+ledger of that sheet, because the file changes the sheet's showings; its own. A ledger may be
+another checkpoint: then it is the ledger which that checkpoint uses itself.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +24,9 @@ from bulk_sync.plan import address_of_ledger, refuse_key_of_another
 from bulk_sync.secret import fingerprint
 from bulk_sync.settings.reconcile import ReconcileSettings
 
+# The names of our own files that can be pushed, and of edited ones that were kept.
+_MADE = re.compile(r"(.+)\.(?:failed|changes|undo)(?:\.edited(?:-\d+)?)?", re.ASCII | re.DOTALL)
+
 
 class Place(Struct, frozen=True):
     """The file of a job's ledger, None for the checkpoint itself, and notes for the user."""
@@ -29,21 +35,43 @@ class Place(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def place_of_ledger(checkpoint: Path, named: Path | None) -> Place:
-    """Return where the job of a checkpoint keeps its ledger; `named` is the one of `--ledger`."""
+def place_of_ledger(checkpoint: Path, named: Path | None, made_from: Path | None = None) -> Place:
+    """Return where the job of a checkpoint keeps its ledger.
+
+    `named` is the one of `--ledger`, `made_from` the checkpoint of the sheet that the job's file
+    was made from.
+    """
     if named is not None:
         return Place(_followed(named, checkpoint))
     used = recorded_ledger(checkpoint)
+    if used is not None and used.exists():
+        found = _followed(used, checkpoint)
+        return Place(found, (f"The ledger of this job is {found}, as before.",) if found else ())
+    if made_from is not None and (found := _followed(made_from, checkpoint)):
+        note = f"The ledger of this job is {found}, as for the sheet that this file was made from."
+        return Place(found, (note,))
     if used is None:
         return Place(None)
-    if not used.exists():
-        note = (
-            f"{used}, the ledger of this job, is missing, so nothing is known of earlier pushes. "
-            "Name it with --ledger if it was moved."
-        )
-        return Place(None, (note,))
-    found = _followed(used, checkpoint)
-    return Place(found, (f"The ledger of this job is {found}, as before.",) if found else ())
+    note = (
+        f"{used}, the ledger of this job, is missing, so nothing is known of earlier pushes. "
+        "Name it with --ledger if it was moved."
+    )
+    return Place(None, (note,))
+
+
+def made_from(source: Path) -> Path | None:
+    """Return the checkpoint of the sheet that a file was made from; None where there is none.
+
+    `a.failed.csv`, `a.changes.csv` and `a.undo.csv` are of the job in `a.checkpoint.sqlite`, also
+    when they were edited. If that job was of such a file itself, but is gone, the next one counts.
+    """
+    stem = source.stem
+    while match := _MADE.fullmatch(stem):
+        stem = match[1]
+        found = source.with_name(f"{stem}.checkpoint.sqlite")
+        if is_checkpoint(found):
+            return found
+    return None
 
 
 def _followed(path: Path, own: Path) -> Path | None:
@@ -76,7 +104,8 @@ def acknowledged_values(settings: ReconcileSettings) -> Iterator[KnownValues]:
     when it is of another address or key than the comparison is about.
     """
     checkpoint = settings.files.checkpoint
-    place = place_of_ledger(checkpoint, settings.history.ledger)
+    made_of = made_from(settings.reading.input)
+    place = place_of_ledger(checkpoint, settings.history.ledger, made_of)
     shared = place.path
     if shared is not None and not is_checkpoint(shared):
         with read_shared(shared) as file:

@@ -13,14 +13,14 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.check.patches import without_known
 from bulk_sync.errors import CheckpointDamaged, UsageError
 from bulk_sync.job.damage import set_aside as keep_damaged
-from bulk_sync.job.database import Job
+from bulk_sync.job.database import Job, is_checkpoint
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
-from bulk_sync.model.account import Team
+from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
-from bulk_sync.run.ledgers import place_of_ledger
+from bulk_sync.run.ledgers import Place, made_from, place_of_ledger
 from bulk_sync.run.outputs import named_files, refuse_shared_paths, write_failed_rows
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, Sheet
@@ -93,19 +93,28 @@ def open_checkpoint(
 
 @contextmanager
 def hold_ledger(
-    files: Files, undo_file: Path | None, history: History
+    source: Path, files: Files, undo_file: Path | None, history: History
 ) -> Iterator[tuple[History, tuple[str, ...]]]:
     """Hold the job's ledger, because one run at a time may change it.
 
     Yields the history with the ledger that is used, and notes for the user. Raises UsageError when
-    another file of the run would take its place, CheckpointBusy.
+    another file of the run would take its place, CheckpointBusy; CheckpointError when the one that
+    --ledger names can't be used.
     """
-    place = place_of_ledger(files.checkpoint, history.ledger)
+    place = place_of_ledger(files.checkpoint, history.ledger, made_from(source))
     if place.path is None:
         yield replace(history, ledger=None), place.notes
         return
     refuse_shared_paths(named_files(files, undo_file) | {"the ledger": place.path})
     with held(place.path):
+        try:
+            if is_checkpoint(place.path):
+                with Store.open(place.path) as other:
+                    other.known.learn()  # so that its ledger has all that it knows
+        except CheckpointDamaged as error:
+            if history.ledger is not None:
+                raise
+            place = Place(None, (f"The ledger of this job can't be used: {error}",))
         yield replace(history, ledger=place.path), place.notes
 
 
@@ -178,6 +187,11 @@ def _decide_start(staging: Staging) -> Start:
             known.base_url, known.key_fingerprint, known.input_digest, known.meaning, known.team
         )
     )
+    ledger = staging.store.known.account(staging.base_url)
+    of_sheet = history.ledger is not None and is_checkpoint(history.ledger)
+    of_ledger = ledger.team if of_sheet and ledger else None
+    if of_ledger and staging.team and same_team(of_ledger, staging.team) is False:
+        raise wrong_team(of_ledger, staging.team)
     try:
         return how_to_start(facts, staging.facts(), fresh=history.fresh, new_key=history.new_key)
     except UsageError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bulk_sync.job.lock import held
 from tests.conftest import Program, Sandboxes
 from tests.faultserver import fault_server, for_keys, good, in_turn, resets
 from tests.helpers import Witness, read_csv, write_sheet
@@ -182,6 +183,85 @@ def test_a_job_that_gets_a_shared_ledger_brings_what_it_knows(
     ran = program(*push)
     assert "is missing" in " ".join(ran.summary["notes"])
     assert bodies(witness, before).keys() == sheet.keys()
+
+
+RATED = ("unique_showing_key", "rating")
+
+
+@pytest.mark.parametrize("ledger", [(), ("--ledger", "north.ledger")])
+def test_an_undo_changes_what_the_ledger_of_its_sheet_knows(
+    program: Program, witness: Witness, tmp_path: Path, ledger: tuple[str, ...]
+) -> None:
+    path, undo = tmp_path / "x.csv", tmp_path / "x.undo.csv"
+    to = ("--base-url", witness.base_url, "--only-changed")
+    for ratings in ((4, 2), (5, 2)):
+        write_sheet(path, [("ext_1", ratings[0]), ("ext_2", ratings[1])], RATED)
+        assert program("push", path, *to, *ledger, "--undo-file", undo).code == 0
+    redo = ("--undo-file", tmp_path / "redo.csv")
+    assert program("push", undo, *to, *redo).code == 0
+    assert witness.showing("ext_1")["rating"] == 4
+    assert [row["rating"] for row in read_csv(redo[1])] == ["5"]  # the undo can be undone
+    compared = program("reconcile", path, "--with", "ledger", "--json")
+    assert compared.summary["fields"] == {"rating": 1}
+    before = last(witness)
+    write_sheet(path, [("ext_1", 5), ("ext_2", 3)], RATED)
+    assert program("push", path, *to).code == 0
+    assert bodies(witness, before) == {"ext_1": {"rating": 5}, "ext_2": {"rating": 3}}
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
+def test_corrected_rows_change_what_the_ledger_of_their_sheet_knows(
+    program: Program, witness: Witness, tmp_path: Path, name: str
+) -> None:
+    path, out = tmp_path / name, tmp_path / "out"
+    to = ("--base-url", witness.base_url, "--only-changed", "--out", out)
+    failed = out / f"{name.removesuffix('.csv')}.failed.csv"
+    delimiter = ("--delimiter", ",")
+    monday = [("ext_1", 3), ("ext_2", 4)]
+    write_sheet(path, monday, RATED)
+    assert program("push", path, *to, *delimiter).code == 0
+    write_sheet(path, [("ext_1", 3), ("ext_2", 9)], RATED)
+    assert program("push", path, *to, *delimiter).code == 3
+    failed.write_text(failed.read_text("utf-8-sig").replace(",9,", ",7,"), "utf-8")
+    assert program("push", failed, *to).code == 4  # wrong again, so there are two generations
+    again = failed.with_name(f"{failed.stem}.failed.csv")
+    write_sheet(again, [("ext_2", 5)], RATED)
+    ran = program("push", again, *to, "--json")
+    assert "as for the sheet that this file was made from" in " ".join(ran.summary["notes"])
+    before = last(witness)
+    write_sheet(path, monday, RATED)
+    assert program("push", path, *to, *delimiter).code == 0
+    assert bodies(witness, before) == {"ext_2": {"rating": 4}}
+
+
+def test_while_a_sheet_is_pushed_no_file_made_from_it_is(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    path, undo = tmp_path / "x.csv", tmp_path / "x.undo.csv"
+    to = ("--base-url", witness.base_url)
+    write_sheet(path, [("ext_1", 4)], RATED)
+    assert program("push", path, *to).code == 0
+    write_sheet(undo, [("ext_1", 3)], RATED)
+    with held(tmp_path / "x.checkpoint.sqlite"):
+        assert program("push", undo, *to).code == 7
+
+
+def test_a_damaged_ledger_of_a_sheet_does_not_keep_its_corrected_rows_back(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    path, undo = tmp_path / "x.csv", tmp_path / "x.undo.csv"
+    checkpoint = tmp_path / "x.checkpoint.sqlite"
+    to = ("--base-url", witness.base_url)
+    write_sheet(path, [("ext_1", 4)], RATED)
+    assert program("push", path, *to).code == 0
+    checkpoint.write_bytes(checkpoint.read_bytes()[:8192])
+    damaged = checkpoint.read_bytes()
+    write_sheet(undo, [("ext_1", 3)], RATED)
+    ran = program("push", undo, *to, "--json")
+    assert ran.code == 0
+    assert "damaged" in " ".join(ran.summary["notes"])
+    assert checkpoint.read_bytes() == damaged
+    assert program("push", undo, *to, "--ledger", checkpoint).code == 4
 
 
 @pytest.mark.parametrize("option", ["--undo-file", "--ledger"])
