@@ -170,6 +170,8 @@ def check(
         counts = store.views.counts(rows.generation)
         problems, causes = problems_of(store.views.bad_rows(rows.generation))
         saved = _save_profile(sheet, save_profile)
+        stopped = refusal_of(sheet, store, rows.generation, settings.stopping.max_problems)
+        shown = show if stopped is None else 0  # a push would send none
         return CheckSummary(
             input=str(settings.reading.input),
             understood=sheet.table.understood,
@@ -186,10 +188,10 @@ def check(
             window_seconds=window_seconds,
             windows=windows_for(pacing.rates, known.allowances, SystemClock().now(), pacing.leave),
             held_seconds=known.held_seconds,
-            patches=store.staged.patches(show, rows.generation) if show else (),
+            patches=store.staged.patches(shown, rows.generation) if shown else (),
             profile=saved,
             creatable=_creatable(store, rows.generation, settings.creating),
-            stopped=refusal_of(sheet, store, rows.generation, settings.stopping.max_problems),
+            stopped=stopped,
         )
 
 

@@ -1,6 +1,7 @@
 """Profiles: TOML files with the settings for reading the sheets of one source.
 
 on_duplicate = "last"
+scale = "0-10"             # of the ratings
 
 [read]
 delimiter = ";"
@@ -73,6 +74,7 @@ class Profile(_Part):
     on_duplicate: Literal["error", "last", "merge"] | None = None
     strict: bool | None = None
     clear: str | None = None
+    scale: str | int | None = None
     read: Read = Read()
     map: dict[str, str] = {}
     aliases: dict[str, list[str]] = {}

@@ -124,6 +124,28 @@ def parse_reserve(text: str) -> Share:
     return share
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A scale of ratings in whole numbers, both ends included; the highest is the best."""
+
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        return str(self.high) if self.low == 1 else f"{self.low}-{self.high}"
+
+
+def parse_scale(text: str) -> Scale:
+    """Return `10` (1 to 10) or `0-10` as a scale; raises ValueError with the right form."""
+    match = re.fullmatch(r"(?:([01])\s*(?:-|–|to)\s*)?(\d{1,3})", text.strip(), re.ASCII)
+    if match is None or not 2 <= int(match[2]) <= 100:
+        raise ValueError(
+            f"{text!r} is not a scale of ratings: write the highest, such as 10, or 0-10 if the "
+            "lowest is 0; 2 to 100 can be the highest"
+        )
+    return Scale(int(match[1] or 1), int(match[2]))
+
+
 def parse_clock_time(text: str) -> time:
     """Return `09:00` or `9:30 PM` as a time of day; raises ValueError with the right form."""
     match = re.fullmatch(r"(\d{1,2}):(\d\d)\s*([ap]m)?", text.strip().lower(), re.ASCII)

@@ -60,7 +60,8 @@ def reconcile(
     _check_files(settings)
     with ExitStack() as opened:
         other = opened.enter_context(_other_side(settings))
-        here = opened.enter_context(staged_side(settings, on_rows))
+        is_sent = settings.comparing.push or settings.outputs.template is not None
+        here = opened.enter_context(staged_side(settings, on_rows, is_sent=is_sent))
         there = other()
         base = None
         if settings.snapshot is not None:

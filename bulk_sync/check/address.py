@@ -44,7 +44,7 @@ class AddressReader:
         self._key_at = mapping.index_of(KEY_COLUMN)
         self._id_at = mapping.index_of(ID_COLUMN)
         self._report_at = mapping.index_of(REPORT_COLUMN)
-        self._id_header = "" if self._id_at is None else mapping.header_of(ID_COLUMN)
+        self._id_header = "" if self._id_at is None else mapping.column_of(ID_COLUMN).header
 
     def read(self, cells: tuple[Cell, ...]) -> tuple[str, str]:
         """Return key and id of a row; empty when there is none.

@@ -14,6 +14,7 @@ from functools import lru_cache
 from bulk_sync.check.memory import MOST_REMEMBERED
 from bulk_sync.model.problems import LONGEST_VALUE, Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import Cell, CellError, text_of
+from bulk_sync.quantities import Scale
 
 LONGEST_TEXT = 1_000_000
 """Characters in a cell. A longer one is the rest of a file behind a quote that never closes."""
@@ -114,8 +115,15 @@ def is_rounded(text: str) -> bool:
     )
 
 
+# A point before a group of three digits: a thousand in German, Italian and Spanish sheets.
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
+
+
 def whole_number(low: int, high: int) -> Callable[[Cell], int]:
-    """Make a reader of whole numbers in a range, both ends included; `4.0` is 4."""
+    """Make a reader of whole numbers in a range, both ends included; `4.0` is 4.
+
+    `1.000` is refused: it is a thousand where the point separates groups of digits.
+    """
 
     def read(cell: Cell) -> int:
         number: float
@@ -125,12 +133,16 @@ def whole_number(low: int, high: int) -> Callable[[Cell], int]:
             number = float(cell)
         else:
             raise BadCell(Expected.WHOLE_NUMBER, low=low, high=high)
+        if isinstance(cell, str) and _GROUPED.fullmatch(cell):
+            raise BadCell(Expected.WHOLE_NUMBER, Remedy.WITHOUT_SEPARATOR, low=low, high=high)
         if number != number // 1 or not low <= number <= high:
             raise BadCell(Expected.WHOLE_NUMBER, low=low, high=high)
         return int(number)
 
     return read
 
+
+HIGHEST_RATING = 5
 
 # The comma is Europe's decimal one; three zeros after it would be thousands elsewhere.
 _RATING = re.compile(
@@ -147,15 +159,14 @@ _STARS = re.compile("[★⭐]{1,5}☆{0,4}")
 def rating(cell: Cell) -> int:
     """Return 1 to 5 of `4`, `4.0`, `4/5`, `4 stars`, `★★★★`.
 
-    A rating on another scale, such as 8/10, is refused, because converting it would be a guess.
+    A rating on another scale, such as 8/10, is refused: `rating_on` reads it if the user says so.
     """
     if not isinstance(cell, str):
         try:
             return whole_number(1, 5)(cell)
         except BadCell:
             raise BadCell(Expected.RATING) from None
-    # A variation selector makes a sign colourful; phones add it.
-    text = cell.lower().replace("\ufe0f", "").replace("\xa0", " ")
+    text = cell.lower()
     if match := _RATING.fullmatch(text):
         return int(match[1])
     bare = text.replace(" ", "")
@@ -166,6 +177,59 @@ def rating(cell: Cell) -> int:
     raise BadCell(Expected.RATING)
 
 
+# A number as ratings are written, and the scale that it names.
+_NUMBER = re.compile(
+    r"([+-]?\d{1,6}(?:[.,]\d{1,6})?)\s*(?:(%)|(?:/|out of|of)\s*(\d{1,3})(?:\.0{1,9})?)?"
+    r"(?:\s*(?:stars?|★|\*|points?|pts?))?",
+    re.ASCII,
+)
+
+
+def number_in(cell: Cell) -> tuple[float, int | None] | None:
+    """Return the number of a cell, and the highest one that it names: (8, 10) of `8/10`.
+
+    None if it holds no number, or another text with it.
+    """
+    if not isinstance(cell, str):
+        is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
+        return (float(cell), None) if is_number else None  # type: ignore[arg-type]
+    match = _NUMBER.fullmatch(cell.lower())
+    if match is None:
+        return None
+    highest = int(match[3]) if match[3] else 100 if match[2] else None
+    return float(match[1].replace(",", ".")), highest
+
+
+def rating_on(scale: Scale) -> Callable[[Cell], int]:
+    """Make a reader of ratings on another scale, which it converts to 1 to 5.
+
+    The ends become the ends, and what is between them the nearest whole number, the upper one of
+    two. A number that names another scale than this one is refused.
+    """
+
+    def read(cell: Cell) -> int:
+        found = number_in(cell)
+        if found is None:
+            raise BadCell(Expected.RATING_ON_SCALE, low=scale.low, high=scale.high)
+        number, highest = found
+        if (
+            number % 1
+            or highest not in {None, scale.high}
+            or not (scale.low <= number <= scale.high)
+        ):
+            raise BadCell(Expected.RATING_ON_SCALE, low=scale.low, high=scale.high)
+        return converted(int(number), scale)
+
+    return read
+
+
+def converted(number: int, scale: Scale) -> int:
+    """Return a rating of a scale as one from 1 to 5."""
+    steps = scale.high - scale.low
+    # In whole numbers, because halves have to be rounded up on every machine.
+    return 1 + (8 * (number - scale.low) + steps) // (2 * steps)
+
+
 _TRUE = frozenset({"true", "yes", "y", "1", "1.0", "x", "✓", "✔", "interested"})
 _FALSE = frozenset({"false", "no", "n", "0", "0.0", "not interested", "not-interested"})
 
@@ -174,7 +238,7 @@ def boolean(cell: Cell) -> bool:
     """Return the truth of a checkbox, or of a text such as yes, n, TRUE, 0, ✓ or Interested."""
     if isinstance(cell, bool):
         return cell
-    text = " ".join(text_of(cell).lower().replace("\ufe0f", "").split())
+    text = " ".join(text_of(cell).lower().split())
     if text in _TRUE:
         return True
     if text in _FALSE:

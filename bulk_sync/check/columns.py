@@ -6,13 +6,24 @@ from enum import Enum
 from functools import partial
 from typing import Final, NamedTuple
 
-from bulk_sync.check.cells import BadCell, failed_formula, plain_text, text_of_formula
+from bulk_sync.check.cells import (
+    HIGHEST_RATING,
+    BadCell,
+    failed_formula,
+    number_in,
+    plain_text,
+    rating_on,
+    text_of_formula,
+)
+from bulk_sync.check.damage import NULL_WORDS, SHORTEST_CUT, look_for_damage
+from bulk_sync.check.evidence import Evidence, Sign
 from bulk_sync.check.formatted import content_of
 from bulk_sync.check.headers import HeaderMap
+from bulk_sync.check.invisible import as_seen, invisible_in, shows_nothing
 from bulk_sync.check.memory import Memory
 from bulk_sync.check.moments import read_moment
 from bulk_sync.check.rules import Rules
-from bulk_sync.check.showing import FIELDS, NUMBERS, READERS, REPEATING, Reader
+from bulk_sync.check.showing import FIELDS, NAMES, NUMBERS, READERS, REPEATING, Reader
 from bulk_sync.model.rows import Cell, Formatted, text_of
 
 
@@ -37,38 +48,140 @@ class Column(NamedTuple):
     read: Reader
 
 
-def columns_of(mapping: HeaderMap, rules: Rules) -> tuple[Column, ...]:
-    """Return the columns of a sheet that fill fields, in the contract's order."""
+def columns_of(mapping: HeaderMap, rules: Rules, evidence: Evidence) -> tuple[Column, ...]:
+    """Return the columns of a sheet that fill fields, in the contract's order.
+
+    Their readers report to `evidence` what is odd.
+    """
     return tuple(
-        Column(field, place, _reader_of(field, rules))
+        Column(field, place, _reader_of(field, rules, evidence))
         for field in FIELDS
         if (place := mapping.index_of(field)) is not None
     )
 
 
-def _reader_of(field: str, rules: Rules) -> Reader:
-    value_of = READERS[field] or partial(read_moment, rules.order)
-    # In a column of free text `="00123"` may be what somebody typed.
-    formulas = value_of is not plain_text
-    is_number = field in NUMBERS
+def _reader_of(field: str, rules: Rules, evidence: Evidence) -> Reader:
+    if READERS[field] is plain_text:
+        return _text_reader(field, rules, evidence)
+    read = _value_reader(field, rules, evidence)
+    return Memory(read).__getitem__ if field in REPEATING else read
+
+
+def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
+    """Return the reader of free text, which is sent as it is."""
     token = rules.clear.get(field)  # the text that clears the field
     if_blank = None if field in rules.blank_clears else BLANK
+    is_name = field in NAMES
+
+    def read(cell: Cell) -> object:
+        if isinstance(cell, Formatted):
+            cell = content_of(cell, is_number=False)
+        raw = cell
+        if isinstance(cell, str):
+            cell = cell.strip()
+            # The first control character that `strip` leaves; text begins with a sign beyond it.
+            if not cell or ((cell < "!" or not cell.isascii()) and shows_nothing(cell)):
+                return if_blank
+        if token is not None and text_of(cell) == token:
+            return None
+        # Tests that cost little, because they are for every cell.
+        if isinstance(cell, str) and (
+            not cell.isascii()
+            or cell in NULL_WORDS
+            or len(cell) >= SHORTEST_CUT
+            or "&" in cell
+            or "_x00" in cell
+            or (is_name and "?" in cell)
+        ):
+            look_for_damage(evidence, field, str(raw), cell, is_name=is_name)
+        try:
+            return plain_text(cell)
+        except BadCell as problem:
+            raise problem.in_cell(cell) from None
+
+    return read
+
+
+def _value_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
+    """Return the reader of a value, in which characters that nobody sees are left out."""
+    value_of = _value_of(field, rules)
+    token = rules.clear.get(field)
+    if_blank = None if field in rules.blank_clears else BLANK
+    note = _NOTES.get(field)
+    is_number = field in NUMBERS
 
     def read(cell: Cell) -> object:
         if isinstance(cell, Formatted):
             cell = content_of(cell, is_number=is_number)
         if isinstance(cell, str):
             cell = cell.strip()
-            if formulas and cell[:1] == "=":
+            if not cell.isascii() or cell[:1] < "!":
+                cell = _without_invisible(evidence, field, cell)
+            if cell[:1] == "=":
                 cell = text_of_formula(cell)
             if not cell:
                 return if_blank
         if token is not None and text_of(cell) == token:
             return None
+        if note is not None:
+            note(evidence, field, cell)
         try:
             return value_of(cell)
         except BadCell as problem:
             # A formula that failed is the cause of whatever else is wrong with its text.
             raise (failed_formula(cell) or problem).in_cell(cell) from None
 
-    return Memory(read).__getitem__ if field in REPEATING else read
+    return read
+
+
+def _value_of(field: str, rules: Rules) -> Reader:
+    if field == "rating" and rules.scale is not None:
+        return rating_on(rules.scale)
+    return READERS[field] or partial(read_moment, rules.order)
+
+
+def _without_invisible(evidence: Evidence, field: str, text: str) -> str:
+    if shows_nothing(text):
+        return ""
+    seen = as_seen(text)
+    character = invisible_in(text)
+    if character is not None and seen != text:
+        evidence.saw(field, Sign.INVISIBLE, text, facts={"character": character})
+    return seen
+
+
+# What cells show about their column by their numbers and texts, apart from their own value.
+
+
+def _note_rating(evidence: Evidence, field: str, cell: Cell) -> None:
+    found = number_in(cell)
+    if found is None:
+        return
+    number, highest = found
+    if highest is not None and highest != HIGHEST_RATING:
+        evidence.saw(field, Sign.BEYOND_SCALE, cell, highest)
+    elif number > HIGHEST_RATING:
+        evidence.saw(field, Sign.BEYOND_SCALE, cell, number)
+    elif number == 0:
+        evidence.saw(field, Sign.ZERO, cell)
+    elif 0 < number < 1:
+        evidence.saw(field, Sign.FRACTION, cell, number)
+
+
+def _note_level(evidence: Evidence, field: str, cell: Cell) -> None:
+    found = number_in(cell)
+    if found is None:
+        return
+    number, highest = found
+    if number in {0, 1} and highest is None:
+        evidence.saw(field, Sign.ZERO_OR_ONE, cell)
+    else:
+        evidence.saw(field, Sign.OTHER_NUMBER, cell, highest or number)
+
+
+def _note_null(evidence: Evidence, field: str, cell: Cell) -> None:
+    if cell in NULL_WORDS:
+        evidence.saw(field, Sign.NULL_WORD, cell)
+
+
+_NOTES = {"rating": _note_rating, "interested": _note_level, "attendee_phone": _note_null}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from dataclasses import dataclass, field
 
+from bulk_sync.check.evidence import Evidence
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 
 
@@ -26,15 +28,12 @@ class Findings:
     """Running counts of one sheet.
 
     `examples` are by field: the first value as it would be sent. `assumed` is by kind; their words
-    are in `report.findings`. `against_order` is by header: where the column's dates contradict the
-    order that is the default. `other_headers` are rows that name columns in another order than the
-    header.
+    are in `report.findings`. `evidence` has the signs of cells about their columns.
     """
 
     examples: dict[str, object] = field(default_factory=dict)
     assumed: dict[str, Assumption] = field(default_factory=dict)
-    against_order: dict[str, Assumption] = field(default_factory=dict)
-    other_headers: list[int] = field(default_factory=list)
+    evidence: Evidence = field(default_factory=Evidence)
     _shapes: dict[_Shape, int] = field(default_factory=dict)
 
     @property
@@ -46,6 +45,10 @@ class Findings:
             columns = {*names, *(name for name, is_filled in others.items() if is_filled)}
             filled.update(dict.fromkeys(columns, rows))
         return filled
+
+    def so_far(self) -> Findings:
+        """Return a copy, to go on with."""
+        return copy.deepcopy(self)
 
     def count_row(
         self,
@@ -77,15 +80,7 @@ class Findings:
 
     def assume(self, kind: str, row: int, value: str) -> None:
         """Count an assumption."""
-        _count(self.assumed, kind, row, value)
-
-    def contradicts_order(self, header: str, row: int, value: str) -> None:
-        """Count a date that contradicts the order of day and month."""
-        _count(self.against_order, header, row, value)
-
-
-def _count(counts: dict[str, Assumption], name: str, row: int, value: str) -> None:
-    try:
-        counts[name].count += 1
-    except KeyError:
-        counts[name] = Assumption(1, row, value)
+        try:
+            self.assumed[kind].count += 1
+        except KeyError:
+            self.assumed[kind] = Assumption(1, row, value)

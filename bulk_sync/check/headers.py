@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from bulk_sync.check.showing import ALIASES, FIELDS, ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
+from bulk_sync.check.showing import ALIASES, ANYONES, FIELDS, ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.errors import InputError, UsageError
 
 OWN_COLUMNS = frozenset(
@@ -41,14 +41,15 @@ TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS, REPORT_COLUMN)
 class Column(Struct, frozen=True):
     """A column of the sheet, counted from 0, and the field it fills; None when it is ignored.
 
-    `why` is `name`, `alias` or `--map`, and of an ignored column `unknown`, `blank`, `--map` or
-    `ours`.
+    `why` is `name`, `alias` or `--map`, and of an ignored column `unknown`, `blank`, `--map`,
+    `ours` or `ambiguous`. `may_be` is the field that an ambiguous one could fill.
     """
 
     index: int
     header: str
     field: str | None
     why: str
+    may_be: str = ""
 
     @property
     def name(self) -> str:
@@ -66,6 +67,11 @@ class HeaderMap(Struct, frozen=True):
         """The columns that are ignored without the user having said so."""
         return tuple(column.name for column in self.columns if column.why in {"unknown", "blank"})
 
+    @property
+    def ambiguous(self) -> tuple[Column, ...]:
+        """The columns that are ignored because they may be about somebody else."""
+        return tuple(column for column in self.columns if column.why == "ambiguous")
+
     def index_of(self, field: str) -> int | None:
         """Return the position of the column that fills a field, if any does."""
         return next((column.index for column in self.columns if column.field == field), None)
@@ -74,9 +80,9 @@ class HeaderMap(Struct, frozen=True):
         """Return the name of a column in `--map` and profiles."""
         return _reference(column, self.columns)
 
-    def header_of(self, field: str) -> str:
-        """Return the header of the column that fills a field."""
-        return next(column.header for column in self.columns if column.field == field)
+    def column_of(self, field: str) -> Column:
+        """Return the column that fills a field."""
+        return next(column for column in self.columns if column.field == field)
 
 
 class Names:
@@ -87,6 +93,7 @@ class Names:
 
     def __init__(self, more: Mapping[str, Iterable[str]] | None = None) -> None:
         self._field_of: dict[str, str] = {}
+        self._anyones = {plain(name) for name in ANYONES}
         for field in TARGETS:
             for name in (field, *ALIASES.get(field, ())):
                 self._field_of[plain(name)] = field
@@ -94,6 +101,7 @@ class Names:
             field = existing_field(named)
             for alias in aliases:
                 self._add(alias, field)
+                self._anyones.discard(plain(alias))
 
     def _add(self, alias: str, field: str) -> None:
         other = self._field_of.get(plain(alias), field)
@@ -106,6 +114,10 @@ class Names:
     def field_of(self, header: str) -> str | None:
         """Return the field that a header names, if any."""
         return self._field_of.get(plain(header))
+
+    def is_anyones(self, header: str) -> bool:
+        """Return True for a name that doesn't say whose phone or address the column has."""
+        return plain(header) in self._anyones
 
     def near(self, header: str) -> list[str]:
         """Return the fields whose names are nearly this header, closest first."""
@@ -151,7 +163,9 @@ def existing_field(name: str) -> str:
 def recognise(cells: Sequence[str], names: Names, mapped: Mapping[str, str]) -> int:
     """Count the cells of a row that name columns; 0 when none of them addresses a showing.
 
-    `mapped` is the user's mapping of headers to fields. Raises UsageError for an unknown field.
+    `mapped` is the user's mapping of headers to fields. A column that it names by its place counts
+    in every row, whatever the cell there is, but makes none the header: that takes a cell with a
+    name. Raises UsageError for an unknown field.
     """
     by_name: dict[str, str | None] = {}
     by_index: dict[int, str | None] = {}
@@ -165,14 +179,13 @@ def recognise(cells: Sequence[str], names: Names, mapped: Mapping[str, str]) -> 
     for index, cell in enumerate(cells):
         # A longer cell is text, and normalising it costs time.
         name = plain(cell) if len(cell) < 200 else ""
-        if not name:
-            continue
         if name in by_name:
             found.add(by_name[name])
-        else:
-            found.add(by_index.get(index, names.field_of(cell)))
-    found.discard(None)
-    return len(found) if found & {KEY_COLUMN, ID_COLUMN} else 0
+        elif name and index not in by_index:
+            found.add(names.field_of(cell))
+    placed = {field for index, field in by_index.items() if index < len(cells)}
+    fields = (found | placed) - {None}
+    return len(fields) if found - {None} and fields & {KEY_COLUMN, ID_COLUMN} else 0
 
 
 def _column_number(name: str) -> int | None:
@@ -202,16 +215,18 @@ def map_headers(
     by_user = _by_position(shown, hints or {}, insist=False)
     by_user |= _by_position(shown, mapped or {}, insist=True)
     columns = tuple(_column(index, header, names, by_user) for index, header in enumerate(shown))
+    columns = _without_anyones(columns, names)
     _refuse_rivals(columns, source)
     _refuse_near(columns, names, source)
     if not any(column.field in {KEY_COLUMN, ID_COLUMN} for column in columns):
         raise InputError(_no_key_column(shown, names, source))
     mapping = HeaderMap(columns)
-    if strict and mapping.ignored:
+    unused = (*mapping.ignored, *(column.name for column in mapping.ambiguous))
+    if strict and unused:
         raise InputError(
             f"{source}: --strict allows no unknown columns, and there are: "
-            f"{', '.join(mapping.ignored)}. Map them to fields, or ignore one with "
-            f"{map_option(mapping.ignored[0])}"
+            f"{', '.join(unused)}. Map them to fields, or ignore one with "
+            f"{map_option(unused[0])}"
         )
     return mapping
 
@@ -227,6 +242,33 @@ def _column(index: int, header: str, names: Names, by_user: Mapping[int, str]) -
     if field is None:
         return Column(index, header, None, "unknown")
     return Column(index, header, field, "name" if plain(header) == plain(field) else "alias")
+
+
+# Words in headers of columns that fill no field, but show whom the sheet is about.
+_AGENTS = re.compile(r"agent|broker|realtor|makler|agente|courtier")
+_ATTENDEES = re.compile(r"attendee|buyer|visitor|guest|client|prospect|customer|purchaser|tenant")
+
+
+def _without_anyones(columns: tuple[Column, ...], names: Names) -> tuple[Column, ...]:
+    """Leave out phone and email columns that may be anyone's if the sheet names agents only."""
+    anyones = [one for one in columns if one.why == "alias" and names.is_anyones(one.header)]
+    others = [one for one in columns if one not in anyones]
+    agents = _any_about(others, ("agent_name",), _AGENTS)
+    attendees = ("attendee_name", "attendee_email", "attendee_phone")
+    if not anyones or not agents or _any_about(others, attendees, _ATTENDEES):
+        return columns
+    return tuple(
+        Column(one.index, one.header, None, "ambiguous", one.field or "") if one in anyones else one
+        for one in columns
+    )
+
+
+def _any_about(columns: Sequence[Column], fields: Sequence[str], words: re.Pattern[str]) -> bool:
+    return any(
+        column.field in fields
+        or (column.why == "unknown" and words.search(plain(column.header)) is not None)
+        for column in columns
+    )
 
 
 def _by_position(

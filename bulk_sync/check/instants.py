@@ -5,11 +5,15 @@ A bare time takes its day from the date in its row, a bare showing_date its time
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import date, time, tzinfo
+from datetime import date, datetime, time, tzinfo
 
+from bulk_sync.check.abbreviations import contradiction
+from bulk_sync.check.ages import ACCESS_ZERO
 from bulk_sync.check.cells import BadCell, excerpt, text_of_formula
 from bulk_sync.check.columns import Column
+from bulk_sync.check.evidence import Evidence, Sign
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.moments import Written, instant_of, resolve, written
 from bulk_sync.check.patches import is_before
@@ -21,6 +25,10 @@ from bulk_sync.model.rows import Cell, text_of
 Moment = str | Written
 """An instant as it is sent, or what a cell says of one."""
 
+MONTHS = 12
+
+_FIRST_NUMBER = re.compile(r"\d{1,2}", re.ASCII)
+
 # Where a bare time looks for its day, in this order.
 _DAYS = ("showing_date", "scheduled_date", "showing_time_start")
 
@@ -28,15 +36,13 @@ _DAYS = ("showing_date", "scheduled_date", "showing_time_start")
 class InstantReader:
     """Completes the instants of rows; what it assumes goes to `findings`."""
 
-    def __init__(
-        self, columns: Sequence[Column], rules: Rules, headers: Sequence[str], findings: Findings
-    ) -> None:
+    def __init__(self, columns: Sequence[Column], rules: Rules, findings: Findings) -> None:
         self._columns = [column for column in columns if column.field in INSTANTS]
         self._fields = tuple(column.field for column in self._columns)
         self._has_span = {"showing_time_start", "showing_time_end"} <= {*self._fields}
         self._rules = rules
-        self._headers = {column.field: headers[column.place] for column in self._columns}
         self._findings = findings
+        self._evidence = findings.evidence
 
     def complete(
         self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: list[Reason]
@@ -68,8 +74,9 @@ class InstantReader:
             if isinstance(moment, str):
                 moments[field] = moment
             elif isinstance(moment, Written):
-                moments[field] = moment
                 cell = incomplete[field] = _content(cells[place])
+                moment = moments[field] = self._without_zero(row, cell, moment)
+                _note_form(self._evidence, field, cell, moment)
                 if moment.against or moment.ordered or moment.early:
                     self._record_assumptions(row, field, cell, moment, bad)
         # A moment that depends on one that can't be read would only repeat its problem.
@@ -81,12 +88,19 @@ class InstantReader:
             else:
                 values[field] = instant
 
+    def _without_zero(self, row: int, cell: Cell, moment: Written) -> Written:
+        """Return a time of Access without the day that it writes for none."""
+        if moment.day != ACCESS_ZERO or not moment.time or moment.time == time(0):
+            return moment
+        self._findings.assume("access", row, text_of(cell))
+        return moment._replace(day=None)
+
     def _record_assumptions(
         self, row: int, field: str, cell: Cell, moment: Written, bad: list[Reason]
     ) -> None:
         """Count what was assumed to read a cell; refuse a date of another order."""
         if moment.against and not self._rules.order_given:
-            self._findings.contradicts_order(self._headers[field], row, text_of(cell))
+            self._evidence.saw(field, Sign.AGAINST_ORDER, cell)
         if moment.against and moment.day is None:
             order = BadCell(Expected.DATE_ORDER, Remedy.SET_DATE_ORDER, order=self._rules.order)
             bad.append(order.in_cell(cell).reason(field))
@@ -106,12 +120,15 @@ class InstantReader:
                 moment = self._completed(row, field, text, moments)
             if moment.zone is None:
                 self._findings.assume("timezone", row, text)
-            return instant_of(moment, self._rules.timezone)
+            instant = instant_of(moment, self._rules.timezone)
         except BadCell as problem:
             bad.append(problem.in_cell(cell).reason(field))
-        except OverflowError:  # an offset leads beyond the years 1 to 9999
-            bad.append(BadCell(Expected.OUR_AGE).in_cell(cell).reason(field))
-        return None
+            return None
+        if moment.zone is not None and moment.day is not None and moment.time is not None:
+            at = datetime.combine(moment.day, moment.time, moment.zone)
+            if facts := contradiction(at, self._rules.timezone):
+                self._evidence.saw(field, Sign.ZONE, cell, facts=facts)
+        return instant
 
     def _completed(self, row: int, field: str, text: str, moments: Mapping[str, Moment]) -> Written:
         """Take the day of a bare time, or the time of a bare date, from the row."""
@@ -155,6 +172,24 @@ def _start_of_row(field: str, moment: Written, moments: Mapping[str, Moment]) ->
         return None
     start = _written(moments["showing_time_start"])
     return start if start.time is not None and start.day in {None, moment.day} else None
+
+
+def _note_form(evidence: Evidence, field: str, cell: Cell, moment: Written) -> None:
+    """Report the form of a date: whether a program converted it, and could swap its parts."""
+    if moment.numeric:
+        if moment.ordered:
+            evidence.saw(field, Sign.SWAPPABLE_TEXT, cell)
+        elif moment.day is None or moment.day.day != moment.day.month:
+            first = _FIRST_NUMBER.search(text_of(cell))
+            evidence.saw(field, Sign.UNSWAPPABLE_TEXT, cell, float(first[0]) if first else 0.0)
+    elif moment.day is None:
+        return
+    elif not isinstance(cell, str):
+        early = moment.day.day <= MONTHS
+        evidence.saw(field, Sign.EARLY_DAY if early else Sign.LATE_DAY, cell)
+    elif cell[4:5] == "-" and moment.zone is None:
+        early = moment.day.day <= MONTHS
+        evidence.saw(field, Sign.EARLY_ISO_DAY if early else Sign.LATE_ISO_DAY, cell)
 
 
 def _written(moment: Moment) -> Written:

@@ -34,8 +34,9 @@ class Memory(dict[Cell, object]):
     def __missing__(self, cell: Cell) -> object:
         value = self._read(cell)
         # Cells of other types are equal where their meaning is not: 1, 1.0 and True are one key.
-        # Long texts would let the memory grow without bounds.
-        if isinstance(cell, str) and len(cell) <= LONGEST_REMEMBERED:
+        # Long texts would let the memory grow without bounds. Others than ASCII may have invisible
+        # characters, and each of these is evidence about the column.
+        if isinstance(cell, str) and len(cell) <= LONGEST_REMEMBERED and cell.isascii():
             # All at once, because keeping track of use would cost more than reading again.
             if len(self) >= MOST_REMEMBERED:
                 self.clear()

@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
+from bulk_sync.check.abbreviations import zone_of_abbreviation
+from bulk_sync.check.ages import refuse_other_ages
 from bulk_sync.check.cells import BadCell
 from bulk_sync.check.memory import LONGEST_REMEMBERED, MOST_REMEMBERED
 from bulk_sync.check.rules import DateOrder
@@ -27,7 +29,8 @@ class Written(NamedTuple):
 
     `ordered`: day and month could be swapped, so the order decided. `against`: the date fits
     another order better than the user's, or only another (then `day` is None). `early`: a time from
-    1:00 to 6:59 without AM or PM and without a leading zero.
+    1:00 to 6:59 without AM or PM and without a leading zero. `numeric`: the date has day and month
+    in numbers, and its order is not that of ISO 8601.
     """
 
     day: date | None = None
@@ -36,6 +39,7 @@ class Written(NamedTuple):
     ordered: bool = False
     against: bool = False
     early: bool = False
+    numeric: bool = False
 
 
 def read_moment(order: DateOrder, cell: Cell) -> str | Written:
@@ -54,7 +58,10 @@ def read_moment(order: DateOrder, cell: Cell) -> str | Written:
         clock = _iso_clock(cell[10:])
         if clock is None:
             return _read_other_text(cell, order)
-        return Written(day[0], clock.time) if clock.sent is None else day[1] + clock.sent
+        if clock.sent is None:
+            return Written(day[0], clock.time)
+        refuse_other_ages(day[0])
+        return day[1] + clock.sent
     return _read_typed_cell(cell)
 
 
@@ -86,6 +93,7 @@ def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     """
     if moment.day is None or moment.time is None:
         raise BadCell(Expected.MOMENT)
+    refuse_other_ages(moment.day)
     chosen = moment.zone or zone
     if chosen is None:
         raise BadCell(Expected.OFFSET, Remedy.SET_TIMEZONE)
@@ -93,9 +101,6 @@ def resolve(moment: Written, zone: tzinfo | None) -> datetime:
     if isinstance(chosen, timezone):
         return instant
     first, second = instant.utcoffset(), instant.replace(fold=1).utcoffset()
-    # Before time zones a place had its solar time, with seconds that RFC 3339 can't write.
-    if first is not None and first.seconds % 60:
-        raise BadCell(Expected.OUR_AGE)
     if first == second or first is None or second is None:
         return instant
     naive = instant.replace(tzinfo=None)
@@ -116,6 +121,7 @@ def instant_of(moment: Written, zone: tzinfo | None) -> str:
     """Return a moment as it is sent; `zone` is for one without an offset. Raises as `resolve`."""
     if moment.day is None or moment.time is None:
         raise BadCell(Expected.MOMENT)
+    refuse_other_ages(moment.day)
     offset = _offset_all_day(moment.zone or zone, moment.day)
     if offset is None:
         return text_of_instant(resolve(moment, zone))
@@ -136,7 +142,7 @@ def _offset_all_day(zone: tzinfo | None, day: date) -> str | None:
         if len(offsets) > 1:
             return None
         midnight = text_of_instant(resolve(Written(day, time.min), zone))
-    except (BadCell, OverflowError):
+    except BadCell:
         return None  # `resolve` decides by the time of day
     return midnight[len("2000-01-01T00:00:00") :]
 
@@ -263,12 +269,6 @@ _MONTHS = {
 _MONTH_OF = {name: number for number, names in _MONTHS.items() for name in names.split()}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-# RFC 5322, section 4.3, and the European zones whose short names mean one thing only.
-_FIXED_ZONES = {
-    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7,
-    "mdt": -6, "pst": -8, "pdt": -7, "akst": -9, "akdt": -8, "hst": -10, "wet": 0, "west": 1,
-    "cet": 1, "cest": 2, "eet": 2, "eest": 3,
-}  # fmt: skip
 _GENERAL_ZONES = {
     "et": "America/New_York",
     "ct": "America/Chicago",
@@ -342,23 +342,21 @@ def _numeric(match: re.Match[str], order: DateOrder) -> Written:
     one, separator, two, three = int(match[1]), match[2], int(match[3]), match[4]
     if order == "ymd":
         if len(three) == 4:  # the year is last: day and month would be a guess
-            return Written(against=True)
+            return Written(against=True, numeric=True)
         return Written(_day(2000 + one, two, int(three)), ordered=True)
     month, day = (one, two) if order == "mdy" else (two, one)
     year = _year(three)
     if month > 12 and 0 < day <= 12:
-        return Written(against=True)
+        return Written(against=True, numeric=True)
     found = _day(year, month, day)
     # Dates with dots are day.month.year in every locale of CLDR that uses dots.
     dotted = separator == "." and order == "mdy"
-    return Written(found, ordered=day <= 12 and day != month, against=dotted)
+    return Written(found, ordered=day <= 12 and day != month, against=dotted, numeric=True)
 
 
 def _with_time(found: Written, text: str) -> Written:
     time_part = _read_rest(text)
-    return Written(
-        found.day, time_part.time, time_part.zone, found.ordered, found.against, time_part.early
-    )
+    return found._replace(time=time_part.time, zone=time_part.zone, early=time_part.early)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
@@ -406,9 +404,8 @@ def _zone(text: str) -> tzinfo:
             hours, minutes = hours[:-2], hours[-2:]
         return _offset(f"{sign[0]}{int(hours):02}:{minutes or '00'}")
     name = text.lower()
-    if name in _FIXED_ZONES:
-        hours_east = _FIXED_ZONES[name]
-        return timezone(timedelta(hours=hours_east)) if hours_east else UTC
+    if (fixed := zone_of_abbreviation(name)) is not None:
+        return fixed
     if name in _GENERAL_ZONES:
         return ZoneInfo(_GENERAL_ZONES[name])
     if "/" in text and text in available_timezones():

@@ -11,34 +11,52 @@ from collections.abc import Sequence
 from bulk_sync.check.address import AddressReader, Bad
 from bulk_sync.check.cells import BadCell, excerpt
 from bulk_sync.check.columns import BLANK, columns_of
+from bulk_sync.check.evidence import Sign
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.headers import HeaderMap, Names
 from bulk_sync.check.instants import InstantReader
 from bulk_sync.check.patches import encoded, with_key
 from bulk_sync.check.rules import Rules
-from bulk_sync.check.showing import FIELDS, ID_COLUMN, INSTANTS, KEY_COLUMN, REPORT_COLUMN
+from bulk_sync.check.showing import (
+    FIELDS,
+    ID_COLUMN,
+    INSTANTS,
+    KEY_COLUMN,
+    REPORT_COLUMN,
+    Reader,
+)
+from bulk_sync.check.summaries import is_summary
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
 
+_Columns = tuple[tuple[str, int, Reader], ...]
+
 
 class Checker:
-    """Makes patches of the rows of one sheet; `findings` grow on the way."""
+    """Makes patches of the rows of one sheet; `findings` grow on the way, from those given on."""
 
-    def __init__(self, mapping: HeaderMap, rules: Rules, names: Names | None = None) -> None:
-        self.findings = Findings()
+    def __init__(
+        self,
+        mapping: HeaderMap,
+        rules: Rules,
+        names: Names | None = None,
+        findings: Findings | None = None,
+    ) -> None:
+        self.findings = findings or Findings()
         self._names = names or Names()
         self._width = len(mapping.columns)
         self._headers = tuple(column.header for column in mapping.columns)
         self._address = AddressReader(mapping)
-        columns = columns_of(mapping, rules)
+        columns = columns_of(mapping, rules, self.findings.evidence)
         # Plain tuples: for each cell, Python 3.11 takes them apart twice as fast as named ones.
         self._columns = tuple((column.field, column.place, column.read) for column in columns)
-        self._has_instants = any(column.field in INSTANTS for column in columns)
-        self._instants = InstantReader(columns, rules, self._headers, self.findings)
+        self._dates = tuple(column for column in self._columns if column[0] in INSTANTS)
+        self._instants = InstantReader(columns, rules, self.findings)
 
     def check(self, row: Row) -> Record | Problem:
         """Make a patch of a row, or say why it can't be one."""
         cells = row.cells
+        self.findings.evidence.row = row.number
         if len(cells) < self._width:
             cells = (*cells, *("",) * (self._width - len(cells)))
         key, uuid = self._address.read(cells)
@@ -46,11 +64,12 @@ class Checker:
         fault = self._fault(row, key) or self._address.problem(cells, key, uuid)
         if fault is not None:
             if row.fault is None and len(cells) == self._width:
-                self._values(row.number, cells, bad)  # its dates are evidence of their order
+                # Its dates are evidence of their order; numbers may be sums and averages.
+                self._values(row.number, cells, bad, self._dates)
             code, reason = fault
             return Problem(row, "", code, (reason,), key)
         target = uuid or key
-        values = self._values(row.number, cells, bad)
+        values = self._values(row.number, cells, bad, self._columns)
         names = tuple(values)
         report = self._address.report(cells)
         if isinstance(report, Reason):
@@ -65,10 +84,12 @@ class Checker:
         body, digest = encoded(with_key(values, key) if uuid and key else values)
         return Record(row, target, body, digest, names, key, report)
 
-    def _values(self, row: int, cells: Sequence[Cell], bad: list[Reason]) -> dict[str, object]:
+    def _values(
+        self, row: int, cells: Sequence[Cell], bad: list[Reason], columns: _Columns
+    ) -> dict[str, object]:
         """Return the values of a row in the contract's order; bad cells go to `bad`."""
         values: dict[str, object] = {}
-        for field, place, read in self._columns:
+        for field, place, read in columns:
             try:
                 value = read(cells[place])
             except BadCell as problem:
@@ -76,7 +97,7 @@ class Checker:
             else:
                 if value is not BLANK:
                     values[field] = value
-        if self._has_instants:
+        if self._dates:
             self._instants.complete(row, cells, values, bad)
         return values
 
@@ -94,9 +115,14 @@ class Checker:
         # The first cell is compared first, because this runs for every row.
         if cells[0] == self._headers[0] and self._is_header(cells):
             return "bad_key", Reason(Expected.NO_SECOND_HEADER, remedy=Remedy.LEAVE_OUT)
-        if key and not key[-1].isdigit() and self._names_columns(key, cells):
-            self.findings.other_headers.append(row.number)
-            return "bad_key", Reason(Expected.ONE_TABLE, remedy=Remedy.SPLIT_TABLES)
+        if key and not key[-1].isdigit():
+            if self._names_columns(key, cells):
+                self.findings.evidence.saw("", Sign.OTHER_HEADER, key)
+                return "bad_key", Reason(Expected.ONE_TABLE, remedy=Remedy.SPLIT_TABLES)
+            if is_summary(key):
+                return "bad_key", Reason(
+                    Expected.NO_SUMMARY, KEY_COLUMN, excerpt(key), Remedy.LEAVE_OUT
+                )
         return None
 
     def _names_columns(self, key: str, cells: tuple[Cell, ...]) -> bool:

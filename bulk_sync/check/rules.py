@@ -8,6 +8,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from bulk_sync.quantities import Scale
+
 DateOrder = Literal["mdy", "dmy", "ymd"]
 
 
@@ -17,7 +19,8 @@ class Rules(Struct, frozen=True):
     `timezone` is for times without an offset; None refuses them. `order` is for numeric dates;
     unless `order_given` it is the default, and a column that contradicts it keeps the sheet from
     being sent. `clear` has, by field, the text that clears it; a blank cell clears the fields of
-    `blank_clears`.
+    `blank_clears`. `scale` is that of the sheet's ratings; None is North's, 1 to 5, and a column
+    that contradicts it keeps the sheet from being sent.
     """
 
     timezone: tzinfo | None = UTC
@@ -26,3 +29,4 @@ class Rules(Struct, frozen=True):
     default_time: time | None = None
     clear: Mapping[str, str] = field(default_factory=dict)
     blank_clears: frozenset[str] = frozenset()
+    scale: Scale | None = None

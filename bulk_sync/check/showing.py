@@ -26,14 +26,22 @@ class Cells:
     They are compared without case, blanks and punctuation, so `Buyer's Agent`, `buyers_agent` and
     `BUYERS AGENT` are one name. A profile adds names (`[aliases]`), and `--map` decides for one
     header. Ambiguous names are left out on purpose: `Name` (whose?), `Notes` (often not for the
-    client), `Listing agent` (the other side). `repeats` says that few values fill the column, so
-    that it pays to remember them.
+    client), `Listing agent` (the other side). `anyones` are headers that don't say whose the column
+    is: next to an agent and no attendee they name no field. `repeats` says that few values fill the
+    column, so that it pays to remember them.
     """
 
-    def __init__(self, reader: Reader | None, headers: str, *, repeats: bool = False) -> None:
+    def __init__(
+        self, reader: Reader | None, headers: str, *, anyones: str = "", repeats: bool = False
+    ) -> None:
         self.reader = reader
-        self.headers = tuple(name.strip() for name in headers.split(","))
+        self.anyones = _names(anyones)
+        self.headers = (*self.anyones, *_names(headers))
         self.repeats = repeats
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 class ShowingPatch(BaseModel):
@@ -72,17 +80,19 @@ class ShowingPatch(BaseModel):
         str | None,
         Cells(
             cells.mail_address,
-            "email, mail, email address, buyer email, visitor email, guest email, client email, "
-            "prospect email, attendee email address",
+            "buyer email, visitor email, guest email, client email, prospect email, attendee email "
+            "address",
+            anyones="email, mail, email address",
         ),
     ] = None
     attendee_phone: Annotated[
         str | None,
         Cells(
             cells.phone_number,
-            "phone, phone number, phone no, telephone, telephone number, tel, mobile, mobile "
-            "phone, mobile number, cell, cell phone, buyer phone, visitor phone, guest phone, "
-            "client phone, prospect phone, attendee phone number",
+            "buyer phone, visitor phone, guest phone, client phone, prospect phone, attendee phone "
+            "number",
+            anyones="phone, phone number, phone no, telephone, telephone number, tel, mobile, "
+            "mobile phone, mobile number, cell, cell phone",
         ),
     ] = None
     agent_name: Annotated[
@@ -208,9 +218,15 @@ NUMBERS = frozenset({"rating", "interested", "attendees_count"})
 REPEATING = frozenset(name for name in FIELDS if _DECLARED[name].repeats)
 """The fields whose values repeat from row to row."""
 
+NAMES = frozenset({"attendee_name", "agent_name"})
+"""The fields that take a person's name."""
+
 ALIASES = {
     **{name: cells_of.headers for name, cells_of in _DECLARED.items()},
     ID_COLUMN: ("id", "north id", "north showing id"),
     REPORT_COLUMN: ("north report id",),
 }
 """Usual headers by the field that they name."""
+
+ANYONES = tuple(name for cells_of in _DECLARED.values() for name in cells_of.anyones)
+"""Usual headers that don't say whose phone or address the column has."""

@@ -27,6 +27,7 @@ class Expected(StrEnum):
     PHONE_NUMBER = "phone_number"
     WHOLE_NUMBER = "whole_number"  # low, high
     RATING = "rating"
+    RATING_ON_SCALE = "rating_on_scale"  # low, high
     YES_OR_NO = "yes_or_no"
     EVENT_TYPE = "event_type"
     EMAIL = "email"
@@ -45,6 +46,7 @@ class Expected(StrEnum):
     DATE_AND_TIME = "date_and_time"
     OFFSET = "offset"
     OUR_AGE = "our_age"
+    DAY_OF_SHOWING = "day_of_showing"  # day, origin: see `report.problems`
     TIME_NOT_SKIPPED = "time_not_skipped"  # zone
     TIME_NOT_REPEATED = "time_not_repeated"  # zone, first, second
     END_AFTER_START = "end_after_start"  # start
@@ -66,6 +68,7 @@ class Expected(StrEnum):
     CELLS_IN_COLUMNS = "cells_in_columns"  # cells, columns
     NO_SECOND_HEADER = "no_second_header"
     ONE_TABLE = "one_table"
+    NO_SUMMARY = "no_summary"
     CHANGE = "change"
 
     # A row among others; `rows` has at most five numbers, and `more` counts the rest
@@ -96,6 +99,7 @@ class Remedy(StrEnum):
     TYPE_KEYS_AS_TEXT = "type_keys_as_text"
     FORMAT_AS_DATE = "format_as_date"
     CONVERT_RATING = "convert_rating"
+    WITHOUT_SEPARATOR = "without_separator"
     ADD_DATE = "add_date"
     ADD_TIME = "add_time"
     ADD_OFFSET = "add_offset"

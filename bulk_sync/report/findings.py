@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import time
+from itertools import groupby
 
 from msgspec import Struct
 
@@ -29,6 +30,7 @@ _ASSUMPTIONS = {
     "day": "a time without a date is on the day of the row's showing_date, scheduled_date or start",
     "time": "a showing_date without a time begins with showing_time_start",
     "early": "times such as 4:30, without AM or PM, are before noon",
+    "access": "a time on 12/30/1899 has no date: Access and Google Sheets write it so",
 }
 
 _LONGEST_EXAMPLE = 40
@@ -43,13 +45,17 @@ class Assumed(Struct, frozen=True):
 
 
 class RulesUsed(Struct, frozen=True):
-    """The rules for dates and times, and which of them the user gave."""
+    """The rules for cells, and which of them the user gave.
+
+    `converted` has what the ratings of another scale become; empty if none are converted.
+    """
 
     zone_name: str | None
     zone_given: bool
     order: str
     order_given: bool
     default_time: time | None
+    converted: Sequence[tuple[int, int]] = ()
 
 
 def sheet_notes(
@@ -57,10 +63,12 @@ def sheet_notes(
     suffix: str,
     ignored: Sequence[str],
     hidden: Sequence[tuple[int, str]] = (),
+    ambiguous: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return notes for a person: those of the reader, a wrong suffix, hidden and ignored columns.
 
     `hidden` has the columns that are read and not seen: number, counted from 1, and name in --map.
+    `ambiguous` are the `--map` options that send columns which may be another person's.
     """
     notes = list(understood.notes)
     suffix = suffix.lower()
@@ -77,6 +85,11 @@ def sheet_notes(
         notes.append(f"{words.format(named)} read; --map '{hidden[0][1]}=' leaves it out.")
     if ignored:
         notes.append(f"Ignored columns (no matching field): {', '.join(ignored)}.")
+    if ambiguous:
+        notes.append(
+            "Ambiguous columns, not sent: the sheet names an agent and no attendee, so phone and "
+            f"email may be the agent's. If they are the attendee's: {' '.join(ambiguous)}."
+        )
     return tuple(notes)
 
 
@@ -95,12 +108,25 @@ def assumption_lines(assumed: Mapping[str, Assumed], rules: RulesUsed) -> tuple[
     order = rules.order + ("" if rules.order_given else " (the default; --date-order)")
     default_time = rules.default_time.isoformat("minutes") if rules.default_time else ""
     values = {"timezone": zone, "order": order, "default_time": default_time}
-    return tuple(
+    lines = [
         f"Assumed: {text.format(**values)}; {_where(assumed[kind])}."
         for kind, text in _ASSUMPTIONS.items()
         # A zone without a name can't be mentioned.
         if kind in assumed and not (kind == "timezone" and rules.zone_name is None)
-    )
+    ]
+    if rules.converted:
+        lines.append(f"Ratings are converted (--scale): {_conversion(rules.converted)}.")
+    return tuple(lines)
+
+
+def _conversion(pairs: Sequence[tuple[int, int]]) -> str:
+    """Return `1 and 2 to 1, 3 and 4 to 2, ...` of ratings and what they become."""
+    parts = []
+    for to, group in groupby(pairs, key=lambda pair: pair[1]):
+        given = [number for number, _ in group]
+        text = f"{given[0]} to {given[-1]}" if len(given) > 2 else " and ".join(map(str, given))
+        parts.append(f"{text} become{'s' if len(given) == 1 else ''} {to}")
+    return ", ".join(parts)
 
 
 def _where(assumed: Assumed) -> str:

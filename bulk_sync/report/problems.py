@@ -25,6 +25,7 @@ _CELLS: Mapping[Expected, str] = {
     Expected.PHONE_NUMBER: "a phone number: a spreadsheet program rounded it",
     Expected.WHOLE_NUMBER: "a whole number from {low:,} to {high:,}",
     Expected.RATING: "a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",
+    Expected.RATING_ON_SCALE: "a whole number from {low} to {high}, the scale that --scale names",
     Expected.YES_OR_NO: "yes or no (also y/n, true/false, 1/0, x, interested/not interested)",
     Expected.EVENT_TYPE: "showing, private showing or open house",
     Expected.EMAIL: "an email address, such as ana@example.com",
@@ -42,7 +43,8 @@ _CELLS: Mapping[Expected, str] = {
     Expected.TWELVE_HOUR_TIME: "a time: only 1:00 to 12:59 have AM and PM",
     Expected.DATE_AND_TIME: "a date and a time",
     Expected.OFFSET: "a time with an offset: this machine's time zone has no name",
-    Expected.OUR_AGE: "a date in our age",
+    Expected.OUR_AGE: "a date from 2000 to 2099",
+    Expected.DAY_OF_SHOWING: "the day of a showing: the cell holds {origin}",
     Expected.TIME_NOT_SKIPPED: "a time that exists in its zone: clocks go forward over it",
     Expected.TIME_NOT_REPEATED: "a unique time in its zone: clocks go back, and it occurs twice",
     Expected.END_AFTER_START: "at or after showing_time_start",
@@ -77,6 +79,23 @@ _DETAILS: Mapping[Expected, str] = {
 }
 
 
+# The days that programs write for no date, by the names that `check.ages` gives them.
+_ORIGINS = {
+    "dotnet": "the first day of .NET, which means none",
+    "filetime": "the first day of Windows, which means none",
+    "sql_server_first": "the first day of SQL Server, which means none",
+    "access": "the day 0 of Access and Google Sheets, which means no date",
+    "excel_1904": "the day 0 of workbooks made on a Mac, which means no date",
+    "excel_hours": "a first day of Excel, which means a time of 24 hours or more, or none",
+    "unix": "the first day of Unix, which means none",
+    "dos": "the first day of DOS and of ZIP archives, which means none",
+    "unix_last": "the last day of Unix in 32 bits, which means none",
+    "sql_server_last": "the last day of SQL Server, which means none",
+    "outlook": "Outlook's day for none",
+    "maximum": "the last day of many programs, which means none",
+}
+
+
 class _Statement(NamedTuple):
     """A statement about one row, with its facts, and one about all such rows."""
 
@@ -98,6 +117,9 @@ _ROWS: Mapping[Expected, _Statement] = {
     Expected.NO_SECOND_HEADER: _Statement("this row repeats the header", "rows repeat the header"),
     Expected.ONE_TABLE: _Statement(
         "this row is the header of another table", "headers of other tables"
+    ),
+    Expected.NO_SUMMARY: _Statement(
+        "{value!r} is no key: this row sums up others", "rows sum up others"
     ),
     Expected.CHANGE: _Statement(
         "every field of this row is blank, so there is nothing to change", "every field is blank"
@@ -142,7 +164,12 @@ _REMEDIES: Mapping[Remedy, str] = {
     Remedy.TYPE_AS_TEXT: "format the cells as text and enter it again",
     Remedy.TYPE_KEYS_AS_TEXT: "format the column as text and enter the keys again",
     Remedy.FORMAT_AS_DATE: "format the cell as a date",
-    Remedy.CONVERT_RATING: "decide what it is out of 5; other scales are not converted",
+    Remedy.CONVERT_RATING: (
+        "write it out of 5, or name the scale of the column, such as --scale 10"
+    ),
+    Remedy.WITHOUT_SEPARATOR: (
+        "write it without a point, because 1.000 is a thousand in many countries"
+    ),
     Remedy.ADD_DATE: "add its date, here or in showing_date",
     Remedy.ADD_TIME: "add its time, or give one for all rows with --default-time 09:00",
     Remedy.ADD_OFFSET: "write its offset, such as -06:00",
@@ -267,6 +294,8 @@ def cause_of(reason: Reason, values: str, otherwise: str) -> tuple[str, str]:
 
 def _facts(reason: Reason) -> dict[str, object]:
     facts: dict[str, object] = {"field": reason.field, "value": reason.value, **reason.facts}
+    if reason.expected is Expected.DAY_OF_SHOWING:
+        facts["origin"] = _ORIGINS.get(str(reason.facts.get("origin")), "a day that means none")
     if reason.expected is Expected.DATE_ORDER:
         facts["order"] = ORDERS.get(str(reason.facts.get("order")), "of --date-order")
     rows = reason.facts.get("rows")

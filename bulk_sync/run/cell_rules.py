@@ -44,6 +44,7 @@ def rules_of(meaning: Meaning) -> CellRules:
         default_time=meaning.default_time,
         clear=clear,
         blank_clears=frozenset(map(existing_field, meaning.blank_clears)),
+        scale=meaning.scale,
     )
     return CellRules(rules, zone_name)
 

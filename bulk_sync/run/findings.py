@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bulk_sync.check.cells import converted
+from bulk_sync.check.headers import map_option
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import ColumnSeen
 from bulk_sync.quantities import Share
 from bulk_sync.report.causes import problems_of
+from bulk_sync.report.columns import column_notes, comparison_notes, refusal_text
 from bulk_sync.report.findings import Assumed, RulesUsed, assumption_lines, sheet_notes
 from bulk_sync.report.problems import ORDERS
 from bulk_sync.run.sheet import Sheet
 
 
-def notes_on(sheet: Sheet) -> tuple[str, ...]:
-    """Return notes that a person should read before the sheet is sent."""
+def notes_on(sheet: Sheet, *, compared: bool = False) -> tuple[str, ...]:
+    """Return notes that a person should read before the sheet is sent, or compared."""
     understood, mapping = sheet.table.understood, sheet.mapping
     hidden = [
         (column.index + 1, mapping.reference(column))
         for column in mapping.columns
         if column.field is not None and column.index + 1 in understood.hidden_columns
     ]
-    return sheet_notes(understood, sheet.reading.input.suffix, mapping.ignored, hidden)
+    ambiguous = [
+        map_option(mapping.reference(column), column.may_be) for column in mapping.ambiguous
+    ]
+    suffix = sheet.reading.input.suffix
+    notes = sheet_notes(understood, suffix, mapping.ignored, hidden, ambiguous)
+    about = sheet.about_columns()
+    return (*notes, *(comparison_notes(about) if compared else ()), *column_notes(about))
 
 
 def assumptions_of(sheet: Sheet) -> tuple[str, ...]:
@@ -34,12 +43,21 @@ def assumptions_of(sheet: Sheet) -> tuple[str, ...]:
         order=ORDERS[sheet.rules.order],
         order_given=sheet.rules.order_given,
         default_time=sheet.rules.default_time,
+        converted=_conversion(sheet),
     )
     assumed = {
         kind: Assumed(seen.count, seen.row, seen.value)
         for kind, seen in sheet.findings.assumed.items()
     }
     return assumption_lines(assumed, rules)
+
+
+def _conversion(sheet: Sheet) -> tuple[tuple[int, int], ...]:
+    """Return the ratings of the sheet's scale, and what each becomes."""
+    scale = sheet.rules.scale
+    if scale is None or sheet.mapping.index_of("rating") is None:
+        return ()
+    return tuple((number, converted(number, scale)) for number in range(scale.low, scale.high + 1))
 
 
 def columns_of(sheet: Sheet) -> tuple[ColumnSeen, ...]:
@@ -65,39 +83,27 @@ def refusal_of(
     max_problems: Share,
     *,
     listed_in: Path | None = None,
+    compared: bool = False,
 ) -> InputError | None:
     """Return the reason why a staged sheet must not be sent, None if it may.
 
-    `listed_in` is the file of failed rows, if one is written.
+    `listed_in` is the file of failed rows, if one is written. With `compared` the sheet is only
+    compared with another.
     """
-    return (
-        _second_table(sheet)
-        or _contradicted_order(sheet)
-        or _too_many_problems(sheet, store, generation, max_problems, listed_in)
+    return _stopped_by_columns(sheet, compared=compared) or _too_many_problems(
+        sheet, store, generation, max_problems, listed_in
     )
 
 
-def _second_table(sheet: Sheet) -> InputError | None:
-    other = sheet.findings.other_headers
-    if not other:
-        return None
-    return InputError(
-        f"{sheet.reading.input}: row {other[0]} has column names, as row "
-        f"{sheet.table.understood.header_row} has: another table begins there, so nothing is sent. "
-        "Save each table as its own file, or name the header with --header-row"
+def _stopped_by_columns(sheet: Sheet, *, compared: bool) -> InputError | None:
+    text = refusal_text(
+        sheet.about_columns(),
+        str(sheet.reading.input),
+        header_row=sheet.table.understood.header_row,
+        order=ORDERS[sheet.rules.order],
+        compared=compared,
     )
-
-
-def _contradicted_order(sheet: Sheet) -> InputError | None:
-    against = sheet.findings.against_order
-    if not against or sheet.meaning.date_order is not None:
-        return None
-    header, seen = next(iter(against.items()))
-    return InputError(
-        f"{sheet.reading.input}: row {seen.row}: {header!r} is {seen.value!r}, which contradicts "
-        f"the order {ORDERS[sheet.rules.order]} of dates such as 02/03/2026, so nothing is sent. "
-        "Give the order with --date-order dmy; or with --date-order mdy, if that row is wrong"
-    )
+    return None if text is None else InputError(text)
 
 
 def _too_many_problems(

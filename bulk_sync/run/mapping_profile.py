@@ -16,6 +16,7 @@ def profile_of(sheet: Sheet) -> Profile:
         on_duplicate=meaning.on_duplicate,
         strict=meaning.strict,
         clear=meaning.clear,
+        scale=None if meaning.scale is None else str(meaning.scale),
         read=_layout(reading),
         map=_columns(sheet.mapping),
         aliases=meaning.aliases,
@@ -40,9 +41,14 @@ def _layout(reading: Reading) -> Read:
 
 
 def _columns(mapping: HeaderMap) -> dict[str, str]:
-    """Return the field of each column, without the program's own columns of a results file."""
+    """Return the field of each column, without the program's own columns of a results file.
+
+    Ambiguous ones are left out, because it is the user who decides about them.
+    """
     named = {
-        mapping.reference(column): column.field or "" for column in mapping.columns if column.header
+        mapping.reference(column): column.field or ""
+        for column in mapping.columns
+        if column.header and column.why != "ambiguous"
     }
     return {header: field for header, field in named.items() if header not in OWN_COLUMNS}
 

@@ -15,7 +15,9 @@ from bulk_sync.check.findings import Findings
 from bulk_sync.check.headers import HeaderMap, Names, map_headers, recognise
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.showing import REPORT_COLUMN
+from bulk_sync.check.verdicts import findings_about
 from bulk_sync.errors import UsageError
+from bulk_sync.model.findings import ColumnFinding
 from bulk_sync.model.rows import Problem, Record, Row
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions, Table
@@ -91,11 +93,25 @@ class Sheet:
         self._names = names
         self._checker = Checker(mapping, self.rules, names)
         self._rows: Iterator[Row] | None = None
+        self._beyond: Findings | None = None
 
     @property
     def findings(self) -> Findings:
         """The findings in the rows checked so far."""
         return self._checker.findings
+
+    def about_columns(self) -> tuple[ColumnFinding, ...]:
+        """Return the findings about columns.
+
+        Those that stop the sheet are also about rows that --limit leaves out, because these show
+        how a column is to be read.
+        """
+        taken, all_rows = (
+            findings_about(one.evidence, self.mapping, one.filled, self.rules)
+            for one in (self.findings, self._beyond or self.findings)
+        )
+        stopping = (one for one in all_rows if one.kind.stops)
+        return (*stopping, *(one for one in taken if not one.kind.stops))
 
     @property
     def digest(self) -> str:
@@ -111,12 +127,11 @@ class Sheet:
     def check_beyond_limit(self) -> bool:
         """Check the rows after `checked_rows`; return True if --limit left out any.
 
-        A date there may contradict the assumed order, and a second table may begin there.
+        They are evidence about columns: a date there may contradict the assumed order.
         """
         if self._rows is None:
             raise RuntimeError("the rows up to the limit come first")
-        beyond = Checker(self.mapping, self.rules, self._names)
+        beyond = Checker(self.mapping, self.rules, self._names, self.findings.so_far())
         count = sum(1 for _ in map(beyond.check, self._rows))
-        self.findings.against_order = beyond.findings.against_order | self.findings.against_order
-        self.findings.other_headers += beyond.findings.other_headers
+        self._beyond = beyond.findings if count else None
         return count > 0

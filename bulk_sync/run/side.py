@@ -47,10 +47,12 @@ class StagedSide(Struct, frozen=True):
 
 
 @contextmanager
-def staged_side(settings: SheetSettings, on_rows: OnRows = lambda _: None) -> Iterator[StagedSide]:
-    """Stage a sheet; raises InputError when a push would refuse it."""
+def staged_side(
+    settings: SheetSettings, on_rows: OnRows = lambda _: None, *, is_sent: bool = False
+) -> Iterator[StagedSide]:
+    """Stage a sheet, whose values may be sent later; raises InputError when it can't be used."""
     with Store.scratch() as store:
-        yield _stage(settings, store, on_rows)
+        yield _stage(settings, store, on_rows, is_sent=is_sent)
 
 
 def is_large(path: Path) -> bool:
@@ -115,18 +117,22 @@ def main() -> None:
     json.dump(answer, sys.stdout)
 
 
-def _stage(settings: SheetSettings, store: Store, on_rows: OnRows) -> StagedSide:
+def _stage(
+    settings: SheetSettings, store: Store, on_rows: OnRows, *, is_sent: bool = False
+) -> StagedSide:
     with open_sheet(settings.reading, settings.meaning) as sheet:
         rows = stage_rows(sheet, store, on_rows, keep_cells=False)
         # A row of blanks is an error in a push, but a comparison compares blank cells, too.
         store.staged.accept_blank(rows.generation)
-        refusal = refusal_of(sheet, store, rows.generation, settings.stopping.max_problems)
+        most = settings.stopping.max_problems
+        refusal = refusal_of(sheet, store, rows.generation, most, compared=not is_sent)
         if refusal is not None:
             raise refusal
         fields = {column.field for column in sheet.mapping.columns if column.field}
         columns = frozenset(fields - {REPORT_COLUMN})  # a patch can't change it
         source = settings.reading.input
-        notes = (f"{source}: {note}" for note in (*notes_on(sheet), *assumptions_of(sheet)))
+        noted = (*notes_on(sheet, compared=not is_sent), *assumptions_of(sheet))
+        notes = (f"{source}: {note}" for note in noted)
         return StagedSide(store, columns, tuple(notes), rows.partial)
 
 

@@ -12,6 +12,7 @@ from bulk_sync.quantities import (
     parse_duration,
     parse_rates,
     parse_reserve,
+    parse_scale,
     parse_share,
 )
 from bulk_sync.settings.option import Form
@@ -61,6 +62,7 @@ RESERVE = Form("number of requests or share", "100 or 10%", parse_reserve)
 SHARE = Form("number of rows or share", "20 or 5%", parse_share)
 DURATION = Form("duration", "90s, 15m or 5h30m", parse_duration, duration_text)
 CLOCK_TIME = Form("time of day", "09:00", parse_clock_time, _clock_time_text)
+SCALE = Form("scale of ratings", "10 or 0-10", parse_scale)
 ZONE = Form("time zone", "America/Chicago", check_timezone)
 BASE_URL = Form("base URL", "https://api.northreports.com", check_base_url)
 PAIRS = Form("mapping", "'Client said=feedback'", parse_pair, collect=dict)

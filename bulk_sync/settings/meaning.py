@@ -7,7 +7,8 @@ from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-from bulk_sync.settings.forms import CLOCK_TIME, PAIRS, TOKEN, ZONE
+from bulk_sync.quantities import Scale
+from bulk_sync.settings.forms import CLOCK_TIME, PAIRS, SCALE, TOKEN, ZONE
 from bulk_sync.settings.option import Option
 
 
@@ -62,6 +63,16 @@ class Meaning:
             "HH:MM",
             form=CLOCK_TIME,
             example="09:00",
+        ),
+    ] = None
+    scale: Annotated[
+        Scale | None,
+        Option(
+            "The scale of the sheet's ratings, which are converted to North's 1 to 5; default: "
+            "1 to 5, unless the column contradicts it.",
+            "HIGHEST",
+            form=SCALE,
+            example="10",
         ),
     ] = None
     clear: Annotated[

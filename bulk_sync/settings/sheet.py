@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bulk_sync.errors import UsageError
 from bulk_sync.profile import Profile
-from bulk_sync.quantities import parse_clock_time
+from bulk_sync.quantities import parse_clock_time, parse_scale
 from bulk_sync.settings.composed import Composed, names_of
 from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.meaning import Meaning
@@ -63,6 +63,7 @@ def profile_values(path: Path) -> dict[str, Any]:
         "default_time": dates.default_time,
         "on_duplicate": profile.on_duplicate,
         "clear": profile.clear,
+        "scale": None if profile.scale is None else str(profile.scale),
         "map_hints": profile.map,
         "aliases": profile.aliases,
         "field_clears": {
@@ -70,13 +71,14 @@ def profile_values(path: Path) -> dict[str, Any]:
         },
         "blank_clears": tuple(name for name, rule in fields.items() if rule.blank == "clear"),
     }
-    _check_default_time(path, dates.default_time)
+    _check(path, "dates.default_time", dates.default_time, parse_clock_time)
+    _check(path, "scale", values["scale"], parse_scale)
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _check_default_time(path: Path, text: str | None) -> None:
+def _check(path: Path, key: str, text: object, parse: Callable[[str], object]) -> None:
     try:
         if text is not None:
-            parse_clock_time(text)
+            parse(str(text))
     except ValueError as error:
-        raise UsageError(f"--profile {path}: dates.default_time: {error}") from None
+        raise UsageError(f"--profile {path}: {key}: {error}") from None

@@ -104,7 +104,7 @@ def test_one_field_has_a_cause_for_each_expectation_and_each_remedy() -> None:
         (
             "rating '8/10'",
             1,
-            f"{A_RATING}; decide what it is out of 5; other scales are not converted",
+            f"{A_RATING}; write it out of 5, or name the scale of the column, such as --scale 10",
         ),
         (
             "rating '#N/A'",

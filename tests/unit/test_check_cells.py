@@ -118,10 +118,10 @@ def test_cells(field: str, cell: Cell, value: object) -> None:
         assert patch(**{field: cell}) == {field: value}
 
 
-def test_a_rating_on_another_scale_says_that_it_is_not_converted() -> None:
+def test_a_rating_on_another_scale_says_how_it_is_converted() -> None:
     (reason,) = problem(rating="8/10").reasons
     assert (reason.expected, reason.remedy) == (Expected.RATING, Remedy.CONVERT_RATING)
-    assert "other scales are not converted" in words(problem(rating="8/10"))
+    assert "--scale 10" in words(problem(rating="8/10"))
 
 
 @given(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bulk_sync.check.evidence import Sign
 from bulk_sync.check.patches import digest_of, merged
 from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import Cell, CellError, Problem, Record, Row
@@ -152,7 +153,7 @@ def test_a_row_that_repeats_the_header_or_has_a_fault_is_never_sent() -> None:
     assert "repeats the header" in words(again)
     other = check.check(Row(10, ("Comments", "Showing Key")))
     assert isinstance(other, Problem)
-    assert check.findings.other_headers == [10]
+    assert [one.row for one in check.findings.evidence.of("", Sign.OTHER_HEADER).examples] == [10]
     assert isinstance(check.check(Row(11, ("Title", "Nice"))), Record)
     fault = check.check(Row(9, ("ext_1", "fine"), FAULT))
     assert isinstance(fault, Problem)

@@ -45,6 +45,7 @@ FACTS: dict[str, Fact] = {
     "text": "as it was told",
     "number": "70002",
     "format": "'#,##0'",
+    "origin": "unix",
 }
 
 

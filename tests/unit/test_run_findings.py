@@ -101,7 +101,7 @@ def refused(path: Path, text: str, meaning: Meaning, most: Share) -> str | None:
 
 
 def test_a_sheet_is_refused_beyond_the_problems_that_are_allowed(tmp_path: Path) -> None:
-    text = "unique_showing_key,rating\na,4\nb,9\nc,8\n"
+    text = "unique_showing_key,rating\na,4\nb,good\nc,bad\n"
     path = tmp_path / "x.csv"
     found = refused(path, text, Meaning(), Share(count=1))
     assert found is not None

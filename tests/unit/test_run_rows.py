@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from bulk_sync.job.store import Store
+from bulk_sync.model.findings import Example, Kind
 from bulk_sync.model.rows import State
 from bulk_sync.run.rows import StagedRows, stage_rows
 from bulk_sync.run.sheet import open_sheet
@@ -96,7 +97,9 @@ def test_a_date_beyond_the_limit_contradicts_the_order_above_it(tmp_path: Path) 
     meaning = Meaning(timezone="UTC")
     with open_sheet(Reading(input=path, limit=1), meaning) as sheet, Store.scratch() as store:
         stage_rows(sheet, store)
-        assert sheet.findings.against_order["showing_date"].row == 3
+        (found,) = sheet.about_columns()
+        assert (found.kind, found.header) == (Kind.DATE_ORDER, "showing_date")
+        assert found.examples == (Example(3, "25/12/2026 10:00"),)
 
 
 def test_reading_on_before_the_rows_were_read_is_a_bug(tmp_path: Path) -> None:

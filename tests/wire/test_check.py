@@ -395,7 +395,7 @@ def test_a_key_twin_with_an_id_counts_as_a_duplicate_also_when_one_cannot_be_rea
     program: Program, tmp_path: Path
 ) -> None:
     uuid = "11111111-1111-4111-8111-111111111111"
-    rows = [("K1", uuid, 4), ("K1", "", 9), ("K2", "", 4), ("K2", "", 9), ("K3", "", 4)]
+    rows = [("K1", uuid, 4), ("K1", "", 0), ("K2", "", 4), ("K2", "", 0), ("K3", "", 4)]
     sheet = write_sheet(tmp_path / "x.csv", rows, ("Showing Key", "North ID", "Rating"))
     ran = program("check", sheet, "--json", "--max-problems", "100%", "--show", 9)
     assert [shown["target"] for shown in ran.summary["shown"]] == ["K3"]

@@ -75,7 +75,7 @@ def test_push_refuses_with_one_sentence(
 ) -> None:
     write_sheet(tmp_path / "good.csv", numbered(3))
     write_sheet(tmp_path / "nokey.csv", [["x", 1]], ["Key", "rating"])
-    write_sheet(tmp_path / "mostly-bad.csv", [["a", "", 9], ["b", "", 8], ["c", "", 1]])
+    write_sheet(tmp_path / "mostly-bad.csv", [["a", "", 0], ["b", "", "x"], ["c", "", 1]])
     (tmp_path / "empty.csv").touch()
     (tmp_path / "latin.csv").write_bytes(
         b"unique_showing_key,feedback\next_1,caf\x81 " + b"-" * 600 + b"\n"
@@ -219,7 +219,7 @@ def test_a_failed_file_goes_when_nothing_is_left_to_mend(
 def test_a_failed_file_that_somebody_is_mending_is_never_overwritten(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [("ext_1", "", 4), ("ext_8", "", 8), ("ext_9", "", 9)])
+    sheet = write_sheet(tmp_path / "x.csv", [("ext_1", "", 4), ("ext_8", "", 0), ("ext_9", "", 9)])
     failed = tmp_path / "x.failed.csv"
     with sandboxes() as witness:
         program("push", sheet, "--base-url", witness.base_url, "--max-problems", "100%")

@@ -71,7 +71,8 @@ def _mapping(summary: CheckSummary, *, examples: bool) -> Table:
     for column in summary.columns:
         header = Text(printable(column.header))
         if column.field is None:
-            table.add_row(header, Text("ignored", style="dim"))
+            word = "ambiguous" if column.why == "ambiguous" else "ignored"
+            table.add_row(header, Text(word, style="dim"))
             continue
         cells = [Text(printable(_example(column.example)))] if examples else []
         table.add_row(header, Text(column.field), f"{column.filled:,}", *cells)
