@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import anyio
+from msgspec.structs import replace
 
 from bulk_sync.model.rows import RateSource
 from bulk_sync.send.account import (
@@ -192,6 +193,9 @@ class AccountWatch:
         account = read_account(seen)
         told = account and allowance(account, seen.headers, context.clock.now())
         if told and not quotas:
-            self._reminder.answered(now, told.reset_seconds or 0.0)
+            reset_seconds = told.reset_seconds or 0.0
+            self._reminder.answered(now, reset_seconds)
+            # The pace counts from the request's departure, and the API from its reply.
+            told = replace(told, reset_seconds=reset_seconds + seconds)
             quotas, source = (told,), RateSource.ACCOUNT
         context.budget.observe(Observation(ordinal, kind, seconds, asked, quotas, source))

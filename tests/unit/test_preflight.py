@@ -259,9 +259,12 @@ def test_a_run_without_a_preflight_begins_with_a_row() -> None:
 # The allowance
 
 
-def test_the_allowance_that_is_told_is_kept_and_asked_for_again_at_its_reset() -> None:
+@pytest.mark.parametrize("seconds", [0.05, 3.0])
+def test_the_allowance_that_is_told_is_kept_and_asked_for_again_at_its_reset(
+    seconds: float,
+) -> None:
     """Five requests are left; the first permit after the reset is for users/me."""
-    ended = push(account(5, 120), account(1000, HOUR), rows=20)
+    ended = push(account(5, 120), account(1000, HOUR), rows=20, seconds=seconds)
     assert ended.states == [State.UPDATED] * 20
     resets_at = START + 120
     assert sum(at < resets_at for at in ended.sent) <= 5
