@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from bulk_sync.sandbox.behaviour import Behaviour
 from bulk_sync.sandbox.server import in_thread
 from bulk_sync.send.transport import choose
 from bulk_sync.send.transport.choose import Name
+from tests.fast_time import FastTime
 from tests.helpers import KEY, Ran, Witness, in_haste
 
 # A noisy machine makes single examples slow; what is claimed here is never about time.
@@ -117,21 +117,8 @@ def fast_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time pass ten times as fast for the program and the sandbox in this process: waits,
     rates and bounds keep their proportions. Time-outs of connections are as long as ever.
     """
-    times = 10.0
-    monotonic, sleep = SystemClock.monotonic, SystemClock.sleep
-    clock = SystemClock()
-    began, began_at = clock.now(), times * monotonic(clock)
-
-    async def fast_sleep(self: SystemClock, seconds: float) -> None:
-        await sleep(self, seconds / times)
-
-    monkeypatch.setattr(SystemClock, "monotonic", lambda self: times * monotonic(self))
-    monkeypatch.setattr(SystemClock, "sleep", fast_sleep)
-    monkeypatch.setattr(
-        SystemClock,
-        "now",
-        lambda self: began + timedelta(seconds=times * monotonic(self) - began_at),
-    )
+    for name, method in FastTime.from_now(10.0).methods().items():
+        monkeypatch.setattr(SystemClock, name, method)
 
 
 @pytest.fixture

@@ -107,15 +107,21 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, "NORTH_API_KEY": KEY, **changes}
 
 
-def run(*arguments: object, cwd: Path | None = None, **changes: str) -> Ran:
-    """Run the program in a process of its own."""
+def run(
+    *arguments: object,
+    cwd: Path | None = None,
+    program: Callable[..., list[str]] = command,
+    within: float = 120.0,
+    **changes: str,
+) -> Ran:
+    """Run the program in a process of its own, for at most `within` seconds."""
     done = subprocess.run(
-        command(*arguments),
+        program(*arguments),
         env=environment(**changes),
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=within,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)

@@ -47,6 +47,9 @@ from tests.helpers import (
 )
 
 WORKERS = 8
+
+_LONGEST_RUN_SECONDS = 1800.0
+"""A safety net for a run that would hang."""
 REPORT = "550e8400-e29b-41d4-a716-446655440000"
 
 FAULTS = ("--fault", "2%:reset", "--fault", "2%:503", "--fault", "1%:cut", "--fault", "1%:garbage")
@@ -91,9 +94,13 @@ class Job:
         good: int,
         bad: int = 0,
         creates: bool = False,
+        more: Sequence[object] = (),
+        program: Callable[..., list[str]] = command,
     ) -> None:
         folder.mkdir(parents=True)
         self._creates = creates
+        self._more = more
+        self._program = program
         self.folder = folder
         self._witness = witness
         self._findings = findings
@@ -114,7 +121,8 @@ class Job:
         """Those of a push of it."""
         more = ("--workers", WORKERS, "--max-problems", "100%", "--max-attempts", 9)
         create = ("--create-missing", "--report", REPORT) if self._creates else ()
-        return ["push", self.sheet, "--base-url", self._witness.base_url, *more, *create]
+        to = ("--base-url", self._witness.base_url)
+        return ["push", self.sheet, *to, *more, *create, *self._more]
 
     def killed_after(self, seconds: float) -> bool:
         """Start a push and kill it; False when it ended before."""
@@ -124,14 +132,14 @@ class Job:
         """Start a push and kill it once that is reached; False when it ended before."""
 
         def wait(process: subprocess.Popen[bytes]) -> bool:
-            poll(lambda: reached() or process.poll() is not None)
+            poll(lambda: reached() or process.poll() is not None, _LONGEST_RUN_SECONDS)
             return process.poll() is not None
 
         return self._killed(wait)
 
     def _killed(self, ended: Callable[[subprocess.Popen[bytes]], bool]) -> bool:
         with subprocess.Popen(
-            command(*self.arguments()),
+            self._program(*self.arguments()),
             env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -222,7 +230,7 @@ class Job:
 
     def finish(self) -> None:
         """Let a run end undisturbed, and see whether all is as if none had been killed."""
-        last = run(*self.arguments(), "--json")
+        last = run(*self.arguments(), "--json", program=self._program, within=_LONGEST_RUN_SECONDS)
         wrong = last.code != self._expected_exit()
         self._count("wrong_exit_code", wrong, f"{last.code} {last.err.strip()[-300:]}")
         sent = self._sent_since_last_look()
@@ -250,8 +258,8 @@ class Job:
 
     def _sent_twice(self) -> dict[str, int]:
         """How often rows were sent again although nothing but a kill was the reason, by key."""
-        # A request that met a fault is repeated in the same run.
-        entries = [entry for entry in self._journal() if entry["fault"] is None]
+        # A request that met a fault, or a limit, is repeated in the same run.
+        entries = [e for e in self._journal() if e["fault"] is None and e["status"] != 429]
         if self._creates:
             # The POST that creates a showing ends its row. What precedes it, and the PATCH after a
             # POST that met a fault, belong to the protocol.
