@@ -141,7 +141,7 @@ def _push(
         refuse_too_many(files.results, tally.total)
         sent = send_pending(sending)
         summary = summary_of_run(store, files, source, tally, sent, notes)
-        summary = write_outputs(store, files, outputs, sheet.table.headers, summary, clock)
+        summary = write_outputs(store, files, outputs, sheet.headers, summary, clock)
     log.run_ends(summary)
     return summary
 

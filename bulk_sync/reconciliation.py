@@ -37,7 +37,7 @@ from bulk_sync.report.facts import reconciliation_facts
 from bulk_sync.report.page.comparison import write_comparison_page
 from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable
-from bulk_sync.report.written.differences import Changes, write_changes, write_differences
+from bulk_sync.report.written.differences import write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.run.ledgers import acknowledged_values
 from bulk_sync.run.sheet import OnRows
@@ -192,7 +192,7 @@ class _Found(Struct, frozen=True):
 def _write(found: _Found, clock: Clock) -> Reconciliation:
     settings, comparison = found.settings, found.comparison
     differing = partial(comparison.rows, RowClass.DIFFERS, RowClass.CONFLICT)
-    template = changes = Changes(0, None)
+    template = changes = 0
     if settings.outputs.template is not None:
         template = write_changes(
             settings.outputs.template,
@@ -207,7 +207,7 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
             prefer_here=settings.comparing.prefer_here,
             with_conflicts=False,
         )
-        if changes.rows:
+        if changes:
             _forget_acknowledged(settings, differing())
     summary = _summary(found, template, changes)
     if settings.outputs.results is not None:
@@ -222,7 +222,7 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
     return summary
 
 
-def _summary(found: _Found, template: Changes, changes: Changes) -> Reconciliation:
+def _summary(found: _Found, template: int, changes: int) -> Reconciliation:
     settings, comparison = found.settings, found.comparison
     fields = comparison.fields()
     listed = (
@@ -243,15 +243,14 @@ def _summary(found: _Found, template: Changes, changes: Changes) -> Reconciliati
         ),
         conflicts=comparison.authored(Author.BOTH),
         stale=comparison.authored(Author.THERE),
-        to_send=changes.rows,
-        cleared=changes.cleared or template.cleared,
+        to_send=changes,
         one_way=settings.comparing.one_way,
         prefer_here=settings.comparing.prefer_here,
         notes=found.notes,
         results=str(settings.outputs.results) if settings.outputs.results else None,
         page=str(settings.outputs.page) if settings.outputs.page else None,
-        template=str(settings.outputs.template) if template.rows else None,
-        changes=str(settings.changes) if changes.rows else None,
+        template=str(settings.outputs.template) if template else None,
+        changes=str(settings.changes) if changes else None,
         ledger=found.ledger,
     )
 

@@ -24,7 +24,7 @@ from bulk_sync.check.memory import Memory
 from bulk_sync.check.moments import read_moment
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS, NAMES, NUMBERS, READERS, REPEATING, Reader
-from bulk_sync.model.rows import Cell, Formatted, text_of
+from bulk_sync.model.rows import Cell, Cleared, Formatted, text_of
 
 
 class Blank(Enum):
@@ -54,10 +54,17 @@ def columns_of(mapping: HeaderMap, rules: Rules, evidence: Evidence) -> tuple[Co
     Their readers report to `evidence` what is odd.
     """
     return tuple(
-        Column(field, place, _reader_of(field, rules, evidence))
+        Column(field, place, _or_cleared(_reader_of(field, rules, evidence), rules))
         for field in FIELDS
         if (place := mapping.index_of(field)) is not None
     )
+
+
+def _or_cleared(read: Reader, rules: Rules) -> Reader:
+    """Return a reader that takes the cells of our own files, too."""
+    if not rules.own:  # a call for each cell is not for nothing
+        return read
+    return lambda cell: None if isinstance(cell, Cleared) else read(cell)
 
 
 def _reader_of(field: str, rules: Rules, evidence: Evidence) -> Reader:

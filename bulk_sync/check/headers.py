@@ -18,15 +18,18 @@ from msgspec import Struct
 
 from bulk_sync.check.showing import ALIASES, ANYONES, FIELDS, ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.errors import InputError, UsageError
+from bulk_sync.model.own import MARK, is_mark
 
 OWN_COLUMNS = frozenset(
     {
         "error",
         "undo_expects",
         "undo_unknown",
+        "undo_clears",
         "reconcile_row",
         "reconcile_there",
         "reconcile_conflicts",
+        "reconcile_clears",
     }
 )
 """Columns of our own reports that are for people; a push of such a file ignores them."""
@@ -160,13 +163,19 @@ def existing_field(name: str) -> str:
     raise UsageError(f"there is no field {name!r}: {hint}")
 
 
+# More than a header can have columns.
+_CERTAIN = 1_000_000
+
+
 def recognise(cells: Sequence[str], names: Names, mapped: Mapping[str, str]) -> int:
     """Count the cells of a row that name columns; 0 when none of them addresses a showing.
 
     `mapped` is the user's mapping of headers to fields. A column that it names by its place counts
     in every row, whatever the cell there is, but makes none the header: that takes a cell with a
-    name. Raises UsageError for an unknown field.
+    name. The header of one of our own files is certain. Raises UsageError for an unknown field.
     """
+    if any(cell.startswith(MARK) and is_mark(cell) for cell in cells):
+        return _CERTAIN
     by_name: dict[str, str | None] = {}
     by_index: dict[int, str | None] = {}
     for header, named in mapped.items():
@@ -202,25 +211,35 @@ def map_headers(
     mapped: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
     strict: bool = False,
+    ours: frozenset[str] = frozenset(),
 ) -> HeaderMap:
     """Match headers to fields.
 
     `mapped` is `--map`: fields by header, "" for a column to ignore. `hints` are the same of a
-    profile, which may name columns that this sheet does not have. Raises UsageError for a `--map`
-    that fits no column, InputError with `source` for a header row that can't be used.
+    profile, which may name columns that this sheet does not have. `ours` are headers of a report of
+    ours that only `mapped` can give a field. Raises UsageError for a `--map` that fits no column,
+    InputError with `source` for a header row that can't be used.
     """
     names = names or Names()
     width = max((position for position, header in enumerate(headers, start=1) if header), default=0)
     shown = headers[:width]
-    by_user = _by_position(shown, hints or {}, insist=False)
+    hinted = _by_position(shown, hints or {}, insist=False)
+    by_user = {index: field for index, field in hinted.items() if shown[index] not in ours}
     by_user |= _by_position(shown, mapped or {}, insist=True)
-    columns = tuple(_column(index, header, names, by_user) for index, header in enumerate(shown))
+    columns = tuple(
+        _column(index, header, names, by_user, ours) for index, header in enumerate(shown)
+    )
     columns = _without_anyones(columns, names)
     _refuse_rivals(columns, source)
     _refuse_near(columns, names, source)
-    if not any(column.field in {KEY_COLUMN, ID_COLUMN} for column in columns):
-        raise InputError(_no_key_column(shown, names, source))
-    mapping = HeaderMap(columns)
+    return _usable(HeaderMap(columns), names, source, strict=strict)
+
+
+def _usable(mapping: HeaderMap, names: Names, source: str, *, strict: bool) -> HeaderMap:
+    """Return a mapping; raises InputError without a key, or with `strict` for unknown columns."""
+    if not any(column.field in {KEY_COLUMN, ID_COLUMN} for column in mapping.columns):
+        headers = [column.header for column in mapping.columns]
+        raise InputError(_no_key_column(headers, names, source))
     unused = (*mapping.ignored, *(column.name for column in mapping.ambiguous))
     if strict and unused:
         raise InputError(
@@ -231,12 +250,56 @@ def map_headers(
     return mapping
 
 
-def _column(index: int, header: str, names: Names, by_user: Mapping[int, str]) -> Column:
+def map_own_headers(
+    headers: Sequence[str],
+    written: Sequence[tuple[str, str]],
+    source: str,
+    *,
+    strict: bool = False,
+) -> tuple[HeaderMap, tuple[int | None, ...]]:
+    """Match the headers of one of our own files to the columns that it was written with.
+
+    `written` has the header and the field of each of these. Returns the mapping, and for each
+    column its number in `written`; None for one that was added since, which fills a field if it has
+    the field's own name and no other column does. Raises InputError.
+    """
+    numbers = _numbers(headers, [header for header, _ in written])
+    taken = {written[number][1] for number in numbers if number is not None}
+    columns = []
+    for index, (header, number) in enumerate(zip(headers, numbers, strict=True)):
+        if number is not None:
+            field = written[number][1]
+            why = ("name" if plain(header) == plain(field) else "--map") if field else "ours"
+            columns.append(Column(index, header, field or None, why))
+            continue
+        named = next((name for name in TARGETS if plain(name) == plain(header)), "")
+        field = "" if named in taken else named
+        why = "blank" if not header else "name" if field else "unknown"
+        columns.append(Column(index, header, field or None, why))
+        taken.add(field)
+    return _usable(HeaderMap(tuple(columns)), Names(), source, strict=strict), tuple(numbers)
+
+
+def _numbers(headers: Sequence[str], written: Sequence[str]) -> list[int | None]:
+    """Return the number of each column among those written; equal headers in their order."""
+    left = dict.fromkeys(range(len(written)))
+    numbers: list[int | None] = []
+    for header in headers:
+        number = next((one for one in left if written[one] == header), None)
+        numbers.append(number)
+        if number is not None:
+            del left[number]
+    return numbers
+
+
+def _column(
+    index: int, header: str, names: Names, by_user: Mapping[int, str], ours: frozenset[str]
+) -> Column:
     if index in by_user:
         return Column(index, header, by_user[index] or None, "--map")
     if not header:
         return Column(index, header, None, "blank")
-    if header in OWN_COLUMNS:
+    if header in OWN_COLUMNS or header in ours:
         return Column(index, header, None, "ours")
     field = names.field_of(header)
     if field is None:

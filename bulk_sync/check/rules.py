@@ -21,6 +21,7 @@ class Rules(Struct, frozen=True):
     being sent. `clear` has, by field, the text that clears it; a blank cell clears the fields of
     `blank_clears`. `scale` is that of the sheet's ratings; None is North's, 1 to 5, and a column
     that contradicts it keeps the sheet from being sent.
+    `own` is for one of our own files, which has cells of the type `Cleared`.
     """
 
     timezone: tzinfo | None = UTC
@@ -30,3 +31,4 @@ class Rules(Struct, frozen=True):
     clear: Mapping[str, str] = field(default_factory=dict)
     blank_clears: frozenset[str] = frozenset()
     scale: Scale | None = None
+    own: bool = False

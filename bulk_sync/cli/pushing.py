@@ -244,7 +244,6 @@ def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSet
     return PushSettings(
         **sending,
         input=Path(summary.changes),
-        clear=summary.cleared or None,
         max_failures=settings.stopping.max_failures,
     )
 

@@ -64,7 +64,7 @@ class Adoption:
             self._outbox.begin()
             db.execute(
                 "INSERT OR REPLACE INTO job "
-                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
+                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
                 (
                     job.generation,
                     storable(job.input),
@@ -80,6 +80,7 @@ class Adoption:
                     job.team and job.team.id,
                     job.team and job.team.name,
                     job.key_proven,
+                    job.source,
                 ),
             )
         keep_in_wal(self._db, kept=is_large(self._database.path))

@@ -36,6 +36,8 @@ from bulk_sync.job.purge import PURGED, purge
 from bulk_sync.job.schema import CREATE, SCHEMA_VERSION, migrate
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 from bulk_sync.model.account import Team
+from bulk_sync.model.own import from_typed
+from bulk_sync.model.rows import Cell, text_of
 
 GROUP = 2000
 """Rows written, or learnt, in one statement or commit."""
@@ -68,7 +70,8 @@ class Job(Struct, frozen=True):
 
     `meaning` is a digest of the settings that change patches; `partial` is True when --limit left
     out rows; `seconds` is the duration of all runs so far. `team` is the one that users/me named
-    for the key, and `key_proven` True once the API acknowledged a row with it.
+    for the key, and `key_proven` True once the API acknowledged a row with it. `source` is how the
+    cells were read, as JSON (see `model.own.Source`); empty in a job of an earlier version.
     """
 
     generation: int
@@ -82,6 +85,7 @@ class Job(Struct, frozen=True):
     seconds: float
     team: Team | None = None
     key_proven: bool = False
+    source: str = ""
 
 
 class Database:
@@ -156,11 +160,11 @@ class Database:
         """Return the job, or None before a sheet was adopted."""
         found = self.connection.execute(
             "SELECT generation, input, input_digest, meaning, partial, headers, base_url, "
-            "key_fingerprint, seconds, team_id, team_name, key_proven FROM job"
+            "key_fingerprint, seconds, team_id, team_name, key_proven, source FROM job"
         ).fetchone()
         if found is None:
             return None
-        *rest, seconds, team_id, team_name, key_proven = found
+        *rest, seconds, team_id, team_name, key_proven, source = found
         generation, name, digest, meaning, partial, headers, base_url, fingerprint = rest
         return Job(
             generation,
@@ -174,6 +178,7 @@ class Database:
             seconds,
             Team(team_id, team_name) or None,
             bool(key_proven),
+            source,
         )
 
     def accept_key(self, fingerprint: str) -> None:
@@ -347,16 +352,21 @@ def storable(name: str) -> str:
 
 
 def texts(path: Path, encoded: str) -> tuple[str, ...]:
-    """Decode cells or headers; none after a purge. Raises CheckpointDamaged."""
+    """Decode headers; raises CheckpointDamaged."""
+    return tuple(map(text_of, cells(path, encoded)))
+
+
+def cells(path: Path, encoded: str) -> tuple[Cell, ...]:
+    """Decode the cells of a row; none after a purge. Raises CheckpointDamaged."""
     if encoded == PURGED:
         return ()
     try:
-        texts = json.loads(encoded)
-    except (ValueError, TypeError, RecursionError):
-        texts = None
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise damaged(path, "a row's cells in it can't be read")
-    return tuple(texts)
+        found = json.loads(encoded)
+        if isinstance(found, list):
+            return tuple(map(from_typed, found))
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        pass
+    raise damaged(path, "a row's cells in it can't be read")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -47,7 +47,7 @@ CREATE TABLE staged (
     id INTEGER PRIMARY KEY,        -- grows in input order
     generation INTEGER NOT NULL,
     number INTEGER NOT NULL,       -- row number, as a spreadsheet program shows it
-    cells TEXT NOT NULL,           -- JSON list: the original cells
+    cells TEXT NOT NULL,           -- JSON list: the original cells, see `model.own.typed`
     target TEXT NOT NULL,          -- addresses the showing: its id or its key
     key TEXT NOT NULL,             -- the key as the sheet has it
     content TEXT,                  -- digest of all that the sheet says of the showing
@@ -133,7 +133,8 @@ CREATE TABLE job (
     staged_states TEXT NOT NULL DEFAULT '{{}}',  -- JSON object: rows by the state that staging gave
     team_id TEXT,                  -- of the team that users/me named for that key
     team_name TEXT,
-    key_proven INTEGER NOT NULL DEFAULT 0   -- 1 once the API acknowledged a row with that key
+    key_proven INTEGER NOT NULL DEFAULT 0,  -- 1 once the API acknowledged a row with that key
+    source TEXT NOT NULL DEFAULT ''         -- JSON: how cells were read, see `model.own.Source`
 );
 {_ROWS}
 {_CREATION}
@@ -283,6 +284,7 @@ _MIGRATIONS = {
         ALTER TABLE job ADD COLUMN team_id TEXT;
         ALTER TABLE job ADD COLUMN team_name TEXT;
         ALTER TABLE job ADD COLUMN key_proven INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE job ADD COLUMN source TEXT NOT NULL DEFAULT '';
         UPDATE job SET key_proven = key_fingerprint IS NOT NULL;
         {ledger.NEW_COLUMNS.format(schema="main")}
         DROP VIEW row;

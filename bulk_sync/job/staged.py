@@ -16,8 +16,9 @@ import msgspec
 
 from bulk_sync.job.database import GROUP, Database
 from bulk_sync.job.sealing import keep_in_wal
+from bulk_sync.model.own import typed
 from bulk_sync.model.problems import Reason, encoded
-from bulk_sync.model.rows import Cell, Problem, Record, State, text_of
+from bulk_sync.model.rows import Cell, Problem, Record, State
 from bulk_sync.model.summaries import Creatable
 
 PARKED = -1
@@ -280,10 +281,11 @@ def _joined(fields: tuple[str, ...]) -> str:
 
 
 def _compact(cells: Sequence[Cell]) -> str:
-    """Encode cells as a JSON list of texts; a workbook's values become the text of reports."""
+    """Encode cells as a JSON list; those of a workbook keep their types."""
+    encoded: Sequence[object] = cells
     try:
         # The quickest test that all cells are texts, which is so for every row of a CSV.
         "".join(cells)  # type: ignore[arg-type]
     except TypeError:
-        cells = [text_of(cell) for cell in cells]
-    return msgspec.json.encode(cells).decode()
+        encoded = [typed(cell) for cell in cells]
+    return msgspec.json.encode(encoded).decode()

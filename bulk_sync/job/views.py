@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_sync.job.damage import damaged
-from bulk_sync.job.database import IN_DOUBT, IN_JOB, UNRECORDED, Database, texts
+from bulk_sync.job.database import IN_DOUBT, IN_JOB, UNRECORDED, Database, cells
 from bulk_sync.job.health import pragma
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import runs
@@ -175,9 +175,9 @@ class Views:
             (generation,),
         )
         path = self._database.path
-        for number, cells, target, key, state, doubt, *rest, reasons, given_up, echo in found:
+        for number, raw, target, key, state, doubt, *rest, reasons, given_up, echo in found:
             row = Result(
-                number, texts(path, cells), target, key, self._state(state), bool(doubt), *rest
+                number, cells(path, raw), target, key, self._state(state), bool(doubt), *rest
             )
             if reasons or given_up or echo:
                 row = replace(

@@ -97,7 +97,6 @@ class Reconciliation(Struct, frozen=True):
     conflicts: int
     stale: int
     to_send: int
-    cleared: str | None
     one_way: bool
     prefer_here: bool
     notes: tuple[str, ...]

@@ -71,6 +71,10 @@ class Expected(StrEnum):
     NO_SUMMARY = "no_summary"
     CHANGE = "change"
 
+    # A row of one of our own files
+    OWN_MARK = "own_mark"
+    AS_WRITTEN = "as_written"  # was
+
     # A row among others; `rows` has at most five numbers, and `more` counts the rest
     ONE_ROW_A_SHOWING = "one_row_a_showing"  # rows
     ONE_ID_A_KEY = "one_id_a_key"  # rows
@@ -114,6 +118,8 @@ class Remedy(StrEnum):
     SPLIT_TABLES = "split_tables"
     KEEP_ONE = "keep_one"
     CORRECT_TWIN = "correct_twin"
+    BLANK_MARK = "blank_mark"
+    RESTORE_CELL = "restore_cell"
 
 
 Fact = str | int | list[int]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, Struct
 
@@ -63,7 +63,15 @@ class Formatted(Struct, frozen=True):
     is_local: bool = False
 
 
-Cell = str | bool | int | float | datetime | date | time | timedelta | CellError | Formatted
+class Cleared(Struct, frozen=True):
+    """A cell of our own files that clears its field. It shows nothing."""
+
+
+CLEARED: Final = Cleared()
+
+Cell = (
+    str | bool | int | float | datetime | date | time | timedelta | CellError | Formatted | Cleared
+)
 """A cell as read: a str from text files, a typed value from workbooks; a blank one is ""."""
 
 
@@ -93,6 +101,8 @@ def text_of(cell: Cell) -> str:
         return cell.code
     if isinstance(cell, Formatted):
         return text_of(cell.value) if cell.text is None else cell.text
+    if isinstance(cell, Cleared):
+        return ""
     return cell.isoformat() if isinstance(cell, date | time) else str(cell)
 
 
@@ -236,7 +246,7 @@ class Result(Struct, frozen=True):
     """
 
     number: int
-    cells: tuple[str, ...]
+    cells: tuple[Cell, ...]
     target: str
     key: str
     state: State

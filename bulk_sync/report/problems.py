@@ -54,6 +54,7 @@ _CELLS: Mapping[Expected, str] = {
     Expected.PRINTABLE_KEY: "a key without control characters, such as line breaks and tabs",
     Expected.SHORT_KEY: "a key that fits into a URL",
     Expected.UNROUNDED_KEY: "a key with all its digits: a spreadsheet program rounded it",
+    Expected.AS_WRITTEN: "as it was written: a spreadsheet program may have converted it",
     Expected.KEY_AS_TEXT: "a key: the cell holds a date, time or checkbox",
     Expected.CERTAIN_KEY: "a certain key: what its number format shows can differ between programs",
     Expected.KEY_WITHOUT_SEPARATORS: (
@@ -72,6 +73,7 @@ _DETAILS: Mapping[Expected, str] = {
     Expected.TIME_NOT_SKIPPED: " ({zone})",
     Expected.TIME_NOT_REPEATED: " ({zone})",
     Expected.END_AFTER_START: ", {start!r}",
+    Expected.AS_WRITTEN: " (it was {was!r})",
     Expected.SHORT_KEY: " ({characters:,} characters are too many)",
     Expected.CERTAIN_TEXT: " (the cell holds {number} as {format})",
     Expected.CERTAIN_KEY: " (the cell holds {number} as {format})",
@@ -153,6 +155,10 @@ _ROWS: Mapping[Expected, _Statement] = {
     Expected.MERGED_ROW: _Statement(
         "merged into {rows}, which has the same showing", "merged into a later row"
     ),
+    Expected.OWN_MARK: _Statement(
+        "the column bulk_sync of this row is damaged, {value!r}",
+        "the column bulk_sync is damaged",
+    ),
     Expected.EARLIER_TEXT: _Statement("{text}", "{text}"),
     Expected.PURGED: _Statement("Message removed by --purge", "Message removed by --purge"),
 }
@@ -190,6 +196,10 @@ _REMEDIES: Mapping[Remedy, str] = {
     Remedy.SPLIT_TABLES: "make a file of each table",
     Remedy.KEEP_ONE: "keep one of them",
     Remedy.CORRECT_TWIN: "correct it, so that they can be merged",
+    Remedy.BLANK_MARK: "restore it, or blank it if all cells of the row are as they should be",
+    Remedy.RESTORE_CELL: (
+        "enter it as it was; or to send the row as it is, blank its cell in the column bulk_sync"
+    ),
 }
 
 # More precise remedies in the message about a single cell.

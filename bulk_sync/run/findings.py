@@ -22,9 +22,9 @@ def notes_on(sheet: Sheet, *, compared: bool = False) -> tuple[str, ...]:
     """Return notes that a person should read before the sheet is sent, or compared."""
     understood, mapping = sheet.table.understood, sheet.mapping
     hidden = [
-        (column.index + 1, mapping.reference(column))
+        (sheet.number_of(column), mapping.reference(column))
         for column in mapping.columns
-        if column.field is not None and column.index + 1 in understood.hidden_columns
+        if column.field is not None and sheet.number_of(column) in understood.hidden_columns
     ]
     ambiguous = [
         map_option(mapping.reference(column), column.may_be) for column in mapping.ambiguous
@@ -32,6 +32,7 @@ def notes_on(sheet: Sheet, *, compared: bool = False) -> tuple[str, ...]:
     suffix = sheet.reading.input.suffix
     notes = sheet_notes(understood, suffix, mapping.ignored, hidden, ambiguous)
     about = sheet.about_columns()
+    notes = (*sheet.notes, *notes)
     return (*notes, *(comparison_notes(about) if compared else ()), *column_notes(about))
 
 
@@ -90,12 +91,13 @@ def refusal_of(
     `listed_in` is the file of failed rows, if one is written. With `compared` the sheet is only
     compared with another.
     """
-    return _stopped_by_columns(sheet, compared=compared) or _too_many_problems(
+    return refusal_by_columns(sheet, compared=compared) or _too_many_problems(
         sheet, store, generation, max_problems, listed_in
     )
 
 
-def _stopped_by_columns(sheet: Sheet, *, compared: bool) -> InputError | None:
+def refusal_by_columns(sheet: Sheet, *, compared: bool = False) -> InputError | None:
+    """Return the question about a column that keeps a sheet from being sent; None without any."""
     text = refusal_text(
         sheet.about_columns(),
         str(sheet.reading.input),

@@ -19,7 +19,7 @@ from bulk_sync.report.written.atomic import check_writable, digest, set_aside
 from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.report.written.results import write_results
-from bulk_sync.report.written.undo import CLEARED, unknown_path, write_undo
+from bulk_sync.report.written.undo import unknown_path, write_undo
 from bulk_sync.run.cell_rules import wants_byte_order_mark
 from bulk_sync.run.purge import purge_or_explain
 from bulk_sync.run.summary import summary_of_job, with_files
@@ -109,14 +109,21 @@ def write_reports(
     if ERROR_STATES.isdisjoint(summary.states) and not os.path.lexists(files.failed):
         return ()
     job = store.database.job()
-    return write_failed_rows(store, files.failed, headers, job.meaning if job else "")
+    meaning, source = (job.meaning, job.source) if job else ("", "")
+    return write_failed_rows(store, files.failed, headers, meaning, source=source)
 
 
 def write_failed_rows(
-    store: Store, path: Path, headers: Sequence[str], meaning: str, generation: int | None = None
+    store: Store,
+    path: Path,
+    headers: Sequence[str],
+    meaning: str,
+    generation: int | None = None,
+    source: str = "",
 ) -> tuple[str, ...]:
     """Write the failed rows of the job, or of the refused sheet with this generation.
 
+    `meaning` is the digest of the settings that `source` has; see `model.own.Source`.
     A file that was edited since the program wrote it is kept under another name; a note says so.
     """
     if generation is None and store.views.purged():
@@ -131,7 +138,8 @@ def write_failed_rows(
     # The digest is recorded before the rename. After a crash in between, the program's own file
     # would otherwise look edited.
     before = partial(store.database.note_report, path)
-    write_failed(path, headers, rows, before, marked=wants_byte_order_mark(meaning))
+    marked = wants_byte_order_mark(meaning)
+    write_failed(path, headers, rows, source, before, marked=marked)
     if kept is None:
         return ()
     return (f"{path} was edited since it was written; the edited file is now {kept}.",)
@@ -171,8 +179,6 @@ def _write_undo_file(store: Store, path: Path | None) -> tuple[str, ...]:
         return (f"{path} was not written: earlier values were removed by --purge.",)
     undo = write_undo(path, store.views.sent)
     notes = [f"{path}: pushing it restores earlier values of {undo.rows:,} rows."]
-    if undo.clears:
-        notes.append(f"Some were cleared before: push it with --clear {CLEARED}.")
     if undo.unknown:
         notes.append(
             f"{undo.unknown:,} rows can't be restored, because nothing earlier is known of them: "

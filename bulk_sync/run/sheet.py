@@ -4,24 +4,47 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from bulk_sync.check.findings import Findings
-from bulk_sync.check.headers import HeaderMap, Names, map_headers, recognise
+from bulk_sync.check.headers import (
+    Column,
+    HeaderMap,
+    Names,
+    map_headers,
+    map_own_headers,
+    recognise,
+)
+from bulk_sync.check.own_rows import OwnRows, Places
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.showing import REPORT_COLUMN
 from bulk_sync.check.verdicts import findings_about
-from bulk_sync.errors import UsageError
+from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.findings import ColumnFinding
+from bulk_sync.model.findings import Kind as FindingKind
+from bulk_sync.model.own import Kind
 from bulk_sync.model.rows import Problem, Record, Row
 from bulk_sync.read.files import open_table
+from bulk_sync.read.hint import may_be_own
 from bulk_sync.read.interface import ReadOptions, Table
 from bulk_sync.run.cell_rules import digest_of_settings, rules_of
+from bulk_sync.run.own_files import (
+    OwnFile,
+    has_mark,
+    note_on,
+    own_file,
+    report_columns,
+    settings_for,
+    source_of,
+)
 from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
@@ -32,8 +55,50 @@ OnRows = Callable[[int], None]
 
 @contextmanager
 def open_sheet(reading: Reading, meaning: Meaning) -> Iterator[Sheet]:
-    """Open a sheet and map its header; raises InputError, UsageError."""
+    """Open a sheet and map its header; raises InputError, UsageError.
+
+    One of our own files is read as it was written, whatever the settings are: see `own_files`.
+    """
     names = Names(meaning.aliases)
+    with _path_of(reading) as path, _open_table(path, reading, meaning, names) as table:
+        source = str(reading.input)
+        own = own_file(table.headers, source)
+        if own is None:
+            mapping = _mapping(table.headers, meaning, names, source)
+            yield Sheet(reading, meaning, table, mapping, names)
+        else:
+            yield _own_sheet(own, reading, meaning, table)
+
+
+def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> Sheet:
+    source = str(reading.input)
+    reading, meaning = settings_for(own, reading, given, source)
+    headers = tuple(table.headers[place] for place in own.kept)
+    mapping, numbers = map_own_headers(headers, own.source.columns, source, strict=meaning.strict)
+    names = Names()
+    if own.kind is Kind.FAILED and own.source.settings is None:
+        names = Names(meaning.aliases)
+        mapping = _mapping(headers, meaning, names, source)
+    places = Places(own.mark, len(table.headers), own.kept, numbers, len(own.source.columns))
+    note = note_on(own, given, meaning, refused=own.kind is Kind.FAILED)
+    return Sheet(reading, meaning, table, mapping, names, OwnSheet(places, headers, note))
+
+
+def _mapping(headers: Sequence[str], meaning: Meaning, names: Names, source: str) -> HeaderMap:
+    return map_headers(
+        headers,
+        source,
+        names=names,
+        mapped=meaning.map,
+        hints=meaning.map_hints,
+        strict=meaning.strict,
+        ours=report_columns(headers),
+    )
+
+
+@contextmanager
+def _open_table(path: Path, reading: Reading, meaning: Meaning, names: Names) -> Iterator[Table]:
+    """Open a table; options about the layout are the user's sheet's, not those of our files."""
     options = ReadOptions(
         recognise=partial(recognise, names=names, mapped=meaning.map_hints | meaning.map),
         delimiter=reading.delimiter,
@@ -41,16 +106,14 @@ def open_sheet(reading: Reading, meaning: Meaning) -> Iterator[Sheet]:
         sheet=reading.sheet,
         header_row=reading.header_row,
     )
-    with _path_of(reading) as path, open_table(path, options) as table:
-        mapping = map_headers(
-            table.headers,
-            str(reading.input),
-            names=names,
-            mapped=meaning.map,
-            hints=meaning.map_hints,
-            strict=meaning.strict,
-        )
-        yield Sheet(reading, meaning, table, mapping, names)
+    plain = ReadOptions(recognise=options.recognise)
+    with ExitStack() as opened:
+        table = _own_table(path, plain, opened) if options != plain and may_be_own(path) else None
+        if table is not None:
+            yield table
+            return
+    with open_table(path, options) as table:
+        yield table
 
 
 def refuse_without_report(sheet: Sheet, creating: Creating) -> None:
@@ -78,22 +141,55 @@ def _path_of(reading: Reading) -> Iterator[Path]:
         yield path
 
 
+def _own_table(path: Path, options: ReadOptions, opened: ExitStack) -> Table | None:
+    """Open one of our own files; None for any other, and for one whose layout is not detected."""
+    try:
+        table = opened.enter_context(open_table(path, options))
+    except InputError:
+        return None
+    return table if has_mark(table.headers) else None
+
+
+class OwnSheet(Struct, frozen=True):
+    """One of our own files: the places of its cells, its headers without ours, a note on it."""
+
+    places: Places
+    headers: tuple[str, ...]
+    note: str
+
+
 class Sheet:
     """An open sheet with its header mapped; `findings` grow while its rows are checked."""
 
     def __init__(
-        self, reading: Reading, meaning: Meaning, table: Table, mapping: HeaderMap, names: Names
+        self,
+        reading: Reading,
+        meaning: Meaning,
+        table: Table,
+        mapping: HeaderMap,
+        names: Names,
+        own: OwnSheet | None = None,
     ) -> None:
         self.reading = reading
         self.meaning = meaning
         self.table = table
         self.mapping = mapping
         cells = rules_of(meaning)
-        self.rules, self.zone_name = cells.rules, cells.zone_name
+        self.rules, self.zone_name = replace(cells.rules, own=own is not None), cells.zone_name
+        self._own = own
         self._names = names
         self._checker = Checker(mapping, self.rules, names)
         self._rows: Iterator[Row] | None = None
         self._beyond: Findings | None = None
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers, without the columns that we add to our own files."""
+        return self.table.headers if self._own is None else self._own.headers
+
+    def number_of(self, column: Column) -> int:
+        """Return the number of a column in the file, from 1."""
+        return 1 + (column.index if self._own is None else self._own.places.kept[column.index])
 
     @property
     def findings(self) -> Findings:
@@ -110,8 +206,20 @@ class Sheet:
             findings_about(one.evidence, self.mapping, one.filled, self.rules)
             for one in (self.findings, self._beyond or self.findings)
         )
-        stopping = (one for one in all_rows if one.kind.stops)
+        stopping = (one for one in all_rows if one.kind.stops and self._is_evidence(one))
         return (*stopping, *(one for one in taken if not one.kind.stops))
+
+    def _is_evidence(self, about: ColumnFinding) -> bool:
+        """Return whether a finding says how a column is to be read; of our own files that is known.
+
+        Failed rows are no fair sample of their sheet.
+        """
+        return self._own is None or about.kind is FindingKind.SECOND_TABLE
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on a file of our own."""
+        return () if self._own is None else (self._own.note,)
 
     @property
     def digest(self) -> str:
@@ -119,10 +227,15 @@ class Sheet:
         encoding = self.table.understood.encoding
         return digest_of_settings(self.reading, self.meaning, self.zone_name, encoding)
 
+    @property
+    def source(self) -> str:
+        """How the cells are read, as the mark of the file of failed rows has it."""
+        return source_of(self.mapping, self.meaning, self.zone_name)
+
     def checked_rows(self) -> Iterator[Record | Problem]:
         """Check the rows up to --limit; raises InputError when the file can't be read on."""
         self._rows = self.table.rows()
-        return map(self._checker.check, islice(self._rows, self.reading.limit))
+        return map(self._check(self._checker), islice(self._rows, self.reading.limit))
 
     def check_beyond_limit(self) -> bool:
         """Check the rows after `checked_rows`; return True if --limit left out any.
@@ -132,6 +245,11 @@ class Sheet:
         if self._rows is None:
             raise RuntimeError("the rows up to the limit come first")
         beyond = Checker(self.mapping, self.rules, self._names, self.findings.so_far())
-        count = sum(1 for _ in map(beyond.check, self._rows))
+        count = sum(1 for _ in map(self._check(beyond), self._rows))
         self._beyond = beyond.findings if count else None
         return count > 0
+
+    def _check(self, checker: Checker) -> Callable[[Row], Record | Problem]:
+        if self._own is None:
+            return checker.check
+        return OwnRows(self._own.places, self.mapping, checker).check

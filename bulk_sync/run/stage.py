@@ -19,7 +19,7 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
-from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
+from bulk_sync.run.findings import assumptions_of, notes_on, refusal_by_columns, refusal_of
 from bulk_sync.run.ledgers import Place, made_from, place_of_ledger
 from bulk_sync.run.outputs import named_files, refuse_shared_paths, write_failed_rows
 from bulk_sync.run.rows import stage_rows
@@ -212,7 +212,8 @@ def _restage(staging: Staging, on_rows: OnRows) -> bool:
             input_digest=facts.input_digest,
             meaning=facts.meaning,
             partial=rows.partial,
-            headers=sheet.table.headers,
+            headers=sheet.headers,
+            source=sheet.source,
             base_url=facts.base_url,
             key_fingerprint=known.key_fingerprint if known else None,
             seconds=known.seconds if known else 0.0,
@@ -225,8 +226,11 @@ def _restage(staging: Staging, on_rows: OnRows) -> bool:
 def _refuse_if_needed(staging: Staging, generation: int | None = None) -> None:
     """Raise InputError when the sheet must not be sent, after writing its failed rows."""
     sheet, store, path = staging.sheet, staging.store, staging.files.failed
+    if (stopped := refusal_by_columns(sheet)) is not None:
+        # Its failed rows are not written: corrected, they could be sent past the question.
+        raise stopped
     refusal = refusal_of(sheet, store, generation, staging.max_problems, listed_in=path)
     if refusal is not None:
         # Results stay as they are: nothing of this sheet was sent.
-        write_failed_rows(store, path, sheet.table.headers, sheet.digest, generation)
+        write_failed_rows(store, path, sheet.headers, sheet.digest, generation, sheet.source)
         raise refusal

@@ -134,7 +134,6 @@ def test_a_comparison_with_the_ledger_names_it() -> None:
         conflicts=1,
         stale=2,
         to_send=0,
-        cleared=None,
         one_way=False,
         prefer_here=False,
         notes=(),

@@ -65,7 +65,6 @@ def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
         conflicts=0,
         stale=0,
         to_send=0,
-        cleared=None,
         one_way=False,
         prefer_here=False,
         notes=HOSTILE,

@@ -23,7 +23,8 @@ from bulk_sync.job.database import Job
 from bulk_sync.job.ledger import SCHEMA, Ledger
 from bulk_sync.job.store import Store
 from bulk_sync.model.account import Team
-from bulk_sync.model.rows import Outcome, Record, Row, Sent, State
+from bulk_sync.model.own import Kind, read_header, read_mark
+from bulk_sync.model.rows import CLEARED, Outcome, Record, Row, Sent, State
 from bulk_sync.report.written.undo import unknown_path, write_undo
 from bulk_sync.run.stage import leave_out_known_values
 from tests.helpers import examples
@@ -425,18 +426,22 @@ def test_an_undo_file_names_what_was_there_what_should_be_and_what_nobody_knows(
     undo = write_undo(path, lambda: iter(sent))
     assert (undo.rows, undo.unknown, undo.clears) == (3, 1, True)
     with path.open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [
-            [
-                "showing_id",
-                "unique_showing_key",
-                "rating",
-                "feedback",
-                "undo_expects",
-                "undo_unknown",
-            ],
-            ["", "A", "4", "=was", '{"rating": 5, "feedback": "=now"}', ""],
-            ["", "B", "", "Bright", '{"rating": 5, "feedback": "Dark"}', "rating"],
-            ["u-1", "", "NULL", "", '{"rating": 1}', ""],
-        ]
+        written = list(csv.reader(file))
+    assert [line[:-1] for line in written] == [
+        [
+            "showing_id",
+            "unique_showing_key",
+            "rating",
+            "feedback",
+            "undo_clears",
+            "undo_expects",
+            "undo_unknown",
+        ],
+        ["", "A", "4", "=was", "", '{"rating": 5, "feedback": "=now"}', ""],
+        ["", "B", "", "Bright", "", '{"rating": 5, "feedback": "Dark"}', "rating"],
+        ["u-1", "", "", "", "rating", '{"rating": 1}', ""],
+    ]
+    assert read_header(written[0][-1])[0] is Kind.UNDO
+    assert read_mark(written[3][-1]).cells == ("u-1", "", CLEARED, "")
     with unknown_path(path).open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file))[1:] == [["5", "", "D", '{"rating": 5}', "rating"]]
+        assert list(csv.reader(file))[1:] == [["5", "", "D", '{"rating": 5}', "rating", ""]]

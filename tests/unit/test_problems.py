@@ -46,6 +46,7 @@ FACTS: dict[str, Fact] = {
     "number": "70002",
     "format": "'#,##0'",
     "origin": "unix",
+    "was": "00123",
 }
 
 

@@ -2,22 +2,23 @@
 
 The sheet of changes has the differing values of this sheet. All other cells are blank, so that a
 push leaves those fields unchanged; a value that both sides changed is blank, too, for a person to
-fill in. Three more columns are for the reader and ignored by a push: `reconcile_row` (the row
-here), `reconcile_there` (the values there) and `reconcile_conflicts`.
+fill in. Four more columns are for the reader and ignored by a push: `reconcile_clears` (the fields
+that are cleared), `reconcile_row` (the row here), `reconcile_there` (the values there) and
+`reconcile_conflicts`. The last column has the marks by which a push reads the values as they are,
+whatever its settings; see `model.own`.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-
-from msgspec import Struct
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model.comparison import Compared, Difference
+from bulk_sync.model.own import Kind, Mark, mark_text, values_header
+from bulk_sync.model.rows import CLEARED, Cell, text_of
 from bulk_sync.report.problems import compared_message
 from bulk_sync.report.text_diff import text_of_value
 from bulk_sync.report.written.atomic import remove, replacing
@@ -40,7 +41,7 @@ COLUMNS = (
 _LAYOUT = Layout(COLUMNS, foreign=frozenset({"there", "base", "message"}), coloured="class")
 
 _ADDRESS = ("showing_id", "unique_showing_key")
-_FOR_THE_READER = ("reconcile_row", "reconcile_there", "reconcile_conflicts")
+_FOR_THE_READER = ("reconcile_clears", "reconcile_row", "reconcile_there", "reconcile_conflicts")
 
 Rows = Callable[[], Iterable[Compared]]
 """Returns the rows from the start at each call."""
@@ -71,13 +72,6 @@ def _lines(row: Compared) -> Iterator[Line]:
         )
 
 
-class Changes(Struct, frozen=True):
-    """The sheet of changes: its number of rows, and the text of cells that clear a field."""
-
-    rows: int
-    cleared: str | None
-
-
 def write_changes(
     path: Path,
     rows: Rows,
@@ -85,8 +79,10 @@ def write_changes(
     prefer_here: bool,
     with_conflicts: bool,
     option: str = "--export-template",
-) -> Changes:
+) -> int:
     """Write the changes as CSV or a workbook, or remove the file if there are none.
+
+    Returns the number of rows.
 
     `with_conflicts` includes rows whose values are all in conflict. Raises OutputError, and
     UsageError for a text that is too long for a workbook's cell.
@@ -99,64 +95,58 @@ def write_changes(
                 yield row, ours
 
     # Two passes instead of a list of all rows: the header needs every field before the first line.
-    fields, count, cleared = _survey(
-        row.differences if with_conflicts else ours for row, ours in wanted()
-    )
+    fields, count = _survey(row.differences if with_conflicts else ours for row, ours in wanted())
     if not count:
         remove(path)
-        return Changes(0, None)
-    header = (*_ADDRESS, *(name for name in fields if name not in _ADDRESS), *_FOR_THE_READER)
-    lines = (_change(row, ours, fields, cleared) for row, ours in wanted())
+        return 0
+    columns = (*_ADDRESS, *(name for name in fields if name not in _ADDRESS))
+    kind = Kind.TEMPLATE if with_conflicts else Kind.CHANGES
+    header = (*columns, *_FOR_THE_READER, values_header(kind, columns))
+    lines = (_change(row, ours, columns) for row, ours in wanted())
     if path.suffix.lower() == ".xlsx":
         write_workbook(path, header, _fitting(lines, path, option))
-        return Changes(count, cleared)
+        return count
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(header)
         writer.writerows(lines)
-    return Changes(count, cleared)
+    return count
 
 
-def _survey(rows: Iterable[Iterable[Difference]]) -> tuple[list[str], int, str | None]:
-    """Return the fields in order of appearance, the number of rows, and the text that clears.
-
-    That text is `NULL`, or `NULL-1` and so on if a cell has the value `NULL`. It is None if no
-    field is cleared.
-    """
+def _survey(rows: Iterable[Iterable[Difference]]) -> tuple[list[str], int]:
+    """Return the fields in order of appearance, and the number of rows."""
     fields: dict[str, None] = {}
-    clears, taken, count = False, set(), 0
+    count = 0
     for differences in rows:
         count += 1
-        for one in differences:
-            fields[one.field] = None
-            clears |= one.here is None
-            if isinstance(one.here, str) and re.fullmatch(r"NULL(-\d{1,6})?", one.here):
-                taken.add(one.here)
-    tokens = (f"NULL-{number}" if number else "NULL" for number in range(len(taken) + 1))
-    return (
-        list(fields),
-        count,
-        next(token for token in tokens if token not in taken) if clears else None,
-    )
+        fields |= dict.fromkeys(one.field for one in differences)
+    return list(fields), count
 
 
 def _change(
-    row: Compared, ours: list[Difference], fields: list[str], cleared: str | None
+    row: Compared, ours: list[Difference], columns: Sequence[str]
 ) -> list[str | int | None]:
-    values = {one.field: cleared if one.here is None else text_of_value(one.here) for one in ours}
+    values: dict[str, Cell] = {
+        one.field: CLEARED if one.here is None else text_of_value(one.here) for one in ours
+    }
     by_id = row.target != row.key and bool(row.showing_id)
-    address = (row.target, values.pop(_ADDRESS[1], "")) if by_id else ("", row.target)
+    if by_id:
+        values["showing_id"] = row.target
+    else:
+        values["unique_showing_key"] = row.target
+    cells = tuple(values.get(name, "") for name in columns)
     conflicts = {
         one.field: {"here": one.here, "there": one.there, "base": one.base}
         for one in row.differences
         if one not in ours
     }
     return [
-        *address,
-        *(values.get(name, "") for name in fields if name not in _ADDRESS),
+        *map(text_of, cells),
+        " ".join(one.field for one in ours if one.here is None),
         row.number,
         json.dumps({one.field: one.there for one in ours}, ensure_ascii=False),
         json.dumps(conflicts, ensure_ascii=False) if conflicts else "",
+        mark_text(Mark(cells)),
     ]
 
 
@@ -168,10 +158,10 @@ def _fitting(
     for line in lines:
         if any(
             isinstance(cell, str) and len(cell) > LONGEST_TEXT
-            for cell in line[: -len(_FOR_THE_READER)]
+            for cell in line[: -len(_FOR_THE_READER) - 1]
         ):
             raise UsageError(
-                f"{option} {path}: a text of row {line[-3]} is too long for a workbook's cell "
+                f"{option} {path}: a text of row {line[-4]} is too long for a workbook's cell "
                 f"({LONGEST_TEXT:,} characters); name a .csv"
             )
         yield line

@@ -1,4 +1,8 @@
-"""`*.failed.csv`: the rows to correct, their cells unchanged, and the error in the last column."""
+"""`*.failed.csv`: the rows to correct, their cells unchanged, and the error in the last column.
+
+The column before that one has the mark by which a push reads the rows as they were read here, and
+refuses again those that nobody changed; see `model.own`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
-from bulk_sync.model.rows import Result
+from msgspec.structs import replace
+
+from bulk_sync.model.own import Kind, Mark, Source, header_text, mark_text, read_source, source_text
+from bulk_sync.model.rows import Cell, Result, State, text_of
 from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.atomic import remove, replacing
 from bulk_sync.report.written.lines import inert
@@ -19,6 +26,7 @@ def write_failed(
     path: Path,
     headers: Sequence[str],
     results: Iterable[Result],
+    source: str = "",
     before: Callable[[str], None] | None = None,
     *,
     marked: bool = False,
@@ -26,36 +34,46 @@ def write_failed(
     """Write the rows, or remove the file if there are none.
 
     If the input was such a file, its `error` column is replaced. A row that is wider than the
-    header stays so, and is refused again when it is pushed unchanged. `before` is called with the
-    digest just before the file replaces the older one. `marked` adds a byte order mark. Raises
-    OutputError.
+    header stays so. `source` is how the cells were read, "" if that is not known. `before` is
+    called with the digest just before the file replaces the older one. `marked` adds a byte order
+    mark. Raises OutputError.
     """
     rows = iter(results)
     first = next(rows, None)
     if first is None:
         remove(path)
         return
-    names = _without_blank_end(headers)
+    names = [text_of(name) for name in _without_blank_end(headers)]
     was_failed_file = names[-1:] == [ERROR_COLUMN]
     width = len(names) - was_failed_file
     with replacing(path, before) as file:
         if marked:
             file.write("\ufeff")
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow([*names[:width], ERROR_COLUMN])
+        ours = header_text(Kind.FAILED, _source(source, names[:width]))
+        writer.writerow([*names[:width], ours, ERROR_COLUMN])
         for result in chain((first,), rows):
-            cells = [
-                *result.cells[:width],
-                *_without_blank_end(result.cells[width + was_failed_file :]),
-            ]
-            cells += [""] * (width - len(cells))
-            message = full_message_of(result)
+            own = [*result.cells[:width], *[""] * (width - len(result.cells))]
+            beyond = _without_blank_end(result.cells[width + was_failed_file :])
             # Cells stay exact, so that they can be pushed again; the message may quote a formula.
-            writer.writerow([*cells, inert(f"{result.error}: {message}")])
+            error = inert(f"{result.error}: {full_message_of(result)}")
+            cells = [*map(text_of, own), _mark(result, [*own, *beyond]), error]
+            writer.writerow([*cells, *map(text_of, beyond)])
 
 
-def _without_blank_end(cells: Sequence[str]) -> list[str]:
+def _source(source: str, names: Sequence[str]) -> str:
+    known = read_source(source) if source else Source(tuple((name, "") for name in names))
+    return source_text(replace(known, columns=known.columns[: len(names)]))
+
+
+def _mark(result: Result, cells: Sequence[Cell]) -> str:
+    if result.state is State.INVALID:
+        return mark_text(Mark(tuple(cells), result.error, result.reasons))
+    return mark_text(Mark(tuple(cells)))
+
+
+def _without_blank_end(cells: Sequence[Cell]) -> list[Cell]:
     kept = list(cells)
-    while kept and not kept[-1].strip():
+    while kept and not text_of(kept[-1]).strip():
         kept.pop()
     return kept

@@ -1,11 +1,13 @@
 """`--undo-file`: a sheet whose push restores the values that the API had acknowledged before.
 
 It has a row for each patch that was or may have been applied, if an earlier value is known. A field
-with an unknown earlier value is blank, so that a push leaves it unchanged. Two more columns are for
-the reader and ignored by a push: `undo_expects`, the values that this push set (JSON) and that
-should still be there, and `undo_unknown`, the fields that can't be restored. Rows without any known
-value are in a second file, `*.unknown.csv`, because there is nothing to push. Showings that were
-created are in neither, because values can't undo a creation.
+with an unknown earlier value is blank, so that a push leaves it unchanged. Three more columns are
+for the reader and ignored by a push: `undo_clears`, the fields that were empty and are cleared,
+`undo_expects`, the values that this push set (JSON) and that should still be there, and
+`undo_unknown`, the fields that can't be restored. The last column has the marks by which a push
+reads the values as they are, whatever its settings (see `model.own`). Rows without any known value
+are in a second file, `*.unknown.csv`, because there is nothing to push. Showings that were created
+are in neither, because values can't undo a creation.
 
 The values are the user's own, as they were sent, so they stay exact.
 """
@@ -21,12 +23,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from bulk_sync.model.rows import Sent
+from bulk_sync.model.own import Kind, Mark, mark_text, values_header
+from bulk_sync.model.rows import CLEARED, Cell, Sent, text_of
 from bulk_sync.report.written.atomic import remove, replacing
 
-EXPECTS, UNKNOWN = "undo_expects", "undo_unknown"
-CLEARED = "NULL"
-"""The cell of a field that was cleared before; with `--clear NULL` a push clears it again."""
+CLEARS, EXPECTS, UNKNOWN = "undo_clears", "undo_expects", "undo_unknown"
 
 _ADDRESS = ("showing_id", "unique_showing_key")
 
@@ -51,24 +52,23 @@ def write_undo(path: Path, sent: Callable[[], Iterable[Sent]]) -> Undo:
     """
     # Several passes instead of a list of all patches, so that memory stays constant.
     fields = _fields(sent())
-    rows = clears = 0
+    rows, clears = 0, False
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow([*_ADDRESS, *fields, EXPECTS, UNKNOWN])
+        columns = [*_ADDRESS, *fields]
+        own = values_header(Kind.UNDO, columns)
+        writer.writerow([*columns, CLEARS, EXPECTS, UNKNOWN, own])
         for one in sent():
             earlier = _earlier(one)
             if earlier:
                 rows += 1
-                clears |= None in earlier.values()
-                writer.writerow(
-                    [
-                        *_address(one),
-                        *(_cell(earlier, name) for name in fields),
-                        *_for_the_reader(one),
-                    ]
-                )
+                cleared = [name for name in fields if name in earlier and earlier[name] is None]
+                clears |= bool(cleared)
+                cells = (*_address(one), *(_cell(earlier, name) for name in fields))
+                reader = (" ".join(cleared), *_for_the_reader(one))
+                writer.writerow([*map(text_of, cells), *reader, mark_text(Mark(cells))])
     unknown = _write_unknown(unknown_path(path), (one for one in sent() if not _known(one)))
-    return Undo(rows, unknown, bool(clears))
+    return Undo(rows, unknown, clears)
 
 
 def _write_unknown(path: Path, sent: Iterator[Sent]) -> int:
@@ -79,10 +79,11 @@ def _write_unknown(path: Path, sent: Iterator[Sent]) -> int:
     count = 0
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow(["row", *_ADDRESS, EXPECTS, UNKNOWN])
+        own = values_header(Kind.UNKNOWN, _ADDRESS)
+        writer.writerow(["row", *_ADDRESS, EXPECTS, UNKNOWN, own])
         for one in chain((first,), sent):
             count += 1
-            writer.writerow([one.number, *_address(one), *_for_the_reader(one)])
+            writer.writerow([one.number, *_address(one), *_for_the_reader(one), ""])
     return count
 
 
@@ -114,7 +115,7 @@ def _fields(sent: Iterable[Sent]) -> list[str]:
     return list(names)
 
 
-def _cell(values: dict[str, Any], name: str) -> str:
+def _cell(values: dict[str, Any], name: str) -> Cell:
     if name not in values:
         return ""
     value = values[name]

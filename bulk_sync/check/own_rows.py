@@ -1,0 +1,238 @@
+"""The rows of our own files: read as they were written, and refused until somebody changes them.
+
+Invariants, for a row with a mark, whatever the settings of the run are:
+
+1. A row that was refused and has all its cells as they were written is refused again, for the same
+   reasons. One that is refused because of its twins is left to the decision about these, which is
+   the same as long as they are all in the file.
+2. In a row that was edited, a cell that was refused stays refused until it changes itself, or one
+   that is read together with it.
+3. A cell that nobody changed has the type and value that it was written with.
+4. A cell that a spreadsheet program may have converted counts as unchanged. If its row would mean
+   something else with the cell as it is now, the row is refused, because only a person knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from msgspec import Struct
+
+from bulk_sync.check.cells import excerpt
+from bulk_sync.check.conversions import may_be_converted
+from bulk_sync.check.headers import HeaderMap
+from bulk_sync.check.rows import Checker
+from bulk_sync.check.showing import INSTANTS
+from bulk_sync.model.own import DamagedMark, LongText, Mark, Original, digest_of_text, read_mark
+from bulk_sync.model.problems import Expected, Reason, Remedy
+from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
+
+# Reasons that other rows of the file decide; see `plan`.
+_ABOUT_TWINS = frozenset(
+    {
+        Expected.ONE_ROW_A_SHOWING,
+        Expected.ONE_ID_A_KEY,
+        Expected.ONE_ROW_BY_KEY_OR_ID,
+        Expected.USABLE_TWIN,
+    }
+)
+
+# The name of a fact: some of the rows that a reason is about are in no file of failed rows.
+ELSEWHERE = ("files", "beyond")
+
+
+class Places(Struct, frozen=True):
+    """Where the cells of one of our files are.
+
+    `mark` is the place of the marks. `kept` are the places of the columns that are the sheet's own,
+    and `written` the numbers that these columns had when the file was written; None for a column
+    that was added since. `columns` counts those that were written.
+    """
+
+    mark: int
+    width: int
+    kept: tuple[int, ...]
+    written: tuple[int | None, ...]
+    columns: int
+
+
+class _Change(Enum):
+    NONE = auto()
+    CONVERTED = auto()
+    EDITED = auto()
+
+
+class OwnRows:
+    """Checks the rows of one of our files."""
+
+    def __init__(self, places: Places, mapping: HeaderMap, checker: Checker) -> None:
+        self._places = places
+        self._checker = checker
+        self._headers = tuple(column.header for column in mapping.columns)
+        self._at = {column.field: column.index for column in mapping.columns if column.field}
+
+    def check(self, row: Row) -> Record | Problem:
+        """Make a patch of a row, or say why it can't be one."""
+        places = self._places
+        cells = (*row.cells, *("",) * (places.width - len(row.cells)))
+        own = tuple(cells[place] for place in places.kept)
+        beyond = _without_blank_end(cells[places.width :])
+        literal = Row(row.number, (*own, *beyond), row.fault)
+        text = text_of(cells[places.mark]).strip()
+        if not text:  # the user's own row
+            return self._checker.check(literal)
+        try:
+            mark = read_mark(text)
+        except DamagedMark:
+            found = self._checker.check(literal)
+            reason = Reason(Expected.OWN_MARK, "", excerpt(text), Remedy.BLANK_MARK)
+            return Problem(literal, found.target, "bad_value", (reason,), found.key)
+        return self._as_written(literal, beyond, mark)
+
+    def _as_written(self, literal: Row, beyond: Sequence[Cell], mark: Mark) -> Record | Problem:
+        columns = self._places.columns
+        was = (*mark.cells, *("",) * (columns - len(mark.cells)))
+        cells: list[Cell] = []
+        changes: list[_Change] = []
+        for cell, number in zip(literal.cells, self._places.written, strict=False):
+            original: Original = "" if number is None else was[number]
+            change = _change(original, cell)
+            changes.append(change)
+            cells.append(_restored(original, cell, change))
+        left_out = set(range(columns)) - set(self._places.written)
+        edited = (
+            _Change.EDITED in changes
+            or any(not _is_blank(was[number]) for number in left_out)
+            or not _same_cells(was[columns:], beyond)
+        )
+        # What looked like two rows in one cell is as we wrote it.
+        fault = literal.fault if edited else None
+        restored = Row(literal.number, (*cells, *beyond), fault)
+        found = self._checker.check(restored)
+        if not edited:
+            found = _refused_again(found, mark)
+        else:
+            found = self._with_unchanged(found, mark, changes, cells)
+        if _Change.CONVERTED in changes and isinstance(found, Record):
+            return self._or_converted(found, literal, was, changes)
+        return found
+
+    def _with_unchanged(
+        self,
+        found: Record | Problem,
+        mark: Mark,
+        changes: Sequence[_Change],
+        cells: Sequence[Cell],
+    ) -> Record | Problem:
+        """Add the reasons about cells of an edited row that are as they were."""
+        known = found.reasons if isinstance(found, Problem) else ()
+        fields = {reason.field for reason in known}
+        kept = tuple(
+            reason
+            for reason in mark.why
+            if reason.field not in fields and self._is_kept(reason, changes, cells)
+        )
+        if not kept:
+            return found
+        code = found.code if isinstance(found, Problem) else mark.code or "bad_value"
+        return Problem(found.row, found.target, code, (*known, *kept), found.key)
+
+    def _is_kept(self, reason: Reason, changes: Sequence[_Change], cells: Sequence[Cell]) -> bool:
+        if reason.expected is Expected.SINGLE_ROW:
+            return any(
+                change is not _Change.EDITED and isinstance(cell, str) and "\n" in cell
+                for change, cell in zip(changes, cells, strict=True)
+            )
+        place = self._at.get(reason.field)
+        if place is None or place >= len(changes):
+            return False
+        # Dates and times of a row complete each other.
+        together = INSTANTS if reason.field in INSTANTS else (reason.field,)
+        places = [self._at[field] for field in together if field in self._at]
+        return all(changes[one] is not _Change.EDITED for one in places if one < len(changes))
+
+    def _or_converted(
+        self, found: Record, literal: Row, was: Sequence[Original], changes: Sequence[_Change]
+    ) -> Record | Problem:
+        """Return the record unless the row means something else with its cells as they are now."""
+        other = self._checker.check(literal)
+        if isinstance(other, Record) and _means(found) == _means(other):
+            return found
+        fields = {place: field for field, place in self._at.items()}
+        reasons = tuple(
+            Reason(
+                Expected.AS_WRITTEN,
+                fields[place],
+                excerpt(literal.cells[place]),
+                Remedy.RESTORE_CELL,
+                {"was": _excerpt(was[number])},
+            )
+            for place, (change, number) in enumerate(
+                zip(changes, self._places.written, strict=False)
+            )
+            if change is _Change.CONVERTED and place in fields and number is not None
+        )
+        return Problem(found.row, found.target, "bad_value", reasons, found.key)
+
+
+def _refused_again(found: Record | Problem, mark: Mark) -> Record | Problem:
+    """Return the refusal of a row that nobody changed; a row that was not refused as it is."""
+    why = tuple(reason for reason in mark.why if not _is_about_twins(reason))
+    if mark.code is None or not why:
+        return found
+    return Problem(found.row, found.target, mark.code, why, found.key)
+
+
+def _is_about_twins(reason: Reason) -> bool:
+    return reason.expected in _ABOUT_TWINS and not any(name in reason.facts for name in ELSEWHERE)
+
+
+def _means(record: Record) -> tuple[object, ...]:
+    return record.target, record.key, record.digest, record.report_id
+
+
+def _change(original: Original, now: Cell) -> _Change:
+    if isinstance(original, LongText):
+        same = isinstance(now, str) and digest_of_text(now) == original.digest
+        return _Change.NONE if same else _Change.EDITED
+    if original == now and type(original) is type(now):
+        return _Change.NONE
+    if isinstance(now, str) and _plain(now) == _plain(text_of(original)):
+        return _Change.NONE
+    return _Change.CONVERTED if may_be_converted(original, now) else _Change.EDITED
+
+
+def _restored(original: Original, now: Cell, change: _Change) -> Cell:
+    if change is _Change.EDITED or isinstance(original, LongText):
+        return now
+    # A text is taken as it is now, so that what ends its lines is what the file has.
+    if change is _Change.NONE and isinstance(original, str):
+        return now
+    return original
+
+
+def _plain(text: str) -> str:
+    return "\n".join(text.strip().splitlines())
+
+
+def _same_cells(was: Sequence[Original], now: Sequence[Cell]) -> bool:
+    return len(was) == len(now) and all(
+        _change(original, cell) is not _Change.EDITED
+        for original, cell in zip(was, now, strict=True)
+    )
+
+
+def _is_blank(cell: Original) -> bool:
+    return isinstance(cell, str) and not cell.strip()
+
+
+def _excerpt(cell: Original) -> str:
+    return "" if isinstance(cell, LongText) else excerpt(cell)
+
+
+def _without_blank_end(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    kept = list(cells)
+    while kept and isinstance(kept[-1], str) and not kept[-1].strip():
+        kept.pop()
+    return tuple(kept)
