@@ -170,6 +170,7 @@ class SendingRun(Struct, frozen=True):
             preflight=preflight,
             create_missing=self.creating.create_missing,
             report_id=self.creating.report,
+            account_was_asked=self.asked,
         )
 
     def preflight(self, recorder: Recorder) -> Preflight | None:

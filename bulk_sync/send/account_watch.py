@@ -181,7 +181,7 @@ class AccountWatch:
         context = self._context
         kind = pace_kind(seen)
         if isinstance(seen, Failure):
-            context.budget.observe(Observation(ordinal, kind, seconds))
+            context.budget.observe(Observation(ordinal, kind, seconds, of_account=True))
             return
         advertised = limits(seen.headers)
         context.tally.notes.update(advertised.ignored)
@@ -198,4 +198,6 @@ class AccountWatch:
             # The pace counts from the request's departure, and the API from its reply.
             told = replace(told, reset_seconds=reset_seconds + seconds)
             quotas, source = (told,), RateSource.ACCOUNT
-        context.budget.observe(Observation(ordinal, kind, seconds, asked, quotas, source))
+        context.budget.observe(
+            Observation(ordinal, kind, seconds, asked, quotas, source, of_account=True)
+        )

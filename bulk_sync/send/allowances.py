@@ -141,6 +141,8 @@ class Stated:
     """When `end` was stated."""
     lone_at: float = -math.inf
     """When the first request after a reset left; -inf once it is answered."""
+    doubted: float = -math.inf
+    """The stated reset before which a request leaves all the same; -inf if none does."""
 
     def room(self, now: Now) -> Room:
         """Return the permits that may leave now."""
@@ -213,7 +215,7 @@ class Stated:
         self, begun: float, ordinal: float, remaining: float, reset: float, quota: Quota
     ) -> None:
         """Begin a window with the first reply about it."""
-        alone = self.lone_at > -math.inf
+        alone = self.lone_at > -math.inf and self.doubted == -math.inf
         if alone and not quota.limit:
             self.limit = remaining + 1
         length = quota.window_seconds or 0.0
@@ -224,7 +226,7 @@ class Stated:
         self.least = self.end_before = math.inf
         self.end, self.round_ends = math.inf, ordinal
         self.first_reset, self.last_reset = math.inf, -math.inf
-        self.lone_at = -math.inf
+        self.lone_at = self.doubted = -math.inf
         self.since, self.newest = ordinal - 1, ordinal
         self._go_on(begun, ordinal, remaining, reset, quota)
 
@@ -252,13 +254,30 @@ class Stated:
         """Return whether this explains a refusal."""
         return bool(self.source) and self.room(now).permits < 1 and self.least < 1
 
-    def missed(self, ordinal: float) -> None:
+    def missed(self, seen: Observation) -> None:
         """Drop the quota when the lone request after its reset got a reply that does not state it.
 
-        What the new window holds is unknown then.
+        What the new window holds is unknown then. The headers of users/me may lack a quota that
+        those of a change have, so after it another request leaves alone.
         """
-        if self.lone_at > -math.inf and ordinal > self.since:
+        if self.lone_at == -math.inf or seen.ordinal <= self.since:
+            return
+        if seen.of_account and SOURCES[int(self.source)] is RateSource.HEADER:
+            self.lone_at = -math.inf
+        else:
             self.source = 0.0
+
+    def doubt(self, now: Now, until: float) -> None:
+        """Let one request leave before a reset after `until`; its reply shows if that is true."""
+        room = self.room(now)
+        if room.permits < 1 and until < room.until == self.resets_at < math.inf:
+            self.doubted, self.resets_at = self.resets_at, now.at
+
+    def confirmed(self, ordinal: float) -> None:
+        """Believe a doubted reset again, because the request that left before it was refused."""
+        if self.doubted > -math.inf and ordinal > self.since:
+            self.resets_at = self.doubted
+            self.lone_at = self.doubted = -math.inf
 
 
 @dataclass(slots=True)
@@ -346,8 +365,17 @@ class Allowances:
         if seen.kind == "through":
             for slot in self.stated:
                 if slot.source and all(slot is not one for one in stated):
-                    slot.missed(seen.ordinal)
+                    slot.missed(seen)
+        elif seen.kind == "throttled":
+            for slot in self.stated:
+                slot.confirmed(seen.ordinal)
         return tuple(short)
+
+    def doubt(self, now: Now, until: float) -> None:
+        """Let one request leave although stated resets, all after `until`, forbid it."""
+        for slot in self.stated:
+            if slot.source:
+                slot.doubt(now, until)
 
     def is_used_up(self, now: Now) -> bool:
         """Return whether a stated allowance explains a refusal."""

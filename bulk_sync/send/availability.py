@@ -53,6 +53,10 @@ class Availability:
         self._refusal: Reply | None = None  # the latest
         self.answered = False
         """True once something answered the way the API does."""
+        self._may_doubt = not context.terms.account_was_asked
+        """True until this run's first request: an allowance that was used up before is asked for
+        again, because one absurd reset must not stop every later run.
+        """
         self.is_reached = False
         """True once a request arrived, or the first one ended."""
         self._reached = anyio.Event()
@@ -83,8 +87,17 @@ class Availability:
         most, now = self._policy.max_wait_seconds, self._clock.monotonic()
         refused = self.refused_seconds(now)
         give_up_at = now + most - refused if self._is_refused else math.inf
+        until = min(self._deadline, give_up_at)
         try:
-            return await self._budget.permit(min(self._deadline, give_up_at), most - refused)
+            try:
+                return await self._budget.permit(until, most - refused)
+            except NoPermit as none:
+                if not (none.asked_by_api and self._may_doubt):
+                    raise
+                await self._budget.doubt(most)
+                return await self._budget.permit(until, most)
+            finally:
+                self._may_doubt = False
         except NoPermit as none:
             now = self._clock.monotonic()
             if not none.asked_by_api and now + none.seconds > self._deadline:
@@ -95,7 +108,9 @@ class Availability:
                         "after the end that --deadline or --finish-by sets"
                     )
                 )
-            elif self._is_refused and (none.seconds <= most or not self._was_asked):
+            elif self._is_refused and (
+                none.seconds <= most or not (self._was_asked or none.by_allowance)
+            ):
                 assert self._refusal is not None  # noqa: S101 - it is refused
                 refused = self.refused_seconds(now)
                 self._halt.stop(refused_too_long(refused, self._refusal, self._policy))

@@ -56,7 +56,7 @@ except ImportError:  # Windows has no flock: there each run has a budget of its 
 log = logging.getLogger("bulk_sync.send")
 
 # Count up the version when the layout of `Pace` changes.
-_MAGIC = b"bulk-sync pace 2\n"
+_MAGIC = b"bulk-sync pace 3\n"
 _BOOT_BYTES = 36  # a UUID as text
 _OFFSET = struct.Struct("<d")
 _HEAD_BYTES = len(_MAGIC) + _BOOT_BYTES + _OFFSET.size
@@ -188,9 +188,11 @@ def _checksum(content: bytes) -> bytes:
 class NoPermit(Exception):
     """No permit comes in time; the next one is due in `seconds`."""
 
-    def __init__(self, seconds: float, *, asked_by_api: bool) -> None:
+    def __init__(self, seconds: float, *, asked_by_api: bool, by_allowance: bool) -> None:
         super().__init__(f"no permit for {seconds:.0f} s")
         self.seconds = seconds
+        self.by_allowance = by_allowance
+        """True when an allowance is used up for so long, rather than a hold in force."""
         self.asked_by_api = asked_by_api
         """True when a hold or an allowance means a longer wait than the caller's patience, False
         when the permit would come after the end of the run.
@@ -319,10 +321,14 @@ class Budget:
         try:
             now = self._clock.monotonic()
             wait_until = pace.wait_until(now, self._given)
-            next_at = max(pace.due, wait_until)
+            next_at = max(pace.due_at(now, self._given), wait_until)
             too_long = wait_until - now > patience_seconds
             if too_long or next_at > until:
-                raise NoPermit(min(next_at - now, LONGEST_WAIT), asked_by_api=too_long)
+                raise NoPermit(
+                    min(next_at - now, LONGEST_WAIT),
+                    asked_by_api=too_long,
+                    by_allowance=wait_until > pace.held_until,
+                )
             if wait_until > now:
                 self._group = _NO_GROUP
                 if wait_until - now > _NOTED_SECONDS:
@@ -333,6 +339,13 @@ class Budget:
             self._close(pace)
         self._next = self._used = 0
         return None
+
+    async def doubt(self, patience_seconds: float) -> None:
+        """Let one request leave before stated resets that are further away than this."""
+        pace = await self._open()
+        now = self._clock.monotonic()
+        pace.doubt(now, now + patience_seconds, self._given)
+        self._close(pace)
 
     def observe(self, seen: Observation) -> None:
         """Keep an observation for the next reading of the pace, without waiting."""

@@ -23,7 +23,8 @@ class Terms(Struct, frozen=True):
     `key_accepted` is True when the API acknowledged a row with this key in an earlier run.
     With `create_missing` a showing that the API does not have is created, in the report of its row
     or in `report_id`.
-    Without a `preflight` the first row is the first request.
+    Without a `preflight` the first row is the first request. With `account_was_asked` users/me was
+    asked just before, by another sender of the same run.
     """
 
     policy: RetryPolicy
@@ -33,6 +34,7 @@ class Terms(Struct, frozen=True):
     create_missing: bool = False
     report_id: str | None = None
     preflight: Preflight | None = None
+    account_was_asked: bool = False
 
 
 class Context(NamedTuple):

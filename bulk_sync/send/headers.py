@@ -15,6 +15,7 @@ the program wait for a year.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -35,6 +36,9 @@ _PAIR = re.compile(r"(\d{1,15})\s*/\s*(\d{1,15})", re.ASCII)
 
 YEAR_SECONDS = 365 * 86400.0
 """No quota has a window this long; such a value is a mistake or a way to say never."""
+
+# Whoever exceeds a window this short may be locked out for longer than it, but not for this long.
+_SHORT_SECONDS, _LONGEST_LOCK_SECONDS = 10.0, 3600.0
 
 
 class Quota(Struct, frozen=True):
@@ -379,6 +383,11 @@ def _absurdity(quota: Quota) -> str | None:
     seconds = max(quota.window_seconds or 0, quota.reset_seconds or 0)
     if seconds >= YEAR_SECONDS:
         return f"the API's headers advertise a limit per {seconds:.0f} s; a year or more is ignored"
+    if (quota.window_seconds or math.inf) <= _SHORT_SECONDS and seconds > _LONGEST_LOCK_SECONDS:
+        return (
+            f"the API's headers advertise a window of {quota.window_seconds:g} s that resets in "
+            f"{seconds:.0f} s, which is ignored"
+        )
     return None
 
 

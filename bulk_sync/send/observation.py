@@ -15,6 +15,7 @@ class Observation(NamedTuple):
     """The result of one request: of the `ordinal`-th permit, after `seconds`.
 
     `asked_seconds` is the wait that the API asked for; `source` is where the quotas come from.
+    The reply is `of_account` when users/me was requested.
     """
 
     ordinal: float
@@ -23,3 +24,4 @@ class Observation(NamedTuple):
     asked_seconds: float | None = None
     quotas: tuple[Quota, ...] = ()
     source: RateSource = RateSource.HEADER
+    of_account: bool = False

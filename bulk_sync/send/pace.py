@@ -75,6 +75,8 @@ class Pace:
     """The state of one budget: when the next permit is due, and the limits as far as known."""
 
     due: float = -math.inf
+    spacing: float = 0.0
+    """The interval that led to `due` if it was that of the user's own rate; else 0."""
     held_until: float = -math.inf
     taken: float = 0.0
     """The number of permits taken so far, which is the ordinal of the latest."""
@@ -117,8 +119,10 @@ class Pace:
         permit.
         """
         self._forget_what_is_old(now)
+        self._space_anew(now, given)
         at = max(self.due, now - TOLERANCE_SECONDS)
         interval = SPARE / self.per_second(max(at, now), given)
+        self.spacing = interval if given.ceiling and interval >= SPARE / given.ceiling else 0.0
         if self.search.pauses > 1:
             # After repeated refusals one request leaves alone: its reply is known before the next.
             interval = max(interval, 2 * self.latency)
@@ -144,6 +148,22 @@ class Pace:
             Group(at, interval, number, first) if number > 1 else Group(max(at, now), 0.0, 1, first)
         )
 
+    def due_at(self, now: float, given: Given = NO_LIMITS) -> float:
+        """Return when the next permit is due by the rate alone."""
+        self._space_anew(now, given)
+        return self.due
+
+    def _space_anew(self, now: float, given: Given) -> None:
+        """Keep a run from waiting at the lower --rate of another one."""
+        interval = SPARE / self.per_second(now, given)
+        if self.spacing > interval:
+            self.due = min(self.due, now + max(0.0, self.due - now) * interval / self.spacing)
+            self.spacing = 0.0
+
+    def doubt(self, now: float, until: float, given: Given = NO_LIMITS) -> None:
+        """Let one request leave although stated resets, all after `until`, forbid it."""
+        self.allowances.doubt(self._now(now, given), until)
+
     def hold(self, until: float) -> None:
         """Give no permit before `until`."""
         self.held_until = max(self.held_until, until)
@@ -160,12 +180,15 @@ class Pace:
         return min(rates)
 
     def limit(self, now: float, given: Given = NO_LIMITS) -> tuple[float | None, RateSource]:
-        """Return the lowest known limit with a short window, per second, and its source."""
-        advertised = self.advertised.rate if self.advertised.is_known(now) else 0.0
+        """Return the lowest known limit with a short window, per second, and its source.
+
+        One that the API states counts rather than one that was found.
+        """
+        is_stated = self.advertised.is_known(now)
         limits = (
             (given.ceiling or 0.0, RateSource.OPTION),
-            (advertised, RateSource.HEADER),
-            (self.search.limit, RateSource.FOUND),
+            (self.advertised.rate if is_stated else 0.0, RateSource.HEADER),
+            (0.0 if is_stated else self.search.limit, RateSource.FOUND),
         )
         known = [(rate, source) for rate, source in limits if rate]
         return min(known, default=(None, RateSource.NONE))

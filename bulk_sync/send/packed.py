@@ -54,7 +54,7 @@ _INSTANTS = {
     "due", "held_until", "used_at",
     "through_at", "loss_at", "counted_from", "first_at", "second",
     "known_until", "spread_until",
-    "first_reset", "last_reset", "resets_at", "at", "lone_at",
+    "first_reset", "last_reset", "resets_at", "at", "lone_at", "doubted",
     "firsts", "lasts", "not_before",
 }  # fmt: skip
 """The names of all instants among the numbers."""

@@ -65,6 +65,15 @@ def test_retry_after(text: str, date: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": text, "date": date}) == seconds
 
 
+@pytest.mark.parametrize(("reset", "is_sound"), [(1, True), (3600, True), (3601, False)])
+def test_a_short_window_does_not_last_for_days(reset: int, is_sound: bool) -> None:
+    found = limits(
+        {"ratelimit": f'"a";r=0;t={reset}', "ratelimit-policy": '"a";q=100;w=1'},
+    )
+    assert (len(found.quotas), bool(found.ignored)) == (is_sound, not is_sound)
+    assert limits({"ratelimit": f'"a";r=0;t={reset}'}).quotas, "without a window it may be long"
+
+
 @pytest.mark.parametrize("zone", ["Asia/Jerusalem", "America/Los_Angeles"])
 @pytest.mark.parametrize(
     "text",

@@ -135,6 +135,36 @@ def test_a_hold_is_held_by_all_and_ends_one_by_one() -> None:
     assert due[0] < due[1] < due[2]
 
 
+def test_a_run_does_not_wait_at_the_lower_rate_of_another() -> None:
+    pace = Pace()
+    assert take(pace, 100.0, at_most(1 / 3600)) == 100
+    assert pace.due_at(100.1, at_most(1 / 3600)) > 3000
+    assert take(pace, 101.0, at_most(10)) < 101.2
+    pace = Pace()
+    take(pace, 100.0, at_most(1 / 3600))
+    assert take(pace, 101.0) < 102, "without a rate of its own"
+
+
+def test_runs_with_different_rates_share_the_permits_of_the_higher_one() -> None:
+    """A slow run's permit that is reserved ahead counts as one, whatever the time between two."""
+    pace, now = Pace(), 100.0
+    given_at = []
+    for turn in range(200):
+        now = max(now, take(pace, now, at_most(2) if turn % 20 == 0 else at_most(20)))
+        given_at.append(now)
+    for start in given_at:
+        assert sum(start <= at < start + 1 for at in given_at) <= 22
+
+
+def test_a_limit_that_is_stated_counts_rather_than_one_that_was_found() -> None:
+    pace = Pace()
+    seen(pace, Quota(10, 4, 5, 2), at=10.0)
+    pace.search.limit = 1.9
+    assert pace.limit(11.0) == (2.5, RateSource.HEADER)
+    assert pace.limit(11.0, at_most(1)) == (1, RateSource.OPTION)
+    assert pace.limit(1000.0) == (1.9, RateSource.FOUND)
+
+
 def seen(pace: Pace, *quotas: Quota, at: float = 10.0) -> None:
     pace.observe(at, Observation(pace.taken, "through", 0.02, quotas=quotas), dice=0.5)
 

@@ -20,6 +20,7 @@ from bulk_sync.send.account_watch import INTERVAL_SECONDS, MOST_TRIES
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget, PaceInMemory
 from bulk_sync.send.context import Terms
+from bulk_sync.send.pace import Pace
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
 from tests.simulation import STARTED, VirtualClock, in_virtual_time
@@ -92,6 +93,7 @@ def push(
     seconds: float = 0.05,
     row_seconds: float = 0.0,
     of_rows: Mapping[str, list[Reply | Failure]] | None = None,
+    pace: Pace | None = None,
 ) -> Ended:
     dice = random.Random(1)
     clock, tally = VirtualClock(dice), Tally()
@@ -109,7 +111,7 @@ def push(
         sender = Sender(
             api,
             work,
-            budget=Budget(PaceInMemory(), clock, dice),
+            budget=Budget(PaceInMemory(pace), clock, dice),
             terms=replace(terms or terms_of(workers=4), preflight=preflight),
             clock=clock,
             dice=dice,

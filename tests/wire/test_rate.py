@@ -23,6 +23,7 @@ from tests.faultserver import (
     Journal,
     Request,
     Script,
+    account,
     all_good,
     always,
     answers,
@@ -106,6 +107,40 @@ def test_a_wait_that_is_too_long_ends_the_run_at_once_with_the_time_named(
     assert ran.summary["states"]["failed"] == ran.summary["states"]["rejected"] == 0
     # It may have been a mistake, so the next run tries.
     assert (again.code, again.summary["states"]["updated"]) == (0, ROWS)
+
+
+@pytest.mark.parametrize("told_by", ["headers", "users/me"])
+def test_a_reset_that_is_too_far_away_ends_one_run_and_not_the_next(
+    program: Program, sheet: Path, told_by: str
+) -> None:
+    """It may have been a mistake as well, so the next run asks once."""
+    later = datetime.now(UTC) + timedelta(days=200)
+    absurd = acknowledges("X-RateLimit-Remaining: 0", f"X-RateLimit-Reset: {200 * 86400}")
+    account_says = in_turn(
+        account(rate_limit={"remaining": 0, "resets_at": later.isoformat()}),
+        account(rate_limit={"remaining": 900, "resets_at": later.isoformat()}),
+    )
+    scripts = {"ext_20": in_turn(absurd, good)} if told_by == "headers" else {"me": account_says}
+    with fault_server(for_keys(scripts)) as journal:
+        to = ("push", sheet, "--base-url", journal.base_url, "--json")
+        ran, again = program(*to, "--workers", 1), program(*to)
+    assert ran.code == 6
+    assert "longer than --max-wait (2h). Run again after 20" in ran.err
+    assert ran.summary["states"]["pending"] > 0
+    assert (again.code, again.summary["states"]["updated"]) == (0, ROWS)
+
+
+@pytest.mark.usefixtures("fast_time")
+@pytest.mark.parametrize("rate", ["1/h", "0.001/s"])
+def test_the_rate_of_an_earlier_run_does_not_bind_the_next_one(
+    program: Program, sheet: Path, rate: str
+) -> None:
+    with fault_server(all_good) as journal:
+        to = ("push", sheet, "--base-url", journal.base_url, "--json")
+        slow = program(*to, "--rate", rate, "--deadline", "10s")
+        again = program(*to, "--deadline", "10m")
+    assert (slow.code, again.code) == (6, 0)
+    assert again.summary["states"]["updated"] == ROWS
 
 
 UNSOUND_WAITS = [
