@@ -10,9 +10,9 @@ show which:
 - The API locks out whoever exceeds a rate, and each try renews the lock-out. Then many more get
   through at a lower rate, and the last pause was the lock-out's length or more.
 
-While the first is believed, requests beyond the content of the window leave one at a time. Once two
-windows agree, they aren't tried any more, but for one window in `_TRIED_AGAIN`, because the
-content may have grown.
+While the first is believed, requests beyond the content of the window leave one at a time. Once
+`_BELIEVED` windows agree, they aren't tried any more, but for one window in `_TRIED_AGAIN`, because
+the content may have grown.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ _MARGIN_SECONDS = 1.2
 _TRIED_AFTER_SECONDS = {10.0: 3.0}
 _OTHERS_TRIED_AFTER_SECONDS = 60.0
 _TRIED_AGAIN = 8.0
+
+# So many windows must agree before their content isn't exceeded any more. Two may be the same
+# number of requests at a rate that a lock-out forbids.
+_BELIEVED = 3.0
 _SHORT_MARGIN_SECONDS = 0.3
 
 # A refusal is known so much later than the server decided it.
@@ -93,7 +97,7 @@ class Found:
         left = self.content - self.count - in_flight
         if left >= 1:
             return Room(left)
-        if self.agreed >= 2 and self.untried < _TRIED_AGAIN:
+        if self.agreed >= _BELIEVED and self.untried < _TRIED_AGAIN:
             return Room(0.0, self.resets_at)
         return one_by_one
 

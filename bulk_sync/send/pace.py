@@ -239,7 +239,8 @@ class Pace:
     def _block_ended(self) -> None:
         """Go on after a long block, at a rate that got through before it."""
         search = self.search
-        proven = _AFTER_BLOCK * self.proven
+        # Lower each time: at a rate near a limit that locks out, a late packet renews the lock-out.
+        proven = _AFTER_BLOCK ** max(1.0, min(4.0, self.found.agreed)) * self.proven
         limit = min(self.limit_before or proven, proven)
         search.restore(self.rate_before, limit)
         search.blocked = 0.0

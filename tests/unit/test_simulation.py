@@ -7,6 +7,7 @@ ranges to keep.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from zlib import crc32
 
@@ -16,16 +17,18 @@ from bulk_sync.errors import Outage
 from bulk_sync.model.rows import RateSource, State
 from bulk_sync.quantities import Rate
 from bulk_sync.send.transport.interface import Failure, Reply
+from tests import simulation
 from tests.models.rules import (
     Changing,
     FixedWindow,
     LeakyBucket,
+    LockOut,
     Rule,
     SlidingLog,
     TokenBucket,
 )
 from tests.models.telling import ratelimit, retry_after, separate
-from tests.simulation import START, Server, heavy_tail, optimum, simulate, usual_policy
+from tests.simulation import START, STARTED, Server, heavy_tail, optimum, simulate, usual_policy
 
 HUNDRED, TEN = TokenBucket(100, 100), SlidingLog(10, 1)
 
@@ -177,3 +180,17 @@ def test_retries_are_a_fifth_at_most_while_others_wait() -> None:
         if len(firsts) == 1450:
             break
     assert retries <= 0.2 * (retries + 1450) + 16
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 11, 14])
+@pytest.mark.parametrize("jitter", [0.0, 0.15])
+def test_a_lock_out_that_each_try_renews_is_sat_out_also_where_requests_arrive_unevenly(
+    monkeypatch: pytest.MonkeyPatch, seed: int, jitter: float
+) -> None:
+    """As Airtable does it: 5 a second, then half a minute of silence is demanded."""
+    monkeypatch.setattr(simulation, "STARTED", STARTED + timedelta(seconds=7.31 * seed))
+    rule = LockOut(SlidingLog(5, 1), 30)
+    server = Server(rule, latency=lambda dice: 0.02 + jitter * dice.random(), seed=seed)
+    ran = simulate(server, 60)
+    assert ran.states() == {State.UPDATED: 60}
+    assert ran.seconds < 300
