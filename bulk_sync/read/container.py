@@ -10,11 +10,11 @@ import olefile
 
 from bulk_sync.read.archive import Archive
 from bulk_sync.read.books.interface import Book
+from bulk_sync.read.books.ods.book import CONTENT, OdsBook
 from bulk_sync.read.books.xls import XlsBook
 from bulk_sync.read.books.xlsx.book import XlsxBook, is_workbook
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
-from bulk_sync.read.survey.interface import BadWorkbook, Surveyor
-from bulk_sync.read.survey.ods import CONTENT, OdsSurveyor
+from bulk_sync.read.survey.interface import BadWorkbook
 from bulk_sync.read.survey.package import main_part
 from bulk_sync.read.survey.xlsb import XlsbSurveyor
 from bulk_sync.read.surveyed import SurveyedBook
@@ -44,7 +44,7 @@ def _in_archive(archive: Archive) -> Book:
     # Every ODF package has the first (OpenDocument 1.3 part 2, 3.3); so has an EPUB, which lacks
     # the second.
     if "mimetype" in archive and CONTENT in archive:
-        return SurveyedBook(_open_document(archive))
+        return _open_document(archive)
     main = main_part(archive)
     # Relations name the parts, which may have any names (ECMA-376 part 2, 9.3). A DOCX has a main
     # part as well.
@@ -55,7 +55,7 @@ def _in_archive(archive: Archive) -> Book:
     return XlsxBook(archive, main)
 
 
-def _open_document(archive: Archive) -> Surveyor:
+def _open_document(archive: Archive) -> Book:
     mimetype = archive.read("mimetype", 200).strip()
     if not mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
         raise BadWorkbook(
@@ -66,7 +66,7 @@ def _open_document(archive: Archive) -> Surveyor:
         raise BadWorkbook(
             "it is protected by a password. Save it without one, then push that file."
         )
-    return OdsSurveyor(archive)
+    return OdsBook(archive)
 
 
 def _refusal_of_archive(archive: Archive) -> str:

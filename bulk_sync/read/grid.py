@@ -34,13 +34,10 @@ class _Disagreement(BadWorkbook):
 class SheetRows:
     """The rows of one sheet, each cell as a spreadsheet program shows it."""
 
-    def __init__(
-        self, sheet: Sheet, survey: Survey, values: CalamineSheet | None, *, is_ods: bool
-    ) -> None:
+    def __init__(self, sheet: Sheet, survey: Survey, values: CalamineSheet | None) -> None:
         self.sheet = sheet
         self.survey = survey
         self._values = values
-        self._is_ods = is_ods
         # By row, because each row looks up its own.
         self._errors: dict[int, dict[int, str]] = {}
         for (row, column), text in survey.errors.items():
@@ -113,7 +110,7 @@ class SheetRows:
 
     def _corrected(self, row: int, column: int, value: Cell) -> Cell:
         """Return a date or time as a spreadsheet program shows it."""
-        if not self._is_ods and not isinstance(value, timedelta):
+        if not isinstance(value, timedelta):
             if self.survey.has_negative(row, column):
                 # Programs show this for a negative date; the library gives a time of day.
                 return CellError("#####")

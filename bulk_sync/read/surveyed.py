@@ -24,4 +24,4 @@ class SurveyedBook:
         if survey.filled:
             with self.surveyor.for_library(sheet) as (file, index), muted():
                 values = CalamineWorkbook.from_filelike(file).get_sheet_by_index(index)
-        return SheetRows(sheet, survey, values, is_ods=self.surveyor.format == "ODS")
+        return SheetRows(sheet, survey, values)

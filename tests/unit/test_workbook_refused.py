@@ -178,12 +178,11 @@ def test_texts_beyond_the_bound_of_memory_are_refused(
     assert "its texts take more than 1 MB of memory" in refused(write(tmp_path / "x.xlsx", parts))
 
 
-@pytest.mark.parametrize("rows", ["1000000", "6000000"])
+@pytest.mark.parametrize("rows", ["1048577", "6000000"])
 def test_ods_content_repeated_without_end_is_refused(tmp_path: Path, rows: str) -> None:
     cells = ods_text("x") * 3
     data = f'<table:table-row table:number-rows-repeated="{rows}">{cells}</table:table-row>'
-    text = refused(write(tmp_path / "x.ods", ods_parts(data)))
-    assert "cells or more" in text or "outside of any sheet" in text
+    assert "outside of any sheet" in refused(write(tmp_path / "x.ods", ods_parts(data)))
 
 
 def test_xlsb_records_cut_short_are_refused(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.model.rows import Cell, CellError, Row
+from bulk_sync.read.books.mixed import Mixed, NotPlainError
 from bulk_sync.read.books.shown import Covering, Range
 from bulk_sync.read.books.xlsx.cells import SheetReader
-from bulk_sync.read.books.xlsx.mixed import Mixed, NotPlainError
 from bulk_sync.read.books.xlsx.rows import PlainRows
 from bulk_sync.read.books.xlsx.sink import Sink
 from bulk_sync.read.books.xlsx.strings import SharedStrings

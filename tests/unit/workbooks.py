@@ -116,7 +116,7 @@ def ods_parts(rows: str) -> dict[str, str]:
         "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
         "META-INF/manifest.xml": "<manifest/>",
         "content.xml": f"<office:document-content{spaces} "
-        'xmlns:calcext="urn:x"><office:body><office:spreadsheet>'
+        'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"><office:body><office:spreadsheet>'
         f'<table:table table:name="S">{rows}</table:table></office:spreadsheet></office:body>'
         "</office:document-content>",
     }

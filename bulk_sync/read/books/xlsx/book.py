@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from bulk_sync.model.rows import Row
 from bulk_sync.read.archive import Archive
+from bulk_sync.read.books.mixed import Mixed
 from bulk_sync.read.books.shown import Covering, Range
 from bulk_sync.read.books.xlsx.cells import SheetReader
-from bulk_sync.read.books.xlsx.mixed import Mixed
 from bulk_sync.read.books.xlsx.rows import PlainRows
 from bulk_sync.read.books.xlsx.sink import Sink, is_true
 from bulk_sync.read.books.xlsx.strings import SharedStrings

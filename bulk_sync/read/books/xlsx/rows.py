@@ -9,7 +9,7 @@ from xml.parsers import expat
 from msgspec import Struct
 
 from bulk_sync.model.rows import Cell, CellError
-from bulk_sync.read.books.xlsx.mixed import PLAIN_TEXT, NotPlainError, resolved
+from bulk_sync.read.books.mixed import PLAIN_TEXT, NotPlainError, resolved
 from bulk_sync.read.books.xlsx.places import column_letters, column_of
 from bulk_sync.read.books.xlsx.sink import Sink, is_true
 from bulk_sync.read.books.xlsx.values import Convert, Values

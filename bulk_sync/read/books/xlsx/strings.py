@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-from bulk_sync.read.books.xlsx.mixed import PLAIN_TEXT, Mixed, NotPlainError, resolved
+from bulk_sync.read.books.mixed import PLAIN_TEXT, Mixed, NotPlainError, resolved
 from bulk_sync.read.books.xlsx.values import unescaped
 from bulk_sync.read.survey.interface import TooLarge
 from bulk_sync.read.survey.markup import local

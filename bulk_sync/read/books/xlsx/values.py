@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 
 from bulk_sync.model.rows import Cell, CellError
+from bulk_sync.read.books.mixed import NotPlainError
 from bulk_sync.read.books.numbers import Converter
 from bulk_sync.read.books.styles import TextConverter
-from bulk_sync.read.books.xlsx.mixed import NotPlainError
 
 Convert = Callable[[Sequence[str]], Sequence[Cell]]
 """Returns the cells for texts, none of them empty; raises ValueError if one isn't of the type."""

@@ -73,10 +73,15 @@ class Mixed:
             for decoded in _decoded(chunks, self._part):
                 text += decoded
                 is_exact = is_exact or any(each in decoded for each in _NO_CHARACTERS)
-                if prefix is None and not is_exact:
-                    text, prefix = self._find_container(text)
-                if prefix is not None and not is_exact:
-                    text, is_exact = self._read_items(text, prefix, take)
+                has_ended = True
+                while has_ended and not is_exact:
+                    if prefix is None:
+                        text, prefix = self._find_container(text)
+                    has_ended = False
+                    if prefix is not None:
+                        text, has_ended = self._read_items(text, prefix, take)
+                    if has_ended:  # there may be another one, such as a table after a table
+                        prefix = None
                 if is_exact or len(text) > _LONGEST_ITEM:
                     is_exact = True
                     self._feed(text)

@@ -1,0 +1,130 @@
+"""Rows in the plain form: one pattern takes cells with at most one paragraph of mere text."""
+
+from __future__ import annotations
+
+import re
+from xml.parsers import expat
+
+from bulk_sync.model.rows import Cell
+from bulk_sync.read.books.mixed import PLAIN_TEXT, NotPlainError, resolved
+from bulk_sync.read.books.ods.cells import BadValueError, CellKind
+from bulk_sync.read.books.ods.document import Document, paragraph
+from bulk_sync.read.books.ods.sink import RowKind, row_kind
+
+_ROW = r"\s*+<{t}table-row((?:\s[^<>]*+)?+/?)>"
+# The groups: name and attributes, paragraph.
+_CELL = (
+    r"<{t}((?:covered-)?+table-cell[^<>]*+)>"
+    rf"(?:(?<=/>)|(?:<{{x}}p>({PLAIN_TEXT})</{{x}}p>)?+</{{t}}table-cell>)"
+)
+_RAW = ("&", "  ", "> ", " <", "\n", "\t")
+# Attributes differ from cell to cell where they hold numbers.
+_MOST_KINDS = 20_000
+
+
+class PlainRows:
+    """Takes the rows of the wanted table that the pattern matches; passes over those of others."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._prefix: str | None = None
+        self._row = self._cell = re.compile("(?!)")
+        self._row_kinds: dict[str, RowKind] = {}
+        self._kinds: dict[str, CellKind] = {}
+
+    def __call__(self, text: str, at: int, prefix: str) -> int:
+        """Take rows from `text[at:]`; return where they end."""
+        if not self._document.tables:  # a table somewhere else than in the spreadsheet
+            return at
+        if prefix != self._prefix:
+            self._compile(prefix)
+        closing = f"</{prefix}table-row>"
+        take = self._take if self._document.is_in_wanted else self._pass_over
+        while (match := self._row.match(text, at)) is not None:
+            attributes, content = match[1], ""
+            end = match.end()
+            if not attributes.endswith("/"):
+                begin, end = end, text.find(closing, end)
+                if end < 0:
+                    break
+                content, end = text[begin:end], end + len(closing)
+            if not take(attributes, content):
+                break
+            at = end
+        return at
+
+    def _compile(self, prefix: str) -> None:
+        table, text = re.escape(prefix), self._document.names.prefix_of("text")
+        self._prefix = prefix
+        self._row = re.compile(_ROW.format(t=table))
+        # Without the namespace of texts, no cell has a paragraph.
+        self._cell = re.compile(
+            _CELL.format(t=table, x="(?!)" if text is None else re.escape(text))
+        )
+
+    def _take(self, attributes: str, content: str) -> bool:
+        """Take a row, and return True, if it is plain."""
+        parts = self._cell.split(content)
+        if "".join(parts[::3]).strip():
+            return False
+        # Looked for once in the row, because most have none: references, and white space that is
+        # collapsed.
+        is_raw = any(each in content for each in _RAW)
+        try:
+            found = [
+                self._read(attributes, text, is_raw=is_raw)
+                for attributes, text in zip(parts[1::3], parts[2::3], strict=True)
+            ]
+            kind = self._row_kind(attributes)
+        except (NotPlainError, BadValueError):
+            return False  # the exact reader says what is wrong with it
+        self._document.sink.add(kind, found)
+        return True
+
+    def _pass_over(self, _attributes: str, content: str) -> bool:
+        # Not so a row with another one inside, where the end that was found is not its own.
+        return f"<{self._prefix}table-row" not in content and "<!" not in content
+
+    def _read(self, attributes: str, text: str | None, *, is_raw: bool) -> tuple[CellKind, Cell]:
+        kind = self._kinds.get(attributes) or self._kind(attributes)
+        if text is None:
+            return kind, kind.value("", has_text=False)
+        if is_raw:
+            text = paragraph(resolved(text))
+        if kind.is_text:
+            return kind, text
+        if text == kind.number_text:
+            return kind, kind.number
+        return kind, kind.value(text, has_text=True)
+
+    def _kind(self, attributes: str) -> CellKind:
+        name, _, rest = attributes.partition(" ")
+        is_covered = name.startswith("covered-")
+        if name.removesuffix("/") not in {"table-cell", "covered-table-cell"} or (
+            is_covered and not attributes.endswith("/")
+        ):
+            raise NotPlainError
+        kind = CellKind(self._parsed(rest), is_covered=is_covered)
+        if len(self._kinds) >= _MOST_KINDS:
+            self._kinds.clear()
+        self._kinds[attributes] = kind
+        return kind
+
+    def _row_kind(self, attributes: str) -> RowKind:
+        kind = self._row_kinds.get(attributes)
+        if kind is None:
+            kind = self._row_kinds[attributes] = row_kind(self._parsed(attributes))
+        return kind
+
+    def _parsed(self, attributes: str) -> dict[str, str]:
+        """Return an element's attributes, given as in the file; raises NotPlainError."""
+        if "xmlns" in attributes:
+            raise NotPlainError
+        found: list[dict[str, str]] = []
+        parser = expat.ParserCreate()
+        parser.StartElementHandler = lambda _, each: found.append(each)
+        try:
+            parser.Parse(f"<e {attributes.removesuffix('/')}/>", True)  # noqa: FBT003 - expat's own
+        except expat.ExpatError:
+            raise NotPlainError from None
+        return self._document.names.usual_attributes(found[0])

@@ -1,0 +1,125 @@
+"""The rows of a table that both ways of reading fill, in the order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from bulk_sync.model.rows import Cell, Row
+from bulk_sync.read.books.ods.cells import CellKind, repeats
+from bulk_sync.read.books.ods.names import AGAIN
+from bulk_sync.read.books.shown import shows
+from bulk_sync.read.survey.interface import MAX_COLUMNS, MAX_ROWS, BadWorkbook, TooLarge
+
+MAX_CELLS = 200_000_000
+"""Cells of a table, repeated ones included: the only bound on what a few bytes can claim."""
+
+_HIDDEN = frozenset({"collapse", "filter"})
+
+
+class RowKind(Struct, frozen=True):
+    """Rows with the same attributes."""
+
+    repeats: int
+    is_hidden: bool
+
+
+def row_kind(attributes: dict[str, str]) -> RowKind:
+    """Return the kind of a row; raises BadValueError."""
+    return RowKind(
+        repeats(attributes, "table:number-rows-repeated", MAX_ROWS), is_hidden(attributes)
+    )
+
+
+def is_hidden(attributes: dict[str, str]) -> bool:
+    """Return whether a row or a column is hidden (19.753)."""
+    return attributes.get("table:visibility") in _HIDDEN
+
+
+class Sink:
+    """Collects rows that show something; `row` is the place of the next one, counted from 0."""
+
+    def __init__(self) -> None:
+        self.row = 0
+        self.hidden_rows = 0
+        self._cells = 0
+        # The rest of ranges that span several rows: last row, first column, last column.
+        self._below: list[tuple[int, int, int]] = []
+        self._rows: list[tuple[int, int, list[Cell]]] = []
+
+    def add(self, kind: RowKind, found: Sequence[tuple[CellKind, Cell]]) -> None:
+        """Add a row, or as many equal ones as its kind says."""
+        cells: list[Cell] = []
+        spans: list[tuple[int, CellKind]] = []
+        blank = 0
+        for each, value in found:
+            if each.is_single and not blank and value != "":
+                cells.append(value)
+                continue
+            if each.rows > 1 or each.columns > 1:
+                spans.append((len(cells) + blank, each))
+            if value == "":
+                blank += each.repeats
+                continue
+            self._refuse_beyond(self.row, len(cells) + blank + each.repeats)
+            cells.extend([""] * blank)
+            cells.extend([value] * each.repeats)
+            blank = 0
+        if cells:
+            self._refuse_beyond(self.row + kind.repeats - 1, len(cells))
+            self._cells += len(cells) * kind.repeats
+            if self._cells > MAX_CELLS:
+                raise TooLarge(f"a sheet of it has more than {MAX_CELLS:,} cells.")
+        if self._below or spans:
+            self._add_covered(kind, cells, spans)
+        else:
+            self._append(self.row, kind.repeats, cells, kind)
+        self.row += kind.repeats
+
+    def drain(self) -> Iterator[Row]:
+        """Yield the rows added since the last call."""
+        rows, self._rows = self._rows, []
+        for row, times, cells in rows:
+            shown = tuple(cells)
+            for number in range(row + 1, row + times + 1):
+                yield Row(number, shown)
+
+    def _append(self, row: int, times: int, cells: list[Cell], kind: RowKind) -> None:
+        # The first cell nearly always decides.
+        if cells and (shows(cells[0]) or any(map(shows, cells))):
+            self._rows.append((row, times, cells))
+            self.hidden_rows += times * kind.is_hidden
+
+    def _add_covered(
+        self, kind: RowKind, cells: list[Cell], spans: list[tuple[int, CellKind]]
+    ) -> None:
+        """Add rows with the cells blanked that a range hides, if they are not marked as such."""
+        for column, each in spans:
+            _blank(cells, column + 1, column + each.columns - 1)
+        if not cells:
+            kind = RowKind(1, kind.is_hidden)
+        for row in range(self.row, self.row + kind.repeats):
+            self._below = [each for each in self._below if each[0] >= row]
+            shown = list(cells)
+            for _, first, last in self._below:
+                _blank(shown, first, last)
+            self._append(row, 1, shown, kind)
+        for column, each in spans:
+            if each.rows > 1:
+                self._below.append((self.row + each.rows - 1, column, column + each.columns - 1))
+        if len(self._below) > MAX_COLUMNS:
+            raise BadWorkbook(
+                f"more merged ranges cross row {self.row + 1} than it has cells. {AGAIN}"
+            )
+
+    def _refuse_beyond(self, row: int, columns: int) -> None:
+        if row >= MAX_ROWS or columns > MAX_COLUMNS:
+            raise BadWorkbook(
+                f"a cell is outside of any sheet (row {row + 1}, column {columns}). {AGAIN}"
+            )
+
+
+def _blank(cells: list[Cell], first: int, last: int) -> None:
+    for column in range(first, min(last + 1, len(cells))):
+        cells[column] = ""
