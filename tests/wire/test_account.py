@@ -286,6 +286,52 @@ def test_every_way_to_push_asks_for_the_team(program: Program, sheet: Path) -> N
     assert (journal.patched, len(journal.account)) == ([], 3)
 
 
+REPORT = "550e8400-e29b-41d4-a716-446655440000"
+WAYS = {
+    "again": ("push", "x.csv"),
+    "as a folder": ("push", "inbox", "--settle", "0s"),
+    "as several files": ("push", "x.csv", "new.csv"),
+    "what changed": ("push", "x.csv", "--only-changed"),
+    "what is missing": ("push", "x.csv", "--create-missing", "--report", REPORT),
+    "what failed": ("push", "x.failed.csv"),
+    "what differs from the ledger": ("reconcile", "x.csv", "--with", "ledger", "--push"),
+    "what differs from a sheet": ("reconcile", "x.csv", "--with", "export.csv", "--push"),
+    "with a key that is vouched for": ("push", "x.csv", "--new-key"),
+}
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "finished"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_no_way_leads_from_the_sheet_of_a_team_to_another_team(
+    program: Program,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: tuple[str, ...],
+    *,
+    is_open: bool,
+) -> None:
+    def write_all(first: tuple[object, ...], unsound: list[tuple[object, ...]]) -> None:
+        for name in ("x.csv", "inbox/a.csv"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            write_sheet(tmp_path / name, [first, *numbered(ROWS - 1, first=1), *unsound])
+
+    with fault_server(all_good, me=counted(EXAMPLE, OTHER, 2)) as journal:
+        to = ("--base-url", journal.base_url)
+        write_sheet(tmp_path / "export.csv", [("ext_0", "Before", 1), *numbered(3, first=1)])
+        write_all(("ext_0", "Good", 4), [("..", "no key", 3)] if is_open else [])
+        program("push", "x.csv", *to)
+        program("push", "inbox", *to, "--settle", "0s")
+        before = len(journal.patched)
+        assert before == 2 * ROWS
+        monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
+        write_all(("ext_0", "Edited", 2), [])
+        write_sheet(tmp_path / "new.csv", numbered(2, first=100))
+        write_sheet(tmp_path / "x.failed.csv", [("ext_9", "Corrected", 3)])
+        ran = program(*way, *to)
+        assert (ran.code, len(journal.patched)) == (5, before), ran.err
+    assert "belongs to the team" in ran.err
+
+
 def test_where_the_api_names_no_team_another_key_is_refused_until_the_user_vouches(
     program: Program, one_left: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
