@@ -113,12 +113,14 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def fast_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_time(monkeypatch: pytest.MonkeyPatch) -> FastTime:
     """Let time pass ten times as fast for the program and the sandbox in this process: waits,
     rates and bounds keep their proportions. Time-outs of connections are as long as ever.
     """
-    for name, method in FastTime.from_now(10.0).methods().items():
+    fast = FastTime.from_now(10.0)
+    for name, method in fast.methods().items():
         monkeypatch.setattr(SystemClock, name, method)
+    return fast
 
 
 @pytest.fixture

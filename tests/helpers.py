@@ -128,13 +128,15 @@ def run(
 
 
 @contextmanager
-def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
+def started(
+    *arguments: object, program: Callable[..., list[str]] = command, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
     """The program in a process of its own, on its way; killed in the end if it is there still.
 
     `options` are those of `subprocess.Popen`; its output is captured unless they say otherwise.
     """
     process = subprocess.Popen(
-        command(*arguments),
+        program(*arguments),
         **{
             "env": environment(),
             "stdout": subprocess.PIPE,

@@ -107,7 +107,7 @@ class Job:
         self.good = [f"{folder.name}_{number}" for number in range(good)]
         self.bad = [f"{folder.name}_bad_{number}" for number in range(bad)]
         rows = [(key, f"Liked it, {key}", 4) for key in self.good] + [
-            (key, "Liked it", 9) for key in self.bad
+            (key, "Liked it", "bad") for key in self.bad
         ]
         self.sheet = write_sheet(folder / "showings.csv", rows)
         self.checkpoint = folder / "showings.checkpoint.sqlite"
@@ -246,6 +246,12 @@ class Job:
                 entry["key"]
                 for entry in self._journal()
                 if entry["method"] == "POST" and entry["applied"]
+            )
+            # But for the sandbox's guard these would have made a second showing.
+            created.update(
+                entry["key"]
+                for entry in self._journal()
+                if entry["method"] == "POST" and entry["status"] == 409
             )
             other = {key: created[key] for key in self.good if created[key] != 1}
             self._count("not_created_exactly_once", len(other), other)

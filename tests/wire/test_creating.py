@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.faults import parse_fault
 from bulk_sync.send import attempt, creating
 from tests.conftest import Program, Sandboxes
+from tests.fast_time import FastTime
 from tests.faultserver import Deed, Request, answers, fault_server, good, refuses
-from tests.helpers import HEADER, Ran, Witness, numbered, read_csv, write_sheet
+from tests.helpers import (
+    HEADER,
+    Ran,
+    Witness,
+    numbered,
+    poll,
+    read_csv,
+    started,
+    write_sheet,
+)
 
 REPORT = "550e8400-e29b-41d4-a716-446655440000"
 OTHER_REPORT = "550e8400-e29b-41d4-a716-446655440001"
@@ -40,6 +53,15 @@ def creations(witness: Witness) -> Counter[str]:
         for entry in witness.journal()
         if entry["method"] == "POST" and entry["applied"]
     )
+
+
+def created_again(witness: Witness) -> list[str]:
+    """The keys of POSTs that only the sandbox's guard kept from making a second showing."""
+    return [
+        entry["key"]
+        for entry in witness.journal()
+        if entry["method"] == "POST" and entry["status"] == 409
+    ]
 
 
 def posted(witness: Witness, key: str) -> dict[str, Any]:
@@ -155,8 +177,12 @@ def test_nothing_names_a_report(program: Program, witness: Witness, tmp_path: Pa
 
 def test_check_says_which_rows_could_be_created(program: Program, tmp_path: Path) -> None:
     header = ("showing_id", *HEADER, "report_id")
-    rows = [("", f"n{number}", "Fine", 5, "") for number in range(7)]
-    rows += [(ID, "b", "Fine", 5, REPORT), ("", "c", "Fine", 5, REPORT), ("", "d", "Fine", 9, "")]
+    rows: list[tuple[object, ...]] = [("", f"n{number}", "Fine", 5, "") for number in range(7)]
+    rows += [
+        (ID, "b", "Fine", 5, REPORT),
+        ("", "c", "Fine", 5, REPORT),
+        ("", "d", "Fine", "good", ""),
+    ]
     sheet = write_sheet(tmp_path / "x.csv", rows, header)
     found = program("check", sheet, "--create-missing", "--json").summary["create_missing"]
     assert found == {
@@ -191,10 +217,66 @@ def test_faults_of_every_kind_leave_one_showing_of_each(
         assert ran.summary["states"]["updated"] == 10
         assert ran.summary["states"]["created"] == 50
         assert creations(witness) == {f"ext_{number}": 1 for number in range(10, 60)}
+        assert created_again(witness) == []
         faulted = {entry["fault"] for entry in witness.journal() if entry["method"] == "POST"} - {
             None
         }
     assert len(faulted) > 3, "the faults met POSTs, too"
+
+
+LIMITS: dict[str, dict[str, Any]] = {
+    "by the second": {"limit": Rate(20, 1), "limit_headers": "none"},
+    "with Retry-After": {"limit": Rate(20, 1), "limit_style": "fixed-window"},
+    "with a window that is told": {
+        "allowances": (Rate(60, 20),),
+        "allowance_told": ("headers",),
+        "window": "fixed-from-first",
+    },
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+@pytest.mark.usefixtures("fast_time", "transport")
+def test_under_a_limit_each_showing_is_created_once(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, limit: dict[str, Any]
+) -> None:
+    faults = tuple(parse_fault(f"8%:{kind}") for kind in ("reset", "503", "cut"))
+    sheet = write_sheet(tmp_path / "x.csv", numbered(40))
+    more = ("--max-attempts", 20, "--rate", "auto")
+    with sandboxes(accept_any=False, faults=faults, seed=5, **limit) as witness:
+        ran = create(program, sheet, witness, *more)
+        assert (ran.code, ran.summary["states"]["created"]) == (0, 40), ran.summary
+        assert creations(witness) == {f"ext_{number}": 1 for number in range(40)}
+        assert created_again(witness) == []
+
+
+@pytest.mark.slow  # processes, of which one is killed
+def test_two_processes_of_one_key_create_each_showing_once(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, fast_time: FastTime
+) -> None:
+    """Both meet lost answers and the limit, and one is killed while its rows are created."""
+    faults = tuple(parse_fault(f"8%:{kind}") for kind in ("reset", "503", "cut"))
+    sheets = [
+        write_sheet(tmp_path / f"{first}.csv", numbered(40, first=first)) for first in (0, 40)
+    ]
+    of_killed = {f"ext_{number}" for number in range(40)}
+    limited = {"limit": Rate(100, 1), "limit_headers": "none", "latency_seconds": 0.5}
+    with sandboxes(accept_any=False, faults=faults, seed=6, **limited) as witness:
+        options = ("--base-url", witness.base_url, "--create-missing", "--report", REPORT)
+        more = ("--max-attempts", 20, "--workers", 8, "--rate", "auto")
+
+        def push(sheet: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+            return started("push", sheet, *options, *more, "--json", program=fast_time.command)
+
+        with push(sheets[0]) as killed, push(sheets[1]) as other:
+            poll(lambda: sum(key in of_killed for key in creations(witness)) >= 10)
+            killed.kill()
+            killed.communicate()
+            assert other.wait() == 0
+        ran = create(program, sheets[0], witness, *more)
+        assert (ran.code, ran.summary["states"]["created"]) == (0, 40), ran.summary
+        assert creations(witness) == {f"ext_{number}": 1 for number in range(80)}
+        assert created_again(witness) == []
 
 
 def test_a_row_that_only_changed_had_cut_down_is_created_whole(
