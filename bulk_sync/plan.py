@@ -117,7 +117,8 @@ _MOST_ROWS = 5
 class Twin(Struct, frozen=True):
     """One of several rows for one showing; `digest` and `body` are None for an invalid row.
 
-    `report_id` is the report that it names, if any.
+    `report_id` is the report that it names, if any, `spelling` the key where it differs from the
+    one that a person reads.
     """
 
     id: int
@@ -125,6 +126,7 @@ class Twin(Struct, frozen=True):
     digest: str | None
     body: str | None = None
     report_id: str | None = None
+    spelling: str = ""
 
 
 class Verdict(Struct, frozen=True):
@@ -153,7 +155,7 @@ def settle_twins(
 
     `error`: the first of identical rows is sent and the others are superseded; differing rows are
     all invalid, because any of them may be right, and each names the others. Rows that name
-    different reports differ.
+    different reports differ, and so do rows whose keys only look the same.
     `last`: the last row counts, and if it is invalid, nothing is sent.
     `merge`: the last row carries the values of all; if one row is invalid, nothing is sent.
     """
@@ -165,6 +167,19 @@ def settle_twins(
         reason = _about_rows(Expected.MERGED_ROW, twins[-1:])
         return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[:-1]], merge
     first = twins[0]
+    if policy == "error" and any(twin.spelling != first.spelling for twin in twins):
+        return [
+            Verdict(
+                twin.id,
+                State.INVALID,
+                "duplicate_key",
+                _about_rows(
+                    Expected.ONE_SPELLING_A_KEY, _others(twin, twins), Remedy.KEEP_NORTHS_SPELLING
+                ),
+            )
+            for twin in twins
+            if twin.digest is not None
+        ], None
     if all(twin.digest == first.digest for twin in twins) and len(_reports(twins)) < 2:
         reason = _about_rows(Expected.FIRST_OF_EQUALS, [first])
         return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[1:]], None

@@ -12,12 +12,19 @@ from bulk_sync.check.cells import (
     BadCell,
     excerpt,
     failed_formula,
-    is_rounded,
     is_scientific,
     text_of_formula,
 )
 from bulk_sync.check.formatted import facts_of
 from bulk_sync.check.headers import HeaderMap, map_option
+from bulk_sync.check.invisible import unseen_in
+from bulk_sync.check.keys import (
+    KeyCounts,
+    is_converted,
+    is_misread,
+    is_null_word,
+    is_too_narrow,
+)
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import Cell, CellError, Formatted, text_of
@@ -27,8 +34,13 @@ LONGEST_SEGMENT = 2000
 """
 
 # Keys that need no further check, which is nearly all of them: at most 15 characters, or with one
-# that is no digit, so that no spreadsheet program has rounded them.
-_PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
+# that is no digit, so that no spreadsheet program has rounded them. A key that consists of letters,
+# or has a lower one after a hyphen or before it, may be a word for a blank or a date.
+_PLAIN_KEY = re.compile(
+    r"(?![A-Za-z]+\Z|\d\d?-[A-Z]|[A-Z][a-z]{2}-\d\d\Z)"
+    r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})",
+    re.ASCII,
+)
 
 # Characters of a fraction that the format `General` shows at most.
 _LONGEST_FRACTION = 11
@@ -40,7 +52,8 @@ Bad = tuple[str, Reason]
 class AddressReader:
     """Reads key and id from a row's cells."""
 
-    def __init__(self, mapping: HeaderMap) -> None:
+    def __init__(self, mapping: HeaderMap, counts: KeyCounts) -> None:
+        self._counts = counts
         self._key_at = mapping.index_of(KEY_COLUMN)
         self._id_at = mapping.index_of(ID_COLUMN)
         self._report_at = mapping.index_of(REPORT_COLUMN)
@@ -88,8 +101,14 @@ class AddressReader:
             return "missing_key", Reason(Expected.KEY, ID_COLUMN, remedy=Remedy.ENTER_KEY)
         cell = cells[self._key_at]
         if isinstance(cell, str) and _PLAIN_KEY.fullmatch(key):
+            # One number is evidence enough.
+            if not self._counts.numbers and key.isdigit():
+                self._counts.count(key)
             return None
-        return _bad_key(cell, key)
+        bad = _bad_key(cell, key)
+        if bad is None:
+            self._counts.count(key)
+        return bad
 
 
 def _text(cell: Cell) -> str:
@@ -116,10 +135,25 @@ def _unsafe(key: str) -> Bad | None:
         return _bad(Expected.SAFE_KEY, key, Remedy.CORRECT_KEY)
     if any(unicodedata.category(character) == "Cc" for character in key):
         return _bad(Expected.PRINTABLE_KEY, key, Remedy.CORRECT_KEY)
+    if found := unseen_in(key):
+        character, place = found
+        remedy = Remedy.TYPE_KEY_ANEW
+        return _bad(Expected.VISIBLE_KEY, key, remedy, character=character, place=place)
+    if is_misread(key):
+        return _bad(Expected.UNDAMAGED_KEY, key, Remedy.SAVE_AS_UTF_8)
     if len(quote(key, safe="")) > LONGEST_SEGMENT:
         return _bad(Expected.SHORT_KEY, key, Remedy.CORRECT_KEY, characters=len(key))
-    if is_scientific(key) or is_rounded(key):
+    return _damaged(key)
+
+
+def _damaged(key: str) -> Bad | None:
+    """Return what another program has made of a key."""
+    if is_scientific(key) or is_too_narrow(key):
         return _bad(Expected.UNROUNDED_KEY, key, Remedy.TYPE_KEYS_AS_TEXT)
+    if is_converted(key):
+        return _bad(Expected.UNCONVERTED_KEY, key, Remedy.TYPE_KEYS_AS_TEXT)
+    if is_null_word(key):
+        return _bad(Expected.KEY_NOT_NULL, key, Remedy.ENTER_KEY)
     return None
 
 

@@ -101,20 +101,6 @@ def is_scientific(text: str) -> bool:
     return _SCIENTIFIC.fullmatch(text) is not None
 
 
-def is_rounded(text: str) -> bool:
-    """Return True for a number of more than 15 digits with zeros from the 16th on.
-
-    A spreadsheet program keeps no more.
-    """
-    return (
-        len(text) > 15
-        and text[15:].strip("0") == ""
-        and text.isascii()
-        and text.isdigit()
-        and text.strip("0") != ""
-    )
-
-
 # A point before a group of three digits: a thousand in German, Italian and Spanish sheets.
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bulk_sync.check.evidence import Evidence
+from bulk_sync.check.keys import KeyCounts
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 
 
@@ -28,12 +29,14 @@ class Findings:
     """Running counts of one sheet.
 
     `examples` are by field: the first value as it would be sent. `assumed` is by kind; their words
-    are in `report.findings`. `evidence` has the signs of cells about their columns.
+    are in `report.findings`. `evidence` has the signs of cells about their columns. `keys` are
+    those that are judged together.
     """
 
     examples: dict[str, object] = field(default_factory=dict)
     assumed: dict[str, Assumption] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
+    keys: KeyCounts = field(default_factory=KeyCounts)
     _shapes: dict[_Shape, int] = field(default_factory=dict)
 
     @property

@@ -23,6 +23,7 @@ _NAMED = re.compile(f"[{_OTHERS}]")
 _NOTHING = re.compile(f"[{_SELECTORS}{_OTHERS}\\s\x01-\x1f\x7f-\x9f]*")
 # Blanks that are not U+0020, such as the no-break space.
 _BLANK = re.compile(r"[^\S \t\r\n]")
+_UNSEEN = re.compile(f"{_INVISIBLE.pattern}|{_BLANK.pattern}")
 
 
 def shows_nothing(text: str) -> bool:
@@ -34,6 +35,12 @@ def invisible_in(text: str) -> str | None:
     """Return the first invisible character as `U+200B`; variation selectors don't count."""
     found = _NAMED.search(text)
     return None if found is None else f"U+{ord(found[0]):04X}"
+
+
+def unseen_in(text: str) -> tuple[str, int] | None:
+    """Return the first character that `as_seen` changes, as `U+200B`, and its place from 1 on."""
+    found = None if text.isascii() else _UNSEEN.search(text)
+    return None if found is None else (f"U+{ord(found[0]):04X}", found.start() + 1)
 
 
 def as_seen(text: str) -> str:

@@ -15,6 +15,7 @@ from bulk_sync.check.evidence import Sign
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.headers import HeaderMap, Names
 from bulk_sync.check.instants import InstantReader
+from bulk_sync.check.keys import twin_of
 from bulk_sync.check.patches import encoded, with_key
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import (
@@ -46,7 +47,7 @@ class Checker:
         self._names = names or Names()
         self._width = len(mapping.columns)
         self._headers = tuple(column.header for column in mapping.columns)
-        self._address = AddressReader(mapping)
+        self._address = AddressReader(mapping, self.findings.keys)
         columns = columns_of(mapping, rules, self.findings.evidence)
         # Plain tuples: for each cell, Python 3.11 takes them apart twice as fast as named ones.
         self._columns = tuple((column.field, column.place, column.read) for column in columns)
@@ -67,8 +68,10 @@ class Checker:
                 # Its dates are evidence of their order; numbers may be sums and averages.
                 self._values(row.number, cells, bad, self._dates)
             code, reason = fault
-            return Problem(row, "", code, (reason,), key)
-        target = uuid or key
+            # A key that can't be seen in full may be that of another row.
+            is_twin = reason.expected is Expected.VISIBLE_KEY and not uuid
+            return Problem(row, "", code, (reason,), key, twin_of(key) if is_twin else None)
+        target, twin = uuid or key, None if uuid else twin_of(key)
         values = self._values(row.number, cells, bad, self._columns)
         names = tuple(values)
         report = self._address.report(cells)
@@ -77,12 +80,13 @@ class Checker:
             report = None
         self.findings.count_row(names, values, key, uuid, report)
         if bad:
-            return Problem(row, target, "bad_value", tuple(sorted(bad, key=_contract_order)), key)
+            reasons = tuple(sorted(bad, key=_contract_order))
+            return Problem(row, target, "bad_value", reasons, key, twin)
         if not values:
             blank = Reason(Expected.CHANGE, remedy=Remedy.FILL_IN)
-            return Problem(row, target, "nothing_to_send", (blank,), key)
+            return Problem(row, target, "nothing_to_send", (blank,), key, twin)
         body, digest = encoded(with_key(values, key) if uuid and key else values)
-        return Record(row, target, body, digest, names, key, report)
+        return Record(row, target, body, digest, names, key, report, twin)
 
     def _values(
         self, row: int, cells: Sequence[Cell], bad: list[Reason], columns: _Columns

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from bulk_sync.job.database import Database
 from bulk_sync.model.comparison import Author, Compared, Difference, RowClass
-from bulk_sync.model.problems import Expected, Reason, Remedy, decoded, encoded
+from bulk_sync.model.problems import LONGEST_VALUE, Expected, Fact, Reason, Remedy, decoded, encoded
 from bulk_sync.model.rows import State
 
 _CACHE_KIB = 32 * 1024
@@ -59,6 +59,7 @@ class Comparison:
         self._pair("there")
         if base:
             self._pair("base")
+        self._pair_lookalikes()
         self._db.execute("CREATE INDEX mate_there ON mate (there)")
         self._refuse_two_for_one()
 
@@ -90,6 +91,39 @@ class Comparison:
                 f"AND NOT ({has_id.format('h')} AND {has_id.format('t')}) "
                 f"ON CONFLICT (here) DO UPDATE SET {side} = coalesce({side}, excluded.{side})"
             )
+        self._db.execute("COMMIT")
+
+    def _pair_lookalikes(self) -> None:
+        """Pair rows whose keys a person takes for the same, and refuse the one here.
+
+        North knows the key there, and would not find the one here.
+        """
+        seen = "SELECT {0}.id, {0}.key, coalesce({0}.twin, {0}.key) AS seen FROM {1}.staged AS {0}"
+        if not any(
+            self._db.execute(
+                f"SELECT 1 FROM {side}.staged WHERE twin IS NOT NULL LIMIT 1"
+            ).fetchone()
+            for side in ("main", "there")
+        ):
+            return
+        pairs = self._db.execute(
+            f"SELECT h.id, h.key, min(t.id), t.key FROM ({seen.format('h', 'main')}) AS h "
+            f"JOIN ({seen.format('t', 'there')}) AS t ON t.seen = h.seen "
+            "WHERE h.key <> '' AND h.key <> t.key "
+            "AND h.id NOT IN (SELECT here FROM mate WHERE there IS NOT NULL) "
+            "AND t.id NOT IN (SELECT there FROM mate WHERE there IS NOT NULL) GROUP BY h.id"
+        ).fetchall()
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO mate (here, there) VALUES (?1, ?2) "
+            "ON CONFLICT (here) DO UPDATE SET there = excluded.there",
+            ((here, there) for here, _, there, _ in pairs),
+        )
+        self._db.executemany(
+            "UPDATE main.staged SET state = 'invalid', error = 'bad_key', reasons = ?2 "
+            "WHERE id = ?1 AND state = 'pending'",
+            ((here, encoded((_spelt(key, other),))) for here, key, _, other in pairs),
+        )
         self._db.execute("COMMIT")
 
     def _refuse_two_for_one(self) -> None:
@@ -249,6 +283,15 @@ _DIFFERENCES_OF_ROW = f"SELECT {_DIFFERENCE} FROM difference AS d WHERE d.here =
 def _values(body: str, key: str) -> Values:
     values: Values = json.loads(body)
     return values | {"unique_showing_key": key} if key else values
+
+
+def _spelt(here: str, there: str) -> Reason:
+    here, there = here[:LONGEST_VALUE], there[:LONGEST_VALUE]
+    # In ASCII, because they look the same.
+    facts: dict[str, Fact] = {"here": ascii(here), "there": ascii(there)}
+    return Reason(
+        Expected.KEY_AS_NORTH_HAS_IT, "unique_showing_key", here, Remedy.CORRECT_KEY, facts
+    )
 
 
 def _two_rows(rows: list[int]) -> Reason:

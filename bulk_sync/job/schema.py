@@ -97,7 +97,9 @@ _VIEW_OF_VERSION_9 = _VIEW.format(why=_WHY, echo="")
 _VIEW_OF_VERSION_10 = _VIEW.format(why=_WHY, echo=", echo")
 _CREATING = """report_id TEXT,                -- of a showing that has to be created
     whole TEXT,                    -- the patch before --only-changed cut it down; else NULL
+    twin TEXT,                     -- the key as a person reads it, where that is another text
     """
+_TWINS = "CREATE INDEX staged_twin ON staged (twin) WHERE twin IS NOT NULL;"
 _CREATION = """
 CREATE TABLE creation (
     target TEXT PRIMARY KEY        -- of a showing for which a POST may have been applied
@@ -137,6 +139,7 @@ CREATE TABLE job (
     source TEXT NOT NULL DEFAULT ''         -- JSON: how cells were read, see `model.own.Source`
 );
 {_ROWS}
+{_TWINS}
 {_CREATION}
 CREATE TABLE report (
     path TEXT NOT NULL,
@@ -279,6 +282,8 @@ _MIGRATIONS = {
     9: f"""
         ALTER TABLE staged ADD COLUMN report_id TEXT;
         ALTER TABLE staged ADD COLUMN whole TEXT;
+        ALTER TABLE staged ADD COLUMN twin TEXT;
+        {_TWINS}
         {_CREATION}
         {_PLACE}
         ALTER TABLE job ADD COLUMN team_id TEXT;

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,6 +32,24 @@ _ROWS_A_STATEMENT = 500
 
 # Characters of cells in one commit; bounds memory when cells are huge.
 _GROUP_CHARACTERS = 4_000_000
+
+
+# A bad row takes part among twins, because with its values or its key corrected it would be one.
+_HAS_VALUES = (
+    "(digest IS NOT NULL OR (error = 'bad_value' AND target <> '') "
+    "OR (error = 'bad_key' AND twin IS NOT NULL))"
+)
+
+
+class Twin(NamedTuple):
+    """One of several rows of a showing; see `plan.Twin`."""
+
+    id: int
+    number: int
+    digest: str | None
+    body: str | None
+    report_id: str | None
+    spelling: str
 
 
 class StagedRows:
@@ -82,33 +100,73 @@ class StagedRows:
                 some = group[at : at + _ROWS_A_STATEMENT]
                 db.execute(_insert(len(some)), (generation, *chain.from_iterable(some)))
 
-    def twins(
-        self, generation: int
-    ) -> Iterator[list[tuple[int, int, str | None, str | None, str | None]]]:
-        """Yield groups of staged rows with one target, in input order.
-
-        Each row is (id, number, digest, body, report id).
+    def twins(self, generation: int) -> Iterator[list[Twin]]:
+        """Yield groups of staged rows of one showing, in input order.
 
         An invalid row with values for the showing is part of a group, without digest and body.
         """
+        # Rows whose keys only look the same; rare, and found by an index of their own.
+        has_others = self._db.execute(
+            "SELECT 1 FROM staged WHERE generation = ? AND twin IS NOT NULL LIMIT 1", (generation,)
+        ).fetchone()
+        if has_others:
+            yield from self._lookalikes(generation)
         # Usually there are none, which a scan of the index shows without reading rows.
         if not self._db.execute(
             "SELECT 1 FROM staged WHERE target > '' GROUP BY target HAVING count(*) > 1"
         ).fetchone():
             return
-        # A bad row takes part, because with its values corrected it would be another twin.
-        has_values = "(digest IS NOT NULL OR (error = 'bad_value' AND target <> ''))"
+        no_others = (
+            "AND twin IS NULL AND NOT EXISTS (SELECT 1 FROM staged AS other "
+            "WHERE other.twin = staged.target AND other.generation = ?1)"
+        )
         groups = self._db.execute(
-            f"SELECT target FROM staged WHERE generation = ? AND {has_values} "
+            f"SELECT target FROM staged WHERE generation = ?1 AND {_HAS_VALUES} "
+            f"{no_others if has_others else ''} "
             "GROUP BY target HAVING count(*) > 1 AND count(digest) > 0",
             (generation,),
         ).fetchall()
         for (target,) in groups:
-            yield self._db.execute(
-                "SELECT id, number, digest, body, report_id FROM staged "
-                f"WHERE generation = ? AND target = ? AND {has_values} ORDER BY id",
-                (generation, target),
-            ).fetchall()
+            yield self._twins(generation, "target = ?2", target)
+
+    def _lookalikes(self, generation: int) -> Iterator[list[Twin]]:
+        groups = self._db.execute(
+            "SELECT DISTINCT twin FROM staged WHERE generation = ? AND twin IS NOT NULL",
+            (generation,),
+        ).fetchall()
+        for (twin,) in groups:
+            twins = self._twins(generation, "(twin = ?2 OR target = ?2)", twin)
+            if len(twins) > 1 and any(each.digest is not None for each in twins):
+                yield twins
+
+    def _twins(self, generation: int, condition: str, name: str) -> list[Twin]:
+        found = self._db.execute(
+            "SELECT id, number, digest, body, report_id, iif(twin IS NULL, '', key) "
+            f"FROM staged WHERE generation = ?1 AND {condition} AND {_HAS_VALUES} ORDER BY id",
+            (generation, name),
+        )
+        return [Twin(*row) for row in found]
+
+    def keys(self, generation: int) -> Iterator[tuple[int, str]]:
+        """Yield id and key of the rows whose key names a showing; rows may be decided meanwhile."""
+        last = 0
+        while batch := self._db.execute(
+            "SELECT id, key FROM staged WHERE generation = ? AND id > ? AND key <> '' "
+            "AND target <> '' ORDER BY id LIMIT ?",
+            (generation, last, GROUP),
+        ).fetchall():
+            last = batch[-1][0]
+            yield from batch
+
+    def refuse_keys(self, rows: Iterable[tuple[int, Reason]]) -> None:
+        """Make staged rows invalid whose keys name no showing: (id, reason)."""
+        with self._database.commit() as db:
+            db.executemany(
+                "UPDATE staged SET state = 'invalid', error = 'bad_key', reasons = ?2, "
+                "target = '', content = NULL, body = NULL, digest = NULL, fields = '' "
+                "WHERE id = ?1",
+                ((row, encoded((why,))) for row, why in rows),
+            )
 
     def rivals(self, generation: int) -> Iterator[list[tuple[int, int, int]]]:
         """Yield groups of staged rows with one key and several targets, in input order.
@@ -237,6 +295,7 @@ _STAGED = (
     "error",
     "reasons",
     "report_id",
+    "twin",
 )
 
 
@@ -269,10 +328,24 @@ def _staged(item: Record | Problem, *, keep_cells: bool) -> tuple[Any, ...]:
             item.code,
             encoded(item.reasons),
             None,
+            item.twin,
         )
-    _, target, body, digest, fields, key, report = item
-    names = _joined(fields)
-    return number, cells, target, key, digest, body, digest, names, _PENDING, None, None, report
+    _, target, body, digest, fields, key, report, twin = item
+    return (
+        number,
+        cells,
+        target,
+        key,
+        digest,
+        body,
+        digest,
+        _joined(fields),
+        _PENDING,
+        None,
+        None,
+        report,
+        twin,
+    )
 
 
 @lru_cache(maxsize=4096)

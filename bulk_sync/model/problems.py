@@ -57,7 +57,13 @@ class Expected(StrEnum):
     SAFE_KEY = "safe_key"
     PRINTABLE_KEY = "printable_key"
     SHORT_KEY = "short_key"  # characters
+    VISIBLE_KEY = "visible_key"  # character, place
     UNROUNDED_KEY = "unrounded_key"
+    UNCONVERTED_KEY = "unconverted_key"
+    UNDAMAGED_KEY = "undamaged_key"
+    KEY_NOT_NULL = "key_not_null"
+    KEY_WITHOUT_POINT = "key_without_point"
+    KEY_AS_NORTH_HAS_IT = "key_as_north_has_it"  # here, there: spelt in ASCII
     KEY_AS_TEXT = "key_as_text"
     CERTAIN_KEY = "certain_key"  # number, format
     KEY_WITHOUT_SEPARATORS = "key_without_separators"  # number, format
@@ -77,6 +83,7 @@ class Expected(StrEnum):
 
     # A row among others; `rows` has at most five numbers, and `more` counts the rest
     ONE_ROW_A_SHOWING = "one_row_a_showing"  # rows
+    ONE_SPELLING_A_KEY = "one_spelling_a_key"  # rows
     ONE_ID_A_KEY = "one_id_a_key"  # rows
     ONE_ROW_BY_KEY_OR_ID = "one_row_by_key_or_id"  # rows
     USABLE_TWIN = "usable_twin"  # rows
@@ -112,6 +119,10 @@ class Remedy(StrEnum):
     SPLIT_SPAN = "split_span"
     ENTER_KEY = "enter_key"
     CORRECT_KEY = "correct_key"
+    TYPE_KEY_ANEW = "type_key_anew"
+    REMOVE_POINT_ZERO = "remove_point_zero"
+    SAVE_AS_UTF_8 = "save_as_utf_8"
+    KEEP_NORTHS_SPELLING = "keep_norths_spelling"
     MAP_ID = "map_id"
     FILL_IN = "fill_in"
     LEAVE_OUT = "leave_out"

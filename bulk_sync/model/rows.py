@@ -112,6 +112,8 @@ class Record(NamedTuple):
     `target` addresses the showing: its id if the row has one, else its key. `key` is the key as
     written in the sheet, `body` the patch as JSON in the contract's order of fields, `digest` its
     digest. `report_id` is the report of a showing that has to be created, if the row names one.
+    `twin` is the key as a person reads it, where that is another text: rows with one are of one
+    showing.
     """
 
     row: Row
@@ -121,12 +123,14 @@ class Record(NamedTuple):
     fields: tuple[str, ...]
     key: str
     report_id: str | None = None
+    twin: str | None = None
 
 
 class Problem(Struct, frozen=True):
     """A row that can't be a patch: an error code of the results, and the reasons.
 
-    `target` addresses the showing, or is empty if the row addresses none; `key` is as in the sheet.
+    `target` addresses the showing, or is empty if the row addresses none; `key` is as in the sheet,
+    and `twin` as in `Record`.
     """
 
     row: Row
@@ -134,6 +138,7 @@ class Problem(Struct, frozen=True):
     code: str
     reasons: tuple[Reason, ...]
     key: str
+    twin: str | None = None
 
 
 class Change(NamedTuple):

@@ -53,6 +53,18 @@ _CELLS: Mapping[Expected, str] = {
     Expected.SAFE_KEY: "a key that can be part of a URL",
     Expected.PRINTABLE_KEY: "a key without control characters, such as line breaks and tabs",
     Expected.SHORT_KEY: "a key that fits into a URL",
+    Expected.VISIBLE_KEY: "a key without characters that nobody can see",
+    Expected.UNCONVERTED_KEY: "a key: a spreadsheet program made a date of it",
+    Expected.UNDAMAGED_KEY: "a key: characters of it were lost or read in another encoding",
+    Expected.KEY_NOT_NULL: "a key: programs write this word for a missing one",
+    Expected.KEY_WITHOUT_POINT: (
+        "a key: all numbers of the column end in .0, as programs write whole numbers next to a "
+        "blank cell"
+    ),
+    Expected.KEY_AS_NORTH_HAS_IT: (
+        "the key that North has: it looks the same, with other characters that nobody can see, or "
+        "accents in another form"
+    ),
     Expected.UNROUNDED_KEY: "a key with all its digits: a spreadsheet program rounded it",
     Expected.AS_WRITTEN: "as it was written: a spreadsheet program may have converted it",
     Expected.KEY_AS_TEXT: "a key: the cell holds a date, time or checkbox",
@@ -75,6 +87,8 @@ _DETAILS: Mapping[Expected, str] = {
     Expected.END_AFTER_START: ", {start!r}",
     Expected.AS_WRITTEN: " (it was {was!r})",
     Expected.SHORT_KEY: " ({characters:,} characters are too many)",
+    Expected.VISIBLE_KEY: " (the {place}. character is {character})",
+    Expected.KEY_AS_NORTH_HAS_IT: " ({here} here, {there} there)",
     Expected.CERTAIN_TEXT: " (the cell holds {number} as {format})",
     Expected.CERTAIN_KEY: " (the cell holds {number} as {format})",
     Expected.KEY_WITHOUT_SEPARATORS: " (the cell holds {number} as {format})",
@@ -129,6 +143,11 @@ _ROWS: Mapping[Expected, _Statement] = {
     Expected.ONE_ROW_A_SHOWING: _Statement(
         "{rows} {have} the same showing with different values",
         "several rows have the same showing with different values",
+    ),
+    Expected.ONE_SPELLING_A_KEY: _Statement(
+        "{rows} {have} a key that looks the same, with characters that nobody can see, or accents "
+        "in another form",
+        "several rows have keys that look the same but differ in characters that nobody can see",
     ),
     Expected.ONE_ID_A_KEY: _Statement(
         "{rows} {have} the same key with a different showing_id",
@@ -187,6 +206,10 @@ _REMEDIES: Mapping[Remedy, str] = {
     ),
     Remedy.ENTER_KEY: "enter the showing's key, or leave the row out",
     Remedy.CORRECT_KEY: "enter the showing's key as North has it",
+    Remedy.TYPE_KEY_ANEW: "delete that character, or type the key anew",
+    Remedy.REMOVE_POINT_ZERO: "write the keys as text there, or remove the .0 from all of them",
+    Remedy.SAVE_AS_UTF_8: "export the sheet again as UTF-8, or enter the key as North has it",
+    Remedy.KEEP_NORTHS_SPELLING: "keep the one that North has",
     Remedy.MAP_ID: (
         "blank it, leave the column out with {leave_out}, or if it holds the showing's key, "
         "say {map_as_key}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
 from msgspec import Struct
 
+from bulk_sync.check.cells import excerpt
+from bulk_sync.check.keys import KeyCounts, ends_in_point_zero, is_rounded
 from bulk_sync.check.patches import merged
-from bulk_sync.check.showing import ID_COLUMN
+from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
 from bulk_sync.job.store import Store
-from bulk_sync.model.problems import Reason
+from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import State
 from bulk_sync.plan import OnDuplicate, Twin, Verdict, report_of_twins, settle_rivals, settle_twins
 from bulk_sync.run.sheet import OnRows, Sheet
@@ -40,11 +42,28 @@ def stage_rows(
     checked = sheet.checked_rows()
     generation = store.staged.stage(checked, keep_cells=keep_cells, on_rows=on_rows)
     partial = sheet.check_beyond_limit()
+    _refuse_keys(store, generation, sheet.keys)
     duplicates = _settle_twins(store, generation, sheet.meaning.on_duplicate)
     # Without a column of ids, rows of one key have one target: they are twins already.
     if sheet.mapping.index_of(ID_COLUMN) is not None:
         duplicates += _settle_rivals(store, generation)
     return StagedRows(generation, partial, duplicates)
+
+
+def _refuse_keys(store: Store, generation: int, counts: KeyCounts) -> None:
+    """Refuse the keys that their column shows to be damaged."""
+    damaged: list[tuple[Callable[[str], bool], Expected, Remedy]] = []
+    if counts.are_rounded:
+        damaged.append((is_rounded, Expected.UNROUNDED_KEY, Remedy.TYPE_KEYS_AS_TEXT))
+    if counts.are_decimals:
+        expected, remedy = Expected.KEY_WITHOUT_POINT, Remedy.REMOVE_POINT_ZERO
+        damaged.append((ends_in_point_zero, expected, remedy))
+    for is_damaged, expected, remedy in damaged:
+        rows = (row for row in store.staged.keys(generation) if is_damaged(row[1]))
+        for batch in _batched(rows, _GROUPS_PER_COMMIT):
+            store.staged.refuse_keys(
+                (row, Reason(expected, KEY_COLUMN, excerpt(key), remedy)) for row, key in batch
+            )
 
 
 def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:

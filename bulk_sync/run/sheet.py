@@ -23,6 +23,7 @@ from bulk_sync.check.headers import (
     map_own_headers,
     recognise,
 )
+from bulk_sync.check.keys import KeyCounts
 from bulk_sync.check.own_rows import OwnRows, Places
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.showing import REPORT_COLUMN
@@ -195,6 +196,11 @@ class Sheet:
     def findings(self) -> Findings:
         """The findings in the rows checked so far."""
         return self._checker.findings
+
+    @property
+    def keys(self) -> KeyCounts:
+        """The keys of all rows that are judged together, those that --limit leaves out too."""
+        return (self._beyond or self.findings).keys
 
     def about_columns(self) -> tuple[ColumnFinding, ...]:
         """Return the findings about columns.

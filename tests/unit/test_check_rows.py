@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bulk_sync.check.evidence import Sign
 from bulk_sync.check.patches import digest_of, merged
 from bulk_sync.model.problems import Expected, Reason
-from bulk_sync.model.rows import Cell, CellError, Problem, Record, Row
+from bulk_sync.model.rows import Cell, CellError, Formatted, Problem, Record, Row
 from tests.unit.checking import checked, checker, patch, problem, words
 
 
@@ -61,9 +61,31 @@ def test_every_bad_cell_of_a_row_is_named_with_its_value_and_what_would_be_right
         ("1.23457E+17", "bad_key"),
         ("1,23457E+17", "bad_key"),
         ("1E+05", "bad_key"),
-        ("123456789012345000", "bad_key"),
-        ("1234567890123450", "bad_key"),
         ("#N/A", "bad_key"),
+        ("########", "bad_key"),
+        ("x\u200fy", "bad_key"),
+        ("x\xa0y", "bad_key"),
+        ("x\u202fy", "bad_key"),
+        ("x\xady", "bad_key"),
+        ("\ufeffx", "bad_key"),
+        ("x\ufe0f", "bad_key"),
+        ("x\u3164", "bad_key"),
+        ("x\u2028y", "bad_key"),
+        ("2-Jul", "bad_key"),
+        ("Jul-26", "bad_key"),
+        ("NULL", "bad_key"),
+        ("null", "bad_key"),
+        ("None", "bad_key"),
+        ("nan", "bad_key"),
+        ("\\N", "bad_key"),
+        ("N/A", "bad_key"),
+        ("Caf\ufffd-1", "bad_key"),
+        ("CafÃ©-1", "bad_key"),
+        ("k" * 32_767, "bad_key"),
+        (0.1234567890123, "bad_key"),
+        (Formatted(0.5, "# ?/?", None), "bad_key"),
+        (Formatted(70002.0, "#,##0", "70,002", is_local=True), "bad_key"),
+        (Formatted(7.0, ";;;", ""), "missing_key"),
         (CellError("#REF!"), "bad_key"),
         (1234567890123456.0, "bad_key"),
         (True, "bad_key"),
@@ -88,7 +110,17 @@ def test_keys_that_cannot_address_a_showing(key: Cell, code: str) -> None:
                 "%2E%2E",
                 "?x=1",
                 "é",
-                "\u200fx",
+                "123456789012345000",
+                "1234567890123450",
+                "2-JUL",
+                "JUL-26",
+                "12-Julia",
+                "Jul-2026",
+                "Nuller",
+                "1001.0",
+                "Müller",
+                "Ã",
+                "東京",
             ]
         ),
         ("-", "-"),
@@ -97,6 +129,9 @@ def test_keys_that_cannot_address_a_showing(key: Cell, code: str) -> None:
         ('="00123"', "00123"),
         (12345, "12345"),
         (12.5, "12.5"),
+        (Formatted(123.0, "00000", "00123"), "00123"),
+        (Formatted(77.0, '"SH-"General', "SH-77"), "SH-77"),
+        (Formatted("77", '"SH-"@', "SH-77"), "SH-77"),
     ],
 )
 def test_keys_keep_their_text(key: Cell, target: str) -> None:

@@ -47,6 +47,10 @@ FACTS: dict[str, Fact] = {
     "format": "'#,##0'",
     "origin": "unix",
     "was": "00123",
+    "character": "U+200B",
+    "place": 5,
+    "here": "'cafe\\u0301'",
+    "there": "'caf\\xe9'",
 }
 
 
@@ -74,6 +78,13 @@ def test_every_remedy_has_words(remedy: Remedy) -> None:
         (
             Reason(Expected.WHOLE_NUMBER, "attendees_count", "-1", None, {"low": 0, "high": 1000}),
             "attendees_count: '-1' is not a whole number from 0 to 1,000",
+        ),
+        (
+            Reason(Expected.VISIBLE_KEY, "key", "sh-1\u200b", Remedy.TYPE_KEY_ANEW, FACTS),
+            (
+                "key: 'sh-1\\u200b' is not a key without characters that nobody can see (the 5. "
+                "character is U+200B); delete that character, or type the key anew"
+            ),
         ),
         (
             Reason(

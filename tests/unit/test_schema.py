@@ -37,6 +37,8 @@ BACK_TO_VERSION_9 = """
         FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
     ALTER TABLE staged DROP COLUMN report_id;
     ALTER TABLE staged DROP COLUMN whole;
+    DROP INDEX staged_twin;
+    ALTER TABLE staged DROP COLUMN twin;
     DROP TABLE creation;
     DROP TABLE ledger_place;
     DROP INDEX ledger_writer;

@@ -67,7 +67,7 @@ def test_whatever_the_sheet_says_no_terminal_acts_on_it(program: Program, tmp_pa
     sheet = evil_sheet(tmp_path)
     ends = [program("check", sheet, "--show", 2), program("check", sheet, "--json")]
     assert_harmless(*ends)
-    assert [ran.code for ran in ends] == [0, 0]
+    assert [ran.code for ran in ends] == [3, 3]  # one of its keys can't be seen in full
 
 
 def test_words_of_the_command_line_and_of_broken_files_are_harmless(
