@@ -9,15 +9,13 @@ from typing import BinaryIO
 import olefile
 
 from bulk_sync.read.archive import Archive
-from bulk_sync.read.books.interface import Book
+from bulk_sync.read.books.interface import BadWorkbook, Book
 from bulk_sync.read.books.ods.book import CONTENT, OdsBook
+from bulk_sync.read.books.package import main_part
 from bulk_sync.read.books.xls import XlsBook
+from bulk_sync.read.books.xlsb import XlsbBook
 from bulk_sync.read.books.xlsx.book import XlsxBook, is_workbook
 from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
-from bulk_sync.read.survey.interface import BadWorkbook
-from bulk_sync.read.survey.package import main_part
-from bulk_sync.read.survey.xlsb import XlsbSurveyor
-from bulk_sync.read.surveyed import SurveyedBook
 
 MAX_XLS_BYTES = 64 * 1024 * 1024
 """Bounds memory: an XLS file is held with its cells, which take six bytes of it each at least."""
@@ -49,7 +47,7 @@ def _in_archive(archive: Archive) -> Book:
     # Relations name the parts, which may have any names (ECMA-376 part 2, 9.3). A DOCX has a main
     # part as well.
     if main is not None and main.lower().endswith(".bin"):
-        return SurveyedBook(XlsbSurveyor(archive, main))
+        return XlsbBook(archive, main)
     if main is None or not is_workbook(archive, main):
         raise BadWorkbook(_refusal_of_archive(archive))
     return XlsxBook(archive, main)

@@ -14,13 +14,12 @@ from pathlib import Path
 
 from bulk_sync.model.rows import Row, text_of
 from bulk_sync.model.summaries import Understood
-from bulk_sync.read.books.interface import Book, Grid
+from bulk_sync.read.books.interface import BadWorkbook, Book, Grid, Sheet
 from bulk_sync.read.books.shown import shows
 from bulk_sync.read.container import open_book
 from bulk_sync.read.foreign import AGAIN, input_errors
 from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, above_note, two_headers
 from bulk_sync.read.opened import fingerprint, refuse_if_changed
-from bulk_sync.read.survey.interface import BadWorkbook, Sheet
 
 # Sheets that a note names.
 _MOST_NAMED = 10

@@ -19,11 +19,11 @@ from python_calamine import CalamineWorkbook
 
 from bulk_sync.errors import InputError
 from bulk_sync.model.rows import Cell, CellError, Formatted, Row
+from bulk_sync.read.books.interface import BadWorkbook
 from bulk_sync.read.books.mixed import Mixed
 from bulk_sync.read.books.ods import sink
 from bulk_sync.read.books.ods.document import Document
 from bulk_sync.read.books.ods.rows import PlainRows
-from bulk_sync.read.survey.interface import BadWorkbook
 from tests.unit.workbooks import ods_parts, ods_row, ods_text, read, refused, rows_of, write
 
 KEY = ods_row(ods_text("key"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -14,15 +13,12 @@ import xlwt
 
 from bulk_sync.errors import InputError
 from bulk_sync.model.rows import Formatted
-from bulk_sync.read import surveyed
 from bulk_sync.read.books.xlsx import strings
-from bulk_sync.read.container import open_book
 from bulk_sync.read.files import open_table as open_workbook
+from bulk_sync.read.foreign import input_errors
 from bulk_sync.read.interface import ReadOptions
-from bulk_sync.read.survey import interface
 from tests.unit.workbooks import (
     HEADER,
-    number,
     ods_parts,
     ods_text,
     packed,
@@ -222,46 +218,10 @@ def test_no_such_file_a_folder_and_a_pipe(tmp_path: Path) -> None:
     assert "this is a folder" in refused(tmp_path)
 
 
-def _surveyed(folder: Path, *records: tuple[int, bytes]) -> Path:
-    """A workbook that python-calamine reads: the header, then the records."""
-    header = [row_header(0), (7, struct.pack("<III", 0, 0, 0))]
-    return write(folder / "x.xlsb", xlsb_parts([*header, *records], ("key",)))
-
-
 @pytest.mark.parametrize("wish", [KeyboardInterrupt, SystemExit])
-def test_a_wish_to_stop_passes_the_border(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: type[BaseException]
-) -> None:
-    def stop(*_: object) -> None:
+def test_a_wish_to_stop_passes_the_border(tmp_path: Path, wish: type[BaseException]) -> None:
+    with pytest.raises(wish), input_errors(tmp_path):
         raise wish
-
-    monkeypatch.setattr(surveyed, "CalamineWorkbook", type("Stopping", (), {"from_filelike": stop}))
-    with pytest.raises(wish):
-        read(_surveyed(tmp_path))
-
-
-def test_a_panic_of_the_library_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
-
-    def fail(*_: object) -> None:
-        raise panic("index out of bounds\n")
-
-    monkeypatch.setattr(surveyed, "CalamineWorkbook", type("Failing", (), {"from_filelike": fail}))
-    assert "can't be read (index out of bounds)" in refused(_surveyed(tmp_path))
-
-
-def test_a_panic_of_the_library_prints_nothing_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*_: object) -> None:
-        os.write(2, b"thread panicked")  # past Python, as Rust does
-        raise ValueError("out of range")
-
-    monkeypatch.setattr(surveyed, "CalamineWorkbook", type("Failing", (), {"from_filelike": fail}))
-    assert "out of range" in refused(_surveyed(tmp_path))
-    assert capfd.readouterr() == ("", "")
 
 
 def test_cut_at_any_place_a_workbook_is_refused(tmp_path: Path) -> None:
@@ -270,28 +230,6 @@ def test_cut_at_any_place_a_workbook_is_refused(tmp_path: Path) -> None:
     for end in range(4, len(whole), 97):
         path.write_bytes(whole[:end])
         refused(path)
-
-
-def test_a_box_at_the_bound_is_read_and_one_above_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(interface.Bounds.__init__, "__defaults__", (12, 0, 0, 0, None))
-    assert len(rows_of(_surveyed(tmp_path, row_header(5), number(1, 1)))) == 1
-    assert "spans 14 cells or more" in refused(_surveyed(tmp_path, row_header(6), number(1, 1)))
-
-
-def test_the_archive_given_to_the_library_holds_one_sheet(tmp_path: Path) -> None:
-    with _surveyed(tmp_path).open("rb") as file:
-        book = open_book(file)
-        assert isinstance(book, surveyed.SurveyedBook)
-        with (
-            book.surveyor.for_library(book.sheets[0]) as (given_file, index),
-            zipfile.ZipFile(given_file) as archive,
-        ):
-            assert index == 0
-            assert [name for name in archive.namelist() if "sheets/" in name] == [
-                "xl/worksheets/sheet1.bin"
-            ]
 
 
 def test_a_number_that_is_shown_with_zeros_or_letters_reads_as_it_is_shown(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import xlsxwriter
 import xlwt
 
 from bulk_sync.model.rows import Cell, CellError, Formatted, text_of
-from bulk_sync.read.survey.xlsb import record, wide
 from tests.tools.record_shown_texts import RECORDING
 from tests.unit.biff import KEY, number, stream, xls
 from tests.unit.test_number_format import UNCERTAIN
@@ -22,8 +21,10 @@ from tests.unit.workbooks import (
     ods_parts,
     ods_row,
     ods_text,
+    record,
     row_header,
     rows_of,
+    wide,
     write,
     xlsb_parts,
 )

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sync.model.rows import Cell, CellError, Row
+from bulk_sync.read.books.interface import BadWorkbook
+from bulk_sync.read.books.markup import feed
 from bulk_sync.read.books.mixed import Mixed, NotPlainError
 from bulk_sync.read.books.shown import Covering, Range
 from bulk_sync.read.books.xlsx.cells import SheetReader
@@ -19,8 +21,6 @@ from bulk_sync.read.books.xlsx.sink import Sink
 from bulk_sync.read.books.xlsx.strings import SharedStrings
 from bulk_sync.read.books.xlsx.styles import Styles
 from bulk_sync.read.books.xlsx.values import Values
-from bulk_sync.read.survey.interface import BadWorkbook
-from bulk_sync.read.survey.markup import feed
 from tests.unit.workbooks import MAIN, xlsx_parts
 
 STRINGS = ["zero", "eins", "deux & trois", " ", "", "_x0041_"]

@@ -17,7 +17,6 @@ from bulk_sync.model.rows import Cell, Row
 from bulk_sync.model.summaries import Understood
 from bulk_sync.read.files import open_table as open_workbook
 from bulk_sync.read.interface import ReadOptions
-from bulk_sync.read.survey.xlsb import record, wide
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 STRICT = "http://purl.oclc.org/ooxml/spreadsheetml/main"
@@ -73,6 +72,22 @@ def _relations(relations: Mapping[str, tuple[str, str]]) -> str:
     return f'<Relationships xmlns="{_RELATIONS}">{each}</Relationships>'
 
 
+def record(kind: int, data: bytes = b"") -> bytes:
+    """A record of XLSB ([MS-XLSB] 2.1.4)."""
+    head = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
+    size = len(data)
+    while size >= 0x80:
+        head += bytes([size & 0x7F | 0x80])
+        size >>= 7
+    return head + bytes([size]) + data
+
+
+def wide(text: str) -> bytes:
+    """An XLWideString ([MS-XLSB] 2.5.168)."""
+    encoded = text.encode("utf-16-le")
+    return struct.pack("<I", len(encoded) // 2) + encoded
+
+
 def xlsb_parts(
     sheet: list[tuple[int, bytes]], strings: tuple[str, ...] = ()
 ) -> dict[str, str | bytes]:
@@ -116,7 +131,8 @@ def ods_parts(rows: str) -> dict[str, str]:
         "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
         "META-INF/manifest.xml": "<manifest/>",
         "content.xml": f"<office:document-content{spaces} "
-        'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"><office:body><office:spreadsheet>'
+        'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0">'
+        "<office:body><office:spreadsheet>"
         f'<table:table table:name="S">{rows}</table:table></office:spreadsheet></office:body>'
         "</office:document-content>",
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 
-from bulk_sync.read.survey.interface import BadWorkbook
+from bulk_sync.read.books.interface import BadWorkbook
 
 AGAIN = "Open the workbook in a spreadsheet program and save it as XLSX."
 CONTINUE = 0x3C

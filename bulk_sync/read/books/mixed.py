@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from bulk_sync.read.survey.interface import BadWorkbook
-from bulk_sync.read.survey.markup import Handler, local, parser_for, well_formed
+from bulk_sync.read.books.interface import BadWorkbook
+from bulk_sync.read.books.markup import Handler, local, parser_for, well_formed
 
 # More than any item takes: 16,384 cells with texts. Longer ones go to expat in pieces.
 _LONGEST_ITEM = 8 * 1024 * 1024

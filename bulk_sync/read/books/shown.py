@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bulk_sync.model.rows import Cell
-from bulk_sync.read.survey.interface import MAX_COLUMNS, BadWorkbook
+from bulk_sync.read.books.interface import MAX_COLUMNS, BadWorkbook
 
 Range = tuple[int, int, int, int]
 """First row, first column, last row, last column; ends included, counted from 0."""

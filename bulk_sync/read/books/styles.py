@@ -51,11 +51,6 @@ def code_of(format_id: int, own: Mapping[int, str]) -> str:
     return code
 
 
-def is_date(format_id: int, own: Mapping[int, str]) -> bool:
-    """Return whether a format shows numbers as dates, times or durations."""
-    return _kind_of(format_id, own) is not FormatKind.NUMBER
-
-
 def _kind_of(format_id: int, own: Mapping[int, str]) -> FormatKind:
     code = own.get(format_id)
     return kind_of_built_in(format_id) if code is None else kind_of_format(code)
@@ -74,14 +69,6 @@ def text_converter(format_id: int, own: Mapping[int, str]) -> TextConverter | No
     """Return what cells with a format show for a text; None for the text itself."""
     code = code_of(format_id, own)
     return (lambda text: text_as_shown(text, code)) if changes_texts(code) else None
-
-
-def as_shown(value: Cell, code: str) -> Cell:
-    """Return a cell as its number format shows it; formats of dates are no concern here."""
-    if isinstance(value, str):
-        return text_as_shown(value, code)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number_as_shown(value, code) if is_number else value  # type: ignore[arg-type]
 
 
 def number_as_shown(number: Number, code: str) -> Cell:

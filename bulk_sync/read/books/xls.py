@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 
 from bulk_sync.model.rows import Cell, CellError, Row
 from bulk_sync.read.books.biff import AGAIN, Texts, cut_short, records, shared_strings
+from bulk_sync.read.books.interface import ERROR_CODES, NO_VALUE, BadWorkbook, Sheet
 from bulk_sync.read.books.numbers import Converter, Number, plain_number, rk_number
 from bulk_sync.read.books.shown import Covering, shows
 from bulk_sync.read.books.styles import TextConverter, number_converter, text_converter
-from bulk_sync.read.survey.interface import NO_VALUE, BadWorkbook, Sheet
-from bulk_sync.read.survey.xlsb import ERROR_CODES
 
 MAX_COLUMNS = 256
 

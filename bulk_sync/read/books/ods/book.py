@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from bulk_sync.model.rows import Row
 from bulk_sync.read.archive import Archive
+from bulk_sync.read.books.interface import Sheet
 from bulk_sync.read.books.mixed import Mixed
 from bulk_sync.read.books.ods.document import Document
 from bulk_sync.read.books.ods.rows import PlainRows
-from bulk_sync.read.survey.interface import Sheet
 
 CONTENT = "content.xml"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 
 from bulk_sync.model.rows import Cell, CellError, Formatted, text_of
-from bulk_sync.read.survey.interface import MAX_COLUMNS, MAX_ROWS, NO_VALUE
+from bulk_sync.read.books.interface import MAX_COLUMNS, MAX_ROWS, NO_VALUE
 
 _NUMBER_TYPES = frozenset({"float", "percentage", "currency"})
 # The type of a cell that doesn't say it, by the attribute that has its value.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from bulk_sync.model.rows import Cell
+from bulk_sync.read.books.interface import MAX_COLUMNS, BadWorkbook, TooLarge
 from bulk_sync.read.books.ods.cells import BadValueError, CellKind, repeats
 from bulk_sync.read.books.ods.names import AGAIN, Names
 from bulk_sync.read.books.ods.sink import RowKind, Sink, is_hidden, row_kind
-from bulk_sync.read.survey.interface import MAX_COLUMNS, BadWorkbook, TooLarge
 
 _CELLS = frozenset({"table:table-cell", "table:covered-table-cell"})
 # Elements that group rows and columns (9.1.6 to 9.1.12).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bulk_sync.read.survey.interface import BadWorkbook
+from bulk_sync.read.books.interface import BadWorkbook
 
 AGAIN = "Open the workbook in a spreadsheet program and save it again."
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from bulk_sync.model.rows import Cell, Row
+from bulk_sync.read.books.interface import MAX_COLUMNS, MAX_ROWS, BadWorkbook, TooLarge
 from bulk_sync.read.books.ods.cells import CellKind, repeats
 from bulk_sync.read.books.ods.names import AGAIN
 from bulk_sync.read.books.shown import shows
-from bulk_sync.read.survey.interface import MAX_COLUMNS, MAX_ROWS, BadWorkbook, TooLarge
 
 MAX_CELLS = 200_000_000
 """Cells of a table, repeated ones included: the only bound on what a few bytes can claim."""

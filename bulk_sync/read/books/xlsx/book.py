@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from bulk_sync.model.rows import Row
 from bulk_sync.read.archive import Archive
+from bulk_sync.read.books.interface import Sheet
+from bulk_sync.read.books.markup import feed, local
 from bulk_sync.read.books.mixed import Mixed
+from bulk_sync.read.books.package import part_of_kind, relations_of
 from bulk_sync.read.books.shown import Covering, Range
 from bulk_sync.read.books.xlsx.cells import SheetReader
 from bulk_sync.read.books.xlsx.rows import PlainRows
@@ -14,9 +17,6 @@ from bulk_sync.read.books.xlsx.sink import Sink, is_true
 from bulk_sync.read.books.xlsx.strings import SharedStrings
 from bulk_sync.read.books.xlsx.styles import Styles
 from bulk_sync.read.books.xlsx.values import Values
-from bulk_sync.read.survey.interface import Sheet
-from bulk_sync.read.survey.markup import feed, local
-from bulk_sync.read.survey.package import part_of_kind, relations_of
 
 _MERGED = b"mergeCell"
 

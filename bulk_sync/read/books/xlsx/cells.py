@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from bulk_sync.model.rows import Cell, CellError
-from bulk_sync.read.books.shown import Range
-from bulk_sync.read.books.xlsx.places import AGAIN, cell_reference, place_of, row_of, whole
-from bulk_sync.read.books.xlsx.sink import Sink, is_true
-from bulk_sync.read.books.xlsx.values import Values
-from bulk_sync.read.survey.interface import (
+from bulk_sync.read.books.interface import (
     MAX_COLUMNS,
     MAX_MERGED,
     NO_VALUE,
     BadWorkbook,
     TooLarge,
 )
-from bulk_sync.read.survey.markup import local
+from bulk_sync.read.books.markup import local
+from bulk_sync.read.books.shown import Range
+from bulk_sync.read.books.xlsx.places import AGAIN, cell_reference, place_of, row_of, whole
+from bulk_sync.read.books.xlsx.sink import Sink, is_true
+from bulk_sync.read.books.xlsx.values import Values
 
 
 class SheetReader:

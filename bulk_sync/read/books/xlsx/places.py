@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from bulk_sync.read.survey.interface import MAX_COLUMNS, MAX_ROWS, BadWorkbook
+from bulk_sync.read.books.interface import MAX_COLUMNS, MAX_ROWS, BadWorkbook
 
 AGAIN = "Open the workbook in a spreadsheet program and save it again."
 """The remedy for a part that no spreadsheet program would write."""

@@ -9,11 +9,11 @@ from xml.parsers import expat
 from msgspec import Struct
 
 from bulk_sync.model.rows import Cell, CellError
+from bulk_sync.read.books.interface import MAX_ROWS, NO_VALUE
 from bulk_sync.read.books.mixed import PLAIN_TEXT, NotPlainError, resolved
 from bulk_sync.read.books.xlsx.places import column_letters, column_of
 from bulk_sync.read.books.xlsx.sink import Sink, is_true
 from bulk_sync.read.books.xlsx.values import Convert, Values
-from bulk_sync.read.survey.interface import MAX_ROWS, NO_VALUE
 
 # Wider rows are read exactly, because the pattern grows with them.
 _MOST_COLUMNS = 512

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bulk_sync.model.rows import Cell, Row
+from bulk_sync.read.books.interface import BadWorkbook
 from bulk_sync.read.books.shown import Covering, shows
 from bulk_sync.read.books.xlsx.places import AGAIN
-from bulk_sync.read.survey.interface import BadWorkbook
 
 _TRUE = frozenset({"1", "true", "on"})
 

@@ -6,10 +6,10 @@ import re
 import sys
 from collections.abc import Iterable
 
+from bulk_sync.read.books.interface import TooLarge
+from bulk_sync.read.books.markup import local
 from bulk_sync.read.books.mixed import PLAIN_TEXT, Mixed, NotPlainError, resolved
 from bulk_sync.read.books.xlsx.values import unescaped
-from bulk_sync.read.survey.interface import TooLarge
-from bulk_sync.read.survey.markup import local
 
 MAX_BYTES = 1024 * 1024 * 1024
 """Memory for the texts, each of which is held once."""

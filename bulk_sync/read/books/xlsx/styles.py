@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bulk_sync.read.books.markup import local
 from bulk_sync.read.books.numbers import Converter
 from bulk_sync.read.books.styles import TextConverter, number_converter, text_converter
-from bulk_sync.read.survey.markup import local
 
 
 class Styles:

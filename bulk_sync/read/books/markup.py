@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 from xml.parsers import expat
 
-from bulk_sync.read.survey.interface import BadWorkbook
+from bulk_sync.read.books.interface import BadWorkbook
 
 
 class Handler(Protocol):
