@@ -1,216 +1,249 @@
-"""How well a limit is filled on real sockets: time over the optimum, and refusals, for the main
-cases of `pace_table`.
+"""Our pace over real sockets, in real time, compared with the greedy schedule.
 
-    python -m tests.benchmarks.pace_socket [--seconds 40] [--only NAME]
+    python -m tests.benchmarks.pace_socket [--seconds 40] [--windows 1.5] [--processes 1 4]
+        [--only NAME]
 
-The server is the project's sandbox with a limit of 50/s; and nginx (`limit_req`) and HAProxy (a
-stick table) in front of one without, where they are installed: limiters that nobody here wrote.
-Each case pushes as many rows as the limit lets through in the seconds given. "Over optimum" is the
-time that sending took, times the limit, by the number of rows; where a limiter lets a burst through
-at once, it may be below 1.
+The servers are the sandbox with its limits, told and untold, and nginx and HAProxy in front of one,
+where they are installed. A job lasts so many seconds at a rate, or needs so many windows of an
+allowance. Its rows are shared by the processes, which have one key and one state folder.
+
+As in `pace_table`: time over the optimum (each request at the first instant at which the server's
+rule passes it), from the first request to the last reply by the sandbox's journal, and refusals per
+100 requests. A machine that is busy with other things makes both worse.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import socket
 import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from tests.benchmarks import limiters
 from tests.helpers import command, environment, numbered, sandbox_process, write_sheet
+from tests.models.optimum import optimum_seconds, with_repeats
+from tests.models.rules import (
+    FixedWindow,
+    LeakyBucket,
+    LockOut,
+    Rule,
+    Several,
+    SlidingCounter,
+    SlidingLog,
+    TokenBucket,
+    WindowFromFirst,
+)
+from tests.simulation import steady
 
-LIMIT = 50
-"""Requests per second."""
+RATE = 50
+"""Requests per second, of the servers with short windows."""
+QUOTA, WINDOW = 600, 60
+"""Requests and seconds of an allowance: a minute, because `users/me` is asked no more often."""
 
-NGINX = """
-daemon off; pid {folder}/pid; error_log {folder}/errors;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    limit_req_zone $http_authorization zone=key:1m rate={limit}r/s;
-    limit_req_status {status};
-    upstream sandbox {{ server 127.0.0.1:{sandbox}; keepalive 32; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            limit_req zone=key burst={burst} nodelay;
-            proxy_pass http://sandbox; proxy_http_version 1.1; proxy_set_header Connection "";
-        }}
-    }}
-}}
-"""
-HAPROXY = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-frontend limited
-    bind 127.0.0.1:{port}
-    stick-table type string len 80 size 1k expire 2m store http_req_rate({window}s)
-    http-request track-sc0 req.hdr(authorization)
-    http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {requests} }}
-    default_backend sandbox
-backend sandbox
-    server sandbox 127.0.0.1:{sandbox}
-"""
+LATENCY_SECONDS = 0.02
+WORKERS = 32
+"""Of all processes together."""
 
-Server = Callable[[], AbstractContextManager[str]]
+_OWN_REQUESTS = 40
+"""Room in an allowance for `users/me`, as in `pace_scenarios`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
+    """A server, the options of a push to it, and the goal: `over` times the optimum and `plus`."""
+
     name: str
-    server: Server
-    rate: str = "auto"
-    processes: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
+    options: str
+    rule: Rule
     over: float
     refused: float
-    requests_per_row: float
+    rows_per_second: float = 0.0
+    """0 if the rows are those of an allowance's windows."""
+    plus: float = 0.0
+    rate: str = "auto"
+    faults: float = 0.0
+    in_front: Callable[[str], AbstractContextManager[str]] = nullcontext
+
+    def rows(self, seconds: float, windows: float) -> int:
+        """Return the rows of the job."""
+        if self.rows_per_second:
+            return int(seconds * self.rows_per_second)
+        return int(windows * QUOTA) - _OWN_REQUESTS
 
 
-@contextmanager
-def sandbox(headers: str, style: str = "token-bucket") -> Iterator[str]:
-    limited = ("--limit", f"{LIMIT}/s", "--limit-headers", headers, "--limit-style", style)
-    with sandbox_process("--accept-any", "--latency", "50ms", *limited) as witness:
-        yield witness.base_url
+@dataclass(frozen=True)
+class Point:
+    """The result of a case."""
+
+    seconds: float
+    best: float
+    refused: float
 
 
-@contextmanager
-def in_front(program: Sequence[str], template: str, **words: object) -> Iterator[str]:
-    """A limiter of that configuration in front of a sandbox without a limit."""
-    with (
-        sandbox_process("--accept-any", "--latency", "50ms") as witness,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = taken.getsockname()[1]
-        file = Path(folder) / "limiter.conf"
-        behind = witness.base_url.rpartition(":")[2]
-        file.write_text(
-            template.format(folder=folder, port=port, sandbox=behind, limit=LIMIT, **words)
-        )
-        limiter = subprocess.Popen(
-            [*program, str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            _until_it_listens(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            limiter.terminate()
-            limiter.wait(10)
+def _short() -> Iterator[Case]:
+    """Yield servers with short windows."""
+    bucket, limit = TokenBucket(RATE, RATE), f"--limit {RATE}/s"
+    told = Case("headers, token bucket", f"{limit} --limit-headers ratelimit", bucket, 1.03, 0)
+    sliding, aligned = SlidingLog(RATE, 1), FixedWindow(RATE, 1)
+    cases = [
+        replace(told, plus=2),
+        replace(
+            told,
+            name="X- headers, fixed window",
+            options=f"{limit} --limit-headers x-ratelimit --limit-style fixed-window",
+            rule=aligned,
+            plus=2,
+        ),
+        Case(
+            "--rate, sliding window",
+            f"{limit} --limit-headers none --limit-style sliding-window",
+            sliding,
+            1.03,
+            0,
+            plus=2,
+            rate=f"{RATE}/s",
+        ),
+        Case("Retry-After only", f"{limit} --limit-headers retry-after", bucket, 1.10, 0.5, plus=2),
+        Case("nothing told, token bucket", f"{limit} --limit-headers none", bucket, 1.15, 1),
+        Case(
+            "nothing told, sliding window",
+            f"{limit} --limit-headers none --limit-style sliding-window",
+            sliding,
+            1.15,
+            1,
+        ),
+        Case(
+            "nothing told, 1 % random 503s",
+            f"{limit} --limit-headers none --fault 1%:503",
+            bucket,
+            1.10,
+            1,
+            faults=0.01,
+        ),
+    ]
+    yield from (replace(case, rows_per_second=RATE) for case in cases)
+    lock = f"--limit {RATE // 5}/s --limit-headers none --lock-out 30s"
+    locked = LockOut(TokenBucket(RATE / 5, RATE / 5), 30)
+    # A lock-out costs half a minute: only a longer job can make up for it.
+    yield Case("lock-out of 30 s", lock, locked, 1.3, 1, rows_per_second=RATE)
 
 
-def _until_it_listens(port: int) -> None:
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)  # noqa: TID251 - a benchmark waits for a foreign program
-    raise RuntimeError("the limiter does not listen")
-
-
-def cases() -> Iterator[Case]:
-    yield Case("limit given with --rate", partial(sandbox, "none", "sliding-window"), f"{LIMIT}/s")
-    yield Case("limit in headers (RateLimit)", partial(sandbox, "ratelimit"))
+def _long() -> Iterator[Case]:
+    """Yield servers with an allowance."""
+    allowance = f"--allowance {QUOTA}/m --allowance-told"
+    aligned = FixedWindow(QUOTA, WINDOW)
+    first, sliding = WindowFromFirst(QUOTA, WINDOW), SlidingLog(QUOTA, WINDOW)
+    from_first = " --allowance-window fixed-from-first"
+    yield Case("users/me", f"{allowance} users-me", aligned, 1.03, 0, plus=2)
+    yield Case("users/me, from first", f"{allowance} users-me{from_first}", first, 1.03, 0, plus=2)
+    yield Case("headers, long window", f"{allowance} headers", aligned, 1.03, 0, plus=2)
     yield Case(
-        "limit in headers (X-RateLimit), fixed window",
-        partial(sandbox, "x-ratelimit", "fixed-window"),
+        "--rate, long window",
+        f"{allowance} none --allowance-window sliding",
+        sliding,
+        1.03,
+        0,
+        plus=2,
+        rate=f"{QUOTA}/m",
     )
-    yield Case("only 429 with Retry-After", partial(sandbox, "retry-after"))
-    yield Case("only bare 429s", partial(sandbox, "none"))
+    several = f"{allowance} headers --limit {RATE}/s --limit-headers ratelimit"
+    both = Several(TokenBucket(RATE, RATE), aligned)
+    yield Case("several windows in headers", several, both, 1.05, 0, plus=2)
     yield Case(
-        "four processes, limit given",
-        partial(sandbox, "none", "sliding-window"),
-        f"{LIMIT}/s",
-        processes=4,
+        "Retry-After only, long window", f"{allowance} retry-after", aligned, 1.1, 0.5, plus=2
     )
-    yield Case("four processes, only bare 429s", partial(sandbox, "none"), processes=4)
-    for status in (429, 503):
-        if nginx := shutil.which("nginx"):
-            limiter = partial(in_front, [nginx, "-c"], NGINX, status=status, burst=5)
-            yield Case(f"nginx limit_req, burst 5, bare {status}s", limiter)
-    if haproxy := shutil.which("haproxy"):
+    yield Case("nothing told, long window", f"{allowance} none{from_first}", first, 1.15, 1, plus=2)
+
+
+def _foreign() -> Iterator[Case]:
+    """Yield limiters of other makers, in front of a sandbox without a limit."""
+    if limiters.is_installed("nginx"):
+        for status in (429, 503):
+            front = partial(limiters.nginx, rate=RATE, burst=5, status=status)
+            name = f"nginx limit_req, bare {status}s"
+            yield Case(name, "", LeakyBucket(RATE, 5), 1.15, 1, RATE, in_front=front)
+    if limiters.is_installed("haproxy"):
         for window in (1, 10):
-            limiter = partial(
-                in_front, [haproxy, "-f"], HAPROXY, window=window, requests=LIMIT * window
-            )
-            yield Case(f"HAProxy stick table, {window} s, bare 429s", limiter)
+            requests = RATE * window
+            front = partial(limiters.haproxy, requests=requests, window=window)
+            rule = SlidingCounter(requests, window)
+            name = f"HAProxy stick table, {window} s, bare 429s"
+            yield Case(name, "", rule, 1.15, 1, RATE, in_front=front)
 
 
-def push(case: Case, seconds: float) -> Came:
-    """Push through that server, in so many processes at once with one key and one state folder."""
-    rows = int(seconds * LIMIT) // case.processes * case.processes
-    with tempfile.TemporaryDirectory() as name, case.server() as base_url:
-        folder = Path(name)
-        share = rows // case.processes
+def push(case: Case, rows: int, processes: int) -> Point:
+    """Push the rows by so many processes at once."""
+    latency = ("--accept-any", "--latency", f"{LATENCY_SECONDS * 1000:g}ms")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        sandbox_process(*latency, *case.options.split()) as witness,
+        case.in_front(witness.base_url) as base_url,
+    ):
+        to = ("--base-url", base_url, "--json", "--quiet", "--rate", case.rate)
+        workers = WORKERS // processes
         runs = []
-        for number in range(case.processes):
-            sheet = write_sheet(
-                folder / f"part-{number}.csv", numbered(share, first=number * share)
-            )
-            words = command(
-                "push",
-                sheet,
-                "--base-url",
-                base_url,
-                "--json",
-                "--workers",
-                32,
-                "--rate",
-                case.rate,
-            )
+        for number in range(processes):
+            first, end = (rows * part // processes for part in (number, number + 1))
+            sheet = write_sheet(Path(name, f"{number}.csv"), numbered(end - first, first=first))
             runs.append(
                 subprocess.Popen(
-                    words, env=environment(XDG_STATE_HOME=name), stdout=subprocess.PIPE, text=True
+                    command("push", sheet, *to, "--workers", workers),
+                    env=environment(XDG_STATE_HOME=name),
+                    stdout=subprocess.PIPE,
+                    text=True,
                 )
             )
         summaries = [json.loads(run.communicate()[0]) for run in runs]
+        journal = witness.journal()
     assert all(run.returncode == 0 for run in runs), summaries
-    sending = max(summary["seconds"] for summary in summaries)
+    begins = min(float(entry["at"]) for entry in journal)
+    ends = max(float(entry["ended_at"]) for entry in journal)
+    # What a limiter in front of the sandbox refuses is not in the journal.
     requests = sum(summary["requests"] for summary in summaries)
-    refused = sum(summary["throttled"] for summary in summaries)
-    if (
-        not refused
-    ):  # a bare 503 is told apart from a fault only by what follows: it counts as a retry
-        refused = sum(summary["retries"] for summary in summaries)
-    return Came(sending * LIMIT / rows, 100 * refused / requests, requests / rows)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=40)
-    parser.add_argument("--only", default="")
-    told = parser.parse_args()
-    print(
-        "| case, 50/s | time over optimum | refused per 100 requests | requests per row |\n"
-        "|---|---|---|---|"
+    passed = sum(entry["status"] != 429 for entry in journal)
+    best = optimum_seconds(
+        case.rule,
+        with_repeats(rows, case.faults),
+        workers=WORKERS,
+        latency=steady(LATENCY_SECONDS),
+        start=begins,
     )
-    for case in cases():
-        if told.only in case.name:
-            came = push(case, told.seconds)
-            print(
-                f"| {case.name} | {came.over:.3f} | {came.refused:.2f} "
-                f"| {came.requests_per_row:.3f} |",
-                flush=True,
-            )
+    return Point(ends - begins, best, 100 * max(0, requests - passed) / requests)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=40, help="of jobs with a rate")
+    parser.add_argument("--windows", type=float, default=1.5, help="of jobs with an allowance")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--only", default="", help="cases whose names hold this")
+    asked: Any = parser.parse_args()
+    print(f"{'':34}processes    time over optimum      refused per 100")
+    missed = 0
+    for case in (*_short(), *_long(), *_foreign()):
+        for processes in asked.processes if asked.only in case.name else ():
+            point = push(case, case.rows(asked.seconds, asked.windows), processes)
+            over = max(0.0, point.seconds - case.plus) / point.best
+            misses = over > case.over or point.refused > case.refused + 0.005
+            missed += misses
+            plus = f" + {case.plus:g} s" if case.plus else ""
+            times = f"{over:8.3f}  {f'{case.over:.2f}{plus}':<12}"
+            refusals = f"{point.refused:8.2f}  {case.refused:<5g}"
+            took = f"{point.seconds:7.1f} s of {point.best:.1f}"
+            words = f"{times}{refusals}{took}{'  MISSED' * misses}"
+            print(f"{case.name:<34}{processes:>5}   {words}", flush=True)
+    print(f"{missed} cases miss their goal" if missed else "every goal is met")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
