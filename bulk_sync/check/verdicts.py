@@ -24,8 +24,10 @@ FEWEST_PERCENT: Final = 5
 errors. On a scale of 1 to 10 about half of the ratings are beyond 5.
 """
 
-FEWEST_VALUES: Final = 5
-"""The values of a column in which a single one counts as a sign of all."""
+FEWEST_RATINGS: Final = 2
+"""Ratings beyond 5 that make another scale likelier than a typing error, in any column: on a scale
+of 1 to 10 only one column in six of five cells has a single one.
+"""
 
 # ISO dates are written by people and programs alike, so that a few early ones prove nothing: by
 # chance all of 3 are early in 6% of sheets, and 2 numeric dates late in 36% of these.
@@ -144,8 +146,7 @@ def _scale(column: _Column) -> Iterator[ColumnFinding]:
         return
     beyond, fraction = column.seen(Sign.BEYOND_SCALE), column.seen(Sign.FRACTION)
     facts: dict[str, Fact] = {"leave_out": column.leave_out}
-    enough = beyond.count > 1 or beyond.count + column.values >= FEWEST_VALUES
-    if enough and _is_frequent(beyond, column.values):
+    if beyond.count >= FEWEST_RATINGS and _is_frequent(beyond, column.values):
         low = "0-" if column.seen(Sign.ZERO).count else ""
         fitting = next((high for high in _SCALES if beyond.highest <= high), None)
         suggested = f"{low}{fitting}" if fitting else ""
