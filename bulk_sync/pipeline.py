@@ -21,8 +21,14 @@ from bulk_sync.model.summaries import CheckSummary, Creatable, Summary
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.written.lines import refuse_too_many
 from bulk_sync.run import log
-from bulk_sync.run.findings import assumptions_of, columns_of, notes_on, refusal_of
-from bulk_sync.run.follow import Callbacks, OnRow, Watch
+from bulk_sync.run.findings import (
+    assumptions_of,
+    columns_of,
+    notes_on,
+    refusal_of,
+    warnings_on,
+)
+from bulk_sync.run.follow import Callbacks, OnRow, OnWarning, Watch
 from bulk_sync.run.mapping_profile import profile_of
 from bulk_sync.run.outputs import check_outputs, refuse_names, write_outputs
 from bulk_sync.run.rows import stage_rows
@@ -58,6 +64,7 @@ def push(
     watch: Watch = lambda _: nullcontext(),
     on_rows: OnRows = lambda _: None,
     on_row: OnRow | None = None,
+    on_warning: OnWarning = lambda _: None,
     stop: threading.Event | None = None,
     clock: Clock | None = None,
 ) -> Summary:
@@ -67,8 +74,9 @@ def push(
     the rows, and in `stopped` why sending ended early, if it did. `send_to` is the address behind
     `sandbox:`.
 
-    `on_rows` is called now and then with the number of rows read, `on_row` for each decided row; an
-    error that they raise ends the run. Once `stop` is set no more rows are sent, and the rest stays
+    `on_rows` is called now and then with the number of rows read, `on_warning` before anything is
+    sent with each sentence about values that look damaged, `on_row` for each decided row; an error
+    that they raise ends the run. Once `stop` is set no more rows are sent, and the rest stays
     pending. May be called where an event loop runs, as in a notebook, and blocks it: see
     `push_async`.
 
@@ -76,7 +84,10 @@ def push(
     """
     used = clock or SystemClock()
     return outside_event_loop(
-        lambda stop: _push(settings, send_to, Callbacks(watch, on_rows, on_row, stop), used), stop
+        lambda stop: _push(
+            settings, send_to, Callbacks(watch, on_rows, on_row, stop, on_warning), used
+        ),
+        stop,
     )
 
 
@@ -138,11 +149,15 @@ def _push(
         notes = (*opened, *moved, *stage_sheet(staging, callbacks.on_rows))
         count_rows(tally, store.views.counts())
         log.sheet_staged(store.views.counts())
+        warnings = warnings_on(sheet)
+        log.warned(warnings)
+        for warning in warnings:
+            callbacks.on_warning(warning)
         refuse_too_many(files.results, tally.total)
         sent = send_pending(sending)
         summary = summary_of_run(store, files, source, tally, sent, notes)
         summary = write_outputs(store, files, outputs, sheet.headers, summary, clock)
-    log.run_ends(summary)
+    log.run_ends(summary, warnings)
     return summary
 
 

@@ -83,24 +83,29 @@ def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
     def read(cell: Cell) -> object:
         if isinstance(cell, Formatted):
             cell = content_of(cell, is_number=False)
-        raw = cell
+        raw, odd = cell, False
         if isinstance(cell, str):
             cell = cell.strip()
-            # The first control character that `strip` leaves; text begins with a sign beyond it.
-            if not cell or ((cell < "!" or not cell.isascii()) and shows_nothing(cell)):
+            # Tests that cost little, because they are for every cell. A text that begins with what
+            # sorts below "!" is blank, or begins with a control character.
+            if cell.isascii():
+                if cell < "!" and shows_nothing(cell):
+                    return if_blank
+                odd = (
+                    "&" in cell
+                    or len(cell) >= SHORTEST_CUT
+                    or cell in NULL_WORDS
+                    or "_x00" in cell
+                    or (is_name and "?" in cell)
+                )
+            elif shows_nothing(cell):
                 return if_blank
+            else:
+                odd = True
         if token is not None and text_of(cell) == token:
             return None
-        # Tests that cost little, because they are for every cell.
-        if isinstance(cell, str) and (
-            not cell.isascii()
-            or cell in NULL_WORDS
-            or len(cell) >= SHORTEST_CUT
-            or "&" in cell
-            or "_x00" in cell
-            or (is_name and "?" in cell)
-        ):
-            look_for_damage(evidence, field, str(raw), cell, is_name=is_name)
+        if odd:
+            look_for_damage(evidence, field, str(raw), str(cell), is_name=is_name)
         try:
             return plain_text(cell)
         except BadCell as problem:
@@ -122,7 +127,7 @@ def _value_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
             cell = content_of(cell, is_number=is_number)
         if isinstance(cell, str):
             cell = cell.strip()
-            if not cell.isascii() or cell[:1] < "!":
+            if not cell.isascii() or cell < "!":
                 cell = _without_invisible(evidence, field, cell)
             if cell[:1] == "=":
                 cell = text_of_formula(cell)

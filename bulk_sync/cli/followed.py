@@ -32,7 +32,7 @@ from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Summary
 from bulk_sync.pipeline import push as run_push
 from bulk_sync.report.as_json import json_line, summary_json
-from bulk_sync.report.terminal.lines import show_error
+from bulk_sync.report.terminal.lines import show_error, show_line
 from bulk_sync.report.terminal.progress import progress, progress_lines
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.report.terminal.summary import show_summary
@@ -163,7 +163,10 @@ def _watched(run: Callable[..., Summary], name: str, following: Following) -> Su
     if following.quiet:
         return run()
     if not may_be_a_terminal(sys.stderr):
-        return run(watch=lambda tally: progress_lines(tally, clock, say))
+        return run(
+            watch=lambda tally: progress_lines(tally, clock, say),
+            on_warning=say,
+        )
     with ExitStack() as shown:
         on_rows = shown.enter_context(reading_rows(err(), name))
 
@@ -171,7 +174,11 @@ def _watched(run: Callable[..., Summary], name: str, following: Following) -> Su
             shown.close()  # rich allows one live display at a time
             return progress(err(), tally, clock)
 
-        return run(watch=watch, on_rows=on_rows)
+        def warn(warning: str) -> None:
+            shown.close()
+            show_line(err(), warning, style="yellow")
+
+        return run(watch=watch, on_rows=on_rows, on_warning=warn)
 
 
 def _log_progress(line: str) -> None:

@@ -36,6 +36,11 @@ def notes_on(sheet: Sheet, *, compared: bool = False) -> tuple[str, ...]:
     return (*notes, *(comparison_notes(about) if compared else ()), *column_notes(about))
 
 
+def warnings_on(sheet: Sheet) -> tuple[str, ...]:
+    """Return the notes about damaged values, to be shown before anything is sent."""
+    return column_notes(sheet.about_columns())
+
+
 def assumptions_of(sheet: Sheet) -> tuple[str, ...]:
     """Return the assumptions about cells, how often each was made and where first."""
     rules = RulesUsed(

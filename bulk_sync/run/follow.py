@@ -22,6 +22,9 @@ _STOP_POLL_SECONDS = 0.1
 OnRow = Callable[[RowDecided], None]
 """Called for each row as it is decided."""
 
+OnWarning = Callable[[str], None]
+"""Called before anything is sent with each sentence about values that look damaged."""
+
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
 
@@ -33,6 +36,7 @@ class Callbacks(Struct, frozen=True):
     on_rows: OnRows
     on_row: OnRow | None
     stop: threading.Event | None
+    on_warning: OnWarning = lambda _: None
 
 
 class RowNotifier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bulk_sync.model.rows import State
@@ -23,10 +23,20 @@ def sheet_staged(states: Mapping[State, int]) -> None:
     _log.info("staged: %s", _counts(states), extra={"event": "staged"})
 
 
-def run_ends(summary: Summary) -> None:
-    """Log the notes and the end of a run, at a level that depends on its exit code."""
+def warned(warnings: Sequence[str]) -> None:
+    """Log what a person should know before the sheet is sent."""
+    for warning in warnings:
+        _log.warning("%s", warning, extra={"event": "note"})
+
+
+def run_ends(summary: Summary, before: Sequence[str] = ()) -> None:
+    """Log the notes and the end of a run, at a level that depends on its exit code.
+
+    `before` are the notes that were logged before sending.
+    """
     for note in summary.notes:
-        _log.info("%s", note, extra={"event": "note"})
+        if note not in before:
+            _log.info("%s", note, extra={"event": "note"})
     code = summary.exit_code
     stopped = f"; {summary.stopped}" if summary.stopped else ""
     _log.log(
