@@ -407,7 +407,7 @@ def test_a_refused_sheet_leaves_the_results_of_what_was_sent(
     sheet = write_sheet(tmp_path / "x.csv", [("a", "", 4), ("b", "", 9)])
     with sandboxes() as witness:
         program("push", sheet, "--base-url", witness.base_url)
-        write_sheet(sheet, [("a", "", 9), ("b", "", 9)])
+        write_sheet(sheet, [("a", "", 0), ("b", "", 9)])
         assert program("push", sheet, "--base-url", witness.base_url).code == 4
     assert [line["state"] for line in read_csv(tmp_path / "x.results.csv")] == [
         "updated",
