@@ -15,6 +15,7 @@ from bulk_sync.check.cells import (
     is_scientific,
     text_of_formula,
 )
+from bulk_sync.check.damage import before_escaping
 from bulk_sync.check.formatted import facts_of
 from bulk_sync.check.headers import HeaderMap, map_option
 from bulk_sync.check.invisible import unseen_in
@@ -24,6 +25,7 @@ from bulk_sync.check.keys import (
     is_misread,
     is_null_word,
     is_too_narrow,
+    may_be_damaged,
 )
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
@@ -34,13 +36,8 @@ LONGEST_SEGMENT = 2000
 """
 
 # Keys that need no further check, which is nearly all of them: at most 15 characters, or with one
-# that is no digit, so that no spreadsheet program has rounded them. A key that consists of letters,
-# or has a lower one after a hyphen or before it, may be a word for a blank or a date.
-_PLAIN_KEY = re.compile(
-    r"(?![A-Za-z]+\Z|\d\d?-[A-Z]|[A-Z][a-z]{2}-\d\d\Z)"
-    r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})",
-    re.ASCII,
-)
+# that is no digit, so that no spreadsheet program has rounded them. See also `may_be_damaged`.
+_PLAIN_KEY = re.compile(r"(?:[\w-]{1,15}|(?=\d*[A-Za-z_-])[\w-]{1,64})", re.ASCII)
 
 # Characters of a fraction that the format `General` shows at most.
 _LONGEST_FRACTION = 11
@@ -100,7 +97,7 @@ class AddressReader:
         if self._key_at is None:
             return "missing_key", Reason(Expected.KEY, ID_COLUMN, remedy=Remedy.ENTER_KEY)
         cell = cells[self._key_at]
-        if isinstance(cell, str) and _PLAIN_KEY.fullmatch(key):
+        if isinstance(cell, str) and _PLAIN_KEY.fullmatch(key) and not may_be_damaged(key):
             # One number is evidence enough.
             if not self._counts.numbers and key.isdigit():
                 self._counts.count(key)
@@ -139,7 +136,7 @@ def _unsafe(key: str) -> Bad | None:
         character, place = found
         remedy = Remedy.TYPE_KEY_ANEW
         return _bad(Expected.VISIBLE_KEY, key, remedy, character=character, place=place)
-    if is_misread(key):
+    if is_misread(key) or before_escaping(key) != key:
         return _bad(Expected.UNDAMAGED_KEY, key, Remedy.SAVE_AS_UTF_8)
     if len(quote(key, safe="")) > LONGEST_SEGMENT:
         return _bad(Expected.SHORT_KEY, key, Remedy.CORRECT_KEY, characters=len(key))

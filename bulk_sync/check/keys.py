@@ -16,6 +16,7 @@ from bulk_sync.check.invisible import as_seen
 from bulk_sync.check.mojibake import before_mojibake
 
 _NULL_WORDS = frozenset({"n/a", *(word.lower() for word in NULL_WORDS)})
+_LONGEST_WORD = max(map(len, _NULL_WORDS))
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 # Excel's formats for a date that it takes a text such as 7-2 or 7/26 for: d-mmm and mmm-yy.
 _CONVERTED = re.compile(rf"\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d\d", re.ASCII)
@@ -36,6 +37,15 @@ def twin_of(key: str) -> str | None:
         return None
     seen = identity(key)
     return None if seen == key else seen
+
+
+def may_be_damaged(key: str) -> bool:
+    """Return False, at little cost, for nearly all keys of ASCII letters, digits and hyphens that
+    are no word for a blank, no date, and have no escape of XLSX.
+    """
+    if len(key) > _LONGEST_WORD:
+        return "_x00" in key
+    return key.isalpha() or key[-3:].isalpha() or key[3:4] == "-" or "_x00" in key
 
 
 def is_null_word(key: str) -> bool:

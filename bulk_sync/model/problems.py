@@ -24,6 +24,7 @@ class Expected(StrEnum):
     TEXT_FOR_NUMBER = "text_for_number"
     TEXT_FOR_DATE = "text_for_date"
     CERTAIN_TEXT = "certain_text"  # number, format
+    NUMBER_BEHIND = "number_behind"  # number, format
     PHONE_NUMBER = "phone_number"
     WHOLE_NUMBER = "whole_number"  # low, high
     RATING = "rating"

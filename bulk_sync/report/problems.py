@@ -21,6 +21,7 @@ _CELLS: Mapping[Expected, str] = {
     Expected.SHORT_TEXT: "text of at most {most:,} characters",
     Expected.TEXT_FOR_NUMBER: "text: spreadsheet programs round numbers of more than 15 digits",
     Expected.TEXT_FOR_DATE: "text: the cell holds a date or time",
+    Expected.NUMBER_BEHIND: "the number behind it: the number format shows another one",
     Expected.CERTAIN_TEXT: "text: what a number format shows can differ between programs",
     Expected.PHONE_NUMBER: "a phone number: a spreadsheet program rounded it",
     Expected.WHOLE_NUMBER: "a whole number from {low:,} to {high:,}",
@@ -53,9 +54,8 @@ _CELLS: Mapping[Expected, str] = {
     Expected.SAFE_KEY: "a key that can be part of a URL",
     Expected.PRINTABLE_KEY: "a key without control characters, such as line breaks and tabs",
     Expected.SHORT_KEY: "a key that fits into a URL",
-    Expected.VISIBLE_KEY: "a key without characters that nobody can see",
     Expected.UNCONVERTED_KEY: "a key: a spreadsheet program made a date of it",
-    Expected.UNDAMAGED_KEY: "a key: characters of it were lost or read in another encoding",
+    Expected.UNDAMAGED_KEY: "a key: characters of it were lost, escaped or misread",
     Expected.KEY_NOT_NULL: "a key: programs write this word for a missing one",
     Expected.KEY_WITHOUT_POINT: (
         "a key: all numbers of the column end in .0, as programs write whole numbers next to a "
@@ -87,8 +87,8 @@ _DETAILS: Mapping[Expected, str] = {
     Expected.END_AFTER_START: ", {start!r}",
     Expected.AS_WRITTEN: " (it was {was!r})",
     Expected.SHORT_KEY: " ({characters:,} characters are too many)",
-    Expected.VISIBLE_KEY: " (the {place}. character is {character})",
     Expected.KEY_AS_NORTH_HAS_IT: " ({here} here, {there} there)",
+    Expected.NUMBER_BEHIND: " (the cell holds {number} as {format})",
     Expected.CERTAIN_TEXT: " (the cell holds {number} as {format})",
     Expected.CERTAIN_KEY: " (the cell holds {number} as {format})",
     Expected.KEY_WITHOUT_SEPARATORS: " (the cell holds {number} as {format})",
@@ -143,6 +143,10 @@ _ROWS: Mapping[Expected, _Statement] = {
     Expected.ONE_ROW_A_SHOWING: _Statement(
         "{rows} {have} the same showing with different values",
         "several rows have the same showing with different values",
+    ),
+    Expected.VISIBLE_KEY: _Statement(
+        "{field}: {value!r} has a character that nobody can see, {character} in place {place}",
+        "keys have characters that nobody can see",
     ),
     Expected.ONE_SPELLING_A_KEY: _Statement(
         "{rows} {have} a key that looks the same, with characters that nobody can see, or accents "
@@ -206,7 +210,7 @@ _REMEDIES: Mapping[Remedy, str] = {
     ),
     Remedy.ENTER_KEY: "enter the showing's key, or leave the row out",
     Remedy.CORRECT_KEY: "enter the showing's key as North has it",
-    Remedy.TYPE_KEY_ANEW: "delete that character, or type the key anew",
+    Remedy.TYPE_KEY_ANEW: "delete it, or type the key anew",
     Remedy.REMOVE_POINT_ZERO: "write the keys as text there, or remove the .0 from all of them",
     Remedy.SAVE_AS_UTF_8: "export the sheet again as UTF-8, or enter the key as North has it",
     Remedy.KEEP_NORTHS_SPELLING: "keep the one that North has",

@@ -82,8 +82,8 @@ def test_every_remedy_has_words(remedy: Remedy) -> None:
         (
             Reason(Expected.VISIBLE_KEY, "key", "sh-1\u200b", Remedy.TYPE_KEY_ANEW, FACTS),
             (
-                "key: 'sh-1\\u200b' is not a key without characters that nobody can see (the 5. "
-                "character is U+200B); delete that character, or type the key anew"
+                "key: 'sh-1\\u200b' has a character that nobody can see, U+200B in place 5: delete "
+                "it, or type the key anew"
             ),
         ),
         (
