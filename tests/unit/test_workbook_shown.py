@@ -17,6 +17,7 @@ from bulk_sync.model.rows import Cell, CellError, Formatted, text_of
 from tests.tools.record_shown_texts import RECORDING
 from tests.unit.biff import KEY, number, stream, xls
 from tests.unit.test_number_format import UNCERTAIN
+from tests.unit.workbooks import number as number_of_xlsb
 from tests.unit.workbooks import (
     ods_parts,
     ods_row,
@@ -30,7 +31,8 @@ from tests.unit.workbooks import (
 )
 
 Cells = Sequence[tuple[str, float | str]]
-"""Format and value of cells, one below the other."""
+"""Format and value of cells, one below the other; next to each is a rating of 4."""
+HEADER = ("key", "rating")
 
 MOMENTS = (date, datetime, time, timedelta, CellError)
 
@@ -38,13 +40,14 @@ MOMENTS = (date, datetime, time, timedelta, CellError)
 def as_xlsx(path: Path, cells: Cells) -> Path:
     with xlsxwriter.Workbook(path) as book:
         sheet = book.add_worksheet()
-        sheet.write_string(0, 0, "key")
+        sheet.write_row(0, 0, ["key", "rating"])
         styles = {code: book.add_format({"num_format": code}) for code, _ in cells}
         for row, (code, value) in enumerate(cells, start=1):
             if isinstance(value, str):
                 sheet.write_string(row, 0, value, styles[code])
             else:
                 sheet.write_number(row, 0, value, styles[code])
+            sheet.write_number(row, 1, 4)
     return path
 
 
@@ -52,9 +55,11 @@ def as_xls(path: Path, cells: Cells) -> Path:
     book = xlwt.Workbook(encoding="utf-8")
     sheet = book.add_sheet("S")
     sheet.write(0, 0, "key")
+    sheet.write(0, 1, "rating")
     styles = {code: xlwt.easyxf(num_format_str=code) for code, _ in cells}
     for row, (code, value) in enumerate(cells, start=1):
         sheet.write(row, 0, value, styles[code])
+        sheet.write(row, 1, 4)
     book.save(str(path))
     return path
 
@@ -74,11 +79,12 @@ def as_xlsb(path: Path, cells: Cells) -> Path:
         ),
         *((617, count), *styles, (618, b""), (279, b"")),
     ]
-    rows = [row_header(0), (6, struct.pack("<II", 0, 0) + wide("key"))]
+    header = [(6, struct.pack("<II", at, 0) + wide(name)) for at, name in enumerate(HEADER)]
+    rows = [row_header(0), *header]
     for row, (code, value) in enumerate(cells, start=1):
         place = struct.pack("<II", 0, codes.index(code))
         cell = (6, wide(value)) if isinstance(value, str) else (5, struct.pack("<d", value))
-        rows += [row_header(row), (cell[0], place + cell[1])]
+        rows += [row_header(row), (cell[0], place + cell[1]), number_of_xlsb(1, 4.0)]
     parts = xlsb_parts(rows)
     relations = str(parts["xl/_rels/workbook.bin.rels"]).replace(
         'Target="sharedStrings.bin"/>',
