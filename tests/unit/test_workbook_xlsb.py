@@ -103,7 +103,7 @@ def test_other_records_among_the_rows_are_passed_over(tmp_path: Path, kind: int)
         ([row_header(1), row_header(1)], "row 2 follows row 2"),
         ([row_header(1_048_576), number(0, 1)], "outside of any sheet (row 1048577)"),
         ([row_header(1), (7, place(0) + struct.pack("<I", 2))], "row 2 refers to a style or a"),
-        ([row_header(1), (3, place(0) + b"\x63")], "row 2 shows an error of an unknown kind"),
+        ([row_header(1), (3, place(0) + b"\x63")], "shows an error of an unknown kind (99)"),
         ([row_header(1), (6, place(0) + struct.pack("<I", 9) + b"ab")], "cut short"),
         ([row_header(1), (5, place(0) + bytes(4))], "cut short"),
         ([row_header(1), (6, place(0) + wide("A\0n"))], "holds a NUL character"),

@@ -17,7 +17,7 @@ from bulk_sync.read.books.interface import (
     Sheet,
     TooLarge,
 )
-from bulk_sync.read.books.numbers import Converter, plain_number, rk_number
+from bulk_sync.read.books.numbers import Converter, Number, plain_number, rk_number
 from bulk_sync.read.books.package import part_of_kind, relations_of
 from bulk_sync.read.books.shown import Covering, Range
 from bulk_sync.read.books.styles import TextConverter, number_converter, text_converter
@@ -44,6 +44,8 @@ _POINTER_BYTES = 8
 _U32 = struct.Struct("<I").unpack_from
 _U16 = struct.Struct("<H").unpack_from
 _DOUBLE = struct.Struct("<d").unpack_from
+_BYTE = struct.Struct("<B").unpack_from
+_PLACE = struct.Struct("<II").unpack_from
 
 _AGAIN = "Open the workbook in a spreadsheet program and save it again."
 
@@ -131,7 +133,16 @@ class XlsbGrid:
         sink = Sink(Covering(self._merged))
         reader = _Reader(sink, self._values)
         for kind, data in records(self._archive.chunks(self._part)):
-            if reader.record(kind, data):
+            try:
+                begins_row = reader.record(kind, data)
+            except struct.error:
+                raise BadWorkbook(f"a record of it is cut short. {_AGAIN}") from None
+            except LookupError:
+                raise BadWorkbook(
+                    f"a cell in row {reader.row + 1} refers to a style or a text that isn't "
+                    f"there. {_AGAIN}"
+                ) from None
+            if begins_row:
                 self.hidden_columns = reader.hidden_columns
                 yield from sink.drain()
         reader.finish()
@@ -150,23 +161,61 @@ class XlsbGrid:
 
 
 class _Values:
-    """The shared texts, and what each style shows."""
+    """The shared texts, and what each style shows.
+
+    The methods read a cell's value at an offset of its record; they raise LookupError for a style
+    or a text that isn't there, struct.error for data that is cut short.
+    """
 
     def __init__(
         self, texts: list[str], numbers: list[Converter], of_texts: list[TextConverter | None]
     ) -> None:
-        self.texts = texts
+        self._texts = texts
         self._numbers = numbers
         self._of_texts = of_texts
-
-    def number(self, style: int, value: float) -> Cell:
-        """Return a number as its style shows it; raises LookupError for one that isn't there."""
         # A writer of plain values has no styles at all.
-        return self._numbers[style](value) if self._numbers else plain_number(value)
+        self._has_styles = bool(numbers)
 
-    def text(self, style: int, text: str) -> Cell:
-        """Return a text as its style shows it."""
-        convert = self._of_texts[style] if style < len(self._of_texts) else None
+    def shared(self, style: int, data: bytes, at: int) -> Cell:
+        """Read a BrtCellIsst: the index of a shared text."""
+        return self._text(style, self._texts[_U32(data, at)[0]])
+
+    def rk(self, style: int, data: bytes, at: int) -> Cell:
+        """Read a BrtCellRk."""
+        return self._number(style, rk_number(_U32(data, at)[0]))
+
+    def real(self, style: int, data: bytes, at: int) -> Cell:
+        """Read a BrtCellReal or a BrtFmlaNum."""
+        return self._number(style, _DOUBLE(data, at)[0])
+
+    def string(self, style: int, data: bytes, at: int) -> Cell:
+        """Read a BrtCellSt or a BrtFmlaString."""
+        return self._text(style, _wide_string(data, at)[0])
+
+    def rich_string(self, style: int, data: bytes, at: int) -> Cell:
+        """Read a BrtCellRString: flags, then the text (2.5.122)."""
+        return self._text(style, _wide_string(data, at + 1)[0])
+
+    def truth(self, _style: int, data: bytes, at: int) -> Cell:
+        """Read a BrtCellBool or a BrtFmlaBool."""
+        return bool(_BYTE(data, at)[0])
+
+    def error(self, _style: int, data: bytes, at: int) -> Cell:
+        """Read a BrtCellError or a BrtFmlaError."""
+        code = _BYTE(data, at)[0]
+        if code not in ERROR_CODES:
+            raise BadWorkbook(f"a cell of it shows an error of an unknown kind ({code}). {_AGAIN}")
+        return CellError(ERROR_CODES[code])
+
+    def blank(self, _style: int, _data: bytes, _at: int) -> Cell:
+        """Read a BrtCellBlank."""
+        return ""
+
+    def _number(self, style: int, value: Number) -> Cell:
+        return self._numbers[style](value) if self._has_styles else plain_number(value)
+
+    def _text(self, style: int, text: str) -> Cell:
+        convert = self._of_texts[style] if self._has_styles else None
         return text if convert is None else convert(text)
 
 
@@ -174,36 +223,50 @@ class _Reader:
     """Reads a sheet's records in their order; rows go to the sink."""
 
     def __init__(self, sink: Sink, values: _Values) -> None:
+        self.row = -1
         self.hidden_columns: set[int] = set()
         self._sink = sink
-        self._values = values
         self._in_data = False
-        self._row = -1
         self._is_hidden = False
         self._cells: list[Cell] = []
         self._column = -1
+        self._read = {
+            _BLANK: values.blank,
+            _RK: values.rk,
+            _ERROR: values.error,
+            _BOOL: values.truth,
+            _REAL: values.real,
+            _STRING: values.string,
+            _SHARED: values.shared,
+            _FORMULA_STRING: values.string,
+            _FORMULA_NUMBER: values.real,
+            _FORMULA_BOOL: values.truth,
+            _FORMULA_ERROR: values.error,
+            _RICH_STRING: values.rich_string,
+        }
+        self._read_short = {short: self._read[kind] for short, kind in _SHORT.items()}
 
     def record(self, kind: int, data: bytes) -> bool:
-        """Read a record; return whether it began a row."""
+        """Read a record; return whether it began a row. Raises as `_Values` does."""
         if not self._in_data:
             if kind == _BEGIN_DATA:
                 self._in_data = True
             elif kind == _COLUMNS:
                 self._hide(data)
-            return False
-        if kind == _ROW:
+        elif (read := self._read.get(kind)) is not None:
+            column, style = _PLACE(data)  # the style has 24 bits (2.5.9)
+            self._put(column, read(style & 0xFFFFFF, data, 8))
+        elif kind == _ROW:
             self._add()
             self._start_row(data)
             return True
-        if kind == _END_DATA:
+        elif (read := self._read_short.get(kind)) is not None:
+            self._put(self._column + 1, read(_U32(data)[0] & 0xFFFFFF, data, 4))
+        elif kind == _END_DATA:
             self._in_data = False
-        elif kind <= _FORMULA_ERROR or kind == _RICH_STRING:
-            self._cell(kind, _u32(data, 0), data, 4)
-        elif kind in _SHORT:
-            self._cell(_SHORT[kind], self._column + 1, data, 0)
         elif kind < _RICH_STRING and kind not in _NO_CELLS:
             raise BadWorkbook(
-                f"row {self._row + 1} has a cell in a record of an unknown kind ({kind}), which "
+                f"row {self.row + 1} has a cell in a record of an unknown kind ({kind}), which "
                 f"can't be read. {_AGAIN}"
             )
         return False
@@ -211,66 +274,35 @@ class _Reader:
     def finish(self) -> None:
         """Add the last row; raises BadWorkbook if the sheet ends among its rows."""
         if self._in_data:
-            raise BadWorkbook(f"its rows are cut short after row {self._row + 1}. {_AGAIN}")
+            raise BadWorkbook(f"its rows are cut short after row {self.row + 1}. {_AGAIN}")
         self._add()
 
     def _add(self) -> None:
         if self._cells:
-            self._sink.add(self._row, self._cells, hidden=self._is_hidden)
+            self._sink.add(self.row, self._cells, hidden=self._is_hidden)
 
     def _start_row(self, data: bytes) -> None:
-        row = _u32(data, 0)
-        if row <= self._row:
+        row = _U32(data)[0]
+        if row >= MAX_ROWS:
+            raise BadWorkbook(f"a row is outside of any sheet (row {row + 1}). {_AGAIN}")
+        if row <= self.row:
             raise BadWorkbook(
-                f"its rows are out of order: row {row + 1} follows row {self._row + 1}. {_AGAIN}"
+                f"its rows are out of order: row {row + 1} follows row {self.row + 1}. {_AGAIN}"
             )
         # fDyZero: bit 4 of the byte after rw, ixfe, miyRw and one of flags (2.4.741).
-        self._row, self._is_hidden = row, len(data) > 11 and bool(data[11] & 0x10)
+        self.row, self._is_hidden = row, len(data) > 11 and bool(data[11] & 0x10)
         self._cells, self._column = [], -1
 
-    def _cell(self, kind: int, column: int, data: bytes, at: int) -> None:
-        """Read a cell whose style is at an offset (2.5.9), and whose value follows."""
-        if self._row < 0 or column <= self._column or column >= MAX_COLUMNS:
-            raise BadWorkbook(f"row {self._row + 1} has a cell out of order. {_AGAIN}")
-        if self._row >= MAX_ROWS:
-            raise BadWorkbook(f"a cell is outside of any sheet (row {self._row + 1}). {_AGAIN}")
+    def _put(self, column: int, value: Cell) -> None:
+        if not self._column < column < MAX_COLUMNS or self.row < 0:
+            raise BadWorkbook(f"row {self.row + 1} has a cell out of order. {_AGAIN}")
         self._column = column
-        if kind == _BLANK:
+        if value == "":
             return
-        try:
-            value = self._value(kind, _u32(data, at) & 0xFFFFFF, data, at + 4)
-        except LookupError:
-            raise BadWorkbook(
-                f"a cell in row {self._row + 1} refers to a style or a text that isn't there. "
-                f"{_AGAIN}"
-            ) from None
-        blank = column - len(self._cells)
-        if blank:
-            self._cells.extend([""] * blank)
-        self._cells.append(value)
-
-    def _value(self, kind: int, style: int, data: bytes, at: int) -> Cell:
-        match kind:
-            # Numbers, because a bare name in a pattern would be a new variable.
-            case 7:  # BrtCellIsst
-                return self._values.text(style, self._values.texts[_u32(data, at)])
-            case 2:  # BrtCellRk
-                return self._values.number(style, rk_number(_u32(data, at)))
-            case 5 | 9:  # BrtCellReal, BrtFmlaNum
-                return self._values.number(style, _double(data, at))
-            case 6 | 8:  # BrtCellSt, BrtFmlaString
-                return self._values.text(style, _wide_string(data, at)[0])
-            case 62:  # BrtCellRString: flags, then the text (2.5.122)
-                return self._values.text(style, _wide_string(data, at + 1)[0])
-            case 4 | 10:  # BrtCellBool, BrtFmlaBool
-                return bool(_byte(data, at))
-            case _:  # BrtCellError, BrtFmlaError
-                code = _byte(data, at)
-                if code not in ERROR_CODES:
-                    raise BadWorkbook(
-                        f"a cell in row {self._row + 1} shows an error of an unknown kind. {_AGAIN}"
-                    )
-                return CellError(ERROR_CODES[code])
+        cells = self._cells
+        if column > len(cells):
+            cells.extend([""] * (column - len(cells)))
+        cells.append(value)
 
     def _hide(self, data: bytes) -> None:
         """Read a BrtColInfo (2.4.323): first and last column, width, style, flags."""
@@ -349,16 +381,6 @@ def _u16(data: bytes, at: int) -> int:
 def _u32(data: bytes, at: int) -> int:
     _need(data, at + 4)
     return int(_U32(data, at)[0])
-
-
-def _double(data: bytes, at: int) -> float:
-    _need(data, at + 8)
-    return float(_DOUBLE(data, at)[0])
-
-
-def _byte(data: bytes, at: int) -> int:
-    _need(data, at + 1)
-    return data[at]
 
 
 def _need(data: bytes, end: int) -> None:

@@ -10,7 +10,6 @@ from datetime import date, datetime, time, timedelta
 from bulk_sync.model.rows import Cell, CellError, Formatted, text_of
 from bulk_sync.read.books.interface import MAX_COLUMNS, MAX_ROWS, NO_VALUE
 
-_NUMBER_TYPES = frozenset({"float", "percentage", "currency"})
 # The type of a cell that doesn't say it, by the attribute that has its value.
 _VALUES = {
     "office:value": "float",
@@ -38,6 +37,7 @@ _ROUNDING = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _SECOND = timedelta(seconds=1)
+_MIDNIGHT = time()
 
 
 class BadValueError(ValueError):
@@ -45,14 +45,15 @@ class BadValueError(ValueError):
 
 
 class CellKind:
-    """Cells with the same attributes.
+    """Cells with the same attributes, but for the values.
 
     `rows` and `columns` are those that each spans; `is_single` if that is one, without repeats.
-    `is_text` if the cell's text is its value; `number` is the value if it is `number_text`.
+    `is_text` if the cell's text is its value; otherwise `value_name` is the attribute that has it,
+    if any, and `own` what that says here.
     """
 
-    __slots__ = ("_attributes", "_type", "columns", "is_covered", "is_single", "is_text", "number",
-                 "number_text", "repeats", "rows")  # fmt: skip
+    __slots__ = ("_attributes", "_convert", "_type", "columns", "is_covered", "is_single",
+                 "is_text", "own", "repeats", "rows", "value_name")  # fmt: skip
 
     def __init__(self, attributes: dict[str, str], *, is_covered: bool) -> None:
         self._attributes = attributes
@@ -63,59 +64,47 @@ class CellKind:
         self.is_single = self.repeats == self.rows == self.columns == 1
         inferred = next((kind for name, kind in _VALUES.items() if name in attributes), "string")
         self._type = attributes.get("office:value-type", inferred)
+        name, self._convert = _TYPES.get(self._type, ("office:string-value", None))
+        self.value_name = name if name in attributes else None
+        self.own = attributes.get(name)
         self.is_text = not (
-            self._type in {*_NUMBER_TYPES, "date", "time", "boolean"}
-            or "office:string-value" in attributes
+            self._convert is not None
+            or self.own is not None
             or "table:formula" in attributes
             or attributes.get("calcext:value-type") == "error"
         )
-        self.number = math.nan
-        self.number_text: str | None = None
-        if self._type in _NUMBER_TYPES and "office:value" in attributes:
-            self.number = _number(attributes["office:value"])
-            self.number_text = text_of(self.number)
 
-    def value(self, shown: str, *, has_text: bool) -> Cell:
-        """Return the value of a cell that shows a text; without `has_text` it holds none.
+    def value(self, shown: str, own: str | None, *, has_text: bool) -> Cell:
+        """Return the value of a cell that shows a text, and has its `own` as an attribute.
 
-        Raises BadValueError.
+        Without `has_text` it holds no text. Raises BadValueError.
         """
         if self.is_covered:
             return ""  # behind a merged range; it may keep the value that it had before
         if self.is_text:
             return shown
         text = shown.strip()
-        error = self._error(text)
+        error = self._error(text, own)
         if error is not None:
             return CellError(error)
-        if self.number_text is not None:
-            return self._formatted(text, has_text=has_text)
-        for kind, name, convert in _CONVERTED:
-            if kind == self._type and name in self._attributes:
-                return convert(self._attributes[name], text)
-        if self._type != "string" and text:
-            raise BadValueError(f"a cell of the type {self._type!r} has no value")
-        return self._attributes.get("office:string-value", shown)
+        if own is None:
+            if self._convert is not None and text:
+                raise BadValueError(f"a cell of the type {self._type!r} has no value")
+            return shown
+        return own if self._convert is None else self._convert(own, text if has_text else None)
 
-    def _error(self, text: str) -> str | None:
+    def _error(self, text: str, own: str | None) -> str | None:
         """Return the error that a cell shows, else None."""
         # LibreOffice's extension, which Calc writes next to an empty string value.
         if self._attributes.get("calcext:value-type") == "error":
             return text or "#VALUE!"
         if "table:formula" not in self._attributes:
             return None
+        value_type = self._attributes.get("office:value-type")
         # Programs wrote errors as mere text before they had a type.
-        if self._attributes.get("office:value-type") != "string" and _SHOWN_ERROR.fullmatch(text):
+        if value_type != "string" and _SHOWN_ERROR.fullmatch(text):
             return text
-        has_value = any(name in self._attributes for name in ("office:value-type", *_VALUES))
-        return NO_VALUE if not (has_value or text) else None
-
-    def _formatted(self, text: str, *, has_text: bool) -> Cell:
-        """Return a number, with the text that it is shown as if that is another one."""
-        # Without a text, as some programs write a sheet, there is no format either.
-        if not has_text or text in {self.number_text, self._attributes["office:value"]}:
-            return self.number
-        return Formatted(self.number, "", text, is_local=_SEPARATED.search(text) is not None)
+        return NO_VALUE if value_type is None and own is None and not text else None
 
 
 def repeats(attributes: dict[str, str], name: str, most: int) -> int:
@@ -128,46 +117,57 @@ def repeats(attributes: dict[str, str], name: str, most: int) -> int:
     return max(1, min(int(text), most + 1))
 
 
-def _number(text: str) -> float:
-    if not _NUMBER.fullmatch(text) or not math.isfinite(number := float(text)):
-        raise BadValueError(f"{text[:40]!r} is not a number")
-    return number
+def _number(own: str, text: str | None) -> Cell:
+    """Return a number, with the text that it is shown as if that is another one."""
+    if not _NUMBER.fullmatch(own) or not math.isfinite(number := float(own)):
+        raise BadValueError(f"{own[:40]!r} is not a number")
+    # Without a text, as some programs write a sheet, there is no format either.
+    if text is None or text == own or text == text_of(number):
+        return number
+    return Formatted(number, "", text, is_local=_SEPARATED.search(text) is not None)
 
 
-def _boolean(text: str, _shown: str) -> Cell:
-    if text not in {"true", "false"}:
-        raise BadValueError(f"{text[:40]!r} is not true or false")
-    return text == "true"
+def _boolean(own: str, _text: str | None) -> Cell:
+    if own not in {"true", "false"}:
+        raise BadValueError(f"{own[:40]!r} is not true or false")
+    return own == "true"
 
 
-def _moment(text: str, _shown: str) -> Cell:
-    match = _DATE.fullmatch(text)
-    if match is None:
-        raise BadValueError(f"{text[:40]!r} is not a date")
-    year, month, day, hour, minute, second = (int(each or 0) for each in match.groups()[:6])
-    if not 1 <= year <= date.max.year:
-        return CellError(text)  # a date that programs show and Python doesn't have
-    try:
-        moment = datetime.combine(date(year, month, day), time(hour, minute, second))
-        moment += _to_second(timedelta(seconds=float(f"0.{match[7] or 0}")))
-    except (ValueError, OverflowError):
-        raise BadValueError(f"{text[:40]!r} is not a date") from None
+def _moment(own: str, _text: str | None) -> Cell:
+    # The form that programs write, at full speed; any other is examined below.
+    if own[4:8:3] == "--" and (len(own) == 10 or (len(own) == 19 and own[10:17:3] == "T::")):
+        try:
+            moment = datetime.fromisoformat(own)
+        except ValueError:
+            raise BadValueError(f"{own[:40]!r} is not a date") from None
+    else:
+        match = _DATE.fullmatch(own)
+        if match is None:
+            raise BadValueError(f"{own[:40]!r} is not a date")
+        year, month, day, hour, minute, second = (int(each or 0) for each in match.groups()[:6])
+        if not 1 <= year <= date.max.year:
+            return CellError(own)  # a date that programs show and Python doesn't have
+        try:
+            moment = datetime.combine(date(year, month, day), time(hour, minute, second))
+            moment += _to_second(timedelta(seconds=float(f"0.{match[7] or 0}")))
+        except (ValueError, OverflowError):
+            raise BadValueError(f"{own[:40]!r} is not a date") from None
     # Midnight is a date without a time.
-    return moment.date() if moment.time() == time() else moment
+    return moment.date() if moment.time() == _MIDNIGHT else moment
 
 
-def _time(text: str, shown: str) -> Cell:
-    match = _DURATION.fullmatch(text)
+def _time(own: str, text: str | None) -> Cell:
+    match = _DURATION.fullmatch(own)
     if match is None or not any(match.groups()[1:]):
-        raise BadValueError(f"{text[:40]!r} is not a time")
+        raise BadValueError(f"{own[:40]!r} is not a time")
     days, hours, minutes = (int(each or 0) for each in match.groups()[1:4])
     seconds = float((match[5] or "0").replace(",", "."))
     span = timedelta(days, hours=hours, minutes=minutes) + _to_second(timedelta(seconds=seconds))
     if match[1]:
         return -span
-    if span >= _DAY and not _shows_time_of_day(span, shown):
+    if span >= _DAY and not _shows_time_of_day(span, text or ""):
         return span
-    return (datetime.combine(date.min, time()) + span % _DAY).time()
+    return (datetime.combine(date.min, _MIDNIGHT) + span % _DAY).time()
 
 
 def _shows_time_of_day(span: timedelta, shown: str) -> bool:
@@ -190,8 +190,13 @@ def _to_second(span: timedelta) -> timedelta:
     return span + (_SECOND - rest) if _SECOND - rest <= _ROUNDING else span
 
 
-_CONVERTED: tuple[tuple[str, str, Callable[[str, str], Cell]], ...] = (
-    ("date", "office:date-value", _moment),
-    ("time", "office:time-value", _time),
-    ("boolean", "office:boolean-value", _boolean),
-)
+_Convert = Callable[[str, str | None], Cell]
+"""Turns a cell's own value into a cell, given the text that it shows."""
+
+# The attribute that has the value of a type, and what it becomes.
+_TYPES: dict[str, tuple[str, _Convert | None]] = {
+    **dict.fromkeys(("float", "percentage", "currency"), ("office:value", _number)),
+    "date": ("office:date-value", _moment),
+    "time": ("office:time-value", _time),
+    "boolean": ("office:boolean-value", _boolean),
+}

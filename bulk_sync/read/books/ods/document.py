@@ -136,7 +136,7 @@ class Document:
 
     def _end_cell(self, cell: _Cell) -> None:
         try:
-            value = cell.kind.value(cell.shown(), has_text=cell.has_text)
+            value = cell.kind.value(cell.shown(), cell.kind.own, has_text=cell.has_text)
         except BadValueError as error:
             raise self._bad(error) from None
         self._cells.append((cell.kind, value))

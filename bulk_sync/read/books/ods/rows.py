@@ -17,8 +17,9 @@ _CELL = (
     r"<{t}((?:covered-)?+table-cell[^<>]*+)>"
     rf"(?:(?<=/>)|(?:<{{x}}p>({PLAIN_TEXT})</{{x}}p>)?+</{{t}}table-cell>)"
 )
-_RAW = ("&", "  ", "> ", " <", "\n", "\t")
-# Attributes differ from cell to cell where they hold numbers.
+# A value that may differ from cell to cell: its attribute's name, and the value.
+_VALUE = re.compile(r' ([\w.-]+:(?:date-|time-)?value)="([^"<&]*+)"')
+# Formulas and texts as attributes may differ in each cell.
 _MOST_KINDS = 20_000
 
 
@@ -30,7 +31,9 @@ class PlainRows:
         self._prefix: str | None = None
         self._row = self._cell = re.compile("(?!)")
         self._row_kinds: dict[str, RowKind] = {}
+        # By attributes; those with a value in `_forms`, without it.
         self._kinds: dict[str, CellKind] = {}
+        self._forms: dict[str, CellKind] = {}
 
     def __call__(self, text: str, at: int, prefix: str) -> int:
         """Take rows from `text[at:]`; return where they end."""
@@ -69,7 +72,14 @@ class PlainRows:
             return False
         # Looked for once in the row, because most have none: references, and white space that is
         # collapsed.
-        is_raw = any(each in content for each in _RAW)
+        is_raw = (
+            "&" in content
+            or "  " in content
+            or "> " in content
+            or " <" in content
+            or "\n" in content
+            or "\t" in content
+        )
         try:
             found = [
                 self._read(attributes, text, is_raw=is_raw)
@@ -86,18 +96,35 @@ class PlainRows:
         return f"<{self._prefix}table-row" not in content and "<!" not in content
 
     def _read(self, attributes: str, text: str | None, *, is_raw: bool) -> tuple[CellKind, Cell]:
-        kind = self._kinds.get(attributes) or self._kind(attributes)
+        kind = self._kinds.get(attributes)
+        if kind is not None:
+            own = kind.own
+        else:
+            kind, own = self._kind(attributes)
         if text is None:
-            return kind, kind.value("", has_text=False)
+            return kind, kind.value("", own, has_text=False)
         if is_raw:
             text = paragraph(resolved(text))
-        if kind.is_text:
-            return kind, text
-        if text == kind.number_text:
-            return kind, kind.number
-        return kind, kind.value(text, has_text=True)
+        return kind, text if kind.is_text else kind.value(text, own, has_text=True)
 
-    def _kind(self, attributes: str) -> CellKind:
+    def _kind(self, attributes: str) -> tuple[CellKind, str | None]:
+        """Return the kind of a cell that is new, and its own value."""
+        match = _VALUE.search(attributes)
+        if match is None:
+            kind = self._new_kind(attributes, attributes)
+            return kind, kind.own
+        # Values differ from cell to cell, so that kinds are kept without them.
+        form = attributes[: match.start(2)] + attributes[match.end(2) :]
+        known = self._forms.get(form)
+        if known is None:
+            known = self._new_kind(attributes, form)
+            usual = self._document.names.usual(match[1])
+            if known.value_name != usual or "'" in form or len(_VALUE.findall(attributes)) > 1:
+                raise NotPlainError
+            self._forms[form] = known
+        return known, match[2]
+
+    def _new_kind(self, attributes: str, form: str) -> CellKind:
         name, _, rest = attributes.partition(" ")
         is_covered = name.startswith("covered-")
         if name.removesuffix("/") not in {"table-cell", "covered-table-cell"} or (
@@ -105,9 +132,11 @@ class PlainRows:
         ):
             raise NotPlainError
         kind = CellKind(self._parsed(rest), is_covered=is_covered)
-        if len(self._kinds) >= _MOST_KINDS:
+        if len(self._kinds) + len(self._forms) >= _MOST_KINDS:
             self._kinds.clear()
-        self._kinds[attributes] = kind
+            self._forms.clear()
+        if form == attributes:
+            self._kinds[attributes] = kind
         return kind
 
     def _row_kind(self, attributes: str) -> RowKind:
