@@ -209,7 +209,11 @@ def _limit(base_url: str, key: SecretStr, now: datetime) -> Finding:
     limits += [allowance_text(one) for one in known.allowances]
     if not limits:
         return Finding("limit", "not known yet: the first push finds it")
-    return Finding("limit", f"{'; '.join(limits)}: learnt by pushes on this host, in {path}")
+    text = f"{'; '.join(limits)}: learnt by pushes on this host, in {path}"
+    if not any(one.remaining == 0 and (one.resets_at or now) > now for one in known.allowances):
+        return Finding("limit", text)
+    until = "each push asks once more before it waits or ends; to forget it, delete that file"
+    return Finding("limit", f"{text}; {until}", "notice")
 
 
 def _folder(about: str, folder: Path) -> Finding:

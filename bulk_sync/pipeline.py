@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.job.leftover import JobPlace, acknowledged_before
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.estimates import KnownPace, windows_for
@@ -169,13 +170,15 @@ def check(
     on_rows: OnRows = lambda _: None,
     known: KnownPace = _NOTHING_KNOWN,
     window_seconds: float | None = None,
+    job: JobPlace | None = None,
 ) -> CheckSummary:
     """Do everything that a push does except sending; write no file but the profile.
 
     Needs no network and no key.
     The summary has the first `show` patches, and in `stopped` the reason if a push would refuse the
     sheet. `known` has the API's limits as earlier runs learnt them, and `window_seconds` is the
-    time that a push would have. Raises InputError if the sheet can't be read, UsageError,
+    time that a push would have. Changes that the `job` of the sheet has acknowledged are not sent
+    again. Raises InputError if the sheet can't be read, UsageError,
     OutputError.
     """
     pacing = settings.pacing
@@ -195,6 +198,9 @@ def check(
             states=counts,
             problems=problems,
             causes=causes,
+            acknowledged=0
+            if job is None
+            else acknowledged_before(store, rows.generation, job, partial=rows.partial),
             duplicates=rows.duplicates,
             assumptions=assumptions_of(sheet),
             notes=(*notes_on(sheet), *note_on_limit(partial=rows.partial)),

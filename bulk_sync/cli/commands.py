@@ -18,6 +18,7 @@ from bulk_sync.cli.parts import Following
 from bulk_sync.cli.streams import err, out, show_failure, standard_output
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.job.leftover import JobPlace
 from bulk_sync.jobs import purge, read_summary, write_again
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.pipeline import check as run_check
@@ -53,6 +54,7 @@ def check(given: Mapping[str, Any]) -> int:
             on_rows=on_rows,
             known=_known_pace(part(Target, given)),
             window_seconds=_window_seconds(settings.stopping),
+            job=_place_of_job(given),
         )
     with standard_output():
         if part(Following, given).json:
@@ -62,6 +64,15 @@ def check(given: Mapping[str, Any]) -> int:
     if summary.stopped is not None:
         show_failure(str(summary.stopped))
     return summary.exit_code
+
+
+def _place_of_job(given: Mapping[str, Any]) -> JobPlace | None:
+    """Return where the job of a sheet would be; None for standard input, which has none."""
+    outputs = part(Outputs, given)
+    if str(given["file"]) == "-" and outputs.checkpoint is None:
+        return None
+    files = Files.of(given["file"], out=outputs.out, checkpoint=outputs.checkpoint)
+    return JobPlace(files.checkpoint, part(Target, given).base_url)
 
 
 def _known_pace(target: Target) -> KnownPace:

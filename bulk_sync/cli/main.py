@@ -115,6 +115,7 @@ def push(given: Given) -> int:
     Creating,
     select_options(Stopping, "max_problems", "deadline_seconds", "finish_by"),
     Preview,
+    select_options(JobFiles, "out", "checkpoint"),
     select_options(Following, "json"),
 )
 def check(given: Given) -> int:

@@ -45,7 +45,7 @@ class Adoption:
         with self._database.commit() as db:
             self._known.reset()
             before = self._database.job()
-            settled = before is not None and self._settled(before)
+            settled = before is not None and self.is_settled(before)
             goes_on = before is not None and (not settled or self._same_content(before, job))
             if goes_on:
                 self._carry_over(db, job.generation)
@@ -109,7 +109,7 @@ class Adoption:
         )
         db.execute("UPDATE staged SET generation = ? WHERE generation <> ?", (PARKED, generation))
 
-    def _settled(self, job: Job) -> bool:
+    def is_settled(self, job: Job) -> bool:
         """Return whether nothing is left to do.
 
         A job of a part of the sheet is settled only if the job before was.

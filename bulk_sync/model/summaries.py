@@ -241,11 +241,17 @@ class CheckSummary(Struct, frozen=True):
     windows: tuple[Window, ...] = ()
     held_seconds: float = 0.0
     creatable: Creatable | None = None
+    acknowledged: int = 0
+
+    @property
+    def changes(self) -> int:
+        """The changes in the sheet."""
+        return self.states.get(State.PENDING, 0)
 
     @property
     def requests(self) -> int:
-        """The requests of a push, retries apart."""
-        return self.states.get(State.PENDING, 0)
+        """The requests of a push, retries apart: those for changes that are not acknowledged."""
+        return self.changes - self.acknowledged
 
     @property
     def seconds(self) -> float | None:

@@ -5,6 +5,7 @@ States, error codes and sources of a limit get their names here and nowhere else
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -120,8 +121,15 @@ _PERIODS = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
 def allowance_text(allowance: Allowance) -> str:
     """Return `1,000 requests per hour (stated by the API), 15 left until 2026-03-14 17:00`.
 
-    The time is that of this machine.
+    Without a limit, as users/me has it: `15 requests left until 2026-03-14 17:00 (stated by the
+    API)`. The time is that of this machine.
     """
+    if allowance.limit is None and allowance.remaining is not None:
+        text = f"{counted(math.floor(allowance.remaining), 'request')} left"
+        if allowance.resets_at is not None:
+            text += f" until {local_time(allowance.resets_at)}"
+        source = SOURCES.get(allowance.source)
+        return f"{text} ({source})" if source else text
     text = quota_text(allowance.limit, allowance.window_seconds)
     source = SOURCES.get(allowance.source)
     text += f" ({source})" if source else ""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bulk_sync.model.estimates import ALLOWANCE_SECONDS
+from bulk_sync.model.estimates import ALLOWANCE_SECONDS, Window
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CheckSummary, Creatable, Understood
 from bulk_sync.report.as_json import check_json, json_line
@@ -105,9 +105,13 @@ def _problems(console: Console, summary: CheckSummary) -> None:
 def _plan(summary: CheckSummary) -> str:
     if summary.stopped is not None:
         return "refused until the sheet is corrected"
-    if not summary.requests:
+    if not summary.changes:
         return "nothing: no row is a valid change"
+    if not summary.requests:
+        return "nothing: every row that can be sent was acknowledged before"
     text = f"{counted(summary.requests, 'patch', 'patches')}, one request each"
+    if summary.acknowledged:
+        text = f"{text} ({summary.acknowledged:,} more were acknowledged before)"
     if summary.held_seconds:
         text = f"{text}, none before {span(math.ceil(summary.held_seconds))}: the API asks to wait"
     if summary.seconds is None:
@@ -148,13 +152,21 @@ def _rows(count: int, first: Sequence[int]) -> str:
     return f"{'row' if count == 1 else 'rows'} {numbers}"
 
 
+def _window(window: Window) -> str:
+    """Return `1,000 requests per hour`, or what is left where no more is known."""
+    if (window.contents is not None and window.seconds is not None) or window.left is None:
+        return quota_text(window.contents, window.seconds)
+    left = f"{counted(math.floor(window.left), 'request')} left"
+    return left if window.resets_in is None else f"{left} for {span(round(window.resets_in))}"
+
+
 def _bounds(summary: CheckSummary) -> str:
     """Return the limits that the duration follows from: ` at 10/s and 1,000 requests per hour`."""
     bounds = [str(rate) for rate in summary.rates]
     met = [] if summary.limit is None else [rate(summary.limit)]
     # The user's own come first among the windows, and are in the rates already.
     own = sum(one.period_seconds >= ALLOWANCE_SECONDS for one in summary.rates)
-    met += [quota_text(one.contents, one.seconds) for one in summary.windows[own:]]
+    met += [_window(one) for one in summary.windows[own:]]
     if met:
         bounds.append(f"{' and '.join(met)}, the API's limit when last met")
     return f" at {' and '.join(bounds)}" if bounds else ""
