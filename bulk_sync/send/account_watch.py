@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from bulk_sync.model.rows import RateSource
 from bulk_sync.send.account import (
+    LONGEST_SECONDS,
     PATH,
     Account,
     Known,
@@ -34,8 +35,9 @@ from bulk_sync.send.account import (
     read_account,
     refusal_without_answer,
 )
+from bulk_sync.send.alone import Answer
 from bulk_sync.send.context import Context
-from bulk_sync.send.decide import pace_kind, wait_of_all
+from bulk_sync.send.decide import is_throttled, pace_kind, shows_api_is_up, wait_of_all
 from bulk_sync.send.halt import Stopping
 from bulk_sync.send.headers import limits
 from bulk_sync.send.observation import Observation
@@ -107,7 +109,7 @@ class AccountWatch:
         most = MOST_TRIES if terms.wanted.needs_answer else 1
         tries = 0
         while True:
-            judged = judge(await self._ask(terms, await permit()), terms.wanted)
+            judged = judge(await self._ask(terms.timeout_seconds, await permit()), terms.wanted)
             tries += 1
             match judged:
                 case Known(account):
@@ -156,37 +158,61 @@ class AccountWatch:
             context.clock.monotonic(), context.budget.source
         )
 
+    @property
+    def is_told(self) -> bool:
+        """True once users/me told an allowance."""
+        return self._reminder.told
+
     async def ask_again(self, ordinal: float) -> None:
         """Ask what is left of the allowance, with this permit."""
         if self._terms is not None:
-            await self._ask(self._terms, ordinal)
+            await self._ask(self._terms.timeout_seconds, ordinal)
 
-    async def _ask(self, terms: Preflight, ordinal: float) -> Reply | Failure:
-        """Request the account, for a bounded time, and let the pace see the reply."""
+    async def ask_about_others(self, ordinal: float) -> Answer:
+        """Ask, with this permit, whether the API answers while it refuses the rows that are left.
+
+        That it does is no reason to send those faster.
+        """
+        timeout_seconds = self._terms.timeout_seconds if self._terms else LONGEST_SECONDS
+        seen = await self._ask(timeout_seconds, ordinal, is_about_rows=False)
+        if isinstance(seen, Failure) or is_throttled(seen) or not shows_api_is_up(seen):
+            return Answer.NONE
+        account = read_account(seen)
+        return Answer.LEFT if account and account.remaining else Answer.PASSES
+
+    async def _ask(
+        self, timeout_seconds: float, ordinal: float, *, is_about_rows: bool = True
+    ) -> Reply | Failure:
+        """Request the account, for a bounded time, and let the pace see the reply.
+
+        Unless it `is_about_rows`, that it got through says nothing of the limit.
+        """
         context = self._context
         begun = context.clock.monotonic()
         self._reminder.asked(begun)
         context.tally.requests += 1
         seen: Reply | Failure = Failure(
-            "timeout", f"no answer within {terms.timeout_seconds:g} s", may_have_arrived=True
+            "timeout", f"no answer within {timeout_seconds:g} s", may_have_arrived=True
         )
         # Not shielded: no row depends on the answer, so a stop need not wait for it.
-        with anyio.move_on_after(terms.timeout_seconds):
+        with anyio.move_on_after(timeout_seconds):
             seen = await context.transport.get(PATH)
         now = context.clock.monotonic()
-        self._observe(seen, ordinal, now - begun, now)
+        kind = pace_kind(seen)
+        if kind == "through" and not is_about_rows:
+            kind = "other"
+        self._observe(seen, Observation(ordinal, kind, now - begun, of_account=True), now)
         return seen
 
-    def _observe(self, seen: Reply | Failure, ordinal: float, seconds: float, now: float) -> None:
+    def _observe(self, seen: Reply | Failure, observed: Observation, now: float) -> None:
         context = self._context
-        kind = pace_kind(seen)
         if isinstance(seen, Failure):
-            context.budget.observe(Observation(ordinal, kind, seconds, of_account=True))
+            context.budget.observe(observed)
             return
         advertised = limits(seen.headers)
         context.tally.notes.update(advertised.ignored)
         asked = wait_of_all(seen, context.terms.policy)
-        if kind == "throttled":
+        if observed.kind == "throttled":
             context.tally.throttled += 1
             self._reminder.refused = True
         quotas, source = advertised.quotas, RateSource.HEADER
@@ -196,8 +222,6 @@ class AccountWatch:
             reset_seconds = told.reset_seconds or 0.0
             self._reminder.answered(now, reset_seconds)
             # The pace counts from the request's departure, and the API from its reply.
-            told = replace(told, reset_seconds=reset_seconds + seconds)
+            told = replace(told, reset_seconds=reset_seconds + observed.seconds)
             quotas, source = (told,), RateSource.ACCOUNT
-        context.budget.observe(
-            Observation(ordinal, kind, seconds, asked, quotas, source, of_account=True)
-        )
+        context.budget.observe(observed._replace(asked_seconds=asked, quotas=quotas, source=source))

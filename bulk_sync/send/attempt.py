@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from bulk_sync.clock import utc_text
 from bulk_sync.model.rows import Change, Creation, Outcome, State
 from bulk_sync.send.acknowledgement import Acknowledged, acknowledgement
+from bulk_sync.send.alone import Refusals
 from bulk_sync.send.availability import Availability
 from bulk_sync.send.bounds import KeyTrust
 from bulk_sync.send.case import Case, TryAgain
@@ -54,10 +55,6 @@ from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.timeline import latency_bucket
 
 log = logging.getLogger("bulk_sync.send")
-
-# A row that is throttled this many times, with so many others that get through before each, is
-# refused alone. By chance, at one refusal per hundred, one row in a million is.
-_TIMES_ALONE, _OTHERS_BETWEEN = 3, 3
 
 BeginCreation = Callable[[Change, str | None], Awaitable[Creation | None]]
 """Notes durably that a showing is about to be created; see `backlog.Work`."""
@@ -244,11 +241,7 @@ class Attempts:
             case.throttled += 1
             self._availability.account.throttled()
             tally.throttled += 1
-            if case.refused_since is None:
-                case.refused_since = case.begun
             self._availability.refused(seen)
-        elif case.refused_since is not None:
-            case.refused_since = None
         tally.statuses[name] = tally.statuses.get(name, 0) + 1
         if self._logs_all:
             log.debug(
@@ -261,15 +254,20 @@ class Attempts:
             )
 
     def _is_refused_alone(self, case: Case) -> bool:
-        """Note that a row was throttled; return True once others get through each time in between.
+        """Note that a row was throttled; return True once it is refused alone (see `alone`).
 
         Such a row fails by itself, and does not slow the others down.
         """
-        successes, before = self._circuit.successes, case.successes_before
-        case.successes_before = successes
-        if before is not None and successes - before >= _OTHERS_BETWEEN:
-            case.times_alone += 1
-        return case.times_alone >= _TIMES_ALONE
+        availability, now = self._availability, self._clock.monotonic()
+        passed, refused = self._circuit.successes, self._tally.throttled - case.throttled
+        if case.refusals is None:
+            case.refusals = Refusals(passed, refused)
+        refusals = case.refusals
+        refusals.add(now, availability.latest_through)
+        case.is_refused_alone |= refusals.are_improbable(passed, refused) or refusals.are_alone(
+            availability.refused_seconds(now), availability.longest_refused_seconds
+        )
+        return case.is_refused_alone
 
     def _decision(self, case: Case, seen: Reply | Failure, sent: str, ended: float) -> Decision:
         if isinstance(seen, Failure) and seen.hopeless and self._availability.answered:
@@ -288,7 +286,6 @@ class Attempts:
         assert case.started is not None  # noqa: S101 - it was sent
         # Time spent in outages and in waiting for the API doesn't count towards --retry-for.
         idle = self._availability.idle_seconds(ended) - case.idle_seconds_before
-        refused_since = ended if case.refused_since is None else case.refused_since
         return SoFar(
             attempts=case.attempts,
             throttled=case.throttled,
@@ -298,8 +295,7 @@ class Attempts:
             key_accepted=case.posts or self._key.holds,
             left_seconds=self._deadline - ended,
             refused_seconds=self._availability.refused_seconds(ended),
-            row_refused_seconds=ended - refused_since,
-            refused_alone=case.times_alone >= _TIMES_ALONE,
+            refused_alone=case.is_refused_alone,
             may_have_been_applied=case.may_have_arrived or case.change.in_doubt,
         )
 

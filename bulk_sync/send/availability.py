@@ -51,6 +51,10 @@ class Availability:
         """The total length of outages that are over."""
         self._refused_since: float | None = None
         self._refusal: Reply | None = None  # the latest
+        self.longest_refused_seconds = 0.0
+        """The longest time that is over in which everything was refused."""
+        self.latest_through = -math.inf
+        """When the latest of the requests left that got through."""
         self.answered = False
         """True once something answered the way the API does."""
         self._may_doubt = not context.terms.account_was_asked
@@ -136,6 +140,17 @@ class Availability:
         self._refusal = reply
         if self._refused_since is None:
             self._refused_since = self._clock.monotonic()
+
+    async def ask_about(self, case: Case) -> None:
+        """Ask users/me if the API answers others than this row, when no others are left to show it.
+
+        Only where the answer can tell (see `alone`). Raises Stopping.
+        """
+        refusals = case.refusals
+        if refusals is None or not self._backlog.is_tail:
+            return
+        if refusals.times or self.account.is_told:
+            refusals.answer = await self.account.ask_about_others(await self._permit())
 
     @property
     def _was_asked(self) -> bool:
@@ -228,7 +243,11 @@ class Availability:
 
     def got_through(self, begun: float) -> None:
         """Record that the API decided a request that left at `begun`."""
-        self._refused_since = None
+        if self._refused_since is not None:
+            refused = self.refused_seconds(self._clock.monotonic())
+            self.longest_refused_seconds = max(self.longest_refused_seconds, refused)
+            self._refused_since = None
+        self.latest_through = max(self.latest_through, begun)
         circuit = self.circuit
         if circuit.at_rest():  # called for every row, so skip the lists below
             circuit.successes += 1

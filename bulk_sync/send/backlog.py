@@ -14,6 +14,8 @@ from bulk_sync.send.case import Case
 MOST_WAITING = 256
 """The maximum of rows that wait for a retry; then no new ones are taken."""
 
+_TAIL_ROWS = 7
+
 
 class Work(Protocol):
     """The source of changes and the sink of outcomes."""
@@ -104,6 +106,11 @@ class Backlog:
     def has_new(self) -> bool:
         """True unless the source of changes is known to be exhausted."""
         return bool(self._new) or not self._exhausted
+
+    @property
+    def is_tail(self) -> bool:
+        """True when nothing but a few open rows is left to send."""
+        return self.open_rows <= _TAIL_ROWS and not (self.has_new or self.again)
 
     @property
     def only_retries_left(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, GivenUp, Outcome, State
+from bulk_sync.send.alone import Refusals
 from bulk_sync.send.decide import RetryIn, RowFailed
 
 
@@ -33,12 +34,10 @@ class Case:
     attempts: int = 0
     throttled: int = 0
     """Attempts that were throttled."""
-    refused_since: float | None = None
-    """When the first of its latest requests left, all of which were throttled."""
-    successes_before: int | None = None
-    """The number of requests that had got through when it was throttled last."""
-    times_alone: int = 0
-    """How often it was throttled although others got through since the time before."""
+    refusals: Refusals | None = None
+    """Its throttled requests, once there is one."""
+    is_refused_alone: bool = False
+    """True once those are its own fault: they say nothing about the limit."""
     excused: int = 0
     """Attempts that an outage gave back."""
     may_have_arrived: bool = False

@@ -29,6 +29,7 @@ import re
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
 from bulk_sync.model.rows import GivenUp
@@ -83,10 +84,9 @@ class SoFar(NamedTuple):
 
     `throttled` counts those that the API answered with a wait, `excused` those that an outage gave
     back. `elapsed_seconds` leaves out outages and waits for the API; `left_seconds` remain until
-    --deadline. Every request was throttled for `refused_seconds`, all of this row's for
-    `row_refused_seconds`, and with `refused_alone` others got through in between. `key_accepted` is
-    True once the API acknowledged anything with this key, `may_have_been_applied` if an earlier
-    attempt may have been.
+    --deadline. Every request was throttled for `refused_seconds`, or with `refused_alone` only this
+    row's. `key_accepted` is True once the API acknowledged anything with this key,
+    `may_have_been_applied` if an earlier attempt may have been.
     """
 
     attempts: int
@@ -96,7 +96,6 @@ class SoFar(NamedTuple):
     excused: int = 0
     left_seconds: float = math.inf
     refused_seconds: float = 0.0
-    row_refused_seconds: float = 0.0
     refused_alone: bool = False
     may_have_been_applied: bool = False
 
@@ -371,7 +370,9 @@ def wait_of_all(reply: Reply, policy: RetryPolicy) -> float | None:
 def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
     if so_far.refused_alone:
         why = f"the API refuses this row alone ({_said(reply)})"
-        return _retry_or_fail("throttled", why, so_far, policy, dice, ambiguous=False)
+        alone = _retry_or_fail("throttled", why, so_far, policy, dice, ambiguous=False)
+        # Others got through, so it needs no proof that there is no outage.
+        return replace(alone, final=True) if isinstance(alone, RowFailed) else alone
     # The pace does the waiting: it holds every request, and chooses the time if the API names none.
     asked = retry_after(reply.headers) or 0.0
     most = f"--max-wait ({duration_text(policy.max_wait_seconds)})"
@@ -390,12 +391,6 @@ def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) ->
         )
     if so_far.refused_seconds >= policy.max_wait_seconds:
         return StopRun(refused_too_long(so_far.refused_seconds, reply, policy))
-    if so_far.row_refused_seconds >= policy.max_wait_seconds:
-        return RowFailed(
-            "throttled",
-            f"the API refused this row for {so_far.row_refused_seconds:.0f} s on end "
-            f"({_said(reply)}), longer than {most}, while others got through",
-        )
     return RetryIn(0.0, f"{reply.status}: asked to wait", everyone=True)
 
 

@@ -56,6 +56,9 @@ _TRIED_AGAIN = 8.0
 _BELIEVED = 3.0
 _SHORT_MARGIN_SECONDS = 0.3
 
+# A reply that takes longer than this is not waited for before the next request.
+_LOST_SECONDS = 5.0
+
 # A refusal is known so much later than the server decided it.
 _LATE_SECONDS = 0.2
 
@@ -91,6 +94,8 @@ class Found:
         if not self.content or self.resets_at == math.inf:
             return FREE
         in_flight = max(0.0, now.taken - now.answered)
+        if now.at >= now.used_at + max(_LOST_SECONDS, 4 * now.latency):
+            in_flight = 0.0  # a permit that a hold overtook is never used, so no reply comes
         one_by_one = Room(0.0, now.at + max(0.05, 2 * now.latency)) if in_flight else Room(1.0)
         if now.at >= self.resets_at:
             return one_by_one

@@ -78,6 +78,7 @@ class Retries:
                 # Others come first: the server may refuse this row alone.
                 self._workers.release_from(case)
                 await self._workers.take_for(case)
+                await self._availability.ask_about(case)
             return  # throttled or excused: the case waits for its next permit only
         self._workers.release_from(case)
         await self._clock.sleep(seconds)

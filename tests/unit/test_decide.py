@@ -196,26 +196,20 @@ NO_MORE = b'{"error": {"message": "Daily quota exceeded", "status": 429}}'
 
 
 @pytest.mark.parametrize(
-    ("asked", "refused_seconds", "row_refused_seconds", "stops"),
+    ("asked", "refused_seconds", "stops"),
     [
-        ("300", 0, 0, False),
-        ("301", 0, 0, True),
-        ("10", 299, 299, False),
-        ("10", 300, 300, True),
-        ("10", 300, 0, True),
+        ("300", 0, False),
+        ("301", 0, True),
+        ("10", 299, False),
+        ("10", 300, True),
     ],
 )
 def test_a_run_waits_for_the_api_no_longer_than_max_wait(
     asked: str,
     refused_seconds: float,
-    row_refused_seconds: float,
     stops: bool,
 ) -> None:
-    so_far = LATER._replace(
-        elapsed_seconds=9999,
-        refused_seconds=refused_seconds,
-        row_refused_seconds=row_refused_seconds,
-    )
+    so_far = LATER._replace(elapsed_seconds=9999, refused_seconds=refused_seconds)
     found = decided(429, NO_MORE, so_far, retry_after=asked)
     if not stops:
         assert found == RetryIn(0.0, "429: asked to wait", everyone=True)
@@ -225,14 +219,6 @@ def test_a_run_waits_for_the_api_no_longer_than_max_wait(
     assert "(429: Daily quota exceeded)" in str(found.reason)
     assert "--max-wait (5m)" in str(found.reason)
     assert found.again_in_seconds == (301 if asked == "301" else None)
-
-
-def test_a_row_that_alone_is_throttled_fails() -> None:
-    so_far = LATER._replace(row_refused_seconds=300.5, refused_seconds=1)
-    found = decided(429, NO_MORE, so_far)
-    assert isinstance(found, RowFailed)
-    assert found.error == "throttled"
-    assert "for 300 s on end (429: Daily quota exceeded)" in found.message
 
 
 @pytest.mark.parametrize("kind", ["timeout", "connection", "bad_reply"])
