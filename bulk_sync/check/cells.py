@@ -86,13 +86,19 @@ def plain_text(cell: Cell) -> str:
     return text_of(cell)
 
 
+_DECIMAL_PHONE = re.compile(r"[+-]?\d{4,17}\.0", re.ASCII)
+
+
 def phone_number(cell: Cell) -> str:
-    """Return a phone number as it is, unless a spreadsheet program has made 1.555E+10 of it."""
+    """Return a phone number as it is, unless a program has made 1.555E+10 or 5550100.0 of it."""
     text = plain_text(cell)
     if ("E" in text or "e" in text) and (
         is_scientific(text) or re.fullmatch(r"\d\.\d+[Ee]\d{1,2}", text, re.ASCII)
     ):
         raise BadCell(Expected.PHONE_NUMBER, Remedy.TYPE_AS_TEXT)
+    # Table libraries write whole numbers so if a cell of the column is blank.
+    if text.endswith(".0") and _DECIMAL_PHONE.fullmatch(text):
+        raise BadCell(Expected.WHOLE_PHONE_NUMBER, Remedy.TYPE_AS_TEXT)
     return text
 
 

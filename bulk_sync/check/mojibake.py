@@ -83,25 +83,19 @@ class _Reading:
 
     def before(self, text: str) -> _Before | None:
         """Return the text as it was before it was read in this encoding; None if it wasn't."""
-        latin = others = left = 0
-
-        def decoded(match: re.Match[str]) -> str:
-            nonlocal latin, others, left
-            character = None if _ends_a_word(match) else self._decoded(match[0])
-            if character is not None and self._is_latin(character):
-                latin += 1
-            elif character is not None and _OTHER_SCRIPTS.fullmatch(character):
-                others += 1
-            else:
-                left += 1
-                return match[0]
-            return character
-
-        was = self._sequence.sub(decoded, text)
+        found = [
+            None if _ends_a_word(match) else self._decoded(match[0])
+            for match in self._sequence.finditer(text)
+        ]
+        latin = sum(1 for one in found if one is not None and self._is_latin(one))
+        others = sum(1 for one in found if one is not None and _OTHER_SCRIPTS.fullmatch(one))
         if not latin and others < _ENOUGH_OF_OTHER_SCRIPTS:
             return None
-        complete = not left and self._high.search(self._sequence.sub("", text)) is None
+        rest = self._high.search(self._sequence.sub("", text))
+        complete = rest is None and latin + others == len(found)
         if complete or (latin and self._unmistakable.search(text)):
+            # In a damaged text what looks like the end of a word is damage, too.
+            was = self._sequence.sub(lambda match: self._decoded(match[0]) or match[0], text)
             return _Before(was, complete)
         return None
 
@@ -111,10 +105,13 @@ class _Reading:
         )
 
     def _decoded(self, sequence: str) -> str | None:
+        """Return the character of a sequence; None for one that people don't write."""
         try:
-            return bytes(self._byte_of[sign] for sign in sequence).decode()
+            character = bytes(self._byte_of[sign] for sign in sequence).decode()
         except UnicodeDecodeError:
             return None
+        usual = self._is_latin(character) or _OTHER_SCRIPTS.fullmatch(character) is not None
+        return character if usual else None
 
 
 def _ends_a_word(match: re.Match[str]) -> bool:

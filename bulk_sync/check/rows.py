@@ -124,9 +124,10 @@ class Checker:
                 self.findings.evidence.saw("", Sign.OTHER_HEADER, key)
                 return "bad_key", Reason(Expected.ONE_TABLE, remedy=Remedy.SPLIT_TABLES)
             if is_summary(key):
-                return "bad_key", Reason(
-                    Expected.NO_SUMMARY, KEY_COLUMN, excerpt(key), Remedy.LEAVE_OUT
-                )
+                return _no_summary(key)
+        # Below a column of keys programs write their number.
+        elif key.isdigit() and isinstance(cells[0], str) and is_summary(cells[0].strip()):
+            return _no_summary(key)
         return None
 
     def _names_columns(self, key: str, cells: tuple[Cell, ...]) -> bool:
@@ -148,6 +149,11 @@ class Checker:
             text_of(cell).strip() == header
             for cell, header in zip(cells, self._headers, strict=False)
         )
+
+
+def _no_summary(key: str) -> Bad:
+    reason = Reason(Expected.NO_SUMMARY, KEY_COLUMN, excerpt(key), Remedy.LEAVE_OUT)
+    return "bad_key", reason
 
 
 _PLACE = {field: place for place, field in enumerate((*FIELDS, REPORT_COLUMN))}

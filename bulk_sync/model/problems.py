@@ -26,6 +26,7 @@ class Expected(StrEnum):
     CERTAIN_TEXT = "certain_text"  # number, format
     NUMBER_BEHIND = "number_behind"  # number, format
     PHONE_NUMBER = "phone_number"
+    WHOLE_PHONE_NUMBER = "whole_phone_number"
     WHOLE_NUMBER = "whole_number"  # low, high
     RATING = "rating"
     RATING_ON_SCALE = "rating_on_scale"  # low, high

@@ -24,6 +24,7 @@ _CELLS: Mapping[Expected, str] = {
     Expected.NUMBER_BEHIND: "the number behind it: the number format shows another one",
     Expected.CERTAIN_TEXT: "text: what a number format shows can differ between programs",
     Expected.PHONE_NUMBER: "a phone number: a spreadsheet program rounded it",
+    Expected.WHOLE_PHONE_NUMBER: "a phone number: another program made a decimal of it",
     Expected.WHOLE_NUMBER: "a whole number from {low:,} to {high:,}",
     Expected.RATING: "a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",
     Expected.RATING_ON_SCALE: "a whole number from {low} to {high}, the scale that --scale names",

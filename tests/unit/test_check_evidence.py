@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_sync.check.damage import NULL_WORDS
 from bulk_sync.check.evidence import Sign
 from bulk_sync.check.headers import map_headers
 from bulk_sync.check.invisible import as_seen, shows_nothing
@@ -20,7 +21,7 @@ from bulk_sync.check.verdicts import findings_about
 from bulk_sync.model.findings import MOST_EXAMPLES, ColumnFinding, Example, Kind
 from bulk_sync.model.rows import Cell, Problem, Record, Row
 from bulk_sync.quantities import Scale
-from tests.unit.checking import CHICAGO, patch, problem, words
+from tests.unit.checking import CHICAGO, checker, patch, problem, words
 from tests.unit.test_check_mojibake import SOUND, WORDS, misread
 
 
@@ -457,7 +458,9 @@ def test_a_visible_format_character_is_shown() -> None:
 SOUND_CELLS: dict[str, st.SearchStrategy[Cell]] = {
     "feedback": st.sampled_from(SOUND),
     "attendee_name": st.sampled_from(WORDS),
-    "title": st.text(alphabet=st.characters(codec="ascii", exclude_characters="&?"), max_size=30),
+    "title": st.text(
+        alphabet=st.characters(codec="ascii", exclude_characters="&?"), max_size=30
+    ).filter(lambda text: text.strip() not in NULL_WORDS),
     "rating": st.sampled_from(["1", "2", "3", "4", "5", "4/5", "5 stars", "★★★★★", 3.0, ""]),
     "interested": st.sampled_from(["yes", "no", "1", "0", True, ""]),
     "attendees_count": st.integers(0, 40).map(str),
@@ -571,6 +574,24 @@ def test_a_row_of_sums_is_no_showing(key: str) -> None:
     found = problem(unique_showing_key=key, attendees_count="5")
     assert found.code == "bad_key"
     assert "sums up others" in words(found)
+
+
+def test_a_row_of_sums_is_known_by_its_first_cell_if_a_number_of_keys_is_its_key() -> None:
+    rows: list[tuple[tuple[Cell, Cell], bool]] = [
+        (("Total", "3"), False),
+        (("Summe:", 3.0), False),
+        (("Total", "sh-3"), True),
+        (("Ann Total", "3"), True),
+    ]
+    for cells, is_sent in rows:
+        found = checker("agent_name", "unique_showing_key").check(Row(2, cells))
+        assert isinstance(found, Record) is is_sent
+
+
+@pytest.mark.parametrize("cell", ["5550100.0", "+13125550100.0"])
+def test_a_phone_number_that_became_a_decimal_is_refused(cell: str) -> None:
+    assert "made a decimal of it" in words(problem(attendee_phone=cell))
+    assert patch(attendee_phone=cell.removesuffix(".0"))
 
 
 @pytest.mark.parametrize("key", ["Total-17", "Totals2", "Summerhill", "Average Joe", "17-total-x"])
