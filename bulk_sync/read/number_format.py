@@ -31,6 +31,8 @@ MOST_DIGITS = 15
 """Significant digits of a number in spreadsheet programs."""
 # Characters of a code; Excel allows 255, and a longer one is not worth its time.
 _LONGEST_CODE = 255
+# Zeros of a format that are rendered in the short way; more than any number has digits.
+_MOST_ZEROS = 30
 # Characters that `General` shows in Excel at most, without the sign.
 _LONGEST_GENERAL = 11
 
@@ -225,6 +227,8 @@ class _Section:
         self._is_grouped = any(token.kind == "comma" for token in self._whole)
         self._percents = kinds.count("percent")
         self._places = sum(token.kind == "digit" for token in self._decimals)
+        self._has_point = "point" in kinds
+        self._usual = self._usual_shape()
         self.is_certain = set(kinds) <= _CERTAIN and self._is_regular(kinds)
         self.has_number = self._has_digits or self._is_general or self.is_for_texts
 
@@ -319,21 +323,63 @@ class _Section:
             return Shown(self.framed(number.text), number.is_local)
         if not self._has_digits:
             return Shown(self.framed(""))
-        whole, _, decimals = format(self._rounded(value), "f").partition(".")
+        whole, decimals = self._digits(value)
+        if self._usual is not None:
+            return self._render_usual(*self._usual, whole, decimals)
         text = self._whole_part(whole.lstrip("0"))
         if text is None:
             return None
         is_local = self._is_grouped and "," in text
-        has_point = len(self._whole) < len(self._tokens) and any(
-            token.kind == "point" for token in self._tokens
-        )
-        if has_point:
+        if self._has_point:
             shown_decimals = self._decimal_part(decimals)
             if not shown_decimals:  # `0.#`: Excel shows `5.`, LibreOffice 5
                 return None
             text += "." + shown_decimals
         text += "".join(map(_bare, self._after))
-        return Shown(text, is_local or has_point)
+        return Shown(text, is_local or self._has_point)
+
+    def _usual_shape(self) -> tuple[str, int, str] | None:
+        """Return what surrounds the number, and its least number of whole digits, in nearly all
+        formats: `00000`, `#,##0.00`, `"SH-"0`. They are rendered in a shorter way.
+        """
+        places = [at for at, token in enumerate(self._whole) if token.kind == "digit"]
+        if not places:
+            return None
+        first, end = places[0], places[-1] + 1
+        digits = "".join(each.text for each in self._whole[first:end] if each.kind == "digit")
+        width = digits.count("0")
+        between = {token.kind for token in self._whole[first:end]}
+        if (
+            not between <= {"digit", "comma"}
+            or digits != "#" * (len(digits) - width) + "0" * width
+            or not 1 <= width <= (1 if self._is_grouped else _MOST_ZEROS)
+            or any(token != _Token("digit", "0") for token in self._decimals)
+            or self._has_point != bool(self._decimals)
+        ):
+            return None
+        after = [*self._whole[end:], *self._after]
+        if self._has_point and self._whole[end:]:
+            return None
+        return "".join(map(_bare, self._whole[:first])), width, "".join(map(_bare, after))
+
+    def _render_usual(
+        self, prefix: str, width: int, suffix: str, whole: str, decimals: str
+    ) -> Shown:
+        if self._is_grouped:
+            whole = f"{int(whole):,}"
+            is_local = "," in whole
+        else:
+            whole, is_local = whole.zfill(width), False
+        if not self._has_point:
+            return Shown(f"{prefix}{whole}{suffix}", is_local)
+        return Shown(f"{prefix}{whole}.{decimals}{suffix}", is_local=True)
+
+    def _digits(self, value: float) -> tuple[str, str]:
+        """Return the digits of a number before and after the decimal point."""
+        if value == int(value) and not self._percents and not self._scale:
+            return str(int(value)), "0" * self._places
+        whole, _, decimals = format(self._rounded(value), "f").partition(".")
+        return whole, decimals
 
     def framed(self, content: str) -> str:
         """Return a content with what surrounds it; nothing without a place for it."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.read.number_format import (
     Shown,
+    _compiled,
     changes_texts,
     is_plain,
     shown,
@@ -203,3 +204,21 @@ def test_literals_between_digits_change_none(value: int, groups: list[int]) -> N
     assert result is not None
     assert result.text.replace("-", "").lstrip("0") == str(value).lstrip("0")
     assert [len(part) for part in result.text.split("-")][1:] == groups[1:]
+
+
+USUAL = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(("", '"SH-"', "\\#", "$", "_(")),
+    st.sampled_from(("0", "00000", "#,##0", "##0", "###0", "0,000", "#")),
+    st.sampled_from(("", ".0", ".00", ".000", ".0#")),
+    st.sampled_from(("", "%", ",", '" x"', "_)")),
+)
+
+
+@given(code=USUAL, value=st.integers(0, 10**12) | st.floats(0, 1e12))
+def test_the_short_way_shows_what_the_long_one_shows(code: str, value: float) -> None:
+    (section,) = _compiled(code)._numbers
+    short = section.render(value)
+    _compiled.cache_clear()
+    section._usual = None
+    assert section.render(value) == short

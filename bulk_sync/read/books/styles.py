@@ -6,6 +6,7 @@ The built-in ones are those of ECMA-376 part 1, 18.8.30, which XLS and XLSB shar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 
 from bulk_sync.model.rows import Cell, Formatted, text_of
 from bulk_sync.read.books.formats import FormatKind, kind_of_built_in, kind_of_format
@@ -33,6 +34,7 @@ _BUILT_IN = {
     49: "@",
 }
 _FIRST_OWN_ID = 164
+_MOST_REMEMBERED = 4096  # numbers of one format
 
 
 TextConverter = Callable[[str], Cell]
@@ -62,7 +64,10 @@ def number_converter(format_id: int, own: Mapping[int, str], *, is_1904: bool) -
     if kind is not FormatKind.NUMBER:
         return converter_for(kind, is_1904=is_1904)
     code = code_of(format_id, own)
-    return None if is_plain(code) else lambda number: number_as_shown(number, code)
+    if is_plain(code):
+        return None
+    # Most formatted numbers repeat, and rendering one costs as much as reading a row.
+    return lru_cache(_MOST_REMEMBERED)(partial(number_as_shown, code=code))
 
 
 def text_converter(format_id: int, own: Mapping[int, str]) -> TextConverter | None:
