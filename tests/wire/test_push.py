@@ -325,7 +325,7 @@ def test_a_refused_sheet_leaves_what_was_acknowledged_as_it_was(
     sheet = write_sheet(tmp_path / "showings.csv", good)
     with sandboxes() as witness:
         assert program("push", sheet, "--base-url", witness.base_url).code == 3
-        write_sheet(sheet, [(key, text, 9) for key, text, _ in good])
+        write_sheet(sheet, [(key, text, "good") for key, text, _ in good])
         refused = program("push", sheet, "--base-url", witness.base_url)
         assert refused.code == 4
         assert len(read_csv(tmp_path / "showings.failed.csv")) == 4
