@@ -16,6 +16,7 @@ import io
 import random
 import resource
 import signal
+import struct
 import sys
 import traceback
 import zipfile
@@ -35,7 +36,16 @@ from bulk_sync.send.header_values import LONGEST_WAIT
 from bulk_sync.send.headers import YEAR_SECONDS, limits, retry_after
 from bulk_sync.send.spellings import SPELLINGS
 from bulk_sync.settings.sheet import SheetSettings
-from tests.unit.workbooks import ods_parts, ods_row, ods_text, packed
+from tests.unit.biff import BIFF5, label, stream, text_5
+from tests.unit.workbooks import (
+    ods_parts,
+    ods_row,
+    ods_text,
+    packed,
+    row_header,
+    wide,
+    xlsb_parts,
+)
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 SLOW_SECONDS = 20
@@ -154,7 +164,16 @@ def samples() -> dict[str, bytes]:
         "old.csv": text.replace("\t", ";").encode("cp1252", "replace"),
     }
     found |= {path.name: path.read_bytes() for path in SAMPLES.glob("*.xlsx")}
-    found["plain.ods"] = packed(ods_parts("".join(ods_row(*map(ods_text, row)) for row in ROWS)))
+    parts = ods_parts("".join(ods_row(*map(ods_text, row)) for row in ROWS))
+    found["plain.ods"] = packed(parts)
+    flat = parts["content.xml"].replace("document-content", "document")
+    found["plain.fods"] = flat.encode()
+    found["plain.xlsb"] = packed(_xlsb_parts())
+    found["bare.xls"] = stream(
+        [label(row, column, text_5(cell.encode("cp1252", "replace")))
+         for row, cells in enumerate(ROWS) for column, cell in enumerate(cells)],
+        version=BIFF5, code_page=1252,
+    )  # fmt: skip
     book, old = openpyxl.Workbook(), xlwt.Workbook()
     sheet = old.add_sheet("S")
     for number, row in enumerate(ROWS):
@@ -166,6 +185,16 @@ def samples() -> dict[str, bytes]:
         written.save(buffer)
         found[name] = buffer.getvalue()
     return found
+
+
+def _xlsb_parts() -> dict[str, str | bytes]:
+    records = []
+    for row, cells in enumerate(ROWS):
+        records.append(row_header(row))
+        records.extend(
+            (6, struct.pack("<II", column, 0) + wide(cell)) for column, cell in enumerate(cells)
+        )
+    return xlsb_parts(records)
 
 
 def try_sheet(name: str, data: bytes, folder: Path, dice: random.Random) -> None:
@@ -217,7 +246,7 @@ def try_case(number: int, seed: int, sheets: dict[str, bytes], folder: Path) -> 
     if kind < 0.2:
         return try_profile(mangle(PROFILE.encode(), dice), folder)
     name = dice.choice(sorted(sheets))
-    in_parts = name.endswith(("xlsx", "ods")) and dice.random() < 0.8
+    in_parts = name.endswith(("xlsx", "xlsb", ".ods")) and dice.random() < 0.8
     mangled: Callable[[bytes, random.Random], bytes] = mangle_archive if in_parts else mangle
     return try_sheet(name, mangled(sheets[name], dice), folder, dice)
 

@@ -10,7 +10,7 @@ import olefile
 
 from bulk_sync.read.archive import Archive
 from bulk_sync.read.books.interface import BadWorkbook, Book
-from bulk_sync.read.books.ods.book import CONTENT, OdsBook
+from bulk_sync.read.books.ods.book import CONTENT, flat, packed
 from bulk_sync.read.books.package import main_part
 from bulk_sync.read.books.xls import XlsBook
 from bulk_sync.read.books.xlsb import XlsbBook
@@ -34,6 +34,8 @@ def open_book(file: io.BufferedReader) -> Book:
         case Kind.BIFF:  # the stream of an XLS file without its container
             _refuse_large(file)
             return XlsBook(file.read())
+        case Kind.FLAT_ODF:
+            return flat(file)
         case _:
             raise BadWorkbook(refusal(kind) or "this is text, not a workbook.")
 
@@ -64,7 +66,7 @@ def _open_document(archive: Archive) -> Book:
         raise BadWorkbook(
             "it is protected by a password. Save it without one, then push that file."
         )
-    return OdsBook(archive)
+    return packed(archive)
 
 
 def _refusal_of_archive(archive: Archive) -> str:

@@ -13,7 +13,7 @@ HEAD_BYTES = 4096
 
 
 class Kind(Enum):
-    """Kinds of files; `PACKED` is any archive but ZIP, `BIFF` a workbook of Excel 4 or older."""
+    """Kinds of files; `PACKED` is any archive but ZIP, `BIFF` an XLS file without a container."""
 
     TEXT = "text"
     ZIP = "zip"
@@ -21,6 +21,9 @@ class Kind(Enum):
     BIFF = "biff"
     HTML = "html"
     XML_2003 = "xml_2003"
+    FLAT_ODF = "flat_odf"
+    SYLK = "sylk"
+    DIF = "dif"
     XML = "xml"
     PDF = "pdf"
     RTF = "rtf"
@@ -31,7 +34,7 @@ class Kind(Enum):
     BINARY = "binary"
 
 
-WORKBOOK_KINDS = frozenset({Kind.ZIP, Kind.OLE2, Kind.BIFF})
+WORKBOOK_KINDS = frozenset({Kind.ZIP, Kind.OLE2, Kind.BIFF, Kind.FLAT_ODF})
 """Kinds for the workbook reader. `TEXT` is for the delimited one; the rest are refused."""
 
 _MAGIC = (
@@ -62,6 +65,13 @@ _MAGIC = (
     (b"SQLite format 3\x00", Kind.SQLITE),
 )
 
+# Text files of spreadsheet programs that are no tables as text. A CSV may begin with the headers ID
+# and P..., hence the lines after them.
+_SYLK = re.compile(rb"id;p[^\r\n]*(?:\r\n?|\n)(?:[a-z]{1,2};[a-z][^\r\n]*(?:\r\n?|\n)){3}")
+_DIF = re.compile(rb'table(?:\r\n?|\n)0,1(?:\r\n?|\n)"')
+# The root of a document in one file (OpenDocument 1.3 part 3, 3.1.2), after declarations.
+_FLAT_ODF = re.compile(rb"<(?:[\w.-]+:)?document\s")
+
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _REMEDY = (
@@ -74,6 +84,8 @@ _REFUSALS = {
     Kind.HTML: "this is a web page, whatever its name (many systems export tables as one). "
     + _REMEDY,
     Kind.XML_2003: "this is an 'XML Spreadsheet 2003', whatever its name. " + _REMEDY,
+    Kind.SYLK: "this is a SYLK file, whatever its name. " + _REMEDY,
+    Kind.DIF: "this is a DIF file, whatever its name. " + _REMEDY,
     Kind.XML: "this is an XML file, not a spreadsheet. " + _EXPORT,
     Kind.PDF: "this is a PDF, not a spreadsheet. " + _EXPORT,
     Kind.RTF: "this is a text document (RTF), not a spreadsheet. " + _REMEDY,
@@ -126,8 +138,14 @@ def _reads_as_utf_16(head: bytes) -> bool:
 def _kind_of_markup(head: bytes) -> Kind:
     text = head.replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf")
     text = text.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").lstrip().lower()
+    if _SYLK.match(text):
+        return Kind.SYLK
+    if _DIF.match(text):
+        return Kind.DIF
     if not text.startswith(b"<"):
         return Kind.TEXT
+    if b"urn:oasis:names:tc:opendocument:xmlns:office:1.0" in text and _FLAT_ODF.search(text):
+        return Kind.FLAT_ODF
     # Excel's web pages may name that schema too.
     if b"urn:schemas-microsoft-com:office:spreadsheet" in text and b"<html" not in text:
         return Kind.XML_2003

@@ -20,6 +20,7 @@ _FORMATS = {
     ".xls": ("XLS",),
     ".xlsb": ("XLSB",),
     ".ods": ("ODS",),
+    ".fods": ("FODS",),
 }
 
 # A sentence for each kind of assumption, in the order in which they are shown.

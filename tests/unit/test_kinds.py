@@ -32,6 +32,17 @@ from bulk_sync.read.kinds import WORKBOOK_KINDS, Kind, kind_of, refusal
             Kind.XML_2003,
         ),
         (b'<?xml version="1.0"?><rows/>', Kind.XML),
+        (
+            (
+                b'<?xml version="1.0"?>\n<o:document '
+                b'xmlns:o="urn:oasis:names:tc:opendocument:xmlns:office:1.0"><o:meta/>'
+            ),
+            Kind.FLAT_ODF,
+        ),
+        (b"ID;PWXL;N;E\r\nP;PGeneral\r\nB;Y1;X1\r\nC;X1;Y1\r\n", Kind.SYLK),
+        (b"ID;Price;Key\n1;2;3\n4;5;6\n7;8;9\n", Kind.TEXT),
+        (b'TABLE\r\n0,1\r\n"EXCEL"\r\nVECTORS\r\n', Kind.DIF),
+        (b"TABLE,1\n0,1\n", Kind.TEXT),
         (b"%PDF-1.4", Kind.PDF),
         (b"{\\rtf1", Kind.RTF),
         (b"\x1f\x8b\x08", Kind.GZIP),

@@ -166,6 +166,9 @@ ERROR = ' calcext:value-type="error"'
         (typed("float", "0", "Err:502", FORMULA), CellError("Err:502")),
         (typed("float", "0", "#DIV/0!", FORMULA + ERROR), CellError("#DIV/0!")),
         ('<table:table-cell table:formula="of:=A1"/>', CellError("formula without a value")),
+        # As LibreOffice writes the result of ="".
+        ('<table:table-cell table:formula="of:=A1"><text:p/></table:table-cell>', ""),
+        ('<table:table-cell table:formula="of:=A1"><text:p></text:p></table:table-cell>', ""),
     ],
 )
 @pytest.mark.parametrize("plain", [True, False])
@@ -293,6 +296,18 @@ def test_any_prefixes_mean_the_same(tmp_path: Path, table: str, text: str) -> No
     assert rows_of(path) == [(2, (1.0, 1.0))]
 
 
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0" encoding="UTF-8"?>\n\n'])
+def test_a_flat_document_is_read_like_a_packed_one(tmp_path: Path, declaration: str) -> None:
+    content = ods_parts(KEY + ods_row(ods_text("a")))["content.xml"]
+    content = content.replace("office:document-content", "office:document")
+    path = tmp_path / "x.fods"
+    path.write_text(declaration + content, encoding="utf-8")
+    understood, _, rows = read(path)
+    assert (understood.format, rows) == ("FODS", [Row(2, ("a",))])
+    path.write_text(content.replace("office:spreadsheet", "office:text"), encoding="utf-8")
+    assert "without a spreadsheet in it" in refused(path)
+
+
 class Outcome(NamedTuple):
     rows: list[Row]
     hidden_rows: int
@@ -361,6 +376,7 @@ def _cells(draw: st.DrawFn, *, good: bool) -> str:
         st.sampled_from(
             [f"<{name}{attributes}>{paragraph}</{name}>"] * 5
             + [f"<{name}{attributes}/>", f"<{name}{attributes}></{name}>"]
+            + [f"<{name}{attributes}><text:p/></{name}>"]
             + [f" <{name}{attributes}> {paragraph} </{name}> "]
         )
     )

@@ -84,7 +84,7 @@ class CellKind:
         if self.is_text:
             return shown
         text = shown.strip()
-        error = self._error(text, own)
+        error = self._error(text, own, has_text=has_text)
         if error is not None:
             return CellError(error)
         if own is None:
@@ -93,7 +93,7 @@ class CellKind:
             return shown
         return own if self._convert is None else self._convert(own, text if has_text else None)
 
-    def _error(self, text: str, own: str | None) -> str | None:
+    def _error(self, text: str, own: str | None, *, has_text: bool) -> str | None:
         """Return the error that a cell shows, else None."""
         # LibreOffice's extension, which Calc writes next to an empty string value.
         if self._attributes.get("calcext:value-type") == "error":
@@ -104,7 +104,8 @@ class CellKind:
         # Programs wrote errors as mere text before they had a type.
         if value_type != "string" and _SHOWN_ERROR.fullmatch(text):
             return text
-        return NO_VALUE if value_type is None and own is None and not text else None
+        # An empty paragraph is the result "", for which LibreOffice writes no type.
+        return NO_VALUE if value_type is None and own is None and not has_text else None
 
 
 def repeats(attributes: dict[str, str], name: str, most: int) -> int:

@@ -12,10 +12,10 @@ from bulk_sync.read.books.ods.document import Document, paragraph
 from bulk_sync.read.books.ods.sink import RowKind, row_kind
 
 _ROW = r"\s*+<{t}table-row((?:\s[^<>]*+)?+/?)>"
-# The groups: name and attributes, paragraph.
+# The groups: name and attributes, an empty paragraph, a paragraph.
 _CELL = (
     r"<{t}((?:covered-)?+table-cell[^<>]*+)>"
-    rf"(?:(?<=/>)|(?:<{{x}}p>({PLAIN_TEXT})</{{x}}p>)?+</{{t}}table-cell>)"
+    rf"(?:(?<=/>)|(?:<{{x}}p(?:/>()|>({PLAIN_TEXT})</{{x}}p>))?+</{{t}}table-cell>)"
 )
 # A value that may differ from cell to cell: its attribute's name, and the value.
 _VALUE = re.compile(r' ([\w.-]+:(?:date-|time-)?value)="([^"<&]*+)"')
@@ -68,7 +68,7 @@ class PlainRows:
     def _take(self, attributes: str, content: str) -> bool:
         """Take a row, and return True, if it is plain."""
         parts = self._cell.split(content)
-        if "".join(parts[::3]).strip():
+        if "".join(parts[::4]).strip():
             return False
         # Looked for once in the row, because most have none: references, and white space that is
         # collapsed.
@@ -82,8 +82,10 @@ class PlainRows:
         )
         try:
             found = [
-                self._read(attributes, text, is_raw=is_raw)
-                for attributes, text in zip(parts[1::3], parts[2::3], strict=True)
+                self._read(attributes, empty if text is None else text, is_raw=is_raw)
+                for attributes, empty, text in zip(
+                    parts[1::4], parts[2::4], parts[3::4], strict=True
+                )
             ]
             kind = self._row_kind(attributes)
         except (NotPlainError, BadValueError):
