@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 from bulk_sync.model.own import MARK
@@ -13,6 +16,20 @@ _FIRST_BYTES = 1 << 20
 _MARKS = tuple(MARK.encode(codec) for codec in ("ascii", "utf-16-le", "utf-16-be"))
 # The parts of XLSX, XLSB and ODS that may have the texts of a header.
 _TEXTS = ("sharedstrings.xml", "sharedstrings.bin", "content.xml")
+
+# Whatever zipfile and its decompressors raise for damaged bytes.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
 
 
 def may_be_own(path: Path) -> bool:
@@ -25,7 +42,7 @@ def may_be_own(path: Path) -> bool:
         if _has_mark(head):
             return True
         return head[:2] == b"PK" and _is_in_archive(path)
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except _DAMAGE:
         return False  # whoever opens the file says why it can't be read
 
 

@@ -16,6 +16,7 @@ from bulk_sync.model.rows import Formatted
 from bulk_sync.read.books.xlsx import strings
 from bulk_sync.read.files import open_table as open_workbook
 from bulk_sync.read.foreign import input_errors
+from bulk_sync.read.hint import may_be_own
 from bulk_sync.read.interface import ReadOptions
 from tests.unit.workbooks import (
     HEADER,
@@ -222,6 +223,16 @@ def test_no_such_file_a_folder_and_a_pipe(tmp_path: Path) -> None:
 def test_a_wish_to_stop_passes_the_border(tmp_path: Path, wish: type[BaseException]) -> None:
     with pytest.raises(wish), input_errors(tmp_path):
         raise wish
+
+
+def test_looking_for_a_mark_of_ours_never_fails(tmp_path: Path) -> None:
+    whole = sheets(tmp_path / "whole.xlsx", {"S": [["key"], ["a"]]}).read_bytes()
+    path = tmp_path / "x.xlsx"
+    for at in range(0, len(whole), 5):
+        data = bytearray(whole)
+        data[at] ^= 0x7F
+        path.write_bytes(data)
+        assert not may_be_own(path)
 
 
 def test_cut_at_any_place_a_workbook_is_refused(tmp_path: Path) -> None:
