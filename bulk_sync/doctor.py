@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Literal
 
 import anyio
 from filelock import FileLock
@@ -24,11 +25,12 @@ from pydantic import SecretStr
 
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
+from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.model.summaries import Finding
 from bulk_sync.report.words import allowance_text, counted, local_time, rate, span
 from bulk_sync.run.shared_limit import known_pace, pace_file
 from bulk_sync.secret import check_key
-from bulk_sync.send.account import PATH, RESOURCE, Account, read_account
+from bulk_sync.send.account import MISSING, PATH, RESOURCE, Account, read_account
 from bulk_sync.send.decide import (
     block_text,
     is_about_the_route,
@@ -37,7 +39,8 @@ from bulk_sync.send.decide import (
     no_route,
     shows_api_is_up,
 )
-from bulk_sync.send.messages import api_message
+from bulk_sync.send.headers import limits, retry_after
+from bulk_sync.send.messages import api_message, is_own_error
 from bulk_sync.send.transport.choose import Name, choose_transport, open_transport
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.settings.creating import Creating
@@ -112,6 +115,7 @@ async def _ask(subject: Subject, key: SecretStr, name: Name, clock: Clock) -> li
     found = [_answer(base_url, seen, seconds)]
     if found[0].standing == "well" and isinstance(seen, Reply):
         found += _account(read_account(seen) or Account(), subject)
+        found += _stated(seen, clock.now())
     if isinstance(seen, Reply) and "date" in seen.headers:
         found.append(_clock(seen.headers["date"], clock.now()))
     return found
@@ -124,7 +128,9 @@ def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
     if is_about_the_route(seen):
         return Finding("API", f"{base_url}: {no_route(seen)}", "wrong", 6)
     if is_throttled(seen):
-        return Finding("API", f"{reply} asks to wait: run it again later", "wrong", 6)
+        asked = retry_after(seen.headers)
+        wait = "" if asked is None else f" for {span(math.ceil(asked))}"
+        return Finding("API", f"{reply} asks to wait{wait}: run it again later", "wrong", 6)
     if seen.status == 401 or (seen.status == 403 and not is_block(seen)):
         return Finding(
             "API", f"the key is refused by {reply}: correct NORTH_API_KEY or --key-file", "wrong", 5
@@ -132,6 +138,11 @@ def _answer(base_url: str, seen: Reply | Failure, seconds: float) -> Finding:
     if is_block(seen):
         why = f"{block_text(seen)}: ask who runs it, such as a firewall, to let this machine pass"
         return Finding("API", f"{base_url}: {why}", "wrong", 6)
+    if is_own_error(seen) and seen.status in MISSING:
+        why = f"has no GET {PATH}: the first row of a push shows whether the key is accepted"
+        return Finding("API", f"{reply} {why}, if --base-url is right", "notice")
+    if seen.status >= 500:
+        return Finding("API", f"{reply} fails: run it again later", "wrong", 6)
     if seen.status >= 400 or not shows_api_is_up(seen):
         return Finding("API", f"{reply} is not from North: check --base-url", "wrong", 6)
     return Finding("API", f"{base_url} accepts the key, after {seconds * 1000:.0f} ms")
@@ -158,6 +169,21 @@ def _account(account: Account, subject: Subject) -> Iterator[Finding]:
             else ""
         )
         yield Finding("usage", f"{counted(account.calls_this_month, 'call')} this month{until}")
+
+
+def _stated(seen: Reply, now: datetime) -> Iterator[Finding]:
+    """Yield what the reply's headers state of the key's limits."""
+    for quota in limits(seen.headers).quotas:
+        reset = quota.reset_seconds
+        stated = Allowance(
+            quota.limit,
+            quota.remaining,
+            None if reset is None else now + timedelta(seconds=reset),
+            RateSource.HEADER,
+            quota.window_seconds,
+        )
+        standing: Literal["well", "notice"] = "notice" if quota.remaining == 0 else "well"
+        yield Finding("allowance", allowance_text(stated), standing)
 
 
 def _permissions(account: Account, needed: frozenset[str]) -> Finding:
@@ -200,9 +226,8 @@ def _limit(base_url: str, key: SecretStr, now: datetime) -> Finding:
         until = local_time(now + timedelta(seconds=known.held_seconds))
         return Finding(
             "limit",
-            f"the API asked a push with this key to wait until {until}, "
-            f"{span(math.ceil(known.held_seconds))} from now, and all others wait too; to try "
-            f"earlier, delete {path}",
+            f"the API refused a push with this key, so all wait until {until}, "
+            f"{span(math.ceil(known.held_seconds))} from now; to try earlier, delete {path}",
             "notice",
         )
     limits = [] if known.limit is None else [rate(known.limit)]
@@ -212,7 +237,10 @@ def _limit(base_url: str, key: SecretStr, now: datetime) -> Finding:
     text = f"{'; '.join(limits)}: learnt by pushes on this host, in {path}"
     if not any(one.remaining == 0 and (one.resets_at or now) > now for one in known.allowances):
         return Finding("limit", text)
-    until = "each push asks once more before it waits or ends; to forget it, delete that file"
+    until = (
+        "a push waits until then, or asks once more if that is beyond --max-wait; to forget it, "
+        "delete that file"
+    )
     return Finding("limit", f"{text}; {until}", "notice")
 
 

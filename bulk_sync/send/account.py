@@ -50,8 +50,9 @@ UPDATE = frozenset({"update"})
 _ANY = "*"  # not in the published example, but a usual way to permit all
 _LONGEST_TEXT = 200
 _MOST_LISTED = 50
-# The endpoint does not exist here.
-_MISSING = frozenset({404, 405, 410, 501})
+
+MISSING = frozenset({404, 405, 410, 501})
+"""The statuses of an API without this endpoint."""
 
 
 class Account(Struct, frozen=True):
@@ -256,7 +257,7 @@ def judge(seen: Reply | Failure, wanted: Wanted) -> Judgement:
         return Unknown("an answer of another shape", for_now=not _is_json(seen))
     if is_block(seen):
         return Unknown(block_text(seen), for_now=True)
-    return Unknown(api_message(seen), for_now=seen.status not in _MISSING)
+    return Unknown(api_message(seen), for_now=seen.status not in MISSING)
 
 
 def refusal_without_answer(unknown: Unknown, wanted: Wanted) -> BulkSyncError | None:

@@ -119,10 +119,8 @@ class Availability:
                 refused = self.refused_seconds(now)
                 self._halt.stop(refused_too_long(refused, self._refusal, self._policy))
             else:
-                why = (
-                    "The API asks to wait, or an allowance is used up, for longer than "
-                    f"--max-wait ({duration_text(most)})"
-                )
+                what = "An allowance is used up" if none.by_allowance else "The API asks to wait"
+                why = f"{what} for longer than --max-wait ({duration_text(most)})"
                 self.stop(Outage(why), none.seconds)
             raise Stopping from None
 

@@ -131,7 +131,7 @@ def test_one_that_a_row_is_refused_for_ends_the_run_after_that_row() -> None:
     }
     ended = push(account(), pace=earlier(RateSource.HEADER), of_rows=no)
     assert (len(ended.sent), ended.states) == (1, [State.PENDING] * 6)
-    assert "an allowance is used up, for longer than --max-wait (2h)" in str(ended.stopped)
+    assert "An allowance is used up for longer than --max-wait (2h)" in str(ended.stopped)
 
 
 def test_users_me_that_was_asked_before_is_not_doubted() -> None:

@@ -419,7 +419,7 @@ def test_an_allowance_that_is_used_up_for_longer_than_max_wait_ends_the_run() ->
     assert ended.states()[:2] == ["updated", "updated"]
     assert isinstance(ended.stopped, Outage)
     said = str(ended.stopped)
-    assert "an allowance is used up, for longer than --max-wait (2h). Run again after 20" in said
+    assert "An allowance is used up for longer than --max-wait (2h). Run again after 20" in said
     assert [(one.limit, one.remaining) for one in ended.tally.allowances] == [(1000, 0)]
 
 

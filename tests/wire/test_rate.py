@@ -266,7 +266,7 @@ def test_a_hold_is_shown_counted_and_can_be_lifted(program: Program, sheet: Path
     assert finding(before, "limit")["text"] == "not known yet: the first push finds it"
     assert ran.code == 6
     assert limit["standing"] == "notice"
-    assert "the API asked a push with this key to wait until 20" in limit["text"]
+    assert "the API refused a push with this key, so all wait until 20" in limit["text"]
     assert "min" in limit["text"]
     assert 0 < checked["held_seconds"] <= 1800
     assert checked["seconds"] is None or checked["seconds"] >= checked["held_seconds"]
