@@ -33,6 +33,7 @@ OTHERS = {
     "--install-completion",
     "--parallel",
     "--quick",
+    "--rivals",
     "--rm",
     "--hostname",
 }
