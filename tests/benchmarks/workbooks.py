@@ -51,8 +51,8 @@ def lines(rows: int) -> Iterator[Line]:
     for number in range(rows):
         yield (
             f"ext_{number:07}",
-            # None at midnight, which would be a date without a time.
-            first + timedelta(minutes=10 * number),
+            # None at midnight, which would be a date without a time, nor in a far year.
+            first + timedelta(minutes=10 * (number % 50_000)),
             f"Visitor {number}",
             f"visitor.{number}@example.com",
             f"(312) 555-01{number % 100:02}",

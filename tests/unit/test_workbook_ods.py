@@ -163,6 +163,7 @@ ERROR = ' calcext:value-type="error"'
         (typed("string", "", "#N/A"), "#N/A"),
         (typed("string", "", "#N/A", FORMULA + ERROR), CellError("#N/A")),
         (typed("string", "", "", FORMULA + ERROR), CellError("#VALUE!")),
+        (typed("error", "", "#REF!"), CellError("#REF!")),
         (typed("float", "0", "Err:502", FORMULA), CellError("Err:502")),
         (typed("float", "0", "#DIV/0!", FORMULA + ERROR), CellError("#DIV/0!")),
         ('<table:table-cell table:formula="of:=A1"/>', CellError("formula without a value")),

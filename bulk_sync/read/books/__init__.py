@@ -1,5 +1,5 @@
-"""Workbooks that are read by code of our own: XLS, XLSB and ODS.
+"""Workbooks of spreadsheet programs: one reader for each format.
 
-One reading is enough here: each cell's text and type come from the file's own records, with the
-section of the specification at the line, and anything that isn't understood ends the reading.
+Each cell's text and type come from the file's own records or elements, with the section of the
+specification at the line; what isn't understood ends the reading.
 """

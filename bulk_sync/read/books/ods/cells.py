@@ -52,9 +52,6 @@ class CellKind:
     if any, and `own` what that says here.
     """
 
-    __slots__ = ("_attributes", "_convert", "_type", "columns", "is_covered", "is_single",
-                 "is_text", "own", "repeats", "rows", "value_name")  # fmt: skip
-
     def __init__(self, attributes: dict[str, str], *, is_covered: bool) -> None:
         self._attributes = attributes
         self.is_covered = is_covered
@@ -67,11 +64,13 @@ class CellKind:
         name, self._convert = _TYPES.get(self._type, ("office:string-value", None))
         self.value_name = name if name in attributes else None
         self.own = attributes.get(name)
+        # A type of LibreOffice's extension, which Calc writes next to an empty string value.
+        self._is_error = "error" in {self._type, attributes.get("calcext:value-type")}
         self.is_text = not (
             self._convert is not None
             or self.own is not None
             or "table:formula" in attributes
-            or attributes.get("calcext:value-type") == "error"
+            or self._is_error
         )
 
     def value(self, shown: str, own: str | None, *, has_text: bool) -> Cell:
@@ -95,8 +94,7 @@ class CellKind:
 
     def _error(self, text: str, own: str | None, *, has_text: bool) -> str | None:
         """Return the error that a cell shows, else None."""
-        # LibreOffice's extension, which Calc writes next to an empty string value.
-        if self._attributes.get("calcext:value-type") == "error":
+        if self._is_error:
             return text or "#VALUE!"
         if "table:formula" not in self._attributes:
             return None
