@@ -104,6 +104,21 @@ ACKNOWLEDGED = {
     "an id that is a number": _updated(200, {"data": {"id": 7, "updated_at": 5, "feedback": []}}),
     "a byte order mark": Case(200, b"\xef\xbb\xbf" + _json(CONTRACT), "updated"),
     "whitespace around": Case(200, b" \r\n" + _json(CONTRACT) + b"\n", "updated"),
+    "Latin-1, as it says": Case(
+        200,
+        '{"data": {"id": "café"}}'.encode("latin-1"),
+        "updated",
+        headers={"content-type": "application/json; charset=ISO-8859-1"},
+    ),
+    "UTF-8, whatever it says": Case(
+        200,
+        _json(CONTRACT),
+        "updated",
+        headers={"content-type": 'application/json; charset="windows-1252"'},
+    ),
+    "UTF-16": Case(200, json.dumps(CONTRACT).encode("utf-16"), "updated"),
+    "code 0": _updated(200, {**CONTRACT, "code": 0, "error_code": None, "errors": {}}),
+    "a showing with a status": _updated(200, {"data": {"id": ID, "status": "failed"}}),
     "half a surrogate pair": Case(200, b'{"data": {"id": "\\ud800"}}', "updated"),
     "no body": Case(200, b"", "updated", "confirmed nothing in words (200)"),
     "202 without a body": Case(202, b"", "updated", "confirmed nothing in words (202)"),
@@ -133,6 +148,20 @@ REFUSED = {
     "success as a text": _refused(200, {"success": "false", "message": TOO_HIGH}),
     "success false and data": _refused(
         200, {**CONTRACT, "success": False, "message": TOO_HIGH}, in_doubt=True
+    ),
+    "success 0": _refused(200, {"success": 0, "message": TOO_HIGH}),
+    "success no": _refused(200, {"success": "no", "data": None, "message": TOO_HIGH}),
+    "success 0 and data": _refused(
+        200, {**CONTRACT, "success": 0, "message": TOO_HIGH}, in_doubt=True
+    ),
+    "errors in data": _refused(200, {"data": {"errors": [{"message": TOO_HIGH}]}}, in_doubt=True),
+    "an error in data": _refused(200, {"data": {"id": ID, "error": TOO_HIGH}}, in_doubt=True),
+    "no success in data": _refused(
+        200, {"data": {"success": False, "message": TOO_HIGH}, "message": "ok"}, in_doubt=True
+    ),
+    "error true": _refused(200, {"error": True, "message": TOO_HIGH}),
+    "HubSpot": _refused(
+        200, {"status": "error", "message": TOO_HIGH, "category": "VALIDATION_ERROR"}
     ),
     "Slack": _refused(200, {"ok": False, "error": TOO_HIGH}),
     "JSend error": _refused(200, {"status": "error", "message": TOO_HIGH}),
@@ -186,6 +215,16 @@ NOT_ACKNOWLEDGED = {
         "acknowledges no patch",
         in_doubt=True,
     ),
+    "AWS WAF's challenge": Case(
+        202, b"", "blocked", "blocks requests (202, no", {"x-amzn-waf-action": "challenge"}
+    ),
+    "F5's page": _bad(
+        200,
+        b"<html><title>Request Rejected</title>The requested URL was rejected.</html>",
+        "(text/html",
+        headers={"content-type": "text/html"},
+    ),
+    "a failure without a message in data": _bad(200, {"data": {"errors": [7]}}, "no patch"),
     "success false alone": _bad(200, {"success": False}, "acknowledges no patch"),
     "success false with data": _bad(200, {"data": {"id": ID}, "success": False}, "no patch"),
     "data null": _bad(200, {"data": None}, 'acknowledges no patch: {"data": null}'),
@@ -243,6 +282,73 @@ ERRORS = {
     "403 of a gateway": Case(403, b'{"message": "Forbidden"}', "blocked", "(403"),
     "403 with Retry-After": Case(403, _json(_SECONDARY), "throttled", "403", _WAIT),
     "a page with Retry-After": Case(403, PAGE, "throttled", "403", {**_HTML, **_WAIT}),
+    "GitHub's primary limit": Case(
+        403,
+        _json({"message": "API rate limit exceeded for user ID 1."}),
+        "throttled",
+        "403",
+        {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "60"},
+    ),
+    "a 403 in the API's words with nothing left": Case(
+        403,
+        _json(_SECONDARY),
+        "throttled",
+        "403",
+        {"ratelimit": '"hour";r=0;t=1800'},
+    ),
+    "a 403 in the API's words with requests left": Case(
+        403,
+        _json({"error": {"message": "No", "status": 403}}),
+        "forbidden",
+        "No",
+        {"x-ratelimit-remaining": "9", "x-ratelimit-reset": "60"},
+    ),
+    "Okta's 403": Case(
+        403, _json({"errorCode": "E0000006", "errorSummary": "Access denied"}), "blocked", "(403"
+    ),
+    "Imperva's page": Case(403, PAGE, "blocked", "text/html", {**_HTML, "x-iinfo": "9-1-0"}),
+    "Akamai's page": Case(
+        403,
+        b"<HTML><TITLE>Access Denied</TITLE>Reference #18.6d",
+        "blocked",
+        "text/html",
+        {"server": "AkamaiGHost", "content-type": "text/html"},
+    ),
+    "AWS's gateway": Case(403, _json({"message": "Forbidden"}), "blocked", "(403"),
+    "AWS WAF's CAPTCHA": Case(
+        405, PAGE, "blocked", "(405, text/html)", {**_HTML, "x-amzn-waf-action": "captcha"}
+    ),
+    "Cloudflare's challenge as a 503": Case(
+        503, PAGE, "blocked", "(503, text/html)", {**_HTML, "cf-mitigated": "challenge"}
+    ),
+    "Cloudflare's 1015": Case(429, PAGE, "throttled", "429", {**_HTML, "cf-mitigated": "block"}),
+    "Cloudflare's challenge with a wait": Case(
+        503, PAGE, "throttled", "503", {**_WAIT, "cf-mitigated": "challenge"}
+    ),
+    "405 of the API": Case(405, _json({"error": {"message": "No PATCH"}}), "rejected", "No PATCH"),
+    "420 of Twitter": Case(420, b"Enhance your calm", "throttled", "420"),
+    "HubSpot's migration": Case(477, b"", "waits", "477", _WAIT),
+    "Stripe's lock": Case(
+        409,
+        _json({"error": {"code": "lock_timeout", "message": "Another request has it"}}),
+        "waits",
+        "Another request has it",
+        {"stripe-should-retry": "true"},
+    ),
+    "Stripe's last word": Case(
+        409,
+        _json({"error": {"message": "Another patch with this key"}}),
+        "rejected",
+        "with this key",
+        {"stripe-should-retry": "false"},
+    ),
+    "Salesforce": Case(
+        400,
+        _json([{"message": TOO_HIGH, "errorCode": "FIELD_INTEGRITY_EXCEPTION", "fields": []}]),
+        "rejected",
+        TOO_HIGH,
+    ),
+    "a text": Case(400, b"Bad rating\r\n", "rejected", "Bad rating"),
     "407": Case(
         407, PAGE, "Outage", 'realm "office"', {"proxy-authenticate": 'Basic realm="office"'}
     ),

@@ -249,14 +249,14 @@ def judge(seen: Reply | Failure, wanted: Wanted) -> Judgement:
         return Known(account) if reason is None else Refused(reason, account.team)
     if is_throttled(seen):
         return Unknown(f"throttled ({seen.status})", for_now=True)
+    if is_block(seen):
+        return Unknown(block_text(seen), for_now=True)
     if is_about_the_route(seen):  # the first row would fare no better
         return Refused(no_route(seen))
     if seen.status == 401 or (seen.status == 403 and is_own_error(seen)):
         return Refused(KeyRefused(f"The API refused the key: {api_message(seen)} ({seen.status})"))
     if 200 <= seen.status < 300:
         return Unknown("an answer of another shape", for_now=not _is_json(seen))
-    if is_block(seen):
-        return Unknown(block_text(seen), for_now=True)
     return Unknown(api_message(seen), for_now=seen.status not in MISSING)
 
 

@@ -37,7 +37,7 @@ from bulk_sync.send.account import (
 )
 from bulk_sync.send.alone import Answer
 from bulk_sync.send.context import Context
-from bulk_sync.send.decide import is_throttled, pace_kind, shows_api_is_up, wait_of_all
+from bulk_sync.send.decide import pace_kind, shows_api_is_up, wait_of_all
 from bulk_sync.send.halt import Stopping
 from bulk_sync.send.headers import limits
 from bulk_sync.send.observation import Observation
@@ -175,7 +175,7 @@ class AccountWatch:
         """
         timeout_seconds = self._terms.timeout_seconds if self._terms else LONGEST_SECONDS
         seen = await self._ask(timeout_seconds, ordinal, is_about_rows=False)
-        if isinstance(seen, Failure) or is_throttled(seen) or not shows_api_is_up(seen):
+        if isinstance(seen, Failure) or not shows_api_is_up(seen):
             return Answer.NONE
         account = read_account(seen)
         return Answer.LEFT if account and account.remaining else Answer.PASSES

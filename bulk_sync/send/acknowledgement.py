@@ -6,6 +6,7 @@
 | no body | acknowledged, with a note that nothing was confirmed in words |
 | an error or `success: false` with a message; also in a part of a 207 | refused, with it |
 | an error without a message, `data: null` or a list, other JSON | no acknowledgement |
+| a firewall's challenge | no acknowledgement |
 | 202 without `data` | no acknowledgement: the API may apply the patch later |
 | HTML, half a body, an encoding that can't be decoded | no acknowledgement |
 | a reply that names another showing | no acknowledgement |
@@ -26,6 +27,7 @@ from bulk_sync.send.echo import FIELDS, Echoed, differing_echoes
 from bulk_sync.send.messages import (
     SYMBOL_FOR_NUL,
     document,
+    has_failed,
     is_failing,
     one_line,
     refusal,
@@ -61,6 +63,10 @@ class _Data(Echoed):
     id: str | None = None
     north_id: Any = None
     updated_at: str | None = None
+    error: Any = None
+    errors: Any = None
+    success: Any = None
+    ok: Any = None
 
 
 class _Document(Struct):
@@ -97,6 +103,10 @@ def acknowledgement(
         or (read.success is not None and says_no(read.success))
         or (read.ok is not None and says_no(read.ok))
         or (read.status is not None and is_failing(read.status))
+        or data.error
+        or data.errors
+        or (data.success is not None and says_no(data.success))
+        or (data.ok is not None and says_no(data.ok))
     ):
         return _look_closely(reply, target, sent, by_id=by_id)
     return _about_this_showing(data, reply, target, sent, by_id=by_id)
@@ -107,6 +117,16 @@ def may_be_the_apis(reply: Reply) -> bool:
     return not reply.undecoded and (
         not _text_of(reply.body) or isinstance(document(reply.body), dict)
     )
+
+
+def is_of_a_firewall(reply: Reply) -> bool:
+    """True for a reply that is marked as that of a firewall in front of the API.
+
+    So does Cloudflare (its page "Detect a challenge page response"), and AWS WAF, whose challenges
+    are 202 without a body, or 405 (its page "CAPTCHA and challenge action behavior").
+    """
+    # Not a loop over the names, because every reply is asked.
+    return "cf-mitigated" in reply.headers or "x-amzn-waf-action" in reply.headers
 
 
 def is_refusal(reply: Reply) -> bool:
@@ -121,11 +141,15 @@ def _look_closely(
     status = reply.status
     if reply.undecoded:
         return NotAcknowledged(f"{status}, but the reply can't be decoded ({reply.undecoded})")
+    if is_of_a_firewall(reply):
+        return NotAcknowledged(f"{status}, but a firewall in front of the API replied")
     if not _text_of(reply.body):
         return Acknowledged(None, None, f"the API confirmed nothing in words ({status})")
     found = document(reply.body)
     data = found.get("data") if isinstance(found, dict) else None
-    failed = isinstance(found, dict) and reports_failure(found)
+    failed = isinstance(found, dict) and (
+        reports_failure(found) or (isinstance(data, dict) and has_failed(data))
+    )
     if message := refusal(found):
         return NotAcknowledged(f"{status}, but the API refused the patch: {message}", message)
     if isinstance(data, dict) and not failed:

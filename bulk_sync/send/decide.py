@@ -7,12 +7,13 @@
 | any other 2xx, 3xx | RetryIn, full jitter; in the end bad_reply |
 | 401; 403 in the API's words before any acknowledgement | StopRun: the key is refused |
 | 403 in the API's words after an acknowledgement | RowRejected: forbidden |
-| any other 403 | Blocked: hold, and probe within --retry-for |
+| any other 403; any reply marked as a firewall's | Blocked: hold, and probe within --retry-for |
 | 407, 511 | StopRun: a proxy or the network asks to sign in |
 | other 4xx, 501, 505 with Retry-After; 409 of our own repeat | RetryIn for the row, then rejected |
 | 404, 410 | RowRejected: not_found |
 | 408, 421, 425, 5xx but 501 and 505 | RetryIn, full jitter, or when the server says |
-| 429; 403, 503 with Retry-After | RetryIn for everyone, no attempt used; StopRun past --max-wait |
+| 420, 429; 403, 503 with Retry-After | RetryIn for everyone, at no cost; StopRun past --max-wait |
+| 403 whose headers state that nothing is left | the same |
 | other 4xx, 501, 505 | RowRejected: refused |
 | connection and time-out errors | RetryIn, full jitter |
 | certificate refused, no such host | StopRun: outage |
@@ -37,10 +38,11 @@ from bulk_sync.quantities import duration_text
 from bulk_sync.send.acknowledgement import (
     Acknowledged,
     acknowledgement,
+    is_of_a_firewall,
     is_refusal,
     may_be_the_apis,
 )
-from bulk_sync.send.headers import retry_after
+from bulk_sync.send.headers import limits, retry_after
 from bulk_sync.send.messages import LONGEST_MESSAGE, api_message, is_own_error, one_line
 from bulk_sync.send.observation import Kind
 from bulk_sync.send.transport.interface import Failure, Reply
@@ -56,6 +58,13 @@ _ABOUT_THE_ROUTE = frozenset({407, 511})
 
 # With Retry-After: an edit, a lock or a full store that passes (RFC 9110, 15.5.10 and 15.5.14).
 _LOCKED = frozenset({409, 413, 423, 425})
+
+# 420 is what Twitter's first API had in place of 429, and some still have.
+_TOO_MANY = frozenset({420, 429})
+
+# Whether to repeat a request, in the words of Stripe (its API reference, "Advanced error handling")
+# and of SDKs that follow it.
+_TO_REPEAT = ("stripe-should-retry", "x-should-retry")
 
 
 class RetryPolicy(Struct, frozen=True):
@@ -183,6 +192,8 @@ def decide(
         return _retry_or_fail(
             seen.kind, seen.message, so_far, policy, dice, ambiguous=seen.may_have_arrived
         )
+    if is_block(seen):
+        return _blocked(seen, so_far, policy, dice)
     if 200 <= seen.status < 300:
         answer = acknowledgement(seen, target, sent, by_id=by_id)
         if isinstance(answer, Acknowledged):
@@ -198,18 +209,20 @@ def hopeless(seen: Failure) -> Outage:
     return Outage(f"{seen.message}. Sending stopped here; fix this, then run again")
 
 
-def _no_access(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
-    """Decide about a refusal of the key, of the row, or by something in front of the API."""
+def _no_access(reply: Reply, so_far: SoFar) -> Decision:
+    """Decide about a refusal of the key, of the row, or by what is on the way to the API."""
     message = api_message(reply)
     if reply.status in _ABOUT_THE_ROUTE:
         return StopRun(no_route(reply))
-    if is_block(reply):
-        alone = block_text(reply, "this row alone")
-        otherwise = _retry_or_fail("bad_reply", alone, so_far, policy, dice, ambiguous=False)
-        return Blocked(block_text(reply), otherwise)
     if reply.status == 403 and so_far.key_accepted:
         return RowRejected("forbidden", message)
     return StopRun(KeyRefused(f"The API refused the key: {message} ({reply.status})"))
+
+
+def _blocked(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Blocked:
+    alone = block_text(reply, "this row alone")
+    otherwise = _retry_or_fail("bad_reply", alone, so_far, policy, dice, ambiguous=False)
+    return Blocked(block_text(reply), otherwise)
 
 
 def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
@@ -218,7 +231,7 @@ def _refusal(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) -> D
         case _ if is_throttled(reply):
             return _throttled(reply, so_far, policy, dice)
         case 401 | 403 | 407 | 511:
-            return _no_access(reply, so_far, policy, dice)
+            return _no_access(reply, so_far)
         case status if status in _TRANSIENT or (status >= 500 and status not in _NOT_SUPPORTED):
             if status == 425 and _is_to_pass(reply, so_far):
                 return _wait_or_reject(reply, so_far, policy, dice)
@@ -252,14 +265,20 @@ def _rejected(reply: Reply) -> RowRejected:
 
 
 def is_block(reply: Reply) -> bool:
-    """True for a 403 that is not in the API's words: a firewall's page, say."""
-    return reply.status == 403 and not is_own_error(reply)
+    """True for what a firewall says, and for a 403 that is not in the API's words.
+
+    A wait for everyone is none.
+    """
+    is_marked = is_of_a_firewall(reply)
+    if not (is_marked or reply.status == 403) or is_throttled(reply):
+        return False
+    return is_marked or not is_own_error(reply)
 
 
 def block_text(reply: Reply, blocked: str = "requests") -> str:
     """Describe a block, of all requests or some."""
     kind = reply.headers.get("content-type", "no content type").partition(";")[0][:60]
-    return f"something in front of the API blocks {blocked} (403, {kind})"
+    return f"something in front of the API blocks {blocked} ({reply.status}, {kind})"
 
 
 def is_about_the_route(reply: Reply) -> bool:
@@ -291,6 +310,8 @@ def _is_to_pass(reply: Reply, so_far: SoFar) -> bool:
     """
     if retry_after(reply.headers) is not None:
         return True
+    if any(reply.headers.get(name, "").strip().lower() == "true" for name in _TO_REPEAT):
+        return True
     return reply.status == 409 and so_far.may_have_been_applied
 
 
@@ -321,6 +342,8 @@ def may_have_been_applied(seen: Reply | Failure) -> bool:
     """
     if isinstance(seen, Failure):
         return seen.may_have_arrived
+    if is_of_a_firewall(seen):
+        return False
     if seen.status < 300:
         return not is_refusal(seen)
     return seen.status == 408 or (seen.status >= 500 and seen.status not in _NOT_SUPPORTED)
@@ -352,9 +375,16 @@ def _retry_or_fail(
 
 def is_throttled(reply: Reply) -> bool:
     """True when the server limits the rate: the attempt doesn't count against the row."""
-    if reply.status == 429:
+    if reply.status in _TOO_MANY:
         return True
-    return reply.status in {403, 503} and retry_after(reply.headers) is not None
+    if reply.status not in {403, 503}:
+        return False
+    if retry_after(reply.headers) is not None:
+        return True
+    # GitHub's primary limit is a 403 with `X-RateLimit-Remaining: 0` (its page "Rate limits").
+    return reply.status == 403 and any(
+        quota.remaining == 0 for quota in limits(reply.headers).quotas
+    )
 
 
 def wait_of_all(reply: Reply, policy: RetryPolicy) -> float | None:
@@ -427,11 +457,12 @@ def shows_api_is_up(reply: Reply) -> bool:
     A redirect or an HTML page may come from a proxy; after 5xx, 408 or 429 a row would not get
     through either.
     """
-    if reply.status in {408, 429} or reply.status >= 500 or 300 <= reply.status < 400:
+    if reply.status == 408 or reply.status >= 500 or 300 <= reply.status < 400:
         return False
-    if reply.status >= 400:  # a refusal shows that something decides
-        return not (is_about_the_route(reply) or is_block(reply))
-    return may_be_the_apis(reply)
+    if is_throttled(reply) or is_about_the_route(reply) or is_block(reply):
+        return False
+    # A refusal shows that something decides.
+    return reply.status >= 400 or may_be_the_apis(reply)
 
 
 def may_come_from_api(seen: Reply | Failure) -> bool:
@@ -443,6 +474,6 @@ def may_come_from_api(seen: Reply | Failure) -> bool:
         return seen.may_have_arrived and seen.kind != "bad_reply" and not seen.hopeless
     if 300 <= seen.status < 400:
         return False
-    if seen.status >= 400:
-        return not (is_about_the_route(seen) or is_block(seen))
-    return may_be_the_apis(seen)
+    if is_about_the_route(seen) or is_block(seen):
+        return False
+    return seen.status >= 400 or may_be_the_apis(seen)

@@ -8,6 +8,10 @@ The contract has `{"error": {"message": ...}}`. Other real APIs, and gateways in
 | `errors[].message`, `errors[].detail`, a list of texts | GraphQL, JSON:API, GitHub |
 | `errors: {"rating": ["is too high"]}` | Rails, Laravel |
 | `detail`, `title`; `detail: [{"loc": [...], "msg": ...}]` | RFC 9457, Django, FastAPI |
+| `errorSummary`, `errorCauses[].errorSummary` | Okta |
+| a list of `{"message": ..., "errorCode": ...}` | Salesforce |
+| `description`, `details: {"rating": [{"description": ...}]}` | Zendesk |
+| a short text that is no JSON | many frameworks and proxies |
 | `error: text` with `error_description` or `message` | OAuth (RFC 6749), NestJS |
 | `success: false` or `ok: false` with `message` or `error` | Slack, many others |
 | `status: "fail"` or `"error"` with `message` or `data` | JSend |
@@ -32,10 +36,11 @@ SYMBOL_FOR_NUL = "\u2400"
 # The most telling first: RFC 9457's `title` only names the kind of its `detail`.
 _TEXTS = (
     *("message", "detail", "error_description", "error_message", "errorMessage"),
-    *("description", "msg", "reason", "title", "Message"),
+    *("description", "msg", "reason", "errorSummary", "title", "Message"),
 )
-_NESTED = ("error", "errors", "body", "response")
-_PLACES = ("field", "param", "path", "attribute", "loc")
+_NESTED = ("error", "errors", "errorCauses", "body", "response")
+_BY_FIELD = ("errors", "error", "details", "invalid-params")
+_PLACES = ("field", "param", "path", "pointer", "attribute", "name", "loc")
 
 # No real error is nested deeper, and no report shows more parts.
 _DEEPEST = 6
@@ -47,7 +52,22 @@ _FAILING_WORDS = frozenset({"error", "fail", "failed", "failure"})
 
 def api_message(reply: Reply) -> str:
     """Return the message of an error reply, on one line; without one, the status."""
-    return _any_message(document(reply.body)) or f"status {reply.status}"
+    found = document(reply.body)
+    message = _text_alone(reply) if found is None else _any_message(found)
+    return message or f"status {reply.status}"
+
+
+def _text_alone(reply: Reply) -> str | None:
+    """Return a short text that is no JSON; pages and documents say nothing in one line."""
+    kind = reply.headers.get("content-type", "text/plain")
+    if not kind.startswith("text/plain") or len(reply.body) > LONGEST_MESSAGE:
+        return None
+    try:
+        text = reply.body.decode()
+    except UnicodeDecodeError:
+        return None
+    is_text = "<" not in text and all(one.isprintable() or one.isspace() for one in text)
+    return _line(text) if is_text else None
 
 
 def is_own_error(reply: Reply) -> bool:
@@ -66,13 +86,16 @@ def refusal(found: object) -> str | None:
 
     A bare `message` is no refusal: the contract's acknowledgement has one, too.
     """
+    data = found.get("data") if isinstance(found, dict) else None
+    if isinstance(data, dict) and has_failed(data) and (message := _any_message(data)):
+        return message
     if isinstance(found, dict) and reports_failure(found):
         if isinstance(found.get("data"), dict):  # then `message` may belong to it
             errors = {name: one for name, one in found.items() if name != "message"}
             if message := _any_message(errors):
                 return message
         in_data = found.get("data") if found.get("status") == "fail" else None
-        return _any_message(found) or _line(_fields(in_data))
+        return _any_message(found) or _line(_fields(in_data, or_texts=True))
     failed = (part for part in _parts(found) if reports_failure(part))
     return _joined([_any_message(part) for part in islice(failed, _MOST_PARTS)])
 
@@ -93,16 +116,26 @@ def refuses_all(found: object) -> bool:
 
 def reports_failure(found: dict[str, object]) -> bool:
     """True when a JSON object says that the request failed; `error: null` or `[]` is harmless."""
-    return (
-        bool(found.get("error") or found.get("errors"))
-        or any(says_no(found.get(name)) for name in ("success", "ok"))
-        or any(is_failing(found.get(name)) for name in ("status", "statusCode", "status_code"))
+    return has_failed(found) or (
+        any(is_failing(found.get(name)) for name in ("status", "statusCode", "status_code"))
+    )
+
+
+def has_failed(found: dict[str, object]) -> bool:
+    """True when an object has errors, or says that it is no success, whatever its `status` is.
+
+    Without the status, also for `data`: a showing may have one of its own.
+    """
+    return bool(found.get("error") or found.get("errors")) or any(
+        says_no(found.get(name)) for name in ("success", "ok")
     )
 
 
 def says_no(flag: object) -> bool:
-    """True for `false`, also as a text."""
-    return flag is False or (isinstance(flag, str) and flag.lower() == "false")
+    """True for `false` and 0, also as texts."""
+    if isinstance(flag, str):
+        return flag.strip().lower() in {"false", "0", "no"}
+    return isinstance(flag, int) and not flag
 
 
 def is_failing(status: object) -> bool:
@@ -129,7 +162,7 @@ def one_line(text: str) -> str:
 
 
 def _any_message(found: object) -> str | None:
-    return _line(_text(found) if isinstance(found, dict) else None)
+    return _line(_text(found) if isinstance(found, dict | list) else None)
 
 
 def _line(text: str | None) -> str | None:
@@ -147,33 +180,50 @@ def _text(error: object, depth: int = 0) -> str | None:
     if not isinstance(error, dict):
         return None
     # A nested object is more telling than a text next to it, such as "Bad Request".
+    if by_field := next(filter(None, (_fields(error.get(name)) for name in _BY_FIELD)), None):
+        return by_field
     nested = (error.get(name) for name in _NESTED)
     held = [one for one in nested if isinstance(one, dict | list)]
     texts = (*held, *(error.get(name) for name in (*_TEXTS, "error")))
     text = next(filter(None, (_text(one, depth + 1) for one in texts)), None)
-    return _placed(error, text) if text else _fields(error.get("errors"))
+    return _placed(error, text) if text else _fields(error.get("errors"), or_texts=True)
 
 
 def _placed(error: dict[str, object], text: str) -> str:
     """Put the field that an error names in front of its text, unless the text has it."""
+    source = error.get("source")  # JSON:API has the place in it
+    where = {**source, **error} if isinstance(source, dict) else error
     for name in _PLACES:
-        place = error.get(name)
+        place = where.get(name)
         if isinstance(place, list) and place:
             place = place[-1]
+        if isinstance(place, str) and name in {"path", "pointer"}:
+            if place.startswith("/v"):  # of the request: Spring has it in every error
+                continue
+            place = place.rpartition("/")[2]
         if isinstance(place, str) and place and place not in text:
             return f"{place}: {text}"
     return text
 
 
-def _fields(errors: object) -> str | None:
-    """Return the text of errors by field, as in `{"rating": ["is too high"]}`."""
+def _fields(errors: object, *, or_texts: bool = False) -> str | None:
+    """Return the text of errors by field, as in `{"rating": ["is too high"]}`.
+
+    None unless all of them are lists of texts, or of objects that have one; with `or_texts` they
+    may be single texts, and others are left out.
+    """
     if not isinstance(errors, dict):
         return None
     texts = []
     for name, about in errors.items():
-        said = about if isinstance(about, list) else [about]
-        if said and all(isinstance(one, str) for one in said):
-            texts.append(f"{name}: {', '.join(said)}")
+        many = [about] if or_texts and isinstance(about, str) else about
+        said = []
+        if isinstance(many, list):
+            said = [_text(one, _DEEPEST) for one in many[:_MOST_PARTS]]
+        if said and all(said):
+            texts.append(f"{name}: {', '.join(map(str, said))}")
+        elif not or_texts:
+            return None
     return _joined(texts[:_MOST_PARTS])
 
 

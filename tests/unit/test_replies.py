@@ -65,6 +65,43 @@ def test_errors_next_to_data_take_the_acknowledgement_away(errors: object) -> No
         ({"error": {"message": TOO_HIGH, "param": "rating"}}, TOO_HIGH),
         ({"error": {"message": "is too high", "param": "rating"}}, "rating: is too high"),
         ({"errors": [{"field": "rating", "message": "is too high"}]}, "rating: is too high"),
+        (
+            {"message": "The given data was invalid.", "errors": {"rating": ["is too high"]}},
+            "rating: is too high",  # Laravel
+        ),
+        (
+            {"title": "One or more validation errors occurred.", "errors": {"title": ["too long"]}},
+            "title: too long",  # ASP.NET; `title` is a field of a showing, too
+        ),
+        (
+            {
+                "error": "RecordInvalid",
+                "description": "Record validation errors",
+                "details": {"rating": [{"description": "is too high"}]},
+            },
+            "rating: is too high",  # Zendesk
+        ),
+        (
+            {"errorSummary": "Api validation failed", "errorCauses": [{"errorSummary": TOO_HIGH}]},
+            TOO_HIGH,  # Okta
+        ),
+        (
+            [{"message": TOO_HIGH, "errorCode": "X"}, {"message": "and more"}],
+            f"{TOO_HIGH}; and more",
+        ),
+        (
+            {"errors": [{"detail": "too high", "source": {"pointer": "/data/attributes/rating"}}]},
+            "rating: too high",  # JSON:API
+        ),
+        (
+            {"status": 400, "error": "Bad Request", "message": TOO_HIGH, "path": "/v1/showings/x"},
+            TOO_HIGH,  # Spring
+        ),
+        (
+            {"title": "Invalid", "invalid-params": [{"name": "rating", "reason": "too high"}]},
+            "Invalid",
+        ),
+        ({"code": 20001, "message": TOO_HIGH, "more_info": "x", "status": 400}, TOO_HIGH),  # Twilio
         ({"error": {"code": "invalid"}}, "status 422"),
         ({"errors": [[[[[[[[[TOO_HIGH]]]]]]]]]}, "status 422"),
         ({"errors": [f"{number}" for number in range(100)]}, "0; 1; 2"),
@@ -73,6 +110,23 @@ def test_errors_next_to_data_take_the_acknowledgement_away(errors: object) -> No
 )
 def test_the_message_of_an_error_is_found_in_its_usual_places(body: object, message: str) -> None:
     assert api_message(Reply(422, {}, json.dumps(body).encode())) == message
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (b"Bad rating", "text/plain", "Bad rating"),
+        (b"Bad\n rating\n", "text/plain; charset=utf-8", "Bad rating"),
+        (b"<html>Bad rating</html>", "text/plain", "status 400"),
+        (b"Bad rating", "text/html", "status 400"),
+        (b"Bad \x00 rating", "text/plain", "status 400"),
+        (b"\xff", "text/plain", "status 400"),
+        (b"x" * 301, "text/plain", "status 400"),
+        (b" ", "text/plain", "status 400"),
+    ],
+)
+def test_a_short_text_is_a_message_and_a_page_is_none(body: bytes, kind: str, message: str) -> None:
+    assert api_message(Reply(400, {"content-type": kind}, body)) == message
 
 
 @given(st.integers(400, 599), JSON)

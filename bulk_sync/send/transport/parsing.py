@@ -19,6 +19,7 @@ from bulk_sync.send.transport.replies import (
     TOO_LARGE,
     TWO_LENGTHS,
     Masking,
+    is_plain,
     reply_of,
     why_unreadable,
 )
@@ -168,7 +169,7 @@ class ReplyParser:
         if (
             not self._is_rewritten
             and "transfer-encoding" not in self._headers
-            and "content-encoding" not in self._headers
+            and is_plain(self._headers)
             and self._headers.get("content-length") == str(self._body_bytes)
             and len(reply) == end + self._body_bytes
             and end <= _LONGEST_KNOWN_HEAD

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from email.utils import format_datetime
 
 from pydantic import SecretStr
 
+from bulk_sync.clock import SystemClock
 from bulk_sync.send.transport.decoding import decoded
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
 
@@ -17,6 +21,9 @@ TOO_LARGE = Failure(
 TWO_LENGTHS = Failure("bad_reply", "the reply states its length in two ways", may_have_arrived=True)
 
 _MASK = "[key]"
+
+_CHARSET = re.compile(r'charset="?([A-Za-z0-9_.:-]{1,40})', re.ASCII | re.IGNORECASE)
+_UTF_8 = frozenset({"utf-8", "utf8"})
 
 _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 
@@ -58,11 +65,51 @@ class Masking:
 
 def reply_of(status: int, headers: Mapping[str, str], body: bytes, masking: Masking) -> Reply:
     """Return a whole reply, decoded and without the key; the headers are masked already."""
+    if "date" not in headers and any(map(_tells_a_time, headers)):
+        headers = {**headers, "date": format_datetime(SystemClock().now(), usegmt=True)}
     encoding = headers.get("content-encoding")
-    if encoding is None:
-        return Reply(status, headers, masking.body(body))
-    plain, undecoded = decoded(body, encoding)
-    return Reply(status, headers, masking.body(plain), undecoded)
+    undecoded = None
+    if encoding is not None:
+        body, undecoded = decoded(body, encoding)
+    if (charset := charset_of(headers)) not in _UTF_8:
+        body = _as_utf_8(body, charset)
+    return Reply(status, headers, masking.body(body), undecoded)
+
+
+def is_plain(headers: Mapping[str, str]) -> bool:
+    """Return whether `reply_of` takes headers and body as they are, but for the key in the body."""
+    return (
+        "content-encoding" not in headers
+        and ("date" in headers or not any(map(_tells_a_time, headers)))
+        and charset_of(headers) in _UTF_8
+    )
+
+
+def charset_of(headers: Mapping[str, str]) -> str:
+    """Return the character set that a reply states, in lower case."""
+    found = _CHARSET.search(headers.get("content-type", ""))
+    return found[1].lower() if found else "utf-8"
+
+
+def _tells_a_time(name: str) -> bool:
+    """Return whether a header may state an instant, which is compared with the reply's `Date`.
+
+    A recipient adds the `Date` that a reply lacks (RFC 9110, section 6.6.1).
+    """
+    return "retry-after" in name or "reset" in name
+
+
+def _as_utf_8(body: bytes, charset: str) -> bytes:
+    """Return a body of another character set as UTF-8, if it says so truly.
+
+    JSON is UTF-8 (RFC 8259, section 8.1); some servers send what the label says all the same.
+    """
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        with suppress(LookupError, UnicodeError):
+            return body.decode(charset).encode()
+    return body
 
 
 def why_unreadable(status: int, http_version: str, headers: Mapping[str, str]) -> Failure | None:
