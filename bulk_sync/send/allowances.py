@@ -36,8 +36,8 @@ _MARGIN_SECONDS = 0.05
 # Two stated resets this close are the same one: each may be off by a second, and by the way there.
 _SAME_RESET_SECONDS = 1.6
 
-# After this time a request alone that got no reply is given up, and another may leave.
-_LONE_SECONDS = 5.0
+LONE_SECONDS = 5.0
+"""After this time a request alone that got no reply is given up, and another may leave."""
 
 # With all requests answered, `least` is what is left. They are after so many latencies.
 _QUIET_SECONDS, _QUIET_LATENCIES = 1.0, 4.0
@@ -152,8 +152,8 @@ class Stated:
         if self.refill:
             return self._refilled(now, reserve)
         if now.at >= self.resets_at:
-            if now.at < self.lone_at + _LONE_SECONDS:
-                return Room(0.0, self.lone_at + _LONE_SECONDS)
+            if now.at < self.lone_at + LONE_SECONDS:
+                return Room(0.0, self.lone_at + LONE_SECONDS)
             return Room(1.0)
         left = self.left(now.taken) - reserve
         if left >= 1:

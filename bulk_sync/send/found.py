@@ -22,8 +22,24 @@ from dataclasses import dataclass
 
 from bulk_sync.send.allowances import FREE, LONG_SECONDS, Now, Room, is_long
 
-_USUAL_SECONDS = (10.0, 900.0, 3600.0, 86400.0)
-"""Lengths of windows whose ends are tried while refusals go on."""
+_TRIED = ((10.0, 3.0), (60.0, 8.0), (300.0, 60.0), (900.0, 60.0), (3600.0, 60.0), (86400.0, 60.0))
+"""Lengths of windows whose ends are tried while refusals go on, and from how many seconds of
+refusals on.
+"""
+
+_LOCK_OUTS = (30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
+"""Usual lengths of lock-outs: once refusals go on for longer than `_LONG_BLOCK_SECONDS`, each pause
+outlasts the next of them, as a try may renew the lock-out.
+"""
+
+_SHORTEST_LOCK_OUT_SECONDS = 28.0
+_LIKELY_LOCK_OUT_SECONDS = 60.0
+
+_SHORT_LENGTHS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Lengths of windows that a lock-out may follow."""
+
+_LONG_BLOCK_SECONDS = 8.0
+_OUTLASTS = 1.04
 
 _LENGTHS = (
     1.0,
@@ -45,10 +61,6 @@ _LENGTHS = (
 _MARGIN_SECONDS = 1.2
 """A window is tried so much after its expected end, because clocks differ."""
 
-# Their ends are tried from so many seconds of refusals on. In between, each pause is as long as all
-# before it, so that it outgrows the usual lock-outs of half a minute and a minute.
-_TRIED_AFTER_SECONDS = {10.0: 3.0}
-_OTHERS_TRIED_AFTER_SECONDS = 60.0
 _TRIED_AGAIN = 8.0
 
 # So many windows must agree before their content isn't exceeded any more. Two may be the same
@@ -88,6 +100,12 @@ class Found:
     """Seconds of a pause that outlasted a lock-out; 0 if none is known."""
     pause: float = 0.0
     """Seconds of the latest pause."""
+    failed: float = 0.0
+    """The longest pause among the refusals going on, or latest, that was followed by another."""
+    possible: float = 0.0
+    """Seconds of a lock-out that the long window may be instead; 0 when it is certain."""
+    spent: float = 0.0
+    """Seconds in which the latest window was used up."""
 
     def room(self, now: Now) -> Room:
         """Return the permits that may leave now."""
@@ -126,7 +144,11 @@ class Found:
     def refused(self, now: float, asked_seconds: float) -> bool:
         """Note a refusal; return True if it is due to the window rather than to a rate."""
         if self.loss_at == -math.inf:
-            self.loss_at = now
+            self.loss_at, self.failed = now, 0.0
+            if now >= self.resets_at:  # the window is longer than was believed
+                self.seconds, self.resets_at = 0.0, math.inf
+        else:
+            self.failed = max(self.failed, self.pause)
         # Servers round waits up to whole seconds.
         self.not_before = now + max(0.0, asked_seconds - 1)
         return self.is_used_up(now)
@@ -143,25 +165,41 @@ class Found:
         `nominal` is the pause that the search proposes, in seconds; `offset` turns an instant into
         a time of day, in seconds.
         """
-        until = now + nominal
         going_on = now - self.loss_at
+        if going_on >= _LONG_BLOCK_SECONDS:
+            nominal = max(_OUTLASTS * self._next_lockout(), 2 * going_on if going_on > 60 else 0.0)
+        until = now + nominal
         if self.lockout:
-            until = now + max(nominal, 1.05 * self.lockout)
+            until = now + max(nominal, _OUTLASTS * max(self.lockout, self._next_lockout()))
         elif self.content and self.count >= 0.9 * self.content and now < self.resets_at < math.inf:
-            until = self.resets_at
+            until = max(self.resets_at, now + _OUTLASTS * self.possible)
         else:
             ends = [
                 at + (_MARGIN_SECONDS if is_long(seconds) else _SHORT_MARGIN_SECONDS)
-                for seconds in _USUAL_SECONDS
-                if seconds
-                >= going_on
-                >= _TRIED_AFTER_SECONDS.get(seconds, _OTHERS_TRIED_AFTER_SECONDS)
+                for seconds, tried_after in _TRIED
+                if seconds >= going_on >= tried_after
                 for at in self._ends(seconds, now, offset)
             ]
             soon = [at for at in ends if now + 0.05 * nominal < at <= now + 1.5 * nominal]
             until = min(soon, default=until)
         self.pause = until - now
         return until
+
+    def _next_lockout(self) -> float:
+        """Return the shortest usual lock-out that no pause has outlasted in vain."""
+        return next((one for one in _LOCK_OUTS if one > self.failed), 2 * self.failed)
+
+    def slower(self) -> float:
+        """Return the rate at which the next window is spent, per second; `inf` for any.
+
+        A lock-out after a short window looks like a long window, but at a rate just below that of
+        the short one nothing is refused. So the content is spent in the next usual length, window
+        by window, until the long window is certain.
+        """
+        if self.failed >= _LIKELY_LOCK_OUT_SECONDS or self.pause < _SHORTEST_LOCK_OUT_SECONDS:
+            return math.inf
+        seconds = next((one for one in _SHORT_LENGTHS if one > 1.05 * self.spent), math.inf)
+        return self.content / seconds if seconds <= self.seconds / 2 else math.inf
 
     def _ends(self, seconds: float, now: float, offset: float) -> tuple[float, float]:
         """Return when a window of that length ends: from its first request, and by the clock."""
@@ -171,15 +209,17 @@ class Found:
     def _turn(self, now: float, offset: float) -> bool:
         """Learn from a window that has begun anew after refusals; return False if it is short."""
         length = self._length(now, offset)
-        if 0 < length <= LONG_SECONDS:
+        if 0 < length <= LONG_SECONDS and not self.possible:
             self.first_at, self.count = now, 0.0
             return False
         agrees = self.content and abs(self.count - self.content) <= max(2, 0.02 * self.content)
-        self.agreed = self.agreed + 1 if agrees else 1.0
         self.untried = 0.0
-        self.content = self.count
+        self.content, self.spent = self.count, self.loss_at - self.first_at
         if not (agrees and self.seconds):
             self.seconds = length
+        is_certain = self.slower() == math.inf
+        self.possible = 0.0 if is_certain else self._outlasted()
+        self.agreed = self.agreed + 1 if agrees and is_certain else float(is_certain)
         self._begin(now)
         return True
 
@@ -204,4 +244,8 @@ class Found:
         """Drop the belief in a window: what went on was a lock-out."""
         self.content = self.seconds = self.agreed = 0.0
         self.resets_at = math.inf
-        self.lockout = self.pause
+        self.lockout, self.possible = self.possible or self._outlasted(), 0.0
+
+    def _outlasted(self) -> float:
+        """Return the length of the lock-out that is over, if it was one."""
+        return min(self._next_lockout(), self.pause)

@@ -123,8 +123,8 @@ class Pace:
         at = max(self.due, now - TOLERANCE_SECONDS)
         interval = SPARE / self.per_second(max(at, now), given)
         self.spacing = interval if given.ceiling and interval >= SPARE / given.ceiling else 0.0
-        if self.search.pauses > 1:
-            # After repeated refusals one request leaves alone: its reply is known before the next.
+        if self.search.pauses:
+            # After a refusal one request leaves alone: its reply is known before the next.
             interval = max(interval, 2 * self.latency)
         state = self._now(now, given)
         room = tightest([self.allowances.room(state, given), self.found.room(state)])
@@ -240,7 +240,8 @@ class Pace:
         """Go on after a long block, at a rate that got through before it."""
         search = self.search
         # Lower each time: at a rate near a limit that locks out, a late packet renews the lock-out.
-        proven = _AFTER_BLOCK ** max(1.0, min(4.0, self.found.agreed)) * self.proven
+        lowered = _AFTER_BLOCK ** max(1.0, min(4.0, self.found.agreed))
+        proven = lowered * min(self.proven, self.found.slower())
         limit = min(self.limit_before or proven, proven)
         search.restore(self.rate_before, limit)
         search.blocked = 0.0

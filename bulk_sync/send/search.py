@@ -156,7 +156,7 @@ class Search:
     def pause(self, dice: float) -> float:
         """Return the seconds to wait after a refusal without `Retry-After`."""
         shortest = max(PAUSE_SECONDS, 2 / self.limit if self.limit else 0.0, self.blocked / 8)
-        pause = shortest * 2 ** min(self.pauses - 1, 30)
+        pause = shortest * 3 ** min(self.pauses - 1, 20)
         self.last_pause = pause * (0.9 + 0.2 * dice)
         return self.last_pause
 
