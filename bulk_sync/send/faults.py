@@ -26,6 +26,8 @@ _ALARM = 9.0  # e ** 9: one false alarm in some thousand replies
 # The replies after an alarm that show whether the lower rate helps.
 _TRIAL_REPLIES = 60.0
 
+_FALLEN = 0.9
+
 _EARLY_REFUSALS = 2.0
 
 
@@ -77,25 +79,30 @@ class Faults:
         return True
 
     def begin_trial(self) -> None:
-        """Begin a trial after an alarm: the rate is lower from now on."""
-        self.left, self.trial_refused = _TRIAL_REPLIES, 0.0
-        self.trial_share = self.sum_refused / self.sum_replies if self.sum_replies else 1.0
+        """Begin a trial after an alarm: the rate is lower from now on.
+
+        An alarm in a trial, at a smaller share, is a verdict: the lower rate helped.
+        """
+        share = self.sum_refused / self.sum_replies if self.sum_replies else 1.0
+        if self.left and share < _FALLEN * self.trial_share:
+            self.excused = self.left = self.sum = 0.0
+            return
+        self.left, self.trial_refused, self.trial_share = _TRIAL_REPLIES, 0.0, share
         self.sum = self.sum_replies = self.sum_refused = 0.0
 
-    def ends_in_vain(self, *, refused: bool) -> bool:
-        """Count a reply of a trial; return True when it ends and the lower rate did not help."""
+    def verdict(self, *, refused: bool) -> bool | None:
+        """Count a reply of a trial; at its end return whether the lower rate helped, else None."""
         if not self.left:
-            return False
+            return None
         self.left -= 1
         self.trial_refused += refused
-        return not self.left and self.trial_refused / _TRIAL_REPLIES >= self.trial_share / 3
+        return None if self.left else self.trial_refused / _TRIAL_REPLIES < self.trial_share / 3
 
-    def lost(self, *, early: bool) -> bool:
-        """Note a loss; return True when losses came too early, too often, to be a limit's."""
-        self.early = self.early + 1 if early else 0.0
+    def dismissed(self) -> None:
+        """Note that no later request shared a refusal, and excuse the kind after some of them."""
+        self.early += 1
         if self.early < self.early_needed:
-            return False
+            return
         self.early, self.early_needed = 0.0, 2 * self.early_needed
         self.excused = 1.0
         self.sum = self.sum_replies = self.sum_refused = 0.0
-        return True

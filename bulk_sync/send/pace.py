@@ -28,7 +28,7 @@ from bulk_sync.send.allowances import NO_LIMITS, Allowances, Given, Now, tightes
 from bulk_sync.send.faults import Faults
 from bulk_sync.send.found import Found
 from bulk_sync.send.observation import Observation
-from bulk_sync.send.search import Search
+from bulk_sync.send.search import PAUSE_SECONDS, Search
 
 SPARE = 1.007
 """Intervals are this much longer than the rate requires. When some requests arrive 7 ms early or
@@ -54,6 +54,10 @@ _LONGEST_BUSY_SECONDS = 5.0
 
 # Below this rate, per second, a limit is likelier than faults, and slowing down costs little.
 _LEAST_EARLY_RATE = 20.0
+
+# A limit that is exceeded by far refuses most of the requests that left after the first one it
+# refused. So many must be on their way for their replies to show that it was a fault.
+_FEWEST_WITNESSES = 4
 
 _CALM_AFTER_LOCKOUT = 20.0
 
@@ -88,13 +92,17 @@ class Pace:
     rate_before: float = 0.0
     """The rate of the search before the latest loss; the limit likewise."""
     limit_before: float = 0.0
-    rate_early: float = 0.0
-    """The rate of the search before losses that came too early; the limit likewise."""
-    limit_early: float = 0.0
     proven: float = 1.0
     """How many got through in a second before the latest loss."""
-    episode: float = 0.0
-    """Refusals since the latest loss."""
+    refused_ordinal: float = 0.0
+    """The ordinal of a refusal that may be a fault."""
+    doubts_busy: float = 0.0
+    """1 if that was a 503."""
+    witnesses: float = 0.0
+    """Later requests that must get through to show it; 0 when nothing is in doubt."""
+    last_witness: float = 0.0
+    """The ordinal of the last permit before they have answered."""
+    doubt_until: float = -math.inf
     search: Search = field(default_factory=Search)
     advertised: Advertised = field(default_factory=Advertised)
     allowances: Allowances = field(default_factory=Allowances)
@@ -108,7 +116,10 @@ class Pace:
         """Return the end of all waits that come before the next permit; -inf without any."""
         state = self._now(now, given)
         room = tightest([self.allowances.room(state, given), self.found.room(state)])
-        return max(self.held_until, -math.inf if room.permits >= 1 else room.until)
+        doubt_until = (
+            self.doubt_until if self.witnesses and self.taken >= self.last_witness else -math.inf
+        )
+        return max(self.held_until, doubt_until, -math.inf if room.permits >= 1 else room.until)
 
     def reserve_group(self, now: float, most: int, given: Given = NO_LIMITS) -> Group:
         """Take up to `most` permits of the next `GROUP_SECONDS` as a group, at least one.
@@ -133,6 +144,7 @@ class Pace:
             number < 2
             or room.permits < math.inf  # permits of a group that are not used would be lost
             or self.search.pauses
+            or self.witnesses
             or self.advertised.known_until > now
             or self.advertised.spread_until > now
         ):
@@ -216,10 +228,7 @@ class Pace:
                 self.hold(self.advertised.observe(now, short, in_flight))
         if seen.kind == "through":
             self._got_through(now, seen, given, offset)
-        elif seen.kind == "throttled":
-            if self._is_limit(self.throttled, seen):
-                self._lost(now, seen, dice, given, offset)
-        elif seen.kind == "busy" and self._is_limit(self.busy, seen):
+        elif seen.kind in {"throttled", "busy"} and self._is_limit(now, seen, given):
             self._lost(now, seen, dice, given, offset)
 
     def _got_through(self, now: float, seen: Observation, given: Given, offset: float) -> None:
@@ -230,11 +239,49 @@ class Pace:
         self.latency += (seen.seconds - self.latency) * (0.1 if self.latency else 1.0)
         if (not was_in_pause or not search.pauses) and self.found.passed(now, offset):
             self._block_ended()
+        if self.witnesses and seen.ordinal > self.refused_ordinal:
+            self.witnesses -= 1
+            if not self.witnesses:  # no later request shared the refusal: go on at the same rate
+                self._kind_in_doubt.dismissed()
+                if self._kind_in_doubt.excused:  # what was taken for a limit was a fault
+                    search.restore(max(search.rate if not search.limit else search.limit, 1.0), 0.0)
         for kind in (self.busy, self.throttled):
             if kind.excused:
                 kind.is_alarm(refused=False)
-                if seen.ordinal > search.recovered and kind.ends_in_vain(refused=False):
-                    search.restore(self.rate_before, self.limit_before)
+                if seen.ordinal > search.recovered:
+                    self._judge_trial(kind, refused=False)
+
+    def _judge_trial(self, kind: Faults, *, refused: bool) -> None:
+        verdict = kind.verdict(refused=refused)
+        if verdict is False:
+            self.search.restore(self.rate_before, self.limit_before)
+        elif verdict:  # the lower rate helped, so it is a limit
+            kind.excused = 0.0
+
+    def _is_doubtful(self, now: float, seen: Observation, given: Given) -> bool:
+        """Return whether a refusal without `Retry-After` may be a fault: the replies to the
+        requests that leave after it decide. Once there are enough, none leaves until then.
+        """
+        if self.witnesses:
+            self.witnesses = 0.0
+            self._kind_in_doubt.early = 0.0
+            return False
+        if (
+            seen.asked_seconds
+            or self.search.pauses
+            or seen.ordinal <= self.search.recovered
+            or self.found.content
+            or self.found.lockout
+            or self.allowances.are_stated
+            or self.per_second(now, given) < _LEAST_EARLY_RATE
+        ):
+            return False
+        later = self.taken - seen.ordinal
+        self.refused_ordinal, self.doubts_busy = seen.ordinal, float(seen.kind == "busy")
+        self.witnesses = max(_FEWEST_WITNESSES, math.ceil(later / 2))
+        self.last_witness = max(self.taken, seen.ordinal + _FEWEST_WITNESSES)
+        self.doubt_until = now + PAUSE_SECONDS
+        return True
 
     def _block_ended(self) -> None:
         """Go on after a long block, at a rate that got through before it."""
@@ -247,12 +294,17 @@ class Pace:
         search.blocked = 0.0
         search.calm = max(search.calm, _CALM_AFTER_LOCKOUT * self.found.pause)
 
-    def _is_limit(self, kind: Faults, seen: Observation) -> bool:
+    @property
+    def _kind_in_doubt(self) -> Faults:
+        return self.busy if self.doubts_busy else self.throttled
+
+    def _is_limit(self, now: float, seen: Observation, given: Given) -> bool:
         """Return whether a refusal is taken for a limit's."""
+        kind = self.busy if seen.kind == "busy" else self.throttled
         if not kind.excused:
-            return True
-        if seen.ordinal > self.search.recovered and kind.ends_in_vain(refused=True):
-            self.search.restore(self.rate_before, self.limit_before)
+            return not self._is_doubtful(now, seen, given)
+        if seen.ordinal > self.search.recovered:
+            self._judge_trial(kind, refused=True)
         if seen.asked_seconds:  # the API asks for a wait, whatever the reason
             return True
         if self.search.pauses:  # one request at a time leaves, and this one was refused again
@@ -260,8 +312,6 @@ class Pace:
         if not kind.is_alarm(refused=True):
             return False
         kind.begin_trial()
-        if kind is self.throttled:
-            kind.excused = 0.0
         return True
 
     def _lost(
@@ -275,7 +325,6 @@ class Pace:
         # Requests that left before the last loss was known are refused by the same limit.
         is_news = seen.ordinal > search.recovered
         asked = seen.asked_seconds or 0.0
-        self.episode += 1
         if is_news:
             # Bare 503s are no quota: they come from an overload or an outage.
             is_window = seen.kind == "throttled" and self.found.refused(now, asked)
@@ -283,7 +332,6 @@ class Pace:
                 self.proven = search.busiest_second
             if not search.pauses and not is_window:
                 self._lower_the_rate(now, given)
-                self.episode = 1.0
             search.recovered = self.taken
             search.pauses += 1
         if seen.asked_seconds:
@@ -299,15 +347,7 @@ class Pace:
     def _lower_the_rate(self, now: float, given: Given) -> None:
         search = self.search
         at_loss = self.per_second(now, given)
-        # The refusal that counts now, and a single one in the loss before.
-        alone = self.episode <= 2
-        early = alone and _LEAST_EARLY_RATE <= at_loss <= 1.02 * search.limit
-        if not early:
-            self.rate_early, self.limit_early = search.rate, search.limit
         self.rate_before, self.limit_before = search.rate, search.limit
-        if not self.throttled.excused and self.throttled.lost(early=early):
-            search.restore(self.rate_early, self.limit_early)
-            return
         is_limited = given.ceiling is not None or self.advertised.is_known(now)
         search.lost(
             now,
