@@ -40,6 +40,9 @@ _ENOUGH = 8
 # higher rate a window was used up early, and the average is the limit.
 _NEAR = 2.0
 
+# At a rate of less than this many times the busiest second, nearly all of it got through.
+_CLOSE = 1.15
+
 # The longest time in which the curve returns to the limit.
 _CALMEST_SECONDS = 60.0
 
@@ -141,6 +144,8 @@ class Search:
             self.limit = min(0.85 * at_loss, max(0.5 * at_loss, few))
         elif self._touched(at_loss, since, got, latency):
             self.limit = 0.97 * at_loss
+        elif at_loss < _CLOSE * self.busiest_second:
+            self.limit = 0.92 * min(at_loss, self.busiest_second)
         else:
             self.limit = min(0.85 * at_loss, self._average(now, since, got))
         if has_grown or (self.depth < _SHALLOW and self.limit < before / 2):  # another limit now
