@@ -52,6 +52,9 @@ _DEEPEST, _SHALLOW, _FLATTEST = 0.3, 0.1, 0.03
 # After this many times the flat part without a loss, the rate doubles.
 _GROWS_AGAIN = 2.0
 
+# Permits are reserved ahead, and replies are read late: in each process with the next permit.
+_READ_LATE_SECONDS = 1.0
+
 _LONG_SECONDS = 300.0
 _MEMORY_SECONDS = 0.25
 
@@ -118,7 +121,7 @@ class Search:
         if beyond > 0:
             rate *= 2 ** min(beyond / max(5.0, self.calm / 8), 30)
         # A sender that is slower than the curve proves nothing about rates far beyond its own.
-        return min(rate, max(self.limit, 4 * self._recent_rate(now)))
+        return min(rate, max(self.limit, 4 * self._recent_rate(now - _READ_LATE_SECONDS)))
 
     def lost(
         self, now: float, at_loss: float, *, held_until: float, latency: float, was_doubling: bool
