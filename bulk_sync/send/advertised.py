@@ -2,6 +2,11 @@
 
 A quota and its window make a rate. When fewer requests remain than that rate would use before the
 reset, they are spread evenly over the time until then.
+
+Headers that name no window leave it to be guessed, and a reset in whole seconds may be twice the
+window; a bucket states how much it holds and when it is full, which says little of its rate. So the
+requests that remain at the rate in force correct it: some that are never used, window after window,
+show that the rate may rise (`boost`).
 """
 
 from __future__ import annotations
@@ -18,6 +23,14 @@ SLOWEST_RATE = 1 / 3600
 # An advertised rate counts for two windows, and for this time at least.
 _LEAST_KNOWN_SECONDS = 60.0
 
+# The share of the rate in force that must have been used for what remains to count.
+_USED = 0.8
+
+_MANY_UNUSED = 0.3
+_WINDOWS = 3.0
+_NEARLY = 0.98
+_FALLS_BY = 0.85
+
 
 @dataclass(slots=True)
 class Advertised:
@@ -31,6 +44,14 @@ class Advertised:
     spread: float = 0.0
     """Requests per second that spread the rest of a window until its reset."""
     spread_until: float = -math.inf
+    boost: float = 1.0
+    """The factor by which `rate` was too low."""
+    watched_from: float = -math.inf
+    """Since when the fewest remaining are noted, and the replies counted; 0 replies: not yet."""
+    fewest: float = math.inf
+    replies: float = 0.0
+    most: float = 0.0
+    """The most that ever remained, for quotas whose headers state no limit."""
 
     def is_known(self, now: float) -> bool:
         """True while an advertised rate counts."""
@@ -39,7 +60,7 @@ class Advertised:
     def rates(self, now: float) -> Iterator[float]:
         """Yield the rates that must not be exceeded now."""
         if now < self.known_until:
-            yield self.rate
+            yield self.rate * self.boost
         if now < self.spread_until:
             yield self.spread
 
@@ -48,21 +69,21 @@ class Advertised:
 
         `in_flight` counts the requests sent after the one that this reply answers.
         """
-        # Pairs of a rate and the instant until which it holds; `min` picks the lowest rate.
-        rates: list[tuple[float, float]] = []
+        # A rate, the instant until which it holds, and its quota; `min` picks the lowest rate.
+        rates: list[tuple[float, float, float, float, float | None]] = []
         shortages: list[tuple[float, float]] = []
         hold_until = -math.inf
         for quota in quotas:
-            rate = self._rate_of(quota)
+            limit, rate = self._rate_of(quota)
             if rate:
                 window = quota.window_seconds or self.longest_reset
                 until = now + max(_LEAST_KNOWN_SECONDS, 2 * window)
-                rates.append((max(SLOWEST_RATE, rate), until))
+                rates.append((max(SLOWEST_RATE, rate), until, window, limit, quota.remaining))
             if quota.remaining is None or quota.reset_seconds is None:
                 continue
             # Resets are whole seconds, rounded up or down, so allow one second and one request
             # before calling it a shortage.
-            if rate and quota.remaining >= rate * (quota.reset_seconds - 1) - 1:
+            if rate and quota.remaining >= rate * self.boost * (quota.reset_seconds - 1) - 1:
                 continue
             # The server counted `remaining` before it saw the requests still in flight.
             left = quota.remaining - in_flight
@@ -72,18 +93,55 @@ class Advertised:
             else:
                 hold_until = max(hold_until, now + quota.reset_seconds)
         if rates:
-            self.rate, self.known_until = min(rates)
+            before = self.rate
+            self.rate, self.known_until, window, limit, remaining = min(rates)
+            if self.rate != before:
+                self._watch_anew(now)
+            if remaining is not None:
+                self._correct(now, window, limit, remaining)
         self.spread, self.spread_until = min(shortages, default=(0.0, -math.inf))
         return hold_until
 
-    def _rate_of(self, quota: Quota) -> float:
-        """Return requests per second, 0 when the quota says too little.
+    def _correct(self, now: float, window: float, limit: float, remaining: float) -> None:
+        """Raise the rate while requests remain unused at it; lower it again when none does."""
+        self.replies += 1
+        self.fewest = min(self.fewest, remaining)
+        if remaining < 1 and self.boost > 1:
+            self.boost = max(1.0, self.boost * _FALLS_BY)
+            self._watch_anew(now)
+            return
+        # A few unused ones are noticed after some windows only, because windows hold one more or
+        # less at an even pace.
+        windows = 1.0 if self.fewest >= _MANY_UNUSED * limit else _WINDOWS
+        watched = now - self.watched_from
+        if watched < windows * max(window, 1.0):
+            return
+        was_used = self.replies >= _USED * self.rate * self.boost * watched
+        if was_used and self.fewest >= 1:
+            factor = min(2.0, _NEARLY * limit / max(1.0, limit - self.fewest))
+            self.boost *= max(1.0, factor)
+        self._watch_anew(now)
 
-        Without a window, the longest reset seen so far is taken for it.
+    def _watch_anew(self, now: float) -> None:
+        self.watched_from, self.fewest, self.replies = now, math.inf, 0.0
+
+    def refused(self, now: float) -> None:
+        """Note a refusal: the rate was too high."""
+        self.boost = max(1.0, self.boost * _FALLS_BY)
+        self._watch_anew(now)
+
+    def _rate_of(self, quota: Quota) -> tuple[float, float]:
+        """Return a quota's limit, and requests per second, 0 when the quota says too little.
+
+        Without a window, the longest reset seen so far is taken for it; without a limit, one more
+        than the most that ever remained.
         """
-        if not quota.limit:
-            return 0.0
+        if quota.limit is None and quota.remaining is not None:
+            self.most = max(self.most, quota.remaining)
+        limit = quota.limit or (self.most + 1 if self.most else 0.0)
+        if not limit:
+            return 0.0, 0.0
         if quota.window_seconds:
-            return quota.limit / quota.window_seconds
+            return limit, limit / quota.window_seconds
         self.longest_reset = max(self.longest_reset, quota.reset_seconds or 0.0)
-        return quota.limit / self.longest_reset if self.longest_reset else 0.0
+        return limit, limit / self.longest_reset if self.longest_reset else 0.0

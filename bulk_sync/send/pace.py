@@ -199,7 +199,7 @@ class Pace:
         is_stated = self.advertised.is_known(now)
         limits = (
             (given.ceiling or 0.0, RateSource.OPTION),
-            (self.advertised.rate if is_stated else 0.0, RateSource.HEADER),
+            (self.advertised.rate * self.advertised.boost if is_stated else 0.0, RateSource.HEADER),
             (0.0 if is_stated else self.search.limit, RateSource.FOUND),
         )
         known = [(rate, source) for rate, source in limits if rate]
@@ -332,6 +332,7 @@ class Pace:
                 self.proven = search.busiest_second
             if not search.pauses and not is_window:
                 self._lower_the_rate(now, given)
+            self.advertised.refused(now)
             search.recovered = self.taken
             search.pauses += 1
         if seen.asked_seconds:

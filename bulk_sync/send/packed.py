@@ -53,7 +53,7 @@ def numbers_of(part: object) -> Iterator[float]:
 _INSTANTS = {
     "due", "held_until", "doubt_until", "used_at",
     "through_at", "loss_at", "counted_from", "first_at", "second",
-    "known_until", "spread_until",
+    "known_until", "spread_until", "watched_from",
     "first_reset", "last_reset", "resets_at", "at", "lone_at", "doubted",
     "firsts", "lasts", "not_before",
 }  # fmt: skip
