@@ -28,6 +28,7 @@ _USED = 0.8
 
 _MANY_UNUSED = 0.3
 _WINDOWS = 3.0
+_LEAST_LIMIT = 5.0
 _NEARLY = 0.98
 _FALLS_BY = 0.85
 
@@ -81,17 +82,18 @@ class Advertised:
                 rates.append((max(SLOWEST_RATE, rate), until, window, limit, quota.remaining))
             if quota.remaining is None or quota.reset_seconds is None:
                 continue
+            # A rate that was too low by a factor belongs to a window shorter by that factor.
+            reset = quota.reset_seconds / self.boost
             # Resets are whole seconds, rounded up or down, so allow one second and one request
             # before calling it a shortage.
-            if rate and quota.remaining >= rate * self.boost * (quota.reset_seconds - 1) - 1:
+            if rate and quota.remaining >= rate * self.boost * (reset - 1) - 1:
                 continue
             # The server counted `remaining` before it saw the requests still in flight.
             left = quota.remaining - in_flight
             if left > 0:
-                spread = max(SLOWEST_RATE, left / max(quota.reset_seconds, 1.0))
-                shortages.append((spread, now + quota.reset_seconds))
+                shortages.append((max(SLOWEST_RATE, left / max(reset, 1.0)), now + reset))
             else:
-                hold_until = max(hold_until, now + quota.reset_seconds)
+                hold_until = max(hold_until, now + reset)
         if rates:
             before = self.rate
             self.rate, self.known_until, window, limit, remaining = min(rates)
@@ -117,7 +119,7 @@ class Advertised:
         if watched < windows * max(window, 1.0):
             return
         was_used = self.replies >= _USED * self.rate * self.boost * watched
-        if was_used and self.fewest >= 1:
+        if was_used and self.fewest >= 1 and limit >= _LEAST_LIMIT:
             factor = min(2.0, _NEARLY * limit / max(1.0, limit - self.fewest))
             self.boost *= max(1.0, factor)
         self._watch_anew(now)

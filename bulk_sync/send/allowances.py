@@ -360,6 +360,8 @@ class Allowances:
                 short.append(quota)
             elif quota.remaining is not None and quota.reset_seconds is not None:
                 slot.source = code
+                if slot.refill and seen.kind == "throttled" and quota.remaining < 1:
+                    slot.refill, slot.at = 0.0, -math.inf  # it does not come free evenly
                 slot.stated(begun, seen.ordinal, quota, taken)
                 stated.append(slot)
         if seen.kind == "through":
