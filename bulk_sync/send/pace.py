@@ -59,7 +59,8 @@ _LEAST_EARLY_RATE = 20.0
 # refused. So many must be on their way for their replies to show that it was a fault.
 _FEWEST_WITNESSES = 4
 
-_CALM_AFTER_LOCKOUT = 20.0
+_CALM_AFTER_LOCKOUT = 8.0
+_DEPTH_AFTER_BLOCK = 0.15
 
 
 class Group(NamedTuple):
@@ -292,6 +293,7 @@ class Pace:
         limit = min(self.limit_before or proven, proven)
         search.restore(self.rate_before, limit)
         search.blocked = 0.0
+        search.depth = min(search.depth, _DEPTH_AFTER_BLOCK)
         search.calm = max(search.calm, _CALM_AFTER_LOCKOUT * self.found.pause)
 
     @property
@@ -335,6 +337,7 @@ class Pace:
             self.advertised.refused(now)
             search.recovered = self.taken
             search.pauses += 1
+            search.was_asked = float(bool(seen.asked_seconds))
         if seen.asked_seconds:
             # Servers round waits up to whole seconds, so up to one may be for nothing.
             search.last_pause = min(seen.asked_seconds, 1.0)

@@ -89,6 +89,8 @@ class Search:
     """Pauses in a row without a request that got through in between."""
     last_pause: float = 0.0
     """Seconds of the last pause that may have been unnecessary."""
+    was_asked: float = 0.0
+    """1 if the API asked for the last pause."""
     second: float = -math.inf
     """The start of the present second; how many got through in it and in the one before, below."""
     in_second: float = 0.0
@@ -150,7 +152,10 @@ class Search:
         elif at_loss < _CLOSE * self.busiest_second:
             self.limit = 0.92 * min(at_loss, self.busiest_second)
         else:
-            self.limit = min(0.85 * at_loss, self._average(now, since, got))
+            average = self._average(now, since, got)
+            if self.was_asked:  # the wait that the API asked for hides in the average
+                average = max(average, 0.85 * self.busiest_second)
+            self.limit = min(0.85 * at_loss, average)
         if has_grown or (self.depth < _SHALLOW and self.limit < before / 2):  # another limit now
             self.depth, self.calm = _DEEPEST / 2, min(_CALMEST_SECONDS, max(10.0, 60 / self.limit))
         elif self._since_loss(now, held_until) >= self.calm and is_enough:
