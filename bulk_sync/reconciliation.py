@@ -6,7 +6,7 @@ joined in SQL, and only pairs whose text differs are compared field by field.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,26 +22,25 @@ from bulk_sync.errors import UsageError
 from bulk_sync.job.comparison import Comparison, Pair
 from bulk_sync.job.ledger import Acknowledged
 from bulk_sync.job.ledger_entries import json_text
-from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import (
     Author,
-    Compared,
     Difference,
     LedgerSide,
     Reconciliation,
     RowClass,
 )
-from bulk_sync.model.rows import Record, Row
+from bulk_sync.model.rows import Record, Row, State
 from bulk_sync.report.facts import reconciliation_facts
 from bulk_sync.report.page.comparison import write_comparison_page
 from bulk_sync.report.words import are, counted
-from bulk_sync.report.written.atomic import check_writable
+from bulk_sync.report.written.atomic import check_writable, digest
 from bulk_sync.report.written.differences import write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
-from bulk_sync.run.ledgers import acknowledged_values
+from bulk_sync.run.ledgers import acknowledged_values, doubt
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.run.side import StagedSide, is_large, staged_in_child, staged_side
+from bulk_sync.settings.files import Files
 from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.version import __version__
 
@@ -207,8 +206,8 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
             prefer_here=settings.comparing.prefer_here,
             with_conflicts=False,
         )
-        if changes:
-            _forget_acknowledged(settings, differing())
+    if template or (changes and not _is_interrupted(settings)):
+        doubt(settings, lambda: ((row.target, row.key, row.showing_id) for row in differing()))
     summary = _summary(found, template, changes)
     if settings.outputs.results is not None:
         write_differences(
@@ -283,14 +282,19 @@ def _on_blanks(blanks: int, base: StagedSide | None) -> tuple[str, ...]:
     return (f"{cells} blank here and filled {where}: {meaning}.",)
 
 
-def _forget_acknowledged(settings: ReconcileSettings, rows: Iterable[Compared]) -> None:
-    """Remove from this sheet's own ledger the showings that another job will change."""
-    # Otherwise --only-changed would leave out values that the other job has overwritten.
-    if not settings.files.checkpoint.exists():
-        return
-    with held(settings.files.checkpoint), Store.open(settings.files.checkpoint) as store:
+def _is_interrupted(settings: ReconcileSettings) -> bool:
+    """Return whether a push of just these changes was cut off.
+
+    Then the push goes on with it: the export is no newer than what that push sent.
+    """
+    assert settings.changes is not None  # noqa: S101 - they were written
+    checkpoint = Files.of(settings.changes, out=settings.outputs.out).checkpoint
+    if not checkpoint.exists():
+        return False
+    with Store.read(checkpoint) as store:
         job = store.database.job()
-        if job is not None and job.base_url == settings.target.base_url:
-            store.known.forget(
-                name for row in rows for name in (row.target, row.key, row.showing_id) if name
-            )
+        return (
+            job is not None
+            and job.input_digest == digest(settings.changes)
+            and store.views.counts().get(State.PENDING, 0) > 0
+        )

@@ -4,7 +4,8 @@ Invariants:
 
 1. A sheet becomes the job's in one commit. Before it, the job is the earlier one.
 2. If the job goes on, a row whose target and content were acknowledged is acknowledged again in
-   that commit, and one that may have been applied keeps that mark.
+   that commit, unless another job may have changed its showing since (`Known.find_overwritten`).
+   One that may have been applied keeps that mark.
 3. Acknowledged rows are learnt by the ledger before they are deleted.
 """
 
@@ -22,6 +23,9 @@ from bulk_sync.job.staged import PARKED
 from bulk_sync.job.timeline import forget_runs
 from bulk_sync.job.views import Views
 from bulk_sync.model.rows import SETTLED_STATES
+
+# Selects old rows whose content North still has, as far as is known.
+_DONE = f"old.{ACKNOWLEDGED} AND old.id NOT IN (SELECT id FROM overwritten)"
 
 
 class Adoption:
@@ -146,14 +150,15 @@ class Adoption:
             "INSERT INTO outcome (id, state, http_status, error, message, showing_id, updated_at, "
             "sent_at, duration_ms, echo) SELECT staged.id, old.state, old.http_status, old.error, "
             "old.message, old.showing_id, old.updated_at, old.sent_at, old.duration_ms, old.echo "
-            f"{pairs} AND old.{ACKNOWLEDGED} ON CONFLICT (id) DO NOTHING",
+            f"{pairs} AND {_DONE} ON CONFLICT (id) DO NOTHING",
             (generation,),
         )
         # The patch as it was sent: --only-changed may have left out fields.
         db.execute(
-            "UPDATE staged SET body = coalesce(old.body, staged.body), digest = old.digest, "
-            "fields = old.fields FROM (SELECT staged.id, old.body, old.digest, old.fields "
-            f"{pairs} AND old.{ACKNOWLEDGED} AND old.digest IS NOT staged.digest) AS old "
+            "UPDATE staged SET whole = staged.body, body = coalesce(old.body, staged.body), "
+            "digest = old.digest, fields = old.fields "
+            "FROM (SELECT staged.id, old.body, old.digest, old.fields "
+            f"{pairs} AND {_DONE} AND old.digest IS NOT staged.digest) AS old "
             "WHERE old.id = staged.id",
             (generation,),
         )

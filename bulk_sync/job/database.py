@@ -100,6 +100,8 @@ class Database:
         self.connection = connection
         self.path = path
         self.shared_ledger = shared_ledger
+        # Settled rows that this run sends again: see `Known.find_overwritten`.
+        connection.execute("CREATE TEMP TABLE IF NOT EXISTS overwritten (id INTEGER PRIMARY KEY)")
         self.written_from: float = math.inf
         """Rows from this id on were written through this connection, so they need no check."""
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -29,7 +28,7 @@ from bulk_sync.job.database import (
     storable,
 )
 from bulk_sync.job.ledger import Acknowledged, Ledger, LedgerAccount, json_list
-from bulk_sync.job.ledger_entries import TRACE, Values, json_text
+from bulk_sync.job.ledger_entries import TRACE, Entry, Values, holds, json_text
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change
 
@@ -51,6 +50,16 @@ _ACKNOWLEDGED = (
     f"SELECT row.target, row.key, row.showing_id, {_LEARNT} "
     "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN row ON row.id = one.value "
     f"WHERE row.{ACKNOWLEDGED} AND row.body IS NOT NULL"
+)
+# Settled rows whose entries have another writer and not the same text, or aren't found by target.
+_SETTLED = (
+    "SELECT row.id, row.target, row.key, row.showing_id, "
+    "coalesce((SELECT whole FROM staged WHERE staged.id = row.id), body) AS said, "
+    "known.target, known.key, known.showing_id, known.fields, known.writer "
+    "FROM job CROSS JOIN row LEFT JOIN {0} AS known "
+    "ON known.base_url = job.base_url AND known.target = row.target "
+    "WHERE row.generation <= job.generation AND state IN ('updated', 'created', 'unchanged') "
+    "AND (known.target IS NULL OR known.writer IS NOT ?1 AND known.fields IS NOT said)"
 )
 _ANY_LISTED = "SELECT 1 FROM acknowledged LIMIT 1"
 _ANY_OWN = "SELECT 1 FROM main.ledger UNION ALL SELECT 1 FROM acknowledged LIMIT 1"
@@ -250,6 +259,36 @@ class Known:
             self._cached_ledger = self._database.ledger(base_url)
         return self._cached_ledger
 
+    # Before a run sends
+
+    def find_overwritten(self) -> int:
+        """Find settled rows whose showings others may have changed since; return their number.
+
+        They are not carried over when the sheet is adopted again: see `Adoption`.
+        """
+        self.learn()
+        with self._database.commit() as db:
+            db.execute("DELETE FROM overwritten")
+            if not self._ledger().has_other_writers():
+                return 0
+            me = self._database.writer() if self._database.has_shared_ledger else None
+            settled = db.execute(_SETTLED.format(self._ledger().name), (me,))
+            while group := settled.fetchmany(GROUP):
+                found = self._overwritten(group, me)
+                db.executemany("INSERT INTO overwritten VALUES (?)", ((row,) for row in found))
+            (count,) = db.execute("SELECT count(*) FROM overwritten").fetchone()
+            return int(count)
+
+    def _overwritten(self, rows: Sequence[Sequence[Any]], me: str | None) -> Iterator[int]:
+        """Yield the ids of those rows of `_SETTLED` that North may not have any more."""
+        names = {row[0]: set(row[1:4]) - {None, ""} for row in rows if row[5] is None}
+        with self._ledger().entries(one for some in names.values() for one in some) as entries:
+            for row, _, _, _, body, *entry in rows:
+                found = [Entry._make(entry)] if row not in names else entries.of(names[row])
+                others = (one for one in found if one.writer != me)
+                if any(body is None or not holds(one, body) for one in others):
+                    yield row
+
     # For --only-changed
 
     def settle(self) -> None:
@@ -313,29 +352,3 @@ class Known:
             copy.copy_from(self._ledger())
             self._learn_listed(copy, self._db)
         return copy.all()
-
-    def forget(self, names: Iterable[str]) -> None:
-        """Drop the values of showings with these keys or ids, because another job changes them.
-
-        A push of this job's sheet sends their rows again.
-        """
-        self.learn()
-        with self._database.commit() as db:
-            ledger = self._ledger()
-            db.execute("CREATE TEMP TABLE changed (name TEXT PRIMARY KEY) WITHOUT ROWID")
-            remaining = iter(names)
-            while some := list(islice(remaining, GROUP)):
-                with ledger.entries(some) as entries:
-                    for name in some:
-                        entries.forget_all_of(name)
-                db.executemany(
-                    "INSERT OR IGNORE INTO changed VALUES (?)", ((name,) for name in some)
-                )
-            db.execute(
-                "UPDATE staged SET content = NULL WHERE id IN "
-                f"(SELECT id FROM row WHERE {ACKNOWLEDGED} AND "
-                "(target IN (SELECT name FROM changed) OR key IN (SELECT name FROM changed)))"
-            )
-            db.execute("DROP TABLE changed")
-            # So that a push of the same file reads it again.
-            db.execute("UPDATE job SET input_digest = ''")

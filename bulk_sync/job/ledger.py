@@ -16,8 +16,11 @@ learn them in a copy (`Known.acknowledged`). A shared ledger learns each group a
 later value may be another job's.
 
 An entry names the last writer: the checkpoint that handed out a patch for the showing last. An
-entry that has no values may be kept for that alone, as a trace. For its own ledger a checkpoint is
-the writer NULL.
+entry that has no values may be kept for that alone, as a trace. So a job finds out that a showing
+which it changed may have other values now (`Known.find_overwritten`): its row counts as done only
+while the last writer is the job itself, or the ledger has all values of the row. A comparison that
+finds other values in North leaves a trace without a writer. For its own ledger a checkpoint is the
+writer NULL.
 
 Two ledgers become one when a job changes its ledger (`Ledger.join`). A value on which they differ,
 or that one of two entries of a showing lacks, is dropped, because nobody knows which is later.
@@ -33,6 +36,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -118,8 +122,8 @@ _SHARED_NAMES = (
 
 _APPLICATION_ID = 0x62534C67  # "bSLg": marks our ledgers among other SQLite files
 _VERSION = 3
-# Entries that are joined in one step.
-_JOINED = 2000
+# Entries that are changed in one step.
+_GROUP = 2000
 
 SHARED = "shared"
 _TEMPORARY = "temporary"
@@ -283,12 +287,20 @@ class Ledger:
 
     def has_other_writers(self) -> bool:
         """Return whether any entry was written by another than this ledger's writer."""
-        found = self._db.execute(
-            f"SELECT 1 FROM {self.name} WHERE base_url = ? AND writer IS NOT NULL "
-            "AND writer IS NOT ? LIMIT 1",
-            (self._base_url, self._writer),
+        other = "NOT NULL" if self._writer is None else "NOT ?2"  # a constant, so that SQLite
+        found = self._db.execute(  # takes the partial index
+            f"SELECT 1 FROM {self.name} WHERE base_url = ?1 AND writer IS {other} LIMIT 1",
+            (self._base_url, self._writer)[: 1 if self._writer is None else 2],
         )
         return found.fetchone() is not None
+
+    def doubt(self, showings: Iterable[tuple[str, str, str]]) -> None:
+        """Drop the values of showings in which North was found to differ: (target, key, id)."""
+        rest = iter(showings)
+        while group := [*islice(rest, _GROUP)]:
+            with self.entries(name for showing in group for name in showing) as entries:
+                for target, key, showing_id in group:
+                    entries.doubt(target, key, showing_id or None)
 
     def join(self, other: Ledger, *, is_of: str) -> None:
         """Take over another ledger's entries; `is_of` is the writer that it calls NULL.
@@ -317,7 +329,7 @@ class Ledger:
             f"FROM {other.name} WHERE base_url = ?",
             (is_of, self._base_url),
         )
-        while group := [Entry._make(row) for row in found.fetchmany(_JOINED)]:
+        while group := [Entry._make(row) for row in found.fetchmany(_GROUP)]:
             with self.entries(name for entry in group for name in entry.names) as entries:
                 for entry in group:
                     entries.join(entry)
@@ -344,7 +356,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 class LedgerFile:
-    """A shared ledger, open for reading."""
+    """An open file with a ledger."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -370,6 +382,17 @@ def read_shared(path: Path) -> Iterator[LedgerFile]:
         _examine(path)
         with closing(_connect(path)) as db:
             yield LedgerFile(db)
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[LedgerFile]:
+    """Open a file that the caller holds, and commit the changes of its ledger at the end.
+
+    The file is a ledger, or a checkpoint that has learnt what it lists.
+    """
+    with translated(path, in_use=True), closing(_connect(path)) as db:
+        yield LedgerFile(db)
+        db.commit()
 
 
 def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:

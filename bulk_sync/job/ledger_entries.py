@@ -72,32 +72,29 @@ class Entries:
     def withdraw(self, target: str, key: str, body: str) -> Values:
         """Forget the fields of a patch about to be sent, and return the values they had."""
         before = self._entries.get(target)
-        others = self._forget_namesakes(target, key, before and before.showing_id)
+        others = self._make_only(target, key)
         known = before.values if before else {}
         withdrawn = {name: known.pop(name) for name in json.loads(body) if name in known}
         # Without an entry to change, a checkpoint's own ledger needs none: nobody relies on it.
         if withdrawn or others or self._is_of_another(before):
             fields = json_text(known) if withdrawn else before.fields if before else TRACE
-            showing_id = before and before.showing_id
-            self._write(Entry(target, key, showing_id, fields, self._writer))
+            self._put(target, key, fields, others)
         return withdrawn
 
     def restore(self, target: str, key: str, values: Values) -> None:
         """Put back the values that `withdraw` returned, because the patch did nothing."""
         before = self._entries.get(target)
-        known = before.values if before else {}
-        showing_id = before and before.showing_id
-        self._write(Entry(target, key, showing_id, json_text(known | values), self._writer))
+        self._put(target, key, json_text((before.values if before else {}) | values))
 
     def learn(self, target: str, key: str, showing_id: str | None, body: str) -> None:
         """Add the values of a patch that the API acknowledged."""
         before = self._entries.get(target)
         showing_id = showing_id or (before and before.showing_id)
-        self._forget_namesakes(target, key, showing_id)
+        others = self._make_only(target, key, showing_id)
         known = body
         if before is not None and before.values:
             known = json_text({**before.values, **json.loads(body)})
-        self._write(Entry(target, key, showing_id, known, self._writer))
+        self._put(target, key, known, others, showing_id)
 
     def forget(self, target: str, key: str = "") -> None:
         """Drop the values of a target, because North has no such showing, or another one.
@@ -105,18 +102,16 @@ class Entries:
         A trace stays where another writer may rely on it.
         """
         before = self._entries.get(target)
-        self._drop(target)
         if self._is_of_another(before):
-            self._write(Entry(target, key, before and before.showing_id, TRACE, self._writer))
+            self._put(target, key, TRACE)
+        else:
+            self._drop(target)
 
     def doubt(self, target: str, key: str, showing_id: str | None) -> None:
         """Drop the values of a showing, because North was found to hold others."""
-        self._forget_namesakes(target, key, showing_id)
-        self._write(Entry(target, key, showing_id, TRACE, self._writer))
-
-    def forget_all_of(self, name: str) -> None:
-        """Drop every entry of a showing with this key or id."""
-        self._forget_namesakes("", name, None)
+        others = self._make_only(target, key, showing_id)
+        self._put(target, key, TRACE, others, showing_id)
+        self._write(self._entries[target]._replace(writer=NOBODY))
 
     def of(self, names: Iterable[str]) -> Iterator[Entry]:
         """Yield the entries with any of these names."""
@@ -140,15 +135,28 @@ class Entries:
         """Return whether the entry is missing or another writer's, in a ledger that is shared."""
         return self._writer is not None if before is None else before.writer != self._writer
 
-    def _forget_namesakes(self, target: str, key: str, showing_id: str | None) -> bool:
-        """Drop entries of the same showing under another target; return whether there were any."""
-        found = False
-        for name in (target, key, showing_id):
-            if name:
-                for other in self._targets.get(name, set()) - {target}:
-                    self._drop(other)
-                    found = True
-        return found
+    def _make_only(self, target: str, key: str, showing_id: str | None = None) -> list[Entry]:
+        """Drop and return the entries of the same showing under another target."""
+        before = self._entries.get(target)
+        names = {target, key, showing_id, before and before.showing_id} - {None, ""}
+        others = [one for one in self.of(map(str, names)) if one.target != target]
+        for other in others:
+            self._drop(other.target)
+        return others
+
+    def _put(
+        self,
+        target: str,
+        key: str,
+        fields: str,
+        others: Iterable[Entry] = (),
+        showing_id: str | None = None,
+    ) -> None:
+        """Write the only entry of a showing; it keeps the key and the id that earlier ones had."""
+        for earlier in (self._entries.get(target), *others):
+            if earlier is not None:
+                key, showing_id = key or earlier.key, showing_id or earlier.showing_id
+        self._write(Entry(target, key, showing_id, fields, self._writer))
 
     def _drop(self, target: str) -> None:
         entry = self._entries.pop(target, None)
@@ -171,6 +179,12 @@ class Entries:
 def _has(values: Values, name: str, value: object) -> bool:
     """Return whether values have this very value; True is not 1."""
     return name in values and json_text({name: values[name]}) == json_text({name: value})
+
+
+def holds(entry: Entry, body: str) -> bool:
+    """Return whether a showing is known to have all values of a patch."""
+    values = entry.values
+    return all(_has(values, name, value) for name, value in json.loads(body).items())
 
 
 def json_text(values: Mapping[str, Any]) -> str:

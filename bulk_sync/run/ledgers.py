@@ -9,7 +9,7 @@ another checkpoint: then it is the ledger which that checkpoint uses itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from msgspec import Struct
 
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.database import is_checkpoint, recorded_ledger
-from bulk_sync.job.ledger import Acknowledged, LedgerAccount, read_shared
+from bulk_sync.job.ledger import Acknowledged, LedgerAccount, changing, read_shared
+from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import LedgerSide
 from bulk_sync.plan import address_of_ledger, refuse_key_of_another
 from bulk_sync.secret import fingerprint
+from bulk_sync.settings.files import Files
 from bulk_sync.settings.reconcile import ReconcileSettings
 
 # The names of our own files that can be pushed, and of edited ones that were kept.
@@ -72,6 +74,12 @@ def made_from(source: Path) -> Path | None:
         if is_checkpoint(found):
             return found
     return None
+
+
+def keeps_ledger_in(checkpoint: Path, path: Path) -> bool:
+    """Return whether the ledger of a checkpoint is in this file, also if it is itself."""
+    place = place_of_ledger(checkpoint, None).path or checkpoint
+    return place.resolve() == path.resolve()
 
 
 def _followed(path: Path, own: Path) -> Path | None:
@@ -125,6 +133,38 @@ def acknowledged_values(settings: ReconcileSettings) -> Iterator[KnownValues]:
         _refuse_other_key(path, store.known.account(address), settings)
         side = LedgerSide(address, None if shared is None else str(shared))
         yield KnownValues(side, store.known.acknowledged())
+
+
+def doubt(
+    settings: ReconcileSettings, showings: Callable[[], Iterable[tuple[str, str, str]]]
+) -> None:
+    """Let the ledgers of a comparison forget showings in which North differs: (target, key, id).
+
+    They are those of the sheet here and of the changes that are made from it. Otherwise a push
+    would leave out what was acknowledged once and is no longer so. Raises CheckpointBusy.
+    """
+    checkpoints = [settings.files.checkpoint]
+    if settings.changes is not None:
+        checkpoints.append(Files.of(settings.changes, out=settings.outputs.out).checkpoint)
+    places: dict[Path, None] = {}
+    for checkpoint in checkpoints:
+        for named in (settings.history.ledger, None):
+            place = place_of_ledger(checkpoint, named).path or checkpoint
+            if place.exists():
+                places[place.resolve()] = None
+    for path in places:
+        with held(path):
+            if is_checkpoint(path):
+                learn_all(path)
+            with changing(path) as file:
+                for base_url in [settings.address] if settings.address else file.addresses():
+                    file.of(base_url).doubt(showings())
+
+
+def learn_all(checkpoint: Path) -> None:
+    """Let the own ledger of a checkpoint, which the caller holds, learn all that it lists."""
+    with Store.open(checkpoint) as store:
+        store.known.learn()
 
 
 def _address(path: Path, known: tuple[str, ...], settings: ReconcileSettings) -> str:

@@ -19,8 +19,9 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
+from bulk_sync.report.words import counted
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_by_columns, refusal_of
-from bulk_sync.run.ledgers import Place, made_from, place_of_ledger
+from bulk_sync.run.ledgers import Place, keeps_ledger_in, learn_all, made_from, place_of_ledger
 from bulk_sync.run.outputs import named_files, refuse_shared_paths, write_failed_rows
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, Sheet
@@ -101,7 +102,8 @@ def hold_ledger(
     another file of the run would take its place, CheckpointBusy; CheckpointError when the one that
     --ledger names can't be used.
     """
-    place = place_of_ledger(files.checkpoint, history.ledger, made_from(source))
+    sheet = made_from(source)
+    place = place_of_ledger(files.checkpoint, history.ledger, sheet)
     if place.path is None:
         yield replace(history, ledger=None), place.notes
         return
@@ -109,8 +111,11 @@ def hold_ledger(
     with held(place.path):
         try:
             if is_checkpoint(place.path):
-                with Store.open(place.path) as other:
-                    other.known.learn()  # so that its ledger has all that it knows
+                learn_all(place.path)
+            if sheet is not None and not keeps_ledger_in(sheet, place.path):
+                # Otherwise the sheet's own ledger would not follow what this push sends.
+                with held(sheet), Store.open(sheet, place.path):
+                    pass
         except CheckpointDamaged as error:
             if history.ledger is not None:
                 raise
@@ -126,10 +131,14 @@ def stage_sheet(staging: Staging, on_rows: OnRows) -> tuple[str, ...]:
     """
     store, history = staging.store, staging.history
     start = _decide_start(staging)
+    overwritten = 0
     if start is Start.NEW:
         store.adoption.drop()
-    # A purge removed the patches that would be sent again, so the sheet is staged again.
-    if start is Start.RESUME and not store.views.purged():
+    else:
+        overwritten = store.known.find_overwritten()
+    # A purge removed the patches that would be sent again, and --only-changed left out values of
+    # rows that are sent again, so the sheet is staged again.
+    if start is Start.RESUME and not overwritten and not store.views.purged():
         continues = True
         _refuse_if_needed(staging)
         store.outbox.requeue()
@@ -146,6 +155,11 @@ def stage_sheet(staging: Staging, on_rows: OnRows) -> tuple[str, ...]:
         *assumptions_of(staging.sheet),
         *note_on_start(start, continues=continues, only_changed=history.only_changed),
     ]
+    if overwritten and continues:
+        notes.append(
+            f"Not taken for done any more: {counted(overwritten, 'row')}, because another file "
+            "changed the same showings since, or an export shows other values."
+        )
     if not trusted:
         notes.append("Acknowledgements to another API key are not relied on: every field is sent.")
     if history.only_changed:

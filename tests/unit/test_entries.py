@@ -34,9 +34,9 @@ def test_a_showing_is_known_under_one_name_only() -> None:
     entries = Entries()
     entries.load([Entry("k", "k", "shw_1", '{"rating":5}')])
     entries.learn("shw_1", "", None, '{"rating":4}')
-    assert entries.changes() == ([Entry("shw_1", "", None, '{"rating":4}')], ["k"])
-    entries.forget_all_of("shw_1")
-    assert entries.changes()[0] == []
+    assert entries.changes() == ([Entry("shw_1", "k", "shw_1", '{"rating":4}')], ["k"])
+    entries.doubt("k", "k", None)
+    assert entries.changes() == ([Entry("k", "k", "shw_1", TRACE, NOBODY)], ["shw_1"])
 
 
 @given(st.lists(st.tuples(NAMES, st.one_of(st.none(), NAMES), FIELDS), max_size=20))

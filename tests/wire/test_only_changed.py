@@ -234,6 +234,41 @@ def test_corrected_rows_change_what_the_ledger_of_their_sheet_knows(
     assert bodies(witness, before) == {"ext_2": {"rating": 4}}
 
 
+@pytest.mark.parametrize("only_changed", [(), ("--only-changed",)])
+@pytest.mark.parametrize("ledger", [(), ("--ledger", "north.ledger")])
+def test_a_finished_sheet_is_sent_again_where_others_changed_its_showings(
+    program: Program,
+    witness: Witness,
+    tmp_path: Path,
+    ledger: tuple[str, ...],
+    only_changed: tuple[str, ...],
+) -> None:
+    path, undo = tmp_path / "x.csv", tmp_path / "x.undo.csv"
+    to = ("--base-url", witness.base_url, *ledger, *only_changed)
+    write_sheet(path, [("ext_1", 4), ("ext_2", 2), ("ext_3", 1)], RATED)
+    assert program("push", path, *to).code == 0
+    write_sheet(path, [("ext_1", 5), ("ext_2", 2), ("ext_3", 1)], RATED)
+    assert program("push", path, *to, "--undo-file", undo).code == 0
+    other = undo
+    if ledger:  # another sheet of the ledger, with the showing by its id in North
+        other = tmp_path / "y.csv"
+        known = witness.showing("ext_2")["id"]
+        write_sheet(other, [(known, "", 3)], ("showing_id", *RATED))
+    assert program("push", other, *to).code == 0
+    before = last(witness)
+    ran = program("push", path, *to, "--json")
+    assert ran.code == 0
+    assert "Not taken for done any more: 1 row" in " ".join(ran.summary["notes"])
+    expected = {"ext_2": {"rating": 2}} if ledger else {"ext_1": {"rating": 5}}
+    assert bodies(witness, before) == expected
+    before = last(witness)
+    assert program("push", path, *to).code == 0  # and now it is done
+    assert bodies(witness, before) == {}
+    if ledger:  # the other one is not
+        assert program("push", other, *to).code == 0
+        assert [*bodies(witness, before).values()] == [{"rating": 3}]
+
+
 def test_while_a_sheet_is_pushed_no_file_made_from_it_is(
     program: Program, witness: Witness, tmp_path: Path
 ) -> None:

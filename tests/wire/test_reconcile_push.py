@@ -10,6 +10,7 @@ import pytest
 from openpyxl import load_workbook
 
 from tests.conftest import Program, Sandboxes
+from tests.faultserver import fault_server, for_keys, good, in_turn, refuses
 from tests.helpers import KEY, Witness, read_csv, write_sheet
 from tests.sheets import EXAMPLE, copy, last, sent, some, write
 
@@ -54,9 +55,10 @@ def test_only_the_fields_that_differ_are_sent_and_then_nothing_differs(
     ]
     del here["new"]
     write(a, here)
-    assert program(*push).code == 0  # the same changes: acknowledged before, so nothing is sent
-    assert len(sent(witness)) == 2
-    assert len(witness.patches()) == 2
+    before = last(witness)
+    assert program(*push).code == 0  # the export shows the old values, so they are sent again
+    assert set(sent(witness, before)) == {"ext_3", "ext_7"}
+    assert program("reconcile", a, "--with", write(b, here)).code == 0
 
 
 def test_a_cell_changed_on_both_sides_is_listed_and_not_sent_unless_preferred(
@@ -289,3 +291,50 @@ def test_a_ledger_answers_only_for_its_own_address_and_key(
             assert program(*compare, *ledger, "--new-key").code == 0
             other.delenv("NORTH_API_KEY")
             assert program(*compare, *ledger).code == 0
+
+
+@pytest.mark.parametrize("pushed_before", [True, False])
+def test_changes_that_were_cut_off_go_on_where_they_were(
+    program: Program, tmp_path: Path, pushed_before: bool
+) -> None:
+    sheet = some(4)
+    a = write(tmp_path / "a.csv", sheet)
+    there = copy(sheet)
+    for showing in there.values():
+        showing["rating"] = "5" if showing["rating"] != "5" else "4"
+    b = write(tmp_path / "b.csv", there)
+    cut_off = in_turn(*[good] * pushed_before, refuses(401, "expired"), good)
+    with fault_server(for_keys({"ext_1": cut_off})) as server:
+        to = ("--base-url", server.base_url, "--rate", "1000/s", "--workers", "1")
+
+        def patched() -> list[str]:
+            return [one.key for one in server.requests if one.method == "PATCH"]
+
+        if pushed_before:
+            assert program("push", a, *to).code == 0
+        push = ("reconcile", a, "--with", b, "--push", *to)
+        assert program(*push).code == 5
+        sent = patched()
+        assert program(*push).code == 0
+        assert patched()[len(sent) :] == ["ext_2", "ext_3", "ext_1"]
+        # Now they are complete, so the export is taken at its word.
+        sent = patched()
+        assert program(*push).code == 0
+        assert sorted(patched()[len(sent) :]) == [*sheet]
+
+
+def test_an_edited_template_is_sent_though_its_values_were_acknowledged_before(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    sheet = some(3)
+    path, edit = write(tmp_path / "a.csv", sheet), tmp_path / "edit.csv"
+    to = ("--base-url", witness.base_url, "--rate", "1000/s")
+    assert program("push", path, *to).code == 0
+    there = copy(sheet)
+    there["ext_1"]["rating"] = "5"
+    other = write(tmp_path / "b.csv", there)
+    assert program("reconcile", path, "--with", other, "--export-template", edit).code == 3
+    before = last(witness)
+    of_sheet = ("--ledger", tmp_path / "a.checkpoint.sqlite")
+    assert program("push", edit, "--only-changed", *of_sheet, *to).code == 0
+    assert sent(witness, before) == {"ext_1": {"rating": 2}}
