@@ -24,6 +24,9 @@ _NO_CHARACTERS = ("\ufffe", "\uffff")
 PLAIN_TEXT = r"[^<>\x00-\x08\x0b-\x1f]*+"
 """The pattern of a text without markup, except for references, and without line ends to convert."""
 
+# Characters below a space that XML doesn't allow, and the carriage return, which expat converts.
+_CONTROLS = bytes(each for each in range(32) if each not in b"\t\n")
+
 _PREDEFINED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos);|#([0-9]{1,7});|#x([0-9A-Fa-f]{1,6});)?")
 # XML 1.0, 2.2.
@@ -147,6 +150,16 @@ class Mixed:
         data = text.encode()
         self._fed += len(data)
         self._parser.Parse(data, False)  # noqa: FBT003 - expat's own signature
+
+
+def is_allowed(text: str) -> bool:
+    """Return whether a text could be a plain one, apart from tags and references.
+
+    To be asked of many texts at once, because a pattern that leaves out these characters takes ten
+    times as long for each of the others.
+    """
+    data = text.encode()
+    return len(data.translate(None, _CONTROLS)) == len(data) and "]]>" not in text
 
 
 def resolved(text: str) -> str:

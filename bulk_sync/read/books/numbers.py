@@ -21,9 +21,9 @@ UNSHOWN_DATE = "#####"
 _DAY_MS = 86_400_000
 # The error that a fraction of a day leaves in a time, at most.
 _ROUNDING_MS = 1
-_EPOCH_1900 = date(1899, 12, 31)
-_EPOCH_1904 = date(1904, 1, 1)
-_LAST_DAY = date(9999, 12, 31)
+_EPOCH_1900 = date(1899, 12, 31).toordinal()
+_EPOCH_1904 = date(1904, 1, 1).toordinal()
+_LAST_DAY = date.max.toordinal()
 # Excel has a 29 February 1900, as Lotus 1-2-3 had.
 _LEAP_DAY_OF_1900 = 60
 
@@ -68,24 +68,27 @@ def converter_for(kind: FormatKind, *, is_1904: bool) -> Converter:
 
 def _date_1900(value: Number) -> Cell:
     days, ms = _whole(value)
+    if days > _LEAP_DAY_OF_1900:
+        return _moment(_EPOCH_1900, days - 1, ms)
     if days == 0:
         return CellError("1900-01-00")  # a time without a day, in a format that shows one
     if days == _LEAP_DAY_OF_1900:
         return CellError("1900-02-29")
-    return _moment(_EPOCH_1900, days - 1 if days > _LEAP_DAY_OF_1900 else days, ms)
+    return _moment(_EPOCH_1900, days, ms)
 
 
 def _date_1904(value: Number) -> Cell:
     return _moment(_EPOCH_1904, *_whole(value))
 
 
-def _moment(epoch: date, days: int, ms: int) -> Cell:
-    if days < 0 or days > (_LAST_DAY - epoch).days:
+def _moment(epoch: int, days: int, ms: int) -> Cell:
+    if not 0 <= days <= _LAST_DAY - epoch:
         return CellError(UNSHOWN_DATE)
-    day = epoch + timedelta(days)
     if ms == 0:
-        return day
-    return datetime.combine(day, time()) + timedelta(milliseconds=ms)
+        return date.fromordinal(epoch + days)
+    # The parts of a timedelta as it holds them: anything else costs three times as much.
+    seconds, ms = divmod(ms, 1000)
+    return datetime.fromordinal(epoch + days) + timedelta(0, seconds, ms * 1000)
 
 
 def _time(value: Number) -> Cell:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bulk_sync.model.rows import Cell, CellError
 from bulk_sync.read.books.interface import MAX_ROWS, NO_VALUE
-from bulk_sync.read.books.mixed import PLAIN_TEXT, NotPlainError, resolved
+from bulk_sync.read.books.mixed import NotPlainError, is_allowed, resolved
 from bulk_sync.read.books.xlsx.places import column_letters, column_of
 from bulk_sync.read.books.xlsx.sink import Sink, is_true
 from bulk_sync.read.books.xlsx.values import Convert, Values
@@ -24,19 +24,20 @@ _MOST_ROWS = 4096
 # has to be well formed.
 _FORMULA = (
     r'<{p}f(?: t="(?:shared|array|normal)")?+(?: ref="[A-Z0-9:$]*+")?+(?: si="\d*+")?+(?:/>|>'
-    r"(?:[^<>&\x00-\x08\x0b-\x1f]|&(?:amp|lt|gt|quot|apos);)*+</{p}f>)"
+    r"[^<&]*+(?:&(?:amp|lt|gt|quot|apos);[^<&]*+)*+</{p}f>)"
 )
 # A cell, perhaps none. Its groups: further attributes, value, text in line, value of a formula.
+# What else XML doesn't allow in them is looked for in all rows at once.
 _CELL = (
-    r"(?:<{p}c{reference}([^<>]*+)>(?:(?<=/>)|"
-    r"<{p}v>({text})</{p}v></{p}c>|"
-    r'<{p}is><{p}t(?: xml:space="preserve")?+>({text})</{p}t></{p}is></{p}c>|'
-    r"{formula}<{p}v>({text})</{p}v></{p}c>|"
+    r"(?:<{p}c{reference}([^>]*+)>(?:(?<=/>)|"
+    r"<{p}v>([^<]*+)</{p}v></{p}c>|"
+    r'<{p}is><{p}t(?: xml:space="preserve")?+>([^<]*+)</{p}t></{p}is></{p}c>|'
+    r"{formula}<{p}v>([^<]*+)</{p}v></{p}c>|"
     r"(?:<{p}v/>)?+</{p}c>)|)"
 )
 _GROUPS = 4
 # Groups of its own: number, further attributes.
-_ROW = r"\s*+<{p}row{number}([^<>]*+)>(?:(?<=/>)|{cells}</{p}row>)"
+_ROW = r"\s*+<{p}row{number}([^>]*+)>(?:(?<=/>)|{cells}</{p}row>)"
 _NUMBER = r' r="([1-9]\d{0,6}+)"'
 # Any cell's start, with the letters of its reference.
 _START = r'<{p}c(?: r="([A-Z]{{1,3}})\d|[ />])'
@@ -81,6 +82,7 @@ class PlainRows:
                 at = match.end()
             if found:
                 try:
+                    _require_allowed(text[begin:at])
                     self._add(found)
                 except NotPlainError:
                     at = begin
@@ -114,7 +116,6 @@ class PlainRows:
             _CELL.format(
                 p=p,
                 reference=rf' r="{column_letters(each)}\1"' if self._has_references else "",
-                text=PLAIN_TEXT,
                 formula=formula,
             )
             for each in range(self._columns)
@@ -200,11 +201,17 @@ class PlainRows:
         return hidden
 
 
+def _require_allowed(text: str) -> None:
+    """Raise NotPlainError for rows with characters that XML doesn't allow."""
+    if not is_allowed(text):
+        raise NotPlainError
+
+
 def _resolving(convert: Convert) -> Convert:
     """Return a converter of texts that may have references."""
 
     def converted(texts: Sequence[str]) -> Sequence[Cell]:
-        if any("&" in text for text in texts):
+        if "&" in "".join(texts):
             texts = [resolved(text) for text in texts]
         return convert(texts)
 

@@ -31,18 +31,25 @@ class Sink:
         if self._covering.is_active:
             cells = list(cells)
             self._covering.blank(row, cells)
-        end = len(cells)
-        while end and cells[end - 1] == "":
-            end -= 1
-        # The first cell nearly always decides.
-        if end and (shows(cells[0]) or any(map(shows, cells))):
-            self._rows.append(Row(row + 1, tuple(cells[:end])))
+        # The first and the last cell nearly always decide.
+        if cells and cells[-1] == "":
+            cells = _trimmed(cells)
+        if cells and (shows(cells[0]) or any(map(shows, cells))):
+            self._rows.append(Row(row + 1, tuple(cells)))
             self.hidden_rows += hidden
 
     def drain(self) -> list[Row]:
         """Return the rows added since the last call."""
         rows, self._rows = self._rows, []
         return rows
+
+
+def _trimmed(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Return cells without the blank ones at their end."""
+    end = len(cells)
+    while end and cells[end - 1] == "":
+        end -= 1
+    return cells[:end]
 
 
 def is_true(attribute: str | None) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from bulk_sync.read.books.interface import TooLarge
 from bulk_sync.read.books.markup import local
-from bulk_sync.read.books.mixed import PLAIN_TEXT, Mixed, NotPlainError, resolved
+from bulk_sync.read.books.mixed import PLAIN_TEXT, Mixed, NotPlainError, is_allowed, resolved
 from bulk_sync.read.books.xlsx.values import unescaped
 
 MAX_BYTES = 1024 * 1024 * 1024
@@ -56,6 +56,20 @@ class SharedStrings:
 
     def _take(self, text: str, at: int, prefix: str) -> int:
         """Take the texts that have one run and no phonetics; see `Take`."""
+        ending = f"</{prefix}t></{prefix}si>"
+        end = text.rfind(ending, at) + len(ending)
+        if end < len(ending):
+            return at
+        block = text[at:end]
+        found = _split(block, prefix, ending)
+        if found is None:
+            found, length = self._matched(block, prefix)
+            end = at + length
+        self._add(found)
+        return end
+
+    def _matched(self, block: str, prefix: str) -> tuple[list[str], int]:
+        """Return the texts up to the first that isn't plain, and the length of their items."""
         if self._plain is None:
             p = re.escape(prefix)
             self._plain = re.compile(
@@ -63,20 +77,36 @@ class SharedStrings:
             )
         match = self._plain.match
         found: list[str] = []
-        while (item := match(text, at)) is not None:
-            each = item[1]
-            if "&" in each:
-                try:
-                    each = resolved(each)
-                except NotPlainError:
-                    break
-            found.append(each)
+        at = 0
+        while (item := match(block, at)) is not None:
+            try:
+                found.append(resolved(item[1]))
+            except NotPlainError:
+                break
             at = item.end()
-        self._add(found)
-        return at
+        return found, at
 
     def _add(self, texts: list[str]) -> None:
         self.texts.extend(unescaped(texts))
         self._bytes += sum(map(sys.getsizeof, texts)) + _POINTER_BYTES * len(texts)
         if self._bytes > MAX_BYTES:
             raise TooLarge(f"its texts take more than {MAX_BYTES // 2**20:,} MB of memory.")
+
+
+def _split(block: str, prefix: str, ending: str) -> list[str] | None:
+    """Return the texts of items that all have the same tags; None if they haven't."""
+    start = f"<{prefix}si><{prefix}t>"
+    if not block.startswith(start):
+        start = f'<{prefix}si><{prefix}t xml:space="preserve">'
+        if not block.startswith(start):
+            return None
+    texts = block[len(start) : -len(ending)].split(ending + start)
+    # Each item has four tags. With any more there is other markup in one of them.
+    if block.count("<") != 4 * len(texts) or not is_allowed(block):
+        return None
+    if "&" not in block:
+        return texts
+    try:
+        return [resolved(text) for text in texts]
+    except NotPlainError:
+        return None

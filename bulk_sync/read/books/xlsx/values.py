@@ -98,7 +98,7 @@ _MOST_KNOWN = 20_000
 
 def unescaped(texts: Sequence[str]) -> Sequence[str]:
     """Return texts with their escaped characters (`_x000D_`) replaced."""
-    if not any("_x" in text for text in texts):
+    if "_x" not in "".join(texts):
         return texts
     return [_ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) for text in texts]
 
