@@ -28,7 +28,16 @@ from tests.models.rules import (
     TokenBucket,
 )
 from tests.models.telling import ratelimit, retry_after, separate
-from tests.simulation import START, STARTED, Server, heavy_tail, optimum, simulate, usual_policy
+from tests.simulation import (
+    START,
+    STARTED,
+    Faults,
+    Server,
+    heavy_tail,
+    optimum,
+    simulate,
+    usual_policy,
+)
 
 HUNDRED, TEN = TokenBucket(100, 100), SlidingLog(10, 1)
 
@@ -89,7 +98,34 @@ SCENARIOS = [
         TokenBucket(10, 10), 1200, 1.25, 10,
         {"wrong_headers": {"ratelimit-policy": '"x";q=100;w=1', "ratelimit": '"x";r=99;t=1'}},
     ),
+    Scenario(
+        "a bucket whose headers say a fifth of its rate",
+        LeakyBucket(100, 20), 10_000, 1.75, 0.5, {"tells": ratelimit()}, is_long=True,
+    ),
+    Scenario(
+        "resets rounded up to twice the window",
+        TEN, 1000, 1.7, 0, {"tells": separate(reset="epoch")},
+    ),
+    Scenario(
+        "a window of ten seconds with a lock-out",
+        LockOut(SlidingLog(50, 10), 30), 3000, 1.6, 1,
+    ),
+    Scenario(
+        "a token bucket with a lock-out",
+        LockOut(TokenBucket(10, 10), 30), 6000, 1.4, 1, is_long=True,
+    ),
+    Scenario("an hour's window", SlidingLog(1000, 3600), 4900, 1.02, 1, is_long=True),
+    Scenario("a second's window for four", TEN, 3000, 1.15, 1, options={"processes": 4}),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.03])
+def test_random_refusals_without_a_limit_cost_little_speed(share: float, status: int) -> None:
+    sound = simulate(Server(), 8000).seconds
+    faulty = simulate(Server(faults=Faults(share, status)), 8000)
+    assert faulty.states() == {State.UPDATED: 8000}
+    assert faulty.seconds < 1.15 * sound
 
 
 @pytest.mark.parametrize(
