@@ -6,10 +6,11 @@ cumulative sum of log-likelihood ratios (CUSUM; E. S. Page, "Continuous Inspecti
 Biometrika, 1954): the share known so far against a share `_EXCESS` higher. An alarm is a loss, as
 by a limit.
 
-- Bare 503s are faults until an alarm. After it the rate is lower, and when the share stays the
-  same, the rate goes back to its earlier value.
-- 429s are a limit until the evidence says otherwise: refusals one by one, below the rate that got
-  through before. Then they are judged as bare 503s are, until an alarm.
+- Bare 503s are faults until an alarm. After it the rate is lower. When the share stays the same,
+  the rate goes back to its earlier value; when it falls, they are a limit from then on.
+- 429s are a limit until the evidence says otherwise: a limit that is exceeded refuses most of the
+  requests that left after the first one it refused, a fault refuses one (`Suspicion`). Then they
+  are judged as bare 503s are.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ _TRIAL_REPLIES = 60.0
 
 _FALLEN = 0.9
 
-_EARLY_REFUSALS = 2.0
+_ALONE = 2.0
+
+# So many later requests must get through to show that a refusal was a fault.
+_FEWEST_WITNESSES = 4
+_SUSPICION_SECONDS = 0.25
 
 
 @dataclass(slots=True)
@@ -47,9 +52,9 @@ class Faults:
     trial_refused: float = 0.0
     trial_share: float = 0.0
     """The share of refusals that raised the alarm."""
-    early: float = 0.0
-    """Refusals in a row that came one by one, below a rate that got through."""
-    early_needed: float = _EARLY_REFUSALS
+    alone: float = 0.0
+    """Refusals in a row that no later request shared."""
+    alone_needed: float = _ALONE
     excused: float = 0.0
     """1 while refusals are taken for faults."""
 
@@ -100,9 +105,48 @@ class Faults:
 
     def dismissed(self) -> None:
         """Note that no later request shared a refusal, and excuse the kind after some of them."""
-        self.early += 1
-        if self.early < self.early_needed:
+        self.alone += 1
+        if self.alone < self.alone_needed:
             return
-        self.early, self.early_needed = 0.0, 2 * self.early_needed
+        self.alone, self.alone_needed = 0.0, 2 * self.alone_needed
         self.excused = 1.0
         self.sum = self.sum_replies = self.sum_refused = 0.0
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """A refusal that may be a fault, until the requests that left after it are answered."""
+
+    ordinal: float = 0.0
+    """The permit that was refused."""
+    of_busy: float = 0.0
+    """1 if it was a 503."""
+    witnesses: float = 0.0
+    """Later requests that must get through; 0 when nothing is suspected."""
+    last: float = 0.0
+    """The ordinal of the last permit that is given before they have answered."""
+    doubt_until: float = -math.inf
+    """No longer than this: then sending goes on."""
+
+    def begin(self, now: float, ordinal: float, taken: float, *, busy: bool) -> None:
+        """Suspect that the refusal of a permit, of the `taken` so far, was a fault."""
+        self.ordinal, self.of_busy = ordinal, float(busy)
+        self.witnesses = max(_FEWEST_WITNESSES, math.ceil((taken - ordinal) / 2))
+        self.last = max(taken, ordinal + _FEWEST_WITNESSES)
+        self.doubt_until = now + _SUSPICION_SECONDS
+
+    def wait_until(self, taken: float) -> float:
+        """Return until when no further permit is given."""
+        return self.doubt_until if self.witnesses and taken >= self.last else -math.inf
+
+    def is_refuted_by(self, ordinal: float) -> bool:
+        """Count a request that got through; return True when all witnesses did."""
+        if not self.witnesses or ordinal <= self.ordinal:
+            return False
+        self.witnesses -= 1
+        return not self.witnesses
+
+    def is_shared(self) -> bool:
+        """End the suspicion with another refusal; return whether there was one."""
+        was_suspected, self.witnesses = self.witnesses > 0, 0.0
+        return was_suspected

@@ -25,10 +25,10 @@ from typing import NamedTuple
 from bulk_sync.model.rows import RateSource
 from bulk_sync.send.advertised import Advertised
 from bulk_sync.send.allowances import NO_LIMITS, Allowances, Given, Now, tightest
-from bulk_sync.send.faults import Faults
+from bulk_sync.send.faults import Faults, Suspicion
 from bulk_sync.send.found import Found
 from bulk_sync.send.observation import Observation
-from bulk_sync.send.search import PAUSE_SECONDS, Search
+from bulk_sync.send.search import Search
 
 SPARE = 1.007
 """Intervals are this much longer than the rate requires. When some requests arrive 7 ms early or
@@ -55,11 +55,7 @@ _LONGEST_BUSY_SECONDS = 5.0
 # Below this rate, per second, a limit is likelier than faults, and slowing down costs little.
 _LEAST_EARLY_RATE = 20.0
 
-# A limit that is exceeded by far refuses most of the requests that left after the first one it
-# refused. So many must be on their way for their replies to show that it was a fault.
-_FEWEST_WITNESSES = 4
-
-_CALM_AFTER_LOCKOUT = 8.0
+_CALM_AFTER_LOCKOUT = 20.0
 _DEPTH_AFTER_BLOCK = 0.15
 
 
@@ -95,21 +91,13 @@ class Pace:
     limit_before: float = 0.0
     proven: float = 1.0
     """How many got through in a second before the latest loss."""
-    refused_ordinal: float = 0.0
-    """The ordinal of a refusal that may be a fault."""
-    doubts_busy: float = 0.0
-    """1 if that was a 503."""
-    witnesses: float = 0.0
-    """Later requests that must get through to show it; 0 when nothing is in doubt."""
-    last_witness: float = 0.0
-    """The ordinal of the last permit before they have answered."""
-    doubt_until: float = -math.inf
     search: Search = field(default_factory=Search)
     advertised: Advertised = field(default_factory=Advertised)
     allowances: Allowances = field(default_factory=Allowances)
     found: Found = field(default_factory=Found)
     busy: Faults = field(default_factory=lambda: Faults(excused=1.0))
     throttled: Faults = field(default_factory=Faults)
+    suspicion: Suspicion = field(default_factory=Suspicion)
 
     # Permits
 
@@ -117,10 +105,12 @@ class Pace:
         """Return the end of all waits that come before the next permit; -inf without any."""
         state = self._now(now, given)
         room = tightest([self.allowances.room(state, given), self.found.room(state)])
-        doubt_until = (
-            self.doubt_until if self.witnesses and self.taken >= self.last_witness else -math.inf
+        waits = (
+            self.held_until,
+            self.suspicion.wait_until(self.taken),
+            -math.inf if room.permits >= 1 else room.until,
         )
-        return max(self.held_until, doubt_until, -math.inf if room.permits >= 1 else room.until)
+        return max(waits)
 
     def reserve_group(self, now: float, most: int, given: Given = NO_LIMITS) -> Group:
         """Take up to `most` permits of the next `GROUP_SECONDS` as a group, at least one.
@@ -145,7 +135,7 @@ class Pace:
             number < 2
             or room.permits < math.inf  # permits of a group that are not used would be lost
             or self.search.pauses
-            or self.witnesses
+            or self.suspicion.witnesses
             or self.advertised.known_until > now
             or self.advertised.spread_until > now
         ):
@@ -240,12 +230,11 @@ class Pace:
         self.latency += (seen.seconds - self.latency) * (0.1 if self.latency else 1.0)
         if (not was_in_pause or not search.pauses) and self.found.passed(now, offset):
             self._block_ended()
-        if self.witnesses and seen.ordinal > self.refused_ordinal:
-            self.witnesses -= 1
-            if not self.witnesses:  # no later request shared the refusal: go on at the same rate
-                self._kind_in_doubt.dismissed()
-                if self._kind_in_doubt.excused:  # what was taken for a limit was a fault
-                    search.restore(max(search.rate if not search.limit else search.limit, 1.0), 0.0)
+        if self.suspicion.is_refuted_by(seen.ordinal):  # go on at the same rate
+            suspect = self._suspect
+            suspect.dismissed()
+            if suspect.excused:  # what was taken for a limit was a fault
+                search.restore(search.limit or search.rate, 0.0)
         for kind in (self.busy, self.throttled):
             if kind.excused:
                 kind.is_alarm(refused=False)
@@ -263,9 +252,8 @@ class Pace:
         """Return whether a refusal without `Retry-After` may be a fault: the replies to the
         requests that leave after it decide. Once there are enough, none leaves until then.
         """
-        if self.witnesses:
-            self.witnesses = 0.0
-            self._kind_in_doubt.early = 0.0
+        if self.suspicion.is_shared():
+            self._suspect.alone = 0.0
             return False
         if (
             seen.asked_seconds
@@ -277,11 +265,7 @@ class Pace:
             or self.per_second(now, given) < _LEAST_EARLY_RATE
         ):
             return False
-        later = self.taken - seen.ordinal
-        self.refused_ordinal, self.doubts_busy = seen.ordinal, float(seen.kind == "busy")
-        self.witnesses = max(_FEWEST_WITNESSES, math.ceil(later / 2))
-        self.last_witness = max(self.taken, seen.ordinal + _FEWEST_WITNESSES)
-        self.doubt_until = now + PAUSE_SECONDS
+        self.suspicion.begin(now, seen.ordinal, self.taken, busy=seen.kind == "busy")
         return True
 
     def _block_ended(self) -> None:
@@ -297,8 +281,8 @@ class Pace:
         search.calm = max(search.calm, _CALM_AFTER_LOCKOUT * self.found.pause)
 
     @property
-    def _kind_in_doubt(self) -> Faults:
-        return self.busy if self.doubts_busy else self.throttled
+    def _suspect(self) -> Faults:
+        return self.busy if self.suspicion.of_busy else self.throttled
 
     def _is_limit(self, now: float, seen: Observation, given: Given) -> bool:
         """Return whether a refusal is taken for a limit's."""
