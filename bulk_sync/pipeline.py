@@ -117,7 +117,7 @@ def _push(
         Store.examining(files.checkpoint) as examined,
         open_sheet(settings.reading, settings.meaning) as sheet,
         held(files.checkpoint),
-        hold_ledger(source, files, outputs.undo_file, history) as (history, moved),
+        hold_ledger(sheet, files, outputs.undo_file, history) as (history, moved),
         open_checkpoint(files.checkpoint, history, examined) as (store, opened),
     ):
         refuse_without_report(sheet, settings.creating)

@@ -198,6 +198,7 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
             differing,
             prefer_here=settings.comparing.prefer_here,
             with_conflicts=True,
+            checkpoint=settings.files.checkpoint,
         )
     if settings.changes is not None:
         changes = write_changes(
@@ -205,6 +206,7 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
             differing,
             prefer_here=settings.comparing.prefer_here,
             with_conflicts=False,
+            checkpoint=settings.files.checkpoint,
         )
     if template or (changes and not _is_interrupted(settings)):
         doubt(settings, lambda: ((row.target, row.key, row.showing_id) for row in differing()))

@@ -9,7 +9,7 @@ another checkpoint: then it is the ledger which that checkpoint uses itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,9 @@ from bulk_sync.settings.files import Files
 from bulk_sync.settings.reconcile import ReconcileSettings
 
 # The names of our own files that can be pushed, and of edited ones that were kept.
-_MADE = re.compile(r"(.+)\.(?:failed|changes|undo)(?:\.edited(?:-\d+)?)?", re.ASCII | re.DOTALL)
+_MADE = re.compile(
+    r"(.+)\.(?:failed|changes|undo|results)(?:\.edited(?:-\d+)?)?", re.ASCII | re.DOTALL
+)
 
 
 class Place(Struct, frozen=True):
@@ -37,11 +39,10 @@ class Place(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def place_of_ledger(checkpoint: Path, named: Path | None, made_from: Path | None = None) -> Place:
+def place_of_ledger(checkpoint: Path, named: Path | None, origin: Origin | None = None) -> Place:
     """Return where the job of a checkpoint keeps its ledger.
 
-    `named` is the one of `--ledger`, `made_from` the checkpoint of the sheet that the job's file
-    was made from.
+    `named` is the one of `--ledger`, `origin` what the job's file was made from.
     """
     if named is not None:
         return Place(_followed(named, checkpoint))
@@ -49,9 +50,17 @@ def place_of_ledger(checkpoint: Path, named: Path | None, made_from: Path | None
     if used is not None and used.exists():
         found = _followed(used, checkpoint)
         return Place(found, (f"The ledger of this job is {found}, as before.",) if found else ())
-    if made_from is not None and (found := _followed(made_from, checkpoint)):
+    sheet = origin.checkpoint if origin else None
+    if sheet is not None and (found := _followed(sheet, checkpoint)):
         note = f"The ledger of this job is {found}, as for the sheet that this file was made from."
         return Place(found, (note,))
+    if origin is not None and sheet is None:
+        note = (
+            f"{origin.missing}, the checkpoint of the sheet that this file was made from, is not "
+            "there, so its ledger does not learn of this push. Name it with --ledger if it was "
+            "moved."
+        )
+        return Place(None, (note,))
     if used is None:
         return Place(None)
     note = (
@@ -61,19 +70,32 @@ def place_of_ledger(checkpoint: Path, named: Path | None, made_from: Path | None
     return Place(None, (note,))
 
 
-def made_from(source: Path) -> Path | None:
-    """Return the checkpoint of the sheet that a file was made from; None where there is none.
+class Origin(Struct, frozen=True):
+    """The sheet that a file was made from: its checkpoint, or where it is missing."""
 
-    `a.failed.csv`, `a.changes.csv` and `a.undo.csv` are of the job in `a.checkpoint.sqlite`, also
-    when they were edited. If that job was of such a file itself, but is gone, the next one counts.
+    checkpoint: Path | None
+    missing: Path | None = None
+
+
+def origin_of(source: Path, marked: Sequence[str] = ()) -> Origin | None:
+    """Return what a file was made from; None for one that was not made from another.
+
+    `marked` are the paths of the checkpoint in the file's own mark. Without them the name counts:
+    `a.failed.csv`, `a.changes.csv`, `a.undo.csv` and `a.results.csv` are of the job in
+    `a.checkpoint.sqlite`, also when they were edited. If that job was of such a file itself, but is
+    gone, the next one counts.
     """
+    paths = [source.parent / path for path in marked]
+    for path in paths:
+        if is_checkpoint(path):
+            return Origin(path)
     stem = source.stem
     while match := _MADE.fullmatch(stem):
         stem = match[1]
         found = source.with_name(f"{stem}.checkpoint.sqlite")
         if is_checkpoint(found):
-            return found
-    return None
+            return Origin(found)
+    return Origin(None, paths[-1]) if paths else None
 
 
 def keeps_ledger_in(checkpoint: Path, path: Path) -> bool:
@@ -112,8 +134,8 @@ def acknowledged_values(settings: ReconcileSettings) -> Iterator[KnownValues]:
     when it is of another address or key than the comparison is about.
     """
     checkpoint = settings.files.checkpoint
-    made_of = made_from(settings.reading.input)
-    place = place_of_ledger(checkpoint, settings.history.ledger, made_of)
+    origin = origin_of(settings.reading.input)
+    place = place_of_ledger(checkpoint, settings.history.ledger, origin)
     shared = place.path
     if shared is not None and not is_checkpoint(shared):
         with read_shared(shared) as file:

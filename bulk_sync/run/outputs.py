@@ -139,7 +139,7 @@ def write_failed_rows(
     # would otherwise look edited.
     before = partial(store.database.note_report, path)
     marked = wants_byte_order_mark(meaning)
-    write_failed(path, headers, rows, source, before, marked=marked)
+    write_failed(path, headers, rows, source, before, marked=marked, checkpoint=store.database.path)
     if kept is None:
         return ()
     return (f"{path} was edited since it was written; the edited file is now {kept}.",)
@@ -177,7 +177,7 @@ def _write_undo_file(store: Store, path: Path | None) -> tuple[str, ...]:
         return ()
     if store.views.purged():
         return (f"{path} was not written: earlier values were removed by --purge.",)
-    undo = write_undo(path, store.views.sent)
+    undo = write_undo(path, store.views.sent, store.database.path)
     notes = [f"{path}: pushing it restores earlier values of {undo.rows:,} rows."]
     if undo.unknown:
         notes.append(

@@ -82,7 +82,8 @@ def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> 
         mapping = _mapping(headers, meaning, names, source)
     places = Places(own.mark, len(table.headers), own.kept, numbers, len(own.source.columns))
     note = note_on(own, given, meaning, refused=own.kind is Kind.FAILED)
-    return Sheet(reading, meaning, table, mapping, names, OwnSheet(places, headers, note))
+    own_sheet = OwnSheet(places, headers, note, own.source.checkpoint)
+    return Sheet(reading, meaning, table, mapping, names, own_sheet)
 
 
 def _mapping(headers: Sequence[str], meaning: Meaning, names: Names, source: str) -> HeaderMap:
@@ -152,11 +153,14 @@ def _own_table(path: Path, options: ReadOptions, opened: ExitStack) -> Table | N
 
 
 class OwnSheet(Struct, frozen=True):
-    """One of our own files: the places of its cells, its headers without ours, a note on it."""
+    """One of our own files: the places of its cells, its headers without ours, a note on it, and
+    the paths of the checkpoint of the sheet that it was made from.
+    """
 
     places: Places
     headers: tuple[str, ...]
     note: str
+    checkpoint: tuple[str, ...]
 
 
 class Sheet:
@@ -187,6 +191,11 @@ class Sheet:
     def headers(self) -> tuple[str, ...]:
         """The headers, without the columns that we add to our own files."""
         return self.table.headers if self._own is None else self._own.headers
+
+    @property
+    def made_from(self) -> tuple[str, ...]:
+        """The paths of the checkpoint of the sheet that one of our own files was made from."""
+        return () if self._own is None else self._own.checkpoint
 
     def number_of(self, column: Column) -> int:
         """Return the number of a column in the file, from 1."""

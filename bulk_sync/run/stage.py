@@ -21,7 +21,7 @@ from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
 from bulk_sync.report.words import counted
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_by_columns, refusal_of
-from bulk_sync.run.ledgers import Place, keeps_ledger_in, learn_all, made_from, place_of_ledger
+from bulk_sync.run.ledgers import Place, keeps_ledger_in, learn_all, origin_of, place_of_ledger
 from bulk_sync.run.outputs import named_files, refuse_shared_paths, write_failed_rows
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, Sheet
@@ -94,7 +94,7 @@ def open_checkpoint(
 
 @contextmanager
 def hold_ledger(
-    source: Path, files: Files, undo_file: Path | None, history: History
+    sheet: Sheet, files: Files, undo_file: Path | None, history: History
 ) -> Iterator[tuple[History, tuple[str, ...]]]:
     """Hold the job's ledger, because one run at a time may change it.
 
@@ -102,8 +102,8 @@ def hold_ledger(
     another file of the run would take its place, CheckpointBusy; CheckpointError when the one that
     --ledger names can't be used.
     """
-    sheet = made_from(source)
-    place = place_of_ledger(files.checkpoint, history.ledger, sheet)
+    origin = origin_of(sheet.reading.input, sheet.made_from)
+    place = place_of_ledger(files.checkpoint, history.ledger, origin)
     if place.path is None:
         yield replace(history, ledger=None), place.notes
         return
@@ -112,9 +112,10 @@ def hold_ledger(
         try:
             if is_checkpoint(place.path):
                 learn_all(place.path)
-            if sheet is not None and not keeps_ledger_in(sheet, place.path):
+            of_sheet = origin.checkpoint if origin else None
+            if of_sheet is not None and not keeps_ledger_in(of_sheet, place.path):
                 # Otherwise the sheet's own ledger would not follow what this push sends.
-                with held(sheet), Store.open(sheet, place.path):
+                with held(of_sheet), Store.open(of_sheet, place.path):
                     pass
         except CheckpointDamaged as error:
             if history.ledger is not None:

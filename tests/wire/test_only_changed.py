@@ -192,7 +192,8 @@ RATED = ("unique_showing_key", "rating")
 def test_an_undo_changes_what_the_ledger_of_its_sheet_knows(
     program: Program, witness: Witness, tmp_path: Path, ledger: tuple[str, ...]
 ) -> None:
-    path, undo = tmp_path / "x.csv", tmp_path / "x.undo.csv"
+    (tmp_path / "undos").mkdir()
+    path, undo = tmp_path / "x.csv", tmp_path / "undos" / "back.csv"
     to = ("--base-url", witness.base_url, "--only-changed")
     for ratings in ((4, 2), (5, 2)):
         write_sheet(path, [("ext_1", ratings[0]), ("ext_2", ratings[1])], RATED)
@@ -209,9 +210,10 @@ def test_an_undo_changes_what_the_ledger_of_its_sheet_knows(
     assert bodies(witness, before) == {"ext_1": {"rating": 5}, "ext_2": {"rating": 3}}
 
 
+@pytest.mark.parametrize("by_mark", [True, False])
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
 def test_corrected_rows_change_what_the_ledger_of_their_sheet_knows(
-    program: Program, witness: Witness, tmp_path: Path, name: str
+    program: Program, witness: Witness, tmp_path: Path, name: str, *, by_mark: bool
 ) -> None:
     path, out = tmp_path / name, tmp_path / "out"
     to = ("--base-url", witness.base_url, "--only-changed", "--out", out)
@@ -225,7 +227,12 @@ def test_corrected_rows_change_what_the_ledger_of_their_sheet_knows(
     failed.write_text(failed.read_text("utf-8-sig").replace(",9,", ",7,"), "utf-8")
     assert program("push", failed, *to).code == 4  # wrong again, so there are two generations
     again = failed.with_name(f"{failed.stem}.failed.csv")
-    write_sheet(again, [("ext_2", 5)], RATED)
+    if by_mark:
+        corrected = tmp_path / "corrected.csv"
+        corrected.write_text(again.read_text("utf-8-sig").replace(",7,", ",5,", 1), "utf-8")
+        again = corrected
+    else:
+        write_sheet(again, [("ext_2", 5)], RATED)
     ran = program("push", again, *to, "--json")
     assert "as for the sheet that this file was made from" in " ".join(ran.summary["notes"])
     before = last(witness)
@@ -267,6 +274,29 @@ def test_a_finished_sheet_is_sent_again_where_others_changed_its_showings(
     if ledger:  # the other one is not
         assert program("push", other, *to).code == 0
         assert [*bodies(witness, before).values()] == [{"rating": 3}]
+
+
+def test_a_file_whose_sheet_is_not_there_says_so(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    path, undo, moved = tmp_path / "x.csv", tmp_path / "back.csv", tmp_path / "a" / "b" / "back.csv"
+    to = ("--base-url", witness.base_url, "--undo-file", undo)
+    for rating in (4, 5):
+        write_sheet(path, [("ext_1", rating)], RATED)
+        assert program("push", path, *to).code == 0
+    moved.parent.mkdir(parents=True)
+    undo.rename(moved)
+    checkpoint = (tmp_path / "x.checkpoint.sqlite").rename(tmp_path / "y.checkpoint.sqlite")
+    push = ("push", moved, *to[:2], "--json")
+    told = program(*push).summary["notes"]
+    assert any("is not there, so its ledger does not learn" in note for note in told)
+    assert witness.showing("ext_1")["rating"] == 4
+    # Named, the ledger learns what the undo sent; and whose it is is known from then on.
+    assert program(*push, "--ledger", checkpoint).code == 0
+    assert any(f"is {checkpoint}, as before" in note for note in program(*push).summary["notes"])
+    before = last(witness)
+    assert program("push", path, *to[:2], "--checkpoint", checkpoint).code == 0
+    assert bodies(witness, before) == {"ext_1": {"rating": 5}}
 
 
 def test_while_a_sheet_is_pushed_no_file_made_from_it_is(

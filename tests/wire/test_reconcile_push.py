@@ -335,6 +335,5 @@ def test_an_edited_template_is_sent_though_its_values_were_acknowledged_before(
     other = write(tmp_path / "b.csv", there)
     assert program("reconcile", path, "--with", other, "--export-template", edit).code == 3
     before = last(witness)
-    of_sheet = ("--ledger", tmp_path / "a.checkpoint.sqlite")
-    assert program("push", edit, "--only-changed", *of_sheet, *to).code == 0
+    assert program("push", edit, "--only-changed", *to).code == 0
     assert sent(witness, before) == {"ext_1": {"rating": 2}}

@@ -22,7 +22,7 @@ from bulk_sync.model.rows import CLEARED, Cell, text_of
 from bulk_sync.report.problems import compared_message
 from bulk_sync.report.text_diff import text_of_value
 from bulk_sync.report.written.atomic import remove, replacing
-from bulk_sync.report.written.lines import Facts, Layout, Line, write_lines
+from bulk_sync.report.written.lines import Facts, Layout, Line, paths_to, write_lines
 from bulk_sync.report.written.workbook import LONGEST_TEXT, write_workbook
 
 COLUMNS = (
@@ -78,13 +78,15 @@ def write_changes(
     *,
     prefer_here: bool,
     with_conflicts: bool,
+    checkpoint: Path,
     option: str = "--export-template",
 ) -> int:
     """Write the changes as CSV or a workbook, or remove the file if there are none.
 
     Returns the number of rows.
 
-    `with_conflicts` includes rows whose values are all in conflict. Raises OutputError, and
+    `with_conflicts` includes rows whose values are all in conflict; `checkpoint` is the one of the
+    sheet here. Raises OutputError, and
     UsageError for a text that is too long for a workbook's cell.
     """
 
@@ -101,7 +103,8 @@ def write_changes(
         return 0
     columns = (*_ADDRESS, *(name for name in fields if name not in _ADDRESS))
     kind = Kind.TEMPLATE if with_conflicts else Kind.CHANGES
-    header = (*columns, *_FOR_THE_READER, values_header(kind, columns))
+    own = values_header(kind, columns, paths_to(checkpoint, path))
+    header = (*columns, *_FOR_THE_READER, own)
     lines = (_change(row, ours, columns) for row, ours in wanted())
     if path.suffix.lower() == ".xlsx":
         write_workbook(path, header, _fitting(lines, path, option))

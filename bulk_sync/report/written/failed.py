@@ -13,11 +13,19 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from bulk_sync.model.own import Kind, Mark, Source, header_text, mark_text, read_source, source_text
+from bulk_sync.model.own import (
+    Kind,
+    Mark,
+    Source,
+    header_text,
+    mark_text,
+    read_source,
+    source_text,
+)
 from bulk_sync.model.rows import Cell, Result, State, text_of
 from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.atomic import remove, replacing
-from bulk_sync.report.written.lines import inert
+from bulk_sync.report.written.lines import inert, paths_to
 
 ERROR_COLUMN = "error"
 
@@ -30,13 +38,14 @@ def write_failed(
     before: Callable[[str], None] | None = None,
     *,
     marked: bool = False,
+    checkpoint: Path | None = None,
 ) -> None:
     """Write the rows, or remove the file if there are none.
 
     If the input was such a file, its `error` column is replaced. A row that is wider than the
     header stays so. `source` is how the cells were read, "" if that is not known. `before` is
     called with the digest just before the file replaces the older one. `marked` adds a byte order
-    mark. Raises OutputError.
+    mark. `checkpoint` is the one of the job. Raises OutputError.
     """
     rows = iter(results)
     first = next(rows, None)
@@ -50,7 +59,8 @@ def write_failed(
         if marked:
             file.write("\ufeff")
         writer = csv.writer(file, lineterminator="\r\n")
-        ours = header_text(Kind.FAILED, _source(source, names[:width]))
+        of_job = paths_to(checkpoint, path) if checkpoint else ()
+        ours = header_text(Kind.FAILED, _source(source, names[:width], of_job))
         writer.writerow([*names[:width], ours, ERROR_COLUMN])
         for result in chain((first,), rows):
             own = [*result.cells[:width], *[""] * (width - len(result.cells))]
@@ -61,9 +71,9 @@ def write_failed(
             writer.writerow([*cells, *map(text_of, beyond)])
 
 
-def _source(source: str, names: Sequence[str]) -> str:
+def _source(source: str, names: Sequence[str], checkpoint: tuple[str, ...]) -> str:
     known = read_source(source) if source else Source(tuple((name, "") for name in names))
-    return source_text(replace(known, columns=known.columns[: len(names)]))
+    return source_text(replace(known, columns=known.columns[: len(names)], checkpoint=checkpoint))
 
 
 def _mark(result: Result, cells: Sequence[Cell]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os.path
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -125,3 +126,16 @@ _FORMULA_BEGINS = frozenset("=+-@\t\r\n＝＋－＠")
 def inert(text: str) -> str:
     """Return a text that spreadsheet programs don't read as a formula."""
     return "'" + text if text[:1] in _FORMULA_BEGINS else text
+
+
+def paths_to(checkpoint: Path, file: Path) -> tuple[str, ...]:
+    """Return the path of a checkpoint from a file's folder, and its absolute one, for a mark.
+
+    The first stays true if both move, the second if the file moves alone.
+    """
+    absolute = checkpoint.absolute()
+    try:
+        relative = os.path.relpath(absolute, file.parent.absolute())
+    except ValueError:  # on another drive of Windows
+        return (str(absolute),)
+    return Path(relative).as_posix(), str(absolute)

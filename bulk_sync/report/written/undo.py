@@ -26,6 +26,7 @@ from msgspec import Struct
 from bulk_sync.model.own import Kind, Mark, mark_text, values_header
 from bulk_sync.model.rows import CLEARED, Cell, Sent, text_of
 from bulk_sync.report.written.atomic import remove, replacing
+from bulk_sync.report.written.lines import paths_to
 
 CLEARS, EXPECTS, UNKNOWN = "undo_clears", "undo_expects", "undo_unknown"
 
@@ -45,10 +46,13 @@ def unknown_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.unknown.csv")
 
 
-def write_undo(path: Path, sent: Callable[[], Iterable[Sent]]) -> Undo:
+def write_undo(
+    path: Path, sent: Callable[[], Iterable[Sent]], checkpoint: Path | None = None
+) -> Undo:
     """Write both files, the second only if it has a row.
 
-    `sent` returns the patches from the start at each call. Raises OutputError.
+    `sent` returns the patches from the start at each call. `checkpoint` is the one of the job.
+    Raises OutputError.
     """
     # Several passes instead of a list of all patches, so that memory stays constant.
     fields = _fields(sent())
@@ -56,7 +60,7 @@ def write_undo(path: Path, sent: Callable[[], Iterable[Sent]]) -> Undo:
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         columns = [*_ADDRESS, *fields]
-        own = values_header(Kind.UNDO, columns)
+        own = values_header(Kind.UNDO, columns, paths_to(checkpoint, path) if checkpoint else ())
         writer.writerow([*columns, CLEARS, EXPECTS, UNKNOWN, own])
         for one in sent():
             earlier = _earlier(one)
