@@ -305,6 +305,8 @@ def is_checkpoint(path: Path) -> bool:
     """Return whether a file is marked as a checkpoint; other files and none are not."""
     # The application id of a database (sqlite.org/fileformat2.html, section 1.3).
     try:
+        if not path.is_file():  # opening a pipe would wait for its writer
+            return False
         with path.open("rb") as file:
             return file.read(72)[68:] == APPLICATION_ID.to_bytes(4, "big")
     except OSError:
