@@ -99,7 +99,7 @@ class Advertised:
             self.rate, self.known_until, window, limit, remaining = min(rates)
             if self.rate != before:
                 self._watch_anew(now)
-            if remaining is not None:
+            if remaining is not None and remaining <= limit:
                 self._correct(now, window, limit, remaining)
         self.spread, self.spread_until = min(shortages, default=(0.0, -math.inf))
         return hold_until

@@ -15,11 +15,11 @@ pytestmark = pytest.mark.usefixtures("fast_time")
 def test_push_status_and_report_tell_the_same_causes(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
-    seed = write_sheet(tmp_path / "seed.csv", numbered(40))
+    seed = write_sheet(tmp_path / "seed.csv", numbered(140))
     ratings = [(f"ext_{number}", "ok", number) for number in range(6, 11)]
     sheet = write_sheet(
         tmp_path / "x.csv",
-        [*ratings, *numbered(20, first=20), ("elm street", "", 4), ("oak", "", 4)],
+        [*ratings, *numbered(110, first=20), ("elm street", "", 4), ("oak", "", 4)],
     )
     with sandboxes(accept_any=False, seed_file=seed) as witness:
         ran = program("push", sheet, "--base-url", witness.base_url)
@@ -31,7 +31,7 @@ def test_push_status_and_report_tell_the_same_causes(
         ),
         (
             "  2 rows: not_found: Showing not found: check the key in North; the showing may have "
-            "been deleted (rows 27, 28)"
+            "been deleted (rows 117, 118)"
         ),
     )
     for out in (ran.out, program("status", sheet).out, program("report", sheet).out):
@@ -46,7 +46,7 @@ def test_push_status_and_report_tell_the_same_causes(
         "first_rows": [{"row": number, "value": str(number + 4)} for number in range(2, 7)],
         "remedy": "expected a rating from 1 to 5, such as 4, 4/5, 4 stars or ★★★★",
     }
-    assert (second["rows"], second["first_rows"][0]) == (2, {"row": 27, "value": "elm street"})
+    assert (second["rows"], second["first_rows"][0]) == (2, {"row": 117, "value": "elm street"})
 
     assert program("report", sheet, "--purge").code == 0
     purged = program("status", sheet, "--json").summary

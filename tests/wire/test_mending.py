@@ -69,7 +69,7 @@ def row(number: int, rating: object) -> Cells:
 
 MENDED = 4.0
 GOOD = tuple(row(number, 5.0) for number in range(13))
-BAD = tuple(row(number, 9.0) for number in range(20, 30))
+BAD = tuple(row(number, 0.0) for number in range(20, 30))
 ROWS = (*GOOD[:6], *BAD, *GOOD[6:])
 
 
@@ -168,7 +168,7 @@ def mend(path: Path, encoding: str, column: str = "rating", value: str = "4") ->
     place = lines[0].index(column)
     assert lines[0][-1] == "error"
     for line in lines[1:]:
-        assert line[-1].startswith("bad_value: rating: '9' is not")
+        assert line[-1].startswith("bad_value: rating: '0' is not")
         line[place] = value
     with path.open("w", encoding=encoding, newline="") as file:
         csv.writer(file).writerows(lines)
@@ -292,7 +292,7 @@ def test_failed_rows_are_mended_and_pushed_as_the_program_says(
     write(
         right,
         header,
-        [(*cells[:6], MENDED if cells[6] == 9.0 else cells[6], *cells[7:]) for cells in rows],
+        [(*cells[:6], MENDED if cells[6] == 0.0 else cells[6], *cells[7:]) for cells in rows],
     )
     with sandboxes() as witness:
         assert program("push", right, "--base-url", witness.base_url, *options).code == 0

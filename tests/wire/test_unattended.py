@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime, time
 from pathlib import Path
 from time import tzset
@@ -270,6 +271,7 @@ def test_check_says_whether_the_window_suffices_at_the_limit_as_last_met(
         before = program("check", sheet, *to, "--deadline", "1h", "--json").summary
         assert (before["requests_per_second"], before["window_suffices"]) == (None, None)
         pushed = program("push", sheet, *to, "--rate", "auto", "--json").summary
+    sheet = Path(shutil.copy(sheet, sheet.with_name("not pushed.csv")))
     known = program("check", sheet, *to, "--deadline", "1h", "--json").summary
     limit = pushed["rate_limit"]
     assert limit["source"] == "header"
