@@ -3,17 +3,16 @@
 A quota and its window make a rate. When fewer requests remain than that rate would use before the
 reset, they are spread evenly over the time until then.
 
-Headers that name no window leave it to be guessed, and a reset in whole seconds may be twice the
-window; a bucket states how much it holds and when it is full, which says little of its rate. So the
-requests that remain at the rate in force correct it: some that are never used, window after window,
-show that the rate may rise (`boost`).
+Headers that name no window leave it to be guessed, and a bucket states how much it holds and when
+it is full, which says little of its rate. So the requests that remain at the rate in force correct
+it (`Correction`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from bulk_sync.send.headers import Quota
 
@@ -26,11 +25,93 @@ _LEAST_KNOWN_SECONDS = 60.0
 # The share of the rate in force that must have been used for what remains to count.
 _USED = 0.8
 
-_MANY_UNUSED = 0.3
-_WINDOWS = 3.0
+# A window of two seconds is unusual, one second rounded up is not.
+_ROUNDED_UP_SECONDS = 2.0
+
+# Fewer requests per window say too little: one more or less is a step of the rate.
 _LEAST_LIMIT = 5.0
+
+# The rate that was found is approached to this share, and a rate that was too high in small steps.
 _NEARLY = 0.98
-_FALLS_BY = 0.85
+_LONGEST_STEP, _SMALL_STEP, _LEAST_STEP = 2.0, 1.1, 1.02
+
+
+@dataclass(slots=True)
+class Correction:
+    """The factor by which a rate in headers is too low, found by the requests that remain at it.
+
+    A window that is shorter than was guessed has requests left at its end: with `fewest` of `limit`
+    remaining, the rate may be `limit / (limit - fewest)` times as high, and that leads to no fewer
+    remaining than can be calculated. If fewer remain all the same, it is a bucket that runs empty,
+    and the factor goes back. Each factor is judged after a window of settling and one of watching.
+    """
+
+    factor: float = 1.0
+    safe: float = 1.0
+    """The latest factor at which nothing ran empty."""
+    too_high: float = math.inf
+    expected: float = 0.0
+    """The fewest that may remain in a window at `factor`."""
+    watched_from: float = -math.inf
+    fewest: float = math.inf
+    """The fewest that remained since then; the number of replies below."""
+    replies: float = 0.0
+
+    def observe(
+        self, now: float, window: float, limit: float, remaining: float, rate: float
+    ) -> None:
+        """Take in what remains of `limit` per `window` seconds, at `rate` times the factor."""
+        if self.factor > self.safe and remaining < self.expected - max(2.0, 0.2 * limit):
+            self._back(now, window)
+            return
+        if now < self.watched_from:
+            return
+        if self.watched_from == -math.inf:
+            self._watch(now)
+        self.replies += 1
+        self.fewest = min(self.fewest, remaining)
+        watched = now - self.watched_from
+        if watched < max(window, 1.0):
+            return
+        if self.replies >= _USED * rate * self.factor * watched and limit >= _LEAST_LIMIT:
+            self.safe = self.factor
+            self._step(now, window, limit)
+        else:
+            self._watch(now)
+
+    def _step(self, now: float, window: float, limit: float) -> None:
+        """Raise the factor if requests were left, but for one, by which windows differ."""
+        unused = self.fewest - 1
+        step = min(_LONGEST_STEP, _NEARLY * limit / (limit - min(unused, limit - 1)))
+        if self.factor * step > self.too_high / _LEAST_STEP:
+            step = min(_SMALL_STEP, self.too_high / self.factor / _LEAST_STEP)
+        if step < _LEAST_STEP:
+            self._watch(now)
+            return
+        self.factor *= step
+        self.expected = limit - step * (limit - unused)
+        self._watch(now + max(window, 1.0))
+
+    def at_another_rate(self, ratio: float) -> Correction:
+        """Return the same rate as a factor of another guess, `ratio` times as low."""
+        if self.factor == 1:
+            return Correction()
+        factor, safe = max(1.0, self.factor * ratio), max(1.0, self.safe * ratio)
+        too_high = max(factor, self.too_high * ratio)
+        return replace(self, factor=factor, safe=safe, too_high=too_high)
+
+    def refused(self, now: float) -> None:
+        """Note a refusal: the rate was too high."""
+        if self.factor > 1:
+            self._back(now, 1.0)
+
+    def _back(self, now: float, window: float) -> None:
+        self.too_high = min(self.too_high, self.factor)
+        self.factor = self.safe = min(self.safe, max(1.0, self.too_high / _SMALL_STEP))
+        self._watch(now + max(window, 1.0))
+
+    def _watch(self, since: float) -> None:
+        self.watched_from, self.fewest, self.replies = since, math.inf, 0.0
 
 
 @dataclass(slots=True)
@@ -45,14 +126,9 @@ class Advertised:
     spread: float = 0.0
     """Requests per second that spread the rest of a window until its reset."""
     spread_until: float = -math.inf
-    boost: float = 1.0
-    """The factor by which `rate` was too low."""
-    watched_from: float = -math.inf
-    """Since when the fewest remaining are noted, and the replies counted; 0 replies: not yet."""
-    fewest: float = math.inf
-    replies: float = 0.0
     most: float = 0.0
     """The most that ever remained, for quotas whose headers state no limit."""
+    correction: Correction = field(default_factory=Correction)
 
     def is_known(self, now: float) -> bool:
         """True while an advertised rate counts."""
@@ -61,7 +137,7 @@ class Advertised:
     def rates(self, now: float) -> Iterator[float]:
         """Yield the rates that must not be exceeded now."""
         if now < self.known_until:
-            yield self.rate * self.boost
+            yield self.rate * self.correction.factor
         if now < self.spread_until:
             yield self.spread
 
@@ -77,16 +153,18 @@ class Advertised:
         for quota in quotas:
             limit, rate = self._rate_of(quota)
             if rate:
-                window = quota.window_seconds or self.longest_reset
+                window = quota.window_seconds or self._guessed_window
                 until = now + max(_LEAST_KNOWN_SECONDS, 2 * window)
                 rates.append((max(SLOWEST_RATE, rate), until, window, limit, quota.remaining))
             if quota.remaining is None or quota.reset_seconds is None:
                 continue
             # A rate that was too low by a factor belongs to a window shorter by that factor.
-            reset = quota.reset_seconds / self.boost
+            reset = quota.reset_seconds / self.correction.factor
+            if rate and not quota.window_seconds:
+                reset = min(reset, self._guessed_window)
             # Resets are whole seconds, rounded up or down, so allow one second and one request
             # before calling it a shortage.
-            if rate and quota.remaining >= rate * self.boost * (reset - 1) - 1:
+            if rate and quota.remaining >= rate * self.correction.factor * (reset - 1) - 1:
                 continue
             # The server counted `remaining` before it saw the requests still in flight.
             left = quota.remaining - in_flight
@@ -98,39 +176,11 @@ class Advertised:
             before = self.rate
             self.rate, self.known_until, window, limit, remaining = min(rates)
             if self.rate != before:
-                self._watch_anew(now)
+                self.correction = self.correction.at_another_rate(before / self.rate)
             if remaining is not None and remaining <= limit:
-                self._correct(now, window, limit, remaining)
+                self.correction.observe(now, window, limit, remaining, self.rate)
         self.spread, self.spread_until = min(shortages, default=(0.0, -math.inf))
         return hold_until
-
-    def _correct(self, now: float, window: float, limit: float, remaining: float) -> None:
-        """Raise the rate while requests remain unused at it; lower it again when none does."""
-        self.replies += 1
-        self.fewest = min(self.fewest, remaining)
-        if remaining < 1 and self.boost > 1:
-            self.boost = max(1.0, self.boost * _FALLS_BY)
-            self._watch_anew(now)
-            return
-        # A few unused ones are noticed after some windows only, because windows hold one more or
-        # less at an even pace.
-        windows = 1.0 if self.fewest >= _MANY_UNUSED * limit else _WINDOWS
-        watched = now - self.watched_from
-        if watched < windows * max(window, 1.0):
-            return
-        was_used = self.replies >= _USED * self.rate * self.boost * watched
-        if was_used and self.fewest >= 1 and limit >= _LEAST_LIMIT:
-            factor = min(2.0, _NEARLY * limit / max(1.0, limit - self.fewest))
-            self.boost *= max(1.0, factor)
-        self._watch_anew(now)
-
-    def _watch_anew(self, now: float) -> None:
-        self.watched_from, self.fewest, self.replies = now, math.inf, 0.0
-
-    def refused(self, now: float) -> None:
-        """Note a refusal: the rate was too high."""
-        self.boost = max(1.0, self.boost * _FALLS_BY)
-        self._watch_anew(now)
 
     def _rate_of(self, quota: Quota) -> tuple[float, float]:
         """Return a quota's limit, and requests per second, 0 when the quota says too little.
@@ -146,4 +196,10 @@ class Advertised:
         if quota.window_seconds:
             return limit, limit / quota.window_seconds
         self.longest_reset = max(self.longest_reset, quota.reset_seconds or 0.0)
-        return limit, limit / self.longest_reset if self.longest_reset else 0.0
+        return limit, limit / self._guessed_window if self.longest_reset else 0.0
+
+    @property
+    def _guessed_window(self) -> float:
+        """Seconds: the longest reset, less a part of a second, by which clocks may differ."""
+        longest = self.longest_reset
+        return 1.0 if longest == _ROUNDED_UP_SECONDS else math.floor(longest) or longest

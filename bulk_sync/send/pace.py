@@ -190,7 +190,10 @@ class Pace:
         is_stated = self.advertised.is_known(now)
         limits = (
             (given.ceiling or 0.0, RateSource.OPTION),
-            (self.advertised.rate * self.advertised.boost if is_stated else 0.0, RateSource.HEADER),
+            (
+                self.advertised.rate * self.advertised.correction.factor if is_stated else 0.0,
+                RateSource.HEADER,
+            ),
             (0.0 if is_stated else self.search.limit, RateSource.FOUND),
         )
         known = [(rate, source) for rate, source in limits if rate]
@@ -286,6 +289,8 @@ class Pace:
 
     def _is_limit(self, now: float, seen: Observation, given: Given) -> bool:
         """Return whether a refusal is taken for a limit's."""
+        if any(quota.remaining is not None and quota.remaining < 1 for quota in seen.quotas):
+            return True  # the API says so
         kind = self.busy if seen.kind == "busy" else self.throttled
         if not kind.excused:
             return not self._is_doubtful(now, seen, given)
@@ -318,7 +323,7 @@ class Pace:
                 self.proven = search.busiest_second
             if not search.pauses and not is_window:
                 self._lower_the_rate(now, given)
-            self.advertised.refused(now)
+            self.advertised.correction.refused(now)
             search.recovered = self.taken
             search.pauses += 1
             search.was_asked = float(bool(seen.asked_seconds))
