@@ -52,6 +52,8 @@ class Correction:
     too_high: float = math.inf
     expected: float = 0.0
     """The fewest that may remain in a window at `factor`."""
+    is_settled: float = 0.0
+    """1 once the factor was not raised after a watch."""
     watched_from: float = -math.inf
     fewest: float = math.inf
     """The fewest that remained since then; the number of replies below."""
@@ -85,7 +87,11 @@ class Correction:
         step = min(_LONGEST_STEP, _NEARLY * limit / (limit - min(unused, limit - 1)))
         if self.factor * step > self.too_high / _LEAST_STEP:
             step = min(_SMALL_STEP, self.too_high / self.factor / _LEAST_STEP)
-        if step < _LEAST_STEP:
+        # Later on, a few more requests left are a bucket that fills because the pace is a little
+        # lower than its rate.
+        is_new = not self.is_settled or self.fewest >= limit - 2
+        if step < _LEAST_STEP or not is_new:
+            self.is_settled = 1.0
             self._watch(now)
             return
         self.factor *= step
