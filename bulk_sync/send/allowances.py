@@ -42,6 +42,9 @@ LONE_SECONDS = 5.0
 # With all requests answered, `least` is what is left. They are after so many latencies.
 _QUIET_SECONDS, _QUIET_LATENCIES = 1.0, 4.0
 
+# A refusal with less than this part of an allowance left is explained by it.
+_FEW_PART = 0.03
+
 _SEGMENTS = 16
 
 SOURCES = (RateSource.NONE, RateSource.HEADER, RateSource.ACCOUNT)
@@ -250,9 +253,16 @@ class Stated:
         refill = self.limit / quota.window_seconds if quota.window_seconds else used / reset
         return refill if abs(used / refill - reset) < _SAME_RESET_SECONDS + reset / 10 else 0.0
 
-    def is_used_up(self, now: Now) -> bool:
-        """Return whether this explains a refusal."""
-        return bool(self.source) and self.room(now).permits < 1 and self.least < 1
+    def explains_refusal(self, now: Now) -> bool:
+        """Return whether a refusal is due to this quota; then nothing is left of it.
+
+        A few more may have been used by others, or counted otherwise.
+        """
+        if not self.source or now.at >= self.resets_at:
+            return False
+        if not self.refill and self.left(now.taken) <= _FEW_PART * self.most:
+            self.least, self.end, self.end_before = 0.0, now.taken, math.inf
+        return self.room(now).permits < 1 and self.least < 1
 
     def missed(self, seen: Observation) -> None:
         """Drop the quota when the lone request after its reset got a reply that does not state it.
@@ -342,12 +352,14 @@ class Allowances:
         rooms += [self._spent(rate).room(rate, now) for rate in given.allowances]
         return tightest(rooms)
 
-    def granted(self, now: Now, given: Given, last: float, permits: float) -> None:
-        """Note permits from `now.at` to `last`."""
+    def granted(self, now: Now, given: Given, last: float, permits: float) -> bool:
+        """Note permits from `now.at` to `last`; return True if one begins a stated window anew."""
+        begins = any(slot.source and now.at >= slot.resets_at for slot in self.stated)
         for slot in self.stated:
             slot.granted(now, permits)
         for rate in given.allowances:
             self._spent(rate).granted(now.at, last, permits)
+        return begins
 
     def observe(self, begun: float, taken: float, seen: Observation) -> tuple[Quota, ...]:
         """Take in the quotas of a reply; return those with short windows."""
@@ -379,9 +391,9 @@ class Allowances:
             if slot.source:
                 slot.doubt(now, until)
 
-    def is_used_up(self, now: Now) -> bool:
-        """Return whether a stated allowance explains a refusal."""
-        return any(slot.is_used_up(now) for slot in self.stated)
+    def explain_refusal(self, now: Now) -> bool:
+        """Return whether a refusal is due to a stated allowance; then nothing is left of it."""
+        return any([slot.explains_refusal(now) for slot in self.stated])
 
     @property
     def are_stated(self) -> bool:

@@ -236,6 +236,11 @@ class Found:
                 return seconds
         return 0.0
 
+    def begin_if_unknown(self, now: float) -> None:
+        """Count from here, because a window that the API states begins anew."""
+        if not self.content and self.loss_at == -math.inf:
+            self.first_at, self.count = now, 0.0
+
     def _begin(self, now: float) -> None:
         self.first_at, self.count = now, 0.0
         self.resets_at = now + self.seconds + _MARGIN_SECONDS if self.seconds else math.inf

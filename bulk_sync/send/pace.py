@@ -143,7 +143,8 @@ class Pace:
         if number > 1:
             at = self.due if self.due >= now - TOLERANCE_SECONDS else now
         self.due = at + number * interval
-        self.allowances.granted(state, given, max(now, self.due), number)
+        if self.allowances.granted(state, given, max(now, self.due), number):
+            self.found.begin_if_unknown(now)
         self.taken += number
         self.used_at = now
         first = self.taken - number + 1
@@ -309,7 +310,7 @@ class Pace:
         self, now: float, seen: Observation, dice: float, given: Given, offset: float
     ) -> None:
         search = self.search
-        if self.allowances.is_used_up(self._now(now, given)):
+        if self.allowances.explain_refusal(self._now(now, given)):
             # It explains the refusal, and is waited for.
             self.hold(now + (seen.asked_seconds or 0.0))
             return
