@@ -25,9 +25,6 @@ _LEAST_KNOWN_SECONDS = 60.0
 # The share of the rate in force that must have been used for what remains to count.
 _USED = 0.8
 
-# A window of two seconds is unusual, one second rounded up is not.
-_ROUNDED_UP_SECONDS = 2.0
-
 # Fewer requests per window say too little: one more or less is a step of the rate.
 _LEAST_LIMIT = 5.0
 
@@ -166,8 +163,8 @@ class Advertised:
                 continue
             # A rate that was too low by a factor belongs to a window shorter by that factor.
             reset = quota.reset_seconds / self.correction.factor
-            if rate and not quota.window_seconds:
-                reset = min(reset, self._guessed_window)
+            if self.correction.factor > 1 and rate and not quota.window_seconds:
+                reset = min(reset, limit / (rate * self.correction.factor))
             # Resets are whole seconds, rounded up or down, so allow one second and one request
             # before calling it a shortage.
             if rate and quota.remaining >= rate * self.correction.factor * (reset - 1) - 1:
@@ -208,4 +205,4 @@ class Advertised:
     def _guessed_window(self) -> float:
         """Seconds: the longest reset, less a part of a second, by which clocks may differ."""
         longest = self.longest_reset
-        return 1.0 if longest == _ROUNDED_UP_SECONDS else math.floor(longest) or longest
+        return math.floor(longest) or longest

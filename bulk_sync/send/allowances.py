@@ -393,7 +393,9 @@ class Allowances:
 
     def explain_refusal(self, now: Now) -> bool:
         """Return whether a refusal is due to a stated allowance; then nothing is left of it."""
-        return any([slot.explains_refusal(now) for slot in self.stated])
+        # All of them are asked, because each notes that nothing is left of it.
+        explained = [slot.explains_refusal(now) for slot in self.stated]
+        return any(explained)
 
     @property
     def are_stated(self) -> bool:

@@ -151,7 +151,11 @@ class Found:
             self.failed = max(self.failed, self.pause)
         # Servers round waits up to whole seconds.
         self.not_before = now + max(0.0, asked_seconds - 1)
-        return self.is_used_up(now)
+        return self.is_used_up(now) or (asked_seconds > 0 and self._frees_slowly(now))
+
+    def _frees_slowly(self, now: float) -> bool:
+        """Return whether a window that slides is just coming free, as slowly as it was spent."""
+        return self.count < self.content / 2 and now - self.first_at <= self.spent + 1
 
     def is_used_up(self, now: float) -> bool:
         """Return whether the content of the window is used up, or it is just about to end."""

@@ -100,11 +100,11 @@ SCENARIOS = [
     ),
     Scenario(
         "a bucket whose headers say a fifth of its rate",
-        LeakyBucket(100, 20), 10_000, 1.75, 0.5, {"tells": ratelimit()}, is_long=True,
+        LeakyBucket(100, 20), 10_000, 1.1, 0.5, {"tells": ratelimit()}, is_long=True,
     ),
     Scenario(
         "resets rounded up to twice the window",
-        TEN, 1000, 1.7, 0, {"tells": separate(reset="epoch")},
+        TEN, 1000, 1.3, 0, {"tells": separate(reset="epoch")},
     ),
     Scenario(
         "a window of ten seconds with a lock-out",
