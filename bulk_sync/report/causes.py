@@ -255,7 +255,7 @@ _PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 
 def _values_text(values: list[str], *, more: bool) -> str:
     """Return values as a short text: ranges of whole numbers, or the first few texts."""
-    plain = [value for value in values if _PLAIN_NUMBER.fullmatch(value)]
+    plain = [value for value in values if _is_plain_number(value)]
     if len(plain) < len(values):
         shown = [repr(value) for value in values[:_SHOWN_VALUES]]
         return ", ".join(shown) + (", ..." if more or len(values) > len(shown) else "")
@@ -263,6 +263,11 @@ def _values_text(values: list[str], *, more: bool) -> str:
     if not more and len(parts) <= _SHOWN_VALUES:
         return ", ".join(parts)
     return ", ".join(parts[:_SHOWN_VALUES]) + ", ..."
+
+
+def _is_plain_number(text: str) -> bool:
+    """Return True for a number that looks the same as a text of its value; 1.000 and 007 don't."""
+    return _PLAIN_NUMBER.fullmatch(text) is not None and f"{float(text):.15g}" == text
 
 
 def _runs(numbers: list[float]) -> list[str]:

@@ -53,6 +53,8 @@ def told(*rows: BadRow) -> list[tuple[str, int, str]]:
         (["10", "20", "30", "40", "50"], "rating 10, 20, 30, 40, ..."),
         ([str(number) for number in range(100, 400)], "rating 100 to 199, ..."),
         (["great", "9"], "rating 'great', '9'"),
+        (["1.000"], "rating '1.000'"),
+        (["007", "9.0"], "rating '007', '9.0'"),
         (["a", "b", "c", "d", "e"], "rating 'a', 'b', 'c', 'd', ..."),
         (["it's"], 'rating "it\'s"'),
         (["\x1b[31m"], "rating '\\x1b[31m'"),
