@@ -1,4 +1,4 @@
-"""Whether a spreadsheet program may have made one cell of another, by opening and saving a file.
+"""Recognise cells that a spreadsheet program may have made of others by opening and saving a file.
 
 Such a program turns `00123` into 123, `1E5` into 100000, an ISO date into the local form without
 seconds, `4/5` into a date of this year. What a person typed instead can look the same.
@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from datetime import time
+from decimal import Decimal
 from typing import get_args
 
 from bulk_sync.check.cells import BadCell
@@ -43,10 +44,18 @@ def may_be_converted(before: Cell, after: Cell) -> bool:
 def _same_number(one: str, two: str) -> bool:
     if not (_NUMBER.fullmatch(one) and _NUMBER.fullmatch(two)):
         return False
-    before, after = (float(text.replace(",", ".")) for text in (one, two))
-    # A number that needs many digits is shown, and written into a CSV, with a few of them.
+    before, after = (Decimal(text.replace(",", ".")) for text in (one, two))
+    if before == after:
+        return True
+    # A number that needs many digits is shown, and written into a CSV, with a few of them. No
+    # program adds digits: more of them are the ones that somebody looked up.
     long = "e" in (one + two).lower() or len(one) > 10
-    return before == after or (long and math.isclose(before, after, rel_tol=_SHOWN_DIGITS))
+    last_digit = Decimal(1).scaleb(int(after.normalize().as_tuple().exponent))
+    return (
+        long
+        and abs(before - after) < last_digit
+        and math.isclose(before, after, rel_tol=_SHOWN_DIGITS)
+    )
 
 
 def _became_a_day(one: str, after: Cell, two: str) -> bool:

@@ -9,12 +9,13 @@ Invariants, for a row with a mark, whatever the settings of the run are:
    that is read together with it.
 3. A cell that nobody changed has the type and value that it was written with.
 4. A cell that a spreadsheet program may have converted counts as unchanged. If its row would mean
-   something else with the cell as it is now, the row is refused, because only a person knows.
+   something else with the cell as it is now, the row is refused, because only a person knows:
+   the reason says how to go on, and the cell stays as it is now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
 from msgspec import Struct
@@ -32,6 +33,7 @@ from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
 _ABOUT_TWINS = frozenset(
     {
         Expected.ONE_ROW_A_SHOWING,
+        Expected.ONE_SPELLING_A_KEY,
         Expected.ONE_ID_A_KEY,
         Expected.ONE_ROW_BY_KEY_OR_ID,
         Expected.USABLE_TWIN,
@@ -43,7 +45,7 @@ ELSEWHERE = ("files", "beyond")
 
 
 class Places(Struct, frozen=True):
-    """Where the cells of one of our files are.
+    """The places of the cells of one of our files.
 
     `mark` is the place of the marks. `kept` are the places of the columns that are the sheet's own,
     and `written` the numbers that these columns had when the file was written; None for a column
@@ -64,11 +66,17 @@ class _Change(Enum):
 
 
 class OwnRows:
-    """Checks the rows of one of our files."""
+    """Checks the rows of one of our files.
 
-    def __init__(self, places: Places, mapping: HeaderMap, checker: Checker) -> None:
+    `trial` reads a row a second time, as it is now; its findings don't count.
+    """
+
+    def __init__(
+        self, places: Places, mapping: HeaderMap, checker: Checker, trial: Checker
+    ) -> None:
         self._places = places
         self._checker = checker
+        self._trial = trial
         self._headers = tuple(column.header for column in mapping.columns)
         self._at = {column.field: column.index for column in mapping.columns if column.field}
 
@@ -87,7 +95,7 @@ class OwnRows:
         except DamagedMark:
             found = self._checker.check(literal)
             reason = Reason(Expected.OWN_MARK, "", excerpt(text), Remedy.BLANK_MARK)
-            return Problem(literal, found.target, "bad_value", (reason,), found.key)
+            return Problem(literal, found.target, "bad_value", (reason,), found.key, found.twin)
         return self._as_written(literal, beyond, mark)
 
     def _as_written(self, literal: Row, beyond: Sequence[Cell], mark: Mark) -> Record | Problem:
@@ -95,9 +103,15 @@ class OwnRows:
         was = (*mark.cells, *("",) * (columns - len(mark.cells)))
         cells: list[Cell] = []
         changes: list[_Change] = []
-        for cell, number in zip(literal.cells, self._places.written, strict=False):
+        wanted = self._wanted(mark)
+        for place, (cell, number) in enumerate(
+            zip(literal.cells, self._places.written, strict=False)
+        ):
             original: Original = "" if number is None else was[number]
             change = _change(original, cell)
+            # A person entered it as an earlier refusal asked for.
+            if change is _Change.CONVERTED and text_of(cell).strip() == wanted.get(place):
+                change = _Change.EDITED
             changes.append(change)
             cells.append(_restored(original, cell, change))
         left_out = set(range(columns)) - set(self._places.written)
@@ -114,9 +128,17 @@ class OwnRows:
             found = _refused_again(found, mark)
         else:
             found = self._with_unchanged(found, mark, changes, cells)
-        if _Change.CONVERTED in changes and isinstance(found, Record):
-            return self._or_converted(found, literal, was, changes)
+        if _Change.CONVERTED in changes:
+            return self._or_converted(found, literal, restored, changes)
         return found
+
+    def _wanted(self, mark: Mark) -> dict[int, str]:
+        """Return the texts that are asked for in place of converted cells, by their places."""
+        return {
+            self._at[reason.field]: str(reason.facts["was"])
+            for reason in mark.why
+            if reason.expected is Expected.AS_WRITTEN and reason.field in self._at
+        }
 
     def _with_unchanged(
         self,
@@ -136,7 +158,7 @@ class OwnRows:
         if not kept:
             return found
         code = found.code if isinstance(found, Problem) else mark.code or "bad_value"
-        return Problem(found.row, found.target, code, (*known, *kept), found.key)
+        return Problem(found.row, found.target, code, (*known, *kept), found.key, found.twin)
 
     def _is_kept(self, reason: Reason, changes: Sequence[_Change], cells: Sequence[Cell]) -> bool:
         if reason.expected is Expected.SINGLE_ROW:
@@ -147,33 +169,69 @@ class OwnRows:
         place = self._at.get(reason.field)
         if place is None or place >= len(changes):
             return False
-        # Dates and times of a row complete each other.
-        together = INSTANTS if reason.field in INSTANTS else (reason.field,)
-        places = [self._at[field] for field in together if field in self._at]
+        places = [self._at[field] for field in _read_with(reason.field) if field in self._at]
         return all(changes[one] is not _Change.EDITED for one in places if one < len(changes))
 
     def _or_converted(
-        self, found: Record, literal: Row, was: Sequence[Original], changes: Sequence[_Change]
+        self, found: Record | Problem, literal: Row, restored: Row, changes: Sequence[_Change]
     ) -> Record | Problem:
-        """Return the record unless the row means something else with its cells as they are now."""
-        other = self._checker.check(literal)
-        if isinstance(other, Record) and _means(found) == _means(other):
+        """Return what was found, or refuse the row if it means something else as it is now."""
+        now = self._trial.check(literal)
+        if isinstance(found, Record) and isinstance(now, Record) and _means(found) == _means(now):
             return found
-        fields = {place: field for field, place in self._at.items()}
+        converted = self._converted(changes)
+        places = self._doubtful(converted, literal, restored)
+        if isinstance(found, Record):  # perhaps a type that no field takes
+            places = places or converted
+        known = found.reasons if isinstance(found, Problem) else ()
+        # An earlier refusal names the cell as it was at first.
+        named = {one.field for one in known if one.expected is Expected.AS_WRITTEN}
         reasons = tuple(
             Reason(
                 Expected.AS_WRITTEN,
-                fields[place],
+                field,
                 excerpt(literal.cells[place]),
                 Remedy.RESTORE_CELL,
-                {"was": _excerpt(was[number])},
+                {"was": excerpt(restored.cells[place])},
             )
-            for place, (change, number) in enumerate(
-                zip(changes, self._places.written, strict=False)
-            )
-            if change is _Change.CONVERTED and place in fields and number is not None
+            for place, field in places.items()
+            if field not in named
         )
-        return Problem(found.row, found.target, "bad_value", reasons, found.key)
+        if isinstance(found, Problem) and not reasons:
+            return found
+        code = found.code if isinstance(found, Problem) else "bad_value"
+        cells = tuple(
+            literal.cells[place] if places.get(place, "") not in {"", *named} else cell
+            for place, cell in enumerate(restored.cells)
+        )
+        row = Row(restored.number, cells, restored.fault)
+        return Problem(row, found.target, code, (*known, *reasons), found.key, found.twin)
+
+    def _converted(self, changes: Sequence[_Change]) -> dict[int, str]:
+        """Return the places and fields of converted cells."""
+        return {
+            place: field
+            for field, place in self._at.items()
+            if place < len(changes) and changes[place] is _Change.CONVERTED
+        }
+
+    def _doubtful(
+        self, converted: Mapping[int, str], literal: Row, restored: Row
+    ) -> dict[int, str]:
+        """Return the converted cells that say something else now."""
+        now, before = self._trial.meaning_of(literal), self._trial.meaning_of(restored)
+        other = {
+            one
+            for field in now.keys() | before.keys()
+            if now.get(field) != before.get(field)
+            for one in _read_with(field)
+        }
+        return {place: field for place, field in converted.items() if field in other}
+
+
+def _read_with(field: str) -> tuple[str, ...]:
+    """Return the fields that are read together: dates and times of a row complete each other."""
+    return INSTANTS if field in INSTANTS else (field,)
 
 
 def _refused_again(found: Record | Problem, mark: Mark) -> Record | Problem:
@@ -181,7 +239,7 @@ def _refused_again(found: Record | Problem, mark: Mark) -> Record | Problem:
     why = tuple(reason for reason in mark.why if not _is_about_twins(reason))
     if mark.code is None or not why:
         return found
-    return Problem(found.row, found.target, mark.code, why, found.key)
+    return Problem(found.row, found.target, mark.code, why, found.key, found.twin)
 
 
 def _is_about_twins(reason: Reason) -> bool:
@@ -225,10 +283,6 @@ def _same_cells(was: Sequence[Original], now: Sequence[Cell]) -> bool:
 
 def _is_blank(cell: Original) -> bool:
     return isinstance(cell, str) and not cell.strip()
-
-
-def _excerpt(cell: Original) -> str:
-    return "" if isinstance(cell, LongText) else excerpt(cell)
 
 
 def _without_blank_end(cells: Sequence[Cell]) -> tuple[Cell, ...]:

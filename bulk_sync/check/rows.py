@@ -88,6 +88,16 @@ class Checker:
         body, digest = encoded(with_key(values, key) if uuid and key else values)
         return Record(row, target, body, digest, names, key, report, twin)
 
+    def meaning_of(self, row: Row) -> dict[str, object]:
+        """Return what the columns of a row say, by their fields; None where that is unusable."""
+        cells = (*row.cells, *("",) * (self._width - len(row.cells)))
+        key, uuid = self._address.read(cells)
+        report = self._address.report(cells)
+        bad: list[Reason] = []
+        values = self._values(row.number, cells, bad, self._columns)
+        address = {KEY_COLUMN: key, ID_COLUMN: uuid, REPORT_COLUMN: report}
+        return {**values, **address, **dict.fromkeys(reason.field for reason in bad)}
+
     def _values(
         self, row: int, cells: Sequence[Cell], bad: list[Reason], columns: _Columns
     ) -> dict[str, object]:

@@ -208,8 +208,11 @@ class Sheet:
 
     @property
     def keys(self) -> KeyCounts:
-        """The keys of all rows that are judged together, those that --limit leaves out too."""
-        return (self._beyond or self.findings).keys
+        """The keys of all rows that are judged together, those that --limit leaves out too.
+
+        None of our own files: in their sheet these keys were judged among more of them.
+        """
+        return KeyCounts() if self._own else (self._beyond or self.findings).keys
 
     def about_columns(self) -> tuple[ColumnFinding, ...]:
         """Return the findings about columns.
@@ -267,4 +270,5 @@ class Sheet:
     def _check(self, checker: Checker) -> Callable[[Row], Record | Problem]:
         if self._own is None:
             return checker.check
-        return OwnRows(self._own.places, self.mapping, checker).check
+        trial = Checker(self.mapping, self.rules, self._names)
+        return OwnRows(self._own.places, self.mapping, checker, trial).check

@@ -19,6 +19,7 @@ from bulk_sync.check.conversions import may_be_converted
 from bulk_sync.check.headers import Names, map_headers
 from bulk_sync.check.rows import Checker
 from bulk_sync.errors import InputError
+from bulk_sync.job.store import Store
 from bulk_sync.model.own import (
     DamagedMark,
     Mark,
@@ -31,6 +32,7 @@ from bulk_sync.model.own import (
 from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import (
     CLEARED,
+    ERROR_STATES,
     Cell,
     CellError,
     Formatted,
@@ -46,6 +48,7 @@ from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.undo import write_undo
 from bulk_sync.run.cell_rules import rules_of
 from bulk_sync.run.own_files import source_of
+from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import open_sheet
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
@@ -297,6 +300,66 @@ def test_what_a_spreadsheet_program_converts_is_kept_or_refused(
         assert found.reasons[0].expected is Expected.AS_WRITTEN
 
 
+def pushed_again(folder: Path, found: Record | Problem, **changes: str) -> Record | Problem:
+    """Write a row of a file of failed rows as a failed one again, edit its cells, and read it."""
+    path = folder / "x.failed.csv"
+    with open_sheet(Reading(input=path), Meaning()) as sheet:
+        headers, source = sheet.headers, sheet.source
+    write_failed(path, headers, [result_of(found)], source)
+    header, line = lines_of(path)
+    for name, text in changes.items():
+        line[header.index(name)] = text
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, line])
+    (again,) = read(path, Meaning(), {})
+    return again
+
+
+def test_a_converted_cell_is_named_next_to_what_was_refused(tmp_path: Path) -> None:
+    found = edited(tmp_path, (*ROW[:1], "Nice", *ROW[2:]), showing_date="4/3/2026 16:30")
+    assert isinstance(found, Problem)
+    assert [(why.field, why.expected) for why in found.reasons] == [
+        ("rating", Expected.RATING),
+        ("showing_date", Expected.AS_WRITTEN),
+    ]
+    # Otherwise the next file would have the earlier day, and send it once the rating is corrected.
+    assert found.row.cells[3] == "4/3/2026 16:30"
+    again = pushed_again(tmp_path, found, rating="4")
+    assert isinstance(again, Problem)
+    assert [why.expected for why in again.reasons] == [Expected.AS_WRITTEN]
+
+
+def test_a_date_that_was_corrected_to_another_order_says_how_to_go_on(tmp_path: Path) -> None:
+    row = (*GOOD[:3], "03/14/2026 10:00", *GOOD[4:])
+    found = edited(tmp_path, row, showing_date="14/03/2026 10:00")
+    assert isinstance(found, Problem)
+    assert [why.expected for why in found.reasons] == [Expected.DATE_ORDER, Expected.AS_WRITTEN]
+
+
+def test_a_cell_that_was_restored_as_asked_is_sent(tmp_path: Path) -> None:
+    found = edited(tmp_path, GOOD, showing_date="4/3/2026 16:30")
+    assert isinstance(found, Problem)
+    assert isinstance(pushed_again(tmp_path, found), Problem)
+    asked = str(found.reasons[0].facts["was"])
+    again = pushed_again(tmp_path, found, showing_date=asked)
+    assert isinstance(again, Record)
+    assert json.loads(again.body)["showing_date"] == "2026-04-03T16:30:00-05:00"
+
+
+def test_a_cell_that_is_converted_twice_is_asked_for_as_it_was_at_first(tmp_path: Path) -> None:
+    found = edited(tmp_path, GOOD, showing_date="4/3/2026 16:30")
+    again = pushed_again(tmp_path, found, showing_date="2026-03-04 16:30")
+    assert isinstance(again, Problem)
+    (reason,) = again.reasons
+    assert reason.facts["was"] == "2026-04-03 16:30:00"
+
+
+def test_a_rounded_key_is_corrected_by_its_digits(tmp_path: Path) -> None:
+    found = edited(tmp_path, ("1.23457E+17", *GOOD[1:]), Key="123456789012345678")
+    assert isinstance(found, Record)
+    assert found.target == "123456789012345678"
+
+
 def test_a_row_that_is_wider_than_its_header_stays_refused(tmp_path: Path) -> None:
     (found,) = failed_file(tmp_path, [(*GOOD, "shifted")], DMY)
     assert found.reasons[0].expected is Expected.CELLS_IN_COLUMNS
@@ -310,6 +373,12 @@ def test_a_row_that_is_wider_than_its_header_stays_refused(tmp_path: Path) -> No
         ("00123", "123", True),
         ("1E5", "100000", True),
         ("12345678901234567", "1.23457E+16", True),
+        ("12345678901234567", "12345678901234500", True),
+        ("12345678901234567", "12345678901234576", False),  # typed anew
+        ("1.23457E+17", "123457000000000000", True),
+        ("1.23457E+17", "123456789012345678", False),  # with the digits that were lost
+        ("2026031400000010", "2026031400000013", False),
+        (0.1 + 0.2, "0.3", True),
         ("4/5", "5-Apr", True),
         ("7-2", "Jul-2", True),
         ("true", "TRUE", True),
@@ -333,6 +402,40 @@ def test_conversions_of_spreadsheet_programs_are_known(
 
 
 # Files
+
+
+def states_of(path: Path) -> list[tuple[str, State]]:
+    with open_sheet(Reading(input=path), Meaning()) as sheet, Store.scratch() as store:
+        rows = stage_rows(sheet, store)
+        found = store.views.results(frozenset(State), rows.generation)
+        return [(one.key, one.state) for one in found]
+
+
+def test_a_key_of_our_own_file_is_not_judged_by_the_few_next_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "undo.csv"
+    sent = Sent(2, "2026031400000010", "2026031400000010", {"rating": 5}, {"rating": 3})
+    write_undo(path, lambda: [sent])
+    assert states_of(path) == [("2026031400000010", State.PENDING)]
+
+
+def test_the_last_row_of_keys_that_look_the_same_is_sent(tmp_path: Path) -> None:
+    both = tmp_path / "both.csv"
+    both.write_text("Key,rating\nsh-1\u200b,4\nsh-1,4\n", encoding="utf-8")
+    with (
+        open_sheet(Reading(input=both), Meaning(map=MAP)) as sheet,
+        Store.scratch() as store,
+    ):
+        staged = stage_rows(sheet, store)
+        bad = list(store.views.results(ERROR_STATES, staged.generation))
+        source = sheet.source
+    assert len(bad) == 2
+    path = tmp_path / "x.failed.csv"
+    write_failed(path, ("Key", "rating"), bad, source)
+    assert [state for _, state in states_of(path)] == [State.INVALID, State.INVALID]
+    header, _, line = lines_of(path)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, line])
+    assert states_of(path) == [("sh-1", State.PENDING)]
 
 
 def written(folder: Path, header: Sequence[str], *lines: Sequence[str]) -> Path:
