@@ -77,13 +77,14 @@ class Origin(Struct, frozen=True):
     missing: Path | None = None
 
 
-def origin_of(source: Path, marked: Sequence[str] = ()) -> Origin | None:
+def origin_of(source: Path, marked: Sequence[str] = (), *, of_push: bool = True) -> Origin | None:
     """Return what a file was made from; None for one that was not made from another.
 
     `marked` are the paths of the checkpoint in the file's own mark. Without them the name counts:
     `a.failed.csv`, `a.changes.csv`, `a.undo.csv` and `a.results.csv` are of the job in
     `a.checkpoint.sqlite`, also when they were edited. If that job was of such a file itself, but is
-    gone, the next one counts.
+    gone, the next one counts. A file that no push made (`of_push` False) may be of a sheet that was
+    never pushed, so that no checkpoint is missing.
     """
     paths = [source.parent / path for path in marked]
     for path in paths:
@@ -95,7 +96,7 @@ def origin_of(source: Path, marked: Sequence[str] = ()) -> Origin | None:
         found = source.with_name(f"{stem}.checkpoint.sqlite")
         if is_checkpoint(found):
             return Origin(found)
-    return Origin(None, paths[-1]) if paths else None
+    return Origin(None, paths[-1]) if paths and of_push else None
 
 
 def keeps_ledger_in(checkpoint: Path, path: Path) -> bool:

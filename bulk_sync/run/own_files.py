@@ -72,7 +72,7 @@ def has_mark(headers: Sequence[str]) -> bool:
 
 
 def own_file(headers: Sequence[str], name: str) -> OwnFile | None:
-    """Return what a header row says of one of our files; None for the user's own.
+    """Return the file of ours that a header row shows; None for the user's own.
 
     Raises InputError for a mark that can't be read, and for a file without values.
     """

@@ -82,7 +82,7 @@ def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> 
         mapping = _mapping(headers, meaning, names, source)
     places = Places(own.mark, len(table.headers), own.kept, numbers, len(own.source.columns))
     note = note_on(own, given, meaning, refused=own.kind is Kind.FAILED)
-    own_sheet = OwnSheet(places, headers, note, own.source.checkpoint)
+    own_sheet = OwnSheet(own.kind, places, headers, note, own.source.checkpoint)
     return Sheet(reading, meaning, table, mapping, names, own_sheet)
 
 
@@ -153,10 +153,11 @@ def _own_table(path: Path, options: ReadOptions, opened: ExitStack) -> Table | N
 
 
 class OwnSheet(Struct, frozen=True):
-    """One of our own files: the places of its cells, its headers without ours, a note on it, and
-    the paths of the checkpoint of the sheet that it was made from.
+    """One of our own files: its kind, the places of its cells, its headers without ours, a note on
+    it, and the paths of the checkpoint of the sheet that it was made from.
     """
 
+    kind: Kind
     places: Places
     headers: tuple[str, ...]
     note: str
@@ -196,6 +197,11 @@ class Sheet:
     def made_from(self) -> tuple[str, ...]:
         """The paths of the checkpoint of the sheet that one of our own files was made from."""
         return () if self._own is None else self._own.checkpoint
+
+    @property
+    def is_of_push(self) -> bool:
+        """True for a file of ours that a push made, not a comparison."""
+        return self._own is not None and self._own.kind in {Kind.FAILED, Kind.UNDO}
 
     def number_of(self, column: Column) -> int:
         """Return the number of a column in the file, from 1."""
@@ -247,7 +253,7 @@ class Sheet:
 
     @property
     def source(self) -> str:
-        """How the cells are read, as the mark of the file of failed rows has it."""
+        """The reading of the cells as JSON, for the mark of the file of failed rows."""
         return source_of(self.mapping, self.meaning, self.zone_name)
 
     def checked_rows(self) -> Iterator[Record | Problem]:

@@ -102,7 +102,7 @@ def hold_ledger(
     another file of the run would take its place, CheckpointBusy; CheckpointError when the one that
     --ledger names can't be used.
     """
-    origin = origin_of(sheet.reading.input, sheet.made_from)
+    origin = origin_of(sheet.reading.input, sheet.made_from, of_push=sheet.is_of_push)
     place = place_of_ledger(files.checkpoint, history.ledger, origin)
     if place.path is None:
         yield replace(history, ledger=None), place.notes

@@ -49,6 +49,8 @@ def test_only_the_fields_that_differ_are_sent_and_then_nothing_differs(
         "ext_7": {"feedback": "Said: “too small”,\nthen left", "interested": False},
     }
     assert (ran.code, ran.summary["push"]["states"]["updated"]) == (3, 2)  # one is only here
+    # The sheet was never pushed, so no checkpoint of it is missing.
+    assert not any("is not there" in note for note in ran.summary["push"]["notes"])
     assert [row["state"] for row in read_csv(tmp_path / "a.changes.results.csv")] == [
         "updated",
         "updated",
