@@ -192,6 +192,7 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
     settings, comparison = found.settings, found.comparison
     differing = partial(comparison.rows, RowClass.DIFFERS, RowClass.CONFLICT)
     template = changes = 0
+    is_new = False
     if settings.outputs.template is not None:
         template = write_changes(
             settings.outputs.template,
@@ -208,7 +209,8 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
             with_conflicts=False,
             checkpoint=settings.files.checkpoint,
         )
-    if template or (changes and not _is_interrupted(settings)):
+        is_new = changes > 0 and not _is_interrupted(settings.changes, settings.outputs.out)
+    if template or is_new:
         doubt(settings, lambda: ((row.target, row.key, row.showing_id) for row in differing()))
     summary = _summary(found, template, changes)
     if settings.outputs.results is not None:
@@ -284,19 +286,18 @@ def _on_blanks(blanks: int, base: StagedSide | None) -> tuple[str, ...]:
     return (f"{cells} blank here and filled {where}: {meaning}.",)
 
 
-def _is_interrupted(settings: ReconcileSettings) -> bool:
+def _is_interrupted(changes: Path, out: Path | None) -> bool:
     """Return whether a push of just these changes was cut off.
 
     Then the push goes on with it: the export is no newer than what that push sent.
     """
-    assert settings.changes is not None  # noqa: S101 - they were written
-    checkpoint = Files.of(settings.changes, out=settings.outputs.out).checkpoint
+    checkpoint = Files.of(changes, out=out).checkpoint
     if not checkpoint.exists():
         return False
     with Store.read(checkpoint) as store:
         job = store.database.job()
         return (
             job is not None
-            and job.input_digest == digest(settings.changes)
+            and job.input_digest == digest(changes)
             and store.views.counts().get(State.PENDING, 0) > 0
         )

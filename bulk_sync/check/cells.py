@@ -183,8 +183,9 @@ def number_in(cell: Cell) -> tuple[float, int | None] | None:
     None if it holds no number, or another text with it.
     """
     if not isinstance(cell, str):
-        is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
-        return (float(cell), None) if is_number else None  # type: ignore[arg-type]
+        if isinstance(cell, bool) or not isinstance(cell, int | float):
+            return None
+        return float(cell), None
     match = _NUMBER.fullmatch(cell.lower())
     if match is None:
         return None

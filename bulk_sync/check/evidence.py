@@ -1,4 +1,4 @@
-"""What the cells of a column show, collected while the sheet streams through the check.
+"""Signs of cells about their column, collected while the sheet streams through the check.
 
 A cell alone often can't be judged: 4 is a rating out of 5 unless its neighbours are 8 and 9. So the
 readers of cells report signs, and once the sheet was read `verdicts` decides about its columns;

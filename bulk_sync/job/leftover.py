@@ -1,4 +1,4 @@
-"""How many changes of a sheet a push would not send, because its job has them acknowledged."""
+"""The number of changes of a sheet that a push leaves out because its job knows them as done."""
 
 from __future__ import annotations
 

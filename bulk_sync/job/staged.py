@@ -358,7 +358,7 @@ def _compact(cells: Sequence[Cell]) -> str:
     encoded: Sequence[object] = cells
     try:
         # The quickest test that all cells are texts, which is so for every row of a CSV.
-        "".join(cells)  # type: ignore[arg-type]
+        "".join(cells)  # type: ignore[arg-type]  # others raise
     except TypeError:
         encoded = [typed(cell) for cell in cells]
     return msgspec.json.encode(encoded).decode()

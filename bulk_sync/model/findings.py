@@ -1,4 +1,4 @@
-"""What a sheet's columns show as a whole, as data; the words are in `report.columns`."""
+"""Findings about the columns of a sheet, as data; the words are in `report.columns`."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class DamagedMark(ValueError):
 
 
 class Source(Struct, frozen=True, omit_defaults=True):
-    """How the cells of a file are to be read.
+    """The fields and settings by which the cells of a file are read.
 
     `columns` has the header of each column and the field that it fills, "" for none. `settings`
     are those of `settings.meaning` that are not the default; None when they are not known.
@@ -117,7 +117,7 @@ def is_mark(header: str) -> bool:
 
 
 def read_header(header: str) -> tuple[Kind, Source]:
-    """Return what the header of the column says; raises DamagedMark."""
+    """Return the kind and the source that the header of the column names; raises DamagedMark."""
     match = _HEADER.fullmatch(header)
     if match is None or int(match[1]) < VERSION:
         raise DamagedMark("it is not one that bulk-sync writes")
@@ -144,7 +144,7 @@ def mark_text(mark: Mark) -> str:
 
 
 def read_mark(text: str) -> Mark:
-    """Return what the cell of a row says; raises DamagedMark."""
+    """Return the mark in the cell of a row; raises DamagedMark."""
     try:
         found = _decode_mark(text)
         return Mark(tuple(map(_decoded, found.row)), found.code, found.why)

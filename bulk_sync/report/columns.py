@@ -151,8 +151,8 @@ _REFUSALS: Mapping[Kind, str] = {
         "wrong, correct them or say --scale 5; or leave the column out with {leave_out}"
     ),
     Kind.LEVELS: (
-        "column {header!r} has numbers up to {highest} ({cells}), so 0 and 1 are not read as no "
-        "and yes: {so}. Write yes and no, or leave the column out with {leave_out}"
+        "column {header!r} has numbers up to {highest} ({cells}), where 0 and 1 are not read as no "
+        "and yes, {so}. Write yes and no, or leave the column out with {leave_out}"
     ),
 }
 

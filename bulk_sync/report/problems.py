@@ -136,7 +136,7 @@ _ROWS: Mapping[Expected, _Statement] = {
         "this row is the header of another table", "headers of other tables"
     ),
     Expected.NO_SUMMARY: _Statement(
-        "{value!r} is no key: this row sums up others", "rows sum up others"
+        "{value!r} is no key: this row sums up others", "a summary of other rows"
     ),
     Expected.CHANGE: _Statement(
         "every field of this row is blank, so there is nothing to change", "every field is blank"

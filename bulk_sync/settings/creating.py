@@ -11,7 +11,7 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Creating:
-    """Whether showings that are missing are created, and in which report."""
+    """The creation of showings that are missing, and their report."""
 
     PANEL = "Sending"
 
