@@ -5,15 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bulk_sync.model.rows import Cell
-from bulk_sync.read.books.interface import MAX_COLUMNS, BadWorkbook
+from bulk_sync.read.books.interface import MAX_COLUMNS, MAX_ROWS, BadWorkbook
 
 Range = tuple[int, int, int, int]
 """First row, first column, last row, last column; ends included, counted from 0."""
+Span = tuple[int, int]
+"""First column, and the one after the last."""
 
 
 def shows(cell: Cell) -> bool:
     """Return whether a person sees anything in a cell."""
     return not isinstance(cell, str) or bool(cell.strip())
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Return the columns of all spans as ascending spans that don't overlap.
+
+    So blanking a row costs no more than its cells, whatever ranges a file claims to be merged.
+    """
+    found: list[Span] = []
+    end = 0
+    for first, last in sorted(spans):
+        if last > end:
+            found.append((max(first, end), last))
+            end = last
+    return found
+
+
+def blank(cells: list[Cell], spans: Iterable[Span]) -> None:
+    """Blank the cells in the spans, which are in the order of `joined`."""
+    for first, end in spans:
+        if first >= len(cells):
+            break
+        for column in range(first, min(end, len(cells))):
+            cells[column] = ""
 
 
 class Covering:
@@ -22,6 +47,9 @@ class Covering:
     def __init__(self, merged: Iterable[Range]) -> None:
         self._merged = sorted(merged, reverse=True)
         self._active: list[Range] = []
+        self._hidden: list[Span] = []
+        # The first row with other hidden columns.
+        self._changes_at = 0
 
     @property
     def is_active(self) -> bool:
@@ -30,8 +58,12 @@ class Covering:
 
     def blank(self, row: int, cells: list[Cell]) -> None:
         """Blank the hidden cells of a row; to be called for ascending rows."""
-        if not self.is_active:
-            return
+        if row >= self._changes_at:
+            self._advance(row)
+        blank(cells, self._hidden)
+
+    def _advance(self, row: int) -> None:
+        """Find the hidden columns of a row, and how long they stay the same."""
         self._active = [each for each in self._active if each[2] >= row]
         while self._merged and self._merged[-1][0] <= row:
             merged = self._merged.pop()
@@ -43,7 +75,10 @@ class Covering:
                 f"more merged ranges cross row {row + 1} than it has cells. Open the workbook in a "
                 "spreadsheet program and save it again."
             )
-        for top, left, _, right in self._active:
-            first = left + 1 if row == top else left
-            for column in range(first, min(right + 1, len(cells))):
-                cells[column] = ""
+        self._hidden = joined(
+            (left + (row == top), right + 1) for top, left, _, right in self._active
+        )
+        changes = [row + 1 if row == top else last + 1 for top, _, last, _ in self._active]
+        if self._merged:
+            changes.append(self._merged[-1][0])
+        self._changes_at = min(changes, default=MAX_ROWS)

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterator
 
 from bulk_sync.model.rows import Cell, CellError, Row
 from bulk_sync.read.books.biff import AGAIN, Texts, cut_short, records, shared_strings
-from bulk_sync.read.books.interface import ERROR_CODES, NO_VALUE, BadWorkbook, Sheet
+from bulk_sync.read.books.interface import (
+    ERROR_CODES,
+    MAX_MERGED,
+    NO_VALUE,
+    BadWorkbook,
+    Sheet,
+    TooLarge,
+)
 from bulk_sync.read.books.numbers import Converter, Number, plain_number, rk_number
 from bulk_sync.read.books.shown import Covering, shows
 from bulk_sync.read.books.styles import TextConverter, number_converter, text_converter
@@ -332,6 +339,8 @@ class XlsGrid:
         for at in range(start + 2, start + 2 + 8 * count, 8):
             top, bottom, left, right = _RANGE(self._stream, at)
             self._merged.append((top, left, bottom, right))
+        if len(self._merged) > MAX_MERGED:
+            raise TooLarge(f"more than {MAX_MERGED:,} ranges are merged.")
 
     def _cover(self) -> None:
         covering = Covering(self._merged)

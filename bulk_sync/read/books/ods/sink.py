@@ -10,7 +10,7 @@ from bulk_sync.model.rows import Cell, Row
 from bulk_sync.read.books.interface import MAX_COLUMNS, MAX_ROWS, BadWorkbook, TooLarge
 from bulk_sync.read.books.ods.cells import CellKind, repeats
 from bulk_sync.read.books.ods.names import AGAIN
-from bulk_sync.read.books.shown import shows
+from bulk_sync.read.books.shown import Span, blank, joined, shows
 
 MAX_CELLS = 200_000_000
 """Cells of a table, repeated ones included: the only bound on what a few bytes can claim."""
@@ -46,6 +46,9 @@ class Sink:
         self._cells = 0
         # The rest of ranges that span several rows: last row, first column, last column.
         self._below: list[tuple[int, int, int]] = []
+        self._hidden: list[Span] = []
+        # The first row with other hidden columns.
+        self._changes_at = 0
         self._rows: list[tuple[int, int, list[Cell]]] = []
 
     def add(self, kind: RowKind, found: Sequence[tuple[CellKind, Cell]]) -> None:
@@ -95,19 +98,22 @@ class Sink:
         self, kind: RowKind, cells: list[Cell], spans: list[tuple[int, CellKind]]
     ) -> None:
         """Add rows with the cells blanked that a range hides, if they are not marked as such."""
-        for column, each in spans:
-            _blank(cells, column + 1, column + each.columns - 1)
-        if not cells:
-            kind = RowKind(1, kind.is_hidden)
-        for row in range(self.row, self.row + kind.repeats):
-            self._below = [each for each in self._below if each[0] >= row]
+        blank(cells, joined((column + 1, column + each.columns) for column, each in spans))
+        row, end = self.row, self.row + kind.repeats
+        while row < end:
+            if row >= self._changes_at:
+                self._below = [each for each in self._below if each[0] >= row]
+                self._hidden = joined((first, last + 1) for _, first, last in self._below)
+                self._changes_at = min((last + 1 for last, _, _ in self._below), default=end)
+            same = min(end, self._changes_at)
             shown = list(cells)
-            for _, first, last in self._below:
-                _blank(shown, first, last)
-            self._append(row, 1, shown, kind)
+            blank(shown, self._hidden)
+            self._append(row, same - row, shown, kind)
+            row = same
         for column, each in spans:
             if each.rows > 1:
                 self._below.append((self.row + each.rows - 1, column, column + each.columns - 1))
+                self._changes_at = end
         if len(self._below) > MAX_COLUMNS:
             raise BadWorkbook(
                 f"more merged ranges cross row {self.row + 1} than it has cells. {AGAIN}"
@@ -118,8 +124,3 @@ class Sink:
             raise BadWorkbook(
                 f"a cell is outside of any sheet (row {row + 1}, column {columns}). {AGAIN}"
             )
-
-
-def _blank(cells: list[Cell], first: int, last: int) -> None:
-    for column in range(first, min(last + 1, len(cells))):
-        cells[column] = ""
