@@ -107,7 +107,7 @@ def test_a_million_repeated_rows_under_a_range_take_no_memory(first: int) -> Non
 def test_xls_bounds_its_merged_ranges_as_the_others_do() -> None:
     ranges = (0xE5, struct.pack("<H", 1000) + struct.pack("<HHHH", 9, 9, 0, 1) * 1000)
     book = XlsBook(stream([KEY, *[ranges] * (MAX_MERGED // 1000)]))
-    assert book.open(book.sheets[0])
+    book.open(book.sheets[0])
     book = XlsBook(stream([KEY, *[ranges] * (MAX_MERGED // 1000 + 1)]))
     with pytest.raises(BadWorkbook, match="more than 200,000 ranges are merged"):
         book.open(book.sheets[0])

@@ -13,6 +13,7 @@ import xlwt
 
 from bulk_sync.errors import InputError
 from bulk_sync.model.rows import Formatted
+from bulk_sync.read.books import markup
 from bulk_sync.read.books.xlsx import strings
 from bulk_sync.read.files import open_table as open_workbook
 from bulk_sync.read.foreign import input_errors
@@ -21,6 +22,7 @@ from bulk_sync.read.interface import ReadOptions
 from tests.unit.workbooks import (
     HEADER,
     ods_parts,
+    ods_row,
     ods_text,
     packed,
     read,
@@ -284,3 +286,63 @@ def test_a_sheet_with_cells_at_its_far_end_is_read_in_bounded_work(tmp_path: Pat
         sheet.write(0, 16_383, "key")
         sheet.write(99_999, 16_383, "a")
     assert [(row.number, row.cells[-1]) for row in read(path)[2]] == [(100_000, "a")]
+
+
+@pytest.mark.parametrize("part", ["xl/styles.xml", "xl/sharedStrings.xml", SHEET])
+def test_elements_nested_without_end_are_refused_before_they_cost_time(
+    tmp_path: Path, part: str
+) -> None:
+    # A hundred thousand took a minute, because each was looked up by its whole path.
+    root = {"xl/styles.xml": "styleSheet", SHEET: "worksheet"}.get(part, "sst")
+    nested = f"<{root}>{'<a>' * 100_000}{'</a>' * 100_000}</{root}>"
+    sentence = refused(write(tmp_path / "x.xlsx", {**xlsx_parts(HEADER), part: nested}))
+    assert f"its part {part} has more than 256 elements inside of each other" in sentence
+
+
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [
+        (SHEET, '<worksheet><cols a="{}"/><sheetData/></worksheet>'),
+        (SHEET, "<worksheet><sheetData><!--{}--></sheetData></worksheet>"),
+        (SHEET, '<worksheet><sheetData><row r="1" a="{}"/></sheetData></worksheet>'),
+        ("xl/sharedStrings.xml", "<sst><si><!--{}--></si></sst>"),
+        ("xl/styles.xml", '<styleSheet a="{}"/>'),
+    ],
+)
+def test_a_tag_or_a_comment_without_end_is_refused(tmp_path: Path, part: str, content: str) -> None:
+    content = content.format("a" * (12 * 2**20))
+    sentence = refused(write(tmp_path / "x.xlsx", {**xlsx_parts(HEADER), part: content}))
+    assert f"its part {part} has a tag or a comment of more than 4 MB" in sentence
+
+
+@pytest.mark.parametrize("split", ["", "<!---->"])
+def test_a_text_without_end_is_refused(tmp_path: Path, split: str) -> None:
+    text = ("a" * 10_000 + split) * 1_000
+    cell = f'<c r="A2" t="inlineStr"><is><t>{text}</t></is></c>'
+    parts = xlsx_parts(f'{HEADER}<row r="2">{cell}</row>')
+    assert "the cell A2 has more than 4,000,000" in refused(write(tmp_path / "x.xlsx", parts))
+    parts = xlsx_parts(HEADER, f"<si><t>{text}</t></si>")
+    assert "its texts has more than 4,000,000" in refused(write(tmp_path / "y.xlsx", parts))
+
+
+def test_a_cell_of_ods_with_paragraphs_without_end_is_refused(tmp_path: Path) -> None:
+    cell = f"<table:table-cell>{'<text:p/>' * 50_000}</table:table-cell>"
+    parts = ods_parts(f"<table:table-row>{cell}</table:table-row>")
+    assert "a cell of it has more than 4,000,000" in refused(write(tmp_path / "x.ods", parts))
+
+
+def test_a_part_that_is_kept_whole_has_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(markup, "MAX_PART_BYTES", 2**20)
+    styles = f"<styleSheet><cellXfs>{'<xf/>' * 300_000}</cellXfs></styleSheet>"
+    parts = {**xlsx_parts(HEADER), "xl/styles.xml": styles}
+    assert "has more than 1 MB" in refused(write(tmp_path / "x.xlsx", parts))
+
+
+@pytest.mark.parametrize("markup_of", ["<draw:a>{}</draw:a>", "<draw:a><![CDATA[{}]]></draw:a>"])
+def test_a_large_picture_in_a_sheet_is_passed_over(tmp_path: Path, markup_of: str) -> None:
+    picture = markup_of.format(("QUJD" * 19 + "\n") * 150_000)
+    cell = f"<table:table-cell>{picture}<text:p>sh-1</text:p></table:table-cell>"
+    rows = ods_row(ods_text("key")) + f"<table:table-row>{cell}</table:table-row>"
+    assert rows_of(write(tmp_path / "x.ods", ods_parts(rows))) == [(2, ("sh-1",))]

@@ -14,6 +14,8 @@ MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384
 # Ranges are kept as Python objects, however little the file takes to repeat them.
 MAX_MERGED = 200_000
+MAX_CHARACTERS = 4_000_000
+"""Characters of a cell, a hundred times those that programs allow; its pieces are kept."""
 
 NO_VALUE = "formula without a value"
 """Text of the error for a formula that no program has calculated yet."""

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from typing import Protocol
 from xml.parsers import expat
 
-from bulk_sync.read.books.interface import BadWorkbook
+from bulk_sync.read.books.interface import BadWorkbook, TooLarge
+
+MAX_DEPTH = 256
+"""Elements inside of each other; programs write a few dozen."""
+MAX_TAG_BYTES = 4 * 1024 * 1024
+"""Bounds the time: expat before 2.6 reads an unfinished tag or comment again with each chunk."""
+MAX_PART_BYTES = 256 * 1024 * 1024
+"""Bounds memory for a part whose elements are all kept, such as styles."""
 
 
 class Handler(Protocol):
@@ -27,26 +34,86 @@ class Handler(Protocol):
 
 
 def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
-    """Feed a part to `handler`; raises BadWorkbook unless it is plain, well-formed XML in
-    UTF-8.
+    """Feed a whole part to `handler`; raises BadWorkbook unless it is plain, well-formed XML in
+    UTF-8, TooLarge.
     """
-    parser = parser_for(handler, part)
+    parser = Parser(_Shallow(handler, part), part)
     with well_formed(part):
         for chunk in chunks:
-            parser.Parse(chunk, False)  # noqa: FBT003 - expat's own signature
-        parser.Parse(b"", True)  # noqa: FBT003 - same
+            parser.feed(chunk)
+            if parser.fed > MAX_PART_BYTES:
+                raise TooLarge(f"its part {part} has more than {MAX_PART_BYTES // 2**20:,} MB.")
+        parser.end()
 
 
-def parser_for(handler: Handler, part: str) -> expat.XMLParserType:
-    """Return a parser for `handler` that refuses document types and other encodings than UTF-8."""
-    parser = expat.ParserCreate()
-    parser.buffer_text = True  # else expat splits texts at every line break and entity
-    parser.StartElementHandler = handler.start
-    parser.EndElementHandler = handler.end
-    parser.CharacterDataHandler = handler.text
-    parser.StartDoctypeDeclHandler = _doctype_handler(part)
-    parser.XmlDeclHandler = _declaration_handler(part)
-    return parser
+class Parser:
+    """Expat for one part; refuses document types, other encodings than UTF-8, and endless tags.
+
+    Its handler refuses elements that are too deep, by `refuse_deep`.
+    """
+
+    def __init__(self, handler: Handler, part: str) -> None:
+        self.fed = 0
+        self._part = part
+        self._tag_at = 0  # the place of the last tag that was read, or that is unfinished
+        self._expat = parser = expat.ParserCreate()
+        parser.buffer_text = True  # else expat splits texts at every line break and entity
+        parser.StartElementHandler = handler.start
+        parser.EndElementHandler = handler.end
+        parser.CharacterDataHandler = handler.text
+        parser.StartDoctypeDeclHandler = _doctype_handler(part)
+        parser.XmlDeclHandler = _declaration_handler(part)
+
+    @property
+    def at(self) -> int:
+        """The offset of the event that is being handled, in bytes."""
+        return self._expat.CurrentByteIndex
+
+    def feed(self, data: bytes) -> None:
+        """Read the next bytes; raises ExpatError, TooLarge."""
+        self.fed += len(data)
+        self._expat.Parse(data, False)  # noqa: FBT003 - expat's own signature
+        # -1 as long as expat 2.6 puts off an unfinished tag.
+        self._tag_at = max(self._tag_at, self.at)
+        if self.fed - self._tag_at > MAX_TAG_BYTES:
+            raise TooLarge(
+                f"its part {self._part} has a tag or a comment of more than "
+                f"{MAX_TAG_BYTES // 2**20} MB."
+            )
+
+    def end(self) -> None:
+        """Read the end; raises ExpatError."""
+        self._expat.Parse(b"", True)  # noqa: FBT003 - expat's own signature
+
+
+def refuse_deep(depth: int, part: str) -> None:
+    """Raise BadWorkbook for more than `MAX_DEPTH`, because handlers keep the path."""
+    if depth > MAX_DEPTH:
+        raise BadWorkbook(
+            f"its part {part} has more than {MAX_DEPTH} elements inside of each other, which no "
+            "spreadsheet program writes. It isn't read."
+        )
+
+
+class _Shallow:
+    """Passes on a part's elements, and refuses those that are too deep."""
+
+    def __init__(self, handler: Handler, part: str) -> None:
+        self._handler = handler
+        self._part = part
+        self._depth = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        refuse_deep(self._depth, self._part)
+        self._handler.start(name, attributes)
+
+    def end(self, name: str) -> None:
+        self._depth -= 1
+        self._handler.end(name)
+
+    def text(self, text: str) -> None:
+        self._handler.text(text)
 
 
 @contextmanager

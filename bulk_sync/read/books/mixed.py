@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from bulk_sync.read.books.interface import BadWorkbook
-from bulk_sync.read.books.markup import Handler, local, parser_for, well_formed
+from bulk_sync.read.books.markup import Handler, Parser, local, refuse_deep, well_formed
 
 # More than any item takes: 16,384 cells with texts. Longer ones go to expat in pieces.
 _LONGEST_ITEM = 8 * 1024 * 1024
@@ -60,10 +60,9 @@ class Mixed:
         self._opening = re.compile(rf"<((?:[\w.-]+:)?){container}(?:\s[^<>]*)?(?<!/)>")
         self._depth = 0
         self._in_container = False
-        # Bytes given to expat, and the place among them of the last item's end tag.
-        self._fed = 0
+        # The place of the last item's end tag, among the bytes given to expat.
         self._ended_at = -1
-        self._parser = parser_for(self, part)
+        self._parser = Parser(self, part)
 
     def read(self, chunks: Iterable[bytes], take: Take) -> Iterator[None]:
         """Read the part; yields now and then, so that the caller can pass on what was read.
@@ -91,12 +90,13 @@ class Mixed:
                     text = ""
                 yield
             self._feed(text)
-            self._parser.Parse(b"", True)  # noqa: FBT003 - expat's own signature
+            self._parser.end()
         yield
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Pass on the start of an element."""
         self._depth += 1
+        refuse_deep(self._depth, self._part)
         if self._depth == self._container_depth:
             self._in_container = local(name) == self._container
         self._handler.start(name, attributes)
@@ -106,7 +106,7 @@ class Mixed:
         self._handler.end(name)
         depth = self._depth - self._container_depth
         if depth == 1 and self._in_container and local(name) == self._item:
-            self._ended_at = self._parser.CurrentByteIndex
+            self._ended_at = self._parser.at
         elif depth == 0:
             self._in_container = False
         self._depth -= 1
@@ -141,15 +141,13 @@ class Mixed:
             self._feed(text[begins:at])
             begins = at
             # Otherwise this was no end tag, but in a comment, say.
-            if self._ended_at + len(closing.encode()) == self._fed and self._in_container:
+            if self._ended_at + len(closing.encode()) == self._parser.fed and self._in_container:
                 begins = at = take(text, at, prefix)
         rest = text[begins:]
         return rest, rest.lstrip().startswith(ending)
 
     def _feed(self, text: str) -> None:
-        data = text.encode()
-        self._fed += len(data)
-        self._parser.Parse(data, False)  # noqa: FBT003 - expat's own signature
+        self._parser.feed(text.encode())
 
 
 def is_allowed(text: str) -> bool:

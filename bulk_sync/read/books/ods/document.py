@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bulk_sync.model.rows import Cell
-from bulk_sync.read.books.interface import MAX_COLUMNS, BadWorkbook, TooLarge
+from bulk_sync.read.books.interface import MAX_CHARACTERS, MAX_COLUMNS, BadWorkbook, TooLarge
 from bulk_sync.read.books.ods.cells import BadValueError, CellKind, repeats
 from bulk_sync.read.books.ods.names import AGAIN, Names
 from bulk_sync.read.books.ods.sink import RowKind, Sink, is_hidden, row_kind
@@ -25,7 +25,8 @@ _GROUPS = frozenset(
 # What is in a paragraph but no part of its text: objects, comments, and how to pronounce a text.
 _NO_TEXT = ("draw:", "dr3d:", "form:", "office:", "table:")
 _NO_TEXTS = frozenset({"text:ruby-text", "text:note"})
-_MOST_CHARACTERS = 4_000_000
+# The memory of an empty paragraph, in characters.
+_PARAGRAPH_SIZE = 100
 _SPACES = re.compile(r"[ \t\r\n]+")
 
 
@@ -167,6 +168,7 @@ class _Cell:
             return
         if self._depth == 1:
             if name == "text:p":
+                self._grow(_PARAGRAPH_SIZE)
                 self._paragraphs.append(_Paragraph())
             elif name == "table:table" or name.startswith("text:"):
                 raise BadValueError(
@@ -192,7 +194,7 @@ class _Cell:
 
     def text(self, text: str) -> None:
         if self._depth and not self._passed_from:
-            self._grow(text)
+            self._grow(len(text))
             self._paragraphs[-1].add(text)
 
     def shown(self) -> str:
@@ -200,13 +202,13 @@ class _Cell:
         return "\n".join(each.shown() for each in self._paragraphs)
 
     def _put(self, text: str) -> None:
-        self._grow(text)
+        self._grow(len(text))
         self._paragraphs[-1].keep(text)
 
-    def _grow(self, text: str) -> None:
-        self._size += len(text)
-        if self._size > _MOST_CHARACTERS:
-            raise TooLarge(f"a cell of it has more than {_MOST_CHARACTERS:,} characters.")
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_CHARACTERS:
+            raise TooLarge(f"a cell of it has more than {MAX_CHARACTERS:,} characters.")
 
 
 class _Paragraph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bulk_sync.model.rows import Cell, CellError
 from bulk_sync.read.books.interface import (
+    MAX_CHARACTERS,
     MAX_COLUMNS,
     MAX_MERGED,
     NO_VALUE,
@@ -34,6 +35,7 @@ class SheetReader:
         self._kind = self._style = ""
         self._is_valued = self._is_formula = self._is_text = False
         self._text: list[str] = []
+        self._size = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Receive the start of an element."""
@@ -73,6 +75,11 @@ class SheetReader:
         """Receive characters."""
         if self._is_text:
             self._text.append(text)
+            self._size += len(text)
+            if self._size > MAX_CHARACTERS:
+                raise TooLarge(
+                    f"the cell {self._reference()} has more than {MAX_CHARACTERS:,} characters."
+                )
 
     def _start_content(self, path: list[str]) -> None:
         match path:
@@ -117,6 +124,7 @@ class SheetReader:
         self._style = attributes.get("s", "")
         self._is_valued = self._is_formula = False
         self._text.clear()
+        self._size = 0
 
     def _end_cell(self) -> None:
         text = "".join(self._text)

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-from bulk_sync.read.books.interface import TooLarge
+from bulk_sync.read.books.interface import MAX_CHARACTERS, TooLarge
 from bulk_sync.read.books.markup import local
 from bulk_sync.read.books.mixed import PLAIN_TEXT, Mixed, NotPlainError, is_allowed, resolved
 from bulk_sync.read.books.xlsx.values import unescaped
@@ -24,6 +24,7 @@ class SharedStrings:
         self._bytes = 0
         self._path: list[str] = []
         self._text: list[str] = []
+        self._size = 0
         self._is_text = False
         self._plain: re.Pattern[str] | None = None
 
@@ -47,12 +48,16 @@ class SharedStrings:
         if self._path[1:] == ["si"]:
             self._add(["".join(self._text)])
             self._text.clear()
+            self._size = 0
         self._path.pop()
 
     def text(self, text: str) -> None:
         """Receive characters."""
         if self._is_text:
             self._text.append(text)
+            self._size += len(text)
+            if self._size > MAX_CHARACTERS:
+                raise TooLarge(f"one of its texts has more than {MAX_CHARACTERS:,} characters.")
 
     def _take(self, text: str, at: int, prefix: str) -> int:
         """Take the texts that have one run and no phonetics; see `Take`."""
