@@ -232,7 +232,9 @@ class Pace:
         was_in_pause = search.pauses
         search.got_through(now, seen, is_advertised=bool(stated))
         self.latency += (seen.seconds - self.latency) * (0.1 if self.latency else 1.0)
-        if (not was_in_pause or not search.pauses) and self.found.passed(now, offset):
+        if was_in_pause and search.pauses:  # it left before the refusal was known
+            self.found.count += 1
+        elif self.found.passed(now, offset):
             self._block_ended()
         if self.suspicion.is_refuted_by(seen.ordinal):  # go on at the same rate
             suspect = self._suspect
@@ -277,7 +279,9 @@ class Pace:
         search = self.search
         # Lower each time: at a rate near a limit that locks out, a late packet renews the lock-out.
         lowered = _AFTER_BLOCK ** max(1.0, min(4.0, self.found.agreed))
-        proven = lowered * min(self.proven, self.found.slower())
+        # All that got through in less than a second did so in one, also after the refusal.
+        proven = max(self.proven, self.found.content if self.found.spent < 1 else 0.0)
+        proven = lowered * min(proven, self.found.slower())
         limit = min(self.limit_before or proven, proven)
         search.restore(self.rate_before, limit)
         search.blocked = 0.0
