@@ -263,7 +263,7 @@ def map_own_headers(
     column its number in `written`; None for one that was added since, which fills a field if it has
     the field's own name and no other column does. Raises InputError.
     """
-    numbers = _numbers(headers, [header for header, _ in written])
+    numbers = _numbers(headers, written)
     taken = {written[number][1] for number in numbers if number is not None}
     columns = []
     for index, (header, number) in enumerate(zip(headers, numbers, strict=True)):
@@ -280,15 +280,26 @@ def map_own_headers(
     return _usable(HeaderMap(tuple(columns)), Names(), source, strict=strict), tuple(numbers)
 
 
-def _numbers(headers: Sequence[str], written: Sequence[str]) -> list[int | None]:
-    """Return the number of each column among those written; equal headers in their order."""
+def _numbers(headers: Sequence[str], written: Sequence[tuple[str, str]]) -> list[int | None]:
+    """Return the number of each column among those written; equal headers in their order.
+
+    A header may have other case, blanks or line ends by now, or be the name of the column's field.
+    Otherwise its cells would count as new ones, and those that were refused would be sent.
+    """
+    names = [plain(header) or None for header in headers]  # a blank one only equals a blank one
     left = dict.fromkeys(range(len(written)))
-    numbers: list[int | None] = []
-    for header in headers:
-        number = next((one for one in left if written[one] == header), None)
-        numbers.append(number)
-        if number is not None:
-            del left[number]
+    numbers: list[int | None] = [None] * len(headers)
+    for now, before in (
+        (headers, [header for header, _ in written]),
+        (names, [plain(header) for header, _ in written]),
+        (names, [plain(field) for _, field in written]),
+    ):
+        for place, name in enumerate(now):
+            if numbers[place] is None:
+                number = next((one for one in left if before[one] == name), None)
+                if number is not None:
+                    numbers[place] = number
+                    del left[number]
     return numbers
 
 

@@ -22,11 +22,15 @@ from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model.own import (
     DamagedMark,
+    Kind,
     Mark,
+    Source,
     from_typed,
+    header_text,
     mark_text,
     read_header,
     read_mark,
+    source_text,
     typed,
 )
 from bulk_sync.model.problems import Expected, Reason
@@ -480,6 +484,29 @@ def test_columns_that_were_added_to_a_file_of_ours_fill_the_field_of_their_name_
     (found,) = read(path, Meaning(clear="4"), {})
     assert isinstance(found, Record)
     assert json.loads(found.body) == {"rating": 4}
+
+
+@pytest.mark.parametrize(
+    ("header", "now"),
+    [
+        ("feedback", "Feedback "),
+        ("Buyer's\nfeedback", "Buyer's\r\nfeedback"),
+        ("Buyer's comments", "feedback"),
+    ],
+)
+def test_a_column_is_the_one_that_was_written_though_its_header_was_edited(
+    tmp_path: Path, header: str, now: str
+) -> None:
+    source = source_text(
+        Source((("unique_showing_key", "unique_showing_key"), (header, "feedback")))
+    )
+    why = (Reason(Expected.NO_ERROR, "feedback", "no value"),)
+    mark = mark_text(Mark(("a", CellError("no value")), "bad_value", why))
+    line = ["a", "no value", mark]
+    path = written(tmp_path, ["unique_showing_key", now, header_text(Kind.UNDO, source)], line)
+    (found,) = read(path, Meaning(), {})
+    assert isinstance(found, Problem)
+    assert found.reasons == why
 
 
 @pytest.mark.parametrize(
