@@ -77,7 +77,6 @@ class OwnRows:
         self._places = places
         self._checker = checker
         self._trial = trial
-        self._headers = tuple(column.header for column in mapping.columns)
         self._at = {column.field: column.index for column in mapping.columns if column.field}
 
     def check(self, row: Row) -> Record | Problem:
