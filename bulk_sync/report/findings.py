@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import time
 from itertools import groupby
@@ -83,7 +84,8 @@ def sheet_notes(
         words = (
             "Column {} is hidden and is" if len(hidden) == 1 else "Columns {} are hidden and are"
         )
-        notes.append(f"{words.format(named)} read; --map '{hidden[0][1]}=' leaves it out.")
+        option = f"--map {shlex.quote(f'{hidden[0][1]}=')}"
+        notes.append(f"{words.format(named)} read; {option} leaves it out.")
     if ignored:
         notes.append(f"Ignored columns (no matching field): {', '.join(ignored)}.")
     if ambiguous:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from datetime import time
 from pathlib import Path
 
@@ -52,8 +54,11 @@ def test_notes_are_those_of_the_reader_then_ignored_columns() -> None:
 
 def test_hidden_columns_that_are_read_are_named() -> None:
     assert sheet_notes(understood("XLSX"), ".xlsx", (), [(3, "rating")]) == (
-        "Column C 'rating' is hidden and is read; --map 'rating=' leaves it out.",
+        "Column C 'rating' is hidden and is read; --map rating= leaves it out.",
     )
+    (note,) = sheet_notes(understood("XLSX"), ".xlsx", (), [(3, "Buyer's rating")])
+    (option,) = re.findall(r"--map (.*) leaves it out", note)
+    assert shlex.split(option) == ["Buyer's rating="]
     (note,) = sheet_notes(understood("XLSX"), ".xlsx", (), [(3, "rating"), (28, "Notes")])
     assert note.startswith("Columns C 'rating', AB 'Notes' are hidden and are read;")
 
