@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from typing import BinaryIO
 
 import olefile
 
 from bulk_sync.read.archive import Archive
+from bulk_sync.read.books.biff import AGAIN
 from bulk_sync.read.books.interface import BadWorkbook, Book
 from bulk_sync.read.books.ods.book import CONTENT, flat, packed
 from bulk_sync.read.books.package import main_part
@@ -19,6 +21,11 @@ from bulk_sync.read.kinds import HEAD_BYTES, Kind, kind_of, refusal
 
 MAX_XLS_BYTES = 64 * 1024 * 1024
 """Bounds memory: an XLS file is held with its cells, which take six bytes of it each at least."""
+
+# Size of sectors and of small ones as powers of two, and the number of sectors of the allocation
+# table and of the one for small sectors ([MS-CFB] 2.2).
+_OLE2_HEADER = struct.Struct("<30xHH10xI16xI")
+_SECTORS_IN_HEADER = 109  # of the allocation table; that many are read in any case
 
 
 def open_book(file: io.BufferedReader) -> Book:
@@ -100,8 +107,11 @@ def _refuse_large(file: BinaryIO) -> None:
 
 def _in_container(file: BinaryIO) -> Book:
     _refuse_large(file)
+    size = os.fstat(file.fileno()).st_size
+    _refuse_boundless(file.read(_OLE2_HEADER.size), size)
     # Not closed, because that would close the file too.
     container = olefile.OleFileIO(file)
+    _refuse_longer(container.root.size, size)  # of the stream with all small streams
     # An encrypted XLSX is an OLE2 file too ([MS-OFFCRYPTO] 2.3.4.4).
     if container.exists("EncryptedPackage"):
         raise BadWorkbook(
@@ -110,7 +120,36 @@ def _in_container(file: BinaryIO) -> Book:
     # The stream's name in Excel 97 and later, and in Excel 5 and 95.
     for name in ("Workbook", "Book"):
         if container.exists(name):
+            _refuse_longer(container.get_size(name), size)
             return XlsBook(container.openstream(name).read())
     raise BadWorkbook(
         "this is an Office file without a workbook in it, such as a DOC or a message."
+    )
+
+
+def _refuse_boundless(header: bytes, size: int) -> None:
+    """Raise BadWorkbook for a container whose tables couldn't be in a file of this size.
+
+    olefile believes their lengths, and a table may refer to the same sector over and over.
+    """
+    if len(header) < _OLE2_HEADER.size:
+        raise _damaged()
+    shift, small_shift, table, small_table = _OLE2_HEADER.unpack(header)
+    if shift not in {9, 12} or small_shift != 6:
+        raise _damaged()
+    sectors = size >> shift
+    needed = sectors // (1 << shift - 2)  # an entry for each sector takes four bytes
+    if table > _SECTORS_IN_HEADER + 2 * needed or small_table > sectors:
+        raise _damaged()
+
+
+def _refuse_longer(stream_size: int, size: int) -> None:
+    """Raise BadWorkbook for a stream that is longer than its file."""
+    if stream_size > size:
+        raise _damaged()
+
+
+def _damaged() -> BadWorkbook:
+    return BadWorkbook(
+        f"the workbook is damaged: its container claims more than the file holds. {AGAIN}"
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -338,6 +340,44 @@ def test_a_part_that_is_kept_whole_has_a_bound(
     styles = f"<styleSheet><cellXfs>{'<xf/>' * 300_000}</cellXfs></styleSheet>"
     parts = {**xlsx_parts(HEADER), "xl/styles.xml": styles}
     assert "has more than 1 MB" in refused(write(tmp_path / "x.xlsx", parts))
+
+
+def _xls() -> bytes:
+    book = xlwt.Workbook()
+    book.add_sheet("S").write(0, 0, "key")
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+def _entry(name: str, data: bytes) -> int:
+    """The place of an entry in the directory of a container ([MS-CFB] 2.6.1)."""
+    return data.index(name.encode("utf-16-le"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (lambda _: 30, 16),  # size of sectors, as a power of two; the one of small ones
+        (lambda _: 32, 16),
+        (lambda _: 44, 1_000_000),  # sectors of the allocation table, and of the one of small ones
+        (lambda _: 64, 1_000_000),
+        (lambda data: _entry("Root Entry", data) + 120, 2**31),
+        (lambda data: _entry("Workbook", data) + 120, 2**31),
+    ],
+)
+def test_a_container_that_claims_more_than_its_file_holds_is_refused(
+    tmp_path: Path, place: Callable[[bytes], int], value: int
+) -> None:
+    path = tmp_path / "x.xls"
+    data = bytearray(_xls())
+    path.write_bytes(data)
+    assert read(path)[1] == ("key",)
+    at = place(bytes(data))
+    size = 2 if at < 40 else 4
+    data[at : at + size] = value.to_bytes(size, "little")
+    path.write_bytes(data)
+    assert "its container claims more than the file holds" in refused(path)
 
 
 @pytest.mark.parametrize("markup_of", ["<draw:a>{}</draw:a>", "<draw:a><![CDATA[{}]]></draw:a>"])
