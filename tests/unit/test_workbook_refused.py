@@ -140,6 +140,12 @@ def test_what_is_no_workbook_or_a_damaged_one_is_said_in_a_sentence(
         ),
         ("<c><v>abc</v></c>", "should hold a number and holds 'abc'"),
         ("<c><v>1e999</v></c>", "should hold a number"),
+        ('<c r="A2"><v>1,5</v></c>', "the cell A2 should hold a number and holds '1,5'"),
+        ('<c r="A2"><v>-</v></c>', "the cell A2 should hold a number and holds '-'"),
+        (
+            f'<c r="A2" t="s"><v>{"1" * 5000}</v></c>',
+            "the cell A2 should refer to one of the workbook's",
+        ),
         ("<c><v>NaN</v></c>", "should hold a number"),
         ('<c t="b"><v>2</v></c>', "the cell A2 should hold TRUE or FALSE and holds '2'"),
         ('<c t="d"><v>May</v></c>', "the cell A2 should hold a date and holds 'May'"),

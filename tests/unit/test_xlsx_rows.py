@@ -218,6 +218,11 @@ def test_the_pattern_takes_rows_without_references() -> None:
     assert taken(rows) == [Row(1, ("zero",)), Row(5, (1.0, 2.0))]
 
 
+def test_another_element_whose_name_begins_like_a_cell_is_no_cell() -> None:
+    rows = "<row><c/><c><v>1</v></c></row><row><custom/><c><v>2</v></c></row>"
+    assert outcome(sheet(rows), 100, plain=True) == outcome(sheet(rows), 100, plain=False)
+
+
 def test_a_text_that_few_rows_have_costs_no_second_look_at_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

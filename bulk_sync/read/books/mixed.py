@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Protocol
+from xml.parsers import expat
 
 from bulk_sync.read.books.interface import BadWorkbook
 from bulk_sync.read.books.markup import Handler, Parser, local, refuse_deep, well_formed
@@ -165,6 +166,20 @@ def resolved(text: str) -> str:
     `&`.
     """
     return _REFERENCE.sub(_referred, text) if "&" in text else text
+
+
+def attributes_of(text: str) -> dict[str, str]:
+    """Return the attributes in a tag's text after the element's name; raises NotPlainError."""
+    if text and text[0] not in " \t\n/":  # the name goes on
+        raise NotPlainError
+    found: list[dict[str, str]] = []
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = lambda _, each: found.append(each)
+    try:
+        parser.Parse(f"<e{text.removesuffix('/')}/>", True)  # noqa: FBT003 - expat's own signature
+    except expat.ExpatError:
+        raise NotPlainError from None
+    return found[0]
 
 
 def _referred(match: re.Match[str]) -> str:

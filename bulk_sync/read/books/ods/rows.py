@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from xml.parsers import expat
 
 from bulk_sync.model.rows import Cell
-from bulk_sync.read.books.mixed import PLAIN_TEXT, NotPlainError, resolved
+from bulk_sync.read.books.mixed import PLAIN_TEXT, NotPlainError, attributes_of, resolved
 from bulk_sync.read.books.ods.cells import BadValueError, CellKind
 from bulk_sync.read.books.ods.document import Document, paragraph
 from bulk_sync.read.books.ods.sink import RowKind, row_kind
@@ -133,7 +132,7 @@ class PlainRows:
             is_covered and not attributes.endswith("/")
         ):
             raise NotPlainError
-        kind = CellKind(self._parsed(rest), is_covered=is_covered)
+        kind = CellKind(self._parsed(f" {rest}"), is_covered=is_covered)
         if len(self._kinds) + len(self._forms) >= _MOST_KINDS:
             self._kinds.clear()
             self._forms.clear()
@@ -151,11 +150,4 @@ class PlainRows:
         """Return an element's attributes, given as in the file; raises NotPlainError."""
         if "xmlns" in attributes:
             raise NotPlainError
-        found: list[dict[str, str]] = []
-        parser = expat.ParserCreate()
-        parser.StartElementHandler = lambda _, each: found.append(each)
-        try:
-            parser.Parse(f"<e {attributes.removesuffix('/')}/>", True)  # noqa: FBT003 - expat's own
-        except expat.ExpatError:
-            raise NotPlainError from None
-        return self._document.names.usual_attributes(found[0])
+        return self._document.names.usual_attributes(attributes_of(attributes))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from xml.parsers import expat
 
 from msgspec import Struct
 
 from bulk_sync.model.rows import Cell, CellError
 from bulk_sync.read.books.interface import MAX_ROWS, NO_VALUE
-from bulk_sync.read.books.mixed import NotPlainError, is_allowed, resolved
+from bulk_sync.read.books.mixed import NotPlainError, attributes_of, is_allowed, resolved
 from bulk_sync.read.books.xlsx.places import column_letters, column_of
 from bulk_sync.read.books.xlsx.sink import Sink, is_true
 from bulk_sync.read.books.xlsx.values import Convert, Values
@@ -84,7 +83,7 @@ class PlainRows:
                 try:
                     _require_allowed(text[begin:at])
                     self._add(found)
-                except NotPlainError:
+                except ValueError:  # a NotPlainError, or a text that is no number
                     at = begin
                     if len(found) == 1:
                         return at
@@ -180,7 +179,7 @@ class PlainRows:
         """Return the kind of cells with these attributes; raises NotPlainError."""
         kind = self._kinds.get(attributes)
         if kind is None:
-            found = _parsed(attributes)
+            found = attributes_of(attributes)
             name = found.get("t", "n")
             convert = self._values.converter(name, found.get("s", ""))
             if "r" in found or convert is None:
@@ -194,7 +193,7 @@ class PlainRows:
     def _is_hidden(self, attributes: str) -> bool:
         hidden = self._hidden.get(attributes)
         if hidden is None:
-            found = _parsed(attributes)
+            found = attributes_of(attributes)
             if "r" in found:
                 raise NotPlainError
             hidden = self._hidden[attributes] = is_true(found.get("hidden"))
@@ -216,15 +215,3 @@ def _resolving(convert: Convert) -> Convert:
         return convert(texts)
 
     return converted
-
-
-def _parsed(attributes: str) -> dict[str, str]:
-    """Return an element's attributes, given as in the file; raises NotPlainError."""
-    found: list[dict[str, str]] = []
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = lambda _, each: found.append(each)
-    try:
-        parser.Parse(f"<e{attributes.removesuffix('/')}/>", True)  # noqa: FBT003 - expat's own
-    except expat.ExpatError:
-        raise NotPlainError from None
-    return found[0]
