@@ -226,5 +226,5 @@ def _swallowed(cells: list[str], delimiter: str, width: int) -> Reason | None:
 
 
 def _shape(text: str) -> tuple[str, bool]:
-    """Return what keys of one kind share: the signs between words, and whether there are digits."""
+    """Return the shape that keys of one kind share: their signs, and whether they have digits."""
     return re.sub(r"\w+", "w", text.strip()), any(letter.isdigit() for letter in text)

@@ -273,7 +273,7 @@ class _Section:
         )
 
     def _split(self) -> tuple[list[_Token], list[_Token], list[_Token]]:
-        """Return the tokens before the decimal point, the decimals, and what follows them."""
+        """Return the tokens before the decimal point, the decimals, and the tokens after them."""
         kinds = [token.kind for token in self._tokens]
         point = kinds.index("point") if "point" in kinds else len(kinds)
         rest = self._tokens[point + 1 :]
@@ -339,8 +339,8 @@ class _Section:
         return Shown(text, is_local or self._has_point)
 
     def _usual_shape(self) -> tuple[str, int, str] | None:
-        """Return what surrounds the number, and its least number of whole digits, in nearly all
-        formats: `00000`, `#,##0.00`, `"SH-"0`. They are rendered in a shorter way.
+        """Return prefix, least number of whole digits, and suffix of a format like nearly all:
+        `00000`, `#,##0.00`, `"SH-"0`. They are rendered in a shorter way; None for others.
         """
         places = [at for at, token in enumerate(self._whole) if token.kind == "digit"]
         if not places:
@@ -382,7 +382,7 @@ class _Section:
         return whole, decimals
 
     def framed(self, content: str) -> str:
-        """Return a content with what surrounds it; nothing without a place for it."""
+        """Return a content between the literals around it; nothing without a place for it."""
         return "".join(
             content if token.kind in {"general", "text"} else _bare(token) for token in self._tokens
         )
@@ -464,7 +464,7 @@ def _appears(token: _Token) -> bool:
 
 
 def _bare(token: _Token) -> str:
-    """Return what a token that is no digit shows."""
+    """Return the text of a token that is no digit."""
     if token.kind == "literal":
         return token.text
     if token.kind == "percent":

@@ -1,4 +1,4 @@
-"""The interface of workbooks: their sheets, the rows of each, and what is wrong with a file."""
+"""The interface of workbooks: their sheets, the rows of each, and the errors of a bad file."""
 
 from __future__ import annotations
 

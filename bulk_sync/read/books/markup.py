@@ -1,4 +1,4 @@
-"""XML parts as streams of events: expat, restricted to what data needs."""
+"""XML parts as streams of events: expat, restricted to plain data and bounded."""
 
 from __future__ import annotations
 

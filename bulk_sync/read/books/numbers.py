@@ -16,7 +16,7 @@ from bulk_sync.read.books.formats import FormatKind
 NO_NUMBER = "#NUM!"
 """Text of the error for a double that is no number, which programs show."""
 UNSHOWN_DATE = "#####"
-"""What programs show for a date before their first or after their last day."""
+"""Text shown for a date before a program's first or after its last day."""
 
 _DAY_MS = 86_400_000
 # The error that a fraction of a day leaves in a time, at most.

@@ -1,4 +1,4 @@
-"""What the number formats of a workbook's cells show, by the ids of the formats.
+"""Converters of a workbook's cells to the values shown, by the ids of their number formats.
 
 The built-in ones are those of ECMA-376 part 1, 18.8.30, which XLS and XLSB share.
 """
@@ -59,7 +59,7 @@ def _kind_of(format_id: int, own: Mapping[int, str]) -> FormatKind:
 
 
 def number_converter(format_id: int, own: Mapping[int, str], *, is_1904: bool) -> Converter | None:
-    """Return what cells with a format show for a number; None for the number itself."""
+    """Return the converter of numbers in a format; None if it shows each as it is."""
     kind = _kind_of(format_id, own)
     if kind is not FormatKind.NUMBER:
         return converter_for(kind, is_1904=is_1904)
@@ -71,7 +71,7 @@ def number_converter(format_id: int, own: Mapping[int, str], *, is_1904: bool) -
 
 
 def text_converter(format_id: int, own: Mapping[int, str]) -> TextConverter | None:
-    """Return what cells with a format show for a text; None for the text itself."""
+    """Return the converter of texts in a format; None if it shows each as it is."""
     code = code_of(format_id, own)
     return (lambda text: text_as_shown(text, code)) if changes_texts(code) else None
 

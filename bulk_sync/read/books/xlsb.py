@@ -161,7 +161,7 @@ class XlsbGrid:
 
 
 class _Values:
-    """The shared texts, and what each style shows.
+    """The shared texts, and each style's converters.
 
     The methods read a cell's value at an offset of its record; they raise LookupError for a style
     or a text that isn't there, struct.error for data that is cut short.

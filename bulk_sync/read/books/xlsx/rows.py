@@ -46,7 +46,7 @@ _Found = Sequence[str | None]
 
 
 class _Kind(Struct, frozen=True):
-    """How cells with certain attributes are converted."""
+    """The conversion of cells with certain attributes."""
 
     convert: Convert
     is_in_line: bool

@@ -1,4 +1,4 @@
-"""Cell styles: what their number formats show (ECMA-376 part 1, 18.8)."""
+"""Cell styles and their number formats (ECMA-376 part 1, 18.8)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Styles:
         self._in_cells = False
 
     def converters(self, *, is_1904: bool) -> list[tuple[Converter | None, TextConverter | None]]:
-        """Return what each style shows for a number and for a text; None for the value itself."""
+        """Return each style's converters of numbers and of texts; None if all stay as they are."""
         known = {
             each: (
                 number_converter(each, self._codes, is_1904=is_1904),

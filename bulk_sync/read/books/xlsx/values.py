@@ -19,7 +19,7 @@ from bulk_sync.read.books.styles import TextConverter
 Convert = Callable[[Sequence[str]], Sequence[Cell]]
 """Returns the cells for texts, none of them empty; raises ValueError if one isn't of the type."""
 Style = tuple[Converter | None, TextConverter | None]
-"""What a number format shows for a number and for a text; None for the value itself."""
+"""A number format's converters of numbers and of texts; None if it shows each as it is."""
 
 # A character that XML doesn't allow, by its code (18.18.83, ST_Xstring, 22.9.2.19).
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
