@@ -49,7 +49,7 @@ def feed(chunks: Iterable[bytes], handler: Handler, part: str) -> None:
 class Parser:
     """Expat for one part; refuses document types, other encodings than UTF-8, and endless tags.
 
-    Its handler refuses elements that are too deep, by `refuse_deep`.
+    Its handler refuses elements that are too deep, by `too_deep`.
     """
 
     def __init__(self, handler: Handler, part: str) -> None:
@@ -86,13 +86,12 @@ class Parser:
         self._expat.Parse(b"", True)  # noqa: FBT003 - expat's own signature
 
 
-def refuse_deep(depth: int, part: str) -> None:
-    """Raise BadWorkbook for more than `MAX_DEPTH`, because handlers keep the path."""
-    if depth > MAX_DEPTH:
-        raise BadWorkbook(
-            f"its part {part} has more than {MAX_DEPTH} elements inside of each other, which no "
-            "spreadsheet program writes. It isn't read."
-        )
+def too_deep(part: str) -> BadWorkbook:
+    """Return the error for more than `MAX_DEPTH`: handlers keep the path of an element."""
+    return BadWorkbook(
+        f"its part {part} has more than {MAX_DEPTH} elements inside of each other, which no "
+        "spreadsheet program writes. It isn't read."
+    )
 
 
 class _Shallow:
@@ -105,7 +104,8 @@ class _Shallow:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        refuse_deep(self._depth, self._part)
+        if self._depth > MAX_DEPTH:
+            raise too_deep(self._part)
         self._handler.start(name, attributes)
 
     def end(self, name: str) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from xml.parsers import expat
 
 from bulk_sync.read.books.interface import BadWorkbook
-from bulk_sync.read.books.markup import Handler, Parser, local, refuse_deep, well_formed
+from bulk_sync.read.books.markup import MAX_DEPTH, Handler, Parser, local, too_deep, well_formed
 
 # More than any item takes: 16,384 cells with texts. Longer ones go to expat in pieces.
 _LONGEST_ITEM = 8 * 1024 * 1024
@@ -97,7 +97,8 @@ class Mixed:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Pass on the start of an element."""
         self._depth += 1
-        refuse_deep(self._depth, self._part)
+        if self._depth > MAX_DEPTH:
+            raise too_deep(self._part)
         if self._depth == self._container_depth:
             self._in_container = local(name) == self._container
         self._handler.start(name, attributes)
