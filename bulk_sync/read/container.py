@@ -119,7 +119,7 @@ def _in_container(file: BinaryIO) -> Book:
         )
     # The stream's name in Excel 97 and later, and in Excel 5 and 95.
     for name in ("Workbook", "Book"):
-        if container.exists(name):
+        if container.get_type(name) == olefile.STGTY_STREAM:
             _refuse_longer(container.get_size(name), size)
             return XlsBook(container.openstream(name).read())
     raise BadWorkbook(

@@ -386,6 +386,14 @@ def test_a_container_that_claims_more_than_its_file_holds_is_refused(
     assert "its container claims more than the file holds" in refused(path)
 
 
+def test_a_container_with_a_folder_called_workbook_has_no_workbook(tmp_path: Path) -> None:
+    data = bytearray(_xls())
+    data[_entry("Workbook", bytes(data)) + 66] = 1  # the type of the entry: a storage
+    path = tmp_path / "x.xls"
+    path.write_bytes(data)
+    assert "an Office file without a workbook in it" in refused(path)
+
+
 @pytest.mark.parametrize("markup_of", ["<draw:a>{}</draw:a>", "<draw:a><![CDATA[{}]]></draw:a>"])
 def test_a_large_picture_in_a_sheet_is_passed_over(tmp_path: Path, markup_of: str) -> None:
     picture = markup_of.format(("QUJD" * 19 + "\n") * 150_000)
