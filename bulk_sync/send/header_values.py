@@ -26,6 +26,9 @@ _LEAST_EPOCH = 1e9  # 2001 as an epoch; as seconds until a reset it would be 31 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 _DURATION = re.compile(r"(?:\d{1,12}(?:\.\d{1,12})?(?:ms|us|µs|ns|d|h|m|s))+", re.ASCII)
 _DURATION_PART = re.compile(r"([\d.]+)([a-zµ]+)")
+_IN_WORDS = re.compile(
+    r"(\d{1,12}(?:\.\d{1,12})?) ?(s|m|h)(?:ec|in|r|our)?(?:ond|ute)?s?", re.ASCII
+)
 _TIME_SPAN = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", re.ASCII)
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d\S*)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?", re.ASCII)
 # `Date.toString()` of JavaScript, which lemlist sends.
@@ -72,6 +75,7 @@ def span(text: str | None, date: str, unit_seconds: float = 1.0) -> Span | None:
     """
     if text is None or len(text := text.strip()) > LONGEST_TEXT:
         return None
+    text = text.strip('"')
     if _NUMBER.fullmatch(text):
         value = min(float(text), _HUGE)  # a float of 400 digits is infinite
         if value >= _LEAST_EPOCH and (since := _since_epoch(value, date)) is not None:
@@ -97,6 +101,8 @@ def _duration(text: str) -> Span | None:
         parts = _DURATION_PART.findall(text)
         seconds = sum(float(value) * _SECONDS[unit] for value, unit in parts)
         return Span(seconds, "." in text or parts[-1][1] not in {"d", "h", "m", "s"})
+    if found := _IN_WORDS.fullmatch(text):
+        return Span(float(found[1]) * _SECONDS[found[2]], "." in text)
     if found := _TIME_SPAN.fullmatch(text):  # a .NET TimeSpan
         seconds = float(found[1]) * 3600 + float(found[2]) * 60 + float(found[3])
         return Span(seconds, "." in text)

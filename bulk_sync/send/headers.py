@@ -279,8 +279,9 @@ def _policies(text: str) -> tuple[_Policy, ...] | None:
         head, colon, after = head.partition(":")
         limit, window = number(head), number(after) if colon else None
         for parameter in parameters:
-            if parameter.startswith("w="):
-                window = number(parameter[2:])
+            name, _, value = parameter.partition("=")
+            if name.rstrip() in {"w", "window"}:  # the longer one up to draft -02
+                window = number(value)
                 colon = "="
         if limit is None or (colon and window is None):
             return None

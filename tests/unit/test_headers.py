@@ -32,6 +32,13 @@ DATE = "Mon, 02 Mar 2026 10:00:00 GMT"  # 1772445600
         ("1m30s", "", 90),
         ("PT1M30S", "", 90),
         ("20ms", "", 0.02),
+        ("30 seconds", "", 30),
+        ("1 second", "", 1),
+        ("1.5 min", "", 90),
+        ("2 minutes", "", 120),
+        ("1 hour", "", 3600),
+        ("2 moons", "", None),
+        ('"30"', "", 30),
         ("00:01:30", "", 90),
         ("", "", None),
         ("soon", "", None),
@@ -162,6 +169,14 @@ def test_any_header_text_is_a_bounded_wait_or_none(text: str, date: str) -> None
         ),
         ({"ratelimit-policy": '"b";q=9;w=1;qu="concurrent-requests"'}, []),
         ({"ratelimit-policy": "10;w=1, 50;w=60"}, [Quota(10, 1), Quota(50, 60)]),
+        (
+            {
+                "ratelimit-limit": "100, 100;window=60, 1000;window=3600",
+                "ratelimit-remaining": "50",
+                "ratelimit-reset": "20",
+            },
+            [Quota(100, 60, 50, 20), Quota(1000, 3600)],
+        ),
         ({"ratelimit-policy": '"default";q=100;w=60'}, [Quota(100, 60)]),
         ({"ratelimit": "limit=10, remaining=0, reset=4"}, [Quota(10, None, 0, 4)]),
         (
