@@ -36,6 +36,7 @@ from tests.simulation import (
     heavy_tail,
     optimum,
     simulate,
+    steady,
     usual_policy,
 )
 
@@ -154,6 +155,37 @@ def test_without_a_limit_the_workers_are_the_bound() -> None:
     assert ran.server.busiest == 16
     assert ran.seconds < 20 * 1.2
     assert (ran.tallies[0].limit, ran.tallies[0].source) == (None, RateSource.NONE)
+
+
+TWENTY_MS = steady(0.02)
+
+
+@pytest.mark.slow  # 40,000 rows each
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.03])
+def test_rare_bare_503s_hardly_slow_a_run_down(share: float) -> None:
+    rows, sound = 10_000, simulate(Server(latency=TWENTY_MS), 10_000).seconds
+    took = []
+    for seed in (1, 2, 3):
+        ran = simulate(Server(latency=TWENTY_MS, faults=Faults(share), seed=seed), rows)
+        assert ran.states() == {State.UPDATED: rows}
+        took.append(ran.seconds)
+    assert sum(took) / len(took) <= sound / 0.9
+
+
+@pytest.mark.slow  # 30,000 rows each
+@pytest.mark.parametrize("share", [0.01, 0.03])
+def test_bare_503s_do_not_hide_a_limit(share: float) -> None:
+    rows, over = 10_000, []
+    for seed in (1, 2, 3):
+        server = Server(
+            HUNDRED, tells=retry_after, latency=TWENTY_MS, faults=Faults(share), seed=seed
+        )
+        ran = simulate(server, rows)
+        assert ran.states() == {State.UPDATED: rows}
+        assert ran.refused_per_100 < 3
+        over.append(ran.seconds / optimum(server, rows))
+    assert sum(over) / len(over) <= 1.15
+    assert max(over) <= 1.3
 
 
 REFUSED = Failure("connection", "refused", may_have_arrived=False)
