@@ -426,9 +426,13 @@ def _throttled(reply: Reply, so_far: SoFar, policy: RetryPolicy, dice: float) ->
 
 def refused_too_long(seconds: float, last: Reply, policy: RetryPolicy) -> Outage:
     """Return the reason to stop when every request was throttled for so long, as `last` was."""
+    most = f"--max-wait ({duration_text(policy.max_wait_seconds)})"
+    bound = f"a run waits no longer than {most}"
+    if seconds < policy.max_wait_seconds:
+        bound = f"the next try would be later than {most} allows"
     return Outage(
-        f"The API has refused every request for {seconds:.0f} s ({_said(last)}), and a run waits "
-        f"no longer than --max-wait ({duration_text(policy.max_wait_seconds)}). Run again later"
+        f"The API has refused every request for {seconds:.0f} s ({_said(last)}), and {bound}. "
+        "Run again later"
     )
 
 
