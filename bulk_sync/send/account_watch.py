@@ -35,6 +35,7 @@ from bulk_sync.send.account import (
     read_account,
     refusal_without_answer,
 )
+from bulk_sync.send.allowances import CERTAIN_SECONDS
 from bulk_sync.send.alone import Answer
 from bulk_sync.send.context import Context
 from bulk_sync.send.decide import pace_kind, shows_api_is_up, wait_of_all
@@ -50,6 +51,9 @@ INTERVAL_SECONDS = 60.0
 
 # Resets a minute apart are seen a little early or late, by the rounding of what is told.
 _SLACK_SECONDS = 1.0
+
+# The pace records a reply a little later than the request's end.
+_EARLY_SECONDS = 0.01
 
 MOST_TRIES = 4
 """Requests for an answer without which no row may leave; otherwise there is one."""
@@ -84,7 +88,9 @@ class Reminder:
 
     def answered(self, now: float, reset_seconds: float) -> None:
         """Record an allowance that resets in `reset_seconds`."""
-        self.told, self.resets_at = True, now + reset_seconds
+        # Not before the pace takes the window for over: the reply to an earlier permit would say
+        # nothing of the new one.
+        self.told, self.resets_at = True, now + reset_seconds + CERTAIN_SECONDS - _EARLY_SECONDS
 
 
 class AccountWatch:

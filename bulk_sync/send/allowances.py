@@ -33,6 +33,9 @@ LONG_SECONDS = 10.0
 # A window is over this much after its stated reset, which may lack a part of a second.
 _MARGIN_SECONDS = 0.05
 
+CERTAIN_SECONDS = 1 + _MARGIN_SECONDS
+"""A reset that was stated once, in whole seconds, is certain so much later."""
+
 # Two stated resets this close are the same one: each may be off by a second, and by the way there.
 _SAME_RESET_SECONDS = 1.6
 

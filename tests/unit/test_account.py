@@ -265,14 +265,15 @@ def test_an_allowance_without_a_sound_reset_is_none(limit: dict[str, object]) ->
 
 
 def test_the_allowance_is_asked_again_after_a_reset_or_a_refusal_once_a_minute() -> None:
+    """A reset in whole seconds is certain a second later."""
     reminder = Reminder()
     assert not reminder.is_due(1e6, RateSource.NONE)  # none was told
     reminder.asked(100.0)
     reminder.answered(100.1, reset_seconds=1800.0)
     for source in (RateSource.NONE, RateSource.ACCOUNT, RateSource.FOUND, RateSource.OPTION):
-        assert not reminder.is_due(1900.0, source)
-        assert reminder.is_due(1900.2, source)
-    assert not reminder.is_due(1900.2, RateSource.HEADER)
+        assert not reminder.is_due(1901.0, source)
+        assert reminder.is_due(1901.2, source)
+    assert not reminder.is_due(1901.2, RateSource.HEADER)
     reminder.refused = True
     assert not reminder.is_due(100.0 + INTERVAL_SECONDS - 0.1, RateSource.ACCOUNT)
     assert reminder.is_due(100.0 + INTERVAL_SECONDS, RateSource.ACCOUNT)
@@ -284,22 +285,22 @@ def test_a_reset_soon_after_the_start_of_a_run_is_not_missed() -> None:
     reminder = Reminder()
     reminder.asked(100.0)
     reminder.answered(100.1, reset_seconds=20.0)
-    assert not reminder.is_due(120.0, RateSource.ACCOUNT)
-    assert reminder.is_due(120.2, RateSource.ACCOUNT)
-    reminder.asked(120.2)
+    assert not reminder.is_due(121.0, RateSource.ACCOUNT)
+    assert reminder.is_due(121.2, RateSource.ACCOUNT)
+    reminder.asked(121.2)
     # Its windows are shorter than a minute: they are not asked about one by one.
-    reminder.answered(120.3, reset_seconds=20.0)
-    assert not reminder.is_due(141.0, RateSource.ACCOUNT)
-    assert reminder.is_due(120.2 + INTERVAL_SECONDS, RateSource.ACCOUNT)
+    reminder.answered(121.3, reset_seconds=19.0)
+    assert not reminder.is_due(142.0, RateSource.ACCOUNT)
+    assert reminder.is_due(121.2 + INTERVAL_SECONDS, RateSource.ACCOUNT)
 
 
 def test_each_reset_of_a_window_of_a_minute_is_asked_about() -> None:
     reminder = Reminder()
     reminder.asked(100.0)
     reminder.answered(100.1, reset_seconds=20.0)
-    reminder.asked(120.3)
-    reminder.answered(120.4, reset_seconds=59.5)
-    assert reminder.is_due(180.1, RateSource.ACCOUNT)
+    reminder.asked(121.3)
+    reminder.answered(121.4, reset_seconds=58.5)
+    assert reminder.is_due(181.1, RateSource.ACCOUNT)
 
 
 # Judge

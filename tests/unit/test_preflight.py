@@ -23,7 +23,8 @@ from bulk_sync.send.context import Terms
 from bulk_sync.send.pace import Pace
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
-from tests.simulation import STARTED, VirtualClock, in_virtual_time
+from tests.models.rules import FixedWindow
+from tests.simulation import STARTED, Server, VirtualClock, in_virtual_time, simulate, steady
 from tests.unit.test_sender import BROKEN, BUSY, OK, START, Script, Work, terms_of
 
 TEAM = Team("550e8400-e29b-41d4-a716-446655440000", "Example Realty")
@@ -273,6 +274,15 @@ def test_the_allowance_that_is_told_is_kept_and_asked_for_again_at_its_reset(
     assert len(ended.api.asked) == 2
     assert resets_at <= ended.api.asked[1] <= min(at for at in ended.sent if at >= resets_at)
     assert ended.tally.requests == 2 + 20
+
+
+def test_rows_on_their_way_at_a_reset_leave_the_new_window_as_it_is_told() -> None:
+    """Users/me is asked when the pace, too, takes the old window for over."""
+    rule = FixedWindow(100, HOUR, phase=START + 20.3)
+    ran = simulate(Server(rule, latency=steady(3.0), answers_me=True), 250, workers=8)
+    assert ran.states() == {State.UPDATED: 250}
+    assert ran.refused_per_100 == 0
+    assert len(ran.server.asked_me) == 1 + 3  # at the start and at each reset
 
 
 def test_after_a_refusal_it_is_asked_again_once_a_minute_at_most() -> None:
