@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 _DURATION = re.compile(r"(?:\d{1,12}(?:\.\d{1,12})?(?:ms|us|µs|ns|d|h|m|s))+", re.ASCII)
 _DURATION_PART = re.compile(r"([\d.]+)([a-zµ]+)")
 _IN_WORDS = re.compile(
-    r"(\d{1,12}(?:\.\d{1,12})?) ?(s|m|h)(?:ec|in|r|our)?(?:ond|ute)?s?", re.ASCII
+    r"(\d{1,12}(?:\.\d{1,12})?) ?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)", re.ASCII
 )
 _TIME_SPAN = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", re.ASCII)
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d\S*)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?", re.ASCII)
@@ -102,7 +102,7 @@ def _duration(text: str) -> Span | None:
         seconds = sum(float(value) * _SECONDS[unit] for value, unit in parts)
         return Span(seconds, "." in text or parts[-1][1] not in {"d", "h", "m", "s"})
     if found := _IN_WORDS.fullmatch(text):
-        return Span(float(found[1]) * _SECONDS[found[2]], "." in text)
+        return Span(float(found[1]) * _SECONDS[found[2][0]], "." in text)
     if found := _TIME_SPAN.fullmatch(text):  # a .NET TimeSpan
         seconds = float(found[1]) * 3600 + float(found[2]) * 60 + float(found[3])
         return Span(seconds, "." in text)
