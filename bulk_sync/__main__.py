@@ -32,11 +32,23 @@ def main() -> NoReturn:
             signal.signal(number, _end_at_once)
     if sys.argv[1:] == ["--version"]:
         _print_version()
+    _import_nothing_from_here()
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.disable()  # imports create no garbage; `cli.collector` turns it on again
     from bulk_sync.cli import main as run
 
     run()
+
+
+def _import_nothing_from_here() -> None:
+    """Take the current folder, where `python -m` looks first, from the folders of modules.
+
+    It holds sheets, and may hold a `json.py` that came with them. It stays if the package itself is
+    there.
+    """
+    here = os.path.realpath(os.curdir)
+    if here != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):  # noqa: PTH120 - quick
+        sys.path[:] = [one for one in sys.path if one and os.path.realpath(one) != here]
 
 
 def _print_version() -> NoReturn:

@@ -37,6 +37,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.small_file import NoSmallFile, read_small_file
 from bulk_sync.validation import explain
 
 
@@ -85,9 +86,14 @@ class Profile(_Part):
     def load(cls, path: Path) -> Self:
         """Read a profile; raises UsageError with the file, the key and the right form."""
         try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            text = read_small_file(path)[0].decode("utf-8-sig")
+            return cls.model_validate(tomllib.loads(text))
+        except NoSmallFile as error:
+            raise UsageError(f"--profile {path}: {error}, so it is no profile") from None
         except OSError as error:
             raise UsageError(f"--profile {path}: {error.strerror}") from None
+        except RecursionError:
+            raise UsageError(f"--profile {path}: nested too deeply for a profile") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"--profile {path}: not TOML: {error}") from None
         except ValidationError as error:

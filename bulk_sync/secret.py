@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bulk_sync.errors import UsageError
+from bulk_sync.small_file import NoSmallFile, read_small_file
 
 SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
 """The key of a rehearsal; a sandbox takes any test key."""
@@ -47,14 +48,16 @@ def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
             "--key-file takes the name of a file that holds the key, not the key itself."
         )
     try:
-        mode = key_file.stat().st_mode
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        content, found = read_small_file(key_file)
+        if os.name == "posix" and found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UsageError(
                 f"--key-file {key_file}: others can read this file. Correct it with: chmod 600 "
                 f"{key_file}"
             )
         # Editors add a line end, and on Windows a byte order mark.
-        return SecretStr(key_file.read_text(encoding="utf-8-sig").strip("\r\n"))
+        return SecretStr(content.decode("utf-8-sig").strip("\r\n"))
+    except NoSmallFile as error:
+        raise UsageError(f"--key-file {key_file}: {error}, so it is no key file.") from None
     except OSError as error:
         raise UsageError(f"--key-file {key_file}: {error.strerror}.") from None
     except UnicodeDecodeError:

@@ -184,7 +184,10 @@ def _setting(option: Declared, given: Given) -> tuple[str, str, str]:
 
 
 def init(options: Sequence[Declared], *, for_user: bool) -> int:
-    """Write a settings file in which every setting is commented out."""
+    """Write a settings file in which every setting is commented out.
+
+    Only the user's own file may set what is not about the sheet.
+    """
     from platformdirs import user_config_path
 
     from bulk_sync.cli.config import FILE_NAME, template
@@ -201,7 +204,7 @@ def init(options: Sequence[Declared], *, for_user: bool) -> int:
         raise OutputError(f"{path}: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         path.chmod(0o644)  # the umask may let the group write, and `config` refuses such a file
-        file.write(template(options))
+        file.write(template(one for one in options if for_user or one.about_sheet))
     with standard_output():
         out().print(
             f"Wrote {path}: remove the # from what you want to set; bulk-sync doctor shows the "

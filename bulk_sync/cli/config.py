@@ -6,6 +6,10 @@ the environment over the file in the current folder, and that over the file in t
 configuration folder. `--config FILE` replaces both files. An unknown name is an error, because a
 misspelt `max-failures` must not go unnoticed.
 
+The file of the current folder may have come with the sheets, from anybody. It may say only how a
+sheet is read, and name no path outside its folder: nothing that decides where the key comes from or
+goes, what is sent, written or run.
+
 A flag is `true` or `false`; an option that may be repeated is a text or a list of them, with one
 value per line in the environment; `map` may also be a table. Paths in a file are relative to the
 folder of that file.
@@ -20,6 +24,7 @@ import stat
 import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
@@ -27,14 +32,17 @@ from msgspec import Struct
 from bulk_sync.cli.habits import REMOVED
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import PREFIX, Declared, Kind
+from bulk_sync.small_file import NoSmallFile, read_small_file
 
 FILE_NAME = "bulk-sync.toml"
 
 # Variables that are no options: --config, and the exit code that is passed to a hook.
 _NOT_OPTIONS = frozenset({"CONFIG", "EXIT_CODE"})
 
-# Bytes of a settings file; a larger one is not read.
-_LARGEST_FILE = 1 << 20
+_ELSEWHERE = (
+    "Give it on the command line, in the environment or in your configuration folder (bulk-sync "
+    "init --user writes a file there), or name the file with --config"
+)
 
 Value = bool | int | str | list[str]
 
@@ -46,8 +54,16 @@ class Sourced(Struct, frozen=True):
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A settings file; `allowed` has the options that it may set, None for all."""
+
+    path: Path
+    allowed: frozenset[str] | None = None
+
+
 def read_sources(
-    kinds: Mapping[str, Kind], environ: Mapping[str, str], files: Iterable[Path]
+    kinds: Mapping[str, Kind], environ: Mapping[str, str], files: Iterable[SettingsFile]
 ) -> dict[str, Sourced]:
     """Return the options that files and the environment set; earlier files take precedence.
 
@@ -55,55 +71,74 @@ def read_sources(
     and the closest name.
     """
     found: dict[str, Sourced] = {}
-    for path in reversed(list(files)):
-        found |= _from_file(path, kinds)
+    for file in reversed(list(files)):
+        found |= _from_file(file, kinds)
     return found | _from_environment(environ, kinds)
 
 
-def config_files(config: Path | None, folder: Path, user_folder: Path) -> list[Path]:
+def config_files(
+    config: Path | None, folder: Path, user_folder: Path, about_sheet: frozenset[str]
+) -> list[SettingsFile]:
     """Return the files to read: the named one, else those that exist, the nearest first.
 
-    Raises UsageError if the named one does not exist.
+    The file of `folder` may set only the options in `about_sheet`. Raises UsageError if the named
+    one does not exist.
     """
     if config is not None:
         if not _is_file(config):
             raise UsageError(
                 f"--config {config}: no such file; bulk-sync init writes one to start with"
             )
-        return [config]
-    return [path for path in (folder / FILE_NAME, user_folder / FILE_NAME) if _is_file(path)]
+        return [SettingsFile(config)]
+    files = (SettingsFile(folder / FILE_NAME, about_sheet), SettingsFile(user_folder / FILE_NAME))
+    return [file for file in files if _is_file(file.path)]
 
 
 def _is_file(path: Path) -> bool:
-    """Return True for a file; False also in a folder that this user can't read."""
+    """Return True for a file of any kind; False also in a folder that this user can't read."""
     try:
-        return path.is_file()
+        return path.exists() and not path.is_dir()
     except OSError:  # sudo and cron may run with another user's HOME
         return False
 
 
-def _from_file(path: Path, kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
-    shown = str(path)
-    values = _parsed(path)
+def _from_file(file: SettingsFile, kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
+    shown, folder = str(file.path), file.path.absolute().parent
     found = {}
-    for key, value in values.items():
+    for key, value in _parsed(file.path).items():
         name = key.replace("_", "-")
         if name not in kinds:
             raise UsageError(f"{shown}: {_unknown(key, name, kinds)}")
-        found[name] = Sourced(
-            _checked(name, value, kinds[name], shown, path.absolute().parent), shown
-        )
+        if file.allowed is not None and name not in file.allowed:
+            raise UsageError(
+                f"{shown}: {name} is not read from the file of the current folder, which may have "
+                f"come from anybody with the sheets. {_ELSEWHERE}"
+            )
+        checked = _checked(name, value, kinds[name], shown, folder)
+        if file.allowed is not None and kinds[name] is Kind.PATH:
+            _refuse_outside(str(checked), folder, f"{shown}: {name}")
+        found[name] = Sourced(checked, shown)
     return found
+
+
+def _refuse_outside(path: str, folder: Path, what: str) -> None:
+    """Refuse a path that leads out of the folder, also through a symlink."""
+    if path == "-" or not Path(path).resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"{what} leads out of the folder, and this file may have come from anybody with the "
+            f"sheets. {_ELSEWHERE}"
+        )
 
 
 def _parsed(path: Path) -> dict[str, object]:
     try:
-        _refuse_unsafe_owner(path)
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_FILE + 1)
-        if len(text) > _LARGEST_FILE:
-            raise UsageError(f"{path}: too large for a settings file")
+        text, found = read_small_file(path)
+        _refuse_unsafe_owner(path, found)
         return tomllib.loads(text.decode("utf-8-sig"))
+    except NoSmallFile as error:
+        raise UsageError(f"{path}: {error}, so it is no settings file") from None
+    except RecursionError:
+        raise UsageError(f"{path}: nested too deeply for a settings file") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -112,11 +147,10 @@ def _parsed(path: Path) -> dict[str, object]:
         raise UsageError(f'{path}: not TOML: {error}. Put texts in quotes: rate = "10/s"') from None
 
 
-def _refuse_unsafe_owner(path: Path) -> None:
+def _refuse_unsafe_owner(path: Path, found: os.stat_result) -> None:
     """Refuse a file that somebody else can write, because it could send the key elsewhere."""
     if os.name != "posix":
         return
-    found = path.stat()
     if found.st_uid not in {0, os.geteuid()}:
         raise UsageError(
             f"{path}: this file belongs to another user, so it is not read; name it with --config"

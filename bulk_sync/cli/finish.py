@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
+from bulk_sync.child import environment
 from bulk_sync.errors import OutputError
 from bulk_sync.model.rows import State
 
@@ -102,12 +103,10 @@ def run_hook(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]
     It gets the summary as JSON on standard input and the exit code in BULK_SYNC_EXIT_CODE, but not
     the API key. The error does not repeat the command, which may contain a token.
     """
-    environment = {name: value for name, value in os.environ.items() if name != "NORTH_API_KEY"}
-    environment["BULK_SYNC_EXIT_CODE"] = str(summary["exit_code"])
     with subprocess.Popen(  # noqa: S602 - it is the user's own command line
         command,
         shell=True,
-        env=environment,
+        env=environment() | {"BULK_SYNC_EXIT_CODE": str(summary["exit_code"])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,7 +15,7 @@ import typer
 
 from bulk_sync.cli.declare import Argument, Command, Given, for_typer
 from bulk_sync.cli.parts import Following, Sample, Scope
-from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, Interrupted, UsageError
+from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, Interrupted
 from bulk_sync.sandbox.behaviour import Behaviour, Serving
 from bulk_sync.settings.comparing import Comparing
 from bulk_sync.settings.creating import Creating
@@ -210,7 +210,11 @@ def doctor(given: Given) -> int:
 
 @_command(None, Scope, takes_settings=False)
 def init(given: Given) -> int:
-    """Write a bulk-sync.toml with every setting, each as a comment with its description."""
+    """Write a bulk-sync.toml, with each setting as a comment below its description.
+
+    The file of a folder says how sheets are read; with --user, the file in your configuration
+    folder has every setting.
+    """
     from bulk_sync.cli import commands
 
     return commands.init(COMMANDS["push"].options, for_user=bool(given.values.get("user")))
@@ -341,23 +345,18 @@ def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
     """Set the values from environment and files as typer's defaults."""
     from platformdirs import user_config_path
 
-    from bulk_sync.cli.config import FILE_NAME, config_files, read_sources
+    from bulk_sync.cli.config import config_files, read_sources
 
     _elsewhere.clear()
-    files = config_files(config, Path(), user_config_path("bulk-sync", appauthor=False))
+    settable = [one for one in COMMANDS.values() if one.takes_settings]
+    options = [option for one in settable for option in one.options]
+    about_sheet = frozenset(option.name for option in options if option.about_sheet)
+    user_folder = user_config_path("bulk-sync", appauthor=False)
+    files = config_files(config, Path(), user_folder, about_sheet)
     if not files and not any(name.startswith(PREFIX) for name in os.environ):
         return config
-    settable = [one for one in COMMANDS.values() if one.takes_settings]
-    kinds = {option.name: option.kind for one in settable for option in one.options}
+    kinds = {option.name: option.kind for option in options}
     _elsewhere.update(read_sources(kinds, os.environ, files))
-    hook = _elsewhere.get("on-finish")
-    # A folder that was unpacked or shared may hold a settings file that nobody has read.
-    if hook is not None and config is None and hook.source == str(Path(FILE_NAME)):
-        raise UsageError(
-            f"{hook.source}: on-finish runs a command, so it is not read from the file of the "
-            "current folder: give it on the command line, in the environment or in your "
-            "configuration folder, or name the file with --config"
-        )
     own = COMMANDS[context.command.name or ""].options
     context.default_map = {
         option.keyword: _elsewhere[option.name].value for option in own if option.name in _elsewhere

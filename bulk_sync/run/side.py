@@ -8,7 +8,6 @@ or the error for the user, to standard output. It is killed if the comparison en
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from msgspec import Struct
 
 from bulk_sync import errors
 from bulk_sync.check.showing import REPORT_COLUMN
+from bulk_sync.child import start_module
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import LedgerSide
@@ -69,14 +69,7 @@ def staged_in_child(settings: SheetSettings) -> Iterator[Callable[[], StagedSide
     with TemporaryDirectory(prefix="bulk-sync-") as folder:
         path = Path(folder, "there.sqlite")
         request = {"settings": settings.model_dump(mode="json"), "path": str(path)}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bulk_sync.run.side"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # The caller may have extended sys.path to import this package.
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+        process = start_module("bulk_sync.run.side")
         with process, ExitStack() as opened:
             opened.callback(process.kill)
             assert process.stdin is not None  # noqa: S101 - it is a pipe

@@ -23,6 +23,7 @@ class Meaning:
     """
 
     PANEL = "Mapping"
+    ABOUT_SHEET = True
 
     map: Annotated[
         dict[str, str],

@@ -173,6 +173,8 @@ class Declared:
     choices: tuple[str, ...]
     required: bool
     default: Any
+    about_sheet: bool
+    """True when it says only how a sheet is read."""
 
     @property
     def flag(self) -> str:
@@ -240,6 +242,7 @@ def _declaration(
         choices=choices,
         required=required,
         default=None if field.default is dataclasses.MISSING else field.default,
+        about_sheet=getattr(part, "ABOUT_SHEET", False),
     )
 
 

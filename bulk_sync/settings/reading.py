@@ -14,6 +14,7 @@ class Reading:
     """The options about reading; None is detected."""
 
     PANEL = "Reading"
+    ABOUT_SHEET = True
 
     input: Path
     sheet: Annotated[

@@ -13,7 +13,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from bulk_sync.cli.config import read_sources, template
+from bulk_sync.cli.config import SettingsFile, read_sources, template
 from bulk_sync.cli.declare import Given, for_typer
 from bulk_sync.cli.main import COMMANDS
 from bulk_sync.errors import UsageError
@@ -22,6 +22,7 @@ from bulk_sync.settings.option import Kind, Option, declared
 from bulk_sync.settings.sending import Sending
 from tests.conftest import Program
 from tests.tools.make_reference import reference
+from tests.unit.test_config import written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +64,7 @@ def test_the_command_line_has_it(program: Program, added: list[Given]) -> None:
 def test_the_environment_and_a_file_set_it(
     program: Program, added: list[Given], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Path("bulk-sync.toml").write_text("burst = 4", encoding="utf-8")
-    Path("bulk-sync.toml").chmod(0o600)
+    written(Path("config/bulk-sync/bulk-sync.toml"), "burst = 4")
     program("push", "x.csv")
     monkeypatch.setenv("BULK_SYNC_BURST", "6")
     program("push", "x.csv")
@@ -75,8 +75,8 @@ def test_the_environment_and_a_file_set_it(
 
 @pytest.mark.usefixtures("added")
 def test_init_doctor_and_the_reference_have_it(program: Program) -> None:
-    program("init")
-    text = Path("bulk-sync.toml").read_text(encoding="utf-8")
+    program("init", "--user")
+    text = Path("config/bulk-sync/bulk-sync.toml").read_text(encoding="utf-8")
     assert "\n# Requests that may leave at once.\n# burst = 3\n" in text
     shown = program("doctor", "--json", "--base-url", "http://127.0.0.1:9")
     assert json.loads(shown.out)["settings"]["burst"] == {"value": "3", "from": "default"}
@@ -113,11 +113,10 @@ def test_every_example_of_inits_file_is_accepted(tmp_path: Path) -> None:
         if line.startswith("# ") and " = " in line and "=1h" not in line
     ]
     assert len(lines) == len(options)
-    path = tmp_path / "bulk-sync.toml"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    path.chmod(0o600)
+    path = written(tmp_path / "bulk-sync.toml", "\n".join(lines))
     assert tomllib.loads(path.read_text(encoding="utf-8"))
-    values = read_sources({option.name: option.kind for option in options}, {}, [path])
+    kinds = {option.name: option.kind for option in options}
+    values = read_sources(kinds, {}, [SettingsFile(path)])
     given = {option.keyword: values[option.name].value for option in options}
     for group in COMMANDS["push"].groups:
         for kind in group if isinstance(group, tuple) else (group,):
@@ -133,8 +132,7 @@ def test_each_heading_of_inits_file_occurs_once() -> None:
 
 
 def test_a_flag_from_elsewhere_can_be_false(program: Program, added: list[Given]) -> None:
-    Path("bulk-sync.toml").write_text("strict = false\nverbose = 2", encoding="utf-8")
-    Path("bulk-sync.toml").chmod(0o600)
+    written(Path("config/bulk-sync/bulk-sync.toml"), "strict = false\nverbose = 2")
     program("push", "x.csv")
     assert (added[0].values["strict"], added[0].values["verbose"]) == (False, 2)
 

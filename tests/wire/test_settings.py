@@ -21,7 +21,11 @@ def test_a_file_sets_what_the_command_line_leaves_out(
     program: Program, sandboxes: Sandboxes, sheet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sandboxes() as witness:
-        written(Path("bulk-sync.toml"), f'base-url = "{witness.base_url}"\nlimit = 4\njson = true')
+        written(
+            Path("config/bulk-sync/bulk-sync.toml"),
+            f'base-url = "{witness.base_url}"\nlimit = 9\njson = true',
+        )
+        written(Path("bulk-sync.toml"), "limit = 4")
         assert program("push", sheet).summary["rows"] == 4
         monkeypatch.setenv("BULK_SYNC_LIMIT", "3")
         assert program("push", sheet, "--fresh").summary["rows"] == 3
@@ -31,10 +35,10 @@ def test_a_file_sets_what_the_command_line_leaves_out(
 def test_a_wrong_value_says_where_it_stands(
     program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(Path("bulk-sync.toml"), 'workers = "many"')
+    written(Path("bulk-sync.toml"), 'limit = "many"')
     refused = program("push", sheet)
     assert (refused.code, refused.out) == (2, "")
-    assert "--workers is set in bulk-sync.toml" in refused.err
+    assert "--limit is set in bulk-sync.toml" in refused.err
     Path("bulk-sync.toml").unlink()
     monkeypatch.setenv("BULK_SYNC_WORKERS", "0")
     refused = program("push", sheet)
@@ -58,7 +62,7 @@ def test_a_folders_file_runs_no_command(program: Program, sheet: Path) -> None:
     options = ("--base-url", "http://127.0.0.1:9", "--max-attempts", "1")
     refused = program("push", sheet, *options)
     assert (refused.code, refused.out) == (2, "")
-    assert "on-finish runs a command" in refused.err
+    assert "on-finish is not read from the file of the current folder" in refused.err
     assert not Path("ran").exists()
     program("push", sheet, *options, "--config", file)
     assert Path("ran").exists()
@@ -243,11 +247,14 @@ def test_init_writes_what_can_be_taken_and_overwrites_nothing(
 ) -> None:
     assert program("init").code == 0
     before = Path("bulk-sync.toml").read_text(encoding="utf-8")
-    assert "# retry-for = " in before
+    assert "# timezone = " in before
+    assert "# base-url = " not in before
     assert program("check", sheet).code == 0
     again = program("init")
     assert again.code == 2
     assert "exists already" in again.err
     assert Path("bulk-sync.toml").read_text(encoding="utf-8") == before
     assert program("init", "--user").code == 0
-    assert Path("config/bulk-sync/bulk-sync.toml").exists()
+    of_user = Path("config/bulk-sync/bulk-sync.toml").read_text(encoding="utf-8")
+    assert "# retry-for = " in of_user
+    assert "# timezone = " in of_user

@@ -1,0 +1,40 @@
+"""Start child processes: with no API key, and with no module of the current folder.
+
+The current folder holds sheets, and may hold a `json.py` that came with them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEY_VARIABLE = "NORTH_API_KEY"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for a child process: this one's, without the API key."""
+    return {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
+
+
+def start_module(name: str) -> subprocess.Popen[bytes]:
+    """Start a module of this package; its standard input and output are pipes."""
+    return subprocess.Popen(  # noqa: S603 - a module of ours
+        # -P: -m puts the current folder in front of the folders that are searched for modules.
+        [sys.executable, "-P", "-m", name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment() | {"PYTHONPATH": os.pathsep.join(_module_folders())},
+    )
+
+
+def _module_folders() -> list[str]:
+    """Return the folders that this process imports from, but the current one.
+
+    The caller may have extended sys.path to import this package.
+    """
+    current = os.path.realpath(os.curdir)
+    folders = [folder for folder in sys.path if folder and os.path.realpath(folder) != current]
+    return [*folders, str(Path(__file__).parents[1])]
