@@ -118,7 +118,8 @@ class Twin(Struct, frozen=True):
     """One of several rows for one showing; `digest` and `body` are None for an invalid row.
 
     `report_id` is the report that it names, if any, `spelling` the key where it differs from the
-    one that a person reads.
+    one that a person reads, `blank` the fields that a blank cell clears. A row that is `left_out`
+    takes part in the decision, because it is in the sheet, and is not sent.
     """
 
     id: int
@@ -127,6 +128,8 @@ class Twin(Struct, frozen=True):
     body: str | None = None
     report_id: str | None = None
     spelling: str = ""
+    blank: str = ""
+    left_out: int = 0
 
 
 class Verdict(Struct, frozen=True):
@@ -139,10 +142,10 @@ class Verdict(Struct, frozen=True):
 
 
 class Merge(Struct, frozen=True):
-    """The row that carries one patch made of these bodies; later values win."""
+    """The row that carries one patch made of those of these rows; later values win."""
 
     id: int
-    bodies: tuple[str, ...]
+    twins: tuple[Twin, ...]
 
 
 OnDuplicate = Literal["error", "last", "merge"]
@@ -157,13 +160,14 @@ def settle_twins(
     all invalid, because any of them may be right, and each names the others. Rows that name
     different reports differ, and so do rows whose keys only look the same.
     `last`: the last row counts, and if it is invalid, nothing is sent.
-    `merge`: the last row carries the values of all; if one row is invalid, nothing is sent.
+    `merge`: the last row carries the values of all; if one row is invalid, nothing is sent. A blank
+    cell changes nothing in the others' values, also where it clears a field.
     """
     if policy == "last":
         return [_superseded(twin, twins[-1]) for twin in twins[:-1]], None
     unread = [twin for twin in twins if twin.digest is None]
     if policy == "merge" and not unread:
-        merge = Merge(twins[-1].id, tuple(twin.body or "{}" for twin in twins))
+        merge = Merge(twins[-1].id, tuple(twins))
         reason = _about_rows(Expected.MERGED_ROW, twins[-1:])
         return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[:-1]], merge
     first = twins[0]
@@ -247,4 +251,5 @@ def _about_rows(expected: Expected, twins: Sequence[Twin], remedy: Remedy | None
     # Otherwise a key in a thousand rows would store a million row numbers.
     rows = [twin.number for twin in twins[:_MOST_ROWS]]
     more = {"more": len(twins) - _MOST_ROWS} if len(twins) > _MOST_ROWS else {}
-    return Reason(expected, remedy=remedy, facts={"rows": rows, **more})
+    apart = {"left_out": 1} if any(twin.left_out for twin in twins) else {}
+    return Reason(expected, remedy=remedy, facts={"rows": rows, **more, **apart})

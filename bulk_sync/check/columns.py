@@ -76,8 +76,7 @@ def _reader_of(field: str, rules: Rules, evidence: Evidence) -> Reader:
 
 def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
     """Return the reader of free text, which is sent as it is."""
-    token = rules.clear.get(field)  # the text that clears the field
-    if_blank = None if field in rules.blank_clears else BLANK
+    tokens = rules.clear.get(field)  # the texts that clear the field
     is_name = field in NAMES
 
     def read(cell: Cell) -> object:
@@ -90,7 +89,7 @@ def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
             # sorts below "!" is blank, or begins with a control character.
             if cell.isascii():
                 if cell < "!" and shows_nothing(cell):
-                    return if_blank
+                    return BLANK
                 odd = (
                     "&" in cell
                     or len(cell) >= SHORTEST_CUT
@@ -99,10 +98,10 @@ def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
                     or (is_name and "?" in cell)
                 )
             elif shows_nothing(cell):
-                return if_blank
+                return BLANK
             else:
                 odd = True
-        if token is not None and text_of(cell) == token:
+        if tokens is not None and text_of(cell) in tokens:
             return None
         if odd:
             look_for_damage(evidence, field, str(raw), str(cell), is_name=is_name)
@@ -117,8 +116,7 @@ def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
 def _value_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
     """Return the reader of a value, in which characters that nobody sees are left out."""
     value_of = _value_of(field, rules)
-    token = rules.clear.get(field)
-    if_blank = None if field in rules.blank_clears else BLANK
+    tokens = rules.clear.get(field)
     note = _NOTES.get(field)
     is_number = field in NUMBERS
 
@@ -132,8 +130,8 @@ def _value_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
             if cell[:1] == "=":
                 cell = text_of_formula(cell)
             if not cell:
-                return if_blank
-        if token is not None and text_of(cell) == token:
+                return BLANK
+        if tokens is not None and text_of(cell) in tokens:
             return None
         if note is not None:
             note(evidence, field, cell)

@@ -40,8 +40,8 @@ _ABOUT_TWINS = frozenset(
     }
 )
 
-# The name of a fact: some of the rows that a reason is about are in no file of failed rows.
-ELSEWHERE = ("files", "beyond")
+# The names of facts: some of the rows that a reason is about are in no file of failed rows.
+ELSEWHERE = ("files", "left_out")
 
 
 class Places(Struct, frozen=True):

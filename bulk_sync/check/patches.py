@@ -47,14 +47,18 @@ def fields_of(values: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(sorted((name for name in values if name != KEY_COLUMN), key=_PLACE.__getitem__))
 
 
-def merged(bodies: Sequence[str]) -> tuple[str, str, str] | Reason:
+def merged(patches: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, str, str] | Reason:
     """Merge patches for one showing into (body, digest, fields); later values win.
 
-    Returns the reason instead when the merged patch contradicts itself.
+    Each comes with the fields that a blank cell clears in it: they are cleared only if no other
+    patch has a value for them. Returns the reason instead when the merged patch contradicts itself.
     """
     values: dict[str, object] = {}
-    for body in bodies:
-        values.update(json.loads(body))
+    blanks: dict[str, object] = {}
+    for body, blank in patches:
+        for name, value in json.loads(body).items():
+            (blanks if name in blank else values)[name] = value
+    values = blanks | values
     start, end = (values.get(name) for name in ("showing_time_start", "showing_time_end"))
     if isinstance(start, str) and isinstance(end, str) and is_before(end, start):
         return Reason(Expected.END_AFTER_START, "showing_time_end", end, facts={"start": start})

@@ -51,6 +51,7 @@ class Checker:
         columns = columns_of(mapping, rules, self.findings.evidence)
         # Plain tuples: for each cell, Python 3.11 takes them apart twice as fast as named ones.
         self._columns = tuple((column.field, column.place, column.read) for column in columns)
+        self._blank_clears = rules.blank_clears
         self._dates = tuple(column for column in self._columns if column[0] in INSTANTS)
         self._instants = InstantReader(columns, rules, self.findings)
 
@@ -86,7 +87,18 @@ class Checker:
             blank = Reason(Expected.CHANGE, remedy=Remedy.FILL_IN)
             return Problem(row, target, "nothing_to_send", (blank,), key, twin)
         body, digest = encoded(with_key(values, key) if uuid and key else values)
-        return Record(row, target, body, digest, names, key, report, twin)
+        by_blank = self._cleared_by_blank(values, cells) if self._blank_clears else ()
+        return Record(row, target, body, digest, names, key, report, twin, by_blank)
+
+    def _cleared_by_blank(
+        self, values: dict[str, object], cells: Sequence[Cell]
+    ) -> tuple[str, ...]:
+        """Return the fields that a row clears by a blank cell, not by a text."""
+        return tuple(
+            field
+            for field, place, read in self._columns
+            if field in self._blank_clears and field in values and read(cells[place]) is BLANK
+        )
 
     def meaning_of(self, row: Row) -> dict[str, object]:
         """Return what the columns of a row say, by their fields; None where that is unusable."""
@@ -111,6 +123,8 @@ class Checker:
             else:
                 if value is not BLANK:
                     values[field] = value
+                elif field in self._blank_clears:
+                    values[field] = None
         if self._dates:
             self._instants.complete(row, cells, values, bad)
         return values

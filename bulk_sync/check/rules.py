@@ -18,7 +18,7 @@ class Rules(Struct, frozen=True):
 
     `timezone` is for times without an offset; None refuses them. `order` is for numeric dates;
     unless `order_given` it is the default, and a column that contradicts it keeps the sheet from
-    being sent. `clear` has, by field, the text that clears it; a blank cell clears the fields of
+    being sent. `clear` has, by field, the texts that clear it; a blank cell clears the fields of
     `blank_clears`. `scale` is that of the sheet's ratings; None is North's, 1 to 5, and a column
     that contradicts it keeps the sheet from being sent.
     `own` is for one of our own files, which has cells of the type `Cleared`.
@@ -28,7 +28,7 @@ class Rules(Struct, frozen=True):
     order: DateOrder = "mdy"
     order_given: bool = False
     default_time: time | None = None
-    clear: Mapping[str, str] = field(default_factory=dict)
+    clear: Mapping[str, frozenset[str]] = field(default_factory=dict)
     blank_clears: frozenset[str] = frozenset()
     scale: Scale | None = None
     own: bool = False

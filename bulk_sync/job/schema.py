@@ -97,6 +97,7 @@ _VIEW_OF_VERSION_9 = _VIEW.format(why=_WHY, echo="")
 _VIEW_OF_VERSION_10 = _VIEW.format(why=_WHY, echo=", echo")
 _CREATING = """report_id TEXT,                -- of a showing that has to be created
     whole TEXT,                    -- the patch before --only-changed cut it down; else NULL
+    blank TEXT,                    -- the fields of the body that a blank cell clears; else NULL
     twin TEXT,                     -- the key as a person reads it, where that is another text
     """
 _TWINS = "CREATE INDEX staged_twin ON staged (twin) WHERE twin IS NOT NULL;"
@@ -282,6 +283,7 @@ _MIGRATIONS = {
     9: f"""
         ALTER TABLE staged ADD COLUMN report_id TEXT;
         ALTER TABLE staged ADD COLUMN whole TEXT;
+        ALTER TABLE staged ADD COLUMN blank TEXT;
         ALTER TABLE staged ADD COLUMN twin TEXT;
         {_TWINS}
         {_CREATION}

@@ -18,7 +18,7 @@ from bulk_sync.job.database import GROUP, Database
 from bulk_sync.job.sealing import keep_in_wal
 from bulk_sync.model.own import typed
 from bulk_sync.model.problems import Reason, encoded
-from bulk_sync.model.rows import Cell, Problem, Record, State
+from bulk_sync.model.rows import Cell, LeftOut, Problem, Record, State
 from bulk_sync.model.summaries import Creatable
 
 PARKED = -1
@@ -26,6 +26,9 @@ PARKED = -1
 
 They were acknowledged, or are in doubt.
 """
+
+# The cells of a row that a run doesn't take, until `leave_out` deletes it.
+_LEFT_OUT = ""
 
 # Rows in one statement; it may have 32,766 values (SQLITE_MAX_VARIABLE_NUMBER).
 _ROWS_A_STATEMENT = 500
@@ -50,6 +53,8 @@ class Twin(NamedTuple):
     body: str | None
     report_id: str | None
     spelling: str
+    blank: str
+    left_out: int
 
 
 class StagedRows:
@@ -61,7 +66,7 @@ class StagedRows:
 
     def stage(
         self,
-        checked: Iterable[Record | Problem],
+        checked: Iterable[Record | Problem | LeftOut],
         *,
         keep_cells: bool = True,
         on_rows: Callable[[int], None] = lambda _: None,
@@ -141,7 +146,8 @@ class StagedRows:
 
     def _twins(self, generation: int, condition: str, name: str) -> list[Twin]:
         found = self._db.execute(
-            "SELECT id, number, digest, body, report_id, iif(twin IS NULL, '', key) "
+            "SELECT id, number, digest, body, report_id, iif(twin IS NULL, '', key), "
+            f"coalesce(blank, ''), cells = '{_LEFT_OUT}' "
             f"FROM staged WHERE generation = ?1 AND {condition} AND {_HAS_VALUES} ORDER BY id",
             (generation, name),
         )
@@ -212,6 +218,13 @@ class StagedRows:
         """Give staged rows the report that a twin names: (id, report id)."""
         with self._database.commit() as db:
             db.executemany("UPDATE staged SET report_id = ?2 WHERE id = ?1", reports)
+
+    def leave_out(self, generation: int) -> int:
+        """Delete the rows that the run doesn't take, once all are judged; return how many."""
+        with self._database.commit() as db:
+            return db.execute(
+                f"DELETE FROM staged WHERE generation = ? AND cells = '{_LEFT_OUT}'", (generation,)
+            ).rowcount
 
     def accept_blank(self, generation: int) -> None:
         """Make rows with nothing to send pending, with an empty patch, for a comparison.
@@ -296,6 +309,7 @@ _STAGED = (
     "reasons",
     "report_id",
     "twin",
+    "blank",
 )
 
 
@@ -311,9 +325,12 @@ def _insert(rows: int) -> str:
 _INVALID, _PENDING = State.INVALID.value, State.PENDING.value
 
 
-def _staged(item: Record | Problem, *, keep_cells: bool) -> tuple[Any, ...]:
+def _staged(item: Record | Problem | LeftOut, *, keep_cells: bool) -> tuple[Any, ...]:
+    left_out = isinstance(item, LeftOut)
+    if isinstance(item, LeftOut):
+        item = item.item
     number, raw, _ = item.row
-    cells = _compact(raw) if keep_cells else "[]"
+    cells = _LEFT_OUT if left_out else _compact(raw) if keep_cells else "[]"
     if isinstance(item, Problem):
         return (
             number,
@@ -329,8 +346,9 @@ def _staged(item: Record | Problem, *, keep_cells: bool) -> tuple[Any, ...]:
             encoded(item.reasons),
             None,
             item.twin,
+            None,
         )
-    _, target, body, digest, fields, key, report, twin = item
+    _, target, body, digest, fields, key, report, twin, blank = item
     return (
         number,
         cells,
@@ -345,6 +363,7 @@ def _staged(item: Record | Problem, *, keep_cells: bool) -> tuple[Any, ...]:
         None,
         report,
         twin,
+        _joined(blank) or None,
     )
 
 

@@ -83,7 +83,8 @@ class Expected(StrEnum):
     OWN_MARK = "own_mark"
     AS_WRITTEN = "as_written"  # was
 
-    # A row among others; `rows` has at most five numbers, and `more` counts the rest
+    # A row among others; `rows` has at most five numbers, and `more` counts the rest. `left_out` is
+    # there if --limit left out any of them.
     ONE_ROW_A_SHOWING = "one_row_a_showing"  # rows
     ONE_SPELLING_A_KEY = "one_spelling_a_key"  # rows
     ONE_ID_A_KEY = "one_id_a_key"  # rows

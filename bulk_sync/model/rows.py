@@ -113,7 +113,7 @@ class Record(NamedTuple):
     written in the sheet, `body` the patch as JSON in the contract's order of fields, `digest` its
     digest. `report_id` is the report of a showing that has to be created, if the row names one.
     `twin` is the key as a person reads it, where that is another text: rows with one are of one
-    showing.
+    showing. `blank` are the fields of the body that a blank cell clears.
     """
 
     row: Row
@@ -124,6 +124,7 @@ class Record(NamedTuple):
     key: str
     report_id: str | None = None
     twin: str | None = None
+    blank: tuple[str, ...] = ()
 
 
 class Problem(Struct, frozen=True):
@@ -139,6 +140,12 @@ class Problem(Struct, frozen=True):
     reasons: tuple[Reason, ...]
     key: str
     twin: str | None = None
+
+
+class LeftOut(NamedTuple):
+    """A row of the sheet that a run doesn't take, but that other rows are judged with."""
+
+    item: Record | Problem
 
 
 class Change(NamedTuple):

@@ -339,7 +339,10 @@ def _facts(reason: Reason) -> dict[str, object]:
     rows = reason.facts.get("rows")
     if isinstance(rows, list):
         more = reason.facts.get("more")
-        facts["rows"] = _listed(rows, more if isinstance(more, int) else 0)
+        listed = _listed(rows, more if isinstance(more, int) else 0)
+        if "left_out" in reason.facts:
+            listed += f" ({'' if len(rows) == 1 else 'some '}left out of this run)"
+        facts["rows"] = listed
         facts["have"] = "has" if len(rows) == 1 else "have"
     return facts
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from bulk_sync.check.headers import existing_field
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS
+from bulk_sync.errors import UsageError
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
 from bulk_sync.version import __version__
@@ -35,18 +36,34 @@ class CellRules(Struct, frozen=True):
 def rules_of(meaning: Meaning) -> CellRules:
     """Return the rules for cells; raises UsageError for a field that does not exist."""
     zone_name = meaning.timezone or _local_zone_name()
-    clear = dict.fromkeys(FIELDS, meaning.clear) if meaning.clear else {}
-    clear |= {existing_field(name): token for name, token in meaning.field_clears.items()}
+    # Both hold: a field's own text is one more that clears it.
+    own = {_clearable(name): token.strip() for name, token in meaning.field_clears.items()}
+    for name, token in own.items():
+        if not token:
+            raise UsageError(
+                f'the text that clears {name} is blank; a profile says so with blank = "clear"'
+            )
+    general = {meaning.clear.strip()} if meaning.clear else set()
+    tokens = {name: general | ({own[name]} if name in own else set()) for name in FIELDS}
+    clear = {name: frozenset(texts) for name, texts in tokens.items() if texts}
     rules = Rules(
         timezone=None if zone_name is None else ZoneInfo(zone_name),
         order=meaning.date_order or "mdy",
         order_given=meaning.date_order is not None,
         default_time=meaning.default_time,
         clear=clear,
-        blank_clears=frozenset(map(existing_field, meaning.blank_clears)),
+        blank_clears=frozenset(map(_clearable, meaning.blank_clears)),
         scale=meaning.scale,
     )
     return CellRules(rules, zone_name)
+
+
+def _clearable(name: str) -> str:
+    """Return the field of this name; raises UsageError for one that can't be cleared."""
+    field = existing_field(name)
+    if field not in FIELDS:
+        raise UsageError(f"{field} names the showing or its report, so no cell can clear it")
+    return field
 
 
 def digest_of_settings(

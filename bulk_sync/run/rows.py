@@ -27,27 +27,36 @@ _GROUPS_PER_COMMIT = 1000
 class StagedRows(Struct, frozen=True):
     """The rows of a sheet in a store, by their generation.
 
-    `partial` when --limit left out rows; `duplicates` counts the rows that share a showing.
+    `left_out` counts the rows that --limit left out, `duplicates` the rows that share a showing.
     """
 
     generation: int
-    partial: bool
+    left_out: int
     duplicates: int
+
+    @property
+    def partial(self) -> bool:
+        """True when rows were left out."""
+        return self.left_out > 0
 
 
 def stage_rows(
     sheet: Sheet, store: Store, on_rows: OnRows = lambda _: None, *, keep_cells: bool = True
 ) -> StagedRows:
-    """Check the rows of a sheet into a store and decide about duplicates; raises InputError."""
+    """Check the rows of a sheet into a store and decide about duplicates; raises InputError.
+
+    Rows that are left out take part in what is decided: what the others mean doesn't depend on
+    which of them are taken.
+    """
     checked = sheet.checked_rows()
     generation = store.staged.stage(checked, keep_cells=keep_cells, on_rows=on_rows)
-    partial = sheet.check_beyond_limit()
     _refuse_keys(store, generation, sheet.keys)
     duplicates = _settle_twins(store, generation, sheet.meaning.on_duplicate)
     # Without a column of ids, rows of one key have one target: they are twins already.
     if sheet.mapping.index_of(ID_COLUMN) is not None:
         duplicates += _settle_rivals(store, generation)
-    return StagedRows(generation, partial, duplicates)
+    left_out = 0 if sheet.reading.limit is None else store.staged.leave_out(generation)
+    return StagedRows(generation, left_out, duplicates)
 
 
 def _refuse_keys(store: Store, generation: int, counts: KeyCounts) -> None:
@@ -82,7 +91,7 @@ def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
                 reports.append(report)
             if merge is None:
                 continue
-            patch = merged(merge.bodies)
+            patch = merged([(twin.body or "{}", twin.blank.split()) for twin in merge.twins])
             if isinstance(patch, Reason):  # valid alone, but not together: an end before a start
                 verdicts.append(Verdict(merge.id, State.INVALID, "bad_value", patch))
             else:

@@ -32,7 +32,7 @@ from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.findings import ColumnFinding
 from bulk_sync.model.findings import Kind as FindingKind
 from bulk_sync.model.own import Kind
-from bulk_sync.model.rows import Problem, Record, Row
+from bulk_sync.model.rows import LeftOut, Problem, Record, Row
 from bulk_sync.read.files import open_table
 from bulk_sync.read.hint import may_be_own
 from bulk_sync.read.interface import ReadOptions, Table
@@ -185,7 +185,6 @@ class Sheet:
         self._own = own
         self._names = names
         self._checker = Checker(mapping, self.rules, names)
-        self._rows: Iterator[Row] | None = None
         self._beyond: Findings | None = None
 
     @property
@@ -214,7 +213,7 @@ class Sheet:
 
     @property
     def keys(self) -> KeyCounts:
-        """The keys of all rows that are judged together, those that --limit leaves out too.
+        """The keys of all rows that are judged together, those that are left out, too.
 
         None of our own files: in their sheet these keys were judged among more of them.
         """
@@ -223,8 +222,8 @@ class Sheet:
     def about_columns(self) -> tuple[ColumnFinding, ...]:
         """Return the findings about columns.
 
-        Those that stop the sheet are also about rows that --limit leaves out, because these show
-        how a column is to be read.
+        Those that stop the sheet are also about rows that are left out, because these show how a
+        column is to be read.
         """
         taken, all_rows = (
             findings_about(one.evidence, self.mapping, one.filled, self.rules)
@@ -256,22 +255,18 @@ class Sheet:
         """The reading of the cells as JSON, for the mark of the file of failed rows."""
         return source_of(self.mapping, self.meaning, self.zone_name)
 
-    def checked_rows(self) -> Iterator[Record | Problem]:
-        """Check the rows up to --limit; raises InputError when the file can't be read on."""
-        self._rows = self.table.rows()
-        return map(self._check(self._checker), islice(self._rows, self.reading.limit))
+    def checked_rows(self) -> Iterator[Record | Problem | LeftOut]:
+        """Check all rows; raises InputError when the file can't be read on.
 
-    def check_beyond_limit(self) -> bool:
-        """Check the rows after `checked_rows`; return True if --limit left out any.
-
-        They are evidence about columns: a date there may contradict the assumed order.
+        Those that --limit leaves out are evidence about columns, and twins of others.
         """
-        if self._rows is None:
-            raise RuntimeError("the rows up to the limit come first")
+        rows = self.table.rows()
+        yield from map(self._check(self._checker), islice(rows, self.reading.limit))
         beyond = Checker(self.mapping, self.rules, self._names, self.findings.so_far())
-        count = sum(1 for _ in map(self._check(beyond), self._rows))
-        self._beyond = beyond.findings if count else None
-        return count > 0
+        check = self._check(beyond)
+        for row in rows:
+            self._beyond = beyond.findings
+            yield LeftOut(check(row))
 
     def _check(self, checker: Checker) -> Callable[[Row], Record | Problem]:
         if self._own is None:

@@ -29,7 +29,7 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 def parse_clear(text: str) -> str:
     """Return the token of --clear; raises ValueError for a blank one."""
-    if not text:
+    if not text.strip():
         raise ValueError(
             'a blank cell clears nothing; a profile can say so for a field: blank = "clear"'
         )

@@ -150,7 +150,7 @@ def test_whatever_a_cell_holds_its_value_is_one_that_the_contract_allows(
     field: str, cell: Cell
 ) -> None:
     """Values are not validated row by row: their readers give no others."""
-    found = checked({"clear": {field: "-"}}, **{field: cell})
+    found = checked({"clear": {field: {"-"}}}, **{field: cell})
     if isinstance(found, Record):
         ShowingPatch.model_validate_json(found.body)
 

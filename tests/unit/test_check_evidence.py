@@ -389,7 +389,7 @@ def test_texts_of_255_characters_are_cut_if_they_are_several_and_the_longest() -
 
 
 def test_a_word_that_clears_is_no_damage() -> None:
-    assert kinds("feedback", ["NULL"], clear={"feedback": "NULL"}) == []
+    assert kinds("feedback", ["NULL"], clear={"feedback": {"NULL"}}) == []
 
 
 def test_a_finding_counts_all_cells_and_names_the_first() -> None:

@@ -137,7 +137,14 @@ RULES = st.builds(
     order=st.sampled_from(["mdy", "dmy", "ymd"]),
     order_given=st.booleans(),
     default_time=st.sampled_from([None, time(9)]),
-    clear=st.sampled_from([{}, {}, dict.fromkeys(ShowingPatch.model_fields, "-"), {"rating": "4"}]),
+    clear=st.sampled_from(
+        [
+            {},
+            {},
+            dict.fromkeys(ShowingPatch.model_fields, frozenset({"-"})),
+            {"rating": frozenset({"4", "-"})},
+        ]
+    ),
     blank_clears=st.sampled_from([frozenset(), frozenset(), frozenset({"title", "rating"})]),
 )
 

@@ -23,7 +23,7 @@ def test_blank_cells_are_left_out_and_a_row_of_blanks_changes_nothing() -> None:
 
 
 def test_a_token_clears_a_field_and_a_blank_does_where_a_profile_says_so() -> None:
-    fields = dict.fromkeys(("feedback", "rating", "showing_date", "interested"), "-")
+    fields = dict.fromkeys(("feedback", "rating", "showing_date", "interested"), frozenset({"-"}))
     rules = {"clear": fields, "blank_clears": frozenset({"title", "scheduled_date"})}
     cells: dict[str, Cell] = {
         "feedback": "-",
@@ -266,15 +266,15 @@ def test_any_value_mapped_twice_gives_the_same_and_nothing_breaks(
 
 def test_merged_patches_take_the_later_value_and_must_make_sense_together() -> None:
     whole = '{"feedback":"B","rating":4,"title":"A"}'
-    assert merged(['{"rating":3,"title":"A"}', '{"rating":4,"feedback":"B"}']) == (
+    assert merged([('{"rating":3,"title":"A"}', ()), ('{"rating":4,"feedback":"B"}', ())]) == (
         whole,
         digest_of(whole),
         "feedback rating title",
     )
     clash = merged(
         [
-            '{"showing_time_start":"2026-03-14T10:00:00Z"}',
-            '{"showing_time_end":"2026-03-14T09:00:00Z"}',
+            ('{"showing_time_start":"2026-03-14T10:00:00Z"}', ()),
+            ('{"showing_time_end":"2026-03-14T09:00:00Z"}', ()),
         ]
     )
     assert isinstance(clash, Reason)

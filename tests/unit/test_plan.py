@@ -168,9 +168,10 @@ def test_the_last_twin_counts_when_the_user_says_so_even_if_it_cannot_be_read() 
 
 
 def test_merged_twins_are_one_change_carried_by_the_last() -> None:
-    verdicts, merge = settle_twins([Twin(1, 2, "a", "{1}"), Twin(5, 6, "b", "{2}")], "merge")
+    twins = (Twin(1, 2, "a", "{1}"), Twin(5, 6, "b", "{2}"))
+    verdicts, merge = settle_twins(twins, "merge")
     assert [(verdict.id, verdict.state) for verdict in verdicts] == [(1, State.SUPERSEDED)]
-    assert merge == Merge(5, ("{1}", "{2}"))
+    assert merge == Merge(5, twins)
     verdicts, merge = settle_twins([Twin(1, 2, "a", "{1}"), Twin(5, 6, None)], "merge")
     assert merge is None
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key")]

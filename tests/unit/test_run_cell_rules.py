@@ -25,10 +25,23 @@ def digest(
     return digest_of_settings(reading, meaning or Meaning(), zone, encoding)
 
 
-def test_the_clearing_text_of_a_field_goes_before_that_of_all() -> None:
-    rules = rules_of(Meaning(timezone="UTC", clear="n/a", field_clears={"rating": "-"})).rules
-    assert rules.clear["feedback"] == "n/a"
-    assert rules.clear["rating"] == "-"
+def test_the_clearing_text_of_a_field_is_one_more_than_that_of_all() -> None:
+    rules = rules_of(Meaning(timezone="UTC", clear=" n/a", field_clears={"rating": "- "})).rules
+    assert rules.clear["feedback"] == {"n/a"}
+    assert rules.clear["rating"] == {"n/a", "-"}
+
+
+@pytest.mark.parametrize("field", ["unique_showing_key", "id", "report_id"])
+def test_no_cell_clears_what_a_row_is_about(field: str) -> None:
+    with pytest.raises(UsageError, match="names the showing or its report"):
+        rules_of(Meaning(timezone="UTC", field_clears={field: "-"}))
+    with pytest.raises(UsageError, match="names the showing or its report"):
+        rules_of(Meaning(timezone="UTC", blank_clears=(field,)))
+
+
+def test_a_blank_is_no_text_that_clears() -> None:
+    with pytest.raises(UsageError, match='blank = "clear"'):
+        rules_of(Meaning(timezone="UTC", field_clears={"rating": " "}))
 
 
 def test_a_field_that_does_not_exist_is_refused() -> None:

@@ -102,8 +102,52 @@ def test_a_date_beyond_the_limit_contradicts_the_order_above_it(tmp_path: Path) 
         assert found.examples == (Example(3, "25/12/2026 10:00"),)
 
 
-def test_reading_on_before_the_rows_were_read_is_a_bug(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("policy", "states", "patches"),
+    [
+        ("error", {State.INVALID: 1, State.PENDING: 1}, ['{"rating":2}']),
+        ("last", {State.SUPERSEDED: 1, State.PENDING: 1}, ['{"rating":2}']),
+        ("merge", {State.SUPERSEDED: 1, State.PENDING: 1}, ['{"rating":2}']),
+    ],
+)
+def test_a_row_below_the_limit_takes_part_in_what_is_decided_about_its_showing(
+    tmp_path: Path,
+    policy: Literal["error", "last", "merge"],
+    states: dict[State, int],
+    patches: list[str],
+) -> None:
+    text = "unique_showing_key,rating\na,4\nb,2\na,5\n"
+    rows, found, bodies = staged(tmp_path / "x.csv", text, policy, limit=2)
+    assert rows.partial
+    assert found == states
+    assert bodies == patches
+
+
+def test_an_equal_row_below_the_limit_changes_nothing(tmp_path: Path) -> None:
+    text = "unique_showing_key,rating\na,4\nb,2\na,4\n"
+    rows, found, bodies = staged(tmp_path / "x.csv", text, limit=2)
+    assert (rows.left_out, found) == (1, {State.PENDING: 2})
+    assert bodies == ['{"rating":4}', '{"rating":2}']
+
+
+@pytest.mark.parametrize(
+    ("rows", "patch"),
+    [
+        ("a,4,\na,,Nice\n", '{"feedback":"Nice","rating":4}'),
+        ("a,,Nice\na,4,\n", '{"feedback":"Nice","rating":4}'),
+        ("a,,Nice\na,,\n", '{"feedback":"Nice","rating":null}'),
+        ("a,4,\na,CLR,\n", '{"rating":null}'),
+        ("a,CLR,\na,4,\n", '{"rating":4}'),
+        ("a,CLR,\na,,\n", '{"rating":null}'),
+        ("a,,\na,CLR,\na,3,\na,,\n", '{"rating":3}'),
+    ],
+)
+def test_merged_rows_clear_a_field_by_blanks_only_if_it_is_blank_in_all_of_them(
+    tmp_path: Path, rows: str, patch: str
+) -> None:
     path = tmp_path / "x.csv"
-    path.write_text("unique_showing_key,rating\na,4\n", encoding="utf-8")
-    with open_sheet(Reading(input=path), Meaning()) as sheet, pytest.raises(RuntimeError):
-        sheet.check_beyond_limit()
+    path.write_text(f"unique_showing_key,rating,feedback\n{rows}", encoding="utf-8")
+    meaning = Meaning(on_duplicate="merge", clear="CLR", blank_clears=("rating",))
+    with open_sheet(Reading(input=path), meaning) as sheet, Store.scratch() as store:
+        found = stage_rows(sheet, store)
+        assert [body for _, body in store.staged.patches(10, found.generation)] == [patch]

@@ -39,6 +39,7 @@ BACK_TO_VERSION_9 = """
     ALTER TABLE staged DROP COLUMN whole;
     DROP INDEX staged_twin;
     ALTER TABLE staged DROP COLUMN twin;
+    ALTER TABLE staged DROP COLUMN blank;
     DROP TABLE creation;
     DROP TABLE ledger_place;
     DROP INDEX ledger_writer;

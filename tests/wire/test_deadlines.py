@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sync.clock import SystemClock
-from bulk_sync.model.rows import Problem, Record
+from bulk_sync.model.rows import LeftOut, Problem, Record
 from bulk_sync.run.sheet import Sheet
 from tests.conftest import Program, Sandboxes
 from tests.helpers import SimulatedClock, Witness, numbered, write_sheet
@@ -37,7 +37,7 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     began = monotonic(clock)
     morning = datetime(2026, 3, 2, 9, 45).astimezone().astimezone(UTC)
 
-    def read(self: Sheet) -> Iterator[Record | Problem]:
+    def read(self: Sheet) -> Iterator[Record | Problem | LeftOut]:
         nonlocal passed
         passed += timedelta(minutes=30)
         return rows(self)
