@@ -30,6 +30,7 @@ def main() -> NoReturn:
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end_at_once)
+    _open_closed_streams()
     if sys.argv[1:] == ["--version"]:
         _print_version()
     _import_nothing_from_here()
@@ -38,6 +39,21 @@ def main() -> NoReturn:
     from bulk_sync.cli import main as run
 
     run()
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that are closed on the null device.
+
+    Schedulers start programs so. A file that is opened later must not get one of their numbers, or
+    what is printed would end up in it.
+    """
+    # The lowest free number is given out first.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed when Python started
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _import_nothing_from_here() -> None:

@@ -20,11 +20,11 @@ from typing import Literal
 import anyio
 from filelock import FileLock
 from msgspec import Struct
-from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, UsageError
+from bulk_sync.folders import NO_STATE_FOLDER, state_folder
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.model.summaries import Finding
 from bulk_sync.report.words import allowance_text, counted, local_time, rate, span
@@ -81,7 +81,11 @@ def examine(subject: Subject, clock: Clock | None = None) -> Iterator[Finding]:
     except ValueError as error:
         yield Finding("API", str(error), "wrong", 2)
     yield _folder("output folder", subject.folder)
-    yield _folder("state folder", user_state_path("bulk-sync", appauthor=False))
+    state = state_folder()
+    if state is None:
+        yield Finding("state folder", f"{NO_STATE_FOLDER}; limits are not shared", "notice")
+    else:
+        yield _folder("state folder", state)
 
 
 def _key(key: SecretStr | UsageError) -> SecretStr:

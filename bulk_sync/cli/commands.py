@@ -188,15 +188,15 @@ def init(options: Sequence[Declared], *, for_user: bool) -> int:
 
     Only the user's own file may set what is not about the sheet.
     """
-    from platformdirs import user_config_path
-
     from bulk_sync.cli.config import FILE_NAME, template
+    from bulk_sync.folders import config_folder
 
-    folder = Path()
-    if for_user:
-        folder = user_config_path("bulk-sync", appauthor=False, ensure_exists=True)
+    folder = config_folder() if for_user else Path()
+    if folder is None:
+        raise UsageError("there is no home folder for this user: set XDG_CONFIG_HOME to a folder")
     path = folder / FILE_NAME
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
         raise UsageError(f"{path} exists already; it was left as it is") from None

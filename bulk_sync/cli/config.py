@@ -77,7 +77,7 @@ def read_sources(
 
 
 def config_files(
-    config: Path | None, folder: Path, user_folder: Path, about_sheet: frozenset[str]
+    config: Path | None, folder: Path, user_folder: Path | None, about_sheet: frozenset[str]
 ) -> list[SettingsFile]:
     """Return the files to read: the named one, else those that exist, the nearest first.
 
@@ -90,7 +90,9 @@ def config_files(
                 f"--config {config}: no such file; bulk-sync init writes one to start with"
             )
         return [SettingsFile(config)]
-    files = (SettingsFile(folder / FILE_NAME, about_sheet), SettingsFile(user_folder / FILE_NAME))
+    files = [SettingsFile(folder / FILE_NAME, about_sheet)]
+    if user_folder is not None:
+        files.append(SettingsFile(user_folder / FILE_NAME))
     return [file for file in files if _is_file(file.path)]
 
 
@@ -214,7 +216,9 @@ def _checked(name: str, value: object, kind: Kind, source: str, folder: Path) ->
                 return int(value)
         case Kind.PATH:
             if isinstance(value, str):
-                return str(folder / Path(value).expanduser()) if value != "-" else value
+                # Path.expanduser raises for a user without a home folder.
+                expanded = os.path.expanduser(value)  # noqa: PTH111
+                return str(folder / expanded) if value != "-" else value
         case Kind.TEXT:
             if not isinstance(value, (bool, list, dict)):
                 return str(value)

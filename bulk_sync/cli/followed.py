@@ -63,8 +63,9 @@ def followed(job: str, following: Following) -> Iterator[Run]:
     run = Run(job, {"input": job, "error": "a bug in bulk-sync", "exit_code": 1})
     stderr = forgiving_stderr() if following.logs_to_stderr else None
     with ExitStack() as logged:
+        log_failure: Callable[[], str | None] | None = None
         try:
-            logged.enter_context(
+            log_failure = logged.enter_context(
                 logging_of(
                     lambda: run.job,
                     file=following.log_file,
@@ -89,6 +90,8 @@ def followed(job: str, following: Following) -> Iterator[Run]:
             if "states" in run.ended:  # there is a summary, which has its own `stopped`
                 del run.ended["error"]
             _announce_end(job, run.ended, following)
+            if log_failure is not None and (sentence := log_failure()):
+                say(sentence)
 
 
 def _announce_end(job: str, ended: dict[str, Any], following: Following) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -74,17 +75,38 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _File(WatchedFileHandler):
-    """A file that only this user can read; failed writes don't end the run."""
+    """A file that only this user can read; failed writes don't end the run.
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+    `error` is the first one.
+    """
+
+    error: OSError | None = None
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
         """Drop the line; logging would print a traceback on standard error for each."""
+        self._keep(sys.exception())
+
+    def close(self) -> None:
+        """Close the file; a full disk may show only now."""
+        try:
+            super().close()
+        except OSError as error:
+            self._keep(error)
+
+    def _keep(self, error: BaseException | None) -> None:
+        if self.error is None and isinstance(error, OSError):
+            self.error = error
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(
             self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
+        # Without buffers: what could not be written would be tried again when Python ends.
         return TextIOWrapper(
-            os.fdopen(descriptor, "ab"), encoding="utf-8", errors="backslashreplace"
+            os.fdopen(descriptor, "ab", buffering=0),
+            encoding="utf-8",
+            errors="backslashreplace",
+            write_through=True,
         )
 
 
@@ -97,16 +119,19 @@ def logging_of(
     stderr: TextIO | None,
     verbose: bool,
     printable: Callable[[str], str],
-) -> Iterator[None]:
+) -> Iterator[Callable[[], str | None]]:
     """Write the log of a run to `file` and `stderr`, if given.
 
     Requests are logged only if `verbose`. `job` is called for each line and returns the current
-    sheet. Raises OutputError if the file can't be opened.
+    sheet. Yields a function that returns a sentence if lines of the file are missing. Raises
+    OutputError if the file can't be opened.
     """
     handlers: list[logging.Handler] = []
+    in_file: _File | None = None
     try:
         if file is not None:
-            handlers.append(_File(file))
+            in_file = _File(file)
+            handlers.append(in_file)
         if stderr is not None:
             handlers.append(logging.StreamHandler(stderr))
     except OSError as error:
@@ -124,8 +149,17 @@ def logging_of(
     before = _LOGGER.level
     if handlers:
         _LOGGER.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+    def failure() -> str | None:
+        if in_file is None or in_file.error is None:
+            return None
+        return (
+            f"--log-file {file} can't be written ({in_file.error.strerror}), so lines are missing "
+            "from it"
+        )
+
     try:
-        yield
+        yield failure
     finally:
         _LOGGER.setLevel(before)
         for handler in handlers:

@@ -343,16 +343,14 @@ _elsewhere: dict[str, Any] = {}
 
 def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
     """Set the values from environment and files as typer's defaults."""
-    from platformdirs import user_config_path
-
     from bulk_sync.cli.config import config_files, read_sources
+    from bulk_sync.folders import config_folder
 
     _elsewhere.clear()
     settable = [one for one in COMMANDS.values() if one.takes_settings]
     options = [option for one in settable for option in one.options]
     about_sheet = frozenset(option.name for option in options if option.about_sheet)
-    user_folder = user_config_path("bulk-sync", appauthor=False)
-    files = config_files(config, Path(), user_folder, about_sheet)
+    files = config_files(config, Path(), config_folder(), about_sheet)
     if not files and not any(name.startswith(PREFIX) for name in os.environ):
         return config
     kinds = {option.name: option.kind for option in options}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 # Determined at the start, because a closed terminal is no longer one.
-_AT_A_TERMINAL = sys.stdout.isatty()
+_AT_A_TERMINAL = sys.stdout is not None and sys.stdout.isatty()
 
 
 @contextmanager

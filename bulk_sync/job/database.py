@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
@@ -38,6 +37,7 @@ from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 from bulk_sync.model.account import Team
 from bulk_sync.model.own import from_typed
 from bulk_sync.model.rows import Cell, text_of
+from bulk_sync.scratch import scratch_folder
 
 GROUP = 2000
 """Rows written, or learnt, in one statement or commit."""
@@ -271,9 +271,7 @@ def scratch(path: Path | None = None) -> Iterator[Database]:
     """
     with ExitStack() as stack:
         if path is None:
-            path = Path(
-                stack.enter_context(TemporaryDirectory(prefix="bulk-sync-")), "check.sqlite"
-            )
+            path = stack.enter_context(scratch_folder()) / "check.sqlite"
         made = not path.exists()
         path.touch(0o600)  # before SQLite makes it with the umask's mode
         stack.enter_context(translated(path))

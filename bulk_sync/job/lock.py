@@ -10,7 +10,6 @@ held and its process lives.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
@@ -24,12 +23,10 @@ from msgspec.structs import asdict
 
 from bulk_sync.clock import SystemClock, utc_text
 from bulk_sync.errors import CheckpointBusy, OutputError
+from bulk_sync.folders import NO_LOCKS
 
 LOCK_TIMEOUT_SECONDS = 0.5
 """Timeout for the lock: longer than a `status` holds it to test it."""
-
-# Errors of a file system that keeps no locks, such as NFS without its lock service.
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 
 class Holder(Struct, frozen=True):
@@ -74,7 +71,7 @@ def held(checkpoint: Path) -> Iterator[None]:
             f"{checkpoint}: another run holds this checkpoint{named}. Wait until it ends."
         ) from None
     except OSError as error:
-        if error.errno in _NO_LOCKS:
+        if error.errno in NO_LOCKS:
             raise OutputError(
                 f"{checkpoint}: this file system keeps no locks ({error.strerror}), so two runs "
                 "could use one checkpoint at once. Put it on a local disk with --checkpoint."

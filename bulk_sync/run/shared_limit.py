@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-from platformdirs import user_state_path
 from pydantic import SecretStr
 
+from bulk_sync import folders
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.folders import NO_LOCKS, NO_STATE_FOLDER
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
 from bulk_sync.run.host import boot_id, host_id
@@ -40,11 +41,11 @@ def known_pace(base_url: str, key: SecretStr, state_folder: Path | None = None) 
     Nothing is known while a run holds the file.
     """
     path = pace_file(base_url, key, state_folder)
-    if not path.exists():  # opening it would create it
+    if path is None or not path.exists():  # opening it would create it
         return KnownPace()
     clock = SystemClock()
     try:
-        shared = _open_file(path)
+        shared = _open_file(path, lambda _: None)
     except OSError:
         return KnownPace()
     pace = shared.try_open(clock.monotonic)
@@ -54,12 +55,13 @@ def known_pace(base_url: str, key: SecretStr, state_folder: Path | None = None) 
     return KnownPace() if pace is None else _known(pace, clock)
 
 
-def _open_file(path: Path) -> PaceInFile:
+def _open_file(path: Path, on_trouble: Callable[[OSError], None]) -> PaceInFile:
     clock = SystemClock()
     return PaceInFile(
         path,
         boot_id() or "",
         lambda: clock.now().timestamp() - clock.monotonic(),
+        on_trouble,
     )
 
 
@@ -98,14 +100,23 @@ def open_pace_store(
         yield PaceInMemory()
         return
     path = pace_file(base_url, key, state_folder)
+    not_shared = "The limit is not shared with other runs on this host"
+    if path is None:
+        tally.notes["budget"] = f"{not_shared}: {NO_STATE_FOLDER}."
+        yield PaceInMemory()
+        return
+
+    def note(error: OSError) -> None:
+        hint = ""
+        if error.errno in NO_LOCKS:
+            hint = "; this folder keeps no locks: set XDG_STATE_HOME to a folder on a local disk"
+        tally.notes["budget"] = f"{not_shared}: {path}: {error.strerror or error}{hint}."
+
     _remove_unused(path, SystemClock().now().timestamp())
     try:
-        shared = _open_file(path)
+        shared = _open_file(path, note)
     except OSError as error:
-        reason = error.strerror or str(error)
-        tally.notes["budget"] = (
-            f"The limit is not shared with other runs on this host: {path}: {reason}."
-        )
+        note(error)
         yield PaceInMemory()
         return
     try:
@@ -114,12 +125,14 @@ def open_pace_store(
         shared.end()
 
 
-def pace_file(base_url: str, key: SecretStr, state_folder: Path | None = None) -> Path:
+def pace_file(base_url: str, key: SecretStr, state_folder: Path | None = None) -> Path | None:
     """Return this host's file of an API and a key; its name reveals none of them.
+
+    None for a user without a home folder.
 
     To delete it is to forget what is known of the limit, a wait that the API asked for included.
     """
     names = f"{base_url} {fingerprint(key)} {host_id()}"
     name = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    folder = state_folder or user_state_path("bulk-sync", appauthor=False)
-    return folder / "budgets" / f"{name}.pace"
+    folder = state_folder or folders.state_folder()
+    return None if folder is None else folder / "budgets" / f"{name}.pace"

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -46,6 +45,7 @@ from bulk_sync.run.own_files import (
     settings_for,
     source_of,
 )
+from bulk_sync.scratch import scratch_folder
 from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
@@ -136,8 +136,8 @@ def _path_of(reading: Reading) -> Iterator[Path]:
         yield reading.input
         return
     # A sheet is read twice, for its format and for its rows, which a pipe does not allow.
-    with TemporaryDirectory(prefix="bulk-sync-") as folder:
-        path = Path(folder, "standard input")
+    with scratch_folder() as folder:
+        path = folder / "standard input"
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield path

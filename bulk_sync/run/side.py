@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
@@ -26,6 +25,7 @@ from bulk_sync.model.comparison import LedgerSide
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, open_sheet
+from bulk_sync.scratch import scratch_folder
 from bulk_sync.settings.sheet import SheetSettings
 
 # About 20,000 rows: staging them takes longer than starting a process (half a second).
@@ -66,8 +66,8 @@ def staged_in_child(settings: SheetSettings) -> Iterator[Callable[[], StagedSide
 
     The function raises as `staged_side` does.
     """
-    with TemporaryDirectory(prefix="bulk-sync-") as folder:
-        path = Path(folder, "there.sqlite")
+    with scratch_folder() as folder:
+        path = folder / "there.sqlite"
         request = {"settings": settings.model_dump(mode="json"), "path": str(path)}
         process = start_module("bulk_sync.run.side")
         with process, ExitStack() as opened:

@@ -33,6 +33,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -108,12 +109,17 @@ class PaceInFile:
     `boot` identifies the start of the machine that its monotonic clock counts from, and `offset`
     returns the time of day less that clock, in seconds.
 
-    When a write fails later (a full or broken disk), this run keeps the pace in memory from then
-    on, because the stale one in the file would grant the same permit again and again.
+    When the file can't be locked, read or written later (a full or broken disk, a network folder
+    without locks), this run keeps the pace in memory from then on, because a stale one in the file
+    would grant the same permit again and again. `on_trouble` is called once with the error.
     """
 
     def __init__(
-        self, path: Path, boot: str = "", offset: Callable[[], float] = lambda: 0.0
+        self,
+        path: Path,
+        boot: str = "",
+        offset: Callable[[], float] = lambda: 0.0,
+        on_trouble: Callable[[OSError], None] = lambda _: None,
     ) -> None:
         if fcntl is None:
             raise OSError("files can't be shared on this system")
@@ -121,6 +127,7 @@ class PaceInFile:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._boot = boot.encode()[:_BOOT_BYTES].ljust(_BOOT_BYTES)
         self._offset = offset
+        self._on_trouble = on_trouble
         self._own: Pace | None = None
         self._last: tuple[bytes, Pace] = (b"", Pace())  # as this run wrote it
 
@@ -130,9 +137,11 @@ class PaceInFile:
             return self._own
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            content = os.pread(self._file, _HEAD_BYTES + SIZE + 4, 0)
         except BlockingIOError:
             return None
-        content = os.pread(self._file, _HEAD_BYTES + SIZE + 4, 0)
+        except OSError as error:
+            return self._keep(self._last[1], error)
         if content == self._last[0]:  # no other run wrote since: nothing to unpack
             return self._last[1]
         # Ask for the time with the lock held: no earlier holder can have used the pace after it.
@@ -162,9 +171,17 @@ class PaceInFile:
         try:
             os.pwrite(self._file, content, 0)
             self._last = content, pace
-        except OSError:
-            self._own = pace
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        except OSError as error:
+            self._keep(pace, error)
+
+    def _keep(self, pace: Pace, error: OSError) -> Pace:
+        """Keep the pace in memory from now on, and hold no lock that others would wait for."""
+        self._own = pace
+        with suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._on_trouble(error)
+        return pace
 
     def end(self) -> None:
         """Close the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from pydantic import SecretStr
 
 from bulk_sync.clock import SystemClock
+from bulk_sync.folders import NO_LOCKS
+from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
 from bulk_sync.run import shared_limit
 from bulk_sync.run.host import boot_id, host_id
-from bulk_sync.run.shared_limit import open_pace_store, pace_file
+from bulk_sync.run.shared_limit import known_pace, open_pace_store, pace_file
 
 MACHINE = "0123456789abcdef0123456789abcdef"
 BOOT = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -104,7 +107,7 @@ def used(path: Path, days_ago: float) -> Path:
 
 
 def test_files_that_no_run_used_for_a_month_are_removed(tmp_path: Path) -> None:
-    own = used(pace_file(API, KEY, tmp_path), 400)
+    own = used(pace_file(API, KEY, tmp_path) or Path(), 400)
     old = used(own.with_name("a.pace"), 31)
     recent = used(own.with_name("b.pace"), 29)
     ahead = used(own.with_name("c.pace"), -400)
@@ -121,7 +124,7 @@ def test_files_that_no_run_used_for_a_month_are_removed(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_removed_keeps_no_run_from_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = pace_file(API, KEY, tmp_path)
+    own = pace_file(API, KEY, tmp_path) or Path()
     old = used(own.with_name("a.pace"), 31)
 
     def refuse(_: object, **__: object) -> None:
@@ -132,3 +135,39 @@ def test_a_file_that_cannot_be_removed_keeps_no_run_from_starting(
     with open_pace_store(API, KEY, tmp_path, tally):
         assert old.exists()
     assert tally.notes == {}
+
+
+@pytest.mark.parametrize("call", ["flock", "pread"])
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EIO, errno.ESTALE])
+def test_where_the_file_cannot_be_shared_the_run_has_a_pace_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    tally, now = Tally(), SystemClock().monotonic
+    with open_pace_store(API, KEY, tmp_path, tally) as store:
+        pace = store.try_open(now)
+        assert pace is not None
+        store.close(pace)
+        monkeypatch.setattr(f"{'fcntl' if call == 'flock' else 'os'}.{call}", refuse)
+        pace = store.try_open(now)
+        assert pace is not None
+        group = pace.reserve_group(now(), 1)
+        store.close(pace)
+        monkeypatch.undo()
+        again = store.try_open(now)
+        assert again is pace, "it stays in memory"
+        assert again.reserve_group(now(), 1).ordinal != group.ordinal
+        store.close(again)
+    assert os.strerror(number) in tally.notes["budget"]
+    assert ("XDG_STATE_HOME" in tally.notes["budget"]) == (number in NO_LOCKS)
+
+
+def test_a_user_without_a_home_folder_shares_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bulk_sync.folders.state_folder", lambda: None)
+    tally = Tally()
+    with open_pace_store(API, KEY, None, tally) as store:
+        assert store.try_open(SystemClock().monotonic) is not None
+    assert "set XDG_STATE_HOME" in tally.notes["budget"]
+    assert known_pace(API, KEY) == KnownPace()

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bulk_sync.report.words import CLASSES, STATES, Look
 from bulk_sync.report.written.atomic import replacing_bytes
+from bulk_sync.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
@@ -58,11 +58,12 @@ def write_workbook(
     from xlsxwriter.exceptions import FileCreateError
 
     with (
-        TemporaryDirectory(prefix="bulk-sync-") as folder,
         replacing_bytes(path) as file,
+        # Beside the file: a container may have no other folder that can be written.
+        scratch_folder(path.parent) as folder,
         _detachable(file) as target,
     ):
-        book = Workbook(target, {"constant_memory": True, "tmpdir": folder, "use_zip64": True})
+        book = Workbook(target, {"constant_memory": True, "tmpdir": str(folder), "use_zip64": True})
         _write_lines(book, columns, lines, coloured)
         _write_facts(book, facts)
         try:

@@ -1,0 +1,91 @@
+"""Temporary folders for copies of sheets, removed also after a kill.
+
+Each is locked by its process. One that nobody holds was left by a run that was killed, and is
+removed when the next one is made: it holds clients' data.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bulk_sync.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock, and removes its temporary files itself
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = ".bulk-sync-"
+
+# Between making a folder and locking it.
+_YOUNG_SECONDS = 60.0
+
+
+@contextmanager
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Make a temporary folder for this user alone; remove it at the end.
+
+    It is made in `parent`, else where the system keeps temporary files. Raises OutputError if it
+    can't be made.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    except OSError as error:
+        if parent is not None:
+            raise OutputError(f"{parent}: can't be written: {error.strerror}.") from None
+        raise OutputError(
+            f"No temporary folder can be written ({error.strerror}). Set TMPDIR to a folder that "
+            "can be."
+        ) from None
+    held = _hold(folder)
+    try:
+        _remove_leftovers(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _hold(folder: Path) -> int | None:
+    """Lock a folder until the descriptor is closed; None if another process holds it."""
+    if fcntl is None:
+        return None
+    descriptor = None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if descriptor is not None:
+            os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_leftovers(own: Path) -> None:
+    if fcntl is None:
+        return
+    with suppress(OSError), os.scandir(own.parent) as entries:
+        now = own.stat().st_mtime
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and entry.name != own.name:
+                with suppress(OSError):
+                    _remove_leftover(Path(entry.path), entry.stat(follow_symlinks=False), now)
+
+
+def _remove_leftover(folder: Path, found: os.stat_result, now: float) -> None:
+    """Remove a folder of this user that no process holds."""
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        return
+    if now - found.st_mtime < _YOUNG_SECONDS:
+        return
+    held = _hold(folder)
+    if held is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)

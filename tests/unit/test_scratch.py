@@ -1,0 +1,80 @@
+"""Temporary folders: for one user, and gone in the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from bulk_sync.errors import OutputError
+from bulk_sync.scratch import PREFIX, scratch_folder
+
+KILLED = """
+import os, signal, sys
+from bulk_sync.scratch import scratch_folder
+with scratch_folder() as folder:
+    (folder / "copy").write_text("Ana Ruiz")
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def make_old(folder: Path) -> Path:
+    os.utime(folder, (0, 0))
+    return folder
+
+
+def test_it_is_for_its_user_alone_and_is_removed(there: Path) -> None:
+    with scratch_folder() as folder:
+        assert folder.parent == there
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "copy").write_text("x", encoding="utf-8")
+    assert list(there.iterdir()) == []
+
+
+def test_one_that_a_killed_run_left_is_removed_by_the_next(there: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        env=os.environ | {"TMPDIR": str(there)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    left = Path(ran.stdout.strip())
+    assert (left / "copy").exists()
+    with scratch_folder():
+        assert left.exists()  # it may be about to be locked
+    make_old(left)
+    with scratch_folder():
+        assert not left.exists()
+
+
+def test_one_in_use_and_what_is_not_ours_stay(there: Path) -> None:
+    (there / f"{PREFIX}file").touch()
+    other = make_old(Path(tempfile.mkdtemp(prefix="other-", dir=there)))
+    (there / f"{PREFIX}link").symlink_to(other)
+    with scratch_folder() as one:
+        make_old(one)
+        with scratch_folder():
+            assert one.exists()
+    assert {path.name for path in there.iterdir()} == {f"{PREFIX}file", f"{PREFIX}link", other.name}
+
+
+def test_without_a_place_for_it_the_sentence_names_tmpdir(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OutputError, match="can't be written"), scratch_folder(there / "none"):
+        pass
+    monkeypatch.setattr(tempfile, "tempdir", str(there / "none"))
+    with pytest.raises(OutputError, match="Set TMPDIR"), scratch_folder():
+        pass

@@ -1,0 +1,121 @@
+"""Hosts that lack something: streams, a home folder, room for the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Sandboxes
+from tests.helpers import KEY, numbered, write_sheet
+
+Ran = subprocess.CompletedProcess[str]
+
+
+def run(
+    *arguments: object,
+    closed: tuple[int, ...] = (),
+    environ: dict[str, str] | None = None,
+) -> Ran:
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    return subprocess.run(
+        [sys.executable, "-m", "bulk_sync", *map(str, arguments)],
+        env={"NORTH_API_KEY": KEY, "PATH": os.environ["PATH"]} | (environ or {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=close,
+    )
+
+
+@pytest.fixture
+def with_state(tmp_path: Path) -> dict[str, str]:
+    return {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)], ids=str)
+def test_every_command_runs_with_closed_streams(
+    tmp_path: Path, sandboxes: Sandboxes, with_state: dict[str, str], closed: tuple[int, ...]
+) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(3))
+    with sandboxes() as witness:
+        url = ("--base-url", witness.base_url)
+        for command in (
+            ("push", sheet, *url),
+            ("check", sheet),
+            ("status", sheet),
+            ("report", sheet),
+            ("reconcile", sheet, "--with", "ledger", *url),
+            ("doctor", *url),
+            ("--version",),
+        ):
+            ran = run(*command, closed=closed, environ=with_state)
+            assert ran.returncode == 0, (command, ran.stderr)
+            assert "Traceback" not in ran.stderr
+        assert [one["method"] for one in witness.journal()].count("PATCH") == 3
+    assert (tmp_path / "s.checkpoint.sqlite").read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_under_the_log_changes_no_exit_code(
+    tmp_path: Path, sandboxes: Sandboxes, with_state: dict[str, str]
+) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(3))
+    with sandboxes() as witness:
+        url = ("--base-url", witness.base_url)
+        ran = run("push", sheet, *url, "--json", "--log-file", "/dev/full", environ=with_state)
+    summary = json.loads(ran.stdout)
+    assert (ran.returncode, summary["exit_code"], summary["states"]["updated"]) == (0, 0, 3)
+    assert "--log-file /dev/full can't be written (No space left on device)" in ran.stderr
+
+
+@pytest.fixture
+def homeless() -> Callable[..., Ran]:
+    """Run a command as a user without a home folder and without an entry in /etc/passwd."""
+    script = (
+        "import os, pwd, sys\n"
+        "def unknown(_): raise KeyError\n"
+        "pwd.getpwuid = pwd.getpwnam = unknown\n"
+        "from bulk_sync.__main__ import main\n"
+        "sys.argv = ['bulk-sync', *sys.argv[1:]]\n"
+        "main()\n"
+    )
+
+    def run_homeless(*arguments: object) -> Ran:
+        return subprocess.run(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            env={"NORTH_API_KEY": KEY, "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run_homeless
+
+
+def test_without_a_home_folder_the_limit_is_not_shared(
+    tmp_path: Path, sandboxes: Sandboxes, homeless: Callable[..., Ran]
+) -> None:
+    sheet = write_sheet(tmp_path / "s.csv", numbered(3))
+    assert homeless("check", sheet).returncode == 0
+    with sandboxes() as witness:
+        pushed = homeless("push", sheet, "--base-url", witness.base_url)
+        examined = homeless("doctor", "--base-url", witness.base_url)
+    assert pushed.returncode == 0, pushed.stderr
+    assert (pushed.stdout + pushed.stderr).count("set XDG_STATE_HOME") == 1
+    assert examined.returncode == 0
+    assert "no home folder" in examined.stdout
+    assert homeless("status", sheet).returncode == homeless("report", sheet).returncode == 0
+    refused = homeless("init", "--user")
+    assert refused.returncode == 2
+    assert "set XDG_CONFIG_HOME" in refused.stderr
