@@ -107,6 +107,11 @@ def run(
     write the same one, InputError for a folder that can't be read.
     """
     _refuse_names_of_one_file(settings.outputs)
+    if settings.reading.rows:
+        raise UsageError(
+            "--rows names the rows of one sheet, and several are pushed: choose rows by what they "
+            "show, with --where"
+        )
     if any(str(path) == "-" for path in named):
         raise UsageError("- is a sheet from standard input, which can't be one of several")
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
@@ -136,7 +141,7 @@ def _part(
         summary = push(settings)
     except BulkSyncError as error:
         return Part(str(file), error=error)
-    if archive is None or summary.exit_code != 0:
+    if archive is None or not summary.is_finished:
         return Part(str(file), summary)
     try:
         return Part(str(file), summary, note=archived(file, archive, before, clock.now()))

@@ -43,7 +43,7 @@ from bulk_sync.run.send import (
 )
 from bulk_sync.run.sheet import OnRows, Sheet, open_sheet, refuse_without_report
 from bulk_sync.run.stage import Staging, hold_ledger, open_checkpoint, stage_sheet
-from bulk_sync.run.summary import note_on_limit, summary_of_run
+from bulk_sync.run.summary import note_on_choice, summary_of_run
 from bulk_sync.run.threads import in_thread, outside_event_loop
 from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.push import PushSettings
@@ -198,12 +198,11 @@ def check(
             states=counts,
             problems=problems,
             causes=causes,
-            acknowledged=0
-            if job is None
-            else acknowledged_before(store, rows.generation, job, partial=rows.partial),
+            acknowledged=0 if job is None else acknowledged_before(store, rows.generation, job),
             duplicates=rows.duplicates,
+            left_out=rows.left_out,
             assumptions=assumptions_of(sheet),
-            notes=(*notes_on(sheet), *note_on_limit(partial=rows.partial)),
+            notes=(*notes_on(sheet), *note_on_choice(rows.left_out)),
             rates=pacing.rates,
             limit=known.limit,
             window_seconds=window_seconds,

@@ -119,7 +119,7 @@ class Twin(Struct, frozen=True):
 
     `report_id` is the report that it names, if any, `spelling` the key where it differs from the
     one that a person reads, `blank` the fields that a blank cell clears. A row that is `left_out`
-    takes part in the decision, because it is in the sheet, and is not sent.
+    by choice is not sent, and takes part in the decision, because it is in the sheet.
     """
 
     id: int
@@ -129,7 +129,7 @@ class Twin(Struct, frozen=True):
     report_id: str | None = None
     spelling: str = ""
     blank: str = ""
-    left_out: int = 0
+    left_out: bool = False
 
 
 class Verdict(Struct, frozen=True):
@@ -156,9 +156,10 @@ def settle_twins(
 ) -> tuple[list[Verdict], Merge | None]:
     """Decide about rows for one showing, given in input order.
 
-    `error`: the first of identical rows is sent and the others are superseded; differing rows are
-    all invalid, because any of them may be right, and each names the others. Rows that name
-    different reports differ, and so do rows whose keys only look the same.
+    `error`: the first of identical rows is sent, of those that are taken, and the others are
+    superseded; differing rows are all invalid, because any of them may be right, and each names
+    the others. Rows that name different reports differ, and so do rows whose keys only look the
+    same.
     `last`: the last row counts, and if it is invalid, nothing is sent.
     `merge`: the last row carries the values of all; if one row is invalid, nothing is sent. A blank
     cell changes nothing in the others' values, also where it clears a field.
@@ -185,8 +186,11 @@ def settle_twins(
             if twin.digest is not None
         ], None
     if all(twin.digest == first.digest for twin in twins) and len(_reports(twins)) < 2:
-        reason = _about_rows(Expected.FIRST_OF_EQUALS, [first])
-        return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[1:]], None
+        sent = _first_taken(twins)
+        reason = _about_rows(Expected.FIRST_OF_EQUALS, [sent])
+        return [
+            Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins if twin is not sent
+        ], None
     return [
         _duplicate(twin, twins, unread, policy) for twin in twins if twin.digest is not None
     ], None
@@ -200,7 +204,11 @@ def report_of_twins(twins: Sequence[Twin], policy: OnDuplicate) -> tuple[int, st
     reports = _reports(twins)
     if policy == "last" or not reports:
         return None
-    return (twins[-1] if policy == "merge" else twins[0]).id, reports[-1]
+    return (twins[-1] if policy == "merge" else _first_taken(twins)).id, reports[-1]
+
+
+def _first_taken(twins: Sequence[Twin]) -> Twin:
+    return next((twin for twin in twins if not twin.left_out), twins[0])
 
 
 def _reports(twins: Sequence[Twin]) -> list[str]:
@@ -209,12 +217,15 @@ def _reports(twins: Sequence[Twin]) -> list[str]:
     return [*dict.fromkeys(named)][::-1]
 
 
-def settle_rivals(rivals: Sequence[tuple[int, int, int]]) -> list[Verdict]:
+def settle_rivals(rivals: Sequence[tuple[int, int, int, int]]) -> list[Verdict]:
     """Decide about rows with one key and different ids: none is sent.
 
-    A rival is (row id, row number, whether it would be sent).
+    A rival is (row id, row number, whether it would be sent, whether it is left out by choice).
     """
-    twins = [Twin(row, number, "" if sent else None) for row, number, sent in rivals]
+    twins = [
+        Twin(row, number, "" if usable else None, left_out=bool(left_out))
+        for row, number, usable, left_out in rivals
+    ]
     return [
         Verdict(
             twin.id,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import time
+from typing import TypeVar
 
 _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -50,12 +51,6 @@ def parse_rates(text: str) -> tuple[Rate, ...]:
     """Return the rates of a list such as `10/s, 1000/h`; `auto` is none. Raises ValueError."""
     words = (word for word in text.split(",") if word.strip().lower() != "auto")
     return tuple(parse_rate(word) for word in words)
-
-
-def all_rates(many: Iterable[Rate | tuple[Rate, ...]]) -> tuple[Rate, ...]:
-    """Return rates and tuples of rates as one tuple, each rate once."""
-    flat = (rate for one in many for rate in (one if isinstance(one, tuple) else (one,)))
-    return tuple(dict.fromkeys(flat))
 
 
 def parse_duration(text: str) -> float:
@@ -144,6 +139,69 @@ def parse_scale(text: str) -> Scale:
             "lowest is 0; 2 to 100 can be the highest"
         )
     return Scale(int(match[1] or 1), int(match[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class RowRange:
+    """Rows by their numbers, both ends included; without a `last`, to the end of the sheet."""
+
+    first: int
+    last: int | None
+
+    def __contains__(self, number: int) -> bool:
+        return self.first <= number and (self.last is None or number <= self.last)
+
+    def __str__(self) -> str:
+        if self.first == self.last:
+            return str(self.first)
+        return f"{self.first}-{'' if self.last is None else self.last}"
+
+
+def parse_rows(text: str) -> tuple[RowRange, ...]:
+    """Return `10-20,35,40-` as ranges of rows; raises ValueError with the right form."""
+    return tuple(map(_parse_range, text.split(",")))
+
+
+def _parse_range(text: str) -> RowRange:
+    text = text.strip()
+    match = re.fullmatch(r"([1-9]\d{0,8})(\s*[-–]\s*([1-9]\d{0,8})?)?", text, re.ASCII)
+    if match is None:
+        raise ValueError(
+            f"{text!r} names no rows: write numbers and ranges, such as 10-20,35 or 40-"
+        )
+    first = int(match[1])
+    last = first if match[2] is None else int(match[3]) if match[3] else None
+    if last is not None and last < first:
+        raise ValueError(f"{text!r} ends before it begins: write {last}-{first}")
+    return RowRange(first, last)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on rows: the header of a column, and the text that its cells show."""
+
+    column: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.column}={self.text}"
+
+
+def parse_condition(text: str) -> Condition:
+    """Return `Status=Confirmed` as a condition; raises ValueError without an equals sign."""
+    column, equals, wanted = text.partition("=")
+    if not equals or not column.strip():
+        raise ValueError(f"{text!r}: write it as 'Column=text', or 'Column=' for blank cells")
+    return Condition(column.strip(), wanted.strip())
+
+
+_T = TypeVar("_T")
+
+
+def all_of(many: Iterable[_T | tuple[_T, ...]]) -> tuple[_T, ...]:
+    """Return values and tuples of values as one tuple, each value once."""
+    flat = (one for part in many for one in (part if isinstance(part, tuple) else (part,)))
+    return tuple(dict.fromkeys(flat))
 
 
 def parse_clock_time(text: str) -> time:

@@ -75,8 +75,8 @@ def reconcile(
 
 
 def _one_way_if_partial(settings: ReconcileSettings, here: StagedSide) -> ReconcileSettings:
-    """Ignore rows that are only there if --limit cut this sheet short: they may be beyond it."""
-    one_way = settings.comparing.one_way or here.partial
+    """Ignore rows that are only there if rows here were left out: they may be among these."""
+    one_way = settings.comparing.one_way or here.left_out > 0
     return settings.changed(comparing=replace(settings.comparing, one_way=one_way))
 
 
@@ -269,10 +269,10 @@ def _notes(
                 f"Not compared, because {settings.there.reading.input} has no such column: "
                 f"{', '.join(alone)}."
             )
-    if here.partial:
+    if here.left_out:
         notes.append(
-            "Only the first rows were compared (--limit), so rows that are only there are no "
-            "difference."
+            f"Not compared, because they were left out by choice: {counted(here.left_out, 'row')} "
+            "(--rows, --where, --limit). So rows that are only there are no difference."
         )
     return tuple(notes)
 

@@ -351,29 +351,38 @@ def _by_position(
     """Find mapped columns: by exact header, else by plain form, else as `column N`."""
     found = {}
     for named, field in mapped.items():
-        matches = _matches(headers, named)
-        if not matches and not insist:
+        if not insist and not _matches(headers, named):
             continue
-        if not matches:
-            close = difflib.get_close_matches(named, headers, n=3, cutoff=0.5)
-            hint = (
-                f"did you mean {' or '.join(map(repr, close))}?"
-                if close
-                else f"there are {_listed(headers)}"
-            )
-            raise UsageError(f"--map {named!r}: no column has this header: {hint}")
-        if len(matches) > 1:
-            numbers = " and ".join(str(index + 1) for index in matches)
-            raise UsageError(
-                f"--map {named!r}: columns {numbers} have this header; name one as "
-                f"'column {matches[0] + 1}'"
-            )
-        found[matches[0]] = existing_field(field) if field.strip() else ""
+        index = column_named(headers, named, "--map")
+        found[index] = existing_field(field) if field.strip() else ""
     return found
 
 
+def column_named(headers: Sequence[str], named: str, option: str) -> int:
+    """Return the index of the column that a name in an option means.
+
+    Raises UsageError when there is none, or more than one.
+    """
+    matches = _matches(headers, named)
+    if not matches:
+        close = difflib.get_close_matches(named, headers, n=3, cutoff=0.5)
+        hint = (
+            f"did you mean {' or '.join(map(repr, close))}?"
+            if close
+            else f"there are {_listed(headers)}"
+        )
+        raise UsageError(f"{option} {named!r}: no column has this header: {hint}")
+    if len(matches) > 1:
+        numbers = " and ".join(str(index + 1) for index in matches)
+        raise UsageError(
+            f"{option} {named!r}: columns {numbers} have this header; name one as "
+            f"'column {matches[0] + 1}'"
+        )
+    return matches[0]
+
+
 def _matches(headers: Sequence[str], named: str) -> list[int]:
-    """Return the indexes of the columns that a name in `--map` may mean."""
+    """Return the indexes of the columns that a name may mean."""
     exact = [index for index, header in enumerate(headers) if header == named.strip()]
     if exact:
         return exact

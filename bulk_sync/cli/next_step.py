@@ -59,7 +59,7 @@ def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:
     """Return this push for the corrected rows, with all options except those about the file."""
     # Keep unknown options: a lost --sandbox would send a rehearsal to North.
     # A second undo file would replace the one that restores the rows of the first; a second page
-    # would replace the one of the whole sheet.
+    # would replace the one of the whole sheet. A choice of rows is about the sheet, too.
     words = _without(
         sys.argv[1:],
         "--delimiter",
@@ -68,6 +68,9 @@ def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:
         "--sheet",
         "--undo-file",
         "--page",
+        "--rows",
+        "--where",
+        "--limit",
     )
     words = [
         str(summary.files.failed) if word == summary.input else word

@@ -41,6 +41,9 @@ from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.reconcile import LEDGER, ReconcileSettings
 
+# Options with which a push doesn't send all of a sheet to North.
+_UNFINISHED = ("sandbox", "limit", "rows", "where")
+
 
 @dataclass(frozen=True, slots=True)
 class _Push:
@@ -57,9 +60,10 @@ def push(given: Mapping[str, Any]) -> int:
     start_collector()
     following, inbox = part(Following, given), part(Inbox, given)
     files: Sequence[Path] = given["files"]
-    if inbox.archive is not None and (given.get("sandbox") or given.get("limit") is not None):
+    if inbox.archive is not None and any(given.get(one) for one in _UNFINISHED):
         raise UsageError(
-            "--archive moves finished sheets: with --sandbox or --limit no sheet is finished"
+            "--archive moves finished sheets: with --sandbox, --limit, --rows or --where no sheet "
+            "is finished"
         )
     if any("north_sk_" in str(file) for file in files):  # it would be in logs and metrics
         raise UsageError(
@@ -82,7 +86,7 @@ def _push_one(settings: PushSettings, request: _Push) -> int:
     with sandbox_of(settings.target) as send_to:
         summary = watched_push(ending_at(settings, end, clock), send_to, request.following)
     request.run.ended |= summary_json(summary)
-    if archive is None or summary.exit_code != 0 or settings.reading.from_standard_input:
+    if archive is None or not summary.is_finished or settings.reading.from_standard_input:
         return _end(summary, settings, request.following)
     try:
         note = batch.archived(source, archive, before, SystemClock().now())

@@ -7,6 +7,10 @@ Invariants:
    that commit, unless another job may have changed its showing since (`Known.find_overwritten`).
    One that may have been applied keeps that mark.
 3. Acknowledged rows are learnt by the ledger before they are deleted.
+4. A job is of the whole sheet; a choice (--rows, --where, --limit) only says which of its rows a
+   run takes. The others are kept outside of the job's generation, where nothing is sent, and keep
+   the outcome of their content: as `PARKED`, or as `EARLIER` if it is a former job's. A later run
+   that takes them goes on from there.
 """
 
 from __future__ import annotations
@@ -15,17 +19,31 @@ import json
 import sqlite3
 
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.job.database import ACKNOWLEDGED, IN_DOUBT, Database, Job, storable
+from bulk_sync.job.database import ACKNOWLEDGED, APART, EARLIER, PARKED, Database, Job, storable
 from bulk_sync.job.known import Known
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
-from bulk_sync.job.staged import PARKED
 from bulk_sync.job.timeline import forget_runs
 from bulk_sync.job.views import Views
 from bulk_sync.model.rows import SETTLED_STATES
 
 # Selects old rows whose content North still has, as far as is known.
 _DONE = f"old.{ACKNOWLEDGED} AND old.id NOT IN (SELECT id FROM overwritten)"
+
+# Selects the new rows that are kept with their outcome, and not sent.
+_SAME_LEFT_OUT = (
+    "FROM staged CROSS JOIN row AS old "
+    "ON old.target = staged.target AND old.content = staged.content "
+    f"WHERE staged.generation = {APART} AND staged.state = 'pending' "
+    f"AND old.generation NOT IN (?1, {APART}) AND old.id NOT IN (SELECT id FROM overwritten) "
+    "AND (old.in_flight = 1 OR old.id IN (SELECT id FROM outcome))"
+)
+
+# The columns of an outcome that stay with a row that is left out.
+_KEPT = (
+    "tried_before, http_status, attempts, throttled, error, message, showing_id, updated_at, "
+    "sent_at, duration_ms, given_up, echo"
+)
 
 
 class Adoption:
@@ -37,6 +55,11 @@ class Adoption:
         self._known = known
         self._outbox = outbox
         self._views = views
+        # New rows that are left out, each with the former row whose outcome it keeps; `former` is 1
+        # if that is of the job before already.
+        self._db.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS left_out (id INTEGER PRIMARY KEY, old, former)"
+        )
 
     def adopt(self, job: Job) -> bool:
         """Make the rows staged as `job.generation` the job's; return whether the job goes on.
@@ -51,15 +74,14 @@ class Adoption:
             before = self._database.job()
             settled = before is not None and self.is_settled(before)
             goes_on = before is not None and (not settled or self._same_content(before, job))
+            if job.partial:
+                self._leave_out(db, job.generation)
             if goes_on:
                 self._carry_over(db, job.generation)
             else:
                 forget_runs(db)
                 db.execute("DELETE FROM creation")
-            if job.partial and goes_on:
-                self._park(db, job.generation)
-            else:
-                db.execute("DELETE FROM staged WHERE generation <> ?", (job.generation,))
+            self._replace_rows(db, job.generation, goes_on=goes_on)
             # Outcomes refer to rows by id, and ids of deleted rows may be used again.
             db.execute(
                 "DELETE FROM outcome "
@@ -79,7 +101,7 @@ class Adoption:
                     job.base_url,
                     job.key_fingerprint,
                     job.seconds,
-                    job.partial and goes_on and settled,
+                    True,
                     json.dumps(staged),
                     job.team and job.team.id,
                     job.team and job.team.name,
@@ -91,51 +113,67 @@ class Adoption:
         seal(self._db, self._database.path)
         return goes_on
 
-    def _park(self, db: sqlite3.Connection, generation: int) -> None:
-        """Park the acknowledged and doubtful rows that a --limit left out; delete the others.
+    def _leave_out(self, db: sqlite3.Connection, generation: int) -> None:
+        """Give the new rows that are left out the outcomes of the same target and content."""
+        db.execute(
+            f"INSERT INTO left_out SELECT staged.id, min(old.id), old.generation = {EARLIER} "
+            f"{_SAME_LEFT_OUT} GROUP BY staged.id",
+            (generation,),
+        )
+        db.execute(
+            f"INSERT INTO outcome (id, state, may_have_been_applied, {_KEPT}) "
+            f"SELECT left_out.id, state, in_flight OR may_have_been_applied, {_KEPT} "
+            "FROM left_out CROSS JOIN row ON row.id = left_out.old"
+        )
+        # The patch as it was sent: --only-changed may have left out fields.
+        db.execute(
+            "UPDATE staged SET whole = staged.body, body = coalesce(old.body, staged.body), "
+            "digest = old.digest, fields = old.fields "
+            "FROM (SELECT left_out.id, row.body, row.digest, row.fields FROM left_out "
+            f"CROSS JOIN row ON row.id = left_out.old WHERE row.{ACKNOWLEDGED}) AS old "
+            "WHERE old.id = staged.id AND old.digest IS NOT staged.digest"
+        )
+        db.execute(
+            "UPDATE staged SET before = old.before FROM (SELECT left_out.id, row.before "
+            "FROM left_out CROSS JOIN row ON row.id = left_out.old) AS old "
+            "WHERE old.id = staged.id"
+        )
 
-        A row whose target has a newer row is deleted too.
-        """
-        newer = (
-            "EXISTS (SELECT 1 FROM staged AS new "
-            "WHERE new.generation = ?1 AND new.target = row.target)"
-        )
+    def _replace_rows(self, db: sqlite3.Connection, generation: int, *, goes_on: bool) -> None:
+        """Delete the rows of the former sheet, and keep those of this one that are left out."""
+        db.execute("DELETE FROM staged WHERE generation NOT IN (?, ?)", (generation, APART))
+        former = "former" if goes_on else "1"
         db.execute(
-            "DELETE FROM staged WHERE id IN (SELECT id FROM row WHERE generation <> ?1 "
-            f"AND (NOT ({ACKNOWLEDGED} OR {IN_DOUBT}) OR {newer}))",
-            (generation,),
+            f"UPDATE staged SET generation = {EARLIER} "
+            f"WHERE id IN (SELECT id FROM left_out WHERE {former})"
         )
-        db.execute(
-            "INSERT INTO outcome (id, state, may_have_been_applied) SELECT id, state, 1 FROM row "
-            "WHERE generation <> ? AND in_flight = 1 "
-            "ON CONFLICT (id) DO UPDATE SET may_have_been_applied = 1, in_flight = 0",
-            (generation,),
-        )
-        db.execute("UPDATE staged SET generation = ? WHERE generation <> ?", (PARKED, generation))
+        db.execute(f"UPDATE staged SET generation = {PARKED} WHERE generation = {APART}")
+        db.execute("DELETE FROM left_out")
 
     def is_settled(self, job: Job) -> bool:
-        """Return whether nothing is left to do.
-
-        A job of a part of the sheet is settled only if the job before was.
-        """
+        """Return whether nothing is left to do, for rows that the last run left out either."""
+        # Up to version 9 a part of a sheet said so of the whole.
         if job.partial and not self._db.execute("SELECT of_settled FROM job").fetchone()[0]:
             return False
-        return set(self._views.counts(job.generation)) <= SETTLED_STATES
+        if not set(self._views.counts(job.generation)) <= SETTLED_STATES:
+            return False
+        settled = ", ".join(f"'{state.value}'" for state in sorted(SETTLED_STATES))
+        unsettled = (
+            f"SELECT 1 FROM row WHERE generation = {EARLIER} "
+            f"OR (generation = {PARKED} AND state NOT IN ({settled})) LIMIT 1"
+        )
+        return not job.partial or self._db.execute(unsettled).fetchone() is None
 
     def _same_content(self, before: Job, job: Job) -> bool:
-        """Return whether both sheets have the same changes, in any order.
-
-        A part of a sheet has to have some of them only.
-        """
+        """Return whether both sheets have the same changes, in any order."""
         contents = (
             "SELECT target, content FROM staged "
-            "WHERE generation IN (?, ?) AND state <> 'superseded'"
+            "WHERE generation IN (?, ?, ?) AND state <> 'superseded'"
         )
-        old, new = (before.generation, PARKED), (job.generation, job.generation)
-        pairs = ((new, old),) if job.partial else ((new, old), (old, new))
+        old, new = (before.generation, PARKED, EARLIER), (job.generation, APART, APART)
         return not any(
             self._db.execute(f"{contents} EXCEPT {contents} LIMIT 1", (*these, *those)).fetchone()
-            for these, those in pairs
+            for these, those in ((new, old), (old, new))
         )
 
     def _carry_over(self, db: sqlite3.Connection, generation: int) -> None:
@@ -144,7 +182,8 @@ class Adoption:
         pairs = (
             "FROM staged CROSS JOIN row AS old "
             "ON old.target = staged.target AND old.content = staged.content "
-            "WHERE staged.generation = ?1 AND staged.state = 'pending' AND old.generation <> ?1"
+            "WHERE staged.generation = ?1 AND staged.state = 'pending' "
+            f"AND old.generation NOT IN (?1, {APART}, {EARLIER})"
         )
         db.execute(
             "INSERT INTO outcome (id, state, http_status, error, message, showing_id, updated_at, "

@@ -42,6 +42,21 @@ from bulk_sync.scratch import scratch_folder
 GROUP = 2000
 """Rows written, or learnt, in one statement or commit."""
 
+PARKED = -1
+"""The generation of the sheet's rows that the job's last run left out by choice.
+
+Their outcomes are of earlier runs of the job; a row without one was never sent.
+"""
+
+EARLIER = -2
+"""As `PARKED`, with an outcome of the job before: the row's content is still to be sent."""
+
+APART = -3
+"""The generation of rows that a run leaves out, while its sheet is staged.
+
+They are judged together with the others, because they are in the sheet, too.
+"""
+
 # Parts of statements, all of them constant.
 IN_JOB = "generation = (SELECT generation FROM job)"
 """Selects the rows of the job, not those being staged or parked."""
@@ -68,10 +83,11 @@ UNRECORDED = (
 class Job(Struct, frozen=True):
     """The sheet, the settings and the address that a checkpoint is for.
 
-    `meaning` is a digest of the settings that change patches; `partial` is True when --limit left
-    out rows; `seconds` is the duration of all runs so far. `team` is the one that users/me named
-    for the key, and `key_proven` True once the API acknowledged a row with it. `source` is how the
-    cells were read, as JSON (see `model.own.Source`); empty in a job of an earlier version.
+    `meaning` is a digest of the settings that change patches; `partial` is True when rows were
+    left out by choice; `seconds` is the duration of all runs so far. `team` is the one that
+    users/me named for the key, and `key_proven` True once the API acknowledged a row with it.
+    `source` is how the cells were read, as JSON (see `model.own.Source`); empty in a job of an
+    earlier version.
     """
 
     generation: int

@@ -44,7 +44,8 @@ _OUTCOME = """
 
 # Finds a row that no run can have written.
 #
-# Rows of another generation than the job's are those being staged, and those that a --limit parked.
+# Rows of another generation than the job's are those being staged, and those that were left out
+# by choice: see `job.staged`.
 _UNSOUND = f"""
 SELECT 1 FROM {{table}} WHERE NOT (
     typeof(number) = 'integer' AND typeof(target) = 'text' AND typeof(fields) = 'text'
@@ -53,6 +54,7 @@ SELECT 1 FROM {{table}} WHERE NOT (
     AND json_valid(cells) AND (body IS NULL OR json_valid(body))
 ) OR generation NOT IN (
     SELECT generation + step FROM job, (SELECT 0 AS step UNION SELECT 1) UNION SELECT -1 UNION
+    SELECT -2 UNION SELECT -3 UNION
     SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM job)) {{other_key}} LIMIT 1
 """
 
@@ -68,10 +70,10 @@ OR (key <> '' AND key <> target AND body IS NOT NULL
 """
 
 # Admits a pending row without a patch: one that was purged after it was decided, or one that a
-# --limit left out and that is kept only because it may have been applied.
+# choice left out, and that has no patch to send as long as it is.
 _DECIDED = """
 OR EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id AND outcome.state <> 'pending')
-OR (generation = -1 AND cells = 'null')
+OR (generation < 0 AND cells = 'null')
 """
 
 _UNSOUND_OUTCOME = f"""

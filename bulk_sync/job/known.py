@@ -58,7 +58,8 @@ _SETTLED = (
     "known.target, known.key, known.showing_id, known.fields, known.writer "
     "FROM job CROSS JOIN row LEFT JOIN {0} AS known "
     "ON known.base_url = job.base_url AND known.target = row.target "
-    "WHERE row.generation <= job.generation AND state IN ('updated', 'created', 'unchanged') "
+    "WHERE row.generation BETWEEN -1 AND job.generation "
+    "AND state IN ('updated', 'created', 'unchanged') "
     "AND (known.target IS NULL OR known.writer IS NOT ?1 AND known.fields IS NOT said)"
 )
 _ANY_LISTED = "SELECT 1 FROM acknowledged LIMIT 1"

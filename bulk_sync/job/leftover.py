@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bulk_sync.errors import BulkSyncError
-from bulk_sync.job.database import ACKNOWLEDGED
-from bulk_sync.job.staged import PARKED
+from bulk_sync.job.database import ACKNOWLEDGED, APART, EARLIER, PARKED
 from bulk_sync.job.store import Store
 
 
@@ -19,7 +18,7 @@ class JobPlace(NamedTuple):
     base_url: str
 
 
-def acknowledged_before(sheet: Store, generation: int, place: JobPlace, *, partial: bool) -> int:
+def acknowledged_before(sheet: Store, generation: int, place: JobPlace) -> int:
     """Return how many staged changes the job there spares a push of the sheet.
 
     0 without a job for that API, or if the push would begin another one (`Adoption.adopt`). A
@@ -35,16 +34,16 @@ def acknowledged_before(sheet: Store, generation: int, place: JobPlace, *, parti
                 return 0
             is_settled = before.adoption.is_settled(job)
             rows = before.database.connection.execute(
-                f"SELECT target, content, {ACKNOWLEDGED} FROM row "
-                "WHERE generation IN (?, ?) AND state <> 'superseded'",
-                (job.generation, PARKED),
+                f"SELECT target, content, {ACKNOWLEDGED} AND generation <> {EARLIER} FROM row "
+                f"WHERE generation IN (?, {PARKED}, {EARLIER}) AND state <> 'superseded'",
+                (job.generation,),
             )
             db.execute("CREATE TEMP TABLE before (target, content, acknowledged)")
             db.executemany("INSERT INTO before VALUES (?, ?, ?)", rows)
     except (BulkSyncError, sqlite3.Error):
         return 0
     db.execute("CREATE INDEX temp.before_target ON before (target)")
-    if is_settled and not _same_content(db, generation, partial=partial):
+    if is_settled and not _same_content(db, generation):
         return 0
     (count,) = db.execute(
         "SELECT count(*) FROM staged WHERE generation = ? AND state = 'pending' AND EXISTS "
@@ -55,12 +54,14 @@ def acknowledged_before(sheet: Store, generation: int, place: JobPlace, *, parti
     return int(count)
 
 
-def _same_content(db: sqlite3.Connection, generation: int, *, partial: bool) -> bool:
-    """Return whether the sheet has the job's changes, in any order; a part has some of them."""
-    staged = "SELECT target, content FROM staged WHERE generation = ? AND state <> 'superseded'"
+def _same_content(db: sqlite3.Connection, generation: int) -> bool:
+    """Return whether the sheet has the job's changes, in any order."""
+    staged = (
+        f"SELECT target, content FROM staged WHERE generation IN (?, {APART}) "
+        "AND state <> 'superseded'"
+    )
     before = "SELECT target, content FROM before"
-    pairs = [(staged, before)] if partial else [(staged, before), (before, staged)]
     return not any(
         db.execute(f"{these} EXCEPT {those} LIMIT 1", (generation,)).fetchone()
-        for these, those in pairs
+        for these, those in ((staged, before), (before, staged))
     )

@@ -45,8 +45,10 @@ def purge(connection: sqlite3.Connection, path: Path) -> None:
     # SQLite's temporary files would hold copies of the data.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("BEGIN IMMEDIATE")
-    # Rows of a sheet that was being staged and never became the job's.
-    connection.execute("DELETE FROM staged WHERE generation > (SELECT generation FROM job)")
+    # Rows of a sheet that was being staged and never became the job's: see `job.staged.APART`.
+    connection.execute(
+        "DELETE FROM staged WHERE generation > (SELECT generation FROM job) OR generation = -3"
+    )
     for statement in _STATEMENTS:
         connection.execute(statement)
     connection.execute("COMMIT")

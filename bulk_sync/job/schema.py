@@ -82,8 +82,8 @@ _VIEW = """
 CREATE VIEW row AS
     SELECT staged.id, generation, number, cells, target, key, content, body, digest, fields, before,
         coalesce(outcome.state, staged.state) AS state,
-        coalesce(in_flight, staged.state = 'pending' AND staged.id <= (SELECT taken FROM job), 0)
-            AS in_flight,
+        coalesce(in_flight, staged.state = 'pending' AND generation > 0
+            AND staged.id <= (SELECT taken FROM job), 0) AS in_flight,
         coalesce(may_have_been_applied, 0) AS may_have_been_applied,
         coalesce(tried_before, 0) AS tried_before,
         http_status, coalesce(attempts, 0) AS attempts, coalesce(throttled, 0) AS throttled,
@@ -125,12 +125,12 @@ CREATE TABLE job (
     input TEXT NOT NULL,
     input_digest TEXT NOT NULL,
     meaning TEXT NOT NULL,
-    partial INTEGER NOT NULL,      -- 1 when --limit left out rows of the sheet
+    partial INTEGER NOT NULL,      -- 1 when rows of the sheet were left out by choice
     headers TEXT NOT NULL,         -- JSON list: the sheet's header row
     base_url TEXT NOT NULL,
     key_fingerprint TEXT,          -- of the key that the API accepted; NULL until it accepted one
     seconds REAL NOT NULL DEFAULT 0,
-    of_settled INTEGER NOT NULL DEFAULT 0,  -- 1 when --limit took a part of a job that was settled
+    of_settled INTEGER NOT NULL DEFAULT 0,  -- 0 for a part of an unsettled job of version 9
     taken INTEGER NOT NULL DEFAULT 0,       -- id of the last row handed out for the first time
     ended INTEGER NOT NULL DEFAULT 0,       -- up to this id no row is in flight for the first time
     staged_states TEXT NOT NULL DEFAULT '{{}}',  -- JSON object: rows by the state that staging gave

@@ -14,21 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bulk_sync.job.database import GROUP, Database
+from bulk_sync.job.database import APART, EARLIER, GROUP, PARKED, Database
 from bulk_sync.job.sealing import keep_in_wal
 from bulk_sync.model.own import typed
 from bulk_sync.model.problems import Reason, encoded
 from bulk_sync.model.rows import Cell, LeftOut, Problem, Record, State
 from bulk_sync.model.summaries import Creatable
-
-PARKED = -1
-"""The generation of rows that are kept though a --limit left them out of the job.
-
-They were acknowledged, or are in doubt.
-"""
-
-# The cells of a row that a run doesn't take, until `leave_out` deletes it.
-_LEFT_OUT = ""
 
 # Rows in one statement; it may have 32,766 values (SQLITE_MAX_VARIABLE_NUMBER).
 _ROWS_A_STATEMENT = 500
@@ -36,6 +27,9 @@ _ROWS_A_STATEMENT = 500
 # Characters of cells in one commit; bounds memory when cells are huge.
 _GROUP_CHARACTERS = 4_000_000
 
+
+# Selects the rows of the sheet that is staged, those that are left out too.
+_IN_SHEET = f"generation IN (?1, {APART})"
 
 # A bad row takes part among twins, because with its values or its key corrected it would be one.
 _HAS_VALUES = (
@@ -81,7 +75,8 @@ class StagedRows:
         keep_in_wal(self._db, kept=False)
         with self._database.commit() as db:
             db.execute(
-                "DELETE FROM staged WHERE generation NOT IN (?, ?)", (generation - 1, PARKED)
+                "DELETE FROM staged WHERE generation NOT IN (?, ?, ?)",
+                (generation - 1, PARKED, EARLIER),
             )
             (last,) = db.execute("SELECT coalesce(max(id), 0) FROM staged").fetchone()
         self._database.written_from = last + 1
@@ -90,20 +85,22 @@ class StagedRows:
         # is read and checked here.
         with ThreadPoolExecutor(1) as thread:
             written: Future[None] | None = None
-            for group in _groups(_staged(item, keep_cells=keep_cells) for item in checked):
+            for group in _groups(
+                _staged(item, generation, keep_cells=keep_cells) for item in checked
+            ):
                 on_rows(count := count + len(group))
                 if written is not None:
                     written.result()
-                written = thread.submit(self._insert, generation, group)
+                written = thread.submit(self._insert, group)
             if written is not None:
                 written.result()
         return generation
 
-    def _insert(self, generation: int, group: Sequence[tuple[Any, ...]]) -> None:
+    def _insert(self, group: Sequence[tuple[Any, ...]]) -> None:
         with self._database.commit() as db:
             for at in range(0, len(group), _ROWS_A_STATEMENT):
                 some = group[at : at + _ROWS_A_STATEMENT]
-                db.execute(_insert(len(some)), (generation, *chain.from_iterable(some)))
+                db.execute(_insert(len(some)), tuple(chain.from_iterable(some)))
 
     def twins(self, generation: int) -> Iterator[list[Twin]]:
         """Yield groups of staged rows of one showing, in input order.
@@ -112,7 +109,7 @@ class StagedRows:
         """
         # Rows whose keys only look the same; rare, and found by an index of their own.
         has_others = self._db.execute(
-            "SELECT 1 FROM staged WHERE generation = ? AND twin IS NOT NULL LIMIT 1", (generation,)
+            f"SELECT 1 FROM staged WHERE {_IN_SHEET} AND twin IS NOT NULL LIMIT 1", (generation,)
         ).fetchone()
         if has_others:
             yield from self._lookalikes(generation)
@@ -123,10 +120,10 @@ class StagedRows:
             return
         no_others = (
             "AND twin IS NULL AND NOT EXISTS (SELECT 1 FROM staged AS other "
-            "WHERE other.twin = staged.target AND other.generation = ?1)"
+            f"WHERE other.twin = staged.target AND other.{_IN_SHEET})"
         )
         groups = self._db.execute(
-            f"SELECT target FROM staged WHERE generation = ?1 AND {_HAS_VALUES} "
+            f"SELECT target FROM staged WHERE {_IN_SHEET} AND {_HAS_VALUES} "
             f"{no_others if has_others else ''} "
             "GROUP BY target HAVING count(*) > 1 AND count(digest) > 0",
             (generation,),
@@ -136,7 +133,7 @@ class StagedRows:
 
     def _lookalikes(self, generation: int) -> Iterator[list[Twin]]:
         groups = self._db.execute(
-            "SELECT DISTINCT twin FROM staged WHERE generation = ? AND twin IS NOT NULL",
+            f"SELECT DISTINCT twin FROM staged WHERE {_IN_SHEET} AND twin IS NOT NULL",
             (generation,),
         ).fetchall()
         for (twin,) in groups:
@@ -147,8 +144,8 @@ class StagedRows:
     def _twins(self, generation: int, condition: str, name: str) -> list[Twin]:
         found = self._db.execute(
             "SELECT id, number, digest, body, report_id, iif(twin IS NULL, '', key), "
-            f"coalesce(blank, ''), cells = '{_LEFT_OUT}' "
-            f"FROM staged WHERE generation = ?1 AND {condition} AND {_HAS_VALUES} ORDER BY id",
+            f"coalesce(blank, ''), generation = {APART} FROM staged WHERE {_IN_SHEET} "
+            f"AND {condition} AND {_HAS_VALUES} ORDER BY id",
             (generation, name),
         )
         return [Twin(*row) for row in found]
@@ -157,8 +154,8 @@ class StagedRows:
         """Yield id and key of the rows whose key names a showing; rows may be decided meanwhile."""
         last = 0
         while batch := self._db.execute(
-            "SELECT id, key FROM staged WHERE generation = ? AND id > ? AND key <> '' "
-            "AND target <> '' ORDER BY id LIMIT ?",
+            f"SELECT id, key FROM staged WHERE {_IN_SHEET} AND id > ?2 AND key <> '' "
+            "AND target <> '' ORDER BY id LIMIT ?3",
             (generation, last, GROUP),
         ).fetchall():
             last = batch[-1][0]
@@ -174,13 +171,13 @@ class StagedRows:
                 ((row, encoded((why,))) for row, why in rows),
             )
 
-    def rivals(self, generation: int) -> Iterator[list[tuple[int, int, int]]]:
+    def rivals(self, generation: int) -> Iterator[list[tuple[int, int, int, int]]]:
         """Yield groups of staged rows with one key and several targets, in input order.
 
-        Each row is (id, number, 1 if it would be sent).
+        Each row is (id, number, 1 if it would be sent, 1 if it is left out).
         """
         candidates = (
-            "FROM staged WHERE generation = ? AND key <> '' AND target <> '' "
+            f"FROM staged WHERE {_IN_SHEET} AND key <> '' AND target <> '' "
             "AND (state = 'pending' OR error IN ('bad_value', 'duplicate_key'))"
         )
         if not self._db.execute(
@@ -194,7 +191,8 @@ class StagedRows:
         ).fetchall()
         for (key,) in groups:
             yield self._db.execute(
-                f"SELECT id, number, state = 'pending' {candidates} AND key = ? ORDER BY id",
+                f"SELECT id, number, state = 'pending', generation = {APART} {candidates} "
+                "AND key = ?2 ORDER BY id",
                 (generation, key),
             ).fetchall()
 
@@ -219,12 +217,17 @@ class StagedRows:
         with self._database.commit() as db:
             db.executemany("UPDATE staged SET report_id = ?2 WHERE id = ?1", reports)
 
-    def leave_out(self, generation: int) -> int:
-        """Delete the rows that the run doesn't take, once all are judged; return how many."""
+    def left_out(self) -> int:
+        """Return how many rows of the sheet that is staged are left out."""
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM staged WHERE generation = ?", (APART,)
+        ).fetchone()
+        return int(count)
+
+    def drop_left_out(self) -> None:
+        """Delete the rows of a staged sheet that are left out, to compare the others."""
         with self._database.commit() as db:
-            return db.execute(
-                f"DELETE FROM staged WHERE generation = ? AND cells = '{_LEFT_OUT}'", (generation,)
-            ).rowcount
+            db.execute("DELETE FROM staged WHERE generation = ?", (APART,))
 
     def accept_blank(self, generation: int) -> None:
         """Make rows with nothing to send pending, with an empty patch, for a comparison.
@@ -287,7 +290,7 @@ def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
     characters = 0
     for row in rows:
         group.append(row)
-        characters += len(row[1])
+        characters += len(row[2])
         if len(group) == GROUP or characters > _GROUP_CHARACTERS:
             yield group
             group, characters = [], 0
@@ -296,6 +299,7 @@ def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
 
 
 _STAGED = (
+    "generation",
     "number",
     "cells",
     "target",
@@ -315,24 +319,24 @@ _STAGED = (
 
 @lru_cache(maxsize=2)
 def _insert(rows: int) -> str:
-    """Return the statement that takes the generation, then each row's values from `_staged`."""
-    values = f"(?1{', ?' * len(_STAGED)})"
-    return (
-        f"INSERT INTO staged (generation, {', '.join(_STAGED)}) VALUES {', '.join([values] * rows)}"
-    )
+    """Return the statement that takes each row's values from `_staged`."""
+    values = f"({', '.join('?' * len(_STAGED))})"
+    return f"INSERT INTO staged ({', '.join(_STAGED)}) VALUES {', '.join([values] * rows)}"
 
 
 _INVALID, _PENDING = State.INVALID.value, State.PENDING.value
 
 
-def _staged(item: Record | Problem | LeftOut, *, keep_cells: bool) -> tuple[Any, ...]:
-    left_out = isinstance(item, LeftOut)
+def _staged(
+    item: Record | Problem | LeftOut, generation: int, *, keep_cells: bool
+) -> tuple[Any, ...]:
     if isinstance(item, LeftOut):
-        item = item.item
+        item, generation = item.item, APART
     number, raw, _ = item.row
-    cells = _LEFT_OUT if left_out else _compact(raw) if keep_cells else "[]"
+    cells = _compact(raw) if keep_cells else "[]"
     if isinstance(item, Problem):
         return (
+            generation,
             number,
             cells,
             item.target,
@@ -350,6 +354,7 @@ def _staged(item: Record | Problem | LeftOut, *, keep_cells: bool) -> tuple[Any,
         )
     _, target, body, digest, fields, key, report, twin, blank = item
     return (
+        generation,
         number,
         cells,
         target,

@@ -15,11 +15,11 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_sync.job.damage import damaged
-from bulk_sync.job.database import IN_DOUBT, IN_JOB, UNRECORDED, Database, cells
+from bulk_sync.job.database import EARLIER, IN_DOUBT, IN_JOB, PARKED, UNRECORDED, Database, cells
 from bulk_sync.job.health import pragma
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import runs
-from bulk_sync.model.problems import DamagedReasons, Reason, decoded
+from bulk_sync.model.problems import DamagedReasons, Expected, Reason, decoded
 from bulk_sync.model.rows import ERROR_STATES, Echo, GivenUp, Result, Sent, State
 from bulk_sync.model.summaries import BadRow, EchoedRow
 from bulk_sync.timeline import Run
@@ -32,8 +32,13 @@ def _in(states: Iterable[State]) -> str:
 
 # Parts of statements, all of them constant.
 _IN_GENERATION = "generation = coalesce(?, (SELECT generation FROM job))"
+_LEFT_OUT = f"generation IN ({PARKED}, {EARLIER})"
+# Rows that this job sent, in a run that took them or in an earlier one.
+_OF_JOB = f"({IN_JOB} OR generation = {PARKED})"
 _BAD_ROWS = f"{_IN_GENERATION} AND {_in(ERROR_STATES)}"
 
+
+_LEFT_OUT_BY_CHOICE = Reason(Expected.LEFT_OUT)
 
 _decode_echoes = msgspec.json.Decoder(tuple[Echo, ...]).decode
 
@@ -115,16 +120,20 @@ class Views:
         return counts
 
     def _outcomes_of_job(self) -> str:
-        """Return the condition for the job's outcomes: all, unless rows are parked.
-
-        Parked rows have the lowest ids.
-        """
-        first = self._db.execute(f"SELECT {IN_JOB} FROM staged ORDER BY id LIMIT 1").fetchone()
-        if first is None or first[0]:
+        """Return the condition for the job's outcomes: all, unless rows are left out by choice."""
+        job = self._db.execute("SELECT partial FROM job").fetchone()
+        if job is None or not job[0]:
             return "1"
         return (
             "(SELECT generation FROM staged WHERE id = outcome.id) = (SELECT generation FROM job)"
         )
+
+    def left_out(self) -> int:
+        """Return how many rows of the sheet the job's last run left out by choice."""
+        (count,) = self._db.execute(
+            f"SELECT count(*) FROM staged WHERE {_LEFT_OUT} AND (SELECT partial FROM job)"
+        ).fetchone()
+        return int(count)
 
     def totals(self) -> Totals:
         """Return the sums over all rows and runs of the job."""
@@ -165,13 +174,23 @@ class Views:
             yield BadRow(number, code, status, message, key, target, bool(doubt), why)
 
     def results(
-        self, states: Iterable[State] = State, generation: int | None = None
+        self,
+        states: Iterable[State] = State,
+        generation: int | None = None,
+        *,
+        of_all_runs: bool = False,
     ) -> Iterator[Result]:
-        """Yield rows in these states, in input order."""
+        """Yield rows in these states, in input order.
+
+        Those `of_all_runs` of the job include rows that its last run left out by choice.
+        """
+        rows = _IN_GENERATION
+        if of_all_runs:
+            rows = f"({rows} OR generation = {PARKED} AND id IN (SELECT id FROM outcome))"
         found = self._db.execute(
             f"SELECT number, cells, target, key, state, {IN_DOUBT}, http_status, attempts, error, "
             "message, fields, showing_id, updated_at, sent_at, duration_ms, reasons, given_up, "
-            f"echo FROM row WHERE {_IN_GENERATION} AND {_in(states)} ORDER BY id",
+            f"echo FROM row WHERE {rows} AND {_in(states)} ORDER BY id",
             (generation,),
         )
         path = self._database.path
@@ -191,21 +210,22 @@ class Views:
     def lines(
         self,
     ) -> Iterator[tuple[Line, tuple[Reason, ...], GivenUp | None, bool, tuple[Echo, ...]]]:
-        """Yield the job's rows in input order, with the columns of the results.
+        """Yield the sheet's rows in input order, with the columns of the results.
 
-        With each come why it was not sent or given up, whether it may have been applied, and what
-        came back with another value.
+        Rows that were left out by choice have the outcome of an earlier run, if any. With each row
+        come why it was not sent or given up, whether it may have been applied, and what came back
+        with another value.
         """
         found = self._db.execute(
             "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, "
-            f"updated_at, sent_at, duration_ms, reasons, given_up, echo, {IN_DOUBT} FROM row "
-            f"WHERE {IN_JOB} ORDER BY id"
+            f"updated_at, sent_at, duration_ms, reasons, given_up, echo, {IN_DOUBT}, "
+            f"{_LEFT_OUT} AND state = 'pending' FROM row WHERE {IN_JOB} OR {_LEFT_OUT} ORDER BY id"
         )
         for line in found:
-            *values, reasons, given_up, echo, doubt = line
+            *values, reasons, given_up, echo, doubt, left_out = line
             yield (
                 tuple(values),
-                self._reasons(reasons),
+                (_LEFT_OUT_BY_CHOICE,) if left_out and not doubt else self._reasons(reasons),
                 self._given_up(given_up),
                 bool(doubt),
                 self._echoes(echo),
@@ -233,7 +253,7 @@ class Views:
         """Yield patches that were or may have been applied, in input order, with earlier values."""
         found = self._db.execute(
             "SELECT number, target, key, body, before FROM row "
-            f"WHERE {IN_JOB} AND body IS NOT NULL AND (state = 'updated' OR {IN_DOUBT}) "
+            f"WHERE {_OF_JOB} AND body IS NOT NULL AND (state = 'updated' OR {IN_DOUBT}) "
             "ORDER BY id"
         )
         for number, target, key, body, before in found:

@@ -84,7 +84,7 @@ class Expected(StrEnum):
     AS_WRITTEN = "as_written"  # was
 
     # A row among others; `rows` has at most five numbers, and `more` counts the rest. `left_out` is
-    # there if --limit left out any of them.
+    # 1 if --limit, --rows or --where left out any of them.
     ONE_ROW_A_SHOWING = "one_row_a_showing"  # rows
     ONE_SPELLING_A_KEY = "one_spelling_a_key"  # rows
     ONE_ID_A_KEY = "one_id_a_key"  # rows
@@ -96,6 +96,7 @@ class Expected(StrEnum):
     MERGED_ROW = "merged_row"  # rows
 
     # Not from a check
+    LEFT_OUT = "left_out"
     EARLIER_TEXT = "earlier_text"  # text
     PURGED = "purged"
 

@@ -143,7 +143,7 @@ class Problem(Struct, frozen=True):
 
 
 class LeftOut(NamedTuple):
-    """A row of the sheet that a run doesn't take, but that other rows are judged with."""
+    """A row of the sheet that a run leaves out by choice, and that others are judged with."""
 
     item: Record | Problem
 

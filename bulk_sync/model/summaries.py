@@ -111,7 +111,8 @@ class Summary(Struct, frozen=True):
     `in_flight` counts the pending rows that may have been applied. `team` is the one that the job
     belongs to, as far as known; if a run was refused before its job had one, the key's.
     `echo_differs` counts the rows of the job that came back with another value than was sent,
-    `echoes` has the first of them.
+    `echoes` has the first of them. `left_out` counts the rows that the last run left out by choice;
+    nothing else counts them.
     """
 
     input: str
@@ -129,6 +130,7 @@ class Summary(Struct, frozen=True):
     team: Team | None = None
     echo_differs: int = 0
     echoes: tuple[EchoedRow, ...] = ()
+    left_out: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -139,6 +141,11 @@ class Summary(Struct, frozen=True):
             return 6
         wrong = self.echo_differs or any(self.states.get(state, 0) for state in ERROR_STATES)
         return 3 if wrong else 0
+
+    @property
+    def is_finished(self) -> bool:
+        """True when nothing is left to do with the sheet, for rows left out by choice either."""
+        return self.exit_code == 0 and not self.left_out
 
 
 class Part(Struct, frozen=True):
@@ -219,7 +226,7 @@ class CheckSummary(Struct, frozen=True):
     earlier run met it; `windows` are the allowances among both. `seconds` is the time that sending
     takes with all of them, after the `held_seconds` for which the API asked to wait;
     `window_seconds` is the time that a push has. `stopped` is the reason that a push would refuse
-    the sheet.
+    the sheet. `left_out` counts the rows that are left out by choice; nothing else counts them.
     """
 
     input: str
@@ -242,6 +249,7 @@ class CheckSummary(Struct, frozen=True):
     held_seconds: float = 0.0
     creatable: Creatable | None = None
     acknowledged: int = 0
+    left_out: int = 0
 
     @property
     def changes(self) -> int:

@@ -35,6 +35,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "base_url": summary.base_url,
         "team": _team(summary.team),
         "rows": summary.rows,
+        "left_out": summary.left_out,
         "states": _states(summary.states),
         "in_flight": summary.in_flight,
         "problems": {group.code: group.count for group in summary.problems},
@@ -147,6 +148,7 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
             column.header for column in summary.columns if column.why in {"unknown", "blank"}
         ],
         "rows": summary.rows,
+        "left_out": summary.left_out,
         "states": _states(summary.states),
         "problems": {group.code: group.count for group in summary.problems},
         "problem_rows": [

@@ -26,6 +26,8 @@ def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:
     yield from (
         (state.value, summary.states[state]) for state in State if summary.states.get(state, 0)
     )
+    if summary.left_out:
+        yield "left out by choice", summary.left_out
     yield from (
         (f"{group.code}: {counted(group.rows, 'row')}", cause_text(group))
         for group in summary.causes[:_MOST_CAUSES]

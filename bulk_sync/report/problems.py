@@ -184,6 +184,10 @@ _ROWS: Mapping[Expected, _Statement] = {
         "the column bulk_sync is damaged",
     ),
     Expected.EARLIER_TEXT: _Statement("{text}", "{text}"),
+    Expected.LEFT_OUT: _Statement(
+        "left out by choice (--rows, --where, --limit): a push without the option sends it",
+        "rows were left out by choice (--rows, --where, --limit)",
+    ),
     Expected.PURGED: _Statement("Message removed by --purge", "Message removed by --purge"),
 }
 
@@ -336,15 +340,19 @@ def _facts(reason: Reason) -> dict[str, object]:
         facts["origin"] = _ORIGINS.get(str(reason.facts.get("origin")), "a day that means none")
     if reason.expected is Expected.DATE_ORDER:
         facts["order"] = ORDERS.get(str(reason.facts.get("order")), "of --date-order")
-    rows = reason.facts.get("rows")
-    if isinstance(rows, list):
+    if rows := _numbers(reason):
         more = reason.facts.get("more")
         listed = _listed(rows, more if isinstance(more, int) else 0)
         if "left_out" in reason.facts:
-            listed += f" ({'' if len(rows) == 1 else 'some '}left out of this run)"
+            listed += f" ({'' if len(rows) == 1 else 'some of them '}left out by choice)"
         facts["rows"] = listed
         facts["have"] = "has" if len(rows) == 1 else "have"
     return facts
+
+
+def _numbers(reason: Reason) -> list[int]:
+    rows = reason.facts.get("rows")
+    return rows if isinstance(rows, list) else []
 
 
 def _listed(rows: Sequence[int], more: int) -> str:

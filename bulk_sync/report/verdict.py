@@ -33,6 +33,7 @@ class Verdict(Struct, frozen=True):
 
 
 _NOTHING_LEFT = "Nothing left to do."
+_OTHERS_LEFT = "Push the sheet without --rows, --where and --limit for the rows left out by choice."
 
 
 def verdict(summary: Summary) -> Verdict:
@@ -53,7 +54,8 @@ def verdict(summary: Summary) -> Verdict:
         return _changed(summary)
     if not summary.rows:
         return Verdict(Tone.GOOD, "The sheet has no rows.", None, _NOTHING_LEFT, None)
-    return Verdict(Tone.GOOD, f"{_all_done(summary)}.", _not_sent(summary), _NOTHING_LEFT, None)
+    step = _OTHERS_LEFT if summary.left_out else _NOTHING_LEFT
+    return Verdict(Tone.GOOD, f"{_all_done(summary)}.", _not_sent(summary), step, None)
 
 
 _LOOK = (
@@ -69,7 +71,10 @@ def _changed(summary: Summary) -> Verdict:
 
 
 def _all_done(summary: Summary) -> str:
-    return "The one row is done" if summary.rows == 1 else f"All {summary.rows:,} rows are done"
+    chosen = "chosen " if summary.left_out else ""
+    if summary.rows == 1:
+        return f"The one {chosen}row is done"
+    return f"All {summary.rows:,} {chosen}rows are done"
 
 
 def _detail_of_changed(summary: Summary) -> str | None:

@@ -79,6 +79,10 @@ def digest_of_settings(
     return digest if encoding == "UTF-8" else digest + _BYTE_ORDER_MARK
 
 
+# Settings of later versions, left out where they are not used.
+_LATER = ("rows", "where")
+
+
 def wants_byte_order_mark(digest: str) -> bool:
     """Return True when the failed rows of a sheet begin with a byte order mark.
 
@@ -98,7 +102,9 @@ def _deciding(reading: Reading, meaning: Meaning) -> dict[str, object]:
     values["clear"] = clear | meaning.field_clears
     time = meaning.default_time
     values["default_time"] = None if time is None else time.isoformat()
-    return {name: values[name] for name in values.keys() - {"input", "profile", "field_clears"}}
+    without = {"input", "profile", "field_clears"}
+    without |= {name for name in _LATER if not values[name]}
+    return {name: values[name] for name in values.keys() - without}
 
 
 def _local_zone_name() -> str | None:

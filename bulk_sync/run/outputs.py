@@ -134,7 +134,7 @@ def write_failed_rows(
     written = digest(path)
     edited = written is not None and not store.database.wrote_report(path, written)
     kept = set_aside(path) if edited else None
-    rows = store.views.results(ERROR_STATES, generation)
+    rows = store.views.results(ERROR_STATES, generation, of_all_runs=generation is None)
     # The digest is recorded before the rename. After a crash in between, the program's own file
     # would otherwise look edited.
     before = partial(store.database.note_report, path)

@@ -27,17 +27,13 @@ _GROUPS_PER_COMMIT = 1000
 class StagedRows(Struct, frozen=True):
     """The rows of a sheet in a store, by their generation.
 
-    `left_out` counts the rows that --limit left out, `duplicates` the rows that share a showing.
+    `left_out` counts the rows that --limit, --rows or --where left out, `duplicates` the rows that
+    share a showing.
     """
 
     generation: int
     left_out: int
     duplicates: int
-
-    @property
-    def partial(self) -> bool:
-        """True when rows were left out."""
-        return self.left_out > 0
 
 
 def stage_rows(
@@ -45,17 +41,18 @@ def stage_rows(
 ) -> StagedRows:
     """Check the rows of a sheet into a store and decide about duplicates; raises InputError.
 
-    Rows that are left out take part in what is decided: what the others mean doesn't depend on
-    which of them are taken.
+    Rows that are left out take part in what is decided: what a row means doesn't depend on which
+    others are taken.
     """
-    checked = sheet.checked_rows()
+    checked = sheet.chosen_rows()
     generation = store.staged.stage(checked, keep_cells=keep_cells, on_rows=on_rows)
+    sheet.refuse_empty_choice()
     _refuse_keys(store, generation, sheet.keys)
     duplicates = _settle_twins(store, generation, sheet.meaning.on_duplicate)
     # Without a column of ids, rows of one key have one target: they are twins already.
     if sheet.mapping.index_of(ID_COLUMN) is not None:
         duplicates += _settle_rivals(store, generation)
-    left_out = 0 if sheet.reading.limit is None else store.staged.leave_out(generation)
+    left_out = 0 if sheet.reading.takes_all else store.staged.left_out()
     return StagedRows(generation, left_out, duplicates)
 
 
@@ -83,8 +80,8 @@ def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
         reports: list[tuple[int, str]] = []
         patches: list[tuple[int, str, str, str]] = []
         for group in groups:
-            duplicates += len(group)
-            twins = [Twin(*twin) for twin in group]
+            twins = [Twin(*twin[:-1], left_out=bool(twin.left_out)) for twin in group]
+            duplicates += sum(not twin.left_out for twin in twins)
             decided, merge = settle_twins(twins, policy)
             verdicts += decided
             if report := report_of_twins(twins, policy):
@@ -106,7 +103,7 @@ def _settle_rivals(store: Store, generation: int) -> int:
     """Decide about rows with one key and different ids; return how many they are."""
     duplicates = 0
     for rivals in store.staged.rivals(generation):
-        duplicates += len(rivals)
+        duplicates += sum(not left_out for *_, left_out in rivals)
         _record(store, settle_rivals(rivals))
     return duplicates
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from msgspec import Struct
@@ -36,6 +35,7 @@ from bulk_sync.read.files import open_table
 from bulk_sync.read.hint import may_be_own
 from bulk_sync.read.interface import ReadOptions, Table
 from bulk_sync.run.cell_rules import digest_of_settings, rules_of
+from bulk_sync.run.choice import Choice
 from bulk_sync.run.own_files import (
     OwnFile,
     has_mark,
@@ -52,6 +52,9 @@ from bulk_sync.settings.reading import Reading
 
 OnRows = Callable[[int], None]
 """Called now and then with the number of rows read so far."""
+
+
+_Check = Callable[[Row], Record | Problem]
 
 
 @contextmanager
@@ -185,7 +188,9 @@ class Sheet:
         self._own = own
         self._names = names
         self._checker = Checker(mapping, self.rules, names)
-        self._beyond: Findings | None = None
+        # None unless rows are left out; the findings are those of all rows.
+        self._choice: Choice | None = None
+        self._all_rows: Findings | None = None
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -213,21 +218,21 @@ class Sheet:
 
     @property
     def keys(self) -> KeyCounts:
-        """The keys of all rows that are judged together, those that are left out, too.
+        """The keys of all rows that are judged together, those that are left out too.
 
         None of our own files: in their sheet these keys were judged among more of them.
         """
-        return KeyCounts() if self._own else (self._beyond or self.findings).keys
+        return KeyCounts() if self._own else (self._all_rows or self.findings).keys
 
     def about_columns(self) -> tuple[ColumnFinding, ...]:
         """Return the findings about columns.
 
-        Those that stop the sheet are also about rows that are left out, because these show how a
-        column is to be read.
+        Those that stop the sheet are also about rows that are left out, because these show how
+        a column is to be read.
         """
         taken, all_rows = (
             findings_about(one.evidence, self.mapping, one.filled, self.rules)
-            for one in (self.findings, self._beyond or self.findings)
+            for one in (self.findings, self._all_rows or self.findings)
         )
         stopping = (one for one in all_rows if one.kind.stops and self._is_evidence(one))
         return (*stopping, *(one for one in taken if not one.kind.stops))
@@ -255,20 +260,39 @@ class Sheet:
         """The reading of the cells as JSON, for the mark of the file of failed rows."""
         return source_of(self.mapping, self.meaning, self.zone_name)
 
-    def checked_rows(self) -> Iterator[Record | Problem | LeftOut]:
-        """Check all rows; raises InputError when the file can't be read on.
+    def checked_rows(self) -> Iterator[Record | Problem]:
+        """Check all rows; raises InputError when the file can't be read on."""
+        return map(self._check(self._checker), self.table.rows())
 
-        Those that --limit leaves out are evidence about columns, and twins of others.
+    def chosen_rows(self) -> Iterator[Record | Problem | LeftOut]:
+        """Check all rows, and mark those that are left out by choice.
+
+        Raises InputError when the file can't be read on, UsageError for a choice that the columns
+        don't allow.
+        The rows that are left out are evidence about columns: a date there may contradict the
+        assumed order. They may be twins of others, too.
         """
-        rows = self.table.rows()
-        yield from map(self._check(self._checker), islice(rows, self.reading.limit))
-        beyond = Checker(self.mapping, self.rules, self._names, self.findings.so_far())
-        check = self._check(beyond)
-        for row in rows:
-            self._beyond = beyond.findings
-            yield LeftOut(check(row))
+        if self.reading.takes_all:
+            return self.checked_rows()
+        self._choice = Choice(self.reading, self.table.headers)
+        return self._marked_rows(self._choice)
 
-    def _check(self, checker: Checker) -> Callable[[Row], Record | Problem]:
+    def _marked_rows(self, choice: Choice) -> Iterator[Record | Problem | LeftOut]:
+        check = self._check(self._checker)
+        everything = Checker(self.mapping, self.rules, self._names)
+        self._all_rows = everything.findings
+        check_all = self._check(everything)
+        for row in self.table.rows():
+            item = check_all(row)
+            # A second time, because what is shown is about the rows that are taken.
+            yield check(row) if choice.takes(row) else LeftOut(item)
+
+    def refuse_empty_choice(self) -> None:
+        """Raise InputError when the sheet has no rows that --rows or --where name."""
+        if self._choice is not None:
+            self._choice.refuse_empty(str(self.reading.input))
+
+    def _check(self, checker: Checker) -> _Check:
         if self._own is None:
             return checker.check
         trial = Checker(self.mapping, self.rules, self._names)

@@ -35,14 +35,14 @@ _LARGE_BYTES = 2_000_000
 class StagedSide(Struct, frozen=True):
     """A staged sheet: its rows, the fields that its columns fill, and notes for the user.
 
-    `columns` None is the ledger, which has only the fields that were acknowledged. `partial` when
-    --limit left out rows. `ledger` says which ledger it is.
+    `columns` None is the ledger, which has only the fields that were acknowledged. `left_out`
+    counts the rows that were left out by choice. `ledger` says which ledger it is.
     """
 
     store: Store
     columns: frozenset[str] | None
     notes: tuple[str, ...] = ()
-    partial: bool = False
+    left_out: int = 0
     ledger: LedgerSide | None = None
 
 
@@ -88,7 +88,7 @@ def _wait_for(process: subprocess.Popen[bytes], opened: ExitStack, path: Path) -
         raise getattr(errors, answer["error"])(answer["sentence"])
     store = opened.enter_context(Store.scratch(path))
     return StagedSide(
-        store, frozenset(answer["columns"]), tuple(answer["notes"]), answer["partial"]
+        store, frozenset(answer["columns"]), tuple(answer["notes"]), answer["left_out"]
     )
 
 
@@ -105,7 +105,7 @@ def main() -> None:
         answer = {
             "columns": sorted(found.columns or ()),
             "notes": found.notes,
-            "partial": found.partial,
+            "left_out": found.left_out,
         }
     json.dump(answer, sys.stdout)
 
@@ -115,6 +115,7 @@ def _stage(
 ) -> StagedSide:
     with open_sheet(settings.reading, settings.meaning) as sheet:
         rows = stage_rows(sheet, store, on_rows, keep_cells=False)
+        store.staged.drop_left_out()
         # A row of blanks is an error in a push, but a comparison compares blank cells, too.
         store.staged.accept_blank(rows.generation)
         most = settings.stopping.max_problems
@@ -126,7 +127,7 @@ def _stage(
         source = settings.reading.input
         noted = (*notes_on(sheet, compared=not is_sent), *assumptions_of(sheet))
         notes = (f"{source}: {note}" for note in noted)
-        return StagedSide(store, columns, tuple(notes), rows.partial)
+        return StagedSide(store, columns, tuple(notes), rows.left_out)
 
 
 if __name__ == "__main__":

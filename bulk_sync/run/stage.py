@@ -226,7 +226,7 @@ def _restage(staging: Staging, on_rows: OnRows) -> bool:
             input=str(sheet.reading.input),
             input_digest=facts.input_digest,
             meaning=facts.meaning,
-            partial=rows.partial,
+            partial=rows.left_out > 0,
             headers=sheet.headers,
             source=sheet.source,
             base_url=facts.base_url,

@@ -14,6 +14,7 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, ERROR_STATES, Tally
 from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import problems_of
+from bulk_sync.report.words import counted
 from bulk_sync.settings.files import Files
 
 # Rows that a summary names of those that came back with another value than was sent.
@@ -39,6 +40,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
     any_bad = not ERROR_STATES.isdisjoint(counts)
     problems, causes = problems_of(store.views.bad_rows()) if any_bad else ((), ())
     totals = store.views.totals()
+    left_out = store.views.left_out() if job.partial else 0
     acknowledged = sum(counts.get(state, 0) for state in ACKNOWLEDGED_STATES)
     return Summary(
         input=job.input,
@@ -56,7 +58,8 @@ def summary_of_job(store: Store, files: Files) -> Summary:
             rows_per_second=acknowledged / job.seconds if job.seconds else 0.0,
         ),
         files=_files(files, None),
-        notes=_notes_on(job),
+        notes=_notes_on(job, left_out),
+        left_out=left_out,
         team=job.team,
         echo_differs=totals.echo_differs,
         echoes=store.views.echoed(_ECHOES_NAMED) if totals.echo_differs else (),
@@ -106,16 +109,22 @@ def with_files(
     return replace(summary, files=_files(files, undo_file), notes=(*summary.notes, *notes))
 
 
-def note_on_limit(*, partial: bool) -> tuple[str, ...]:
-    """Return the note of a sheet that --limit cut short."""
-    return ("Only the first rows were taken, as --limit says.",) if partial else ()
+def note_on_choice(left_out: int) -> tuple[str, ...]:
+    """Return the note on rows that --rows, --where or --limit left out."""
+    if not left_out:
+        return ()
+    text = (
+        f"Left out by choice: {counted(left_out, 'row')} (--rows, --where, --limit). A push "
+        "without the option sends them, apart from those that are done."
+    )
+    return (text,)
 
 
-def _notes_on(job: Job) -> tuple[str, ...]:
+def _notes_on(job: Job, left_out: int) -> tuple[str, ...]:
     """Return notes without which the counts would mislead."""
     rehearsal = job.base_url == SANDBOX_TARGET
     text = "Rehearsal: sent to a sandbox on this machine, nothing reached North."
-    return (*((text,) if rehearsal else ()), *note_on_limit(partial=job.partial))
+    return (*((text,) if rehearsal else ()), *note_on_choice(left_out))
 
 
 def _files(files: Files, undo_file: Path | None) -> ReportFiles:

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
-from bulk_sync.model.rows import LeftOut, Problem
+from bulk_sync.model.rows import Problem
 from bulk_sync.report.problems import message_of
 from bulk_sync.run.sheet import open_sheet
 from bulk_sync.sandbox.app import NorthApi
@@ -48,8 +48,6 @@ def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
     count = 0
     with open_sheet(Reading(input=path), Meaning()) as sheet:
         for checked in sheet.checked_rows():
-            if isinstance(checked, LeftOut):  # never, without --limit
-                continue
             number = checked.row.number
             if isinstance(checked, Problem) and checked.code != "nothing_to_send":
                 raise InputError(f"--seed {path}: row {number}: {message_of(checked.reasons)}.")

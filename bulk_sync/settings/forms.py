@@ -6,12 +6,14 @@ from datetime import time
 
 from bulk_sync.address import UUID, check_base_url
 from bulk_sync.quantities import (
-    all_rates,
+    all_of,
     duration_text,
     parse_clock_time,
+    parse_condition,
     parse_duration,
     parse_rates,
     parse_reserve,
+    parse_rows,
     parse_scale,
     parse_share,
 )
@@ -57,7 +59,7 @@ def _clock_time_text(value: time) -> str:
     return value.isoformat("minutes")
 
 
-RATES = Form("rate", "50/s, 600/m, 5000/h or 9000/d", parse_rates, none="auto", collect=all_rates)
+RATES = Form("rate", "50/s, 600/m, 5000/h or 9000/d", parse_rates, none="auto", collect=all_of)
 RESERVE = Form("number of requests or share", "100 or 10%", parse_reserve)
 SHARE = Form("number of rows or share", "20 or 5%", parse_share)
 DURATION = Form("duration", "90s, 15m or 5h30m", parse_duration, duration_text)
@@ -68,4 +70,6 @@ BASE_URL = Form("base URL", "https://api.northreports.com", check_base_url)
 PAIRS = Form("mapping", "'Client said=feedback'", parse_pair, collect=dict)
 REPORT_ID = Form("report id", "550e8400-e29b-41d4-a716-446655440000", parse_report_id)
 TOKEN = Form("text", "n/a", parse_clear)
+ROWS = Form("list of rows", "10-20,35", parse_rows, collect=all_of)
+CONDITIONS = Form("condition", "'Status=Confirmed'", parse_condition, collect=all_of)
 NAME = Form("name", "Example Realty", parse_name)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from bulk_sync.quantities import Condition, RowRange
+from bulk_sync.settings.forms import CONDITIONS, ROWS
 from bulk_sync.settings.option import Option
 
 
@@ -35,9 +37,40 @@ class Reading:
         str | None,
         Option("The encoding of a text file; default: detected.", "NAME", example="utf-8"),
     ] = None
+    rows: Annotated[
+        tuple[RowRange, ...],
+        Option(
+            "Take these rows only, by the numbers that the spreadsheet program shows; the others "
+            "are neither sent nor forgotten.",
+            "N-N,N",
+            form=ROWS,
+            example="10-20,35",
+        ),
+    ] = ()
+    where: Annotated[
+        tuple[Condition, ...],
+        Option(
+            "Take only rows whose cell in this column shows this text, whatever its case. "
+            "Repeatable: any of the texts for one column, and all of the columns.",
+            "'COLUMN=TEXT'",
+            form=CONDITIONS,
+            example="Status=Confirmed",
+        ),
+    ] = ()
     limit: Annotated[
-        int | None, Option("Take the first N rows only.", "N", example="100", at_least=1)
+        int | None,
+        Option(
+            "Take the first N rows only; with --rows or --where, of those.",
+            "N",
+            example="100",
+            at_least=1,
+        ),
     ] = None
+
+    @property
+    def takes_all(self) -> bool:
+        """True when no option leaves out rows."""
+        return self.limit is None and not self.rows and not self.where
 
     @property
     def from_standard_input(self) -> bool:

@@ -9,7 +9,7 @@ from bulk_sync.check.patches import digest_of
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
 from bulk_sync.model.problems import Expected, Reason
-from bulk_sync.model.rows import Outcome, Problem, Record, Row, State
+from bulk_sync.model.rows import LeftOut, Outcome, Problem, Record, Row, State
 
 BAD = Reason(Expected.RATING, "rating", "bad")
 
@@ -29,9 +29,14 @@ def record_of(number: int, key: str, value: str) -> Record | Problem:
     return Record(row, key, body, digest_of(body), ("rating",), key)
 
 
-def stage(store: Store, sheet: Sheet, *, partial: bool = False) -> None:
-    rows = (record_of(number, key, value) for number, (key, value) in enumerate(sheet, start=2))
-    adopt(store, store.staged.stage(rows), partial=partial)
+def stage(store: Store, sheet: Sheet, *, left_out: Sheet | None = None) -> None:
+    """Make a sheet the job's; rows that are left out by choice are below the others."""
+    apart = left_out or []
+    rows: list[Record | Problem | LeftOut] = []
+    for number, (key, value) in enumerate([*sheet, *apart], start=2):
+        row = record_of(number, key, value)
+        rows.append(row if number < 2 + len(sheet) else LeftOut(row))
+    adopt(store, store.staged.stage(rows), partial=bool(apart))
 
 
 def adopt(store: Store, generation: int, *, partial: bool = False) -> None:

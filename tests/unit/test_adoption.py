@@ -34,7 +34,7 @@ def test_what_a_limit_left_out_is_neither_shown_nor_forgotten(tmp_path: Path) ->
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "bad")])
         acknowledge(store)
-        stage(store, [("C", "1")], partial=True)
+        stage(store, [("C", "1")], left_out=[("A", "1"), ("B", "1")])
         assert [result.target for result in store.views.results()] == ["C"]
         stage(store, [("A", "1"), ("B", "2"), ("C", "1")])
         assert [result.state for result in store.views.results()] == [
@@ -48,8 +48,8 @@ def test_a_parked_acknowledgement_yields_to_a_newer_row_for_its_target(tmp_path:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "bad")])
         acknowledge(store)
-        stage(store, [("B", "bad")], partial=True)
-        stage(store, [("A", "2")], partial=True)
+        stage(store, [("B", "bad")], left_out=[("A", "1")])
+        stage(store, [("A", "2")], left_out=[("B", "bad")])
         acknowledge(store)
         stage(store, [("A", "1"), ("B", "bad")])
         assert store.views.counts()[State.PENDING] == 1  # North holds 2 now: 1 must be sent again
@@ -62,7 +62,7 @@ def test_other_content_over_a_settled_job_forgets_it_also_when_a_limit_comes_fir
         stage(store, [("A", "1"), ("B", "1")])
         acknowledge(store)
         stage(
-            store, [("A", "2")], partial=True
+            store, [("A", "2")], left_out=[("B", "1")]
         )  # tonight's export: a new job, all of it is to be sent
         acknowledge(store)
         stage(store, [("A", "2"), ("B", "1")])
@@ -75,7 +75,7 @@ def test_what_may_have_been_applied_is_not_forgotten_when_a_limit_leaves_it_out(
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
         store.outbox.exchange(limit=2)  # and the run is killed
-        stage(store, [("A", "1")], partial=True)
+        stage(store, [("A", "1")], left_out=[("B", "1"), ("C", "1")])
         store.outbox.exchange(limit=1)
         store.outbox.release()
         stage(store, [("A", "1"), ("B", "1"), ("C", "1")])
@@ -90,11 +90,11 @@ def test_a_limit_over_a_settled_job_leaves_it_settled(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [("A", "1"), ("B", "1")])
         acknowledge(store)
-        stage(store, [("A", "1")], partial=True)
+        stage(store, [("A", "1")], left_out=[("B", "1")])
         assert store.views.counts() == {State.UPDATED: 1}
         stage(store, [("B", "1"), ("A", "1")])
         assert store.views.counts() == {State.UPDATED: 2}  # the same content: nothing is sent
-        stage(store, [("A", "1")], partial=True)
+        stage(store, [("A", "1")], left_out=[("B", "1")])
         stage(store, [("A", "1"), ("B", "2")])
         assert store.views.counts() == {
             State.PENDING: 2
@@ -107,7 +107,7 @@ def test_a_row_in_doubt_that_a_limit_left_out_stands_no_purge_in_the_way(tmp_pat
         stage(store, [("A", "1"), ("B", "1")])
         store.outbox.exchange(limit=2)  # and the run is killed
     with Store.open(path) as store:
-        stage(store, [("A", "1")], partial=True)
+        stage(store, [("A", "1")], left_out=[("B", "1")])
         acknowledge(store)
         store.database.purge()
     with Store.open(path) as store:

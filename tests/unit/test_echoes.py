@@ -93,7 +93,7 @@ def test_rows_that_a_limit_left_out_are_not_counted(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [(key, "1") for key in "ABC"])
         acknowledged(store, (RATING,), (RATING,))
-        stage(store, [("A", "1")], partial=True)
+        stage(store, [("A", "1")], left_out=[("B", "1"), ("C", "1")])
         assert store.views.totals().echo_differs == 1
         assert [row.key for row in store.views.echoed(9)] == ["A"]
 

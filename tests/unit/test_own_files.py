@@ -40,7 +40,6 @@ from bulk_sync.model.rows import (
     Cell,
     CellError,
     Formatted,
-    LeftOut,
     Problem,
     Record,
     Result,
@@ -122,7 +121,7 @@ def lines_of(path: Path) -> list[list[str]]:
 
 def read(path: Path, meaning: Meaning, layout: dict[str, Any]) -> list[Record | Problem]:
     with open_sheet(Reading(input=path, **layout), meaning) as sheet:
-        return [item for item in sheet.checked_rows() if not isinstance(item, LeftOut)]
+        return list(sheet.checked_rows())
 
 
 def result_of(found: Record | Problem) -> Result:

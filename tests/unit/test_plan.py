@@ -179,7 +179,7 @@ def test_merged_twins_are_one_change_carried_by_the_last() -> None:
 
 
 def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
-    verdicts = settle_rivals([(1, 2, 1), (5, 6, 1), (8, 9, 0)])
+    verdicts = settle_rivals([(1, 2, 1, 0), (5, 6, 1, 0), (8, 9, 0, 0)])
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [
         (1, "duplicate_key"),
         (5, "duplicate_key"),

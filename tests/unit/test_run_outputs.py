@@ -13,7 +13,14 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import RateSource, State, Tally
 from bulk_sync.run.outputs import check_outputs, refuse_names, write_failed_rows
 from bulk_sync.run.purge import PURGED_NOTE, purge_or_explain, why_not_to_purge
-from bulk_sync.run.summary import Sent, summary_of_job, summary_of_run, traffic_of, with_files
+from bulk_sync.run.summary import (
+    Sent,
+    note_on_choice,
+    summary_of_job,
+    summary_of_run,
+    traffic_of,
+    with_files,
+)
 from bulk_sync.settings.files import Files
 from tests.unit.checkpoints import acknowledge, record_of, stage
 
@@ -100,7 +107,7 @@ def test_the_summary_of_a_run_has_its_own_traffic_and_all_notes(tmp_path: Path) 
     tally.notes["budget"] = "of the budget"
     stopped = StoppedEarly("enough")
     with Store.scratch() as store:
-        stage(store, [("a", "3"), ("b", "4")], partial=True)
+        stage(store, [("a", "3"), ("b", "4")], left_out=[("c", "5")])
         acknowledge(store)
         sent = Sent(2.0, stopped, ("of sending",))
         summary = summary_of_run(store, files, tmp_path / "y.csv", tally, sent, ("of staging",))
@@ -109,7 +116,7 @@ def test_the_summary_of_a_run_has_its_own_traffic_and_all_notes(tmp_path: Path) 
     assert (summary.traffic.requests, summary.traffic.rows_per_second) == (3, 1.0)
     assert summary.stopped is stopped
     assert summary.notes == (
-        "Only the first rows were taken, as --limit says.",
+        *note_on_choice(1),
         "of staging",
         "of sending",
         "of the budget",

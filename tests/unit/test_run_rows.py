@@ -77,15 +77,13 @@ def test_one_key_with_two_ids_is_sent_for_neither(tmp_path: Path) -> None:
     assert found == {State.INVALID: 2, State.PENDING: 1}
 
 
-@pytest.mark.parametrize(
-    ("limit", "partial", "count"), [(1, True, 1), (3, False, 3), (9, False, 3)]
-)
+@pytest.mark.parametrize(("limit", "left_out", "count"), [(1, 2, 1), (3, 0, 3), (9, 0, 3)])
 def test_a_limit_that_leaves_out_rows_is_known(
-    tmp_path: Path, limit: int, partial: bool, count: int
+    tmp_path: Path, limit: int, left_out: int, count: int
 ) -> None:
     text = "unique_showing_key,rating\na,4\nb,3\nc,2\n"
     rows, found, _ = staged(tmp_path / "x.csv", text, limit=limit)
-    assert (rows.partial, sum(found.values())) == (partial, count)
+    assert (rows.left_out, sum(found.values())) == (left_out, count)
 
 
 def test_a_date_beyond_the_limit_contradicts_the_order_above_it(tmp_path: Path) -> None:
@@ -118,7 +116,7 @@ def test_a_row_below_the_limit_takes_part_in_what_is_decided_about_its_showing(
 ) -> None:
     text = "unique_showing_key,rating\na,4\nb,2\na,5\n"
     rows, found, bodies = staged(tmp_path / "x.csv", text, policy, limit=2)
-    assert rows.partial
+    assert rows.left_out == 1
     assert found == states
     assert bodies == patches
 

@@ -30,7 +30,7 @@ def test_rows_with_one_key_and_different_ids_are_found(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
         generation = store.staged.stage(rows())
         assert [
-            [number for _, number, _ in group] for group in store.staged.rivals(generation)
+            [number for _, number, *_ in group] for group in store.staged.rivals(generation)
         ] == [
             [2, 3],
             [5, 6],

@@ -32,8 +32,8 @@ VALUES = st.sampled_from(["1", "2"])
 
 
 class Checkpoint(RuleBasedStateMachine):
-    """What is known of each (key, value) that the checkpoint keeps, in plain sets; and the sheet
-    and its part.
+    """What is known of each (key, value) that the checkpoint keeps, in plain sets; the rows that a
+    run took, and those that it left out, of which `former` have an outcome of the job before.
     """
 
     def __init__(self) -> None:
@@ -42,8 +42,8 @@ class Checkpoint(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "x.checkpoint.sqlite"
         self.stack = ExitStack()
         self.sheet: Sheet = []
-        self.partial = False
-        self.of_settled = False
+        self.apart: Sheet = []
+        self.former: set[Pair] = set()
         self.acknowledged: set[Pair] = set()
         self.attempted: set[Pair] = set()
         self.in_doubt: set[Pair] = set()
@@ -71,35 +71,23 @@ class Checkpoint(RuleBasedStateMachine):
         self.crash()
         edited = list(sheet.items())
         order.shuffle(edited)
-        partial = limit < len(edited)
-        edited = edited[:limit]
-        settled = (not self.partial or self.of_settled) and set(self.sheet) <= self.acknowledged
-        same = set(edited) <= self.acknowledged if partial else set(edited) == self.acknowledged
-        goes_on = not settled or same
-        self.keep(set(edited) if goes_on else set(), and_others=partial and goes_on)
-        self.sheet, self.partial, self.of_settled = edited, partial, partial and goes_on and settled
-        stage(self.store, self.sheet, partial=partial)
+        before = {*self.sheet, *self.apart}
+        settled = before <= self.acknowledged
+        goes_on = not settled or set(edited) == before
+        self.sheet, self.apart = edited[:limit], edited[limit:]
+        known = self.former if goes_on else self.acknowledged
+        self.former = known & set(self.apart)
+        self.keep(set(edited) if goes_on else set())
+        stage(self.store, self.sheet, left_out=self.apart)
         self.begin()
 
-    def keep(self, pairs: set[Pair], *, and_others: bool) -> None:
-        """Forget all but these pairs and, of showings that they don't speak of, what is worth
-        keeping.
-        """
-        keys = {key for key, _ in pairs}
-        others = (
-            {pair for pair in self.acknowledged | self.in_doubt if pair[0] not in keys}
-            if and_others
-            else set()
-        )
-        self.acknowledged &= pairs | others
-        self.attempted &= pairs | others
-        self.in_doubt &= pairs | others
-        tried = self.attempted | self.in_doubt
-        self.before = {
-            pair: value
-            for pair, value in self.before.items()
-            if pair in tried and pair in pairs | others
-        }
+    def keep(self, pairs: set[Pair]) -> None:
+        """Forget all but these pairs; of the job before, the values that the ledger had."""
+        self.acknowledged &= pairs
+        self.attempted &= pairs
+        self.in_doubt &= pairs
+        kept = self.attempted | self.in_doubt | self.former
+        self.before = {pair: value for pair, value in self.before.items() if pair in kept}
 
     @rule()
     def run_again(self) -> None:
@@ -204,6 +192,15 @@ class Checkpoint(RuleBasedStateMachine):
         updated = {cells for cells, result in results.items() if result.state is State.UPDATED}
         assert updated == self.acknowledged & set(self.sheet)
         assert all(results[pair].showing_id == pair[0] for pair in updated)
+
+    @invariant()
+    def the_results_have_all_rows_with_the_outcome_that_is_known(self) -> None:
+        lines = [line for line, *_ in self.store.views.lines()]
+        assert [line[1] for line in lines] == [key for key, _ in [*self.sheet, *self.apart]]
+        updated = {line[1] for line in lines if line[2] == "updated"}
+        known = (self.acknowledged & {*self.sheet, *self.apart}) | self.former
+        assert updated == {key for key, _ in known}
+        assert self.store.views.left_out() == len(self.apart)
 
     @invariant()
     def the_ledger_knows_what_was_acknowledged_and_nothing_that_was_sent_since(self) -> None:

@@ -234,12 +234,12 @@ def test_moving_overwrites_nothing_also_without_links(
         (
             ["a.csv", "--archive", "done", "--limit", "1"],
             2,
-            "with --sandbox or --limit no sheet is finished",
+            "with --sandbox, --limit, --rows or --where no sheet is finished",
         ),
         (
             [".", "--archive", "done", "--sandbox"],
             2,
-            "with --sandbox or --limit no sheet is finished",
+            "with --sandbox, --limit, --rows or --where no sheet is finished",
         ),
     ],
 )

@@ -388,7 +388,7 @@ def test_rows_beyond_the_limit_are_no_part_of_what_is_shown(
     found = program("check", sheet, "--limit", 2, "--json").summary
     assert (found["rows"], found["exit_code"], found["causes"]) == (2, 0, [])
     assert {column["filled"] for column in found["columns"]} == {2}
-    assert any("Only the first rows" in note for note in found["notes"])
+    assert any("Left out by choice: 2 rows" in note for note in found["notes"])
 
 
 def test_a_key_twin_with_an_id_counts_as_a_duplicate_also_when_one_cannot_be_read(

@@ -14,7 +14,7 @@ def test_a_rehearsal_and_a_trial_say_what_they_are(program: Program, tmp_path: P
     ran = program("push", sheet, "--sandbox", "--limit", 2)
     for text in (ran.out, program("status", sheet).out):
         assert "Rehearsal: sent to a sandbox on this machine, nothing reached North." in text
-        assert "Only the first rows were taken" in text
+        assert "Left out by choice: 2 rows" in text
 
 
 def test_other_content_over_a_finished_job_is_said_to_be_a_new_job(
