@@ -21,6 +21,8 @@ from bulk_sync.check.rules import DateOrder
 from bulk_sync.model.problems import LONGEST_VALUE, Expected, Remedy
 from bulk_sync.model.rows import Cell
 
+# The year 2000 in days since 1904, the latest first day of a workbook: a date in a time's format.
+_LEAST_DATE = timedelta(days=35_064)
 _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - only its time of day is of use
 
 
@@ -75,7 +77,8 @@ def _read_typed_cell(cell: Cell) -> Written:
     # A cell that is formatted as a duration, such as [h]:mm.
     if isinstance(cell, timedelta) and timedelta(0) <= cell < timedelta(days=1):
         return Written(time=(_MIDNIGHT + cell).time())
-    if isinstance(cell, int | float) and not isinstance(cell, bool):
+    is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
+    if is_number or (isinstance(cell, timedelta) and cell >= _LEAST_DATE):
         raise BadCell(Expected.MOMENT, Remedy.FORMAT_AS_DATE)
     raise BadCell(Expected.MOMENT)
 

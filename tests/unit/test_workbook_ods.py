@@ -148,6 +148,8 @@ ERROR = ' calcext:value-type="error"'
         (typed("date", "-0044-03-15", "x"), CellError("-0044-03-15")),
         (typed("time", "PT10H00M00S", "10:00 AM"), time(10)),
         (typed("time", "PT34H00M00S", "10:00 AM"), time(10)),
+        (typed("time", "PT841524H00M00S", "12:00 PM"), time(12)),
+        (typed("time", "PT841548H00M00S", "12:00 PM"), timedelta(35_064, hours=12)),
         (typed("time", "PT36H00M00S", "12:00 PM"), time(12)),
         (typed("time", "PT24H30M00S", "00:30"), time(0, 30)),
         (typed("time", "PT24H30M00S", "12:30 AM"), time(0, 30)),

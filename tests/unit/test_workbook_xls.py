@@ -210,12 +210,39 @@ DATES = (
     ("DD/MM/YYYY", datetime(2025, 12, 9, 16, 30)),
     ("[$-409]mmmm d, yyyy;@", datetime(2025, 12, 9, 16, 30)),
     ("mmm", datetime(2025, 12, 9, 16, 30)),
-    ("hh:mm", time(16, 30)),
-    ("h:mm AM/PM", time(16, 30)),
-    ("mm:ss.0", time(16, 30)),
+    ("hh:mm", datetime(2025, 12, 9, 16, 30)),
+    ("h:mm AM/PM", datetime(2025, 12, 9, 16, 30)),
+    ("mm:ss.0", datetime(2025, 12, 9, 16, 30)),
     ("[h]:mm", timedelta(days=46000, hours=16, minutes=30)),
     ("[mm]:ss", timedelta(days=46000, hours=16, minutes=30)),
 )
+
+
+@pytest.mark.parametrize("code", ["hh:mm", "h:mm AM/PM", "mm:ss.0", "[$-409]h:mm;@"])
+@pytest.mark.parametrize(
+    ("value", "is_1904", "expected"),
+    [
+        (0.6875, False, time(16, 30)),
+        (1.6875, False, time(16, 30)),
+        (36525.6875, False, time(16, 30)),
+        (36526.6875, False, datetime(2000, 1, 1, 16, 30)),
+        (46095, False, datetime(2026, 3, 14)),
+        (1.6875, True, time(16, 30)),
+        (35063.6875, True, time(16, 30)),
+        (35064.6875, True, datetime(2000, 1, 1, 16, 30)),
+        (44633, True, datetime(2026, 3, 14)),
+        (-0.5, False, CellError("#####")),
+        (2958466, False, CellError("#####")),
+    ],
+)
+def test_a_format_of_a_time_hides_no_date_that_the_cell_holds(
+    tmp_path: Path, code: str, value: float, is_1904: bool, expected: Cell
+) -> None:
+    """No sum of times reaches the year 2000."""
+    more = [(0x22, struct.pack("<H", int(is_1904)))]
+    content = stream([KEY, number(1, 0, value)], formats=[(164, code)], styles=[164], more=more)
+    ((_, (cell,)),) = rows_of(xls(tmp_path / "x.xls", content))
+    assert (cell, type(cell)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize("version", [BIFF5, 0x600])
@@ -240,8 +267,8 @@ def test_the_files_own_format_decides_whatever_its_id(
         (13, Formatted(DAY, "# ??/??", None)),
         (14, datetime(2025, 12, 9, 16, 30)),
         (22, datetime(2025, 12, 9, 16, 30)),
-        (20, time(16, 30)),
-        (45, time(16, 30)),
+        (20, datetime(2025, 12, 9, 16, 30)),
+        (45, datetime(2025, 12, 9, 16, 30)),
         (46, timedelta(days=46000, hours=16, minutes=30)),
         (49, DAY),
         (57, datetime(2025, 12, 9, 16, 30)),
@@ -257,7 +284,7 @@ def test_a_built_in_format_is_for_ids_that_the_file_does_not_define(
     ("code", "value", "expected"),
     [
         ("h:mm AM/PM", 1.4166666666666667, time(10)),
-        ("h:mm", 46000.5, time(12)),
+        ("h:mm", 300.5, time(12)),
         ("h:mm", 0.39583332, time(9, 30)),
         ("h:mm", -0.5, CellError("#####")),
         ("[h]:mm", 1.5, timedelta(hours=36)),

@@ -23,6 +23,7 @@ _DAY_MS = 86_400_000
 _ROUNDING_MS = 1
 _EPOCH_1900 = date(1899, 12, 31).toordinal()
 _EPOCH_1904 = date(1904, 1, 1).toordinal()
+_DAY_OF_2000 = date(2000, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
 # Excel has a 29 February 1900, as Lotus 1-2-3 had.
 _LEAP_DAY_OF_1900 = 60
@@ -59,7 +60,7 @@ def converter_for(kind: FormatKind, *, is_1904: bool) -> Converter:
         case FormatKind.DATE:
             return _date_1904 if is_1904 else _date_1900
         case FormatKind.TIME:
-            return _time
+            return _time_1904 if is_1904 else _time_1900
         case FormatKind.DURATION:
             return _duration
         case FormatKind.NUMBER:
@@ -91,14 +92,24 @@ def _moment(epoch: int, days: int, ms: int) -> Cell:
     return datetime.fromordinal(epoch + days) + timedelta(0, seconds, ms * 1000)
 
 
-def _time(value: Number) -> Cell:
-    # A time format shows no day, so the whole days of a sum of times don't matter (ECMA-376 part 1,
-    # 18.8.31).
+def _time_1900(value: Number) -> Cell:
+    return _time(value, _EPOCH_1900 - 1)
+
+
+def _time_1904(value: Number) -> Cell:
+    return _time(value, _EPOCH_1904)
+
+
+def _time(value: Number, epoch: int) -> Cell:
     days, ms = _whole(value)
-    if days < 0:
+    if not 0 <= days <= _LAST_DAY - epoch:
         return CellError(UNSHOWN_DATE)
     seconds, rest = divmod(ms, 1000)
-    return time(seconds // 3600, seconds // 60 % 60, seconds % 60, rest * 1000)
+    shown = time(seconds // 3600, seconds // 60 % 60, seconds % 60, rest * 1000)
+    # A time format shows no day, so the whole days of a sum of times don't matter (ECMA-376 part 1,
+    # 18.8.31). No sum reaches the year 2000: from there on the cell holds a date that it hides.
+    day = epoch + days
+    return shown if day < _DAY_OF_2000 else datetime.combine(date.fromordinal(day), shown)
 
 
 def _duration(value: Number) -> Cell:

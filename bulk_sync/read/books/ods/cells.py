@@ -35,6 +35,9 @@ _FIRST_NUMBER = re.compile(r"\d+", re.ASCII)
 # The error that a fraction of a second leaves in a time, at most.
 _ROUNDING = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
+# The year 2000 or later, in days since 1904 or before (19.614): no sum of times, but a date that
+# the format hides. Which one depends on the document's first day.
+_HIDDEN_DAY = 35_064
 _HOUR = timedelta(hours=1)
 _SECOND = timedelta(seconds=1)
 _MIDNIGHT = time()
@@ -164,7 +167,7 @@ def _time(own: str, text: str | None) -> Cell:
     span = timedelta(days, hours=hours, minutes=minutes) + _to_second(timedelta(seconds=seconds))
     if match[1]:
         return -span
-    if span >= _DAY and not _shows_time_of_day(span, text or ""):
+    if span >= _DAY and (span.days >= _HIDDEN_DAY or not _shows_time_of_day(span, text or "")):
         return span
     return (datetime.combine(date.min, _MIDNIGHT) + span % _DAY).time()
 
