@@ -24,6 +24,7 @@ from bulk_sync.check.keys import (
     is_converted,
     is_misread,
     is_null_word,
+    is_quoted,
     is_too_narrow,
     may_be_damaged,
 )
@@ -136,6 +137,8 @@ def _unsafe(key: str) -> Bad | None:
         character, place = found
         remedy = Remedy.TYPE_KEY_ANEW
         return _bad(Expected.VISIBLE_KEY, key, remedy, character=character, place=place)
+    if is_quoted(key):
+        return _bad(Expected.BARE_KEY, key, Remedy.CORRECT_KEY)
     if is_misread(key) or before_escaping(key) != key:
         return _bad(Expected.UNDAMAGED_KEY, key, Remedy.SAVE_AS_UTF_8)
     if len(quote(key, safe="")) > LONGEST_SEGMENT:

@@ -146,6 +146,8 @@ _RATING = re.compile(
 _OTHER_SCALE = re.compile(r"\d{1,3}(?:\.\d{1,9})?\s*(?:/|out of|of)\s*\d{1,3}", re.ASCII)
 # Filled stars, then empty ones; with empty ones there have to be five in all.
 _STARS = re.compile("[★⭐]{1,5}☆{0,4}")
+# More than five, or with their scale; a few bare ones may be out of five on any scale.
+_OTHER_STARS = re.compile("[★⭐]{6,99}|[★⭐]{1,99}☆{1,99}")
 
 
 def rating(cell: Cell) -> int:
@@ -180,7 +182,7 @@ _NUMBER = re.compile(
 def number_in(cell: Cell) -> tuple[float, int | None] | None:
     """Return the number of a cell, and the highest one that it names: (8, 10) of `8/10`.
 
-    None if it holds no number, or another text with it.
+    Stars count as a number. None if it holds no number, or another text with it.
     """
     if not isinstance(cell, str):
         if isinstance(cell, bool) or not isinstance(cell, int | float):
@@ -188,9 +190,15 @@ def number_in(cell: Cell) -> tuple[float, int | None] | None:
         return float(cell), None
     match = _NUMBER.fullmatch(cell.lower())
     if match is None:
-        return None
+        return _number_of_stars(cell.replace(" ", ""))
     highest = int(match[3]) if match[3] else 100 if match[2] else None
     return float(match[1].replace(",", ".")), highest
+
+
+def _number_of_stars(text: str) -> tuple[float, int | None] | None:
+    if _OTHER_STARS.fullmatch(text) is None:
+        return None
+    return float(len(text.rstrip("☆"))), len(text) if "☆" in text else None
 
 
 def rating_on(scale: Scale) -> Callable[[Cell], int]:

@@ -15,7 +15,7 @@ from bulk_sync.check.cells import (
     rating_on,
     text_of_formula,
 )
-from bulk_sync.check.damage import NULL_WORDS, SHORTEST_CUT, look_for_damage
+from bulk_sync.check.damage import NULL_WORDS, SHORTEST_CUT, look_for_damage, look_for_escapes
 from bulk_sync.check.evidence import Evidence, Sign
 from bulk_sync.check.formatted import content_of
 from bulk_sync.check.headers import HeaderMap
@@ -96,6 +96,7 @@ def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
                     or cell in NULL_WORDS
                     or "_x00" in cell
                     or (is_name and "?" in cell)
+                    or cell[0] in "'="
                 )
             elif shows_nothing(cell):
                 return BLANK
@@ -189,9 +190,11 @@ def _note_level(evidence: Evidence, field: str, cell: Cell) -> None:
         evidence.saw(field, Sign.OTHER_NUMBER, cell, highest or number)
 
 
-def _note_null(evidence: Evidence, field: str, cell: Cell) -> None:
+def _note_phone(evidence: Evidence, field: str, cell: Cell) -> None:
     if cell in NULL_WORDS:
         evidence.saw(field, Sign.NULL_WORD, cell)
+    elif isinstance(cell, str) and not cell[:1].isdigit():
+        look_for_escapes(evidence, field, cell)
 
 
-_NOTES = {"rating": _note_rating, "interested": _note_level, "attendee_phone": _note_null}
+_NOTES = {"rating": _note_rating, "interested": _note_level, "attendee_phone": _note_phone}

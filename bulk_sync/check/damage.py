@@ -10,7 +10,7 @@ import re
 from html.entities import html5
 from typing import Final
 
-from bulk_sync.check.cells import excerpt
+from bulk_sync.check.cells import excerpt, text_of_formula
 from bulk_sync.check.evidence import Evidence, Sign
 from bulk_sync.check.mojibake import before_mojibake
 
@@ -34,6 +34,9 @@ _MYSQL_TEXT: Final = 65_535
 
 # ECMA-376 Part 1, 22.9.2.19 (ST_Xstring) writes control characters so, and libraries leave it.
 _XML_ESCAPE = re.compile(r"_x00([01][0-9A-Fa-f])_")
+# What keeps a spreadsheet program from reading a cell as a formula (OWASP, "CSV Injection") or as a
+# number, in a file for another one: '+1 312 555 0100, but not '70s kitchen.
+_TEXT_MARK = re.compile(r"'(?=[=+@-]|[\d().\s-]+$)", re.ASCII)
 _ENTITY = re.compile(r"&(?:#\d{2,6}|#[xX][0-9A-Fa-f]{2,5}|[A-Za-z]{2,24}\d{0,2});")
 # A letter that was replaced inside a name: M?ller, Garc?a.
 _LOST_LETTER = re.compile(r"[^\W\d_]\?[^\W\d_]")
@@ -50,10 +53,16 @@ def look_for_damage(
         _look_for_lost_characters(evidence, field, text)
     elif is_name and _LOST_LETTER.search(text):
         evidence.saw(field, Sign.REPLACED, text)
-    if ("&" in text or "_x00" in text) and (was := before_escaping(text)) != text:
-        evidence.saw(field, Sign.ESCAPED, text, facts={"was": excerpt(was)})
+    look_for_escapes(evidence, field, text)
     if len(text) >= SHORTEST_CUT:
         _look_for_cut(evidence, field, raw)
+
+
+def look_for_escapes(evidence: Evidence, field: str, text: str) -> None:
+    """Report an escape in a text."""
+    may_be = "&" in text or "_x00" in text or text[:1] in {"'", "="}
+    if may_be and (was := before_escaping(text)) != text:
+        evidence.saw(field, Sign.ESCAPED, text, facts={"was": excerpt(was)})
 
 
 def _look_for_lost_characters(evidence: Evidence, field: str, text: str) -> None:
@@ -78,11 +87,12 @@ def _look_for_cut(evidence: Evidence, field: str, raw: str) -> None:
 
 
 def before_escaping(text: str) -> str:
-    """Return a text without the escapes of HTML and XLSX: `Lee & Co` of `Lee &amp; Co`."""
+    """Return a text without the escapes of HTML, XLSX and CSV: `Lee & Co` of `Lee &amp; Co`."""
 
     def unescaped(match: re.Match[str]) -> str:
         name = match[0][1:]
         return html.unescape(match[0]) if name[0] == "#" or name in html5 else match[0]
 
+    text = text_of_formula(_TEXT_MARK.sub("", text, count=1))
     text = _ENTITY.sub(unescaped, text)
     return _XML_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)

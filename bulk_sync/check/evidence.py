@@ -46,6 +46,7 @@ class Sign(Enum):
     SHORTEST_CUT = auto()
     LONGER = auto()
     INVISIBLE = auto()  # character
+    OTHER_DAY = auto()  # day: showing_date's
     ZONE = auto()  # zone, there, offset_there, said, offset_said
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
 from bulk_sync.check.abbreviations import contradiction
 from bulk_sync.check.ages import ACCESS_ZERO
@@ -26,6 +26,7 @@ Moment = str | Written
 """An instant as it is sent, or what a cell says of one."""
 
 MONTHS = 12
+_DAY = timedelta(days=1)
 
 _FIRST_NUMBER = re.compile(r"\d{1,2}", re.ASCII)
 
@@ -40,6 +41,7 @@ class InstantReader:
         self._columns = [column for column in columns if column.field in INSTANTS]
         self._fields = tuple(column.field for column in self._columns)
         self._has_span = {"showing_time_start", "showing_time_end"} <= {*self._fields}
+        self._has_day = {"showing_date", "showing_time_start"} <= {*self._fields}
         self._rules = rules
         self._findings = findings
         self._evidence = findings.evidence
@@ -56,6 +58,8 @@ class InstantReader:
             if isinstance(values.get(field), Written):
                 self._complete(row, cells, values, bad)
                 break
+        if self._has_day:
+            self._compare_days(cells, values)
         if not self._has_span:
             return
         start, end = values.get("showing_time_start"), values.get("showing_time_end")
@@ -63,6 +67,18 @@ class InstantReader:
             contents = {column.field: _content(cells[column.place]) for column in self._columns}
             late = BadCell(Expected.END_AFTER_START, start=excerpt(contents["showing_time_start"]))
             bad.append(late.in_cell(contents["showing_time_end"]).reason("showing_time_end"))
+
+    def _compare_days(self, cells: Sequence[Cell], values: Mapping[str, object]) -> None:
+        """Report a start that is a day or more from showing_date."""
+        day, start = values.get("showing_date"), values.get("showing_time_start")
+        # Most are on one day as they are written, whatever their offsets.
+        if not isinstance(day, str) or not isinstance(start, str) or day[:10] == start[:10]:
+            return
+        if abs(datetime.fromisoformat(day) - datetime.fromisoformat(start)) >= _DAY:
+            place = next(each.place for each in self._columns if each.field == "showing_time_start")
+            self._evidence.saw(
+                "showing_time_start", Sign.OTHER_DAY, _content(cells[place]), facts={"day": day}
+            )
 
     def _complete(
         self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: list[Reason]

@@ -22,6 +22,7 @@ _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _CONVERTED = re.compile(rf"\d{{1,2}}-(?:{_MONTHS})|(?:{_MONTHS})-\d\d", re.ASCII)
 # What a column shows that is too narrow for its numbers.
 _TOO_NARROW = re.compile("#{3,}")
+_QUOTES = frozenset({'""', "``", "“”", "‘’", "„“", "«»"})
 # The sign for a lost character, and halves of characters.
 _LOST = re.compile("[\ufffd\ud800-\udfff]")
 
@@ -61,6 +62,11 @@ def is_converted(key: str) -> bool:
 def is_too_narrow(key: str) -> bool:
     """Return whether it is what a column shows that is too narrow for its numbers."""
     return _TOO_NARROW.fullmatch(key) is not None
+
+
+def is_quoted(key: str) -> bool:
+    """Return whether it has quotes around it, or the apostrophe that marks a text in CSV."""
+    return key[0] == "'" or key[0] + key[-1] in _QUOTES
 
 
 def is_misread(key: str) -> bool:

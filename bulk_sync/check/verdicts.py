@@ -98,6 +98,7 @@ _SIMPLE: Final = {
     Kind.NULL_WORD: Sign.NULL_WORD,
     Kind.CUT: Sign.CUT,
     Kind.INVISIBLE: Sign.INVISIBLE,
+    Kind.OTHER_DAY: Sign.OTHER_DAY,
     Kind.ZONE: Sign.ZONE,
 }
 

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     NULL_WORD = "null_word"
     CUT = "cut"  # characters
     INVISIBLE = "invisible"  # character: the first one
+    OTHER_DAY = "other_day"  # day: that of showing_date
     ZONE = "zone"  # zone, there, offset_there, said, offset_said
 
     @property

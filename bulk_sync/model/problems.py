@@ -63,6 +63,7 @@ class Expected(StrEnum):
     UNROUNDED_KEY = "unrounded_key"
     UNCONVERTED_KEY = "unconverted_key"
     UNDAMAGED_KEY = "undamaged_key"
+    BARE_KEY = "bare_key"
     KEY_NOT_NULL = "key_not_null"
     KEY_WITHOUT_POINT = "key_without_point"
     KEY_AS_NORTH_HAS_IT = "key_as_north_has_it"  # here, there: spelt in ASCII

@@ -40,8 +40,8 @@ _NOTES: Mapping[Kind, _Note] = {
         "is sent as it is, so export the sheet again as UTF-8, or correct it",
     ),
     Kind.ESCAPED: _Note(
-        "holds an escape of HTML or XLSX",
-        "hold escapes of HTML or XLSX",
+        "holds an escape of HTML, XLSX or CSV",
+        "hold escapes of HTML, XLSX or CSV",
         "{first_value} was {was}. The text is sent as it is: correct it, if people are to read it",
     ),
     Kind.NULL_WORD: _Note(
@@ -60,6 +60,12 @@ _NOTES: Mapping[Kind, _Note] = {
         "has characters that nobody can see",
         "have characters that nobody can see",
         "The first one is {character}. They are left out of what is sent",
+    ),
+    Kind.OTHER_DAY: _Note(
+        "is on another day than showing_date",
+        "are on another day than showing_date",
+        "The first one is a day or more from {day}. Both are sent as they are: correct the wrong "
+        "one",
     ),
     Kind.ZONE: _Note(
         "names a zone that contradicts its date",

@@ -57,6 +57,7 @@ _CELLS: Mapping[Expected, str] = {
     Expected.SHORT_KEY: "a key that fits into a URL",
     Expected.UNCONVERTED_KEY: "a key: a spreadsheet program made a date of it",
     Expected.UNDAMAGED_KEY: "a key: characters of it were lost, escaped or misread",
+    Expected.BARE_KEY: "a key: another program has put quotes around it, or one before it",
     Expected.KEY_NOT_NULL: "a key: programs write this word for a missing one",
     Expected.KEY_WITHOUT_POINT: (
         "a key: all numbers of the column end in .0, as programs write whole numbers next to a "

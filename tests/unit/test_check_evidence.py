@@ -66,6 +66,8 @@ def kinds(field: str, cells: Sequence[Cell], **rules: Any) -> list[Kind]:
         (["85", "72", "5"], "85"),
         (["4"] * 38 + ["8", "7"], "8"),
         (["9", "8", "1"], "9"),
+        (["★★★★★★★", "★★★", "★★★★★★★★"], "8"),
+        (["★★★☆☆☆☆☆☆☆", "★★☆☆☆☆☆☆☆☆"], "10"),
     ],
 )
 def test_a_column_with_ratings_beyond_5_is_on_another_scale(
@@ -158,7 +160,10 @@ def test_a_header_that_names_another_scale_stops_the_column(header: str, scale: 
         (Scale(1, 10), "7.5", None),
         (Scale(1, 10), "4/5", None),
         (Scale(1, 10), "80%", None),
+        (Scale(1, 10), "★★★★★★★", 4),
+        (Scale(1, 10), "★★★☆☆☆☆☆☆☆", 2),
         (Scale(1, 10), "★★★", None),
+        (Scale(1, 10), "★★★☆☆", None),
         (Scale(1, 10), "good", None),
         (Scale(1, 10), True, None),
         (Scale(1, 5), "4", 4),
@@ -293,6 +298,32 @@ def test_dates_that_were_converted_by_half_and_saved_as_text_are_stopped() -> No
 
 
 @pytest.mark.parametrize(
+    ("day", "start", "is_other"),
+    [
+        ("2026-03-14 10:00", "2026-03-15 10:00", True),
+        ("2026-03-14 10:00", "2026-03-13 09:00", True),
+        ("2026-03-14T10:00Z", "2026-03-15T10:00-05:00", True),
+        ("2026-03-14 10:00", "2026-03-14 20:00", False),
+        ("2026-03-14 23:00", "2026-03-15 00:30", False),
+        ("2026-03-14T20:00-05:00", "2026-03-15T01:00Z", False),
+        ("2026-03-14 10:00", "10:00", False),
+        ("2026-03-14 10:00", "", False),
+    ],
+)
+def test_a_start_on_another_day_than_showing_date_is_noted(
+    day: str, start: str, *, is_other: bool
+) -> None:
+    headers = ("unique_showing_key", "showing_date", "Start")
+    reader = checker(*headers)
+    assert isinstance(reader.check(Row(2, ("ext_1", day, start))), Record)
+    mapping = map_headers(headers, "x.csv")
+    found = findings_about(reader.findings.evidence, mapping, {}, Rules())
+    assert [(one.kind, one.header) for one in found if one.kind is Kind.OTHER_DAY] == (
+        [(Kind.OTHER_DAY, "Start")] if is_other else []
+    )
+
+
+@pytest.mark.parametrize(
     ("cell", "zone", "there"),
     [
         ("2026-07-14 4:30 PM EST", "America/New_York", "EDT"),
@@ -343,6 +374,11 @@ LONG = "x" * 32_767
         ("feedback", "Light &amp; airy", Kind.ESCAPED),
         ("attendee_name", "Jos&#233;", Kind.ESCAPED),
         ("feedback", "Nice_x000D_\nvery", Kind.ESCAPED),
+        ("feedback", "'=SUM of all", Kind.ESCAPED),
+        ("feedback", "'- small kitchen", Kind.ESCAPED),
+        ("attendee_name", '="Lee"', Kind.ESCAPED),
+        ("attendee_phone", "'+1 (312) 555-0100", Kind.ESCAPED),
+        ("attendee_phone", "'3125550100", Kind.ESCAPED),
         ("attendee_phone", "\u202a(312) 555-0100\u202c", Kind.INVISIBLE),
         ("attendee_email", "ana\u200b@example.com", Kind.INVISIBLE),
         ("rating", "\u200e4", Kind.INVISIBLE),
@@ -368,6 +404,9 @@ def test_damage_is_noted_with_its_column_and_the_row_is_sent(
         ("feedback", "Really? Yes?No"),
         ("attendee_name", "Ann Lee?"),
         ("feedback", "AT&T; R&D; Lee & Co"),
+        ("feedback", "'70s kitchen"),
+        ("feedback", "'Nice', she said"),
+        ("feedback", "= 5 of 5"),
         ("feedback", "x" * 32_766),
         ("feedback", "x" * 255),
         ("feedback", "soft\u00adhyphen \u200b👨\u200d👩\u200d👧"),
@@ -459,7 +498,7 @@ SOUND_CELLS: dict[str, st.SearchStrategy[Cell]] = {
     "feedback": st.sampled_from(SOUND),
     "attendee_name": st.sampled_from(WORDS),
     "title": st.text(
-        alphabet=st.characters(codec="ascii", exclude_characters="&?"), max_size=30
+        alphabet=st.characters(codec="ascii", exclude_characters="&?'="), max_size=30
     ).filter(lambda text: text.strip() not in NULL_WORDS),
     "rating": st.sampled_from(["1", "2", "3", "4", "5", "4/5", "5 stars", "★★★★★", 3.0, ""]),
     "interested": st.sampled_from(["yes", "no", "1", "0", True, ""]),

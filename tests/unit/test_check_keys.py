@@ -15,6 +15,7 @@ from bulk_sync.check.keys import (
     identity,
     is_converted,
     is_misread,
+    is_quoted,
     is_rounded,
     twin_of,
 )
@@ -95,6 +96,29 @@ def test_an_identity_is_its_own(text: str) -> None:
 )
 def test_dates_made_of_keys(key: str, *, converted: bool) -> None:
     assert is_converted(key) is converted
+
+
+@pytest.mark.parametrize(
+    ("key", "quoted"),
+    [
+        ("'00123", True),
+        ("'SH-1", True),
+        ('"00123"', True),
+        ("“SH-1”", True),
+        ("'SH-1'", True),
+        ("«SH-1»", True),
+        ('""', True),
+        ("O'Neil-1", False),
+        ("SH-1'", False),
+        ('12"', False),
+        ('"Elm" 5', False),
+        ("“Elm” 5", False),
+    ],
+)
+def test_quotes_that_another_program_put_around_a_key(key: str, *, quoted: bool) -> None:
+    assert is_quoted(key) is quoted
+    found = checked(unique_showing_key=key, rating="4")
+    assert isinstance(found, Problem if quoted else Record)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ FACTS: dict[str, Fact] = {
     "offset_there": "-04:00",
     "said": "EST",
     "offset_said": "-05:00",
+    "day": "2026-03-14T10:00:00-05:00",
 }
 
 
