@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
-from bulk_sync.check.compare import Side, blank_here, compare
+from bulk_sync.check.compare import Side, blank_here, compare, unseen
 from bulk_sync.check.patches import digest_of, fields_of
 from bulk_sync.check.showing import KEY_COLUMN
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import UsageError
+from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.comparison import Comparison, Pair
 from bulk_sync.job.ledger import Acknowledged
 from bulk_sync.job.ledger_entries import json_text
@@ -37,12 +37,16 @@ from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable, digest
 from bulk_sync.report.written.differences import write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
+from bulk_sync.run.findings import Role
 from bulk_sync.run.ledgers import acknowledged_values, doubt
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.run.side import StagedSide, is_large, staged_in_child, staged_side
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.version import __version__
+
+# The columns that name a showing.
+_NAMES = frozenset({KEY_COLUMN, "showing_id"})
 
 # Showings of each class and field that a summary names.
 _SHOWN = 5
@@ -60,16 +64,18 @@ def reconcile(
     with ExitStack() as opened:
         other = opened.enter_context(_other_side(settings))
         is_sent = settings.comparing.push or settings.outputs.template is not None
-        here = opened.enter_context(staged_side(settings, on_rows, is_sent=is_sent))
+        role = Role.SENT if is_sent else Role.COMPARED
+        here = opened.enter_context(staged_side(settings, on_rows, role=role))
         there = other()
         base = None
         if settings.snapshot is not None:
-            base = opened.enter_context(staged_side(settings.snapshot, on_rows))
+            base = opened.enter_context(staged_side(settings.snapshot, on_rows, role=Role.OTHER))
         base_rows = None if base is None else base.store.database
         comparison = Comparison(here.store.database, there.store.database, base_rows)
-        blanks = _compare(comparison, here, there, base)
+        _refuse_without_common_field(settings, here, there)
+        cells = _compare(comparison, here, there, base)
         settings = _one_way_if_partial(settings, here)
-        notes = (*_notes(settings, here, there, base), *_on_blanks(blanks, base))
+        notes = (*_notes(settings, here, there, base), *_on_cells(cells, base))
         found = _Found(settings, comparison, notes, there.ledger)
         return _write(found, clock or SystemClock())
 
@@ -136,7 +142,7 @@ def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], StagedSide
     else:
         with ExitStack() as opened:
             sheet = settings.there
-            yield lambda: opened.enter_context(staged_side(sheet))
+            yield lambda: opened.enter_context(staged_side(sheet, role=Role.OTHER))
 
 
 def _record(one: Acknowledged) -> Record:
@@ -146,26 +152,56 @@ def _record(one: Acknowledged) -> Record:
     return Record(Row(0, ()), target, body, digest_of(body), fields_of(one.values), one.key)
 
 
+def _refuse_without_common_field(
+    settings: ReconcileSettings, here: StagedSide, there: StagedSide
+) -> None:
+    """Raise InputError when the sheets have no field in common: nothing could be compared."""
+    if here.columns is None or there.columns is None or settings.there is None:
+        return
+    ours, theirs = here.columns - _NAMES, there.columns - _NAMES
+    if ours & theirs:
+        return
+    other = settings.there.reading.input
+    ignored = f" (ignored there: {', '.join(there.ignored)})" if there.ignored else ""
+    raise InputError(
+        f"No field is in both sheets, so nothing can be compared: {settings.reading.input} has "
+        f"{_listed(ours)}, {other} has {_listed(theirs)}{ignored}. Say which columns hold them: "
+        "--map 'Header=field' is for the first sheet, --with-profile for the other"
+    )
+
+
+def _listed(fields: frozenset[str]) -> str:
+    return ", ".join(sorted(fields)) or "none of the known fields"
+
+
+@dataclass(slots=True)
+class _Cells:
+    """Counts of cells that are no difference.
+
+    `blank` here and filled in the base, else there; `unseen` differ only in what nobody sees.
+    """
+
+    blank: int = 0
+    unseen: int = 0
+
+
 def _compare(
     comparison: Comparison, here: StagedSide, there: StagedSide, base: StagedSide | None
-) -> int:
-    """Compare the pairs whose text differs.
-
-    Returns the number of cells that are blank here and filled in the base, else there.
-    """
-    blanks = 0
+) -> _Cells:
+    """Compare the pairs whose text differs."""
+    cells = _Cells()
 
     def compared() -> Iterator[tuple[int, list[Difference]]]:
-        nonlocal blanks
         for pair in comparison.pairs():
             ours, theirs = Side(pair.here, here.columns), Side(pair.there, there.columns)
             origin = None if base is None else _origin(pair, base)
             if there.columns is not None:
-                blanks += blank_here(ours, origin or theirs)
+                cells.blank += blank_here(ours, origin or theirs)
+            cells.unseen += unseen(ours, theirs)
             yield pair.id, compare(ours, theirs, origin)
 
     comparison.settle(compared())
-    return blanks
+    return cells
 
 
 def _origin(pair: Pair, base: StagedSide) -> Side:
@@ -263,7 +299,7 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = list(dict.fromkeys((*here.notes, *there.notes, *(base.notes if base else ()))))
     if here.columns is not None and there.columns is not None and settings.there is not None:
-        alone = sorted(here.columns - there.columns - {KEY_COLUMN, "showing_id"})
+        alone = sorted(here.columns - there.columns - _NAMES)
         if alone:
             notes.append(
                 f"Not compared, because {settings.there.reading.input} has no such column: "
@@ -277,13 +313,21 @@ def _notes(
     return tuple(notes)
 
 
-def _on_blanks(blanks: int, base: StagedSide | None) -> tuple[str, ...]:
-    if not blanks:
-        return ()
-    where = "in the base" if base else "there"
-    cells = f"{counted(blanks, 'cell')} {are(blanks)}"
-    meaning = "a blank cell changes nothing, so it is no difference (see --clear)"
-    return (f"{cells} blank here and filled {where}: {meaning}.",)
+def _on_cells(cells: _Cells, base: StagedSide | None) -> tuple[str, ...]:
+    notes = []
+    if cells.blank:
+        where = "in the base" if base else "there"
+        notes.append(
+            f"{counted(cells.blank, 'cell')} {are(cells.blank)} blank here and filled {where}: a "
+            "blank cell changes nothing, so it is no difference (see --clear)."
+        )
+    if cells.unseen:
+        notes.append(
+            f"{counted(cells.unseen, 'text')} differ{'s' if cells.unseen == 1 else ''} only in "
+            "line ends (CRLF, LF) or in the Unicode form of the same letters: nobody sees that, so "
+            "it is no difference."
+        )
+    return tuple(notes)
 
 
 def _is_interrupted(changes: Path, out: Path | None) -> bool:

@@ -1,7 +1,10 @@
 """Compare the values of a showing in two sheets, or in three.
 
 A blank cell here changes nothing in North, so it is no difference; a blank cell there is a field
-without a value. Values are compared as they would be sent: trimmed texts, instants, numbers.
+without a value. Values are compared as they would be sent: trimmed texts, instants, numbers. Texts
+that differ only in what nobody sees, line ends (CRLF, LF) or the Unicode form of the same letters
+(canonical equivalence, Unicode Standard Annex #15), are equal: programs change both when they save
+a file, and North may, so that such a difference would be sent every night.
 
 With a base, the sheet that both sides were edited from, each difference has an author:
 
@@ -12,6 +15,7 @@ With a base, the sheet that both sides were edited from, each difference has an 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -42,7 +46,7 @@ def compare(here: Side, there: Side, base: Side | None = None) -> list[Differenc
     found = []
     for field, value in here.values.items():
         known, other = _value(there, field)
-        if known and same(field, value, other):
+        if known and _equal(field, value, other):
             continue
         if not known and there.columns is not None:
             continue
@@ -52,6 +56,15 @@ def compare(here: Side, there: Side, base: Side | None = None) -> list[Differenc
         _, before = _value(base, field)
         found.append(Difference(field, other, value, before, _author(field, value, other, base)))
     return found
+
+
+def unseen(here: Side, there: Side) -> int:
+    """Count the texts that differ only in what nobody sees."""
+    return sum(
+        1
+        for field, value in here.values.items()
+        if not same(field, value, other := there.values.get(field)) and _equal(field, value, other)
+    )
 
 
 def blank_here(here: Side, other: Side) -> int:
@@ -69,8 +82,19 @@ def _value(side: Side, field: str) -> tuple[bool, object]:
 
 def _author(field: str, here: object, there: object, base: Side) -> Author:
     known, before = _value(base, field)
-    if known and same(field, there, before):
+    if known and _equal(field, there, before):
         return Author.HERE
-    if known and same(field, here, before):
+    if known and _equal(field, here, before):
         return Author.THERE
     return Author.BOTH
+
+
+def _equal(field: str, one: object, other: object) -> bool:
+    if same(field, one, other):
+        return True
+    return isinstance(one, str) and isinstance(other, str) and _seen(one) == _seen(other)
+
+
+def _seen(text: str) -> str:
+    """Return a text as it is seen: one line end, composed letters."""
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 
 from bulk_sync.check.cells import converted
@@ -9,7 +11,7 @@ from bulk_sync.check.headers import map_option
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State
-from bulk_sync.model.summaries import ColumnSeen
+from bulk_sync.model.summaries import ColumnSeen, ProblemGroup
 from bulk_sync.quantities import Share
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.columns import column_notes, comparison_notes, refusal_text
@@ -18,7 +20,15 @@ from bulk_sync.report.problems import ORDERS
 from bulk_sync.run.sheet import Sheet
 
 
-def notes_on(sheet: Sheet, *, compared: bool = False) -> tuple[str, ...]:
+class Role(Enum):
+    """The role of a sheet: sent, only compared, or what it is compared with (an export)."""
+
+    SENT = "sent"
+    COMPARED = "compared"
+    OTHER = "other"
+
+
+def notes_on(sheet: Sheet, *, role: Role = Role.SENT) -> tuple[str, ...]:
     """Return notes that a person should read before the sheet is sent, or compared."""
     understood, mapping = sheet.table.understood, sheet.mapping
     hidden = [
@@ -33,7 +43,7 @@ def notes_on(sheet: Sheet, *, compared: bool = False) -> tuple[str, ...]:
     notes = sheet_notes(understood, suffix, mapping.ignored, hidden, ambiguous)
     about = sheet.about_columns()
     notes = (*sheet.notes, *notes)
-    return (*notes, *(comparison_notes(about) if compared else ()), *column_notes(about))
+    return (*notes, *(() if role is Role.SENT else comparison_notes(about)), *column_notes(about))
 
 
 def warnings_on(sheet: Sheet) -> tuple[str, ...]:
@@ -89,26 +99,25 @@ def refusal_of(
     max_problems: Share,
     *,
     listed_in: Path | None = None,
-    compared: bool = False,
+    role: Role = Role.SENT,
 ) -> InputError | None:
-    """Return the reason why a staged sheet must not be sent, None if it may.
+    """Return the reason why a staged sheet can't be sent, or compared; None if it can.
 
-    `listed_in` is the file of failed rows, if one is written. With `compared` the sheet is only
-    compared with another.
+    `listed_in` is the file of failed rows, if one is written.
     """
-    return refusal_by_columns(sheet, compared=compared) or _too_many_problems(
-        sheet, store, generation, max_problems, listed_in
+    return refusal_by_columns(sheet, role=role) or _too_many_problems(
+        sheet, store, generation, max_problems, listed_in, role
     )
 
 
-def refusal_by_columns(sheet: Sheet, *, compared: bool = False) -> InputError | None:
+def refusal_by_columns(sheet: Sheet, *, role: Role = Role.SENT) -> InputError | None:
     """Return the question about a column that keeps a sheet from being sent; None without any."""
     text = refusal_text(
         sheet.about_columns(),
         str(sheet.reading.input),
         header_row=sheet.table.understood.header_row,
         order=ORDERS[sheet.rules.order],
-        compared=compared,
+        compared=role is not Role.SENT,
     )
     return None if text is None else InputError(text)
 
@@ -119,6 +128,7 @@ def _too_many_problems(
     generation: int | None,
     max_problems: Share,
     listed_in: Path | None,
+    role: Role,
 ) -> InputError | None:
     source = sheet.reading.input
     counts = store.views.counts(generation)
@@ -129,9 +139,23 @@ def _too_many_problems(
     first = "; ".join(
         f"row {number}: {text}" for group in groups for number, text in group.examples[:1]
     )
+    if role is not Role.SENT:
+        return InputError(
+            f"{source}: {invalid} of {total} rows can't be compared, more than --max-problems "
+            f"allows ({max_problems}). {first}. {_compared_way_out(groups, role)}, or raise "
+            "--max-problems"
+        )
     lists = f" ({listed_in} lists what is wrong)" if listed_in else ""
     return InputError(
         f"{source}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
         f"({max_problems}), so nothing is sent. {first}. Fix {source} and push it again{lists}, "
         "or raise --max-problems"
     )
+
+
+def _compared_way_out(groups: Sequence[ProblemGroup], role: Role) -> str:
+    ways = ["Correct the sheet" if role is Role.COMPARED else "Export it again"]
+    if any(group.code == "duplicate_key" for group in groups):
+        option = "--on-duplicate" if role is Role.COMPARED else "--with-on-duplicate"
+        ways.append(f"let {option} last decide between rows of one showing")
+    return ", or ".join(ways)

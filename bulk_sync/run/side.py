@@ -22,7 +22,7 @@ from bulk_sync.child import start_module
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import LedgerSide
-from bulk_sync.run.findings import assumptions_of, notes_on, refusal_of
+from bulk_sync.run.findings import Role, assumptions_of, notes_on, refusal_of
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, open_sheet
 from bulk_sync.scratch import scratch_folder
@@ -36,7 +36,8 @@ class StagedSide(Struct, frozen=True):
     """A staged sheet: its rows, the fields that its columns fill, and notes for the user.
 
     `columns` None is the ledger, which has only the fields that were acknowledged. `left_out`
-    counts the rows that were left out by choice. `ledger` says which ledger it is.
+    counts the rows that were left out by choice. `ledger` says which ledger it is. `ignored` has
+    the headers of columns that fill no field.
     """
 
     store: Store
@@ -44,15 +45,16 @@ class StagedSide(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     left_out: int = 0
     ledger: LedgerSide | None = None
+    ignored: tuple[str, ...] = ()
 
 
 @contextmanager
 def staged_side(
-    settings: SheetSettings, on_rows: OnRows = lambda _: None, *, is_sent: bool = False
+    settings: SheetSettings, on_rows: OnRows = lambda _: None, *, role: Role
 ) -> Iterator[StagedSide]:
-    """Stage a sheet, whose values may be sent later; raises InputError when it can't be used."""
+    """Stage a sheet; raises InputError when it can't be used."""
     with Store.scratch() as store:
-        yield _stage(settings, store, on_rows, is_sent=is_sent)
+        yield _stage(settings, store, on_rows, role)
 
 
 def is_large(path: Path) -> bool:
@@ -88,7 +90,11 @@ def _wait_for(process: subprocess.Popen[bytes], opened: ExitStack, path: Path) -
         raise getattr(errors, answer["error"])(answer["sentence"])
     store = opened.enter_context(Store.scratch(path))
     return StagedSide(
-        store, frozenset(answer["columns"]), tuple(answer["notes"]), answer["left_out"]
+        store,
+        frozenset(answer["columns"]),
+        tuple(answer["notes"]),
+        answer["left_out"],
+        ignored=tuple(answer["ignored"]),
     )
 
 
@@ -98,7 +104,8 @@ def main() -> None:
     answer: dict[str, object]
     try:
         with Store.scratch(Path(request["path"])) as store:
-            found = _stage(SheetSettings(**request["settings"]), store, lambda _: None)
+            settings = SheetSettings(**request["settings"])
+            found = _stage(settings, store, lambda _: None, Role.OTHER)
     except BulkSyncError as error:
         answer = {"error": type(error).__name__, "sentence": str(error)}
     else:
@@ -106,28 +113,28 @@ def main() -> None:
             "columns": sorted(found.columns or ()),
             "notes": found.notes,
             "left_out": found.left_out,
+            "ignored": found.ignored,
         }
     json.dump(answer, sys.stdout)
 
 
-def _stage(
-    settings: SheetSettings, store: Store, on_rows: OnRows, *, is_sent: bool = False
-) -> StagedSide:
+def _stage(settings: SheetSettings, store: Store, on_rows: OnRows, role: Role) -> StagedSide:
     with open_sheet(settings.reading, settings.meaning) as sheet:
         rows = stage_rows(sheet, store, on_rows, keep_cells=False)
         store.staged.drop_left_out()
         # A row of blanks is an error in a push, but a comparison compares blank cells, too.
         store.staged.accept_blank(rows.generation)
         most = settings.stopping.max_problems
-        refusal = refusal_of(sheet, store, rows.generation, most, compared=not is_sent)
+        refusal = refusal_of(sheet, store, rows.generation, most, role=role)
         if refusal is not None:
             raise refusal
         fields = {column.field for column in sheet.mapping.columns if column.field}
         columns = frozenset(fields - {REPORT_COLUMN})  # a patch can't change it
         source = settings.reading.input
-        noted = (*notes_on(sheet, compared=not is_sent), *assumptions_of(sheet))
+        noted = (*notes_on(sheet, role=role), *assumptions_of(sheet))
         notes = (f"{source}: {note}" for note in noted)
-        return StagedSide(store, columns, tuple(notes), rows.left_out)
+        ignored = tuple(sheet.mapping.ignored)
+        return StagedSide(store, columns, tuple(notes), rows.left_out, ignored=ignored)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,14 @@ class Comparing:
             example="export.toml",
         ),
     ] = None
+    with_on_duplicate: Annotated[
+        Literal["error", "last", "merge"] | None,
+        Option(
+            "Of rows of OTHER (or the base) with one key and different values: count all as "
+            "problems, or compare with the last, or with all of them merged.",
+            example="last",
+        ),
+    ] = None
     prefer: Annotated[
         Literal["here"] | None,
         Option("With --push, send the value here where both sides changed it.", example="here"),

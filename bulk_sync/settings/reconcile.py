@@ -10,13 +10,12 @@ from pydantic import AfterValidator, SecretStr, model_validator
 
 from bulk_sync.secret import check_key
 from bulk_sync.settings.comparing import Comparing
-from bulk_sync.settings.composed import names_of, part
+from bulk_sync.settings.composed import part
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.history import History
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.outputs import Differences
 from bulk_sync.settings.push import rehearse
-from bulk_sync.settings.reading import Reading
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.sheet import SheetSettings, profile_values
 from bulk_sync.settings.target import Target
@@ -24,8 +23,13 @@ from bulk_sync.settings.target import Target
 LEDGER = "ledger"
 """The value of --with for the values that the API last acknowledged."""
 
-# Options about cells; the others are about the columns or the layout of FILE.
-_OF_BOTH_SIDES = ("timezone", "date_order", "default_time", "clear")
+# Options about dates, which both sides may have without a zone. The others are about the columns or
+# the layout of FILE, or give its cells another meaning than their own, and a text in an export that
+# clears a field in FILE is a text that somebody wrote.
+_OF_BOTH_SIDES = ("timezone", "date_order", "default_time")
+
+# What a profile of FILE says about the other side too.
+_SHARED = frozenset({*_OF_BOTH_SIDES, "map_hints", "aliases"})
 
 
 class ReconcileSettings(SheetSettings):
@@ -57,7 +61,7 @@ class ReconcileSettings(SheetSettings):
         others = {"there": comparing.get("with_"), "snapshot": comparing.get("base")}
         for name, sheet in others.items():
             if name not in found and sheet is not None and sheet != LEDGER:
-                found[name] = _other_side(values, comparing.get("with_profile")) | {"input": sheet}
+                found[name] = _other_side(values, comparing) | {"input": sheet}
         named = values.keys() & {"base_url", "target"} or found["target"].get("sandbox")
         found.setdefault("about_target", bool(named or comparing.get("push")))
         rehearse(found)
@@ -93,17 +97,20 @@ class ReconcileSettings(SheetSettings):
         return Files.named_after(self.reading.input, "changes.csv", out=self.outputs.out)
 
 
-def _other_side(values: Mapping[str, object], with_profile: object) -> dict[str, object]:
+def _other_side(values: Mapping[str, object], comparing: Mapping[str, object]) -> dict[str, object]:
     """Return the settings of a sheet on the other side.
 
     Its columns are those of its own profile, or of the one that both sides share; columns that
     --map names may be missing from it.
     """
+    with_profile = comparing.get("with_profile")
     profile = with_profile or values.get("profile")
     known = profile_values(Path(str(profile))) if profile else {}
-    if with_profile is None:  # a shared profile describes the layout of FILE only
-        known = {name: value for name, value in known.items() if name not in names_of(Reading)}
+    if with_profile is None:
+        known = {name: value for name, value in known.items() if name in _SHARED}
     given = {name: values[name] for name in _OF_BOTH_SIDES if values.get(name) is not None}
+    if comparing.get("with_on_duplicate") is not None:
+        given["on_duplicate"] = comparing["with_on_duplicate"]
     hints = part(Meaning, {"map": values.get("map") or {}}).map
     bounds = {name: values[name] for name in ("max_problems", "stopping") if name in values}
     return known | given | bounds | {"map_hints": {**known.get("map_hints", {}), **hints}}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import unicodedata
 
-from bulk_sync.check.compare import Side, blank_here, compare
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sync.check.compare import Side, blank_here, compare, unseen
 from bulk_sync.model.comparison import Author, Difference
 
 ALL = frozenset({"feedback", "rating", "showing_date", "interested"})
@@ -37,6 +41,25 @@ def test_values_are_compared_as_the_api_sees_them(
     here: dict[str, object], there: dict[str, object], *, differ: bool
 ) -> None:
     assert bool(compare(side(**here), side(**there))) is differ
+
+
+@given(st.text("aeé\u0301ßﬁ \n", max_size=20), st.sampled_from(["NFC", "NFD"]), st.booleans())
+def test_texts_that_look_the_same_are_equal_and_counted(text: str, form: str, crlf: bool) -> None:
+    other = unicodedata.normalize(form, text)  # type: ignore[arg-type] # one of its names
+    if crlf:
+        other = other.replace("\n", "\r\n")
+    here, there = side(feedback=text), side(feedback=other)
+    assert compare(here, there) == []
+    assert unseen(here, there) == int(text != other)
+    longer = compare(here, side(feedback=other + "x"), side(feedback=text))
+    assert [one.author for one in longer] == [Author.THERE]
+
+
+@pytest.mark.parametrize("other", ["Cafe", "CAFÉ", "Café ", "Ca fé", "Café\n", "Ｃafé"])
+def test_texts_that_look_different_differ(other: str) -> None:
+    here, there = side(feedback="Café"), side(feedback=other)
+    assert compare(here, there) != []
+    assert unseen(here, there) == 0
 
 
 def test_a_field_without_a_column_there_can_not_differ_but_in_the_ledger_it_is_unknown() -> None:

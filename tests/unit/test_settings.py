@@ -203,7 +203,7 @@ def test_the_other_side_of_a_comparison(tmp_path: Path) -> None:
     assert shared.snapshot == shared.there.changed(input="monday.csv")
     assert shared.there.reading.delimiter is None  # the layout of FILE is not that of an export
     meaning = shared.there.meaning
-    assert (meaning.clear, meaning.timezone, meaning.strict) == ("-", "America/Chicago", False)
+    assert (meaning.clear, meaning.timezone, meaning.strict) == (None, "America/Chicago", False)
     assert (meaning.map, meaning.map_hints) == ({}, {"A": "rating", "B": "feedback"})
     assert shared.there.stopping.max_problems == Share(count=7)
     own = ReconcileSettings(**given, with_profile=other)

@@ -265,3 +265,69 @@ def test_what_is_wrong_is_said(
     ran = program("reconcile", "a.csv", *words)
     assert (ran.code, sentence in ran.err) == (code, True), ran.err
     assert ran.err.count("\n") == 1
+
+
+def sheet_of(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    return path
+
+
+def test_what_gives_the_users_cells_a_meaning_is_not_applied_to_the_other_side(
+    program: Program, tmp_path: Path
+) -> None:
+    here = sheet_of(tmp_path / "here.csv", "unique_showing_key,feedback", "sh-1,N/A", "sh-2,")
+    there = sheet_of(tmp_path / "there.csv", "unique_showing_key,feedback", "sh-1,N/A", "sh-2,x")
+    profile = sheet_of(tmp_path / "p.toml", 'clear = "N/A"', "[fields.feedback]", 'blank = "clear"')
+    for options in (("--clear", "N/A"), ("--profile", profile)):
+        ran = program("reconcile", here, "--with", there, "--json", *options)
+        assert ran.code == 3
+        assert ran.summary["classes"]["differs"] == (2 if "--profile" in options else 1)
+    # A profile of its own says what the cells there mean.
+    own = program(
+        "reconcile", here, "--with", there, "--with-profile", profile, "--clear", "N/A", "--json"
+    )
+    assert own.code == 0
+
+
+def test_two_rows_of_one_showing_in_an_export_are_decided_by_an_option_of_its_own(
+    program: Program, tmp_path: Path
+) -> None:
+    here = sheet_of(tmp_path / "here.csv", "unique_showing_key,rating", "sh-1,5")
+    there = sheet_of(tmp_path / "there.csv", "unique_showing_key,rating", "sh-1,4", "sh-1,5")
+    refused = program("reconcile", here, "--with", there, "--on-duplicate", "last")
+    assert refused.code == 4
+    assert "there.csv: 2 of 2 rows can't be compared" in refused.err
+    assert "--with-on-duplicate last" in refused.err
+    assert "push" not in refused.err
+    assert "sent" not in refused.err
+    taken = program("reconcile", here, "--with", there, "--with-on-duplicate", "last")
+    assert taken.code == 0
+
+
+def test_a_comparison_without_a_common_field_is_no_success(
+    program: Program, tmp_path: Path
+) -> None:
+    here = sheet_of(tmp_path / "here.csv", "unique_showing_key,rating", "sh-1,5")
+    there = sheet_of(tmp_path / "there.csv", "unique_showing_key,Stars given", "sh-1,1")
+    refused = program("reconcile", here, "--with", there)
+    assert refused.code == 4
+    for words in ("here.csv has rating", "none of the known fields", "Stars given", "--map"):
+        assert words in refused.err
+    profile = sheet_of(tmp_path / "p.toml", "[map]", '"Stars given" = "rating"')
+    assert program("reconcile", here, "--with", there, "--with-profile", profile).code == 3
+    for one, other in ((here, there), (there, here)):
+        assert program("reconcile", one, "--with", other).code == 4
+
+
+def test_differences_that_nobody_sees_are_counted_and_not_sent(
+    program: Program, tmp_path: Path
+) -> None:
+    here = sheet_of(
+        tmp_path / "here.csv", "unique_showing_key,feedback", 'sh-1,"Caf\u00e9\r\nGood"'
+    )
+    there = sheet_of(
+        tmp_path / "there.csv", "unique_showing_key,feedback", 'sh-1,"Cafe\u0301\nGood"'
+    )
+    ran = program("reconcile", here, "--with", there)
+    assert ran.code == 0
+    assert "1 text differs only in line ends" in ran.out
