@@ -49,6 +49,9 @@ class Sign(Enum):
     OTHER_DAY = auto()  # day: showing_date's
     ZONE = auto()  # zone, there, offset_there, said, offset_said
 
+    # An enumeration's own hash is Python code, and each date looks its sign up.
+    __hash__ = object.__hash__
+
 
 @dataclass(slots=True)
 class Seen:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bulk_sync.check.evidence import Evidence
 from bulk_sync.check.keys import KeyCounts
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
+from bulk_sync.model.rows import Cell, text_of
 
 
 @dataclass(slots=True)
@@ -81,9 +82,9 @@ class Findings:
                 if value != "":
                     self.examples.setdefault(name, value)
 
-    def assume(self, kind: str, row: int, value: str) -> None:
-        """Count an assumption."""
+    def assume(self, kind: str, row: int, cell: Cell) -> None:
+        """Count an assumption about a cell."""
         try:
             self.assumed[kind].count += 1
         except KeyError:
-            self.assumed[kind] = Assumption(1, row, value)
+            self.assumed[kind] = Assumption(1, row, text_of(cell))

@@ -96,7 +96,7 @@ class InstantReader:
                 if moment.against or moment.ordered or moment.early:
                     self._record_assumptions(row, field, cell, moment, bad)
         # A moment that depends on one that can't be read would only repeat its problem.
-        usable = not any(reason.field in INSTANTS for reason in bad)
+        usable = not bad or not any(reason.field in INSTANTS for reason in bad)
         for field, cell in incomplete.items():
             instant = self._instant(row, field, cell, moments, bad) if usable else None
             if instant is None:
@@ -108,7 +108,7 @@ class InstantReader:
         """Return a time of Access without the day that it writes for none."""
         if moment.day != ACCESS_ZERO or not moment.time or moment.time == time(0):
             return moment
-        self._findings.assume("access", row, text_of(cell))
+        self._findings.assume("access", row, cell)
         return moment._replace(day=None)
 
     def _record_assumptions(
@@ -122,20 +122,20 @@ class InstantReader:
             bad.append(order.in_cell(cell).reason(field))
             return
         if moment.ordered:
-            self._findings.assume("order", row, text_of(cell))
+            self._findings.assume("order", row, cell)
         if moment.early:
-            self._findings.assume("early", row, text_of(cell))
+            self._findings.assume("early", row, cell)
 
     def _instant(
         self, row: int, field: str, cell: Cell, moments: Mapping[str, Moment], bad: list[Reason]
     ) -> str | None:
         """Return an instant as it is sent, completed by its neighbours; None when it is bad."""
-        moment, text = _written(moments[field]), text_of(cell)
+        moment = _written(moments[field])
         try:
             if moment.day is None or moment.time is None:
-                moment = self._completed(row, field, text, moments)
+                moment = self._completed(row, field, cell, moments)
             if moment.zone is None:
-                self._findings.assume("timezone", row, text)
+                self._findings.assume("timezone", row, cell)
             instant = instant_of(moment, self._rules.timezone)
         except BadCell as problem:
             bad.append(problem.in_cell(cell).reason(field))
@@ -146,18 +146,20 @@ class InstantReader:
                 self._evidence.saw(field, Sign.ZONE, cell, facts=facts)
         return instant
 
-    def _completed(self, row: int, field: str, text: str, moments: Mapping[str, Moment]) -> Written:
+    def _completed(
+        self, row: int, field: str, cell: Cell, moments: Mapping[str, Moment]
+    ) -> Written:
         """Take the day of a bare time, or the time of a bare date, from the row."""
         moment = _written(moments[field])
         if moment.day is None:
-            self._findings.assume("day", row, text)
+            self._findings.assume("day", row, cell)
             moment = moment._replace(day=self._day_of_row(field, moment.zone, moments))
         if moment.time is None:
             start = _start_of_row(field, moment, moments)
             if start is not None:
-                self._findings.assume("time", row, text)
+                self._findings.assume("time", row, cell)
                 return moment._replace(time=start.time, zone=moment.zone or start.zone)
-            return moment._replace(time=self._default_time(row, text))
+            return moment._replace(time=self._default_time(row, cell))
         return moment
 
     def _day_of_row(self, field: str, zone: tzinfo | None, moments: Mapping[str, Moment]) -> date:
@@ -175,10 +177,10 @@ class InstantReader:
             return neighbour.day
         raise BadCell(Expected.DATE_AND_TIME, Remedy.ADD_DATE)
 
-    def _default_time(self, row: int, text: str) -> time:
+    def _default_time(self, row: int, cell: Cell) -> time:
         if self._rules.default_time is None:
             raise BadCell(Expected.DATE_AND_TIME, Remedy.ADD_TIME)
-        self._findings.assume("default_time", row, text)
+        self._findings.assume("default_time", row, cell)
         return self._rules.default_time
 
 

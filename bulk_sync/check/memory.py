@@ -25,15 +25,19 @@ class Memory(dict[Cell, object]):
     A known text costs one look-up in a dictionary. Raises what `read` raises, each time anew.
     """
 
-    __slots__ = ("_read",)
+    __slots__ = ("_numbers", "_read")
 
     def __init__(self, read: Callable[[Cell], object]) -> None:
         super().__init__()
         self._read = read
+        # Apart from texts and from each other's types, because cells of different types are equal
+        # where their meaning is not: 1, 1.0 and True are one key.
+        self._numbers: dict[float, object] = {}
 
     def __missing__(self, cell: Cell) -> object:
+        if cell.__class__ is float:
+            return self._of_number(cell)
         value = self._read(cell)
-        # Cells of other types are equal where their meaning is not: 1, 1.0 and True are one key.
         # Long texts would let the memory grow without bounds. Others than ASCII may have invisible
         # characters, and each of these is evidence about the column.
         if isinstance(cell, str) and len(cell) <= LONGEST_REMEMBERED and cell.isascii():
@@ -41,4 +45,14 @@ class Memory(dict[Cell, object]):
             if len(self) >= MOST_REMEMBERED:
                 self.clear()
             self[cell] = value
+        return value
+
+    def _of_number(self, number: float) -> object:
+        try:
+            return self._numbers[number]
+        except KeyError:
+            value = self._read(number)
+        if len(self._numbers) >= MOST_REMEMBERED:
+            self._numbers.clear()
+        self._numbers[number] = value
         return value

@@ -88,8 +88,7 @@ def _moment(epoch: int, days: int, ms: int) -> Cell:
     if ms == 0:
         return date.fromordinal(epoch + days)
     # The parts of a timedelta as it holds them: anything else costs three times as much.
-    seconds, ms = divmod(ms, 1000)
-    return datetime.fromordinal(epoch + days) + timedelta(0, seconds, ms * 1000)
+    return datetime.fromordinal(epoch + days) + timedelta(0, ms // 1000, ms % 1000 * 1000)
 
 
 def _time_1900(value: Number) -> Cell:
