@@ -11,7 +11,7 @@ from msgspec import Struct
 from bulk_sync.address import DEFAULT_BASE_URL, SANDBOX_TARGET
 from bulk_sync.errors import UsageError
 from bulk_sync.model.account import Team, same_team, wrong_team
-from bulk_sync.model.problems import Expected, Reason, Remedy
+from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import State
 
 
@@ -173,27 +173,19 @@ def settle_twins(
         return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[:-1]], merge
     first = twins[0]
     if policy == "error" and any(twin.spelling != first.spelling for twin in twins):
-        return [
-            Verdict(
-                twin.id,
-                State.INVALID,
-                "duplicate_key",
-                _about_rows(
-                    Expected.ONE_SPELLING_A_KEY, _others(twin, twins), Remedy.KEEP_NORTHS_SPELLING
-                ),
-            )
-            for twin in twins
-            if twin.digest is not None
-        ], None
+        return _each_naming_others(
+            twins, Expected.ONE_SPELLING_A_KEY, Remedy.KEEP_NORTHS_SPELLING
+        ), None
     if all(twin.digest == first.digest for twin in twins) and len(_reports(twins)) < 2:
         sent = _first_taken(twins)
         reason = _about_rows(Expected.FIRST_OF_EQUALS, [sent])
         return [
             Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins if twin is not sent
         ], None
-    return [
-        _duplicate(twin, twins, unread, policy) for twin in twins if twin.digest is not None
-    ], None
+    if policy == "error":
+        return _each_naming_others(twins, Expected.ONE_ROW_A_SHOWING, Remedy.KEEP_ONE), None
+    reason = _about_rows(Expected.USABLE_TWIN, unread[:1], Remedy.CORRECT_TWIN)
+    return [_duplicate(twin, reason) for twin in twins if twin.digest is not None], None
 
 
 def report_of_twins(twins: Sequence[Twin], policy: OnDuplicate) -> tuple[int, str] | None:
@@ -226,16 +218,7 @@ def settle_rivals(rivals: Sequence[tuple[int, int, int, int]]) -> list[Verdict]:
         Twin(row, number, "" if usable else None, left_out=bool(left_out))
         for row, number, usable, left_out in rivals
     ]
-    return [
-        Verdict(
-            twin.id,
-            State.INVALID,
-            "duplicate_key",
-            _about_rows(Expected.ONE_ID_A_KEY, _others(twin, twins), Remedy.KEEP_ONE),
-        )
-        for twin in twins
-        if twin.digest is not None
-    ]
+    return _each_naming_others(twins, Expected.ONE_ID_A_KEY, Remedy.KEEP_ONE)
 
 
 def _superseded(twin: Twin, winner: Twin) -> Verdict:
@@ -243,24 +226,34 @@ def _superseded(twin: Twin, winner: Twin) -> Verdict:
     return Verdict(twin.id, State.SUPERSEDED, None, _about_rows(expected, [winner]))
 
 
-def _duplicate(
-    twin: Twin, twins: Sequence[Twin], unread: Sequence[Twin], policy: OnDuplicate
-) -> Verdict:
-    if policy == "merge":
-        reason = _about_rows(Expected.USABLE_TWIN, unread[:1], Remedy.CORRECT_TWIN)
-    else:
-        others = _others(twin, twins)
-        reason = _about_rows(Expected.ONE_ROW_A_SHOWING, others, Remedy.KEEP_ONE)
+def _duplicate(twin: Twin, reason: Reason) -> Verdict:
     return Verdict(twin.id, State.INVALID, "duplicate_key", reason)
 
 
-def _others(twin: Twin, twins: Sequence[Twin]) -> list[Twin]:
-    return [other for other in twins if other is not twin]
+def _each_naming_others(twins: Sequence[Twin], expected: Expected, remedy: Remedy) -> list[Verdict]:
+    """Refuse all rows that are valid alone; the reason of each names the others."""
+    # Walks through all rows once, not for each of them: a key may be in every row of a sheet.
+    first = twins[: _MOST_ROWS + 1]
+    left_out = sum(twin.left_out for twin in twins)
+    verdicts = []
+    for twin in twins:
+        if twin.digest is None:
+            continue
+        others = [other.number for other in first if other is not twin]
+        facts = _facts(others, len(twins) - 1, left_out=left_out > twin.left_out)
+        verdicts.append(_duplicate(twin, Reason(expected, remedy=remedy, facts=facts)))
+    return verdicts
 
 
 def _about_rows(expected: Expected, twins: Sequence[Twin], remedy: Remedy | None = None) -> Reason:
+    left_out = any(twin.left_out for twin in twins)
+    facts = _facts([twin.number for twin in twins], len(twins), left_out=left_out)
+    return Reason(expected, remedy=remedy, facts=facts)
+
+
+def _facts(rows: list[int], count: int, *, left_out: bool) -> dict[str, Fact]:
+    """Return the facts about `count` rows, of which `rows` are the first."""
     # Otherwise a key in a thousand rows would store a million row numbers.
-    rows = [twin.number for twin in twins[:_MOST_ROWS]]
-    more = {"more": len(twins) - _MOST_ROWS} if len(twins) > _MOST_ROWS else {}
-    apart = {"left_out": 1} if any(twin.left_out for twin in twins) else {}
-    return Reason(expected, remedy=remedy, facts={"rows": rows, **more, **apart})
+    more = {"more": count - _MOST_ROWS} if count > _MOST_ROWS else {}
+    apart = {"left_out": 1} if left_out else {}
+    return {"rows": rows[:_MOST_ROWS], **more, **apart}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -184,17 +185,16 @@ class StagedRows:
             f"SELECT 1 {candidates} AND target <> key LIMIT 1", (generation,)
         ).fetchone():
             return
-        groups = self._db.execute(
-            f"SELECT key {candidates} GROUP BY key "
-            "HAVING count(DISTINCT target) > 1 AND sum(state = 'pending') > 0",
+        # All groups at once, because no index has the keys: a question for each group would read
+        # the whole sheet as often as it has groups. Fetched, because rows are decided meanwhile.
+        found = self._db.execute(
+            f"SELECT key, id, number, state = 'pending', generation = {APART} {candidates} "
+            f"AND key IN (SELECT key {candidates} GROUP BY key "
+            "HAVING count(DISTINCT target) > 1 AND sum(state = 'pending') > 0) ORDER BY key, id",
             (generation,),
         ).fetchall()
-        for (key,) in groups:
-            yield self._db.execute(
-                f"SELECT id, number, state = 'pending', generation = {APART} {candidates} "
-                "AND key = ?2 ORDER BY id",
-                (generation, key),
-            ).fetchall()
+        for _, group in groupby(found, key=itemgetter(0)):
+            yield [(row, number, usable, left) for _, row, number, usable, left in group]
 
     def decide(self, verdicts: Iterable[tuple[int, State, str | None, Reason]]) -> None:
         """Decide staged rows that won't be sent: (id, state, error, reason)."""

@@ -102,9 +102,9 @@ def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
 def _settle_rivals(store: Store, generation: int) -> int:
     """Decide about rows with one key and different ids; return how many they are."""
     duplicates = 0
-    for rivals in store.staged.rivals(generation):
-        duplicates += sum(not left_out for *_, left_out in rivals)
-        _record(store, settle_rivals(rivals))
+    for groups in _batched(store.staged.rivals(generation), _GROUPS_PER_COMMIT):
+        duplicates += sum(not left_out for rivals in groups for *_, left_out in rivals)
+        _record(store, [verdict for rivals in groups for verdict in settle_rivals(rivals)])
     return duplicates
 
 

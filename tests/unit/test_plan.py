@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +105,42 @@ def rows(verdict: Verdict) -> object:
 def test_a_reason_names_few_of_many_rows() -> None:
     verdicts, _ = settle_twins([Twin(n, n, str(n)) for n in range(2, 1002)])
     assert (rows(verdicts[0]), verdicts[0].reason.facts["more"]) == ([3, 4, 5, 6, 7], 994)
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=12))
+def test_each_row_names_all_the_others_and_not_itself(left_out: list[bool]) -> None:
+    twins = [Twin(n, n, str(n), left_out=is_out) for n, is_out in enumerate(left_out, 2)]
+    spelt = [replace(twin, spelling=str(twin.id)) for twin in twins]
+    rivals = settle_rivals([(twin.id, twin.number, 1, int(twin.left_out)) for twin in twins])
+    for verdicts in (settle_twins(twins)[0], settle_twins(spelt)[0], rivals):
+        assert [verdict.id for verdict in verdicts] == [twin.id for twin in twins]
+        for verdict in verdicts:
+            others = [twin for twin in twins if twin.id != verdict.id]
+            assert rows(verdict) == [other.number for other in others[:5]]
+            assert verdict.reason.facts.get("more", 0) == max(0, len(others) - 5)
+            assert ("left_out" in verdict.reason.facts) == any(each.left_out for each in others)
+
+
+class Walked(list[Twin]):
+    """Counts how often its twins are walked through."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Twin]:
+        self.walks += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("spelling", ["", "different"])
+def test_a_key_in_every_row_of_a_sheet_costs_no_walk_through_the_sheet_for_each(
+    spelling: str,
+) -> None:
+    walks = []
+    for count in (50, 500):
+        twins = Walked(Twin(n, n, str(n), spelling=spelling and str(n)) for n in range(2, count))
+        settle_twins(twins)
+        walks.append(twins.walks)
+    assert walks[0] == walks[1] > 0
 
 
 def test_identical_twins_are_one_change() -> None:

@@ -38,6 +38,23 @@ def test_rows_with_one_key_and_different_ids_are_found(tmp_path: Path) -> None:
         assert not list(store.staged.twins(generation))
 
 
+def test_rivals_are_found_by_as_many_statements_however_many_groups_there_are() -> None:
+    """No index has the keys, so each statement about them reads the whole sheet."""
+    counts = []
+    for groups in (2, 20):
+        with Store.scratch() as store:
+            generation = store.staged.stage(
+                Record(Row(number, ()), f"u{number}", "{}", "d", ("rating",), f"k{number // 2}")
+                for number in range(2 * groups)
+            )
+            statements: list[str] = []
+            store.staged._db.set_trace_callback(statements.append)
+            assert len(list(store.staged.rivals(generation))) == groups
+            store.staged._db.set_trace_callback(None)
+            counts.append(len(statements))
+    assert counts[0] == counts[1] > 0
+
+
 @given(
     st.lists(
         st.one_of(st.text(), st.floats(allow_nan=False), st.booleans(), st.dates(), st.integers()),
