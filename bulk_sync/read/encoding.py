@@ -1,8 +1,9 @@
 """The encoding of a text file, in which all of it must be valid.
 
-A byte order mark decides. Without one, valid UTF-8 is UTF-8. Other text is Windows-1252 when its
-letters are where a western language has them; else charset-normalizer detects it, and is believed
-when all its candidates give the same text. Nothing is ever decoded with replacements.
+A byte order mark decides. Without one, valid UTF-8 is UTF-8. Other text is Windows-1252 when that
+reading of its words is clearly more plausible than all others (see `plausible`); else
+charset-normalizer detects it, and is believed when all its candidates give the same text and the
+words don't contradict it. Nothing is ever decoded with replacements.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import io
 import itertools
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +21,16 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from bulk_sync.errors import InputError, UsageError
+from bulk_sync.read.plausible import (
+    CANDIDATES,
+    DISTANCE,
+    Reading,
+    are_words,
+    is_clear,
+    reading_in,
+    readings,
+    words_beyond_ascii,
+)
 
 _CHUNK_BYTES = 1 << 17
 # Bytes of lines beyond ASCII that a guess is made from; bounds charset-normalizer's time.
@@ -225,45 +237,43 @@ def _lines_beyond_ascii(chunk: bytes, limit: int) -> bytes:
 
 # Which of the old encodings
 
-_LETTERS = re.compile(r"[^\W\d_]+")
-# Signs of Windows-1252 where no western text has them: between letters, low quotes at the end of a
-# word, or a superscript before a word.
-_MISPLACED = re.compile(
-    r"(?<=[^\W\d_])(?:[†‡ˆ‰‹›•˜¡¢£¤¥¦§¨©ª«¬¯±²³´µ¶·¸¹º»¼½¾¿×÷“”](?=[^\W\d_])|[‚„](?!\w*[‘’“”]))"
-    r"|(?<!\w)[³¹](?=[^\W\d_])"
-)
-# Sequences that Windows-1252 shows for letters of other alphabets, and that western languages don't
-# have: Turkish, Baltic, Slavic and Icelandic letters, Hungarian and Romanian ones (Portuguese and
-# French have those too, next to other letters), the euro and the œ of Latin-9, and kana. A text
-# with one is never taken for Windows-1252, because a wrong guess would be sent.
-_OF_ANOTHER_ALPHABET = re.compile(
-    r"[þðýÞÐÝŠšŽž¤]|õ(?!e)|ã(?![oesi]|\b)|"
-    r"û(?<![aoed]û)(?<!brû)(?<!flû)(?<!\bsû)(?<!\bmû(?=r))(?<!bû(?=c))|"
-    r"(?<!\d)[£¨¯´¸¼½¾](?=[^\W\d_])|¥(?!\s?\d)|[–—†‡‘’“”][{}^`\\]"
-)
+# Letters of Icelandic, Turkish and Slavic languages, and a sign that is the euro in Latin-9. A text
+# with one is never taken for Windows-1252, because few of its texts have them.
+_OF_ANOTHER_ALPHABET = re.compile("[þðýÞÐÝŠšŽž¤]")
 # Encodings that are rare, and that short texts fit by chance.
 _NOT_BELIEVED = frozenset(
     {"cp1252", "iso8859_3", "iso8859_4", "iso8859_10", "iso8859_14", "iso8859_16"}
 )
 _ASCII = bytes(range(0x20, 0x7F))
-# Words of a western language that outweigh an odd one, such as a name.
-_FITTING_TO_ODD = 5
+# Readings that an error shows, and words of each.
+_MOST_NAMED = 4
+_MOST_WORDS = 3
 
 
 def _guess(sample: bytes, path: Path, line: int) -> str:
-    if _is_windows_1252(sample):
-        return "cp1252"
+    words = words_beyond_ascii(sample)
+    found = readings(words)
+    western = next((one for one in found if one.codec == "cp1252"), None)
+    if (
+        western is not None
+        and is_clear(western, found)
+        and not _OF_ANOTHER_ALPHABET.search(" ".join(western.words))
+    ):
+        return western.codec
     from charset_normalizer import from_bytes  # slow to import, and hardly ever needed
 
     matches = list(from_bytes(sample))
-    texts = {str(match) for match in matches}
-    if len(texts) == 1 and _is_believable(matches[0].encoding) and _is_enough(str(matches[0])):
-        return matches[0].encoding
-    names = ", ".join(dict.fromkeys(match.encoding for match in matches[:4]))
-    likely = f"; it may be {names}" if names else ""
+    if len({str(match) for match in matches}) == 1:
+        codec, text = matches[0].encoding, str(matches[0])
+        if _is_believable(codec) and _is_enough(text) and _agrees(codec, text, words, found):
+            return codec
+    shown = _likeliest(found)
+    if not (found and are_words(found[0])):
+        others = [reading_in(match.encoding, words) for match in matches[:_MOST_NAMED]]
+        shown = [*(one for one in others if one is not None), *shown][:_MOST_NAMED]
     raise InputError(
-        f"{path}: line {line} is not UTF-8 text, and its encoding can't be found{likely}. "
-        "Save the file as 'CSV UTF-8', or name its encoding with --encoding"
+        f"{path}: line {line} is not UTF-8 text, and its encoding can't be found for certain"
+        f"{_named(shown)}. Name the right one with --encoding, or save the file as 'CSV UTF-8'"
     )
 
 
@@ -280,30 +290,51 @@ def _is_enough(text: str) -> bool:
     return sum(letter.isalpha() and not letter.isascii() for letter in text) >= _ENOUGH_LETTERS
 
 
-def _is_windows_1252(sample: bytes) -> bool:
-    """Return whether the bytes beyond ASCII make words of a western language.
-
-    In those, such letters are among plain ones. Misread Cyrillic or Greek has whole words of them,
-    and misread Mac or DOS text has capitals and signs amid small letters. Each word votes.
-    """
-    try:
-        text = sample.decode("cp1252")
-    except UnicodeDecodeError:
-        return False
-    if _OF_ANOTHER_ALPHABET.search(text):
-        return False
-    words = [word for word in _LETTERS.findall(text) if not word.isascii()]
-    odd = [word for word in words if _is_odd(word)]
-    fitting = sum(any(letter.isascii() for letter in word) and not _is_odd(word) for word in words)
-    against = len(odd) + len(_MISPLACED.findall(text))
-    return against == 0 or fitting > _FITTING_TO_ODD * against
+def _agrees(codec: str, text: str, words: list[bytes], found: list[Reading]) -> bool:
+    """Return whether the words don't contradict an encoding that was found in another way."""
+    if codec in CANDIDATES:
+        reading = reading_in(codec, words)
+        return reading is not None and is_clear(reading, found)
+    # Other encodings of Latin letters read the same bytes as other letters.
+    letters = [letter for letter in text if letter.isalpha() and not letter.isascii()]
+    latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    return latin * 2 < len(letters) and not (found and are_words(found[0]))
 
 
-def _is_odd(word: str) -> bool:
-    """Return whether no western language has such a word of western letters."""
-    if any(a.islower() and b.isupper() and not b.isascii() for a, b in itertools.pairwise(word)):
-        return True
-    return len(word) > 1 and not any(letter.isascii() for letter in word)
+def _likeliest(found: list[Reading]) -> list[Reading]:
+    """Return the likeliest readings, one of each text and at least two."""
+    texts: dict[tuple[str, ...], Reading] = {}
+    for one in found:
+        texts.setdefault(one.words, one)
+    different = list(texts.values())
+    if not different:
+        return []
+    near = [one for one in different if one.points <= different[0].points + 2 * DISTANCE]
+    return (near if len(near) > 1 else different[:2])[:_MOST_NAMED]
+
+
+def _named(shown: list[Reading]) -> str:
+    """Return the end of a sentence: the options, and the words that each would give."""
+    if not shown:
+        return ""
+    # Words that all read the same help nobody to choose.
+    places = [
+        place
+        for place, texts in enumerate(zip(*(one.words for one in shown), strict=True))
+        if len(set(texts)) > 1
+    ] or range(len(shown[0].words))
+    options = ", ".join(
+        f"--encoding {one.codec.replace('_', '-')} reads "
+        + " ".join(repr(_shortened(one.words[place])) for place in places[:_MOST_WORDS])
+        for one in shown
+    )
+    return f": {options}"
+
+
+def _shortened(word: str) -> str:
+    """Return the text around the first character beyond ASCII of a word."""
+    first = next((index for index, letter in enumerate(word) if not letter.isascii()), 0)
+    return word[max(0, first - 15) : first + 15]
 
 
 def _around(sample: bytes, codec: str) -> str:

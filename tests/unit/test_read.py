@@ -124,6 +124,7 @@ def test_a_table_in_windows_1252_reads_back_the_same(
     tmp_path_factory: pytest.TempPathFactory, cells: list[list[str]]
 ) -> None:
     path = tmp_path_factory.mktemp("csv") / "x.csv"
+    cells = [*cells, ["ext_1", "“They didn’t like the café” – José Muñoz", "Müller, très bien"]]
     with path.open("w", encoding="cp1252", newline="") as file:
         csv.writer(file).writerows([["unique_showing_key", "feedback", "title"], *cells])
     assume(not _is_utf_8(path.read_bytes()))  # what is valid UTF-8 is UTF-8: that is the rule
