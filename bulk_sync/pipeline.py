@@ -111,7 +111,12 @@ def _push(
     # Refuse wrong settings before any file is opened.
     to = choose_destination(settings.target, send_to, settings.key, settings.sending)
     bounds = bounds_of(settings.stopping, clock)
-    refuse_names(source, files, outputs.undo_file, history.ledger)
+    others = {
+        "--ledger": history.ledger,
+        "--profile": settings.meaning.profile,
+        "--key-file": settings.target.key_file,
+    }
+    refuse_names(source, files, outputs.undo_file, others)
     log.run_begins(source, to.base_url)
     with (
         Store.examining(files.checkpoint) as examined,

@@ -39,6 +39,7 @@ from bulk_sync.report.written.differences import write_changes, write_difference
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.run.findings import Role
 from bulk_sync.run.ledgers import acknowledged_values, doubt
+from bulk_sync.run.outputs import file_identity
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.run.side import StagedSide, is_large, staged_in_child, staged_side
 from bulk_sync.settings.files import Files
@@ -103,6 +104,9 @@ def _check_files(settings: ReconcileSettings) -> None:
             check_writable(path)
 
 
+_ONLY_READ = frozenset({"FILE", "--with", "--base", "--profile", "--with-profile", "--key-file"})
+
+
 def _refuse_one_file_for_two(settings: ReconcileSettings) -> None:
     named = {
         "FILE": settings.reading.input,
@@ -114,12 +118,17 @@ def _refuse_one_file_for_two(settings: ReconcileSettings) -> None:
         "--page": settings.outputs.page,
         "the checkpoint": settings.files.checkpoint,
         "--ledger": settings.history.ledger,
+        "--profile": settings.meaning.profile,
+        "--with-profile": settings.comparing.with_profile,
+        "--key-file": settings.target.key_file,
     }
-    seen: dict[Path, str] = {}
+    seen: dict[object, str] = {}
     for name, path in named.items():
-        other = None if path is None or str(path) == "-" else seen.setdefault(path.resolve(), name)
-        # The inputs are only read, so they may be the same file.
-        if other not in {None, name} and {other, name} - {"FILE", "--with", "--base"}:
+        if path is None or str(path) == "-":
+            continue
+        other = seen.setdefault(file_identity(path), name)
+        # Files that are only read may be the same one.
+        if other != name and {other, name} - _ONLY_READ:
             raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
 
 

@@ -69,7 +69,7 @@ def push(given: Mapping[str, Any]) -> int:
         raise UsageError(
             "FILE is the name of a sheet; the API key is read from NORTH_API_KEY or --key-file"
         )
-    with followed(" ".join(map(str, files)), following) as run:
+    with followed(" ".join(map(str, files)), following, given) as run:
         # Validate inside the run, so that the hook is called for a wrong setting, too.
         settings = PushSettings.of(with_key(given), input=files[0])
         request = _Push(files, inbox, following, run)
@@ -144,7 +144,7 @@ def reconcile(given: Mapping[str, Any]) -> int:
     settings = ReconcileSettings.of(_with_key_if_needed(given), input=file)
     clock = SystemClock()
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
-    with followed(str(file), following) as run:
+    with followed(str(file), following, given) as run:
         summary = _compared(settings)
         pushing = _push_after(settings, summary) if settings.comparing.push else None
         if pushing is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -30,15 +32,16 @@ from bulk_sync.version import __version__
 # Names and paths, before anything is read
 
 
-def refuse_names(source: Path, files: Files, undo_file: Path | None, ledger: Path | None) -> None:
-    """Raise UsageError for two files with one path, and for results of an unknown format.
+def refuse_names(
+    source: Path, files: Files, undo_file: Path | None, others: Mapping[str, Path | None]
+) -> None:
+    """Raise UsageError for two names of one file, and for results of an unknown format.
 
-    No report may take the place of the sheet, the checkpoint, the ledger or another report.
+    No report may take the place of the sheet, the checkpoint, another report, or one of `others`:
+    the ledger, and files that are only read.
     """
     paths = {"the input": source, **named_files(files, undo_file)}
-    if ledger is not None:
-        paths["--ledger"] = ledger
-    refuse_shared_paths(paths)
+    refuse_shared_paths(paths | {name: path for name, path in others.items() if path is not None})
     refuse_unknown_kind(files.results)
 
 
@@ -55,12 +58,21 @@ def named_files(files: Files, undo_file: Path | None = None) -> dict[str, Path]:
 
 
 def refuse_shared_paths(named: Mapping[str, Path]) -> None:
-    """Raise UsageError where two names have one path."""
-    seen: dict[Path, str] = {}
+    """Raise UsageError where two names are of one file, also by a symlink or a hard link."""
+    seen: dict[object, str] = {}
     for name, path in named.items():
-        other = seen.setdefault(path.resolve(), name)
+        other = seen.setdefault(file_identity(path), name)
         if other != name:
             raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
+
+
+def file_identity(path: Path) -> object:
+    """Return a value that all names of one file have in common."""
+    with suppress(OSError):
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode):
+            return found.st_dev, found.st_ino
+    return path.resolve()
 
 
 def check_outputs(files: Files, undo_file: Path | None) -> None:

@@ -314,3 +314,35 @@ def test_the_time_of_day_is_the_machines_also_when_its_clock_changes(
     finally:
         monkeypatch.undo()
         tzset()
+
+
+@pytest.mark.parametrize("option", ["--log-file", "--metrics-file"])
+@pytest.mark.parametrize(
+    "taken",
+    ["s.csv", "hard.csv", "soft.csv", "s.results.csv", "s.checkpoint.sqlite", "key", "p.toml"],
+)
+def test_the_log_and_the_metrics_replace_no_other_file_of_the_run(
+    program: Program, sheet: Path, option: str, taken: str
+) -> None:
+    folder = sheet.parent
+    (folder / "hard.csv").hardlink_to(sheet)
+    (folder / "soft.csv").symlink_to(sheet)
+    key = folder / "key"
+    key.write_text(KEY, encoding="utf-8")
+    key.chmod(0o600)
+    (folder / "p.toml").write_text("strict = true\n", encoding="utf-8")
+    options = (
+        "--base-url",
+        "http://127.0.0.1:9",
+        "--profile",
+        folder / "p.toml",
+        "--key-file",
+        key,
+    )
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    for inputs in ((sheet,), (folder,)):
+        ran = program("push", *inputs, *options, option, folder / taken)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"{option} and " in ran.err
+        assert "can't be the same file" in ran.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
