@@ -75,6 +75,9 @@ class Expected(StrEnum):
     # A row
     SINGLE_ROW = "single_row"
     CELLS_IN_COLUMNS = "cells_in_columns"  # cells, columns
+    QUOTED_SEPARATOR = "quoted_separator"  # cells, columns, separator: its name
+    NO_MORE_CELLS = "no_more_cells"  # cells, columns, separator
+    ENOUGH_CELLS = "enough_cells"  # cells, columns, separator
     NO_SECOND_HEADER = "no_second_header"
     ONE_TABLE = "one_table"
     NO_SUMMARY = "no_summary"
@@ -110,6 +113,8 @@ class Remedy(StrEnum):
 
     CORRECT_FORMULA = "correct_formula"
     CLOSE_QUOTE = "close_quote"
+    CLOSE_QUOTE_OR_KEEP = "close_quote_or_keep"
+    ADD_SEPARATORS = "add_separators"
     QUOTE_SEPARATOR = "quote_separator"
     TYPE_AS_TEXT = "type_as_text"
     TYPE_KEYS_AS_TEXT = "type_keys_as_text"

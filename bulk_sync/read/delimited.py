@@ -12,9 +12,11 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from bulk_sync.errors import InputError, UsageError
-from bulk_sync.model.problems import LONGEST_VALUE, Expected, Reason, Remedy
+from bulk_sync.model.own import MARK
+from bulk_sync.model.problems import Reason
 from bulk_sync.model.rows import Row, text_of
 from bulk_sync.model.summaries import Understood
 from bulk_sync.read.dialect import (
@@ -27,6 +29,7 @@ from bulk_sync.read.dialect import (
 from bulk_sync.read.encoding import find_encoding
 from bulk_sync.read.interface import ReadOptions, above_note, two_headers
 from bulk_sync.read.opened import changed, fingerprint, refuse_if_changed
+from bulk_sync.read.suspicion import Widths, odd_width, swallowed
 
 # Enough for the rows that may have the header, even with a paragraph in every cell.
 _SAMPLE_CHARACTERS = 1 << 17
@@ -47,9 +50,14 @@ class DelimitedTable:
         # Kept, because a wrapper that is garbage-collected closes the file.
         self._text = io.TextIOWrapper(file, encoding=self._encoding.codec, newline="")
         self._separator_line = False
+        self._line_end = "\n"
+        self._multiline_cells = options.multiline_cells
         self._above: list[str] = []
         self._layout = self._find_layout(options)
         self.headers = self._read_header(options)
+        self._widths: Widths | None = None
+        # Our own files have rows of other widths; they are compared with what was written.
+        self._is_own = any(header.startswith(MARK) for header in self.headers)
         self.understood = self._understood()
 
     def rows(self) -> Iterator[Row]:
@@ -83,6 +91,7 @@ class DelimitedTable:
             self._separator_line = True
             delimiter, text = delimiter or match[1], text[match.end() :]
         lines = list(io.StringIO(text, newline=""))
+        self._line_end = "\r\n" if lines[0].endswith("\r\n") else lines[0][-1:]
         # The sample got shorter by the mark and by Excel's line, so it may lack some characters.
         if len(text) >= _SAMPLE_CHARACTERS - 100 and len(lines) > 1:
             lines.pop()  # perhaps incomplete
@@ -155,8 +164,11 @@ class DelimitedTable:
     def _lines(self) -> Iterator[str]:
         """Return the lines without byte order mark and without Excel's line on separators."""
         self._rewind()
-        first = self._text.readline().removeprefix("\ufeff")
-        return iter(self._text) if self._separator_line else itertools.chain((first,), self._text)
+        return self._lines_of(self._text)
+
+    def _lines_of(self, text: TextIO) -> Iterator[str]:
+        first = text.readline().removeprefix("\ufeff")
+        return iter(text) if self._separator_line else itertools.chain((first,), text)
 
     def _records(self, width: int = 0) -> Iterator[Row]:
         """Yield the records that are not blank, with a fault where one swallowed others.
@@ -172,8 +184,13 @@ class DelimitedTable:
                 begins_after, line = line, reader.line_num
                 # The first cell alone nearly always shows that a row is not blank.
                 if cells and ((cells[0] and not cells[0].isspace()) or any(map(str.strip, cells))):
+                    fault = None
                     # Only a record of several lines can have swallowed another one.
-                    fault = _swallowed(cells, delimiter, width) if line - begins_after > 1 else None
+                    if line - begins_after > 1 and not self._multiline_cells:
+                        fault = swallowed(cells, delimiter, width, self._line_end)
+                    is_below = width and number > self._layout.header_row
+                    if len(cells) != width and is_below and fault is None:
+                        fault = self._odd_width(cells)
                     yield Row(number, tuple(cells), fault)
         except NotWellFormed as error:
             if fingerprint(self._file) != self._stat:
@@ -184,6 +201,40 @@ class DelimitedTable:
         except UnicodeDecodeError:
             # The whole file was valid in this encoding when it was opened.
             raise changed(self._path) from None
+
+    def _odd_width(self, cells: list[str]) -> Reason | None:
+        """Return the reason of a row that has another number of cells than the others."""
+        width = len(self.headers)
+        if self._is_own or (len(cells) > width and any(map(str.strip, cells[width:]))):
+            return None  # the check names the value without a column
+        if self._widths is None:
+            self._widths = self._counted_widths()
+        if not self._widths.is_odd(len(cells)):
+            return None
+        delimiter = self._layout.dialect.delimiter
+        name = _DELIMITER_NAMES.get(delimiter, repr(delimiter))
+        return odd_width(cells, self._widths, delimiter, name)
+
+    def _counted_widths(self) -> Widths:
+        """Count by a second reading of the file, because the first one goes on.
+
+        That the path still names this file is checked at the end (`refuse_if_changed`).
+        """
+        named = max(place for place, name in enumerate(self.headers, start=1) if name or place == 1)
+        widths = Widths(len(self.headers), named)
+        try:
+            with self._path.open(encoding=self._encoding.codec, newline="") as text:
+                reader = self._layout.dialect.reader(self._lines_of(text))
+                widths.count(
+                    (number, cells)
+                    for number, cells in enumerate(reader, start=1)
+                    if number > self._layout.header_row and any(map(str.strip, cells))
+                )
+        except OSError:
+            raise changed(self._path) from None
+        except NotWellFormed:
+            pass  # the first reading gets there, and names the row
+        return widths
 
     def _not_well_formed(self, row: int, line: int, error: Exception) -> str:
         where = f"{self._path}: row {row} (from line {line} of the file)"
@@ -197,34 +248,3 @@ class DelimitedTable:
             f"{where} is not well-formed {kind}: {error}. A quote inside a quoted cell is written "
             "twice, and every quote that opens must close"
         )
-
-
-def _swallowed(cells: list[str], delimiter: str, width: int) -> Reason | None:
-    """Return a reason when a cell spans rows: a quote opened in one and closed in a later one.
-
-    Such a cell's first line has the remaining separators of its row, its last line those before the
-    closing quote, and lines in between all of a row. Each but the first begins as rows do.
-    """
-    if width < 2:
-        return None
-    shape = _shape(cells[0].splitlines()[0]) if cells[0].strip() else None
-    for place, cell in enumerate(cells[:width]):
-        first, *others = cell.splitlines() or [""]
-        if not others or first.count(delimiter) != width - 1 - place:
-            continue
-        *between, last = others
-        separators_before_quote = place + width - len(cells)
-        are_rows = all(line.count(delimiter) == width - 1 for line in between if line.strip())
-        begin_as_rows = all(
-            _shape(line.partition(delimiter)[0]) == shape for line in others if line.strip()
-        )
-        if last.count(delimiter) == separators_before_quote and are_rows and begin_as_rows:
-            return Reason(
-                Expected.SINGLE_ROW, value=last[:LONGEST_VALUE], remedy=Remedy.CLOSE_QUOTE
-            )
-    return None
-
-
-def _shape(text: str) -> tuple[str, bool]:
-    """Return the shape that keys of one kind share: their signs, and whether they have digits."""
-    return re.sub(r"\w+", "w", text.strip()), any(letter.isdigit() for letter in text)

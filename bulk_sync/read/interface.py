@@ -20,6 +20,7 @@ HEADER_WITHIN_ROWS = 50
 class ReadOptions(Struct, frozen=True):
     """The user's options about a file; None means to find out.
 
+    `multiline_cells`: a line inside quotes that looks like the next row is data.
     `sheet` is a name, or a number counted from 1. `header_row` is a number as the spreadsheet
     program shows it.
     """
@@ -27,6 +28,7 @@ class ReadOptions(Struct, frozen=True):
     recognise: Recognise
     delimiter: str | None = None
     encoding: str | None = None
+    multiline_cells: bool = False
     sheet: str | None = None
     header_row: int | None = None
 

@@ -132,6 +132,21 @@ _ROWS: Mapping[Expected, _Statement] = {
         "{columns}",
         "cells beyond the last column",
     ),
+    Expected.QUOTED_SEPARATOR: _Statement(
+        "the row has {cells} cells, the header has {columns}; is the {separator} in {value!r} "
+        "missing its quotes?",
+        "more cells than the header has: a separator may be missing its quotes",
+    ),
+    Expected.NO_MORE_CELLS: _Statement(
+        "the row has {cells} cells, the header has {columns}, and most other rows have no cell "
+        "beyond it, so its cells may be in the wrong columns",
+        "more cells than the header and most other rows have",
+    ),
+    Expected.ENOUGH_CELLS: _Statement(
+        "the row has {cells} cells, the header and the other rows have {columns}, so its cells may "
+        "be in the wrong columns",
+        "fewer cells than the header and the other rows have",
+    ),
     Expected.NO_SECOND_HEADER: _Statement("this row repeats the header", "rows repeat the header"),
     Expected.ONE_TABLE: _Statement(
         "this row is the header of another table", "headers of other tables"
@@ -195,6 +210,13 @@ _ROWS: Mapping[Expected, _Statement] = {
 _REMEDIES: Mapping[Remedy, str] = {
     Remedy.CORRECT_FORMULA: "correct it, or blank the cell",
     Remedy.CLOSE_QUOTE: "check for a missing quote",
+    Remedy.CLOSE_QUOTE_OR_KEEP: (
+        "check for a missing quote, or if the cell does have these lines, say --multiline-cells"
+    ),
+    Remedy.ADD_SEPARATORS: (
+        "check for a missing separator between two cells; if the last cells are blank, write their "
+        "separators as in the other rows"
+    ),
     Remedy.QUOTE_SEPARATOR: "check for missing quotes around a cell with a separator",
     Remedy.TYPE_AS_TEXT: "format the cells as text and enter it again",
     Remedy.TYPE_KEYS_AS_TEXT: "format the column as text and enter the keys again",

@@ -108,6 +108,7 @@ def _open_table(path: Path, reading: Reading, meaning: Meaning, names: Names) ->
         recognise=partial(recognise, names=names, mapped=meaning.map_hints | meaning.map),
         delimiter=reading.delimiter,
         encoding=reading.encoding,
+        multiline_cells=reading.multiline_cells,
         sheet=reading.sheet,
         header_row=reading.header_row,
     )

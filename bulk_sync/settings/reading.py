@@ -37,6 +37,13 @@ class Reading:
         str | None,
         Option("The encoding of a text file; default: detected.", "NAME", example="utf-8"),
     ] = None
+    multiline_cells: Annotated[
+        bool,
+        Option(
+            "Take line breaks in quotes for a part of their cell, also where the next line looks "
+            "like a row of its own.",
+        ),
+    ] = False
     rows: Annotated[
         tuple[RowRange, ...],
         Option(

@@ -23,6 +23,7 @@ from bulk_sync.report import problems
 from bulk_sync.report.problems import cause_of, compared_message, full_message, message_of
 
 FACTS: dict[str, Fact] = {
+    "separator": "comma",
     "most": 1_000_000,
     "low": 0,
     "high": 1_000_000,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.rows import Row
 from bulk_sync.read.files import open_table
+from bulk_sync.report.problems import message_of
 from tests.unit.tables import options, read, refused, understood
 
 
@@ -231,6 +232,11 @@ def test_ragged_rows_keep_their_cells_and_trailing_blanks_stay(tmp_path: Path) -
         ('K1,"one\ntwo, three",4\n', None),
         ('K1,"one, two\nthree, four",4\n', None),
         ('K1,"one\n",4\n', None),
+        ('K1,"nice,4\nK10,good",5\n', "'K10,good'"),
+        # A sentence, or another number than a key
+        ('K1,"Offers, three\nK2, cash",4\n', None),
+        ('1001,"one,4\n425000,cash",4\n', None),
+        ('1001,"one,4\nabcd,cash",4\n', None),
     ],
 )
 def test_a_cell_that_swallowed_rows_is_a_fault_of_its_row(
@@ -244,6 +250,117 @@ def test_a_cell_that_swallowed_rows_is_a_fault_of_its_row(
         if swallowed is None
         else (first.fault is not None and repr(first.fault.value) == swallowed)
     )
+
+
+def test_lines_of_a_cell_in_a_file_whose_rows_end_otherwise_are_data(tmp_path: Path) -> None:
+    """Excel ends rows by CRLF and lines of a cell by LF."""
+    path = tmp_path / "x.csv"
+    for inside, is_data in (("\n", True), ("\r\n", False)):
+        text = f'key,comments,rating\r\nK1,"nice,4{inside}K2,good",5\r\nK3,x,3\r\n'
+        path.write_bytes(text.encode())
+        assert (read(path)[1][0].fault is None) is is_data
+
+
+def test_the_user_says_that_cells_have_several_lines(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('key,comments,rating\nK1,"nice,4\nK2,good",5\nK3,x,3\n', encoding="utf-8")
+    fault = read(path)[1][0].fault
+    assert fault is not None
+    assert "--multiline-cells" in (message_of([fault]) or "")
+    rows = read(path, multiline_cells=True)[1]
+    assert [row.fault for row in rows] == [None, None]
+    assert rows[0].cells == ("K1", "nice,4\nK2,good", "5")
+
+
+def _odd_rows(path: Path, header: str, rows: list[str]) -> list[int]:
+    """Return the numbers of the rows whose width is a fault."""
+    path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    return [row.number for row in read(path)[1] if row.fault is not None]
+
+
+FULL = [f"{number},x,y,z" for number in range(30)]
+PADDED = [f"{number},x,," for number in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "odd"),
+    [
+        # Trailing separators: in every row, in most, in one
+        ([row + "," for row in FULL], []),
+        ([row + ",,," for row in FULL[:3]], []),
+        ([*(row + "," for row in FULL[1:]), FULL[0]], []),
+        ([*FULL, "a, b,x,y,"], [32]),
+        (["a,b,x,,", *FULL], [2]),
+        ([*FULL, "a,b,x,,", "c,d,x,,"], [32, 33]),
+        ([*(row + "," for row in FULL), "a, b,x,y,,"], [32]),
+        # A single short row, among full ones and among ones with separators of blank cells
+        ([*FULL, "a,x y,z"], [32]),
+        ([FULL[0], "a,x,y", *FULL[1:]], [3]),
+        ([*PADDED, "a,x,"], [32]),
+        # More than one separator less: somebody wrote the first cells only
+        ([*FULL, "a,x"], []),
+        ([*PADDED, "a"], []),
+        # Rows that end with their last value are a habit; too few rows show none
+        ([*FULL, "a,x,y", FULL[0], "b,x,y"], []),
+        (["a,x", "b,x,y", "c,x,y,z"], []),
+        ([*FULL[:2], "a,x,y"], []),
+        # Blocks of Excel
+        ([*PADDED[:15], *(["a,x,"] * 16)], []),
+        ([*PADDED[:15], "a,x,"], []),
+        ([*PADDED[:14], "a,x,", *PADDED[:5]], [16]),
+    ],
+)
+def test_a_row_of_another_width_than_the_others_is_a_fault(
+    tmp_path: Path, rows: list[str], odd: list[int]
+) -> None:
+    assert _odd_rows(tmp_path / "x.csv", "key,a,b,c", rows) == odd
+
+
+def test_columns_without_a_name_at_the_end_need_no_cells(tmp_path: Path) -> None:
+    assert _odd_rows(tmp_path / "x.csv", "key,a,b,c,,", [*FULL, "a,x,y,z,,", "a,x,y,z,"]) == []
+    assert _odd_rows(tmp_path / "x.csv", "key,a,b,c,,", [*FULL, "a,x,y"]) == [32]
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "row", "message"),
+    [
+        (
+            ",",
+            "sh-2,Smith, John,Ann,",
+            (
+                "the row has 5 cells, the header has 4; is the comma in 'Smith, John' missing its "
+                "quotes?"
+            ),
+        ),
+        (
+            ";",
+            "sh-2;Smith;John;Ann;",
+            (
+                "the row has 5 cells, the header has 4, and most other rows have no cell beyond "
+                "it, so its cells may be in the wrong columns: check for missing quotes around a "
+                "cell with a separator"
+            ),
+        ),
+        (
+            "\t",
+            "sh-2\tSmith Ann\tx",
+            (
+                "the row has 3 cells, the header and the other rows have 4, so its cells may be in "
+                "the wrong columns: check for a missing separator between two cells; if the last "
+                "cells are blank, write their separators as in the other rows"
+            ),
+        ),
+    ],
+)
+def test_the_message_about_a_width_names_its_cause(
+    tmp_path: Path, delimiter: str, row: str, message: str
+) -> None:
+    path = tmp_path / "x.csv"
+    lines = [line.replace(",", delimiter) for line in ("key,a,b,c", *FULL)]
+    path.write_text("\n".join([*lines, row, ""]), encoding="utf-8")
+    fault = read(path)[1][-1].fault
+    assert fault is not None
+    assert message_of([fault]) == message
 
 
 def test_two_rows_that_could_be_the_header_are_not_chosen_between(tmp_path: Path) -> None:
