@@ -27,7 +27,7 @@ from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
 
-_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
+_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".fods"})
 # What precedes the suffix of a file that the program wrote, or of an edited one that it kept.
 _OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
 

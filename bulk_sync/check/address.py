@@ -104,7 +104,8 @@ class AddressReader:
                 self._counts.count(key)
             return None
         bad = _bad_key(cell, key)
-        if bad is None:
+        # A key as ="1.0" is one that somebody vouches for: it was never a number.
+        if bad is None and not (isinstance(cell, str) and cell.lstrip()[:1] == "="):
             self._counts.count(key)
         return bad
 

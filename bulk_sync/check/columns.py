@@ -60,6 +60,17 @@ def columns_of(mapping: HeaderMap, rules: Rules, evidence: Evidence) -> tuple[Co
     )
 
 
+def kinds_of(mapping: HeaderMap, rules: Rules) -> tuple[tuple[str, int, Reader], ...]:
+    """Return field, place and reader of the columns of values, without any evidence."""
+    return tuple(
+        (field, place, _value_of(field, rules))
+        for field in FIELDS
+        if READERS[field] is not plain_text
+        and field != "attendee_phone"
+        and (place := mapping.index_of(field)) is not None
+    )
+
+
 def _or_cleared(read: Reader, rules: Rules) -> Reader:
     """Return a reader that takes the cells of our own files, too."""
     if not rules.own:  # a call for each cell is not for nothing
@@ -140,6 +151,8 @@ def _value_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
             return value_of(cell)
         except BadCell as problem:
             # A formula that failed is the cause of whatever else is wrong with its text.
+            if cell in NULL_WORDS and field != "attendee_phone":
+                evidence.saw(field, Sign.NULL_WORD, cell)
             raise (failed_formula(cell) or problem).in_cell(cell) from None
 
     return read
@@ -188,6 +201,8 @@ def _note_level(evidence: Evidence, field: str, cell: Cell) -> None:
         evidence.saw(field, Sign.ZERO_OR_ONE, cell)
     else:
         evidence.saw(field, Sign.OTHER_NUMBER, cell, highest or number)
+        if highest is not None:
+            evidence.saw(field, Sign.NAMED_LEVEL, cell, highest)
 
 
 def _note_phone(evidence: Evidence, field: str, cell: Cell) -> None:

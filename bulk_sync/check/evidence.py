@@ -37,6 +37,7 @@ class Sign(Enum):
     FRACTION = auto()
     ZERO_OR_ONE = auto()
     OTHER_NUMBER = auto()
+    NAMED_LEVEL = auto()  # a number with its scale: 3/5
     # Damage
     MOJIBAKE = auto()  # was, read_as
     REPLACED = auto()

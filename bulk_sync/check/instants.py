@@ -205,7 +205,8 @@ def _note_form(evidence: Evidence, field: str, cell: Cell, moment: Written) -> N
     elif not isinstance(cell, str):
         early = moment.day.day <= MONTHS
         evidence.saw(field, Sign.EARLY_DAY if early else Sign.LATE_DAY, cell)
-    elif cell[4:5] == "-" and moment.zone is None:
+    # Spreadsheet programs write no T, so a date with one was never converted.
+    elif cell[4:5] == "-" and cell[10:11] not in {"T", "t"} and moment.zone is None:
         early = moment.day.day <= MONTHS
         evidence.saw(field, Sign.EARLY_ISO_DAY if early else Sign.LATE_ISO_DAY, cell)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bulk_sync.check.address import AddressReader, Bad
 from bulk_sync.check.cells import BadCell, excerpt
-from bulk_sync.check.columns import BLANK, columns_of
+from bulk_sync.check.columns import BLANK, columns_of, kinds_of
 from bulk_sync.check.evidence import Sign
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.headers import HeaderMap, Names
@@ -18,6 +18,7 @@ from bulk_sync.check.instants import InstantReader
 from bulk_sync.check.keys import twin_of
 from bulk_sync.check.patches import encoded, with_key
 from bulk_sync.check.rules import Rules
+from bulk_sync.check.shifted import ShiftReader
 from bulk_sync.check.showing import (
     FIELDS,
     ID_COLUMN,
@@ -54,6 +55,7 @@ class Checker:
         self._blank_clears = rules.blank_clears
         self._dates = tuple(column for column in self._columns if column[0] in INSTANTS)
         self._instants = InstantReader(columns, rules, self.findings)
+        self._shifts = ShiftReader(kinds_of(mapping, rules))
 
     def check(self, row: Row) -> Record | Problem:
         """Make a patch of a row, or say why it can't be one."""
@@ -82,6 +84,8 @@ class Checker:
         self.findings.count_row(names, values, key, uuid, report)
         if bad:
             reasons = tuple(sorted(bad, key=_contract_order))
+            if (shifted := self._shifts.reason(cells, reasons)) is not None:
+                reasons = (shifted, *reasons)
             return Problem(row, target, "bad_value", reasons, key, twin)
         if not values:
             blank = Reason(Expected.CHANGE, remedy=Remedy.FILL_IN)

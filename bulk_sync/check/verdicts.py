@@ -37,6 +37,11 @@ _FEWEST_TEXTS: Final = 2
 # Texts of exactly 255 characters in a column without a longer one: chance makes one of them.
 _FEWEST_CUT: Final = 3
 
+# Numbers other than 0 and 1 that make levels of a column of yes and no. A single one among so many
+# values is a typing error, unless it or the header names a scale.
+_FEWEST_LEVELS: Final = 2
+_ENOUGH_ANSWERS: Final = 3
+
 _SCALES: Final = (10, 100)
 
 
@@ -179,7 +184,10 @@ def scale_in(header: str) -> str | None:
 def _levels(column: _Column) -> Iterator[ColumnFinding]:
     """Yield a finding if a column of yes and no holds levels, of which 0 and 1 are two."""
     other = column.seen(Sign.OTHER_NUMBER)
-    if column.seen(Sign.ZERO_OR_ONE).count and _is_frequent(other, column.values):
+    is_named = column.seen(Sign.NAMED_LEVEL).count > 0 or scale_in(column.header) is not None
+    is_slip = other.count < _FEWEST_LEVELS and column.values >= _ENOUGH_ANSWERS and not is_named
+    is_likely = _is_frequent(other, column.values) and not is_slip
+    if column.seen(Sign.ZERO_OR_ONE).count and is_likely:
         yield column.finding(
             Kind.LEVELS, other, highest=f"{other.highest:g}", leave_out=column.leave_out
         )

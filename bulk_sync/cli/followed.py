@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -173,13 +173,23 @@ def show_end(sentence: str, following: Following, log_as: int | None = None) -> 
         show_error(err(), without_keys(sentence))
 
 
-def show(summary: Summary, following: Following, pushed: PushSettings | None = None) -> None:
-    """Print a summary and the next step; after a push, that is a command to paste."""
+def show(
+    summary: Summary,
+    following: Following,
+    pushed: PushSettings | None = None,
+    warned: Collection[str] = (),
+) -> None:
+    """Print a summary and the next step; after a push, that is a command to paste.
+
+    `warned` are the notes that standard error has had. A terminal shows both streams.
+    """
     with standard_output():
         if following.json:
             sys.stdout.write(json_line(summary_json(summary)))
         elif not following.quiet:
-            show_summary(out(), summary, next_step.after_push(summary, pushed))
+            console = out()
+            shown = warned if console.is_terminal else ()
+            show_summary(console, summary, next_step.after_push(summary, pushed), shown)
 
 
 @contextmanager
@@ -194,14 +204,24 @@ def sandbox_of(target: Target) -> Iterator[str | None]:
         yield send_to
 
 
-def watched_push(settings: PushSettings, send_to: str | None, following: Following) -> Summary:
-    """Push and show the progress, with traces if the environment configures them."""
+def watched_push(
+    settings: PushSettings,
+    send_to: str | None,
+    following: Following,
+    warned: list[str] | None = None,
+) -> Summary:
+    """Push and show the progress, with traces if the environment configures them.
+
+    `warned` gets the notes that a terminal has shown before the first request.
+    """
     with tracing(os.environ) as on_row:
         run = partial(run_push, settings, send_to=send_to, on_row=on_row)
-        return _watched(run, str(settings.reading.input), following)
+        return _watched(run, str(settings.reading.input), following, warned)
 
 
-def _watched(run: Callable[..., Summary], name: str, following: Following) -> Summary:
+def _watched(
+    run: Callable[..., Summary], name: str, following: Following, warned: list[str] | None
+) -> Summary:
     clock = SystemClock()
     if following.logs_to_stderr:
         return run(watch=lambda tally: progress_lines(tally, clock, _log_progress))
@@ -222,6 +242,8 @@ def _watched(run: Callable[..., Summary], name: str, following: Following) -> Su
         def warn(warning: str) -> None:
             shown.close()
             show_line(err(), warning, style="yellow")
+            if warned is not None:
+                warned.append(warning)
 
         return run(watch=watch, on_rows=on_rows, on_warning=warn)
 

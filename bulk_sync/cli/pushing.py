@@ -83,22 +83,27 @@ def _push_one(settings: PushSettings, request: _Push) -> int:
     before = batch.identity(source)
     clock = SystemClock()
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
+    warned: list[str] = []
     with sandbox_of(settings.target) as send_to:
-        summary = watched_push(ending_at(settings, end, clock), send_to, request.following)
+        timed = ending_at(settings, end, clock)
+        summary = watched_push(timed, send_to, request.following, warned)
     request.run.ended |= summary_json(summary)
     if archive is None or not summary.is_finished or settings.reading.from_standard_input:
-        return _end(summary, settings, request.following)
+        return _end(summary, settings, request.following, warned)
     try:
         note = batch.archived(source, archive, before, SystemClock().now())
     except OutputError:
-        _end(summary, settings, request.following)  # rows were sent, so show the summary anyway
+        # Rows were sent, so show the summary anyway.
+        _end(summary, settings, request.following, warned)
         raise
     noted = replace(summary, notes=(*summary.notes, f"{note}."))
-    return _end(noted, settings, request.following)
+    return _end(noted, settings, request.following, warned)
 
 
-def _end(summary: Summary, settings: PushSettings, following: Following) -> int:
-    show(summary, following, settings)
+def _end(
+    summary: Summary, settings: PushSettings, following: Following, warned: Sequence[str]
+) -> int:
+    show(summary, following, settings, warned)
     if summary.stopped is not None:
         show_end(str(summary.stopped), following)
     return summary.exit_code
@@ -272,6 +277,7 @@ def demo(given: Mapping[str, Any]) -> int:
             "Pushing 200 sample showings to a sandbox that fails now and then, at 50 requests per "
             "second.",
         )
+    warned: list[str] = []
     with demo_sandbox() as send_to:
-        summary = watched_push(settings, send_to, following)
-    return _end(summary, settings, following)
+        summary = watched_push(settings, send_to, following, warned)
+    return _end(summary, settings, following, warned)

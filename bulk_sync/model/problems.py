@@ -78,6 +78,7 @@ class Expected(StrEnum):
     QUOTED_SEPARATOR = "quoted_separator"  # cells, columns, separator: its name
     NO_MORE_CELLS = "no_more_cells"  # cells, columns, separator
     ENOUGH_CELLS = "enough_cells"  # cells, columns, separator
+    CELLS_IN_PLACE = "cells_in_place"  # column, other: fields; side
     NO_SECOND_HEADER = "no_second_header"
     ONE_TABLE = "one_table"
     NO_SUMMARY = "no_summary"
@@ -130,6 +131,8 @@ class Remedy(StrEnum):
     ENTER_KEY = "enter_key"
     CORRECT_KEY = "correct_key"
     TYPE_KEY_ANEW = "type_key_anew"
+    CHECK_SEPARATORS = "check_separators"
+    CONFIRM_KEYS = "confirm_keys"
     REMOVE_POINT_ZERO = "remove_point_zero"
     SAVE_AS_UTF_8 = "save_as_utf_8"
     KEEP_NORTHS_SPELLING = "keep_norths_spelling"

@@ -47,8 +47,8 @@ _NOTES: Mapping[Kind, _Note] = {
     Kind.NULL_WORD: _Note(
         "looks like a blank written by another program",
         "look like blanks written by another program",
-        "The words are sent as they are. Blank these cells to keep what North has, or clear the "
-        "fields with --clear {clear}",
+        "In texts the words are sent as they are. Blank these cells to keep what North has, or "
+        "clear the fields with --clear {clear}",
     ),
     Kind.CUT: _Note(
         "was probably cut by another program",

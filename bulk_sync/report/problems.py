@@ -147,6 +147,11 @@ _ROWS: Mapping[Expected, _Statement] = {
         "be in the wrong columns",
         "fewer cells than the header and the other rows have",
     ),
+    Expected.CELLS_IN_PLACE: _Statement(
+        "{value!r} in {column} fits {other}: cells of this row are one column too far to the "
+        "{side}",
+        "cells are one column too far to the {side}: values in {column} fit {other}",
+    ),
     Expected.NO_SECOND_HEADER: _Statement("this row repeats the header", "rows repeat the header"),
     Expected.ONE_TABLE: _Statement(
         "this row is the header of another table", "headers of other tables"
@@ -239,7 +244,15 @@ _REMEDIES: Mapping[Remedy, str] = {
     Remedy.ENTER_KEY: "enter the showing's key, or leave the row out",
     Remedy.CORRECT_KEY: "enter the showing's key as North has it",
     Remedy.TYPE_KEY_ANEW: "delete it, or type the key anew",
-    Remedy.REMOVE_POINT_ZERO: "write the keys as text there, or remove the .0 from all of them",
+    Remedy.CHECK_SEPARATORS: "move them back; a separator may be missing, or one too many",
+    Remedy.CONFIRM_KEYS: (
+        "format the column as text and enter the keys again; if they are right as they are, write "
+        'them in the form ="1000"'
+    ),
+    Remedy.REMOVE_POINT_ZERO: (
+        "write the keys as text there, or remove the .0 from all of them; if they are right as "
+        'they are, write them in the form ="1000.0"'
+    ),
     Remedy.SAVE_AS_UTF_8: "export the sheet again as UTF-8, or enter the key as North has it",
     Remedy.KEEP_NORTHS_SPELLING: "keep the one that North has",
     Remedy.MAP_ID: (

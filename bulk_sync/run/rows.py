@@ -60,7 +60,7 @@ def _refuse_keys(store: Store, generation: int, counts: KeyCounts) -> None:
     """Refuse the keys that their column shows to be damaged."""
     damaged: list[tuple[Callable[[str], bool], Expected, Remedy]] = []
     if counts.are_rounded:
-        damaged.append((is_rounded, Expected.UNROUNDED_KEY, Remedy.TYPE_KEYS_AS_TEXT))
+        damaged.append((is_rounded, Expected.UNROUNDED_KEY, Remedy.CONFIRM_KEYS))
     if counts.are_decimals:
         expected, remedy = Expected.KEY_WITHOUT_POINT, Remedy.REMOVE_POINT_ZERO
         damaged.append((ends_in_point_zero, expected, remedy))

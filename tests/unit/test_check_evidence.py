@@ -212,6 +212,8 @@ def test_sums_and_averages_below_the_table_are_no_evidence() -> None:
         [1.0, 4.0],
         ["0", "0.5"],
         ["1", "3/5"],
+        ["1", "0", "1", "1", "3/5"],
+        ["1", "0", "1", "1", "3", "3"],
     ],
 )
 def test_levels_are_no_yes_and_no(cells: list[Cell]) -> None:
@@ -228,10 +230,29 @@ def test_levels_are_no_yes_and_no(cells: list[Cell]) -> None:
         ["yes", "no", "maybe"],
         [True, False],
         ["1", "0"] * 100 + ["2"],
+        ["1", "0", "1", "7"],
+        ["yes", "1", "no", "7", "0"],
     ],
 )
 def test_yes_and_no_are_read_as_such(cells: list[Cell]) -> None:
     assert kinds("interested", cells) == []
+
+
+def test_a_header_that_names_a_scale_makes_a_level_of_a_single_number() -> None:
+    header = "Interested (0-5)"
+    mapping = map_headers(("unique_showing_key", header), "x.csv", mapped={header: "interested"})
+    reader = Checker(mapping, Rules())
+    for cell in ("1", "0", "1", "3"):
+        reader.check(Row(2, ("a", cell)))
+    (finding,) = findings_about(reader.findings.evidence, mapping, {"interested": 3}, Rules())
+    assert finding.kind is Kind.LEVELS
+
+
+@pytest.mark.parametrize(
+    ("field", "word"), [("rating", "NULL"), ("showing_date", "nan"), ("interested", "None")]
+)
+def test_words_for_a_blank_are_noted_in_every_column(field: str, word: str) -> None:
+    assert kinds(field, [word]) == [Kind.NULL_WORD]
 
 
 # Dates
@@ -295,6 +316,9 @@ def test_dates_that_were_converted_by_half_and_saved_as_text_are_stopped() -> No
     late = ["2026-03-14 10:00"]
     assert kinds("showing_date", [*iso, *texts, *late], order="dmy", order_given=True) == []
     assert kinds("showing_date", [iso[0], texts[0]], order="dmy", order_given=True) == []
+    # A spreadsheet program writes no T, so it converted none of these.
+    with_t = [text.replace(" ", "T") for text in iso]
+    assert kinds("showing_date", [*with_t, *texts], order="dmy", order_given=True) == []
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,32 @@ def test_a_row_that_repeats_the_header_or_has_a_fault_is_never_sent() -> None:
     assert (fault.code, fault.reasons) == ("bad_value", (FAULT,))
 
 
+@pytest.mark.parametrize(
+    ("row", "side"),
+    [
+        (("sh-1", "Lee", "4", "yes", "Loved it", ""), "left"),
+        (("sh-1", "Smith", "John", "2026-03-14 10:00", "4", "yes"), "right"),
+        (("sh-1", "Lee", "4", "", "yes", "Loved it"), "left"),
+        (("sh-1", "Lee", "soon", "4", "yes", ""), None),
+        (("sh-1", "Lee", "4", "3", "yes", ""), None),
+        (("sh-1", "Lee", "2026-03-14 10:00", "9", "maybe", ""), None),
+        (("sh-1", "Lee", "soon", "9", "maybe", ""), None),
+    ],
+)
+def test_a_row_whose_cells_fit_the_next_columns_is_called_shifted(
+    row: tuple[str, ...], side: str | None
+) -> None:
+    headers = ("unique_showing_key", "Buyer", "showing_date", "rating", "interested", "feedback")
+    found = checker(*headers).check(Row(2, row))
+    if side is None:
+        named = isinstance(found, Problem) and found.reasons[0].expected is Expected.CELLS_IN_PLACE
+        assert not named
+    else:
+        assert isinstance(found, Problem)
+        assert f"one column too far to the {side}" in words(found)
+        assert found.reasons[1:]  # each bad cell is named, too
+
+
 @given(st.text(min_size=1), st.text(min_size=1))
 @example("ext_1", "\ud7ff\ue000")
 def test_any_text_arrives_unchanged_but_for_outer_blanks(key: str, feedback: str) -> None:

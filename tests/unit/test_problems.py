@@ -23,6 +23,9 @@ from bulk_sync.report import problems
 from bulk_sync.report.problems import cause_of, compared_message, full_message, message_of
 
 FACTS: dict[str, Fact] = {
+    "column": "rating",
+    "other": "showing_date",
+    "side": "left",
     "separator": "comma",
     "most": 1_000_000,
     "low": 0,

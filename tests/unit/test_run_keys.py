@@ -12,6 +12,7 @@ from bulk_sync.model.comparison import RowClass
 from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import Result, State
 from bulk_sync.plan import OnDuplicate
+from bulk_sync.report.problems import message_of
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import open_sheet
 from bulk_sync.settings.meaning import Meaning
@@ -69,6 +70,16 @@ def test_decimals_of_a_table_library_are_refused(tmp_path: Path, policy: OnDupli
 def test_versions_are_no_decimals(tmp_path: Path) -> None:
     rows = results(tmp_path / "x.csv", ["1001.0", "1001.1"])
     assert {row.state for row in rows} == {State.PENDING}
+
+
+@pytest.mark.parametrize("key", ["1.0", "2026031400000010"])
+def test_a_key_that_somebody_vouches_for_is_sent(tmp_path: Path, key: str) -> None:
+    (row,) = results(tmp_path / "x.csv", [key])
+    assert 'if they are right as they are, write them in the form ="' in (
+        message_of(row.reasons) or ""
+    )
+    (row,) = results(tmp_path / "x.csv", [f'"=""{key}"""'])
+    assert (row.state, row.key) == (State.PENDING, key)
 
 
 def test_a_key_with_an_invisible_character_is_a_twin(tmp_path: Path) -> None:

@@ -79,6 +79,15 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
     ]
 
 
+def test_a_note_that_the_terminal_has_had_is_not_repeated() -> None:
+    summary = replace(SUMMARY, notes=("Two cells are damaged.", "Another note."))
+    console = Console(file=io.StringIO(), width=80)
+    show_summary(console, summary, None, ("Two cells are damaged.",))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert ("damaged" in text, "Another note." in text) == (False, True)
+
+
 def test_a_narrow_terminal_cuts_no_path() -> None:
     text = rendered(
         replace(

@@ -6,6 +6,7 @@ and from the server is escaped, so that no control character reaches the termina
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from bulk_sync.model.rows import State
@@ -29,10 +30,16 @@ _MOST_ECHOES = 5
 """Rows that are named of those that came back with another value."""
 
 
-def show_summary(console: Console, summary: Summary, next_command: str | None) -> None:
-    """Print the summary of a run, or of a job so far."""
+def show_summary(
+    console: Console, summary: Summary, next_command: str | None, shown: Collection[str] = ()
+) -> None:
+    """Print the summary of a run, or of a job so far.
+
+    `shown` are notes that the same terminal has had since the run began.
+    """
     for note in summary.notes:
-        show_line(console, note)
+        if note not in shown:
+            show_line(console, note)
     if summary.team:
         show_labelled(console, "Team", str(summary.team))
     console.print(_states(summary))
