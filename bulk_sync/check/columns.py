@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from bulk_sync.check.cells import (
+    ERROR_TEXTS,
     HIGHEST_RATING,
     BadCell,
     failed_formula,
@@ -117,6 +118,8 @@ def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
             return None
         if odd:
             look_for_damage(evidence, field, str(raw), str(cell), is_name=is_name)
+        elif cell.__class__ is str and cell not in ERROR_TEXTS:  # as nearly all are
+            return cell
         try:
             return plain_text(cell)
         except BadCell as problem:

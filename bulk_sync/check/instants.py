@@ -40,6 +40,8 @@ class InstantReader:
     def __init__(self, columns: Sequence[Column], rules: Rules, findings: Findings) -> None:
         self._columns = [column for column in columns if column.field in INSTANTS]
         self._fields = tuple(column.field for column in self._columns)
+        # Plain tuples, as in `rows`.
+        self._places = tuple((column.field, column.place) for column in self._columns)
         self._has_span = {"showing_time_start", "showing_time_end"} <= {*self._fields}
         self._has_day = {"showing_date", "showing_time_start"} <= {*self._fields}
         self._rules = rules
@@ -84,29 +86,32 @@ class InstantReader:
         self, row: int, cells: Sequence[Cell], values: dict[str, object], bad: list[Reason]
     ) -> None:
         moments: dict[str, Moment] = {}
-        incomplete: dict[str, Cell] = {}
-        for field, place, _ in self._columns:
+        incomplete: list[tuple[str, Cell, Written]] = []
+        for field, place in self._places:
             moment = values.get(field)
             if isinstance(moment, str):
                 moments[field] = moment
             elif isinstance(moment, Written):
-                cell = incomplete[field] = _content(cells[place])
-                moment = moments[field] = self._without_zero(row, cell, moment)
+                cell = _content(cells[place])
+                if moment.day == ACCESS_ZERO:
+                    moment = self._without_zero(row, cell, moment)
+                moments[field] = moment
+                incomplete.append((field, cell, moment))
                 _note_form(self._evidence, field, cell, moment)
                 if moment.against or moment.ordered or moment.early:
                     self._record_assumptions(row, field, cell, moment, bad)
         # A moment that depends on one that can't be read would only repeat its problem.
         usable = not bad or not any(reason.field in INSTANTS for reason in bad)
-        for field, cell in incomplete.items():
-            instant = self._instant(row, field, cell, moments, bad) if usable else None
+        for field, cell, moment in incomplete:
+            instant = self._instant(row, field, cell, moment, moments, bad) if usable else None
             if instant is None:
                 del values[field]
             else:
                 values[field] = instant
 
     def _without_zero(self, row: int, cell: Cell, moment: Written) -> Written:
-        """Return a time of Access without the day that it writes for none."""
-        if moment.day != ACCESS_ZERO or not moment.time or moment.time == time(0):
+        """Return a time of Access without the day that it writes for none, which it has."""
+        if not moment.time or moment.time == time(0):
             return moment
         self._findings.assume("access", row, cell)
         return moment._replace(day=None)
@@ -127,10 +132,15 @@ class InstantReader:
             self._findings.assume("early", row, cell)
 
     def _instant(
-        self, row: int, field: str, cell: Cell, moments: Mapping[str, Moment], bad: list[Reason]
+        self,
+        row: int,
+        field: str,
+        cell: Cell,
+        moment: Written,
+        moments: Mapping[str, Moment],
+        bad: list[Reason],
     ) -> str | None:
         """Return an instant as it is sent, completed by its neighbours; None when it is bad."""
-        moment = _written(moments[field])
         try:
             if moment.day is None or moment.time is None:
                 moment = self._completed(row, field, cell, moments)

@@ -124,19 +124,20 @@ def instant_of(moment: Written, zone: tzinfo | None) -> str:
     """Return a moment as it is sent; `zone` is for one without an offset. Raises as `resolve`."""
     if moment.day is None or moment.time is None:
         raise BadCell(Expected.MOMENT)
-    refuse_other_ages(moment.day)
-    offset = _offset_all_day(moment.zone or zone, moment.day)
-    if offset is None:
+    ends = _ends_all_day(moment.zone or zone, moment.day)
+    if ends is None:
         return text_of_instant(resolve(moment, zone))
-    return f"{moment.day.isoformat()}T{moment.time.isoformat()}{offset}"
+    return f"{ends[0]}{moment.time.isoformat()}{ends[1]}"
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def _offset_all_day(zone: tzinfo | None, day: date) -> str | None:
-    """Return a zone's offset on a day, as it is sent; None when clocks are changed on that day.
+def _ends_all_day(zone: tzinfo | None, day: date) -> tuple[str, str] | None:
+    """Return a day as it is sent, with its `T`, and the zone's offset on it; None when clocks are
+    changed on that day. Raises BadCell for a day on which no showing can be.
 
     A change shows in the offsets of the day's ends, because no zone changes its clocks twice a day.
     """
+    refuse_other_ages(day)
     if zone is None:
         return None
     first, last = (datetime.combine(day, at, zone) for at in (time.min, time.max))
@@ -147,7 +148,7 @@ def _offset_all_day(zone: tzinfo | None, day: date) -> str | None:
         midnight = text_of_instant(resolve(Written(day, time.min), zone))
     except BadCell:
         return None  # `resolve` decides by the time of day
-    return midnight[len("2000-01-01T00:00:00") :]
+    return midnight[: len("2000-01-01T")], midnight[len("2000-01-01T00:00:00") :]
 
 
 def text_of_instant(instant: datetime) -> str:

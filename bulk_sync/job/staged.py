@@ -384,5 +384,6 @@ def _compact(cells: Sequence[Cell]) -> str:
         # The quickest test that all cells are texts, which is so for every row of a CSV.
         "".join(cells)  # type: ignore[arg-type]  # others raise
     except TypeError:
-        encoded = [typed(cell) for cell in cells]
+        # No call for a text, because most cells of a workbook are texts, too.
+        encoded = [cell if cell.__class__ is str else typed(cell) for cell in cells]
     return msgspec.json.encode(encoded).decode()

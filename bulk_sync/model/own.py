@@ -165,8 +165,9 @@ def typed(cell: Cell) -> str | list[str]:
     """Return a cell as JSON has it: a text, or the type and the exact value of any other."""
     if isinstance(cell, str):
         return cell
-    for kind, (cls, write, _) in _TYPES.items():
-        if isinstance(cell, cls):
+    for cls in type(cell).__mro__:
+        if (found := _WRITERS.get(cls)) is not None:
+            kind, write = found
             return [kind, write(cell)]
     raise TypeError(type(cell).__name__)
 
@@ -186,8 +187,7 @@ def _duration(text: str) -> timedelta:
     return timedelta(microseconds=int(text))
 
 
-# By the name in the JSON: the type, and how its values are written and read. A bool is an int and
-# a datetime is a date, so they come first.
+# By the name in the JSON: the type, and how its values are written and read.
 _TYPES: dict[str, tuple[type, Any, Any]] = {
     "bool": (bool, str, lambda text: {"True": True, "False": False}[text]),
     "int": (int, str, int),
@@ -204,6 +204,8 @@ _TYPES: dict[str, tuple[type, Any, Any]] = {
     ),
     "cleared": (Cleared, lambda _: "", lambda _: CLEARED),
 }
+
+_WRITERS = {cls: (kind, write) for kind, (cls, write, _) in _TYPES.items()}
 
 
 def _encoded(cell: Original) -> str | list[str]:

@@ -79,17 +79,19 @@ class PlainRows:
             or "\n" in content
             or "\t" in content
         )
+        known = self._kinds.get
         try:
+            # No call for a text as it is, because most cells are one.
             found = [
-                self._read(attributes, empty if text is None else text, is_raw=is_raw)
-                for attributes, empty, text in zip(
-                    parts[1::4], parts[2::4], parts[3::4], strict=True
-                )
+                (kind, text)
+                if text and not is_raw and (kind := known(cell)) is not None and kind.is_text
+                else self._read(cell, empty if text is None else text, is_raw=is_raw)
+                for cell, empty, text in zip(parts[1::4], parts[2::4], parts[3::4], strict=True)
             ]
-            kind = self._row_kind(attributes)
+            kind_of_row = self._row_kind(attributes)
         except (NotPlainError, BadValueError):
             return False  # the exact reader says what is wrong with it
-        self._document.sink.add(kind, found)
+        self._document.sink.add(kind_of_row, found)
         return True
 
     def _pass_over(self, _attributes: str, content: str) -> bool:
