@@ -17,6 +17,13 @@ from msgspec import Struct
 from bulk_sync.check.compare import Side, blank_here, compare, unseen
 from bulk_sync.check.patches import digest_of, fields_of
 from bulk_sync.check.showing import KEY_COLUMN
+from bulk_sync.check.systematic import (
+    LEAST,
+    find_systematic,
+    key_findings,
+    loose_key,
+    no_common_key,
+)
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.comparison import Comparison, Pair
@@ -29,8 +36,10 @@ from bulk_sync.model.comparison import (
     LedgerSide,
     Reconciliation,
     RowClass,
+    SideCounts,
 )
 from bulk_sync.model.rows import Record, Row, State
+from bulk_sync.model.systematic import Pattern, Systematic
 from bulk_sync.report.facts import reconciliation_facts
 from bulk_sync.report.page.comparison import write_comparison_page
 from bulk_sync.report.words import are, counted
@@ -77,7 +86,8 @@ def reconcile(
         cells = _compare(comparison, here, there, base)
         settings = _one_way_if_partial(settings, here)
         notes = (*_notes(settings, here, there, base), *_on_cells(cells, base))
-        found = _Found(settings, comparison, notes, there.ledger)
+        systematic = (*_on_keys(comparison), *_on_fields(comparison, there))
+        found = _Found(settings, comparison, notes, there.ledger, systematic, here.left_out)
         return _write(found, clock or SystemClock())
 
 
@@ -213,6 +223,31 @@ def _compare(
     return cells
 
 
+def _on_keys(comparison: Comparison) -> tuple[Systematic, ...]:
+    """Return findings on keys that only one sheet has."""
+    counts = comparison.counts()
+    if not (counts[RowClass.ONLY_HERE] and counts[RowClass.ONLY_THERE]):
+        return ()
+    of, pairs = comparison.lone_keys(loose_key)
+    found = key_findings(of, pairs)
+    if not found and not comparison.are_met():
+        here, there = (
+            next(comparison.rows(one, limit=1)) for one in (RowClass.ONLY_HERE, RowClass.ONLY_THERE)
+        )
+        found = (no_common_key(here.key or here.target, there.key or there.target),)
+    return found
+
+
+def _on_fields(comparison: Comparison, there: StagedSide) -> tuple[Systematic, ...]:
+    """Return findings on the values of fields."""
+    return find_systematic(
+        [field for field, rows in comparison.fields().items() if rows >= LEAST],
+        partial(comparison.values, "here"),
+        partial(comparison.values, "there"),
+        are_columns_known=there.columns is not None,
+    )
+
+
 def _origin(pair: Pair, base: StagedSide) -> Side:
     """Return the values of the base; if it lacks the showing, no field is known."""
     return Side({}, frozenset()) if pair.base is None else Side(pair.base, base.columns)
@@ -231,6 +266,24 @@ class _Found(Struct, frozen=True):
     comparison: Comparison
     notes: tuple[str, ...]
     ledger: LedgerSide | None
+    systematic: tuple[Systematic, ...]
+    left_out: int
+
+    @property
+    def is_refused(self) -> bool:
+        """True if a push would send differences with one cause, and that was not asked for."""
+        comparing = self.settings.comparing
+        if not comparing.push or comparing.accept_systematic:
+            return False
+        if self.settings.there is None and any(
+            one.pattern is Pattern.KEY_FORM and one.rows >= LEAST for one in self.systematic
+        ):
+            return True  # against the ledger, rows that are only here are sent, too
+        return any(
+            one.pattern.overwrites
+            and self.comparison.is_sent(one.field, prefer_here=comparing.prefer_here)
+            for one in self.systematic
+        )
 
 
 def _write(found: _Found, clock: Clock) -> Reconciliation:
@@ -246,7 +299,7 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
             with_conflicts=True,
             checkpoint=settings.files.checkpoint,
         )
-    if settings.changes is not None:
+    if settings.changes is not None and not found.is_refused:
         changes = write_changes(
             settings.changes,
             differing,
@@ -283,7 +336,8 @@ def _summary(found: _Found, template: int, changes: int) -> Reconciliation:
         other=str(settings.there.reading.input) if settings.there else None,
         base=str(settings.snapshot.reading.input) if settings.snapshot else None,
         classes=comparison.counts(),
-        superseded=comparison.superseded,
+        here=SideCounts(comparison.counts_here(), comparison.superseded, found.left_out),
+        there=SideCounts(comparison.counts_there(), comparison.superseded_there),
         fields=fields,
         first=tuple((field, tuple(comparison.first(field, _SHOWN))) for field in fields),
         listed=tuple(
@@ -300,6 +354,8 @@ def _summary(found: _Found, template: int, changes: int) -> Reconciliation:
         template=str(settings.outputs.template) if template else None,
         changes=str(settings.changes) if changes else None,
         ledger=found.ledger,
+        systematic=found.systematic,
+        refused=found.is_refused,
     )
 
 

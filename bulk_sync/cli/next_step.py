@@ -24,7 +24,9 @@ def after_check(summary: CheckSummary) -> str | None:
 
 
 def push_of_differences(summary: Reconciliation) -> str | None:
-    """Return the command that sends the differences; None if there are none."""
+    """Return the command that sends the differences; None if there are none, or it is refused."""
+    if any(one.pattern.overwrites for one in summary.systematic):
+        return None
     differing = (summary.classes[RowClass.DIFFERS], summary.classes[RowClass.CONFLICT])
     return (
         shlex.join(["bulk-sync", *sys.argv[1:], "--push"])

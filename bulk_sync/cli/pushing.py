@@ -151,11 +151,11 @@ def reconcile(given: Mapping[str, Any]) -> int:
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     with followed(str(file), following, given) as run:
         summary = _compared(settings)
-        pushing = _push_after(settings, summary) if settings.comparing.push else None
+        is_pushed = settings.comparing.push and not summary.refused
+        pushing = _push_after(settings, summary) if is_pushed else None
         if pushing is None:
             _show_comparison(settings, summary, None, following)
-            left = summary.left_to_decide
-            return (3 if left else 0) if settings.comparing.push else summary.exit_code
+            return (3 if summary.left_to_decide else 0) if is_pushed else summary.exit_code
         pushing = ending_at(pushing, end, clock)
         return _push_differences(settings, summary, pushing, following, run)
 

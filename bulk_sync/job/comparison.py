@@ -10,8 +10,8 @@ Invariant: every row here and every row there is part of exactly one pair, or ha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -46,7 +46,7 @@ class Comparison:
         self._db = here.attach({"there": there} | ({"base": base} if base else {}))
         self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._sides = ("main", "there", *(("base",) if base else ()))
-        self.superseded = self._drop_superseded()
+        self.superseded, self.superseded_there = self._drop_superseded()
         self._db.executescript(
             "CREATE TABLE mate (here INTEGER PRIMARY KEY, there INTEGER, base INTEGER);"
             # Rows here that are not the same there.
@@ -63,15 +63,15 @@ class Comparison:
         self._db.execute("CREATE INDEX mate_there ON mate (there)")
         self._refuse_two_for_one()
 
-    def _drop_superseded(self) -> int:
-        """Delete superseded rows; return how many there were here."""
+    def _drop_superseded(self) -> tuple[int, int]:
+        """Delete superseded rows; return how many there were here and there."""
         counts = [
             self._db.execute(
                 f"DELETE FROM {side}.staged WHERE state = '{State.SUPERSEDED}'"
             ).rowcount
             for side in self._sides
         ]
-        return counts[0]
+        return counts[0], counts[1]
 
     def _pair(self, side: str) -> None:
         """Find each row's mate: by target first, then by key where one of them has no id."""
@@ -165,6 +165,17 @@ class Comparison:
                 None if body is None else _values(body, base_key),
             )
 
+    def values(self, order: Literal["here", "there"]) -> Iterator[tuple[Values, Values]]:
+        """Yield the values of all pairs, (here, there), in the order of a sheet's rows."""
+        found = self._db.execute(
+            "SELECT h.body, t.body FROM mate AS m CROSS JOIN main.staged AS h ON h.id = m.here "
+            "CROSS JOIN there.staged AS t ON t.id = m.there "
+            f"WHERE h.state = 'pending' AND t.state = 'pending' ORDER BY m.{order}"
+        )
+        for here, there in found:
+            values = json.loads(here)
+            yield values, values if here == there else json.loads(there)
+
     def settle(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
         """Store the differences of pairs, by id, and then the class of every showing."""
         self._db.execute("BEGIN")
@@ -197,15 +208,30 @@ class Comparison:
 
     def counts(self) -> dict[RowClass, int]:
         """Return the number of showings by class."""
+        counts = self.counts_here()
+        for name, count in self._db.execute(_COUNTS.format("alone")):
+            counts[RowClass(name)] += count
+        return counts
+
+    def counts_here(self) -> dict[RowClass, int]:
+        """Return the number of rows here by class."""
         counts = dict.fromkeys(RowClass, 0)
-        for table in ("row_class", "alone"):
-            for name, count in self._db.execute(
-                f"SELECT row_class, count(*) FROM {table} GROUP BY row_class"
-            ):
-                counts[RowClass(name)] += count
+        for name, count in self._db.execute(_COUNTS.format("row_class")):
+            counts[RowClass(name)] = count
         (rows,) = self._db.execute("SELECT count(*) FROM main.staged").fetchone()
-        (other,) = self._db.execute("SELECT count(*) FROM row_class").fetchone()
-        counts[RowClass.SAME] = rows - other
+        counts[RowClass.SAME] = rows - sum(counts.values())
+        return counts
+
+    def counts_there(self) -> dict[RowClass, int]:
+        """Return the number of rows there by class."""
+        counts = dict.fromkeys(RowClass, 0)
+        for name, count in self._db.execute(
+            "SELECT row_class, count(*) FROM (SELECT min(coalesce(c.row_class, 'same')) AS "
+            "row_class FROM mate AS m LEFT JOIN row_class AS c ON c.here = m.here "
+            "WHERE m.there IS NOT NULL GROUP BY m.there) GROUP BY row_class "
+            f"UNION ALL {_COUNTS.format('alone')}"
+        ):
+            counts[RowClass(name)] += count
         return counts
 
     def fields(self) -> dict[str, int]:
@@ -222,6 +248,54 @@ class Comparison:
             "SELECT count(*) FROM difference WHERE author = ?", (author,)
         ).fetchone()
         return int(found[0])
+
+    def is_sent(self, field: str, *, prefer_here: bool) -> bool:
+        """Return whether a push would send a value of a field."""
+        authors = [Author.HERE, *([Author.BOTH] if prefer_here else [])]
+        wanted = ", ".join(f"'{author}'" for author in authors)
+        found = self._db.execute(
+            "SELECT 1 FROM difference WHERE field = ? AND "
+            f"(author IS NULL OR author IN ({wanted})) LIMIT 1",
+            (field,),
+        )
+        return found.fetchone() is not None
+
+    def lone_keys(self, form_of: Callable[[str], str]) -> tuple[int, Iterator[tuple[str, str]]]:
+        """Return the smaller number of keys that only one sheet has, and pairs of one form.
+
+        A form of several keys of a sheet pairs none of them.
+        """
+        self._db.execute("CREATE TEMP TABLE lone (is_here INTEGER, form TEXT, key TEXT)")
+        there = "alone AS c CROSS JOIN there.staged AS s ON s.id = c.there"
+        here = "row_class AS c CROSS JOIN main.staged AS s ON s.id = c.here"
+        counts = []
+        self._db.execute("BEGIN")
+        for is_here, rows, row_class in (
+            (0, there, RowClass.ONLY_THERE),
+            (1, here, RowClass.ONLY_HERE),
+        ):
+            keys = self._db.execute(
+                f"SELECT DISTINCT s.key FROM {rows} WHERE c.row_class = ? AND s.key <> ''",
+                (row_class,),
+            )
+            added = self._db.executemany(
+                "INSERT INTO lone VALUES (?, ?, ?)",
+                ((is_here, form_of(key), key) for (key,) in keys),
+            )
+            counts.append(max(added.rowcount, 0))
+        self._db.execute("COMMIT")
+        self._db.execute("CREATE INDEX lone_form ON lone (form)")
+        pairs = self._db.execute(
+            "SELECT max(iif(is_here, key, '')), max(iif(is_here, '', key)) FROM lone "
+            "WHERE form <> '' GROUP BY form HAVING count(*) = 2 AND sum(is_here) = 1 "
+            "ORDER BY min(rowid)"
+        )
+        return min(counts), pairs
+
+    def are_met(self) -> bool:
+        """Return whether any row here has a row there."""
+        found = self._db.execute("SELECT 1 FROM mate WHERE there IS NOT NULL LIMIT 1")
+        return found.fetchone() is not None
 
     def first(self, field: str, count: int) -> list[Compared]:
         """Return the first showings that differ in a field, each with that difference alone."""
@@ -260,6 +334,7 @@ class Comparison:
 
 
 # Parts of statements, all of them constant.
+_COUNTS = "SELECT row_class, count(*) FROM {} GROUP BY row_class"
 _ID = "CASE WHEN {0}.target NOT IN ('', {0}.key) THEN {0}.target ELSE '' END"
 _HERE = (
     "main.staged AS h LEFT JOIN mate AS m ON m.here = h.id "

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from bulk_sync.model.problems import Reason
+from bulk_sync.model.systematic import Systematic
 
 
 class RowClass(StrEnum):
@@ -75,22 +76,40 @@ class LedgerSide(Struct, frozen=True):
     path: str | None = None
 
 
+class SideCounts(Struct, frozen=True):
+    """The rows of one sheet: by class, superseded by others of their key, and left out by choice.
+
+    They add up to `rows`.
+    """
+
+    classes: dict[RowClass, int]
+    superseded: int = 0
+    left_out: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All rows of the sheet."""
+        return sum(self.classes.values()) + self.superseded + self.left_out
+
+
 class Reconciliation(Struct, frozen=True):
     """The result of a comparison of two sheets.
 
-    `other` is None for the ledger, which `ledger` describes. `classes` counts showings, and
-    `superseded` the rows here that another row with the same key replaced. `fields` counts
+    `other` is None for the ledger, which `ledger` describes. `classes` counts showings, a pair of
+    rows once; `here` and `there` count the rows of each sheet. `fields` counts
     differing values by field; `first` has the first showings of each field, with that difference
     alone; `listed` has the first showings of the other classes. `conflicts` and `stale` count
     values that both sides, or only the other side, changed since the base. `to_send` counts the
-    rows of `changes`. With `one_way`, rows only there are no difference.
+    rows of `changes`. With `one_way`, rows only there are no difference. `systematic` has the
+    differences with one cause; `refused` is True if they kept a push from starting.
     """
 
     input: str
     other: str | None
     base: str | None
     classes: dict[RowClass, int]
-    superseded: int
+    here: SideCounts
+    there: SideCounts
     fields: dict[str, int]
     first: tuple[tuple[str, tuple[Compared, ...]], ...]
     listed: tuple[Compared, ...]
@@ -105,16 +124,19 @@ class Reconciliation(Struct, frozen=True):
     template: str | None
     changes: str | None
     ledger: LedgerSide | None = None
+    systematic: tuple[Systematic, ...] = ()
+    refused: bool = False
 
     @property
     def rows(self) -> int:
-        """Rows of the sheet here."""
-        there = self.classes[RowClass.ONLY_THERE]
-        return sum(self.classes.values()) - there + self.superseded
+        """Rows of the sheet here that were compared, or superseded."""
+        return self.here.rows - self.here.left_out
 
     @property
     def exit_code(self) -> int:
-        """0 without a difference, else 3."""
+        """0 without a difference, 4 if a push was refused, else 3."""
+        if self.refused:
+            return 4
         equal = {RowClass.SAME} | ({RowClass.ONLY_THERE} if self.one_way else set())
         differing = any(count for one, count in self.classes.items() if one not in equal)
         return 3 if differing else 0

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from bulk_sync.model.account import Team
-from bulk_sync.model.comparison import Reconciliation
+from bulk_sync.model.comparison import Reconciliation, SideCounts
 from bulk_sync.model.rows import Allowance, State
 from bulk_sync.model.summaries import (
     Batch,
@@ -26,6 +26,7 @@ from bulk_sync.model.summaries import (
     Part,
     Summary,
 )
+from bulk_sync.report.systematic import systematic_lines
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
@@ -195,8 +196,22 @@ def reconciliation_json(summary: Reconciliation) -> dict[str, Any]:
         "base": summary.base,
         "rows": summary.rows,
         "classes": {one.value: count for one, count in summary.classes.items()},
-        "superseded": summary.superseded,
+        "superseded": summary.here.superseded,
+        "here": _side_json(summary.here),
+        "there": _side_json(summary.there),
         "fields": summary.fields,
+        "systematic": [
+            {
+                "pattern": one.pattern.value,
+                "field": one.field,
+                "rows": one.rows,
+                "of": one.of,
+                "facts": one.facts,
+                "text": text,
+            }
+            for one, text in zip(summary.systematic, systematic_lines(summary), strict=True)
+        ],
+        "push_refused": summary.refused,
         "conflicts": summary.conflicts,
         "changed_only_there": summary.stale,
         "to_send": summary.to_send,
@@ -207,6 +222,13 @@ def reconciliation_json(summary: Reconciliation) -> dict[str, Any]:
         "notes": list(summary.notes),
         "exit_code": summary.exit_code,
     }
+
+
+def _side_json(side: SideCounts) -> dict[str, Any]:
+    """Return the rows of a sheet by class; all but the last add up to the last."""
+    classes = {one.value: count for one, count in side.classes.items()}
+    others = {"superseded": side.superseded, "left_out": side.left_out}
+    return classes | others | {"rows": side.rows}
 
 
 def doctor_json(

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CauseGroup, Summary
 from bulk_sync.report.echoes import echo_lines
-from bulk_sync.report.words import CLASSES, allowance_text, counted, limit_text, span
+from bulk_sync.report.systematic import systematic_lines
+from bulk_sync.report.words import (
+    CLASSES,
+    UNCOMPARED,
+    Look,
+    allowance_text,
+    counted,
+    limit_text,
+    span,
+)
 
 _MOST_CAUSES = 50
 # How many rows the sentence of a cause names.
@@ -80,10 +91,35 @@ def reconciliation_facts(summary: Reconciliation) -> Iterator[tuple[str, object]
     yield "with", other_side(summary)
     if summary.base:
         yield "base", summary.base
-    yield "rows", summary.rows
-    yield from ((CLASSES[one].name, count) for one, count in summary.classes.items() if count)
+    yield from (("systematic", line) for line in systematic_lines(summary))
+    for line in class_lines(summary):
+        yield line.look.name, f"{line.here:,} here, {line.there:,} there"
+    yield "rows", f"{summary.here.rows:,} here, {summary.there.rows:,} there"
     yield from ((f"differing: {field}", count) for field, count in summary.fields.items())
     yield from (("note", note) for note in (*summary.notes, *base_notes(summary)))
+
+
+class ClassLine(Struct, frozen=True):
+    """The rows of both sheets in one class."""
+
+    id: str
+    look: Look
+    here: int
+    there: int
+
+
+def class_lines(summary: Reconciliation) -> Iterator[ClassLine]:
+    """Return a line for each class that has rows; those of a sheet add up to all its rows."""
+    here, there = summary.here, summary.there
+    lines = [
+        ClassLine(one.value, look, here.classes[one], there.classes[one])
+        for one, look in CLASSES.items()
+    ]
+    lines += [
+        ClassLine("superseded", UNCOMPARED["superseded"], here.superseded, there.superseded),
+        ClassLine("left_out", UNCOMPARED["left_out"], here.left_out, there.left_out),
+    ]
+    yield from (line for line in lines if line.here or line.there)
 
 
 def other_side(summary: Reconciliation) -> str:

@@ -60,6 +60,12 @@ CLASSES: Mapping[RowClass, Look] = {
     RowClass.PROBLEM: Look("with a problem", "the row can't be read", "red", *_RED),
 }
 
+UNCOMPARED: Mapping[str, Look] = {
+    "superseded": Look("superseded", "another row with this key was used", "dim", *_GREY),
+    "left_out": Look("left out", "left out by --rows, --where or --limit", "dim", *_GREY),
+}
+"""Rows of a sheet that are in no class of a comparison."""
+
 CODES: Mapping[str, str] = {
     "missing_key": "No key",
     "bad_key": "Unusable key",

@@ -58,6 +58,13 @@ class Comparing:
     push: Annotated[bool, Option("Send, for each row that differs, the fields that differ.")] = (
         False
     )
+    accept_systematic: Annotated[
+        bool,
+        Option(
+            "With --push, send the differences also when they have one cause, such as another time "
+            "zone or a column that moved by a row."
+        ),
+    ] = False
 
     @property
     def prefer_here(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bulk_sync.errors import InputError
-from bulk_sync.model.comparison import Reconciliation, RowClass
+from bulk_sync.model.comparison import Reconciliation, RowClass, SideCounts
 from bulk_sync.model.rows import Allowance, RateSource, State
 from bulk_sync.model.summaries import (
     Batch,
@@ -127,7 +127,8 @@ def test_a_comparison_with_the_ledger_names_it() -> None:
         other=None,
         base=None,
         classes=dict.fromkeys(RowClass, 1),
-        superseded=0,
+        here=SideCounts(dict.fromkeys(RowClass, 1) | {RowClass.ONLY_THERE: 0}, 2, 3),
+        there=SideCounts(dict.fromkeys(RowClass, 1) | {RowClass.ONLY_HERE: 0}),
         fields={},
         first=(),
         listed=(),
@@ -143,7 +144,11 @@ def test_a_comparison_with_the_ledger_names_it() -> None:
         changes=None,
     )
     told = reconciliation_json(summary)
-    assert (told["with"], told["rows"], told["changed_only_there"]) == ("ledger", 5, 2)
+    assert (told["with"], told["rows"], told["changed_only_there"]) == ("ledger", 7, 2)
+    assert [told[side]["rows"] for side in ("here", "there")] == [10, 5]
+    for side in ("here", "there"):
+        assert sum(told[side].values()) == 2 * told[side]["rows"]
+    assert told["superseded"] == 2
     assert list(told["classes"]) == [
         "same",
         "differs",

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from bulk_sync.model.comparison import Author, Compared, Difference, Reconciliation, RowClass
+from bulk_sync.model.comparison import (
+    Author,
+    Compared,
+    Difference,
+    Reconciliation,
+    RowClass,
+    SideCounts,
+)
 from bulk_sync.model.problems import Expected, Reason
+from bulk_sync.model.systematic import Pattern, Systematic
 from bulk_sync.report.page import comparison as comparison_page
 from bulk_sync.report.page.comparison import write_comparison_page
 
@@ -49,7 +58,9 @@ def differing(number: int, there: object, here: object, author: Author | None = 
     return Compared(RowClass.DIFFERS, number, number, f"ext_{number}", f"ext_{number}", "", values)
 
 
-def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
+def page(
+    path: Path, rows: list[Compared], *, same: int = 0, systematic: tuple[Systematic, ...] = ()
+) -> Parsed:
     classes = {one: sum(row.row_class is one for row in rows) for one in RowClass} | {
         RowClass.SAME: same
     }
@@ -58,7 +69,8 @@ def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
         other=HOSTILE[0].replace("/", ""),
         base=None,
         classes=classes,
-        superseded=0,
+        here=SideCounts(classes | {RowClass.ONLY_THERE: 0}, superseded=1, left_out=2),
+        there=SideCounts(classes | {RowClass.ONLY_HERE: 0}),
         fields={"feedback": len(rows)} if rows else {},
         first=(),
         listed=(),
@@ -72,6 +84,8 @@ def page(path: Path, rows: list[Compared], *, same: int = 0) -> Parsed:
         page=str(path),
         template=None,
         changes=None,
+        systematic=systematic,
+        refused=bool(systematic),
     )
     write_comparison_page(path, summary, rows, made_at=AT, version="1")
     return Parsed(path.read_text(encoding="utf-8"))
@@ -108,3 +122,21 @@ def test_equal_sheets_and_long_comparisons_say_so(
     assert "3 more rows are not on this page" in long.said
     assert long.said.count("row 2 here") == 1
     assert "row 4 here" not in long.said
+
+
+def test_all_rows_of_both_sheets_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "x.html"
+    page(path, [differing(2, "a", "b")], same=3)
+    text = path.read_text(encoding="utf-8")
+    table = text[text.index('<table class="states classes">') :]
+    rows = re.findall(r'<td class="number">([\d,]+)</td>', table[: table.index("</table>")])
+    here, there = [int(one) for one in rows[::2]], [int(one) for one in rows[1::2]]
+    assert here == [3, 1, 1, 2, 7]  # same, differs, superseded, left out, all rows
+    assert there == [3, 1, 0, 0, 4]
+
+
+def test_one_cause_of_many_differences_comes_first(tmp_path: Path) -> None:
+    cause = Systematic(Pattern.TIME_OFFSET, "showing_date", 1, 1, {"minutes": [60]})
+    said = page(tmp_path / "x.html", [differing(2, "a", "b")], systematic=(cause,)).said
+    cause_at = said.index("showing_date: 1 hour later here than there")
+    assert said.index("Nothing was sent") < cause_at < said.index("Rows by class")

@@ -331,3 +331,51 @@ def test_differences_that_nobody_sees_are_counted_and_not_sent(
     ran = program("reconcile", here, "--with", there)
     assert ran.code == 0
     assert "1 text differs only in line ends" in ran.out
+
+
+def test_rows_of_both_sheets_add_up_and_are_the_same_everywhere(
+    program: Program, tmp_path: Path
+) -> None:
+    header = ("unique_showing_key", "rating")
+    here = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "x"), ("e", "1"), ("e", "1"), ("f", "2")]
+    there = [("a", "1"), ("b", "3"), ("d", "1"), ("g", "2"), ("h", "x"), ("a", "1")]
+    a = write_sheet(tmp_path / "a.csv", here, header)
+    b = write_sheet(tmp_path / "b.csv", there, header)
+    page = tmp_path / "page.html"
+    words = ["reconcile", a, "--with", b, "--rows", "2-7", "--page", page]
+    ran = program(*words, "--json")
+    classes = {"same": 1, "differs": 1, "conflict": 0, "problem": 1, "superseded": 1}
+    expected = {
+        "here": classes | {"only_here": 2, "only_there": 0, "left_out": 1, "rows": len(here)},
+        "there": classes | {"only_here": 0, "only_there": 1, "left_out": 0, "rows": len(there)},
+    }
+    expected["there"]["problem"] = 2
+    for side, counts in expected.items():
+        assert ran.summary[side] == counts
+        assert sum(counts.values()) == 2 * counts["rows"]
+    ran = program(*words)
+    lines = [line.rsplit(maxsplit=2) for line in ran.out.splitlines()]
+    assert ["superseded", "1", "1"] in lines
+    assert ["left out", "1", "0"] in lines
+    assert ["rows", "7", "6"] in lines
+    text = page.read_text(encoding="utf-8")
+    assert all(f">{name}</span>" in text for name in ("superseded", "left out", "problem"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (("12", "13"), "keys here have lost their leading zeros (12 here, 0012 there)"),
+        (("x", "y"), "No showing is in both sheets: keys here are such as x, there such as 0012"),
+    ],
+)
+def test_keys_of_which_none_is_in_both_sheets_are_named_first(
+    program: Program, tmp_path: Path, keys: tuple[str, str], said: str
+) -> None:
+    header = ("unique_showing_key", "rating")
+    a = write_sheet(tmp_path / "a.csv", [(key, "1") for key in keys], header)
+    b = write_sheet(tmp_path / "b.csv", [("0012", "1"), ("0013", "1")], header)
+    ran = program("reconcile", a, "--with", b)
+    assert ran.code == 3
+    assert ran.out.index(said) < ran.out.index("only here")
+    assert program("reconcile", b, "--with", b).code == 0

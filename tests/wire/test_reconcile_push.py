@@ -339,3 +339,54 @@ def test_an_edited_template_is_sent_though_its_values_were_acknowledged_before(
     before = last(witness)
     assert program("push", edit, "--only-changed", *to).code == 0
     assert sent(witness, before) == {"ext_1": {"rating": 2}}
+
+
+def test_differences_with_one_cause_are_not_sent_unless_accepted(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    there = some(12)
+    here = copy(there)
+    for values in here.values():
+        values["showing_date"] = "2026-03-02T20:00:00Z"
+    here["ext_3"]["feedback"] = "Another"
+    a, b = write(tmp_path / "a.csv", here), write(tmp_path / "b.csv", there)
+    push = ["reconcile", a, "--with", b, "--push", "--base-url", witness.base_url]
+    ran = program(*push, "--json")
+    assert (ran.code, ran.summary["exit_code"], ran.summary["push_refused"]) == (4, 4, True)
+    (cause,) = ran.summary["systematic"]
+    assert (cause["pattern"], cause["field"], cause["rows"]) == ("time_offset", "showing_date", 12)
+    assert cause["facts"]["minutes"] == [300]
+    assert not (tmp_path / "a.changes.csv").exists()
+    ran = program(*push)
+    assert ran.code == 4
+    assert ran.out.index("5 hours later here than there") < ran.out.index("\ndiffer ")
+    assert "Nothing was sent" in ran.out
+    assert sent(witness) == {}
+    # The differences stay what they are, and without --push there is nothing to refuse.
+    ran = program("reconcile", a, "--with", b, "--json")
+    assert (ran.code, ran.summary["fields"]) == (3, {"showing_date": 12, "feedback": 1})
+    # Somebody else's changes are not sent, so their cause keeps nothing back.
+    assert program(*push, "--base", a).code == 0
+    assert sent(witness) == {}
+    accepted = program(*push, "--accept-systematic", "--json")
+    assert (accepted.code, accepted.summary["push_refused"]) == (0, False)
+    assert len(sent(witness)) == 12
+
+
+def test_against_the_ledger_one_cause_is_refused_too(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    sheet = some(12)
+    a = write(tmp_path / "a.csv", sheet)
+    to = ["--base-url", witness.base_url]
+    assert program("push", a, *to).code == 0
+    before = last(witness)
+    for values in sheet.values():
+        values["showing_date"] = "2026-03-02T09:00:00Z"
+    write(a, sheet)
+    push = ["reconcile", a, "--with", "ledger", "--push", *to]
+    ran = program(*push)
+    assert (ran.code, "6 hours earlier here than there" in ran.out) == (4, True)
+    assert sent(witness, before) == {}
+    assert program(*push, "--accept-systematic").code == 0
+    assert len(sent(witness, before)) == 12

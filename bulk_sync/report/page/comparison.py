@@ -13,7 +13,7 @@ from itertools import groupby, islice
 from pathlib import Path, PurePath
 
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
-from bulk_sync.report.facts import base_notes, other_side
+from bulk_sync.report.facts import base_notes, class_lines, other_side
 from bulk_sync.report.page.frame import (
     asset,
     bottom,
@@ -27,9 +27,10 @@ from bulk_sync.report.page.frame import (
 )
 from bulk_sync.report.page.markup import Html, element, join
 from bulk_sync.report.problems import compared_message
+from bulk_sync.report.systematic import refusal, systematic_lines
 from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
 from bulk_sync.report.verdict import Tone
-from bulk_sync.report.words import AUTHORS, CLASSES
+from bulk_sync.report.words import AUTHORS
 from bulk_sync.report.written.atomic import replacing
 
 MOST_ROWS = 5000
@@ -53,7 +54,10 @@ def write_comparison_page(
     with replacing(path) as file:
         open_page(file, f"{PurePath(summary.input).name}: {sentence}", _style())
         file.write(top("comparison", _facts(summary), made_at, version) + "\n<main>\n")
-        file.write(verdict_section(tone, sentence, None, (*summary.notes, *base_notes(summary))))
+        notes = (*summary.notes, *base_notes(summary))
+        file.write(verdict_section(tone, sentence, refusal(summary), notes))
+        if summary.systematic:
+            file.write(_causes_section(summary))
         file.write(_classes_section(summary))
         if summary.fields:
             file.write(_fields(summary))
@@ -77,15 +81,10 @@ def _style() -> str:
 def _sentence(summary: Reconciliation) -> str:
     counts = summary.classes
     differing = counts[RowClass.DIFFERS] + counts[RowClass.CONFLICT]
+    rows = sum(summary.here.classes.values())
     if summary.exit_code == 0:
-        return (
-            f"All {summary.rows:,} rows are the same in both."
-            if summary.rows > 1
-            else "Nothing differs."
-        )
-    parts = (
-        [f"{differing:,} of {summary.rows:,} rows differ"] if differing else ["No value differs"]
-    )
+        return f"All {rows:,} rows are the same in both." if rows > 1 else "Nothing differs."
+    parts = [f"{differing:,} of {rows:,} rows differ"] if differing else ["No value differs"]
     parts += [
         f"{counts[row_class]:,} {words}"
         for row_class, words in (
@@ -108,29 +107,42 @@ def _facts(summary: Reconciliation) -> Iterator[tuple[str, str]]:
         yield "Base", PurePath(summary.base).name
 
 
+def _causes_section(summary: Reconciliation) -> Html:
+    lines = (element("li", element("bdi", line)) for line in systematic_lines(summary))
+    return section("causes", "Differences with one cause", element("ul", *lines), class_="card")
+
+
 def _classes_section(summary: Reconciliation) -> Html:
-    lines = (
+    lines = [
         element(
             "tr",
             element(
                 "th",
-                swatch(f"c-{row_class.value}"),
-                element("span", row_class.value.replace("_", " ")),
+                swatch(f"c-{line.id}"),
+                element("span", line.id.replace("_", " ")),
                 scope="row",
             ),
-            element("td", f"{count:,}", class_="number"),
-            element("td", CLASSES[row_class].meaning, class_="what"),
+            element("td", f"{line.here:,}", class_="number"),
+            element("td", f"{line.there:,}", class_="number"),
+            element("td", line.look.meaning, class_="what"),
         )
-        for row_class, count in summary.classes.items()
-        if count
+        for line in class_lines(summary)
+    ]
+    total = element(
+        "tr",
+        element("th", "all rows", scope="row"),
+        element("td", f"{summary.here.rows:,}", class_="number"),
+        element("td", f"{summary.there.rows:,}", class_="number"),
+        element("td", class_="what"),
     )
     return section(
         "states",
         "Rows by class",
         element(
             "table",
-            header_row("Class", "Rows", "Meaning"),
+            header_row("Class", "Here", "There", "Meaning"),
             element("tbody", *lines),
+            element("tfoot", total),
             class_="states classes",
         ),
         class_="card",

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
 from bulk_sync.report.as_json import json_line, reconciliation_json
-from bulk_sync.report.facts import base_notes, other_side
+from bulk_sync.report.facts import base_notes, class_lines, other_side
 from bulk_sync.report.problems import compared_message
+from bulk_sync.report.systematic import refusal, systematic_lines
 from bulk_sync.report.terminal.lines import show_files, show_line, show_next
 from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
 from bulk_sync.report.words import AUTHORS, CLASSES, counted, printable
@@ -34,6 +35,8 @@ def show_reconciliation(
 ) -> None:
     """Print the result for a person."""
     show_line(console, f"{summary.input} against {_other(summary)}")
+    for line in systematic_lines(summary):
+        show_line(console, line, style="yellow")
     for note in summary.notes:
         show_line(console, note)
     console.print(_counts(summary))
@@ -43,6 +46,9 @@ def show_reconciliation(
         _show_listed(console, summary, row_class)
     for sentence in base_notes(summary):
         show_line(console, sentence)
+    why = refusal(summary)
+    if why is not None:
+        show_line(console, why, style="bold red")
     files = (
         ("Results", summary.results),
         ("Page", summary.page),
@@ -59,19 +65,19 @@ def _other(summary: Reconciliation) -> str:
 
 
 def _counts(summary: Reconciliation) -> Table:
-    lines = [
-        (CLASSES[row_class].name, count, CLASSES[row_class].style)
-        for row_class, count in summary.classes.items()
-        if count
-    ]
-    if summary.superseded:
-        lines.append(("superseded", summary.superseded, "dim"))
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, count, style in lines:
-        table.add_row(Text(name, style=style), Text(f"{count:,}", justify="right"))
-    total = Text(f"{summary.rows:,}", style="bold", justify="right")
-    table.add_row(Text("rows here", style="bold"), total)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column()
+    for name in ("here", "there"):
+        table.add_column(name, justify="right")
+    for line in class_lines(summary):
+        table.add_row(Text(line.look.name, style=line.look.style), *_pair(line.here, line.there))
+    totals = _pair(summary.here.rows, summary.there.rows)
+    table.add_row("rows", *totals, style="bold")
     return table
+
+
+def _pair(here: int, there: int) -> tuple[str, str]:
+    return f"{here:,}", f"{there:,}"
 
 
 # The differences
