@@ -2,10 +2,14 @@
 
 Invariants:
 - A file in a folder is taken only if nothing was written to it for a while.
+- No file is pushed before all were read.
 - Each file has its own checkpoint and results, so a failed push never affects another file.
 - A file is moved only if its run ends with 0 (all of its rows are settled) and it is still the
-  file that was read.
+  file that was read. Files that have showings in common are moved together, in an order in which
+  a run of those that are left sends no older value: see `_Archive`.
 - Moving never overwrites a file.
+
+Rows of one showing in several files: see `run.several`.
 """
 
 from __future__ import annotations
@@ -13,16 +17,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
 from bulk_sync.model.summaries import Batch, Part, Summary
+from bulk_sync.plan import OnDuplicate
+from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import ending_at, seconds_left
+from bulk_sync.run.several import Judged, judged_together
+from bulk_sync.run.sheet import OnRows
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
@@ -34,6 +43,13 @@ _OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
 
 # Exit codes that end the whole run, because the next file would end the same way.
 _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
+
+
+Push = Callable[[PushSettings, Judgement | None], Summary]
+"""Pushes one file, with what was decided about its rows among all files of the run."""
+
+Reading = Callable[[str], AbstractContextManager[OnRows]]
+"""Follows the reading of files under a name; the function that it gives gets the rows so far."""
 
 
 class Inputs(Struct, frozen=True):
@@ -98,13 +114,15 @@ def run(
     named: Sequence[Path],
     settings: PushSettings,
     inbox: Inbox,
-    push: Callable[[PushSettings], Summary],
+    push: Push,
     clock: Clock,
+    reading: Reading = lambda _: nullcontext(lambda _: None),
 ) -> Batch:
     """Push the named files, and those of named folders, one after the other, within one deadline.
 
-    `settings` are those of all files but for the input. Raises UsageError when two files would
-    write the same one, InputError for a folder that can't be read.
+    `settings` are those of all files but for the input; `reading` follows the reading of all files
+    before the first is pushed. Raises UsageError when two files would write the same one,
+    InputError for a folder that can't be read.
     """
     _refuse_names_of_one_file(settings.outputs)
     if settings.reading.rows:
@@ -116,37 +134,80 @@ def run(
         raise UsageError("- is a sheet from standard input, which can't be one of several")
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     inputs = inputs_of(named, inbox.settle_seconds, clock.now())
-    _refuse_shared_names([settings.changed(input=file) for file in inputs.files])
+    all_settings = [settings.changed(input=file) for file in inputs.files]
+    _refuse_shared_names(all_settings)
     parts: list[Part] = []
-    for file in inputs.files:
-        is_over = parts and (parts[-1].exit_code in _END_ALL or not parts[-1].begun)
-        if is_over:
-            parts.append(Part(str(file)))
-            continue
-        # One deadline for all files: each push gets what is left of it.
-        one = ending_at(settings.changed(input=file), end, clock)
-        parts.append(_part(one, inbox.archive, push, clock))
+    archive = _Archive(inbox.archive, inputs.files, settings.meaning.on_duplicate, clock)
+    with ExitStack() as opened:
+        with reading(f"{len(all_settings)} files") as on_rows:
+            all_judged = opened.enter_context(judged_together(all_settings, on_rows))
+        last_of = {judged.circle: place for place, judged in enumerate(all_judged)}
+        for place, (one, judged) in enumerate(zip(all_settings, all_judged, strict=True)):
+            if any(part.exit_code in _END_ALL for part in parts):
+                parts.append(Part(str(one.reading.input)))
+                continue
+            # One deadline for all files: each push gets what is left of it.
+            parts.append(_part(ending_at(one, end, clock), judged, push))
+            if last_of[judged.circle] == place:
+                circle = [
+                    at for at, other in enumerate(all_judged) if other.circle == judged.circle
+                ]
+                archive.take(circle, parts)
     return Batch(tuple(parts), inputs.unsettled)
 
 
-def _part(
-    settings: PushSettings,
-    archive: Path | None,
-    push: Callable[[PushSettings], Summary],
-    clock: Clock,
-) -> Part:
-    file = settings.reading.input
-    before = identity(file)
+def _part(settings: PushSettings, judged: Judged, push: Push) -> Part:
+    file = str(settings.reading.input)
+    if judged.error is not None:
+        return Part(file, error=judged.error)
     try:
-        summary = push(settings)
+        return Part(file, push(settings, judged.judgement))
     except BulkSyncError as error:
-        return Part(str(file), error=error)
-    if archive is None or not summary.is_finished:
-        return Part(str(file), summary)
-    try:
-        return Part(str(file), summary, note=archived(file, archive, before, clock.now()))
-    except OutputError as error:
-        return Part(str(file), summary, error)
+        return Part(file, error=error)
+
+
+class _Archive:
+    """Moves finished files away, those that have showings in common all together or not at all.
+
+    A later run of some of them alone would send rows that gave way to those of the others: an older
+    value, or one without what was merged into it. So the row that was sent is moved last: a run
+    that is cut off in between leaves it in place.
+    """
+
+    def __init__(
+        self, folder: Path | None, files: Sequence[Path], policy: OnDuplicate, clock: Clock
+    ) -> None:
+        self._folder = folder
+        self._files = files
+        self._before = [identity(file) for file in files]
+        self._first_is_sent = policy == "error"
+        self._clock = clock
+
+    def take(self, circle: Sequence[int], parts: list[Part]) -> None:
+        """Move these files, by their places, if all are finished; note in their parts what became
+        of them.
+        """
+        if self._folder is None:
+            return
+        left = [at for at in circle if (done := parts[at].summary) is None or not done.is_finished]
+        changed = [at for at in circle if identity(self._files[at]) != self._before[at]]
+        for at in sorted(circle, reverse=self._first_is_sent):
+            others = [other for other in (*left, *changed) if other != at]
+            if at in left:
+                continue
+            if others:
+                note = (
+                    f"{self._files[at]} was not moved to {self._folder}: it has showings in common "
+                    f"with {self._files[others[0]]}, which is not finished"
+                )
+                parts[at] = replace(parts[at], note=note)
+                continue
+            try:
+                note = archived(self._files[at], self._folder, self._before[at], self._clock.now())
+            except OutputError as error:
+                parts[at] = replace(parts[at], error=error)
+                return
+            parts[at] = replace(parts[at], note=note)
 
 
 def _refuse_names_of_one_file(outputs: Outputs) -> None:

@@ -32,7 +32,7 @@ from bulk_sync.run.findings import (
 from bulk_sync.run.follow import Callbacks, OnRow, OnWarning, Watch
 from bulk_sync.run.mapping_profile import profile_of
 from bulk_sync.run.outputs import check_outputs, refuse_names, write_outputs
-from bulk_sync.run.rows import stage_rows
+from bulk_sync.run.rows import Judgement, stage_rows
 from bulk_sync.run.send import (
     SendingRun,
     ask_first,
@@ -92,6 +92,24 @@ def push(
     )
 
 
+def push_in_run(
+    settings: PushSettings,
+    judgement: Judgement | None,
+    *,
+    send_to: str | None = None,
+    watch: Watch = lambda _: nullcontext(),
+    on_rows: OnRows = lambda _: None,
+    on_row: OnRow | None = None,
+    on_warning: OnWarning = lambda _: None,
+) -> Summary:
+    """Push one sheet of a run of several, whose rows were judged together; see `run.several`.
+
+    Raises as `push` does, and InputError when the sheet has changed since.
+    """
+    callbacks = Callbacks(watch, on_rows, on_row, None, on_warning)
+    return _push(settings, send_to, callbacks, SystemClock(), judgement)
+
+
 async def push_async(
     settings: PushSettings, *, send_to: str | None = None, on_row: OnRow | None = None
 ) -> Summary:
@@ -104,7 +122,11 @@ async def push_async(
 
 
 def _push(
-    settings: PushSettings, send_to: str | None, callbacks: Callbacks, clock: Clock
+    settings: PushSettings,
+    send_to: str | None,
+    callbacks: Callbacks,
+    clock: Clock,
+    judgement: Judgement | None = None,
 ) -> Summary:
     source, files = settings.reading.input, settings.files
     history, outputs = settings.history, settings.outputs
@@ -126,6 +148,8 @@ def _push(
         open_checkpoint(files.checkpoint, history, examined) as (store, opened),
     ):
         refuse_without_report(sheet, settings.creating)
+        if judgement is not None:
+            judgement.refuse_if_changed(sheet)
         check_outputs(files, outputs.undo_file)  # better now than after sending
         staging = Staging(
             sheet=sheet,
@@ -135,6 +159,7 @@ def _push(
             history=history,
             files=files,
             max_problems=settings.stopping.max_problems,
+            judgement=judgement,
         )
         tally = Tally(leave=settings.pacing.leave)
         sending = SendingRun(
@@ -176,6 +201,7 @@ def check(
     known: KnownPace = _NOTHING_KNOWN,
     window_seconds: float | None = None,
     job: JobPlace | None = None,
+    judgement: Judgement | None = None,
 ) -> CheckSummary:
     """Do everything that a push does except sending; write no file but the profile.
 
@@ -183,13 +209,16 @@ def check(
     The summary has the first `show` patches, and in `stopped` the reason if a push would refuse the
     sheet. `known` has the API's limits as earlier runs learnt them, and `window_seconds` is the
     time that a push would have. Changes that the `job` of the sheet has acknowledged are not sent
-    again. Raises InputError if the sheet can't be read, UsageError,
+    again. `judgement` is what was decided about the rows in a run of several sheets. Raises
+    InputError if the sheet can't be read, UsageError,
     OutputError.
     """
     pacing = settings.pacing
     with open_sheet(settings.reading, settings.meaning) as sheet, Store.scratch() as store:
         refuse_without_report(sheet, settings.creating)
-        rows = stage_rows(sheet, store, on_rows, keep_cells=False)
+        if judgement is not None:
+            judgement.refuse_if_changed(sheet)
+        rows = stage_rows(sheet, store, on_rows, keep_cells=False, judgement=judgement)
         counts = store.views.counts(rows.generation)
         problems, causes = problems_of(store.views.bad_rows(rows.generation))
         saved = _save_profile(sheet, save_profile)
@@ -203,7 +232,9 @@ def check(
             states=counts,
             problems=problems,
             causes=causes,
-            acknowledged=0 if job is None else acknowledged_before(store, rows.generation, job),
+            acknowledged=0
+            if job is None
+            else _acknowledged_before(sheet, store, rows.generation, job),
             duplicates=rows.duplicates,
             left_out=rows.left_out,
             assumptions=assumptions_of(sheet),
@@ -218,6 +249,12 @@ def check(
             creatable=_creatable(store, rows.generation, settings.creating),
             stopped=stopped,
         )
+
+
+def _acknowledged_before(sheet: Sheet, store: Store, generation: int, job: JobPlace) -> int:
+    return acknowledged_before(
+        store, generation, job, digest=sheet.table.digest, meaning=sheet.digest
+    )
 
 
 def _creatable(store: Store, generation: int, creating: Creating) -> Creatable | None:

@@ -18,7 +18,8 @@ from bulk_sync.model.rows import State
 class JobFacts(Struct, frozen=True):
     """The facts that identify a job.
 
-    `meaning` is a digest of the settings and the version that turned the rows into patches.
+    `meaning` is a digest of the settings and the version that turned the rows into patches,
+    `elsewhere` one of what other files of the run decided about its rows, "" for nothing.
     `key_fingerprint` is None until the API has accepted a key; `team` is the one that users/me
     names for it, as far as known.
     """
@@ -28,6 +29,11 @@ class JobFacts(Struct, frozen=True):
     input_digest: str
     meaning: str
     team: Team | None = None
+    elsewhere: str = ""
+
+    def is_of_same_sheet(self, other: JobFacts) -> bool:
+        """Return whether both are of the same content, read the same way."""
+        return (self.input_digest, self.meaning) == (other.input_digest, other.meaning)
 
 
 class Start(Enum):
@@ -64,7 +70,7 @@ def how_to_start(known: JobFacts | None, wanted: JobFacts, *, fresh: bool, new_k
             "If the new key acts for the same team, continue with --new-key; "
             "if not, start over with --fresh"
         )
-    unchanged = known.input_digest == wanted.input_digest and known.meaning == wanted.meaning
+    unchanged = known.is_of_same_sheet(wanted) and known.elsewhere == wanted.elsewhere
     return Start.RESUME if unchanged else Start.RESTAGE
 
 
@@ -119,7 +125,9 @@ class Twin(Struct, frozen=True):
 
     `report_id` is the report that it names, if any, `spelling` the key where it differs from the
     one that a person reads, `blank` the fields that a blank cell clears. A row that is `left_out`
-    by choice is not sent, and takes part in the decision, because it is in the sheet.
+    by choice is not sent, and takes part in the decision, because it is in the sheet. `file` is the
+    name of its file in a run of several; nothing of a file that is `held` is sent, because it was
+    refused as a whole.
     """
 
     id: int
@@ -130,6 +138,8 @@ class Twin(Struct, frozen=True):
     spelling: str = ""
     blank: str = ""
     left_out: bool = False
+    file: str = ""
+    held: bool = False
 
 
 class Verdict(Struct, frozen=True):
@@ -163,29 +173,28 @@ def settle_twins(
     `last`: the last row counts, and if it is invalid, nothing is sent.
     `merge`: the last row carries the values of all; if one row is invalid, nothing is sent. A blank
     cell changes nothing in the others' values, also where it clears a field.
+    Rows of a held file contradict others, but are never sent in their place.
     """
     if policy == "last":
         return [_superseded(twin, twins[-1]) for twin in twins[:-1]], None
-    unread = [twin for twin in twins if twin.digest is None]
-    if policy == "merge" and not unread:
+    if policy == "merge":
+        if (unmerged := _not_merged(twins)) or any(twin.digest is None for twin in twins):
+            return unmerged, None
         merge = Merge(twins[-1].id, tuple(twins))
-        reason = _about_rows(Expected.MERGED_ROW, twins[-1:])
-        return [Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins[:-1]], merge
+        return [_replaced(twin, Expected.MERGED_ROW, twins[-1]) for twin in twins[:-1]], merge
     first = twins[0]
-    if policy == "error" and any(twin.spelling != first.spelling for twin in twins):
+    if any(twin.spelling != first.spelling for twin in twins):
         return _each_naming_others(
             twins, Expected.ONE_SPELLING_A_KEY, Remedy.KEEP_NORTHS_SPELLING
         ), None
     if all(twin.digest == first.digest for twin in twins) and len(_reports(twins)) < 2:
         sent = _first_taken(twins)
-        reason = _about_rows(Expected.FIRST_OF_EQUALS, [sent])
         return [
-            Verdict(twin.id, State.SUPERSEDED, None, reason) for twin in twins if twin is not sent
+            _replaced(twin, Expected.FIRST_OF_EQUALS, sent) for twin in twins if twin is not sent
         ], None
-    if policy == "error":
-        return _each_naming_others(twins, Expected.ONE_ROW_A_SHOWING, Remedy.KEEP_ONE), None
-    reason = _about_rows(Expected.USABLE_TWIN, unread[:1], Remedy.CORRECT_TWIN)
-    return [_duplicate(twin, reason) for twin in twins if twin.digest is not None], None
+    in_run = _first_of_another_file(first, twins) is not None
+    remedy = Remedy.KEEP_ONE_OF_THE_RUN if in_run else Remedy.KEEP_ONE
+    return _each_naming_others(twins, Expected.ONE_ROW_A_SHOWING, remedy), None
 
 
 def report_of_twins(twins: Sequence[Twin], policy: OnDuplicate) -> tuple[int, str] | None:
@@ -200,7 +209,7 @@ def report_of_twins(twins: Sequence[Twin], policy: OnDuplicate) -> tuple[int, st
 
 
 def _first_taken(twins: Sequence[Twin]) -> Twin:
-    return next((twin for twin in twins if not twin.left_out), twins[0])
+    return min(twins, key=lambda twin: twin.left_out or twin.held)
 
 
 def _reports(twins: Sequence[Twin]) -> list[str]:
@@ -209,25 +218,45 @@ def _reports(twins: Sequence[Twin]) -> list[str]:
     return [*dict.fromkeys(named)][::-1]
 
 
-def settle_rivals(rivals: Sequence[tuple[int, int, int, int]]) -> list[Verdict]:
+def settle_rivals(rivals: Sequence[Twin]) -> list[Verdict]:
     """Decide about rows with one key and different ids: none is sent.
 
-    A rival is (row id, row number, whether it would be sent, whether it is left out by choice).
+    A rival that is not sent in any case has no digest.
     """
-    twins = [
-        Twin(row, number, "" if usable else None, left_out=bool(left_out))
-        for row, number, usable, left_out in rivals
-    ]
-    return _each_naming_others(twins, Expected.ONE_ID_A_KEY, Remedy.KEEP_ONE)
+    return _each_naming_others(rivals, Expected.ONE_ID_A_KEY, Remedy.KEEP_ONE)
 
 
 def _superseded(twin: Twin, winner: Twin) -> Verdict:
-    expected = Expected.LAST_ROW if winner.digest else Expected.USABLE_LAST_ROW
-    return Verdict(twin.id, State.SUPERSEDED, None, _about_rows(expected, [winner]))
+    usable = winner.digest is not None and not (winner.held and winner.file != twin.file)
+    return _replaced(twin, Expected.LAST_ROW if usable else Expected.USABLE_LAST_ROW, winner)
+
+
+def _replaced(twin: Twin, expected: Expected, by: Twin) -> Verdict:
+    facts = _facts(twin, [by], 1, left_out=by.left_out)
+    return Verdict(twin.id, State.SUPERSEDED, None, Reason(expected, facts=facts))
 
 
 def _duplicate(twin: Twin, reason: Reason) -> Verdict:
     return Verdict(twin.id, State.INVALID, "duplicate_key", reason)
+
+
+def _not_merged(twins: Sequence[Twin]) -> list[Verdict]:
+    """Refuse the rows that can't be merged, because others are invalid or in files that are held;
+    empty if all can be.
+    """
+    unread = next((twin for twin in twins if twin.digest is None), None)
+    held = [twin for twin in twins if twin.held]
+    other_held = _first_of_another_file(held[0], held) if held else None
+    verdicts = []
+    for twin in twins:
+        held_elsewhere = held[0] if held and held[0].file != twin.file else other_held
+        unusable = unread or held_elsewhere
+        if unusable is None or twin.digest is None:
+            continue
+        facts = _facts(twin, [unusable], 1, left_out=unusable.left_out)
+        reason = Reason(Expected.USABLE_TWIN, remedy=Remedy.CORRECT_TWIN, facts=facts)
+        verdicts.append(_duplicate(twin, reason))
+    return verdicts
 
 
 def _each_naming_others(twins: Sequence[Twin], expected: Expected, remedy: Remedy) -> list[Verdict]:
@@ -235,25 +264,33 @@ def _each_naming_others(twins: Sequence[Twin], expected: Expected, remedy: Remed
     # Walks through all rows once, not for each of them: a key may be in every row of a sheet.
     first = twins[: _MOST_ROWS + 1]
     left_out = sum(twin.left_out for twin in twins)
+    other_file = _first_of_another_file(first[0], twins)
     verdicts = []
     for twin in twins:
         if twin.digest is None:
             continue
-        others = [other.number for other in first if other is not twin]
-        facts = _facts(others, len(twins) - 1, left_out=left_out > twin.left_out)
+        others = [other for other in first if other is not twin][:_MOST_ROWS]
+        if other_file is not None and all(other.file == twin.file for other in others):
+            others[-1] = other_file if other_file.file != twin.file else first[0]
+        facts = _facts(twin, others, len(twins) - 1, left_out=left_out > twin.left_out)
         verdicts.append(_duplicate(twin, Reason(expected, remedy=remedy, facts=facts)))
     return verdicts
 
 
-def _about_rows(expected: Expected, twins: Sequence[Twin], remedy: Remedy | None = None) -> Reason:
-    left_out = any(twin.left_out for twin in twins)
-    facts = _facts([twin.number for twin in twins], len(twins), left_out=left_out)
-    return Reason(expected, remedy=remedy, facts=facts)
+def _first_of_another_file(of: Twin, twins: Sequence[Twin]) -> Twin | None:
+    return next((twin for twin in twins if twin.file != of.file), None)
 
 
-def _facts(rows: list[int], count: int, *, left_out: bool) -> dict[str, Fact]:
-    """Return the facts about `count` rows, of which `rows` are the first."""
+def _facts(of: Twin, named: Sequence[Twin], count: int, *, left_out: bool) -> dict[str, Fact]:
+    """Return the facts about `count` rows, of which these are named: their numbers, and their files
+    if any is in another one.
+    """
     # Otherwise a key in a thousand rows would store a million row numbers.
-    more = {"more": count - _MOST_ROWS} if count > _MOST_ROWS else {}
-    apart = {"left_out": 1} if left_out else {}
-    return {"rows": rows[:_MOST_ROWS], **more, **apart}
+    facts: dict[str, Fact] = {"rows": [twin.number for twin in named]}
+    if _first_of_another_file(of, named) is not None:
+        facts["files"] = ["" if twin.file == of.file else twin.file for twin in named]
+    if count > len(named):
+        facts["more"] = count - len(named)
+    if left_out:
+        facts["left_out"] = 1
+    return facts

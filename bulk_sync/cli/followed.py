@@ -31,7 +31,7 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError
 from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Summary
-from bulk_sync.pipeline import push as run_push
+from bulk_sync.pipeline import push_in_run
 from bulk_sync.report.as_json import json_line, summary_json
 from bulk_sync.report.terminal.lines import show_error, show_line
 from bulk_sync.report.terminal.progress import progress, progress_lines
@@ -40,6 +40,8 @@ from bulk_sync.report.terminal.summary import show_summary
 from bulk_sync.report.words import printable
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.run.outputs import file_identity
+from bulk_sync.run.rows import Judgement
+from bulk_sync.run.sheet import OnRows
 from bulk_sync.secret import without_keys
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.push import PushSettings
@@ -204,18 +206,29 @@ def sandbox_of(target: Target) -> Iterator[str | None]:
         yield send_to
 
 
+@contextmanager
+def watched_reading(following: Following, name: str) -> Iterator[OnRows]:
+    """Show on a terminal how many rows of a run's files were read."""
+    if following.quiet or following.logs_to_stderr:
+        yield lambda _: None
+        return
+    with reading_rows(err(), name) as on_rows:
+        yield on_rows
+
+
 def watched_push(
     settings: PushSettings,
     send_to: str | None,
     following: Following,
     warned: list[str] | None = None,
+    judgement: Judgement | None = None,
 ) -> Summary:
     """Push and show the progress, with traces if the environment configures them.
 
     `warned` gets the notes that a terminal has shown before the first request.
     """
     with tracing(os.environ) as on_row:
-        run = partial(run_push, settings, send_to=send_to, on_row=on_row)
+        run = partial(push_in_run, settings, judgement, send_to=send_to, on_row=on_row)
         return _watched(run, str(settings.reading.input), following, warned)
 
 

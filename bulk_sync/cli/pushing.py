@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from bulk_sync.cli.followed import (
     show,
     show_end,
     watched_push,
+    watched_reading,
 )
 from bulk_sync.cli.keys import with_key
 from bulk_sync.cli.parts import Following, Sample
@@ -35,6 +37,7 @@ from bulk_sync.model.summaries import Batch, Summary
 from bulk_sync.report.as_json import batch_json, json_line, summary_json
 from bulk_sync.report.terminal.lines import show_line
 from bulk_sync.report.terminal.progress import reading as reading_rows
+from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import ending_at, seconds_left
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox
@@ -112,11 +115,18 @@ def _end(
 def _push_all(settings: PushSettings, request: _Push) -> int:
     with sandbox_of(settings.target) as send_to:
 
-        def push_it(one: PushSettings) -> Summary:
+        def push_it(one: PushSettings, judgement: Judgement | None) -> Summary:
             request.run.job = str(one.reading.input)
-            return watched_push(one, send_to, request.following)
+            return watched_push(one, send_to, request.following, judgement=judgement)
 
-        ended = batch.run(request.files, settings, request.inbox, push_it, SystemClock())
+        ended = batch.run(
+            request.files,
+            settings,
+            request.inbox,
+            push_it,
+            SystemClock(),
+            partial(watched_reading, request.following),
+        )
     request.run.ended |= batch_json(ended)
     _show_batch(ended, request)
     return ended.exit_code

@@ -19,7 +19,16 @@ import json
 import sqlite3
 
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.job.database import ACKNOWLEDGED, APART, EARLIER, PARKED, Database, Job, storable
+from bulk_sync.job.database import (
+    ACKNOWLEDGED,
+    APART,
+    EARLIER,
+    OWN_CONTENT,
+    PARKED,
+    Database,
+    Job,
+    storable,
+)
 from bulk_sync.job.known import Known
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
@@ -61,11 +70,13 @@ class Adoption:
             "CREATE TEMP TABLE IF NOT EXISTS left_out (id INTEGER PRIMARY KEY, old, former)"
         )
 
-    def adopt(self, job: Job) -> bool:
+    def adopt(self, job: Job, *, same_sheet: bool = False) -> bool:
         """Make the rows staged as `job.generation` the job's; return whether the job goes on.
 
         It goes on, keeping the outcomes of rows with the same target and content, unless it was
-        settled and the content differs: then a new job begins, and all rows are sent.
+        settled and the content differs: then a new job begins, and all rows are sent. With
+        `same_sheet` the content is known to be the same, whatever other files of the run decide
+        about its rows.
         """
         staged = self._views.counts(job.generation)
         self._known.learn()
@@ -73,7 +84,9 @@ class Adoption:
             self._known.reset()
             before = self._database.job()
             settled = before is not None and self.is_settled(before)
-            goes_on = before is not None and (not settled or self._same_content(before, job))
+            goes_on = before is not None and (
+                not settled or same_sheet or self._same_content(before, job)
+            )
             if job.partial:
                 self._leave_out(db, job.generation)
             if goes_on:
@@ -90,7 +103,7 @@ class Adoption:
             self._outbox.begin()
             db.execute(
                 "INSERT OR REPLACE INTO job "
-                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
+                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)",
                 (
                     job.generation,
                     storable(job.input),
@@ -107,6 +120,7 @@ class Adoption:
                     job.team and job.team.name,
                     job.key_proven,
                     job.source,
+                    job.elsewhere,
                 ),
             )
         keep_in_wal(self._db, kept=is_large(self._database.path))
@@ -167,8 +181,7 @@ class Adoption:
     def _same_content(self, before: Job, job: Job) -> bool:
         """Return whether both sheets have the same changes, in any order."""
         contents = (
-            "SELECT target, content FROM staged "
-            "WHERE generation IN (?, ?, ?) AND state <> 'superseded'"
+            f"SELECT target, content FROM staged WHERE generation IN (?, ?, ?) AND {OWN_CONTENT}"
         )
         old, new = (before.generation, PARKED, EARLIER), (job.generation, APART, APART)
         return not any(

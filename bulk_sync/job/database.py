@@ -72,6 +72,12 @@ ACKNOWLEDGED = "state IN ('updated', 'created')"
 IN_DOUBT = "(in_flight = 1 OR may_have_been_applied = 1)"
 """Selects rows of the view that may have been applied without an acknowledgement."""
 
+OWN_CONTENT = "(state <> 'superseded' OR json_extract(reasons, '$[0].facts.files') IS NOT NULL)"
+"""Selects rows that say what the sheet wants of a showing.
+
+A row that one of another file took the place of is among them: another run may take it.
+"""
+
 UNRECORDED = (
     f"{IN_JOB} AND state = 'pending' "
     "AND id > (SELECT ended FROM job) AND id <= (SELECT taken FROM job) "
@@ -87,7 +93,8 @@ class Job(Struct, frozen=True):
     left out by choice; `seconds` is the duration of all runs so far. `team` is the one that
     users/me named for the key, and `key_proven` True once the API acknowledged a row with it.
     `source` is how the cells were read, as JSON (see `model.own.Source`); empty in a job of an
-    earlier version.
+    earlier version. `elsewhere` is a digest of what other files of the run decided about the rows,
+    "" for nothing.
     """
 
     generation: int
@@ -102,6 +109,7 @@ class Job(Struct, frozen=True):
     team: Team | None = None
     key_proven: bool = False
     source: str = ""
+    elsewhere: str = ""
 
 
 class Database:
@@ -178,11 +186,11 @@ class Database:
         """Return the job, or None before a sheet was adopted."""
         found = self.connection.execute(
             "SELECT generation, input, input_digest, meaning, partial, headers, base_url, "
-            "key_fingerprint, seconds, team_id, team_name, key_proven, source FROM job"
+            "key_fingerprint, seconds, team_id, team_name, key_proven, source, elsewhere FROM job"
         ).fetchone()
         if found is None:
             return None
-        *rest, seconds, team_id, team_name, key_proven, source = found
+        *rest, seconds, team_id, team_name, key_proven, source, elsewhere = found
         generation, name, digest, meaning, partial, headers, base_url, fingerprint = rest
         return Job(
             generation,
@@ -197,6 +205,7 @@ class Database:
             Team(team_id, team_name) or None,
             bool(key_proven),
             source,
+            elsewhere,
         )
 
     def accept_key(self, fingerprint: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -50,6 +50,24 @@ class Twin(NamedTuple):
     spelling: str
     blank: str
     left_out: int
+
+
+class Decided(NamedTuple):
+    """A staged row as its twins, rivals and merging left it, by its place among all of its sheet.
+
+    `place` counts from 0, in input order.
+    """
+
+    place: int
+    number: int
+    state: str
+    error: str | None
+    reasons: str | None
+    body: str | None
+    content: str | None
+    digest: str | None
+    fields: str
+    report_id: str | None
 
 
 class StagedRows:
@@ -151,13 +169,16 @@ class StagedRows:
         )
         return [Twin(*row) for row in found]
 
-    def keys(self, generation: int) -> Iterator[tuple[int, str]]:
-        """Yield id and key of the rows whose key names a showing; rows may be decided meanwhile."""
-        last = 0
+    def keys(self, generation: int, ids: range | None = None) -> Iterator[tuple[int, str]]:
+        """Yield id and key of the rows whose key names a showing; rows may be decided meanwhile.
+
+        With `ids`, of these rows only.
+        """
+        last, end = (0, None) if ids is None else (ids.start - 1, ids.stop)
         while batch := self._db.execute(
-            f"SELECT id, key FROM staged WHERE {_IN_SHEET} AND id > ?2 AND key <> '' "
-            "AND target <> '' ORDER BY id LIMIT ?3",
-            (generation, last, GROUP),
+            f"SELECT id, key FROM staged WHERE {_IN_SHEET} AND id > ?2 "
+            "AND id < coalesce(?4, id + 1) AND key <> '' AND target <> '' ORDER BY id LIMIT ?3",
+            (generation, last, GROUP, end),
         ).fetchall():
             last = batch[-1][0]
             yield from batch
@@ -216,6 +237,21 @@ class StagedRows:
         """Give staged rows the report that a twin names: (id, report id)."""
         with self._database.commit() as db:
             db.executemany("UPDATE staged SET report_id = ?2 WHERE id = ?1", reports)
+
+    def overrule(self, generation: int, rows: Iterable[Decided]) -> None:
+        """Give staged rows what was decided about the same rows in a run of several sheets."""
+        (first,) = self._db.execute(
+            f"SELECT min(id) FROM staged WHERE {_IN_SHEET}", (generation,)
+        ).fetchone()
+        decided = iter(rows)
+        while batch := list(islice(decided, GROUP)):
+            with self._database.commit() as db:
+                db.executemany(
+                    "UPDATE staged SET state = ?3, error = ?4, reasons = ?5, body = ?6, "
+                    "content = ?7, digest = ?8, fields = ?9, report_id = ?10 "
+                    "WHERE id = ?1 + ?11 AND number = ?2",
+                    ((*row, first) for row in batch),
+                )
 
     def left_out(self) -> int:
         """Return how many rows of the sheet that is staged are left out."""

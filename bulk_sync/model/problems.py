@@ -88,8 +88,9 @@ class Expected(StrEnum):
     OWN_MARK = "own_mark"
     AS_WRITTEN = "as_written"  # was
 
-    # A row among others; `rows` has at most five numbers, and `more` counts the rest. `left_out` is
-    # 1 if --limit, --rows or --where left out any of them.
+    # A row among others; `rows` has at most five numbers, and `more` counts the rest. `files` has
+    # the files of these rows if any is in another file of the run, "" for the row's own. `left_out`
+    # is 1 if --limit, --rows or --where left out any of them.
     ONE_ROW_A_SHOWING = "one_row_a_showing"  # rows
     ONE_SPELLING_A_KEY = "one_spelling_a_key"  # rows
     ONE_ID_A_KEY = "one_id_a_key"  # rows
@@ -141,12 +142,13 @@ class Remedy(StrEnum):
     LEAVE_OUT = "leave_out"
     SPLIT_TABLES = "split_tables"
     KEEP_ONE = "keep_one"
+    KEEP_ONE_OF_THE_RUN = "keep_one_of_the_run"
     CORRECT_TWIN = "correct_twin"
     BLANK_MARK = "blank_mark"
     RESTORE_CELL = "restore_cell"
 
 
-Fact = str | int | list[int]
+Fact = str | int | Sequence[int | str]
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from bulk_sync.model.comparison import Compared
@@ -263,6 +264,9 @@ _REMEDIES: Mapping[Remedy, str] = {
     Remedy.LEAVE_OUT: "leave it out",
     Remedy.SPLIT_TABLES: "make a file of each table",
     Remedy.KEEP_ONE: "keep one of them",
+    Remedy.KEEP_ONE_OF_THE_RUN: (
+        "keep one of them, or take the one of the later file with --on-duplicate last"
+    ),
     Remedy.CORRECT_TWIN: "correct it, so that they can be merged",
     Remedy.BLANK_MARK: "restore it, or blank it if all cells of the row are as they should be",
     Remedy.RESTORE_CELL: (
@@ -378,7 +382,7 @@ def _facts(reason: Reason) -> dict[str, object]:
         facts["order"] = ORDERS.get(str(reason.facts.get("order")), "of --date-order")
     if rows := _numbers(reason):
         more = reason.facts.get("more")
-        listed = _listed(rows, more if isinstance(more, int) else 0)
+        listed = _listed(rows, _files(reason, len(rows)), more if isinstance(more, int) else 0)
         if "left_out" in reason.facts:
             listed += f" ({'' if len(rows) == 1 else 'some of them '}left out by choice)"
         facts["rows"] = listed
@@ -388,13 +392,31 @@ def _facts(reason: Reason) -> dict[str, object]:
 
 def _numbers(reason: Reason) -> list[int]:
     rows = reason.facts.get("rows")
-    return rows if isinstance(rows, list) else []
+    return [row for row in rows if isinstance(row, int)] if isinstance(rows, list) else []
 
 
-def _listed(rows: Sequence[int], more: int) -> str:
-    """Return `row 3`, `rows 3 and 5` or `rows 3, 5, 7 and 12 more`."""
-    numbers = [str(row) for row in rows]
-    if len(numbers) == 1:
-        return f"row {numbers[0]}"
-    last = f"{more:,} more" if more else numbers.pop()
-    return f"rows {', '.join(numbers)} and {last}"
+def _files(reason: Reason, rows: int) -> list[str]:
+    """Return the file of each row, "" for the row's own."""
+    files = reason.facts.get("files")
+    return list(map(str, files)) if isinstance(files, list) and len(files) == rows else [""] * rows
+
+
+def _listed(rows: Sequence[int], files: Sequence[str], more: int) -> str:
+    """Return `row 3`, `rows 3, 5, 7 and 12 more` or `row 3 and rows 2 and 4 of b.csv`."""
+    further = [f"{more:,} more"] if more else []
+    if not any(files):
+        return f"row{'' if len(rows) == 1 else 's'} {_enumerated([*map(str, rows), *further])}"
+    by_file = groupby(zip(rows, files, strict=True), key=lambda pair: pair[1])
+    return _enumerated(
+        [*(_rows_of(file, [row for row, _ in of]) for file, of in by_file), *further]
+    )
+
+
+def _rows_of(file: str, rows: Sequence[int]) -> str:
+    listed = f"row{'' if len(rows) == 1 else 's'} {_enumerated(list(map(str, rows)))}"
+    return f"{listed} of {file}" if file else listed
+
+
+def _enumerated(parts: list[str]) -> str:
+    *others, last = parts
+    return f"{', '.join(others)} and {last}" if others else last

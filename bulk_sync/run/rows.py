@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bulk_sync.check.cells import excerpt
 from bulk_sync.check.keys import KeyCounts, ends_in_point_zero, is_rounded
 from bulk_sync.check.patches import merged
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
+from bulk_sync.errors import InputError
+from bulk_sync.job.staged import Decided
+from bulk_sync.job.staged import Twin as StagedTwin
 from bulk_sync.job.store import Store
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import State
@@ -36,28 +41,86 @@ class StagedRows(Struct, frozen=True):
     duplicates: int
 
 
+class Judgement(Struct, frozen=True):
+    """What was decided about the rows of one sheet in a run of several; see `run.several`.
+
+    `digest` and `meaning` are those of the sheet as it was read, `elsewhere` is the digest of the
+    decisions if rows of other files had part in them, else "". `shared` counts the rows that have a
+    showing in common with these.
+    """
+
+    digest: str
+    meaning: str
+    elsewhere: str
+    shared: int
+    duplicates: int
+    decided: Callable[[], Iterator[Decided]]
+
+    def refuse_if_changed(self, sheet: Sheet) -> None:
+        """Raise InputError for a sheet that is not the one that was judged."""
+        if (sheet.table.digest, sheet.digest) != (self.digest, self.meaning):
+            raise InputError(
+                f"{sheet.reading.input}: changed after it was compared with the other files of "
+                "this run, so nothing of it is sent. Run again"
+            )
+
+
+class Origin(Struct, frozen=True):
+    """A sheet whose rows are judged: the id of its first row, and its policy for duplicates.
+
+    In a run of several sheets `name` is its file's, and nothing of a `held` sheet is sent.
+    """
+
+    first: int
+    policy: OnDuplicate
+    name: str = ""
+    held: bool = False
+
+
+OnGroup = Callable[[Sequence[tuple[int, Twin]]], None]
+"""Called with each group of rows of one showing: the places of their origins, and the rows."""
+
+
 def stage_rows(
-    sheet: Sheet, store: Store, on_rows: OnRows = lambda _: None, *, keep_cells: bool = True
+    sheet: Sheet,
+    store: Store,
+    on_rows: OnRows = lambda _: None,
+    *,
+    keep_cells: bool = True,
+    judgement: Judgement | None = None,
 ) -> StagedRows:
     """Check the rows of a sheet into a store and decide about duplicates; raises InputError.
 
     Rows that are left out take part in what is decided: what a row means doesn't depend on which
-    others are taken.
+    others are taken. A `judgement` is what was decided in a run of several sheets.
     """
     checked = sheet.chosen_rows()
     generation = store.staged.stage(checked, keep_cells=keep_cells, on_rows=on_rows)
     sheet.refuse_empty_choice()
-    _refuse_keys(store, generation, sheet.keys)
-    duplicates = _settle_twins(store, generation, sheet.meaning.on_duplicate)
-    # Without a column of ids, rows of one key have one target: they are twins already.
-    if sheet.mapping.index_of(ID_COLUMN) is not None:
-        duplicates += _settle_rivals(store, generation)
+    refuse_keys(store, generation, sheet.keys)
+    if judgement is None:
+        duplicates = 0
+
+        def count(group: Sequence[tuple[int, Twin]]) -> None:
+            nonlocal duplicates
+            duplicates += sum(not twin.left_out for _, twin in group)
+
+        judging = Judging([Origin(0, sheet.meaning.on_duplicate)], on_group=count)
+        judging.settle(store, generation, by_id=has_ids(sheet))
+    else:
+        store.staged.overrule(generation, judgement.decided())
+        duplicates = judgement.duplicates
     left_out = 0 if sheet.reading.takes_all else store.staged.left_out()
     return StagedRows(generation, left_out, duplicates)
 
 
-def _refuse_keys(store: Store, generation: int, counts: KeyCounts) -> None:
-    """Refuse the keys that their column shows to be damaged."""
+def has_ids(sheet: Sheet) -> bool:
+    """Return whether a sheet has a column of ids; else rows of one key have one target."""
+    return sheet.mapping.index_of(ID_COLUMN) is not None
+
+
+def refuse_keys(store: Store, generation: int, counts: KeyCounts, ids: range | None = None) -> None:
+    """Refuse the keys that their column shows to be damaged, in all rows or in some."""
     damaged: list[tuple[Callable[[str], bool], Expected, Remedy]] = []
     if counts.are_rounded:
         damaged.append((is_rounded, Expected.UNROUNDED_KEY, Remedy.CONFIRM_KEYS))
@@ -65,23 +128,56 @@ def _refuse_keys(store: Store, generation: int, counts: KeyCounts) -> None:
         expected, remedy = Expected.KEY_WITHOUT_POINT, Remedy.REMOVE_POINT_ZERO
         damaged.append((ends_in_point_zero, expected, remedy))
     for is_damaged, expected, remedy in damaged:
-        rows = (row for row in store.staged.keys(generation) if is_damaged(row[1]))
+        rows = (row for row in store.staged.keys(generation, ids) if is_damaged(row[1]))
         for batch in _batched(rows, _GROUPS_PER_COMMIT):
             store.staged.refuse_keys(
                 (row, Reason(expected, KEY_COLUMN, excerpt(key), remedy)) for row, key in batch
             )
 
 
-def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
-    """Decide about rows with one target; return how many they are."""
-    duplicates = 0
-    for groups in _batched(store.staged.twins(generation), _GROUPS_PER_COMMIT):
+class Judging:
+    """Decides about rows of one showing, of one sheet or of several.
+
+    `policy` is for rows of several sheets.
+    """
+
+    def __init__(
+        self,
+        origins: Sequence[Origin],
+        policy: OnDuplicate = "error",
+        on_group: OnGroup = lambda _: None,
+    ) -> None:
+        self._origins = origins
+        self._policy = policy
+        self._on_group = on_group
+        self._firsts = [origin.first for origin in origins]
+
+    def settle(self, store: Store, generation: int, *, by_id: bool) -> None:
+        """Decide about the staged rows; without `by_id`, rows of one key have one target."""
+        for twins in _batched(store.staged.twins(generation), _GROUPS_PER_COMMIT):
+            self._settle_twins(store, twins)
+        if by_id:
+            for groups in _batched(store.staged.rivals(generation), _GROUPS_PER_COMMIT):
+                _record(store, [verdict for group in groups for verdict in self._rivals(group)])
+
+    def _rivals(self, group: Sequence[tuple[int, int, int, int]]) -> list[Verdict]:
+        rivals = [
+            self._placed(Twin(row, number, "" if usable else None, left_out=bool(left_out)))
+            for row, number, usable, left_out in group
+        ]
+        self._on_group(rivals)
+        return settle_rivals([twin for _, twin in rivals])
+
+    def _settle_twins(self, store: Store, groups: Sequence[Sequence[StagedTwin]]) -> None:
         verdicts: list[Verdict] = []
         reports: list[tuple[int, str]] = []
         patches: list[tuple[int, str, str, str]] = []
         for group in groups:
-            twins = [Twin(*twin[:-1], left_out=bool(twin.left_out)) for twin in group]
-            duplicates += sum(not twin.left_out for twin in twins)
+            placed = [
+                self._placed(Twin(*twin[:-1], left_out=bool(twin.left_out))) for twin in group
+            ]
+            self._on_group(placed)
+            twins, policy = [twin for _, twin in placed], self._policy_for(placed)
             decided, merge = settle_twins(twins, policy)
             verdicts += decided
             if report := report_of_twins(twins, policy):
@@ -96,16 +192,15 @@ def _settle_twins(store: Store, generation: int, policy: OnDuplicate) -> int:
         store.staged.replace_patches(patches)
         store.staged.name_reports(reports)
         _record(store, verdicts)
-    return duplicates
 
+    def _placed(self, twin: Twin) -> tuple[int, Twin]:
+        place = bisect_right(self._firsts, twin.id) - 1
+        origin = self._origins[place]
+        return place, replace(twin, file=origin.name, held=origin.held)
 
-def _settle_rivals(store: Store, generation: int) -> int:
-    """Decide about rows with one key and different ids; return how many they are."""
-    duplicates = 0
-    for groups in _batched(store.staged.rivals(generation), _GROUPS_PER_COMMIT):
-        duplicates += sum(not left_out for rivals in groups for *_, left_out in rivals)
-        _record(store, [verdict for rivals in groups for verdict in settle_rivals(rivals)])
-    return duplicates
+    def _policy_for(self, group: Sequence[tuple[int, Twin]]) -> OnDuplicate:
+        places = {place for place, _ in group}
+        return self._origins[places.pop()].policy if len(places) == 1 else self._policy
 
 
 def _record(store: Store, verdicts: Iterable[Verdict]) -> None:

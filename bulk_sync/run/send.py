@@ -272,6 +272,8 @@ def nothing_to_send(counts: Mapping[State, int]) -> str:
         return "Nothing to send: the API acknowledged all of these values before."
     if acknowledged:
         return "Nothing to send: every row that can be sent was acknowledged before."
+    if counts.get(State.SUPERSEDED, 0):
+        return "Nothing to send: other rows took the place of those that could be sent."
     return "Nothing to send: no row is a valid change."
 
 

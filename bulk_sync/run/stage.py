@@ -23,7 +23,7 @@ from bulk_sync.report.words import counted
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_by_columns, refusal_of
 from bulk_sync.run.ledgers import Place, keeps_ledger_in, learn_all, origin_of, place_of_ledger
 from bulk_sync.run.outputs import named_files, refuse_shared_paths, write_failed_rows
-from bulk_sync.run.rows import stage_rows
+from bulk_sync.run.rows import Judgement, stage_rows
 from bulk_sync.run.sheet import OnRows, Sheet
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.history import History
@@ -32,7 +32,8 @@ from bulk_sync.settings.history import History
 class Staging(Struct, frozen=True):
     """A sheet to stage for a push, the API and key it is for, and the options about it.
 
-    `team` is the key's, if it was read before staging (see `needs_team`).
+    `team` is the key's, if it was read before staging (see `needs_team`). `judgement` is what was
+    decided about the rows in a run of several sheets.
     """
 
     sheet: Sheet
@@ -43,11 +44,15 @@ class Staging(Struct, frozen=True):
     files: Files
     max_problems: Share
     team: Team | None = None
+    judgement: Judgement | None = None
 
     def facts(self) -> JobFacts:
         """Return the facts that identify the job of this push."""
         digest = self.sheet.table.digest
-        return JobFacts(self.base_url, self.key_fingerprint, digest, self.sheet.digest, self.team)
+        elsewhere = self.judgement.elsewhere if self.judgement else ""
+        return JobFacts(
+            self.base_url, self.key_fingerprint, digest, self.sheet.digest, self.team, elsewhere
+        )
 
     def needs_team(self) -> bool:
         """Return whether the key's team decides how to stage, so that users/me is asked before.
@@ -156,6 +161,11 @@ def stage_sheet(staging: Staging, on_rows: OnRows) -> tuple[str, ...]:
         *assumptions_of(staging.sheet),
         *note_on_start(start, continues=continues, only_changed=history.only_changed),
     ]
+    if staging.judgement is not None and (shared := staging.judgement.shared):
+        notes.append(
+            f"{counted(shared, 'row')} {'has' if shared == 1 else 'have'} a showing that other "
+            "files of this run have too: judged like rows of one file."
+        )
     if overwritten and continues:
         notes.append(
             f"Not taken for done any more: {counted(overwritten, 'row')}, because another file "
@@ -195,13 +205,7 @@ def note_on_start(start: Start, *, continues: bool, only_changed: bool) -> tuple
 
 def _decide_start(staging: Staging) -> Start:
     known, history = staging.store.database.job(), staging.history
-    facts = (
-        None
-        if known is None
-        else JobFacts(
-            known.base_url, known.key_fingerprint, known.input_digest, known.meaning, known.team
-        )
-    )
+    facts = None if known is None else _facts_of(known)
     ledger = staging.store.known.account(staging.base_url)
     of_sheet = history.ledger is not None and is_checkpoint(history.ledger)
     of_ledger = ledger.team if of_sheet and ledger else None
@@ -213,10 +217,16 @@ def _decide_start(staging: Staging) -> Start:
         raise UsageError(f"{staging.files.checkpoint}: {error}") from None
 
 
+def _facts_of(job: Job) -> JobFacts:
+    return JobFacts(
+        job.base_url, job.key_fingerprint, job.input_digest, job.meaning, job.team, job.elsewhere
+    )
+
+
 def _restage(staging: Staging, on_rows: OnRows) -> bool:
     """Read the sheet into the checkpoint; return True when it continues the job there."""
     sheet, store = staging.sheet, staging.store
-    rows = stage_rows(sheet, store, on_rows)
+    rows = stage_rows(sheet, store, on_rows, judgement=staging.judgement)
     # Before `adopt`, so that a refused sheet leaves the existing job unchanged.
     _refuse_if_needed(staging, rows.generation)
     known, facts = store.database.job(), staging.facts()
@@ -234,7 +244,9 @@ def _restage(staging: Staging, on_rows: OnRows) -> bool:
             seconds=known.seconds if known else 0.0,
             team=known.team if known else None,
             key_proven=known.key_proven if known else False,
-        )
+            elsewhere=facts.elsewhere,
+        ),
+        same_sheet=known is not None and facts.is_of_same_sheet(_facts_of(known)),
     )
 
 

@@ -111,7 +111,7 @@ def test_a_reason_names_few_of_many_rows() -> None:
 def test_each_row_names_all_the_others_and_not_itself(left_out: list[bool]) -> None:
     twins = [Twin(n, n, str(n), left_out=is_out) for n, is_out in enumerate(left_out, 2)]
     spelt = [replace(twin, spelling=str(twin.id)) for twin in twins]
-    rivals = settle_rivals([(twin.id, twin.number, 1, int(twin.left_out)) for twin in twins])
+    rivals = settle_rivals(twins)
     for verdicts in (settle_twins(twins)[0], settle_twins(spelt)[0], rivals):
         assert [verdict.id for verdict in verdicts] == [twin.id for twin in twins]
         for verdict in verdicts:
@@ -217,7 +217,7 @@ def test_merged_twins_are_one_change_carried_by_the_last() -> None:
 
 
 def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
-    verdicts = settle_rivals([(1, 2, 1, 0), (5, 6, 1, 0), (8, 9, 0, 0)])
+    verdicts = settle_rivals([Twin(1, 2, ""), Twin(5, 6, ""), Twin(8, 9, None)])
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [
         (1, "duplicate_key"),
         (5, "duplicate_key"),

@@ -45,6 +45,7 @@ API = "https://api.example.com"
         ({State.UPDATED: 3, State.UNCHANGED: 1}, "every row that can be sent was acknowledged"),
         ({State.UPDATED: 3, State.REJECTED: 1}, "every row that can be sent was acknowledged"),
         ({State.INVALID: 3}, "no row is a valid change"),
+        ({State.INVALID: 3, State.SUPERSEDED: 1}, "other rows took the place"),
     ],
 )
 def test_why_there_is_nothing_to_send(counts: Mapping[State, int], words: str) -> None:

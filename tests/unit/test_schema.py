@@ -48,6 +48,7 @@ BACK_TO_VERSION_9 = """
     ALTER TABLE job DROP COLUMN team_name;
     ALTER TABLE job DROP COLUMN key_proven;
     ALTER TABLE job DROP COLUMN source;
+    ALTER TABLE job DROP COLUMN elsewhere;
     ALTER TABLE ledger_account DROP COLUMN team_id;
     PRAGMA user_version = 9;
 """

@@ -106,6 +106,8 @@ def _plan(summary: CheckSummary) -> str:
     if summary.stopped is not None:
         return "refused until the sheet is corrected"
     if not summary.changes:
+        if summary.states.get(State.SUPERSEDED, 0):
+            return "nothing: other rows took the place of those that could be sent"
         return "nothing: no row is a valid change"
     if not summary.requests:
         return "nothing: every row that can be sent was acknowledged before"
