@@ -12,6 +12,10 @@ header_row = 3
 [map]                      # header = field; "" ignores the column
 "Buyer's Agent" = "agent_name"
 "Internal note" = ""
+"column 7" = "feedback"
+
+[headers]                  # the header that a column mapped by its place must have
+"column 7" = "Comments"
 
 [aliases]                  # further names of fields, for all sheets
 rating = ["Satisfaction"]
@@ -78,6 +82,7 @@ class Profile(_Part):
     scale: str | int | None = None
     read: Read = Read()
     map: dict[str, str] = {}
+    headers: dict[str, str] = {}
     aliases: dict[str, list[str]] = {}
     dates: Dates = Dates()
     fields: dict[str, FieldRule] = {}

@@ -17,7 +17,7 @@ from bulk_sync.check.cells import (
 )
 from bulk_sync.check.damage import before_escaping
 from bulk_sync.check.formatted import facts_of
-from bulk_sync.check.headers import HeaderMap, map_option
+from bulk_sync.check.headers import HeaderMap
 from bulk_sync.check.invisible import unseen_in
 from bulk_sync.check.keys import (
     KeyCounts,
@@ -28,6 +28,7 @@ from bulk_sync.check.keys import (
     is_too_narrow,
     may_be_damaged,
 )
+from bulk_sync.check.naming import map_option
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import Cell, CellError, Formatted, text_of

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 
 from msgspec import Struct
 
-from bulk_sync.check.showing import ALIASES, ANYONES, FIELDS, ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
+from bulk_sync.check.naming import (
+    TARGETS,
+    by_position,
+    existing_field,
+    listed,
+    map_option,
+    place_of,
+    plain,
+    refuse_moved,
+    same_header,
+)
+from bulk_sync.check.showing import ALIASES, ANYONES, ID_COLUMN, KEY_COLUMN
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.own import MARK, is_mark
+from bulk_sync.model.places import column_name, column_number
 
 OWN_COLUMNS = frozenset(
     {
@@ -36,9 +45,6 @@ OWN_COLUMNS = frozenset(
 
 # Words that are usual in headers and only a letter away from a name.
 _OTHER_WORDS = frozenset({"reported"})
-
-TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS, REPORT_COLUMN)
-"""Fields that a column can fill."""
 
 
 class Column(Struct, frozen=True):
@@ -144,47 +150,40 @@ class Names:
         return header if ratio >= 0.6 else None
 
 
-@lru_cache(maxsize=4096)
-def plain(header: str) -> str:
-    """Return a header in lower case, NFKC, without blanks and punctuation."""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", header).casefold())
-
-
-def existing_field(name: str) -> str:
-    """Return the field of this name; raises UsageError with the closest names if there is none."""
-    wanted = plain(name)
-    for target in TARGETS:
-        if wanted == plain(target) or (target == ID_COLUMN and wanted in {"id", "northid"}):
-            return target
-    close = difflib.get_close_matches(name.lower(), TARGETS, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(close)}?" if close else f"the fields are {', '.join(TARGETS)}"
-    )
-    raise UsageError(f"there is no field {name!r}: {hint}")
-
-
 # More than a header can have columns.
 _CERTAIN = 1_000_000
 
 
-def recognise(cells: Sequence[str], names: Names, mapped: Mapping[str, str]) -> int:
+def recognise(
+    cells: Sequence[str],
+    names: Names,
+    mapped: Mapping[str, str],
+    seen: Mapping[str, str] | None = None,
+) -> int:
     """Count the cells of a row that name columns; 0 when none of them addresses a showing.
 
     `mapped` is the user's mapping of headers to fields. A column that it names by its place counts
     in every row, whatever the cell there is, but makes none the header: that takes a cell with a
-    name. The header of one of our own files is certain. Raises UsageError for an unknown field.
+    name. `seen` has the headers that columns had which a profile names by their places: one counts
+    where it has that header, and then as a name. The header of one of our own files is certain.
+    Raises UsageError for an unknown field.
     """
     if any(cell.startswith(MARK) and is_mark(cell) for cell in cells):
         return _CERTAIN
     by_name: dict[str, str | None] = {}
     by_index: dict[int, str | None] = {}
+    found: set[str | None] = set()
     for header, named in mapped.items():
         field = existing_field(named) if named else None
         by_name[plain(header)] = field
-        index = _column_number(plain(header))
-        if index is not None:
+        index = column_number(header)
+        before = (seen or {}).get(header)
+        if index is None:
+            continue
+        if before is None:
             by_index[index] = field
-    found = set()
+        elif index < len(cells) and same_header(cells[index], before):
+            found.add(field)
     for index, cell in enumerate(cells):
         # A longer cell is text, and normalising it costs time.
         name = plain(cell) if len(cell) < 200 else ""
@@ -197,12 +196,6 @@ def recognise(cells: Sequence[str], names: Names, mapped: Mapping[str, str]) -> 
     return len(fields) if found - {None} and fields & {KEY_COLUMN, ID_COLUMN} else 0
 
 
-def _column_number(name: str) -> int | None:
-    """Return the index, from 0, of the column that `column N` names."""
-    match = re.fullmatch(r"column\s*(\d{1,5})", name.strip(), re.ASCII | re.IGNORECASE)
-    return int(match[1]) - 1 if match else None
-
-
 def map_headers(
     headers: Sequence[str],
     source: str,
@@ -210,22 +203,29 @@ def map_headers(
     names: Names | None = None,
     mapped: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
+    seen: Mapping[str, str] | None = None,
     strict: bool = False,
     ours: frozenset[str] = frozenset(),
 ) -> HeaderMap:
     """Match headers to fields.
 
     `mapped` is `--map`: fields by header, "" for a column to ignore. `hints` are the same of a
-    profile, which may name columns that this sheet does not have. `ours` are headers of a report of
+    profile, which may name columns that this sheet does not have. `seen` has the headers that the
+    columns had which the profile names as `column N`. `ours` are headers of a report of
     ours that only `mapped` can give a field. Raises UsageError for a `--map` that fits no column,
     InputError with `source` for a header row that can't be used.
     """
     names = names or Names()
     width = max((position for position, header in enumerate(headers, start=1) if header), default=0)
     shown = headers[:width]
-    hinted = _by_position(shown, hints or {}, insist=False)
+    hinted = by_position(shown, hints or {}, insist=False, seen=seen)
     by_user = {index: field for index, field in hinted.items() if shown[index] not in ours}
-    by_user |= _by_position(shown, mapped or {}, insist=True)
+    given = by_position(shown, mapped or {}, insist=True)
+    for name, before in (seen or {}).items():
+        index = place_of(name, before)
+        if name in (hints or {}) and index is not None and index not in given:
+            refuse_moved(shown, index, before, source)
+    by_user |= given
     columns = tuple(
         _column(index, header, names, by_user, ours) for index, header in enumerate(shown)
     )
@@ -345,56 +345,6 @@ def _any_about(columns: Sequence[Column], fields: Sequence[str], words: re.Patte
     )
 
 
-def _by_position(
-    headers: Sequence[str], mapped: Mapping[str, str], *, insist: bool
-) -> dict[int, str]:
-    """Find mapped columns: by exact header, else by plain form, else as `column N`."""
-    found = {}
-    for named, field in mapped.items():
-        if not insist and not _matches(headers, named):
-            continue
-        index = column_named(headers, named, "--map")
-        found[index] = existing_field(field) if field.strip() else ""
-    return found
-
-
-def column_named(headers: Sequence[str], named: str, option: str) -> int:
-    """Return the index of the column that a name in an option means.
-
-    Raises UsageError when there is none, or more than one.
-    """
-    matches = _matches(headers, named)
-    if not matches:
-        close = difflib.get_close_matches(named, headers, n=3, cutoff=0.5)
-        hint = (
-            f"did you mean {' or '.join(map(repr, close))}?"
-            if close
-            else f"there are {_listed(headers)}"
-        )
-        raise UsageError(f"{option} {named!r}: no column has this header: {hint}")
-    if len(matches) > 1:
-        numbers = " and ".join(str(index + 1) for index in matches)
-        raise UsageError(
-            f"{option} {named!r}: columns {numbers} have this header; name one as "
-            f"'column {matches[0] + 1}'"
-        )
-    return matches[0]
-
-
-def _matches(headers: Sequence[str], named: str) -> list[int]:
-    """Return the indexes of the columns that a name may mean."""
-    exact = [index for index, header in enumerate(headers) if header == named.strip()]
-    if exact:
-        return exact
-    wanted = plain(named)
-    alike = [index for index, header in enumerate(headers) if header and plain(header) == wanted]
-    if alike and wanted:
-        return alike
-    # Last, because a header may be called `Column 3`.
-    index = _column_number(named)
-    return [index] if index is not None and 0 <= index < len(headers) else []
-
-
 def _refuse_rivals(columns: Sequence[Column], source: str) -> None:
     seen: dict[str, Column] = {}
     for column in columns:
@@ -411,7 +361,7 @@ def _refuse_rivals(columns: Sequence[Column], source: str) -> None:
 
 def _reference(column: Column, columns: Sequence[Column]) -> str:
     alone = sum(other.header == column.header for other in columns) == 1
-    return column.header if alone else f"column {column.index + 1}"
+    return column.header if column.header and alone else column_name(column.index)
 
 
 def _refuse_near(columns: Sequence[Column], names: Names, source: str) -> None:
@@ -442,17 +392,6 @@ def _is_typo(name: str, other: str) -> bool:
     return len(apart) == 1 or swapped
 
 
-def map_option(header: str, field: str = "") -> str:
-    """Return the `--map` option for a column, quoted for a shell."""
-    return f"--map {shlex.quote(f'{header}={field}')}"
-
-
-def _listed(headers: Sequence[str]) -> str:
-    named = [header for header in headers if header]
-    more = f" and {len(named) - 20} more" if len(named) > 20 else ""
-    return (", ".join(repr(header[:60]) for header in named[:20]) or "only blank cells") + more
-
-
 def _is_data(header: str) -> bool:
     """Return True for a text that names no column: a number, date, email address or sentence."""
     return (
@@ -465,7 +404,7 @@ def _is_data(header: str) -> bool:
 def _no_key_column(headers: Sequence[str], names: Names, source: str) -> str:
     text = (
         f"{source}: no column names the showings ({KEY_COLUMN}); the header row has "
-        f"{_listed(headers)}."
+        f"{listed(headers)}."
     )
     named = [header for header in headers if header]
     if any(map(_is_data, named)):

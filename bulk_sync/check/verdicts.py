@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from bulk_sync.check.evidence import Evidence, Seen, Sign
-from bulk_sync.check.headers import HeaderMap, map_option
+from bulk_sync.check.headers import HeaderMap
 from bulk_sync.check.instants import MONTHS
+from bulk_sync.check.naming import map_option
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS, INSTANTS
 from bulk_sync.model.findings import ColumnFinding, Kind

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import tzlocal
 from msgspec import Struct
 
-from bulk_sync.check.headers import existing_field
+from bulk_sync.check.naming import existing_field
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS
 from bulk_sync.errors import UsageError
@@ -102,7 +102,8 @@ def _deciding(reading: Reading, meaning: Meaning) -> dict[str, object]:
     values["clear"] = clear | meaning.field_clears
     time = meaning.default_time
     values["default_time"] = None if time is None else time.isoformat()
-    without = {"input", "profile", "field_clears"}
+    # Headers only refuse a sheet; they change no patch.
+    without = {"input", "profile", "field_clears", "headers_seen"}
     without |= {name for name in _LATER if not values[name]}
     return {name: values[name] for name in values.keys() - without}
 

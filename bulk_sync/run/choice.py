@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bulk_sync.check.headers import column_named
 from bulk_sync.check.invisible import as_seen
+from bulk_sync.check.naming import column_named
 from bulk_sync.errors import InputError
 from bulk_sync.model.rows import Cell, Row, text_of
 from bulk_sync.settings.reading import Reading

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from bulk_sync.check.cells import converted
-from bulk_sync.check.headers import map_option
+from bulk_sync.check.naming import map_option
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bulk_sync.check.headers import OWN_COLUMNS, HeaderMap
+from bulk_sync.check.headers import OWN_COLUMNS, Column, HeaderMap
+from bulk_sync.model.places import column_number
 from bulk_sync.profile import Dates, FieldRule, Profile, Read
 from bulk_sync.run.sheet import Sheet
 from bulk_sync.settings.meaning import Meaning
@@ -19,6 +20,7 @@ def profile_of(sheet: Sheet) -> Profile:
         scale=None if meaning.scale is None else str(meaning.scale),
         read=_layout(reading),
         map=_columns(sheet.mapping),
+        headers=_headers(sheet.mapping),
         aliases=meaning.aliases,
         dates=Dates(
             timezone=sheet.zone_name,
@@ -45,12 +47,23 @@ def _columns(mapping: HeaderMap) -> dict[str, str]:
 
     Ambiguous ones are left out, because it is the user who decides about them.
     """
-    named = {
-        mapping.reference(column): column.field or ""
+    return {mapping.reference(column): column.field or "" for column in _kept(mapping)}
+
+
+def _headers(mapping: HeaderMap) -> dict[str, str]:
+    """Return the headers of the columns whose names in the profile are, or look like, places."""
+    named = {mapping.reference(column): column.header for column in _kept(mapping)}
+    return {name: header for name, header in named.items() if column_number(name) is not None}
+
+
+def _kept(mapping: HeaderMap) -> list[Column]:
+    return [
+        column
         for column in mapping.columns
-        if column.header and column.why != "ambiguous"
-    }
-    return {header: field for header, field in named.items() if header not in OWN_COLUMNS}
+        if (column.header or column.field is not None)
+        and column.why != "ambiguous"
+        and column.header not in OWN_COLUMNS
+    ]
 
 
 def _field_rules(meaning: Meaning) -> dict[str, FieldRule]:

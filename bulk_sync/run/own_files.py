@@ -14,7 +14,8 @@ from typing import Any
 from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
 
-from bulk_sync.check.headers import OWN_COLUMNS, HeaderMap, plain
+from bulk_sync.check.headers import OWN_COLUMNS, HeaderMap
+from bulk_sync.check.naming import plain
 from bulk_sync.errors import InputError
 from bulk_sync.model.own import (
     DamagedMark,
@@ -28,7 +29,7 @@ from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
 
 # Settings that say which columns fill which fields; a mark has the outcome instead.
-_OF_COLUMNS = frozenset({"map", "map_hints", "aliases"})
+_OF_COLUMNS = frozenset({"map", "map_hints", "headers_seen", "aliases"})
 # Settings of a run, whatever the cells mean.
 _OF_THE_RUN = frozenset({"profile", "strict"})
 # Settings that complete what a person typed into a file of values.

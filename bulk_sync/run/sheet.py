@@ -30,6 +30,7 @@ from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.findings import ColumnFinding
 from bulk_sync.model.findings import Kind as FindingKind
 from bulk_sync.model.own import Kind
+from bulk_sync.model.places import column_number
 from bulk_sync.model.rows import LeftOut, Problem, Record, Row
 from bulk_sync.read.files import open_table
 from bulk_sync.read.hint import may_be_own
@@ -96,16 +97,32 @@ def _mapping(headers: Sequence[str], meaning: Meaning, names: Names, source: str
         names=names,
         mapped=meaning.map,
         hints=meaning.map_hints,
+        seen=_headers_seen(meaning),
         strict=meaning.strict,
         ours=report_columns(headers),
     )
+
+
+def _headers_seen(meaning: Meaning) -> dict[str, str]:
+    """Return the headers that the profile's columns had, but for those that --map decides about."""
+    decided = set(map(column_number, meaning.map))
+    return {
+        name: header
+        for name, header in meaning.headers_seen.items()
+        if column_number(name) not in decided
+    }
 
 
 @contextmanager
 def _open_table(path: Path, reading: Reading, meaning: Meaning, names: Names) -> Iterator[Table]:
     """Open a table; options about the layout are the user's sheet's, not those of our files."""
     options = ReadOptions(
-        recognise=partial(recognise, names=names, mapped=meaning.map_hints | meaning.map),
+        recognise=partial(
+            recognise,
+            names=names,
+            mapped=meaning.map_hints | meaning.map,
+            seen=_headers_seen(meaning),
+        ),
         delimiter=reading.delimiter,
         encoding=reading.encoding,
         multiline_cells=reading.multiline_cells,

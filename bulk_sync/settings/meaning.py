@@ -17,9 +17,10 @@ class Meaning:
     """The mapping of columns to fields, and the rules for cells.
 
     `map` maps headers to fields; "" ignores a column. Fields without an option come from a profile:
-    `map_hints` is like `map`, but the sheet may lack its columns; `aliases` are more names of
-    fields; `field_clears` has the text that clears a field; `blank_clears` the fields that a blank
-    cell clears. `timezone` None is this machine's.
+    `map_hints` is like `map`, but the sheet may lack its columns; `headers_seen` has the headers
+    that columns had which it names as `column N`; `aliases` are more names of fields;
+    `field_clears` has the text that clears a field; `blank_clears` the fields that a blank cell
+    clears. `timezone` None is this machine's.
     """
 
     PANEL = "Mapping"
@@ -96,6 +97,7 @@ class Meaning:
     strict: Annotated[bool, Option("Unknown columns are an error.")] = False
 
     map_hints: dict[str, str] = field(default_factory=dict)
+    headers_seen: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, list[str]] = field(default_factory=dict)
     field_clears: dict[str, str] = field(default_factory=dict)
     blank_clears: tuple[str, ...] = ()

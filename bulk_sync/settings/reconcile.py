@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, SecretStr, model_validator
 
+from bulk_sync.model.places import column_number
 from bulk_sync.secret import check_key
 from bulk_sync.settings.comparing import Comparing
 from bulk_sync.settings.composed import part
@@ -106,11 +107,18 @@ def _other_side(values: Mapping[str, object], comparing: Mapping[str, object]) -
     with_profile = comparing.get("with_profile")
     profile = with_profile or values.get("profile")
     known = profile_values(Path(str(profile))) if profile else {}
+    profile_map = known.get("map_hints", {})
     if with_profile is None:
         known = {name: value for name, value in known.items() if name in _SHARED}
+        profile_map = _by_name(profile_map)
     given = {name: values[name] for name in _OF_BOTH_SIDES if values.get(name) is not None}
     if comparing.get("with_on_duplicate") is not None:
         given["on_duplicate"] = comparing["with_on_duplicate"]
-    hints = part(Meaning, {"map": values.get("map") or {}}).map
+    hints = _by_name(part(Meaning, {"map": values.get("map") or {}}).map)
     bounds = {name: values[name] for name in ("max_problems", "stopping") if name in values}
-    return known | given | bounds | {"map_hints": {**known.get("map_hints", {}), **hints}}
+    return known | given | bounds | {"map_hints": {**profile_map, **hints}}
+
+
+def _by_name(mapped: Mapping[str, str]) -> dict[str, str]:
+    """Return a mapping without the columns that it names by their places in another sheet."""
+    return {name: field for name, field in mapped.items() if column_number(name) is None}

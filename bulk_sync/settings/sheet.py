@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bulk_sync.errors import UsageError
+from bulk_sync.model.places import column_number
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_clock_time, parse_scale
 from bulk_sync.settings.composed import Composed, names_of
@@ -65,12 +66,18 @@ def profile_values(path: Path) -> dict[str, Any]:
         "clear": profile.clear,
         "scale": None if profile.scale is None else str(profile.scale),
         "map_hints": profile.map,
+        "headers_seen": profile.headers,
         "aliases": profile.aliases,
         "field_clears": {
             name: rule.clear for name, rule in fields.items() if rule.clear is not None
         },
         "blank_clears": tuple(name for name, rule in fields.items() if rule.blank == "clear"),
     }
+    for name in profile.headers:
+        if column_number(name) is None:
+            raise UsageError(
+                f"--profile {path}: headers: {name!r} is no place: write it as 'column 3'"
+            )
     _check(path, "dates.default_time", dates.default_time, parse_clock_time)
     _check(path, "scale", values["scale"], parse_scale)
     return {name: value for name, value in values.items() if value is not None}

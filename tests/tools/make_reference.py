@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bulk_sync.check.headers import TARGETS
+from bulk_sync.check.naming import TARGETS
 from bulk_sync.check.showing import ALIASES
 from bulk_sync.cli.declare import Command
 from bulk_sync.cli.main import COMMANDS

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bulk_sync.check.headers import TARGETS, Names, map_headers, plain, recognise
+from bulk_sync.check.headers import Names, map_headers, recognise
+from bulk_sync.check.naming import TARGETS, plain
 from bulk_sync.check.showing import ALIASES
 from bulk_sync.errors import InputError, UsageError
 

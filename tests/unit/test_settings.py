@@ -186,13 +186,15 @@ def test_a_rehearsal_has_its_own_target_and_key() -> None:
 
 def test_the_other_side_of_a_comparison(tmp_path: Path) -> None:
     profile, other = tmp_path / "here.toml", tmp_path / "there.toml"
-    profile.write_text('clear = "-"\n[read]\ndelimiter = ";"\n[map]\nA = "rating"\n')
+    profile.write_text(
+        'clear = "-"\n[read]\ndelimiter = ";"\n[map]\nA = "rating"\n"column 4" = ""\n'
+    )
     other.write_text('[read]\ndelimiter = "|"\n')
     given = {
         "input": "here.csv",
         "with_": "there.csv",
         "profile": profile,
-        "map": ["B=feedback"],
+        "map": ["B=feedback", "column 3=title"],  # the place is one of FILE
         "timezone": "America/Chicago",
         "strict": True,
         "max_problems": "7",

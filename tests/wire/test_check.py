@@ -337,7 +337,7 @@ def test_mended_rows_are_pushed_as_plain_csv_whatever_the_sheet_was(
         assert witness.showing("b")["feedback"] == "caf\xe9"
 
 
-def test_a_profile_of_a_sheet_with_repeated_headers_fits_it_and_one_without_its_columns(
+def test_a_profile_of_a_sheet_with_repeated_headers_fits_it_and_none_with_others_there(
     program: Program, tmp_path: Path
 ) -> None:
     sheet = write_sheet(
@@ -353,7 +353,8 @@ def test_a_profile_of_a_sheet_with_repeated_headers_fits_it_and_one_without_its_
         None,
     ]
     write_sheet(sheet, [("a", 4)], ("Showing Key", "Stars"))
-    assert program("check", sheet, "--profile", profile).code == 0
+    other = program("check", sheet, "--profile", profile)
+    assert (other.code, "column 2 is 'Stars'" in other.err) == (4, True)
 
 
 def test_a_second_table_below_keeps_the_sheet_from_being_sent(
