@@ -43,6 +43,9 @@ OWN_COLUMNS = frozenset(
 )
 """Columns of our own reports that are for people; a push of such a file ignores them."""
 
+# Names, in their plain form, of columns with time zones.
+_ZONES = frozenset({"timezone", "tz", "timezonename", "timezoneid", "utcoffset", "gmtoffset"})
+
 # Words that are usual in headers and only a letter away from a name.
 _OTHER_WORDS = frozenset({"reported"})
 
@@ -80,6 +83,15 @@ class HeaderMap(Struct, frozen=True):
     def ambiguous(self) -> tuple[Column, ...]:
         """The columns that are ignored because they may be about somebody else."""
         return tuple(column for column in self.columns if column.why == "ambiguous")
+
+    @property
+    def zones(self) -> tuple[Column, ...]:
+        """The columns that may have the time zone of each row; none is read."""
+        return tuple(
+            column
+            for column in self.columns
+            if column.why == "unknown" and plain(column.header) in _ZONES
+        )
 
     def index_of(self, field: str) -> int | None:
         """Return the position of the column that fills a field, if any does."""

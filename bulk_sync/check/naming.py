@@ -63,8 +63,10 @@ def by_position(
     """Find mapped columns: by exact header, else by plain form, else as `column N`.
 
     `seen` has the headers that columns had, by such names: it shows which of the two is meant.
+    Raises UsageError for an unknown field, and with `insist` for names that fit no column or that
+    give one column different fields.
     """
-    found = {}
+    found: dict[int, str] = {}
     for named, field in mapped.items():
         before = (seen or {}).get(named)
         place = None if before is None else place_of(named, before)
@@ -75,7 +77,12 @@ def by_position(
             place = column_named(headers, named, "--map")
         elif place >= len(headers):
             continue
-        found[place] = existing_field(field) if field.strip() else ""
+        target = existing_field(field) if field.strip() else ""
+        if insist and found.get(place, target) != target:
+            raise UsageError(
+                f"--map {named!r}: {column_name(place)} is mapped twice, to different fields"
+            )
+        found[place] = target
     return found
 
 

@@ -112,6 +112,15 @@ def refusal_of(
 
 def refusal_by_columns(sheet: Sheet, *, role: Role = Role.SENT) -> InputError | None:
     """Return the question about a column that keeps a sheet from being sent; None without any."""
+    zones, assumed = sheet.mapping.zones, sheet.findings.assumed.get("timezone")
+    if zones and assumed is not None:
+        header = sheet.mapping.reference(zones[0])
+        return InputError(
+            f"{sheet.reading.input}: the column {header!r} may say in which zone the times of a "
+            f"row are, such as {assumed.value!r} in row {assumed.row}, and it is not read. Write "
+            f"zone or offset into the times; or ignore the column with {map_option(header)}, so "
+            f"that all of them are in {sheet.zone_name or 'the zone of --timezone'}"
+        )
     text = refusal_text(
         sheet.about_columns(),
         str(sheet.reading.input),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import time
 
 from bulk_sync.address import UUID, check_base_url
@@ -27,6 +28,15 @@ def parse_pair(text: str) -> tuple[str, str]:
     if not equals or not header.strip():
         raise ValueError(f"{text!r}: write it as 'Header=field', or 'Header=' to ignore the column")
     return header.strip(), field.strip()
+
+
+def all_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return pairs as a mapping; raises ValueError for a header with different fields."""
+    found: dict[str, str] = {}
+    for header, field in pairs:
+        if found.setdefault(header, field) != field:
+            raise ValueError(f"{header!r} is mapped twice, to {found[header]!r} and to {field!r}")
+    return found
 
 
 def parse_clear(text: str) -> str:
@@ -67,7 +77,7 @@ CLOCK_TIME = Form("time of day", "09:00", parse_clock_time, _clock_time_text)
 SCALE = Form("scale of ratings", "10 or 0-10", parse_scale)
 ZONE = Form("time zone", "America/Chicago", check_timezone)
 BASE_URL = Form("base URL", "https://api.northreports.com", check_base_url)
-PAIRS = Form("mapping", "'Client said=feedback'", parse_pair, collect=dict)
+PAIRS = Form("mapping", "'Client said=feedback'", parse_pair, collect=all_pairs, is_mapping=True)
 REPORT_ID = Form("report id", "550e8400-e29b-41d4-a716-446655440000", parse_report_id)
 TOKEN = Form("text", "n/a", parse_clear)
 ROWS = Form("list of rows", "10-20,35", parse_rows, collect=all_of)

@@ -43,7 +43,7 @@ class Form:
 
     `parse` raises ValueError with a sentence that shows the right form; `show` is its inverse.
     `noun` and `such_as` are for messages about the range, and `none` is the text of None. A
-    repeatable option has a `collect`, which combines all of its values.
+    repeatable option has a `collect`, which combines all of its values; `is_mapping` if to a dict.
     """
 
     noun: str
@@ -52,6 +52,7 @@ class Form:
     show: Callable[[Any], str] = str
     none: str = ""
     collect: Callable[[Iterable[Any]], Any] | None = None
+    is_mapping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Option:
         )
 
         as_text = None
-        if self.form is not None and self.form.collect is not dict:
+        if self.form is not None and not self.form.is_mapping:
             as_text = plain_serializer_function_ser_schema(
                 self._as_json, when_used="json-unless-none"
             )
@@ -111,7 +112,7 @@ class Option:
             given = str(given)
         if collect is None:
             return form.parse(given) if isinstance(given, str) else given
-        if given is None and collect is not dict:
+        if given is None and not form.is_mapping:
             return ()
         if given is None or isinstance(given, dict):
             return given

@@ -127,3 +127,10 @@ def test_times_of_day_that_are_refused(text: str) -> None:
 def test_a_map_without_both_sides(pair: str, words: str) -> None:
     with pytest.raises(UsageError, match=f"--map: .*{words}"):
         SheetSettings(input="x.csv", map=[pair])
+
+
+def test_a_header_has_one_field() -> None:
+    with pytest.raises(UsageError, match="'Note' is mapped twice, to 'title' and to 'feedback'"):
+        SheetSettings(input="x.csv", map=["Note=title", "Note=feedback"])
+    twice = SheetSettings(input="x.csv", map=["Note=title", "Note=title"])
+    assert twice.meaning.map == {"Note": "title"}

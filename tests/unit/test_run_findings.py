@@ -125,3 +125,23 @@ def test_a_contradicted_order_is_refused_unless_it_was_given(tmp_path: Path) -> 
     assert "--date-order dmy" in found
     given = Meaning(timezone="UTC", date_order="mdy")
     assert refused(path, text, given, Share(percent=100)) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "mapped", "is_refused"),
+    [
+        ("Time Zone", "2026-03-04 10:00", {}, True),
+        ("TZ", "3/4/2026 10:00 AM", {}, True),
+        ("Time Zone", "2026-03-04 10:00", {"Time Zone": ""}, False),
+        ("Time Zone", "2026-03-04T10:00Z", {}, False),
+        ("Zone", "2026-03-04 10:00", {}, False),
+    ],
+)
+def test_a_column_of_time_zones_that_is_not_read_stops_times_without_one(
+    tmp_path: Path, header: str, cell: str, mapped: dict[str, str], is_refused: bool
+) -> None:
+    text = f"unique_showing_key,showing_date,{header}\na,{cell},America/New_York\n"
+    meaning = Meaning(timezone="America/Chicago", map=mapped)
+    words = refused(tmp_path / "x.csv", text, meaning, Share(count=1))
+    assert (words is not None) == is_refused
+    assert words is None or f"--map {shlex.quote(f'{header}=')}, so that all" in words
