@@ -118,6 +118,8 @@ def _is_sqlite(file: Path) -> bool:
     """Return True for a checkpoint, whatever its name, and for one that is still empty."""
     by_name = file.name.endswith(".checkpoint.sqlite")
     try:
+        if not file.is_file():  # opening a pipe would wait for its writer
+            return by_name
         with file.open("rb") as opened:
             return opened.read(16) == b"SQLite format 3\0" or by_name
     except OSError:

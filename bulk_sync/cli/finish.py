@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bulk_sync.child import environment
 from bulk_sync.errors import OutputError
 from bulk_sync.model.rows import State
+from bulk_sync.report.written.atomic import check_kind
 
 _LAST_SUCCESS = "bulk_sync_last_success_timestamp_seconds"
 
@@ -32,6 +33,7 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
     After a failure the time of the last success is taken from the existing file. Raises
     OutputError.
     """
+    check_kind(path)
     # Not the global registry, which has metrics of the Python process itself.
     registry = CollectorRegistry()
     code = int(summary["exit_code"])

@@ -7,6 +7,7 @@ Log rotation is left to the system: if the file was moved, a new one is opened.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -98,6 +99,9 @@ class _File(WatchedFileHandler):
             self.error = error
 
     def _open(self) -> TextIOWrapper:
+        # Opening a pipe would wait for its reader, and writing to it too.
+        if Path(self.baseFilename).is_fifo():
+            raise OSError(errno.EINVAL, "a pipe can't be the log")
         descriptor = os.open(
             self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )

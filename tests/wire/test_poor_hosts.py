@@ -119,3 +119,31 @@ def test_without_a_home_folder_the_limit_is_not_shared(
     refused = homeless("init", "--user")
     assert refused.returncode == 2
     assert "set XDG_CONFIG_HOME" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        *dict.fromkeys(
+            ("--results", "--page", "--undo-file", "--metrics-file", "--log-file"), 8
+        ).items(),
+        *dict.fromkeys(("--checkpoint", "--ledger"), 4).items(),
+        *dict.fromkeys(("--key-file", "--profile", "--config"), 2).items(),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(
+    tmp_path: Path, with_state: dict[str, str], option: str, code: int
+) -> None:
+    sheet, pipe = write_sheet(tmp_path / "s.csv", numbered(3)), tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    ran = run("push", sheet, "--base-url", "http://127.0.0.1:9", option, pipe, environ=with_state)
+    assert ran.returncode == code, ran.stderr
+    assert str(pipe) in ran.stderr
+    assert pipe.is_fifo()
+    assert not (tmp_path / "s.results.csv").exists()
+
+
+def test_the_status_of_a_pipe_is_none(tmp_path: Path, with_state: dict[str, str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for command in ("status", "report"):
+        assert run(command, tmp_path / "pipe", environ=with_state).returncode == 4

@@ -30,12 +30,17 @@ _PART_PREFIX = ".bulk-sync-"
 
 def check_writable(path: Path) -> None:
     """Raise OutputError if `replacing(path)` would fail; writes nothing."""
+    check_kind(path)
+    with _translated(path), _part_file(path):
+        pass
+
+
+def check_kind(path: Path) -> None:
+    """Raise OutputError for a folder, a pipe or a device, which no report may replace."""
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder, name a file for the report.")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: not a regular file, and a report would replace it.")
-    with _translated(path), _part_file(path):
-        pass
 
 
 @contextmanager
