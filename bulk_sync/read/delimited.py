@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -24,16 +24,19 @@ from bulk_sync.read.dialect import (
     Layout,
     NotWellFormed,
     find_layout,
+    first_rows,
     with_other_quotes,
 )
 from bulk_sync.read.encoding import find_encoding
-from bulk_sync.read.interface import ReadOptions, above_note, two_headers
+from bulk_sync.read.interface import ReadOptions, above_note, on_its_side, two_headers
 from bulk_sync.read.opened import changed, fingerprint, refuse_if_changed
 from bulk_sync.read.suspicion import Widths, odd_width, swallowed
 
 # Enough for the rows that may have the header, even with a paragraph in every cell.
 _SAMPLE_CHARACTERS = 1 << 17
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
+# Too rare to be tried on every file: they separate parts of a cell more often than cells.
+_ODD_DELIMITERS = ("^", "~", ":", "#", "*", "/", "\u00a6", "\u00a7", "\x1f", "\x01", "\xfe")
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
@@ -98,9 +101,29 @@ class DelimitedTable:
         layout = find_layout(
             lines, options.recognise, delimiter=delimiter, header_row=options.header_row
         )
+        if layout.score < 2 and options.header_row is None:
+            self._refuse_odd_layout(layout, lines, options)
         if layout.rivals:
             raise InputError(f"{self._path}: {two_headers(layout.rivals[0], layout.header_row)}.")
         return self._with_fitting_quotes(layout)
+
+    def _refuse_odd_layout(
+        self, layout: Layout, lines: Sequence[str], options: ReadOptions
+    ) -> None:
+        """Raise InputError if the columns would be found with another separator, or in rows."""
+        beginning = [[cell.strip() for cell in row] for row in first_rows(layout, lines)]
+        header = beginning[0] if beginning else []
+        sentence = on_its_side(options.recognise, header, [row[0] for row in beginning if row])
+        if sentence is not None:
+            raise InputError(f"{self._path}: {sentence}.")
+        if options.delimiter is not None:
+            return
+        for mark in _ODD_DELIMITERS:
+            if find_layout(lines, options.recognise, delimiter=mark).score > 1:
+                raise InputError(
+                    f"{self._path}: its cells seem to be separated by {mark!r}. If they are, add "
+                    f"--delimiter {_in_quotes(mark)}."
+                )
 
     def _with_fitting_quotes(self, layout: Layout) -> Layout:
         """Return the layout, or one with other quotes when usual ones don't fit the whole file."""
@@ -248,3 +271,8 @@ class DelimitedTable:
             f"{where} is not well-formed {kind}: {error}. A quote inside a quoted cell is written "
             "twice, and every quote that opens must close"
         )
+
+
+def _in_quotes(mark: str) -> str:
+    """Return a character as a shell takes it."""
+    return f"'{mark}'" if mark.isprintable() else f"$'\\x{ord(mark):02x}'"

@@ -122,6 +122,12 @@ def find_layout(
     return layout
 
 
+def first_rows(layout: Layout, lines: Sequence[str]) -> list[list[str]]:
+    """Return the first rows of a file in a layout that are not blank, from the header on."""
+    rows = _beginning(layout.dialect, lines, HEADER_WITHIN_ROWS)
+    return [cells for number, cells in rows if number >= layout.header_row]
+
+
 def with_other_quotes(layout: Layout, *, backslashes: bool) -> Iterator[Layout]:
     """Yield layouts in which quotes are escaped or, with tabs, plain characters."""
     if backslashes:

@@ -103,6 +103,8 @@ def find_encoding(file: io.BufferedReader, path: Path, given: str | None) -> Enc
             f"{'' if given is None else ', as --encoding says'}. Save the file as 'CSV UTF-8', or "
             "name its encoding with --encoding"
         )
+    if b"\0" in first.sample:
+        raise _holds_nul(path, first.bad_line)
     codec = _guess(first.sample, path, first.bad_line)
     second = _read_through(file, codec)
     if second.bad_line is not None:
@@ -121,10 +123,7 @@ def find_encoding(file: io.BufferedReader, path: Path, given: str | None) -> Enc
 
 def _accepted(seen: _Seen, codec: str, path: Path, note: str | None = None) -> Encoding:
     if seen.nul_line is not None:
-        raise InputError(
-            f"{path}: line {seen.nul_line} holds a NUL character: this is not a text file, or one "
-            "in UTF-16 without a byte order mark (then use --encoding utf-16-le)"
-        )
+        raise _holds_nul(path, seen.nul_line)
     if seen.shift_line is not None:
         raise InputError(
             f"{path}: line {seen.shift_line} switches to another alphabet as ISO 2022 does. Save "
@@ -132,6 +131,14 @@ def _accepted(seen: _Seen, codec: str, path: Path, note: str | None = None) -> E
             "iso2022_kr"
         )
     return Encoding(codec, seen.digest, note, seen.quotes, seen.backslash_quotes)
+
+
+def _holds_nul(path: Path, line: int) -> InputError:
+    return InputError(
+        f"{path}: line {line} holds a NUL character. Either the file is damaged: export it again. "
+        "Or it is in UTF-16 without a byte order mark: name that with --encoding utf-16-le or "
+        "--encoding utf-16-be"
+    )
 
 
 def _bom_codec(head: bytes) -> str | None:

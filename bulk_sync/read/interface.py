@@ -17,6 +17,10 @@ HEADER_WITHIN_ROWS = 50
 """Rows searched for the header, blank ones not counted."""
 
 
+_MOST_TITLES = 2
+"""Cells of a first column that may be names of columns by chance."""
+
+
 class ReadOptions(Struct, frozen=True):
     """The user's options about a file; None means to find out.
 
@@ -50,6 +54,22 @@ def two_headers(rival: int, chosen: int) -> str:
     return (
         f"rows {rival} and {chosen} both look like the header: name one with --header-row, or "
         "split the file"
+    )
+
+
+def on_its_side(recognise: Recognise, header: Sequence[str], column: Sequence[str]) -> str | None:
+    """Return the sentence for a table whose column names go down its first `column`.
+
+    None if its `header` goes across, as it should.
+    """
+    across = sum(map(bool, header))  # names of columns, or a name and a showing in each
+    if across < 2 or recognise(header) > 1 or recognise(column) <= _MOST_TITLES:
+        return None
+    names = ", ".join(repr(name[:40]) for name in column[:3])
+    return (
+        f"the names of the columns go down the first column ({names}), so this table is on its "
+        "side. Transpose it (in spreadsheet programs: copy, then Paste Special with Transpose), or "
+        "name the header with --header-row"
     )
 
 

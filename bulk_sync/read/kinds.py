@@ -25,6 +25,7 @@ class Kind(Enum):
     SYLK = "sylk"
     DIF = "dif"
     XML = "xml"
+    JSON = "json"
     PDF = "pdf"
     RTF = "rtf"
     GZIP = "gzip"
@@ -72,7 +73,11 @@ _DIF = re.compile(rb'table(?:\r\n?|\n)0,1(?:\r\n?|\n)"')
 # The root of a document in one file (OpenDocument 1.3 part 3, 3.1.2), after declarations.
 _FLAT_ODF = re.compile(rb"<(?:[\w.-]+:)?document\s")
 
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# An object, or a list of objects or lists; no separator of cells comes so early in a table.
+_JSON = re.compile(rb'\{\s*"|\[\s*[\[{]')
+
+# UTF-32's mark in little-endian begins like UTF-16's.
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
 _REMEDY = (
     "Open it in a spreadsheet program and save it as XLSX or as 'CSV UTF-8', then push that file."
@@ -86,6 +91,7 @@ _REFUSALS = {
     Kind.XML_2003: "this is an 'XML Spreadsheet 2003', whatever its name. " + _REMEDY,
     Kind.SYLK: "this is a SYLK file, whatever its name. " + _REMEDY,
     Kind.DIF: "this is a DIF file, whatever its name. " + _REMEDY,
+    Kind.JSON: "this is JSON, not a spreadsheet. " + _EXPORT,
     Kind.XML: "this is an XML file, not a spreadsheet. " + _EXPORT,
     Kind.PDF: "this is a PDF, not a spreadsheet. " + _EXPORT,
     Kind.RTF: "this is a text document (RTF), not a spreadsheet. " + _REMEDY,
@@ -105,9 +111,9 @@ def kind_of(head: bytes) -> Kind:
             return kind
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return Kind.IMAGE
-    marked_utf_16 = head.startswith(_UTF_16_MARKS)
+    is_marked = head.startswith(_WIDE_MARKS)
     # In UTF-16 of Western text every second byte is zero; the text reader judges such a file.
-    if not marked_utf_16 and _mostly_controls(head) and not _reads_as_utf_16(head):
+    if not is_marked and _mostly_controls(head) and not _reads_as_utf_16(head):
         return Kind.BINARY
     return _kind_of_markup(head)
 
@@ -142,6 +148,8 @@ def _kind_of_markup(head: bytes) -> Kind:
         return Kind.SYLK
     if _DIF.match(text):
         return Kind.DIF
+    if _JSON.match(text):
+        return Kind.JSON
     if not text.startswith(b"<"):
         return Kind.TEXT
     if b"urn:oasis:names:tc:opendocument:xmlns:office:1.0" in text and _FLAT_ODF.search(text):

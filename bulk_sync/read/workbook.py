@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, takewhile
 from pathlib import Path
@@ -18,7 +19,13 @@ from bulk_sync.read.books.interface import BadWorkbook, Book, Grid, Sheet
 from bulk_sync.read.books.shown import shows
 from bulk_sync.read.container import open_book
 from bulk_sync.read.foreign import AGAIN, input_errors
-from bulk_sync.read.interface import HEADER_WITHIN_ROWS, ReadOptions, above_note, two_headers
+from bulk_sync.read.interface import (
+    HEADER_WITHIN_ROWS,
+    ReadOptions,
+    above_note,
+    on_its_side,
+    two_headers,
+)
 from bulk_sync.read.opened import fingerprint, refuse_if_changed
 
 # Rows that are checked together.
@@ -85,16 +92,29 @@ class WorkbookTable:
             grid = self._open(sheet)
             found = _recognised(sheet, grid, options)
             if found is not None:
+                _refuse_on_its_side(sheet, grid, found, options)
                 return sheet, grid, found
             # Its headers are for the error, when no sheet has a header with a key.
             if fallback is None and (first := next(grid.filled(), None)) is not None:
                 fallback = sheet, grid, first
+        self._refuse_if_hidden(options)
         if fallback is None:
             raise BadWorkbook("none of its visible sheets has any rows.")
         sheet, grid, first = fallback
         if options.header_row is not None:
             return sheet, grid, _forced(sheet, grid, options.header_row)
         return fallback
+
+    def _refuse_if_hidden(self, options: ReadOptions) -> None:
+        """Raise BadWorkbook, with the way out, if a hidden sheet has what the visible ones lack."""
+        for sheet in self._book.sheets:
+            if sheet.visible or not sheet.is_grid:
+                continue
+            if _recognised(sheet, self._book.open(sheet), options) is not None:
+                raise BadWorkbook(
+                    "none of its visible sheets names showings, and the hidden sheet "
+                    f"{sheet.name!r} does. If that is meant, add --sheet {shlex.quote(sheet.name)}."
+                )
 
     def _open(self, sheet: Sheet) -> Grid:
         if not sheet.is_grid:
@@ -190,6 +210,17 @@ def _recognised(sheet: Sheet, grid: Grid, options: ReadOptions) -> Row | None:
     if best is not None and rival is not None:
         raise BadWorkbook(f"sheet {sheet.name!r}: {two_headers(rival.number, best.number)}.")
     return best
+
+
+def _refuse_on_its_side(sheet: Sheet, grid: Grid, header: Row, options: ReadOptions) -> None:
+    if options.header_row is not None:
+        return
+    names = [text_of(cell).strip() for cell in header.cells]
+    below = islice(grid.filled(), HEADER_WITHIN_ROWS)
+    column = [text_of(row.cells[0]).strip() for row in below if row.number >= header.number]
+    sentence = on_its_side(options.recognise, names, column)
+    if sentence is not None:
+        raise BadWorkbook(f"sheet {sheet.name!r}: {sentence}.")
 
 
 def _forced(sheet: Sheet, grid: Grid, number: int) -> Row:

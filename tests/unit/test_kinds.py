@@ -32,6 +32,12 @@ from bulk_sync.read.kinds import WORKBOOK_KINDS, Kind, kind_of, refusal
             Kind.XML_2003,
         ),
         (b'<?xml version="1.0"?><rows/>', Kind.XML),
+        (b'{"unique_showing_key": "a", "rating": 4}\n', Kind.JSON),
+        (b'\xef\xbb\xbf[\n  {\n    "key": "a"', Kind.JSON),
+        (b'[["key", "rating"], ["a", 4]]', Kind.JSON),
+        (b"[Key],[Rating]\n", Kind.TEXT),
+        (b"{key},rating\n", Kind.TEXT),
+        (b"\0\0\xfe\xff" + "key,a\n".encode("utf-32-be"), Kind.TEXT),
         (
             (
                 b'<?xml version="1.0"?>\n<o:document '
