@@ -77,6 +77,7 @@ class Expected(StrEnum):
     CELLS_IN_COLUMNS = "cells_in_columns"  # cells, columns
     QUOTED_SEPARATOR = "quoted_separator"  # cells, columns, separator: its name
     NO_MORE_CELLS = "no_more_cells"  # cells, columns, separator
+    WHOLE_ROW = "whole_row"
     ENOUGH_CELLS = "enough_cells"  # cells, columns, separator
     CELLS_IN_PLACE = "cells_in_place"  # column, other: fields; side
     NO_SECOND_HEADER = "no_second_header"
@@ -116,6 +117,7 @@ class Remedy(StrEnum):
     CORRECT_FORMULA = "correct_formula"
     CLOSE_QUOTE = "close_quote"
     CLOSE_QUOTE_OR_KEEP = "close_quote_or_keep"
+    QUOTE_LINE_BREAK = "quote_line_break"
     ADD_SEPARATORS = "add_separators"
     QUOTE_SEPARATOR = "quote_separator"
     TYPE_AS_TEXT = "type_as_text"

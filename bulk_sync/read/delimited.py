@@ -30,7 +30,7 @@ from bulk_sync.read.dialect import (
 from bulk_sync.read.encoding import find_encoding
 from bulk_sync.read.interface import ReadOptions, above_note, on_its_side, two_headers
 from bulk_sync.read.opened import changed, fingerprint, refuse_if_changed
-from bulk_sync.read.suspicion import Widths, odd_width, swallowed
+from bulk_sync.read.suspicion import Widths, cut_row, odd_width, swallowed
 
 # Enough for the rows that may have the header, even with a paragraph in every cell.
 _SAMPLE_CHARACTERS = 1 << 17
@@ -67,8 +67,21 @@ class DelimitedTable:
         """Yield the rows below the header; see `Table`."""
         records = self._records(width=len(self.headers))
         header_row = self._layout.header_row
-        yield from itertools.dropwhile(lambda row: row.number <= header_row, records)
+        rows = itertools.dropwhile(lambda row: row.number <= header_row, records)
+        previous: Row | None = None
+        # Only the row after it shows that a whole row was cut in its last cell.
+        for row in rows:
+            if previous is not None:
+                yield self._held_if_cut(previous)
+            previous = row
+        if previous is not None:
+            yield self._held_if_cut(previous)
         refuse_if_changed(self._file, self._path, self._stat, self.digest)
+
+    def _held_if_cut(self, row: Row) -> Row:
+        if self._widths is None or row.number not in self._widths.cut:
+            return row
+        return row._replace(fault=cut_row())
 
     # Layout
 

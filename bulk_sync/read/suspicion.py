@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bulk_sync.model.problems import LONGEST_VALUE, Expected, Fact, Reason, Remedy
 
@@ -28,11 +29,13 @@ _MOST_SHORT = 20
 class Widths:
     """The numbers of cells of a file's rows, counted once; bounded by the widest row.
 
-    `columns` is the width of the header, `named` that of its last column with a name.
+    `columns` is the width of the header, `named` that of its last column with a name, `cut` has the
+    numbers of rows that a line break has cut.
     """
 
     columns: int
     named: int
+    cut: frozenset[int] = frozenset()
     _rows: int = 0
     _counts: Counter[int] = field(default_factory=Counter)
     _repeated: Counter[int] = field(default_factory=Counter)
@@ -42,7 +45,9 @@ class Widths:
     def count(self, rows: Iterable[tuple[int, Sequence[str]]]) -> None:
         """Count the rows that are not blank, given with their numbers."""
         before = 0
+        cut = CutRows(self.columns, self.named)
         for number, cells in rows:
+            cut.count(number, cells)
             width = len(cells)
             self._rows += 1
             self._counts[width] += 1
@@ -50,6 +55,7 @@ class Widths:
             self._padded += width >= self.named and not cells[self.named - 1].strip()
             before = width
             self._last = (number, width)
+        self.cut = cut.numbers(self._last[0])
 
     def is_odd(self, width: int) -> bool:
         """Return whether a row of this width has cells or separators that the others don't have.
@@ -73,6 +79,83 @@ class Widths:
     def _ends_block(self, width: int) -> bool:
         number, last = self._last
         return self._padded > 0 and last == width and number % _EXCEL_BLOCK == 1
+
+
+# Bounds on what is kept; a file with more of either is not judged by it.
+_MOST_FORMS = 1_000
+_MOST_CUT = 10_000
+_MOST_PIECES = 50
+
+
+class _Piece(NamedTuple):
+    """A row that may be a piece of one: its number, and the form of its first cell."""
+
+    number: int
+    form: str
+    is_whole: bool
+
+
+@dataclass(slots=True)
+class CutRows:
+    """Rows that a line break without quotes has cut, counted together with `Widths`.
+
+    The pieces of one row follow each other and have the separators of one row. The first one begins
+    with what has the form of the keys of whole rows, the later ones with anything else. `columns`
+    and `named` are those of `Widths`.
+    """
+
+    columns: int
+    named: int
+    _forms: set[str] = field(default_factory=set)
+    _found: list[list[_Piece]] = field(default_factory=list)
+    _pieces: list[_Piece] = field(default_factory=list)
+    _separators: int = 0
+    _has_headings: bool | None = None
+
+    def count(self, number: int, cells: Sequence[str]) -> None:
+        """Count a row that is not blank."""
+        is_whole = len(cells) >= self.named
+        piece = _Piece(number, _shape(cells[0])[0], is_whole)
+        separators = len(cells) - 1
+        # A line above the first rows is the heading of a group, and so are those that follow.
+        if self._has_headings is None:
+            self._has_headings = separators == 0
+        follows = bool(self._pieces) and number == self._pieces[-1].number + 1
+        fits = self._separators + separators < self.columns and len(self._pieces) < _MOST_PIECES
+        if follows and fits and not is_whole:
+            self._pieces.append(piece)
+            self._separators += separators
+            is_row = self._separators >= self.named - 1
+            is_new = not self._found or self._found[-1] is not self._pieces
+            if is_row and is_new and len(self._found) < _MOST_CUT:
+                self._found.append(self._pieces)
+            return
+        if is_whole and len(self._forms) < _MOST_FORMS:
+            self._forms.add(piece.form)
+        self._pieces, self._separators = [piece], separators
+
+    def numbers(self, last: int) -> frozenset[int]:
+        """Return the numbers of the rows, once all were counted up to the `last` one."""
+        if len(self._forms) >= _MOST_FORMS:
+            return frozenset()
+        return frozenset(
+            piece.number
+            for pieces in self._found
+            if pieces[0].form in self._forms
+            and not any(piece.form in self._forms for piece in pieces[1:])
+            and not self._is_remark(pieces, last)
+            for piece in pieces
+        )
+
+    def _is_remark(self, pieces: Sequence[_Piece], last: int) -> bool:
+        """Return whether a line after a whole row may be a heading, or the file's last remark."""
+        follows_whole = len(pieces) == 2 and pieces[0].is_whole
+        return follows_whole and (self._has_headings is True or pieces[-1].number == last)
+
+
+def cut_row() -> Reason:
+    """Return the reason of a row that a line break has cut."""
+    return Reason(Expected.WHOLE_ROW, "", None, Remedy.QUOTE_LINE_BREAK)
 
 
 def odd_width(cells: Sequence[str], widths: Widths, delimiter: str, separator: str) -> Reason:

@@ -143,6 +143,10 @@ _ROWS: Mapping[Expected, _Statement] = {
         "beyond it, so its cells may be in the wrong columns",
         "more cells than the header and most other rows have",
     ),
+    Expected.WHOLE_ROW: _Statement(
+        "this row and its neighbour are pieces of one row that a line break without quotes has cut",
+        "rows that line breaks without quotes have cut",
+    ),
     Expected.ENOUGH_CELLS: _Statement(
         "the row has {cells} cells, the header and the other rows have {columns}, so its cells may "
         "be in the wrong columns",
@@ -218,6 +222,9 @@ _REMEDIES: Mapping[Remedy, str] = {
     Remedy.CLOSE_QUOTE: "check for a missing quote",
     Remedy.CLOSE_QUOTE_OR_KEEP: (
         "check for a missing quote, or if the cell does have these lines, say --multiline-cells"
+    ),
+    Remedy.QUOTE_LINE_BREAK: (
+        "put quotes around the cell with the line break, or export the sheet again, as XLSX for one"
     ),
     Remedy.ADD_SEPARATORS: (
         "check for a missing separator between two cells; if the last cells are blank, write their "
