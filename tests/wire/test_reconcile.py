@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from openpyxl import Workbook
 
 from tests.conftest import Program
 from tests.helpers import read_csv, write_sheet
@@ -379,3 +380,37 @@ def test_keys_of_which_none_is_in_both_sheets_are_named_first(
     assert ran.code == 3
     assert ran.out.index(said) < ran.out.index("only here")
     assert program("reconcile", b, "--with", b).code == 0
+
+
+def test_hidden_columns_of_both_sheets_are_named(program: Program, tmp_path: Path) -> None:
+    sheets = []
+    for name, hidden in (("here.xlsx", "C"), ("there.xlsx", "B")):
+        book = Workbook()
+        sheet = book.active
+        assert sheet is not None
+        sheet.append(("unique_showing_key", "rating", "feedback"))
+        sheet.append(("ext_1", 4, "Fine"))
+        sheet.column_dimensions[hidden].hidden = True
+        book.save(tmp_path / name)
+        sheets.append(tmp_path / name)
+    page = tmp_path / "page.html"
+    words = ["reconcile", sheets[0], "--with", sheets[1], "--page", page]
+    notes = program(*words, "--json").summary["notes"]
+    assert any("here.xlsx: Column C 'feedback' is hidden" in note for note in notes)
+    assert any("there.xlsx: Column B 'rating' is hidden" in note for note in notes)
+    said = program(*words).out
+    assert said.count("is hidden and is read") == 2
+    assert page.read_text(encoding="utf-8").count("is hidden and is read") == 2
+
+
+def test_a_list_that_is_cut_says_how_many_more_there_are(program: Program, tmp_path: Path) -> None:
+    header = ("unique_showing_key", "rating")
+    rows = [(f"ext_{n}", "4" if n < 16 else "x") for n in range(24)]
+    a = write_sheet(tmp_path / "a.csv", [*rows, rows[0]], header)
+    b = write_sheet(tmp_path / "b.csv", [(key, "4") for key, _ in rows], header)
+    ran = program("reconcile", a, "--with", b)
+    assert "with a problem: 8 rows" in ran.out
+    assert "and 3 more (--results)" in ran.out
+    lines = [line.rsplit(maxsplit=2) for line in ran.out.splitlines()]
+    assert ["superseded", "1", "0"] in lines
+    assert ["rows", "25", "24"] in lines
