@@ -1,4 +1,4 @@
-"""Push several sheets in one run, and move finished ones away.
+"""Push or check several sheets in one run, and move finished ones away.
 
 Invariants:
 - A file in a folder is taken only if nothing was written to it for a while.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,14 @@ from msgspec.structs import replace
 
 from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, InputError, OutputError, UsageError
-from bulk_sync.model.summaries import Batch, Part, Summary
+from bulk_sync.model.summaries import (
+    Batch,
+    CheckedBatch,
+    CheckedPart,
+    CheckSummary,
+    Part,
+    Summary,
+)
 from bulk_sync.plan import OnDuplicate
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import ending_at, seconds_left
@@ -35,6 +42,7 @@ from bulk_sync.run.sheet import OnRows
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
+from bulk_sync.settings.sheet import SheetSettings
 
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".fods"})
 # What precedes the suffix of a file that the program wrote, or of an edited one that it kept.
@@ -47,6 +55,9 @@ _END_ALL = frozenset({129, 130, 143, 5, 6, 8})
 
 Push = Callable[[PushSettings, Judgement | None], Summary]
 """Pushes one file, with what was decided about its rows among all files of the run."""
+
+Check = Callable[[SheetSettings, Judgement | None], CheckSummary]
+"""Checks one file, with the same."""
 
 Reading = Callable[[str], AbstractContextManager[OnRows]]
 """Follows the reading of files under a name; the function that it gives gets the rows so far."""
@@ -125,17 +136,11 @@ def run(
     InputError for a folder that can't be read.
     """
     _refuse_names_of_one_file(settings.outputs)
-    if settings.reading.rows:
-        raise UsageError(
-            "--rows names the rows of one sheet, and several are pushed: choose rows by what they "
-            "show, with --where"
-        )
-    if any(str(path) == "-" for path in named):
-        raise UsageError("- is a sheet from standard input, which can't be one of several")
+    _refuse_one_sheets_options(named, settings)
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     inputs = inputs_of(named, inbox.settle_seconds, clock.now())
     all_settings = [settings.changed(input=file) for file in inputs.files]
-    _refuse_shared_names(all_settings)
+    _refuse_shared_names((one.reading.input, one.files.checkpoint) for one in all_settings)
     parts: list[Part] = []
     archive = _Archive(inbox.archive, inputs.files, settings.meaning.on_duplicate, clock)
     with ExitStack() as opened:
@@ -154,6 +159,39 @@ def run(
                 ]
                 archive.take(circle, parts)
     return Batch(tuple(parts), inputs.unsettled)
+
+
+def check(
+    named: Sequence[Path],
+    settings: SheetSettings,
+    inbox: Inbox,
+    check: Check,
+    checkpoint_of: Callable[[Path], Path],
+    clock: Clock,
+    reading: Reading = lambda _: nullcontext(lambda _: None),
+) -> CheckedBatch:
+    """Check the named files, and those of named folders, as `run` would push them.
+
+    `checkpoint_of` returns the path of a file's checkpoint. Raises as `run` does.
+    """
+    _refuse_one_sheets_options(named, settings)
+    inputs = inputs_of(named, inbox.settle_seconds, clock.now())
+    _refuse_shared_names((file, checkpoint_of(file)) for file in inputs.files)
+    all_settings = [settings.changed(input=file) for file in inputs.files]
+    parts = []
+    with ExitStack() as opened:
+        with reading(f"{len(all_settings)} files") as on_rows:
+            all_judged = opened.enter_context(judged_together(all_settings, on_rows))
+        for one, judged in zip(all_settings, all_judged, strict=True):
+            file = str(one.reading.input)
+            if judged.error is not None:
+                parts.append(CheckedPart(file, error=judged.error))
+                continue
+            try:
+                parts.append(CheckedPart(file, check(one, judged.judgement)))
+            except (InputError, UsageError) as error:
+                parts.append(CheckedPart(file, error=error))
+    return CheckedBatch(tuple(parts), inputs.unsettled)
 
 
 def _part(settings: PushSettings, judged: Judged, push: Push) -> Part:
@@ -210,6 +248,17 @@ class _Archive:
             parts[at] = replace(parts[at], note=note)
 
 
+def _refuse_one_sheets_options(named: Sequence[Path], settings: SheetSettings) -> None:
+    """Refuse what can be about one sheet only; raises UsageError."""
+    if settings.reading.rows:
+        raise UsageError(
+            "--rows names the rows of one sheet, and there are several: choose rows by what they "
+            "show, with --where"
+        )
+    if any(str(path) == "-" for path in named):
+        raise UsageError("- is a sheet from standard input, which can't be one of several")
+
+
 def _refuse_names_of_one_file(outputs: Outputs) -> None:
     """Refuse options by which all sheets would write the same file; raises UsageError."""
     named = {
@@ -225,15 +274,14 @@ def _refuse_names_of_one_file(outputs: Outputs) -> None:
             )
 
 
-def _refuse_shared_names(all_settings: Sequence[PushSettings]) -> None:
+def _refuse_shared_names(checkpoints: Iterable[tuple[Path, Path]]) -> None:
+    """Raise UsageError for two sheets with one checkpoint."""
     seen: dict[Path, Path] = {}
-    for settings in all_settings:
-        source = settings.reading.input
-        other = seen.setdefault(settings.files.checkpoint.resolve(), source)
+    for source, checkpoint in checkpoints:
+        other = seen.setdefault(checkpoint.resolve(), source)
         if other != source:
             raise UsageError(
-                f"{other} and {source} would share {settings.files.checkpoint}: "
-                "push them in two runs"
+                f"{other} and {source} would share {checkpoint}: push them in two runs"
             )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bulk_sync import batch
 from bulk_sync.address import without_secrets
 from bulk_sync.cli import next_step
 from bulk_sync.cli.collector import start_collector
@@ -21,8 +22,10 @@ from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.job.leftover import JobPlace
 from bulk_sync.jobs import purge, read_summary, write_again
 from bulk_sync.model.estimates import KnownPace
+from bulk_sync.model.summaries import CheckSummary
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.report.terminal.progress import reading as reading_rows
+from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import seconds_left
 from bulk_sync.run.shared_limit import known_pace
 from bulk_sync.secret import SANDBOX_KEY
@@ -40,22 +43,15 @@ from bulk_sync.settings.target import Target
 
 
 def check(given: Mapping[str, Any]) -> int:
-    """Check a sheet."""
+    """Check one or several sheets."""
     from bulk_sync.report.terminal.checked import show_check, show_check_json
 
     start_collector()
-    settings = SheetSettings.of(given, input=given["file"])
-    preview = part(Preview, given)
-    with reading_rows(err(), str(settings.reading.input)) as on_rows:
-        summary = run_check(
-            settings,
-            show=preview.show,
-            save_profile=preview.save_profile,
-            on_rows=on_rows,
-            known=_known_pace(part(Target, given)),
-            window_seconds=_window_seconds(settings.stopping),
-            job=_place_of_job(given),
-        )
+    files: Sequence[Path] = given["files"]
+    settings = SheetSettings.of(given, input=files[0])
+    if len(files) > 1 or batch.is_folder(files[0]):
+        return _check_all(settings, files, given)
+    summary = _check_one(settings, None, given, _known_pace(part(Target, given)))
     with standard_output():
         if part(Following, given).json:
             show_check_json(out(), summary)
@@ -66,12 +62,62 @@ def check(given: Mapping[str, Any]) -> int:
     return summary.exit_code
 
 
-def _place_of_job(given: Mapping[str, Any]) -> JobPlace | None:
+def _check_one(
+    settings: SheetSettings, judgement: Judgement | None, given: Mapping[str, Any], known: KnownPace
+) -> CheckSummary:
+    preview = part(Preview, given)
+    with reading_rows(err(), str(settings.reading.input)) as on_rows:
+        return run_check(
+            settings,
+            show=preview.show,
+            save_profile=preview.save_profile,
+            on_rows=on_rows,
+            known=known,
+            window_seconds=_window_seconds(settings.stopping),
+            job=_place_of_job(settings.reading.input, given),
+            judgement=judgement,
+        )
+
+
+def _check_all(settings: SheetSettings, files: Sequence[Path], given: Mapping[str, Any]) -> int:
+    from bulk_sync.report.as_json import checked_batch_json, json_line
+    from bulk_sync.report.terminal.checked import show_checks
+
+    outputs = part(Outputs, given)
+    for option in ("save_profile", "checkpoint"):
+        if given.get(option) is not None:
+            raise UsageError(
+                f"--{option.replace('_', '-')} names one file, and several sheets are checked: "
+                "check one of them with it"
+            )
+    known = _known_pace(part(Target, given))
+    found = batch.check(
+        files,
+        settings,
+        part(Inbox, given),
+        lambda one, judgement: _check_one(one, judgement, given, known),
+        lambda file: Files.of(file, out=outputs.out).checkpoint,
+        SystemClock(),
+        lambda name: reading_rows(err(), name),
+    )
+    with standard_output():
+        if part(Following, given).json:
+            out().file.write(json_line(checked_batch_json(found)))
+        else:
+            show_checks(out(), found)
+    for one in found.parts:
+        why = one.error or (one.summary.stopped if one.summary else None)
+        if why is not None:
+            show_failure(str(why))
+    return found.exit_code
+
+
+def _place_of_job(file: Path, given: Mapping[str, Any]) -> JobPlace | None:
     """Return where the job of a sheet would be; None for standard input, which has none."""
     outputs = part(Outputs, given)
-    if str(given["file"]) == "-" and outputs.checkpoint is None:
+    if str(file) == "-" and outputs.checkpoint is None:
         return None
-    files = Files.of(given["file"], out=outputs.out, checkpoint=outputs.checkpoint)
+    files = Files.of(file, out=outputs.out, checkpoint=outputs.checkpoint)
     return JobPlace(files.checkpoint, part(Target, given).base_url)
 
 

@@ -107,7 +107,7 @@ def push(given: Given) -> int:
 
 
 @_command(
-    _FILE,
+    _FILES,
     Reading,
     Meaning,
     select_options(Target, "base_url", "key_file"),
@@ -117,6 +117,7 @@ def push(given: Given) -> int:
     Preview,
     select_options(JobFiles, "out", "checkpoint"),
     select_options(Following, "json"),
+    select_options(Inbox, "settle_seconds"),
 )
 def check(given: Given) -> int:
     """Show how a sheet is understood and what push would send; no network, no key.
@@ -129,6 +130,8 @@ def check(given: Given) -> int:
       bulk-sync check showings.csv
 
       bulk-sync check export.xlsx --map "Client said=feedback" --show 3
+
+      bulk-sync check inbox/
     """
     from bulk_sync.cli import commands
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -313,6 +314,21 @@ class CheckSummary(Struct, frozen=True):
         return 3 if self.states.get(State.INVALID, 0) else 0
 
 
+class CheckedPart(Struct, frozen=True):
+    """The check of one file of several: its summary, or the error that kept it from being read."""
+
+    input: str
+    summary: CheckSummary | None = None
+    error: BulkSyncError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a check of this file."""
+        if self.error is not None:
+            return self.error.exit_code
+        return 0 if self.summary is None else self.summary.exit_code
+
+
 # Exit codes, the most pressing first: that of a run of several files is the first that one has.
 _MOST_PRESSING_FIRST = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
 
@@ -326,5 +342,21 @@ class Batch(Struct, frozen=True):
     @property
     def exit_code(self) -> int:
         """The most pressing exit code of the files."""
-        codes = {part.exit_code for part in self.parts}
-        return next((code for code in _MOST_PRESSING_FIRST if code in codes), max(codes, default=0))
+        return _most_pressing(self.parts)
+
+
+class CheckedBatch(Struct, frozen=True):
+    """The check of several files."""
+
+    parts: tuple[CheckedPart, ...]
+    unsettled: tuple[Path, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The most pressing exit code of the files."""
+        return _most_pressing(self.parts)
+
+
+def _most_pressing(parts: Sequence[Part | CheckedPart]) -> int:
+    codes = {part.exit_code for part in parts}
+    return next((code for code in _MOST_PRESSING_FIRST if code in codes), max(codes, default=0))

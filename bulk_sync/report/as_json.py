@@ -20,6 +20,8 @@ from bulk_sync.model.rows import Allowance, State
 from bulk_sync.model.summaries import (
     Batch,
     CauseGroup,
+    CheckedBatch,
+    CheckedPart,
     CheckSummary,
     EchoedRow,
     Finding,
@@ -177,6 +179,31 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
         "stopped": _text(summary.stopped),
         "exit_code": summary.exit_code,
     }
+
+
+def checked_batch_json(batch: CheckedBatch) -> dict[str, Any]:
+    """Return the object for a check of several files: totals, and each file's own summary."""
+    summaries = [part.summary for part in batch.parts if part.summary is not None]
+    states: Counter[State] = Counter()
+    for summary in summaries:
+        states.update(summary.states)
+    return {
+        "rows": sum(summary.rows for summary in summaries),
+        "states": _states(states),
+        "duplicates": sum(summary.duplicates for summary in summaries),
+        "patches": sum(summary.changes for summary in summaries),
+        "acknowledged_before": sum(summary.acknowledged for summary in summaries),
+        "requests": sum(summary.requests for summary in summaries if summary.stopped is None),
+        "files": [_checked_part(part) for part in batch.parts],
+        "unsettled": [str(path) for path in batch.unsettled],
+        "exit_code": batch.exit_code,
+    }
+
+
+def _checked_part(part: CheckedPart) -> dict[str, Any]:
+    if part.summary is not None:
+        return check_json(part.summary)
+    return {"input": part.input, "error": _text(part.error), "exit_code": part.exit_code}
 
 
 def _check_cause(group: CauseGroup) -> dict[str, Any]:

@@ -378,7 +378,7 @@ def cause_of(reason: Reason, values: str, otherwise: str) -> tuple[str, str]:
         expected = "expected " + _CELLS[reason.expected].format(**facts)
         cause = f"{reason.field} {values}".strip()
         return cause, expected if remedy is None else f"{expected}; {remedy}"
-    return _ROWS[reason.expected].all.format(**facts), remedy or otherwise
+    return _ROWS[reason.expected].all.format(**facts) + _in_files(reason), remedy or otherwise
 
 
 def _facts(reason: Reason) -> dict[str, object]:
@@ -406,6 +406,12 @@ def _files(reason: Reason, rows: int) -> list[str]:
     """Return the file of each row, "" for the row's own."""
     files = reason.facts.get("files")
     return list(map(str, files)) if isinstance(files, list) and len(files) == rows else [""] * rows
+
+
+def _in_files(reason: Reason) -> str:
+    """Return `, also in b.csv` where a reason is about rows of other files, else nothing."""
+    files = dict.fromkeys(filter(None, _files(reason, len(_numbers(reason)))))
+    return f", also in {_enumerated([*files])}" if files else ""
 
 
 def _listed(rows: Sequence[int], files: Sequence[str], more: int) -> str:

@@ -274,3 +274,60 @@ def test_a_row_that_failed_is_not_sent_from_another_file_instead(
         assert len({key for key, _ in sent(witness)}) == len(sent(witness)) == 7
     assert ran.code == 3
     assert (states(inbox, "a")[3], states(inbox, "b")[0]) == ("rejected", "superseded")
+
+
+@pytest.mark.parametrize("policy", ["error", "last", "merge"])
+def test_a_check_predicts_what_a_push_of_the_same_files_does(
+    program: Program, sandboxes: Sandboxes, inbox: Path, policy: str
+) -> None:
+    write_sheet(inbox / "c.csv", [("ext_0", "Sold", 1), ("ext_9", "Sunny", 9), *numbered(2)])
+    (inbox / "d.csv").write_text("no,key\n1,2\n", encoding="utf-8")
+    options = ("--settle", "0s", "--on-duplicate", policy, "--json")
+    checked = program("check", inbox, *options)
+    with sandboxes() as witness:
+        pushed = program(*pushing(inbox, witness, *options))
+        patches = len(witness.patches())
+        again = program("check", inbox, *options, "--base-url", witness.base_url)
+    assert checked.code == pushed.code == 4
+    assert codes(checked) == codes(pushed)
+    assert checked.summary["requests"] == patches == pushed.summary["states"]["updated"]
+    assert again.summary["requests"] == 0
+    for before, after in zip(checked.summary["files"], pushed.summary["files"], strict=True):
+        refused = before.get("error") or before["stopped"]
+        assert bool(refused) == bool(after.get("error"))
+        if not refused:
+            states = dict(after["states"])
+            states["pending"] += states.pop("updated")
+            assert {**before["states"], "updated": 0} == {**states, "updated": 0}
+
+
+def test_a_check_of_several_files_shows_each_and_their_sum(program: Program, inbox: Path) -> None:
+    differing(inbox)
+    ran = program("check", inbox / "a.csv", inbox / "b.csv")
+    assert ran.code == 3
+    assert f"with different values, also in {inbox / 'b.csv'}" in ran.out
+    assert f"with different values, also in {inbox / 'a.csv'}" in ran.out
+    assert "All files:  8 rows, 6 patches to send" in ran.out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--save-profile", "p.toml"), "--save-profile names one file"),
+        (("--checkpoint", "c.sqlite"), "--checkpoint names one file"),
+        (("--rows", "2-3"), "with --where"),
+    ],
+)
+def test_what_a_check_of_several_files_cannot_take(
+    program: Program, inbox: Path, options: tuple[str, ...], words: str
+) -> None:
+    ran = program("check", inbox, "--settle", "0s", *options)
+    assert ran.code == 2
+    assert words in ran.err
+
+
+def test_a_check_leaves_files_out_that_are_still_written(program: Program, inbox: Path) -> None:
+    ran = program("check", inbox)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.count("Skipped, still being written") == 2
+    assert "Nothing to check: no sheet found." in ran.out

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bulk_sync.model.estimates import ALLOWANCE_SECONDS, Window
 from bulk_sync.model.rows import State
-from bulk_sync.model.summaries import CheckSummary, Creatable, Understood
+from bulk_sync.model.summaries import CheckedBatch, CheckSummary, Creatable, Understood
 from bulk_sync.report.as_json import check_json, json_line
 from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_line, show_next
 from bulk_sync.report.words import counted, printable, quota_text, rate, span
@@ -25,6 +25,24 @@ _NARROW = 70
 def show_check_json(console: Console, summary: CheckSummary) -> None:
     """Print the result as one JSON object."""
     console.file.write(json_line(check_json(summary)))
+
+
+def show_checks(console: Console, batch: CheckedBatch) -> None:
+    """Print the results for several files, one after the other, then their sum."""
+    for part in batch.parts:
+        if part.summary is not None:
+            show_check(console, part.summary, None)
+            console.print()
+    for path in batch.unsettled:
+        show_line(console, f"Skipped, still being written: {path}")
+    summaries = [part.summary for part in batch.parts if part.summary is not None]
+    if len(summaries) > 1:
+        requests = sum(summary.requests for summary in summaries if summary.stopped is None)
+        rows = sum(summary.rows for summary in summaries)
+        total = f"{counted(rows, 'row')}, {counted(requests, 'patch', 'patches')} to send"
+        show_labelled(console, "All files", total)
+    if not batch.parts:
+        show_line(console, "Nothing to check: no sheet found.")
 
 
 def show_check(console: Console, summary: CheckSummary, next_command: str | None) -> None:
