@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bulk_sync.check.compare import Side, blank_here, compare, unseen
-from bulk_sync.check.patches import digest_of, fields_of
+from bulk_sync.check.patches import digest_of, fields_of, same
 from bulk_sync.check.showing import KEY_COLUMN
 from bulk_sync.check.systematic import (
     LEAST,
@@ -33,7 +33,6 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import (
     Author,
     Difference,
-    LedgerSide,
     Reconciliation,
     RowClass,
     SideCounts,
@@ -44,10 +43,10 @@ from bulk_sync.report.facts import reconciliation_facts
 from bulk_sync.report.page.comparison import write_comparison_page
 from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable, digest
-from bulk_sync.report.written.differences import write_changes, write_differences
+from bulk_sync.report.written.differences import Rows, write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.run.findings import Role
-from bulk_sync.run.ledgers import acknowledged_values, doubt
+from bulk_sync.run.ledgers import Evidence, acknowledged_values, doubt
 from bulk_sync.run.outputs import file_identity
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.run.side import StagedSide, is_large, staged_in_child, staged_side
@@ -87,7 +86,7 @@ def reconcile(
         settings = _one_way_if_partial(settings, here)
         notes = (*_notes(settings, here, there, base), *_on_cells(cells, base))
         systematic = (*_on_keys(comparison), *_on_fields(comparison, there))
-        found = _Found(settings, comparison, notes, there.ledger, systematic, here.left_out)
+        found = _Found(settings, comparison, notes, there, systematic, here.left_out)
         return _write(found, clock or SystemClock())
 
 
@@ -265,7 +264,7 @@ class _Found(Struct, frozen=True):
     settings: ReconcileSettings
     comparison: Comparison
     notes: tuple[str, ...]
-    ledger: LedgerSide | None
+    there: StagedSide
     systematic: tuple[Systematic, ...]
     left_out: int
 
@@ -290,7 +289,6 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
     settings, comparison = found.settings, found.comparison
     differing = partial(comparison.rows, RowClass.DIFFERS, RowClass.CONFLICT)
     template = changes = 0
-    is_new = False
     if settings.outputs.template is not None:
         template = write_changes(
             settings.outputs.template,
@@ -306,10 +304,9 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
             prefer_here=settings.comparing.prefer_here,
             with_conflicts=False,
             checkpoint=settings.files.checkpoint,
+            compared=_digest_there(settings),
         )
-        is_new = changes > 0 and not _is_interrupted(settings.changes, settings.outputs.out)
-    if template or is_new:
-        doubt(settings, lambda: ((row.target, row.key, row.showing_id) for row in differing()))
+    _doubt(found, differing, template=template, changes=changes)
     summary = _summary(found, template, changes)
     if settings.outputs.results is not None:
         write_differences(
@@ -321,6 +318,33 @@ def _write(found: _Found, clock: Clock) -> Reconciliation:
             settings.outputs.page, summary, rows, made_at=clock.now(), version=__version__
         )
     return summary
+
+
+def _digest_there(settings: ReconcileSettings) -> str:
+    return (settings.there and digest(settings.there.reading.input)) or ""
+
+
+def _doubt(found: _Found, differing: Rows, *, template: int, changes: int) -> None:
+    """Let the ledgers forget what the export contradicts, before what differs is sent.
+
+    Also where nothing differs here: another sheet on the ledger may say otherwise than the export.
+    """
+    settings, columns = found.settings, found.there.columns
+    if columns is None:  # the ledger itself is the other side
+        return
+    is_pushed = settings.changes is not None and not found.is_refused
+    if not (is_pushed or template):
+        return
+    if changes and settings.changes and _is_interrupted(settings.changes, settings.outputs.out):
+        return
+    doubt(
+        settings,
+        Evidence(
+            lambda: ((row.target, row.key, row.showing_id) for row in differing()),
+            partial(found.comparison.there, columns - {KEY_COLUMN}),
+            same,
+        ),
+    )
 
 
 def _summary(found: _Found, template: int, changes: int) -> Reconciliation:
@@ -353,7 +377,7 @@ def _summary(found: _Found, template: int, changes: int) -> Reconciliation:
         page=str(settings.outputs.page) if settings.outputs.page else None,
         template=str(settings.outputs.template) if template else None,
         changes=str(settings.changes) if changes else None,
-        ledger=found.ledger,
+        ledger=found.there.ledger,
         systematic=found.systematic,
         refused=found.is_refused,
     )

@@ -176,6 +176,15 @@ class Comparison:
             values = json.loads(here)
             yield values, values if here == there else json.loads(there)
 
+    def there(self, columns: Iterable[str]) -> Iterator[tuple[str, str, Values]]:
+        """Yield the showings of the other sheet: target, key, and the values of these columns."""
+        blank = dict.fromkeys(columns)
+        found = self._db.execute(
+            "SELECT target, key, body FROM there.staged WHERE state = 'pending' ORDER BY id"
+        )
+        for target, key, body in found:
+            yield target, key, blank | json.loads(body)
+
     def settle(self, compared: Iterable[tuple[int, Sequence[Difference]]]) -> None:
         """Store the differences of pairs, by id, and then the class of every showing."""
         self._db.execute("BEGIN")

@@ -34,7 +34,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -127,6 +127,14 @@ _GROUP = 2000
 
 SHARED = "shared"
 _TEMPORARY = "temporary"
+
+
+Shown = tuple[str, str, Values]
+"""A showing in an export: its target and key, and the values of all fields that it has columns of.
+"""
+
+Same = Callable[[str, object, object], bool]
+"""Compares two values of a field."""
 
 
 class Acknowledged(Struct, frozen=True):
@@ -301,6 +309,18 @@ class Ledger:
             with self.entries(name for showing in group for name in showing) as entries:
                 for target, key, showing_id in group:
                     entries.doubt(target, key, showing_id or None)
+
+    def doubt_claims(self, shown: Iterable[Shown], same: Same) -> None:
+        """Drop the values of showings of which an export shows another value in any field."""
+        rest = iter(shown)
+        while group := [*islice(rest, _GROUP)]:
+            with self.entries(name for target, key, _ in group for name in (target, key)) as known:
+                for target, key, values in group:
+                    for entry in [*known.of({target, key})]:
+                        claims = entry.values
+                        both = claims.keys() & values.keys()
+                        if not all(same(name, claims[name], values[name]) for name in both):
+                            known.doubt(entry.target, entry.key, entry.showing_id)
 
     def join(self, other: Ledger, *, is_of: str) -> None:
         """Take over another ledger's entries; `is_of` is the writer that it calls NULL.

@@ -99,13 +99,10 @@ class Entries:
     def forget(self, target: str, key: str = "") -> None:
         """Drop the values of a target, because North has no such showing, or another one.
 
-        A trace stays where another writer may rely on it.
+        A trace stays, because another job may have been done with the showing before.
         """
-        before = self._entries.get(target)
-        if self._is_of_another(before):
+        if target in self._entries or self._writer is not None:
             self._put(target, key, TRACE)
-        else:
-            self._drop(target)
 
     def doubt(self, target: str, key: str, showing_id: str | None) -> None:
         """Drop the values of a showing, because North was found to hold others."""

@@ -58,12 +58,13 @@ class Source(Struct, frozen=True, omit_defaults=True):
     `columns` has the header of each column and the field that it fills, "" for none. `settings`
     are those of `settings.meaning` that are not the default; None when they are not known.
     `checkpoint` has the paths of that of the sheet that the file was made from: first the one from
-    the file's folder, then the absolute one.
+    the file's folder, then the absolute one. `compared` is a digest of the sheet that differed.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
     settings: dict[str, Any] | None = None
     checkpoint: tuple[str, ...] = ()
+    compared: str = ""
 
 
 class LongText(Struct, frozen=True):
@@ -131,10 +132,12 @@ def read_header(header: str) -> tuple[Kind, Source]:
         raise DamagedMark("it is not one that bulk-sync writes") from None
 
 
-def values_header(kind: Kind, fields: Sequence[str], checkpoint: tuple[str, ...] = ()) -> str:
+def values_header(
+    kind: Kind, fields: Sequence[str], checkpoint: tuple[str, ...] = (), compared: str = ""
+) -> str:
     """Return the header of the column in a file of North's values: each column is a field."""
     columns = tuple((name, name) for name in fields)
-    return header_text(kind, source_text(Source(columns, checkpoint=checkpoint)))
+    return header_text(kind, source_text(Source(columns, checkpoint=checkpoint, compared=compared)))
 
 
 def mark_text(mark: Mark) -> str:

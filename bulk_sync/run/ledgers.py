@@ -17,7 +17,14 @@ from msgspec import Struct
 
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.job.database import is_checkpoint, recorded_ledger
-from bulk_sync.job.ledger import Acknowledged, LedgerAccount, changing, read_shared
+from bulk_sync.job.ledger import (
+    Acknowledged,
+    LedgerAccount,
+    Same,
+    Shown,
+    changing,
+    read_shared,
+)
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import LedgerSide
@@ -158,10 +165,20 @@ def acknowledged_values(settings: ReconcileSettings) -> Iterator[KnownValues]:
         yield KnownValues(side, store.known.acknowledged())
 
 
-def doubt(
-    settings: ReconcileSettings, showings: Callable[[], Iterable[tuple[str, str, str]]]
-) -> None:
-    """Let the ledgers of a comparison forget showings in which North differs: (target, key, id).
+class Evidence(Struct, frozen=True):
+    """What an export shows of North; each part may be iterated again and again.
+
+    `differing` has the showings that the sheet here has otherwise: (target, key, id). `shown` has
+    all showings of the export, whether or not the sheet here has them. `same` compares values.
+    """
+
+    differing: Callable[[], Iterable[tuple[str, str, str]]]
+    shown: Callable[[], Iterable[Shown]]
+    same: Same
+
+
+def doubt(settings: ReconcileSettings, evidence: Evidence) -> None:
+    """Let the ledgers of a comparison forget the showings in which an export contradicts them.
 
     They are those of the sheet here and of the changes that are made from it. Otherwise a push
     would leave out what was acknowledged once and is no longer so. Raises CheckpointBusy.
@@ -181,7 +198,10 @@ def doubt(
                 learn_all(path)
             with changing(path) as file:
                 for base_url in [settings.address] if settings.address else file.addresses():
-                    file.of(base_url).doubt(showings())
+                    ledger = file.of(base_url)
+                    if not ledger.is_empty():
+                        ledger.doubt_claims(evidence.shown(), evidence.same)
+                    ledger.doubt(evidence.differing())
 
 
 def learn_all(checkpoint: Path) -> None:

@@ -277,6 +277,38 @@ def test_a_ledger_of_its_own_is_shared_by_checkpoints(tmp_path: Path) -> None:
         assert acknowledge_all(store) == {"A": {"feedback": "Bright"}}
 
 
+def test_a_showing_that_another_job_changed_and_found_gone_is_not_done(tmp_path: Path) -> None:
+    ledger, sheet = tmp_path / "north.ledger", {"A": {"rating": 4}}
+    with Store.open(tmp_path / "monday.sqlite", ledger) as store:
+        begin(store, sheet)
+        acknowledge_all(store)
+    with Store.open(tmp_path / "tuesday.sqlite", ledger) as store:
+        begin(store, {"A": {"rating": 5}})
+        acknowledge_all(store)
+        begin(store, {"A": {"rating": 3}})
+        (change,) = store.outbox.exchange(limit=1)
+        store.outbox.exchange([Outcome(change.id, State.REJECTED, 1, error="not_found")])
+    with Store.open(tmp_path / "monday.sqlite", ledger) as store:
+        assert store.known.find_overwritten() == 1
+
+
+def test_an_export_ends_what_it_contradicts_and_nothing_else(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        when = "2026-03-14T15:00:00-05:00"
+        begin(store, {"A": {"rating": 4}, "B": {"rating": 4}, "C": {"showing_date": when}})
+        acknowledge_all(store)
+        store.known.learn()
+        shown: list[tuple[str, str, dict[str, Any]]] = [
+            ("A", "A", {"rating": None}),  # a blank cell
+            ("id-B", "", {"rating": 4, "feedback": "Dark"}),  # a field that nobody sent
+            ("C", "C", {"showing_date": "2026-03-14T20:00:00Z"}),  # the same instant
+        ]
+        with store.database.commit():
+            store.database.ledger(ADDRESS).doubt_claims(shown, same)
+        assert {one.target for one in store.known.acknowledged()} == {"B", "C"}
+        assert store.known.find_overwritten() == 1
+
+
 def test_what_a_checkpoint_knew_alone_is_not_relied_on_beside_a_shared_ledger(
     tmp_path: Path,
 ) -> None:

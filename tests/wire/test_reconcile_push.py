@@ -325,6 +325,45 @@ def test_changes_that_were_cut_off_go_on_where_they_were(
         assert sorted(patched()[len(sent) :]) == [*sheet]
 
 
+def test_changes_that_were_cut_off_do_not_outlive_another_export(
+    program: Program, tmp_path: Path
+) -> None:
+    sheet = some(3)
+    a = write(tmp_path / "a.csv", sheet)
+    there = copy(sheet)
+    for showing in there.values():
+        showing["rating"] = "5" if showing["rating"] != "5" else "4"
+    monday, tuesday = write(tmp_path / "b.csv", there), tmp_path / "c.csv"
+    with fault_server(for_keys({"ext_1": in_turn(refuses(401, "expired"), good)})) as server:
+        push = ("--push", "--base-url", server.base_url, "--rate", "1000/s", "--workers", "1")
+        assert program("reconcile", a, "--with", monday, *push).code == 5
+        assert server.patched == ["ext_0", "ext_1"]
+        # Somebody put the value of ext_0 back, so an export looks nearly as before.
+        there["ext_new"] = dict(EXAMPLE)
+        write(tuesday, there)
+        program("reconcile", a, "--with", tuesday, *push)
+        assert sorted(server.patched[2:]) == ["ext_0", "ext_1", "ext_2"]
+
+
+def test_an_export_ends_what_another_sheet_of_the_ledger_counts_as_done(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    sheet, other = some(2), some(1)
+    other["ext_0"]["rating"] = "5"
+    a, b = write(tmp_path / "a.csv", sheet), write(tmp_path / "b.csv", other)
+    to = ("--base-url", witness.base_url, "--ledger", tmp_path / "north.ledger", "--rate", "1000/s")
+    assert program("push", a, *to).code == 0
+    there = copy(sheet)
+    there["ext_0"]["rating"] = "5"  # a colleague's: as b has it, and not as a has it
+    export = write(tmp_path / "export.csv", there)
+    before = last(witness)
+    assert program("reconcile", b, "--with", export, "--push", "--one-way", *to).code == 0
+    assert sent(witness, before) == {}
+    assert program("push", a, *to, "--only-changed").code == 0
+    assert [*sent(witness, before)] == ["ext_0"]
+    assert witness.showing("ext_0")["rating"] == 1
+
+
 def test_an_edited_template_is_sent_though_its_values_were_acknowledged_before(
     program: Program, witness: Witness, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def write_changes(
     prefer_here: bool,
     with_conflicts: bool,
     checkpoint: Path,
+    compared: str = "",
     option: str = "--export-template",
 ) -> int:
     """Write the changes as CSV or a workbook, or remove the file if there are none.
@@ -86,8 +87,10 @@ def write_changes(
     Returns the number of rows.
 
     `with_conflicts` includes rows whose values are all in conflict; `checkpoint` is the one of the
-    sheet here. Raises OutputError, and
-    UsageError for a text that is too long for a workbook's cell.
+    sheet here, `compared` a digest of the sheet there: without it, the same changes found in a
+    newer export would look like those of the older one.
+
+    Raises OutputError, and UsageError for a text that is too long for a workbook's cell.
     """
 
     def wanted() -> Iterator[tuple[Compared, list[Difference]]]:
@@ -103,7 +106,7 @@ def write_changes(
         return 0
     columns = (*_ADDRESS, *(name for name in fields if name not in _ADDRESS))
     kind = Kind.TEMPLATE if with_conflicts else Kind.CHANGES
-    own = values_header(kind, columns, paths_to(checkpoint, path))
+    own = values_header(kind, columns, paths_to(checkpoint, path), compared)
     header = (*columns, *_FOR_THE_READER, own)
     lines = (_change(row, ours, columns) for row, ours in wanted())
     if path.suffix.lower() == ".xlsx":
