@@ -1,131 +1,57 @@
-"""Nightly exports with --only-changed: is exactly what changed sent, and how long does a night
-take?
+"""Nights with two sheets, colleagues, exports, undo files, failed rows and kills: does North have
+what the sheets say, and does a ledger claim only what North acknowledged?
 
-    python -m tests.benchmarks.nights [--rows 100000] [--changes 200] [--nights 30] [--first-night
-    push|ledger]
+    python -m tests.benchmarks.nights [--nights 200] [--seed 1] [--seeds 1] [--whole]
 
-Each night some rows change, some are new, and all are in another order; the sandbox's journal is
-compared with what changed. `--first-night ledger` begins with a ledger as a first push would leave
-it, which spares the minutes that a push of every row takes.
+The rules are those of `tests.models.nights`. A history that breaks one is reduced to few nights and
+printed; then the exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import random
-import subprocess
-import time
-from contextlib import closing
-from pathlib import Path
-from sqlite3 import connect
-from tempfile import TemporaryDirectory
-from typing import Any
+import sys
+from collections.abc import Sequence
 
-from bulk_sync.check.patches import body_of
-from tests.helpers import Witness, command, environment, sandbox_process, write_sheet
-
-HEADER = ("unique_showing_key", "feedback", "rating", "attendee_name", "showing_date")
-Sheet = dict[str, list[Any]]
+from bulk_sync.clock import SystemClock
+from tests.models.histories import history, reduced, violation
+from tests.models.person import Night
 
 
-def begin(count: int) -> Sheet:
-    return {
-        f"ext_{n}": [
-            f"Liked the garden, number {n}",
-            n % 5 + 1,
-            f"Visitor {n}",
-            f"2026-03-{n % 28 + 1:02}T15:00:00Z",
-        ]
-        for n in range(count)
-    }
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--nights", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from --seed on")
+    parser.add_argument("--minutes", type=float, default=4, help="at most, to reduce a history")
+    parser.add_argument("--whole", action="store_true", help="reduce nothing")
+    options = parser.parse_args()
+    broken = 0
+    for seed in range(options.seed, options.seed + options.seeds):
+        begun = SystemClock().monotonic()
+        nights = history(seed, options.nights)
+        found = violation(seed, nights)
+        seconds = SystemClock().monotonic() - begun
+        print(f"seed {seed}: {len(nights)} nights in {seconds:.1f} s: {found or 'all rules hold'}")
+        if found is None:
+            continue
+        broken += 1
+        if options.whole:
+            continue
+        rule = found.partition(": ")[2].partition(":")[0]
+        until = SystemClock().monotonic() + 60 * options.minutes
 
+        def still(some: Sequence[Night], seed: int = seed, rule: str = rule) -> bool:
+            is_late = SystemClock().monotonic() > until  # noqa: B023
+            return not is_late and rule in (violation(seed, some) or "")
 
-def change(
-    sheet: Sheet, changes: int, night: int, dice: random.Random
-) -> dict[str, dict[str, Any]]:
-    """Change so many rows, a tenth of them new; returns what has to be sent."""
-    expected: dict[str, dict[str, Any]] = {}
-    for key in dice.sample(sorted(sheet), changes - changes // 10):
-        field = dice.choice((0, 1))
-        sheet[key][field] = f"Changed in night {night}" if field == 0 else sheet[key][1] % 5 + 1
-        expected[key] = {HEADER[field + 1]: sheet[key][field]}
-    for number in range(changes // 10):
-        values = [f"New in night {night}", number % 5 + 1, "A new visitor", "2026-04-01T10:00:00Z"]
-        sheet[f"new_{night}_{number}"] = values
-        expected[f"new_{night}_{number}"] = dict(zip(HEADER[1:], values, strict=True))
-    return expected
-
-
-def push(path: Path, witness: Witness) -> float:
-    begun = time.perf_counter()
-    words = (
-        "push",
-        path,
-        "--base-url",
-        witness.base_url,
-        "--only-changed",
-        "--quiet",
-        "--rate",
-        "1000/s",
-    )
-    subprocess.run(command(*words), env=environment(XDG_STATE_HOME=str(path.parent)), check=True)
-    return time.perf_counter() - begun
-
-
-def pretend_first_night(path: Path, sheet: Sheet, witness: Witness) -> None:
-    """Put into the ledger what a push of every row would; the first push makes the checkpoint, of
-    one row.
-    """
-    first = next(iter(sheet))
-    push(write_sheet(path, [(first, *sheet[first])], HEADER), witness)
-    with closing(connect(path.with_suffix(".checkpoint.sqlite"))) as db, db:
-        for key, values in sheet.items():
-            body = body_of(dict(zip(HEADER[1:], values, strict=True)))
-            db.execute(
-                "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, NULL, ?)",
-                (witness.base_url, key, key, body),
-            )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--changes", type=int, default=200)
-    parser.add_argument("--nights", type=int, default=30)
-    parser.add_argument("--first-night", choices=("push", "ledger"), default="push")
-    told = parser.parse_args()
-    dice = random.Random(20261123)
-    sheet = begin(told.rows)
-    with TemporaryDirectory() as folder, sandbox_process("--accept-any") as witness:
-        path = Path(folder, "export.csv")
-        if told.first_night == "ledger":
-            pretend_first_night(path, sheet, witness)
-        else:
-            rows = [(key, *values) for key, values in sheet.items()]
-            print(
-                f"first night, every row: {push(write_sheet(path, rows, HEADER), witness):.1f} s",
-                flush=True,
-            )
-        seen = witness.get("/_sandbox/stats")["requests"]  # the journal numbers its lines from 1
-        slowest = wrong = 0.0
-        for night in range(1, told.nights + 1):
-            expected = change(sheet, told.changes, night, dice)
-            rows = [(key, *values) for key, values in sheet.items()]
-            dice.shuffle(rows)
-            took = push(write_sheet(path, rows, HEADER), witness)
-            lines = witness.journal_after(seen)
-            seen += len(lines)
-            entries = [entry for entry in lines if entry["method"] == "PATCH"]
-            came = {entry["key"]: json.loads(entry["body"]) for entry in entries}
-            wrong += came != expected or len(entries) != len(expected)
-            slowest = max(slowest, took)
-            print(f"night {night}: {len(entries)} requests, {took:.1f} s", flush=True)
-    print(
-        f"{told.nights} nights of {told.rows:,} rows: slowest {slowest:.1f} s, "
-        f"{wrong:.0f} sent anything else"
-    )
+        short = reduced(nights[: int(found.split()[1].rstrip(":"))], still)
+        print(f"  reduced to {len(short)} nights: {violation(seed, short)}")
+        for number, night in enumerate(short, start=1):
+            print(f"  {number}. {night}")
+        sys.stdout.flush()
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
