@@ -28,6 +28,19 @@ default_time = "09:00"
 [fields.feedback]          # the cells that clear one field
 clear = "n/a"
 blank = "clear"            # a blank cell clears too; else "keep"
+
+[fields.rating.values]     # a cell that shows this text counts as one with that value
+Hot = 5
+"Not for us" = 1
+
+[fields.event_type]        # the same value in all rows
+constant = "open house"
+
+[fields.attendee_name]     # a text of several columns
+from = "{First} {Last}"
+
+[fields.unique_showing_key]
+from = "{MLS}-{Date:YYYY-MM-DD}"
 """
 
 from __future__ import annotations
@@ -35,10 +48,10 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.small_file import NoSmallFile, read_small_file
@@ -66,11 +79,24 @@ class Dates(_Part):
     default_time: str | None = None
 
 
+def _value(given: object) -> object:
+    if isinstance(given, (str, bool, int, float)):
+        return given
+    raise ValueError("a value is a text in quotes, a number, or true or false")
+
+
+Value = Annotated[str | bool | int | float, PlainValidator(_value)]
+"""A cell's value in a profile."""
+
+
 class FieldRule(_Part):
-    """The cells that clear one field."""
+    """The cells of one field: those that clear it, and those that the profile makes."""
 
     clear: str | None = None
     blank: Literal["keep", "clear"] = "keep"
+    values: dict[str, Value] = {}
+    constant: Value | None = None
+    template: str | None = Field(default=None, alias="from")
 
 
 class Profile(_Part):
@@ -110,7 +136,9 @@ class Profile(_Part):
             "# How bulk-sync reads this kind of sheet: use it with --profile. An empty field "
             "ignores the column.\n"
         )
-        text += tomli_w.dumps(self.model_dump(exclude_none=True, exclude_defaults=True))
+        text += tomli_w.dumps(
+            self.model_dump(exclude_none=True, exclude_defaults=True, by_alias=True)
+        )
         try:
             # Exclusive creation: an existing profile may have been edited.
             with path.open("x", encoding="utf-8") as file:
@@ -136,6 +164,7 @@ def _unknown(place: tuple[str | int, ...]) -> str:
     parts: dict[str, type[BaseModel]] = {"read": Read, "dates": Dates, "fields": FieldRule}
     model = Profile if len(place) == 1 else parts.get(str(place[0]), Profile)
     name = str(place[-1])
-    close = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(model.model_fields)}"
+    known = [field.alias or one for one, field in model.model_fields.items()]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
     return f"{'.'.join(map(str, place))} is not known: {hint}"

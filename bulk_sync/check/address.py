@@ -63,15 +63,15 @@ class AddressReader:
 
         The key is as the sheet has it, the id in the small letters of RFC 9562.
         """
-        key = "" if self._key_at is None else _text(cells[self._key_at])
-        return key, "" if self._id_at is None else _text(cells[self._id_at]).lower()
+        key = "" if self._key_at is None else key_text(cells[self._key_at])
+        return key, "" if self._id_at is None else key_text(cells[self._id_at]).lower()
 
     def report(self, cells: tuple[Cell, ...]) -> str | Reason | None:
         """Return the id of the row's report, the reason why it is none, or None if it is blank."""
         if self._report_at is None:
             return None
         cell = cells[self._report_at]
-        text = _text(cell).lower()
+        text = key_text(cell).lower()
         if not text or UUID.fullmatch(text):
             return text or None
         return (
@@ -104,21 +104,23 @@ class AddressReader:
             if not self._counts.numbers and key.isdigit():
                 self._counts.count(key)
             return None
-        bad = _bad_key(cell, key)
+        bad = bad_key(cell, key)
         # A key as ="1.0" is one that somebody vouches for: it was never a number.
         if bad is None and not (isinstance(cell, str) and cell.lstrip()[:1] == "="):
             self._counts.count(key)
         return bad
 
 
-def _text(cell: Cell) -> str:
+def key_text(cell: Cell) -> str:
+    """Return a cell as the text of a key."""
     if not isinstance(cell, str):
         return text_of(cell)
     text = cell.strip()
     return text_of_formula(text) if text[:1] == "=" else text
 
 
-def _bad_key(cell: Cell, key: str) -> Bad | None:
+def bad_key(cell: Cell, key: str) -> Bad | None:
+    """Return why a cell with this text is no key; None when it is one."""
     if not key:
         return "missing_key", Reason(Expected.KEY, KEY_COLUMN, remedy=Remedy.ENTER_KEY)
     unsafe = _unsafe(key)

@@ -25,7 +25,7 @@ class BadCell(ValueError):
 
     def __init__(self, expected: Expected, remedy: Remedy | None = None, **facts: Fact) -> None:
         super().__init__(expected)
-        self._expected = expected
+        self.expected = expected
         self._remedy = remedy
         self._facts = facts
         self.content: Cell = ""
@@ -38,7 +38,7 @@ class BadCell(ValueError):
 
     def reason(self, field: str) -> Reason:
         """Return the reason that its row is not sent."""
-        return Reason(self._expected, field, excerpt(self.content), self._remedy, self._facts)
+        return Reason(self.expected, field, excerpt(self.content), self._remedy, self._facts)
 
 
 def excerpt(cell: Cell) -> str:

@@ -22,9 +22,9 @@ from bulk_sync.check.formatted import content_of
 from bulk_sync.check.headers import HeaderMap
 from bulk_sync.check.invisible import as_seen, invisible_in, shows_nothing
 from bulk_sync.check.memory import Memory
-from bulk_sync.check.moments import read_moment
+from bulk_sync.check.moments import read_moment, read_start
 from bulk_sync.check.rules import Rules
-from bulk_sync.check.showing import FIELDS, NAMES, NUMBERS, READERS, REPEATING, Reader
+from bulk_sync.check.showing import FIELDS, NAMES, NUMBERS, READERS, REPEATING, STARTS, Reader
 from bulk_sync.model.rows import Cell, Cleared, Formatted, text_of
 
 
@@ -69,6 +69,7 @@ def kinds_of(mapping: HeaderMap, rules: Rules) -> tuple[tuple[str, int, Reader],
         if READERS[field] is not plain_text
         and field != "attendee_phone"
         and (place := mapping.index_of(field)) is not None
+        and place < len(mapping.columns)  # what a profile makes is next to no column
     )
 
 
@@ -164,7 +165,8 @@ def _value_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
 def _value_of(field: str, rules: Rules) -> Reader:
     if field == "rating" and rules.scale is not None:
         return rating_on(rules.scale)
-    return READERS[field] or partial(read_moment, rules.order)
+    read = read_start if field in STARTS else read_moment
+    return READERS[field] or partial(read, rules.order)
 
 
 def _without_invisible(evidence: Evidence, field: str, text: str) -> str:

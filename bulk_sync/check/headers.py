@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -70,9 +70,15 @@ class Column(Struct, frozen=True):
 
 
 class HeaderMap(Struct, frozen=True):
-    """The columns of a sheet, up to the last header."""
+    """The columns of a sheet, up to the last header, and those that a profile adds beyond it."""
 
     columns: tuple[Column, ...]
+    added: tuple[Column, ...] = ()
+
+    @property
+    def filling(self) -> tuple[Column, ...]:
+        """The columns that fill a field."""
+        return tuple(one for one in (*self.columns, *self.added) if one.field is not None)
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -95,7 +101,7 @@ class HeaderMap(Struct, frozen=True):
 
     def index_of(self, field: str) -> int | None:
         """Return the position of the column that fills a field, if any does."""
-        return next((column.index for column in self.columns if column.field == field), None)
+        return next((column.index for column in self.filling if column.field == field), None)
 
     def reference(self, column: Column) -> str:
         """Return the name of a column in `--map` and profiles."""
@@ -103,7 +109,20 @@ class HeaderMap(Struct, frozen=True):
 
     def column_of(self, field: str) -> Column:
         """Return the column that fills a field."""
-        return next(column for column in self.columns if column.field == field)
+        return next(column for column in self.filling if column.field == field)
+
+
+Derive = Callable[[HeaderMap], HeaderMap]
+"""Adds the columns that a profile makes."""
+
+
+class OfProfile(Struct, frozen=True):
+    """More of a profile: the headers that the columns had which it names as `column N`, and what it
+    makes.
+    """
+
+    seen: Mapping[str, str] = {}
+    derive: Derive | None = None
 
 
 class Names:
@@ -215,25 +234,25 @@ def map_headers(
     names: Names | None = None,
     mapped: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
-    seen: Mapping[str, str] | None = None,
     strict: bool = False,
     ours: frozenset[str] = frozenset(),
+    profile: OfProfile | None = None,
 ) -> HeaderMap:
     """Match headers to fields.
 
     `mapped` is `--map`: fields by header, "" for a column to ignore. `hints` are the same of a
-    profile, which may name columns that this sheet does not have. `seen` has the headers that the
-    columns had which the profile names as `column N`. `ours` are headers of a report of
-    ours that only `mapped` can give a field. Raises UsageError for a `--map` that fits no column,
-    InputError with `source` for a header row that can't be used.
+    profile, which may name columns that this sheet does not have; `profile` has more of it. `ours`
+    are headers of a report of ours that only `mapped` can give a field. Raises UsageError for a
+    `--map` that fits no column, InputError with `source` for a header row that can't be used.
     """
-    names = names or Names()
+    names, profile = names or Names(), profile or OfProfile()
+    seen, derive = profile.seen, profile.derive
     width = max((position for position, header in enumerate(headers, start=1) if header), default=0)
     shown = headers[:width]
     hinted = by_position(shown, hints or {}, insist=False, seen=seen)
     by_user = {index: field for index, field in hinted.items() if shown[index] not in ours}
     given = by_position(shown, mapped or {}, insist=True)
-    for name, before in (seen or {}).items():
+    for name, before in seen.items():
         index = place_of(name, before)
         if name in (hints or {}) and index is not None and index not in given:
             refuse_moved(shown, index, before, source)
@@ -244,12 +263,13 @@ def map_headers(
     columns = _without_anyones(columns, names)
     _refuse_rivals(columns, source)
     _refuse_near(columns, names, source)
-    return _usable(HeaderMap(columns), names, source, strict=strict)
+    mapping = HeaderMap(columns)
+    return _usable(derive(mapping) if derive else mapping, names, source, strict=strict)
 
 
 def _usable(mapping: HeaderMap, names: Names, source: str, *, strict: bool) -> HeaderMap:
     """Return a mapping; raises InputError without a key, or with `strict` for unknown columns."""
-    if not any(column.field in {KEY_COLUMN, ID_COLUMN} for column in mapping.columns):
+    if not any(column.field in {KEY_COLUMN, ID_COLUMN} for column in mapping.filling):
         headers = [column.header for column in mapping.columns]
         raise InputError(_no_key_column(headers, names, source))
     unused = (*mapping.ignored, *(column.name for column in mapping.ambiguous))
@@ -268,6 +288,7 @@ def map_own_headers(
     source: str,
     *,
     strict: bool = False,
+    derive: Derive | None = None,
 ) -> tuple[HeaderMap, tuple[int | None, ...]]:
     """Match the headers of one of our own files to the columns that it was written with.
 
@@ -289,7 +310,9 @@ def map_own_headers(
         why = "blank" if not header else "name" if field else "unknown"
         columns.append(Column(index, header, field or None, why))
         taken.add(field)
-    return _usable(HeaderMap(tuple(columns)), Names(), source, strict=strict), tuple(numbers)
+    mapping = HeaderMap(tuple(columns))
+    mapping = derive(mapping) if derive else mapping
+    return _usable(mapping, Names(), source, strict=strict), tuple(numbers)
 
 
 def _numbers(headers: Sequence[str], written: Sequence[tuple[str, str]]) -> list[int | None]:

@@ -98,6 +98,8 @@ class InstantReader:
                 moments[field] = moment
                 incomplete.append((field, cell, moment))
                 _note_form(self._evidence, field, cell, moment)
+                if moment.span:
+                    self._findings.assume("span", row, text_of(cell))
                 if moment.against or moment.ordered or moment.early:
                     self._record_assumptions(row, field, cell, moment, bad)
         # A moment that depends on one that can't be read would only repeat its problem.

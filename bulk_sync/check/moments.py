@@ -32,7 +32,8 @@ class Written(NamedTuple):
     `ordered`: day and month could be swapped, so the order decided. `against`: the date fits
     another order better than the user's, or only another (then `day` is None). `early`: a time from
     1:00 to 6:59 without AM or PM and without a leading zero. `numeric`: the date has day and month
-    in numbers, and its order is not that of ISO 8601.
+    in numbers, and its order is not that of ISO 8601. `span`: of a range of
+    times, this is the start.
     """
 
     day: date | None = None
@@ -42,6 +43,31 @@ class Written(NamedTuple):
     against: bool = False
     early: bool = False
     numeric: bool = False
+    span: bool = False
+
+
+# A range of times at the end of a text: its start is certain if it says AM or PM, or if both times
+# are of 24 hours, with blanks between them and the dash, so that the end is no offset.
+_SPAN = re.compile(
+    r"(?P<start>.*?\b\d{1,2}(?::\d\d)?\s*[ap]\.?m\.?)\s*(?:[-–—]|\bto\b)\s*"
+    r"\d{1,2}(?::\d\d)?\s*(?:[ap]\.?m\.?)?"
+    r"|(?P<start_of_24>.*?\b\d{1,2}:\d\d)\s+(?:[-–—]|to)\s+\d{1,2}:\d\d",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def read_start(order: DateOrder, cell: Cell) -> str | Written:
+    """Read a cell as `read_moment` does; of a range of times take the start, marked as `span`."""
+    try:
+        return read_moment(order, cell)
+    except BadCell as problem:
+        if problem.expected is not Expected.SINGLE_TIME or not isinstance(cell, str):
+            raise
+        match = _SPAN.fullmatch(cell.strip())
+        if match is None:
+            raise
+        start = read_moment(order, match["start"] or match["start_of_24"])
+        return (written(start) if isinstance(start, str) else start)._replace(span=True)
 
 
 def read_moment(order: DateOrder, cell: Cell) -> str | Written:

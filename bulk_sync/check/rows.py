@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from bulk_sync.check.address import AddressReader, Bad
 from bulk_sync.check.cells import BadCell, excerpt
 from bulk_sync.check.columns import BLANK, columns_of, kinds_of
+from bulk_sync.check.derived import Deriver
 from bulk_sync.check.evidence import Sign
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.headers import HeaderMap, Names
@@ -28,6 +31,7 @@ from bulk_sync.check.showing import (
     Reader,
 )
 from bulk_sync.check.summaries import is_summary
+from bulk_sync.check.templates import known_values
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
 
@@ -49,6 +53,14 @@ class Checker:
         self._width = len(mapping.columns)
         self._headers = tuple(column.header for column in mapping.columns)
         self._address = AddressReader(mapping, self.findings.keys)
+        made = rules.derivations
+        # None for most sheets, so that these cost nothing.
+        self._deriver = None if made is None else Deriver(mapping, made, rules)
+        values = made.values if made else {}
+        self._known = {
+            field: known_values([text for text, _ in texts.values()])
+            for field, texts in values.items()
+        }
         columns = columns_of(mapping, rules, self.findings.evidence)
         # Plain tuples: for each cell, Python 3.11 takes them apart twice as fast as named ones.
         self._columns = tuple((column.field, column.place, column.read) for column in columns)
@@ -63,11 +75,14 @@ class Checker:
         self.findings.evidence.row = row.number
         if len(cells) < self._width:
             cells = (*cells, *("",) * (self._width - len(cells)))
+        fits, unmade = len(cells) == self._width, None
+        if self._deriver is not None:
+            cells, unmade = self._deriver.cells(cells)
         key, uuid = self._address.read(cells)
         bad: list[Reason] = []
-        fault = self._fault(row, key) or self._address.problem(cells, key, uuid)
+        fault = self._fault(row, key) or unmade or self._address.problem(cells, key, uuid)
         if fault is not None:
-            if row.fault is None and len(cells) == self._width:
+            if row.fault is None and fits:
                 # Its dates are evidence of their order; numbers may be sums and averages.
                 self._values(row.number, cells, bad, self._dates)
             code, reason = fault
@@ -107,6 +122,8 @@ class Checker:
     def meaning_of(self, row: Row) -> dict[str, object]:
         """Return what the columns of a row say, by their fields; None where that is unusable."""
         cells = (*row.cells, *("",) * (self._width - len(row.cells)))
+        if self._deriver is not None:
+            cells, _ = self._deriver.cells(cells)
         key, uuid = self._address.read(cells)
         report = self._address.report(cells)
         bad: list[Reason] = []
@@ -123,7 +140,7 @@ class Checker:
             try:
                 value = read(cells[place])
             except BadCell as problem:
-                bad.append(problem.reason(field))
+                bad.append(self._reason(problem, field))
             else:
                 if value is not BLANK:
                     values[field] = value
@@ -132,6 +149,16 @@ class Checker:
         if self._dates:
             self._instants.complete(row, cells, values, bad)
         return values
+
+    def _reason(self, problem: BadCell, field: str) -> Reason:
+        reason = problem.reason(field)
+        known = self._known.get(field)
+        return reason if known is None else replace(reason, facts={**reason.facts, "known": known})
+
+    @property
+    def unused_values(self) -> tuple[str, ...]:
+        """The values of the profile that no cell showed so far, as `field: text`."""
+        return () if self._deriver is None else self._deriver.unused
 
     def _fault(self, row: Row, key: str) -> Bad | None:
         """Return what is wrong with the row as such."""

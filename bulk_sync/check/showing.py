@@ -27,7 +27,14 @@ class Cells:
     `BUYERS AGENT` are one name. A profile adds names (`[aliases]`), and `--map` decides for one
     header. Ambiguous names are left out on purpose: `Name` (whose?), `Notes` (often not for the
     client), `Listing agent` (the other side). `anyones` are headers that don't say whose the column
-    is: next to an agent and no attendee they name no field. `repeats` says that few values fill the
+    is: next to an agent and no attendee they name no field.
+
+    Names in exports: `Start Date`, `Start Time`, `End Time` (Outlook and Google Calendar; Mozilla
+    wiki, "Calendar: CSV Field Mapping"), `Meeting start time`, `Meeting end time`, `Meeting title`
+    (HubSpot, "CRM API: Meetings", properties hs_meeting_...), `Appt` for appointment (ShowingTime,
+    knowledge base). ShowingTime, BrokerBay and Showing Suite publish no list of the columns of
+    their exports, and those of Airtable are named by its users. HubSpot's `Record ID` is its own
+    id, not North's, so it names no field. `repeats` says that few values fill the
     column, so that it pays to remember them.
     """
 
@@ -57,7 +64,8 @@ class ShowingPatch(BaseModel):
         Cells(
             None,
             "date, date time, date and time, date of showing, showing date time, showing date "
-            "and time, date of visit, visit date, appointment date, event date, shown on",
+            "and time, date of visit, visit date, appointment date, appt date, event date, start "
+            "date, shown on",
         ),
     ] = None
     scheduled_date: Annotated[
@@ -142,7 +150,7 @@ class ShowingPatch(BaseModel):
         str | None,
         Cells(
             cells.plain_text,
-            "event title, event name, showing title",
+            "event title, event name, showing title, meeting title, meeting name",
         ),
     ] = None
     # The contract sets no bounds; an event with a negative number of people, or with millions,
@@ -173,7 +181,7 @@ class ShowingPatch(BaseModel):
             None,
             "start, start time, starts, starts at, start date time, begin, begins, begin time, "
             "time start, time, showing time, time of showing, appointment time, showing start, "
-            "showing start time",
+            "showing start time, appt time, meeting start time",
         ),
     ] = None
     showing_time_end: Annotated[
@@ -181,7 +189,7 @@ class ShowingPatch(BaseModel):
         Cells(
             None,
             "end, end time, ends, ends at, end date time, finish, finish time, time end, "
-            "showing end, showing end time",
+            "showing end, showing end time, meeting end time",
         ),
     ] = None
 
@@ -211,6 +219,9 @@ READERS = {name: _DECLARED[name].reader for name in FIELDS}
 
 INSTANTS = tuple(name for name, reader in READERS.items() if reader is None)
 """The fields that take a date with a time."""
+
+STARTS = frozenset({"showing_time_start"})
+"""The fields that take the start of a range of times, such as a column `Showing Time` has."""
 
 NUMBERS = frozenset({"rating", "interested", "attendees_count"})
 """The fields whose cells may be numbers, however they are shown: 1 is a yes."""

@@ -67,6 +67,8 @@ class Expected(StrEnum):
     KEY_NOT_NULL = "key_not_null"
     KEY_WITHOUT_POINT = "key_without_point"
     KEY_AS_NORTH_HAS_IT = "key_as_north_has_it"  # here, there: spelt in ASCII
+    KEY_PART = "key_part"  # column, template
+    KEY_DATE = "key_date"  # column, template
     KEY_AS_TEXT = "key_as_text"
     CERTAIN_KEY = "certain_key"  # number, format
     KEY_WITHOUT_SEPARATORS = "key_without_separators"  # number, format
@@ -148,6 +150,9 @@ class Remedy(StrEnum):
     CORRECT_TWIN = "correct_twin"
     BLANK_MARK = "blank_mark"
     RESTORE_CELL = "restore_cell"
+    FILL_IN_PART = "fill_in_part"
+    CORRECT_KEY_DATE = "correct_key_date"
+    NAME_DATE_FORM = "name_date_form"
 
 
 Fact = str | int | Sequence[int | str]
@@ -157,7 +162,8 @@ class Reason(Struct, frozen=True, omit_defaults=True):
     """One thing that keeps a row from being sent.
 
     `field` is empty when it is about the row; `value` is the text of the cell, at most
-    `LONGEST_VALUE` characters of it. `facts` are by name, as `Expected` lists them.
+    `LONGEST_VALUE` characters of it. `facts` are by name, as `Expected` lists them; `known` has the
+    values that a profile knows for the field.
     """
 
     expected: Expected

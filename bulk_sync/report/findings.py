@@ -24,6 +24,9 @@ _FORMATS = {
     ".fods": ("FODS",),
 }
 
+# Values of a profile that a note lists.
+_MOST_VALUES = 12
+
 # A sentence for each kind of assumption, in the order in which they are shown.
 _ASSUMPTIONS = {
     "timezone": "times without an offset are in {timezone}",
@@ -32,6 +35,7 @@ _ASSUMPTIONS = {
     "day": "a time without a date is on the day of the row's showing_date, scheduled_date or start",
     "time": "a showing_date without a time begins with showing_time_start",
     "early": "times such as 4:30, without AM or PM, are before noon",
+    "span": "of a range of times, the start is taken",
     "access": "a time on 12/30/1899 has no date: Access and Google Sheets write it so",
 }
 
@@ -135,3 +139,12 @@ def _conversion(pairs: Sequence[tuple[int, int]]) -> str:
 def _where(assumed: Assumed) -> str:
     cells = "one cell, in" if assumed.count == 1 else f"{assumed.count:,} cells, the first in"
     return f"{cells} row {assumed.row}: {assumed.value[:_LONGEST_EXAMPLE]!r}"
+
+
+def unused_values(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return a note on the values of a profile that no cell shows: perhaps a typing error."""
+    if not texts:
+        return ()
+    listed = "; ".join(texts[:_MOST_VALUES])
+    more = f"; {len(texts) - _MOST_VALUES:,} more" if len(texts) > _MOST_VALUES else ""
+    return (f"Values of the profile that no cell shows: {listed}{more}.",)

@@ -70,6 +70,7 @@ _CELLS: Mapping[Expected, str] = {
     ),
     Expected.UNROUNDED_KEY: "a key with all its digits: a spreadsheet program rounded it",
     Expected.AS_WRITTEN: "as it was written: a spreadsheet program may have converted it",
+    Expected.KEY_DATE: "a date for the key, which is made as {template!r}",
     Expected.KEY_AS_TEXT: "a key: the cell holds a date, time or checkbox",
     Expected.CERTAIN_KEY: "a certain key: what its number format shows can differ between programs",
     Expected.KEY_WITHOUT_SEPARATORS: (
@@ -124,6 +125,10 @@ class _Statement(NamedTuple):
 
 _ROWS: Mapping[Expected, _Statement] = {
     Expected.KEY: _Statement("{field} is blank", "{field} is blank"),
+    Expected.KEY_PART: _Statement(
+        "{column} is blank, and {field} is made of it ({template})",
+        "{column} is blank, and {field} is made of it ({template})",
+    ),
     Expected.SINGLE_ROW: _Statement(
         "a cell holds what looks like the next row, {value!r}",
         "a cell holds what looks like the next row",
@@ -276,6 +281,13 @@ _REMEDIES: Mapping[Remedy, str] = {
     ),
     Remedy.CORRECT_TWIN: "correct it, so that they can be merged",
     Remedy.BLANK_MARK: "restore it, or blank it if all cells of the row are as they should be",
+    Remedy.FILL_IN_PART: "fill it in, or leave the row out",
+    Remedy.CORRECT_KEY_DATE: (
+        "correct the cell of {column}; numeric dates such as 02/03/2026 need --date-order"
+    ),
+    Remedy.NAME_DATE_FORM: (
+        "write in the profile how the key has it, such as {{{column}:YYYY-MM-DD}}"
+    ),
     Remedy.RESTORE_CELL: (
         "enter it as it was; or to send the row as it is, blank its cell in the column bulk_sync"
     ),
@@ -359,6 +371,8 @@ def _sentence(reason: Reason) -> str:
     if reason.expected in _CELLS:
         expected = _CELLS[reason.expected] + _DETAILS.get(reason.expected, "")
         statement = f"{reason.field}: {reason.value!r} is not " + expected.format(**facts)
+        if "known" in facts:
+            statement += f", nor one of the profile's values: {facts['known']}"
         separator = "; "
     else:
         statement = _ROWS[reason.expected].one.format(**facts)
@@ -377,6 +391,8 @@ def cause_of(reason: Reason, values: str, otherwise: str) -> tuple[str, str]:
     if reason.expected in _CELLS:
         expected = "expected " + _CELLS[reason.expected].format(**facts)
         cause = f"{reason.field} {values}".strip()
+        if "known" in facts:
+            expected += f", or one of the profile's values: {facts['known']}"
         return cause, expected if remedy is None else f"{expected}; {remedy}"
     return _ROWS[reason.expected].all.format(**facts) + _in_files(reason), remedy or otherwise
 

@@ -18,6 +18,7 @@ from bulk_sync.check.naming import existing_field
 from bulk_sync.check.rules import Rules
 from bulk_sync.check.showing import FIELDS
 from bulk_sync.errors import UsageError
+from bulk_sync.run.derivations import derivations_of
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
 from bulk_sync.version import __version__
@@ -54,6 +55,7 @@ def rules_of(meaning: Meaning) -> CellRules:
         clear=clear,
         blank_clears=frozenset(map(_clearable, meaning.blank_clears)),
         scale=meaning.scale,
+        derivations=derivations_of(meaning),
     )
     return CellRules(rules, zone_name)
 
@@ -80,7 +82,7 @@ def digest_of_settings(
 
 
 # Settings of later versions, left out where they are not used.
-_LATER = ("rows", "where")
+_LATER = ("rows", "where", "values", "constants", "templates")
 
 
 def wants_byte_order_mark(digest: str) -> bool:

@@ -15,7 +15,13 @@ from bulk_sync.model.summaries import ColumnSeen, ProblemGroup
 from bulk_sync.quantities import Share
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.columns import column_notes, comparison_notes, refusal_text
-from bulk_sync.report.findings import Assumed, RulesUsed, assumption_lines, sheet_notes
+from bulk_sync.report.findings import (
+    Assumed,
+    RulesUsed,
+    assumption_lines,
+    sheet_notes,
+    unused_values,
+)
 from bulk_sync.report.problems import ORDERS
 from bulk_sync.run.sheet import Sheet
 
@@ -42,7 +48,7 @@ def notes_on(sheet: Sheet, *, role: Role = Role.SENT) -> tuple[str, ...]:
     suffix = sheet.reading.input.suffix
     notes = sheet_notes(understood, suffix, mapping.ignored, hidden, ambiguous)
     about = sheet.about_columns()
-    notes = (*sheet.notes, *notes)
+    notes = (*sheet.notes, *notes, *unused_values(sheet.unused_values))
     return (*notes, *(() if role is Role.SENT else comparison_notes(about)), *column_notes(about))
 
 
@@ -87,7 +93,7 @@ def columns_of(sheet: Sheet) -> tuple[ColumnSeen, ...]:
             example=findings.examples.get(column.field or ""),
             filled=findings.filled[column.field or ""],
         )
-        for column in sheet.mapping.columns
+        for column in (*sheet.mapping.columns, *sheet.mapping.added)
         if column.why != "blank"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bulk_sync.check.derived import PART
 from bulk_sync.check.headers import OWN_COLUMNS, Column, HeaderMap
 from bulk_sync.model.places import column_number
 from bulk_sync.profile import Dates, FieldRule, Profile, Read
@@ -45,7 +46,8 @@ def _layout(reading: Reading) -> Read:
 def _columns(mapping: HeaderMap) -> dict[str, str]:
     """Return the field of each column, without the program's own columns of a results file.
 
-    Ambiguous ones are left out, because it is the user who decides about them.
+    Ambiguous ones are left out, because it is the user who decides about them, and so are those
+    that only are part of a text.
     """
     return {mapping.reference(column): column.field or "" for column in _kept(mapping)}
 
@@ -61,16 +63,29 @@ def _kept(mapping: HeaderMap) -> list[Column]:
         column
         for column in mapping.columns
         if (column.header or column.field is not None)
-        and column.why != "ambiguous"
+        and column.why not in {"ambiguous", PART}
         and column.header not in OWN_COLUMNS
     ]
 
 
 def _field_rules(meaning: Meaning) -> dict[str, FieldRule]:
     return {
-        name: FieldRule(
-            clear=meaning.field_clears.get(name),
-            blank="clear" if name in meaning.blank_clears else "keep",
+        name: FieldRule.model_validate(
+            {
+                "clear": meaning.field_clears.get(name),
+                "blank": "clear" if name in meaning.blank_clears else "keep",
+                "values": meaning.values.get(name, {}),
+                "constant": meaning.constants.get(name),
+                "from": meaning.templates.get(name),
+            }
         )
-        for name in {*meaning.field_clears, *meaning.blank_clears}
+        for name in dict.fromkeys(
+            (
+                *meaning.field_clears,
+                *meaning.blank_clears,
+                *meaning.values,
+                *meaning.constants,
+                *meaning.templates,
+            )
+        )
     }

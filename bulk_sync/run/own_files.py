@@ -38,6 +38,9 @@ _OF_TYPED_CELLS = frozenset({"timezone", "date_order", "default_time", "on_dupli
 _OPTIONS = {
     "field_clears": "the clear rules of the profile",
     "blank_clears": "blank = clear of the profile",
+    "values": "the values of the profile",
+    "constants": "the constants of the profile",
+    "templates": "the texts that the profile makes of columns",
 }
 
 _TITLES = {

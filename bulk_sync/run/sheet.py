@@ -12,11 +12,14 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bulk_sync.check.derived import with_derived
 from bulk_sync.check.findings import Findings
 from bulk_sync.check.headers import (
     Column,
+    Derive,
     HeaderMap,
     Names,
+    OfProfile,
     map_headers,
     map_own_headers,
     recognise,
@@ -37,6 +40,7 @@ from bulk_sync.read.hint import may_be_own
 from bulk_sync.read.interface import ReadOptions, Table
 from bulk_sync.run.cell_rules import digest_of_settings, rules_of
 from bulk_sync.run.choice import Choice
+from bulk_sync.run.derivations import derivations_of, key_columns
 from bulk_sync.run.own_files import (
     OwnFile,
     has_mark,
@@ -79,7 +83,9 @@ def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> 
     source = str(reading.input)
     reading, meaning = settings_for(own, reading, given, source)
     headers = tuple(table.headers[place] for place in own.kept)
-    mapping, numbers = map_own_headers(headers, own.source.columns, source, strict=meaning.strict)
+    mapping, numbers = map_own_headers(
+        headers, own.source.columns, source, strict=meaning.strict, derive=_derive(meaning)
+    )
     names = Names()
     if own.kind is Kind.FAILED and own.source.settings is None:
         names = Names(meaning.aliases)
@@ -97,9 +103,9 @@ def _mapping(headers: Sequence[str], meaning: Meaning, names: Names, source: str
         names=names,
         mapped=meaning.map,
         hints=meaning.map_hints,
-        seen=_headers_seen(meaning),
         strict=meaning.strict,
         ours=report_columns(headers),
+        profile=OfProfile(_headers_seen(meaning), _derive(meaning)),
     )
 
 
@@ -113,16 +119,18 @@ def _headers_seen(meaning: Meaning) -> dict[str, str]:
     }
 
 
+def _derive(meaning: Meaning) -> Derive | None:
+    """Return how the columns are added that a profile makes; None if it makes none."""
+    made = derivations_of(meaning)
+    return None if made is None else partial(with_derived, derivations=made)
+
+
 @contextmanager
 def _open_table(path: Path, reading: Reading, meaning: Meaning, names: Names) -> Iterator[Table]:
     """Open a table; options about the layout are the user's sheet's, not those of our files."""
+    mapped = key_columns(meaning) | meaning.map_hints | meaning.map
     options = ReadOptions(
-        recognise=partial(
-            recognise,
-            names=names,
-            mapped=meaning.map_hints | meaning.map,
-            seen=_headers_seen(meaning),
-        ),
+        recognise=partial(recognise, names=names, mapped=mapped, seen=_headers_seen(meaning)),
         delimiter=reading.delimiter,
         encoding=reading.encoding,
         multiline_cells=reading.multiline_cells,
@@ -261,6 +269,14 @@ class Sheet:
         Failed rows are no fair sample of their sheet.
         """
         return self._own is None or about.kind is FindingKind.SECOND_TABLE
+
+    @property
+    def unused_values(self) -> tuple[str, ...]:
+        """The values of the profile that no cell of the rows checked so far shows."""
+        # A job that goes on doesn't read its sheet, and other rows may show what some don't.
+        if not self.findings.evidence.row or not self.reading.takes_all:
+            return ()
+        return self._checker.unused_values
 
     @property
     def notes(self) -> tuple[str, ...]:

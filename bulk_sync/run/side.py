@@ -128,7 +128,7 @@ def _stage(settings: SheetSettings, store: Store, on_rows: OnRows, role: Role) -
         refusal = refusal_of(sheet, store, rows.generation, most, role=role)
         if refusal is not None:
             raise refusal
-        fields = {column.field for column in sheet.mapping.columns if column.field}
+        fields = {column.field for column in sheet.mapping.filling if column.field}
         columns = frozenset(fields - {REPORT_COLUMN})  # a patch can't change it
         source = settings.reading.input
         noted = (*notes_on(sheet, role=role), *assumptions_of(sheet))

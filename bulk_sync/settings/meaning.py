@@ -11,6 +11,9 @@ from bulk_sync.quantities import Scale
 from bulk_sync.settings.forms import CLOCK_TIME, PAIRS, SCALE, TOKEN, ZONE
 from bulk_sync.settings.option import Option
 
+Value = str | bool | int | float
+"""A cell's value in a profile."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
@@ -20,7 +23,8 @@ class Meaning:
     `map_hints` is like `map`, but the sheet may lack its columns; `headers_seen` has the headers
     that columns had which it names as `column N`; `aliases` are more names of fields;
     `field_clears` has the text that clears a field; `blank_clears` the fields that a blank cell
-    clears. `timezone` None is this machine's.
+    clears; `values` has by field the values of cells by their texts, `constants` the value of all
+    rows, `templates` the text that is made of columns. `timezone` None is this machine's.
     """
 
     PANEL = "Mapping"
@@ -101,3 +105,6 @@ class Meaning:
     aliases: dict[str, list[str]] = field(default_factory=dict)
     field_clears: dict[str, str] = field(default_factory=dict)
     blank_clears: tuple[str, ...] = ()
+    values: dict[str, dict[str, Value]] = field(default_factory=dict)
+    constants: dict[str, Value] = field(default_factory=dict)
+    templates: dict[str, str] = field(default_factory=dict)

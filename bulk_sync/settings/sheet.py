@@ -71,6 +71,13 @@ def profile_values(path: Path) -> dict[str, Any]:
         "field_clears": {
             name: rule.clear for name, rule in fields.items() if rule.clear is not None
         },
+        "values": {name: rule.values for name, rule in fields.items() if rule.values},
+        "constants": {
+            name: rule.constant for name, rule in fields.items() if rule.constant is not None
+        },
+        "templates": {
+            name: rule.template for name, rule in fields.items() if rule.template is not None
+        },
         "blank_clears": tuple(name for name, rule in fields.items() if rule.blank == "clear"),
     }
     for name in profile.headers:

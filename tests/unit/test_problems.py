@@ -53,6 +53,7 @@ FACTS: dict[str, Fact] = {
     "was": "00123",
     "character": "U+200B",
     "place": 5,
+    "template": "MLS-Date",
     "here": "'cafe\\u0301'",
     "there": "'caf\\xe9'",
 }

@@ -188,7 +188,8 @@ def test_a_choice_that_can_not_be_meant_is_refused_before_anything_is_sent(
 
 
 def test_row_numbers_are_those_of_one_sheet(program: Program, sheet: Path) -> None:
-    other = write_sheet(sheet.with_name("y.csv"), ROWS, HEADER)
+    rows = [(f"other {key}", rating, status) for key, rating, status in ROWS]
+    other = write_sheet(sheet.with_name("y.csv"), rows, HEADER)
     with fault_server(all_good) as journal:
         to = ("push", sheet, other, "--base-url", journal.base_url)
         ran = program(*to, "--rows", "2")

@@ -18,6 +18,10 @@ from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_lin
 from bulk_sync.report.words import counted, printable, quota_text, rate, span
 
 _LONGEST_EXAMPLE = 40
+
+# Words for columns that fill no field; others are ignored.
+_UNMAPPED = {"ambiguous": "ambiguous", "part": "used below"}
+
 # On a narrower terminal, examples would crowd out headers and fields.
 _NARROW = 70
 
@@ -89,7 +93,7 @@ def _mapping(summary: CheckSummary, *, examples: bool) -> Table:
     for column in summary.columns:
         header = Text(printable(column.header))
         if column.field is None:
-            word = "ambiguous" if column.why == "ambiguous" else "ignored"
+            word = _UNMAPPED.get(column.why, "ignored")
             table.add_row(header, Text(word, style="dim"))
             continue
         cells = [Text(printable(_example(column.example)))] if examples else []
