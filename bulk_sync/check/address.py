@@ -105,10 +105,14 @@ class AddressReader:
                 self._counts.count(key)
             return None
         bad = bad_key(cell, key)
-        # A key as ="1.0" is one that somebody vouches for: it was never a number.
-        if bad is None and not (isinstance(cell, str) and cell.lstrip()[:1] == "="):
+        if bad is None and not (isinstance(cell, str) and _is_confirmed(cell)):
             self._counts.count(key)
         return bad
+
+
+def _is_confirmed(cell: str) -> bool:
+    """Return whether somebody vouches for a key by its form, ="1.0": no program converted it."""
+    return cell.lstrip()[:1] == "="
 
 
 def key_text(cell: Cell) -> str:
@@ -126,6 +130,8 @@ def bad_key(cell: Cell, key: str) -> Bad | None:
     unsafe = _unsafe(key)
     if unsafe is not None:
         return unsafe
+    if isinstance(cell, str) and is_quoted(key) and not _is_confirmed(cell):
+        return _bad(Expected.BARE_KEY, key, Remedy.CONFIRM_QUOTES)
     return _failed(key) if isinstance(cell, str) else _bad_type(cell, key)
 
 
@@ -141,8 +147,6 @@ def _unsafe(key: str) -> Bad | None:
         character, place = found
         remedy = Remedy.TYPE_KEY_ANEW
         return _bad(Expected.VISIBLE_KEY, key, remedy, character=character, place=place)
-    if is_quoted(key):
-        return _bad(Expected.BARE_KEY, key, Remedy.CORRECT_KEY)
     if is_misread(key) or before_escaping(key) != key:
         return _bad(Expected.UNDAMAGED_KEY, key, Remedy.SAVE_AS_UTF_8)
     if len(quote(key, safe="")) > LONGEST_SEGMENT:

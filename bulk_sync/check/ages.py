@@ -28,6 +28,7 @@ _ORIGINS = {
     date(1980, 1, 1): "dos",
     date(2038, 1, 19): "unix_last",  # 2**31 seconds
     date(2079, 6, 6): "sql_server_last",  # smalldatetime
+    date(2099, 12, 31): "maximum",
     date(4501, 1, 1): "outlook",
     date(9999, 12, 31): "maximum",
 }

@@ -110,6 +110,8 @@ def _text_reader(field: str, rules: Rules, evidence: Evidence) -> Reader:
                     or "_x00" in cell
                     or (is_name and "?" in cell)
                     or cell[0] in "'="
+                    or "\\" in cell
+                    or "<" in cell
                 )
             elif shows_nothing(cell):
                 return BLANK

@@ -36,7 +36,7 @@ _MYSQL_TEXT: Final = 65_535
 _XML_ESCAPE = re.compile(r"_x00([01][0-9A-Fa-f])_")
 # What keeps a spreadsheet program from reading a cell as a formula (OWASP, "CSV Injection") or as a
 # number, in a file for another one: '+1 312 555 0100, but not '70s kitchen.
-_TEXT_MARK = re.compile(r"'(?=[=+@-]|[\d().\s-]+$)", re.ASCII)
+_TEXT_MARK = re.compile(r"\A'(?=[=+@-]|[\d().\s-]+$)", re.ASCII)
 _ENTITY = re.compile(r"&(?:#\d{2,6}|#[xX][0-9A-Fa-f]{2,5}|[A-Za-z]{2,24}\d{0,2});")
 # A letter that was replaced inside a name: M?ller, Garc?a.
 _LOST_LETTER = re.compile(r"[^\W\d_]\?[^\W\d_]")
@@ -58,10 +58,22 @@ def look_for_damage(
         _look_for_cut(evidence, field, raw)
 
 
+# Escapes of JSON and of databases, and tags: of texts alone, because keys may have such parts.
+_BACKSLASHED = {r"\"": '"', r"\r\n": "\n", r"\n": "\n"}
+_BACKSLASH = re.compile(r'\\"|\\r\\n|\\n(?![a-z])')
+_TAG = re.compile(r"</?(?:br|p|div|span|b|i|u|strong|em|li|ul)\b[^<>]*>", re.IGNORECASE)
+
+
 def look_for_escapes(evidence: Evidence, field: str, text: str) -> None:
     """Report an escape in a text."""
-    may_be = "&" in text or "_x00" in text or text[:1] in {"'", "="}
-    if may_be and (was := before_escaping(text)) != text:
+    was = text
+    if "&" in text or "_x00" in text or text[:1] in {"'", "="}:
+        was = before_escaping(text)
+    if "\\" in text:
+        was = _BACKSLASH.sub(lambda match: _BACKSLASHED[match[0]], was)
+    if "<" in text:
+        was = _TAG.sub("", was)
+    if was != text:
         evidence.saw(field, Sign.ESCAPED, text, facts={"was": excerpt(was)})
 
 

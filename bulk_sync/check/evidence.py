@@ -22,7 +22,7 @@ class Sign(Enum):
     """Signs of cells; comments list the facts that are kept of the first one."""
 
     OTHER_HEADER = auto()
-    AGAINST_ORDER = auto()
+    AGAINST_ORDER = auto()  # short_year: 1 if the year may be first
     # Dates by their form: converted by a program, written in ISO 8601, or numeric. Early days are
     # up to the 12th, so that day and month can be swapped.
     EARLY_DAY = auto()

@@ -28,6 +28,8 @@ Moment = str | Written
 MONTHS = 12
 _DAY = timedelta(days=1)
 
+# A date that may begin with its year: 26-03-14.
+_SHORT_YEAR = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d\d", re.ASCII)
 _FIRST_NUMBER = re.compile(r"\d{1,2}", re.ASCII)
 
 # Where a bare time looks for its day, in this order.
@@ -123,7 +125,8 @@ class InstantReader:
     ) -> None:
         """Count what was assumed to read a cell; refuse a date of another order."""
         if moment.against and not self._rules.order_given:
-            self._evidence.saw(field, Sign.AGAINST_ORDER, cell)
+            short = _SHORT_YEAR.fullmatch(text_of(cell).partition(" ")[0]) is not None
+            self._evidence.saw(field, Sign.AGAINST_ORDER, cell, facts={"short_year": int(short)})
         if moment.against and moment.day is None:
             order = BadCell(Expected.DATE_ORDER, Remedy.SET_DATE_ORDER, order=self._rules.order)
             bad.append(order.in_cell(cell).reason(field))

@@ -15,7 +15,7 @@ from bulk_sync.check.damage import NULL_WORDS
 from bulk_sync.check.invisible import as_seen
 from bulk_sync.check.mojibake import before_mojibake
 
-_NULL_WORDS = frozenset({"n/a", *(word.lower() for word in NULL_WORDS)})
+_NULL_WORDS = frozenset({"n/a", "(blank)", *(word.lower() for word in NULL_WORDS)})
 _LONGEST_WORD = max(map(len, _NULL_WORDS))
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 # Excel's formats for a date that it takes a text such as 7-2 or 7/26 for: d-mmm and mmm-yy.

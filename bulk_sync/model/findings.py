@@ -19,7 +19,7 @@ class Kind(StrEnum):
     # The sheet is not sent
     SECOND_TABLE = "second_table"
     HALF_CONVERTED = "half_converted"  # text_row, text: the first unconverted one, day_first
-    DATE_ORDER = "date_order"
+    DATE_ORDER = "date_order"  # short_year: 1 if the year may be first
     NAMED_SCALE = "named_scale"  # scale, leave_out
     SCALE = "scale"  # highest, suggested (empty if there is none), leave_out
     LEVELS = "levels"  # highest, leave_out

@@ -137,6 +137,7 @@ class Remedy(StrEnum):
     CORRECT_KEY = "correct_key"
     TYPE_KEY_ANEW = "type_key_anew"
     CHECK_SEPARATORS = "check_separators"
+    CONFIRM_QUOTES = "confirm_quotes"
     CONFIRM_KEYS = "confirm_keys"
     REMOVE_POINT_ZERO = "remove_point_zero"
     SAVE_AS_UTF_8 = "save_as_utf_8"

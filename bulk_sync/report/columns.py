@@ -143,7 +143,7 @@ _REFUSALS: Mapping[Kind, str] = {
     ),
     Kind.DATE_ORDER: (
         "row {first_row}: {header!r} is {first_value!r}, which contradicts the order {used_order} "
-        "of dates such as 02/03/2026, {so}. Give the order with --date-order dmy; or "
+        "of dates such as 02/03/2026, {so}. Give the order with --date-order dmy{or_ymd}; or "
         "with --date-order mdy, if that row is wrong"
     ),
     Kind.NAMED_SCALE: (
@@ -199,6 +199,8 @@ def _refusal(finding: ColumnFinding, so: str, header_row: int = 0, order: str = 
     for first in finding.examples[:1]:
         facts |= {"first_value": first.value, "first_row": first.row}
     facts["cells"] = ", ".join(f"{_quoted(one.value)} in row {one.row}" for one in finding.examples)
+    if finding.kind is Kind.DATE_ORDER:
+        facts["or_ymd"] = ", or ymd if the year is first" if finding.facts["short_year"] else ""
     if finding.kind is Kind.HALF_CONVERTED:
         facts["order"] = (
             "the texts month first (04/03 as April 3)"

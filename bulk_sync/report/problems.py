@@ -258,6 +258,10 @@ _REMEDIES: Mapping[Remedy, str] = {
     Remedy.CORRECT_KEY: "enter the showing's key as North has it",
     Remedy.TYPE_KEY_ANEW: "delete it, or type the key anew",
     Remedy.CHECK_SEPARATORS: "move them back; a separator may be missing, or one too many",
+    Remedy.CONFIRM_QUOTES: (
+        "enter the showing's key as North has it; if it begins with an apostrophe there, in the "
+        'form ="\'A-1"'
+    ),
     Remedy.CONFIRM_KEYS: (
         "format the column as text and enter the keys again; if they are right as they are, write "
         'them in the form ="1000"'

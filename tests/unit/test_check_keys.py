@@ -109,6 +109,7 @@ def test_dates_made_of_keys(key: str, *, converted: bool) -> None:
         ("«SH-1»", True),
         ('""', True),
         ("O'Neil-1", False),
+        ("O'-1", False),
         ("SH-1'", False),
         ('12"', False),
         ('"Elm" 5', False),
@@ -119,6 +120,12 @@ def test_quotes_that_another_program_put_around_a_key(key: str, *, quoted: bool)
     assert is_quoted(key) is quoted
     found = checked(unique_showing_key=key, rating="4")
     assert isinstance(found, Problem if quoted else Record)
+
+
+def test_a_key_with_an_apostrophe_can_be_confirmed() -> None:
+    found = checked(unique_showing_key='="\'A-1"', rating="4")
+    assert isinstance(found, Record)
+    assert found.target == "'A-1"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ FACTS: dict[str, Fact] = {
     "offset_there": "-04:00",
     "said": "EST",
     "offset_said": "-05:00",
+    "short_year": 1,
     "day": "2026-03-14T10:00:00-05:00",
 }
 
@@ -46,6 +47,17 @@ def test_every_kind_is_a_note_or_a_refusal_with_the_row(kind: Kind) -> None:
     assert bool(note) is not kind.stops
     assert ("row 2" in text + note) is (kind is not Kind.NAMED_SCALE)
     assert not set("{}") & set(text + note)
+
+
+@pytest.mark.parametrize(("short_year", "says"), [(0, False), (1, True)])
+def test_a_year_of_two_digits_may_be_the_first_number(short_year: int, *, says: bool) -> None:
+    """Told to take 26-03-14 day first, the program would send the year 2014."""
+    odd = ColumnFinding(
+        Kind.DATE_ORDER, "Date", 1, (Example(2, "26-03-14"),), {"short_year": short_year}
+    )
+    text = refusal_text([odd], "x.csv", header_row=1, order="month, day, year")
+    assert text is not None
+    assert ("ymd if the year is first" in text) is says
 
 
 def test_a_note_counts_the_cells_and_names_columns_rows_and_values() -> None:

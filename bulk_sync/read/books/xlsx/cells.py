@@ -14,7 +14,7 @@ from bulk_sync.read.books.interface import (
 from bulk_sync.read.books.markup import local
 from bulk_sync.read.books.shown import Range
 from bulk_sync.read.books.xlsx.places import AGAIN, cell_reference, place_of, row_of, whole
-from bulk_sync.read.books.xlsx.sink import Sink, is_true
+from bulk_sync.read.books.xlsx.sink import Sink, hides
 from bulk_sync.read.books.xlsx.values import Values
 
 
@@ -98,7 +98,7 @@ class SheetReader:
     def _start_row(self, attributes: dict[str, str]) -> None:
         number = attributes.get("r")  # optional: then it follows the row before
         self._row = self._sink.last + 1 if number is None else row_of(number)
-        self._row_is_hidden = is_true(attributes.get("hidden"))
+        self._row_is_hidden = hides(attributes, "ht")
         self._cells.clear()
         self._column = -1
 
@@ -151,7 +151,7 @@ class SheetReader:
 
     def _hide(self, attributes: dict[str, str]) -> None:
         # Without a width, or with the width zero, a column is as hidden as with the attribute.
-        if is_true(attributes.get("hidden")) or _is_zero(attributes.get("width", "1")):
+        if hides(attributes, "width"):
             first, last = whole(attributes.get("min", "1")), whole(attributes.get("max", "1"))
             self.hidden_columns.update(range(max(first, 1) - 1, min(last, MAX_COLUMNS)))
 
@@ -176,10 +176,3 @@ _EXPECTED = {
     "inlineStr": "should hold a text",
     "e": "should hold an error",
 }
-
-
-def _is_zero(number: str) -> bool:
-    try:
-        return float(number) == 0
-    except ValueError:
-        return False

@@ -11,7 +11,7 @@ from bulk_sync.model.rows import Cell, CellError
 from bulk_sync.read.books.interface import MAX_ROWS, NO_VALUE
 from bulk_sync.read.books.mixed import NotPlainError, attributes_of, is_allowed, resolved
 from bulk_sync.read.books.xlsx.places import column_letters, column_of
-from bulk_sync.read.books.xlsx.sink import Sink, is_true
+from bulk_sync.read.books.xlsx.sink import Sink, hides
 from bulk_sync.read.books.xlsx.values import Convert, Values
 
 # Wider rows are read exactly, because the pattern grows with them.
@@ -196,7 +196,7 @@ class PlainRows:
             found = attributes_of(attributes)
             if "r" in found:
                 raise NotPlainError
-            hidden = self._hidden[attributes] = is_true(found.get("hidden"))
+            hidden = self._hidden[attributes] = hides(found, "ht")
         return hidden
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bulk_sync.model.rows import Cell, Row
 from bulk_sync.read.books.interface import BadWorkbook
@@ -50,6 +50,18 @@ def _trimmed(cells: Sequence[Cell]) -> Sequence[Cell]:
     while end and cells[end - 1] == "":
         end -= 1
     return cells[:end]
+
+
+def hides(attributes: Mapping[str, str], size: str) -> bool:
+    """Return whether a row or a column is hidden, by its attribute or by a size of zero."""
+    return is_true(attributes.get("hidden")) or _is_zero(attributes.get(size, "1"))
+
+
+def _is_zero(number: str) -> bool:
+    try:
+        return float(number) == 0
+    except ValueError:
+        return False
 
 
 def is_true(attribute: str | None) -> bool:
