@@ -297,11 +297,14 @@ def _is_plain_domain(domain: str) -> bool:
 
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _checked_address(text: str) -> str:
+    if not text.isascii():
+        raise BadCell(Expected.ASCII_EMAIL)
+    # The library refuses it too, and takes as long for it as reading a row.
+    if "@" not in text:
+        raise BadCell(Expected.EMAIL)
     # Here, because its import takes longer than a small sheet, and few addresses need it.
     from email_validator import EmailNotValidError, validate_email
 
-    if not text.isascii():
-        raise BadCell(Expected.ASCII_EMAIL)
     try:
         validate_email(text, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError:

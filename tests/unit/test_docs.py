@@ -34,6 +34,9 @@ OTHERS = {
     "--parallel",
     "--quick",
     "--rivals",
+    "--invalid",
+    "--full",
+    "--repeat",
     "--rm",
     "--hostname",
 }
