@@ -133,12 +133,7 @@ def _push(
     # Refuse wrong settings before any file is opened.
     to = choose_destination(settings.target, send_to, settings.key, settings.sending)
     bounds = bounds_of(settings.stopping, clock)
-    others = {
-        "--ledger": history.ledger,
-        "--profile": settings.meaning.profile,
-        "--key-file": settings.target.key_file,
-    }
-    refuse_names(source, files, outputs.undo_file, others)
+    refuse_names(source, files, outputs.undo_file, _other_files(settings))
     log.run_begins(source, to.base_url)
     with (
         Store.examining(files.checkpoint) as examined,
@@ -161,10 +156,9 @@ def _push(
             max_problems=settings.stopping.max_problems,
             judgement=judgement,
         )
-        tally = Tally(leave=settings.pacing.leave)
         sending = SendingRun(
             store=store,
-            tally=tally,
+            tally=(tally := Tally(leave=settings.pacing.leave)),
             destination=to,
             sending=settings.sending,
             creating=settings.creating,
@@ -180,16 +174,30 @@ def _push(
         notes = (*opened, *moved, *stage_sheet(staging, callbacks.on_rows))
         count_rows(tally, store.views.counts())
         log.sheet_staged(store.views.counts())
-        warnings = warnings_on(sheet)
-        log.warned(warnings)
-        for warning in warnings:
-            callbacks.on_warning(warning)
+        warnings = _warn(sheet, callbacks.on_warning)
         refuse_too_many(files.results, tally.total)
         sent = send_pending(sending)
         summary = summary_of_run(store, files, source, tally, sent, notes)
         summary = write_outputs(store, files, outputs, sheet.headers, summary, clock)
     log.run_ends(summary, warnings)
     return summary
+
+
+def _other_files(settings: PushSettings) -> dict[str, Path | None]:
+    """Return the files that no report of the run may replace, by their options."""
+    return {
+        "--ledger": settings.history.ledger,
+        "--profile": settings.meaning.profile,
+        "--key-file": settings.target.key_file,
+    }
+
+
+def _warn(sheet: Sheet, on_warning: OnWarning) -> tuple[str, ...]:
+    warnings = warnings_on(sheet)
+    log.warned(warnings)
+    for warning in warnings:
+        on_warning(warning)
+    return warnings
 
 
 def check(
