@@ -96,7 +96,7 @@ def outcomes(lines: Sequence[Line], options: Options) -> dict[int, Outcome]:
         place = fields.index("showing_date")
         if any(_is_against(line[place]) for _, line in below):
             raise Refused(4)
-    settled = _settled(rows, options)
+    settled = _settled(rows, set(taken), options)
     return {number: settled[number] for number in taken}
 
 
@@ -259,7 +259,7 @@ def _is_against(cell: str) -> bool:
 # Several rows of one showing
 
 
-def _settled(rows: Sequence[_Row], options: Options) -> dict[int, Outcome]:
+def _settled(rows: Sequence[_Row], taken: set[int], options: Options) -> dict[int, Outcome]:
     settled = {
         row.number: Outcome("invalid", error=row.error) if row.error else _pending(row.body)
         for row in rows
@@ -277,7 +277,8 @@ def _settled(rows: Sequence[_Row], options: Options) -> dict[int, Outcome]:
             lost = twins[:-1]
             settled[twins[-1].number] = _pending(_merged(twins))
         elif good == twins and all(row.body == twins[0].body for row in twins):
-            lost = twins[1:]
+            sent = next((row for row in twins if row.number in taken), twins[0])
+            lost = [row for row in twins if row is not sent]
         else:
             refused = good
         settled |= {row.number: Outcome("superseded") for row in lost}

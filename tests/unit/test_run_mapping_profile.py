@@ -39,8 +39,11 @@ def saved(path: Path, profile: Path, mapped: list[str]) -> list[tuple[str, str |
         return [(column.header, column.field) for column in sheet.mapping.columns]
 
 
-headers_of_sheets = st.lists(st.sampled_from(NAMES), min_size=1, max_size=5).map(
-    lambda names: [KEY, *names]
+# A header that looks like a place and is there twice has no name of its own: it is refused.
+headers_of_sheets = (
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=5)
+    .filter(lambda names: len(names) == len({*names}) or "olumn" not in "".join(names))
+    .map(lambda names: [KEY, *names])
 )
 maps = st.dictionaries(st.integers(2, 6), st.sampled_from(FIELDS), max_size=3).map(
     lambda map_: [f"column {place}={field}" for place, field in map_.items()]
