@@ -215,9 +215,12 @@ class Adoption:
             (generation,),
         )
         tried = "(old.attempts > 0 OR old.in_flight = 1 OR old.may_have_been_applied = 1)"
+        # Not of rows that are sent again after an acknowledgement: a refusal would make the ledger
+        # claim values of before that.
         db.execute(
             "UPDATE staged SET before = old.before FROM "
-            f"(SELECT staged.id, old.before {pairs} AND (old.{ACKNOWLEDGED} OR {tried}) "
+            f"(SELECT staged.id, old.before {pairs} "
+            f"AND ({_DONE} OR NOT old.{ACKNOWLEDGED} AND {tried}) "
             "AND old.before IS NOT NULL) AS old WHERE old.id = staged.id",
             (generation,),
         )

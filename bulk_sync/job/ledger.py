@@ -44,7 +44,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, damaged_ledger, translated
-from bulk_sync.job.ledger_entries import TRACE, Entries, Entry, Values
+from bulk_sync.job.ledger_entries import NOBODY, TRACE, Entries, Entry, Values
 from bulk_sync.model.account import Team, same_team
 
 EARLIER_SCHEMA = """
@@ -200,7 +200,7 @@ class Ledger:
         return found and LedgerAccount(found[0], found[1] and Team(found[1]))
 
     def belongs_to(self, key: LedgerAccount, *, same_team: bool) -> bool:
-        """Record the key of a run; return False when entries of another team were dropped.
+        """Record the key of a run; return False when values of another team were dropped.
 
         Where the teams of both keys are not known, `same_team` keeps the entries: the user vouches
         that the new key acts for the same one.
@@ -208,7 +208,12 @@ class Ledger:
         before = self.account()
         kept = before is None or before.is_of_one_team(key, otherwise=same_team)
         if not kept:
-            self.forget()
+            # Traces stay: a job of the first team must not take its rows for done because of this.
+            self._db.execute(
+                f"UPDATE {self.name} SET fields = '{TRACE}', writer = '{NOBODY}' "
+                "WHERE base_url = ?",
+                (self._base_url,),
+            )
         team = key.team or (before.team if before and kept else None)
         if before != (after := LedgerAccount(key.fingerprint, team)):
             self._db.execute(

@@ -292,6 +292,36 @@ def test_a_showing_that_another_job_changed_and_found_gone_is_not_done(tmp_path:
         assert store.known.find_overwritten() == 1
 
 
+def test_a_ledger_that_another_team_took_over_leaves_no_row_for_done(tmp_path: Path) -> None:
+    ledger = tmp_path / "north.ledger"
+    with Store.open(tmp_path / "monday.sqlite", ledger) as store:
+        begin(store, {"A": {"rating": 4}})
+        acknowledge_all(store)
+    with Store.open(tmp_path / "tuesday.sqlite", ledger) as store:
+        begin(store, {"A": {"rating": 5}})
+        acknowledge_all(store)
+        assert not store.known.trust("another key", OTHER, same_team=False)
+        assert not list(store.known.acknowledged())
+    with Store.open(tmp_path / "monday.sqlite", ledger) as store:
+        assert store.known.find_overwritten() == 1
+
+
+def test_a_refusal_brings_back_no_value_of_before_an_acknowledgement(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        for rating in (4, 5):
+            begin(store, {"A": {"rating": rating}})
+            acknowledge_all(store)
+        store.known.learn()
+        with store.database.commit():
+            store.database.ledger(ADDRESS).doubt([("A", "A", "id-A")])
+        assert store.known.find_overwritten() == 1
+        begin(store, {"A": {"rating": 5}})
+        (change,) = store.outbox.exchange(limit=1)
+        store.outbox.exchange([Outcome(change.id, State.REJECTED, 1, error="refused")])
+        store.known.learn()
+        assert not list(store.known.acknowledged())
+
+
 def test_an_export_ends_what_it_contradicts_and_nothing_else(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         when = "2026-03-14T15:00:00-05:00"
