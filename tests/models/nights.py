@@ -199,6 +199,11 @@ class Nights:
                 self.north.families = [shared]
         return self._families[name]
 
+    def _has_ledger(self, name: str) -> bool:
+        """Return whether the family has a ledger; changes without one start their own."""
+        of_other = self.ledgers == "of the other" and name == "b"
+        return name in self._on_shared or of_other or is_checkpoint(self._checkpoint(name))
+
     def _history(self, name: str, options: Options) -> dict[str, Any]:
         """Return the settings about earlier runs and the ledger."""
         given: dict[str, Any] = {
@@ -280,7 +285,7 @@ class Nights:
         self, name: str, family: Family, night: Night, which: int, pushes: bool, base: int | None
     ) -> None:
         """Compare with an export: the newest one, or one of some nights ago."""
-        if not self._exports:
+        if not self._exports or (pushes and not self._has_ledger(name)):
             return
         number = max(0, len(self._exports) - 1 - which)
         options = replace(night.options, limit=None, on_duplicate="error", key=KEY)
