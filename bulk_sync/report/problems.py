@@ -134,17 +134,16 @@ _ROWS: Mapping[Expected, _Statement] = {
         "a cell holds what looks like the next row",
     ),
     Expected.CELLS_IN_COLUMNS: _Statement(
-        "{value!r} is beyond the last column, because the row has {cells} cells and the header "
-        "{columns}",
+        "{value!r} is beyond the last column, because the row has {cells} and the header {columns}",
         "cells beyond the last column",
     ),
     Expected.QUOTED_SEPARATOR: _Statement(
-        "the row has {cells} cells, the header has {columns}; is the {separator} in {value!r} "
+        "the row has {cells}, the header has {columns}; is the {separator} in {value!r} "
         "missing its quotes?",
         "more cells than the header has: a separator may be missing its quotes",
     ),
     Expected.NO_MORE_CELLS: _Statement(
-        "the row has {cells} cells, the header has {columns}, and most other rows have no cell "
+        "the row has {cells}, the header has {columns}, and most other rows have no cell "
         "beyond it, so its cells may be in the wrong columns",
         "more cells than the header and most other rows have",
     ),
@@ -153,7 +152,7 @@ _ROWS: Mapping[Expected, _Statement] = {
         "rows that line breaks without quotes have cut",
     ),
     Expected.ENOUGH_CELLS: _Statement(
-        "the row has {cells} cells, the header and the other rows have {columns}, so its cells may "
+        "the row has {cells}, the header and the other rows have {columns}, so its cells may "
         "be in the wrong columns",
         "fewer cells than the header and the other rows have",
     ),
@@ -405,6 +404,8 @@ def _facts(reason: Reason) -> dict[str, object]:
     facts: dict[str, object] = {"field": reason.field, "value": reason.value, **reason.facts}
     if reason.expected is Expected.DAY_OF_SHOWING:
         facts["origin"] = _ORIGINS.get(str(reason.facts.get("origin")), "a day that means none")
+    if isinstance(cells := reason.facts.get("cells"), int):
+        facts["cells"] = f"{cells} {'cell' if cells == 1 else 'cells'}"
     if reason.expected is Expected.DATE_ORDER:
         facts["order"] = ORDERS.get(str(reason.facts.get("order")), "of --date-order")
     if rows := _numbers(reason):

@@ -17,6 +17,7 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.facts import summary_facts
+from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable, digest, set_aside
 from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.lines import refuse_unknown_kind
@@ -165,14 +166,14 @@ def write_page_of_job(store: Store, files: Files, summary: Summary, clock: Clock
     from bulk_sync.report.page.run import write_page
 
     job, runs = summary_of_job(store, files).traffic, store.views.runs()
-    counted = [point.counts for run in runs for point in run.points]
+    points = [point.counts for run in runs for point in run.points]
     # A job of an older version has runs without a timeline.
-    complete = sum(counts.requests for counts in counted) >= job.requests
+    complete = sum(counts.requests for counts in points) >= job.requests
     traffic = replace(
         summary.traffic,
         requests=job.requests,
         # A row's first request in a later run is no retry, though its attempts say so.
-        retries=sum(counts.retries for counts in counted) if complete else job.retries,
+        retries=sum(counts.retries for counts in points) if complete else job.retries,
         throttled=job.throttled,
         seconds=job.seconds,
         rows_per_second=job.rows_per_second,
@@ -190,15 +191,15 @@ def _write_undo_file(store: Store, path: Path | None) -> tuple[str, ...]:
     if store.views.purged():
         return (f"{path} was not written: earlier values were removed by --purge.",)
     undo = write_undo(path, store.views.sent, store.database.path)
-    notes = [f"{path}: pushing it restores earlier values of {undo.rows:,} rows."]
+    notes = [f"{path}: pushing it restores earlier values of {counted(undo.rows, 'row')}."]
     if undo.unknown:
         notes.append(
-            f"{undo.unknown:,} rows can't be restored, because nothing earlier is known of them: "
-            f"{unknown_path(path)}."
+            f"{counted(undo.unknown, 'row')} can't be restored, because nothing earlier is known of "
+            f"the showings: {unknown_path(path)}."
         )
     if created := store.views.counts().get(State.CREATED, 0):
         notes.append(
-            f"{created:,} created showings are in neither: no push takes a showing away. "
-            "Delete them in North."
+            f"{counted(created, 'created showing')} {are(created)} in neither: no push takes a "
+            "showing away. Delete what was created in North."
         )
     return (" ".join(notes),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State
+from bulk_sync.report.words import are, counted
 
 PURGED_NOTE = (
     "Cells and patches were removed from the checkpoint; the outcome of each row stays there."
@@ -18,8 +19,8 @@ def why_not_to_purge(store: Store) -> str | None:
     pending = counts.get(State.PENDING, 0)
     if pending:
         return (
-            f"{pending:,} rows are pending, so nothing can be purged yet: push the sheet again "
-            "first."
+            f"{counted(pending, 'row')} {are(pending)} pending, so nothing can be purged yet: push "
+            "the sheet again first."
         )
     return None
 

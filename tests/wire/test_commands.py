@@ -353,7 +353,7 @@ def _tree(root: type[errors.BulkSyncError]) -> list[type[errors.BulkSyncError]]:
     return [root, *(found for child in root.__subclasses__() for found in _tree(child))]
 
 
-def test_check_takes_no_folder(program: Program) -> None:
+def test_a_check_of_a_folder_without_sheets_has_nothing_to_do(program: Program) -> None:
     ran = program("check", ".")
-    assert (ran.code, ran.out) == (4, "")
-    assert "this is a folder" in ran.err
+    assert (ran.code, ran.err) == (0, "")
+    assert "no sheet found" in ran.out

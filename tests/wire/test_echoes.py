@@ -111,8 +111,9 @@ def test_only_changed_sends_a_field_again_that_came_back_changed(
 
 
 def test_a_batch_counts_those_of_all_files(program: Program, tmp_path: Path) -> None:
-    sheets = [write_sheet(tmp_path / f"{name}.csv", ROWS) for name in "ab"]
-    with fault_server(cutting("sh-1")) as api:
+    other = [(f"x{key}", *values) for key, *values in ROWS]
+    sheets = [write_sheet(tmp_path / "a.csv", ROWS), write_sheet(tmp_path / "b.csv", other)]
+    with fault_server(cutting("sh-1", "xsh-1")) as api:
         push = ["push", *sheets, "--base-url", api.base_url]
         ran = program(*push, "--json")
         assert (ran.code, ran.summary["echo_differs"]) == (3, 2)
