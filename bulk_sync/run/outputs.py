@@ -194,8 +194,8 @@ def _write_undo_file(store: Store, path: Path | None) -> tuple[str, ...]:
     notes = [f"{path}: pushing it restores earlier values of {counted(undo.rows, 'row')}."]
     if undo.unknown:
         notes.append(
-            f"{counted(undo.unknown, 'row')} can't be restored, because nothing earlier is known of "
-            f"the showings: {unknown_path(path)}."
+            f"{counted(undo.unknown, 'row')} can't be restored, because nothing earlier is known "
+            f"of the showings: {unknown_path(path)}."
         )
     if created := store.views.counts().get(State.CREATED, 0):
         notes.append(
