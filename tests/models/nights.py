@@ -10,8 +10,7 @@ rules hold. `unseen` and `claims` are those of the act's family; see `tests.mode
 2. **A ledger never claims too much.** Each value in each ledger is the one that North acknowledged
    last through the ledger's family. A lost request, or an export that differs, ends the claim.
 3. **A comparison finds what differs.** Compared with an export made at that moment, a sheet differs
-   in exactly those fields that it states and North has otherwise, and a comparison with the ledger
-   finds no fewer fields than the claims leave open.
+   in exactly those fields that it states and North has otherwise. (Looked at every third night.)
 4. **Every row is counted once.** The results have each row of the file exactly once, and the states
    of the summary add up to the number of rows that the run took.
 5. **Nothing goes to another team.** A push with its key is refused before the first patch.
