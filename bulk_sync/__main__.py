@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from bulk_sync.errors import ENDING_SIGNALS
+from bulk_sync.search_path import without_current_folder
 from bulk_sync.version import __version__
 
 # The interpreter's switch interval.
@@ -53,18 +54,20 @@ def _open_closed_streams() -> None:
     os.close(descriptor)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:  # closed when Python started
-            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+            # It is open as long as the process, and a descriptor is no path.
+            stream = open(number, "r" if number == 0 else "w", encoding="utf-8")  # noqa: PTH123, SIM115
+            setattr(sys, name, stream)
 
 
 def _import_nothing_from_here() -> None:
-    """Take the current folder, where `python -m` looks first, from the folders of modules.
+    """Remove the current folder, where `python -m` looks first, from the search path.
 
-    It holds sheets, and may hold a `json.py` that came with them. It stays if the package itself is
-    there.
+    It stays if the package itself is there, as in a checkout.
     """
-    here = os.path.realpath(os.curdir)
-    if here != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):  # noqa: PTH120 - quick
-        sys.path[:] = [one for one in sys.path if one and os.path.realpath(one) != here]
+    root = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - quick
+    folders = without_current_folder(sys.path)
+    if root in folders or root not in map(os.path.realpath, sys.path):
+        sys.path[:] = folders
 
 
 def _print_version() -> NoReturn:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bulk_sync.search_path import without_current_folder
+
 KEY_VARIABLE = "NORTH_API_KEY"
 
 
@@ -35,6 +37,4 @@ def _module_folders() -> list[str]:
 
     The caller may have extended sys.path to import this package.
     """
-    current = os.path.realpath(os.curdir)
-    folders = [folder for folder in sys.path if folder and os.path.realpath(folder) != current]
-    return [*folders, str(Path(__file__).parents[1])]
+    return [*without_current_folder(sys.path), str(Path(__file__).parents[1])]

@@ -16,6 +16,8 @@ from tests.helpers import KEY, numbered, write_sheet
 
 Ran = subprocess.CompletedProcess[str]
 
+ROOT = Path(__file__).parents[2]
+
 
 def run(
     *arguments: object,
@@ -63,6 +65,24 @@ def test_every_command_runs_with_closed_streams(
             assert "Traceback" not in ran.stderr
         assert [one["method"] for one in witness.journal()].count("PATCH") == 3
     assert (tmp_path / "s.checkpoint.sqlite").read_bytes().startswith(b"SQLite format 3")
+
+
+def test_a_command_runs_in_a_folder_that_was_removed(
+    tmp_path: Path, with_state: dict[str, str]
+) -> None:
+    sheet, gone = write_sheet(tmp_path / "s.csv", numbered(3)), tmp_path / "gone"
+    gone.mkdir()
+    program = (sys.executable, "-P", "-m", "bulk_sync")
+    ran = subprocess.run(
+        ["/bin/sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *program, "check", str(sheet)],
+        cwd=gone,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | with_state,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
