@@ -83,7 +83,7 @@ class _File(WatchedFileHandler):
 
     error: OSError | None = None
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's own
         """Drop the line; logging would print a traceback on standard error for each."""
         self._keep(sys.exception())
 

@@ -42,7 +42,7 @@ class StagedRows(Struct, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """What was decided about the rows of one sheet in a run of several; see `run.several`.
+    """The decisions about the rows of one sheet in a run of several; see `run.several`.
 
     `digest` and `meaning` are those of the sheet as it was read, `elsewhere` is the digest of the
     decisions if rows of other files had part in them, else "". `shared` counts the rows that have a

@@ -41,8 +41,10 @@ def main() -> int:
         rule = found.partition(": ")[2].partition(":")[0]
         until = SystemClock().monotonic() + 60 * options.minutes
 
-        def still(some: Sequence[Night], seed: int = seed, rule: str = rule) -> bool:
-            is_late = SystemClock().monotonic() > until  # noqa: B023
+        def still(
+            some: Sequence[Night], seed: int = seed, rule: str = rule, until: float = until
+        ) -> bool:
+            is_late = SystemClock().monotonic() > until
             return not is_late and rule in (violation(seed, some) or "")
 
         short = reduced(nights[: int(found.split()[1].rstrip(":"))], still)

@@ -34,7 +34,7 @@ FOREIGN_KEY = "north_sk_test_of_another_team_00"
 _TEAMS = {KEY: "one", NEW_KEY: "one", FOREIGN_KEY: "two"}
 
 FAULTS = ("refused", "gone", "lost", "applied and lost", "applied and lost once", "busy")
-"""What may become of the requests for a showing in a night."""
+"""The possible fates of the requests for a showing in a night."""
 
 _DOWN = Failure("connection", "refused", may_have_arrived=False)
 _LOST = Failure("timeout", "no reply", may_have_arrived=True)
@@ -57,7 +57,7 @@ def id_of(showing: int) -> str:
 
 @dataclass
 class Family:
-    """What the jobs over one ledger may know; see the module."""
+    """The values that jobs over one ledger may know; see the module."""
 
     claims: dict[Field, Any] = field(default_factory=dict)
     unseen: set[Field] = field(default_factory=set)

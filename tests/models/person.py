@@ -1,4 +1,4 @@
-"""What a person has on a night: two sheets, options, and files that the program wrote before."""
+"""A person's night: two sheets, options, and files that the program wrote before."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a run is cut off: at its n-th request or commit."""
+    """The point at which a run is cut off: its n-th request or commit."""
 
     kind: str
     """stop (tidily), before or after (a request's effect), commit (after it), torn (the checkpoint

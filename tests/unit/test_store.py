@@ -32,7 +32,7 @@ VALUES = st.sampled_from(["1", "2"])
 
 
 class Checkpoint(RuleBasedStateMachine):
-    """What is known of each (key, value) that the checkpoint keeps, in plain sets; the rows that a
+    """The facts about each (key, value) that the checkpoint keeps, in plain sets; the rows that a
     run took, and those that it left out, of which `former` have an outcome of the job before.
     """
 

@@ -214,7 +214,7 @@ def test_the_file_that_was_sent_is_moved_last(
     policy: str,
     left: str,
 ) -> None:
-    """What a run leaves that is cut off while it moves files makes the next one send nothing."""
+    """The run after one that was cut off while it moved files sends nothing."""
     real = batch.archived
     moved: list[str] = []
 

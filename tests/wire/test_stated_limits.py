@@ -19,7 +19,7 @@ from tests.helpers import numbered, write_sheet
 pytestmark = pytest.mark.usefixtures("fast_time")
 
 Headers = Callable[[int, float, bool], list[str]]
-"""What is left of a window, the seconds until it ends, and whether the request was refused."""
+"""Requests left in a window, seconds until it ends, and whether the request was refused."""
 
 
 class Window:
