@@ -91,6 +91,13 @@ class Ran:
         return summary
 
 
+def after_sending_line(err: str) -> str:
+    """Standard error of a push without its first line, which names the address and the team."""
+    first, _, rest = err.partition("\n")
+    assert first.startswith("Sending "), err
+    return rest
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "bulk_sync", *in_haste(arguments)]
 

@@ -291,7 +291,7 @@ class Ran:
         return Counter(outcome.state for outcome in self.outcomes.values())
 
 
-async def _record(_account: Account) -> None:
+async def _record(_account: Account | None) -> None:
     """Keep no account."""
     await anyio.lowlevel.checkpoint()
 

@@ -33,12 +33,14 @@ from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Summary
 from bulk_sync.pipeline import push_in_run
 from bulk_sync.report.as_json import json_line, summary_json
+from bulk_sync.report.facts import sending_text
 from bulk_sync.report.terminal.lines import show_error, show_line
 from bulk_sync.report.terminal.progress import progress, progress_lines
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.report.terminal.summary import show_summary
 from bulk_sync.report.words import printable
 from bulk_sync.report.written.atomic import check_writable
+from bulk_sync.run.follow import AboutToSend
 from bulk_sync.run.outputs import file_identity
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.sheet import OnRows
@@ -244,21 +246,30 @@ def _watched(
         return run(
             watch=lambda tally: progress_lines(tally, clock, say),
             on_warning=say,
+            on_sending=lambda about: say(_sending_text(about)),
         )
+    console = err()
     with ExitStack() as shown:
-        on_rows = shown.enter_context(reading_rows(err(), name))
+        on_rows = shown.enter_context(reading_rows(console, name))
 
         def watch(tally: Tally) -> AbstractContextManager[None]:
             shown.close()  # rich allows one live display at a time
-            return progress(err(), tally, clock)
+            return progress(console, tally, clock)
 
         def warn(warning: str) -> None:
             shown.close()
-            show_line(err(), warning, style="yellow")
+            show_line(console, warning, style="yellow")
             if warned is not None:
                 warned.append(warning)
 
-        return run(watch=watch, on_rows=on_rows, on_warning=warn)
+        def announce(about: AboutToSend) -> None:
+            show_line(console, _sending_text(about))
+
+        return run(watch=watch, on_rows=on_rows, on_warning=warn, on_sending=announce)
+
+
+def _sending_text(about: AboutToSend) -> str:
+    return sending_text(about.rows, about.base_url, about.team)
 
 
 def _log_progress(line: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from bulk_sync.address import SANDBOX_TARGET
+from bulk_sync.model.account import Team
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CauseGroup, Summary
@@ -25,6 +26,14 @@ from bulk_sync.report.words import (
 _MOST_CAUSES = 50
 # How many rows the sentence of a cause names.
 _FIRST_ROWS = 3
+
+
+def sending_text(rows: int, base_url: str, team: Team | None) -> str:
+    """Return where the rows of a run are about to go, as a sentence."""
+    if base_url == SANDBOX_TARGET:
+        return f"Sending {counted(rows, 'row')} to a sandbox on this machine, not to North."
+    whose = f", for the team {team}." if team else "; the API does not name the key's team."
+    return f"Sending {counted(rows, 'row')} to {base_url}{whose}"
 
 
 def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:

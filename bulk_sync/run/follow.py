@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from bulk_sync.clock import Clock
 from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, Interrupted, StoppedEarly
+from bulk_sync.model.account import Team
 from bulk_sync.model.rows import RowDecided, Tally
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.send.sender import Sender
@@ -19,11 +20,23 @@ from bulk_sync.send.sender import Sender
 # How often a run checks the caller's stop event.
 _STOP_POLL_SECONDS = 0.1
 
+
+class AboutToSend(Struct, frozen=True):
+    """What is about to be sent, and where; `team` is None when the API doesn't name it."""
+
+    rows: int
+    base_url: str
+    team: Team | None
+
+
 OnRow = Callable[[RowDecided], None]
 """Called for each row as it is decided."""
 
 OnWarning = Callable[[str], None]
 """Called before anything is sent with each sentence about values that look damaged."""
+
+OnSending = Callable[[AboutToSend], None]
+"""Called before the first row leaves."""
 
 Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
@@ -37,6 +50,7 @@ class Callbacks(Struct, frozen=True):
     on_row: OnRow | None
     stop: threading.Event | None
     on_warning: OnWarning = lambda _: None
+    on_sending: OnSending = lambda _: None
 
 
 class RowNotifier:

@@ -26,6 +26,7 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, State, Tally
 from bulk_sync.run.follow import (
+    AboutToSend,
     Callbacks,
     RowNotifier,
     only_error,
@@ -177,15 +178,23 @@ class SendingRun(Struct, frozen=True):
         """Return the terms of the first request; None if it was made and got no answer."""
         known, of_key = self.store.known, self.destination.key_fingerprint
 
-        async def record(account: Account) -> None:
-            if account.team is not None:
-                await recorder.alone(partial(known.bind, of_key, account.team))
+        async def record(account: Account | None) -> None:
+            team = account.team if account else None
+            if team is not None:
+                await recorder.alone(partial(known.bind, of_key, team))
+            self.announce(team)
 
         if self.asked and self.account is None:
+            self.announce(None)
             return None
         job = self.store.database.job()
         wanted = self.wanted(job.team if job else None)
         return Preflight(wanted, self.account_seconds, record, self.account)
+
+    def announce(self, team: Team | None) -> None:
+        """Pass on where the pending rows are about to go."""
+        rows = self.tally.total - self.tally.settled_before
+        self.callbacks.on_sending(AboutToSend(rows, self.destination.base_url, team))
 
     def wanted(self, job_team: Team | None, *, key_is_new: bool = False) -> Wanted:
         """Return what the key must be, and be allowed to do with showings."""
@@ -230,8 +239,9 @@ def ask_first(run: SendingRun, job_team: Team | None) -> SendingRun:
     """
     answered: list[Account] = []
 
-    async def note(account: Account) -> None:
-        answered.append(account)
+    async def note(account: Account | None) -> None:
+        if account is not None:
+            answered.append(account)
 
     async def ask() -> BulkSyncError | None:
         wanted = run.wanted(job_team, key_is_new=True)

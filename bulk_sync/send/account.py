@@ -204,13 +204,14 @@ class Wanted(Struct, frozen=True):
 class Preflight(Struct, frozen=True):
     """The terms of a run's first request.
 
-    `record` is called with an account that is not refused, before any row leaves. `known` is the
-    account if it was read before the sheet was staged; then it is not requested again.
+    `record` is called before any row leaves: with an account that is not refused, or with None when
+    rows are sent without one. `known` is the account if it was read before the sheet was staged;
+    then it is not requested again.
     """
 
     wanted: Wanted
     timeout_seconds: float
-    record: Callable[[Account], Awaitable[None]]
+    record: Callable[[Account | None], Awaitable[None]]
     known: Account | None = None
 
 

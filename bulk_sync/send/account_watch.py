@@ -130,7 +130,7 @@ class AccountWatch:
                         self._context.terms.policy.backoff(tries, self._context.dice.random())
                     )
                 case Unknown():
-                    self._do_without(judged, terms)
+                    await self._do_without(judged, terms)
                     return False
                 case _:
                     assert_never(judged)
@@ -144,12 +144,13 @@ class AccountWatch:
         )
         await terms.record(account)
 
-    def _do_without(self, unknown: Unknown, terms: Preflight) -> None:
+    async def _do_without(self, unknown: Unknown, terms: Preflight) -> None:
         reason = refusal_without_answer(unknown, terms.wanted)
         if reason is not None:
             self._context.halt.stop(reason)
             raise Stopping
         log.info("the team is unknown: GET %s: %s", PATH, unknown.why, extra={"event": "team"})
+        await terms.record(None)
 
     # The allowance
 

@@ -78,7 +78,7 @@ class Ended:
     states: list[State]
     stopped: BulkSyncError | None
     tally: Tally
-    recorded: list[tuple[Account, int]]
+    recorded: list[tuple[Account | None, int]]
 
     @property
     def sent(self) -> list[float]:
@@ -101,9 +101,9 @@ def push(
     work = Work([f"k{number}" for number in range(rows)], tried=False)
     api = Api(dict(of_rows or {}), clock, of_account=answers or (GOOD,))
     api.seconds, api.row_seconds = seconds, row_seconds
-    recorded: list[tuple[Account, int]] = []
+    recorded: list[tuple[Account | None, int]] = []
 
-    async def record(account: Account) -> None:
+    async def record(account: Account | None) -> None:
         recorded.append((account, len(api.sent)))
 
     preflight = Preflight(wanted or Wanted(), 10.0, record, known)
@@ -133,7 +133,7 @@ def test_a_good_answer_comes_before_the_first_row_and_is_recorded() -> None:
     assert ended.states == [State.UPDATED] * 6
     assert len(ended.api.asked) == 1
     assert ended.api.asked[0] < min(ended.sent)
-    assert [(one.team, sent) for one, sent in ended.recorded] == [(TEAM, 0)]
+    assert [(one and one.team, sent) for one, sent in ended.recorded] == [(TEAM, 0)]
     assert ended.tally.team == TEAM
     assert ended.tally.requests == 1 + 6
 
@@ -164,14 +164,14 @@ def test_without_an_answer_the_push_goes_on(answer: Reply | Failure) -> None:
     assert ended.stopped is None
     assert ended.states == [State.UPDATED] * 6
     assert len(ended.api.asked) == 1
-    assert (ended.recorded, ended.tally.team) == ([], None)
+    assert (ended.recorded, ended.tally.team) == ([(None, 0)], None)
 
 
 def test_a_slow_answer_is_waited_for_ten_seconds_at_most() -> None:
     ended = push(GOOD, seconds=60)
     assert ended.states == [State.UPDATED] * 6
     assert 10 <= min(ended.sent) - ended.api.asked[0] < 10.5
-    assert ended.recorded == []
+    assert ended.recorded == [(None, 0)]
 
 
 def test_a_wait_that_it_is_answered_with_holds_the_rows() -> None:
@@ -240,7 +240,7 @@ def test_a_stop_ends_the_wait_for_the_answer() -> None:
 def test_an_account_that_is_known_is_not_requested_again() -> None:
     ended = push(known=Account(team=TEAM))
     assert (ended.api.asked, ended.tally.team) == ([], TEAM)
-    assert [one.team for one, _ in ended.recorded] == [TEAM]
+    assert [one and one.team for one, _ in ended.recorded] == [TEAM]
     assert ended.states == [State.UPDATED] * 6
 
 

@@ -57,6 +57,33 @@ def test_the_team_is_named_everywhere(program: Program, sheet: Path, tmp_path: P
     assert told == [f"Example Realty ({EXAMPLE_ID})"]
 
 
+@pytest.mark.parametrize(
+    ("me", "whose"),
+    [
+        (EXAMPLE, f", for the team Example Realty ({EXAMPLE_ID})."),
+        (no_account, "; the API does not name the key's team."),
+    ],
+)
+def test_address_and_team_are_named_before_the_first_row_leaves(
+    sheet: Path, me: Deed, whose: str
+) -> None:
+    answer = threading.Event()
+    with (
+        fault_server(always(held(answer)), me=me) as journal,
+        started("push", sheet, "--base-url", journal.base_url) as running,
+    ):
+        assert running.stderr is not None
+        first = running.stderr.readline()
+        answer.set()
+        assert first.strip() == f"Sending 6 rows to {journal.base_url}{whose}"
+        assert running.wait(60) == 0
+
+
+def test_a_rehearsal_names_the_sandbox(program: Program, sheet: Path) -> None:
+    ran = program("push", sheet, "--sandbox")
+    assert ran.err.splitlines()[0] == ("Sending 6 rows to a sandbox on this machine, not to North.")
+
+
 @pytest.mark.parametrize("name", ["Example Realty", " example realty", EXAMPLE_ID.upper()])
 def test_the_right_team_is_pushed_to(program: Program, sheet: Path, name: str) -> None:
     with fault_server(all_good, me=EXAMPLE) as journal:

@@ -22,7 +22,15 @@ from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.model.rows import Change, Outcome
 from bulk_sync.timeline import Unsaved
 from tests.conftest import Program, Sandboxes
-from tests.helpers import Ran, Witness, examples, numbered, read_csv, write_sheet
+from tests.helpers import (
+    Ran,
+    Witness,
+    after_sending_line,
+    examples,
+    numbered,
+    read_csv,
+    write_sheet,
+)
 
 SHEET = [*numbered(12), ("ext_90", "", 9)]
 COMMANDS = ("status", "report", "push")
@@ -251,7 +259,7 @@ def test_damage_in_mid_run_ends_the_run_with_a_sentence(
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--workers", 4)
     assert (ran.code, ran.out) == (8, "")
-    assert one_sentence(ran.err), ran.err
+    assert one_sentence(after_sending_line(ran.err)), ran.err
     assert "damaged while it was in use" in ran.err
 
 
