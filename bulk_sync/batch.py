@@ -7,17 +7,16 @@ Invariants:
 - A file is moved only if its run ends with 0 (all of its rows are settled) and it is still the
   file that was read. Files that have showings in common are moved together, in an order in which
   a run of those that are left sends no older value: see `_Archive`.
-- Moving never overwrites a file.
+- Moving never overwrites a file; see `run.archive`.
 
 Rows of one showing in several files: see `run.several`.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
+import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from bulk_sync.model.summaries import (
     Summary,
 )
 from bulk_sync.plan import OnDuplicate
+from bulk_sync.run.archive import archived, identity, refuse_archive, settle
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import ending_at, seconds_left
 from bulk_sync.run.several import Judged, judged_together
@@ -44,9 +44,11 @@ from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sheet import SheetSettings
 
+_log = logging.getLogger("bulk_sync.run")
+
 _ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".fods"})
 # What precedes the suffix of a file that the program wrote, or of an edited one that it kept.
-_OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited")
+_OURS = (".results", ".failed", ".changes", ".undo", ".unknown", ".edited", ".kept")
 
 
 # Exit codes that end the whole run, because the next file would end the same way.
@@ -96,6 +98,19 @@ def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> In
     return Inputs(tuple(files), tuple(unsettled))
 
 
+def prepare_archive(named: Sequence[Path], archive: Path | None, clock: Clock) -> None:
+    """Refuse an archive that can't be used, and end moves that were killed in earlier runs.
+
+    Raises UsageError, OutputError.
+    """
+    if archive is not None:
+        refuse_archive(archive, named)
+    homes = {path if is_folder(path) else path.parent for path in named if str(path) != "-"}
+    for home in sorted(homes):
+        for sentence in settle(home, archive, clock.now()):
+            _log.info("%s", sentence, extra={"event": "note"})
+
+
 def is_folder(path: Path) -> bool:
     """Return True for a folder; a path that can't be examined counts as a file."""
     try:
@@ -138,6 +153,7 @@ def run(
     _refuse_names_of_one_file(settings.outputs)
     _refuse_one_sheets_options(named, settings)
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
+    prepare_archive(named, inbox.archive, clock)
     inputs = inputs_of(named, inbox.settle_seconds, clock.now())
     all_settings = [settings.changed(input=file) for file in inputs.files]
     _refuse_shared_names((one.reading.input, one.files.checkpoint) for one in all_settings)
@@ -241,7 +257,13 @@ class _Archive:
                 parts[at] = replace(parts[at], note=note)
                 continue
             try:
-                note = archived(self._files[at], self._folder, self._before[at], self._clock.now())
+                note = archived(
+                    self._files[at],
+                    self._folder,
+                    self._before[at],
+                    parts[at].digest,
+                    self._clock.now(),
+                )
             except OutputError as error:
                 parts[at] = replace(parts[at], error=error)
                 return
@@ -283,51 +305,3 @@ def _refuse_shared_names(checkpoints: Iterable[tuple[Path, Path]]) -> None:
             raise UsageError(
                 f"{other} and {source} would share {checkpoint}: push them in two runs"
             )
-
-
-def archived(file: Path, folder: Path, before: tuple[int, ...] | None, now: datetime) -> str:
-    """Move a finished sheet into a folder; return a sentence with its new path.
-
-    `before` is its `identity` before it was read. Raises OutputError.
-    """
-    if before is None or identity(file) != before:
-        return f"{file} was changed while it was pushed, so it was not moved to {folder}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp = now.strftime("%Y%m%dT%H%M%SZ")
-        for name in (file.name, f"{file.stem}.{stamp}{file.suffix}"):
-            with suppress(FileExistsError):
-                _move(file, folder / name)
-                return f"{file} is now {folder / name}"
-    except OSError as error:
-        raise OutputError(f"--archive {folder}: {error.strerror}") from None
-    raise OutputError(f"--archive {folder}: {file.name} exists already, also with a time stamp")
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move without overwriting a file; raises FileExistsError."""
-    try:
-        os.link(source, target)  # unlike a rename, it fails when the name is taken
-    except FileExistsError:
-        raise
-    except OSError:  # another filesystem, or one without links
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as copy, source.open("rb") as original:
-                shutil.copyfileobj(original, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
-            shutil.copystat(source, target)
-        except BaseException:
-            target.unlink()
-            raise
-    source.unlink()
-
-
-def identity(path: Path) -> tuple[int, ...] | None:
-    """Return device, inode, size and modification time; None if the file does not exist."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

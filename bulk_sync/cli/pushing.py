@@ -37,6 +37,7 @@ from bulk_sync.model.summaries import Batch, Summary
 from bulk_sync.report.as_json import batch_json, json_line, summary_json
 from bulk_sync.report.terminal.lines import show_line
 from bulk_sync.report.terminal.progress import reading as reading_rows
+from bulk_sync.run.archive import archived, identity
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import ending_at, seconds_left
 from bulk_sync.settings.composed import part
@@ -83,8 +84,9 @@ def push(given: Mapping[str, Any]) -> int:
 
 def _push_one(settings: PushSettings, request: _Push) -> int:
     source, archive = settings.reading.input, request.inbox.archive
-    before = batch.identity(source)
     clock = SystemClock()
+    batch.prepare_archive([source], archive, clock)
+    before = identity(source)
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     warned: list[str] = []
     with sandbox_of(settings.target) as send_to:
@@ -94,7 +96,7 @@ def _push_one(settings: PushSettings, request: _Push) -> int:
     if archive is None or not summary.is_finished or settings.reading.from_standard_input:
         return _end(summary, settings, request.following, warned)
     try:
-        note = batch.archived(source, archive, before, SystemClock().now())
+        note = archived(source, archive, before, summary.digest, SystemClock().now())
     except OutputError:
         # Rows were sent, so show the summary anyway.
         _end(summary, settings, request.following, warned)

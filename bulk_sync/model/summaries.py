@@ -113,7 +113,7 @@ class Summary(Struct, frozen=True):
     belongs to, as far as known; if a run was refused before its job had one, the key's.
     `echo_differs` counts the rows of the job that came back with another value than was sent,
     `echoes` has the first of them. `left_out` counts the rows that the last run left out by choice;
-    nothing else counts them.
+    nothing else counts them. `digest` is the SHA-256 of the sheet's bytes, in hex.
     """
 
     input: str
@@ -132,6 +132,7 @@ class Summary(Struct, frozen=True):
     echo_differs: int = 0
     echoes: tuple[EchoedRow, ...] = ()
     left_out: int = 0
+    digest: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -167,6 +168,11 @@ class Part(Struct, frozen=True):
         if self.error is not None:
             return self.error.exit_code
         return 0 if self.summary is None else self.summary.exit_code
+
+    @property
+    def digest(self) -> str:
+        """The digest of the sheet that was sent; "" for one that was not."""
+        return "" if self.summary is None else self.summary.digest
 
     @property
     def begun(self) -> bool:

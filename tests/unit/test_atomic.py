@@ -36,7 +36,7 @@ def test_one_that_fails_leaves_the_older_report_and_nothing_else(tmp_path: Path)
 
 
 def test_what_a_crash_left_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
-    left, foreign = tmp_path / ".bulk-sync-1.part", tmp_path / "film.part"
+    left, foreign = tmp_path / ".bulk-sync-0123456789abcdef.part", tmp_path / "film.part"
     for path in (left, foreign):
         path.touch()
     with replacing(tmp_path / "y.csv") as file:
@@ -59,3 +59,20 @@ def test_a_replaced_report_is_for_its_owner_only_whatever_the_one_before_was(
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_is_not_ours_under_the_name_of_a_temporary_file_is_left_alone(tmp_path: Path) -> None:
+    """Nothing waits for a pipe, is written through a link, or removes somebody else's file."""
+    names = [tmp_path / f".bulk-sync-{number:016x}.part" for number in range(4)]
+    precious = tmp_path / "precious.csv"
+    precious.write_text("theirs", encoding="utf-8")
+    os.mkfifo(names[0])
+    names[1].symlink_to(precious)
+    names[2].mkdir()
+    names[3] = tmp_path / ".bulk-sync-mine.part"
+    names[3].write_text("theirs", encoding="utf-8")
+    with replacing(tmp_path / "y.csv") as file:
+        file.write("ours")
+    assert all(map(os.path.lexists, names))
+    assert precious.read_text(encoding="utf-8") == "theirs"
+    assert names[3].read_text(encoding="utf-8") == "theirs"

@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from bulk_sync import batch
-from bulk_sync.errors import OutputError
+from bulk_sync.run.archive import PREFIX
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, read_csv, write_sheet
-
-NOW = datetime(2026, 3, 2, 2, 15, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -158,11 +156,17 @@ def test_finished_sheets_are_moved_away_and_others_stay(
 
 
 def test_a_sheet_that_cannot_be_moved_has_its_summary_all_the_same(
-    program: Program, sandboxes: Sandboxes, inbox: Path
+    program: Program, sandboxes: Sandboxes, inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (inbox.parent / "done").write_text("no folder", encoding="utf-8")
+    done = inbox.parent / "done"
+    done.mkdir()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
     with sandboxes() as witness:
-        options = ("--base-url", witness.base_url, "--archive", inbox.parent / "done")
+        options = ("--base-url", witness.base_url, "--archive", done)
+        monkeypatch.setattr(os, "rename", refused)
         alone = program("push", inbox / "a.csv", *options)
         together = program("push", inbox / "b.csv", inbox / "d.csv", *options, "--json")
     assert alone.code == 8
@@ -174,6 +178,18 @@ def test_a_sheet_that_cannot_be_moved_has_its_summary_all_the_same(
         (file["exit_code"], file["states"]["updated"]) for file in together.summary["files"]
     ] == [(3, 3), (8, 3)]
     assert "done" in together.summary["files"][1]["error"]
+    assert (inbox / "a.csv").exists()
+
+
+def test_an_archive_that_is_no_folder_is_refused_before_anything_is_sent(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
+    (inbox.parent / "done").write_text("no folder", encoding="utf-8")
+    with sandboxes() as witness:
+        options = ("--base-url", witness.base_url, "--archive", inbox.parent / "done")
+        for named in (inbox, inbox / "a.csv"):
+            assert program("push", named, *options, "--settle", "0s").code == 8
+        assert witness.journal() == []
 
 
 def test_the_log_names_the_sheet_that_each_line_is_about(
@@ -196,32 +212,35 @@ def test_the_log_names_the_sheet_that_each_line_is_about(
     assert ends == {"a.csv": 0, "b.csv": 3, "c.csv": 4, "d.csv": 0}
 
 
-def test_a_sheet_that_changed_meanwhile_is_not_moved(tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "a.csv", numbered(1))
-    before = batch.identity(sheet)
-    write_sheet(sheet, numbered(2))
-    assert "was changed" in batch.archived(sheet, tmp_path / "done", before, NOW)
-    assert sheet.exists()
-    assert not (tmp_path / "done").exists()
-
-
-def test_moving_overwrites_nothing_also_without_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_move_is_ended_by_the_next_run(
+    program: Program, sandboxes: Sandboxes, inbox: Path
 ) -> None:
-    def no_links(*_: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
+    done = inbox.parent / "done"
+    with sandboxes() as witness:
+        options = ("--base-url", witness.base_url, "--archive", done)
+        assert program("push", inbox / "a.csv", "--base-url", witness.base_url).code == 0
+        sent = len(witness.patches())
+        for named in (inbox / "a.csv", inbox):
+            private = inbox / f"{PREFIX}0123456789abcdef"
+            private.mkdir(mode=0o700)
+            (inbox / "a.csv").rename(private / "a.csv")
+            ran = program("push", named, *options, "--settle", "0s", "--json")
+            assert "a.csv" in str(ran.summary)
+            assert not private.exists()
+            (moved,) = done.glob("a.csv")
+            moved.rename(inbox / "a.csv")
+        assert len(witness.patches()) == sent + 6, "rows of the moved sheet were sent again"
 
-    monkeypatch.setattr(os, "link", no_links)
-    done = tmp_path / "done"
-    for number in range(2):
-        sheet = write_sheet(tmp_path / "a.csv", numbered(number + 1))
-        batch.archived(sheet, done, batch.identity(sheet), NOW)
-        assert not sheet.exists()
-    assert sorted(path.name for path in done.iterdir()) == ["a.20260302T021500Z.csv", "a.csv"]
-    sheet = write_sheet(tmp_path / "a.csv", numbered(5))
-    with pytest.raises(OutputError, match="exists already, also with a time stamp"):
-        batch.archived(sheet, done, batch.identity(sheet), NOW)
-    assert sheet.exists()
+
+def test_an_archive_in_which_the_sheets_are_already_is_refused(
+    program: Program, sandboxes: Sandboxes, inbox: Path
+) -> None:
+    with sandboxes() as witness:
+        for named in (inbox, inbox / "a.csv"):
+            ran = program("push", named, "--base-url", witness.base_url, "--archive", inbox)
+            assert (ran.code, ran.out) == (2, "")
+            assert "the sheets are in this folder already" in ran.err
+        assert witness.journal() == []
 
 
 @pytest.mark.parametrize(

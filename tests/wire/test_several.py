@@ -12,6 +12,7 @@ import pytest
 
 from bulk_sync import batch
 from bulk_sync.errors import OutputError
+from bulk_sync.run.archive import archived
 from bulk_sync.run.several import judged_together
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
@@ -215,7 +216,7 @@ def test_the_file_that_was_sent_is_moved_last(
     left: str,
 ) -> None:
     """The run after one that was cut off while it moved files sends nothing."""
-    real = batch.archived
+    real = archived
     moved: list[str] = []
 
     def one_only(file: Path, *rest: Any) -> str:

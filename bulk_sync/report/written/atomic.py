@@ -12,7 +12,9 @@ import hashlib
 import io
 import itertools
 import os
+import re
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -26,12 +28,15 @@ except ImportError:  # Windows has no flock: there a file that somebody has open
     fcntl = None  # type: ignore[assignment]
 
 _PART_PREFIX = ".bulk-sync-"
+_PART_NAME = re.compile(re.escape(_PART_PREFIX) + "[0-9a-f]{16}[.]part")
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def check_writable(path: Path) -> None:
     """Raise OutputError if `replacing(path)` would fail; writes nothing."""
     check_kind(path)
-    with _translated(path), _part_file(path):
+    with _translated(path), part_file(path.parent):
         pass
 
 
@@ -64,7 +69,7 @@ def replacing(path: Path, before: Callable[[str], None] | None = None) -> Iterat
 @contextmanager
 def replacing_bytes(path: Path, before: Callable[[str], None] | None = None) -> Iterator[BinaryIO]:
     """Open a binary file that replaces `path`, as `replacing` does for text."""
-    with _translated(path), _part_file(path) as (part, file):
+    with _translated(path), part_file(path.parent) as (part, file):
         yield file
         file.flush()
         # Without this, a power failure after the rename may leave an empty file.
@@ -106,12 +111,15 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def _part_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Open a temporary file in a report's folder; at the end it is removed unless renamed."""
-    for other in path.parent.glob(f"{_PART_PREFIX}*.part"):
+def part_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Open a temporary file in a report's folder; at the end it is removed unless renamed.
+
+    Raises OSError.
+    """
+    for other in folder.glob(f"{_PART_PREFIX}*.part"):
         with suppress(OSError):
             _remove_abandoned(other)
-    part, opened = _create(path.parent)
+    part, opened = _create(folder)
     with ExitStack() as at_end:
         at_end.callback(_remove_quietly, part)
         if fcntl is not None:
@@ -132,7 +140,7 @@ def _create(folder: Path) -> tuple[Path, int]:
         # Not derived from the report's name, which may already have the maximum length.
         part = folder / f"{_PART_PREFIX}{secrets.token_hex(8)}.part"
         # Private, because reports contain names, email addresses and phone numbers.
-        opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW, 0o600)
         if fcntl is None:
             return part, opened
         # On a file system without locks nobody can take it for abandoned either.
@@ -144,11 +152,19 @@ def _create(folder: Path) -> tuple[Path, int]:
 
 
 def _remove_abandoned(part: Path) -> None:
-    """Remove a temporary file whose writer is gone; raises OSError while it is in use."""
+    """Remove a temporary file whose writer is gone; raises OSError while it is in use.
+
+    A pipe, a link or somebody else's file under such a name is left alone: opening it could wait,
+    or reach another file.
+    """
+    found = part.lstat()
+    ours = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    if not (_PART_NAME.fullmatch(part.name) and stat.S_ISREG(found.st_mode) and ours):
+        return
     if fcntl is None:
         part.unlink()
         return
-    opened = os.open(part, os.O_WRONLY)
+    opened = os.open(part, os.O_WRONLY | _NO_FOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         part.unlink()
