@@ -8,6 +8,10 @@ RUN python -m venv /opt/bulk-sync \
 FROM python:3.13-slim
 COPY --from=build /opt/bulk-sync /opt/bulk-sync
 # Anyone may run it, as whoever owns the sheets: --user "$(id -u):$(id -g)".
+# An init as process 1: the kernel drops signals that process 1 has no handler for
+# (pid_namespaces(7)), and Python has none while it starts.
+RUN apt-get update && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 bulk-sync
 USER 10001:10001
 WORKDIR /data
@@ -15,5 +19,5 @@ ENV PATH="/opt/bulk-sync/bin:$PATH" \
     PYTHONUNBUFFERED=1 \
     XDG_STATE_HOME=/data/.state
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["bulk-sync"]
+ENTRYPOINT ["tini", "--", "bulk-sync"]
 CMD ["--help"]

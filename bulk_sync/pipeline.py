@@ -139,7 +139,7 @@ def _push(
     log.run_begins(source, to.base_url)
     with (
         Store.examining(files.checkpoint) as examined,
-        open_sheet(settings.reading, settings.meaning) as sheet,
+        open_sheet(settings.reading, settings.meaning, settings.own_folder) as sheet,
         held(files.checkpoint),
         hold_ledger(sheet, files, outputs.undo_file, history) as (history, moved),
         open_checkpoint(files.checkpoint, history, examined) as (store, opened),
@@ -224,7 +224,11 @@ def check(
     OutputError.
     """
     pacing = settings.pacing
-    with open_sheet(settings.reading, settings.meaning) as sheet, Store.scratch() as store:
+    folder = settings.own_folder if job is None else job.checkpoint.parent
+    with (
+        open_sheet(settings.reading, settings.meaning, folder) as sheet,
+        Store.scratch(otherwise=folder) as store,
+    ):
         refuse_without_report(sheet, settings.creating)
         if judgement is not None:
             judgement.refuse_if_changed(sheet)

@@ -70,15 +70,18 @@ def reconcile(
     OutputError.
     """
     _check_files(settings)
+    folder = settings.own_folder
     with ExitStack() as opened:
         other = opened.enter_context(_other_side(settings))
         is_sent = settings.comparing.push or settings.outputs.template is not None
         role = Role.SENT if is_sent else Role.COMPARED
-        here = opened.enter_context(staged_side(settings, on_rows, role=role))
+        here = opened.enter_context(staged_side(settings, on_rows, role=role, folder=folder))
         there = other()
         base = None
         if settings.snapshot is not None:
-            base = opened.enter_context(staged_side(settings.snapshot, on_rows, role=Role.OTHER))
+            base = opened.enter_context(
+                staged_side(settings.snapshot, on_rows, role=Role.OTHER, folder=folder)
+            )
         base_rows = None if base is None else base.store.database
         comparison = Comparison(here.store.database, there.store.database, base_rows)
         _refuse_without_common_field(settings, here, there)
@@ -151,16 +154,21 @@ def _other_side(settings: ReconcileSettings) -> Iterator[Callable[[], StagedSide
     A child process starts to read a large sheet immediately, while the caller reads its own.
     """
     if settings.there is None:
-        with acknowledged_values(settings) as known, Store.scratch() as store:
+        with (
+            acknowledged_values(settings) as known,
+            Store.scratch(otherwise=settings.own_folder) as store,
+        ):
             store.staged.stage(map(_record, known.entries), keep_cells=False)
             yield lambda: StagedSide(store, None, ledger=known.side)
     elif is_large(settings.there.reading.input):
-        with staged_in_child(settings.there) as wait:
+        with staged_in_child(settings.there, settings.own_folder) as wait:
             yield wait
     else:
         with ExitStack() as opened:
             sheet = settings.there
-            yield lambda: opened.enter_context(staged_side(sheet, role=Role.OTHER))
+            yield lambda: opened.enter_context(
+                staged_side(sheet, role=Role.OTHER, folder=settings.own_folder)
+            )
 
 
 def _record(one: Acknowledged) -> Record:

@@ -28,21 +28,14 @@ _YOUNG_SECONDS = 60.0
 
 
 @contextmanager
-def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+def scratch_folder(parent: Path | None = None, *, otherwise: Path | None = None) -> Iterator[Path]:
     """Make a temporary folder for this user alone; remove it at the end.
 
-    It is made in `parent`, else where the system keeps temporary files. Raises OutputError if it
-    can't be made.
+    It is made in `parent`, else where the system keeps temporary files; where that is nowhere, as
+    in a container whose root is read-only, in `otherwise`, a folder of the run's own files. Raises
+    OutputError if it can't be made.
     """
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    except OSError as error:
-        if parent is not None:
-            raise OutputError(f"{parent}: can't be written: {error.strerror}.") from None
-        raise OutputError(
-            f"No temporary folder can be written ({error.strerror}). Set TMPDIR to a folder that "
-            "can be."
-        ) from None
+    folder = _make(parent, otherwise)
     held = _hold(folder)
     try:
         _remove_leftovers(folder)
@@ -51,6 +44,23 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         if held is not None:
             os.close(held)
+
+
+def _make(parent: Path | None, otherwise: Path | None) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    except OSError as error:
+        if parent is not None:
+            raise OutputError(f"{parent}: can't be written: {error.strerror}.") from None
+    with suppress(OSError):
+        if otherwise is not None:
+            place = otherwise.absolute()  # the run may be about to make it
+            there = next(one for one in (place, *place.parents) if one.exists())
+            return Path(tempfile.mkdtemp(prefix=PREFIX, dir=there))
+    tried = "" if otherwise is None else f", nor can {otherwise.absolute()}"
+    raise OutputError(
+        f"No temporary folder can be written{tried}: set TMPDIR to a folder that can be."
+    )
 
 
 def _hold(folder: Path) -> int | None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
+from bulk_sync.job.filesystem import advice_on
 
 _MAGIC = b"SQLite format 3\0"
 
@@ -91,8 +92,7 @@ def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
             raise damaged(path, str(error)) from None
         if code in NOT_WRITABLE:
             raise OutputError(
-                f"{path}: the checkpoint can't be written ({error}). Free disk space or grant "
-                "permission, then run again."
+                f"{path}: the checkpoint can't be written ({error}). {advice_on(error)}."
             ) from None
         raise
 

@@ -1,8 +1,8 @@
 """The checkpoint as a file: its connection, its transactions, and the job as a whole.
 
-Invariant: `commit` is one durable transaction (WAL, synchronous=FULL). Once its block ends, all of
-the block is on the disk; after a crash within it, nothing is. What the other parts promise "at
-every commit" therefore holds after a crash at any instant.
+Invariant: `commit` is one durable transaction (see `filesystem.choose_journal`). Once its block
+ends, all of the block is on the disk; after a crash within it, nothing is. What the other parts
+promise "at every commit" therefore holds after a crash at any instant.
 
 One thread at a time may use a database.
 """
@@ -29,6 +29,7 @@ from bulk_sync.job.damage import (
     refuse_special_files,
     translated,
 )
+from bulk_sync.job.filesystem import choose_journal, keep_temporary_files
 from bulk_sync.job.health import APPLICATION_ID, examine
 from bulk_sync.job.ledger import Ledger
 from bulk_sync.job.purge import PURGED, purge
@@ -133,6 +134,12 @@ class Database:
     def has_shared_ledger(self) -> bool:
         """True if the job uses a ledger file that other jobs share."""
         return self.shared_ledger is not None
+
+    @property
+    def has_wal(self) -> bool:
+        """True if the journal is a WAL, False for a rollback journal."""
+        (mode,) = self.connection.execute("PRAGMA journal_mode").fetchone()
+        return bool(mode == "wal")
 
     @property
     def ledger_schema(self) -> str:
@@ -276,10 +283,7 @@ def opened(
     with translated(path):
         connection = _connect(path)
     with translated(path, in_use=True), closing(connection):
-        # WAL, so that `status` reads while a run writes; FULL, because NORMAL may lose the last
-        # commits in a power cut (sqlite.org/pragma.html, "synchronous").
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        choose_journal(connection, path)
         migrate(connection)
         if shared_ledger is not None:
             ledger.attach(connection, shared_ledger, examined=is_checkpoint(shared_ledger))
@@ -289,14 +293,15 @@ def opened(
 
 
 @contextmanager
-def scratch(path: Path | None = None) -> Iterator[Database]:
+def scratch(path: Path | None = None, otherwise: Path | None = None) -> Iterator[Database]:
     """Open a temporary checkpoint, for a dry run of staging; it is not durable.
 
-    With a path, that file is used, made if there is none, and kept.
+    With a path, that file is used, made if there is none, and kept. `otherwise` is the folder to
+    use where the system has no temporary folder.
     """
     with ExitStack() as stack:
         if path is None:
-            path = stack.enter_context(scratch_folder()) / "check.sqlite"
+            path = stack.enter_context(scratch_folder(otherwise=otherwise)) / "check.sqlite"
         made = not path.exists()
         path.touch(0o600)  # before SQLite makes it with the umask's mode
         stack.enter_context(translated(path))
@@ -397,10 +402,12 @@ def cells(path: Path, encoded: str) -> tuple[Cell, ...]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",  # never makes a file
         uri=True,
         isolation_level=None,  # transactions are begun here, not by the module
         timeout=BUSY_TIMEOUT_SECONDS,
         check_same_thread=False,  # the recorder's threads take turns
     )
+    keep_temporary_files(connection, path)
+    return connection

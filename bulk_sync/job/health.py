@@ -22,6 +22,7 @@ from typing import Any
 
 from bulk_sync.errors import CheckpointError
 from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, NOT_WRITABLE, damaged, error_code
+from bulk_sync.job.filesystem import keep_temporary_files, refuse_without_shared_memory
 from bulk_sync.job.sealing import is_sealed, wal_bytes, wal_path
 from bulk_sync.model.rows import State
 
@@ -137,6 +138,7 @@ def examine(path: Path, version: int) -> None:
     Raises CheckpointDamaged when it is not whole, CheckpointError when it is of a newer version
     than `version` or another program's.
     """
+    refuse_without_shared_memory(path)
     with closing(_connect_for_reading(path)) as connection:
         try:
             _examine(connection, path, version)
@@ -258,12 +260,14 @@ def _connect_for_reading(path: Path) -> sqlite3.Connection:
     # A connection that may only read would leave an empty WAL behind where there was none, and
     # couldn't roll back what a kill left half written while the file was made.
     mode = "ro" if wal_bytes(path) else "rw"
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         isolation_level=None,
         timeout=BUSY_TIMEOUT_SECONDS,
     )
+    keep_temporary_files(connection, path)
+    return connection
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:

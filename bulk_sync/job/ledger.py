@@ -44,6 +44,11 @@ from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, damaged_ledger, translated
+from bulk_sync.job.filesystem import (
+    choose_journal,
+    keep_temporary_files,
+    refuse_without_shared_memory,
+)
 from bulk_sync.job.ledger_entries import NOBODY, TRACE, Entries, Entry, Values
 from bulk_sync.model.account import Team, same_team
 
@@ -377,7 +382,9 @@ def json_list(values: Iterable[object]) -> str:
 
 def _connect(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=rw"  # never makes a file
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS)
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS)
+    keep_temporary_files(connection, path)
+    return connection
 
 
 class LedgerFile:
@@ -433,13 +440,13 @@ def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:
         )
     if not path.exists():
         _make(path)
+    refuse_without_shared_memory(path)
     with translated(path):
         if not examined:
             _examine(path)
             _migrate(path)
         db.execute(f"ATTACH ? AS {SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
-        db.execute(f"PRAGMA {SHARED}.journal_mode = WAL")
-        db.execute(f"PRAGMA {SHARED}.synchronous = FULL")
+        choose_journal(db, path, SHARED)
 
 
 def _migrate(path: Path) -> None:

@@ -66,9 +66,9 @@ class Store:
 
     @classmethod
     @contextmanager
-    def scratch(cls, path: Path | None = None) -> Iterator[Self]:
+    def scratch(cls, path: Path | None = None, *, otherwise: Path | None = None) -> Iterator[Self]:
         """Open a temporary checkpoint; see `database.scratch`."""
-        with scratch(path) as database:
+        with scratch(path, otherwise) as database:
             yield cls(database)
 
     @classmethod

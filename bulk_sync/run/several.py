@@ -105,7 +105,7 @@ def judged_together(
     if len(sheets) < 2:
         yield [Judged(place) for place, _ in enumerate(sheets)]
         return
-    with Store.scratch() as store:
+    with Store.scratch(otherwise=sheets[0].own_folder) as store:
         read: list[_Read] = []
         generation = store.staged.stage(_rows(sheets, read), keep_cells=False, on_rows=on_rows)
         several = SeveralSheets(store.database)

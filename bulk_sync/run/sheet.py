@@ -29,7 +29,7 @@ from bulk_sync.check.own_rows import OwnRows, Places
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.showing import REPORT_COLUMN
 from bulk_sync.check.verdicts import findings_about
-from bulk_sync.errors import InputError, UsageError
+from bulk_sync.errors import InputError, OutputError, UsageError
 from bulk_sync.model.findings import ColumnFinding
 from bulk_sync.model.findings import Kind as FindingKind
 from bulk_sync.model.own import Kind
@@ -63,13 +63,17 @@ _Check = Callable[[Row], Record | Problem]
 
 
 @contextmanager
-def open_sheet(reading: Reading, meaning: Meaning) -> Iterator[Sheet]:
-    """Open a sheet and map its header; raises InputError, UsageError.
+def open_sheet(
+    reading: Reading, meaning: Meaning, otherwise: Path | None = None
+) -> Iterator[Sheet]:
+    """Open a sheet and map its header; raises InputError, UsageError, OutputError.
 
     One of our own files is read as it was written, whatever the settings are: see `own_files`.
+    `otherwise` is the folder for a copy of standard input where the system keeps no temporary
+    files.
     """
     names = Names(meaning.aliases)
-    with _path_of(reading) as path, _open_table(path, reading, meaning, names) as table:
+    with _path_of(reading, otherwise) as path, _open_table(path, reading, meaning, names) as table:
         source = str(reading.input)
         own = own_file(table.headers, source)
         if own is None:
@@ -160,15 +164,21 @@ def refuse_without_report(sheet: Sheet, creating: Creating) -> None:
 
 
 @contextmanager
-def _path_of(reading: Reading) -> Iterator[Path]:
+def _path_of(reading: Reading, otherwise: Path | None) -> Iterator[Path]:
     if not reading.from_standard_input:
         yield reading.input
         return
     # A sheet is read twice, for its format and for its rows, which a pipe does not allow.
-    with scratch_folder() as folder:
+    with scratch_folder(otherwise=otherwise) as folder:
         path = folder / "standard input"
-        with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+        try:
+            with path.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        except OSError as error:
+            raise OutputError(
+                f"{folder.parent}: a copy of standard input can't be written there: "
+                f"{error.strerror}. Make room, or set TMPDIR to another folder."
+            ) from None
         yield path
 
 

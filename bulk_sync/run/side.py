@@ -50,11 +50,14 @@ class StagedSide(Struct, frozen=True):
 
 @contextmanager
 def staged_side(
-    settings: SheetSettings, on_rows: OnRows = lambda _: None, *, role: Role
+    settings: SheetSettings, on_rows: OnRows = lambda _: None, *, role: Role, folder: Path
 ) -> Iterator[StagedSide]:
-    """Stage a sheet; raises InputError when it can't be used."""
-    with Store.scratch() as store:
-        yield _stage(settings, store, on_rows, role)
+    """Stage a sheet, in `folder` where the system keeps no temporary files.
+
+    Raises InputError when it can't be used.
+    """
+    with Store.scratch(otherwise=folder) as store:
+        yield _stage(settings, store, on_rows, role, folder)
 
 
 def is_large(path: Path) -> bool:
@@ -63,15 +66,25 @@ def is_large(path: Path) -> bool:
 
 
 @contextmanager
-def staged_in_child(settings: SheetSettings) -> Iterator[Callable[[], StagedSide]]:
+def staged_in_child(
+    settings: SheetSettings, folder: Path | None = None
+) -> Iterator[Callable[[], StagedSide]]:
     """Stage a sheet in a child process; yield a function that waits for it.
 
-    The function raises as `staged_side` does.
+    `folder` is used where the system keeps no temporary files. The function raises as
+    `staged_side` does.
     """
-    with scratch_folder() as folder:
-        path = folder / "there.sqlite"
+    with scratch_folder(otherwise=folder) as made:
+        path = made / "there.sqlite"
         request = {"settings": settings.model_dump(mode="json"), "path": str(path)}
-        process = start_module("bulk_sync.run.side")
+        try:
+            process = start_module("bulk_sync.run.side")
+        except OSError:  # no more processes are allowed: it only takes longer
+            with ExitStack() as opened:
+                yield lambda: opened.enter_context(
+                    staged_side(settings, role=Role.OTHER, folder=made)
+                )
+            return
         with process, ExitStack() as opened:
             opened.callback(process.kill)
             assert process.stdin is not None  # noqa: S101 - it is a pipe
@@ -118,8 +131,14 @@ def main() -> None:
     json.dump(answer, sys.stdout)
 
 
-def _stage(settings: SheetSettings, store: Store, on_rows: OnRows, role: Role) -> StagedSide:
-    with open_sheet(settings.reading, settings.meaning) as sheet:
+def _stage(
+    settings: SheetSettings,
+    store: Store,
+    on_rows: OnRows,
+    role: Role,
+    folder: Path | None = None,
+) -> StagedSide:
+    with open_sheet(settings.reading, settings.meaning, folder) as sheet:
         rows = stage_rows(sheet, store, on_rows, keep_cells=False)
         store.staged.drop_left_out()
         # A row of blanks is an error in a push, but a comparison compares blank cells, too.

@@ -94,6 +94,10 @@ def open_checkpoint(
                 raise
             notes = (f"{path} was damaged; it is now {keep_damaged(path)}.",)
             store = stack.enter_context(Store.open(path, history.ledger))
+        if not store.database.has_wal:
+            why = "this folder has no shared memory, as some network and FUSE file systems"
+            note = f"{path} has a rollback journal: {why}. On a local disk it is faster."
+            notes = (*notes, note)
         yield store, notes
 
 

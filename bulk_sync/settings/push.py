@@ -56,6 +56,11 @@ class PushSettings(SheetSettings):
         return self
 
     @property
+    def own_folder(self) -> Path:
+        """The folder of the checkpoint."""
+        return self.files.checkpoint.parent
+
+    @property
     def files(self) -> Files:
         """The files of this run."""
         return Files.of(

@@ -84,6 +84,11 @@ class ReconcileSettings(SheetSettings):
         return self.target.base_url if self.about_target else None
 
     @property
+    def own_folder(self) -> Path:
+        """The folder of the checkpoint."""
+        return self.files.checkpoint.parent
+
+    @property
     def files(self) -> Files:
         """The files of the job of the sheet here."""
         return Files.of(

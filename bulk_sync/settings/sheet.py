@@ -33,6 +33,11 @@ class SheetSettings(Composed):
     def __init__(self, **values: object) -> None:  # so that type checkers take flat arguments
         super().__init__(**values)
 
+    @property
+    def own_folder(self) -> Path:
+        """The folder of the run's own files, for temporary ones where the system keeps none."""
+        return self.reading.input.parent
+
     @classmethod
     def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
         """Group the values of each part under its name, including those of the profile."""

@@ -76,5 +76,24 @@ def test_without_a_place_for_it_the_sentence_names_tmpdir(
     with pytest.raises(OutputError, match="can't be written"), scratch_folder(there / "none"):
         pass
     monkeypatch.setattr(tempfile, "tempdir", str(there / "none"))
-    with pytest.raises(OutputError, match="Set TMPDIR"), scratch_folder():
+    with pytest.raises(OutputError, match="set TMPDIR"), scratch_folder():
         pass
+
+
+def test_where_the_system_has_none_the_folder_of_the_run_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with scratch_folder(otherwise=tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == []
+    with scratch_folder(otherwise=tmp_path / "not made yet" / "out") as folder:
+        assert folder.parent == tmp_path
+    (tmp_path / "file").touch()
+    for otherwise in (None, tmp_path / "file"):
+        with (
+            pytest.raises(OutputError, match=r"No temporary folder can be written.*set TMPDIR"),
+            scratch_folder(otherwise=otherwise),
+        ):
+            pass

@@ -100,19 +100,24 @@ def test_a_full_disk_under_the_log_changes_no_exit_code(
 
 @pytest.fixture
 def homeless() -> Callable[..., Ran]:
-    """Run a command as a user without a home folder and without an entry in /etc/passwd."""
+    """Run a command as a user without a home folder and without an entry in /etc/passwd, where no
+    temporary folder can be written.
+    """
     script = (
         "import os, pwd, sys\n"
         "def unknown(_): raise KeyError\n"
         "pwd.getpwuid = pwd.getpwnam = unknown\n"
+        "import tempfile\n"
+        "tempfile._candidate_tempdir_list = lambda: ['/missing']\n"
         "from bulk_sync.__main__ import main\n"
         "sys.argv = ['bulk-sync', *sys.argv[1:]]\n"
         "main()\n"
     )
 
-    def run_homeless(*arguments: object) -> Ran:
+    def run_homeless(*arguments: object, stdin: str = "") -> Ran:
         return subprocess.run(
             [sys.executable, "-c", script, *map(str, arguments)],
+            input=stdin,
             env={"NORTH_API_KEY": KEY, "PATH": os.environ["PATH"]},
             capture_output=True,
             text=True,
@@ -139,6 +144,30 @@ def test_without_a_home_folder_the_limit_is_not_shared(
     refused = homeless("init", "--user")
     assert refused.returncode == 2
     assert "set XDG_CONFIG_HOME" in refused.stderr
+
+
+def test_without_a_temporary_folder_the_folder_of_the_run_is_used(
+    tmp_path: Path, sandboxes: Sandboxes, homeless: Callable[..., Ran]
+) -> None:
+    sheet, other = write_sheet(tmp_path / "s.csv", numbered(3)), tmp_path / "other.csv"
+    write_sheet(other, numbered(30_000))  # large enough for a child process
+    out = tmp_path / "out"
+    with sandboxes() as witness:
+        url = ("--base-url", witness.base_url, "--rate", "1000/s")
+        for code, *arguments in (
+            (0, "check", sheet),
+            (0, "check", sheet, other),
+            (0, "push", sheet, *url, "--results", tmp_path / "r.xlsx"),
+            (0, "push", "-", *url, "--results", out / "r.csv", "--checkpoint", out / "x.sqlite"),
+            (0, "report", sheet, "--results", tmp_path / "again.xlsx"),
+            (0, "reconcile", sheet, "--with", "ledger", *url),
+            (3, "reconcile", sheet, "--with", other),
+            (0, "push", sheet, *url, "--fresh", "--purge"),
+        ):
+            ran = homeless(*arguments, stdin=sheet.read_text(encoding="utf-8"))
+            assert ran.returncode == code, (arguments, ran.stderr)
+        assert len(witness.patches()) == 9
+    assert not list(tmp_path.rglob(".bulk-sync-*"))
 
 
 @pytest.mark.parametrize(
