@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from bulk_sync.send.transport.heads import rewritten
 from bulk_sync.send.transport.interface import Reply
+from bulk_sync.send.transport.masking import Masking
 from bulk_sync.send.transport.parsing import ReplyParser
-from bulk_sync.send.transport.replies import Masking, why_unreadable
+from bulk_sync.send.transport.replies import why_unreadable
 from tests.helpers import KEY
 
 FIRST = st.sampled_from(

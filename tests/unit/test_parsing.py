@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
+from bulk_sync.send.transport.masking import Masking
 from bulk_sync.send.transport.parsing import Head, ReplyParser
-from bulk_sync.send.transport.replies import TOO_LARGE, TWO_LENGTHS, Masking
+from bulk_sync.send.transport.replies import TOO_LARGE, TWO_LENGTHS
 from tests.helpers import KEY
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

@@ -42,8 +42,8 @@ from bulk_sync.send.transport.interface import (
     Failure,
     Reply,
 )
+from bulk_sync.send.transport.masking import Masking
 from bulk_sync.send.transport.parsing import Head, ReplyParser
-from bulk_sync.send.transport.replies import Masking
 
 # The delay before the next address of a host is tried as well (RFC 8305, section 5).
 _OTHER_ADDRESS_SECONDS = 0.25

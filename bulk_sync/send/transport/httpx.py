@@ -29,7 +29,8 @@ from bulk_sync.send.transport.interface import (
     Failure,
     Reply,
 )
-from bulk_sync.send.transport.replies import TOO_LARGE, Masking, reply_of, why_unreadable
+from bulk_sync.send.transport.masking import Masking
+from bulk_sync.send.transport.replies import TOO_LARGE, reply_of, why_unreadable
 
 # Bytes that are known to have arrived are there at once, unless they are no whole record of TLS.
 _UNREAD_SECONDS = 0.05

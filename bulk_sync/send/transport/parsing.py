@@ -15,10 +15,10 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from bulk_sync.send.transport.heads import rewritten
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
+from bulk_sync.send.transport.masking import Masking
 from bulk_sync.send.transport.replies import (
     TOO_LARGE,
     TWO_LENGTHS,
-    Masking,
     is_plain,
     reply_of,
     why_unreadable,

@@ -1,18 +1,16 @@
-"""Checks and masking of replies, shared by the transports."""
+"""Checks of replies and what is done to each, shared by the transports."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import format_datetime
-
-from pydantic import SecretStr
 
 from bulk_sync.clock import SystemClock
 from bulk_sync.send.transport.decoding import decoded
 from bulk_sync.send.transport.interface import LARGEST_REPLY, Failure, Reply
+from bulk_sync.send.transport.masking import Masking
 
 TOO_LARGE = Failure(
     "bad_reply", f"the reply is larger than {LARGEST_REPLY} bytes", may_have_arrived=True
@@ -20,47 +18,10 @@ TOO_LARGE = Failure(
 
 TWO_LENGTHS = Failure("bad_reply", "the reply states its length in two ways", may_have_arrived=True)
 
-_MASK = "[key]"
-
 _CHARSET = re.compile(r'charset="?([A-Za-z0-9_.:-]{1,40})', re.ASCII | re.IGNORECASE)
 _UTF_8 = frozenset({"utf-8", "utf8"})
 
 _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
-
-
-class Masking:
-    """Masks the key in everything that the API, or a proxy, sends back."""
-
-    def __init__(self, key: SecretStr) -> None:
-        self._key = key.get_secret_value()
-        self._bytes = self._key.encode()
-
-    def headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Return headers by lower-case name.
-
-        Repeated ones are joined with commas (RFC 9110, section 5.2).
-        """
-        plain: dict[str, str] = {}
-        for name, value in headers:
-            known = plain.get(name)
-            plain[name] = value if known is None else f"{known}, {value}"
-        if self._key in "\n".join(plain.values()):
-            return {name: value.replace(self._key, _MASK) for name, value in plain.items()}
-        return plain
-
-    def body(self, body: bytes) -> bytes:
-        """Return the body without the key, even where JSON spells it with escapes."""
-        masked = body.replace(self._bytes, _MASK.encode())
-        if b"\\" in masked:
-            try:
-                plain = json.dumps(json.loads(masked), ensure_ascii=False).encode(
-                    "utf-8", "backslashreplace"
-                )
-            except (ValueError, RecursionError):
-                return masked
-            if self._bytes in plain:
-                return plain.replace(self._bytes, _MASK.encode())
-        return masked
 
 
 def reply_of(status: int, headers: Mapping[str, str], body: bytes, masking: Masking) -> Reply:
