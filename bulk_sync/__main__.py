@@ -1,19 +1,17 @@
 """`python -m bulk_sync`, and the console script.
 
 Until the commands are imported, a signal ends the program immediately: nothing has been done yet,
-and a traceback from the middle of an import helps nobody.
+and a traceback from the middle of an import helps nobody; see `signals`.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
-from bulk_sync.errors import ENDING_SIGNALS
+from bulk_sync import signals
 from bulk_sync.search_path import without_current_folder
 from bulk_sync.version import __version__
 
@@ -28,9 +26,7 @@ _SWITCH_SECONDS = 1e-4
 
 def main() -> NoReturn:
     """Import the commands and run one; `--version` needs no import."""
-    for number in ENDING_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _end_at_once)
+    signals.install()
     _open_closed_streams()
     if sys.argv[1:] == ["--version"]:
         _print_version()
@@ -76,10 +72,6 @@ def _print_version() -> NoReturn:
     except OSError:
         os._exit(8)
     sys.exit(0)
-
-
-def _end_at_once(number: int, _: FrameType | None) -> NoReturn:
-    os._exit(128 + number)
 
 
 if __name__ == "__main__":

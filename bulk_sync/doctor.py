@@ -6,6 +6,7 @@ gets one `GET /v1/users/me`, and a temporary file is created and removed in each
 
 from __future__ import annotations
 
+import asyncio
 import math
 import shutil
 import sys
@@ -22,8 +23,9 @@ from filelock import FileLock
 from msgspec import Struct
 from pydantic import SecretStr
 
+from bulk_sync import signals
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import BulkSyncError, UsageError
+from bulk_sync.errors import BulkSyncError, Interrupted, UsageError
 from bulk_sync.folders import NO_STATE_FOLDER, state_folder
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.model.summaries import Finding
@@ -74,8 +76,10 @@ def examine(subject: Subject, clock: Clock | None = None) -> Iterator[Finding]:
         yield Finding("transport", _transport(name))
         base_url, key = subject.target.base_url, _key(subject.key)
         clock = clock or SystemClock()
-        yield from anyio.run(_ask, subject, key, name, clock)
+        yield from _asked(subject, key, name, clock)
         yield _limit(base_url, key, clock.now())
+    except Interrupted:
+        raise
     except BulkSyncError as error:
         yield Finding("API", str(error), "wrong", error.exit_code)
     except ValueError as error:
@@ -101,6 +105,28 @@ def _transport(name: Name) -> str:
         loop = ""
     hint = "" if name != "httpx" else "; pip install 'bulk-sync[fast]' brings a faster one"
     return f"{name} {version(name)}{loop}{hint}"
+
+
+def _asked(subject: Subject, key: SecretStr, name: Name, clock: Clock) -> list[Finding]:
+    """Ask the API; raises Interrupted for a signal, once the request was cut off."""
+
+    async def ask() -> list[Finding]:
+        loop = asyncio.get_running_loop()
+
+        def cut_off(number: int) -> None:
+            signalled.append(number)
+            loop.call_soon_threadsafe(scope.cancel)
+
+        with anyio.CancelScope() as scope, signals.handed_to(cut_off):
+            return await _ask(subject, key, name, clock)
+        return []
+
+    signalled: list[int] = []
+    with signals.held():
+        found = anyio.run(ask)
+    if signalled:
+        raise Interrupted(signalled[0])
+    return found
 
 
 async def _ask(subject: Subject, key: SecretStr, name: Name, clock: Clock) -> list[Finding]:

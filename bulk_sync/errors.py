@@ -20,8 +20,6 @@ in bulk-sync, with exit code 1.
 
 from __future__ import annotations
 
-import signal
-
 
 class BulkSyncError(Exception):
     """The root of the tree; the message is a sentence for the user."""
@@ -83,9 +81,6 @@ class OutputError(BulkSyncError):
     exit_code = 8
 
 
-ENDING_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # Windows has no SIGHUP
 _SIGNALS = {1: "SIGHUP: the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}
 
 

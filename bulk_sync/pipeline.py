@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from bulk_sync import signals
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.job.leftover import JobPlace, acknowledged_before
 from bulk_sync.job.lock import held
@@ -138,6 +139,7 @@ def _push(
     refuse_names(source, files, outputs.undo_file, _other_files(settings))
     log.run_begins(source, to.base_url)
     with (
+        signals.raising() as interruptible,
         Store.examining(files.checkpoint) as examined,
         open_sheet(settings.reading, settings.meaning, settings.own_folder) as sheet,
         held(files.checkpoint),
@@ -178,6 +180,7 @@ def _push(
         log.sheet_staged(store.views.counts())
         warnings = _warn(sheet, callbacks.on_warning)
         refuse_too_many(files.results, tally.total)
+        interruptible.end()  # from here on what is sent has to be recorded and reported
         sent = send_pending(sending)
         summary = summary_of_run(store, files, source, tally, sent, notes)
         summary = write_outputs(store, files, outputs, sheet.headers, summary, clock)

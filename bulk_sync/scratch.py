@@ -14,12 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bulk_sync import platforms
 from bulk_sync.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock, and removes its temporary files itself
-    fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".bulk-sync-"
 
@@ -65,12 +61,15 @@ def _make(parent: Path | None, otherwise: Path | None) -> Path:
 
 def _hold(folder: Path) -> int | None:
     """Lock a folder until the descriptor is closed; None if another process holds it."""
-    if fcntl is None:
+    if not platforms.HAS_LOCKS:
         return None
     descriptor = None
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(
+            folder,
+            os.O_RDONLY | platforms.FOLDER_ONLY | platforms.NO_SYMLINK | platforms.CLOSE_ON_EXEC,
+        )
+        platforms.lock(descriptor, wait=False)
     except OSError:
         if descriptor is not None:
             os.close(descriptor)
@@ -79,7 +78,7 @@ def _hold(folder: Path) -> int | None:
 
 
 def _remove_leftovers(own: Path) -> None:
-    if fcntl is None:
+    if not platforms.HAS_LOCKS:
         return
     with suppress(OSError), os.scandir(own.parent) as entries:
         now = own.stat().st_mtime
@@ -91,7 +90,7 @@ def _remove_leftovers(own: Path) -> None:
 
 def _remove_leftover(folder: Path, found: os.stat_result, now: float) -> None:
     """Remove a folder of this user that no process holds."""
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != platforms.user_id():
         return
     if now - found.st_mtime < _YOUNG_SECONDS:
         return

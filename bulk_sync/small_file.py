@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from bulk_sync import platforms
+
 LARGEST_BYTES = 1 << 20
 
 
@@ -20,7 +22,7 @@ def read_small_file(path: Path) -> tuple[bytes, os.stat_result]:
     and for a file of more than `LARGEST_BYTES`; OSError if it can't be read.
     """
     # Opening a pipe that nobody writes to would wait for ever.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(path, os.O_RDONLY | platforms.NO_WAIT)
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

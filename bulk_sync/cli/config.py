@@ -29,6 +29,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bulk_sync import platforms
 from bulk_sync.cli.habits import REMOVED
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import PREFIX, Declared, Kind
@@ -151,9 +152,10 @@ def _parsed(path: Path) -> dict[str, object]:
 
 def _refuse_unsafe_owner(path: Path, found: os.stat_result) -> None:
     """Refuse a file that somebody else can write, because it could send the key elsewhere."""
-    if os.name != "posix":
+    user = platforms.user_id()
+    if user is None:
         return
-    if found.st_uid not in {0, os.geteuid()}:
+    if found.st_uid not in {0, user}:
         raise UsageError(
             f"{path}: this file belongs to another user, so it is not read; name it with --config"
         )

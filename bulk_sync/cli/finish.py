@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +12,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
+from bulk_sync import platforms, signals
 from bulk_sync.child import environment
-from bulk_sync.errors import OutputError
+from bulk_sync.errors import Interrupted, OutputError
 from bulk_sync.model.rows import State
 from bulk_sync.report.written.atomic import check_kind
 
@@ -115,18 +113,16 @@ def run_hook(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]
         start_new_session=True,  # a process group, so that its children can be ended too
     ) as process:
         try:
-            printed, _ = process.communicate(json.dumps(summary).encode(), timeout=HOOK_SECONDS)
+            # A signal that came before the hook must not keep it from being run.
+            with signals.raising(earlier=False):
+                printed, _ = process.communicate(json.dumps(summary).encode(), timeout=HOOK_SECONDS)
         except subprocess.TimeoutExpired:
-            _end_all(process)
+            platforms.kill_with_children(process)
             return "", f"--on-finish: the command was killed after {HOOK_SECONDS} s"
+        except Interrupted as interrupted:
+            platforms.kill_with_children(process)
+            return "", f"--on-finish: the command was killed. {interrupted}"
     wrong = (
         f"--on-finish: the command ended with {process.returncode}" if process.returncode else None
     )
     return printed.decode(errors="backslashreplace").strip(), wrong
-
-
-def _end_all(process: subprocess.Popen[bytes]) -> None:
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        os.killpg(process.pid, signal.SIGKILL)

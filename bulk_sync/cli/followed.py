@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from bulk_sync import signals
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.cli import next_step
 from bulk_sync.cli.logs import logging_of
@@ -87,7 +88,9 @@ def followed(job: str, following: Following, given: Mapping[str, Any]) -> Iterat
             if following.metrics_file is not None:
                 check_writable(following.metrics_file)
             yield run
+            signals.hold()  # metrics, hook and exit code must agree
         except BulkSyncError as error:
+            signals.hold()
             run.ended |= {"error": without_keys(str(error)), "exit_code": error.exit_code}
             log.log(
                 logging.ERROR, "%s", error, extra={"event": "end", "exit_code": error.exit_code}
@@ -96,6 +99,7 @@ def followed(job: str, following: Following, given: Mapping[str, Any]) -> Iterat
                 raise typer.Exit(error.exit_code) from None
             raise
         finally:
+            signals.hold()
             if "states" in run.ended:  # there is a summary, which has its own `stopped`
                 del run.ended["error"]
             _announce_end(job, run.ended, following)

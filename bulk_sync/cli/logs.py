@@ -20,6 +20,7 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Literal, TextIO
 
+from bulk_sync import platforms
 from bulk_sync.clock import utc_text
 from bulk_sync.errors import OutputError
 from bulk_sync.secret import without_keys
@@ -103,7 +104,9 @@ class _File(WatchedFileHandler):
         if Path(self.baseFilename).is_fifo():
             raise OSError(errno.EINVAL, "a pipe can't be the log")
         descriptor = os.open(
-            self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+            self.baseFilename,
+            os.O_WRONLY | os.O_APPEND | os.O_CREAT | platforms.CLOSE_ON_EXEC,
+            0o600,
         )
         # Without buffers: what could not be written would be tried again when Python ends.
         return TextIOWrapper(

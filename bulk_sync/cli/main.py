@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from bulk_sync import signals
 from bulk_sync.cli.declare import Argument, Command, Given, for_typer
 from bulk_sync.cli.parts import Following, Sample, Scope
-from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, Interrupted
+from bulk_sync.errors import BulkSyncError
 from bulk_sync.sandbox.behaviour import Behaviour, Serving
 from bulk_sync.settings.comparing import Comparing
 from bulk_sync.settings.creating import Creating
@@ -260,18 +259,23 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # Escape characters that the terminal can't show, instead of ending with a traceback.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    for number in ENDING_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _on_signal)
+    code = _run()
+    signals.ended(code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command of the command line; return its exit code."""
     try:
-        # Not standalone: typer would print errors in its own words and exit with its own codes.
-        code = _program()(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
+        with signals.raising():
+            # Not standalone: typer would print errors in its own words and exit with its own codes.
+            code = _program()(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
     except _UsageProblem as problem:
         _show_failure(_usage_sentence(problem))
-        sys.exit(2)
+        return 2
     except BulkSyncError as error:
         _show_failure(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:
         if _switches["debug"]:
             raise
@@ -279,8 +283,8 @@ def main() -> NoReturn:
             f"this is a bug in bulk-sync ({type(error).__name__}); please report it. "
             "--debug shows a traceback",
         )
-        sys.exit(1)
-    sys.exit(code or 0)
+        return 1
+    return code or 0
 
 
 def _arguments() -> list[str]:
@@ -333,10 +337,6 @@ def _show_failure(sentence: str) -> None:
     ]
     text = f"{sentence.rstrip('.')} ({'; '.join(where)})" if where else sentence
     show_failure(without_keys(text))
-
-
-def _on_signal(number: int, _: FrameType | None) -> NoReturn:
-    raise Interrupted(number)
 
 
 _switches = {"debug": False}

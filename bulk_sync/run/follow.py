@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import signal
+import asyncio
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import anyio
 from msgspec import Struct
 
+from bulk_sync import signals
 from bulk_sync.clock import Clock
-from bulk_sync.errors import ENDING_SIGNALS, BulkSyncError, Interrupted, StoppedEarly
+from bulk_sync.errors import BulkSyncError, Interrupted, StoppedEarly
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import RowDecided, Tally
 from bulk_sync.run.sheet import OnRows
@@ -75,23 +76,19 @@ class RowNotifier:
                 self.stop(StoppedEarly("The callback for decided rows raised an error"))
 
 
-async def stop_on_signals(sender: Sender, scope: anyio.CancelScope) -> None:
+@contextmanager
+def stopped_by_signals(sender: Sender) -> Iterator[None]:
     """Stop after requests in flight on the first signal; cut them off on the second."""
-    handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
-    # A signal that is ignored, as nohup does with SIGHUP, stays ignored.
-    handlers = {
-        number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN
-    }
-    try:
-        with scope, anyio.open_signal_receiver(*handlers) as received:
-            async for number in received:
-                if sender.stopped is not None:
-                    sender.abandon()
-                sender.stop(Interrupted(number))
-    finally:
-        # The event loop sets a removed handler to the default, which isn't always what it was.
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+
+    def stop(number: int) -> None:
+        if sender.stopped is not None:
+            sender.abandon()
+        sender.stop(Interrupted(number))
+
+    # Works on any event loop; those of Windows have no `add_signal_handler`.
+    loop = asyncio.get_running_loop()
+    with signals.handed_to(lambda number: loop.call_soon_threadsafe(stop, number)):
+        yield
 
 
 async def stop_on_event(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import SecretStr
 
+from bulk_sync import signals
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, seconds_until
 from bulk_sync.errors import BulkSyncError, UsageError
@@ -31,7 +31,7 @@ from bulk_sync.run.follow import (
     RowNotifier,
     only_error,
     stop_on_event,
-    stop_on_signals,
+    stopped_by_signals,
 )
 from bulk_sync.run.shared_limit import open_pace_store
 from bulk_sync.run.summary import Sent
@@ -249,13 +249,13 @@ def ask_first(run: SendingRun, job_team: Team | None) -> SendingRun:
         async with (
             _open_sender(run, NoWork(), terms) as sender,
             anyio.create_task_group() as tasks,
+            _listening(run, sender, tasks),
         ):
-            listening = _listen(run, sender, tasks)
             await sender.run()
-            listening.cancel()
         return sender.stopped
 
-    stopped = anyio.run(ask, backend_options=_loop_options(run))
+    with signals.held():
+        stopped = anyio.run(ask, backend_options=_loop_options(run))
     if stopped is not None:
         raise stopped
     return replace(run, asked=True, account=answered[0] if answered else None)
@@ -334,15 +334,15 @@ async def _open_sender(
             )
 
 
-def _listen(run: SendingRun, sender: Sender, tasks: TaskGroup) -> anyio.CancelScope:
-    """Let signals and the caller stop a sender, until the scope that is returned is cancelled."""
+@asynccontextmanager
+async def _listening(run: SendingRun, sender: Sender, tasks: TaskGroup) -> AsyncIterator[None]:
+    """Let signals and the caller stop a sender in this block."""
     listening = anyio.CancelScope()
-    # Python delivers signals to the main thread only.
-    if threading.current_thread() is threading.main_thread():
-        tasks.start_soon(stop_on_signals, sender, listening)
     if run.callbacks.stop is not None:
         tasks.start_soon(stop_on_event, sender, run.callbacks.stop, run.clock, listening)
-    return listening
+    with stopped_by_signals(sender):
+        yield
+    listening.cancel()
 
 
 async def _send_and_record(run: SendingRun, sender: Sender, recorder: Recorder) -> None:
@@ -350,9 +350,8 @@ async def _send_and_record(run: SendingRun, sender: Sender, recorder: Recorder) 
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run)
-            listening = _listen(run, sender, tasks)
-            await sender.run()
-            listening.cancel()
+            async with _listening(run, sender, tasks):
+                await sender.run()
             recorder.close()
     except BaseExceptionGroup as group:
         # Save the outcomes that are known, whatever failed elsewhere.

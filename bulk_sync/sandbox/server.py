@@ -15,6 +15,7 @@ import uvicorn
 from msgspec import Struct
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from bulk_sync import signals
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
 from bulk_sync.model.rows import Problem
@@ -38,6 +39,16 @@ class Running(Struct, frozen=True):
 
     base_url: str
     showings: int
+
+
+class _Server(uvicorn.Server):
+    """A server without handlers of its own: uvicorn raises a signal again when it has ended."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on the first signal, without waiting for connections on the second."""
+        with signals.handed_to(lambda number: self.handle_exit(number, None)):
+            yield
 
 
 def seed_showings(storage: Storage, path: Path, at: datetime) -> int:
@@ -83,7 +94,7 @@ def _prepared(
                 backlog=_BACKLOG,
             )
             where = f"http://{HOST}:{listener.getsockname()[1]}"
-            yield uvicorn.Server(config), listener, Running(where, showings)
+            yield _Server(config), listener, Running(where, showings)
 
 
 def serve(
@@ -101,8 +112,8 @@ def serve(
         running,
     ):
         on_ready(running)
-        # uvicorn raises the signal again after its own shutdown; here a signal is the normal end.
-        with suppress(Interrupted, KeyboardInterrupt):
+        # Here a signal is the normal end.
+        with suppress(Interrupted, KeyboardInterrupt), signals.held():
             server.run(sockets=[listener])
 
 

@@ -40,6 +40,7 @@ from typing import Protocol
 
 import anyio
 
+from bulk_sync import platforms
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.send.allowances import NO_LIMITS, Given
@@ -48,11 +49,6 @@ from bulk_sync.send.known import allowances_of
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Group, Pace
 from bulk_sync.send.packed import SIZE, pack, shift, unpack
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: there each run has a budget of its own
-    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger("bulk_sync.send")
 
@@ -121,10 +117,10 @@ class PaceInFile:
         offset: Callable[[], float] = lambda: 0.0,
         on_trouble: Callable[[OSError], None] = lambda _: None,
     ) -> None:
-        if fcntl is None:
+        if not platforms.HAS_LOCKS:
             raise OSError("files can't be shared on this system")
         _make_private(path.parent)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | platforms.CLOSE_ON_EXEC, 0o600)
         self._boot = boot.encode()[:_BOOT_BYTES].ljust(_BOOT_BYTES)
         self._offset = offset
         self._on_trouble = on_trouble
@@ -136,8 +132,8 @@ class PaceInFile:
         if self._own is not None:
             return self._own
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            content = os.pread(self._file, _HEAD_BYTES + SIZE + 4, 0)
+            platforms.lock(self._file, wait=False)
+            content = platforms.read_at(self._file, _HEAD_BYTES + SIZE + 4, 0)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -169,9 +165,9 @@ class PaceInFile:
         content = _MAGIC + self._boot + _OFFSET.pack(self._offset()) + pack(pace)
         content += _checksum(content)
         try:
-            os.pwrite(self._file, content, 0)
+            platforms.write_at(self._file, content, 0)
             self._last = content, pace
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            platforms.unlock(self._file)
         except OSError as error:
             self._keep(pace, error)
 
@@ -179,7 +175,7 @@ class PaceInFile:
         """Keep the pace in memory from now on, and hold no lock that others would wait for."""
         self._own = pace
         with suppress(OSError):
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            platforms.unlock(self._file)
         self._on_trouble(error)
         return pace
 

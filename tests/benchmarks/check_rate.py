@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _on_one_core() -> None:
-    if hasattr(os, "sched_setaffinity"):
+    if sys.platform == "linux":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 

@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--invalid", action="store_true", help="sheets without a valid row")
     parser.add_argument("--full", action="store_true", help="the longest sheet of Excel")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
+    if sys.platform == "linux":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -20,17 +20,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from bulk_sync import platforms
 from bulk_sync.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: there a file that somebody has open can't be removed
-    fcntl = None  # type: ignore[assignment]
 
 _PART_PREFIX = ".bulk-sync-"
 _PART_NAME = re.compile(re.escape(_PART_PREFIX) + "[0-9a-f]{16}[.]part")
 
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FOLLOW = platforms.NO_SYMLINK | platforms.CLOSE_ON_EXEC
 
 
 def check_writable(path: Path) -> None:
@@ -122,7 +118,7 @@ def part_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     part, opened = _create(folder)
     with ExitStack() as at_end:
         at_end.callback(_remove_quietly, part)
-        if fcntl is not None:
+        if platforms.HAS_LOCKS:
             # A lock lasts as long as any descriptor of the open file: this one outlives `file`.
             at_end.callback(os.close, os.dup(opened))
         with os.fdopen(opened, "wb") as file:
@@ -141,11 +137,11 @@ def _create(folder: Path) -> tuple[Path, int]:
         part = folder / f"{_PART_PREFIX}{secrets.token_hex(8)}.part"
         # Private, because reports contain names, email addresses and phone numbers.
         opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW, 0o600)
-        if fcntl is None:
+        if not platforms.HAS_LOCKS:
             return part, opened
         # On a file system without locks nobody can take it for abandoned either.
         with suppress(OSError):
-            fcntl.flock(opened, fcntl.LOCK_EX)
+            platforms.lock(opened, wait=True)
         if part.exists():
             return part, opened
         os.close(opened)  # another writer removed it before the lock was taken
@@ -158,15 +154,15 @@ def _remove_abandoned(part: Path) -> None:
     or reach another file.
     """
     found = part.lstat()
-    ours = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    ours = platforms.user_id() in {None, found.st_uid}
     if not (_PART_NAME.fullmatch(part.name) and stat.S_ISREG(found.st_mode) and ours):
         return
-    if fcntl is None:
+    if not platforms.HAS_LOCKS:
         part.unlink()
         return
-    opened = os.open(part, os.O_WRONLY | _NO_FOLLOW | os.O_NONBLOCK)
+    opened = os.open(part, os.O_WRONLY | _NO_FOLLOW | platforms.NO_WAIT)
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        platforms.lock(opened, wait=False)
         part.unlink()
     finally:
         os.close(opened)
