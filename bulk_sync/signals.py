@@ -242,7 +242,7 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
 def _send_again(number: int) -> None:
     threading.Event().wait(_FINALIZER_SECONDS)
     if sys.platform == "win32":
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))
     else:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
 

@@ -27,13 +27,9 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from bulk_sync import platforms
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.report.written.atomic import part_file
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock
-    fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".archiving-bulk-sync-"
 """The beginning of the names of private folders."""
@@ -41,7 +37,7 @@ PREFIX = ".archiving-bulk-sync-"
 # Where no lock shows whether a run still uses its private folder, only time does.
 _ABANDONED_SECONDS = 3600.0
 
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FOLLOW = platforms.NO_SYMLINK | platforms.CLOSE_ON_EXEC
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
@@ -298,14 +294,14 @@ def _private_folder(parent: Path) -> Iterator[Path]:
 
 def _hold(folder: Path) -> tuple[int | None, bool]:
     """Lock a folder; return a descriptor, None if another run holds it, and whether locks work."""
-    if fcntl is None:
+    if not platforms.HAS_LOCKS:
         return -1, False
     try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW)
+        opened = os.open(folder, os.O_RDONLY | platforms.FOLDER_ONLY | _NO_FOLLOW)
     except OSError:
         return None, True
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        platforms.lock(opened, wait=False)
     except BlockingIOError:
         os.close(opened)
         return None, True
@@ -350,10 +346,11 @@ def _is_private(entry: os.DirEntry[str]) -> bool:
     """Return True for a private folder that this user made: others may plant one."""
     if not entry.name.startswith(PREFIX) or not entry.is_dir(follow_symlinks=False):
         return False
-    if os.name != "posix":
+    user = platforms.user_id()
+    if user is None:
         return True
     found = entry.stat(follow_symlinks=False)
-    return found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == 0o700
+    return found.st_uid == user and stat.S_IMODE(found.st_mode) == 0o700
 
 
 def _settle_sheet(apart: Path, archive: Path | None, *, copies: bool = True) -> str:
