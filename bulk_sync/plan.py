@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import Enum
+from itertools import chain
 from typing import Literal
 
 from msgspec import Struct
@@ -121,22 +122,20 @@ _MOST_ROWS = 5
 
 
 class Twin(Struct, frozen=True):
-    """One of several rows for one showing; `digest` and `body` are None for an invalid row.
+    """One of several rows for one showing; `digest` is None for an invalid row.
 
     `report_id` is the report that it names, if any, `spelling` the key where it differs from the
-    one that a person reads, `blank` the fields that a blank cell clears. A row that is `left_out`
-    by choice is not sent, and takes part in the decision, because it is in the sheet. `file` is the
-    name of its file in a run of several; nothing of a file that is `held` is sent, because it was
-    refused as a whole.
+    one that a person reads. A row that is `left_out` by choice is not sent, and takes part in the
+    decision, because it is in the sheet. `file` is the name of its file in a run of several;
+    nothing of a file that is `held` is sent, because it was refused as a whole. It has no patch,
+    because a showing may have a row in every line of a sheet.
     """
 
     id: int
     number: int
     digest: str | None
-    body: str | None = None
     report_id: str | None = None
     spelling: str = ""
-    blank: str = ""
     left_out: bool = False
     file: str = ""
     held: bool = False
@@ -163,8 +162,10 @@ OnDuplicate = Literal["error", "last", "merge"]
 
 def settle_twins(
     twins: Sequence[Twin], policy: OnDuplicate = "error"
-) -> tuple[list[Verdict], Merge | None]:
+) -> tuple[Iterator[Verdict], Merge | None]:
     """Decide about rows for one showing, given in input order.
+
+    The verdicts are made one by one, because each has facts about others.
 
     `error`: the first of identical rows is sent, of those that are taken, and the others are
     superseded; differing rows are all invalid, because any of them may be right, and each names
@@ -176,12 +177,16 @@ def settle_twins(
     Rows of a held file contradict others, but are never sent in their place.
     """
     if policy == "last":
-        return [_superseded(twin, twins[-1]) for twin in twins[:-1]], None
+        return (_superseded(twin, twins[-1]) for twin in twins[:-1]), None
     if policy == "merge":
-        if (unmerged := _not_merged(twins)) or any(twin.digest is None for twin in twins):
-            return unmerged, None
+        unmerged = _not_merged(twins)
+        first_unmerged = next(unmerged, None)
+        if first_unmerged is not None:
+            return chain([first_unmerged], unmerged), None
+        if any(twin.digest is None for twin in twins):
+            return iter(()), None
         merge = Merge(twins[-1].id, tuple(twins))
-        return [_replaced(twin, Expected.MERGED_ROW, twins[-1]) for twin in twins[:-1]], merge
+        return (_replaced(twin, Expected.MERGED_ROW, twins[-1]) for twin in twins[:-1]), merge
     first = twins[0]
     if any(twin.spelling != first.spelling for twin in twins):
         return _each_naming_others(
@@ -189,9 +194,9 @@ def settle_twins(
         ), None
     if all(twin.digest == first.digest for twin in twins) and len(_reports(twins)) < 2:
         sent = _first_taken(twins)
-        return [
+        return (
             _replaced(twin, Expected.FIRST_OF_EQUALS, sent) for twin in twins if twin is not sent
-        ], None
+        ), None
     in_run = _first_of_another_file(first, twins) is not None
     remedy = Remedy.KEEP_ONE_OF_THE_RUN if in_run else Remedy.KEEP_ONE
     return _each_naming_others(twins, Expected.ONE_ROW_A_SHOWING, remedy), None
@@ -218,7 +223,7 @@ def _reports(twins: Sequence[Twin]) -> list[str]:
     return [*dict.fromkeys(named)][::-1]
 
 
-def settle_rivals(rivals: Sequence[Twin]) -> list[Verdict]:
+def settle_rivals(rivals: Sequence[Twin]) -> Iterator[Verdict]:
     """Decide about rows with one key and different ids: none is sent.
 
     A rival that is not sent in any case has no digest.
@@ -240,14 +245,13 @@ def _duplicate(twin: Twin, reason: Reason) -> Verdict:
     return Verdict(twin.id, State.INVALID, "duplicate_key", reason)
 
 
-def _not_merged(twins: Sequence[Twin]) -> list[Verdict]:
+def _not_merged(twins: Sequence[Twin]) -> Iterator[Verdict]:
     """Refuse the rows that can't be merged, because others are invalid or in files that are held;
-    empty if all can be.
+    none if all can be.
     """
     unread = next((twin for twin in twins if twin.digest is None), None)
     held = [twin for twin in twins if twin.held]
     other_held = _first_of_another_file(held[0], held) if held else None
-    verdicts = []
     for twin in twins:
         held_elsewhere = held[0] if held and held[0].file != twin.file else other_held
         unusable = unread or held_elsewhere
@@ -255,17 +259,17 @@ def _not_merged(twins: Sequence[Twin]) -> list[Verdict]:
             continue
         facts = _facts(twin, [unusable], 1, left_out=unusable.left_out)
         reason = Reason(Expected.USABLE_TWIN, remedy=Remedy.CORRECT_TWIN, facts=facts)
-        verdicts.append(_duplicate(twin, reason))
-    return verdicts
+        yield _duplicate(twin, reason)
 
 
-def _each_naming_others(twins: Sequence[Twin], expected: Expected, remedy: Remedy) -> list[Verdict]:
+def _each_naming_others(
+    twins: Sequence[Twin], expected: Expected, remedy: Remedy
+) -> Iterator[Verdict]:
     """Refuse all rows that are valid alone; the reason of each names the others."""
     # Walks through all rows once, not for each of them: a key may be in every row of a sheet.
     first = twins[: _MOST_ROWS + 1]
     left_out = sum(twin.left_out for twin in twins)
     other_file = _first_of_another_file(first[0], twins)
-    verdicts = []
     for twin in twins:
         if twin.digest is None:
             continue
@@ -273,8 +277,7 @@ def _each_naming_others(twins: Sequence[Twin], expected: Expected, remedy: Remed
         if other_file is not None and all(other.file == twin.file for other in others):
             others[-1] = other_file if other_file.file != twin.file else first[0]
         facts = _facts(twin, others, len(twins) - 1, left_out=left_out > twin.left_out)
-        verdicts.append(_duplicate(twin, Reason(expected, remedy=remedy, facts=facts)))
-    return verdicts
+        yield _duplicate(twin, Reason(expected, remedy=remedy, facts=facts))
 
 
 def _first_of_another_file(of: Twin, twins: Sequence[Twin]) -> Twin | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 
@@ -47,7 +47,7 @@ def fields_of(values: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(sorted((name for name in values if name != KEY_COLUMN), key=_PLACE.__getitem__))
 
 
-def merged(patches: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, str, str] | Reason:
+def merged(patches: Iterable[tuple[str, Sequence[str]]]) -> tuple[str, str, str] | Reason:
     """Merge patches for one showing into (body, digest, fields); later values win.
 
     Each comes with the fields that a blank cell clears in it: they are cleared only if no other

@@ -25,8 +25,11 @@ from bulk_sync.model.summaries import Creatable
 # Rows in one statement; it may have 32,766 values (SQLITE_MAX_VARIABLE_NUMBER).
 _ROWS_A_STATEMENT = 500
 
-# Characters of cells in one commit; bounds memory when cells are huge.
-_GROUP_CHARACTERS = 4_000_000
+MAX_GROUP_CHARACTERS = 4_000_000
+"""Characters of the rows in one commit, apart from the last one; bounds memory when cells are huge.
+
+Two groups are in memory at a time: one is written while the next one is filled.
+"""
 
 
 # Selects the rows of the sheet that is staged, those that are left out too.
@@ -45,10 +48,8 @@ class Twin(NamedTuple):
     id: int
     number: int
     digest: str | None
-    body: str | None
     report_id: str | None
     spelling: str
-    blank: str
     left_out: int
 
 
@@ -124,7 +125,7 @@ class StagedRows:
     def twins(self, generation: int) -> Iterator[list[Twin]]:
         """Yield groups of staged rows of one showing, in input order.
 
-        An invalid row with values for the showing is part of a group, without digest and body.
+        An invalid row with values for the showing is part of a group, without a digest.
         """
         # Rows whose keys only look the same; rare, and found by an index of their own.
         has_others = self._db.execute(
@@ -141,33 +142,47 @@ class StagedRows:
             "AND twin IS NULL AND NOT EXISTS (SELECT 1 FROM staged AS other "
             f"WHERE other.twin = staged.target AND other.{_IN_SHEET})"
         )
-        groups = self._db.execute(
-            f"SELECT target FROM staged WHERE {_IN_SHEET} AND {_HAS_VALUES} "
+        last = ""  # read in batches, because a target may have thousands of characters
+        while groups := self._db.execute(
+            f"SELECT target FROM staged WHERE {_IN_SHEET} AND target > ?2 AND {_HAS_VALUES} "
             f"{no_others if has_others else ''} "
-            "GROUP BY target HAVING count(*) > 1 AND count(digest) > 0",
-            (generation,),
-        ).fetchall()
-        for (target,) in groups:
-            yield self._twins(generation, "target = ?2", target)
+            "GROUP BY target HAVING count(*) > 1 AND count(digest) > 0 LIMIT ?3",
+            (generation, last, GROUP),
+        ).fetchall():
+            for (last,) in groups:
+                yield self._twins(generation, "target = ?2", last)
 
     def _lookalikes(self, generation: int) -> Iterator[list[Twin]]:
-        groups = self._db.execute(
-            f"SELECT DISTINCT twin FROM staged WHERE {_IN_SHEET} AND twin IS NOT NULL",
-            (generation,),
-        ).fetchall()
-        for (twin,) in groups:
-            twins = self._twins(generation, "(twin = ?2 OR target = ?2)", twin)
-            if len(twins) > 1 and any(each.digest is not None for each in twins):
-                yield twins
+        last = ""
+        while groups := self._db.execute(
+            f"SELECT DISTINCT twin FROM staged WHERE {_IN_SHEET} AND twin > ?2 "
+            "ORDER BY twin LIMIT ?3",
+            (generation, last, GROUP),
+        ).fetchall():
+            for (last,) in groups:
+                twins = self._twins(generation, "(twin = ?2 OR target = ?2)", last)
+                if len(twins) > 1 and any(each.digest is not None for each in twins):
+                    yield twins
 
     def _twins(self, generation: int, condition: str, name: str) -> list[Twin]:
         found = self._db.execute(
-            "SELECT id, number, digest, body, report_id, iif(twin IS NULL, '', key), "
-            f"coalesce(blank, ''), generation = {APART} FROM staged WHERE {_IN_SHEET} "
+            "SELECT id, number, digest, report_id, iif(twin IS NULL, '', key), "
+            f"generation = {APART} FROM staged WHERE {_IN_SHEET} "
             f"AND {condition} AND {_HAS_VALUES} ORDER BY id",
             (generation, name),
         )
         return [Twin(*row) for row in found]
+
+    def bodies(self, ids: Iterable[int]) -> Iterator[tuple[str, list[str]]]:
+        """Yield the patches of staged rows, each with the fields that a blank cell clears in it.
+
+        One at a time, because a patch may have millions of characters.
+        """
+        for row in ids:
+            body, blank = self._db.execute(
+                "SELECT body, coalesce(blank, '') FROM staged WHERE id = ?", (row,)
+            ).fetchone()
+            yield body, blank.split()
 
     def keys(self, generation: int, ids: range | None = None) -> Iterator[tuple[int, str]]:
         """Yield id and key of the rows whose key names a showing; rows may be decided meanwhile.
@@ -207,15 +222,16 @@ class StagedRows:
         ).fetchone():
             return
         # All groups at once, because no index has the keys: a question for each group would read
-        # the whole sheet as often as it has groups. Fetched, because rows are decided meanwhile.
+        # the whole sheet as often as it has groups. In memory, because rows are decided meanwhile,
+        # but without the keys, which may have thousands of characters.
         found = self._db.execute(
             f"SELECT key, id, number, state = 'pending', generation = {APART} {candidates} "
             f"AND key IN (SELECT key {candidates} GROUP BY key "
             "HAVING count(DISTINCT target) > 1 AND sum(state = 'pending') > 0) ORDER BY key, id",
             (generation,),
-        ).fetchall()
-        for _, group in groupby(found, key=itemgetter(0)):
-            yield [(row, number, usable, left) for _, row, number, usable, left in group]
+        )
+        groups = [[row[1:] for row in group] for _, group in groupby(found, key=itemgetter(0))]
+        yield from groups
 
     def decide(self, verdicts: Iterable[tuple[int, State, str | None, Reason]]) -> None:
         """Decide staged rows that won't be sent: (id, state, error, reason)."""
@@ -321,13 +337,14 @@ class StagedRows:
 
 
 def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield rows in groups, bounded in number and in the length of their cells."""
+    """Yield rows in groups, bounded in number and in the length of their texts."""
     group: list[tuple[Any, ...]] = []
     characters = 0
     for row in rows:
         group.append(row)
-        characters += len(row[2])
-        if len(group) == GROUP or characters > _GROUP_CHARACTERS:
+        # Cells, patch and reasons; the other columns have no more than the cells have, but a key.
+        characters += len(row[2]) + len(row[4]) + len(row[6] or row[11] or "")
+        if len(group) == GROUP or characters > MAX_GROUP_CHARACTERS:
             yield group
             group, characters = [], 0
     if group:

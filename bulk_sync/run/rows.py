@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from bulk_sync.check.keys import KeyCounts, ends_in_point_zero, is_rounded
 from bulk_sync.check.patches import merged
 from bulk_sync.check.showing import ID_COLUMN, KEY_COLUMN
 from bulk_sync.errors import InputError
-from bulk_sync.job.staged import Decided
+from bulk_sync.job.staged import MAX_GROUP_CHARACTERS, Decided
 from bulk_sync.job.staged import Twin as StagedTwin
 from bulk_sync.job.store import Store
 from bulk_sync.model.problems import Expected, Reason, Remedy
@@ -25,8 +25,9 @@ from bulk_sync.run.sheet import OnRows, Sheet
 
 T = TypeVar("T")
 
-# Groups of rows with one key that are decided in one commit.
-_GROUPS_PER_COMMIT = 1000
+# Rows with one key that are decided in one commit, in whole groups, and rows whose keys are refused
+# in one.
+_ROWS_PER_COMMIT = 2000
 
 
 class StagedRows(Struct, frozen=True):
@@ -129,7 +130,7 @@ def refuse_keys(store: Store, generation: int, counts: KeyCounts, ids: range | N
         damaged.append((ends_in_point_zero, expected, remedy))
     for is_damaged, expected, remedy in damaged:
         rows = (row for row in store.staged.keys(generation, ids) if is_damaged(row[1]))
-        for batch in _batched(rows, _GROUPS_PER_COMMIT):
+        while batch := list(islice(rows, _ROWS_PER_COMMIT)):
             store.staged.refuse_keys(
                 (row, Reason(expected, KEY_COLUMN, excerpt(key), remedy)) for row, key in batch
             )
@@ -154,13 +155,13 @@ class Judging:
 
     def settle(self, store: Store, generation: int, *, by_id: bool) -> None:
         """Decide about the staged rows; without `by_id`, rows of one key have one target."""
-        for twins in _batched(store.staged.twins(generation), _GROUPS_PER_COMMIT):
+        for twins in _batched(store.staged.twins(generation)):
             self._settle_twins(store, twins)
         if by_id:
-            for groups in _batched(store.staged.rivals(generation), _GROUPS_PER_COMMIT):
-                _record(store, [verdict for group in groups for verdict in self._rivals(group)])
+            for groups in _batched(store.staged.rivals(generation)):
+                _record(store, (verdict for group in groups for verdict in self._rivals(group)))
 
-    def _rivals(self, group: Sequence[tuple[int, int, int, int]]) -> list[Verdict]:
+    def _rivals(self, group: Sequence[tuple[int, int, int, int]]) -> Iterator[Verdict]:
         rivals = [
             self._placed(Twin(row, number, "" if usable else None, left_out=bool(left_out)))
             for row, number, usable, left_out in group
@@ -169,9 +170,11 @@ class Judging:
         return settle_rivals([twin for _, twin in rivals])
 
     def _settle_twins(self, store: Store, groups: Sequence[Sequence[StagedTwin]]) -> None:
-        verdicts: list[Verdict] = []
+        # Made one by one when they are recorded: only one group can have many.
+        verdicts: list[Iterable[Verdict]] = []
         reports: list[tuple[int, str]] = []
-        patches: list[tuple[int, str, str, str]] = []
+        merges: list[tuple[int, str, str, str]] = []
+        characters = 0
         for group in groups:
             placed = [
                 self._placed(Twin(*twin[:-1], left_out=bool(twin.left_out))) for twin in group
@@ -179,19 +182,23 @@ class Judging:
             self._on_group(placed)
             twins, policy = [twin for _, twin in placed], self._policy_for(placed)
             decided, merge = settle_twins(twins, policy)
-            verdicts += decided
+            verdicts.append(decided)
             if report := report_of_twins(twins, policy):
                 reports.append(report)
             if merge is None:
                 continue
-            patch = merged([(twin.body or "{}", twin.blank.split()) for twin in merge.twins])
+            patch = merged(store.staged.bodies(twin.id for twin in merge.twins))
             if isinstance(patch, Reason):  # valid alone, but not together: an end before a start
-                verdicts.append(Verdict(merge.id, State.INVALID, "bad_value", patch))
+                verdicts.append([Verdict(merge.id, State.INVALID, "bad_value", patch)])
             else:
-                patches.append((merge.id, *patch))
-        store.staged.replace_patches(patches)
+                merges.append((merge.id, *patch))
+                characters += len(patch[0])
+            if characters > MAX_GROUP_CHARACTERS:
+                store.staged.replace_patches(merges)
+                merges, characters = [], 0
+        store.staged.replace_patches(merges)
         store.staged.name_reports(reports)
-        _record(store, verdicts)
+        _record(store, chain.from_iterable(verdicts))
 
     def _placed(self, twin: Twin) -> tuple[int, Twin]:
         place = bisect_right(self._firsts, twin.id) - 1
@@ -207,6 +214,15 @@ def _record(store: Store, verdicts: Iterable[Verdict]) -> None:
     store.staged.decide((v.id, v.state, v.error, v.reason) for v in verdicts)
 
 
-def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    while batch := list(islice(items, size)):
+def _batched(groups: Iterable[Sequence[T]]) -> Iterator[list[Sequence[T]]]:
+    """Yield groups of rows in batches, bounded in their rows unless a single group has more."""
+    batch: list[Sequence[T]] = []
+    rows = 0
+    for group in groups:
+        batch.append(group)
+        rows += len(group)
+        if rows >= _ROWS_PER_COMMIT:
+            yield batch
+            batch, rows = [], 0
+    if batch:
         yield batch

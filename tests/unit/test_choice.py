@@ -132,10 +132,10 @@ def test_twins_that_are_left_out_are_judged_with_the_others(
     """A choice changes which of equal rows is sent, and nothing else."""
     digests = [row.digest for row in rows]
     twins = [
-        Twin(place, place + 2, digest, "{}", left_out=left_out[place])
+        Twin(place, place + 2, digest, left_out=left_out[place])
         for place, digest in enumerate(digests)
     ]
-    all_taken = [Twin(twin.id, twin.number, twin.digest, "{}") for twin in twins]
+    all_taken = [Twin(twin.id, twin.number, twin.digest) for twin in twins]
 
     def sent(among: list[Twin]) -> set[int]:
         verdicts, _ = settle_twins(among, policy)

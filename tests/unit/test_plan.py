@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -98,12 +98,19 @@ def test_where_a_team_is_unknown_the_user_has_to_vouch_for_another_key(
         start(before, after, "key two")
 
 
+def settled(
+    twins: Sequence[Twin], policy: OnDuplicate = "error"
+) -> tuple[list[Verdict], Merge | None]:
+    verdicts, merge = settle_twins(twins, policy)
+    return list(verdicts), merge
+
+
 def rows(verdict: Verdict) -> object:
     return verdict.reason.facts["rows"]
 
 
 def test_a_reason_names_few_of_many_rows() -> None:
-    verdicts, _ = settle_twins([Twin(n, n, str(n)) for n in range(2, 1002)])
+    verdicts, _ = settled([Twin(n, n, str(n)) for n in range(2, 1002)])
     assert (rows(verdicts[0]), verdicts[0].reason.facts["more"]) == ([3, 4, 5, 6, 7], 994)
 
 
@@ -111,8 +118,8 @@ def test_a_reason_names_few_of_many_rows() -> None:
 def test_each_row_names_all_the_others_and_not_itself(left_out: list[bool]) -> None:
     twins = [Twin(n, n, str(n), left_out=is_out) for n, is_out in enumerate(left_out, 2)]
     spelt = [replace(twin, spelling=str(twin.id)) for twin in twins]
-    rivals = settle_rivals(twins)
-    for verdicts in (settle_twins(twins)[0], settle_twins(spelt)[0], rivals):
+    rivals = list(settle_rivals(twins))
+    for verdicts in (settled(twins)[0], settled(spelt)[0], rivals):
         assert [verdict.id for verdict in verdicts] == [twin.id for twin in twins]
         for verdict in verdicts:
             others = [twin for twin in twins if twin.id != verdict.id]
@@ -138,13 +145,13 @@ def test_a_key_in_every_row_of_a_sheet_costs_no_walk_through_the_sheet_for_each(
     walks = []
     for count in (50, 500):
         twins = Walked(Twin(n, n, str(n), spelling=spelling and str(n)) for n in range(2, count))
-        settle_twins(twins)
+        settled(twins)
         walks.append(twins.walks)
     assert walks[0] == walks[1] > 0
 
 
 def test_identical_twins_are_one_change() -> None:
-    verdicts, merge = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "a"), Twin(9, 10, "a")])
+    verdicts, merge = settled([Twin(1, 2, "a"), Twin(5, 6, "a"), Twin(9, 10, "a")])
     assert [(verdict.id, verdict.state) for verdict in verdicts] == [
         (5, State.SUPERSEDED),
         (9, State.SUPERSEDED),
@@ -169,55 +176,55 @@ def test_identical_twins_are_one_change() -> None:
 def test_the_row_that_is_sent_has_the_report_that_its_twins_name(
     reports: tuple[str | None, ...], policy: OnDuplicate, given: tuple[int, str] | None
 ) -> None:
-    twins = [Twin(4 * n + 1, n, "a", "{}", report) for n, report in enumerate(reports)]
+    twins = [Twin(4 * n + 1, n, "a", report) for n, report in enumerate(reports)]
     assert report_of_twins(twins, policy) == given
 
 
 def test_twins_of_different_reports_differ() -> None:
-    twins = [Twin(1, 2, "a", "{}", "r"), Twin(5, 6, "a", "{}", None), Twin(9, 10, "a", "{}", "s")]
-    verdicts, _ = settle_twins(twins)
+    twins = [Twin(1, 2, "a", "r"), Twin(5, 6, "a", None), Twin(9, 10, "a", "s")]
+    verdicts, _ = settled(twins)
     assert [verdict.state for verdict in verdicts] == [State.INVALID] * 3
-    verdicts, _ = settle_twins(twins[:2])
+    verdicts, _ = settled(twins[:2])
     assert [(verdict.id, verdict.state) for verdict in verdicts] == [(5, State.SUPERSEDED)]
 
 
 def test_differing_twins_are_invalid_and_name_each_other() -> None:
-    verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, "b"), Twin(9, 10, "a")])
+    verdicts, _ = settled([Twin(1, 2, "a"), Twin(5, 6, "b"), Twin(9, 10, "a")])
     assert {verdict.state for verdict in verdicts} == {State.INVALID}
     assert rows(verdicts[0]) == [6, 10]
     assert rows(verdicts[1]) == [2, 10]
 
 
 def test_a_twin_that_cannot_be_read_keeps_the_others_from_being_sent() -> None:
-    verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None)])
+    verdicts, _ = settled([Twin(1, 2, "a"), Twin(5, 6, None)])
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key")]
     assert rows(verdicts[0]) == [6]
 
 
 def test_the_last_twin_counts_when_the_user_says_so_even_if_it_cannot_be_read() -> None:
-    verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None), Twin(9, 10, "b")], "last")
+    verdicts, _ = settled([Twin(1, 2, "a"), Twin(5, 6, None), Twin(9, 10, "b")], "last")
     assert [(verdict.id, verdict.state) for verdict in verdicts] == [
         (1, State.SUPERSEDED),
         (5, State.SUPERSEDED),
     ]
-    verdicts, _ = settle_twins([Twin(1, 2, "a"), Twin(5, 6, None)], "last")
+    verdicts, _ = settled([Twin(1, 2, "a"), Twin(5, 6, None)], "last")
     assert [verdict.id for verdict in verdicts] == [1]
     assert verdicts[0].reason.expected is Expected.USABLE_LAST_ROW
 
 
 def test_merged_twins_are_one_change_carried_by_the_last() -> None:
-    twins = (Twin(1, 2, "a", "{1}"), Twin(5, 6, "b", "{2}"))
-    verdicts, merge = settle_twins(twins, "merge")
+    twins = (Twin(1, 2, "a"), Twin(5, 6, "b"))
+    verdicts, merge = settled(twins, "merge")
     assert [(verdict.id, verdict.state) for verdict in verdicts] == [(1, State.SUPERSEDED)]
     assert merge == Merge(5, twins)
-    verdicts, merge = settle_twins([Twin(1, 2, "a", "{1}"), Twin(5, 6, None)], "merge")
+    verdicts, merge = settled([Twin(1, 2, "a"), Twin(5, 6, None)], "merge")
     assert merge is None
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [(1, "duplicate_key")]
     assert verdicts[0].reason.remedy is Remedy.CORRECT_TWIN
 
 
 def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
-    verdicts = settle_rivals([Twin(1, 2, ""), Twin(5, 6, ""), Twin(8, 9, None)])
+    verdicts = list(settle_rivals([Twin(1, 2, ""), Twin(5, 6, ""), Twin(8, 9, None)]))
     assert [(verdict.id, verdict.error) for verdict in verdicts] == [
         (1, "duplicate_key"),
         (5, "duplicate_key"),
@@ -231,11 +238,8 @@ def test_rows_with_one_key_and_several_ids_are_all_invalid() -> None:
     st.sampled_from(["error", "last", "merge"]),
 )
 def test_of_twins_at_most_one_is_sent(digests: list[str | None], policy: OnDuplicate) -> None:
-    twins = [
-        Twin(position, position + 2, digest, digest and "{}")
-        for position, digest in enumerate(digests)
-    ]
-    verdicts, merge = settle_twins(twins, policy)
+    twins = [Twin(position, position + 2, digest) for position, digest in enumerate(digests)]
+    verdicts, merge = settled(twins, policy)
     sent = {twin.id for twin in twins if twin.digest} - {verdict.id for verdict in verdicts}
     if policy == "error":
         assert len(sent) == (1 if len(set(digests)) == 1 and digests[0] else 0)
