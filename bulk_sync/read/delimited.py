@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -19,6 +20,7 @@ from bulk_sync.model.own import MARK
 from bulk_sync.model.problems import Reason
 from bulk_sync.model.rows import Row, text_of
 from bulk_sync.model.summaries import Understood
+from bulk_sync.read.bounds import MAX_COLUMNS, MAX_ROW_CHARACTERS, excess
 from bulk_sync.read.dialect import (
     LONGEST_CELL,
     Layout,
@@ -34,6 +36,8 @@ from bulk_sync.read.suspicion import Widths, cut_row, odd_width, swallowed
 
 # Enough for the rows that may have the header, even with a paragraph in every cell.
 _SAMPLE_CHARACTERS = 1 << 17
+# Lines that are read at once; fewer cost more time, more more memory.
+_BLOCK_CHARACTERS = 1 << 16
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
 # Too rare to be tried on every file: they separate parts of a cell more often than cells.
 _ODD_DELIMITERS = ("^", "~", ":", "#", "*", "/", "\u00a6", "\u00a7", "\x1f", "\x01", "\xfe")
@@ -153,12 +157,14 @@ class DelimitedTable:
         """Return whether the file is well-formed in a layout, with no row wider than its header."""
         width = 0  # of the header, once it is read
         try:
-            for number, cells in enumerate(layout.dialect.reader(self._lines()), start=1):
+            parsed = _Parsed()
+            for number, cells in enumerate(layout.dialect.reader(self._lines(parsed)), start=1):
+                parsed.rows = number
                 if number == layout.header_row:
                     width = len(cells)
                 elif number > layout.header_row and any(cell.strip() for cell in cells[width:]):
                     return False
-        except NotWellFormed:
+        except (NotWellFormed, _RowTooLongError):
             return False
         return True
 
@@ -197,14 +203,15 @@ class DelimitedTable:
     def _rewind(self) -> None:
         self._text.seek(0)
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self, parsed: _Parsed) -> Iterator[str]:
         """Return the lines without byte order mark and without Excel's line on separators."""
         self._rewind()
-        return self._lines_of(self._text)
+        return self._lines_of(self._text, parsed)
 
-    def _lines_of(self, text: TextIO) -> Iterator[str]:
+    def _lines_of(self, text: TextIO, parsed: _Parsed) -> Iterator[str]:
         first = text.readline().removeprefix("\ufeff")
-        return iter(text) if self._separator_line else itertools.chain((first,), text)
+        rest = itertools.chain.from_iterable(_blocks(text, parsed))
+        return rest if self._separator_line else itertools.chain((first,), rest)
 
     def _records(self, width: int = 0) -> Iterator[Row]:
         """Yield the records that are not blank, with a fault where one swallowed others.
@@ -212,12 +219,18 @@ class DelimitedTable:
         `width` is the number of columns; 0 looks for no faults.
         """
         number = 0
-        reader = self._layout.dialect.reader(self._lines())
+        parsed = _Parsed()
+        reader = self._layout.dialect.reader(self._lines(parsed))
         delimiter = self._layout.dialect.delimiter
         line = 0
         try:
             for number, cells in enumerate(reader, start=1):
-                begins_after, line = line, reader.line_num
+                begins_after, line, parsed.rows = line, reader.line_num, number
+                if len(cells) > MAX_COLUMNS:
+                    raise InputError(
+                        f"{self._path}: row {number} {excess(cells)}. Check its separators and "
+                        "quotes"
+                    )
                 # The first cell alone nearly always shows that a row is not blank.
                 if cells and ((cells[0] and not cells[0].isspace()) or any(map(str.strip, cells))):
                     fault = None
@@ -228,6 +241,12 @@ class DelimitedTable:
                     if len(cells) != width and is_below and fault is None:
                         fault = self._odd_width(cells)
                     yield Row(number, tuple(cells), fault)
+        except _RowTooLongError:
+            raise InputError(
+                f"{self._path}: row {number + 1} (from line {line + 1 + self._separator_line} of "
+                f"the file) has more than {MAX_ROW_CHARACTERS:,} characters: check for a quote "
+                "that opens and never closes"
+            ) from None
         except NotWellFormed as error:
             if fingerprint(self._file) != self._stat:
                 raise changed(self._path) from None
@@ -260,15 +279,16 @@ class DelimitedTable:
         widths = Widths(len(self.headers), named)
         try:
             with self._path.open(encoding=self._encoding.codec, newline="") as text:
-                reader = self._layout.dialect.reader(self._lines_of(text))
+                parsed = _Parsed()
+                reader = self._layout.dialect.reader(self._lines_of(text, parsed))
                 widths.count(
                     (number, cells)
-                    for number, cells in enumerate(reader, start=1)
+                    for number, cells in enumerate(parsed.counted(reader), start=1)
                     if number > self._layout.header_row and any(map(str.strip, cells))
                 )
         except OSError:
             raise changed(self._path) from None
-        except NotWellFormed:
+        except (NotWellFormed, _RowTooLongError):
             pass  # the first reading gets there, and names the row
         return widths
 
@@ -284,6 +304,40 @@ class DelimitedTable:
             f"{where} is not well-formed {kind}: {error}. A quote inside a quoted cell is written "
             "twice, and every quote that opens must close"
         )
+
+
+class _RowTooLongError(ValueError):
+    """A row has more characters than are held of one."""
+
+
+@dataclass(slots=True)
+class _Parsed:
+    """How many rows of a reading have been parsed; its reader keeps that up to date."""
+
+    rows: int = 0
+
+    def counted(self, records: Iterable[list[str]]) -> Iterator[list[str]]:
+        """Yield records, and count them."""
+        for cells in records:
+            self.rows += 1
+            yield cells
+
+
+def _blocks(text: TextIO, parsed: _Parsed) -> Iterator[list[str]]:
+    """Yield lines in blocks; raises _RowTooLongError when a row goes on for too many of them.
+
+    The parser keeps the cells of a row until its last line. It takes a block only when it has
+    parsed the one before, so there is no need to count in each line.
+    """
+    rows, held = parsed.rows, 0
+    while lines := text.readlines(_BLOCK_CHARACTERS):
+        yield lines
+        if parsed.rows != rows:
+            rows, held = parsed.rows, 0
+        else:
+            held += sum(map(len, lines))
+        if held > MAX_ROW_CHARACTERS:
+            raise _RowTooLongError
 
 
 def _in_quotes(mark: str) -> str:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from bulk_sync.errors import InputError, UsageError
+from bulk_sync.read.bounds import MAX_LINE_CHARACTERS
 
 _CHUNK_BYTES = 1 << 17
 # Bytes of lines beyond ASCII that a guess is made from; bounds charset-normalizer's time.
@@ -111,6 +112,12 @@ def find_encoding(file: io.BufferedReader, path: Path, given: str | None) -> Enc
 def _accepted(seen: _Seen, codec: str, path: Path, note: str | None = None) -> Encoding:
     if seen.nul_line is not None:
         raise _holds_nul(path, seen.nul_line)
+    if seen.long_line is not None:
+        raise InputError(
+            f"{path}: line {seen.long_line} has more than {MAX_LINE_CHARACTERS:,} "
+            "characters, and no row of a sheet is that long. Check that the file is a table with a "
+            "line for each row"
+        )
     if seen.shift_line is not None:
         raise InputError(
             f"{path}: line {seen.shift_line} switches to another alphabet as ISO 2022 does. Save "
@@ -153,6 +160,7 @@ class _Seen:
     bad_line: int | None = None
     nul_line: int | None = None
     shift_line: int | None = None
+    long_line: int | None = None
     sample: bytes = b""
     quotes: bool = False
     backslash_quotes: bool = False
@@ -162,7 +170,8 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
     seen = _Seen()
     hashed = hashlib.sha256()
     decoder = codecs.getincrementaldecoder(codec)()
-    bad = nul = shift = None
+    bad = nul = shift = long = None
+    line_length = 0  # of the line that goes on in the next chunk
     file.seek(0)
     for number in itertools.count():
         chunk = file.read(_CHUNK_BYTES)
@@ -178,6 +187,10 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
                 # ASCII in UTF-16 without a mark is valid UTF-8 with NULs.
                 if nul is None and "\0" in text:
                     nul = _Place(number, text[: text.index("\0")])
+                end = max(text.rfind("\n"), text.rfind("\r"))
+                line_length = line_length + len(text) if end < 0 else len(text) - end
+                if long is None and line_length > MAX_LINE_CHARACTERS:
+                    long = _Place(number, "")
                 # To find one character is many times faster than to find two.
                 if shift is None and _SHIFT[0] in text and _SHIFT in text:
                     shift = _Place(number, text[: text.index(_SHIFT)])
@@ -188,8 +201,8 @@ def _read_through(file: io.BufferedReader, codec: str) -> _Seen:
         if not chunk:
             break
     seen.digest = hashed.hexdigest()
-    seen.bad_line, seen.nul_line, seen.shift_line = (
-        _line_of(place, file, codec) for place in (bad, nul, shift)
+    seen.bad_line, seen.nul_line, seen.shift_line, seen.long_line = (
+        _line_of(place, file, codec) for place in (bad, nul, shift, long)
     )
     return seen
 
