@@ -142,8 +142,8 @@ def _push(
         signals.raising() as interruptible,
         Store.examining(files.checkpoint) as examined,
         open_sheet(settings.reading, settings.meaning, settings.own_folder) as sheet,
-        held(files.checkpoint),
-        hold_ledger(sheet, files, outputs.undo_file, history) as (history, moved),
+        held(files.checkpoint) as hold,
+        hold_ledger(sheet, files, outputs.undo_file, history) as (history, moved, of_ledger),
         open_checkpoint(files.checkpoint, history, examined) as (store, opened),
     ):
         refuse_without_report(sheet, settings.creating)
@@ -171,6 +171,7 @@ def _push(
             callbacks=callbacks,
             clock=clock,
             state_folder=settings.state_folder,
+            holds=(hold, *of_ledger),
         )
         if staging.needs_team():
             sending = ask_first(sending, staging.job_team())

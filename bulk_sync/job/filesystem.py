@@ -131,5 +131,9 @@ def advice_on(error: sqlite3.Error) -> str:
     if code == sqlite3.SQLITE_IOERR_GETTEMPPATH:
         return "No temporary folder can be written: set TMPDIR"
     if code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return "Another program has it open: wait until it ends, then run again"
+        # SQLite calls a file system without locks busy, too (ENOLCK, in its unix VFS).
+        return (
+            "Another program has it open, or its file system keeps no locks: end that program, or "
+            "name a checkpoint on a local disk with --checkpoint"
+        )
     return "Free disk space or grant permission, then run again"

@@ -3,45 +3,44 @@
 The kernel keeps the lock (flock, or its Windows counterpart), so a crash frees it. The lock file
 stays, because removing it would let two runs hold locks on two files of one name.
 
-A note next to the lock file names the holder. It is written after the lock is taken, and removed
-before the lock is released. A crash leaves its note behind, so a note counts only while the lock is
-held and its process lives.
+A note next to the lock file names the holder. It is written after the lock is taken, renewed while
+it is held, and removed before the lock is released. A crash leaves its note behind, so a note
+counts only while the lock is held and its process lives. `holding` says what else it is for.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import secrets
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from bulk_sync.clock import SystemClock, utc_text
 from bulk_sync.errors import CheckpointBusy, OutputError
 from bulk_sync.folders import NO_LOCKS
+from bulk_sync.host import boot_id
+from bulk_sync.job.holding import RENEWAL_SECONDS, Claim, Found, Holder, Watch
 
 LOCK_TIMEOUT_SECONDS = 0.5
 """Timeout for the lock: longer than a `status` holds it to test it."""
 
+# How often a note is looked at that may be of a run on another host.
+_LOOK_SECONDS = 1.0
 
-class Holder(Struct, frozen=True):
-    """The process that holds a checkpoint.
+# A note is written in one piece of this size, over the one before, so that no reader sees half.
+_NOTE_BYTES = 512
 
-    `started` distinguishes it from a later process with the same number; None where unknown.
-    """
-
-    pid: int
-    host: str
-    since: str
-    started: str | None
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since}"
+# A broken disk or connection.
+_BROKEN = frozenset({errno.EIO, errno.ESTALE})
 
 
 def lock_path(checkpoint: Path) -> Path:
@@ -54,9 +53,59 @@ def note_path(checkpoint: Path) -> Path:
     return checkpoint.with_name(checkpoint.name + ".holder")
 
 
+class Hold:
+    """A held lock; lost when another host has taken it, too."""
+
+    def __init__(self, checkpoint: Path, claim: Claim | None) -> None:
+        self._checkpoint = checkpoint
+        self._claim = claim
+        self._turn = threading.Lock()
+        self._ended = threading.Event()
+        self.is_lost = False
+        """True once another holder was found. As of the last look."""
+        self.on_loss: Callable[[CheckpointBusy], None] = lambda _: None
+        """Called once when another holder is found, also in the thread that renews the note."""
+
+    def error(self) -> CheckpointBusy:
+        """Return the error for a run that has lost its lock."""
+        return _busy(
+            self._checkpoint,
+            "took this checkpoint while this one had it",
+            read_holder(self._checkpoint),
+            "The folder's locks hold on one host only: push from one host at a time, or put the "
+            "checkpoint on a local disk.",
+        )
+
+    def check(self) -> None:
+        """Raise CheckpointBusy if another host has taken the lock."""
+        self._renew()
+        if self.is_lost:
+            raise self.error()
+
+    def keep(self) -> None:
+        """Renew the note until `end`, for a thread."""
+        while not self._ended.wait(RENEWAL_SECONDS) and not self.is_lost:
+            self._renew()
+
+    def end(self) -> None:
+        """Stop renewing, and remove the note if it is ours."""
+        self._ended.set()
+        with self._turn, suppress(OSError):
+            if self._claim is None or self._claim.is_own():
+                note_path(self._checkpoint).unlink(missing_ok=True)
+
+    def _renew(self) -> None:
+        with self._turn:
+            if self._claim is None or self.is_lost or self._ended.is_set():
+                return
+            if not self._claim.renew():
+                self.is_lost = True
+                self.on_loss(self.error())
+
+
 @contextmanager
-def held(checkpoint: Path) -> Iterator[None]:
-    """Hold the checkpoint's lock.
+def held(checkpoint: Path, option: str = "--checkpoint") -> Iterator[Hold]:
+    """Hold the lock of a checkpoint, or of a ledger; `option` is the one that names the file.
 
     Raises CheckpointBusy when another run holds it, OutputError when the file system is in the way.
     """
@@ -65,27 +114,55 @@ def held(checkpoint: Path) -> Iterator[None]:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        holder = read_holder(checkpoint)
-        named = f": {holder}" if holder else ""
-        raise CheckpointBusy(
-            f"{checkpoint}: another run holds this checkpoint{named}. Wait until it ends."
-        ) from None
+        raise _busy(checkpoint, "holds this checkpoint", read_holder(checkpoint)) from None
     except OSError as error:
         if error.errno in NO_LOCKS:
             raise OutputError(
                 f"{checkpoint}: this file system keeps no locks ({error.strerror}), so two runs "
-                "could use one checkpoint at once. Put it on a local disk with --checkpoint."
+                f"could use one checkpoint at once. Put it on a local disk with {option}."
+            ) from None
+        if error.errno in _BROKEN:
+            raise OutputError(
+                f"{checkpoint}: it can't be locked ({error.strerror}). Check the disk, or the "
+                f"connection to the file server, or name a file elsewhere with {option}."
             ) from None
         raise OutputError(
             f"{checkpoint}: no checkpoint can be made here: {error.strerror}."
         ) from None
     try:
-        _write_note(checkpoint)
-        yield
+        _wait_for_silence(checkpoint)
+        hold = Hold(checkpoint, _claim(checkpoint))
+        thread = threading.Thread(target=hold.keep, name="renew the note", daemon=True)
+        thread.start()
+        try:
+            yield hold
+        finally:
+            hold.end()
+            thread.join()
     finally:
-        with suppress(OSError):
-            note_path(checkpoint).unlink(missing_ok=True)
         lock.release()
+
+
+def _wait_for_silence(checkpoint: Path) -> None:
+    """Wait while a note may be of a run on another host; raises CheckpointBusy if it is."""
+    watch, clock, pause = Watch(_is_gone), SystemClock(), threading.Event()
+    while True:
+        note = None
+        with suppress(OSError):
+            note = _read_note(checkpoint)
+        found = watch.look(note, clock.monotonic())
+        if found is Found.FREE:
+            return
+        if found is Found.HELD:
+            raise _busy(checkpoint, "holds this checkpoint", note)
+        pause.wait(_LOOK_SECONDS)
+
+
+def _busy(
+    checkpoint: Path, does: str, holder: Holder | None, then: str = "Wait until it ends."
+) -> CheckpointBusy:
+    named = f": {holder}" if holder else ""
+    return CheckpointBusy(f"{checkpoint}: another run {does}{named}. {then}")
 
 
 def is_held(checkpoint: Path) -> bool:
@@ -105,10 +182,22 @@ def is_held(checkpoint: Path) -> bool:
 def read_holder(checkpoint: Path) -> Holder | None:
     """Return who holds a locked checkpoint; None without a note, or when its process is gone."""
     try:
-        holder = Holder(**json.loads(note_path(checkpoint).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        holder = _read_note(checkpoint)
+    except OSError:
         return None
-    return holder if _lives(holder) else None
+    return holder if holder is not None and _lives(holder) else None
+
+
+def _read_note(checkpoint: Path) -> Holder | None:
+    """Return the note, None without one; raises OSError for one that can't be read."""
+    try:
+        text = note_path(checkpoint).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        return Holder(**json.loads(text))
+    except (ValueError, TypeError):
+        raise OSError(errno.EIO, "the note can't be read") from None
 
 
 def _lock(checkpoint: Path, timeout: float) -> FileLock:
@@ -116,24 +205,63 @@ def _lock(checkpoint: Path, timeout: float) -> FileLock:
     return FileLock(lock_path(checkpoint), timeout=timeout, mode=0o600, fallback_to_soft=False)
 
 
-def _write_note(checkpoint: Path) -> None:
-    """Name this process as the holder.
+def _claim(checkpoint: Path) -> Claim | None:
+    """Name this process as the holder; None when that can't be written.
 
-    The note is a courtesy, so a full disk doesn't end the run; but an older note must not stay.
+    The note is a courtesy where locks work, so a full disk doesn't end the run; but an older note
+    must not stay.
     """
     note, pid = note_path(checkpoint), os.getpid()
-    holder = Holder(pid, socket.gethostname(), utc_text(SystemClock().now()), _started(pid))
-    with suppress(OSError):
+    holder = Holder(
+        pid,
+        socket.gethostname(),
+        utc_text(SystemClock().now()),
+        _started(pid),
+        boot_id(),
+        secrets.token_hex(8),
+    )
+    try:
         note.unlink(missing_ok=True)
-        with os.fdopen(
-            os.open(note, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
-        ) as file:
-            json.dump(asdict(holder), file)
+        os.close(os.open(note, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _write_note(checkpoint, holder)
+    except OSError:
+        return None
+    return Claim(holder, partial(_read_note, checkpoint), partial(_write_note, checkpoint))
+
+
+def _write_note(checkpoint: Path, holder: Holder) -> None:
+    """Write the note over the one that is there: a network folder shows others an opened file's
+    newest content (close-to-open consistency, nfs(5)), but may remember a name for a minute.
+    """
+    content = json.dumps(asdict(holder)).encode().ljust(_NOTE_BYTES)
+    opened = os.open(note_path(checkpoint), os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        os.write(opened, content)
+    finally:
+        os.close(opened)
+
+
+def _is_gone(holder: Holder) -> bool:
+    """Return True for a process that has certainly ended, and for this one."""
+    own = boot_id()
+    if own is None or holder.boot is None:
+        is_here = holder.host == socket.gethostname()
+    else:
+        # The kernel is this one's, and keeps the lock for all of its processes, also for those that
+        # a container can't see.
+        is_here = holder.boot == own
+    return is_here and (holder.pid == os.getpid() or not _runs(holder))
 
 
 def _lives(holder: Holder) -> bool:
-    if holder.host != socket.gethostname() or os.name != "posix":
-        return True  # its processes can't be seen from here
+    # The processes of another host can't be seen from here.
+    return holder.host != socket.gethostname() or os.name != "posix" or _runs(holder)
+
+
+def _runs(holder: Holder) -> bool:
+    """Return whether a process of this host runs."""
+    if os.name != "posix":
+        return False  # its locks are not host-local, and signal 0 would end a process there
     try:
         os.kill(holder.pid, 0)  # signal 0 only checks that the process exists
     except PermissionError:

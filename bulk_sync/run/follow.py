@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import anyio
 from msgspec import Struct
 
 from bulk_sync import signals
 from bulk_sync.clock import Clock
-from bulk_sync.errors import BulkSyncError, Interrupted, StoppedEarly
+from bulk_sync.errors import BulkSyncError, CheckpointBusy, Interrupted, StoppedEarly
+from bulk_sync.job.lock import Hold
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import RowDecided, Tally
 from bulk_sync.run.sheet import OnRows
@@ -89,6 +90,26 @@ def stopped_by_signals(sender: Sender) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     with signals.handed_to(lambda number: loop.call_soon_threadsafe(stop, number)):
         yield
+
+
+@contextmanager
+def stopped_by_loss(sender: Sender, holds: Sequence[Hold]) -> Iterator[None]:
+    """Stop after requests in flight once another host holds the checkpoint, too."""
+    loop = asyncio.get_running_loop()
+
+    def stop(error: CheckpointBusy) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and sends nothing
+            loop.call_soon_threadsafe(sender.stop, error)
+
+    try:
+        for hold in holds:
+            hold.on_loss = stop
+            if hold.is_lost:  # before it had somebody to call
+                sender.stop(hold.error())
+        yield
+    finally:
+        for hold in holds:
+            hold.on_loss = lambda _: None
 
 
 async def stop_on_event(

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 from bulk_sync import signals
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, seconds_until
-from bulk_sync.errors import BulkSyncError, UsageError
+from bulk_sync.errors import BulkSyncError, CheckpointBusy, UsageError
+from bulk_sync.job.lock import Hold
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.model.account import Team
@@ -31,6 +32,7 @@ from bulk_sync.run.follow import (
     RowNotifier,
     only_error,
     stop_on_event,
+    stopped_by_loss,
     stopped_by_signals,
 )
 from bulk_sync.run.shared_limit import open_pace_store
@@ -131,6 +133,8 @@ def count_rows(tally: Tally, counts: Mapping[State, int]) -> None:
 class SendingRun(Struct, frozen=True):
     """Everything that sending needs; `state_folder` None is the user's own.
 
+    `holds` are the locks of checkpoint and ledger; losing one ends the run.
+
     Once users/me was asked, before the sheet was staged, `asked` is True, and `account` its answer,
     if it gave one.
     """
@@ -147,6 +151,7 @@ class SendingRun(Struct, frozen=True):
     state_folder: Path | None = None
     asked: bool = False
     account: Account | None = None
+    holds: tuple[Hold, ...] = ()
 
     @property
     def team(self) -> Team | None:
@@ -217,7 +222,12 @@ class SendingRun(Struct, frozen=True):
 
 
 def send_pending(run: SendingRun) -> Sent:
-    """Send pending changes until each has an outcome or the run stops early."""
+    """Send pending changes until each has an outcome or the run stops early.
+
+    Raises CheckpointBusy when another host holds checkpoint or ledger, too.
+    """
+    for hold in run.holds:
+        hold.check()
     counts = run.store.views.counts()
     clock = run.clock
     if not counts.get(State.PENDING, 0):
@@ -226,6 +236,8 @@ def send_pending(run: SendingRun) -> Sent:
     begun = clock.monotonic()
     with run.callbacks.watch(run.tally):
         stopped = anyio.run(send_changes, run, backend_options=options)
+    if isinstance(stopped, CheckpointBusy):
+        raise stopped  # the other run writes the results
     seconds = clock.monotonic() - begun
     run.store.database.add_seconds(seconds)
     return Sent(seconds, stopped)
@@ -340,7 +352,7 @@ async def _listening(run: SendingRun, sender: Sender, tasks: TaskGroup) -> Async
     listening = anyio.CancelScope()
     if run.callbacks.stop is not None:
         tasks.start_soon(stop_on_event, sender, run.callbacks.stop, run.clock, listening)
-    with stopped_by_signals(sender):
+    with stopped_by_loss(sender, run.holds), stopped_by_signals(sender):
         yield
     listening.cancel()
 

@@ -19,9 +19,9 @@ from bulk_sync import folders
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.folders import NO_LOCKS, NO_STATE_FOLDER
+from bulk_sync.host import boot_id, host_id
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
-from bulk_sync.run.host import boot_id, host_id
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.allowances import NO_LIMITS
 from bulk_sync.send.budget import PaceInFile, PaceInMemory, PaceStore

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -14,7 +15,7 @@ from bulk_sync.check.patches import without_known
 from bulk_sync.errors import CheckpointDamaged, UsageError
 from bulk_sync.job.damage import set_aside as keep_damaged
 from bulk_sync.job.database import Job, is_checkpoint
-from bulk_sync.job.lock import held
+from bulk_sync.job.lock import Hold, held
 from bulk_sync.job.store import Store
 from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.plan import JobFacts, Start, how_to_start
@@ -27,6 +28,14 @@ from bulk_sync.run.rows import Judgement, stage_rows
 from bulk_sync.run.sheet import OnRows, Sheet
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.history import History
+
+
+class HeldLedger(NamedTuple):
+    """The history with the ledger that is used, notes for the user, and the ledger's lock."""
+
+    history: History
+    notes: tuple[str, ...]
+    holds: tuple[Hold, ...] = ()
 
 
 class Staging(Struct, frozen=True):
@@ -104,20 +113,20 @@ def open_checkpoint(
 @contextmanager
 def hold_ledger(
     sheet: Sheet, files: Files, undo_file: Path | None, history: History
-) -> Iterator[tuple[History, tuple[str, ...]]]:
+) -> Iterator[HeldLedger]:
     """Hold the job's ledger, because one run at a time may change it.
 
-    Yields the history with the ledger that is used, and notes for the user. Raises UsageError when
+    Raises UsageError when
     another file of the run would take its place, CheckpointBusy; CheckpointError when the one that
     --ledger names can't be used.
     """
     origin = origin_of(sheet.reading.input, sheet.made_from, of_push=sheet.is_of_push)
     place = place_of_ledger(files.checkpoint, history.ledger, origin)
     if place.path is None:
-        yield replace(history, ledger=None), place.notes
+        yield HeldLedger(replace(history, ledger=None), place.notes)
         return
     refuse_shared_paths(named_files(files, undo_file) | {"the ledger": place.path})
-    with held(place.path):
+    with held(place.path, "--ledger") as hold:
         try:
             if is_checkpoint(place.path):
                 learn_all(place.path)
@@ -130,7 +139,7 @@ def hold_ledger(
             if history.ledger is not None:
                 raise
             place = Place(None, (f"The ledger of this job can't be used: {error}",))
-        yield replace(history, ledger=place.path), place.notes
+        yield HeldLedger(replace(history, ledger=place.path), place.notes, (hold,))
 
 
 def stage_sheet(staging: Staging, on_rows: OnRows) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ def test_looking_for_shared_memory_leaves_nothing_and_decides_nothing_where_it_c
         (sqlite3.SQLITE_IOERR_LOCK, "keeps no locks"),
         (sqlite3.SQLITE_PROTOCOL, "keeps no locks"),
         (sqlite3.SQLITE_IOERR_GETTEMPPATH, "set TMPDIR"),
-        (sqlite3.SQLITE_BUSY, "wait until it ends"),
+        (sqlite3.SQLITE_BUSY, "end that program"),
         (sqlite3.SQLITE_FULL, "Free disk space"),
         (sqlite3.SQLITE_IOERR_WRITE, "Free disk space"),
     ],

@@ -16,6 +16,7 @@ import pytest
 
 from bulk_sync.errors import CheckpointBusy, OutputError
 from bulk_sync.job.lock import held, is_held, lock_path, note_path, read_holder
+from tests.helpers import poll
 
 HOLD = (
     "import sys, pathlib; from bulk_sync.job.lock import held\n"
@@ -115,3 +116,85 @@ def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path: Path) -> None:
     with held(path):
         assert is_held(path)
     assert not is_held(path)
+
+
+def of_another_host(**changes: object) -> str:
+    """A note that another host's run has left, or writes now."""
+    own = {"pid": 1, "host": "elsewhere", "since": "2026-03-02", "started": None}
+    return json.dumps({**own, "boot": "other boot", "token": "other", "renewals": 7, **changes})
+
+
+@pytest.mark.parametrize("written", [of_another_host(), None], ids=["taken", "taken and ended"])
+def test_a_holder_that_finds_anothers_note_has_lost_its_lock(
+    tmp_path: Path, written: str | None
+) -> None:
+    checkpoint, told = tmp_path / "x.sqlite", list[str]()
+    note = note_path(checkpoint)
+    with held(checkpoint) as hold:
+        hold.on_loss = lambda error: told.append(str(error))
+        hold.check()
+        if written is None:
+            note.unlink()
+        else:
+            note.write_text(written, encoding="utf-8")
+        for _ in range(2):
+            with pytest.raises(CheckpointBusy, match="locks hold on one host only"):
+                hold.check()
+        assert len(told) == 1
+        assert ("process 1 on elsewhere" in told[0]) == (written is not None)
+    # The other's note is not ours to remove.
+    assert (note.read_text(encoding="utf-8") if note.exists() else None) == written
+
+
+def test_a_holder_renews_its_note_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk_sync.job.lock.RENEWAL_SECONDS", 0.001)
+    checkpoint = tmp_path / "x.sqlite"
+    with held(checkpoint) as hold:
+        poll(lambda: json.loads(note_path(checkpoint).read_bytes())["renewals"] > 2)
+        note_path(checkpoint).write_text(of_another_host(), encoding="utf-8")
+        poll(lambda: hold.is_lost)
+
+
+@pytest.mark.parametrize("text", ["{", "", "[]", '{"pid": 1}'])
+def test_a_note_that_cannot_be_read_ends_no_run(tmp_path: Path, text: str) -> None:
+    checkpoint = tmp_path / "x.sqlite"
+    note_path(checkpoint).write_text(text, encoding="utf-8")
+    with held(checkpoint) as hold:
+        note_path(checkpoint).write_text(text, encoding="utf-8")
+        hold.check()
+
+
+def test_a_note_of_another_host_that_is_renewed_keeps_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "x.sqlite"
+    note = note_path(checkpoint)
+    note.write_text(of_another_host(), encoding="utf-8")
+
+    class Pause:
+        def wait(self, seconds: float) -> None:
+            assert seconds > 0
+            note.write_text(of_another_host(renewals=8), encoding="utf-8")
+
+    monkeypatch.setattr("bulk_sync.job.lock.threading.Event", Pause)
+    with pytest.raises(CheckpointBusy, match="process 1 on elsewhere"), held(checkpoint):
+        pass
+    assert not is_held(checkpoint)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_lock_that_a_broken_disk_refuses_is_an_output_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(_: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(OutputError, match=r"can't be locked .*file server.*with --ledger"),
+        held(tmp_path / "ledger.sqlite", "--ledger"),
+    ):
+        pass

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Sandboxes
+from bulk_sync.job.lock import note_path
+from tests.conftest import Program, Sandboxes
+from tests.faultserver import Deed, Request, fault_server, good
 from tests.helpers import KEY, numbered, write_sheet
 
 Ran = subprocess.CompletedProcess[str]
@@ -196,3 +198,29 @@ def test_the_status_of_a_pipe_is_none(tmp_path: Path, with_state: dict[str, str]
     os.mkfifo(tmp_path / "pipe")
     for command in ("status", "report"):
         assert run(command, tmp_path / "pipe", environ=with_state).returncode == 4
+
+
+@pytest.mark.parametrize("of_ledger", [False, True], ids=["checkpoint", "ledger"])
+def test_a_run_whose_lock_another_host_takes_sends_nothing_more(
+    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch, *, of_ledger: bool
+) -> None:
+    monkeypatch.setattr("bulk_sync.job.lock.RENEWAL_SECONDS", 0.001)
+    sheet, ledger = write_sheet(tmp_path / "s.csv", numbered(500)), tmp_path / "ledger.sqlite"
+    taken = note_path(ledger if of_ledger else tmp_path / "s.checkpoint.sqlite")
+
+    def script(request: Request, _: int) -> Deed:
+        if request.key == "ext_3":
+            own = json.loads(taken.read_bytes())
+            other = own | {"host": "elsewhere", "boot": "other", "token": "other"}
+            taken.write_text(json.dumps(other), encoding="utf-8")
+        return good
+
+    with fault_server(script) as journal:
+        url = ("--base-url", journal.base_url, "--rate", "20/s", "--ledger", ledger)
+        ran = program("push", sheet, *url)
+        sent = len(journal.requests)
+    assert ran.code == 7
+    assert "elsewhere" in ran.err
+    assert "locks hold on one host only" in ran.err
+    assert sent < 500
+    assert not (tmp_path / "s.results.csv").exists()

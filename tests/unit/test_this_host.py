@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from bulk_sync.clock import SystemClock
 from bulk_sync.folders import NO_LOCKS
+from bulk_sync.host import boot_id, host_id
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
 from bulk_sync.run import shared_limit
-from bulk_sync.run.host import boot_id, host_id
 from bulk_sync.run.shared_limit import known_pace, open_pace_store, pace_file
 
 MACHINE = "0123456789abcdef0123456789abcdef"
