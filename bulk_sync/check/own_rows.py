@@ -25,6 +25,7 @@ from bulk_sync.check.conversions import may_be_converted
 from bulk_sync.check.headers import HeaderMap
 from bulk_sync.check.rows import Checker
 from bulk_sync.check.showing import INSTANTS
+from bulk_sync.model.inert import exact
 from bulk_sync.model.own import DamagedMark, LongText, Mark, Original, digest_of_text, read_mark
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
@@ -49,7 +50,8 @@ class Places(Struct, frozen=True):
 
     `mark` is the place of the marks. `kept` are the places of the columns that are the sheet's own,
     and `written` the numbers that these columns had when the file was written; None for a column
-    that was added since. `columns` counts those that were written.
+    that was added since. `columns` counts those that were written. `escaped` is as in
+    `model.own.Source`.
     """
 
     mark: int
@@ -57,6 +59,7 @@ class Places(Struct, frozen=True):
     kept: tuple[int, ...]
     written: tuple[int | None, ...]
     columns: int
+    escaped: bool = False
 
 
 class _Change(Enum):
@@ -85,17 +88,33 @@ class OwnRows:
         cells = (*row.cells, *("",) * (places.width - len(row.cells)))
         own = tuple(cells[place] for place in places.kept)
         beyond = _without_blank_end(cells[places.width :])
-        literal = Row(row.number, (*own, *beyond), row.fault)
         text = text_of(cells[places.mark]).strip()
+        try:
+            mark = read_mark(text) if text else None
+        except DamagedMark:
+            mark = None
+        if places.escaped:
+            own, beyond = self._unescaped(own, mark), _unescaped(beyond)
+        literal = Row(row.number, (*own, *beyond), row.fault)
         if not text:  # the user's own row
             return self._checker.check(literal)
-        try:
-            mark = read_mark(text)
-        except DamagedMark:
+        if mark is None:
             found = self._checker.check(literal)
             reason = Reason(Expected.OWN_MARK, "", excerpt(text), Remedy.BLANK_MARK)
             return Problem(literal, found.target, "bad_value", (reason,), found.key, found.twin)
         return self._as_written(literal, beyond, mark)
+
+    def _unescaped(self, cells: Sequence[Cell], mark: Mark | None) -> tuple[Cell, ...]:
+        """Return cells without the apostrophes before what looks like a formula."""
+        plain = _unescaped(cells)
+        if mark is None:
+            return plain
+        # A spreadsheet program drops the apostrophe of a cell that is entered again.
+        was = (*mark.cells, *("",) * (self._places.columns - len(mark.cells)))
+        return tuple(
+            raw if number is not None and _change(was[number], raw) is _Change.NONE else cell
+            for raw, cell, number in zip(cells, plain, self._places.written, strict=True)
+        )
 
     def _as_written(self, literal: Row, beyond: Sequence[Cell], mark: Mark) -> Record | Problem:
         columns = self._places.columns
@@ -271,6 +290,10 @@ def _restored(original: Original, now: Cell, change: _Change) -> Cell:
 
 def _plain(text: str) -> str:
     return "\n".join(text.strip().splitlines())
+
+
+def _unescaped(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    return tuple(exact(cell) if isinstance(cell, str) else cell for cell in cells)
 
 
 def _same_cells(was: Sequence[Original], now: Sequence[Cell]) -> bool:

@@ -57,14 +57,17 @@ class Source(Struct, frozen=True, omit_defaults=True):
 
     `columns` has the header of each column and the field that it fills, "" for none. `settings`
     are those of `settings.meaning` that are not the default; None when they are not known.
-    `checkpoint` has the paths of that of the sheet that the file was made from: first the one from
-    the file's folder, then the absolute one. `compared` is a digest of the sheet that differed.
+    `escaped` is true of a CSV, where an apostrophe goes before what looks like a formula; see
+    `model.inert`. `checkpoint` has the paths of that of the sheet that the file was made from:
+    first the one from the file's folder, then the absolute one. `compared` is a digest of the sheet
+    that differed.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
     settings: dict[str, Any] | None = None
     checkpoint: tuple[str, ...] = ()
     compared: str = ""
+    escaped: bool = False
 
 
 class LongText(Struct, frozen=True):
@@ -133,11 +136,17 @@ def read_header(header: str) -> tuple[Kind, Source]:
 
 
 def values_header(
-    kind: Kind, fields: Sequence[str], checkpoint: tuple[str, ...] = (), compared: str = ""
+    kind: Kind,
+    fields: Sequence[str],
+    checkpoint: tuple[str, ...] = (),
+    compared: str = "",
+    *,
+    escaped: bool = True,
 ) -> str:
     """Return the header of the column in a file of North's values: each column is a field."""
     columns = tuple((name, name) for name in fields)
-    return header_text(kind, source_text(Source(columns, checkpoint=checkpoint, compared=compared)))
+    source = Source(columns, checkpoint=checkpoint, compared=compared, escaped=escaped)
+    return header_text(kind, source_text(source))
 
 
 def mark_text(mark: Mark) -> str:

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from bulk_sync.check.headers import OWN_COLUMNS, HeaderMap
 from bulk_sync.check.naming import plain
 from bulk_sync.errors import InputError
+from bulk_sync.model.inert import exact
 from bulk_sync.model.own import (
     DamagedMark,
     Kind,
@@ -104,7 +105,7 @@ def own_file(headers: Sequence[str], name: str) -> OwnFile | None:
         )
     left = [header for header, _ in source.columns]
     kept = []
-    for place, header in enumerate(headers):
+    for place, header in enumerate(map(exact, headers) if source.escaped else headers):
         if header in left:
             left.remove(header)
         elif place == mark or header in OWN_COLUMNS:

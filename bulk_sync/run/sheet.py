@@ -32,6 +32,7 @@ from bulk_sync.check.verdicts import findings_about
 from bulk_sync.errors import InputError, OutputError, UsageError
 from bulk_sync.model.findings import ColumnFinding
 from bulk_sync.model.findings import Kind as FindingKind
+from bulk_sync.model.inert import exact
 from bulk_sync.model.own import Kind
 from bulk_sync.model.places import column_number
 from bulk_sync.model.rows import LeftOut, Problem, Record, Row
@@ -87,6 +88,8 @@ def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> 
     source = str(reading.input)
     reading, meaning = settings_for(own, reading, given, source)
     headers = tuple(table.headers[place] for place in own.kept)
+    if own.source.escaped:
+        headers = tuple(map(exact, headers))
     mapping, numbers = map_own_headers(
         headers, own.source.columns, source, strict=meaning.strict, derive=_derive(meaning)
     )
@@ -94,7 +97,14 @@ def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> 
     if own.kind is Kind.FAILED and own.source.settings is None:
         names = Names(meaning.aliases)
         mapping = _mapping(headers, meaning, names, source)
-    places = Places(own.mark, len(table.headers), own.kept, numbers, len(own.source.columns))
+    places = Places(
+        own.mark,
+        len(table.headers),
+        own.kept,
+        numbers,
+        len(own.source.columns),
+        own.source.escaped,
+    )
     note = note_on(own, given, meaning, refused=own.kind is Kind.FAILED)
     own_sheet = OwnSheet(own.kind, places, headers, note, own.source.checkpoint)
     return Sheet(reading, meaning, table, mapping, names, own_sheet)

@@ -73,7 +73,9 @@ texts = st.one_of(
     st.sampled_from(
         ["", " ", "n/a", "NULL", "-", "4", "4.0", "00123", "1E5", "TRUE", "4/5", "03/04/2026 10:00"]
     ),
-    st.sampled_from(["#N/A", "26:00", "9:30", "2026-04-03", "two\nlines", "x" * 50, '"', "a,b;c"]),
+    st.sampled_from(
+        ["#N/A", "26:00", "9:30", "2026-04-03", "two\nlines", "x" * 50, '"', "a,b;c", "=1", "'=1"]
+    ),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8),
 )
 cells = st.one_of(
@@ -197,7 +199,9 @@ def test_failed_rows_may_be_sorted_left_out_and_saved_with_other_separators(
 values = st.fixed_dictionaries(
     {},
     optional={
-        "feedback": st.one_of(st.none(), st.sampled_from(["NULL", "n/a", "-", "00123", "4"])),
+        "feedback": st.one_of(
+            st.none(), st.sampled_from(["NULL", "n/a", "-", "00123", "4", "=1", "'=1", "+15550100"])
+        ),
         "title": st.one_of(
             st.none(), st.text(st.characters(categories=["L", "N", "P"]), min_size=1)
         ),

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from openpyxl import load_workbook
 
 from bulk_sync.errors import UsageError
+from bulk_sync.model.inert import inert
 from bulk_sync.model.rows import Result, State
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
 from bulk_sync.report.written.results import COLUMNS, Recorded, write_results
@@ -185,7 +186,7 @@ def test_names_that_say_no_format_are_refused(
 @given(
     texts=st.lists(
         st.text(
-            st.sampled_from("a ,\"\r\n'\0é;\t") | st.characters(exclude_categories=["Cs"]),
+            st.sampled_from("a= ,\"\r\n'\0é;\t") | st.characters(exclude_categories=["Cs"]),
             max_size=5,
         ),
         min_size=12,
@@ -197,13 +198,5 @@ def test_a_csv_is_as_the_csv_module_writes_it(
 ) -> None:
     path, expected = tmp_path_factory.mktemp("results") / "x.csv", io.StringIO(newline="")
     write_results(path, [(texts, (), None, False, ())])
-    own = [
-        "'" + text
-        if name in {"message", "showing_id", "updated_at"}
-        and text[:1] in "=+-@\t\r\n＝＋－＠"
-        and text
-        else text
-        for name, text in zip(COLUMNS, texts, strict=True)
-    ]
-    csv.writer(expected, lineterminator="\r\n").writerows([COLUMNS, own])
+    csv.writer(expected, lineterminator="\r\n").writerows([COLUMNS, map(inert, texts)])
     assert path.read_bytes().decode() == expected.getvalue()

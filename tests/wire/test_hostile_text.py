@@ -4,15 +4,18 @@ is forged by it.
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import unicodedata
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 
+from bulk_sync.model.inert import exact
 from tests.conftest import Program
-from tests.faultserver import always, fault_server, for_keys, refuses, says
+from tests.faultserver import all_good, always, fault_server, for_keys, refuses, says
 from tests.helpers import Ran, read_csv, reply, write_sheet
 
 EVIL = (
@@ -93,23 +96,51 @@ def test_words_of_the_command_line_and_of_broken_files_are_harmless(
     assert {ran.code for ran in ends} <= {0, 2, 3, 4}
 
 
-def test_what_the_server_says_is_no_formula_and_what_the_sheet_says_is_kept(
+def cells_of(path: Path) -> list[object]:
+    if path.suffix == ".xlsx":
+        sheets = load_workbook(path).worksheets
+        return [cell for sheet in sheets for row in sheet.iter_rows() for cell in row]
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [cell for line in csv.reader(file) for cell in line]
+
+
+def is_calculated(cell: object) -> bool:
+    """Whether a spreadsheet program may calculate a cell, or make a link of it."""
+    if isinstance(cell, str):
+        return cell[:1] in {"\t", "\r", "\n"} or cell.lstrip()[:1] in set("=+-@＝＋－＠")
+    return getattr(cell, "data_type", "") == "f" or getattr(cell, "hyperlink", None) is not None
+
+
+def test_what_the_server_and_the_sheet_say_is_no_formula_in_any_file(
     program: Program, tmp_path: Path
 ) -> None:
-    keys = [f"{text.strip()}key{number}" for number, text in enumerate(FORMULAS)]
-    cells = [text.strip() for text in FORMULAS]
-    rows = [(key, cell, 5) for key, cell in zip(keys, cells, strict=True)]
-    sheet = write_sheet(tmp_path / "x.csv", rows)
+    """In results, failed rows, differences and changes, which are sent again as they were."""
+    texts = [text.strip() for text in FORMULAS] + ["=cmd|'/C calc'!A0", "+15550100", "='x'"]
+    keys = [f"{text}key{number}" for number, text in enumerate(texts)]
+    sheet = write_sheet(tmp_path / "=x.csv", [(*pair, 5) for pair in zip(keys, texts, strict=True)])
+    write_sheet(tmp_path / "export.csv", [(key, "@there", 4) for key in keys])
     script = for_keys(
-        {key: always(refuses(422, text)) for key, text in zip(keys, FORMULAS, strict=True)}
+        {key: always(refuses(422, text)) for key, text in zip(keys, texts, strict=True)}
     )
     with fault_server(script) as journal:
         assert program("push", sheet, "--base-url", journal.base_url).code == 3
-    results = read_csv(tmp_path / "x.results.csv")
-    assert [line["unique_showing_key"] for line in results] == keys
-    for line in results:
-        assert line["message"][:1] in {"'", "1", "x"} or line["message"][:1].isalpha(), line
-    failed = read_csv(tmp_path / "x.failed.csv")
-    assert [line["unique_showing_key"] for line in failed] == keys
-    assert [line["feedback"] for line in failed] == cells
-    assert all(line["error"][0].isalpha() for line in failed)
+    for ending in ("csv", "xlsx"):
+        assert program("report", sheet, "--results", f"again.{ending}").code == 0
+        files = ("--export-template", f"changes.{ending}", "--results", f"differs.{ending}")
+        assert program("reconcile", sheet, "--with", "export.csv", "--one-way", *files).code == 3
+    written = {path for path in tmp_path.iterdir() if path.suffix in {".csv", ".xlsx"}}
+    written -= {sheet, tmp_path / "export.csv"}
+    assert {path.name for path in written} >= {
+        *("=x.results.csv", "=x.failed.csv", "again.csv", "again.xlsx"),
+        *("changes.csv", "changes.xlsx", "differs.csv", "differs.xlsx"),
+    }
+    for path in written:
+        assert [cell for cell in cells_of(path) if is_calculated(cell)] == [], path.name
+    results = read_csv(tmp_path / "=x.results.csv")
+    assert [exact(line["unique_showing_key"]) for line in results] == keys
+    for name in ("=x.failed.csv", "changes.csv", "changes.xlsx"):
+        with fault_server(all_good) as journal:
+            again = program("push", name, "--base-url", journal.base_url)
+        assert again.code == 0, again.err
+        sent = {one.key: one.patch["feedback"] for one in journal.requests if one.body}
+        assert sent == dict(zip(keys, texts, strict=True)), name

@@ -49,6 +49,8 @@ def _head(title: str, style: str, script: str | None) -> Html:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
+        # Else phones make links of numbers and addresses in the cells.
+        element("meta", name="format-detection", content="telephone=no, email=no, address=no"),
         element("title", title),
         element("link", rel="icon", href="data:,"),  # else browsers request /favicon.ico
         Html(f"<style>{style}</style>"),

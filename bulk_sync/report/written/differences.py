@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model.comparison import Compared, Difference
+from bulk_sync.model.inert import inert
 from bulk_sync.model.own import Kind, Mark, mark_text, values_header
 from bulk_sync.model.rows import CLEARED, Cell, text_of
 from bulk_sync.report.problems import compared_message
@@ -38,7 +39,7 @@ COLUMNS = (
     "changed_by",
     "message",
 )
-_LAYOUT = Layout(COLUMNS, foreign=frozenset({"there", "base", "message"}), coloured="class")
+_LAYOUT = Layout(COLUMNS, coloured="class")
 
 _ADDRESS = ("showing_id", "unique_showing_key")
 _FOR_THE_READER = ("reconcile_clears", "reconcile_row", "reconcile_there", "reconcile_conflicts")
@@ -106,16 +107,21 @@ def write_changes(
         return 0
     columns = (*_ADDRESS, *(name for name in fields if name not in _ADDRESS))
     kind = Kind.TEMPLATE if with_conflicts else Kind.CHANGES
-    own = values_header(kind, columns, paths_to(checkpoint, path), compared)
+    is_workbook = path.suffix.lower() == ".xlsx"
+    own = values_header(
+        kind, columns, paths_to(checkpoint, path), compared, escaped=not is_workbook
+    )
     header = (*columns, *_FOR_THE_READER, own)
     lines = (_change(row, ours, columns) for row, ours in wanted())
-    if path.suffix.lower() == ".xlsx":
+    if is_workbook:
         write_workbook(path, header, _fitting(lines, path, option))
         return count
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(header)
-        writer.writerows(lines)
+        writer.writerows(
+            [inert(cell) if isinstance(cell, str) else cell for cell in line] for line in lines
+        )
     return count
 
 

@@ -1,4 +1,7 @@
-"""`*.failed.csv`: the rows to correct, their cells unchanged, and the error in the last column.
+"""`*.failed.csv`: the rows to correct, their own cells, and the error in the last column.
+
+Cells that look like formulas have an apostrophe before them, which a push takes away again; see
+`model.inert`.
 
 The column before that one has the mark by which a push reads the rows as they were read here, and
 refuses again those that nobody changed; see `model.own`.
@@ -13,6 +16,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from bulk_sync.model.inert import inert, inert_cell
 from bulk_sync.model.own import (
     Kind,
     Mark,
@@ -25,7 +29,7 @@ from bulk_sync.model.own import (
 from bulk_sync.model.rows import Cell, Result, State, text_of
 from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.atomic import remove, replacing
-from bulk_sync.report.written.lines import inert, paths_to
+from bulk_sync.report.written.lines import paths_to
 
 ERROR_COLUMN = "error"
 
@@ -61,19 +65,19 @@ def write_failed(
         writer = csv.writer(file, lineterminator="\r\n")
         of_job = paths_to(checkpoint, path) if checkpoint else ()
         ours = header_text(Kind.FAILED, _source(source, names[:width], of_job))
-        writer.writerow([*names[:width], ours, ERROR_COLUMN])
+        writer.writerow([*map(inert, names[:width]), ours, ERROR_COLUMN])
         for result in chain((first,), rows):
             own = [*result.cells[:width], *[""] * (width - len(result.cells))]
             beyond = _without_blank_end(result.cells[width + was_failed_file :])
-            # Cells stay exact, so that they can be pushed again; the message may quote a formula.
             error = inert(f"{result.error}: {full_message_of(result)}")
-            cells = [*map(text_of, own), _mark(result, [*own, *beyond]), error]
-            writer.writerow([*cells, *map(text_of, beyond)])
+            cells = [*map(inert_cell, own), _mark(result, [*own, *beyond]), error]
+            writer.writerow([*cells, *map(inert_cell, beyond)])
 
 
 def _source(source: str, names: Sequence[str], checkpoint: tuple[str, ...]) -> str:
     known = read_source(source) if source else Source(tuple((name, "") for name in names))
-    return source_text(replace(known, columns=known.columns[: len(names)], checkpoint=checkpoint))
+    columns = known.columns[: len(names)]
+    return source_text(replace(known, columns=columns, checkpoint=checkpoint, escaped=True))
 
 
 def _mark(result: Result, cells: Sequence[Cell]) -> str:

@@ -1,8 +1,8 @@
 """Write the lines of a report as CSV, JSON Lines or a workbook, depending on the suffix.
 
-Formulas in CSV: text from the server gets a leading apostrophe if a spreadsheet program would read
-it as a formula. Text from the user's own sheet stays exact, so that it can be looked up and pushed
-again. JSON and workbooks distinguish text from formulas, so everything in them is exact.
+Formulas in CSV: a text gets a leading apostrophe if a spreadsheet program would read it as a
+formula, wherever it comes from. JSON and workbooks distinguish text from formulas, so everything in
+them is exact.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bulk_sync.errors import UsageError
+from bulk_sync.model.inert import inert, is_like_a_formula
 from bulk_sync.report.written.atomic import replacing
 from bulk_sync.report.written.workbook import MOST_ROWS, write_workbook
 
@@ -25,14 +26,9 @@ Facts = Iterable[tuple[str, object]]
 
 
 class Layout(Struct, frozen=True):
-    """The columns of a report.
-
-    `foreign` has the columns with text from the server; `coloured` is the column of states or
-    classes.
-    """
+    """The columns of a report; `coloured` is that of states or classes."""
 
     columns: tuple[str, ...]
-    foreign: frozenset[str]
     coloured: str
 
 
@@ -70,36 +66,24 @@ def write_lines(path: Path, layout: Layout, lines: Iterable[Line], facts: Facts 
 
 
 def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
-    foreign = [place for place, name in enumerate(layout.columns) if name in layout.foreign]
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\r\n")  # RFC 4180
         writer.writerow(layout.columns)
         for line in lines:
-            harmless = _inert(line, foreign)
             # The csv module inspects every character, so join lines that need no quotes: that is
             # five times as fast.
-            text = ",".join(["" if cell is None else str(cell) for cell in harmless])
+            cells = ["" if cell is None else str(cell) for cell in line]
+            text = ",".join(cells)
             if (
-                text.count(",") == len(harmless) - 1
+                text.count(",") == len(cells) - 1
                 and '"' not in text
                 and "\n" not in text
                 and "\r" not in text
+                and not any(map(is_like_a_formula, cells))
             ):
                 file.write(text + "\r\n")
             else:
-                writer.writerow(harmless)
-
-
-def _inert(line: Line, foreign: Sequence[int]) -> Line:
-    """Escape formulas in the foreign columns; most lines have none and are returned as they are."""
-    for place in foreign:
-        cell = line[place]
-        if cell and str(cell)[0] in _FORMULA_BEGINS:
-            return [
-                inert(str(cell or "")) if place in foreign else cell
-                for place, cell in enumerate(line)
-            ]
-    return line
+                writer.writerow([inert(cell) if isinstance(cell, str) else cell for cell in line])
 
 
 def _write_json_lines(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
@@ -118,14 +102,6 @@ _WRITERS: dict[str, Callable[[Path, Layout, Iterator[Line], Facts], None]] = {
     ".jsonl": _write_json_lines,
     ".xlsx": _write_workbook,
 }
-
-# OWASP's list (CSV Injection); the full-width ones count in East Asian locales.
-_FORMULA_BEGINS = frozenset("=+-@\t\r\n＝＋－＠")
-
-
-def inert(text: str) -> str:
-    """Return a text that spreadsheet programs don't read as a formula."""
-    return "'" + text if text[:1] in _FORMULA_BEGINS else text
 
 
 def paths_to(checkpoint: Path, file: Path) -> tuple[str, ...]:

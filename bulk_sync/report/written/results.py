@@ -27,9 +27,7 @@ COLUMNS = (
 
 _STATE, _ATTEMPTS, _MESSAGE = map(COLUMNS.index, ("state", "attempts", "message"))
 
-_LAYOUT = Layout(
-    COLUMNS, foreign=frozenset({"message", "showing_id", "updated_at"}), coloured="state"
-)
+_LAYOUT = Layout(COLUMNS, coloured="state")
 
 
 Recorded = tuple[Line, tuple[Reason, ...], GivenUp | None, bool, tuple[Echo, ...]]

@@ -9,7 +9,8 @@ reads the values as they are, whatever its settings (see `model.own`). Rows with
 are in a second file, `*.unknown.csv`, because there is nothing to push. Showings that were created
 are in neither, because values can't undo a creation.
 
-The values are the user's own, as they were sent, so they stay exact.
+The values are the user's own, as they were sent; what looks like a formula has an apostrophe before
+it, which a push takes away again (see `model.inert`).
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from bulk_sync.model.inert import inert, inert_cell
 from bulk_sync.model.own import Kind, Mark, mark_text, values_header
-from bulk_sync.model.rows import CLEARED, Cell, Sent, text_of
+from bulk_sync.model.rows import CLEARED, Cell, Sent
 from bulk_sync.report.written.atomic import remove, replacing
 from bulk_sync.report.written.lines import paths_to
 
@@ -70,7 +72,7 @@ def write_undo(
                 clears |= bool(cleared)
                 cells = (*_address(one), *(_cell(earlier, name) for name in fields))
                 reader = (" ".join(cleared), *_for_the_reader(one))
-                writer.writerow([*map(text_of, cells), *reader, mark_text(Mark(cells))])
+                writer.writerow([*map(inert_cell, cells), *reader, mark_text(Mark(cells))])
     unknown = _write_unknown(unknown_path(path), (one for one in sent() if not _known(one)))
     return Undo(rows, unknown, clears)
 
@@ -87,7 +89,7 @@ def _write_unknown(path: Path, sent: Iterator[Sent]) -> int:
         writer.writerow(["row", *_ADDRESS, EXPECTS, UNKNOWN, own])
         for one in chain((first,), sent):
             count += 1
-            writer.writerow([one.number, *_address(one), *_for_the_reader(one), ""])
+            writer.writerow([one.number, *map(inert, _address(one)), *_for_the_reader(one), ""])
     return count
 
 

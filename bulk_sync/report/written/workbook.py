@@ -1,7 +1,8 @@
 """`*.results.xlsx`: the results as a workbook, with a second sheet for the summary.
 
-Texts are written as strings, so that none becomes a formula or a link. Rows are collected in a
-private temporary folder, so that memory doesn't grow with their number.
+Texts are written as strings, so that none becomes a formula or a link; those that look like a
+formula are marked as text (quotePrefix), so that editing the cell makes none of it either. Rows are
+collected in a private temporary folder, so that memory doesn't grow with their number.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from bulk_sync.model.inert import is_like_a_formula
 from bulk_sync.report.words import CLASSES, STATES, Look
 from bulk_sync.report.written.atomic import replacing_bytes
 from bulk_sync.scratch import scratch_folder
@@ -116,6 +118,7 @@ def _write_lines(
 ) -> None:
     sheet = book.add_worksheet("Results" if coloured else None)
     bold = book.add_format({"bold": True, "bottom": 1})
+    as_text = book.add_format({"quote_prefix": True})
     colours = {
         name: book.add_format({"bg_color": look.ground, "font_color": look.letters})
         for name, look in _LOOKS.items()
@@ -133,6 +136,7 @@ def _write_lines(
                 place,
                 value,
                 colours.get(value) if columns[place] == coloured else None,
+                as_text,
             )
     sheet.autofilter(0, 0, count, len(columns) - 1)
 
@@ -143,14 +147,17 @@ def _write_facts(book: Workbook, facts: Iterable[tuple[str, object]]) -> None:
         return
     sheet = book.add_worksheet("Summary")
     bold = book.add_format({"bold": True})
+    as_text = book.add_format({"quote_prefix": True})
     sheet.set_column(0, 0, 28)
     sheet.set_column(1, 1, 70)
     for number, (name, value) in enumerate(listed):
         sheet.write_string(number, 0, name, bold)
-        _write(sheet, number, 1, value, None)
+        _write(sheet, number, 1, value, None, as_text)
 
 
-def _write(sheet: Worksheet, row: int, column: int, value: object, look: Format | None) -> None:
+def _write(
+    sheet: Worksheet, row: int, column: int, value: object, look: Format | None, as_text: Format
+) -> None:
     if isinstance(value, int | float):
         sheet.write_number(row, column, value, look)
     elif value:
@@ -163,5 +170,5 @@ def _write(sheet: Worksheet, row: int, column: int, value: object, look: Format 
             row,
             column,
             text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "...",
-            look,
+            as_text if is_like_a_formula(text) else look,
         )
