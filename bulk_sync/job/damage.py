@@ -17,7 +17,7 @@ BUSY_TIMEOUT_SECONDS = 10
 """SQLite's busy timeout."""
 
 # Endings of the files that SQLite keeps next to a database (sqlite.org/tempfiles.html).
-_SIDE_FILES = ("-wal", "-shm", "-journal")
+SIDE_FILES = ("-wal", "-shm", "-journal")
 
 NOT_WRITABLE = frozenset(
     {
@@ -44,6 +44,7 @@ _DAMAGED = frozenset(
         sqlite3.SQLITE_ERROR,
         sqlite3.SQLITE_CONSTRAINT,
         sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_TOOBIG,
     }
 )
 
@@ -135,17 +136,46 @@ def set_aside(path: Path) -> Path:
             raise CheckpointDamaged(
                 f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint."
             )
-        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-        names = (path.with_name(f"{path.stem}.damaged{number}{path.suffix}") for number in numbers)
-        kept = next(name for name in names if not name.exists())
-        # Side files first, so that SQLite never takes one for a new checkpoint's.
-        for ending in _SIDE_FILES:
-            side_file = path.with_name(path.name + ending)
-            if side_file.exists():
-                side_file.rename(kept.with_name(kept.name + ending))
+        kept = _free_name(path, "damaged")
+        _rename_side_files(path, kept)
         return path.rename(kept)
     except OSError as error:
         raise OutputError(f"{path}: can't be renamed: {error.strerror}.") from None
+
+
+def keep_side_files(path: Path) -> Path | None:
+    """Rename the side files of a database that was removed, so that no new one takes them over.
+
+    SQLite would read a WAL of that name into a new file, because nothing in it says whose it is.
+    Returns the name of one, None without any; raises OutputError when renaming fails.
+    """
+    try:
+        if path.exists() or not any(one.exists() for one in _side_files(path)):
+            return None
+        kept = _free_name(path, "removed")
+        _rename_side_files(path, kept)
+    except OSError as error:
+        raise OutputError(f"{path}: its WAL can't be renamed: {error.strerror}.") from None
+    return next(one for one in _side_files(kept) if one.exists())
+
+
+def _free_name(path: Path, word: str) -> Path:
+    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    names = (path.with_name(f"{path.stem}.{word}{number}{path.suffix}") for number in numbers)
+    return next(
+        name for name in names if not any(one.exists() for one in (name, *_side_files(name)))
+    )
+
+
+def _side_files(path: Path) -> list[Path]:
+    return [path.with_name(path.name + ending) for ending in SIDE_FILES]
+
+
+def _rename_side_files(path: Path, kept: Path) -> None:
+    """Rename side files, before their database, so that SQLite never takes one for another's."""
+    for old, new in zip(_side_files(path), _side_files(kept), strict=True):
+        if old.exists():
+            old.rename(new)
 
 
 def error_code(error: sqlite3.Error) -> int | None:

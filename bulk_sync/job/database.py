@@ -10,7 +10,6 @@ One thread at a time may use a database.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import sqlite3
@@ -22,21 +21,24 @@ from pathlib import Path
 from msgspec import Struct
 
 from bulk_sync.errors import CheckpointError, OutputError
-from bulk_sync.job import ledger
+from bulk_sync.job import ledger_file
+from bulk_sync.job.bounded import TooSlow
+from bulk_sync.job.connection import connect
 from bulk_sync.job.damage import (
-    BUSY_TIMEOUT_SECONDS,
     damaged,
+    keep_side_files,
     refuse_special_files,
     translated,
 )
-from bulk_sync.job.filesystem import choose_journal, keep_temporary_files
-from bulk_sync.job.health import APPLICATION_ID, examine
-from bulk_sync.job.ledger import Ledger
-from bulk_sync.job.purge import PURGED, purge
-from bulk_sync.job.schema import CREATE, SCHEMA_VERSION, migrate
+from bulk_sync.job.filesystem import choose_journal
+from bulk_sync.job.health import examine, place_of_ledger
+from bulk_sync.job.ledger import SHARED, Ledger
+from bulk_sync.job.purge import purge
+from bulk_sync.job.schema import APPLICATION_ID, CREATE, migrate
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
+from bulk_sync.job.trust import refuse_untrusted
+from bulk_sync.job.values import read_cells
 from bulk_sync.model.account import Team
-from bulk_sync.model.own import from_typed
 from bulk_sync.model.rows import Cell, text_of
 from bulk_sync.scratch import scratch_folder
 
@@ -144,7 +146,7 @@ class Database:
     @property
     def ledger_schema(self) -> str:
         """The schema of the ledger that the job uses."""
-        return ledger.SHARED if self.has_shared_ledger else "main"
+        return SHARED if self.has_shared_ledger else "main"
 
     def ledger(self, base_url: str) -> Ledger:
         """Return the job's ledger of a base URL."""
@@ -275,18 +277,19 @@ def opened(
     CheckpointError when it is another program's or a newer version's.
     """
     refuse_special_files(path)
+    refuse_untrusted(path)
     if path.exists():
         with translated(path):
-            (examined or partial(examine, path, SCHEMA_VERSION))()
+            (examined or partial(examine, path))()
     else:
         _make(path)
     with translated(path):
-        connection = _connect(path)
+        connection = connect(path, any_thread=True)
     with translated(path, in_use=True), closing(connection):
         choose_journal(connection, path)
         migrate(connection)
         if shared_ledger is not None:
-            ledger.attach(connection, shared_ledger, examined=is_checkpoint(shared_ledger))
+            ledger_file.attach(connection, shared_ledger, examined=is_checkpoint(shared_ledger))
         keep_in_wal(connection, kept=is_large(path))
         yield Database(connection, path, shared_ledger)
         seal(connection, path)
@@ -305,7 +308,8 @@ def scratch(path: Path | None = None, otherwise: Path | None = None) -> Iterator
         made = not path.exists()
         path.touch(0o600)  # before SQLite makes it with the umask's mode
         stack.enter_context(translated(path))
-        connection = stack.enter_context(closing(_connect(path)))
+        opened = closing(connect(path, any_thread=True, temporary=True))
+        connection = stack.enter_context(opened)
         connection.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + CREATE * made
         )
@@ -323,8 +327,8 @@ def readable(path: Path) -> Iterator[Database]:
     if not path.exists():
         raise CheckpointError(f"{path}: there is no checkpoint here: this file was never pushed.")
     with translated(path):
-        examine(path, SCHEMA_VERSION)
-        with closing(_connect(path)) as connection:
+        examine(path)
+        with closing(connect(path, any_thread=True)) as connection:
             migrate(connection)
             yield Database(connection, path)
 
@@ -348,9 +352,8 @@ def recorded_ledger(path: Path) -> Path | None:
     """
     if not is_checkpoint(path):
         return None
-    with suppress(sqlite3.Error), closing(_connect(path)) as connection:
-        (found,) = connection.execute("SELECT path FROM ledger_place").fetchone()
-        return None if found is None else Path(found)
+    with suppress(sqlite3.Error, CheckpointError, TooSlow):
+        return place_of_ledger(path)
     return None
 
 
@@ -360,8 +363,9 @@ def _make(path: Path) -> None:
     try:
         new.unlink(missing_ok=True)
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with translated(path), closing(_connect(new)) as connection:
+        with translated(path), closing(connect(new)) as connection:
             connection.executescript(CREATE)
+        keep_side_files(path)
         new.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -390,24 +394,7 @@ def texts(path: Path, encoded: str) -> tuple[str, ...]:
 
 def cells(path: Path, encoded: str) -> tuple[Cell, ...]:
     """Decode the cells of a row; none after a purge. Raises CheckpointDamaged."""
-    if encoded == PURGED:
-        return ()
     try:
-        found = json.loads(encoded)
-        if isinstance(found, list):
-            return tuple(map(from_typed, found))
+        return read_cells(encoded)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        pass
-    raise damaged(path, "a row's cells in it can't be read")
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw",  # never makes a file
-        uri=True,
-        isolation_level=None,  # transactions are begun here, not by the module
-        timeout=BUSY_TIMEOUT_SECONDS,
-        check_same_thread=False,  # the recorder's threads take turns
-    )
-    keep_temporary_files(connection, path)
-    return connection
+        raise damaged(path, "a row's cells in it can't be read") from None

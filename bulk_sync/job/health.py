@@ -6,6 +6,9 @@ file are checked in one thread while SQLite checks its structure in another, bec
 other threads run meanwhile. (Two threads that check rows would only block each other: json_valid
 allocates memory, which SQLite counts under one lock.)
 
+Before any row is read, the file has to be this user's (`trust.py`), and its tables ours
+(`layout.py`). The whole examination has a deadline that grows with the file (`bounded.py`).
+
 A sealed checkpoint (`sealing.py`) is not read as a whole. Bits that a disk loses in one show where
 they are read: a patch is compared with its digest before it is sent, and SQLite finds pages that
 don't fit together.
@@ -15,22 +18,40 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+import msgspec
 
 from bulk_sync.errors import CheckpointError
-from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, NOT_WRITABLE, damaged, error_code
-from bulk_sync.job.filesystem import keep_temporary_files, refuse_without_shared_memory
-from bulk_sync.job.sealing import is_sealed, wal_bytes, wal_path
-from bulk_sync.model.rows import State
-
-APPLICATION_ID = 0x6253796E  # "bSyn"
-"""Marks our files among other SQLite files (PRAGMA application_id)."""
+from bulk_sync.job.bounded import (
+    Background,
+    Deadline,
+    TooSlow,
+    allowed_seconds,
+    bytes_on_disk,
+    within,
+)
+from bulk_sync.job.connection import connect
+from bulk_sync.job.damage import NOT_WRITABLE, damaged, error_code
+from bulk_sync.job.filesystem import refuse_without_shared_memory
+from bulk_sync.job.layout import Layout, read_layout, tables_of
+from bulk_sync.job.schema import APPLICATION_ID, SCHEMA_VERSION, difference_from
+from bulk_sync.job.sealing import is_cut, is_large, is_sealed, wal_bytes, wal_path
+from bulk_sync.job.timeline import runs
+from bulk_sync.job.trust import refuse_untrusted
+from bulk_sync.job.values import read_cells, read_patch, read_values, unreadable, unsound
+from bulk_sync.model.own import read_source
+from bulk_sync.model.problems import decoded
+from bulk_sync.model.rows import Echo, GivenUp, State
 
 # The size from which threads gain more than they cost.
 _LARGE_BYTES = 10_000_000
+
+# No cell, patch or list of ours comes near.
+_LONGEST_VALUE = 200_000_000
 
 _STATES = ", ".join(f"'{state.value}'" for state in State)
 
@@ -108,12 +129,6 @@ _PLACES = """
 SELECT count(*) FROM ledger_place WHERE typeof(writer) = 'text' AND typeof(path) IN ('text', 'null')
 """
 
-# Fails unless every table and the view are there.
-_ALL_TABLES = (
-    "SELECT * FROM row, outcome, report, acknowledged, ledger, ledger_account, timeline, sealed "
-    "LIMIT 0"
-)
-
 _UNSOUND_JOB = f"""
 SELECT 1 FROM job WHERE typeof(taken) <> 'integer' OR typeof(ended) <> 'integer' OR ended > taken
 OR EXISTS (SELECT 1 FROM json_each(staged_states) WHERE key NOT IN ({_STATES}) OR type <> 'integer')
@@ -132,27 +147,52 @@ LIMIT 1
 """
 
 
-def examine(path: Path, version: int) -> None:
+def _read_staged_states(text: str) -> object:
+    return msgspec.json.decode(text, type=dict[State, int])
+
+
+# What reads the texts that are more than texts, since version 10.
+_READERS: dict[str, Callable[[str], object]] = {
+    "acknowledged.ids": msgspec.json.Decoder(list[int]).decode,
+    "job.headers": read_cells,
+    "job.source": lambda text: text and read_source(text),
+    "job.staged_states": _read_staged_states,
+    "ledger.fields": read_values,
+    "outcome.echo": msgspec.json.Decoder(tuple[Echo, ...]).decode,
+    "outcome.given_up": GivenUp,
+    "staged.before": read_patch,
+    "staged.body": read_patch,
+    "staged.cells": read_cells,
+    "staged.reasons": decoded,
+    "staged.whole": read_patch,
+}
+
+
+def examine(path: Path, deadline: Deadline | None = None) -> None:
     """Examine a checkpoint, and leave it unchanged.
 
-    Raises CheckpointDamaged when it is not whole, CheckpointError when it is of a newer version
-    than `version` or another program's.
+    Raises CheckpointDamaged when it is not whole, or not examined before the deadline;
+    CheckpointError when somebody else could have written it, or it is of a newer version or another
+    program's.
     """
+    refuse_untrusted(path)
     refuse_without_shared_memory(path)
-    with closing(_connect_for_reading(path)) as connection:
-        try:
-            _examine(connection, path, version)
-        except (MemoryError, UnicodeDecodeError):
-            # From a length without bounds, and from a name in a message of SQLite's.
-            raise damaged(path, "its header can't be read") from None
-        except sqlite3.Error as error:
-            if error_code(error) in NOT_WRITABLE:
-                raise
-            raise damaged(path, str(error)) from None
+    deadline = deadline or Deadline(allowed_seconds(bytes_on_disk(path)))
+    try:
+        within(deadline, partial(_examine, path, deadline))
+    except TooSlow as error:
+        raise damaged(path, str(error)) from None
+    except (MemoryError, UnicodeDecodeError):
+        # From a length without bounds, and from a name in a message of SQLite's.
+        raise damaged(path, "its header can't be read") from None
+    except sqlite3.Error as error:
+        if error_code(error) in NOT_WRITABLE:
+            raise
+        raise damaged(path, str(error)) from None
 
 
 @contextmanager
-def examining(path: Path, version: int) -> Iterator[Callable[[], None]]:
+def examining(path: Path) -> Iterator[Callable[[], None]]:
     """Examine a large checkpoint in a thread; yield a function that waits for the result.
 
     The function raises as `examine` does. It examines a file that changed meanwhile once more,
@@ -160,16 +200,24 @@ def examining(path: Path, version: int) -> Iterator[Callable[[], None]]:
     """
     before = _stamps(path)
     if not path.is_file() or path.stat().st_size < _LARGE_BYTES:
-        yield lambda: examine(path, version)
+        yield partial(examine, path)
         return
-    with ThreadPoolExecutor(1) as thread:
-        examining = thread.submit(examine, path, version)
+    deadline = Deadline(allowed_seconds(bytes_on_disk(path)))
+    thread = Background(partial(examine, path, deadline))
 
-        def wait() -> None:
-            if examining.exception() is not None or _stamps(path) != before:
-                examine(path, version)
+    def wait() -> None:
+        try:
+            thread.result()
+        except (CheckpointError, sqlite3.Error):
+            examine(path)
+        else:
+            if _stamps(path) != before:
+                examine(path)
 
+    try:
         yield wait
+    finally:
+        deadline.cancel()
 
 
 def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
@@ -178,7 +226,47 @@ def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
     return [stat and (stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
 
 
-def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
+def _examine(path: Path, deadline: Deadline) -> None:
+    with closing(_connect(path, deadline)) as connection:
+        made_by, layout = examine_layout(connection, path)
+        pages = pragma(connection, "page_count")
+        if is_cut(path, pragma(connection, "page_size"), pages):
+            # SQLite would read zeros where the end is cut off.
+            raise damaged(path, "its size is no whole number of pages")
+        if made_by > 6:
+            if made_by > 9 and connection.execute(_PLACES).fetchone() != (1,):
+                raise damaged(path, "the place of its ledger can't be read")
+            if connection.execute(_UNSOUND_JOB).fetchone():
+                raise damaged(path, "its job is not as a run writes it")
+        if made_by < 7 or not (is_large(path) and is_sealed(connection, path)):
+            _read_all(connection, path, made_by, layout, deadline)
+
+
+def place_of_ledger(path: Path) -> Path | None:
+    """Return the ledger that the last run of a checkpoint used; None for its own.
+
+    Only the layout and that place are examined. Raises CheckpointError, sqlite3.Error and TooSlow.
+    """
+    refuse_untrusted(path)
+    deadline = Deadline(allowed_seconds(0))
+
+    def read() -> Path | None:
+        with closing(_connect(path, deadline)) as connection:
+            made_by, _ = examine_layout(connection, path)
+            if made_by < 10 or connection.execute(_PLACES).fetchone() != (1,):
+                return None
+            (found,) = connection.execute("SELECT path FROM ledger_place").fetchone()
+            return None if found is None else Path(found)
+
+    return within(deadline, read)
+
+
+def examine_layout(connection: sqlite3.Connection, path: Path) -> tuple[int, Layout]:
+    """Return version and layout of a checkpoint; no row is read.
+
+    Raises CheckpointDamaged when a table is not ours, CheckpointError when the file is of a newer
+    version or another program's.
+    """
     if pragma(connection, "application_id") != APPLICATION_ID:
         # Raises for a file that is no database at all.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -186,87 +274,94 @@ def _examine(connection: sqlite3.Connection, path: Path, version: int) -> None:
             f"{path}: this is not a checkpoint of bulk-sync; name another with --checkpoint."
         )
     made_by = pragma(connection, "user_version")
-    if made_by > version:
+    if made_by > SCHEMA_VERSION:
         raise CheckpointError(
             f"{path}: a newer version of bulk-sync made this checkpoint; use that version."
         )
     if made_by < 1:
         raise damaged(path, f"its version is {made_by}")
-    if path.stat().st_size % pragma(connection, "page_size"):
-        # SQLite would read zeros where the end is cut off.
-        raise damaged(path, "its size is no whole number of pages")
-    if made_by > 6:
-        connection.execute(_ALL_TABLES)
-        if made_by > 9:
-            connection.execute("SELECT target FROM creation LIMIT 0")
-            if connection.execute(_PLACES).fetchone() != (1,):
-                raise damaged(path, "the place of its ledger can't be read")
-        if connection.execute(_UNSOUND_JOB).fetchone():
-            raise damaged(path, "its job is not as a run writes it")
-    if made_by < 7 or not is_sealed(connection, path):
-        _read_all(connection, path, made_by)
+    try:
+        layout = read_layout(connection)
+    except ValueError as error:
+        raise damaged(path, str(error)) from None
+    if (differs := difference_from(made_by, layout)) is not None:
+        raise damaged(path, differs)
+    return made_by, layout
 
 
-def _read_all(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
+def _read_all(
+    connection: sqlite3.Connection, path: Path, made_by: int, layout: Layout, deadline: Deadline
+) -> None:
     """Raise CheckpointDamaged unless structure and rows are as version `made_by` writes them."""
-    with _queries(path, connection) as query:
-        structure = query("PRAGMA integrity_check(1)")
-        rows = [
-            query(
-                _UNSOUND.format(
-                    table="row" if made_by < 7 else "staged",
-                    other_key=_OTHER_KEY if made_by > 1 else "",
-                    outcome=_OUTCOME if made_by < 7 else "true",
-                    decided="" if made_by < 7 else _DECIDED,
-                    why=_MESSAGE if made_by < 9 else _REASONS,
-                )
-            )
-        ]
-        if made_by > 5:
-            rows.append(query(_UNSOUND_LIST))
-        if made_by > 6:
-            rows += [query(_UNSOUND_OUTCOME), query(_MISCOUNTED), query(_NEVER_HANDED_OUT)]
-        if made_by > 9:
-            rows += [query(_UNSOUND_SINCE_10), query(_UNSOUND_TEAM)]
-        found = " ".join(str(structure()[0]).split())
-        if found != "ok":
-            raise damaged(path, found)
-        if any(part() for part in rows):
-            raise damaged(path, "a row in it is not as a run writes it")
+    structure = _structure(path, connection, deadline)
+    rows = [
+        *(unsound(table, columns) for table, columns in tables_of(layout)),
+        _UNSOUND.format(
+            table="row" if made_by < 7 else "staged",
+            other_key=_OTHER_KEY if made_by > 1 else "",
+            outcome=_OUTCOME if made_by < 7 else "true",
+            decided="" if made_by < 7 else _DECIDED,
+            why=_MESSAGE if made_by < 9 else _REASONS,
+        ),
+    ]
+    if made_by > 5:
+        rows.append(_UNSOUND_LIST)
+    if made_by > 6:
+        rows += [_UNSOUND_OUTCOME, _MISCOUNTED, _NEVER_HANDED_OUT]
+    if made_by > 9:
+        rows += [_UNSOUND_SINCE_10, _UNSOUND_TEAM]
+    try:
+        is_unsound = any(connection.execute(query).fetchone() for query in rows)
+    except sqlite3.Error as error:
+        if error_code(error) == sqlite3.SQLITE_INTERRUPT:
+            raise
+        is_unsound = True  # the structure shows why
+    found = " ".join(structure().split())
+    if found != "ok":
+        raise damaged(path, found)
+    if is_unsound:
+        raise damaged(path, "a row in it is not as a run writes it")
+    _read_texts(connection, path, layout, _READERS if made_by > 9 else {})
 
 
-@contextmanager
-def _queries(
-    path: Path, connection: sqlite3.Connection
-) -> Iterator[Callable[[str], Callable[[], Any]]]:
-    """Yield a function that starts a query and returns one that waits for its first row.
+def _read_texts(
+    connection: sqlite3.Connection,
+    path: Path,
+    layout: Layout,
+    readers: dict[str, Callable[[str], object]],
+) -> None:
+    for table, columns in tables_of(layout):
+        if (column := unreadable(connection, table, columns, readers)) is not None:
+            raise damaged(path, f"the column {column} of its table {table} can't be read")
+    if readers:
+        runs(connection, path)
 
-    Queries of a large file run in threads; those of a small one run when they are waited for.
+
+def _structure(path: Path, connection: sqlite3.Connection, deadline: Deadline) -> Callable[[], str]:
+    """Check the structure of a file; return a function that waits for "ok" or what is wrong.
+
+    That of a large file is checked in a thread, that of a small one when it is waited for.
     """
-    if path.stat().st_size < _LARGE_BYTES:
-        yield lambda sql: lambda: connection.execute(sql).fetchone()
-        return
 
-    def first_row(sql: str) -> Any:  # noqa: ANN401 - a row of whatever columns
+    def check(connection: sqlite3.Connection) -> str:
+        return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+
+    def check_apart() -> str:
         # A connection of its own, because SQLite runs one statement of a connection at a time.
-        with closing(_connect_for_reading(path)) as own:
-            return own.execute(sql).fetchone()
+        with closing(_connect(path, deadline)) as own:
+            return check(own)
 
-    with ThreadPoolExecutor() as threads:
-        yield lambda sql: threads.submit(first_row, sql).result
+    if path.stat().st_size < _LARGE_BYTES:
+        return partial(check, connection)
+    return Background(check_apart).result
 
 
-def _connect_for_reading(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, deadline: Deadline) -> sqlite3.Connection:
     # A connection that may only read would leave an empty WAL behind where there was none, and
     # couldn't roll back what a kill left half written while the file was made.
-    mode = "ro" if wal_bytes(path) else "rw"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        timeout=BUSY_TIMEOUT_SECONDS,
-    )
-    keep_temporary_files(connection, path)
+    mode: Literal["ro", "rw"] = "ro" if wal_bytes(path) else "rw"
+    connection = connect(path, mode, is_over=deadline.is_over)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
     return connection
 
 

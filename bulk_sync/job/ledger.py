@@ -32,23 +32,14 @@ names the same team for both, or if the user vouches for that where it names non
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from bulk_sync.errors import CheckpointError, OutputError
-from bulk_sync.job.damage import BUSY_TIMEOUT_SECONDS, damaged_ledger, translated
-from bulk_sync.job.filesystem import (
-    choose_journal,
-    keep_temporary_files,
-    refuse_without_shared_memory,
-)
 from bulk_sync.job.ledger_entries import NOBODY, TRACE, Entries, Entry, Values
 from bulk_sync.model.account import Team, same_team
 
@@ -89,6 +80,9 @@ CREATE INDEX ledger_showing ON ledger (base_url, showing_id) WHERE showing_id IS
 """Migrates a ledger from version 1 to 2: most keys are targets, which the primary key indexes.
 """
 
+EARLIER_INDEXES = frozenset({"ledger_key"})
+"""Indexes of version 1 that later ones don't have."""
+
 # Parts of statements. They name the index of each look-up, because without statistics the planner
 # reads all entries of a base URL instead.
 _BY_NAME = (
@@ -125,8 +119,6 @@ _SHARED_NAMES = (
     ),
 )
 
-_APPLICATION_ID = 0x62534C67  # "bSLg": marks our ledgers among other SQLite files
-_VERSION = 3
 # Entries that are changed in one step.
 _GROUP = 2000
 
@@ -378,121 +370,3 @@ class Ledger:
 def json_list(values: Iterable[object]) -> str:
     """Return values as one parameter of a statement, for `json_each`."""
     return msgspec.json.encode(list(values)).decode()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=rw"  # never makes a file
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS)
-    keep_temporary_files(connection, path)
-    return connection
-
-
-class LedgerFile:
-    """An open file with a ledger."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def addresses(self) -> tuple[str, ...]:
-        """Return the base URLs that jobs on this ledger were for."""
-        found = self._db.execute("SELECT base_url FROM ledger_account ORDER BY base_url")
-        return tuple(base_url for (base_url,) in found)
-
-    def of(self, base_url: str) -> Ledger:
-        """Return the entries of a base URL."""
-        return Ledger(self._db, base_url)
-
-
-@contextmanager
-def read_shared(path: Path) -> Iterator[LedgerFile]:
-    """Open a shared ledger for reading; raises CheckpointError without one."""
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: there is no ledger here; push with --ledger {path} to make one."
-        )
-    with translated(path):
-        _examine(path)
-        with closing(_connect(path)) as db:
-            yield LedgerFile(db)
-
-
-@contextmanager
-def changing(path: Path) -> Iterator[LedgerFile]:
-    """Open a file that the caller holds, and commit the changes of its ledger at the end.
-
-    The file is a ledger, or a checkpoint that has learnt what it lists.
-    """
-    with translated(path, in_use=True), closing(_connect(path)) as db:
-        yield LedgerFile(db)
-        db.commit()
-
-
-def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:
-    """Attach a ledger that several jobs share, as the schema `SHARED`; make it if there is none.
-
-    `examined` is True for a checkpoint that was examined and migrated before. Raises
-    CheckpointError when the file is damaged or another program's, OutputError when it can't be
-    written.
-    """
-    if path.exists() and not path.is_file():
-        raise CheckpointError(
-            f"{path}: not a regular file, so not a ledger; name another with --ledger."
-        )
-    if not path.exists():
-        _make(path)
-    refuse_without_shared_memory(path)
-    with translated(path):
-        if not examined:
-            _examine(path)
-            _migrate(path)
-        db.execute(f"ATTACH ? AS {SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
-        choose_journal(db, path, SHARED)
-
-
-def _migrate(path: Path) -> None:
-    with closing(_connect(path)) as db:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        steps = (NEW_INDEXES, NEW_COLUMNS.format(schema="main"))
-        for after, step in enumerate(steps[version - 1 :], start=version + 1):
-            db.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {after}; COMMIT;")
-
-
-def _make(path: Path) -> None:
-    new = path.with_name(path.name + ".new")
-    try:
-        new.unlink(missing_ok=True)
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with translated(path), closing(sqlite3.connect(new)) as db:
-            db.executescript(
-                f"BEGIN; {SCHEMA.format(schema='main')} PRAGMA application_id = {_APPLICATION_ID}; "
-                f"PRAGMA user_version = {_VERSION}; COMMIT;"
-            )
-        new.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: the ledger can't be written: {error.strerror}.") from None
-
-
-def _examine(path: Path) -> None:
-    with closing(_connect(path)) as db:
-        try:
-            if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
-                # Raises for a file that is no database at all.
-                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                raise CheckpointError(
-                    f"{path}: this is not a ledger of bulk-sync; name another with --ledger."
-                )
-            if db.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
-                raise CheckpointError(
-                    f"{path}: a newer version of bulk-sync made this ledger; use that version."
-                )
-            found = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
-            invalid = "SELECT 1 FROM ledger WHERE NOT json_valid(fields) LIMIT 1"
-            if found == "ok" and db.execute(invalid).fetchone():
-                found = "an entry in it can't be read"
-        except sqlite3.DatabaseError as error:
-            # A lock, a disk or a permission; `translated` has the words for it.
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            found = str(error)
-        if found != "ok":
-            raise damaged_ledger(path, found)

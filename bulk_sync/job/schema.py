@@ -18,13 +18,17 @@ Invariants:
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 
 from bulk_sync.job import ledger
-from bulk_sync.job.health import APPLICATION_ID
+from bulk_sync.job.layout import KINDS, Layout, difference, layout_of_script
 from bulk_sync.job.purge import PURGED_MESSAGE, PURGED_REASONS
 from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 
 SCHEMA_VERSION = 10
+
+APPLICATION_ID = 0x6253796E  # "bSyn"
+"""Marks our files among other SQLite files (PRAGMA application_id)."""
 
 _SEALED = """
 CREATE TABLE sealed (
@@ -161,6 +165,46 @@ CREATE = (
     f"BEGIN; {_SCHEMA} {_TIMELINE} {_LEDGER} PRAGMA application_id = {APPLICATION_ID}; "
     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 )
+
+# The tables of version 1, from which the migrations lead to those of every other.
+_CREATE_VERSION_1 = """
+CREATE TABLE job (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    generation INTEGER NOT NULL,
+    input TEXT NOT NULL,
+    input_digest TEXT NOT NULL,
+    meaning TEXT NOT NULL,
+    partial INTEGER NOT NULL,
+    headers TEXT NOT NULL,
+    base_url TEXT NOT NULL,
+    key_fingerprint TEXT,
+    seconds REAL NOT NULL DEFAULT 0
+);
+CREATE TABLE row (
+    id INTEGER PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    cells TEXT NOT NULL,
+    target TEXT NOT NULL,
+    body TEXT,
+    digest TEXT,
+    fields TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL,
+    in_flight INTEGER NOT NULL DEFAULT 0,
+    http_status INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    throttled INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    message TEXT,
+    showing_id TEXT,
+    updated_at TEXT,
+    sent_at TEXT,
+    duration_ms INTEGER
+);
+CREATE TABLE report (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
+CREATE INDEX row_target ON row (target, digest);
+CREATE INDEX row_pending ON row (generation, id) WHERE state = 'pending';
+"""
 
 # Selects the rows of version 6 that were changed since they were staged.
 _ENDED = (
@@ -312,3 +356,21 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.executescript(
             f"BEGIN IMMEDIATE; {_MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
         )
+
+
+@cache
+def layout_of(version: int) -> Layout:
+    """Return the layout of a checkpoint of some version."""
+    if version == SCHEMA_VERSION:
+        return layout_of_script(CREATE)
+    return layout_of_script(_CREATE_VERSION_1, *map(_MIGRATIONS.__getitem__, range(1, version)))
+
+
+def difference_from(version: int, found: Layout) -> str | None:
+    """Return how a checkpoint's layout differs from that of its version; None if it doesn't."""
+    if version == SCHEMA_VERSION:
+        exactly: tuple[str, ...] = KINDS
+    else:
+        # The migrations from versions 1 to 5 make all indexes anew.
+        exactly = ("index",) if version > 5 else ()
+    return difference(found, layout_of(version), exactly, also=ledger.EARLIER_INDEXES)

@@ -20,6 +20,9 @@ SEALED_BYTES = 50_000_000
 # SQLite's default high-water mark of the WAL.
 _AUTOCHECKPOINT_PAGES = 1000
 
+_WAL_HEADER_BYTES = 32
+_FRAME_HEADER_BYTES = 24
+
 
 def is_large(path: Path) -> bool:
     """Return whether a checkpoint is large enough to be sealed."""
@@ -35,6 +38,39 @@ def wal_bytes(path: Path) -> int:
 def wal_path(path: Path) -> Path:
     """Return the name of a checkpoint's WAL, the file with its newest pages."""
     return path.with_name(path.name + "-wal")
+
+
+def is_cut(path: Path, page_size: int, pages: int) -> bool:
+    """Return whether the file ends within a page that SQLite would read from it.
+
+    A write that stops short, because the disk is full, leaves a part of a page when the WAL is
+    moved into the file. Such pages are read from the WAL until all of them are moved.
+    """
+    whole, rest = divmod(path.stat().st_size, page_size)
+    if rest == 0:
+        return False
+    if not wal_bytes(path):
+        return True
+    return whole < pages and whole + 1 not in _pages_of_wal(wal_path(path), page_size)
+
+
+def _pages_of_wal(wal: Path, page_size: int) -> set[int]:
+    """Return the numbers of the pages in the WAL's commits (sqlite.org/fileformat2.html, 4)."""
+    found: set[int] = set()
+    uncommitted: set[int] = set()
+    if not wal.exists():
+        return found
+    with wal.open("rb") as file:
+        salts = file.read(_WAL_HEADER_BYTES)[16:24]
+        while len(header := file.read(_FRAME_HEADER_BYTES)) == _FRAME_HEADER_BYTES:
+            if header[8:16] != salts:
+                break  # of an earlier use of the file
+            uncommitted.add(int.from_bytes(header[:4], "big"))
+            if header[4:8] != bytes(4):  # the last frame of a commit has the number of pages
+                found |= uncommitted
+                uncommitted.clear()
+            file.seek(page_size, os.SEEK_CUR)
+    return found
 
 
 def seal(connection: sqlite3.Connection, path: Path) -> None:

@@ -25,7 +25,6 @@ from bulk_sync.job.database import Database, opened, readable, scratch
 from bulk_sync.job.health import examining
 from bulk_sync.job.known import Known
 from bulk_sync.job.outbox import Outbox
-from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.job.staged import StagedRows
 from bulk_sync.job.views import Views
 
@@ -62,7 +61,7 @@ class Store:
     @staticmethod
     def examining(path: Path) -> AbstractContextManager[Callable[[], None]]:
         """Examine a checkpoint in a thread, for `open` later; see `health.examining`."""
-        return examining(path, SCHEMA_VERSION)
+        return examining(path)
 
     @classmethod
     @contextmanager

@@ -22,9 +22,8 @@ from bulk_sync.job.ledger import (
     LedgerAccount,
     Same,
     Shown,
-    changing,
-    read_shared,
 )
+from bulk_sync.job.ledger_file import changing, read_shared
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.comparison import LedgerSide
@@ -194,9 +193,10 @@ def doubt(settings: ReconcileSettings, evidence: Evidence) -> None:
                 places[place.resolve()] = None
     for path in places:
         with held(path):
-            if is_checkpoint(path):
+            of_sheet = is_checkpoint(path)
+            if of_sheet:
                 learn_all(path)
-            with changing(path) as file:
+            with changing(path, examined=of_sheet) as file:
                 for base_url in [settings.address] if settings.address else file.addresses():
                     ledger = file.of(base_url)
                     if not ledger.is_empty():

@@ -13,10 +13,12 @@ from msgspec import Struct
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.check.patches import without_known
 from bulk_sync.errors import CheckpointDamaged, UsageError
+from bulk_sync.job.damage import keep_side_files
 from bulk_sync.job.damage import set_aside as keep_damaged
 from bulk_sync.job.database import Job, is_checkpoint
 from bulk_sync.job.lock import Hold, held
 from bulk_sync.job.store import Store
+from bulk_sync.job.trust import note_on_folder
 from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
@@ -94,14 +96,16 @@ def open_checkpoint(
 
     With --fresh, a damaged one is kept under another name. Raises CheckpointError.
     """
-    notes: tuple[str, ...] = ()
+    notes = note_on_folder(path.parent)
+    if (kept := keep_side_files(path)) is not None:
+        notes += (f"{path} was removed, but not all of it; what was left is now {kept}.",)
     with ExitStack() as stack:
         try:
             store = stack.enter_context(Store.open(path, history.ledger, examined))
         except CheckpointDamaged:
             if not history.fresh:
                 raise
-            notes = (f"{path} was damaged; it is now {keep_damaged(path)}.",)
+            notes += (f"{path} was damaged; it is now {keep_damaged(path)}.",)
             store = stack.enter_context(Store.open(path, history.ledger))
         if not store.database.has_wal:
             why = "this folder has no shared memory, as some network and FUSE file systems"

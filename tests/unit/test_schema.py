@@ -85,7 +85,34 @@ BACK_TO_VERSION_6 = "".join(
     DROP TABLE sealed;
     DROP TABLE staged;
     DROP TABLE outcome;
-    ALTER TABLE row_before RENAME TO row;
+    CREATE TABLE row (
+        id INTEGER PRIMARY KEY,
+        generation INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        cells TEXT NOT NULL,
+        target TEXT NOT NULL,
+        key TEXT NOT NULL,
+        content TEXT,
+        body TEXT,
+        digest TEXT,
+        fields TEXT NOT NULL DEFAULT '',
+        before TEXT,
+        state TEXT NOT NULL,
+        in_flight INTEGER NOT NULL DEFAULT 0,
+        may_have_been_applied INTEGER NOT NULL DEFAULT 0,
+        tried_before INTEGER NOT NULL DEFAULT 0,
+        http_status INTEGER,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        throttled INTEGER NOT NULL DEFAULT 0,
+        error TEXT,
+        message TEXT,
+        showing_id TEXT,
+        updated_at TEXT,
+        sent_at TEXT,
+        duration_ms INTEGER
+    );
+    INSERT INTO row SELECT * FROM row_before;
+    DROP TABLE row_before;
     CREATE INDEX row_target ON row (target, content);
     CREATE INDEX row_pending ON row (generation, tried_before, id) WHERE state = 'pending';
     ALTER TABLE job DROP COLUMN taken;

@@ -12,6 +12,8 @@ import pytest
 
 from bulk_sync.errors import CheckpointDamaged, OutputError
 from bulk_sync.job import damage, health, outbox, sealing
+from bulk_sync.job.bounded import Deadline
+from bulk_sync.job.layout import Layout
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Outcome, State
 from tests.unit.checkpoints import (
@@ -27,9 +29,11 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     seen: list[Path] = []
     read_all = health._read_all
 
-    def noted(connection: sqlite3.Connection, path: Path, made_by: int) -> None:
+    def noted(
+        connection: sqlite3.Connection, path: Path, made_by: int, layout: Layout, end: Deadline
+    ) -> None:
         seen.append(path)
-        read_all(connection, path, made_by)
+        read_all(connection, path, made_by, layout, end)
 
     monkeypatch.setattr(sealing, "SEALED_BYTES", 0)
     monkeypatch.setattr(health, "_read_all", noted)
