@@ -54,7 +54,7 @@ FOREIGN = frozenset(
 )
 # Where they speak, and what the others may take from these modules.
 SPEAKERS = ("bulk_sync.send.transport", "bulk_sync.sandbox")
-HOST_NAME_ONLY = ("bulk_sync.job.lock", "bulk_sync.run.host")
+HOST_NAME_ONLY = ("bulk_sync.job.lock", "bulk_sync.host")
 # Shows instants in the machine's zone, as people read them.
 LOCAL_ZONE = ("bulk_sync.report.words",)
 # The system's settings for proxies; the lines of cookies, to refuse them.

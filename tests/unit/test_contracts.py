@@ -152,7 +152,7 @@ def test_what_is_allowed_is_not_reported(package: Path) -> None:
         ("bulk_sync.doctor", "open('x'); datetime.now(); Path('x').read_text()"),
         ("bulk_sync.sandbox.server", "asyncio.start_server(); socket.create_server(())"),
         ("bulk_sync.send.circuit", "self.open = 'x'.replace('x', 'y') and self.open"),
-        ("bulk_sync.run.host", "socket.gethostname()"),
+        ("bulk_sync.host", "socket.gethostname()"),
     ):
         plant(package, module, line)
     assert violations(package) == []
