@@ -31,6 +31,7 @@ MOST_DIGITS = 15
 """Significant digits of a number in spreadsheet programs."""
 # Characters of a code; Excel allows 255, and a longer one is not worth its time.
 _LONGEST_CODE = 255
+_TOO_MANY_SECTIONS = ";;;;"
 # Zeros of a format that are rendered in the short way; more than any number has digits.
 _MOST_ZEROS = 30
 # Characters that `General` shows in Excel at most, without the sign.
@@ -53,7 +54,7 @@ def shown(value: float, code: str) -> Shown | None:
     """Return the text of a number in a format; None if it can't be known for certain."""
     if abs(value) >= 10**MOST_DIGITS:
         return None
-    section, is_negative = _compiled(code).choose(value)
+    section, is_negative = _format(code).choose(value)
     if section is None or not section.is_certain:
         return None
     # Programs show -0 or 0 of a negative number that rounds to zero.
@@ -68,7 +69,7 @@ def shown(value: float, code: str) -> Shown | None:
 
 def shown_of_text(text: str, code: str) -> str | None:
     """Return a text as a format shows it; None if it can't be known for certain."""
-    section = _compiled(code).texts
+    section = _format(code).texts
     if section is None:
         return text
     return section.framed(text) if section.is_certain else None
@@ -161,10 +162,15 @@ def _bracket(text: str) -> _Token:
     return _Token("literal", locale[1])
 
 
+def _format(code: str) -> _Format:
+    # Judged before it is parsed and remembered, because a file may claim a code of any length.
+    return _compiled(code if len(code) <= _LONGEST_CODE else _TOO_MANY_SECTIONS)
+
+
 @lru_cache(maxsize=1024)
 def _compiled(code: str) -> _Format:
     sections = _sections(code or GENERAL)
-    if len(code) > _LONGEST_CODE or len(sections) > 4:
+    if len(sections) > 4:
         sections = ["\0"]  # which nobody can be certain of
     return _Format([_Section(tuple(_tokens(each))) for each in sections])
 

@@ -10,13 +10,14 @@ import hashlib
 import io
 import shlex
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, takewhile
+from itertools import dropwhile, islice, takewhile
 from pathlib import Path
 
 from bulk_sync.model.rows import Row, text_of
 from bulk_sync.model.summaries import Understood
 from bulk_sync.read.books.interface import BadWorkbook, Book, Grid, Sheet
 from bulk_sync.read.books.shown import shows
+from bulk_sync.read.bounds import MAX_ROW_CHARACTERS, excess
 from bulk_sync.read.container import open_book
 from bulk_sync.read.foreign import AGAIN, input_errors
 from bulk_sync.read.interface import (
@@ -28,10 +29,9 @@ from bulk_sync.read.interface import (
 )
 from bulk_sync.read.opened import fingerprint, refuse_if_changed
 
-# Rows that are checked together.
-_BLOCK_ROWS = 256
-# Sheets that a note names.
+# Sheets that a note names, and characters of each name.
 _MOST_NAMED = 10
+_LONGEST_NAME = 60
 
 
 class WorkbookTable:
@@ -54,7 +54,9 @@ class WorkbookTable:
             self._sheet, self._grid, header = self._choose(options)
             above = [
                 _first_text(row)
-                for row in takewhile(lambda row: row.number < header.number, self._grid.filled())
+                for row in takewhile(
+                    lambda row: row.number < header.number, _filled(self._sheet, self._grid)
+                )
             ]
         self._above = above_note(above)
         self._header_row = header.number
@@ -73,11 +75,9 @@ class WorkbookTable:
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows below the header; see `Table`."""
-        rows = self._grid.filled()
         with input_errors(self._path):
-            while block := list(islice(rows, _BLOCK_ROWS)):
-                _refuse_nul(block, self._sheet)
-                yield from (row for row in block if row.number > self._header_row)
+            rows = _filled(self._sheet, self._grid)
+            yield from dropwhile(lambda row: row.number <= self._header_row, rows)
         refuse_if_changed(self._file, self._path, self._stat, self.digest)
 
     def _choose(self, options: ReadOptions) -> tuple[Sheet, Grid, Row]:
@@ -95,7 +95,7 @@ class WorkbookTable:
                 _refuse_on_its_side(sheet, grid, found, options)
                 return sheet, grid, found
             # Its headers are for the error, when no sheet has a header with a key.
-            if fallback is None and (first := next(grid.filled(), None)) is not None:
+            if fallback is None and (first := next(_filled(sheet, grid), None)) is not None:
                 fallback = sheet, grid, first
         self._refuse_if_hidden(options)
         if fallback is None:
@@ -113,12 +113,15 @@ class WorkbookTable:
             if _recognised(sheet, self._book.open(sheet), options) is not None:
                 raise BadWorkbook(
                     "none of its visible sheets names showings, and the hidden sheet "
-                    f"{sheet.name!r} does. If that is meant, add --sheet {shlex.quote(sheet.name)}."
+                    f"{_short(sheet.name)} does. If that is meant, add --sheet "
+                    f"{shlex.quote(sheet.name)}."
                 )
 
     def _open(self, sheet: Sheet) -> Grid:
         if not sheet.is_grid:
-            raise BadWorkbook(f"the sheet {sheet.name!r} is a chart or a macro; it has no rows.")
+            raise BadWorkbook(
+                f"the sheet {_short(sheet.name)} is a chart or a macro; it has no rows."
+            )
         return self._book.open(sheet)
 
     def _notes(self) -> Iterator[str]:
@@ -128,9 +131,9 @@ class WorkbookTable:
             listed = ", ".join(_described(sheet) for sheet in others[:_MOST_NAMED])
             if len(others) > _MOST_NAMED:
                 listed += f" and {len(others) - _MOST_NAMED} more"
-            yield f"Sheet {taken.name!r} was read; the workbook also holds {listed}."
+            yield f"Sheet {_short(taken.name)} was read; the workbook also holds {listed}."
         if not taken.visible:
-            yield f"Sheet {taken.name!r} is hidden."
+            yield f"Sheet {_short(taken.name)} is hidden."
         hidden = self._grid.hidden_rows
         if hidden:
             yield f"{hidden} hidden row{' is' if hidden == 1 else 's are'} read like the others."
@@ -145,21 +148,37 @@ def workbook_in(file: io.BufferedReader, path: Path, options: ReadOptions) -> Wo
     return WorkbookTable(file, path, book, digest, options)
 
 
-def _refuse_nul(rows: Sequence[Row], sheet: Sheet) -> None:
-    """Raise BadWorkbook for a text with a NUL, which no program shows: it was decoded wrongly, by
-    the program that wrote it or here.
+def _filled(sheet: Sheet, grid: Grid) -> Iterator[Row]:
+    """Yield the rows with a cell that shows something.
+
+    Raises BadWorkbook for one that is too large to be held several times, however little of the
+    file it takes, and for a text with a NUL, which no program shows: it was decoded wrongly, by the
+    program that wrote it or here.
     """
-    # One text first, because this runs for every cell.
-    cells = chain.from_iterable(row.cells for row in rows)
-    if "\0" not in "".join([cell for cell in cells if cell.__class__ is str]):
-        return
-    for row in rows:
-        for column, cell in enumerate(row.cells, start=1):
-            if isinstance(cell, str) and "\0" in cell:
-                raise BadWorkbook(
-                    f"sheet {sheet.name!r}, row {row.number}: the text {cell[:40]!r} in column "
-                    f"{column} holds a NUL character. {AGAIN}"
-                )
+    for row in grid.filled():
+        texts: list[str] = [cell for cell in row.cells if cell.__class__ is str]
+        if sum(map(len, texts)) > MAX_ROW_CHARACTERS:
+            raise BadWorkbook(
+                f"sheet {_short(sheet.name)}, row {row.number} {excess(row.cells)}. Shorten them"
+            )
+        # One text first, because this runs for every cell.
+        if "\0" in "".join(texts):
+            _refuse_nul(row, sheet)
+        yield row
+
+
+def _refuse_nul(row: Row, sheet: Sheet) -> None:
+    for column, cell in enumerate(row.cells, start=1):
+        if isinstance(cell, str) and "\0" in cell:
+            raise BadWorkbook(
+                f"sheet {_short(sheet.name)}, row {row.number}: the text {cell[:40]!r} in column "
+                f"{column} holds a NUL character. {AGAIN}"
+            )
+
+
+def _short(name: str) -> str:
+    """Return a sheet's name as a message has it; programs allow 31 characters."""
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}...")
 
 
 def _named(sheets: Sequence[Sheet], wanted: str) -> Sheet:
@@ -172,12 +191,14 @@ def _named(sheets: Sequence[Sheet], wanted: str) -> Sheet:
             return sheet
     if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted[:9]) <= len(sheets):
         return sheets[int(wanted) - 1]
-    listed = ", ".join(_described(sheet) for sheet in sheets) or "none"
+    listed = ", ".join(_described(sheet) for sheet in sheets[:_MOST_NAMED]) or "none"
+    if len(sheets) > _MOST_NAMED:
+        listed += f" and {len(sheets) - _MOST_NAMED} more"
     raise BadWorkbook(f"there is no sheet {wanted!r} in it. There are: {listed}.")
 
 
 def _described(sheet: Sheet) -> str:
-    return repr(sheet.name) if sheet.visible else f"{sheet.name!r} (hidden)"
+    return _short(sheet.name) if sheet.visible else f"{_short(sheet.name)} (hidden)"
 
 
 def _first_text(row: Row) -> str:
@@ -185,9 +206,9 @@ def _first_text(row: Row) -> str:
 
 
 def _header(sheet: Sheet, grid: Grid, options: ReadOptions) -> Row:
-    found = _recognised(sheet, grid, options) or next(grid.filled(), None)
+    found = _recognised(sheet, grid, options) or next(_filled(sheet, grid), None)
     if found is None:
-        raise BadWorkbook(f"the sheet {sheet.name!r} is empty.")
+        raise BadWorkbook(f"the sheet {_short(sheet.name)} is empty.")
     return found if options.header_row is None else _forced(sheet, grid, options.header_row)
 
 
@@ -196,10 +217,10 @@ def _recognised(sheet: Sheet, grid: Grid, options: ReadOptions) -> Row | None:
     best, best_score, rival = None, 0, None
     if options.header_row is not None:
         candidates: Iterator[Row] = (
-            row for row in grid.filled() if row.number == options.header_row
+            row for row in _filled(sheet, grid) if row.number == options.header_row
         )
     else:
-        candidates = islice(grid.filled(), HEADER_WITHIN_ROWS)
+        candidates = islice(_filled(sheet, grid), HEADER_WITHIN_ROWS)
     for row in candidates:
         score = options.recognise([text_of(cell).strip() for cell in row.cells])
         if score > best_score:
@@ -208,7 +229,7 @@ def _recognised(sheet: Sheet, grid: Grid, options: ReadOptions) -> Row | None:
                 rival = rival or best
             best, best_score = row, score
     if best is not None and rival is not None:
-        raise BadWorkbook(f"sheet {sheet.name!r}: {two_headers(rival.number, best.number)}.")
+        raise BadWorkbook(f"sheet {_short(sheet.name)}: {two_headers(rival.number, best.number)}.")
     return best
 
 
@@ -216,20 +237,20 @@ def _refuse_on_its_side(sheet: Sheet, grid: Grid, header: Row, options: ReadOpti
     if options.header_row is not None:
         return
     names = [text_of(cell).strip() for cell in header.cells]
-    below = islice(grid.filled(), HEADER_WITHIN_ROWS)
+    below = islice(_filled(sheet, grid), HEADER_WITHIN_ROWS)
     column = [text_of(row.cells[0]).strip() for row in below if row.number >= header.number]
     sentence = on_its_side(options.recognise, names, column)
     if sentence is not None:
-        raise BadWorkbook(f"sheet {sheet.name!r}: {sentence}.")
+        raise BadWorkbook(f"sheet {_short(sheet.name)}: {sentence}.")
 
 
 def _forced(sheet: Sheet, grid: Grid, number: int) -> Row:
-    for row in grid.filled():
+    for row in _filled(sheet, grid):
         if row.number == number:
             return row
         if row.number > number:
             break
     raise BadWorkbook(
-        f"row {number} of the sheet {sheet.name!r} is blank or beyond its end; it can't be "
+        f"row {number} of the sheet {_short(sheet.name)} is blank or beyond its end; it can't be "
         "the header."
     )

@@ -13,10 +13,28 @@ from bulk_sync.job.staged import MAX_GROUP_CHARACTERS
 from bulk_sync.job.store import Store
 from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import Problem, Record, Row
-from bulk_sync.read import delimited, encoding
+from bulk_sync.read import bounds, delimited, encoding
+from bulk_sync.read.books.ods import sink
+from bulk_sync.read.books.xlsx import styles
+from bulk_sync.read.bounds import LONGEST_KNOWN, MOST_KNOWN, remember
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions
-from tests.unit.workbooks import recognise
+from tests.unit.workbooks import (
+    ods_parts,
+    ods_row,
+    ods_text,
+    recognise,
+    refused,
+    rows_of,
+    write,
+    xlsx_parts,
+)
+
+XLSX_HEADER = (
+    '<row r="1"><c t="inlineStr"><is><t>unique_showing_key</t></is></c>'
+    '<c t="inlineStr"><is><t>feedback</t></is></c></row>'
+)
+ODS_HEADER = ods_row(ods_text("unique_showing_key"), ods_text("feedback"))
 
 LONG = "a" * 900_000
 
@@ -101,3 +119,89 @@ def test_a_row_of_too_many_cells_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("unique_showing_key,rating\nk1,5\nk2" + "," * 20_000 + "\n")
     assert "row 3 has 20,001 cells; a sheet has at most 16,384 columns" in refusal(path)
+
+
+# Workbooks: a few bytes may claim much.
+
+
+def test_cells_that_share_a_long_text_are_counted_as_often_as_they_have_it(tmp_path: Path) -> None:
+    data = XLSX_HEADER + '<row r="2">' + '<c t="s"><v>0</v></c>' * 17 + "</row>"
+    parts = xlsx_parts(data, f"<si><t>{'x' * 2**20}</t></si>")
+    message = refused(write(tmp_path / "x.xlsx", parts))
+    assert "row 2 has cells of more than 16,777,216 characters together" in message
+
+
+def test_a_long_text_that_a_column_repeats_is_counted_as_often(tmp_path: Path) -> None:
+    cell = ods_text("x" * 10_000, ' table:number-columns-repeated="16000"')
+    parts = ods_parts(ODS_HEADER + ods_row(ods_text("k1"), cell))
+    assert "characters together" in refused(write(tmp_path / "x.ods", parts))
+
+
+def test_the_characters_of_repeated_rows_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "MAX_REPEATED_CHARACTERS", 100_000)
+    row = ods_row(ods_text("k1"), ods_text("x" * 98))
+    for repeats, is_read in (("1001", True), ("1002", False)):
+        data = row.replace(
+            "<table:table-row", f'<table:table-row table:number-rows-repeated="{repeats}"'
+        )
+        path = write(tmp_path / "x.ods", ods_parts(ODS_HEADER + data))
+        if is_read:
+            assert len(rows_of(path)) == 1001
+        else:
+            assert "its repeated rows, up to row 1003, have more than" in refused(path)
+
+
+def test_blanks_that_are_claimed_by_a_count_are_bounded_for_all_rows_that_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "MAX_BLANKS", 50_000)
+    cell = ods_text('x<text:s text:c="9000"/>x')
+    few = ods_parts(ODS_HEADER + ods_row(ods_text("k1"), cell) * 5)
+    many = ods_parts(ODS_HEADER + ods_row(ods_text("k1"), cell) * 6)
+    assert len(rows_of(write(tmp_path / "few.ods", few))) == 5
+    assert "blanks that are written as a count" in refused(write(tmp_path / "many.ods", many))
+
+
+@pytest.mark.parametrize("tag", ["is", "v"])
+def test_a_row_is_bounded_while_its_cells_are_read(
+    tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exact reader keeps the cells of a row until it ends."""
+    monkeypatch.setattr("bulk_sync.read.books.xlsx.cells.MAX_ROW_CHARACTERS", 50_000)
+    text = "x" * 10_000
+    inside = f"<is><r><t>{text}</t></r></is>" if tag == "is" else f"<v>{text}<!-- --></v>"
+    kind = "inlineStr" if tag == "is" else "str"
+    data = XLSX_HEADER + '<row r="2">' + f'<c t="{kind}">{inside}</c>' * 6 + "</row>"
+    message = refused(write(tmp_path / "x.xlsx", xlsx_parts(data)))
+    assert "row 2 of it has more than 50,000 characters" in message
+
+
+def test_a_number_is_judged_by_its_length_before_it_is_parsed(tmp_path: Path) -> None:
+    for digits, is_read in ((255, True), (256, False)):
+        number = "0." + "0" * (digits - 2)
+        data = XLSX_HEADER + f'<row r="2"><c><v>{number}</v></c></row>'
+        path = write(tmp_path / "x.xlsx", xlsx_parts(data))
+        if is_read:
+            assert rows_of(path) == [(2, (0.0,))]
+        else:
+            assert "should hold a number" in refused(path)
+
+
+def test_only_styles_that_a_cell_has_are_read() -> None:
+    codes = {200 + number: f"0.{'0' * (number % 20)}" for number in range(1000)}
+    converters = styles.Converters(list(codes), codes, is_1904=False)
+    assert len(converters) == 1000
+    assert converters[7] is converters[7]
+    assert list(converters._known) == [207]
+
+
+def test_what_is_remembered_by_a_text_is_bounded_in_characters() -> None:
+    known: dict[str, int] = {}
+    for number in range(2 * MOST_KNOWN):
+        remember(known, f"{number}", number)
+    assert len(known) <= MOST_KNOWN
+    remember(known, "x" * (LONGEST_KNOWN + 1), 1)
+    assert max(map(len, known)) <= LONGEST_KNOWN
+    assert bounds.MOST_KNOWN * bounds.LONGEST_KNOWN <= 20_000_000

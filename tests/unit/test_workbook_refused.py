@@ -171,7 +171,7 @@ def test_a_sheet_that_goes_on_after_its_end_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_large_text_that_many_cells_share_is_held_once(tmp_path: Path) -> None:
-    data = HEADER + '<row r="2">' + '<c t="s"><v>0</v></c>' * 400 + "</row>"
+    data = HEADER + '<row r="2">' + '<c t="s"><v>0</v></c>' * 12 + "</row>"
     parts = xlsx_parts(data, f"<si><t>{'x' * 2**20}</t></si>")
     (row,) = rows_of(write(tmp_path / "x.xlsx", parts))
     assert len(set(map(id, row[1]))) == 1

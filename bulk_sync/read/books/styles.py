@@ -34,7 +34,7 @@ _BUILT_IN = {
     49: "@",
 }
 _FIRST_OWN_ID = 164
-_MOST_REMEMBERED = 4096  # numbers of one format
+_MOST_REMEMBERED = 16_384
 
 
 TextConverter = Callable[[str], Cell]
@@ -66,8 +66,7 @@ def number_converter(format_id: int, own: Mapping[int, str], *, is_1904: bool) -
     code = code_of(format_id, own)
     if is_plain(code):
         return None
-    # Most formatted numbers repeat, and rendering one costs as much as reading a row.
-    return lru_cache(_MOST_REMEMBERED)(partial(number_as_shown, code=code))
+    return partial(number_as_shown, code=code)
 
 
 def text_converter(format_id: int, own: Mapping[int, str]) -> TextConverter | None:
@@ -76,6 +75,9 @@ def text_converter(format_id: int, own: Mapping[int, str]) -> TextConverter | No
     return (lambda text: text_as_shown(text, code)) if changes_texts(code) else None
 
 
+# Most formatted numbers repeat, and rendering one costs as much as reading a row. One memory for
+# all formats, because a workbook may have thousands.
+@lru_cache(_MOST_REMEMBERED)
 def number_as_shown(number: Number, code: str) -> Cell:
     """Return a number with the text that a format shows of it; alone if that is the number."""
     cell = plain_number(number)

@@ -23,6 +23,7 @@ from bulk_sync.read.books.shown import Covering, Range
 from bulk_sync.read.books.styles import TextConverter, number_converter, text_converter
 from bulk_sync.read.books.xlsx.sink import Sink
 from bulk_sync.read.books.xlsx.strings import MAX_BYTES
+from bulk_sync.read.bounds import MAX_ROW_CHARACTERS, MAX_SHEETS
 
 # Types of records ([MS-XLSB] 2.3).
 _ROW, _BLANK, _RK, _ERROR, _BOOL, _REAL, _STRING, _SHARED = range(8)
@@ -68,6 +69,8 @@ class XlsbBook:
                 self._is_1904 = bool(_u32(data, 0) & 1)
             elif kind == _SHEET:
                 self.sheets.append(self._sheet(data))
+                if len(self.sheets) > MAX_SHEETS:
+                    raise TooLarge(f"it has more than {MAX_SHEETS:,} sheets.")
         self._values: _Values | None = None
 
     def open(self, sheet: Sheet) -> XlsbGrid:
@@ -229,6 +232,7 @@ class _Reader:
         self._in_data = False
         self._is_hidden = False
         self._cells: list[Cell] = []
+        self._characters = 0  # of the row so far
         self._column = -1
         self._read = {
             _BLANK: values.blank,
@@ -291,9 +295,15 @@ class _Reader:
             )
         # fDyZero: bit 4 of the byte after rw, ixfe, miyRw and one of flags (2.4.741).
         self.row, self._is_hidden = row, len(data) > 11 and bool(data[11] & 0x10)
-        self._cells, self._column = [], -1
+        self._cells, self._column, self._characters = [], -1, 0
 
     def _put(self, column: int, value: Cell) -> None:
+        if value.__class__ is str:
+            self._characters += len(value)
+            if self._characters > MAX_ROW_CHARACTERS:
+                raise TooLarge(
+                    f"row {self.row + 1} of it has more than {MAX_ROW_CHARACTERS:,} characters."
+                )
         if not self._column < column < MAX_COLUMNS or self.row < 0:
             raise BadWorkbook(f"row {self.row + 1} has a cell out of order. {_AGAIN}")
         self._column = column

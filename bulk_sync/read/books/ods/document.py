@@ -9,6 +9,7 @@ from bulk_sync.read.books.interface import MAX_CHARACTERS, MAX_COLUMNS, BadWorkb
 from bulk_sync.read.books.ods.cells import BadValueError, CellKind, repeats
 from bulk_sync.read.books.ods.names import AGAIN, Names
 from bulk_sync.read.books.ods.sink import RowKind, Sink, is_hidden, row_kind
+from bulk_sync.read.bounds import MAX_ROW_CHARACTERS, MAX_SHEETS
 
 _CELLS = frozenset({"table:table-cell", "table:covered-table-cell"})
 # Elements that group rows and columns (9.1.6 to 9.1.12).
@@ -52,6 +53,7 @@ class Document:
         self._row = RowKind(1, is_hidden=False)
         self._cells: list[tuple[CellKind, Cell]] = []
         self._cell: _Cell | None = None
+        self._characters = 0  # of the row so far
 
     @property
     def is_in_wanted(self) -> bool:
@@ -109,6 +111,8 @@ class Document:
                 self.tables.append(
                     (attributes.get("table:name", ""), attributes.get("table:style-name", ""))
                 )
+                if len(self.tables) > MAX_SHEETS:
+                    raise TooLarge(f"it has more than {MAX_SHEETS:,} sheets.")
             case "table:table-row", _ if name in _CELLS:
                 kind = CellKind(attributes, is_covered=name == "table:covered-table-cell")
                 self._cell = _Cell(kind)
@@ -123,7 +127,7 @@ class Document:
 
     def _start_in_table(self, name: str, attributes: dict[str, str]) -> None:
         if name == "table:table-row" and self.is_in_wanted:
-            self._row, self._cells = row_kind(attributes), []
+            self._row, self._cells, self._characters = row_kind(attributes), [], 0
         elif name == "table:table-column" and self.is_in_wanted:
             self._start_column(attributes)
         elif name not in _GROUPS:
@@ -140,7 +144,14 @@ class Document:
             value = cell.kind.value(cell.shown(), cell.kind.own, has_text=cell.has_text)
         except BadValueError as error:
             raise self._bad(error) from None
-        self._cells.append((cell.kind, value))
+        self.sink.hold_blanks(cell.blanks)
+        self._characters += cell.size
+        if self._characters > MAX_ROW_CHARACTERS:
+            raise TooLarge(
+                f"row {self.sink.row + 1} of it has more than {MAX_ROW_CHARACTERS:,} characters."
+            )
+        if self.is_in_wanted:
+            self._cells.append((cell.kind, value))
 
     def _bad(self, error: BadValueError) -> BadWorkbook:
         sheet = repr(self.tables[-1][0]) if self.tables else "it"
@@ -155,7 +166,9 @@ class _Cell:
         self._depth = 0
         self._passed_from = 0  # the depth of an element that is passed over, or 0
         self._paragraphs: list[_Paragraph] = []
-        self._size = 0
+        self.size = 0
+        self.blanks = 0
+        """Characters of it that are claimed by a count."""
 
     @property
     def has_text(self) -> bool:
@@ -179,7 +192,9 @@ class _Cell:
         elif name in _NO_TEXTS or name.startswith(_NO_TEXT):
             self._passed_from = self._depth
         elif name == "text:s":
-            self._put(" " * _spaces(attributes))
+            spaces = _spaces(attributes)
+            self.blanks += spaces
+            self._put(" " * spaces)
         elif name == "text:line-break":
             self._put("\n")
         elif name == "text:tab":
@@ -206,8 +221,8 @@ class _Cell:
         self._paragraphs[-1].keep(text)
 
     def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > MAX_CHARACTERS:
+        self.size += size
+        if self.size > MAX_CHARACTERS:
             raise TooLarge(f"a cell of it has more than {MAX_CHARACTERS:,} characters.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bulk_sync.read.books.interface import BadWorkbook
+from bulk_sync.read.bounds import remember
 
 AGAIN = "Open the workbook in a spreadsheet program and save it again."
 
@@ -19,6 +20,9 @@ _NAMESPACES = {
     # LibreOffice's extension, for the types that OpenDocument lacks.
     "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0": "calcext",
 }
+
+# Programs declare three dozen.
+_MOST_PREFIXES = 1000
 
 
 class Names:
@@ -38,7 +42,9 @@ class Names:
                 continue
             prefix = name.partition(":")[2]
             if self._spaces.setdefault(prefix, space) != space:
-                raise BadWorkbook(f"it gives the prefix {prefix!r} two meanings. {AGAIN}")
+                raise BadWorkbook(f"it gives the prefix {prefix[:40]!r} two meanings. {AGAIN}")
+            if len(self._spaces) > _MOST_PREFIXES:
+                raise BadWorkbook(f"it declares more than {_MOST_PREFIXES} prefixes. {AGAIN}")
             self._usual.clear()
 
     def usual(self, name: str) -> str:
@@ -47,7 +53,7 @@ class Names:
         if found is None:
             prefix, _, local = name.rpartition(":")
             found = f"{_NAMESPACES.get(self._spaces.get(prefix, ''), '?')}:{local}"
-            self._usual[name] = found
+            remember(self._usual, name, found)
         return found
 
     def usual_attributes(self, attributes: dict[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from bulk_sync.read.books.mixed import PLAIN_TEXT, NotPlainError, attributes_of,
 from bulk_sync.read.books.ods.cells import BadValueError, CellKind
 from bulk_sync.read.books.ods.document import Document, paragraph
 from bulk_sync.read.books.ods.sink import RowKind, row_kind
+from bulk_sync.read.bounds import remember
 
 _ROW = r"\s*+<{t}table-row((?:\s[^<>]*+)?+/?)>"
 # The groups: name and attributes, an empty paragraph, a paragraph.
@@ -18,8 +19,6 @@ _CELL = (
 )
 # A value that may differ from cell to cell: its attribute's name, and the value.
 _VALUE = re.compile(r' ([\w.-]+:(?:date-|time-)?value)="([^"<&]*+)"')
-# Formulas and texts as attributes may differ in each cell.
-_MOST_KINDS = 20_000
 
 
 class PlainRows:
@@ -124,7 +123,7 @@ class PlainRows:
             usual = self._document.names.usual(match[1])
             if known.value_name != usual or "'" in form or len(_VALUE.findall(attributes)) > 1:
                 raise NotPlainError
-            self._forms[form] = known
+            remember(self._forms, form, known)
         return known, match[2]
 
     def _new_kind(self, attributes: str, form: str) -> CellKind:
@@ -135,17 +134,16 @@ class PlainRows:
         ):
             raise NotPlainError
         kind = CellKind(self._parsed(f" {rest}"), is_covered=is_covered)
-        if len(self._kinds) + len(self._forms) >= _MOST_KINDS:
-            self._kinds.clear()
-            self._forms.clear()
+        # Formulas and texts as attributes may differ in each cell.
         if form == attributes:
-            self._kinds[attributes] = kind
+            remember(self._kinds, attributes, kind)
         return kind
 
     def _row_kind(self, attributes: str) -> RowKind:
         kind = self._row_kinds.get(attributes)
         if kind is None:
-            kind = self._row_kinds[attributes] = row_kind(self._parsed(attributes))
+            kind = row_kind(self._parsed(attributes))
+            remember(self._row_kinds, attributes, kind)
         return kind
 
     def _parsed(self, attributes: str) -> dict[str, str]:

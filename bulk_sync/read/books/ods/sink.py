@@ -11,6 +11,7 @@ from bulk_sync.read.books.interface import MAX_COLUMNS, MAX_ROWS, BadWorkbook, T
 from bulk_sync.read.books.ods.cells import CellKind, repeats
 from bulk_sync.read.books.ods.names import AGAIN
 from bulk_sync.read.books.shown import Span, blank, joined, shows
+from bulk_sync.read.bounds import MAX_BLANKS, MAX_REPEATED_CHARACTERS, characters_of
 
 MAX_CELLS = 200_000_000
 """Cells of a table, repeated ones included: the only bound on what a few bytes can claim."""
@@ -44,6 +45,8 @@ class Sink:
         self.row = 0
         self.hidden_rows = 0
         self._cells = 0
+        self._blanks = 0  # claimed by a count, since the last call of `drain`
+        self._repeated = 0  # characters that repeated rows add
         # The rest of ranges that span several rows: last row, first column, last column.
         self._below: list[tuple[int, int, int]] = []
         self._hidden: list[Span] = []
@@ -74,15 +77,32 @@ class Sink:
             self._cells += len(cells) * kind.repeats
             if self._cells > MAX_CELLS:
                 raise TooLarge(f"a sheet of it has more than {MAX_CELLS:,} cells.")
+            if kind.repeats > 1:
+                self._repeated += characters_of(cells) * (kind.repeats - 1)
+                if self._repeated > MAX_REPEATED_CHARACTERS:
+                    raise TooLarge(
+                        f"its repeated rows, up to row {self.row + kind.repeats}, have more than "
+                        f"{MAX_REPEATED_CHARACTERS:,} characters."
+                    )
         if self._below or spans:
             self._add_covered(kind, cells, spans)
         else:
             self._append(self.row, kind.repeats, cells, kind)
         self.row += kind.repeats
 
+    def hold_blanks(self, count: int) -> None:
+        """Count blanks that an element claims; a few bytes may claim thousands."""
+        self._blanks += count
+        if self._blanks > MAX_BLANKS:
+            raise TooLarge(
+                f"its texts up to row {self.row + 1} have more than {MAX_BLANKS:,} blanks that are "
+                "written as a count."
+            )
+
     def drain(self) -> Iterator[Row]:
         """Yield the rows added since the last call."""
         rows, self._rows = self._rows, []
+        self._blanks = 0
         for row, times, cells in rows:
             shown = tuple(cells)
             for number in range(row + 1, row + times + 1):

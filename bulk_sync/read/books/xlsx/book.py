@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bulk_sync.model.rows import Row
 from bulk_sync.read.archive import Archive
-from bulk_sync.read.books.interface import Sheet
+from bulk_sync.read.books.interface import Sheet, TooLarge
 from bulk_sync.read.books.markup import feed, local
 from bulk_sync.read.books.mixed import Mixed
 from bulk_sync.read.books.package import part_of_kind, relations_of
@@ -17,6 +17,7 @@ from bulk_sync.read.books.xlsx.sink import Sink, is_true
 from bulk_sync.read.books.xlsx.strings import SharedStrings
 from bulk_sync.read.books.xlsx.styles import Styles
 from bulk_sync.read.books.xlsx.values import Values
+from bulk_sync.read.bounds import MAX_SHEETS
 
 _MERGED = b"mergeCell"
 
@@ -135,6 +136,8 @@ class _Workbook:
                 )
                 name = attributes.get("name", "")
                 self.sheets.append((name, attributes.get("state", "visible"), relation))
+                if len(self.sheets) > MAX_SHEETS:
+                    raise TooLarge(f"it has more than {MAX_SHEETS:,} sheets.")
             case _:
                 pass
 

@@ -16,6 +16,7 @@ from bulk_sync.read.books.shown import Range
 from bulk_sync.read.books.xlsx.places import AGAIN, cell_reference, place_of, row_of, whole
 from bulk_sync.read.books.xlsx.sink import Sink, hides
 from bulk_sync.read.books.xlsx.values import Values
+from bulk_sync.read.bounds import MAX_ROW_CHARACTERS
 
 
 class SheetReader:
@@ -36,6 +37,7 @@ class SheetReader:
         self._is_valued = self._is_formula = self._is_text = False
         self._text: list[str] = []
         self._size = 0
+        self._characters = 0  # of the row so far
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Receive the start of an element."""
@@ -101,6 +103,7 @@ class SheetReader:
         self._row_is_hidden = hides(attributes, "ht")
         self._cells.clear()
         self._column = -1
+        self._characters = 0
 
     def _end_row(self) -> None:
         cells: list[Cell] = [""] * (max(self._cells, default=-1) + 1)
@@ -128,6 +131,11 @@ class SheetReader:
 
     def _end_cell(self) -> None:
         text = "".join(self._text)
+        self._characters += len(text)
+        if self._characters > MAX_ROW_CHARACTERS:
+            raise TooLarge(
+                f"row {self._row + 1} of it has more than {MAX_ROW_CHARACTERS:,} characters."
+            )
         if text:
             self._cells[self._column] = self._converted(text)
         elif self._is_formula and not (self._is_valued and self._kind == "str"):

@@ -13,6 +13,7 @@ from bulk_sync.read.books.mixed import NotPlainError, attributes_of, is_allowed,
 from bulk_sync.read.books.xlsx.places import column_letters, column_of
 from bulk_sync.read.books.xlsx.sink import Sink, hides
 from bulk_sync.read.books.xlsx.values import Convert, Values
+from bulk_sync.read.bounds import remember
 
 # Wider rows are read exactly, because the pattern grows with them.
 _MOST_COLUMNS = 512
@@ -153,8 +154,8 @@ class PlainRows:
             if all(texts):
                 return kind.convert(texts)  # type: ignore[arg-type]  # none of them is None
         cells: list[Cell] = [""] * len(attributes)
-        # Places and texts by their cells' attributes.
-        mixed: dict[str, tuple[list[int], list[str]]] = {}
+        # Kinds, places and texts by their cells' attributes.
+        mixed: dict[str, tuple[_Kind, list[int], list[str]]] = {}
         for at, (each, value, text, result) in enumerate(
             zip(attributes, values, in_line, calculated, strict=True)
         ):
@@ -165,13 +166,13 @@ class PlainRows:
             if shown:
                 if kind.is_in_line != (text is not None):
                     raise NotPlainError
-                places, texts_of = mixed.setdefault(each, ([], []))
+                _, places, texts_of = mixed.setdefault(each, (kind, [], []))
                 places.append(at)
                 texts_of.append(shown)
             elif result is not None and not kind.may_be_empty:
                 cells[at] = CellError(NO_VALUE)
-        for each, (places, texts_of) in mixed.items():
-            for at, cell in zip(places, self._kinds[each].convert(texts_of), strict=True):
+        for kind, places, texts_of in mixed.values():
+            for at, cell in zip(places, kind.convert(texts_of), strict=True):
                 cells[at] = cell
         return cells
 
@@ -187,7 +188,7 @@ class PlainRows:
             if name in {"str", "inlineStr", "e"}:
                 convert = _resolving(convert)
             kind = _Kind(convert, is_in_line=name == "inlineStr", may_be_empty=name == "str")
-            self._kinds[attributes] = kind
+            remember(self._kinds, attributes, kind)
         return kind
 
     def _is_hidden(self, attributes: str) -> bool:
@@ -196,7 +197,8 @@ class PlainRows:
             found = attributes_of(attributes)
             if "r" in found:
                 raise NotPlainError
-            hidden = self._hidden[attributes] = hides(found, "ht")
+            hidden = hides(found, "ht")
+            remember(self._hidden, attributes, hidden)
         return hidden
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from bulk_sync.read.books.markup import local
-from bulk_sync.read.books.numbers import Converter
-from bulk_sync.read.books.styles import TextConverter, number_converter, text_converter
+from bulk_sync.read.books.styles import number_converter, text_converter
+from bulk_sync.read.books.xlsx.values import Style
 
 
 class Styles:
@@ -15,16 +17,9 @@ class Styles:
         self._formats: list[int] = []
         self._in_cells = False
 
-    def converters(self, *, is_1904: bool) -> list[tuple[Converter | None, TextConverter | None]]:
-        """Return each style's converters of numbers and of texts; None if all stay as they are."""
-        known = {
-            each: (
-                number_converter(each, self._codes, is_1904=is_1904),
-                text_converter(each, self._codes),
-            )
-            for each in set(self._formats)
-        }
-        return [known[each] for each in self._formats]
+    def converters(self, *, is_1904: bool) -> Converters:
+        """Return each style's converters."""
+        return Converters(self._formats, self._codes, is_1904=is_1904)
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Receive the start of an element."""
@@ -45,6 +40,32 @@ class Styles:
 
     def text(self, text: str) -> None:
         """Receive characters."""
+
+
+class Converters(Sequence[Style]):
+    """The converters of numbers and of texts of each style; None for one that shows all as it is.
+
+    Made when a cell has the style, because a file may define hundreds of thousands.
+    """
+
+    def __init__(self, formats: Sequence[int], codes: Mapping[int, str], *, is_1904: bool) -> None:
+        self._formats = formats
+        self._codes = codes
+        self._is_1904 = is_1904
+        self._known: dict[int, Style] = {}
+
+    def __len__(self) -> int:
+        return len(self._formats)
+
+    def __getitem__(self, index: int) -> Style:  # type: ignore[override]  # no slices
+        format_id = self._formats[index]
+        known = self._known.get(format_id)
+        if known is None:
+            known = self._known[format_id] = (
+                number_converter(format_id, self._codes, is_1904=self._is_1904),
+                text_converter(format_id, self._codes),
+            )
+        return known
 
 
 def _id(attributes: dict[str, str]) -> int:

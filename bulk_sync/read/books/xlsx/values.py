@@ -15,6 +15,7 @@ from bulk_sync.model.rows import Cell, CellError
 from bulk_sync.read.books.mixed import NotPlainError
 from bulk_sync.read.books.numbers import Converter
 from bulk_sync.read.books.styles import TextConverter
+from bulk_sync.read.bounds import LONGEST_NUMBER, MOST_KNOWN
 
 Convert = Callable[[Sequence[str]], Sequence[Cell]]
 """Returns the cells for texts, none of them empty; raises ValueError if one isn't of the type."""
@@ -34,6 +35,9 @@ class Values:
     def __init__(self, strings: Sequence[str], styles: Sequence[Style]) -> None:
         self._strings = strings
         self._styles = styles
+        # Numbers as their styles show them, and how many there are.
+        self._known: list[dict[str, Cell]] = []
+        self._count = 0
 
     def converter(self, kind: str, style: str) -> Convert | None:
         """Return the converter for cells of a type and a style; None for an unknown type."""
@@ -80,20 +84,22 @@ class Values:
             return _plain_numbers
         # The same date, or the same number of stars, is in many rows.
         known: dict[str, Cell] = {}
+        self._known.append(known)
 
         def convert(texts: Sequence[str]) -> list[Cell]:
             new = [text for text in texts if text not in known]
             if new:
-                if len(known) > _MOST_KNOWN:
-                    known.clear()
+                self._count += len(new)
+                # Of all styles, because a workbook may have thousands.
+                if self._count > MOST_KNOWN:
+                    for each in self._known:
+                        each.clear()
                     new = list(texts)
+                    self._count = len(new)
                 known.update(zip(new, map(of_number, _plain_numbers(new)), strict=True))
             return list(map(known.__getitem__, texts))
 
         return convert
-
-
-_MOST_KNOWN = 20_000
 
 
 def unescaped(texts: Sequence[str]) -> Sequence[str]:
@@ -108,7 +114,11 @@ def _is_digits(text: str) -> bool:
 
 
 def _plain_numbers(texts: Sequence[str]) -> list[float]:
-    if _NUMBERS.fullmatch(",".join(texts)) is None:
+    joined = ",".join(texts)
+    if _NUMBERS.fullmatch(joined) is None:
+        raise NotPlainError
+    # Longer ones are read for their length only if there can be one.
+    if len(joined) > LONGEST_NUMBER and max(map(len, texts)) > LONGEST_NUMBER:
         raise NotPlainError
     numbers = list(map(float, texts))
     if math.inf in numbers or -math.inf in numbers:
