@@ -6,6 +6,7 @@ milliseconds. ruff bans other sources of time (TID251, DTZ).
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
@@ -30,12 +31,31 @@ class Clock(Protocol):
         ...
 
 
+# The clock that counts on while the machine is suspended, so that a wait and a bound end when they
+# should: CLOCK_BOOTTIME on Linux (clock_gettime(2)). On macOS it is CLOCK_MONOTONIC, while
+# `time.monotonic` stops there (clock_gettime(3), CLOCK_UPTIME_RAW).
+_CLOCK: int | None = getattr(
+    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC if sys.platform == "darwin" else None
+)
+
+# A wait of the event loop stops with the machine, so a long one is done in parts of this length:
+# after a suspend, it ends at most so much too late.
+_LONGEST_WAIT_SECONDS = 5.0
+
+
+def _seconds() -> float:
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)  # noqa: TID251
+
+
 class SystemClock:
     """The machine's clock."""
 
     def monotonic(self) -> float:
-        """Return seconds from an arbitrary origin; they never go back."""
-        return time.monotonic()  # noqa: TID251 - the real clock
+        """Return seconds from an arbitrary origin; they never go back.
+
+        Time in which the machine is suspended counts; setting the time of day changes nothing.
+        """
+        return _seconds()
 
     def now(self) -> datetime:
         """Return the time of day, in UTC."""
@@ -43,8 +63,12 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait; can be cancelled. A wait that is over by now takes no time."""
+        until = _seconds() + seconds
+        while seconds > _LONGEST_WAIT_SECONDS:
+            await anyio.sleep(_LONGEST_WAIT_SECONDS)  # noqa: TID251 - the real clock
+            seconds = until - _seconds()
         # The time between reading the clock and waiting can use up all of a wait.
-        await anyio.sleep(max(0.0, seconds))  # noqa: TID251 - the real clock
+        await anyio.sleep(max(0.0, seconds))  # noqa: TID251 - same
 
 
 def utc_text(moment: datetime) -> str:

@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from bulk_sync.clock import SystemClock
 from bulk_sync.job.lock import note_path
 from tests.conftest import Program, Sandboxes
 from tests.faultserver import Deed, Request, fault_server, good
@@ -224,3 +227,28 @@ def test_a_run_whose_lock_another_host_takes_sends_nothing_more(
     assert "locks hold on one host only" in ran.err
     assert sent < 500
     assert not (tmp_path / "s.results.csv").exists()
+
+
+@pytest.mark.parametrize("days", [-1.0, 1.0, -400.0])
+def test_a_clock_that_is_set_in_mid_run_changes_nothing_but_times(
+    tmp_path: Path,
+    program: Program,
+    sandboxes: Sandboxes,
+    monkeypatch: pytest.MonkeyPatch,
+    days: float,
+) -> None:
+    sheet, readings, now = write_sheet(tmp_path / "s.csv", numbered(30)), count(), SystemClock.now
+
+    def jumping(clock: SystemClock) -> datetime:
+        return now(clock) + (timedelta(days=days) if next(readings) > 40 else timedelta())
+
+    monkeypatch.setattr(SystemClock, "now", jumping)
+    with sandboxes() as witness:
+        url = ("--base-url", witness.base_url, "--deadline", "1h", "--page", tmp_path / "p.html")
+        first = program("push", sheet, *url, "--limit", "20", "--json")
+        again = program("push", sheet, *url, "--json")
+        assert (first.code, again.code) == (0, 0)
+        assert again.summary["states"]["updated"] == len(witness.patches()) == 30
+        assert again.summary["throttled_seconds"] == 0
+    assert program("report", sheet, "--page", tmp_path / "p.html").code == 0
+    assert program("status", sheet).code == 0
