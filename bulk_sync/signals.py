@@ -8,7 +8,8 @@ Invariants:
    nothing. It never raises while an event loop runs, outcomes are recorded or reports are written.
 3. A signal that arrives elsewhere is raised or handed over when the next block begins. Without a
    next block the command has ended by itself, and its own exit code counts.
-4. A second signal ends the process at once, unless a run that is sending takes it.
+4. A second signal ends the process at once, unless a run that is sending takes it; with the
+   command's own exit code once that was printed.
 5. At the end nothing is raised any more, and the process can't be ended by a signal's default
    action.
 
@@ -66,7 +67,7 @@ class _State:
         self.kept: int | None = None  # neither raised nor handed over yet
         self.raised: int | None = None  # in the current block, which it may not have left
         self.listener: Listener | None = None
-        self.code = 0  # of the process, once it is known
+        self.code: int | None = None  # of the process, once it is known
 
 
 _state = _State()
@@ -93,11 +94,18 @@ def hold() -> None:
         _state.stage = _Stage.HOLDING
 
 
+def announced(code: int) -> None:
+    """Let no signal change the exit code any more, because it is printed."""
+    if _is_ours():
+        _state.stage = _Stage.HOLDING
+        if _state.code is None:  # else a summary within another one
+            _state.code = code
+
+
 def ended(code: int) -> None:
     """Let the exit code count, whatever signal comes while the interpreter shuts down."""
     if _is_ours():
-        _state.code = code
-        _state.stage = _Stage.ENDED
+        _state.stage, _state.code = _Stage.ENDED, code
 
 
 class raising:  # noqa: N801 - a block, as those of contextlib
@@ -210,8 +218,9 @@ def _raise_kept() -> None:
 def _on_signal(number: int, _: FrameType | None) -> None:
     if _state.stage is _Stage.STARTING:
         os._exit(128 + number)
+    code = 128 + number if _state.code is None else _state.code
     if _state.stage is _Stage.ENDED:
-        _leave(_state.code)
+        _leave(code)
     # When a terminal closes, the shell and the kernel both say so.
     if number == _HANGUP and number in _state.arrived:
         return
@@ -219,7 +228,7 @@ def _on_signal(number: int, _: FrameType | None) -> None:
     if _state.listener is not None and len(_state.arrived) <= _HANDED_AT_MOST:
         _state.listener(number)
     elif len(_state.arrived) > 1:
-        _leave(128 + number)
+        _leave(code)
     elif _state.stage is _Stage.RAISING:
         _state.stage, _state.raised = _Stage.HOLDING, number
         raise Interrupted(number)

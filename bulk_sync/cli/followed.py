@@ -191,6 +191,7 @@ def show(
 
     `warned` are the notes that standard error has had. A terminal shows both streams.
     """
+    signals.announced(summary.exit_code)
     with standard_output():
         if following.json:
             sys.stdout.write(json_line(summary_json(summary)))

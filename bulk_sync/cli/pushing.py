@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bulk_sync import batch
+from bulk_sync import batch, signals
 from bulk_sync.cli import next_step
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.followed import (
@@ -135,6 +135,7 @@ def _push_all(settings: PushSettings, request: _Push) -> int:
 
 
 def _show_batch(ended: Batch, request: _Push) -> None:
+    signals.announced(ended.exit_code)
     with standard_output():
         if request.following.json:
             sys.stdout.write(json_line(batch_json(ended)))
@@ -166,8 +167,10 @@ def reconcile(given: Mapping[str, Any]) -> int:
         is_pushed = settings.comparing.push and not summary.refused
         pushing = _push_after(settings, summary) if is_pushed else None
         if pushing is None:
+            code = (3 if summary.left_to_decide else 0) if is_pushed else summary.exit_code
+            signals.announced(code)
             _show_comparison(settings, summary, None, following)
-            return (3 if summary.left_to_decide else 0) if is_pushed else summary.exit_code
+            return code
         pushing = ending_at(pushing, end, clock)
         return _push_differences(settings, summary, pushing, following, run)
 
@@ -226,14 +229,16 @@ def _push_differences(
     run.job = str(pushing.reading.input)
     with sandbox_of(pushing.target) as send_to:
         pushed = watched_push(pushing, send_to, following)
+    undecided = summary.left_to_decide and settings.there is not None
+    code = pushed.exit_code or (3 if undecided else 0)
+    signals.announced(code)
     if following.json:
         _show_comparison(settings, summary, pushed, following)
     else:
         show(pushed, following)
     if pushed.stopped is not None:
         show_end(str(pushed.stopped), following)
-    undecided = summary.left_to_decide and settings.there is not None
-    return pushed.exit_code or (3 if undecided else 0)
+    return code
 
 
 def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSettings | None:

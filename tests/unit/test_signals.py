@@ -191,6 +191,11 @@ def ran(body: str) -> subprocess.CompletedProcess[str]:
             143,
             id="the third while sending",
         ),
+        pytest.param(
+            "signals.announced(3); signal.raise_signal(15); signal.raise_signal(15)",
+            3,
+            id="the second when the code was printed",
+        ),
         pytest.param("signals.ended(3); signal.raise_signal(15)", 3, id="when the code is known"),
         pytest.param(
             "class Late:\n"
