@@ -73,13 +73,11 @@ def test_readers_of_all_output_that_leave_early_end_no_run(tmp_path: Path) -> No
     assert {line["state"] for line in read_csv(tmp_path / "x.results.csv")} == {"updated"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_the_program_starts_leaves_no_traceback(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(3))
-    # Stops for good at the first module that takes long to import, as if the disk were slow.
-    (tmp_path / "sitecustomize.py").write_text(
+def stopping_at_first_import(folder: Path) -> dict[str, str]:
+    """The environment of a program that stops at the first module that takes long to import, as if
+    the disk were slow, and says `importing` then.
+    """
+    (folder / "sitecustomize.py").write_text(
         "import sys, time\n"
         "class Slow:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
@@ -89,10 +87,19 @@ def test_a_signal_while_the_program_starts_leaves_no_traceback(
         "sys.meta_path.insert(0, Slow())\n",
         encoding="utf-8",
     )
+    return environment(PYTHONPATH=str(folder))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_program_starts_leaves_no_traceback(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(3))
+    changed = stopping_at_first_import(tmp_path)
     for start in (["-m", "bulk_sync"], ["-c", "from bulk_sync.__main__ import main; main()"]):
         with subprocess.Popen(
             [sys.executable, *start, "status", str(sheet)],
-            env=environment(PYTHONPATH=str(tmp_path)),
+            env=changed,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -102,3 +109,46 @@ def test_a_signal_while_the_program_starts_leaves_no_traceback(
             process.send_signal(number)
             assert process.communicate() == ("", "")
         assert process.returncode == 128 + number
+
+
+AS_PROCESS_1 = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+
+
+def can_be_process_1() -> bool:
+    try:
+        return not subprocess.run(
+            [*AS_PROCESS_1, "true"], check=False, capture_output=True
+        ).returncode
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_be_process_1(), reason="this host makes no PID namespaces")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_as_process_1_a_signal_counts_from_the_first_import(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """The kernel drops what process 1 of a PID namespace has no handler for."""
+    with subprocess.Popen(
+        [*AS_PROCESS_1, sys.executable, "-m", "bulk_sync", "status", str(tmp_path / "x.csv")],
+        env=stopping_at_first_import(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        os.kill(int(children.read_text("ascii")), number)
+        assert process.communicate() == ("", "")
+    assert process.returncode == 128 + number
+
+
+def test_the_image_starts_through_an_init_for_the_time_before_that() -> None:
+    dockerfile = Path(__file__).parents[2] / "Dockerfile"
+    last = [
+        line
+        for line in dockerfile.read_text(encoding="utf-8").splitlines()
+        if line.startswith("ENTRYPOINT")
+    ]
+    assert last == ['ENTRYPOINT ["tini", "--", "bulk-sync"]']
