@@ -159,6 +159,7 @@ def _push(
             files=files,
             max_problems=settings.stopping.max_problems,
             judgement=judgement,
+            repeat_ambiguous=settings.sending.ambiguous == "retry",
         )
         sending = SendingRun(
             store=store,

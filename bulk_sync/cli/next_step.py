@@ -53,7 +53,14 @@ def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
         return None
     if pushed is None:
         return f"push {summary.input} again, with the options it had"
-    again = shlex.join(["bulk-sync", *(word for word in sys.argv[1:] if word != "--fresh")])
+    words = [word for word in sys.argv[1:] if word != "--fresh"]
+    if summary.exit_code == 3 and any(cause.left_in_doubt for cause in summary.causes):
+        repeating = [*_without(words, "--ambiguous"), "--ambiguous", "retry"]
+        return (
+            "look the rows up in North that may have been applied; to send them again: "
+            f"{shlex.join(['bulk-sync', *repeating])}"
+        )
+    again = shlex.join(["bulk-sync", *words])
     return f"correct the key, then: {again}" if summary.exit_code == 5 else again
 
 

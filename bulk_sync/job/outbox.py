@@ -8,7 +8,9 @@ Invariants, kept at every commit:
 3. A row with an attempt that got no answer from the API is marked `may_have_been_applied`, through
    crashes, until the API acknowledges its patch.
 4. What an outcome means for the ledger is learnt, or listed to be learnt, in the same commit.
-5. A showing is listed in `creation` before `begin_creations` returns its row, and until an outcome
+5. Under `--ambiguous stop` a row whose request left in any run of the job, and whose outcome isn't
+   known, is not handed out: see `leave_ambiguous`.
+6. A showing is listed in `creation` before `begin_creations` returns its row, and until an outcome
    settles whether it was created. From then on the row's patch is all that the sheet says of it.
 """
 
@@ -24,12 +26,26 @@ from operator import itemgetter
 import msgspec
 
 from bulk_sync.job.damage import damaged_during_run
-from bulk_sync.job.database import ACKNOWLEDGED, IN_DOUBT, LISTED, UNRECORDED, Database
+from bulk_sync.job.database import (
+    ACKNOWLEDGED,
+    IN_DOUBT,
+    IN_JOB,
+    LISTED,
+    UNRECORDED,
+    Database,
+)
 from bulk_sync.job.known import Known
 from bulk_sync.job.ledger import json_list
 from bulk_sync.job.sealing import seal, wal_bytes
 from bulk_sync.job.timeline import keep
-from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Creation, Outcome, State
+from bulk_sync.model.rows import (
+    ACKNOWLEDGED_STATES,
+    Change,
+    Creation,
+    GivenUp,
+    Outcome,
+    State,
+)
 from bulk_sync.timeline import Unsaved
 
 # The WAL's high-water mark, at which a run moves it into the checkpoint and seals that.
@@ -108,6 +124,8 @@ _USUAL_SIZES = (1024, 512, 256, 128, 64)
 
 _TRIED = f"(attempts > 0 OR {IN_DOUBT})"
 
+_CUT_OFF = "The run was cut off, or the response was lost"
+
 
 class Outbox:
     """Hands out the changes of a job, each once in a run, and records their outcomes."""
@@ -134,11 +152,13 @@ class Outbox:
             partial(self._repeated, 1),
         ]
 
-    def requeue(self) -> None:
+    def requeue(self, *, repeat_ambiguous: bool = True) -> None:
         """Make rejected and failed rows pending again, because another run begins.
 
-        Rows that a crash left in flight are marked as in doubt instead.
+        Rows that a crash left in flight are marked as in doubt instead. Without `repeat_ambiguous`
+        rows that may have been applied stay as they are.
         """
+        stays = "false" if repeat_ambiguous else f"state <> 'pending' AND {IN_DOUBT}"
         with self._database.commit() as db:
             db.execute(
                 "INSERT INTO outcome (id, state, in_flight) "
@@ -152,9 +172,26 @@ class Outbox:
                 "message = CASE WHEN state <> 'rejected' THEN message END, given_up = NULL, "
                 "state = 'pending' "
                 "WHERE state <> 'updated' "
-                f"AND (state IN ('rejected', 'failed') OR state = 'pending' AND {_TRIED})"
+                f"AND (state IN ('rejected', 'failed') OR state = 'pending' AND {_TRIED}) "
+                f"AND NOT ({stays})"
             )
         self.begin()
+
+    def leave_ambiguous(self) -> int:
+        """Let pending rows that may have been applied fail instead of handing them out.
+
+        Returns how many. To be called after the job's rows are staged or requeued, and before any
+        is handed out.
+        """
+        with self._database.commit() as db:
+            return db.execute(
+                "UPDATE outcome SET state = 'failed', given_up = ?, "
+                "error = coalesce(error, 'connection'), message = coalesce(message, ?), "
+                "in_flight = 0, may_have_been_applied = 1, tried_before = 1 "
+                f"WHERE state = 'pending' AND {IN_DOUBT} "
+                f"AND id IN (SELECT id FROM staged WHERE {IN_JOB})",
+                (GivenUp.AMBIGUOUS.value, _CUT_OFF),
+            ).rowcount
 
     def exchange(
         self, outcomes: Sequence[Outcome] = (), points: Unsaved | None = None, limit: int = 0

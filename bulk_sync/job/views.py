@@ -165,13 +165,14 @@ class Views:
         """Yield the rows that ended badly, in input order, with what shows the cause."""
         found = self._db.execute(
             f"SELECT number, error, http_status, iif(cells <> '{PURGED}', message, NULL), "
-            f"iif(cells <> '{PURGED}', reasons, NULL), key, target, {IN_DOUBT} "
+            f"iif(cells <> '{PURGED}', reasons, NULL), key, target, {IN_DOUBT}, given_up "
             f"FROM row WHERE {_BAD_ROWS} ORDER BY id",
             (generation,),
         )
-        for number, code, status, message, reasons, key, target, doubt in found:
+        for number, code, status, message, reasons, key, target, doubt, given_up in found:
             why = self._reasons(reasons)
-            yield BadRow(number, code, status, message, key, target, bool(doubt), why)
+            left = self._given_up(given_up) is GivenUp.AMBIGUOUS
+            yield BadRow(number, code, status, message, key, target, bool(doubt), why, left)
 
     def results(
         self,

@@ -49,13 +49,15 @@ class BadRow(Struct, frozen=True):
     target: str
     in_doubt: bool
     reasons: tuple[Reason, ...] = ()
+    left_in_doubt: bool = False
 
 
 class CauseGroup(Struct, frozen=True):
     """Rows with one cause of an error; a row with two bad cells is in two groups.
 
     `first_rows` has the first rows, each with its cell's text, or with its key if the API refused
-    it. `in_doubt` counts the rows that may have been applied.
+    it. `in_doubt` counts the rows that may have been applied. `left_in_doubt` is True for rows that
+    `--ambiguous stop` does not send again for that.
     """
 
     code: str
@@ -64,6 +66,7 @@ class CauseGroup(Struct, frozen=True):
     first_rows: tuple[tuple[int, str | None], ...]
     remedy: str
     in_doubt: int = 0
+    left_in_doubt: bool = False
 
 
 class EchoedRow(Struct, frozen=True):

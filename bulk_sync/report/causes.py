@@ -31,6 +31,7 @@ _MOST_VALUES = 100
 _SHOWN_VALUES = 4
 
 _AGAIN = "run the command again"
+_LOOK_UP = "look the showings up in North; --ambiguous retry sends them again"
 # By error code, for causes without a remedy of their own.
 _REMEDIES = {
     "missing_key": "enter the showing's key, or leave the row out",
@@ -123,14 +124,17 @@ class _Sent(NamedTuple):
     subject: str
     value: str | None
     parts: _Split
+    left_in_doubt: bool = False
 
     @property
     def name(self) -> tuple[object, ...]:
-        return self.code, self.subject, *self.parts[::2]
+        return self.code, self.subject, self.left_in_doubt, *self.parts[::2]
 
     def describe(self, _: str, parts: Sequence[str]) -> tuple[str, str]:
         message = "".join(parts)
         remedy = _REMEDIES.get(self.code, "correct the row")
+        if self.left_in_doubt:
+            remedy = _LOOK_UP
         return f"{self.subject}: {message}" if message else self.subject, remedy
 
 
@@ -170,7 +174,7 @@ _Grouping = _NotSent | _Sent | _Earlier | _Others
 def _groupings(row: BadRow) -> Iterable[_Grouping]:
     if row.reasons:
         return [_reason_of(row.code, reason) for reason in row.reasons]
-    return [_reply_of(row)]
+    return [_reply_of(row)._replace(left_in_doubt=row.left_in_doubt)]
 
 
 def _reason_of(code: str, reason: Reason) -> _NotSent | _Earlier:
@@ -247,7 +251,9 @@ class _Cause:
     def group(self) -> CauseGroup:
         values = _values_text([*self._values], more=self._more_values)
         cause, remedy = self._groupings.describe(values, self._parts)
-        return CauseGroup(self._code, cause, self._rows, tuple(self._first), remedy, self._in_doubt)
+        left = isinstance(self._groupings, _Sent) and self._groupings.left_in_doubt
+        first = tuple(self._first)
+        return CauseGroup(self._code, cause, self._rows, first, remedy, self._in_doubt, left)
 
 
 _PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)

@@ -354,7 +354,7 @@ def echo_note(echoes: Sequence[Echo]) -> str:
 _GIVEN_UP = {
     GivenUp.ATTEMPTS: "given up after {attempts} attempts",
     GivenUp.TIME: "given up after {attempts} attempts, because the time of --retry-for is used up",
-    GivenUp.AMBIGUOUS: "not sent again, as --ambiguous stop says",
+    GivenUp.AMBIGUOUS: "not sent again, as --ambiguous stop says: --ambiguous retry sends it",
 }
 
 

@@ -99,6 +99,15 @@ def _not_sent(summary: Summary) -> str | None:
 def _with_errors(summary: Summary, done: int, errors: int) -> Verdict:
     # Failed rows alone need no correction, only another run.
     so_far = f"{done:,} of {counted(summary.rows, 'row')} {are(done)} done"
+    left = sum(cause.rows for cause in summary.causes if cause.left_in_doubt)
+    if left and errors == summary.states.get(State.FAILED, 0):
+        they = "it" if left == 1 else "them"
+        step = (
+            f"Look {counted(left, 'row')} up in North that may have been applied; --ambiguous "
+            f"retry sends {they} again."
+        )
+        sentence = f"{so_far}; {errors:,} failed."
+        return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), step, None)
     if errors == summary.states.get(State.FAILED, 0):
         step = (
             "Run the same command again: it retries the failed rows. "

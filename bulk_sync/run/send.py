@@ -292,8 +292,13 @@ def nothing_to_send(counts: Mapping[State, int]) -> str:
     acknowledged = any(counts.get(state, 0) for state in ACKNOWLEDGED_STATES)
     if counts.get(State.UNCHANGED, 0) and not acknowledged:
         return "Nothing to send: the API acknowledged all of these values before."
-    if acknowledged:
+    if acknowledged and not counts.get(State.FAILED, 0):
         return "Nothing to send: every row that can be sent was acknowledged before."
+    if counts.get(State.FAILED, 0):
+        return (
+            "Nothing to send: the rows that are left may have been applied, and --ambiguous stop "
+            "doesn't send them again."
+        )
     if counts.get(State.SUPERSEDED, 0):
         return "Nothing to send: other rows took the place of those that could be sent."
     return "Nothing to send: no row is a valid change."

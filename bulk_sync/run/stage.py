@@ -56,6 +56,7 @@ class Staging(Struct, frozen=True):
     max_problems: Share
     team: Team | None = None
     judgement: Judgement | None = None
+    repeat_ambiguous: bool = True
 
     def facts(self) -> JobFacts:
         """Return the facts that identify the job of this push."""
@@ -164,9 +165,11 @@ def stage_sheet(staging: Staging, on_rows: OnRows) -> tuple[str, ...]:
     if start is Start.RESUME and not overwritten and not store.views.purged():
         continues = True
         _refuse_if_needed(staging)
-        store.outbox.requeue()
+        store.outbox.requeue(repeat_ambiguous=staging.repeat_ambiguous)
     else:
         continues = _restage(staging, on_rows)
+    if not staging.repeat_ambiguous:
+        store.outbox.leave_ambiguous()
     # Before the new key is recorded, because that of the ledger's values is compared with it.
     trusted = store.known.trust(staging.key_fingerprint, staging.team, same_team=history.new_key)
     if staging.team is not None:

@@ -57,7 +57,7 @@ class Sending:
     ambiguous: Annotated[
         Literal["retry", "stop"],
         Option(
-            "When the reply is lost and the request may have been applied: send it again, or "
-            "leave the row failed."
+            "When the reply is lost, or a run was cut off, and the request may have been applied: "
+            "send it again, or leave the row failed, in later runs with stop too."
         ),
     ] = "retry"

@@ -48,6 +48,40 @@ def test_what_may_have_been_applied_says_so_until_it_is_sent_again(
         assert not next(store.views.results([State.UPDATED])).may_have_been_applied
 
 
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("last", ["none", "pending", "failed", "rejected"])
+def test_without_repeats_what_may_have_been_applied_is_not_handed_out_by_any_later_run(
+    tmp_path: Path, last: str, *, edited: bool
+) -> None:
+    path = tmp_path / "x.sqlite"
+    rows = [("A", "1"), ("B", "1"), ("C", "1")]
+    with Store.open(path) as store:
+        stage(store, rows)
+        (change,) = store.outbox.exchange(limit=1)
+        if last != "none":  # an attempt without an answer is known, else only that it left
+            state = State(last)
+            error = None if state is State.PENDING else "refused"
+            outcome = Outcome(change.id, state, 1, error=error, may_have_been_applied=True)
+            store.outbox.exchange([outcome])
+    for _ in range(2):
+        with Store.open(path) as store:
+            if edited:
+                stage(store, [*reversed(rows), ("D", "1")])
+            else:
+                store.outbox.requeue(repeat_ambiguous=False)
+            store.outbox.leave_ambiguous()
+            handed = {change.target for change in store.outbox.exchange(limit=9)}
+            store.outbox.release()
+            assert handed == {"B", "C", *("D" if edited else ())}
+            (left,) = [one for one in store.views.results() if one.target == "A"]
+            assert left.may_have_been_applied
+            kept = last == "rejected" and not edited
+            assert left.state == ("rejected" if kept else "failed")
+    with Store.open(path) as store:
+        store.outbox.requeue()
+        assert "A" in {change.target for change in store.outbox.exchange(limit=9)}
+
+
 def test_rows_that_were_never_attempted_come_first_and_an_index_finds_them(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.sqlite") as store:
         stage(store, [(key, "1") for key in "ABCDE"])

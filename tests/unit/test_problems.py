@@ -158,7 +158,10 @@ def test_a_message_names_all_reasons() -> None:
     [
         (GivenUp.ATTEMPTS, "; given up after 5 attempts"),
         (GivenUp.TIME, "; given up after 5 attempts, because the time of --retry-for is used up"),
-        (GivenUp.AMBIGUOUS, "; not sent again, as --ambiguous stop says"),
+        (
+            GivenUp.AMBIGUOUS,
+            "; not sent again, as --ambiguous stop says: --ambiguous retry sends it",
+        ),
         (None, ""),
     ],
 )

@@ -132,6 +132,43 @@ def test_a_second_signal_stops_at_once_and_says_what_may_have_been_applied(
     assert {line["state"] for line in told.values()} == {"updated", "pending"}
 
 
+@pytest.mark.slow  # a process is struck
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_a_kill_left_in_doubt_is_not_sent_by_a_later_run_with_stop(
+    program: Program, tmp_path: Path, *, edited: bool
+) -> None:
+    """A row whose request left under any run, and whose outcome isn't known, is never sent then."""
+    sheet = write_sheet(tmp_path / "showings.csv", numbered(60))
+    release = threading.Event()
+    with fault_server(first(8, good, then=held(release)), me=no_account) as journal:
+        push = ("push", sheet, "--base-url", journal.base_url)
+        with started(*push, "--ambiguous", "stop", "--workers", 4, "--rate", "20/s") as process:
+            when_sent(8 + 4, journal.requests, process)
+            process.kill()
+            process.communicate()
+        sent = set(journal.patched)
+        release.set()
+        if edited:  # staged again, in another order and with more rows
+            write_sheet(sheet, [*reversed(numbered(60)), *numbered(2, first=60)])
+        for _ in range(2):
+            again = program(*push, "--ambiguous", "stop", "--json")
+            assert again.code == 3
+        told = results(tmp_path)
+        left = {key for key, line in told.items() if line["state"] == "failed"}
+        assert again.summary["states"]["failed"] == again.summary["problems"]["connection"]
+        assert len(left) == again.summary["states"]["failed"]
+        assert all(told[key]["error"] == "connection" for key in left)
+        assert all("may have been applied" in told[key]["message"] for key in left)
+        assert all("--ambiguous retry" in told[key]["message"] for key in left)
+        # None was sent twice, all that is not in doubt was sent, and nothing in doubt is missing.
+        assert max(Counter(journal.patched).values()) == 1
+        assert sent - left <= {key for key, line in told.items() if line["state"] == "updated"}
+        assert set(told) - set(journal.patched) <= left
+        assert "--ambiguous retry" in program(*push, "--ambiguous", "stop").out
+        assert program(*push).code == 0
+        assert set(journal.patched) == set(told)
+
+
 def test_nothing_listens_one_row_is_tried_and_all_stay_pending(
     program: Program, tmp_path: Path
 ) -> None:
