@@ -17,9 +17,10 @@ from bulk_sync.job.damage import SIDE_FILES, error_code
 
 Found = TypeVar("Found")
 
-# A busy machine examines a small checkpoint in less than a second, and a slow disk reads some tens
-# of MB a second.
-_BASE_SECONDS = 20.0
+BASE_SECONDS = 20.0
+"""For a file of any size: a busy machine examines a small one in less than a second."""
+
+# A slow disk reads some tens of millions.
 _BYTES_PER_SECOND = 5_000_000
 
 # What an examination gets to end by itself once it is told to.
@@ -32,7 +33,7 @@ class TooSlow(Exception):
 
 def allowed_seconds(size: int) -> float:
     """Return how long it may take to examine a file of this many bytes."""
-    return _BASE_SECONDS + size / _BYTES_PER_SECOND
+    return BASE_SECONDS + size / _BYTES_PER_SECOND
 
 
 def bytes_on_disk(path: Path) -> int:

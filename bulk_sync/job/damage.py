@@ -73,6 +73,17 @@ def damaged_during_run(path: Path, why: str) -> OutputError:
     )
 
 
+def lost_during_run(path: Path, *, sent: bool) -> OutputError:
+    """Return the error for a checkpoint or ledger that lost its name while a run used it."""
+    what = "this file was removed, moved or replaced while the run used it"
+    if not sent:
+        return OutputError(f"{path}: {what}. Nothing was sent. Put it back, then run again.")
+    return OutputError(
+        f"{path}: {what}, so the run stopped early. Its results list what was sent. Put the file "
+        "back before you run again; without it, the next push sends all rows once more."
+    )
+
+
 @contextmanager
 def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
     """Translate SQLite's errors: CheckpointDamaged for a bad file, OutputError for a bad disk.

@@ -127,10 +127,21 @@ class Database:
         self.connection = connection
         self.path = path
         self.shared_ledger = shared_ledger
+        self._identities = {one: _identity(one) for one in (path, shared_ledger) if one}
         # Settled rows that this run sends again: see `Known.find_overwritten`.
         connection.execute("CREATE TEMP TABLE IF NOT EXISTS overwritten (id INTEGER PRIMARY KEY)")
         self.written_from: float = math.inf
         """Rows from this id on were written through this connection, so they need no check."""
+
+    def missing(self) -> Path | None:
+        """Return checkpoint or ledger if another file, or none, has its name now.
+
+        SQLite goes on with the file that it has open, whatever becomes of its name.
+        """
+        for path, identity in self._identities.items():
+            if _identity(path) != identity:
+                return path
+        return None
 
     @property
     def has_shared_ledger(self) -> bool:
@@ -291,8 +302,10 @@ def opened(
         if shared_ledger is not None:
             ledger_file.attach(connection, shared_ledger, examined=is_checkpoint(shared_ledger))
         keep_in_wal(connection, kept=is_large(path))
-        yield Database(connection, path, shared_ledger)
-        seal(connection, path)
+        database = Database(connection, path, shared_ledger)
+        yield database
+        if database.missing() is None:
+            seal(connection, path)
 
 
 @contextmanager
@@ -380,6 +393,15 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(opened)
         finally:
             os.close(opened)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file; None without one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def storable(name: str) -> str:

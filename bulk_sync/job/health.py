@@ -25,7 +25,7 @@ from typing import Literal
 
 import msgspec
 
-from bulk_sync.errors import CheckpointError
+from bulk_sync.errors import BulkSyncError, CheckpointError, OutputError
 from bulk_sync.job.bounded import (
     Background,
     Deadline,
@@ -126,7 +126,9 @@ UNION ALL SELECT 1 FROM ledger_account WHERE typeof(team_id) NOT IN ('text', 'nu
 """
 
 _PLACES = """
-SELECT count(*) FROM ledger_place WHERE typeof(writer) = 'text' AND typeof(path) IN ('text', 'null')
+SELECT count(*) FROM ledger_place WHERE typeof(writer) = 'text' AND (path IS NULL
+    OR typeof(path) = 'text' AND length(CAST(path AS BLOB)) BETWEEN 1 AND 4096
+    AND instr(path, char(0)) = 0)
 """
 
 _UNSOUND_JOB = f"""
@@ -185,6 +187,8 @@ def examine(path: Path, deadline: Deadline | None = None) -> None:
     except (MemoryError, UnicodeDecodeError):
         # From a length without bounds, and from a name in a message of SQLite's.
         raise damaged(path, "its header can't be read") from None
+    except OSError as error:  # removed meanwhile, for one
+        raise OutputError(f"{path}: can't be read: {error.strerror}.") from None
     except sqlite3.Error as error:
         if error_code(error) in NOT_WRITABLE:
             raise
@@ -199,7 +203,7 @@ def examining(path: Path) -> Iterator[Callable[[], None]]:
     because the file was not locked yet.
     """
     before = _stamps(path)
-    if not path.is_file() or path.stat().st_size < _LARGE_BYTES:
+    if before[0] is None or before[0][1] < _LARGE_BYTES:
         yield partial(examine, path)
         return
     deadline = Deadline(allowed_seconds(bytes_on_disk(path)))
@@ -208,7 +212,7 @@ def examining(path: Path) -> Iterator[Callable[[], None]]:
     def wait() -> None:
         try:
             thread.result()
-        except (CheckpointError, sqlite3.Error):
+        except (BulkSyncError, sqlite3.Error):
             examine(path)
         else:
             if _stamps(path) != before:
@@ -293,8 +297,27 @@ def _read_all(
     connection: sqlite3.Connection, path: Path, made_by: int, layout: Layout, deadline: Deadline
 ) -> None:
     """Raise CheckpointDamaged unless structure and rows are as version `made_by` writes them."""
-    structure = _structure(path, connection, deadline)
-    rows = [
+    structure = Background(partial(_structure, path, deadline))
+    if path.stat().st_size < _LARGE_BYTES:
+        # First, because rows of pages that are linked twice seem to be without end.
+        structure.result()
+    try:
+        unsound = any(
+            connection.execute(query).fetchone() for query in _unsound_rows(made_by, layout)
+        )
+    except sqlite3.Error as error:
+        if error_code(error) == sqlite3.SQLITE_INTERRUPT:
+            raise
+        unsound = True  # the structure shows why
+    structure.result()
+    if unsound:
+        raise damaged(path, "a row in it is not as a run writes it")
+    _read_texts(connection, path, layout, _READERS if made_by > 9 else {})
+
+
+def _unsound_rows(made_by: int, layout: Layout) -> list[str]:
+    """Return the queries that find rows which version `made_by` does not write."""
+    queries = [
         *(unsound(table, columns) for table, columns in tables_of(layout)),
         _UNSOUND.format(
             table="row" if made_by < 7 else "staged",
@@ -305,23 +328,12 @@ def _read_all(
         ),
     ]
     if made_by > 5:
-        rows.append(_UNSOUND_LIST)
+        queries.append(_UNSOUND_LIST)
     if made_by > 6:
-        rows += [_UNSOUND_OUTCOME, _MISCOUNTED, _NEVER_HANDED_OUT]
+        queries += [_UNSOUND_OUTCOME, _MISCOUNTED, _NEVER_HANDED_OUT]
     if made_by > 9:
-        rows += [_UNSOUND_SINCE_10, _UNSOUND_TEAM]
-    try:
-        is_unsound = any(connection.execute(query).fetchone() for query in rows)
-    except sqlite3.Error as error:
-        if error_code(error) == sqlite3.SQLITE_INTERRUPT:
-            raise
-        is_unsound = True  # the structure shows why
-    found = " ".join(structure().split())
-    if found != "ok":
-        raise damaged(path, found)
-    if is_unsound:
-        raise damaged(path, "a row in it is not as a run writes it")
-    _read_texts(connection, path, layout, _READERS if made_by > 9 else {})
+        queries += [_UNSOUND_SINCE_10, _UNSOUND_TEAM]
+    return queries
 
 
 def _read_texts(
@@ -337,23 +349,13 @@ def _read_texts(
         runs(connection, path)
 
 
-def _structure(path: Path, connection: sqlite3.Connection, deadline: Deadline) -> Callable[[], str]:
-    """Check the structure of a file; return a function that waits for "ok" or what is wrong.
-
-    That of a large file is checked in a thread, that of a small one when it is waited for.
-    """
-
-    def check(connection: sqlite3.Connection) -> str:
-        return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
-
-    def check_apart() -> str:
-        # A connection of its own, because SQLite runs one statement of a connection at a time.
-        with closing(_connect(path, deadline)) as own:
-            return check(own)
-
-    if path.stat().st_size < _LARGE_BYTES:
-        return partial(check, connection)
-    return Background(check_apart).result
+def _structure(path: Path, deadline: Deadline) -> None:
+    """Raise CheckpointDamaged if pages and indexes of a file don't fit together."""
+    # A connection of its own, because SQLite runs one statement of a connection at a time.
+    with closing(_connect(path, deadline)) as connection:
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise damaged(path, " ".join(str(found).split()))
 
 
 def _connect(path: Path, deadline: Deadline) -> sqlite3.Connection:

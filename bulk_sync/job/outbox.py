@@ -205,15 +205,21 @@ class Outbox:
         Rows that no earlier run attempted come first, then the others, both in input order, so that
         rows that make the server fail can't end every run at its beginning.
 
+        None are handed out once the checkpoint or the ledger is not under its name any more: what
+        they record would be lost with the run.
+
         Raises OutputError when the checkpoint can't be written or is found damaged.
         """
+        if limit and self._database.missing() is not None:
+            limit = 0
         with self._database.commit() as db:
             if outcomes:
                 self._record(db, outcomes)
             if points is not None:
                 keep(db, points)
             changes = self._hand_out(db, limit) if limit else []
-        if wal_bytes(self._database.path) >= self._seal_from:
+        wal = wal_bytes(self._database.path)
+        if wal >= self._seal_from and self._database.missing() is None:
             seal(self._db, self._database.path)
             # A reader may have kept the WAL from being emptied.
             self._seal_from = _SEAL_WAL_BYTES + wal_bytes(self._database.path)

@@ -26,13 +26,20 @@ _FRAME_HEADER_BYTES = 24
 
 def is_large(path: Path) -> bool:
     """Return whether a checkpoint is large enough to be sealed."""
-    return path.stat().st_size >= SEALED_BYTES
+    return _bytes(path) >= SEALED_BYTES
 
 
 def wal_bytes(path: Path) -> int:
     """Return the size of a checkpoint's WAL, 0 without one."""
-    wal = wal_path(path)
-    return wal.stat().st_size if wal.exists() else 0
+    return _bytes(wal_path(path))
+
+
+def _bytes(path: Path) -> int:
+    """Return the size of a file, 0 without one: whoever uses it may not be the only one."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def wal_path(path: Path) -> Path:

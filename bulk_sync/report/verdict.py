@@ -146,8 +146,8 @@ def _stopped(summary: Summary, done: int) -> Verdict:
         )
     if changed := _detail_of_changed(summary):
         details.append(changed)
-    key_refused = summary.stopped is not None and summary.stopped.exit_code == 5
-    step = "Correct the API key, then run" if key_refused else "Run"
+    code = 0 if summary.stopped is None else summary.stopped.exit_code
+    step = {5: "Correct the API key, then run", 8: "Put the file back, then run"}.get(code, "Run")
     step += " the same command again. It resumes where this run stopped; "
     return Verdict(
         Tone.STOPPED,

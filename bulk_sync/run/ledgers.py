@@ -53,7 +53,7 @@ def place_of_ledger(checkpoint: Path, named: Path | None, origin: Origin | None 
     if named is not None:
         return Place(_followed(named, checkpoint))
     used = recorded_ledger(checkpoint)
-    if used is not None and used.exists():
+    if used is not None and _exists(used):
         found = _followed(used, checkpoint)
         return Place(found, (f"The ledger of this job is {found}, as before.",) if found else ())
     sheet = origin.checkpoint if origin else None
@@ -111,6 +111,14 @@ def keeps_ledger_in(checkpoint: Path, path: Path) -> bool:
     return place.resolve() == path.resolve()
 
 
+def _exists(path: Path) -> bool:
+    """Return whether there is such a file; False for one out of reach, or of an impossible name."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _followed(path: Path, own: Path) -> Path | None:
     """Return the file with the entries: a checkpoint may have moved its ledger to another.
 
@@ -120,7 +128,7 @@ def _followed(path: Path, own: Path) -> Path | None:
     while path.resolve() not in seen:
         seen.add(path.resolve())
         moved = recorded_ledger(path)
-        if moved is None or not moved.exists():
+        if moved is None or not _exists(moved):
             return path
         path = moved
     return None

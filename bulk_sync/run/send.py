@@ -21,6 +21,7 @@ from bulk_sync import signals
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, seconds_until
 from bulk_sync.errors import BulkSyncError, CheckpointBusy, UsageError
+from bulk_sync.job.damage import lost_during_run
 from bulk_sync.job.lock import Hold
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
@@ -224,10 +225,14 @@ class SendingRun(Struct, frozen=True):
 def send_pending(run: SendingRun) -> Sent:
     """Send pending changes until each has an outcome or the run stops early.
 
-    Raises CheckpointBusy when another host holds checkpoint or ledger, too.
+    Raises CheckpointBusy when another host holds checkpoint or ledger, too; OutputError when one of
+    them is gone before anything was sent.
     """
     for hold in run.holds:
         hold.check()
+    database = run.store.database
+    if (missing := database.missing()) is not None:
+        raise lost_during_run(missing, sent=False)
     counts = run.store.views.counts()
     clock = run.clock
     if not counts.get(State.PENDING, 0):
@@ -239,7 +244,9 @@ def send_pending(run: SendingRun) -> Sent:
     if isinstance(stopped, CheckpointBusy):
         raise stopped  # the other run writes the results
     seconds = clock.monotonic() - begun
-    run.store.database.add_seconds(seconds)
+    database.add_seconds(seconds)
+    if (missing := database.missing()) is not None:
+        stopped = lost_during_run(missing, sent=True)
     return Sent(seconds, stopped)
 
 

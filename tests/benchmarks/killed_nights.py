@@ -34,7 +34,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bulk_sync.job.ledger import Acknowledged, read_shared
+from bulk_sync.job.ledger import Acknowledged
+from bulk_sync.job.ledger_file import read_shared
 from bulk_sync.job.store import Store
 from tests.helpers import (
     HEADER,

@@ -31,7 +31,8 @@ from typing import Any
 from bulk_sync.cli.pushing import _push_after
 from bulk_sync.errors import BulkSyncError, CheckpointError
 from bulk_sync.job.database import is_checkpoint
-from bulk_sync.job.ledger import Acknowledged, read_shared
+from bulk_sync.job.ledger import Acknowledged
+from bulk_sync.job.ledger_file import read_shared
 from bulk_sync.job.store import Store
 from bulk_sync.model.summaries import Summary
 from bulk_sync.pipeline import push
