@@ -45,7 +45,6 @@ from = "{MLS}-{Date:YYYY-MM-DD}"
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -54,6 +53,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.similar import closest
 from bulk_sync.small_file import NoSmallFile, read_small_file
 from bulk_sync.validation import explain
 
@@ -165,6 +165,6 @@ def _unknown(place: tuple[str | int, ...]) -> str:
     model = Profile if len(place) == 1 else parts.get(str(place[0]), Profile)
     name = str(place[-1])
     known = [field.alias or one for one, field in model.model_fields.items()]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = closest(name, known)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
     return f"{'.'.join(map(str, place))} is not known: {hint}"

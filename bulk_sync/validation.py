@@ -29,7 +29,7 @@ def explain(detail: ErrorDetails, *, noun: str = "", range_hint: str = "") -> st
     """
     kind, given = detail["type"], detail["input"]
     context: Mapping[str, Any] = detail.get("ctx", {})
-    shown = repr(given) if isinstance(given, (str, int, float)) else "this"
+    shown = _shown(given)
     if kind == "value_error":
         return str(context["error"])
     if kind == "literal_error":
@@ -43,3 +43,14 @@ def explain(detail: ErrorDetails, *, noun: str = "", range_hint: str = "") -> st
         if kind.startswith(prefix):
             return f"{shown} is not {expected}{range_hint}"
     return f"{shown} is of another type"
+
+
+# Characters of a value that a message repeats.
+_LONGEST_VALUE = 200
+
+
+def _shown(given: object) -> str:
+    if isinstance(given, str):
+        return repr(given if len(given) <= _LONGEST_VALUE else f"{given[:_LONGEST_VALUE]}...")
+    # A number of more digits than Python writes can't be given: reading it fails.
+    return repr(given) if isinstance(given, int | float) else "this"

@@ -139,6 +139,8 @@ def _unsafe(key: str) -> Bad | None:
     """Return what keeps a text from being a segment of a URL's path."""
     # `.` and `..` are steps in a path to every client and server on the way: they would reach
     # another resource (RFC 3986, section 5.2.4).
+    if len(key) > LONGEST_SEGMENT:  # first, because the rules below walk through all of it
+        return _bad(Expected.SHORT_KEY, key, Remedy.CORRECT_KEY, characters=len(key))
     if key in {".", ".."}:
         return _bad(Expected.SAFE_KEY, key, Remedy.CORRECT_KEY)
     if any(unicodedata.category(character) == "Cc" for character in key):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from bulk_sync.check.naming import (
+    LONGEST_HEADER,
     TARGETS,
     by_position,
     existing_field,
@@ -23,6 +25,7 @@ from bulk_sync.check.naming import (
     plain,
     refuse_moved,
     same_header,
+    shortened,
 )
 from bulk_sync.check.showing import ALIASES, ANYONES, ID_COLUMN, KEY_COLUMN
 from bulk_sync.errors import InputError, UsageError
@@ -65,8 +68,8 @@ class Column(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The header, or the place of a column without one."""
-        return self.header or f"column {self.index + 1}, which has no header"
+        """The header as a message has it, or the place of a column without one."""
+        return shortened(self.header) or f"column {self.index + 1}, which has no header"
 
 
 class HeaderMap(Struct, frozen=True):
@@ -162,10 +165,12 @@ class Names:
     def near(self, header: str) -> list[str]:
         """Return the fields whose names are nearly this header, closest first."""
         name = plain(header)
-        if name in _OTHER_WORDS:
+        if name in _OTHER_WORDS or len(header) > LONGEST_HEADER:
             return []
-        # A loose bound; `_is_typo` decides.
-        close = difflib.get_close_matches(name, self._field_of, n=6, cutoff=0.7)
+        # Loose bounds; `_is_typo` decides. That of the length costs the least, for each column.
+        least, most = len(name) * 4 // 5, len(name) * 5 // 4 + 1
+        names = [other for other in self._field_of if least <= len(other) <= most]
+        close = difflib.get_close_matches(name, names, n=6, cutoff=0.7)
         near = [other for other in close if _is_typo(name, other)]
         return list(dict.fromkeys(self._field_of[other] for other in near))
 
@@ -174,12 +179,17 @@ class Names:
         names = [name for name, target in self._field_of.items() if target == field]
         scored = [
             (difflib.SequenceMatcher(None, plain(header), name).ratio(), header)
-            for header in headers
+            for header in [one for one in headers if len(one) <= _LONGEST_LIKELY][:_MOST_LIKELY]
             for name in names
         ]
         ratio, header = max(scored, default=(0.0, ""))
         return header if ratio >= 0.6 else None
 
+
+# Headers of which one may be a name of the key: how many, and how long. difflib's time grows with
+# the cube of the length.
+_MOST_LIKELY = 500
+_LONGEST_LIKELY = 60
 
 # More than a header can have columns.
 _CERTAIN = 1_000_000
@@ -217,7 +227,7 @@ def recognise(
             found.add(field)
     for index, cell in enumerate(cells):
         # A longer cell is text, and normalising it costs time.
-        name = plain(cell) if len(cell) < 200 else ""
+        name = plain(cell) if len(cell) <= LONGEST_HEADER else ""
         if name in by_name:
             found.add(by_name[name])
         elif name and index not in by_index:
@@ -322,19 +332,21 @@ def _numbers(headers: Sequence[str], written: Sequence[tuple[str, str]]) -> list
     Otherwise its cells would count as new ones, and those that were refused would be sent.
     """
     names = [plain(header) or None for header in headers]  # a blank one only equals a blank one
-    left = dict.fromkeys(range(len(written)))
+    taken: set[int] = set()
     numbers: list[int | None] = [None] * len(headers)
     for now, before in (
         (headers, [header for header, _ in written]),
         (names, [plain(header) for header, _ in written]),
         (names, [plain(field) for _, field in written]),
     ):
+        left: dict[str | None, deque[int]] = {}  # those of one name in their order
+        for one, header in enumerate(before):
+            if one not in taken:
+                left.setdefault(header, deque()).append(one)
         for place, name in enumerate(now):
-            if numbers[place] is None:
-                number = next((one for one in left if before[one] == name), None)
-                if number is not None:
-                    numbers[place] = number
-                    del left[number]
+            if numbers[place] is None and (same := left.get(name)):
+                numbers[place] = number = same.popleft()
+                taken.add(number)
     return numbers
 
 
@@ -361,13 +373,16 @@ _ATTENDEES = re.compile(r"attendee|buyer|visitor|guest|client|prospect|customer|
 def _without_anyones(columns: tuple[Column, ...], names: Names) -> tuple[Column, ...]:
     """Leave out phone and email columns that may be anyone's if the sheet names agents only."""
     anyones = [one for one in columns if one.why == "alias" and names.is_anyones(one.header)]
-    others = [one for one in columns if one not in anyones]
+    left_out = {one.index for one in anyones}
+    others = [one for one in columns if one.index not in left_out]
     agents = _any_about(others, ("agent_name",), _AGENTS)
     attendees = ("attendee_name", "attendee_email", "attendee_phone")
     if not anyones or not agents or _any_about(others, attendees, _ATTENDEES):
         return columns
     return tuple(
-        Column(one.index, one.header, None, "ambiguous", one.field or "") if one in anyones else one
+        Column(one.index, one.header, None, "ambiguous", one.field or "")
+        if one.index in left_out
+        else one
         for one in columns
     )
 
@@ -430,9 +445,9 @@ def _is_typo(name: str, other: str) -> bool:
 def _is_data(header: str) -> bool:
     """Return True for a text that names no column: a number, date, email address or sentence."""
     return (
-        re.fullmatch(r"[\d\s.,:/+()★-]+(?:\s*[AaPp][Mm])?", header) is not None
+        len(header) > 100  # first, because the pattern tries each blank as the end of a number
         or "@" in header
-        or len(header) > 100
+        or re.fullmatch(r"[\d\s.,:/+()★-]+(?:\s*[AaPp][Mm])?", header) is not None
     )
 
 

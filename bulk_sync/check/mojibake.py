@@ -31,6 +31,8 @@ _OTHER_SCRIPTS = re.compile(
     "\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
 _ENOUGH_OF_OTHER_SCRIPTS: Final = 2
+_MOST_JUDGED: Final = 10_000  # characters
+_BEFORE: Final = 100  # characters before the first that may be damaged
 _MOST_ROUNDS: Final = 3  # of one text through wrong readings
 
 _UNMISTAKABLE = {
@@ -138,8 +140,12 @@ def _pair() -> re.Pattern[str]:
 
 def before_mojibake(text: str) -> tuple[str, str] | None:
     """Return what a text was, and the encoding in which it was read; None for a sound text."""
-    if _pair().search(text) is None:
+    suspect = _pair().search(text)
+    if suspect is None:
         return None
+    # The part around it is evidence enough of a long text, and each character takes microseconds.
+    if len(text) > _MOST_JUDGED:
+        text = text[max(0, suspect.start() - _BEFORE) :][:_MOST_JUDGED]
     found = {name: before for name, one in _readings().items() if (before := one.before(text))}
     if not found:
         return None

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Final
 
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.places import column_name, column_number
+from bulk_sync.similar import closest
 
 TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS, REPORT_COLUMN)
 """Fields that a column can fill."""
 
 
-@lru_cache(maxsize=4096)
+LONGEST_HEADER: Final = 200
+"""Characters of a header that may name a field."""
+
+
 def plain(header: str) -> str:
-    """Return a header in lower case, NFKC, without blanks and punctuation."""
+    """Return a header in lower case, NFKC, without blanks and punctuation.
+
+    A longer one than `LONGEST_HEADER` is a text, and is compared as it is.
+    """
+    return _plain(header) if len(header) <= LONGEST_HEADER else header
+
+
+@lru_cache(maxsize=4096)
+def _plain(header: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", header).casefold())
 
 
@@ -29,11 +41,16 @@ def existing_field(name: str) -> str:
     for target in TARGETS:
         if wanted == plain(target) or (target == ID_COLUMN and wanted in {"id", "northid"}):
             return target
-    close = difflib.get_close_matches(name.lower(), TARGETS, n=3, cutoff=0.5)
+    close = closest(name.lower(), TARGETS, 3)
     hint = (
         f"did you mean {' or '.join(close)}?" if close else f"the fields are {', '.join(TARGETS)}"
     )
-    raise UsageError(f"there is no field {name!r}: {hint}")
+    raise UsageError(f"there is no field {shortened(name)!r}: {hint}")
+
+
+def shortened(name: str) -> str:
+    """Return a name as a message has it; a longer one than a header can't be told apart anyway."""
+    return name if len(name) <= LONGEST_HEADER else f"{name[: LONGEST_HEADER - 3]}..."
 
 
 def map_option(header: str, field: str = "") -> str:
@@ -67,20 +84,22 @@ def by_position(
     give one column different fields.
     """
     found: dict[int, str] = {}
+    known = _Places(headers)
     for named, field in mapped.items():
         before = (seen or {}).get(named)
         place = None if before is None else place_of(named, before)
         if place is None:
-            find = _matches if before is None else _by_header
-            if not insist and not find(headers, named):
+            find = known.matches if before is None else known.by_header
+            if not insist and not find(named):
                 continue
-            place = column_named(headers, named, "--map")
+            place = _only(known, named, "--map")
         elif place >= len(headers):
             continue
         target = existing_field(field) if field.strip() else ""
         if insist and found.get(place, target) != target:
             raise UsageError(
-                f"--map {named!r}: {column_name(place)} is mapped twice, to different fields"
+                f"--map {shortened(named)!r}: {column_name(place)} is mapped twice, to different "
+                "fields"
             )
         found[place] = target
     return found
@@ -91,41 +110,55 @@ def column_named(headers: Sequence[str], named: str, option: str) -> int:
 
     Raises UsageError when there is none, or more than one.
     """
-    matches = _matches(headers, named)
+    return _only(_Places(headers), named, option)
+
+
+def _only(known: _Places, named: str, option: str) -> int:
+    matches = known.matches(named)
     if not matches:
-        close = difflib.get_close_matches(named, headers, n=3, cutoff=0.5)
+        close = closest(named, known.headers, 3)
         hint = (
             f"did you mean {' or '.join(map(repr, close))}?"
             if close
-            else f"there are {listed(headers)}"
+            else f"there are {listed(known.headers)}"
         )
-        raise UsageError(f"{option} {named!r}: no column has this header: {hint}")
+        raise UsageError(f"{option} {shortened(named)!r}: no column has this header: {hint}")
     if len(matches) > 1:
-        numbers = " and ".join(str(index + 1) for index in matches)
+        numbers = " and ".join(str(index + 1) for index in matches[:_MOST_PLACES])
         raise UsageError(
-            f"{option} {named!r}: columns {numbers} have this header; name one as "
+            f"{option} {shortened(named)!r}: columns {numbers} have this header; name one as "
             f"'column {matches[0] + 1}'"
         )
     return matches[0]
 
 
-def _matches(headers: Sequence[str], named: str) -> list[int]:
-    """Return the indexes of the columns that a name may mean."""
-    found = _by_header(headers, named)
-    # Last, because a header may be called `Column 3`.
-    index = column_number(named)
-    by_place = [index] if index is not None and 0 <= index < len(headers) else []
-    return found or by_place
+# Columns with one header that a message names.
+_MOST_PLACES = 20
 
 
-def _by_header(headers: Sequence[str], named: str) -> list[int]:
-    """Return the indexes of the columns that have a header, in its exact form if any has."""
-    exact = [index for index, header in enumerate(headers) if header == named.strip()]
-    if exact:
-        return exact
-    wanted = plain(named)
-    alike = [index for index, header in enumerate(headers) if header and plain(header) == wanted]
-    return alike if wanted else []
+class _Places:
+    """The columns of a sheet by their headers, found without a walk through all for each name."""
+
+    def __init__(self, headers: Sequence[str]) -> None:
+        self.headers = headers
+        self._exact: dict[str, list[int]] = {}
+        self._alike: dict[str, list[int]] = {}
+        for index, header in enumerate(headers):
+            self._exact.setdefault(header, []).append(index)
+            if header and (name := plain(header)):
+                self._alike.setdefault(name, []).append(index)
+
+    def matches(self, named: str) -> list[int]:
+        """Return the indexes of the columns that a name may mean."""
+        found = self.by_header(named)
+        # Last, because a header may be called `Column 3`.
+        index = column_number(named)
+        by_place = [index] if index is not None and 0 <= index < len(self.headers) else []
+        return found or by_place
+
+    def by_header(self, named: str) -> list[int]:
+        """Return the indexes of the columns that have a header, in its exact form if any has."""
+        return self._exact.get(named.strip()) or self._alike.get(plain(named)) or []
 
 
 def place_of(name: str, before: str) -> int | None:
@@ -139,6 +172,8 @@ def refuse_moved(headers: Sequence[str], index: int, before: str, source: str) -
         return
     now = headers[index]
     places = [at for at, header in enumerate(headers) if before and same_header(header, before)]
+    places = places[:_MOST_PLACES]
+    now, before = shortened(now), shortened(before)
     moved = f" ({before!r} is {' and '.join(map(column_name, places))} here)" if places else ""
     name = column_name(index)
     raise InputError(

@@ -27,6 +27,8 @@ class Template(Struct, frozen=True):
     after: str = ""
 
 
+# Characters of a date's form.
+_LONGEST_FORM = 60
 # The parts of a date's form.
 _DATE_PART = re.compile("YYYY|YY|MM|DD|HH|mm")
 _PIECE = re.compile(r"\{([^{}]*)\}")
@@ -56,8 +58,8 @@ def _literals(template: Template) -> tuple[str, ...]:
 
 def _column_and_form(text: str) -> tuple[str, str]:
     """Return a header, which may have colons, and the form of a date after it, which may, too."""
-    for place, character in enumerate(text):
-        if character == ":" and _is_date_form(text[place + 1 :]):
+    for place in range(max(0, len(text) - _LONGEST_FORM - 1), len(text)):
+        if text[place] == ":" and _is_date_form(text[place + 1 :]):
             return text[:place], text[place + 1 :]
     return text, ""
 

@@ -17,7 +17,6 @@ folder of that file.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import stat
@@ -33,6 +32,7 @@ from bulk_sync import platforms
 from bulk_sync.cli.habits import REMOVED
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import PREFIX, Declared, Kind
+from bulk_sync.similar import closest
 from bulk_sync.small_file import NoSmallFile, read_small_file
 
 FILE_NAME = "bulk-sync.toml"
@@ -195,7 +195,7 @@ def _unknown(key: str, name: str, kinds: Mapping[str, Kind], spell: object = Non
         )
     if name in REMOVED:
         return f"{shown} is no longer a setting: {REMOVED[name]}"
-    close = difflib.get_close_matches(name, kinds, n=1, cutoff=0.5)
+    close = closest(name, kinds)
     suggested = spell(close[0]) if close and callable(spell) else close[0] if close else None
     return f"{shown} is not a setting" + (
         f": did you mean {suggested}?" if suggested else "; bulk-sync doctor lists all settings"

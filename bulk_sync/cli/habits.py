@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
+
+from bulk_sync.similar import closest
 
 _RESUMES = "running the same command again resumes"
 REMOVED = {"processes": "it was removed, because one process sends faster than several did"}
@@ -35,6 +36,6 @@ def advice(option: str, words: Sequence[str], similar: Sequence[str]) -> str:
     if option in _ADVICE:
         return f"No such option: {option}: {_ADVICE[option]}"
     harmless = [name for name in similar if name not in _NEVER_SUGGESTED]
-    close = get_close_matches(option, harmless, cutoff=0.7)
+    close = closest(option, harmless, 3, cutoff=0.7)
     hint = f". Did you mean {' or '.join(close)}?" if close else ""
     return f"No such option: {option}{hint}"

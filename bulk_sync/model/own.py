@@ -106,7 +106,7 @@ def read_source(text: str) -> Source:
     """Return a source from its JSON; raises DamagedMark."""
     try:
         return _decode_source(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise DamagedMark("it is not one that bulk-sync writes") from None
 
 
@@ -160,7 +160,7 @@ def read_mark(text: str) -> Mark:
     try:
         found = _decode_mark(text)
         return Mark(tuple(map(_decoded, found.row)), found.code, found.why)
-    except (ValueError, TypeError, KeyError, OverflowError, msgspec.DecodeError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, msgspec.DecodeError):
         raise DamagedMark(text[:_LONGEST_TEXT]) from None
 
 

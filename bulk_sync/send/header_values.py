@@ -19,6 +19,9 @@ LONGEST_WAIT = 366 * 86400.0
 LONGEST_TEXT = 1000
 """Characters. A longer text is no number, no time and no list of limits."""
 
+# JavaScript's form with a zone's name in words is the longest.
+_LONGEST_DATE = 100
+
 _HUGE = 1e15  # a number that no limit and no time reaches
 
 _LEAST_EPOCH = 1e9  # 2001 as an epoch; as seconds until a reset it would be 31 years
@@ -116,9 +119,13 @@ def _until(text: str, date: str) -> Span | None:
     return Span(max(0.0, (then - now).total_seconds()), exact=then.microsecond > 0)
 
 
-@lru_cache(maxsize=64)  # hundreds of replies have the same date
 def moment(text: str) -> datetime | None:
     """Return an HTTP date in any of its three forms, or an ISO 8601 time; None for other text."""
+    return _moment(text) if len(text) <= _LONGEST_DATE else None
+
+
+@lru_cache(maxsize=64)  # hundreds of replies have the same date
+def _moment(text: str) -> datetime | None:
     text = text.strip()
     try:
         if found := _ISO.fullmatch(text):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from bulk_sync.settings.option import Declared, declared
+from bulk_sync.similar import closest
 from bulk_sync.validation import explain
 
 if TYPE_CHECKING:
@@ -56,6 +56,6 @@ def _explain(detail: ErrorDetails, option: Declared | None) -> str:
 
 def _unknown(name: str, parts: Iterable[type]) -> str:
     known = [one.keyword for part in parts for one in declared(part)]
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    close = closest(name, known)
     hint = f": did you mean {close[0]}?" if close else ""
     return f"{name} is not a setting{hint}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bulk_sync.similar import closest
+
 _AREAS = {
     "E": ("America/New_York", "US Eastern"),
     "C": ("America/Chicago", "US Central"),
@@ -14,6 +16,9 @@ _ABBREVIATIONS = {
 # Abbreviations that the time zone database has as zones, an hour off for most of the year.
 _WITHOUT_DAYLIGHT_SAVING = {"EST": "America/Panama", "MST": "America/Phoenix"}
 
+# Characters of a name; the time zone database has names of up to 32.
+_LONGEST_ZONE = 60
+
 
 def check_timezone(name: str) -> str:
     """Return the name of a time zone; raises ValueError, with the area or the closest names.
@@ -23,6 +28,10 @@ def check_timezone(name: str) -> str:
     """
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+    if len(name) > _LONGEST_ZONE:  # before the library looks for it in each folder that it names
+        raise ValueError(
+            f"{name[:_LONGEST_ZONE]!r}... is not a time zone: write it as America/Chicago"
+        )
     if name.upper() in _ABBREVIATIONS:
         area, words = _ABBREVIATIONS[name.upper()]
         fixed = _WITHOUT_DAYLIGHT_SAVING.get(name.upper())
@@ -36,11 +45,10 @@ def check_timezone(name: str) -> str:
 
 
 def _closest(name: str) -> str:
-    from difflib import get_close_matches
     from zoneinfo import available_timezones
 
     names = sorted(available_timezones())
     city = name.replace(" ", "_").lower()
     close = [zone for zone in names if zone.rpartition("/")[2].lower() == city]
-    close = close or get_close_matches(name, names, n=3, cutoff=0.5)
+    close = close or closest(name, names, 3)
     return f"did you mean {' or '.join(close)}?" if close else "write it as America/Chicago"
