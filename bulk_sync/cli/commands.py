@@ -135,7 +135,7 @@ def _window_seconds(stopping: Stopping) -> float | None:
 
 def status(given: Mapping[str, Any]) -> int:
     """Show the state of a job."""
-    show(read_summary(_files_of(given)), part(Following, given))
+    show(read_summary(_files_of(given)), part(Following, given), exit_code=0)
     return 0
 
 
@@ -143,7 +143,7 @@ def report(given: Mapping[str, Any]) -> int:
     """Write the reports of a job again."""
     files = _files_of(given)
     summary = purge(files) if part(Outputs, given).purge else write_again(files)
-    show(summary, part(Following, given))
+    show(summary, part(Following, given), exit_code=0)
     return 0
 
 

@@ -186,15 +186,22 @@ def show(
     following: Following,
     pushed: PushSettings | None = None,
     warned: Collection[str] = (),
+    *,
+    exit_code: int | None = None,
+    error: BulkSyncError | None = None,
 ) -> None:
     """Print a summary and the next step; after a push, that is a command to paste.
 
-    `warned` are the notes that standard error has had. A terminal shows both streams.
+    `warned` are the notes that standard error has had. A terminal shows both streams. `exit_code`
+    is the command's, if it isn't the summary's; with an `error` that ends the command after all
+    rows, it is that of the error.
     """
-    signals.announced(summary.exit_code)
+    failed = {} if error is None else {"error": str(error), "exit_code": error.exit_code}
+    code = summary.exit_code if exit_code is None else exit_code
+    signals.announced(code if error is None else error.exit_code)
     with standard_output():
         if following.json:
-            sys.stdout.write(json_line(summary_json(summary)))
+            sys.stdout.write(json_line(summary_json(summary) | failed))
         elif not following.quiet:
             console = out()
             shown = warned if console.is_terminal else ()

@@ -97,9 +97,9 @@ def _push_one(settings: PushSettings, request: _Push) -> int:
         return _end(summary, settings, request.following, warned)
     try:
         note = archived(source, archive, before, summary.digest, SystemClock().now())
-    except OutputError:
+    except OutputError as error:
         # Rows were sent, so show the summary anyway.
-        _end(summary, settings, request.following, warned)
+        show(summary, request.following, settings, warned, error=error)
         raise
     noted = replace(summary, notes=(*summary.notes, f"{note}."))
     return _end(noted, settings, request.following, warned)
@@ -168,8 +168,7 @@ def reconcile(given: Mapping[str, Any]) -> int:
         pushing = _push_after(settings, summary) if is_pushed else None
         if pushing is None:
             code = (3 if summary.left_to_decide else 0) if is_pushed else summary.exit_code
-            signals.announced(code)
-            _show_comparison(settings, summary, None, following)
+            _show_comparison(settings, summary, None, following, code)
             return code
         pushing = ending_at(pushing, end, clock)
         return _push_differences(settings, summary, pushing, following, run)
@@ -204,13 +203,17 @@ def _show_comparison(
     summary: Reconciliation,
     pushed: Summary | None,
     following: Following,
+    exit_code: int | None,
 ) -> None:
+    """Print the comparison; `exit_code` is None if a push of its own sentences follows."""
     from bulk_sync.report.terminal.comparison import show_reconciliation, show_reconciliation_json
 
+    if exit_code is not None:
+        signals.announced(exit_code)
     if following.json:
         with standard_output():
             sent = None if pushed is None else summary_json(pushed)
-            show_reconciliation_json(out(), summary, sent)
+            show_reconciliation_json(out(), summary, sent, exit_code or 0)
     elif not following.quiet:
         command = None if settings.comparing.push else next_step.push_of_differences(summary)
         with standard_output():
@@ -225,17 +228,16 @@ def _push_differences(
     run: Run,
 ) -> int:
     if not following.json:
-        _show_comparison(settings, summary, None, following)
+        _show_comparison(settings, summary, None, following, None)
     run.job = str(pushing.reading.input)
     with sandbox_of(pushing.target) as send_to:
         pushed = watched_push(pushing, send_to, following)
     undecided = summary.left_to_decide and settings.there is not None
     code = pushed.exit_code or (3 if undecided else 0)
-    signals.announced(code)
     if following.json:
-        _show_comparison(settings, summary, pushed, following)
+        _show_comparison(settings, summary, pushed, following, code)
     else:
-        show(pushed, following)
+        show(pushed, following, exit_code=code)
     if pushed.stopped is not None:
         show_end(str(pushed.stopped), following)
     return code

@@ -213,8 +213,8 @@ def _check_cause(group: CauseGroup) -> dict[str, Any]:
     return cause_json(group) | first
 
 
-def reconciliation_json(summary: Reconciliation) -> dict[str, Any]:
-    """Return the object for a comparison of two sheets."""
+def reconciliation_json(summary: Reconciliation, exit_code: int) -> dict[str, Any]:
+    """Return the object for a comparison of two sheets; `exit_code` is that of the command."""
     return {
         "input": summary.input,
         "with": summary.other or "ledger",
@@ -247,7 +247,7 @@ def reconciliation_json(summary: Reconciliation) -> dict[str, Any]:
         "template": summary.template,
         "changes": summary.changes,
         "notes": list(summary.notes),
-        "exit_code": summary.exit_code,
+        "exit_code": exit_code,
     }
 
 

@@ -143,7 +143,7 @@ def test_a_comparison_with_the_ledger_names_it() -> None:
         template=None,
         changes=None,
     )
-    told = reconciliation_json(summary)
+    told = reconciliation_json(summary, 3)
     assert (told["with"], told["rows"], told["changed_only_there"]) == ("ledger", 7, 2)
     assert [told[side]["rows"] for side in ("here", "there")] == [10, 5]
     for side in ("here", "there"):

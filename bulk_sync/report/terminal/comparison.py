@@ -23,11 +23,11 @@ _WIDE = 100
 
 
 def show_reconciliation_json(
-    console: Console, summary: Reconciliation, pushed: dict[str, Any] | None
+    console: Console, summary: Reconciliation, pushed: dict[str, Any] | None, exit_code: int
 ) -> None:
     """Print the result as one JSON object, with the summary of a push that followed."""
     push = {} if pushed is None else {"push": pushed}
-    console.file.write(json_line(reconciliation_json(summary) | push))
+    console.file.write(json_line(reconciliation_json(summary, exit_code) | push))
 
 
 def show_reconciliation(
