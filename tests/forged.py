@@ -55,7 +55,7 @@ _TEXTS = {
 _OF_PRIMARY_KEYS = {
     ("ledger", "base_url"),
     ("ledger", "target"),
-    ("timeline", "began"),
+    ("timeline", "run"),
     ("timeline", "at_ms"),
 }
 

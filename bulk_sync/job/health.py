@@ -133,6 +133,7 @@ SELECT count(*) FROM ledger_place WHERE typeof(writer) = 'text' AND (path IS NUL
 
 _UNSOUND_JOB = f"""
 SELECT 1 FROM job WHERE typeof(taken) <> 'integer' OR typeof(ended) <> 'integer' OR ended > taken
+OR instr(input, char(0))
 OR EXISTS (SELECT 1 FROM json_each(staged_states) WHERE key NOT IN ({_STATES}) OR type <> 'integer')
 """
 

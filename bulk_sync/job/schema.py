@@ -20,10 +20,9 @@ from __future__ import annotations
 import sqlite3
 from functools import cache
 
-from bulk_sync.job import ledger
+from bulk_sync.job import ledger, timeline
 from bulk_sync.job.layout import KINDS, Layout, difference, layout_of_script
 from bulk_sync.job.purge import PURGED_MESSAGE, PURGED_REASONS
-from bulk_sync.job.timeline import SCHEMA as _TIMELINE
 
 SCHEMA_VERSION = 10
 
@@ -162,7 +161,7 @@ CREATE TABLE acknowledged (
 _LEDGER = ledger.SCHEMA.format(schema="main")
 _LEDGER_OF_VERSION_4 = ledger.EARLIER_SCHEMA.format(schema="main")
 CREATE = (
-    f"BEGIN; {_SCHEMA} {_TIMELINE} {_LEDGER} PRAGMA application_id = {APPLICATION_ID}; "
+    f"BEGIN; {_SCHEMA} {timeline.SCHEMA} {_LEDGER} PRAGMA application_id = {APPLICATION_ID}; "
     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
 )
 
@@ -281,7 +280,7 @@ _MIGRATIONS = {
         INSERT INTO ledger_account SELECT base_url, key_fingerprint FROM job
             WHERE key_fingerprint IS NOT NULL;
     """,
-    4: _TIMELINE,
+    4: timeline.EARLIER_SCHEMA,
     5: f"CREATE TABLE acknowledged (ids TEXT NOT NULL); {ledger.NEW_INDEXES}",
     # Version 6 had outcomes in the rows.
     6: f"""
@@ -344,6 +343,7 @@ _MIGRATIONS = {
         ALTER TABLE outcome ADD COLUMN echo TEXT;
         {_VIEW_OF_VERSION_10}
         {_MOVE_ECHOES}
+        {timeline.MIGRATE}
     """,
 }
 

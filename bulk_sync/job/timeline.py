@@ -19,9 +19,9 @@ from bulk_sync.timeline import Counts, Point, Run, Unsaved
 MOST_RUNS = 50
 """More runs than a job has that is stopped every night for a month."""
 
-SCHEMA = """
+_CREATE = """
 CREATE TABLE timeline (
-    began TEXT NOT NULL,           -- when the run began, UTC
+    {run}began TEXT NOT NULL,           -- when the run began, UTC
     at_ms INTEGER NOT NULL,        -- when the point began, after that
     width_ms INTEGER NOT NULL,
     covered_ms INTEGER NOT NULL,   -- less than the width at the end of a run
@@ -32,25 +32,42 @@ CREATE TABLE timeline (
     requests_per_second REAL,      -- the limit
     source TEXT NOT NULL,          -- where the limit is from
     latencies TEXT NOT NULL,       -- JSON object: replies by latency bucket
-    PRIMARY KEY (began, at_ms)
+    PRIMARY KEY ({key}, at_ms)
 ) WITHOUT ROWID;
 """
 
-_OLD_RUNS = (
-    f"SELECT began FROM timeline GROUP BY began ORDER BY began DESC LIMIT -1 OFFSET {MOST_RUNS}"
+EARLIER_SCHEMA = _CREATE.format(run="", key="began")
+"""The table of versions 5 to 9, in which runs had the order of their clocks."""
+
+SCHEMA = _CREATE.format(
+    run="run INTEGER NOT NULL,          -- counts up, whatever the clock does\n    ", key="run"
 )
+
+MIGRATE = f"""
+ALTER TABLE timeline RENAME TO timeline_before;
+{SCHEMA}
+INSERT INTO timeline SELECT dense_rank() OVER (ORDER BY began), * FROM timeline_before;
+DROP TABLE timeline_before;
+"""
+"""Numbers the runs of a table of `EARLIER_SCHEMA`."""
+
+_LAST = "SELECT run, began FROM timeline ORDER BY run DESC LIMIT 1"
+_OLD_RUNS = f"SELECT run FROM timeline GROUP BY run ORDER BY run DESC LIMIT -1 OFFSET {MOST_RUNS}"
 
 
 def keep(db: sqlite3.Connection, points: Unsaved) -> None:
-    """Write points of the run, in the open transaction."""
+    """Write points of the last run, or of a new one, in the open transaction."""
+    # Not the clock's order: one that was set back makes this run look older than those before.
+    last, began = db.execute(_LAST).fetchone() or (0, None)
+    run = last if began == points.began else last + 1
     if points.whole:
-        db.execute("DELETE FROM timeline WHERE began = ?", (points.began,))
+        db.execute("DELETE FROM timeline WHERE run = ?", (run,))
     db.executemany(
-        "INSERT OR REPLACE INTO timeline VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((points.began, *_columns(point)) for point in points.points),
+        "INSERT OR REPLACE INTO timeline VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ((run, points.began, *_columns(point)) for point in points.points),
     )
     if points.whole:
-        db.execute(f"DELETE FROM timeline WHERE began IN ({_OLD_RUNS})")
+        db.execute(f"DELETE FROM timeline WHERE run IN ({_OLD_RUNS})")
 
 
 def forget_runs(db: sqlite3.Connection) -> None:
@@ -59,14 +76,14 @@ def forget_runs(db: sqlite3.Connection) -> None:
 
 
 def runs(db: sqlite3.Connection, path: Path) -> list[Run]:
-    """Return the runs in order of time; raises CheckpointDamaged when a point can't be read."""
-    found: dict[str, list[Point]] = {}
-    for began, *columns in db.execute("SELECT * FROM timeline ORDER BY began, at_ms"):
+    """Return the runs in their order; raises CheckpointDamaged when a point can't be read."""
+    found: dict[tuple[int, str], list[Point]] = {}
+    for run, began, *columns in db.execute("SELECT * FROM timeline ORDER BY run, at_ms"):
         try:
-            found.setdefault(began, []).append(_point(columns))
+            found.setdefault((run, began), []).append(_point(columns))
         except (ValueError, TypeError, AttributeError):
             raise damaged(path, "a count in its time line is impossible") from None
-    return [Run(began, tuple(points)) for began, points in found.items()]
+    return [Run(began, tuple(points)) for (_, began), points in found.items()]
 
 
 def _columns(point: Point) -> tuple[object, ...]:

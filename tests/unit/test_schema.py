@@ -50,6 +50,25 @@ BACK_TO_VERSION_9 = """
     ALTER TABLE job DROP COLUMN source;
     ALTER TABLE job DROP COLUMN elsewhere;
     ALTER TABLE ledger_account DROP COLUMN team_id;
+    CREATE TABLE timeline_before AS SELECT began, at_ms, width_ms, covered_ms, states, requests,
+        retries, throttled, requests_per_second, source, latencies FROM timeline;
+    DROP TABLE timeline;
+    CREATE TABLE timeline (
+        began TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        width_ms INTEGER NOT NULL,
+        covered_ms INTEGER NOT NULL,
+        states TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        retries INTEGER NOT NULL,
+        throttled INTEGER NOT NULL,
+        requests_per_second REAL,
+        source TEXT NOT NULL,
+        latencies TEXT NOT NULL,
+        PRIMARY KEY (began, at_ms)
+    ) WITHOUT ROWID;
+    INSERT INTO timeline SELECT * FROM timeline_before;
+    DROP TABLE timeline_before;
     PRAGMA user_version = 9;
 """
 BACK_TO_VERSION_8 = "".join(

@@ -33,7 +33,7 @@ from bulk_sync.timeline import (
 )
 from tests.helpers import SimulatedClock
 from tests.unit.checkpoints import stage
-from tests.unit.test_schema import BACK_TO_VERSION_4
+from tests.unit.test_schema import BACK_TO_VERSION_4, BACK_TO_VERSION_9
 
 BEGAN = "2026-03-02T09:00:00.000Z"
 
@@ -201,6 +201,42 @@ def test_the_runs_of_a_job_are_bounded(tmp_path: Path) -> None:
         runs = store.views.runs()
     assert len(runs) == MOST_RUNS
     assert runs[-1].points[0].counts.requests == MOST_RUNS + 4
+
+
+def test_runs_are_in_their_order_whatever_the_clock_did_in_between(tmp_path: Path) -> None:
+    days = [f"2026-03-{day:02}T09:00:00.000Z" for day in (9, 8, 9)]
+    with Store.open(tmp_path / "x.sqlite") as store:
+        for number, began in enumerate(days, start=1):
+            line = Line(began)
+            line.add(0, rows(number))
+            store.outbox.exchange([], line.unsaved())
+            line.add(5000, rows(number))
+            store.outbox.exchange([], line.unsaved())
+        runs = store.views.runs()
+        assert [run.began for run in runs] == days
+        assert [run.points[0].counts.requests for run in runs] == [1, 2, 3]
+        assert [len(run.points) for run in runs] == [2, 2, 2]
+        # The oldest runs go, not those of a clock that was set back.
+        for number in range(MOST_RUNS):
+            line = Line(f"2020-01-01T00:{number:02}:00.000Z")
+            line.add(0, rows(1))
+            store.outbox.exchange([], line.unsaved())
+        assert [run.began[:4] for run in store.views.runs()] == ["2020"] * MOST_RUNS
+
+
+def test_runs_of_version_9_keep_the_order_of_their_clocks(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        for day in (9, 8):
+            line = Line(f"2026-03-{day:02}T09:00:00.000Z")
+            line.add(0, rows(day))
+            line.add(5000, rows(day))
+            store.outbox.exchange([], line.unsaved())
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(BACK_TO_VERSION_9)
+    with Store.open(path) as store:
+        found = [(run.began[8:10], len(run.points)) for run in store.views.runs()]
+        assert found == [("08", 2), ("09", 2)]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,16 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from bulk_sync.clock import SystemClock
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.sealing import wal_path
-from bulk_sync.model.rows import Change, Outcome
+from bulk_sync.job.store import Store
+from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.timeline import Unsaved
 from tests.conftest import Program, Sandboxes
 from tests.forged import CHECKPOINT, LEDGER, Judge, forgeries, make_folder
@@ -191,6 +194,38 @@ def test_a_part_of_a_page_without_a_wal_is_damage(
     assert ran.code == 4
     assert "no whole number of pages" in ran.err
     assert one_sentence(ran.err)
+
+
+# The clock
+
+
+@pytest.mark.parametrize("ledger", [None, "north.ledger"])
+def test_a_clock_that_was_set_back_by_a_day_changes_nothing(
+    program: Program,
+    sandboxes: Sandboxes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ledger: str | None,
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(9))
+    options = ["--ledger", tmp_path / ledger] if ledger else []
+    now = SystemClock.now
+    with sandboxes() as witness:
+        push = ["push", sheet, "--base-url", witness.base_url, *options]
+        assert program(*push, "--limit", 4).code == 0
+        with monkeypatch.context() as patch:
+            patch.setattr(SystemClock, "now", lambda clock: now(clock) - timedelta(days=1))
+            # As after a boot: files are a day newer than the clock, and the holder's note is gone.
+            assert program("status", sheet).code == 0
+            assert program(*push, "--page", tmp_path / "x.html").code == 0
+            assert len(witness.patches()) == 9
+            assert program(*push, "--only-changed").code == 0
+        assert program(*push, "--only-changed").code == 0
+        assert len(witness.patches()) == 9
+    with Store.read(tmp_path / "x.checkpoint.sqlite") as store:
+        first, second = store.views.runs()
+        assert first.began > second.began
+        assert sum(point.counts.states[State.UPDATED] for point in first.points) == 4
 
 
 # Forged files
