@@ -11,6 +11,7 @@
     ├── StoppedEarly          6  run again, the rest is pending: --deadline, --max-failures
     ├── CheckpointBusy        7  wait for the other run
     ├── OutputError           8  make room, or grant permission, then run again
+    │   └── NameTaken         8  another file has the output's name: it was written to a free one
     └── Interrupted 129/130/143  run again: a closed terminal, Ctrl-C, SIGTERM
 
 The class decides the exit code. What goes wrong with one row is a value (`model.rows.Problem`,
@@ -79,6 +80,10 @@ class OutputError(BulkSyncError):
     """An output can't be written."""
 
     exit_code = 8
+
+
+class NameTaken(OutputError):
+    """A file that isn't ours took an output's name during the run; it was left as it is."""
 
 
 _SIGNALS = {1: "SIGHUP: the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}

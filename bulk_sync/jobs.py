@@ -14,9 +14,9 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Result
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.problems import full_message_of
-from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
 from bulk_sync.run.outputs import (
+    check_outputs,
     named_files,
     refuse_shared_paths,
     write_page_of_job,
@@ -71,8 +71,7 @@ def _write_again(files: Files, *, running: bool) -> Summary:
         job, summary = store.database.job(), summary_of_job(store, files)
         refuse_shared_paths({"the input": Path(summary.input), **named_files(files)})
         refuse_too_many(files.results, summary.rows)
-        if files.page is not None:
-            check_writable(files.page)
+        check_outputs(files)
         notes = write_reports(store, files, job.headers if job else (), summary)
         summary = with_files(summary, files, None, notes)
         write_page_of_job(store, files, replace(summary, running=running), SystemClock())

@@ -39,6 +39,7 @@ from bulk_sync.model.comparison import (
 )
 from bulk_sync.model.rows import Record, Row, State
 from bulk_sync.model.systematic import Pattern, Systematic
+from bulk_sync.recognise import Output
 from bulk_sync.report.facts import reconciliation_facts
 from bulk_sync.report.page.comparison import write_comparison_page
 from bulk_sync.report.words import are, counted
@@ -111,9 +112,15 @@ def _check_files(settings: ReconcileSettings) -> None:
             raise UsageError(
                 f"--export-template {outputs.template}: a sheet to edit is a .csv or an .xlsx"
             )
-    for path in (outputs.results, outputs.page, outputs.template, settings.changes):
+    written = {
+        Output.REPORT: outputs.results,
+        Output.PAGE: outputs.page,
+        Output.TEMPLATE: outputs.template,
+        Output.CHANGES: settings.changes,
+    }
+    for kind, path in written.items():
         if path is not None:
-            check_writable(path)
+            check_writable(path, kind)
 
 
 _ONLY_READ = frozenset({"FILE", "--with", "--base", "--profile", "--with-profile", "--key-file"})

@@ -9,14 +9,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bulk_sync import platforms, signals
 from bulk_sync.child import environment
 from bulk_sync.errors import Interrupted, OutputError
 from bulk_sync.model.rows import State
-from bulk_sync.report.written.atomic import check_kind
+from bulk_sync.recognise import Output
+from bulk_sync.report.written.atomic import replacing_bytes
 
 _LAST_SUCCESS = "bulk_sync_last_success_timestamp_seconds"
 
@@ -31,7 +32,6 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
     After a failure the time of the last success is taken from the existing file. Raises
     OutputError.
     """
-    check_kind(path)
     # Not the global registry, which has metrics of the Python process itself.
     registry = CollectorRegistry()
     code = int(summary["exit_code"])
@@ -75,10 +75,11 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
         _LAST_SUCCESS.removeprefix("bulk_sync_"), "When a run last ended with exit code 0.", success
     )
     try:
-        write_to_textfile(str(path), registry)
-        path.chmod(0o644)  # the collector runs as another user
-    except OSError as error:
-        raise OutputError(f"--metrics-file {path}: {error.strerror}") from None
+        # Public, because the collector runs as another user.
+        with replacing_bytes(path, Output.METRICS, public=True) as file:
+            file.write(generate_latest(registry))
+    except OutputError as error:
+        raise OutputError(f"--metrics-file {error}") from None
 
 
 def _last_success(path: Path, job: str) -> float | None:

@@ -33,6 +33,7 @@ from bulk_sync.errors import BulkSyncError, OutputError, UsageError
 from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Summary
 from bulk_sync.pipeline import push_in_run
+from bulk_sync.recognise import Output
 from bulk_sync.report.as_json import json_line, summary_json
 from bulk_sync.report.facts import sending_text
 from bulk_sync.report.terminal.lines import show_error, show_line
@@ -86,7 +87,7 @@ def followed(job: str, following: Following, given: Mapping[str, Any]) -> Iterat
                 )
             )
             if following.metrics_file is not None:
-                check_writable(following.metrics_file)
+                check_writable(following.metrics_file, Output.METRICS)
             yield run
             signals.hold()  # metrics, hook and exit code must agree
         except BulkSyncError as error:

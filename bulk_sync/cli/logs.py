@@ -23,6 +23,7 @@ from typing import Literal, TextIO
 from bulk_sync import platforms
 from bulk_sync.clock import utc_text
 from bulk_sync.errors import OutputError
+from bulk_sync.recognise import Output, may_replace
 from bulk_sync.secret import without_keys
 
 FIELDS = (
@@ -100,9 +101,16 @@ class _File(WatchedFileHandler):
             self.error = error
 
     def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
         # Opening a pipe would wait for its reader, and writing to it too.
-        if Path(self.baseFilename).is_fifo():
+        if path.is_fifo():
             raise OSError(errno.EINVAL, "a pipe can't be the log")
+        if path.is_file() and not may_replace(path, Output.LOG):
+            raise OSError(
+                errno.EEXIST,
+                "bulk-sync did not write this file as a log, so nothing is added to it. Name "
+                "another file, or move this one away",
+            )
         descriptor = os.open(
             self.baseFilename,
             os.O_WRONLY | os.O_APPEND | os.O_CREAT | platforms.CLOSE_ON_EXEC,

@@ -92,7 +92,7 @@ class Hold:
         self._ended.set()
         with self._turn, suppress(OSError):
             if self._claim is None or self._claim.is_own():
-                note_path(self._checkpoint).unlink(missing_ok=True)
+                _remove_note(self._checkpoint)
 
     def _renew(self) -> None:
         with self._turn:
@@ -221,7 +221,7 @@ def _claim(checkpoint: Path) -> Claim | None:
         secrets.token_hex(8),
     )
     try:
-        note.unlink(missing_ok=True)
+        _remove_note(checkpoint)
         os.close(os.open(note, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         _write_note(checkpoint, holder)
     except OSError:
@@ -251,6 +251,14 @@ def _is_gone(holder: Holder) -> bool:
         # a container can't see.
         is_here = holder.boot == own
     return is_here and (holder.pid == os.getpid() or not _runs(holder))
+
+
+def _remove_note(checkpoint: Path) -> None:
+    """Remove a note of ours, also a damaged one; a foreign file under its name stays."""
+    note = note_path(checkpoint)
+    with suppress(OSError):
+        if note.is_symlink() or (note.is_file() and note.read_bytes()[:7] in {b"", b'{"pid":'}):
+            note.unlink()
 
 
 def _lives(holder: Holder) -> bool:

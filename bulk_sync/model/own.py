@@ -29,6 +29,14 @@ VERSION = 1
 MARK = "bulk_sync "
 """The beginning of the header of the column."""
 
+RESULTS = frozenset({"row", "state", "http_status", "attempts", "error", "message", "fields"})
+"""Columns by which the results of a push are recognised. People add columns, and push them."""
+
+DIFFERENCES = frozenset(
+    {"row", "row_there", "class", "field", "there", "here", "base", "changed_by", "message"}
+)
+"""Columns by which the differences of a comparison are recognised."""
+
 _HEADER = re.compile(r"bulk_sync (\d{1,4}) (\w+)(?: (\{.*\}))?", re.ASCII | re.DOTALL)
 
 # Longer texts are kept as a digest; no program changes them into anything else.

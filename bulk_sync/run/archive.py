@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import glob
 import hashlib
-import itertools
 import os
 import secrets
 import shutil
@@ -29,7 +28,14 @@ from pathlib import Path
 
 from bulk_sync import platforms
 from bulk_sync.errors import OutputError, UsageError
-from bulk_sync.report.written.atomic import part_file
+from bulk_sync.model.names import cut_name
+from bulk_sync.report.written.atomic import (
+    link_free,
+    part_file,
+    rename_aside,
+    rename_free,
+    take_free_name,
+)
 
 PREFIX = ".archiving-bulk-sync-"
 """The beginning of the names of private folders."""
@@ -155,16 +161,16 @@ def _into(
 ) -> Path | None:
     """Move the sheet out of its private folder; None if somebody wrote to it meanwhile."""
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
-    for name in (apart.name, _stamped(apart, stamp)):
+    for name in (apart.name, cut_name(apart.stem, f".{stamp}{apart.suffix}")):
         target = folder / name
         with suppress(FileExistsError):
             try:
-                _link(apart, target)
+                link_free(apart, target)
             except OSError as error:
                 if isinstance(error, FileExistsError):
                     raise
                 if error.errno != errno.EXDEV:  # a file system without links
-                    _take_free_name(apart, target)
+                    take_free_name(apart, target)
                     return target
                 _copy(apart, target, digest)
             # An editor that still has the file open may have written to it.
@@ -178,30 +184,6 @@ def _into(
         f"--archive {folder}: {apart.name} exists already, also with a time stamp, so "
         "the sheet stays where it is."
     )
-
-
-def _stamped(file: Path, stamp: str) -> str:
-    """Return the name with a time stamp, cut to what a folder takes (255 bytes)."""
-    ending = f".{stamp}{file.suffix}".encode()
-    return (os.fsencode(file.stem)[: 255 - len(ending)] + ending).decode(errors="ignore")
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, on the disk; raises FileExistsError if it is taken."""
-    os.link(source, target, follow_symlinks=False)
-    _sync_folder(target.parent)
-
-
-def _take_free_name(source: Path, target: Path) -> None:
-    """Rename without links and without overwriting; raises FileExistsError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
-    os.close(os.open(target, flags, 0o600))  # from here on nobody else takes the name
-    try:
-        os.replace(source, target)
-    except BaseException:
-        os.unlink(target)
-        raise
-    _sync_folder(target.parent)
 
 
 def _copy(apart: Path, target: Path, digest: str) -> None:
@@ -218,55 +200,27 @@ def _copy(apart: Path, target: Path, digest: str) -> None:
         with suppress(OSError):
             shutil.copystat(apart, part)
         try:
-            _link(part, target)
+            link_free(part, target)
         except FileExistsError:
             raise
         except OSError:
-            _take_free_name(part, target)
+            take_free_name(part, target)
 
 
 def _put_back(apart: Path, file: Path) -> None:
     """Give a file its name back; if that is taken, another, which the OutputError names."""
-    numbers = (f"-{number}" for number in itertools.count(2))
-    others = (
-        file.with_name(f"{file.stem}.kept{number}{file.suffix}")
-        for number in itertools.chain([""], numbers)
-    )
-    for name in itertools.chain([file], others):
-        with suppress(FileExistsError):
-            _rename_free(apart, name)
-            break
-    if name != file:
-        raise OutputError(
-            f"{file} was replaced while it was moved away: what had this name is now {name}. Look "
-            "at both, and push what is still to be sent."
-        )
-
-
-def _rename_free(apart: Path, name: Path) -> None:
     if stat.S_ISDIR(os.lstat(apart).st_mode):  # a folder took the sheet's place
-        if os.path.lexists(name):
-            raise FileExistsError
-        os.rename(apart, name)
+        names = (file, *(file.with_name(f"{file.name}.kept-{number}") for number in range(1000)))
+        os.rename(apart, next(name for name in names if not os.path.lexists(name)))
         return
     try:
-        _link(apart, name)
+        rename_free(apart, file)
     except FileExistsError:
-        raise
-    except OSError:
-        _take_free_name(apart, name)
-    else:
-        os.unlink(apart)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write a folder's names to the disk, where folders can be opened."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+        kept = rename_aside(apart, file, "kept")
+        raise OutputError(
+            f"{file} was replaced while it was moved away: what had this name is now {kept}. Look "
+            "at both, and push what is still to be sent."
+        ) from None
 
 
 # Private folders
@@ -366,7 +320,8 @@ def _settle_sheet(apart: Path, archive: Path | None, *, copies: bool = True) -> 
 
 def _name_in(archive: Path, apart: Path, *, copies: bool) -> Path | None:
     """Return the sheet's second name in the archive, or that of a copy on another file system."""
-    stamped = archive.glob(f"{glob.escape(apart.stem)}.*{glob.escape(apart.suffix)}")
+    # A long name was cut for its time stamp.
+    stamped = archive.glob(f"{glob.escape(apart.stem[:50])}*{glob.escape(apart.suffix)}")
     here = os.lstat(apart)
     for other in (archive / apart.name, *stamped):
         try:

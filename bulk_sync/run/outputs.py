@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from bulk_sync.clock import Clock
-from bulk_sync.errors import UsageError
+from bulk_sync.errors import NameTaken, UsageError
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
+from bulk_sync.recognise import Output
 from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable, digest, set_aside
@@ -76,14 +77,22 @@ def file_identity(path: Path) -> object:
     return path.resolve()
 
 
-def check_outputs(files: Files, undo_file: Path | None) -> None:
-    """Raise OutputError for a file that can't be written, before rows are sent."""
-    pages = () if files.page is None else (files.page,)
-    for path in (files.results, files.failed, *pages, *_undo_files(undo_file)):
-        check_writable(path)
+def check_outputs(files: Files, undo_file: Path | None = None) -> None:
+    """Raise OutputError for a file that can't be written, or isn't ours, before rows are sent."""
+    undo, unknown = _undo_files(undo_file) or (None, None)
+    written = {
+        Output.REPORT: files.results,
+        Output.FAILED: files.failed,
+        Output.PAGE: files.page,
+        Output.UNDO: undo,
+        Output.UNKNOWN: unknown,
+    }
+    for kind, path in written.items():
+        if path is not None:
+            check_writable(path, kind)
 
 
-def _undo_files(undo_file: Path | None) -> tuple[Path, ...]:
+def _undo_files(undo_file: Path | None) -> tuple[()] | tuple[Path, Path]:
     return () if undo_file is None else (undo_file, unknown_path(undo_file))
 
 
@@ -103,21 +112,58 @@ def write_outputs(
     Raises OutputError.
     """
     undo_file = outputs.undo_file
-    notes = (
-        *write_reports(store, files, headers, summary),
-        *_write_undo_file(store, undo_file),
-    )
-    write_page_of_job(store, files, with_files(summary, files, undo_file, notes), clock)
+    notes: tuple[str, ...] = ()
+
+    def sheets() -> tuple[str, ...]:
+        nonlocal notes
+        notes = _each(
+            lambda: write_reports(store, files, headers, summary),
+            lambda: _write_undo_file(store, undo_file),
+        )
+        return notes
+
+    def page() -> tuple[str, ...]:
+        write_page_of_job(store, files, with_files(summary, files, undo_file, notes), clock)
+        return ()
+
+    _each(sheets, page)
     if outputs.purge:  # last, because the files above need the cells
         notes = (*notes, purge_or_explain(store))
     return with_files(summary, files, undo_file, notes)
+
+
+def _each(*writers: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """Call all writers, also when one of them finds its name taken; return their notes.
+
+    Raises NameTaken at the end, and OutputError at once, because a full disk is full for all.
+    """
+    notes: list[str] = []
+    taken: list[str] = []
+    for write in writers:
+        try:
+            notes += write()
+        except NameTaken as error:
+            taken.append(str(error))
+    if taken:
+        raise NameTaken(" ".join(taken))
+    return tuple(notes)
 
 
 def write_reports(
     store: Store, files: Files, headers: Sequence[str], summary: Summary
 ) -> tuple[str, ...]:
     """Write results and failed rows; return notes for the user."""
-    write_results(files.results, store.views.lines(), summary_facts(summary))
+
+    def results() -> tuple[str, ...]:
+        write_results(files.results, store.views.lines(), summary_facts(summary))
+        return ()
+
+    return _each(results, lambda: _write_failed_of_job(store, files, headers, summary))
+
+
+def _write_failed_of_job(
+    store: Store, files: Files, headers: Sequence[str], summary: Summary
+) -> tuple[str, ...]:
     # Without failed rows no file is created, but the one of an earlier run must go.
     if ERROR_STATES.isdisjoint(summary.states) and not os.path.lexists(files.failed):
         return ()

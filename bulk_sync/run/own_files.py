@@ -19,6 +19,8 @@ from bulk_sync.check.naming import plain
 from bulk_sync.errors import InputError
 from bulk_sync.model.inert import exact
 from bulk_sync.model.own import (
+    DIFFERENCES,
+    RESULTS,
     DamagedMark,
     Kind,
     Source,
@@ -51,13 +53,8 @@ _TITLES = {
     Kind.TEMPLATE: "differences to edit, as reconcile wrote them",
 }
 
-# Columns by which our reports are recognised: the results of a push, and differences. People add
-# columns to them and push them.
-_RESULTS = frozenset({"row", "state", "http_status", "attempts", "error", "message", "fields"})
+# Further columns of results that are for their reader.
 _MORE_OF_RESULTS = frozenset({"updated_at", "sent_at", "duration_ms"})
-_DIFFERENCES = frozenset(
-    {"row", "row_there", "class", "field", "there", "here", "base", "changed_by", "message"}
-)
 
 
 class OwnFile(Struct, frozen=True):
@@ -116,9 +113,9 @@ def own_file(headers: Sequence[str], name: str) -> OwnFile | None:
 
 def report_columns(headers: Sequence[str]) -> frozenset[str]:
     """Return the headers of a report of ours that are for its reader; none of any other sheet."""
-    if set(headers) >= _RESULTS:
-        return _RESULTS | _MORE_OF_RESULTS
-    return _DIFFERENCES if set(headers) >= _DIFFERENCES else frozenset()
+    if set(headers) >= RESULTS:
+        return RESULTS | _MORE_OF_RESULTS
+    return DIFFERENCES if set(headers) >= DIFFERENCES else frozenset()
 
 
 # Settings

@@ -37,8 +37,8 @@ from bulk_sync.model.own import Kind
 from bulk_sync.model.places import column_number
 from bulk_sync.model.rows import LeftOut, Problem, Record, Row
 from bulk_sync.read.files import open_table
-from bulk_sync.read.hint import may_be_own
 from bulk_sync.read.interface import ReadOptions, Table
+from bulk_sync.recognise import may_be_own
 from bulk_sync.run.cell_rules import digest_of_settings, rules_of
 from bulk_sync.run.choice import Choice
 from bulk_sync.run.derivations import derivations_of, key_columns

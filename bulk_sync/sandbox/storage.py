@@ -69,12 +69,22 @@ class Storage:
             self._db = sqlite3.connect(
                 path or ":memory:", isolation_level=None, check_same_thread=False
             )
+            self._refuse_foreign_tables(path)
             self._db.execute("PRAGMA journal_mode = WAL")
             # Made-up data may be lost in a power cut.
             self._db.execute("PRAGMA synchronous = OFF")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise OutputError(f"--db {path}: can't be opened as a database: {error}.") from None
+
+    def _refuse_foreign_tables(self, path: Path | None) -> None:
+        """Refuse a database of something else, such as a checkpoint, which would be altered."""
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
+        if tables and not tables >= {"showing", "journal"}:
+            raise OutputError(
+                f"--db {path}: this is no database of a sandbox, so it is not used. Name another "
+                "file."
+            )
 
     def close(self) -> None:
         """Close the database."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bulk_sync.model.names import stem_of_job
+
 
 class Files(Struct, frozen=True):
     """The files of a job, named after its input; `page` None writes none."""
@@ -20,7 +22,7 @@ class Files(Struct, frozen=True):
         """Return the path of a file with this ending, in `out` or in the folder of the input."""
         # Only .csv is dropped, so that x.csv, x.tsv and x.xlsx in one folder are three jobs.
         stem = source.stem if source.suffix.lower() == ".csv" else source.name
-        return (source.parent if out is None else out) / f"{stem}.{ending}"
+        return (source.parent if out is None else out) / f"{stem_of_job(stem)}.{ending}"
 
     @classmethod
     def of(

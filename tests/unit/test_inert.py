@@ -15,6 +15,7 @@ from openpyxl import load_workbook
 
 from bulk_sync.model.inert import exact, inert, inert_cell, is_like_a_formula
 from bulk_sync.model.rows import Cell, CellError, Formatted, Problem, Result
+from bulk_sync.recognise import Output
 from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.workbook import write_workbook
 from bulk_sync.run.own_files import source_of
@@ -128,7 +129,14 @@ def test_in_a_workbook_it_is_text_that_stays_text_when_it_is_edited(
     tmp_path: Path, text: str
 ) -> None:
     path = tmp_path / "x.xlsx"
-    write_workbook(path, ["state", text], [["failed", text]], [("input", text)], coloured="state")
+    write_workbook(
+        path,
+        Output.REPORT,
+        ["state", text],
+        [["failed", text]],
+        [("input", text)],
+        coloured="state",
+    )
     book = load_workbook(path)
     for cell in (book["Results"]["B1"], book["Results"]["B2"], book["Summary"]["B1"]):
         assert (cell.data_type, cell.hyperlink) == ("s", None)

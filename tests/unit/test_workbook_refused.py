@@ -19,8 +19,8 @@ from bulk_sync.read.books import markup
 from bulk_sync.read.books.xlsx import strings
 from bulk_sync.read.files import open_table as open_workbook
 from bulk_sync.read.foreign import input_errors
-from bulk_sync.read.hint import may_be_own
 from bulk_sync.read.interface import ReadOptions
+from bulk_sync.recognise import may_be_own
 from tests.unit.workbooks import (
     HEADER,
     ods_parts,

@@ -13,6 +13,7 @@ from itertools import groupby, islice
 from pathlib import Path, PurePath
 
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
+from bulk_sync.recognise import Output
 from bulk_sync.report.facts import base_notes, class_lines, other_side
 from bulk_sync.report.page.frame import (
     asset,
@@ -51,7 +52,7 @@ def write_comparison_page(
     """Write the page; `rows` are all that are not the same, by class. Raises OutputError."""
     sentence = _sentence(summary)
     tone = Tone.GOOD if summary.exit_code == 0 else Tone.ATTENTION
-    with replacing(path) as file:
+    with replacing(path, Output.PAGE) as file:
         open_page(file, f"{PurePath(summary.input).name}: {sentence}", _style())
         file.write(top("comparison", _facts(summary), made_at, version) + "\n<main>\n")
         notes = (*summary.notes, *base_notes(summary))

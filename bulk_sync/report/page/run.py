@@ -20,6 +20,7 @@ from typing import TextIO
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
+from bulk_sync.recognise import Output
 from bulk_sync.report.page.charts import Drawing, draw, drawing_data, time_section
 from bulk_sync.report.page.frame import (
     asset,
@@ -51,7 +52,7 @@ def write_page(
     version: str,
 ) -> None:
     """Write the page; raises OutputError."""
-    with replacing(path) as file:
+    with replacing(path, Output.PAGE) as file:
         _write(file, summary, draw(runs), rows, made_at, version)
 
 

@@ -4,6 +4,9 @@ A report is written to a temporary file in the same folder, flushed to the disk,
 writer has its own temporary file (`.bulk-sync-*.part`), so two writers of one report don't collide:
 the later rename wins. The writer holds a lock on its file. The next writer in the folder removes
 those without a lock, which crashed runs left behind.
+
+A report replaces only an older one of its kind (`recognise.may_replace`). That is checked before
+anything is sent, and again at the rename.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from bulk_sync import platforms
-from bulk_sync.errors import OutputError
+from bulk_sync.errors import NameTaken, OutputError
+from bulk_sync.model.names import cut_name
+from bulk_sync.recognise import Output, may_replace
 
 _PART_PREFIX = ".bulk-sync-"
 _PART_NAME = re.compile(re.escape(_PART_PREFIX) + "[0-9a-f]{16}[.]part")
@@ -29,28 +34,37 @@ _PART_NAME = re.compile(re.escape(_PART_PREFIX) + "[0-9a-f]{16}[.]part")
 _NO_FOLLOW = platforms.NO_SYMLINK | platforms.CLOSE_ON_EXEC
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, kind: Output) -> None:
     """Raise OutputError if `replacing(path)` would fail; writes nothing."""
-    check_kind(path)
+    check_kind(path, kind)
     with _translated(path), part_file(path.parent):
         pass
 
 
-def check_kind(path: Path) -> None:
-    """Raise OutputError for a folder, a pipe or a device, which no report may replace."""
+def check_kind(path: Path, kind: Output) -> None:
+    """Raise OutputError for what no report of this kind may replace, and for an impossible name."""
+    with _translated(path), suppress(FileNotFoundError):
+        path.lstat()
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder, name a file for the report.")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: not a regular file, and a report would replace it.")
+    if not may_replace(path, kind):
+        raise OutputError(
+            f"{path}: bulk-sync did not write this file as {kind.value}, so it is not replaced. "
+            "Name another file, or move this one away."
+        )
 
 
 @contextmanager
-def replacing(path: Path, before: Callable[[str], None] | None = None) -> Iterator[TextIO]:
+def replacing(
+    path: Path, kind: Output, before: Callable[[str], None] | None = None
+) -> Iterator[TextIO]:
     """Open a UTF-8 text file that replaces `path` if the block ends without an error.
 
     `before` is called with the digest just before the rename. Raises OutputError.
     """
-    with replacing_bytes(path, before) as file:
+    with replacing_bytes(path, kind, before) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         try:
             yield text
@@ -63,8 +77,13 @@ def replacing(path: Path, before: Callable[[str], None] | None = None) -> Iterat
 
 
 @contextmanager
-def replacing_bytes(path: Path, before: Callable[[str], None] | None = None) -> Iterator[BinaryIO]:
-    """Open a binary file that replaces `path`, as `replacing` does for text."""
+def replacing_bytes(
+    path: Path, kind: Output, before: Callable[[str], None] | None = None, *, public: bool = False
+) -> Iterator[BinaryIO]:
+    """Open a binary file that replaces `path`, as `replacing` does for text.
+
+    A `public` one can be read by all users.
+    """
     with _translated(path), part_file(path.parent) as (part, file):
         yield file
         file.flush()
@@ -73,7 +92,32 @@ def replacing_bytes(path: Path, before: Callable[[str], None] | None = None) -> 
         file.close()  # Windows can't rename an open file
         if before is not None:
             before(digest(part) or "")
+        if public:
+            part.chmod(0o644)
+        _take_place(part, path, kind)
+
+
+def _take_place(part: Path, path: Path, kind: Output) -> None:
+    """Give a complete file its name, unless another than ours has taken that since the start."""
+    if not os.path.lexists(path):
+        try:
+            link_free(part, path)
+        except FileExistsError:
+            pass  # taken just now, so it is looked at
+        except OSError:  # a file system without links
+            part.replace(path)
+            return
+        else:
+            part.unlink()
+            return
+    if may_replace(path, kind):
         part.replace(path)
+        return
+    kept = rename_aside(part, path, "kept")
+    raise NameTaken(
+        f"{path}: while the run was under way, a file that bulk-sync did not write as {kind.value} "
+        f"took this name. It was left as it is, and the {kind.value} of this run: {kept}."
+    )
 
 
 def digest(path: Path) -> str | None:
@@ -92,18 +136,75 @@ def set_aside(path: Path) -> Path:
 
     Returns the new path, the first free one; raises OutputError.
     """
+    with _translated(path):
+        return rename_aside(path, path, "edited")
+
+
+def remove(path: Path, kind: Output) -> None:
+    """Remove an outdated report of an earlier run, nothing else; raises OutputError."""
+    with _translated(path):
+        if may_replace(path, kind):
+            path.unlink(missing_ok=True)
+
+
+# Names that are free
+
+
+def rename_aside(source: Path, path: Path, word: str) -> Path:
+    """Rename a file to the first free one of `NAME.WORD.csv`, `NAME.WORD-2.csv`, ... of a path.
+
+    Returns the new path; raises OSError.
+    """
     endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    names = (path.with_name(f"{path.stem}.edited{ending}{path.suffix}") for ending in endings)
-    kept = next(name for name in names if not name.exists())
-    with _translated(path):
-        path.rename(kept)
-    return kept
+    for ending in endings:
+        name = path.with_name(cut_name(path.stem, f".{word}{ending}{path.suffix}"))
+        with suppress(FileExistsError):
+            rename_free(source, name)
+            return name
+    raise AssertionError
 
 
-def remove(path: Path) -> None:
-    """Remove an outdated report of an earlier run; raises OutputError."""
-    with _translated(path):
-        path.unlink(missing_ok=True)
+def rename_free(source: Path, target: Path) -> None:
+    """Rename a file, never over another; raises FileExistsError, OSError."""
+    try:
+        link_free(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        take_free_name(source, target)
+    else:
+        os.unlink(source)  # noqa: PTH108 - tests stop at each call
+
+
+def link_free(source: Path, target: Path) -> None:
+    """Give a file a second name, on the disk; raises FileExistsError if it is taken, OSError."""
+    os.link(source, target, follow_symlinks=False)
+    _sync_folder(target.parent)
+
+
+def take_free_name(source: Path, target: Path) -> None:
+    """Rename a file without links, never over another; raises FileExistsError, OSError."""
+    # From here on nobody else takes the name.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600))
+    try:
+        os.replace(source, target)  # noqa: PTH105 - as above
+    except BaseException:
+        os.unlink(target)  # noqa: PTH108 - as above
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write a folder's names to the disk, where folders can be opened."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+# Temporary files
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from bulk_sync.model.comparison import Compared, Difference
 from bulk_sync.model.inert import inert
 from bulk_sync.model.own import Kind, Mark, mark_text, values_header
 from bulk_sync.model.rows import CLEARED, Cell, text_of
+from bulk_sync.recognise import Output
 from bulk_sync.report.problems import compared_message
 from bulk_sync.report.text_diff import text_of_value
 from bulk_sync.report.written.atomic import remove, replacing
@@ -101,9 +102,10 @@ def write_changes(
                 yield row, ours
 
     # Two passes instead of a list of all rows: the header needs every field before the first line.
+    output = Output.TEMPLATE if with_conflicts else Output.CHANGES
     fields, count = _survey(row.differences if with_conflicts else ours for row, ours in wanted())
     if not count:
-        remove(path)
+        remove(path, output)
         return 0
     columns = (*_ADDRESS, *(name for name in fields if name not in _ADDRESS))
     kind = Kind.TEMPLATE if with_conflicts else Kind.CHANGES
@@ -114,9 +116,9 @@ def write_changes(
     header = (*columns, *_FOR_THE_READER, own)
     lines = (_change(row, ours, columns) for row, ours in wanted())
     if is_workbook:
-        write_workbook(path, header, _fitting(lines, path, option))
+        write_workbook(path, output, header, _fitting(lines, path, option))
         return count
-    with replacing(path) as file:
+    with replacing(path, output) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(header)
         writer.writerows(

@@ -27,6 +27,7 @@ from bulk_sync.model.own import (
     source_text,
 )
 from bulk_sync.model.rows import Cell, Result, State, text_of
+from bulk_sync.recognise import Output
 from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.atomic import remove, replacing
 from bulk_sync.report.written.lines import paths_to
@@ -54,12 +55,12 @@ def write_failed(
     rows = iter(results)
     first = next(rows, None)
     if first is None:
-        remove(path)
+        remove(path, Output.FAILED)
         return
     names = [text_of(name) for name in _without_blank_end(headers)]
     was_failed_file = names[-1:] == [ERROR_COLUMN]
     width = len(names) - was_failed_file
-    with replacing(path, before) as file:
+    with replacing(path, Output.FAILED, before) as file:
         if marked:
             file.write("\ufeff")
         writer = csv.writer(file, lineterminator="\r\n")

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model.inert import inert, is_like_a_formula
+from bulk_sync.recognise import Output
 from bulk_sync.report.written.atomic import replacing
 from bulk_sync.report.written.workbook import MOST_ROWS, write_workbook
 
@@ -66,7 +67,7 @@ def write_lines(path: Path, layout: Layout, lines: Iterable[Line], facts: Facts 
 
 
 def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
-    with replacing(path) as file:
+    with replacing(path, Output.REPORT) as file:
         writer = csv.writer(file, lineterminator="\r\n")  # RFC 4180
         writer.writerow(layout.columns)
         for line in lines:
@@ -87,14 +88,14 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
 
 
 def _write_json_lines(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
-    with replacing(path) as file:
+    with replacing(path, Output.REPORT) as file:
         for line in lines:
             # ASCII only, because some readers end a line at U+2028.
             file.write(json.dumps(dict(zip(layout.columns, line, strict=True))) + "\n")
 
 
 def _write_workbook(path: Path, layout: Layout, lines: Iterator[Line], facts: Facts) -> None:
-    write_workbook(path, layout.columns, lines, facts, coloured=layout.coloured)
+    write_workbook(path, Output.REPORT, layout.columns, lines, facts, coloured=layout.coloured)
 
 
 _WRITERS: dict[str, Callable[[Path, Layout, Iterator[Line], Facts], None]] = {

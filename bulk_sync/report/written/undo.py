@@ -27,6 +27,7 @@ from msgspec import Struct
 from bulk_sync.model.inert import inert, inert_cell
 from bulk_sync.model.own import Kind, Mark, mark_text, values_header
 from bulk_sync.model.rows import CLEARED, Cell, Sent
+from bulk_sync.recognise import Output
 from bulk_sync.report.written.atomic import remove, replacing
 from bulk_sync.report.written.lines import paths_to
 
@@ -59,7 +60,7 @@ def write_undo(
     # Several passes instead of a list of all patches, so that memory stays constant.
     fields = _fields(sent())
     rows, clears = 0, False
-    with replacing(path) as file:
+    with replacing(path, Output.UNDO) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         columns = [*_ADDRESS, *fields]
         own = values_header(Kind.UNDO, columns, paths_to(checkpoint, path) if checkpoint else ())
@@ -80,10 +81,10 @@ def write_undo(
 def _write_unknown(path: Path, sent: Iterator[Sent]) -> int:
     first = next(sent, None)
     if first is None:
-        remove(path)
+        remove(path, Output.UNKNOWN)
         return 0
     count = 0
-    with replacing(path) as file:
+    with replacing(path, Output.UNKNOWN) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         own = values_header(Kind.UNKNOWN, _ADDRESS)
         writer.writerow(["row", *_ADDRESS, EXPECTS, UNKNOWN, own])

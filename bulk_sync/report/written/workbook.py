@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bulk_sync.model.inert import is_like_a_formula
+from bulk_sync.recognise import Output
 from bulk_sync.report.words import CLASSES, STATES, Look
 from bulk_sync.report.written.atomic import replacing_bytes
 from bulk_sync.scratch import scratch_folder
@@ -45,6 +46,7 @@ _LOOKS: dict[str, Look] = {str(name): look for name, look in (*STATES.items(), *
 
 def write_workbook(
     path: Path,
+    kind: Output,
     columns: Sequence[str],
     lines: Iterable[Sequence[Any]],
     facts: Iterable[tuple[str, object]] = (),
@@ -60,7 +62,7 @@ def write_workbook(
     from xlsxwriter.exceptions import FileCreateError
 
     with (
-        replacing_bytes(path) as file,
+        replacing_bytes(path, kind) as file,
         # Beside the file: a container may have no other folder that can be written.
         scratch_folder(path.parent) as folder,
         _detachable(file) as target,
