@@ -123,7 +123,12 @@ def _is_sheet(path: Path) -> bool:
     # By the suffixes before the last: x.results.csv, but not results.csv.
     ours = any(ending in path.suffixes[:-1] for ending in _OURS)
     hidden = path.name.startswith((".", "~$"))  # ~$ is Excel's lock file of an open workbook
-    return path.suffix.lower() in _ENDINGS and not ours and not hidden and path.is_file()
+    if path.suffix.lower() not in _ENDINGS or ours or hidden:
+        return False
+    try:
+        return path.is_file()
+    except OSError:  # the push of the file reports why
+        return True
 
 
 def _is_settled(path: Path, seconds: float, now: datetime) -> bool:

@@ -31,7 +31,7 @@ from bulk_sync.read.dialect import (
 )
 from bulk_sync.read.encoding import find_encoding
 from bulk_sync.read.interface import ReadOptions, above_note, on_its_side, two_headers
-from bulk_sync.read.opened import changed, fingerprint, refuse_if_changed
+from bulk_sync.read.opened import changed, fingerprint, open_input, refuse_if_changed
 from bulk_sync.read.suspicion import Widths, cut_row, odd_width, swallowed
 
 # Enough for the rows that may have the header, even with a paragraph in every cell.
@@ -278,7 +278,9 @@ class DelimitedTable:
         named = max(place for place, name in enumerate(self.headers, start=1) if name or place == 1)
         widths = Widths(len(self.headers), named)
         try:
-            with self._path.open(encoding=self._encoding.codec, newline="") as text:
+            with io.TextIOWrapper(
+                open_input(self._path), encoding=self._encoding.codec, newline=""
+            ) as text:
                 parsed = _Parsed()
                 reader = self._layout.dialect.reader(self._lines_of(text, parsed))
                 widths.count(

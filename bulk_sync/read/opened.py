@@ -1,4 +1,8 @@
-"""A file that is opened once and must not change while it is read."""
+"""A file that is opened once and must not change while it is read.
+
+A read that fails (a broken disk, a network folder that went away) is the input's fault, whichever
+code reads: it is raised as no OSError, which foreign code may take for the end or for damage.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,66 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bulk_sync.errors import InputError
+from bulk_sync.errors import BulkSyncError, InputError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# As `open` uses where the file system names no better size; workbooks are read in larger pieces.
+_BUFFER_BYTES = 1 << 16
+
+
+class ReadFailed(InputError):
+    """The file was opened, and can't be read on."""
+
+    def __init__(self, name: object, error: OSError) -> None:
+        super().__init__(
+            f"{name}: can't be read on: {error.strerror}. Nothing of it was sent; copy it to a "
+            "local disk and push the copy, or push it again when the disk can be read."
+        )
+
+
+class InputFile(io.FileIO):
+    """The bytes of an input; raises ReadFailed, and keeps it in `failure`."""
+
+    failure: ReadFailed | None = None
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        """Read into a buffer."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def readall(self) -> bytes:
+        """Read all that is left."""
+        try:
+            return super().readall()
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> ReadFailed:
+        self.failure = ReadFailed(self.name, error)
+        return self.failure
+
+
+def open_input(path: Path) -> io.BufferedReader:
+    """Open a file whose failing reads are input errors; raises OSError."""
+    return io.BufferedReader(InputFile(str(path)), _BUFFER_BYTES)
+
+
+def _failure_of(file: io.BufferedReader) -> ReadFailed | None:
+    return file.raw.failure if isinstance(file.raw, InputFile) else None
 
 
 def fingerprint(file: io.BufferedReader) -> tuple[int, int]:
     """Return size and modification time: they are equal as long as nobody wrote to the file."""
-    status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(file.fileno())
+    except OSError as error:  # a network folder that went away
+        raise ReadFailed(file.name, error) from None
     return status.st_size, status.st_mtime_ns
 
 
@@ -26,12 +83,14 @@ def refuse_if_changed(
     Its bytes are read once more, because an edit may keep the size and restore the modification
     time. To be called before anything is sent; later changes to the file don't matter.
     """
+    if (failure := _failure_of(file)) is not None:
+        raise failure  # somebody took it for the end
     if fingerprint(file) != before or _digest(file) != digest:
         raise changed(path)
     try:
         # A copy that was moved over the file is another inode, perhaps with the same content.
         is_in_place = os.path.samestat(path.stat(), os.fstat(file.fileno()))
-        with path.open("rb") as now:
+        with open_input(path) as now:
             same = is_in_place or _digest(now) == digest
     except OSError:
         raise InputError(
@@ -67,7 +126,7 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
                 f"{path}: not a regular file; save the rows to a file first, or pass them as - "
                 "(standard input)"
             )
-        file = path.open("rb")
+        file = open_input(path)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file.") from None
     except IsADirectoryError:
@@ -77,4 +136,12 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
     except ValueError:  # a NUL in the name
         raise InputError(f"{path}: not a valid file name.") from None
     with file:
-        yield file
+        try:
+            yield file
+        except Exception as error:
+            failure = _failure_of(file)
+            ours = isinstance(error, BulkSyncError) and not isinstance(error, InputError)
+            if failure is None or ours:
+                raise
+            # Whatever was made of it, as damage to a workbook.
+            raise failure from None

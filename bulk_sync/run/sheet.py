@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -59,6 +58,8 @@ from bulk_sync.settings.reading import Reading
 OnRows = Callable[[int], None]
 """Called now and then with the number of rows read so far."""
 
+# Of standard input, copied at a time.
+_PIECE_BYTES = 1 << 16
 
 _Check = Callable[[Row], Record | Problem]
 
@@ -183,13 +184,23 @@ def _path_of(reading: Reading, otherwise: Path | None) -> Iterator[Path]:
         path = folder / "standard input"
         try:
             with path.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
+                while piece := _piece_of_input():
+                    file.write(piece)
         except OSError as error:
             raise OutputError(
                 f"{folder.parent}: a copy of standard input can't be written there: "
                 f"{error.strerror}. Make room, or set TMPDIR to another folder."
             ) from None
         yield path
+
+
+def _piece_of_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read(_PIECE_BYTES)
+    except OSError as error:
+        raise InputError(
+            f"Standard input can't be read on: {error.strerror}. Nothing was sent."
+        ) from None
 
 
 def _own_table(path: Path, options: ReadOptions, opened: ExitStack) -> Table | None:

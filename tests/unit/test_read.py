@@ -458,7 +458,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     # The tests may run as root, whom no mode keeps out.
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("bulk_sync.read.opened.open_input", refuse)
     assert "can't be read: Permission denied" in refused(tmp_path / "x.csv")
 
 
