@@ -179,7 +179,10 @@ def test_a_checkpoint_in_use_is_said_to_everybody(tmp_path: Path, program: Progr
 def test_reconcile_says_the_exit_code_of_the_command(tmp_path: Path, program: Program) -> None:
     sheet = write_sheet(tmp_path / "s.csv", numbered(ROWS))
     same = write_sheet(tmp_path / "same.csv", numbered(ROWS))
-    other = write_sheet(tmp_path / "o.csv", [(f"ext_{one}", "", one + 1) for one in range(ROWS)])
+    other, third = (
+        write_sheet(tmp_path / name, [(f"ext_{one}", name, one + 1) for one in range(ROWS)])
+        for name in ("o.csv", "t.csv")
+    )
     with fault_server(lambda *_: good, me=answers(200, {"data": {}})) as journal:
         to = ("--json", "--base-url", journal.base_url, "--rate", "1000/s")
         for code, *words in (
@@ -187,7 +190,7 @@ def test_reconcile_says_the_exit_code_of_the_command(tmp_path: Path, program: Pr
             (3, "--with", other),
             (0, "--with", same, "--push"),
             (0, "--with", other, "--push"),
-            (6, "--with", other, "--push", "--fresh", "--deadline", "0.001s"),
+            (6, "--with", third, "--push", "--deadline", "0.001s"),
         ):
             ran = program("reconcile", sheet, *words, *to)
             assert (ran.code, ran.summary["exit_code"]) == (code, code), (words, ran.err)
