@@ -323,8 +323,9 @@ class Tally:
 
     `limit` is in requests per second; `latencies` counts requests by `timeline.latency_bucket`.
     `trouble` is the reason while the API is unavailable; nothing is sent before `waiting_until` (on
-    the monotonic clock). `throttled_seconds` is the time that the API asked to wait. `allowances`
-    are the quotas that hold now, those with shorter windows first; others get `leave` of each.
+    the monotonic clock), and `waits_for_user` is True if only the user's own limits are the reason.
+    `throttled_seconds` is the time that the API asked to wait. `allowances` are the quotas that
+    hold now, those with shorter windows first; others get `leave` of each.
     `statuses` counts requests by HTTP status, or by the kind of their failure. `team` is the key's,
     once users/me named it.
     """
@@ -340,6 +341,7 @@ class Tally:
     throttled: int = 0
     in_flight: int = 0
     waiting_until: float = 0.0
+    waits_for_user: bool = False
     trouble: str | None = None
     team: Team | None = None
     throttled_seconds: float = 0.0

@@ -120,6 +120,7 @@ class Availability:
                 self._halt.stop(refused_too_long(refused, self._refusal, self._policy))
             else:
                 what = "An allowance is used up" if none.by_allowance else "The API asks to wait"
+                what = "--rate or --leave allows no request" if none.by_user else what
                 why = f"{what} for longer than --max-wait ({duration_text(most)})"
                 self.stop(Outage(why), none.seconds)
             raise Stopping from None
@@ -165,9 +166,9 @@ class Availability:
         return 0.0 if self._refused_since is None else now - self._refused_since
 
     def idle_seconds(self, now: float) -> float:
-        """Return the time until now that counts as no attempt: outages, and waits for the API."""
+        """Return the time until now that counts as no attempt: outages, and waits for a limit."""
         ahead = max(0.0, self._budget.held_until - now)
-        return self.outage_seconds + self._budget.throttled_seconds - ahead
+        return self.outage_seconds + self._budget.waited_seconds - ahead
 
     # Was the API reached at all?
 

@@ -201,9 +201,13 @@ def _checksum(content: bytes) -> bytes:
 class NoPermit(Exception):
     """No permit comes in time; the next one is due in `seconds`."""
 
-    def __init__(self, seconds: float, *, asked_by_api: bool, by_allowance: bool) -> None:
+    def __init__(
+        self, seconds: float, *, asked_by_api: bool, by_allowance: bool, by_user: bool
+    ) -> None:
         super().__init__(f"no permit for {seconds:.0f} s")
         self.seconds = seconds
+        self.by_user = by_user
+        """True when the user's own limits are all that forbids a request now."""
         self.by_allowance = by_allowance
         """True when an allowance is used up for so long, rather than a hold in force."""
         self.asked_by_api = asked_by_api
@@ -236,6 +240,11 @@ class Budget:
         self.held_until = -math.inf
         """The end of the latest wait for the API or an allowance."""
         self.throttled_seconds = 0.0
+        """The time that the API asked to wait, or that its allowances were used up."""
+        self.waited_seconds = 0.0
+        """The same, and waits for the user's own allowances."""
+        self.waits_for_user = False
+        """True when the latest wait is for the user's own allowances alone."""
         self.rate = 0.0
         """The rate in force, per second. Like the limits below, as of the last reading."""
         self.limit: float | None = None
@@ -334,6 +343,7 @@ class Budget:
         try:
             now = self._clock.monotonic()
             wait_until = pace.wait_until(now, self._given)
+            by_user = pace.wait_until(now) <= now  # whatever the API wants
             next_at = max(pace.due_at(now, self._given), wait_until)
             too_long = wait_until - now > patience_seconds
             if too_long or next_at > until:
@@ -341,11 +351,12 @@ class Budget:
                     min(next_at - now, LONGEST_WAIT),
                     asked_by_api=too_long,
                     by_allowance=wait_until > pace.held_until,
+                    by_user=by_user,
                 )
             if wait_until > now:
                 self._group = _NO_GROUP
                 if wait_until - now > _NOTED_SECONDS:
-                    self._count_wait(wait_until)
+                    self._count_wait(wait_until, by_user=by_user)
                 return wait_until
             self._group = pace.reserve_group(now, most, self._given)
         finally:
@@ -407,18 +418,27 @@ class Budget:
     def _offset(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()
 
-    def _count_wait(self, until: float) -> None:
-        """Count a wait that any run has to keep; overlapping waits count once."""
+    def _count_wait(self, until: float, *, by_user: bool = False) -> None:
+        """Count a wait that any run has to keep; overlapping waits count once.
+
+        One `by_user` is for the user's own limits, which the API knows nothing of.
+        """
         now = self._clock.monotonic()
         seconds = until - max(now, self.held_until)
         if seconds > 0:
-            self.throttled_seconds += seconds
+            self.waits_for_user = by_user
+            self.waited_seconds += seconds
+            self.throttled_seconds += 0.0 if by_user else seconds
             self._listed_at = -math.inf  # it will be looked at for as long as the wait
             at = self._clock.now() + timedelta(seconds=until - now)
             log.info(
-                "waiting for the API for %.2f s, until %s",
+                "waiting for %s for %.2f s, until %s",
+                "--rate or --leave" if by_user else "the API",
                 until - now,
                 utc_text(at),
-                extra={"event": "throttled", "wait": round(seconds, 3)},
+                extra={
+                    "event": "waiting" if by_user else "throttled",
+                    "wait": round(seconds, 3),
+                },
             )
         self.held_until = max(self.held_until, until)

@@ -98,6 +98,7 @@ class Sender:
         budget, tally = self._context.budget, self._context.tally
         tally.limit, tally.source = budget.limit, budget.source
         tally.allowances, tally.waiting_until = budget.allowances, budget.held_until
+        tally.waits_for_user = budget.waits_for_user
 
     async def run(self) -> None:
         """Send until nothing is left or the run stops early; `stopped` has the reason then."""

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from bulk_sync.model.rows import Allowance
-from bulk_sync.quantities import Rate
-from bulk_sync.send.allowances import Given
-from bulk_sync.send.budget import Budget, PaceInFile
+from bulk_sync.quantities import Rate, Share
+from bulk_sync.send.allowances import NO_LIMITS, Given
+from bulk_sync.send.budget import Budget, NoPermit, PaceInFile, PaceInMemory
 from bulk_sync.send.headers import Quota
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import Pace
@@ -227,3 +227,36 @@ def test_a_wait_for_an_allowance_is_shown_when_it_begins(tmp_path: Path) -> None
     assert 1800 <= until <= 1803
     assert (allowances[0].limit, allowances[0].remaining) == (1000, 0)
     assert shown[-1][0] >= 1800
+
+
+@pytest.mark.parametrize(
+    ("given", "stated", "by_user"),
+    [
+        (Given((Rate(2, 3600),)), 1000, True),
+        (Given(leave=Share(count=990)), 10, True),
+        (Given((Rate(2, 3600),)), 0, False),
+        (NO_LIMITS, 0, False),
+    ],
+)
+def test_a_wait_for_the_users_own_limits_is_not_called_the_apis(
+    given: Given, stated: int, *, by_user: bool
+) -> None:
+    async def main() -> Budget:
+        clock = VirtualClock(random.Random(1))
+        budget = Budget(PaceInMemory(), clock, random.Random(1), given)
+        for _ in range(2):
+            ordinal = await budget.permit()
+            quota = Quota(1000, 3600, stated, 1800)
+            budget.observe(Observation(ordinal, "through", 0.05, quotas=(quota,)))
+            if not by_user:
+                break
+        with pytest.raises(NoPermit) as raised:
+            await budget.permit(patience_seconds=60.0)
+        assert raised.value.by_user == by_user
+        await budget.permit()
+        return budget
+
+    budget = in_virtual_time(main)
+    assert budget.waited_seconds > 600
+    assert budget.waits_for_user == by_user
+    assert (budget.throttled_seconds == 0) == by_user

@@ -114,6 +114,10 @@ def test_a_long_wait_has_its_end() -> None:
     assert view.waiting() == "throttled: waiting 59 s"
     clock.at = 1499.8
     assert not view.waiting()
+    own = progress_view._View(Tally(waiting_until=1500.0, waits_for_user=True), clock := Still())
+    assert own.waiting() == "waiting for --rate or --leave until 12:25, 25 min from now"
+    clock.at = 1441
+    assert own.waiting() == "at the limit of --rate or --leave: waiting 59 s"
     tomorrow = progress_view._View(Tally(total=5, waiting_until=90000.0), Still())
     assert tomorrow.waiting() == "waiting for the API until 2026-03-15 13:00, 25 h from now"
 

@@ -78,8 +78,12 @@ class _View:
         if left > _LONG_WAIT:
             now = self._clock.now()
             until = time_of_day(now + timedelta(seconds=left), now)
-            return f"waiting for the API until {until}, {span(round(left))} from now"
-        return f"throttled: waiting {span(round(left))}" if left > _SHORTEST_WAIT else ""
+            whom = "--rate or --leave" if tally.waits_for_user else "the API"
+            return f"waiting for {whom} until {until}, {span(round(left))} from now"
+        if left <= _SHORTEST_WAIT:
+            return ""
+        why = "at the limit of --rate or --leave" if tally.waits_for_user else "throttled"
+        return f"{why}: waiting {span(round(left))}"
 
 
 @contextmanager
