@@ -20,7 +20,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import accumulate, chain
 from operator import itemgetter
 
 import msgspec
@@ -48,6 +48,9 @@ from bulk_sync.model.rows import (
 )
 from bulk_sync.timeline import Unsaved
 
+MAX_HANDED_CHARACTERS = 16 * 1024 * 1024
+"""Characters of the patches that are handed out at once, unless a single one has more."""
+
 # The WAL's high-water mark, at which a run moves it into the checkpoint and seals that.
 _SEAL_WAL_BYTES = 16 << 20
 
@@ -57,25 +60,29 @@ _CHANGES = (
     "json(iif(target <> key, 'true', 'false')), json({in_doubt}))) "
     "FROM ({rows} LIMIT ?) AS rows"
 )
-_FRESH = _CHANGES.format(
-    tried="'false'",
-    in_doubt="'false'",
-    rows="SELECT id, number, target, key, body, digest FROM staged "
+_LENGTHS = "SELECT coalesce(length(body), 0) FROM ({rows} LIMIT ?)"
+_ALL_LENGTHS = "SELECT count(*), coalesce(sum(length(body)), 0) FROM ({rows} LIMIT ?)"
+_FRESH_ROWS = (
+    "SELECT id, number, target, key, body, digest FROM staged "
     "WHERE generation = (SELECT generation FROM job) AND state = 'pending' "
     "AND id > (SELECT taken FROM job) "
-    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) ORDER BY id",
+    "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id) ORDER BY id"
 )
+_FRESH = _CHANGES.format(tried="'false'", in_doubt="'false'", rows=_FRESH_ROWS)
 # The state is compared twice, because SQLite uses the partial index only with its own condition.
+_REPEATED_ROWS = (
+    "SELECT outcome.id, number, target, key, body, digest "
+    "FROM outcome INDEXED BY outcome_not_updated CROSS JOIN staged ON staged.id = outcome.id "
+    "WHERE outcome.state = 'pending' AND outcome.state <> 'updated' "
+    "AND tried_before = ?1 AND outcome.id > ?2 "
+    "AND generation = (SELECT generation FROM job) ORDER BY outcome.id"
+)
 _REPEATED = _CHANGES.format(
     tried="iif(?1, 'true', 'false')",
     # A subquery for each row that is handed out keeps the scan itself within the index.
     in_doubt="iif((SELECT may_have_been_applied FROM outcome AS its WHERE its.id = rows.id), "
     "'true', 'false')",
-    rows="SELECT outcome.id, number, target, key, body, digest "
-    "FROM outcome INDEXED BY outcome_not_updated CROSS JOIN staged ON staged.id = outcome.id "
-    "WHERE outcome.state = 'pending' AND outcome.state <> 'updated' "
-    "AND tried_before = ?1 AND outcome.id > ?2 "
-    "AND generation = (SELECT generation FROM job) ORDER BY outcome.id",
+    rows=_REPEATED_ROWS,
 )
 _DECODER = msgspec.json.Decoder(list[Change])
 
@@ -145,12 +152,17 @@ class Outbox:
         found = self._db.execute("SELECT target FROM creation").fetchall()
         self._doubtful = {target for (target,) in found}
         self._being_created: dict[int, str] = {}  # targets in `creation`, by row
-        # Used in turn; one that returned fewer than wanted has no more in this run.
-        self._sources: list[Callable[[int], list[Change]]] = [
+        # Used in turn; each returns whether it has more in this run.
+        self._sources: list[Callable[[int], tuple[list[Change], bool]]] = [
             partial(self._repeated, 0),
             self._fresh,
             partial(self._repeated, 1),
         ]
+
+    @property
+    def has_more(self) -> bool:
+        """False once all changes of this run are handed out."""
+        return bool(self._sources)
 
     def requeue(self, *, repeat_ambiguous: bool = True) -> None:
         """Make rejected and failed rows pending again, because another run begins.
@@ -268,10 +280,12 @@ class Outbox:
 
     def _hand_out(self, db: sqlite3.Connection, limit: int) -> list[Change]:
         found: list[Change] = []
-        while self._sources and len(found) < limit:
-            wanted = limit - len(found)
-            taken = self._sources[0](wanted)
-            if len(taken) < wanted:
+        has_room = True
+        while self._sources and len(found) < limit and has_room:
+            taken, has_more = self._sources[0](limit - len(found))
+            if has_more:
+                has_room = False
+            else:
                 del self._sources[0]
             if self._doubtful:
                 taken = [self._with_doubt(change) for change in taken]
@@ -287,24 +301,44 @@ class Outbox:
         self._being_created[change.id] = change.target
         return change._replace(may_be_created=True)
 
-    def _fresh(self, limit: int) -> list[Change]:
-        """Take the next rows that were never handed out."""
-        found = self._changes(_FRESH, (limit,))
+    def _fresh(self, limit: int) -> tuple[list[Change], bool]:
+        """Take the next rows that were never handed out; return whether there may be more."""
+        fitting, has_more = self._fitting(_FRESH_ROWS, (), limit)
+        found = self._changes(_FRESH, (fitting,))
         if found:
             first = min(self._unrecorded, default=found[0].id)
             self._db.execute(
                 "UPDATE job SET taken = ?, ended = max(ended, ? - 1)", (found[-1].id, first)
             )
-        return found
+        return found, has_more
 
-    def _repeated(self, tried: int, limit: int) -> list[Change]:
-        """Take the next pending rows that an earlier run handed out, attempted or not."""
-        found = self._changes(_REPEATED, (tried, self._last_repeated[tried], limit))
+    def _repeated(self, tried: int, limit: int) -> tuple[list[Change], bool]:
+        """Take the next pending rows that an earlier run handed out, attempted or not; return
+        whether there may be more.
+        """
+        since = (tried, self._last_repeated[tried])
+        fitting, has_more = self._fitting(_REPEATED_ROWS, since, limit)
+        found = self._changes(_REPEATED, (*since, fitting))
         if found:
             self._last_repeated[tried] = found[-1].id
             listed = json_list(change.id for change in found)
             self._db.execute(f"UPDATE outcome SET in_flight = 1 WHERE id IN {LISTED}", (listed,))
-        return found
+        return found, has_more
+
+    def _fitting(self, rows: str, values: tuple[int, ...], limit: int) -> tuple[int, bool]:
+        """Return how many of the next rows are handed out, and whether there may be more.
+
+        They are as many as `limit`, or as their patches leave room for, and at least one.
+        """
+        count, characters = self._db.execute(
+            _ALL_LENGTHS.format(rows=rows), (*values, limit)
+        ).fetchone()
+        if characters <= MAX_HANDED_CHARACTERS:  # nearly always
+            return limit, count == limit
+        lengths = self._db.execute(_LENGTHS.format(rows=rows), (*values, limit))
+        totals = accumulate(length for (length,) in lengths)
+        fitting = sum(1 for total in totals if total <= MAX_HANDED_CHARACTERS)
+        return max(1, fitting), True
 
     def _changes(self, query: str, values: tuple[int, ...]) -> list[Change]:
         (rows,) = self._db.execute(query, values).fetchone()

@@ -43,6 +43,9 @@ PREFETCH_SECONDS = 0.3
 MAX_BATCH = 2048
 """Changes in one commit: a larger group takes too long to write."""
 
+MAX_PREFETCHED_CHARACTERS = 16 * 1024 * 1024
+"""Characters of the patches that are prefetched, beyond which no more are; bounds memory."""
+
 # Poll interval of a group that waits for more outcomes: changes may run short meanwhile.
 _POLL_SECONDS = 0.005
 
@@ -71,6 +74,7 @@ class Recorder:
         self._on_first_acknowledged: Callable[[], None] | None = on_first_acknowledged
         self._waiting: list[Outcome] = []
         self._prefetched: deque[Change] = deque()
+        self._characters = 0  # of their patches
         self._to_create: dict[int, str | None] = {}  # reports, by row
         self._begun: dict[int, Creation | None] = {}
         self._rate = _Rate(clock)
@@ -98,7 +102,11 @@ class Recorder:
 
     def take(self) -> Change | None:
         """Return the next prefetched change, if any, without waiting."""
-        return self._prefetched.popleft() if self._prefetched else None
+        if not self._prefetched:
+            return None
+        change = self._prefetched.popleft()
+        self._characters -= len(change.body)
+        return change
 
     async def claim(self, limit: int) -> list[Change]:
         """Return up to `limit` changes: prefetched ones, else the next ones of the outbox.
@@ -113,7 +121,8 @@ class Recorder:
             self._ran_dry = now
             self._last_taken = max(self._last_taken, limit)
             await self._write(max(limit, self._ramped(wanted)))
-        return [self._prefetched.popleft() for _ in range(min(limit, len(self._prefetched)))]
+        taken = (self.take() for _ in range(min(limit, len(self._prefetched))))
+        return [change for change in taken if change is not None]
 
     async def begin_creation(self, change: Change, report_id: str | None) -> Creation | None:
         """Note durably that the showing of a change is about to be created; see `Outbox`.
@@ -161,7 +170,8 @@ class Recorder:
 
     def _is_short(self) -> bool:
         target = self._rate.per_second() * PREFETCH_SECONDS
-        return not self._all_taken and len(self._prefetched) < target / 4
+        is_low = len(self._prefetched) < target / 4
+        return is_low and not self._all_taken and self._characters < MAX_PREFETCHED_CHARACTERS
 
     async def save(self) -> None:
         """Try once more to write after a write failed and every request has ended.
@@ -194,8 +204,10 @@ class Recorder:
             self._all_taken = True  # hand out nothing more
             raise
         self._prefetched.extend(changes)
+        self._characters += sum(len(change.body) for change in changes)
         self._last_taken = len(changes) or self._last_taken
-        self._all_taken = self._all_taken or len(changes) < wanted
+        # Fewer than wanted may also be as many as fit.
+        self._all_taken = self._all_taken or (len(changes) < wanted and not self._outbox.has_more)
         seconds = self._clock.monotonic() - begun
         self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
         self._time_line.saved()
@@ -209,6 +221,8 @@ class Recorder:
 
     def _shortfall(self) -> int:
         """Return how many changes the queue is short of its target."""
+        if self._characters >= MAX_PREFETCHED_CHARACTERS:
+            return 0
         target = int(self._rate.per_second() * PREFETCH_SECONDS)
         return min(MAX_BATCH, max(0, target - len(self._prefetched)))
 

@@ -14,6 +14,9 @@ from bulk_sync.send.case import Case
 MOST_WAITING = 256
 """The maximum of rows that wait for a retry; then no new ones are taken."""
 
+MAX_OPEN_CHARACTERS = 64 * 1024 * 1024
+"""The characters of open rows' patches, beyond which no new row begins; bounds memory."""
+
 _TAIL_ROWS = 7
 
 
@@ -76,6 +79,7 @@ class Backlog:
         """Cases whose attempts an outage gave back."""
         self.open_rows = 0
         """Rows that were begun and have no outcome yet; suspects don't count."""
+        self._open_characters = 0
 
     async def next_case(self) -> Case | None:
         """Wait for the next case; return None when none are left."""
@@ -88,10 +92,21 @@ class Backlog:
 
     def take(self) -> Case | None:
         """Return the next new case if one is ready, without waiting."""
-        if self.again:  # these come first, and `next_case` hands them out
+        # Those that come again come first, and `next_case` hands them out.
+        if self.again or self._open_characters >= MAX_OPEN_CHARACTERS:
             return None
         change = self._new.popleft() if self._new else self._work.take()
         return None if change is None else Case(change)
+
+    def begin(self, case: Case) -> None:
+        """Count a case as open."""
+        self.open_rows += 1
+        self._open_characters += len(case.change.body)
+
+    def end(self, case: Case) -> None:
+        """Count a case as open no more."""
+        self.open_rows -= 1
+        self._open_characters -= len(case.change.body)
 
     def try_again(self, cases: Iterable[Case]) -> None:
         """Put cases back, ahead of all new ones."""
@@ -100,7 +115,7 @@ class Backlog:
     @property
     def is_full(self) -> bool:
         """True when no more rows may begin until an open one ends."""
-        return self.open_rows >= self._most_open
+        return self.open_rows >= self._most_open or self._open_characters >= MAX_OPEN_CHARACTERS
 
     @property
     def has_new(self) -> bool:

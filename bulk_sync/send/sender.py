@@ -148,7 +148,7 @@ class Sender:
 
     async def _hand_over(self, case: Case, tasks: TaskGroup) -> None:
         case.has_worker = True
-        self._backlog.open_rows += 1
+        self._backlog.begin(case)
         self._handed.append(case)
         self._ready.release()
         # Tasks start as rows need them: a run of ten rows needs no 16 tasks.
@@ -189,9 +189,11 @@ class Sender:
                 self._outcomes.add(outcome, case)
                 following = self._next_case_nowait() if case.has_worker else None
         finally:
+            self._backlog.end(case)
             if following is None:
-                self._backlog.open_rows -= 1
                 self._workers.release_from(case)
+            else:
+                self._backlog.begin(following)
             if not self._availability.is_reached:
                 self._availability.mark_reached()
             if self._feed_waits:

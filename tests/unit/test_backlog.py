@@ -93,3 +93,23 @@ async def test_a_case_gives_its_worker_back_once_and_the_next_that_waits_has_it(
     with anyio.move_on_after(0) as in_vain:
         await workers.acquire()
     assert in_vain.cancelled_caught
+
+
+async def test_the_patches_of_open_rows_are_bounded_by_their_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bulk_sync.send.backlog.MAX_OPEN_CHARACTERS", 100)
+    work = Work(9, ready=9)
+    work.left = deque(one._replace(body="x" * 40) for one in work.left)
+    backlog = Backlog(work, workers=4)
+    begun = []
+    while not backlog.is_full:
+        case = await backlog.next_case()
+        assert case is not None
+        backlog.begin(case)
+        begun.append(case)
+    assert (len(begun), backlog.take()) == (3, None)
+    assert backlog.only_retries_left
+    backlog.end(begun[0])
+    assert not backlog.is_full
+    assert backlog.take() is not None

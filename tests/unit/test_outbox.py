@@ -7,7 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bulk_sync.job import outbox
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Change, Echo, Outcome, Record, State
 from tests.unit.checkpoints import (
@@ -208,3 +211,26 @@ def test_a_change_says_how_it_addresses_its_showing_and_whether_it_is_in_doubt(
             ("an-id", True, True),
             ("B", False, False),
         ]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(1, 12), st.booleans())
+def test_changes_are_handed_out_in_groups_of_bounded_length(
+    lengths: list[int], limit: int, again: bool
+) -> None:
+    """Each once, in order, and all of them; a patch that is longer than the bound goes alone."""
+    with pytest.MonkeyPatch.context() as patched, Store.scratch() as store:
+        patched.setattr(outbox, "MAX_HANDED_CHARACTERS", 50)
+        stage(store, [(f"k{number}", "1" * length) for number, length in enumerate(lengths)])
+        if again:  # as after a run that was killed
+            store.outbox.exchange(limit=len(lengths))
+            while store.outbox.exchange(limit=len(lengths)):
+                pass
+            store.outbox.requeue()
+        handed = []
+        while store.outbox.has_more:
+            changes = store.outbox.exchange(limit=limit)
+            total = sum(len(change.body) for change in changes)
+            assert len(changes) == 1 or total <= 50
+            assert changes or not store.outbox.has_more
+            handed += [change.target for change in changes]
+        assert handed == [f"k{number}" for number in range(len(lengths))]

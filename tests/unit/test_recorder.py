@@ -22,7 +22,12 @@ from tests.helpers import SimulatedClock
 class Disk:
     """A store that notes what is written, and by how many at once."""
 
-    def __init__(self, *, full: bool = False) -> None:
+    has_more = False
+    """True if it returns fewer changes than wanted because no more fit."""
+
+    def __init__(self, *, full: bool = False, body: str = "{}") -> None:
+        self.body = body
+        self.wanted: list[int] = []
         self.groups: list[list[int]] = []
         self.points: list[Unsaved | None] = []
         self.full = full
@@ -37,7 +42,8 @@ class Disk:
                 raise OutputError("the disk is full")
             self.groups.append([outcome.id for outcome in outcomes])
             self.points.append(points)
-            return [Change(-number, -number, "a", "{}", "d") for number in range(limit)]
+            self.wanted.append(limit)
+            return [Change(-number, -number, "a", self.body, "d") for number in range(limit)]
         finally:
             self._busy.release()
 
@@ -235,3 +241,45 @@ async def test_nothing_more_is_handed_out_once_a_write_failed() -> None:
     assert disk.groups == [[1]]
     assert recorder.take() is None
     assert await recorder.claim(2) == []
+
+
+@pytest.mark.asyncio
+async def test_prefetched_changes_are_bounded_by_their_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However fast rows end: nothing is added to a queue that is full of long patches."""
+    monkeypatch.setattr("bulk_sync.job.recorder.MAX_PREFETCHED_CHARACTERS", 5000)
+    disk, clock = Disk(body="x" * 1000), SimulatedClock()
+    recorder = Recorder(cast("Outbox", disk), clock, lambda: None)
+    added = []
+    for _ in range(20):
+        await recorder.claim(8)
+        for row in range(8):
+            recorder.put(outcome(row))
+        await clock.sleep(0.02)
+        wanted = sum(disk.wanted)
+        await recorder.save()
+        added.append((recorder._characters, sum(disk.wanted) - wanted))
+    assert [more for characters, more in added if characters - 1000 * more >= 5000 and more] == []
+    assert any(more for _, more in added)
+    while recorder.take() is not None:
+        pass
+    assert recorder._characters == 0
+
+
+@pytest.mark.asyncio
+async def test_fewer_changes_than_wanted_are_not_the_last_ones_if_there_are_more() -> None:
+    class Sparing(Disk):
+        has_more = True
+
+        def exchange(
+            self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+        ) -> list[Change]:
+            return super().exchange(outcomes, points, min(limit, 1))
+
+    disk = Sparing()
+    recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: None)
+    assert [len(await recorder.claim(5)) for _ in range(4)] == [1, 1, 1, 1]
+    disk.has_more = False
+    assert len(await recorder.claim(5)) == 1
+    assert await recorder.claim(5) == []
