@@ -37,6 +37,7 @@ _REALS = "BETWEEN 0 AND 1e10"  # seconds: three centuries
 
 Value = None | bool | int | float | str
 
+_read_texts = msgspec.json.Decoder(list[str]).decode
 _read_patch = msgspec.json.Decoder(dict[str, Value]).decode
 
 
@@ -89,6 +90,14 @@ def read_cells(text: str) -> tuple[Cell, ...]:
     if not isinstance(found, list):
         raise TypeError("the cells of a row are a list")
     return tuple(map(from_typed, found))
+
+
+def check_cells(text: str) -> object:
+    """Do the same for a check alone: most cells are texts, which takes a tenth of the time."""
+    try:
+        return _read_texts(text)
+    except msgspec.DecodeError:
+        return read_cells(text)
 
 
 def _condition(column: Column) -> str:
