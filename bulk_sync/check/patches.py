@@ -43,8 +43,11 @@ def digest_of(body: str) -> str:
 
 
 def fields_of(values: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the fields that a patch changes, in the contract's order."""
-    return tuple(sorted((name for name in values if name != KEY_COLUMN), key=_PLACE.__getitem__))
+    """Return the fields that a patch sends, in the contract's order.
+
+    The key is among them in a patch that is addressed by id.
+    """
+    return tuple(sorted(values, key=_PLACE.__getitem__))
 
 
 def merged(patches: Iterable[tuple[str, Sequence[str]]]) -> tuple[str, str, str] | Reason:

@@ -105,7 +105,10 @@ class Checker:
         if not values:
             blank = Reason(Expected.CHANGE, remedy=Remedy.FILL_IN)
             return Problem(row, target, "nothing_to_send", (blank,), key, twin)
-        body, digest = encoded(with_key(values, key) if uuid and key else values)
+        if uuid and key:
+            values = with_key(values, key)
+            names = tuple(values)
+        body, digest = encoded(values)
         by_blank = self._cleared_by_blank(values, cells) if self._blank_clears else ()
         return Record(row, target, body, digest, names, key, report, twin, by_blank)
 

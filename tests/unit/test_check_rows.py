@@ -156,7 +156,11 @@ def test_an_id_addresses_the_showing_and_the_key_travels_in_the_body(column: str
     check = checker(column, "unique_showing_key", "rating")
     both = check.check(Row(2, (UUID, "ext_1", "4")))
     assert isinstance(both, Record)
-    assert (both.target, both.key, both.fields) == (UUID.lower(), "ext_1", ("rating",))
+    assert (both.target, both.key, both.fields) == (
+        UUID.lower(),
+        "ext_1",
+        ("rating", "unique_showing_key"),
+    )
     assert json.loads(both.body) == {"rating": 4, "unique_showing_key": "ext_1"}
     by_key = check.check(Row(3, ("", "ext_1", "4")))
     assert isinstance(by_key, Record)
