@@ -125,6 +125,7 @@ class Round:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # a closed terminal of ours would be another signal
+            preexec_fn=_ignore_none,
         ) as process:
             try:
                 yield process
@@ -173,6 +174,12 @@ class Round:
         said = {state: number for state, number in states.items() if number}
         if there != said:
             yield f"the results have {dict(there)}, the JSON {said}"
+
+
+def _ignore_none() -> None:
+    # nohup ignores SIGHUP, and a shell SIGINT in the background; a child inherits that.
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def rounds(number_of: int, seed: int, witness: Witness | None = None) -> Ends:
