@@ -125,7 +125,7 @@ class Round:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # a closed terminal of ours would be another signal
-            preexec_fn=_ignore_none,
+            preexec_fn=_ignore_none,  # noqa: PLW1509 - two system calls, no lock
         ) as process:
             try:
                 yield process
