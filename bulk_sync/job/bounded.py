@@ -6,6 +6,7 @@ The examination runs in a thread of its own, because some of SQLite's steps can'
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -22,6 +23,8 @@ BASE_SECONDS = 20.0
 
 # A slow disk reads some tens of millions.
 _BYTES_PER_SECOND = 5_000_000
+
+_LONGEST_STEP_SECONDS = 1.0
 
 # What an examination gets to end by itself once it is told to.
 _GRACE_SECONDS = 1.0
@@ -48,12 +51,17 @@ def bytes_on_disk(path: Path) -> int:
 
 
 class Deadline:
-    """The end of an examination, which its threads look at."""
+    """The end of an examination, which its threads look at.
+
+    A pause of the process, or of the machine, is no fault of the file: between two looks, no more
+    than `_LONGEST_STEP_SECONDS` count.
+    """
 
     def __init__(self, seconds: float, now: Callable[[], float] | None = None) -> None:
         self.seconds = seconds
         self._now = now or SystemClock().monotonic
-        self._until = self._now() + seconds
+        self._last = self._now()
+        self._used = 0.0
         self._cancelled = False
 
     def cancel(self) -> None:
@@ -62,7 +70,10 @@ class Deadline:
 
     def is_over(self) -> bool:
         """Return whether the examination has to end."""
-        return self._cancelled or self._now() >= self._until
+        now = self._now()
+        self._used += min(now - self._last, _LONGEST_STEP_SECONDS)
+        self._last = now
+        return self._cancelled or self._used >= self.seconds
 
 
 class Background(Generic[Found]):
@@ -84,10 +95,13 @@ class Background(Generic[Found]):
         # Not of a pool: Python joins the threads of a pool before it exits.
         threading.Thread(target=run, daemon=True).start()
 
-    def result(self, seconds: float | None = None) -> Found:
-        """Wait for the function, and return or raise its result; TooSlow after `seconds`."""
-        if not self._done.wait(seconds):
-            raise TooSlow
+    def has_ended(self, within_seconds: float) -> bool:
+        """Wait that long at most, and return whether the function has ended."""
+        return self._done.wait(within_seconds)
+
+    def result(self) -> Found:
+        """Wait for the function, and return or raise its result."""
+        self._done.wait()
         if self._raised is not None:
             raise self._raised
         return self._found[0]
@@ -100,9 +114,11 @@ def within(deadline: Deadline, work: Callable[[], Found]) -> Found:
     """
     too_slow = TooSlow(f"checking it took longer than {deadline.seconds:.0f} seconds")
     try:
-        return Background(work).result(deadline.seconds + _GRACE_SECONDS)
-    except TooSlow:
-        raise too_slow from None
+        background = Background(work)
+        steps = math.ceil((deadline.seconds + _GRACE_SECONDS) / _LONGEST_STEP_SECONDS)
+        if not any(background.has_ended(_LONGEST_STEP_SECONDS) for _ in range(steps)):
+            raise too_slow
+        return background.result()
     except sqlite3.Error as error:
         if error_code(error) == sqlite3.SQLITE_INTERRUPT:
             raise too_slow from None

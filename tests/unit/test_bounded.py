@@ -43,6 +43,11 @@ def test_the_time_grows_with_the_bytes_that_are_on_the_disk(tmp_path: Path) -> N
     assert bytes_on_disk(path) >= 2_000_000
 
 
+def test_a_pause_of_the_process_or_the_machine_hardly_counts() -> None:
+    deadline = Deadline(3, now=Clock(3600))
+    assert [deadline.is_over() for _ in range(3)] == [False, False, True]
+
+
 def test_a_query_without_end_is_ended_by_the_deadline(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     sqlite3.connect(path).close()
@@ -82,7 +87,7 @@ def test_an_error_of_a_signal_handler_ends_the_work(
 ) -> None:
     path = tmp_path / "x.sqlite"
     sqlite3.connect(path).close()
-    deadline = Deadline(1e9)
+    deadline = Deadline(100)
     began, ended = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -100,7 +105,7 @@ def test_an_error_of_a_signal_handler_ends_the_work(
         began.wait()
         raise Signal
 
-    monkeypatch.setattr(bounded.Background, "result", interrupted)
+    monkeypatch.setattr(bounded.Background, "has_ended", interrupted)
     with pytest.raises(Signal):
         within(deadline, work)
     assert ended.wait(60)
