@@ -21,6 +21,7 @@ from bulk_sync.sandbox.server import in_thread
 from bulk_sync.send.transport import choose
 from bulk_sync.send.transport.choose import Name
 from tests.fast_time import FastTime
+from tests.gatekeeper import Gatekeeper, is_on
 from tests.helpers import KEY, Ran, Witness, in_haste
 
 # A noisy machine makes single examples slow; what is claimed here is never about time.
@@ -63,9 +64,11 @@ def _measures_coverage(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave out coverage where a part of the suite runs: it costs time, and its bound is the whole
-    suite's.
+    """Watch the gate. Leave out coverage where a part of the suite runs: it costs time, and its
+    bound is the whole suite's.
     """
+    if is_on():
+        config.pluginmanager.register(Gatekeeper())
     coverage = config.pluginmanager.get_plugin("_cov")
     worker = getattr(config, "workerinput", None)
     measures = _measures_coverage(config) if worker is None else worker["measures_coverage"]

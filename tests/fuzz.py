@@ -288,10 +288,12 @@ def main() -> int:
             number += 1
             if clock.monotonic() > until:
                 break
-    print(
-        f"{number - (told.case or 0):,} cases, {refused:,} refused with a sentence, nothing "
-        "else came of any"
-    )
+    # A round in which everything is refused, or nothing is, has not reached what it looks for.
+    done = number - (told.case or 0)
+    if told.case is None and not 0 < refused < done:
+        print(f"{done:,} cases, {refused:,} refused: nothing was tried in earnest")
+        return 1
+    print(f"{done:,} cases, {refused:,} refused with a sentence, nothing else came of any")
     return 0
 
 

@@ -9,6 +9,7 @@ second of the whole process and its peak of memory (RSS).
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 import resource
@@ -19,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bulk_sync.clock import SystemClock
+from tests.benchmarks.goals import add_strict
 
 HEADER = (
     "unique_showing_key", "showing_date", "attendee_name", "attendee_email", "attendee_phone",
@@ -48,8 +50,15 @@ def write_sheet(path: Path, rows: int) -> None:
             )
 
 
-def main() -> None:
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+def main() -> int:
+    # figures.py takes its sheets from here.
+    from tests.benchmarks.figures import Figure, exit_code
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("rows", nargs="?", type=int, default=1_000_000)
+    add_strict(parser)
+    given = parser.parse_args()
+    rows = given.rows
     clock = SystemClock()
     with TemporaryDirectory() as folder:
         sheet = Path(folder, "showings.csv")
@@ -69,6 +78,7 @@ def main() -> None:
         f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s; "
         f"peak of memory {peak:.0f} MB"
     )
+    return exit_code([Figure("check of a CSV", rows / seconds, "rows/s")], strict=given.strict)
 
 
 def _on_one_core() -> None:
@@ -77,4 +87,4 @@ def _on_one_core() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -487,6 +487,8 @@ def main() -> None:
         print(note)
     if any(findings.must_not_be().values()):
         raise SystemExit(1)
+    if not findings.strikes:
+        raise SystemExit("nothing was struck, so nothing is shown")
 
 
 if __name__ == "__main__":

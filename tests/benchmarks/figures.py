@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.benchmarks.check_rate import write_sheet
+from tests.benchmarks.goals import GOALS, Goal
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A line of the table; the goal is a lower bound, with `at_most` an upper one."""
+    """A line of the table; `goals.py` has the goal of its name."""
 
     name: str
     value: float | None
     unit: str
-    goal: float | None = None
-    at_most: bool = False
+
+    @property
+    def goal(self) -> Goal | None:
+        """What the figure should reach, if anything."""
+        return GOALS.get(self.name)
+
+    @property
+    def is_short(self) -> bool:
+        """True when the figure has a goal that it doesn't reach."""
+        return self.goal is not None and not self.goal.is_reached(self.value)
 
     def line(self) -> str:
         """Return a row of a Markdown table."""
         if self.goal is None:
             goal, verdict = "", ""
         else:
-            goal = f"{'at most' if self.at_most else 'at least'} {self.goal:g}"
-            reached = self.value is not None and (
-                self.value <= self.goal if self.at_most else self.value >= self.goal
-            )
-            verdict = "reached" if reached else "short"
+            goal = str(self.goal)
+            verdict = "short" if self.is_short else "reached"
         value = (
             "not measured" if self.value is None else f"{_rounded(self.value)} {self.unit}".rstrip()
         )
@@ -64,15 +70,27 @@ class Bench:
         self.rates[name] = value
         self.add(Figure(name, value, "rows/s"))
 
-    def ratio(self, name: str, one: str, other: str, goal: float) -> None:
+    def ratio(self, name: str, one: str, other: str) -> None:
         """Add the ratio of two rates, where both were measured."""
         if one in self.rates and other in self.rates:
-            self.add(Figure(name, self.rates[one] / self.rates[other], "", goal))
+            self.add(Figure(name, self.rates[one] / self.rates[other], ""))
 
     def add(self, figure: Figure) -> None:
         """Add a figure and print it."""
         self.figures.append(figure)
         print(figure.line(), flush=True)
+
+
+def exit_code(figures: Iterable[Figure], *, strict: bool, expected: Iterable[str] = ()) -> int:
+    """Return 1 when a strict benchmark misses a goal, and print which; `expected` are the names of
+    figures that should be there.
+    """
+    measured = {figure.name: figure for figure in figures}
+    missing = [Figure(name, None, "") for name in expected if name not in measured]
+    short = [figure for figure in (*measured.values(), *missing) if figure.is_short]
+    for figure in short if strict else ():
+        print(f"goal missed: {figure.line()}", flush=True)
+    return int(strict and bool(short))
 
 
 def machine() -> str:

@@ -15,6 +15,7 @@ import argparse
 import json
 import random
 import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bulk_sync.check.patches import body_of
+from tests.benchmarks.figures import Figure, exit_code
+from tests.benchmarks.goals import add_strict
 from tests.helpers import Witness, command, environment, sandbox_process, write_sheet
 
 HEADER = ("unique_showing_key", "feedback", "rating", "attendee_name", "showing_date")
@@ -88,12 +91,13 @@ def pretend_first_night(path: Path, sheet: Sheet, witness: Witness) -> None:
             )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--changes", type=int, default=200)
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--first-night", choices=("push", "ledger"), default="push")
+    add_strict(parser)
     told = parser.parse_args()
     dice = random.Random(20261123)
     sheet = begin(told.rows)
@@ -125,7 +129,8 @@ def main() -> None:
         f"{told.nights} nights of {told.rows:,} rows: slowest {slowest:.1f} s, "
         f"{wrong:.0f} sent anything else"
     )
+    return exit_code([Figure("nights that sent anything else", wrong, "")], strict=told.strict)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,12 +13,15 @@ import json
 import os
 import random
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.benchmarks.figures import Figure, exit_code
+from tests.benchmarks.goals import add_strict
 from tests.helpers import command
 
 HEADER = (
@@ -89,12 +92,13 @@ def make(folder: Path, count: int, differences: int) -> None:
     (folder / "planted.json").write_text(json.dumps(sorted(planted)), encoding="utf-8")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--differences", type=int, default=1000)
+    add_strict(parser)
     told = parser.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -135,7 +139,9 @@ def main() -> None:
         f"found {len(found & planted):,}, "
         f"invented {len(found - planted):,}"
     )
+    wrong = Figure("differences missed or invented", len(found ^ planted), "")
+    return exit_code([wrong], strict=told.strict)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -36,6 +36,8 @@ from msgspec import Struct
 
 from tests.benchmarks import old_workbooks
 from tests.benchmarks.check_rate import HEADER
+from tests.benchmarks.figures import Figure, exit_code
+from tests.benchmarks.goals import add_strict
 from tests.benchmarks.servers import small_server
 
 Line = tuple[str | int | datetime, ...]
@@ -162,15 +164,17 @@ INVALID: dict[str, Callable[[Line, int], Line]] = {
 """Changes of the table's rows, by the reason why none of them can be sent."""
 
 
-def main() -> None:
-    """Print a table of the formats."""
+def main() -> int:
+    """Print a table of the formats; with --strict, return 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_AsWritten)
     parser.add_argument("formats", nargs="*", metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--invalid", action="store_true", help="sheets without a valid row")
     parser.add_argument("--full", action="store_true", help="the longest sheet of Excel")
+    add_strict(parser)
     options = parser.parse_args()
+    figures: list[Figure] = []
     if sys.platform == "linux":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with TemporaryDirectory() as name:
@@ -182,10 +186,12 @@ def main() -> None:
             _invalid(folder, options.formats or ["CSV", "XLSX"], options.rows, options.repeat)
         else:
             wanted = ["CSV", *(each for each in options.formats or FORMATS if each != "CSV")]
-            _valid(folder, wanted, options.rows, options.repeat)
+            figures += _valid(folder, wanted, options.rows, options.repeat)
+    return exit_code(figures, strict=options.strict)
 
 
-def _valid(folder: Path, formats: Sequence[str], rows: int, repeat: int) -> None:
+def _valid(folder: Path, formats: Sequence[str], rows: int, repeat: int) -> list[Figure]:
+    figures = []
     print(f"{rows:,} rows of ten columns, on one core")
     print(f"{'':14}{'rows/s':>10}{'of CSV':>9}{'calamine':>11}{'ratio':>8}{'peak':>9}")
     counts = {name: min(rows, MOST_ROWS.get(name, rows)) for name in formats}
@@ -202,6 +208,8 @@ def _valid(folder: Path, formats: Sequence[str], rows: int, repeat: int) -> None
             library = counts[name] / _by_turns({name: command}, repeat)[name].seconds
             line += f"{library:>11,.0f}{rate / library:>8.2f}"
         print(f"{line}{cost.peak_mb:>6,.0f} MB", flush=True)
+        figures.append(Figure(f"check of {name}", rate, "rows/s"))
+    return figures
 
 
 def _invalid(folder: Path, formats: Sequence[str], rows: int, repeat: int) -> None:
@@ -313,4 +321,4 @@ def _memory_of(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
