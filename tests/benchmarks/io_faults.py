@@ -48,6 +48,8 @@ CALLS = (
 
 _BOUND_SECONDS = 120.0
 _WRONG_WORDS = ("Traceback", "Exception ignored", "this is a bug")
+# Python itself makes these calls while it starts and imports; only those for our files fail.
+_OF_PYTHON = frozenset({"openat", "fcntl"})
 _OF_LOCKS = frozenset({"flock", "fcntl"})
 
 
@@ -92,7 +94,7 @@ class FaultyJob(Job):
         """Push while the nth of these calls fails; False when there were fewer."""
         trace = self.folder.with_suffix(".strace")
         strace = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}"]
-        if call == "openat":  # not of the program's own modules
+        if call in _OF_PYTHON:
             strace += [word for path in self._paths() for word in ("-P", str(path))]
         strace += ["-e", f"inject={call}:error={error}:when={when}"]
         try:
