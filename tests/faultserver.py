@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import socket
 import ssl
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +23,10 @@ from bulk_sync.clock import SystemClock
 from tests.helpers import raw_server, reply, reset
 
 Deed = Callable[[socket.socket], None]
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_of_thread = threading.local()
+"""The latest request of each connection, which has a thread of its own."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def fault_server(
     """A server on loopback that does as `script` says; users/me does as `me` says, if given."""
 
     def answer(connection: socket.socket, data: bytes) -> None:
-        request = Request.read(data)
+        request = _of_thread.request = Request.read(data)
         if me is not None and (request.method, request.key) == ("GET", "me"):
             journal.account.append(request)
             me(connection)
@@ -138,13 +144,21 @@ def refuses(status: int, message: str, *headers: str) -> Deed:
     return answers(status, {"error": {"message": message, "status": status}}, *headers)
 
 
+ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 ACKNOWLEDGED = reply(
     200,
-    b'{"data": {"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "updated_at": '
-    b'"2026-03-02T15:00:00Z"}, "message": "ok"}',
+    f'{{"data": {{"id": "{ID}", "updated_at": "2026-03-02T15:00:00Z"}}, "message": "ok"}}'.encode(),
     "Content-Type: application/json",
 )
-good = says(ACKNOWLEDGED)
+
+
+def good(connection: socket.socket) -> None:
+    """Acknowledge the request, with an id of its showing's own."""
+    key = _of_thread.request.key
+    own_id = key if _UUID.fullmatch(key) else str(uuid.uuid5(uuid.NAMESPACE_URL, key))
+    connection.sendall(ACKNOWLEDGED.replace(ID.encode(), own_id.encode()))
+
+
 hangs = says(b"", then="hang")
 closes = says(b"", then="close")
 resets = says(b"", then="reset")

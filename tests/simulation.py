@@ -168,6 +168,9 @@ class Server:
         self.began: float | None = None
         self._date_at, self._date = -1, ""
 
+    async def renew(self, *, for_good: bool) -> None:
+        """There are no connections."""
+
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:  # noqa: ARG002
         key = path.rpartition("/")[2]
         self.times[key] += 1
@@ -204,7 +207,7 @@ class Server:
         self._note(now, key, status)
         if not is_row:
             return Reply(200, headers, body)
-        return Reply(status, headers, b'{"data": {"id": "x"}}' if status == 200 else b"")
+        return Reply(status, headers, b'{"data": {}}' if status == 200 else b"")
 
     def _note(self, now: float, key: str, status: int) -> None:
         if key.startswith("/"):

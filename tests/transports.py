@@ -60,7 +60,8 @@ def asked(
         return anyio.run(run, journal.base_url), journal.patched
 
 
-BODY = b'{"data": {"id": "x"}}'
+BODY = b'{"data": {"at": "x"}}'
+"""Without an id, because one id for several keys would be evidence against a reply."""
 LENGTH = b"Content-Length: 21"
 CHUNKED = b"Transfer-Encoding: chunked"
 

@@ -11,6 +11,8 @@
 | HTML, half a body, an encoding that can't be decoded | no acknowledgement |
 | a reply that names another showing | no acknowledgement |
 
+What speaks against an acknowledgement beyond the reply itself is in `evidence`.
+
 What is harmless is passed over: `error: null`, `errors: []`, a byte order mark, other fields.
 """
 
@@ -52,11 +54,13 @@ class Acknowledged(NamedTuple):
 class NotAcknowledged(NamedTuple):
     """A 2xx that acknowledges nothing, and the reason.
 
-    `refusal` is the API's message if the reply refuses the patch.
+    `refusal` is the API's message if the reply refuses the patch; `of_another` means that it names
+    another showing.
     """
 
     why: str
     refusal: str | None = None
+    of_another: bool = False
 
 
 class _Data(Echoed):
@@ -165,9 +169,8 @@ def _about_this_showing(
     if by_id or isinstance(data.unique_showing_key, str):
         other = (_other_id if by_id else _other_key)(data, target, sent)
         if other is not None:
-            return NotAcknowledged(
-                f"{reply.status}, but the reply is about another showing ({one_line(other)})"
-            )
+            why = f"{reply.status}, but the reply is about another showing ({one_line(other)})"
+            return NotAcknowledged(why, of_another=True)
     note = None
     if reply.status == 202:
         note = "the API accepted the request and may apply it later (202)"

@@ -43,11 +43,13 @@ from bulk_sync.send.decide import (
     RowRejected,
     SoFar,
     StopRun,
+    contradicted,
     decide,
     may_have_been_applied,
     pace_kind,
     wait_of_all,
 )
+from bulk_sync.send.evidence import OUT_OF_STEP, Doubt
 from bulk_sync.send.halt import Stopping, interruptible
 from bulk_sync.send.headers import limits
 from bulk_sync.send.observation import Observation
@@ -83,6 +85,7 @@ class Attempts:
         self._availability = availability
         self._circuit = availability.circuit
         self._key = key
+        self._evidence = context.evidence
         self.retry_budget = RetryBudget()
         self._headers: Mapping[str, str] = {}  # of the latest reply
         self._limits = limits(self._headers)
@@ -155,8 +158,50 @@ class Attempts:
             # Nearly every reply takes this path, so it skips what `decide` needs for the others.
             answer = acknowledgement(seen, change.target, sent, by_id=change.by_id)
             if isinstance(answer, Acknowledged):
-                return self._acknowledged(answer, case)
-        decision = self._decision(case, seen, sent, ended)
+                doubt = self._evidence.against(
+                    change,
+                    answer,
+                    seen.status,
+                    case.doubted,
+                    may_repeat=self._policy.repeat_ambiguous and not case.posts,
+                )
+                if doubt is None and not case.doubted:
+                    return self._acknowledged(answer, case)
+                return await self._examined(doubt, answer, case, seen, ended)
+            if answer.of_another:
+                self._evidence.is_out_of_step = True
+                await self._renew_connections()
+        return await self._conclude(case, seen, self._decision(case, seen, sent, ended), ended)
+
+    async def _examined(
+        self, doubt: Doubt | None, answer: Acknowledged, case: Case, seen: Reply, ended: float
+    ) -> Outcome | None:
+        """Go on with an acknowledgement that is doubted, or that follows one that was.
+
+        Raises TryAgain when another attempt is due.
+        """
+        await self._renew_connections()
+        if doubt is None:
+            return self._acknowledged(answer, case)
+        if doubt.of_values:
+            case.doubted = (*case.doubted, answer)
+            decision: Decision = RetryIn(0.0, doubt.why, decided=True, costs_attempt=False)
+        else:
+            so_far, dice = self._so_far(case, ended), self._dice.random()
+            decision = contradicted(doubt.why, so_far, self._policy, dice)
+        return await self._conclude(case, seen, decision, ended)
+
+    async def _renew_connections(self) -> None:
+        """Let no reply that is still due be taken for the next one's."""
+        is_out_of_step = self._evidence.is_out_of_step
+        if is_out_of_step:
+            self._tally.notes["out of step"] = OUT_OF_STEP
+        await self._transport.renew(for_good=is_out_of_step)
+
+    async def _conclude(
+        self, case: Case, seen: Reply | Failure, decision: Decision, ended: float
+    ) -> Outcome | None:
+        """Carry out the decision about what is no plain acknowledgement."""
         if may_have_been_applied(seen):
             case.may_have_arrived = True
         if case.posts:
@@ -304,6 +349,8 @@ class Attempts:
         self.retry_budget.succeeded()
         self._availability.got_through(case.begun)
         showing_id, updated_at, note, echoes = answer
+        if echoes and not case.change.by_id:
+            showing_id = None  # the reply may be another showing's
         state = State.CREATED if case.posts or case.may_be_created else State.UPDATED
         outcome = case.outcome(state, message=note, showing_id=showing_id, updated_at=updated_at)
         return outcome._replace(echoes=echoes) if echoes else outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, GivenUp, Outcome, State
+from bulk_sync.send.acknowledgement import Acknowledged
 from bulk_sync.send.alone import Refusals
 from bulk_sync.send.decide import RetryIn, RowFailed
 
@@ -62,6 +63,8 @@ class Case:
     """From when a 404 shows that no earlier POST was applied."""
     begins_step: bool = False
     """True when the next request is no retry, but the next one that its row needs."""
+    doubted: tuple[Acknowledged, ...] = ()
+    """Acknowledgements that were not believed, because of the values in them."""
     http_status: int | None = None
     sent_at: str | None = None
     duration_ms: int | None = None

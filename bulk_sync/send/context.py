@@ -13,6 +13,7 @@ from bulk_sync.send.account import Preflight
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.decide import RetryPolicy
+from bulk_sync.send.evidence import Evidence
 from bulk_sync.send.halt import Halt
 from bulk_sync.send.transport.interface import Transport
 
@@ -47,3 +48,4 @@ class Context(NamedTuple):
     dice: random.Random
     tally: Tally
     halt: Halt
+    evidence: Evidence

@@ -204,6 +204,11 @@ def decide(
     return _refusal(seen, so_far, policy, dice)
 
 
+def contradicted(why: str, so_far: SoFar, policy: RetryPolicy, dice: float) -> Decision:
+    """Return what to do after a 2xx that other replies show to be about another showing."""
+    return _retry_or_fail("bad_reply", why, so_far, policy, dice, ambiguous=True)
+
+
 def hopeless(seen: Failure) -> Outage:
     """Return the end of a run after a failure that no retry cures."""
     return Outage(f"{seen.message}. Sending stopped here; fix this, then run again")

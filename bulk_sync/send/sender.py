@@ -40,6 +40,7 @@ from bulk_sync.send.bounds import KeyTrust
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.case import Case, TryAgain
 from bulk_sync.send.context import Context, Terms
+from bulk_sync.send.evidence import Evidence
 from bulk_sync.send.halt import Halt, Stopping, interruptible
 from bulk_sync.send.outcomes import Outcomes
 from bulk_sync.send.retries import Retries
@@ -62,7 +63,9 @@ class Sender:
         on_row: Callable[[RowDecided], None] | None = None,
     ) -> None:
         self._halt = Halt()
-        self._context = Context(transport, budget, terms, clock, dice, tally, self._halt)
+        self._context = Context(
+            transport, budget, terms, clock, dice, tally, self._halt, Evidence()
+        )
         budget.on_change = self._show_limits
         key = KeyTrust(terms.key_accepted)
         self._backlog = Backlog(work, terms.workers)

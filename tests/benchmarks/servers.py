@@ -60,7 +60,7 @@ def free_port() -> int:
 
 @contextmanager
 def static_server(
-    folder: Path, reply: str = REPLY, port: int = 0, latency_seconds: float | None = None
+    folder: Path, reply: str = OWN_IDS, port: int = 0, latency_seconds: float | None = None
 ) -> Iterator[str]:
     """Run nginx that acknowledges everything, at once or after `latency_seconds` (module echo)."""
     port = port or free_port()

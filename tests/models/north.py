@@ -200,6 +200,9 @@ class _Transport:
         self._north = north
         self._key = key
 
+    async def renew(self, *, for_good: bool) -> None:
+        """There are no connections."""
+
     async def patch(self, path: str, body: bytes, _: str) -> Reply | Failure:
         await anyio.lowlevel.checkpoint()
         target = unquote(path.rpartition("/")[2])

@@ -174,13 +174,17 @@ class North:
             self._create(due[1], due[2])
 
     def _create(self, key: str, idempotency_key: str) -> Reply:
+        created = Reply(201, {}, json.dumps({"data": {"id": f"id-{key}"}}).encode())
         if self.guard == "unique" and key in self.showings:
             return refusal(409, "Taken")
         if self.guard == "idempotent" and idempotency_key in self.answered:
-            return Reply(201, {}, b'{"data": {"id": "x"}}')
+            return created
         self.answered.add(idempotency_key)
         self.showings.append(key)
-        return Reply(201, {}, b'{"data": {"id": "x"}}')
+        return created
+
+    async def renew(self, *, for_good: bool) -> None:
+        """There are no connections."""
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:  # noqa: ARG002
         key = path.rpartition("/")[2]
@@ -190,7 +194,7 @@ class North:
             return LOST
         if fate in {"503", "429"}:
             return refusal(int(fate))
-        return Reply(200, {}, b'{"data": {"id": "x"}}') if key in self.showings else refusal(404)
+        return Reply(200, {}, b'{"data": {}}') if key in self.showings else refusal(404)
 
     async def post(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         assert path == "/v1/showings"
@@ -373,7 +377,7 @@ def test_a_missing_showing_is_created_and_another_updated() -> None:
     assert ended.methods("k0") == ["PATCH", "POST"]
     assert ended.methods("k1") == ["PATCH"]
     created = ended.outcomes[0]
-    assert (created.http_status, created.attempts, created.showing_id) == (201, 2, "x")
+    assert (created.http_status, created.attempts, created.showing_id) == (201, 2, "id-k0")
     assert (ended.tally.requests, ended.tally.retries) == (3, 0)
     assert ended.notes == set()
 

@@ -62,6 +62,9 @@ class Api(Script):
         await anyio.sleep(self.seconds)  # noqa: TID251 - virtual time
         return self.of_account[number - 1]
 
+    async def renew(self, *, for_good: bool) -> None:
+        """There are no connections."""
+
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

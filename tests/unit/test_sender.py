@@ -25,7 +25,7 @@ from bulk_sync.send.transport.interface import Failure, Reply
 from tests.simulation import VirtualClock, in_virtual_time
 
 START = 1000.0  # by the virtual clock
-OK = Reply(200, {}, b'{"data": {"id": "x"}}')
+OK = Reply(200, {}, b'{"data": {}}')
 BUSY = Reply(503, {}, b"")
 FORBIDDEN = Reply(403, {}, b'{"error": {"message": "No"}}')
 BROKEN = Failure("connection", "it broke", may_have_arrived=True)
@@ -42,6 +42,9 @@ class Script:
     me: Reply | Failure = OK
     sent: list[tuple[str, float]] = field(default_factory=list)
     under_way: set[str] = field(default_factory=set)
+
+    async def renew(self, *, for_good: bool) -> None:
+        """There are no connections."""
 
     async def patch(self, path: str, body: bytes, idempotency_key: str) -> Reply | Failure:  # noqa: ARG002
         assert path not in self.under_way
@@ -150,7 +153,8 @@ def send(
 
 
 def test_what_fails_at_first_is_tried_again_after_a_wait() -> None:
-    ended = send(["a"], {"a": [BUSY, BROKEN, OK]})
+    named = Reply(200, {}, b'{"data": {"id": "x"}}')
+    ended = send(["a"], {"a": [BUSY, BROKEN, named]})
     assert ended.outcomes[0].state is State.UPDATED
     assert (ended.outcomes[0].attempts, ended.outcomes[0].showing_id) == (3, "x")
     assert (ended.tally.requests, ended.tally.retries) == (3, 2)

@@ -267,7 +267,7 @@ def test_check_says_whether_the_window_suffices_at_the_limit_as_last_met(
     program: Program, sheet: Path
 ) -> None:
     policy = 'RateLimit-Policy: "default";q=40;w=10'
-    with fault_server(always(answers(200, {"data": {"id": "x"}}, policy))) as journal:
+    with fault_server(always(answers(200, {"data": {}}, policy))) as journal:
         to = ("--base-url", journal.base_url)
         before = program("check", sheet, *to, "--deadline", "1h", "--json").summary
         assert (before["requests_per_second"], before["window_suffices"]) == (None, None)

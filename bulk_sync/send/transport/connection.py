@@ -11,9 +11,18 @@ from typing import cast
 from bulk_sync.send.transport.broken import broken
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.send.transport.parsing import ReplyParser
+from bulk_sync.send.transport.replies import is_surplus, two_replies
 
 # The event loop reads what has arrived within its next turn.
 _LAST_READ_SECONDS = 0.1
+
+
+def _unless_refusal(seen: Reply | Failure, where: str) -> Reply | Failure:
+    """Return what was seen before the whole request had left: it may refuse, and no more."""
+    if isinstance(seen, Reply) and 200 <= seen.status < 300:
+        message = f"{where} replied before it had the whole request"
+        return Failure("bad_reply", message, may_have_arrived=True)
+    return seen
 
 
 class Connection(Protocol):
@@ -41,6 +50,7 @@ class Connection(Protocol):
         self._unwritten: bytes | None = None
         self._deadline = 0.0
         self._lost = False
+        self._writes = 0
         self.reusable = False
         """True when another request may be sent on it."""
         self.idle_since = 0.0
@@ -66,6 +76,7 @@ class Connection(Protocol):
         if self._lost or self._transport.is_closing():
             self._settle(None)
         else:
+            self._writes += 1
             self._transport.write(request)
 
     def forget(self) -> None:
@@ -83,9 +94,10 @@ class Connection(Protocol):
         return None
 
     def has_unread(self) -> bool:
-        """True when anything arrived while it was idle, even the end of the connection.
+        """True when anything arrived while nothing was asked, even the end of the connection.
 
-        The next bytes read would then not belong to the next reply.
+        The next bytes read would then not belong to the next reply. With TLS that may also be its
+        own messages: a new connection has some (session tickets; RFC 8446, section 4.6.1).
         """
         return self._lost or self._transport.is_closing() or bool(self._unread())
 
@@ -124,8 +136,8 @@ class Connection(Protocol):
         """Parse a piece of a reply."""
         waiter = self._waiter
         if waiter is None or waiter.done():
-            # Empty lines can't be taken for a reply. After a time-out it is what was asked for.
-            if self.reusable and data.strip(b"\r\n"):
+            # After a time-out it is what was asked for.
+            if (self.reusable or not self._writes) and is_surplus(data):
                 self._on_surplus()
             self.end()
         elif self._unwritten is not None:
@@ -137,9 +149,13 @@ class Connection(Protocol):
             seen = self._parser.feed(data)
             if seen is not None:
                 self.reusable = self._parser.reusable
-                waiter.set_result(seen)
                 if self._parser.has_surplus:
                     self._on_surplus()
+                    if self._writes > 1:
+                        seen = two_replies(self._where)
+                if self._transport.get_write_buffer_size():
+                    self.reusable, seen = False, _unless_refusal(seen, self._where)
+                waiter.set_result(seen)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Resolve the awaited reply; one without a length ends with its connection."""

@@ -10,10 +10,13 @@ Invariants, with `connection` and `parsing`:
    only if nothing else arrived with or after it: surplus bytes are never taken for the reply to a
    later request.
 2. A request may have arrived from its write on, and never before. A connection on which something
-   arrives before the write is not written to.
+   arrives before the write, a new one included, is not written to.
 3. A request ends by its deadline, and a connection without a whole reply is closed with it.
 4. After surplus bytes each connection carries one request only, because later ones might arrive
    between the look at an idle connection and the write.
+5. Of several replies to one request none counts, unless its connection had carried no other: the
+   first may be late, and about an earlier request. A 2xx that comes before the whole request was
+   written is no reply to it.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ from bulk_sync.send.transport.interface import (
 )
 from bulk_sync.send.transport.masking import Masking
 from bulk_sync.send.transport.parsing import Head, ReplyParser
+from bulk_sync.send.transport.replies import unasked
 
 # The delay before the next address of a host is tried as well (RFC 8305, section 5).
 _OTHER_ADDRESS_SECONDS = 0.25
@@ -132,6 +136,9 @@ class HttptoolsTransport:
             connection = idle or await self._connect()
             if isinstance(connection, Failure):
                 return connection
+            if idle is None and self._ssl_context is None and connection.has_unread():
+                connection.end_soon()
+                return unasked(self._where)
             if deadline < self._timer_at:
                 self._set_timer(deadline)
             answer = connection.prepare(request, deadline)
@@ -152,9 +159,14 @@ class HttptoolsTransport:
                 else:
                     connection.end()
             if seen is None and idle is None:
-                what = f"{self._where} closed the connection at once"
-                return Failure("connection", what, may_have_arrived=False)
+                return unasked(self._where)
         return seen
+
+    async def renew(self, *, for_good: bool) -> None:
+        """Close the idle connections, and with `for_good` keep none from now on."""
+        self._keeps_alive &= not for_good
+        while self._free:
+            self._free.pop().end()
 
     def _write_prepared(self) -> None:
         prepared, self._prepared = self._prepared, []

@@ -30,7 +30,14 @@ from bulk_sync.send.transport.interface import (
     Reply,
 )
 from bulk_sync.send.transport.masking import Masking
-from bulk_sync.send.transport.replies import TOO_LARGE, reply_of, why_unreadable
+from bulk_sync.send.transport.replies import (
+    TOO_LARGE,
+    is_surplus,
+    reply_of,
+    two_replies,
+    unasked,
+    why_unreadable,
+)
 
 # Bytes that are known to have arrived are there at once, unless they are no whole record of TLS.
 _UNREAD_SECONDS = 0.05
@@ -43,21 +50,21 @@ class _Lane:
         self.client = client
         self.stream: Any = None  # of the latest reply: an `httpcore.AsyncNetworkStream`
 
-    async def has_surplus(self) -> bool:
-        """True when bytes, and not only the end, arrived while the connection was idle.
+    async def unasked(self) -> bytes:
+        """Return the bytes, and not only the end, that arrived while the connection was idle.
 
         They are read, so the connection can't be used any more. httpcore closes one on which
         anything arrived, but doesn't say what it was.
         """
         if self.stream is None or not self.stream.get_extra_info("is_readable"):
-            return False
+            return b""
         read = b""
         with (
             suppress(httpcore.NetworkError, httpcore.TimeoutException),
             anyio.move_on_after(_UNREAD_SECONDS),
         ):
             read = await self.stream.read(1 << 16)
-        return bool(read)
+        return bytes(read)
 
 
 class HttpxTransport:
@@ -119,20 +126,19 @@ class HttpxTransport:
     async def _take_lane(self) -> _Lane:
         while self._free:
             lane = self._free.pop()
-            if not await lane.has_surplus():
+            unasked_bytes = await lane.unasked()
+            if not unasked_bytes:
                 return lane
             await self._close_lane(lane)
-            await self._use_connections_once()
+            if is_surplus(unasked_bytes):
+                await self.renew(for_good=True)
         client = await self._lanes.enter_async_context(self._open_lane(self._kept_alive))
         return _Lane(client)
 
-    async def _use_connections_once(self) -> None:
-        """Keep no connection alive any more: the host sent bytes that nobody asked for.
-
-        They might arrive between the look at an idle connection and the next request on it, and be
-        taken for its reply.
-        """
-        self._kept_alive = 0
+    async def renew(self, *, for_good: bool) -> None:
+        """Close the idle connections, and with `for_good` keep none from now on."""
+        if for_good:
+            self._kept_alive = 0
         free, self._free = self._free, []
         for lane in free:
             await self._close_lane(lane)
@@ -151,9 +157,11 @@ class HttpxTransport:
                 response = await lane.client.send(request, stream=True)
                 lane.stream = response.extensions.get("network_stream")
                 try:
-                    return await self._read(response)
+                    return await self._read(response, progress)
                 finally:
                     await response.aclose()
+        except _SpokeFirst:
+            return unasked(progress.where)
         except TimeoutError:
             if not progress.request_left:
                 return translate(httpx.ConnectTimeout(""), progress.where, self._connect_timeout)
@@ -174,7 +182,7 @@ class HttpxTransport:
                 "bad_reply", "a redirect to an address that can't be read", may_have_arrived=True
             )
 
-    async def _read(self, response: httpx.Response) -> Reply | Failure:
+    async def _read(self, response: httpx.Response, progress: _Progress) -> Reply | Failure:
         headers = self._masking.headers(response.headers.items())
         wrong = why_unreadable(response.status_code, response.http_version, headers)
         if wrong is not None:
@@ -185,8 +193,16 @@ class HttpxTransport:
             if len(body) > LARGEST_REPLY:
                 return TOO_LARGE
         if await _leave_surplus(response.stream):
-            await self._use_connections_once()
+            # More of them might arrive between the look at an idle connection and the next request
+            # on it, and be taken for its reply.
+            await self.renew(for_good=True)
+            if not progress.is_new:
+                return two_replies(progress.where)
         return reply_of(response.status_code, headers, bytes(body), self._masking)
+
+
+class _SpokeFirst(Exception):
+    """Something came on a new connection before the request had left."""
 
 
 class _Progress:
@@ -197,9 +213,16 @@ class _Progress:
         self.where = self._api = f"{url.host}:{self._peer[1]}"
         self.request_left = False
         self.tunnel_failed = False
+        self.is_new = False
+        """True when the connection was opened for this request."""
+        self._stream: Any = None  # of a connection without TLS, until the request leaves
 
     async def note(self, event: str, details: Mapping[str, Any]) -> None:
         """Note a step; httpcore calls this for each."""
+        if event == "connection.connect_tcp.complete":
+            self.is_new, self._stream = True, details["return_value"]
+        elif event in {"connection.start_tls.started", "proxy.start_tls.started"}:
+            self._stream = None  # TLS has messages of its own
         if event == "connection.connect_tcp.started":
             host, port = details["host"], details["port"]
             self.where = (
@@ -210,6 +233,8 @@ class _Progress:
             and details["request"].method != b"CONNECT"
         ):
             self.where = self._api
+            if self._stream is not None and self._stream.get_extra_info("is_readable"):
+                raise _SpokeFirst
             self.request_left = True
         elif event == "proxy.start_tls.failed":
             self.tunnel_failed = True

@@ -66,3 +66,11 @@ class Transport(Protocol):
     async def get(self, path: str) -> Reply | Failure:
         """Request a resource."""
         ...
+
+    async def renew(self, *, for_good: bool) -> None:
+        """Close the idle connections, because a reply may not be that to its request.
+
+        The reply to that request may still come, and would be taken for the next one's. With
+        `for_good` each connection carries one request only from now on.
+        """
+        ...

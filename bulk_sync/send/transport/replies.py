@@ -21,6 +21,8 @@ TWO_LENGTHS = Failure("bad_reply", "the reply states its length in two ways", ma
 _CHARSET = re.compile(r'charset="?([A-Za-z0-9_.:-]{1,40})', re.ASCII | re.IGNORECASE)
 _UTF_8 = frozenset({"utf-8", "utf8"})
 
+_IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408\b")
+
 _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 
 
@@ -94,3 +96,27 @@ def why_unreadable(status: int, http_version: str, headers: Mapping[str, str]) -
 
 def _bad(what: str) -> Failure:
     return Failure("bad_reply", what, may_have_arrived=True)
+
+
+def is_surplus(unasked: bytes) -> bool:
+    """True for bytes that came without a request and might have been taken for a reply.
+
+    Empty lines can't be, and 408 is how servers announce that they close an idle connection: it
+    acknowledges nothing.
+    """
+    return bool(unasked.strip(b"\r\n")) and not _IDLE_TIMEOUT.match(unasked)
+
+
+def two_replies(where: str) -> Failure:
+    """Return the failure of a request that more than one reply followed.
+
+    On a connection that had carried others, the first of them may be late, and about another row.
+    """
+    message = f"{where} sent more than one reply, and either may be about another request"
+    return Failure("bad_reply", message, may_have_arrived=True)
+
+
+def unasked(where: str) -> Failure:
+    """Return the failure of a new connection on which something came before a request had left."""
+    message = f"{where} closed the connection at once, or spoke before it was asked"
+    return Failure("connection", message, may_have_arrived=False)
