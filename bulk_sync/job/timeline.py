@@ -81,7 +81,7 @@ def runs(db: sqlite3.Connection, path: Path) -> list[Run]:
     for run, began, *columns in db.execute("SELECT * FROM timeline ORDER BY run, at_ms"):
         try:
             found.setdefault((run, began), []).append(_point(columns))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise damaged(path, "a count in its time line is impossible") from None
     return [Run(began, tuple(points)) for (_, began), points in found.items()]
 

@@ -89,6 +89,7 @@ def note_on_folder(folder: Path) -> tuple[str, ...]:
     usual = _usual_access(folder)
     if usual is not None and usual.mode & stat.S_IWOTH:
         return ()  # modes mean nothing here
+    folder = folder.absolute()
     note = (
         f"All users of this machine may move or remove files in {folder}, the checkpoint too. Keep "
         f"it elsewhere with --checkpoint, or correct that with: chmod o-w {_quoted(folder)}"
