@@ -34,7 +34,9 @@ def main() -> NoReturn:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.disable()  # imports create no garbage; `cli.collector` turns it on again
     from bulk_sync.cli import main as run
+    from bulk_sync.cli.bugs import show_no_texts
 
+    show_no_texts()
     run()
 
 

@@ -16,7 +16,7 @@ import typer
 
 from bulk_sync import signals
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.cli import next_step
+from bulk_sync.cli import bugs, next_step
 from bulk_sync.cli.logs import logging_of
 from bulk_sync.cli.parts import Following
 from bulk_sync.cli.streams import (
@@ -98,6 +98,10 @@ def followed(job: str, following: Following, given: Mapping[str, Any]) -> Iterat
             )
             if following.json_to_stderr:
                 raise typer.Exit(error.exit_code) from None
+            raise
+        except Exception as error:
+            # Not with `exception`, whose traceback has the text of the error.
+            log.error("%s", bugs.sentence(error), extra={"event": "end", "exit_code": 1})  # noqa: TRY400
             raise
         finally:
             signals.hold()

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bulk_sync import signals
+from bulk_sync.cli import bugs
 from bulk_sync.cli.declare import Argument, Command, Given, for_typer
 from bulk_sync.cli.parts import Following, Sample, Scope
 from bulk_sync.errors import BulkSyncError
@@ -276,13 +277,11 @@ def _run() -> int:
     except BulkSyncError as error:
         _show_failure(str(error))
         return error.exit_code
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last one to see it
+        hint = "" if _switches["debug"] else ". --debug shows a traceback, without values"
+        _show_failure(f"{bugs.sentence(error)}{hint}")
         if _switches["debug"]:
-            raise
-        _show_failure(
-            f"this is a bug in bulk-sync ({type(error).__name__}); please report it. "
-            "--debug shows a traceback",
-        )
+            sys.stderr.write(bugs.trace(error))
         return 1
     return code or 0
 

@@ -11,13 +11,18 @@ from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import CheckSummary, Summary
 from bulk_sync.settings.push import PushSettings
 
+# A command may have a token in it, such as a webhook's address. What takes its place is no command,
+# so a pasted line can't run another one.
+_SECRET_VALUES = frozenset({"--on-finish"})
+_ELLIPSIS = "..."
+
 
 def after_check(summary: CheckSummary) -> str | None:
     """Return the push command for a checked sheet; None if there is nothing to send."""
     if summary.stopped is not None or not summary.requests or summary.input == "-":
         return None
     words = _without(
-        ["push" if word == "check" else word for word in sys.argv[1:]], "--show", "--save-profile"
+        ["push" if word == "check" else word for word in _words()], "--show", "--save-profile"
     )
     profile = ["--profile", summary.profile] if summary.profile else []
     return shlex.join(["bulk-sync", *words, *profile])
@@ -29,7 +34,7 @@ def push_of_differences(summary: Reconciliation) -> str | None:
         return None
     differing = (summary.classes[RowClass.DIFFERS], summary.classes[RowClass.CONFLICT])
     return (
-        shlex.join(["bulk-sync", *sys.argv[1:], "--push"])
+        shlex.join(["bulk-sync", *_words(), "--push"])
         if any(differing) and summary.input != "-"
         else None
     )
@@ -53,7 +58,7 @@ def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
         return None
     if pushed is None:
         return f"push {summary.input} again, with the options it had"
-    words = [word for word in sys.argv[1:] if word != "--fresh"]
+    words = [word for word in _words() if word != "--fresh"]
     if summary.exit_code == 3 and any(cause.left_in_doubt for cause in summary.causes):
         repeating = [*_without(words, "--ambiguous"), "--ambiguous", "retry"]
         return (
@@ -70,7 +75,7 @@ def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:
     # A second undo file would replace the one that restores the rows of the first; a second page
     # would replace the one of the whole sheet. A choice of rows is about the sheet, too.
     words = _without(
-        sys.argv[1:],
+        _words(),
         "--delimiter",
         "--encoding",
         "--header-row",
@@ -96,6 +101,22 @@ def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:
         word for option, known, value in plain_csv if known is not None for word in (option, value)
     ]
     return shlex.join(["bulk-sync", *words, *options])
+
+
+def _words() -> list[str]:
+    """Return the words of the command line, with dots in place of values that may be secrets."""
+    shown: list[str] = []
+    is_secret = False
+    for word in sys.argv[1:]:
+        name, is_assigned, _ = word.partition("=")
+        if is_secret:
+            shown.append(_ELLIPSIS)
+        elif is_assigned and name in _SECRET_VALUES:
+            shown.append(f"{name}={_ELLIPSIS}")
+        else:
+            shown.append(word)
+        is_secret = not is_secret and word in _SECRET_VALUES
+    return shown
 
 
 def _without(words: Sequence[str], *options: str) -> list[str]:

@@ -90,7 +90,10 @@ def _spans(tracer: Tracer) -> Iterator[OnRow]:
     from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
     clock = SystemClock()
-    with tracer.start_as_current_span("push") as run:
+    # An exception's text may quote a cell.
+    with tracer.start_as_current_span(
+        "push", record_exception=False, set_status_on_exception=False
+    ) as run:
         link = Link(run.get_span_context())
 
         def on_row(row: RowDecided) -> None:

@@ -178,7 +178,7 @@ def test_a_bug_of_ours_is_a_sentence_with_code_1_and_a_traceback_only_when_asked
     ran = program("push", sheet)
     assert ran.code == 1
     assert one_sentence(ran.err)
-    assert "a bug in bulk-sync (ZeroDivisionError)" in ran.err
+    assert "a bug in bulk-sync (ZeroDivisionError at " in ran.err
     assert "north_sk_test_in_the_text" not in ran.err
     debug = program("--debug", "push", "--checkpoint", "/dev/null/x", sheet)
     assert debug.code == 8  # an error for the user stays a sentence

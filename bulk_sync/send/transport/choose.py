@@ -104,16 +104,36 @@ def _proxy_for(base_url: str) -> str | None:
 
     named = getproxies()
     for address in filter(None, map(named.get, ("http", "https", "all"))):
-        parts = urlsplit(_with_scheme(address))
-        _ = parts.port  # raises ValueError for a wrong one
-        if parts.scheme not in _PROXY_SCHEMES:
-            raise ValueError(f"{parts.scheme} proxies are not supported")
+        _check_proxy(_with_scheme(address))
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if f"[{host}]" in NEVER_PROXIED or host in NEVER_PROXIED or proxy_bypass(host):
         return None
     proxy = named.get(parts.scheme) or named.get("all")
     return _with_scheme(proxy) if proxy else None
+
+
+def _check_proxy(address: str) -> None:
+    """Raise ValueError unless the address of a proxy can be used.
+
+    The message repeats nothing of it: a `/`, `?` or `#` that is not encoded in a password makes
+    another part of the address of what is before and after it.
+    """
+    try:
+        parts = urlsplit(address)
+        well_formed = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, well_formed = None, False
+    if parts is None or not well_formed or "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError(
+            "the proxy's address is not of the form http://user:password@host:port; in the "
+            "password, write / as %2F, ? as %3F, # as %23 and @ as %40"
+        )
+    if parts.scheme not in _PROXY_SCHEMES:
+        raise ValueError(
+            "a proxy of that kind is not supported: its address begins with http://, https:// or "
+            "socks5://"
+        )
 
 
 def _with_scheme(address: str) -> str:

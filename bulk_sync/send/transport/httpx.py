@@ -358,11 +358,15 @@ async def open_httpx(
         )
 
     try:
-        async with lane(1) as first:
-            # httpx decodes the host on use, so a malformed one would fail the first request.
-            _ = first.base_url.host
+        # httpx decodes the host on use, so a malformed one would fail the first request.
+        _ = httpx.URL(base_url).host
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
+    try:
+        async with lane(1):
+            pass
+    except (httpx.InvalidURL, ValueError):  # its text may quote the password
+        raise ValueError("the address of a proxy is not well-formed") from None
     except ImportError:
         raise UsageError(
             "the environment names a SOCKS proxy (ALL_PROXY, HTTPS_PROXY), which needs another "
