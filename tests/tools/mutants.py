@@ -123,19 +123,30 @@ def path_of(module: str) -> Path:
 
 
 def files_of(module: str) -> list[str]:
-    """Return the files of unit tests that are named after a module, or that import it themselves
-    or by a helper of the tests.
+    """Return the files of unit tests that are named after a module, that import it themselves
+    or by a helper of the tests, and those named after its package that use a helper which imports
+    anything of that.
     """
     package, _, name = f"bulk_sync.{module}".rpartition(".")
     named = {f"test_{name}.py", f"test_{module.replace('.', '_')}.py"}
     imported = re.compile(
-        rf"from {re.escape(package)} import .*\b{name}\b|\b{re.escape(f'bulk_sync.{module}')}\b"
+        rf"from {re.escape(package)} import .*\b{name}\b"
+        rf"|(from|import) bulk_sync\.{re.escape(module)}\b"
     )
     texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / TESTS).glob("*.py")}
     direct = {path for path, text in texts.items() if imported.search(text) or path.name in named}
-    helpers = [f"tests.unit.{path.stem} " for path in direct if not path.name.startswith("test_")]
-    by_helper = {path for path, text in texts.items() if any(one in text for one in helpers)}
-    tests = {path for path in direct | by_helper if path.name.startswith("test_")}
+    helpers = {path.stem: text for path, text in texts.items() if path.stem[:5] != "test_"}
+    near = {stem for stem, text in helpers.items() if f"{package}." in text}
+    nearest = {path.stem for path in direct}
+
+    def uses(path: Path) -> bool:
+        own = path.name.startswith(f"test_{package.rpartition('.')[2]}_")
+        used = {stem for stem in helpers if f"tests.unit.{stem} " in texts[path]}
+        return bool(used & nearest) or (own and bool(used & near))
+
+    tests = {
+        path for path in texts if path.name.startswith("test_") and (path in direct or uses(path))
+    }
     return sorted(str(path.relative_to(ROOT)) for path in tests)
 
 

@@ -86,8 +86,8 @@ def mutants(source: str) -> list[Mutant]:
     """Return every mutant of a module's source, in the order of its text.
 
     Left alone are: docstrings (of attributes, too), annotations, imports, decorators, the options
-    of classes (`frozen`, `gc`), code for type checkers, `__all__`, and what an `assert_never`
-    guards.
+    of classes (`frozen`, `gc`), code for type checkers, types, `__all__`, and what an
+    `assert_never` guards.
     """
     found: list[Mutant] = []
     seen = {source}
@@ -302,6 +302,8 @@ def _is_left_alone(statement: ast.stmt) -> bool:
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
         case ast.Assign(targets=[ast.Name(id="__all__")]):
+            return True
+        case ast.Assign(value=ast.Subscript(value=ast.Name(id="Literal"))):
             return True
         case ast.Expr(value=ast.Call(func=ast.Name(id="assert_never"))):
             return True

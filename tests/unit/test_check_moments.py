@@ -268,3 +268,88 @@ def test_a_local_time_is_that_time_in_its_zone_or_a_problem_at_a_clock_change(
             return
         first, second = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
         assert first != second or (first is not None and first.total_seconds() % 60)
+
+
+# By hand, from RFC 5322, section 4.3, and the zones' own pages: winter names in January, summer
+# names in July.
+SHORT_ZONES = {
+    "PST": ("01", "-08:00"), "PDT": ("07", "-07:00"), "MST": ("01", "-07:00"),
+    "MDT": ("07", "-06:00"), "CST": ("01", "-06:00"), "CDT": ("07", "-05:00"),
+    "EST": ("01", "-05:00"), "EDT": ("07", "-04:00"), "AKST": ("01", "-09:00"),
+    "AKDT": ("07", "-08:00"), "HST": ("01", "-10:00"), "WET": ("01", "Z"),
+    "WEST": ("07", "+01:00"), "CET": ("01", "+01:00"), "CEST": ("07", "+02:00"),
+    "EET": ("01", "+02:00"), "EEST": ("07", "+03:00"), "UTC": ("01", "Z"), "GMT": ("01", "Z"),
+    "UT": ("01", "Z"),
+    "ET": ("07", "-04:00"), "CT": ("07", "-05:00"), "MT": ("07", "-06:00"), "PT": ("07", "-07:00"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "month", "offset"), [(n, *one) for n, one in SHORT_ZONES.items()])
+def test_the_short_name_of_a_zone_gives_its_offset_in_any_case(
+    name: str, month: str, offset: str
+) -> None:
+    for spelt in (name, name.lower()):
+        cell = f"2026-{month}-14 16:30 {spelt}"
+        assert patch(showing_date=cell) == {"showing_date": f"2026-{month}-14T16:30:00{offset}"}
+
+
+# The months of CLDR 44, wide and abbreviated, from January on.
+MONTHS = (
+    "January February March April May June July August September October November December",
+    "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
+    "Jänner Februar Maerz April Mai Juni Juli August Sept Okt Nov Dez",
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "janv févr mars avr mai juin juillet aout sept oct nov déc",
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "ene feb mar abr may jun jul ago sept oct nov dic",
+    "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "gen feb mar apr mag giu lug ago set ott nov dic",
+    "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    "jan fev mar abr maio jun jul ago set out nov dez",
+    "januari februari maart april mei juni juli augustus september oktober november december",
+    "jan feb mrt apr mei jun jul aug sep okt nov dec",
+)
+
+
+@pytest.mark.parametrize("names", MONTHS)
+def test_months_are_read_in_each_language(names: str) -> None:
+    for number, name in enumerate(names.split(), start=1):
+        for written in (f"14 {name} 2026 16:30Z", f"14. {name.upper()} 2026 16:30Z"):
+            assert patch(showing_date=written) == {
+                "showing_date": f"2026-{number:02}-14T16:30:00Z"
+            }, written
+
+
+@pytest.mark.parametrize(
+    ("twelve", "hour"),
+    [
+        *((f"{hour} AM", hour) for hour in range(1, 12)),
+        *((f"{hour} PM", hour + 12) for hour in range(1, 12)),
+        ("12 AM", 0),
+        ("12 PM", 12),
+        ("1pm", 13),
+        ("1 p.m.", 13),
+        ("1:00PM", 13),
+    ],
+)
+def test_each_hour_of_twelve_is_one_of_twenty_four(twelve: str, hour: int) -> None:
+    assert patch(showing_date=f"7/14/2026 {twelve}") == {
+        "showing_date": f"2026-07-14T{hour:02}:00:00-05:00"
+    }
+
+
+@pytest.mark.parametrize("hour", [*range(13, 24), 0])
+def test_an_hour_of_twenty_four_with_am_or_pm_is_refused_with_its_time(hour: int) -> None:
+    for half in ("AM", "PM"):
+        refused = problem(showing_date=f"7/14/2026 {hour}:05 {half.lower()}")
+        (reason,) = refused.reasons
+        assert reason.facts == {"time": f"{hour}:05", "half": half}
+
+
+@given(st.times(max_value=time(23, 59, 59)).map(lambda at: at.replace(microsecond=0)))
+def test_the_time_of_a_typed_cell_is_its_own_also_as_a_span_of_hours(at: time) -> None:
+    span = timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
+    for cell in (at, span):
+        sent = patch(showing_date=date(2026, 7, 14), showing_time_start=cell)
+        assert sent["showing_time_start"] == f"2026-07-14T{at.isoformat()}-05:00"

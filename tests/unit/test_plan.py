@@ -297,3 +297,82 @@ def test_a_ledger_of_another_key_is_refused_unless_the_user_vouches_for_the_team
         refuse_key_of_another(known, wanted, new_key=new_key)
     with pytest.raises(UsageError, match="--new-key"):
         refuse_key_of_another("one", "two", new_key=False)
+
+
+def test_a_refusal_names_both_places_and_each_ledgers_by_address() -> None:
+    with pytest.raises(UsageError) as refused:
+        how_to_start(KNOWN, replace(KNOWN, base_url=SANDBOX_TARGET), fresh=False, new_key=False)
+    assert str(refused.value).startswith(
+        "this checkpoint belongs to a job for https://api.example.com, not for a sandbox. "
+    )
+    other = "https://other.example.com"
+    with pytest.raises(UsageError) as refused:
+        how_to_start(KNOWN, replace(KNOWN, base_url=other), fresh=False, new_key=False)
+    assert f"a job for https://api.example.com, not for {other}. " in str(refused.value)
+    with pytest.raises(UsageError) as refused:
+        address_of_ledger(["https://api.example.com", SANDBOX_TARGET, other], None)
+    assert str(refused.value) == (
+        f"this ledger has values of https://api.example.com and {other}: choose one with --base-url"
+    )
+    with pytest.raises(UsageError, match=r"values of https://api\.example\.com, none of a sandbox"):
+        address_of_ledger(["https://api.example.com"], SANDBOX_TARGET)
+
+
+def test_a_job_that_says_nothing_of_other_files_continues_one_that_did_not_either() -> None:
+    said = replace(KNOWN, elsewhere="digest of others")
+    assert KNOWN.elsewhere == ""
+    assert how_to_start(said, KNOWN, fresh=False, new_key=False) is Start.RESTAGE
+    assert how_to_start(said, said, fresh=False, new_key=False) is Start.RESUME
+
+
+def test_an_invalid_row_keeps_its_twins_from_being_merged_wherever_it_is() -> None:
+    for place in range(3):
+        twins = [Twin(n, n, None if n == place else str(n)) for n in range(3)]
+        verdicts, merge = settled(twins, "merge")
+        assert merge is None
+        assert [verdict.id for verdict in verdicts] == [n for n in range(3) if n != place]
+        assert all(rows(verdict) == [place] for verdict in verdicts)
+        assert {verdict.reason.expected for verdict in verdicts} == {Expected.USABLE_TWIN}
+
+
+def test_merged_rows_name_the_last_one_that_carries_their_values() -> None:
+    verdicts, merge = settled([Twin(n, 10 * n, str(n)) for n in range(1, 5)], "merge")
+    assert merge is not None
+    assert merge.id == 4
+    assert [twin.id for twin in merge.twins] == [1, 2, 3, 4]
+    assert [(verdict.id, rows(verdict)) for verdict in verdicts] == [
+        (1, [40]),
+        (2, [40]),
+        (3, [40]),
+    ]
+
+
+def test_rows_of_a_held_file_keep_all_of_a_showing_from_being_merged() -> None:
+    twins = [
+        Twin(1, 1, "a", file="a.csv", held=True),
+        Twin(2, 2, "b", file="b.csv"),
+        Twin(3, 3, "c", file="b.csv"),
+    ]
+    verdicts, merge = settled(twins, "merge")
+    assert merge is None
+    # The row of the held file has no other row that is to blame.
+    assert [(verdict.id, rows(verdict)) for verdict in verdicts] == [(2, [1]), (3, [1])]
+    assert all(verdict.reason.facts["files"] == ["a.csv"] for verdict in verdicts)
+    both, merge = settled([replace(twin, held=True) for twin in twins], "merge")
+    assert merge is None
+    assert [(verdict.id, rows(verdict)) for verdict in both] == [(1, [2]), (2, [1]), (3, [1])]
+
+
+def test_among_many_rows_of_a_run_each_names_one_of_another_file() -> None:
+    twins = [Twin(n, n, str(n), file="a.csv") for n in range(1, 10)]
+    twins.append(Twin(10, 10, "10", file="b.csv"))
+    verdicts, _ = settled(twins)
+    assert rows(verdicts[0]) == [2, 3, 4, 5, 10]
+    assert verdicts[0].reason.facts["files"] == ["", "", "", "", "b.csv"]
+    assert rows(verdicts[8]) == [1, 2, 3, 4, 10]
+    assert rows(verdicts[9]) == [1, 2, 3, 4, 5]
+    assert verdicts[9].reason.facts["files"] == ["a.csv"] * 5
+    assert verdicts[0].reason.remedy is Remedy.KEEP_ONE_OF_THE_RUN
+    alone, _ = settled(twins[:-1])
+    assert "files" not in alone[0].reason.facts
+    assert alone[0].reason.remedy is Remedy.KEEP_ONE
