@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bulk_sync.errors import KeyRefused, Outage
+from bulk_sync.errors import KeyRefused, Outage, StoppedEarly
 from bulk_sync.model.rows import GivenUp
 from bulk_sync.send.acknowledgement import Acknowledged
 from bulk_sync.send.decide import (
+    Blocked,
     Decision,
     RetryIn,
     RetryPolicy,
@@ -15,9 +16,16 @@ from bulk_sync.send.decide import (
     RowRejected,
     SoFar,
     StopRun,
+    block_text,
     decide,
+    is_block,
     is_throttled,
+    may_come_from_api,
+    may_have_been_applied,
     pace_kind,
+    refused_too_long,
+    shows_api_is_up,
+    wait_of_all,
 )
 from bulk_sync.send.transport.interface import Failure, Reply
 
@@ -288,3 +296,289 @@ def test_a_row_that_is_refused_alone_fails_like_any_other() -> None:
     failed = decided(429, so_far=LAST._replace(refused_alone=True))
     assert isinstance(failed, RowFailed)
     assert failed.error == "throttled"
+
+
+CAUTIOUS = RetryPolicy(max_attempts=3, retry_for_seconds=60, repeat_ambiguous=False)
+MAY_BE_APPLIED = [408, 500, 502, 503, 504, 507, 520]
+SURELY_NOT_APPLIED = [301, 302, 308, 400, 401, 403, 404, 409, 421, 422, 425, 429, 501, 505]
+OWN_REFUSAL = b'{"error": {"message": "no"}}'
+
+
+def cautiously(seen: Reply | Failure, so_far: SoFar = LATER) -> Decision:
+    return decide(seen, so_far, CAUTIOUS, target="ext_1", sent=SENT, dice=0.5)
+
+
+@pytest.mark.parametrize("status", MAY_BE_APPLIED)
+def test_a_server_error_may_have_been_applied_and_is_not_repeated_by_the_cautious(
+    status: int,
+) -> None:
+    seen = Reply(status, {}, b"")
+    assert may_have_been_applied(seen)
+    failed = cautiously(seen)
+    assert failed == RowFailed(
+        "server_error", f"{status}: status {status}", GivenUp.AMBIGUOUS, final=True
+    )
+
+
+@pytest.mark.parametrize("status", SURELY_NOT_APPLIED)
+def test_any_other_error_was_not_applied_and_is_nothing_to_look_at(status: int) -> None:
+    seen = Reply(status, {}, OWN_REFUSAL)
+    assert not may_have_been_applied(seen)
+    assert getattr(cautiously(seen), "given_up", None) is not GivenUp.AMBIGUOUS
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"\t", b"\r\n \n"])
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_a_success_with_a_blank_body_is_taken_for_one_and_noted(status: int, body: bytes) -> None:
+    note = f"the API confirmed nothing in words ({status})"
+    assert decided(status, body) == Acknowledged(None, None, note)
+    assert decided(status, body, LAST) == Acknowledged(None, None, note)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b"null", b"ok", b"\0"])
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_a_success_that_acknowledges_nothing_may_have_been_applied(
+    status: int, body: bytes
+) -> None:
+    seen = Reply(status, {}, body)
+    assert may_have_been_applied(seen)
+    again = decided(status, body)
+    assert isinstance(again, RetryIn)
+    assert (again.seconds, again.decided, again.everyone) == (0.25, False, False)
+    failed = cautiously(seen)
+    assert isinstance(failed, RowFailed)
+    assert (failed.error, failed.given_up, failed.final) == ("bad_reply", GivenUp.AMBIGUOUS, True)
+    last = decided(status, body, LAST)
+    assert isinstance(last, RowFailed)
+    assert (last.error, last.given_up, last.final) == ("bad_reply", GivenUp.ATTEMPTS, False)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_failure_is_in_doubt_if_the_request_may_have_arrived(arrived: bool) -> None:
+    seen = Failure("connection", "it broke", may_have_arrived=arrived)
+    assert may_have_been_applied(seen) is arrived
+    found = cautiously(seen)
+    if arrived:
+        assert found == RowFailed("connection", "it broke", GivenUp.AMBIGUOUS, final=True)
+    else:
+        assert found == RetryIn(0.25, "it broke")
+
+
+FIREWALL = Reply(403, {"content-type": "text/html; charset=utf-8"}, b"<html>blocked</html>")
+
+
+def test_what_is_no_word_of_the_api_is_a_block_with_a_decision_if_it_is_about_one_row() -> None:
+    why = "something in front of the API blocks requests (403, text/html)"
+    alone = "something in front of the API blocks this row alone (403, text/html)"
+    for so_far in (FIRST, LATER):
+        found = decide(FIREWALL, so_far, POLICY, target="ext_1", sent=SENT, dice=0.5)
+        assert found == Blocked(why, RetryIn(0.25, alone))
+    last = decide(FIREWALL, LAST, POLICY, target="ext_1", sent=SENT, dice=0.5)
+    assert last == Blocked(why, RowFailed("bad_reply", alone, GivenUp.ATTEMPTS))
+    # Nothing behind a firewall was reached, so the cautious may repeat it.
+    assert cautiously(FIREWALL) == Blocked(why, RetryIn(0.25, alone))
+    assert not may_have_been_applied(FIREWALL)
+    assert block_text(Reply(403, {}, b"")) == (
+        "something in front of the API blocks requests (403, no content type)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "blocks"),
+    [
+        (FIREWALL, True),
+        (Reply(403, {}, b""), True),
+        (Reply(403, {"content-type": "application/json"}, OWN_REFUSAL), False),
+        (Reply(403, {"content-type": "text/html", "retry-after": "5"}, b"<html>"), False),
+        (Reply(401, {"content-type": "text/html"}, b"<html>"), False),
+        (Reply(404, {"content-type": "text/html"}, b"<html>"), False),
+        (Reply(200, {}, b"{}"), False),
+    ],
+)
+def test_a_block_is_a_403_in_other_words_than_the_apis(reply: Reply, blocks: bool) -> None:
+    assert is_block(reply) is blocks
+    if blocks:
+        assert pace_kind(reply) == "other"
+        assert not shows_api_is_up(reply)
+        assert not may_come_from_api(reply)
+
+
+def test_a_403_with_nothing_left_is_a_limit_and_a_404_is_not() -> None:
+    spent = {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "0"}
+    left = {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "1"}
+    assert is_throttled(Reply(403, spent, OWN_REFUSAL))
+    assert not is_throttled(Reply(403, left, OWN_REFUSAL))
+    for status in (200, 400, 404, 500, 503):
+        assert not is_throttled(Reply(status, spent, OWN_REFUSAL))
+    assert is_throttled(Reply(420, {}, b""))
+    assert is_throttled(Reply(403, {"retry-after": "1"}, OWN_REFUSAL))
+    for status in (401, 404, 500, 502):
+        assert not is_throttled(Reply(status, {"retry-after": "1"}, b""))
+
+
+def test_a_route_that_asks_to_sign_in_stops_the_run_with_what_to_do() -> None:
+    asked = decided(407, proxy_authenticate='Basic realm="Example Office"')
+    assert isinstance(asked, StopRun)
+    assert str(asked.reason).startswith(
+        "A proxy between here and the API asks for a password "
+        '(realm "Example Office"): status 407. Set it in the proxy\'s address, which HTTPS_PROXY'
+    )
+    plain = decided(407)
+    assert isinstance(plain, StopRun)
+    assert "asks for a password: status 407." in str(plain.reason)
+    portal = decided(511)
+    assert isinstance(portal, StopRun)
+    assert str(portal.reason) == (
+        "The network between here and the API asks to sign in first: status 511. Sign in with "
+        "a browser, then run again"
+    )
+    for stop in (asked, plain, portal):
+        assert isinstance(stop.reason, Outage)
+        assert stop.again_in_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "up", "from_api"),
+    [
+        (Reply(200, {"content-type": "application/json"}, b'{"data": {}}'), True, True),
+        (Reply(200, {"content-type": "text/html"}, b"<html>"), False, False),
+        (Reply(299, {"content-type": "text/html"}, b"<html>"), False, False),
+        (Reply(300, {}, b""), False, False),
+        (Reply(302, {}, b""), False, False),
+        (Reply(399, {}, b""), False, False),
+        (Reply(400, {}, b""), True, True),
+        (Reply(404, {}, OWN_REFUSAL), True, True),
+        (Reply(407, {}, b""), False, False),
+        (Reply(408, {}, b""), False, True),
+        (Reply(429, {}, b""), False, True),
+        (Reply(499, {}, b""), True, True),
+        (Reply(500, {}, b""), False, True),
+        (Reply(503, {"retry-after": "1"}, b""), False, True),
+        (Reply(511, {}, b""), False, False),
+    ],
+)
+def test_which_replies_show_that_the_api_is_up_and_which_may_be_its(
+    seen: Reply, up: bool, from_api: bool
+) -> None:
+    assert shows_api_is_up(seen) is up
+    assert may_come_from_api(seen) is from_api
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrived", "is_hopeless", "may"),
+    [
+        ("timeout", True, False, True),
+        ("connection", True, False, True),
+        ("timeout", False, False, False),
+        ("bad_reply", True, False, False),
+        ("connection", True, True, False),
+    ],
+)
+def test_a_failure_may_be_the_apis_if_the_request_reached_something(
+    kind: str, arrived: bool, is_hopeless: bool, may: bool
+) -> None:
+    seen = Failure(kind, "x", may_have_arrived=arrived, hopeless=is_hopeless)  # type: ignore[arg-type]
+    assert may_come_from_api(seen) is may
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "seconds"),
+    [
+        (429, "7", 7.0),
+        (429, "300", 300.0),
+        (429, "301", None),
+        (429, None, None),
+        (503, "7", 7.0),
+        (500, "7", None),
+    ],
+)
+def test_a_throttled_request_holds_other_runs_for_no_longer_than_max_wait(
+    status: int, asked: str | None, seconds: float | None
+) -> None:
+    headers = {} if asked is None else {"retry-after": asked}
+    assert wait_of_all(Reply(status, headers, b""), POLICY) == seconds
+
+
+def test_a_wait_that_the_deadline_leaves_no_time_for_stops_the_run_early() -> None:
+    short = LATER._replace(left_seconds=10.0)
+    assert isinstance(decided(429, so_far=short, retry_after="10"), RetryIn)
+    found = decided(429, NO_MORE, short, retry_after="11")
+    assert isinstance(found, StopRun)
+    assert isinstance(found.reason, StoppedEarly)
+    assert found.again_in_seconds == 11
+    assert str(found.reason) == (
+        "The API asks to wait 11 s (429: Daily quota exceeded), longer than --deadline or "
+        "--finish-by leave (10 s)"
+    )
+    over = decided(429, so_far=LATER._replace(left_seconds=-5.0), retry_after="1")
+    assert isinstance(over, StopRun)
+    assert "leave (0 s)" in str(over.reason)
+    locked = LATER._replace(left_seconds=2.0)
+    assert decided(409, so_far=locked, retry_after="3") == RowRejected("refused", "status 409")
+
+
+def test_a_run_that_was_refused_for_too_long_says_which_bound_it_met() -> None:
+    last = Reply(429, {}, b"")
+    assert str(refused_too_long(300, last, POLICY)) == (
+        "The API has refused every request for 300 s (429), and a run waits no longer than "
+        "--max-wait (5m). Run again later"
+    )
+    assert str(refused_too_long(299, last, POLICY)) == (
+        "The API has refused every request for 299 s (429), and the next try would be later than "
+        "--max-wait (5m) allows. Run again later"
+    )
+
+
+def test_a_row_that_is_refused_alone_ends_without_proof_that_the_api_is_up() -> None:
+    failed = decided(429, NO_MORE, LAST._replace(refused_alone=True))
+    assert failed == RowFailed(
+        "throttled",
+        "the API refuses this row alone (429: Daily quota exceeded)",
+        GivenUp.ATTEMPTS,
+        final=True,
+    )
+    again = decided(429, NO_MORE, FIRST._replace(refused_alone=True))
+    assert again == RetryIn(0.25, "the API refuses this row alone (429: Daily quota exceeded)")
+
+
+@pytest.mark.parametrize("name", ["stripe-should-retry", "x-should-retry"])
+@pytest.mark.parametrize(("said", "again"), [("true", True), (" TRUE ", True), ("false", False)])
+def test_a_refusal_is_repeated_where_the_api_says_that_it_may_be(
+    name: str, said: str, again: bool
+) -> None:
+    found = decide(
+        Reply(400, {name: said}, b""), FIRST, POLICY, target="ext_1", sent=SENT, dice=0.5
+    )
+    assert isinstance(found, RetryIn) is again
+
+
+def test_a_conflict_that_is_not_our_own_is_final() -> None:
+    assert decided(409) == RowRejected("refused", "status 409")
+    missing = {decided(status) for status in (404, 410)}
+    assert {one.error for one in missing if isinstance(one, RowRejected)} == {"not_found"}
+    assert len(missing) == 2
+
+
+@pytest.mark.parametrize(("attempts", "elapsed", "given_up"), [
+    (2, 59.5, None), (2, 59.51, GivenUp.TIME), (3, 0.0, GivenUp.ATTEMPTS),
+])  # fmt: skip
+def test_attempts_and_time_are_used_up_exactly_at_their_bounds(
+    attempts: int, elapsed: float, given_up: GivenUp | None
+) -> None:
+    found = decided(500, so_far=SoFar(attempts, 0, elapsed, key_accepted=True))
+    assert getattr(found, "given_up", None) is given_up
+    fits = decided(500, so_far=SoFar(1, 0, 30, key_accepted=True), retry_after="30")
+    assert isinstance(fits, RetryIn)
+    assert fits.seconds == 30
+
+
+def test_without_numbers_of_the_users_a_row_waits_two_hours_and_backs_off_to_half_a_minute() -> (
+    None
+):
+    usual = RetryPolicy(max_attempts=1, retry_for_seconds=1, repeat_ambiguous=True)
+    assert (usual.max_wait_seconds, usual.backoff(1, 1.0), usual.backoff(99, 1.0)) == (
+        7200,
+        0.5,
+        30,
+    )
+    assert usual.backoff(2, 0.5) == 0.5
