@@ -15,7 +15,7 @@ Rows of one showing in several files: see `run.several`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -35,11 +35,13 @@ from bulk_sync.model.summaries import (
 )
 from bulk_sync.plan import OnDuplicate
 from bulk_sync.run.archive import archived, identity, refuse_archive, settle
+from bulk_sync.run.paths import Use, identity_of, refuse_clashes, uses_of_job
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import ending_at, seconds_left
 from bulk_sync.run.several import Judged, judged_together
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.settings.inbox import Inbox
+from bulk_sync.settings.option import Access
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sheet import SheetSettings
@@ -162,6 +164,7 @@ def run(
     inputs = inputs_of(named, inbox.settle_seconds, clock.now())
     all_settings = [settings.changed(input=file) for file in inputs.files]
     _refuse_shared_names((one.reading.input, one.files.checkpoint) for one in all_settings)
+    refuse_clashes(use for one in all_settings for use in _uses_of(one))
     parts: list[Part] = []
     archive = _Archive(inbox.archive, inputs.files, settings.meaning.on_duplicate, clock)
     with ExitStack() as opened:
@@ -301,11 +304,19 @@ def _refuse_names_of_one_file(outputs: Outputs) -> None:
             )
 
 
+def _uses_of(settings: PushSettings) -> Iterator[Use]:
+    """Yield the files of one of several sheets: another sheet may be named like a result of it."""
+    sheet = settings.reading.input
+    yield Use(str(sheet), sheet, Access.READ)
+    for use in uses_of_job(settings.files):
+        yield Use(f"{use.name} of {sheet}", use.path, use.access)
+
+
 def _refuse_shared_names(checkpoints: Iterable[tuple[Path, Path]]) -> None:
     """Raise UsageError for two sheets with one checkpoint."""
-    seen: dict[Path, Path] = {}
+    seen: dict[object, Path] = {}
     for source, checkpoint in checkpoints:
-        other = seen.setdefault(checkpoint.resolve(), source)
+        other = seen.setdefault(identity_of(checkpoint), source)
         if other != source:
             raise UsageError(
                 f"{other} and {source} would share {checkpoint}: push them in two runs"

@@ -17,14 +17,14 @@ from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
 from bulk_sync.run.outputs import (
     check_outputs,
-    named_files,
-    refuse_shared_paths,
     write_page_of_job,
     write_reports,
 )
+from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job
 from bulk_sync.run.purge import PURGED_NOTE, why_not_to_purge
 from bulk_sync.run.summary import summary_of_job, with_files
 from bulk_sync.settings.files import Files
+from bulk_sync.settings.option import Access
 
 
 def read_summary(files: Files) -> Summary:
@@ -69,7 +69,8 @@ def _write_again(files: Files, *, running: bool) -> Summary:
     refuse_unknown_kind(files.results)
     with Store.read(files.checkpoint) as store:
         job, summary = store.database.job(), summary_of_job(store, files)
-        refuse_shared_paths({"the input": Path(summary.input), **named_files(files)})
+        sheet = Use("the input", Path(summary.input), Access.READ)
+        refuse_clashes([sheet, *uses_of_job(files)])
         refuse_too_many(files.results, summary.rows)
         check_outputs(files)
         notes = write_reports(store, files, job.headers if job else (), summary)

@@ -136,7 +136,7 @@ def _push(
     # Refuse wrong settings before any file is opened.
     to = choose_destination(settings.target, send_to, settings.key, settings.sending)
     bounds = bounds_of(settings.stopping, clock)
-    refuse_names(source, files, outputs.undo_file, _other_files(settings))
+    refuse_names(settings)
     log.run_begins(source, to.base_url)
     with (
         signals.raising() as interruptible,
@@ -188,15 +188,6 @@ def _push(
         summary = write_outputs(store, files, outputs, sheet.headers, summary, clock)
     log.run_ends(summary, warnings)
     return summary
-
-
-def _other_files(settings: PushSettings) -> dict[str, Path | None]:
-    """Return the files that no report of the run may replace, by their options."""
-    return {
-        "--ledger": settings.history.ledger,
-        "--profile": settings.meaning.profile,
-        "--key-file": settings.target.key_file,
-    }
 
 
 def _warn(sheet: Sheet, on_warning: OnWarning) -> tuple[str, ...]:

@@ -48,10 +48,11 @@ from bulk_sync.report.written.differences import Rows, write_changes, write_diff
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.run.findings import Role
 from bulk_sync.run.ledgers import Evidence, acknowledged_values, doubt
-from bulk_sync.run.outputs import file_identity
+from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job, uses_of_settings
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.run.side import StagedSide, is_large, staged_in_child, staged_side
 from bulk_sync.settings.files import Files
+from bulk_sync.settings.option import Access
 from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.version import __version__
 
@@ -123,32 +124,18 @@ def _check_files(settings: ReconcileSettings) -> None:
             check_writable(path, kind)
 
 
-_ONLY_READ = frozenset({"FILE", "--with", "--base", "--profile", "--with-profile", "--key-file"})
-
-
 def _refuse_one_file_for_two(settings: ReconcileSettings) -> None:
-    named = {
-        "FILE": settings.reading.input,
+    sheets = {
+        "the input": settings.reading.input,
         "--with": settings.there.reading.input if settings.there else None,
         "--base": settings.snapshot.reading.input if settings.snapshot else None,
-        "--results": settings.outputs.results,
-        "--export-template": settings.outputs.template,
-        "the changes": settings.changes,
-        "--page": settings.outputs.page,
-        "the checkpoint": settings.files.checkpoint,
-        "--ledger": settings.history.ledger,
-        "--profile": settings.meaning.profile,
-        "--with-profile": settings.comparing.with_profile,
-        "--key-file": settings.target.key_file,
     }
-    seen: dict[object, str] = {}
-    for name, path in named.items():
-        if path is None or str(path) == "-":
-            continue
-        other = seen.setdefault(file_identity(path), name)
-        # Files that are only read may be the same one.
-        if other != name and {other, name} - _ONLY_READ:
-            raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
+    uses = [Use(name, path, Access.READ) for name, path in sheets.items() if path is not None]
+    uses += uses_of_settings(settings)
+    uses += uses_of_job(settings.files, with_reports=False)
+    if settings.changes is not None:
+        uses.append(Use("the changes", settings.changes, Access.WRITTEN))
+    refuse_clashes(uses)
 
 
 # Both sides

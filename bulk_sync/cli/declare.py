@@ -33,12 +33,16 @@ _NO_PLACEHOLDER = " "
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """The positional argument of a command, by the name under which it is given."""
+    """The positional argument of a command, by the name under which it is given.
+
+    Where it `is_sheet`, it is only read, and nothing is written to it.
+    """
 
     name: str
     metavar: str
     help: str
     many: bool = False
+    is_sheet: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,10 @@ def for_typer(
         typed = frozenset(
             name for name in given if getattr(sources[name], "name", "") == "COMMANDLINE"
         )
+        from bulk_sync.cli.overlaps import refuse_overlaps
+
+        reads_sheets = command.argument is not None and command.argument.is_sheet
+        refuse_overlaps(command.options, given, values.get("config"), reads_sheets=reads_sheets)
         raise typer.Exit(command.run(Given(given, typed, elsewhere())))
 
     parameters = [_parameter("context", typer.Context)]

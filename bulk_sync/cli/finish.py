@@ -17,7 +17,7 @@ from bulk_sync.child import environment
 from bulk_sync.errors import Interrupted, OutputError
 from bulk_sync.model.rows import State
 from bulk_sync.recognise import Output
-from bulk_sync.report.written.atomic import replacing_bytes
+from bulk_sync.report.written.atomic import check_kind, replacing_bytes
 
 _LAST_SUCCESS = "bulk_sync_last_success_timestamp_seconds"
 
@@ -32,6 +32,7 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
     After a failure the time of the last success is taken from the existing file. Raises
     OutputError.
     """
+    check_kind(path, Output.METRICS)  # a pipe must not be waited for
     # Not the global registry, which has metrics of the Python process itself.
     registry = CollectorRegistry()
     code = int(summary["exit_code"])

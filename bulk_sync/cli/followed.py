@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -29,7 +28,7 @@ from bulk_sync.cli.streams import (
 )
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import BulkSyncError, OutputError, UsageError
+from bulk_sync.errors import BulkSyncError, OutputError
 from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Summary
 from bulk_sync.pipeline import push_in_run
@@ -43,11 +42,9 @@ from bulk_sync.report.terminal.summary import show_summary
 from bulk_sync.report.words import printable
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.run.follow import AboutToSend
-from bulk_sync.run.outputs import file_identity
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.secret import without_keys
-from bulk_sync.settings.files import Files
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.target import Target
 
@@ -63,13 +60,11 @@ class Run:
 
 
 @contextmanager
-def followed(job: str, following: Following, given: Mapping[str, Any]) -> Iterator[Run]:
+def followed(job: str, following: Following) -> Iterator[Run]:
     """Log a run; at its end, however it ends, write the metrics and run the hook.
 
-    An error is not printed when the JSON log on standard error has it. Raises UsageError if the log
-    or the metrics would go into a file that a path in `given` names.
+    An error is not printed when the JSON log on standard error has it.
     """
-    _refuse_overlaps(following, given)
     # What metrics and hook get if neither a summary nor an error for the user comes.
     run = Run(job, {"input": job, "error": "a bug in bulk-sync", "exit_code": 1})
     stderr = forgiving_stderr() if following.logs_to_stderr else None
@@ -110,43 +105,6 @@ def followed(job: str, following: Following, given: Mapping[str, Any]) -> Iterat
             _announce_end(job, run.ended, following)
             if log_failure is not None and (sentence := log_failure()):
                 say(sentence)
-
-
-def _refuse_overlaps(following: Following, given: Mapping[str, Any]) -> None:
-    """Keep the log and the metrics out of every other file of the run, before either is opened."""
-    own = {"--log-file": following.log_file, "--metrics-file": following.metrics_file}
-    taken = dict(_files_of_run(given))
-    for name, path in own.items():
-        if path is None:
-            continue
-        other = taken.setdefault(file_identity(path), name)
-        if other != name:
-            raise UsageError(f"{path}: {name} and {other} can't be the same file; name another.")
-
-
-def _files_of_run(given: Mapping[str, Any]) -> Iterator[tuple[object, str]]:
-    """Yield the identity and the name of each file that the run reads or writes."""
-    with_ = given.get("with_")
-    for name, value in (*given.items(), ("with_", with_ and Path(with_))):
-        if isinstance(value, Path) and name not in {"file", "log_file", "metrics_file"}:
-            yield file_identity(value), f"--{name.strip('_').replace('_', '-')}"
-    for named in given.get("files") or [given["file"]]:
-        if str(named) == "-":
-            continue
-        for sheet in _sheets_of(named):
-            yield file_identity(sheet), str(sheet)
-            files = Files.of(sheet, out=given.get("out"))
-            changes = Files.named_after(sheet, "changes.csv", out=given.get("out"))
-            for path in (files.results, files.failed, files.checkpoint, changes):
-                yield file_identity(path), str(path)
-
-
-def _sheets_of(named: Path) -> Iterator[Path]:
-    if not named.is_dir():
-        yield named
-        return
-    with suppress(OSError):
-        yield from (path for path in named.iterdir() if path.is_file())
 
 
 def _announce_end(job: str, ended: dict[str, Any], following: Following) -> None:

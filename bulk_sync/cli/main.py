@@ -54,7 +54,7 @@ _FILES = Argument(
     "CSV files or workbooks, and folders of them; - reads CSV from standard input.",
     many=True,
 )
-_JOB = Argument("file", "FILE", "The file that was pushed, or its checkpoint.")
+_JOB = Argument("file", "FILE", "The file that was pushed, or its checkpoint.", is_sheet=False)
 
 
 def _command(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from bulk_sync.settings.option import Option
+from bulk_sync.settings.option import Access, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class Following:
             "Append the log to this file, an event a line; with -v every request too.",
             "PATH",
             example="bulk-sync.log",
+            access=Access.WRITTEN,
         ),
     ] = None
     metrics_file: Annotated[
@@ -43,6 +44,7 @@ class Following:
             "Write the figures of the run for Prometheus (node_exporter's textfile collector).",
             "PATH",
             example="bulk-sync.prom",
+            access=Access.WRITTEN,
         ),
     ] = None
     on_finish: Annotated[
@@ -72,7 +74,9 @@ class Sample:
 
     PANEL = "Output"
 
-    out: Annotated[Path, Option("The folder for the results.", "DIR")] = Path()
+    out: Annotated[Path, Option("The folder for the results.", "DIR", access=Access.FOLDER)] = (
+        Path()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,7 @@ def push(given: Mapping[str, Any]) -> int:
         raise UsageError(
             "FILE is the name of a sheet; the API key is read from NORTH_API_KEY or --key-file"
         )
-    with followed(" ".join(map(str, files)), following, given) as run:
+    with followed(" ".join(map(str, files)), following) as run:
         # Validate inside the run, so that the hook is called for a wrong setting, too.
         settings = PushSettings.of(with_key(given), input=files[0])
         request = _Push(files, inbox, following, run)
@@ -162,7 +162,7 @@ def reconcile(given: Mapping[str, Any]) -> int:
     settings = ReconcileSettings.of(_with_key_if_needed(given), input=file)
     clock = SystemClock()
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
-    with followed(str(file), following, given) as run:
+    with followed(str(file), following) as run:
         summary = _compared(settings)
         is_pushed = settings.comparing.push and not summary.refused
         pushing = _push_after(settings, summary) if is_pushed else None

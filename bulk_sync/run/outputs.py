@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from bulk_sync.clock import Clock
-from bulk_sync.errors import NameTaken, UsageError
+from bulk_sync.errors import NameTaken
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
@@ -25,56 +23,23 @@ from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.report.written.results import write_results
 from bulk_sync.report.written.undo import unknown_path, write_undo
 from bulk_sync.run.cell_rules import wants_byte_order_mark
+from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job, uses_of_settings
 from bulk_sync.run.purge import purge_or_explain
 from bulk_sync.run.summary import summary_of_job, with_files
 from bulk_sync.settings.files import Files
+from bulk_sync.settings.option import Access
 from bulk_sync.settings.outputs import Outputs
+from bulk_sync.settings.push import PushSettings
 from bulk_sync.version import __version__
 
 # Names and paths, before anything is read
 
 
-def refuse_names(
-    source: Path, files: Files, undo_file: Path | None, others: Mapping[str, Path | None]
-) -> None:
-    """Raise UsageError for two names of one file, and for results of an unknown format.
-
-    No report may take the place of the sheet, the checkpoint, another report, or one of `others`:
-    the ledger, and files that are only read.
-    """
-    paths = {"the input": source, **named_files(files, undo_file)}
-    refuse_shared_paths(paths | {name: path for name, path in others.items() if path is not None})
-    refuse_unknown_kind(files.results)
-
-
-def named_files(files: Files, undo_file: Path | None = None) -> dict[str, Path]:
-    """Return the files of a job by their names in messages."""
-    named = {
-        "--results": files.results,
-        "the failed rows": files.failed,
-        "--checkpoint": files.checkpoint,
-    }
-    undo = ("--undo-file", "the rows that can't be undone")
-    named |= dict(zip(undo, _undo_files(undo_file), strict=False))
-    return named | ({"--page": files.page} if files.page else {})
-
-
-def refuse_shared_paths(named: Mapping[str, Path]) -> None:
-    """Raise UsageError where two names are of one file, also by a symlink or a hard link."""
-    seen: dict[object, str] = {}
-    for name, path in named.items():
-        other = seen.setdefault(file_identity(path), name)
-        if other != name:
-            raise UsageError(f"{path}: {other} and {name} can't be the same file; name another.")
-
-
-def file_identity(path: Path) -> object:
-    """Return a value that all names of one file have in common."""
-    with suppress(OSError):
-        found = path.stat()
-        if stat.S_ISREG(found.st_mode):
-            return found.st_dev, found.st_ino
-    return path.resolve()
+def refuse_names(settings: PushSettings) -> None:
+    """Raise UsageError for two uses of one file, and for results of an unknown format."""
+    sheet = Use("the input", settings.reading.input, Access.READ)
+    refuse_clashes([sheet, *uses_of_settings(settings), *uses_of_job(settings.files)])
+    refuse_unknown_kind(settings.files.results)
 
 
 def check_outputs(files: Files, undo_file: Path | None = None) -> None:

@@ -25,11 +25,13 @@ from bulk_sync.quantities import Share
 from bulk_sync.report.words import counted
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_by_columns, refusal_of
 from bulk_sync.run.ledgers import Place, keeps_ledger_in, learn_all, origin_of, place_of_ledger
-from bulk_sync.run.outputs import named_files, refuse_shared_paths, write_failed_rows
+from bulk_sync.run.outputs import write_failed_rows
+from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job
 from bulk_sync.run.rows import Judgement, stage_rows
 from bulk_sync.run.sheet import OnRows, Sheet
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.history import History
+from bulk_sync.settings.option import Access
 
 
 class HeldLedger(NamedTuple):
@@ -130,7 +132,8 @@ def hold_ledger(
     if place.path is None:
         yield HeldLedger(replace(history, ledger=None), place.notes)
         return
-    refuse_shared_paths(named_files(files, undo_file) | {"the ledger": place.path})
+    ledger = Use("the ledger", place.path, Access.DATABASE)
+    refuse_clashes([*uses_of_job(files, undo_file), ledger])
     with held(place.path, "--ledger") as hold:
         try:
             if is_checkpoint(place.path):

@@ -13,7 +13,7 @@ from bulk_sync.quantities import Rate, parse_latency, parse_rate
 from bulk_sync.sandbox.faults import Fault, parse_fault
 from bulk_sync.sandbox.limits import AllowanceWindow, LimitHeaders, LimitStyle
 from bulk_sync.settings.forms import DURATION
-from bulk_sync.settings.option import Form, Option
+from bulk_sync.settings.option import Access, Form, Option
 
 AllowanceTold = Literal["users-me", "headers", "x-headers", "retry-after", "none"]
 UsersMe = Literal["counted", "free", "slow", "odd", "missing"]
@@ -192,5 +192,9 @@ class Serving:
     port: Annotated[
         int, Option("The port; 0 takes a free one.", "N", at_least=0, at_most=65535)
     ] = 8787
-    db: Annotated[Path | None, Option("Keep showings and journal in a file.", "FILE")] = None
-    seed: Annotated[Path | None, Option("Load showings from a CSV file.", "FILE")] = None
+    db: Annotated[
+        Path | None, Option("Keep showings and journal in a file.", "FILE", access=Access.DATABASE)
+    ] = None
+    seed: Annotated[
+        Path | None, Option("Load showings from a CSV file.", "FILE", access=Access.READ)
+    ] = None

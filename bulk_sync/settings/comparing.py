@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from bulk_sync.settings.option import Option
+from bulk_sync.settings.option import Access, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,8 @@ class Comparing:
             "OTHER",
             name="with",
             example="export.csv",
+            access=Access.READ,
+            no_paths=("ledger",),
         ),
     ]
     base: Annotated[
@@ -31,6 +33,7 @@ class Comparing:
             "both sides conflict.",
             "SNAPSHOT",
             example="export-monday.csv",
+            access=Access.READ,
         ),
     ] = None
     with_profile: Annotated[
@@ -40,6 +43,7 @@ class Comparing:
             "FILE.",
             "FILE",
             example="export.toml",
+            access=Access.READ,
         ),
     ] = None
     with_on_duplicate: Annotated[

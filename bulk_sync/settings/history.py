@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from bulk_sync.settings.option import Option
+from bulk_sync.settings.option import Access, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class History:
             "in the checkpoint.",
             "PATH",
             example="ledger.sqlite",
+            access=Access.DATABASE,
         ),
     ] = None
     fresh: Annotated[bool, Option("Start over: forget what the checkpoint knows of this file.")] = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bulk_sync.settings.forms import DURATION
-from bulk_sync.settings.option import Option
+from bulk_sync.settings.option import Access, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,5 +32,6 @@ class Inbox:
             "DIR",
             panel="Output",
             example="done",
+            access=Access.FOLDER,
         ),
     ] = None

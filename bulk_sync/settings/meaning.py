@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from bulk_sync.quantities import Scale
 from bulk_sync.settings.forms import CLOCK_TIME, PAIRS, SCALE, TOKEN, ZONE
-from bulk_sync.settings.option import Option
+from bulk_sync.settings.option import Access, Option
 
 Value = str | bool | int | float
 """A cell's value in a profile."""
@@ -42,7 +42,10 @@ class Meaning:
     profile: Annotated[
         Path | None,
         Option(
-            "A mapping in TOML, as check --save-profile writes it.", "FILE", example="profile.toml"
+            "A mapping in TOML, as check --save-profile writes it.",
+            "FILE",
+            example="profile.toml",
+            access=Access.READ,
         ),
     ] = None
     timezone: Annotated[

@@ -37,6 +37,18 @@ class Kind(Enum):
     LIST = "a text or a list of texts"
 
 
+class Access(Enum):
+    """What a run does with the file that an option names.
+
+    No file that is written has another use in the run: see `run.paths`.
+    """
+
+    READ = "read"
+    WRITTEN = "written: replaced, added to, or made"
+    DATABASE = "a database, written together with the files next to it"
+    FOLDER = "a folder: the files in it have names of their own"
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """The textual form of a value.
@@ -61,7 +73,8 @@ class Option:
 
     `name` is needed where the option has another name than the field; `metavar` may be left out for
     flags and choices, `example` where the default is one. The bounds hold for numbers: `above` is
-    exclusive, the others are inclusive.
+    exclusive, the others are inclusive. A path needs its `access`, and so does a text that may be
+    one; `no_paths` are the texts that are none.
     """
 
     help: str
@@ -75,6 +88,8 @@ class Option:
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
+    access: Access | None = None
+    no_paths: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -187,6 +202,11 @@ class Declared:
         """The name for Python: of the library's flat arguments and the commands' parameters."""
         name = self.name.replace("-", "_")
         return f"{name}_" if keyword.iskeyword(name) else name
+
+    @property
+    def access(self) -> Access | None:
+        """What a run does with the path; None for what is no path."""
+        return self.option.access
 
     @property
     def metavar(self) -> str:

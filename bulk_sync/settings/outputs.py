@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from bulk_sync.settings.option import Option
+from bulk_sync.settings.option import Access, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +21,26 @@ class JobFiles:
             "The folder for results and checkpoint; default: that of FILE.",
             "DIR",
             example="results",
+            access=Access.FOLDER,
         ),
     ] = None
     checkpoint: Annotated[
-        Path | None, Option("The checkpoint.", "PATH", example="showings.checkpoint.sqlite")
+        Path | None,
+        Option(
+            "The checkpoint.",
+            "PATH",
+            example="showings.checkpoint.sqlite",
+            access=Access.DATABASE,
+        ),
     ] = None
     page: Annotated[
         Path | None,
-        Option("Write the report as an HTML page.", "PATH", example="report.html"),
+        Option(
+            "Write the report as an HTML page.",
+            "PATH",
+            example="report.html",
+            access=Access.WRITTEN,
+        ),
     ] = None
 
 
@@ -42,6 +54,7 @@ class Outputs(JobFiles):
             "The results file; the suffix decides the format: .csv, .jsonl or .xlsx.",
             "PATH",
             example="results.csv",
+            access=Access.WRITTEN,
         ),
     ] = None
     undo_file: Annotated[
@@ -51,6 +64,7 @@ class Outputs(JobFiles):
             "acknowledged.",
             "PATH",
             example="undo.csv",
+            access=Access.WRITTEN,
         ),
     ] = None
     purge: Annotated[
@@ -72,6 +86,7 @@ class Differences(JobFiles):
             "Write the differences; the suffix decides the format: .csv, .jsonl or .xlsx.",
             "PATH",
             example="differences.csv",
+            access=Access.WRITTEN,
         ),
     ] = None
     template: Annotated[
@@ -81,6 +96,7 @@ class Differences(JobFiles):
             "PATH",
             name="export-template",
             example="to-edit.xlsx",
+            access=Access.WRITTEN,
         ),
     ] = None
 
@@ -98,6 +114,9 @@ class Preview:
     save_profile: Annotated[
         Path | None,
         Option(
-            "Write the mapping as a profile, to use with --profile.", "FILE", example="profile.toml"
+            "Write the mapping as a profile, to use with --profile.",
+            "FILE",
+            example="profile.toml",
+            access=Access.WRITTEN,
         ),
     ] = None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from bulk_sync.address import DEFAULT_BASE_URL
 from bulk_sync.settings.forms import BASE_URL, NAME
-from bulk_sync.settings.option import Option
+from bulk_sync.settings.option import Access, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Target:
             "Read the API key from a file that only you can read; default: NORTH_API_KEY.",
             "FILE",
             example="north.key",
+            access=Access.READ,
         ),
     ] = None
     team: Annotated[

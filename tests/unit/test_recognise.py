@@ -78,15 +78,20 @@ def test_a_file_of_somebody_else_is_replaced_by_none(tmp_path: Path, content: by
     assert path.read_bytes() == content
 
 
-@given(st.binary(min_size=1, max_size=200))
-def test_looking_at_any_bytes_never_fails(
+# Bytes of which no sign of ours can be made.
+UNLIKE = st.binary(min_size=1, max_size=200).filter(
+    lambda data: not any(sign in data for sign in (b"bulk", b"error", b"level", b"INFO", b"row"))
+)
+
+
+@given(UNLIKE)
+def test_bytes_without_a_sign_of_ours_are_replaced_by_none(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "x"
     for content in (data, b"PK" + data, b"\xff\xfe" + data, b"{" + data):
         path.write_bytes(content)
-        for kind in Output:
-            assert not may_replace(path, kind)
+        assert not any(may_replace(path, kind) for kind in Output)
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "xlsx"])

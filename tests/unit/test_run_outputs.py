@@ -22,6 +22,7 @@ from bulk_sync.run.summary import (
     with_files,
 )
 from bulk_sync.settings.files import Files
+from bulk_sync.settings.push import PushSettings
 from tests.unit.checkpoints import acknowledge, record_of, stage
 
 
@@ -29,45 +30,27 @@ def files_in(folder: Path) -> Files:
     return Files.of(folder / "x.csv", page=folder / "x.html")
 
 
-def ledger(path: Path) -> dict[str, Path | None]:
-    return {"--ledger": path, "--profile": None}
+def pushing(folder: Path, **values: object) -> PushSettings:
+    return PushSettings(input=folder / "x.csv", sandbox=True, **values)
 
 
 def test_files_with_names_of_their_own_are_taken(tmp_path: Path) -> None:
-    files = files_in(tmp_path)
-    refuse_names(tmp_path / "x.csv", files, tmp_path / "undo.csv", ledger(tmp_path / "l.sqlite"))
+    others = {"undo_file": tmp_path / "undo.csv", "ledger": tmp_path / "l.sqlite"}
+    refuse_names(pushing(tmp_path, page=tmp_path / "x.html", **others))
 
 
 @pytest.mark.parametrize("taken", ["x.csv", "x.results.csv", "x.failed.csv", "x.html"])
 def test_no_report_takes_the_place_of_another_file(tmp_path: Path, taken: str) -> None:
-    files = files_in(tmp_path)
+    page = tmp_path / "x.html"
     with pytest.raises(UsageError, match="can't be the same file"):
-        refuse_names(tmp_path / "x.csv", files, tmp_path / taken, {})
+        refuse_names(pushing(tmp_path, page=page, undo_file=tmp_path / taken))
     with pytest.raises(UsageError, match="--ledger"):
-        refuse_names(tmp_path / "x.csv", files, None, ledger(tmp_path / taken))
-
-
-def test_one_path_under_two_spellings_is_found(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(UsageError, match="the input and --ledger"):
-        refuse_names(
-            tmp_path / "x.csv", files_in(tmp_path), None, ledger(tmp_path / "link" / "x.csv")
-        )
-
-
-def test_a_hard_link_is_the_same_file(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").touch()
-    (tmp_path / "other").hardlink_to(tmp_path / "x.csv")
-    with pytest.raises(UsageError, match="the input and --key-file"):
-        refuse_names(
-            tmp_path / "x.csv", files_in(tmp_path), None, {"--key-file": tmp_path / "other"}
-        )
+        refuse_names(pushing(tmp_path, page=page, ledger=tmp_path / taken))
 
 
 def test_results_of_an_unknown_format_are_refused(tmp_path: Path) -> None:
-    files = Files.of(tmp_path / "x.csv", results=tmp_path / "x.pdf")
     with pytest.raises(UsageError, match=r"x\.pdf"):
-        refuse_names(tmp_path / "x.csv", files, None, {})
+        refuse_names(pushing(tmp_path, results=tmp_path / "x.pdf"))
 
 
 def test_a_file_that_cannot_be_written_is_found_before_sending(tmp_path: Path) -> None:

@@ -47,7 +47,6 @@ def contacts(path: Path) -> None:
         ("c.unknown.csv", ("--undo-file", "c.csv")),
         ("c.toml", ("--metrics-file", "c.toml")),
         ("c.csv", ("--log-file", "c.csv")),
-        ("s.checkpoint.sqlite-wal", ("--metrics-file", "s.checkpoint.sqlite-wal")),
     ],
 )
 def test_a_push_refuses_to_replace_a_file_of_somebody_else_before_it_sends(
@@ -181,3 +180,25 @@ def test_a_sheet_with_a_long_name_has_files_with_shorter_ones(
         assert program("push", failed, *to, "--max-problems", "100%").code == 3
         pushed = program("reconcile", long, "--with", "o.csv", "--push", *to)
         assert pushed.code in {0, 3}, pushed.err
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        *dict.fromkeys(
+            ("--results", "--page", "--undo-file", "--metrics-file", "--log-file", "--checkpoint"),
+            8,
+        ).items(),
+        *dict.fromkeys(("--ledger", "--out"), 8).items(),
+        *dict.fromkeys(("--key-file", "--profile"), 2).items(),
+    ],
+)
+def test_a_name_that_is_too_long_for_a_file_ends_in_a_sentence(
+    program: Program, sandboxes: Sandboxes, sheet: Path, option: str, code: int
+) -> None:
+    name = "y" * 252 + ".csv"
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, option, name)
+        assert (ran.code, witness.patches()) == (code, []), ran.err
+    assert "name too long" in ran.err.lower()
+    assert name in ran.err

@@ -344,6 +344,6 @@ def test_the_log_and_the_metrics_replace_no_other_file_of_the_run(
     for inputs in ((sheet,), (folder,)):
         ran = program("push", *inputs, *options, option, folder / taken)
         assert (ran.code, ran.out) == (2, "")
-        assert f"{option} and " in ran.err
+        assert f" and {option} " in ran.err
         assert "can't be the same file" in ran.err
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
