@@ -30,6 +30,7 @@ _LEAST_CLEARED = 5
 _LIKELIHOOD = 1e-6
 # Different values that are counted; more are as good as all different.
 _MOST_VALUES = 1000
+_LONGEST_KNOWN = 1000
 
 
 def find_systematic(
@@ -89,8 +90,10 @@ class _Column:
             self._recogniser.see(theirs, ours)
         if differs:
             self._differing += 1
-            if ours in self._values or len(self._values) < _MOST_VALUES:
-                self._values[ours] += 1
+            # Only their numbers matter, and a text may have a million characters.
+            value = hash(ours) if isinstance(ours, str) and len(ours) > _LONGEST_KNOWN else ours
+            if value in self._values or len(self._values) < _MOST_VALUES:
+                self._values[value] += 1
             for name, value in there.items():
                 if value == ours and name != self._field and type(value) is type(ours):
                     self._others[name] += 1

@@ -229,6 +229,8 @@ _LEAST_LONGEST = 10
 # How much shorter than the bound a cut text may be: blanks and half characters are dropped.
 _SLACK = 4
 _DOTS = ("...", "\u2026")
+# Characters of texts whose forms are compared, which takes a microsecond for each of them.
+_LONGEST_JUDGED = 10_000
 
 
 def _without_accents(text: str) -> str:
@@ -314,6 +316,8 @@ class Texts:
         if there == here:
             return
         self._differing += 1
+        if max(len(there), len(here)) > _LONGEST_JUDGED:
+            return
         for form, (written, _) in _FORMS.items():
             if written(there) == written(here):
                 self._forms[form] += 1

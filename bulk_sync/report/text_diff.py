@@ -27,6 +27,26 @@ def text_of_value(value: Any) -> str:  # noqa: ANN401 - JSON
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def around_change(old: str, new: str, most: int) -> tuple[str, str]:
+    """Return both texts, cut to `most` characters that begin shortly before the first change."""
+    if len(old) <= most and len(new) <= most:
+        return old, new
+    low, high = 0, min(len(old), len(new))  # the first change is between them
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[low:middle] == new[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    start = max(0, low - most // 4)
+    return _cut(old, start, most), _cut(new, start, most)
+
+
+def _cut(text: str, start: int, most: int) -> str:
+    begin, end = "..." if start else "", "..." if len(text) > start + most else ""
+    return f"{begin}{text[start : start + most]}{end}"
+
+
 def changed_parts(old: str, new: str) -> tuple[list[Part], list[Part]]:
     """Return the parts of both texts; long unchanged parts are shortened."""
     olds, news = _words(old), _words(new)

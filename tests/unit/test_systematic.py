@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bulk_sync.check.compare import Side, compare
 from bulk_sync.check.systematic import (
     LEAST,
+    _Column,
     find_systematic,
     key_findings,
     loose_key,
@@ -23,6 +24,7 @@ from bulk_sync.check.systematic import (
 from bulk_sync.model.comparison import Reconciliation, RowClass, SideCounts
 from bulk_sync.model.systematic import Pattern, Systematic
 from bulk_sync.report.systematic import refusal, systematic_lines
+from tests.work import calls_of
 
 Row = dict[str, Any]
 Sheet = list[Row]
@@ -442,3 +444,16 @@ def test_every_pattern_has_a_sentence_and_a_refusal_names_the_way_out() -> None:
     assert all(line.endswith(".") and ".." not in line for line in lines)
     assert refusal(summary()) is None
     assert "--accept-systematic" in (refusal(summary(refused=True)) or "")
+
+
+def test_long_texts_are_neither_kept_nor_compared_character_by_character() -> None:
+    rows = [({"feedback": f"{n}a" * 50_000}, {"feedback": f"{n}b" * 50_000}) for n in range(20)]
+    column = _Column("feedback")
+
+    def see(_text: str) -> None:
+        for here, there in rows:
+            column.see(here, there)
+
+    assert calls_of(see, "") < 200 * len(rows)
+    assert column._values.total() == len(rows)
+    assert sum(len(str(value)) for value in column._values) < 100 * len(rows)

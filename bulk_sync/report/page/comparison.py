@@ -29,7 +29,7 @@ from bulk_sync.report.page.frame import (
 from bulk_sync.report.page.markup import Html, element, join
 from bulk_sync.report.problems import compared_message
 from bulk_sync.report.systematic import refusal, systematic_lines
-from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
+from bulk_sync.report.text_diff import Part, around_change, changed_parts, text_of_value
 from bulk_sync.report.verdict import Tone
 from bulk_sync.report.words import AUTHORS
 from bulk_sync.report.written.atomic import replacing
@@ -37,7 +37,7 @@ from bulk_sync.report.written.atomic import replacing
 MOST_ROWS = 5000
 """The maximum of showings on a page, so that browsers stay quick; the results have all."""
 
-# Characters; only the start of a longer value is shown.
+# Characters; of a longer value the part around the first change is shown.
 _LONGEST_TEXT = 4000
 
 
@@ -188,8 +188,8 @@ def _row(row_class: RowClass, row: Compared) -> Html:
 
 
 def _difference(one: Difference) -> Html:
-    old, new = text_of_value(one.there)[:_LONGEST_TEXT], text_of_value(one.here)[:_LONGEST_TEXT]
-    before, after = changed_parts(old, new)
+    texts = text_of_value(one.there), text_of_value(one.here)
+    before, after = changed_parts(*around_change(*texts, _LONGEST_TEXT))
     author = element("small", AUTHORS[one.author]) if one.author else None
     return element(
         "tr",

@@ -15,7 +15,7 @@ from bulk_sync.report.facts import base_notes, class_lines, other_side
 from bulk_sync.report.problems import compared_message
 from bulk_sync.report.systematic import refusal, systematic_lines
 from bulk_sync.report.terminal.lines import show_files, show_line, show_next
-from bulk_sync.report.text_diff import Part, changed_parts, text_of_value
+from bulk_sync.report.text_diff import Part, around_change, changed_parts, text_of_value
 from bulk_sync.report.words import AUTHORS, CLASSES, counted, printable
 
 # On a terminal of at least this width, old and new values are side by side.
@@ -116,6 +116,10 @@ def _with_author(row: Compared, here: Text) -> Text:
     return here if author is None else here + Text(f"  ({AUTHORS[author]})", style="dim")
 
 
+# Characters; of a longer value the part around the first change is shown.
+_LONGEST_TEXT = 1000
+
+
 class _Marks:
     """Marks the changes between two texts, by colour or as `git diff --word-diff` does."""
 
@@ -123,7 +127,8 @@ class _Marks:
         self._in_colour = in_colour
 
     def of(self, one: Difference) -> tuple[Text, Text]:
-        old, new = changed_parts(text_of_value(one.there), text_of_value(one.here))
+        texts = text_of_value(one.there), text_of_value(one.here)
+        old, new = changed_parts(*around_change(*texts, _LONGEST_TEXT))
         return self._marked(old, "red", ("[-", "-]")), self._marked(new, "green", ("{+", "+}"))
 
     def _marked(self, parts: list[Part], colour: str, marks: tuple[str, str]) -> Text:
