@@ -162,6 +162,6 @@ def sandboxes(monkeypatch: pytest.MonkeyPatch) -> Sandboxes:
     @contextmanager
     def open_one(*, seed_file: Path | None = None, **behaviour: Any) -> Iterator[Witness]:
         with in_thread(Behaviour(**{"accept_any": True, **behaviour}), seed=seed_file) as running:
-            yield Witness(running.base_url)
+            yield Witness(running.base_url, running.token)
 
     return open_one

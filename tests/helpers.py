@@ -28,6 +28,7 @@ from urllib.parse import quote
 import anyio.lowlevel
 from hypothesis import settings
 
+TOKEN_HEADER = "X-Sandbox-Token"
 KEY = "north_sk_test_c4n4ryc4n4ryc4n4ryc4n4ryc4n4ry"
 HEADER = ("unique_showing_key", "feedback", "rating")
 
@@ -54,12 +55,14 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 @dataclass
 class Witness:
-    """What a sandbox saw."""
+    """What a sandbox saw; `token` is what its records want."""
 
     base_url: str
+    token: str
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.base_url + path, timeout=30) as reply:
+        asked = urllib.request.Request(self.base_url + path, headers={TOKEN_HEADER: self.token})
+        with urllib.request.urlopen(asked, timeout=30) as reply:
             return json.load(reply)
 
     def journal(self) -> list[dict[str, Any]]:
@@ -207,7 +210,8 @@ def sandbox_process(*options: object) -> Iterator[Witness]:
     try:
         line = process.stdout.readline()
         assert "listening on" in line, line
-        yield Witness(line.split("listening on ")[1].split()[0])
+        token = next(text for text in process.stdout if "?token=" in text).partition("?token=")[2]
+        yield Witness(line.split("listening on ")[1].split()[0], token.strip())
     finally:
         process.terminate()
         process.communicate(timeout=30)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bulk_sync.similar import closest
 
+_LOOPBACK = "a sandbox listens on 127.0.0.1 only, for programs of this machine"
 _RESUMES = "running the same command again resumes"
 REMOVED = {"processes": "it was removed, because one process sends faster than several did"}
 """Options of earlier versions by name, with the reason why they are gone."""
@@ -17,6 +18,8 @@ _ADVICE = {
     "--overwrite": "results are always replaced by those of the latest run",
     "--retries": "use --max-attempts N, and --retry-for DURATION",
     "--retry": "use --max-attempts N, and --retry-for DURATION",
+    "--host": _LOOPBACK,
+    "--bind": _LOOPBACK,
     "--parallel": "use --workers N",
     "--concurrency": "use --workers N",
     "--threads": "use --workers N",

@@ -230,8 +230,9 @@ def sandbox(given: Given) -> int:
     Any key of the form north_sk_test_... is accepted; one that begins with
     north_sk_test_readonly may not change anything.
 
-    Its records: GET /_sandbox/journal (?after=SEQ&limit=N), /_sandbox/stats,
-    /_sandbox/showings/KEY.
+    It listens on 127.0.0.1 only. Its records want the token that it prints at its start, as
+    ?token=TOKEN or in the header X-Sandbox-Token: GET /_sandbox/journal (?after=SEQ&limit=N),
+    /_sandbox/stats, /_sandbox/showings/KEY.
 
     Examples:
 

@@ -35,6 +35,8 @@ def run_sandbox(console: Console, behaviour: Behaviour, serving: Serving) -> Non
         command = f"bulk-sync push FILE --base-url {running.base_url}"
         text = f"Push to it: NORTH_API_KEY=north_sk_test_anything {command}"
         console.print(Text(text), soft_wrap=True)
+        records = f"Its records: {running.base_url}/_sandbox/journal?token={running.token}"
+        console.print(Text(records), soft_wrap=True)
         console.file.flush()
 
     serve(behaviour, port=serving.port, database=serving.db, seed=serving.seed, on_ready=announce)

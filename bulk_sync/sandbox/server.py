@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from bulk_sync.report.problems import message_of
 from bulk_sync.run.sheet import open_sheet
 from bulk_sync.sandbox.app import NorthApi
 from bulk_sync.sandbox.behaviour import Behaviour
+from bulk_sync.sandbox.guard import Guard
 from bulk_sync.sandbox.severed import Connections
 from bulk_sync.sandbox.storage import KeyTakenError, Storage
 from bulk_sync.settings.meaning import Meaning
@@ -35,10 +37,13 @@ _BACKLOG = 2048
 
 
 class Running(Struct, frozen=True):
-    """A sandbox that listens: its base URL and the number of showings loaded."""
+    """A sandbox that listens: its base URL, the number of showings loaded, and the token that its
+    records want.
+    """
 
     base_url: str
     showings: int
+    token: str
 
 
 class _Server(uvicorn.Server):
@@ -81,9 +86,10 @@ def _prepared(
         clock = SystemClock()
         showings = seed_showings(storage, seed, clock.now()) if seed else 0
         api = NorthApi(storage, behaviour, clock)
+        token = secrets.token_urlsafe(16)
         with _listen(port) as listener:
             config = uvicorn.Config(
-                api.app(),
+                Guard(api.app(), token),
                 http=_tracking(api.connections),
                 lifespan="off",
                 access_log=False,
@@ -94,7 +100,7 @@ def _prepared(
                 backlog=_BACKLOG,
             )
             where = f"http://{HOST}:{listener.getsockname()[1]}"
-            yield _Server(config), listener, Running(where, showings)
+            yield _Server(config), listener, Running(where, showings, token)
 
 
 def serve(

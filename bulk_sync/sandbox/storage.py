@@ -11,6 +11,7 @@ import random
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,9 @@ class Storage:
     def __init__(self, path: Path | None, seed: int) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - ids of made-up showings
         try:
+            if path is not None:  # for its user only, as its records over HTTP are
+                with suppress(FileExistsError):
+                    path.touch(mode=0o600, exist_ok=False)
             self._db = sqlite3.connect(
                 path or ":memory:", isolation_level=None, check_same_thread=False
             )
@@ -74,7 +78,7 @@ class Storage:
             # Made-up data may be lost in a power cut.
             self._db.execute("PRAGMA synchronous = OFF")
             self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise OutputError(f"--db {path}: can't be opened as a database: {error}.") from None
 
     def _refuse_foreign_tables(self, path: Path | None) -> None:

@@ -50,7 +50,7 @@ def main() -> int:
     with TemporaryDirectory() as name, in_thread(Behaviour(accept_any=True)) as sandbox:
         folder = Path(name)
         os.environ |= {"NORTH_API_KEY": KEY, "XDG_STATE_HOME": name, "XDG_CONFIG_HOME": name}
-        witness = Witness(sandbox.base_url)
+        witness = Witness(sandbox.base_url, sandbox.token)
         make_folder(folder / "sound", run, witness)
         judge = Judge(folder / "sound", run, witness, folder / "forged")
         todo = [

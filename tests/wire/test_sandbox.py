@@ -17,7 +17,7 @@ from openapi_core.testing import MockRequest, MockResponse
 from bulk_sync.quantities import Rate
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
-from tests.helpers import KEY, Witness, numbered, sandbox_process, write_sheet
+from tests.helpers import KEY, TOKEN_HEADER, Witness, numbered, sandbox_process, write_sheet
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "north-showings.openapi.yaml"
 SAMPLES = Path(__file__).parents[2] / "sample_data"
@@ -30,7 +30,8 @@ def client(sandboxes: Sandboxes) -> Iterator[httpx.Client]:
     with (
         sandboxes() as witness,
         httpx.Client(
-            base_url=witness.base_url, headers={"Authorization": f"Bearer {KEY}"}
+            base_url=witness.base_url,
+            headers={"Authorization": f"Bearer {KEY}", TOKEN_HEADER: witness.token},
         ) as client,
     ):
         yield client
