@@ -25,12 +25,13 @@ from pydantic import SecretStr
 
 from bulk_sync import signals
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import BulkSyncError, Interrupted, UsageError
+from bulk_sync.errors import BulkSyncError, Interrupted, OutputError, UsageError
 from bulk_sync.folders import NO_STATE_FOLDER, state_folder
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.model.summaries import Finding
 from bulk_sync.report.words import allowance_text, counted, local_time, rate, span
 from bulk_sync.run.shared_limit import known_pace, pace_file
+from bulk_sync.scratch import scratch_folder
 from bulk_sync.secret import check_key
 from bulk_sync.send.account import MISSING, PATH, RESOURCE, Account, read_account
 from bulk_sync.send.decide import (
@@ -90,6 +91,7 @@ def examine(subject: Subject, clock: Clock | None = None) -> Iterator[Finding]:
         yield Finding("state folder", f"{NO_STATE_FOLDER}; limits are not shared", "notice")
     else:
         yield _folder("state folder", state)
+    yield _temporary_folder(subject.folder)
 
 
 def _key(key: SecretStr | UsageError) -> SecretStr:
@@ -272,6 +274,20 @@ def _limit(base_url: str, key: SecretStr, now: datetime) -> Finding:
         "delete that file"
     )
     return Finding("limit", f"{text}; {until}", "notice")
+
+
+def _temporary_folder(instead: Path) -> Finding:
+    """Return where copies of standard input and temporary checkpoints go."""
+    about = "temporary folder"
+    try:
+        with scratch_folder(otherwise=instead) as made:
+            free = shutil.disk_usage(made).free
+    except OutputError as error:
+        return Finding(about, f"{error} A sheet can be pushed, but not checked", "notice")
+    room = f"{made.parent}, {free / 1e9:.1f} GB free"
+    if made.parent == instead.absolute():
+        return Finding(about, f"the system has none, so the output folder is used: {room}")
+    return Finding(about, room)
 
 
 def _folder(about: str, folder: Path) -> Finding:

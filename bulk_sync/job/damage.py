@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
-from bulk_sync.job.filesystem import advice_on
+from bulk_sync.job.filesystem import not_writable
 
 _MAGIC = b"SQLite format 3\0"
 
@@ -103,9 +103,7 @@ def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
                 raise damaged_during_run(path, str(error)) from None
             raise damaged(path, str(error)) from None
         if code in NOT_WRITABLE:
-            raise OutputError(
-                f"{path}: the checkpoint can't be written ({error}). {advice_on(error)}."
-            ) from None
+            raise not_writable(path, error) from None
         raise
 
 

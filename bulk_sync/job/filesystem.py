@@ -115,7 +115,17 @@ def refuse_without_shared_memory(path: Path) -> None:
         )
 
 
-def advice_on(error: sqlite3.Error) -> str:
+def not_writable(path: Path, error: sqlite3.Error) -> OutputError:
+    """Return the error for a checkpoint, or a temporary one, that the disk or another refuses."""
+    if path.parent.name.startswith(PREFIX):
+        return OutputError(
+            f"{path.parent.parent}: temporary files can't be written there ({error}). Make room, "
+            "or set TMPDIR to another folder."
+        )
+    return OutputError(f"{path}: the checkpoint can't be written ({error}). {_advice_on(error)}.")
+
+
+def _advice_on(error: sqlite3.Error) -> str:
     """Return what the user can do about an error of the disk or of another process."""
     code: int = getattr(error, "sqlite_errorcode", 0)
     if code in _NO_SHARED_MEMORY:

@@ -17,6 +17,7 @@ from bulk_sync.errors import OutputError
 from bulk_sync.job.damage import translated
 from bulk_sync.job.filesystem import has_shared_memory, keep_temporary_files
 from bulk_sync.job.store import Store
+from bulk_sync.scratch import scratch_folder
 from tests.unit.checkpoints import stage
 
 SORTS = """
@@ -138,3 +139,16 @@ def test_a_folder_that_cannot_be_written_costs_no_report(tmp_path: Path) -> None
         keep_temporary_files(connection, tmp_path / "missing" / "x.sqlite")
         assert connection.execute("PRAGMA temp_store").fetchone() == (2,)  # memory
         keep_temporary_files(connection, (Path(before[0]) if before else tmp_path) / "x.sqlite")
+
+
+def test_a_full_temporary_folder_is_not_called_a_checkpoint(tmp_path: Path) -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    with (
+        scratch_folder(tmp_path) as folder,
+        pytest.raises(OutputError) as raised,
+        translated(folder / "check.sqlite"),
+    ):
+        raise error
+    assert str(raised.value).startswith(f"{tmp_path}: temporary files can't be written there")
+    assert "TMPDIR" in str(raised.value)

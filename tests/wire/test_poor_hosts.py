@@ -140,11 +140,12 @@ def test_without_a_home_folder_the_limit_is_not_shared(
     assert homeless("check", sheet).returncode == 0
     with sandboxes() as witness:
         pushed = homeless("push", sheet, "--base-url", witness.base_url)
-        examined = homeless("doctor", "--base-url", witness.base_url)
+        examined = homeless("doctor", "--base-url", witness.base_url, "--out", tmp_path)
     assert pushed.returncode == 0, pushed.stderr
     assert (pushed.stdout + pushed.stderr).count("set XDG_STATE_HOME") == 1
     assert examined.returncode == 0
     assert "no home folder" in examined.stdout
+    assert "the output folder is used" in examined.stdout
     assert homeless("status", sheet).returncode == homeless("report", sheet).returncode == 0
     refused = homeless("init", "--user")
     assert refused.returncode == 2
