@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import UsageError
+from bulk_sync.job.database import is_checkpoint
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Result
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
+from bulk_sync.run.ledgers import learn_all, place_of_ledger
 from bulk_sync.run.outputs import (
     check_outputs,
     write_page_of_job,
     write_reports,
 )
 from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job
-from bulk_sync.run.purge import PURGED_NOTE, why_not_to_purge
+from bulk_sync.run.purge import PURGED_NOTE, purge_ledger, why_not_to_purge
 from bulk_sync.run.summary import summary_of_job, with_files
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.option import Access
@@ -44,10 +47,11 @@ def results(checkpoint: Path) -> Iterator[Result]:
                 yield result
 
 
-def purge(files: Files) -> Summary:
+def purge(files: Files, *, with_ledger: bool = False) -> Summary:
     """Write the reports, then remove cells and patches of a finished job from its checkpoint.
 
-    Raises UsageError while rows are pending, CheckpointBusy, CheckpointError, OutputError.
+    `with_ledger` removes the values of the ledger that it shares with other jobs, too. Raises
+    UsageError while rows are pending, CheckpointBusy, CheckpointError, OutputError.
     """
     with held(files.checkpoint):
         with Store.read(files.checkpoint) as store:
@@ -55,9 +59,16 @@ def purge(files: Files) -> Summary:
         if why_not is not None:
             raise UsageError(f"{files.checkpoint}: {why_not}")
         summary = _write_again(files, running=False)
-        with Store.open(files.checkpoint) as store:
-            store.database.purge()
-        return replace(summary, notes=(*summary.notes, PURGED_NOTE))
+        ledger = place_of_ledger(files.checkpoint, None).path
+        with ExitStack() as holding:
+            if ledger is not None:  # opened without it, the job would move to a ledger of its own
+                holding.enter_context(held(ledger, "--ledger"))
+                if is_checkpoint(ledger):
+                    learn_all(ledger)
+            with Store.open(files.checkpoint, ledger) as store:
+                store.database.purge()
+            notes = (PURGED_NOTE, *([purge_ledger(ledger)] if with_ledger else []))
+        return replace(summary, notes=(*summary.notes, *notes))
 
 
 def write_again(files: Files) -> Summary:

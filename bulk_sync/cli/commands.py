@@ -34,7 +34,7 @@ from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.option import Declared
-from bulk_sync.settings.outputs import Outputs, Preview
+from bulk_sync.settings.outputs import Outputs, Preview, Purging
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.sheet import SheetSettings
@@ -142,7 +142,10 @@ def status(given: Mapping[str, Any]) -> int:
 def report(given: Mapping[str, Any]) -> int:
     """Write the reports of a job again."""
     files = _files_of(given)
-    summary = purge(files) if part(Outputs, given).purge else write_again(files)
+    with_purge, with_ledger = part(Outputs, given).purge, part(Purging, given).purge_ledger
+    if with_ledger and not with_purge:
+        raise UsageError("--purge-ledger goes with --purge.")
+    summary = purge(files, with_ledger=with_ledger) if with_purge else write_again(files)
     show(summary, part(Following, given), exit_code=0)
     return 0
 

@@ -28,7 +28,7 @@ _ADVICE = {
     "--dryrun": "use bulk-sync check FILE, or --sandbox",
 }
 # They forget or delete data, so a message must not suggest them for a typo.
-_NEVER_SUGGESTED = frozenset({"--fresh", "--purge"})
+_NEVER_SUGGESTED = frozenset({"--fresh", "--purge", "--purge-ledger"})
 
 
 def advice(option: str, words: Sequence[str], similar: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from bulk_sync.settings.history import History
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.option import PREFIX, Declared, select_options
-from bulk_sync.settings.outputs import Differences, JobFiles, Outputs, Preview
+from bulk_sync.settings.outputs import Differences, JobFiles, Outputs, Preview, Purging
 from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.reading import Reading
 from bulk_sync.settings.sending import Sending
@@ -183,6 +183,7 @@ def status(given: Given) -> int:
 @_command(
     _JOB,
     select_options(Outputs, "out", "results", "page", "checkpoint", "purge"),
+    Purging,
     select_options(Following, "json", "quiet"),
 )
 def report(given: Given) -> int:

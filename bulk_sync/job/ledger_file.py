@@ -30,6 +30,8 @@ from bulk_sync.job.ledger import (
     SHARED,
     Ledger,
 )
+from bulk_sync.job.ledger_entries import TRACE
+from bulk_sync.job.purge import begin_purge, end_purge
 from bulk_sync.job.sealing import is_cut
 from bulk_sync.job.trust import refuse_untrusted
 from bulk_sync.job.values import read_values, unreadable, unsound
@@ -83,6 +85,22 @@ def changing(path: Path, *, examined: bool) -> Iterator[LedgerFile]:
         db.execute("BEGIN IMMEDIATE")
         yield LedgerFile(db)
         db.execute("COMMIT")
+
+
+def purge_values(path: Path, *, examined: bool) -> None:
+    """Remove the values of all jobs from a ledger that the caller holds, for good.
+
+    Names and writers stay, so each job still knows which of its patches were the last. `examined`
+    is as in `changing`. Raises CheckpointError, and OutputError while another program reads it.
+    """
+    if not examined:
+        with translated(path):
+            _examine(path)
+            _migrate(path)
+    with translated(path, in_use=True), closing(connect(path)) as db:
+        begin_purge(db)
+        db.execute(f"UPDATE ledger SET fields = '{TRACE}' WHERE fields <> '{TRACE}'")
+        end_purge(db, path, "ledger")
 
 
 def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:

@@ -41,21 +41,31 @@ _STATEMENTS = (
 
 def purge(connection: sqlite3.Connection, path: Path) -> None:
     """Remove the data for good; raises OutputError while another program reads the file."""
-    connection.execute("PRAGMA secure_delete = ON")
-    # SQLite's temporary files would hold copies of the data.
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("BEGIN IMMEDIATE")
+    begin_purge(connection)
     # Rows of a sheet that was being staged and never became the job's: see `job.staged.APART`.
     connection.execute(
         "DELETE FROM staged WHERE generation > (SELECT generation FROM job) OR generation = -3"
     )
     for statement in _STATEMENTS:
         connection.execute(statement)
+    end_purge(connection, path)
+
+
+def begin_purge(connection: sqlite3.Connection) -> None:
+    """Begin a transaction whose deletions leave no traces."""
+    connection.execute("PRAGMA secure_delete = ON")
+    # SQLite's temporary files would hold copies of the data.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def end_purge(connection: sqlite3.Connection, path: Path, kind: str = "checkpoint") -> None:
+    """Commit it, and remove what free pages and the WAL have of the data; raises OutputError."""
     connection.execute("COMMIT")
     connection.execute("VACUUM")
-    blocked, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    blocked, *_ = connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()
     if blocked:
         raise OutputError(
-            f"{path}: another program is reading the checkpoint, so {path}-wal still has traces of "
+            f"{path}: another program is reading the {kind}, so {path}-wal still has traces of "
             "the cells. Close that program and run report --purge again."
         )

@@ -77,6 +77,21 @@ class Outputs(JobFiles):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Purging:
+    """What a purge covers besides the job's own checkpoint."""
+
+    PANEL = "Output"
+
+    purge_ledger: Annotated[
+        bool,
+        Option(
+            "With --purge, remove the values of all jobs from the ledger that the job shares "
+            "(--ledger); each job still knows what it has done."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Differences(JobFiles):
     """The files of a comparison."""
 

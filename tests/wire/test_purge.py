@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sync.job import database
+from bulk_sync.job import connection
 from tests.conftest import Program, Sandboxes
 from tests.helpers import Witness, read_csv, write_sheet
 
@@ -93,7 +93,7 @@ def test_an_unfinished_job_is_not_purged(
 def test_a_reader_in_the_way_is_named(
     program: Program, witness: Witness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_SECONDS", 0.5)
     sheet = write_sheet(tmp_path / "x.csv", ROWS[:5])
     program("push", sheet, "--base-url", witness.base_url)
     with closing(sqlite3.connect(tmp_path / "x.checkpoint.sqlite")) as reader:
@@ -104,3 +104,61 @@ def test_a_reader_in_the_way_is_named(
     assert "another program is reading the checkpoint" in ran.err
     assert program("report", sheet, "--purge").code == 0
     assert traces(tmp_path) == []
+
+
+def test_a_shared_ledger_is_purged_on_request_and_its_jobs_are_done(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "team.ledger.sqlite"
+    shared = ("--base-url", witness.base_url, "--ledger", ledger)
+    sheets = [
+        write_sheet(tmp_path / "x.csv", ROWS[:20]),
+        write_sheet(tmp_path / "y.csv", ROWS[20:40]),
+    ]
+    for sheet in sheets:
+        assert program("push", sheet, *shared).code == 0
+        assert program("report", sheet, "--purge").code == 0
+    assert b"anzibar" in ledger.read_bytes()
+    assert program("report", sheets[0], "--purge-ledger").code == 2
+    ran = program("report", sheets[0], "--purge", "--purge-ledger")
+    assert ran.code == 0
+    assert "The values of all jobs were removed from" in " ".join(ran.out.split())
+    files = (path for path in tmp_path.rglob("*") if path.is_file())
+    kept = [path.name for path in files if b"anzibar" in path.read_bytes()]
+    assert sorted(kept) == ["x.csv", "y.csv"]
+    # Both jobs are done; a value that a later sheet brings is sent all the same, and the last wins.
+    for sheet in sheets:
+        assert program("push", sheet, *shared).code == 0
+    assert len(witness.patches()) == 40
+    third = write_sheet(tmp_path / "z.csv", [("ext_0", "Zanzibar again", 4)])
+    assert program("push", third, *shared, "--only-changed").code == 0
+    assert program("push", sheets[0], *shared).code == 0
+    assert witness.showing("ext_0")["feedback"] == "Zanzibar kitchen 0"
+    assert len(witness.patches()) == 42
+
+
+def test_a_ledger_that_is_another_sheets_checkpoint_is_purged_too(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    first, second = (
+        write_sheet(tmp_path / "x.csv", ROWS[:2]),
+        write_sheet(tmp_path / "y.csv", ROWS[2:4]),
+    )
+    to = ("--base-url", witness.base_url)
+    assert program("push", first, *to).code == 0
+    assert program("push", second, *to, "--ledger", tmp_path / "x.checkpoint.sqlite").code == 0
+    assert program("report", first, "--purge").code == 0
+    assert program("report", second, "--purge", "--purge-ledger").code == 0
+    assert traces(tmp_path) == []
+    for sheet in (first, second):
+        assert program("push", sheet, *to).code == 0
+    assert len(witness.patches()) == 4
+
+
+def test_without_a_shared_ledger_there_is_nothing_more_to_purge(
+    program: Program, witness: Witness, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", ROWS[:2])
+    assert program("push", sheet, "--base-url", witness.base_url).code == 0
+    ran = program("report", sheet, "--purge", "--purge-ledger")
+    assert "shares no ledger with others" in ran.out
