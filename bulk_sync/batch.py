@@ -87,7 +87,7 @@ def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> In
             files.append(path)
             continue
         try:
-            found = sorted(one for one in path.iterdir() if _is_sheet(one))
+            found = sorted(one for one in path.iterdir() if is_sheet(one))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from None
         for one in found:
@@ -121,7 +121,8 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def _is_sheet(path: Path) -> bool:
+def is_sheet(path: Path) -> bool:
+    """Return True for a file of a folder that is pushed: its name is neither ours nor hidden."""
     # By the suffixes before the last: x.results.csv, but not results.csv.
     ours = any(ending in path.suffixes[:-1] for ending in _OURS)
     hidden = path.name.startswith((".", "~$"))  # ~$ is Excel's lock file of an open workbook

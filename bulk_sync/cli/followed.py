@@ -31,6 +31,7 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError, OutputError
 from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Summary
+from bulk_sync.open_files import allow_open_files
 from bulk_sync.pipeline import push_in_run
 from bulk_sync.recognise import Output
 from bulk_sync.report.as_json import json_line, summary_json
@@ -46,7 +47,6 @@ from bulk_sync.run.rows import Judgement
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.secret import without_keys
 from bulk_sync.settings.push import PushSettings
-from bulk_sync.settings.target import Target
 
 log = logging.getLogger("bulk_sync.cli")
 
@@ -172,11 +172,12 @@ def show(
 
 
 @contextmanager
-def sandbox_of(target: Target) -> Iterator[str | None]:
+def sandbox_of(settings: PushSettings) -> Iterator[str | None]:
     """Run the sandbox of a rehearsal; yield its address, or None for a push to North."""
-    if target.base_url != SANDBOX_TARGET:
+    if settings.target.base_url != SANDBOX_TARGET:
         yield None
         return
+    allow_open_files(settings.sending.workers, ends=2)
     from bulk_sync.cli.sandbox import any_sandbox
 
     with any_sandbox() as send_to:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bulk_sync.batch import is_sheet
 from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job, uses_of_options
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.option import Access, Declared
@@ -44,7 +45,7 @@ def _uses_of_sheets(named: Path, fields: frozenset[str], given: Mapping[str, Any
     sheets = [named]
     if named.is_dir():
         with suppress(OSError):
-            sheets = [path for path in named.iterdir() if path.is_file()]
+            sheets = [path for path in named.iterdir() if is_sheet(path)]
     for sheet in sheets:
         yield Use("the input" if sheet is named else str(sheet), sheet, Access.READ)
         yield from _uses_of_job(sheet, fields, given)

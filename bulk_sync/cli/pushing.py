@@ -89,7 +89,7 @@ def _push_one(settings: PushSettings, request: _Push) -> int:
     before = identity(source)
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     warned: list[str] = []
-    with sandbox_of(settings.target) as send_to:
+    with sandbox_of(settings) as send_to:
         timed = ending_at(settings, end, clock)
         summary = watched_push(timed, send_to, request.following, warned)
     request.run.ended |= summary_json(summary)
@@ -115,7 +115,7 @@ def _end(
 
 
 def _push_all(settings: PushSettings, request: _Push) -> int:
-    with sandbox_of(settings.target) as send_to:
+    with sandbox_of(settings) as send_to:
 
         def push_it(one: PushSettings, judgement: Judgement | None) -> Summary:
             request.run.job = str(one.reading.input)
@@ -230,7 +230,7 @@ def _push_differences(
     if not following.json:
         _show_comparison(settings, summary, None, following, None)
     run.job = str(pushing.reading.input)
-    with sandbox_of(pushing.target) as send_to:
+    with sandbox_of(pushing) as send_to:
         pushed = watched_push(pushing, send_to, following)
     undecided = summary.left_to_decide and settings.there is not None
     code = pushed.exit_code or (3 if undecided else 0)

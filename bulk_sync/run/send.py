@@ -27,6 +27,7 @@ from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, State, Tally
+from bulk_sync.open_files import allow_open_files
 from bulk_sync.run.follow import (
     AboutToSend,
     Callbacks,
@@ -86,6 +87,7 @@ def choose_destination(
 
     Also for a rehearsal without the address of a sandbox: only the command starts one itself.
     """
+    allow_open_files(sending.workers)
     base_url = target.base_url
     is_rehearsal = base_url == SANDBOX_TARGET
     if is_rehearsal and send_to is None:

@@ -90,6 +90,13 @@ def test_files_that_follow_from_other_names_are_safe_too(
         )
 
 
+def test_our_own_files_in_a_folder_that_is_pushed_are_no_sheets(tmp_path: Path) -> None:
+    names = ("s.csv", "s.checkpoint.sqlite", "s.checkpoint.sqlite.lock", "s.results.csv")
+    for name in (*names, "s.failed.csv", "l.sqlite", "run.log"):
+        (tmp_path / name).touch()
+    given_to("push", files=[tmp_path], ledger=tmp_path / "l.sqlite", log_file=tmp_path / "run.log")
+
+
 def test_one_file_may_be_read_for_two_purposes(tmp_path: Path) -> None:
     sheet = tmp_path / "s.csv"
     given_to("reconcile", file=sheet, with_=str(sheet), base=sheet, results=tmp_path / "d.csv")

@@ -48,6 +48,22 @@ def test_more_connections_than_open_files_are_refused_before_anything_is_sent(sh
     assert "ulimit -n" in refused.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="open files are limited by the shell")
+@pytest.mark.parametrize("number", [13, 19, 24])
+@pytest.mark.parametrize("rehearsal", [False, True])
+def test_too_few_open_files_for_any_push_are_named_before_anything_is_opened(
+    sheet: Path, number: int, rehearsal: bool
+) -> None:
+    with fault_server(always(good)) as journal:
+        to = ("--sandbox",) if rehearsal else ("--base-url", journal.base_url)
+        refused = limited(number, "push", sheet, *to)
+        assert journal.requests == []
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stderr.count("Error: ") == 1
+    assert f"the limit of open files is {number}" in refused.stderr
+    assert [path.name for path in sheet.parent.iterdir()] == [sheet.name]
+
+
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 

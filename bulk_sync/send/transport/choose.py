@@ -19,12 +19,10 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from bulk_sync.errors import UsageError
+from bulk_sync.open_files import allow_open_files
 from bulk_sync.send.transport.interface import NEVER_PROXIED, Transport
 
 Name = Literal["httptools", "httpx"]
-
-# Files for checkpoint, event loop, DNS and standard streams; at most 15 were open in measurements.
-_OTHER_FILES = 24
 
 _PROXY_SCHEMES = {"http", "https", "socks5", "socks5h"}
 
@@ -73,7 +71,7 @@ async def open_transport(
     Raises UsageError when the address, or a proxy or certificates named by the environment, can't
     be used, and when the limit of open files is too low for `connections`.
     """
-    _allow_open_files(connections)
+    allow_open_files(connections)
     async with AsyncExitStack() as stack:
         with _usage_errors():
             if name == "httptools":
@@ -138,24 +136,6 @@ def _check_proxy(address: str) -> None:
 
 def _with_scheme(address: str) -> str:
     return address if "://" in address else f"http://{address}"
-
-
-def _allow_open_files(connections: int) -> None:
-    """Raise this process's limit of open files if the connections need it."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    needed = connections + _OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or needed <= soft:
-        return
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        raise UsageError(
-            f"--workers {connections}: that many connections need {needed} open files, but the "
-            f"limit is {hard}: use fewer workers, or raise the limit with ulimit -n"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @contextmanager
