@@ -89,6 +89,9 @@ def read_cells(text: str) -> tuple[Cell, ...]:
         return ()
     if not isinstance(found, list):
         raise TypeError("the cells of a row are a list")
+    if "\\ud" in text.lower():
+        # Half of a surrogate pair, which no report could be written with: UnicodeEncodeError.
+        json.dumps(found, ensure_ascii=False).encode()
     return tuple(map(from_typed, found))
 
 

@@ -92,7 +92,17 @@ def test_cells_are_read_alike_whether_or_not_they_are_texts() -> None:
     assert read_cells('["a",["int","7"]]') == ("a", 7)
     for text in ('["a"]', '["a",["int","7"]]', "null"):
         check_cells(text)
-    for text in ('["a",7]', '{"a":1}', '["a",["int","x"]]', '["a",["odd","x"]]', "[", '"a"'):
+    assert read_cells('["\\ud83d\\ude00"]') == ("\U0001f600",)
+    for text in (
+        '["\\ud83d"]',
+        '["a",["formatted","\\uD83d"]]',
+        '["a",7]',
+        '{"a":1}',
+        '["a",["int","x"]]',
+        '["a",["odd","x"]]',
+        "[",
+        '"a"',
+    ):
         with pytest.raises((ValueError, TypeError, KeyError)):
             check_cells(text)
 
