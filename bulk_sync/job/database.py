@@ -30,7 +30,7 @@ from bulk_sync.job.damage import (
     refuse_special_files,
     translated,
 )
-from bulk_sync.job.filesystem import choose_journal
+from bulk_sync.job.filesystem import choose_journal, refuse_without_shared_memory
 from bulk_sync.job.health import examine, place_of_ledger
 from bulk_sync.job.ledger import SHARED, Ledger
 from bulk_sync.job.purge import purge
@@ -362,9 +362,11 @@ def recorded_ledger(path: Path) -> Path | None:
     """Return the ledger that the last run of a checkpoint used; None for its own.
 
     Also None for a file that can't be read, because its examination has the words for that.
+    Raises OutputError for one that can't be used in its folder.
     """
     if not is_checkpoint(path):
         return None
+    refuse_without_shared_memory(path)
     with suppress(sqlite3.Error, CheckpointError, TooSlow):
         return place_of_ledger(path)
     return None

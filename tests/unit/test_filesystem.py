@@ -15,6 +15,7 @@ import pytest
 
 from bulk_sync.errors import OutputError
 from bulk_sync.job.damage import translated
+from bulk_sync.job.database import recorded_ledger
 from bulk_sync.job.filesystem import has_shared_memory, keep_temporary_files
 from bulk_sync.job.store import Store
 from bulk_sync.scratch import scratch_folder
@@ -101,6 +102,8 @@ def test_a_checkpoint_with_a_wal_is_refused_where_it_cannot_be_used(
     for opening in (Store.open(path), Store.read(path)):
         with pytest.raises(OutputError, match="no shared memory"), opening:
             pass
+    with pytest.raises(OutputError, match="no shared memory"):
+        recorded_ledger(path)
     assert path.read_bytes() == before
     assert not list(tmp_path.glob("x.sqlite-*"))
 
