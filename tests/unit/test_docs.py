@@ -39,6 +39,7 @@ OTHERS = {
     "--repeat",
     "--rm",
     "--hostname",
+    "--read-only",
 }
 """Options of the program itself, and those of other programs."""
 

@@ -499,7 +499,7 @@ def test_an_undo_file_names_what_was_there_what_should_be_and_what_nobody_knows(
             "undo_expects",
             "undo_unknown",
         ],
-        ["", "A", "4", "=was", "", '{"rating": 5, "feedback": "=now"}', ""],
+        ["", "A", "4", "'=was", "", '{"rating": 5, "feedback": "=now"}', ""],
         ["", "B", "", "Bright", "", '{"rating": 5, "feedback": "Dark"}', "rating"],
         ["u-1", "", "", "", "rating", '{"rating": 1}', ""],
     ]
