@@ -34,9 +34,9 @@ class Clock(Protocol):
 # The clock that counts on while the machine is suspended, so that a wait and a bound end when they
 # should: CLOCK_BOOTTIME on Linux (clock_gettime(2)). On macOS it is CLOCK_MONOTONIC, while
 # `time.monotonic` stops there (clock_gettime(3), CLOCK_UPTIME_RAW).
-_CLOCK: int | None = getattr(
-    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC if sys.platform == "darwin" else None
-)
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+if sys.platform == "darwin":
+    _CLOCK = time.CLOCK_MONOTONIC
 
 # A wait of the event loop stops with the machine, so a long one is done in parts of this length:
 # after a suspend, it ends at most so much too late.
@@ -44,7 +44,9 @@ _LONGEST_WAIT_SECONDS = 5.0
 
 
 def _seconds() -> float:
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)  # noqa: TID251
+    if sys.platform == "win32" or _CLOCK is None:
+        return time.monotonic()  # noqa: TID251
+    return time.clock_gettime(_CLOCK)
 
 
 class SystemClock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,15 @@ def user_id() -> int | None:
     """Return the effective user of this process; None where files have no numbered owners."""
     geteuid: Any = getattr(os, "geteuid", None)
     return None if geteuid is None else int(geteuid())
+
+
+def user_name(user: int) -> str | None:
+    """Return a user's name; None where the system knows none."""
+    try:
+        pwd: Any = import_module("pwd")  # not on Windows
+        return str(pwd.getpwuid(user).pw_name)
+    except (ImportError, KeyError):
+        return None
 
 
 def kill_with_children(process: subprocess.Popen[bytes]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bulk_sync import platforms
 from bulk_sync.errors import CheckpointError
 from bulk_sync.job.damage import SIDE_FILES
 from bulk_sync.scratch import PREFIX
@@ -98,7 +99,9 @@ def note_on_folder(folder: Path) -> tuple[str, ...]:
 
 
 def _objection_to(path: Path, found: os.stat_result) -> str | None:
-    access, user = Access(found.st_uid, found.st_mode), os.geteuid()
+    access, user = Access(found.st_uid, found.st_mode), platforms.user_id()
+    if user is None:
+        return None
     why = objection(access, user)
     if why is not None:  # rarely, so a file is made for no other reason
         why = objection(access, user, _usual_access(path.parent))
@@ -114,12 +117,7 @@ def _usual_access(folder: Path) -> Access | None:
 
 
 def _name_of(user: int) -> str:
-    import pwd  # not on Windows
-
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
+    return platforms.user_name(user) or str(user)
 
 
 def _quoted(path: Path) -> str:
