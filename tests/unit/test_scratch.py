@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import bulk_sync
 from bulk_sync.errors import OutputError
+from bulk_sync.recognise import Output
+from bulk_sync.report.written.workbook import write_workbook
 from bulk_sync.scratch import PREFIX, scratch_folder
 
 KILLED = """
@@ -97,3 +101,32 @@ def test_where_the_system_has_none_the_folder_of_the_run_is_used(
             scratch_folder(otherwise=otherwise),
         ):
             pass
+
+
+# They only see whether a folder can be written, and hold no data.
+_PROBES = {"doctor.py", "job/trust.py", "job/filesystem.py"}
+
+
+def test_no_other_module_makes_temporary_files_for_data() -> None:
+    """A copy of a sheet in a file of `tempfile` itself would outlive a kill."""
+    package = Path(bulk_sync.__file__).parent
+    found = set()
+    for path in package.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import))
+        named = {alias.name for node in imports for alias in node.names}
+        named |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        if "tempfile" in named:
+            found.add(path.relative_to(package).as_posix())
+    assert found == _PROBES | {"scratch.py"}
+
+
+def test_a_workbook_is_collected_in_such_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XlsxWriter's own temporary files have mode 0600, but outlive a kill."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    write_workbook(
+        tmp_path / "x.xlsx", Output.REPORT, ["state"], [["failed"]] * 10, coloured="state"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["x.xlsx"]

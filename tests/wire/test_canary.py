@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -17,8 +21,8 @@ from bulk_sync.read.delimited import DelimitedTable
 from bulk_sync.report.written import failed
 from bulk_sync.send.outcomes import Outcomes
 from tests.conftest import Program
-from tests.faultserver import all_good, fault_server
-from tests.helpers import KEY, Ran, numbered, write_sheet
+from tests.faultserver import Deed, Request, all_good, fault_server, good, says
+from tests.helpers import KEY, Ran, numbered, reply, write_sheet
 
 CELL = "canarycell"
 TOKEN = "hook_t0ken_c4n4ry"
@@ -213,3 +217,78 @@ def test_no_password_in_an_address_is_shown(
     ends += [program("push", sheet), program("doctor")]
     assert {end.code for end in ends} == {2}
     assert found_in(PASSWORD, tmp_path, *ends) == []
+
+
+# A whole run
+
+
+def echoes_the_key(request: Request) -> bytes:
+    """Return what a server says that throws the authorization back, in a form for each row."""
+    sent = request.headers["authorization"]
+    forms = (
+        sent,
+        base64.b64encode(sent.encode()).decode(),
+        "".join(f"%{ord(one):02x}" for one in sent),
+        "\u200b".join(sent),
+        "\n".join(sent[at : at + 5] for at in range(0, len(sent), 5)),
+    )
+    number = int(request.key.rpartition("_")[2]) if request.key != "me" else 0
+    said = json.dumps({"error": {"message": f"bad: {forms[number % len(forms)]}"}})
+    return said.encode("utf-16" if number % 2 else "utf-8")
+
+
+def reads_as_key(text: str) -> bool:
+    """Whether a run of the key's secret part is in a text, when it is decoded once."""
+    secret = KEY.rpartition("_")[2]
+    words = re.findall(r"(?:[A-Za-z0-9+/]{4}){5,}", text)
+    packed = [base64.b64decode(word) for word in words]
+    texts = [text, unquote(text), *(one.decode("latin-1") for one in packed)]
+    runs = [secret[at : at + 12] for at in range(len(secret) - 11)]
+    return any(run in re.sub(r"[\W_]", "", one) for one in texts for run in runs)
+
+
+def test_nothing_that_is_written_has_the_key_and_no_log_has_a_cell(
+    program: Program, tmp_path: Path
+) -> None:
+    rows = [(f"ext_{number}", f"{CELL} {number}", 5) for number in range(12)]
+    sheet = write_sheet(tmp_path / "x.csv", [*rows, ("ext_90", CELL, CELL)])
+    write_sheet(tmp_path / "export.csv", [(key, "other", 4) for key, *_ in rows])
+
+    def script(request: Request, _: int) -> Deed:
+        refused = request.key != "me" and int(request.key.rpartition("_")[2]) % 3
+        status = 422 if refused else 200
+        return says(reply(status, echoes_the_key(request))) if refused else good
+
+    files = ("--metrics-file", "run.prom", "--page", "page.html", "--undo-file", "undo.csv")
+    with fault_server(script) as journal:
+        to = ("--base-url", journal.base_url)
+        ends = [
+            program("check", sheet),
+            program("check", sheet, "--json"),
+            program("push", sheet, *to, *files, "-v", "--log-file", "run.log"),
+            program("push", sheet, *to, "-v", "--log-format", "json", "--log-file", "json.log"),
+            program("push", sheet, *to, "--on-finish", "cat > told.json", "--json"),
+            program("reconcile", sheet, "--with", "export.csv", "--one-way", "--log-file", "r.log"),
+            program("reconcile", sheet, *to, "--with", "ledger", "-v", "--json"),
+            program("status", sheet),
+            program("status", sheet, "--json"),
+            program("report", sheet, "--results", "again.xlsx", "--page", "again.html"),
+            program("push", "undo.csv", *to, "-v"),
+            program("doctor", *to),
+            program("doctor", *to, "--json"),
+            program("demo", "--out", "demo", "--quiet"),
+        ]
+    assert {end.code for end in ends} <= {0, 3, 6}
+    assert [end.err for end in ends if "Traceback" in end.err or "bug in" in end.err] == []
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    texts = {str(path): text.decode("latin-1") for path, text in written.items()}
+    texts |= {f"{at} stdout": end.out for at, end in enumerate(ends)}
+    texts |= {f"{at} stderr": end.err for at, end in enumerate(ends)}
+    for path in tmp_path.rglob("*.xlsx"):
+        with zipfile.ZipFile(path) as book:
+            texts |= {f"{path} {name}": book.read(name).decode() for name in book.namelist()}
+    assert [name for name, text in texts.items() if reads_as_key(text)] == []
+    assert "[key]" in (tmp_path / "x.results.csv").read_text(encoding="utf-8")
+    quiet = [path for path in written if path.suffix in {".log", ".prom", ".lock", ".holder"}]
+    assert len(quiet) >= 4
+    assert [path.name for path in quiet if CELL.encode() in written[path]] == []
