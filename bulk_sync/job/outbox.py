@@ -48,7 +48,7 @@ from bulk_sync.model.rows import (
 )
 from bulk_sync.timeline import Unsaved
 
-MAX_HANDED_CHARACTERS = 16 * 1024 * 1024
+MAX_HANDED_CHARACTERS = 4 * 1024 * 1024
 """Characters of the patches that are handed out at once, unless a single one has more."""
 
 # The WAL's high-water mark, at which a run moves it into the checkpoint and seals that.

@@ -43,7 +43,7 @@ PREFETCH_SECONDS = 0.3
 MAX_BATCH = 2048
 """Changes in one commit: a larger group takes too long to write."""
 
-MAX_PREFETCHED_CHARACTERS = 16 * 1024 * 1024
+MAX_PREFETCHED_CHARACTERS = 4 * 1024 * 1024
 """Characters of the patches that are prefetched, beyond which no more are; bounds memory."""
 
 # Poll interval of a group that waits for more outcomes: changes may run short meanwhile.

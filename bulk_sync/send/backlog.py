@@ -14,7 +14,7 @@ from bulk_sync.send.case import Case
 MOST_WAITING = 256
 """The maximum of rows that wait for a retry; then no new ones are taken."""
 
-MAX_OPEN_CHARACTERS = 64 * 1024 * 1024
+MAX_OPEN_CHARACTERS = 32 * 1024 * 1024
 """The characters of open rows' patches, beyond which no new row begins; bounds memory."""
 
 _TAIL_ROWS = 7
