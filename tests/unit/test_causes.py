@@ -226,3 +226,89 @@ def test_each_bad_cell_counts_once_whatever_it_holds(cells: list[tuple[str, str,
     ]
     groups = causes_of(*(bad(one.row.number, *one.reasons, code=one.code) for one in problems))
     assert sum(group.rows for group in groups) == sum(len(one.reasons) for one in problems)
+
+
+# What a person does about rows of each code, where no cause says more.
+REMEDIES = {
+    "missing_key": "enter the showing's key, or leave the row out",
+    "bad_key": "enter the showing's key as North has it",
+    "bad_value": "correct the row",
+    "nothing_to_send": "fill in what is to change, or leave the row out",
+    "duplicate_key": "keep one of the rows",
+    "not_found": "check the key in North; the showing may have been deleted",
+    "refused": "correct what the API names",
+    "forbidden": "use a key that may change these showings, or leave them out",
+    "timeout": "run the command again",
+    "connection": "run the command again",
+    "server_error": "run the command again",
+    "bad_reply": "run the command again; if it stays so, check the address",
+    "throttled": "run the command again, perhaps with a lower --rate",
+    "a code of a later version": "correct the row",
+}
+
+
+@pytest.mark.parametrize(("code", "remedy"), REMEDIES.items())
+def test_each_code_has_its_remedy(code: str, remedy: str) -> None:
+    (sent,) = causes_of(refused("something", 2, code=code))
+    earlier = bad(3, Reason(Expected.EARLIER_TEXT, facts={"text": "said before"}), code=code)
+    (before,) = causes_of(earlier)
+    assert (sent.remedy, before.remedy) == (remedy, remedy)
+    left = BadRow(4, code, None, "lost", "ext_4", "", in_doubt=True, left_in_doubt=True)
+    (doubtful,) = causes_of(left)
+    assert doubtful.remedy == ("look the showings up in North; --ambiguous retry sends them again")
+
+
+def test_codes_come_by_their_rows_the_most_frequent_first_and_equal_ones_as_they_appear() -> None:
+    rows = [
+        refused("gone", number, code=code)
+        for number, code in enumerate(["timeout", "refused", "not_found", "refused", "throttled"])
+    ]
+    codes, causes = problems_of(rows)
+    assert [(one.code, one.count) for one in codes] == [
+        ("refused", 2),
+        ("timeout", 1),
+        ("not_found", 1),
+        ("throttled", 1),
+    ]
+    assert [one.rows for one in causes] == [2, 1, 1, 1]
+
+
+def test_a_code_has_three_examples_with_the_words_of_their_rows() -> None:
+    rows = [refused(f"no {number}", number) for number in range(2, 7)]
+    (code,), _ = problems_of([*rows[:2], bad(9, rating("9"), code="not_found"), *rows[2:]])
+    assert code.count == 6
+    assert code.examples[:2] == ((2, "no 2"), (3, "no 3"))
+    assert code.examples[2][0] == 9
+    assert "rating" in code.examples[2][1]
+    assert len(code.examples) == 3
+
+
+def test_the_rest_of_each_code_is_a_cause_of_its_own() -> None:
+    assert MOST_CAUSES == 500
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [one + two for one in letters for two in letters]
+    rows = [refused(f"no {word}", number) for number, word in enumerate(words[:500])]
+    rows += [refused(f"more {words[0]}", 600), refused(f"more {words[1]}", 601, code="forbidden")]
+    rows += [refused(f"no {words[7]}", 602)]
+    groups = causes_of(*rows)
+    assert len(groups) == 502
+    rest = [(one.code, one.rows) for one in groups if one.cause == "other causes"]
+    assert rest == [("not_found", 1), ("forbidden", 1)]
+    assert (groups[0].cause, groups[0].rows) == (f"not_found: no {words[7]}", 2)
+
+
+def test_a_key_is_left_out_of_a_message_only_where_it_is_no_part_of_any_word() -> None:
+    """A key of one or two characters is in many words; the names of rows differ, the cause not."""
+    long = causes_of(
+        refused("no showing alpha here", 2, key="alpha"),
+        refused("no showing beta here", 3, key="beta"),
+    )
+    assert [(one.cause, one.rows) for one in long] == [("not_found: no showing ... here", 2)]
+    short = causes_of(
+        refused("no showing no here", 2, key="no"), refused("no showing us here", 3, key="us")
+    )
+    assert [one.rows for one in short] == [1, 1]
+    alone = causes_of(refused("the key alpha is not alpha", 2, key="alpha"))
+    assert alone[0].cause == "not_found: the key alpha is not alpha"
+    absent = causes_of(refused("closed", 2, key="alpha"), refused("closed", 3, key="beta"))
+    assert [(one.cause, one.rows) for one in absent] == [("not_found: closed", 2)]

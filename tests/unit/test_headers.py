@@ -299,3 +299,183 @@ def test_any_headers_are_bounded_numbers_or_ignored(headers: dict[str, str]) -> 
         assert quota.reset_seconds is None or 0 <= quota.reset_seconds < YEAR_SECONDS
     wait = retry_after(headers)
     assert wait is None or 0 <= wait <= LONGEST_WAIT
+
+
+@pytest.mark.parametrize(
+    ("name", "headers"),
+    [
+        ("RateLimit", {"ratelimit": "soon!"}),
+        ("RateLimit", {"ratelimit": '"default";r=x;t=5'}),
+        ("RateLimit", {"ratelimit": '"default";r=5;t=x'}),
+        ("RateLimit", {"ratelimit": "limit=9, remaining=5, reset=x"}),
+        ("RateLimit", {"ratelimit-policy": '"default";q=9;w=x'}),
+        ("RateLimit-Policy", {"ratelimit-policy": '"default" q=9'}),
+        ("x-ratelimit-limit", {"x-ratelimit-limit": "some"}),
+        ("x-ratelimit-reset", {"x-ratelimit-remaining": "5", "x-ratelimit-reset": "1, soon"}),
+        ("x-shopify-shop-api-call-limit", {"x-shopify-shop-api-call-limit": "many"}),
+    ],
+)
+def test_a_note_names_the_header_that_cannot_be_read_and_its_text(
+    name: str, headers: dict[str, str]
+) -> None:
+    ((noted, reason),) = limits(headers).ignored
+    text = list(headers.values())[-1]
+    assert noted == name
+    assert reason == f"the API's header {name} can't be read and is ignored: {text!r}"
+
+
+def test_a_note_shows_the_first_sixty_characters_of_a_header() -> None:
+    ((_, reason),) = limits({"x-ratelimit-limit": "s" * 200}).ignored
+    assert reason.endswith(f": {'s' * 60!r}")
+
+
+@pytest.mark.parametrize(
+    ("window", "reset", "note"),
+    [
+        (10, 3600, None),
+        (10, 3601, "a window of 10 s that resets in 3601 s, which is ignored"),
+        (11, 3601, None),
+        (YEAR_SECONDS - 1, 1, None),
+        (YEAR_SECONDS, 1, f"a limit per {YEAR_SECONDS:.0f} s; a year or more is ignored"),
+        (60, YEAR_SECONDS, f"a limit per {YEAR_SECONDS:.0f} s; a year or more is ignored"),
+        (0, 1, "a limit of 0, which is ignored"),
+    ],
+)
+def test_what_no_quota_can_be_is_ignored_from_its_bound_on(
+    window: float, reset: float, note: str | None
+) -> None:
+    found = limits(
+        {"ratelimit": f'"a";r=1;t={reset:.0f}', "ratelimit-policy": f'"a";q=9;w={window:.0f}'}
+    )
+    expected = () if note is None else (("RateLimit", f"the API's headers advertise {note}"),)
+    assert found.ignored == expected
+    assert found.quotas == ((Quota(9, window, 1, reset),) if note is None else ())
+
+
+def test_a_list_of_a_thousand_characters_is_read_and_no_longer_one() -> None:
+    policy = '"default";q=100;w=60'
+    assert limits({"ratelimit-policy": policy + " " * (1000 - len(policy))}).quotas
+    assert limits({"ratelimit-policy": policy + " " * (1001 - len(policy))}).ignored
+    plain = ", ".join(["100;w=60"] * 100)[: 1000 - 8 - 2].rpartition(",")[0]
+    assert limits({"x-ratelimit-limit": plain}).quotas == (Quota(100, 60),)
+    assert limits({"x-ratelimit-limit": "9" + " " * 999 + ";w=60"}).ignored
+
+
+@pytest.mark.parametrize(
+    ("headers", "quotas"),
+    [
+        # What is used of a limit, down to nothing left and no further.
+        ({"x-shopify-shop-api-call-limit": "32/40"}, [Quota(40, 20, 8)]),
+        ({"x-shopify-shop-api-call-limit": "40/40"}, [Quota(40, 20, 0)]),
+        ({"x-shopify-shop-api-call-limit": "41/40"}, [Quota(40, 20, 0)]),
+        ({"x-ratelimit-limit": "100", "x-ratelimit-used": "30"}, [Quota(100, None, 70)]),
+        ({"x-ratelimit-limit": "100", "x-ratelimit-used": "130"}, [Quota(100, None, 0)]),
+        ({"x-ratelimit-remaining": "60", "x-ratelimit-used": "40"}, [Quota(100, None, 60)]),
+        ({"x-amzn-ratelimit-limit": "2"}, [Quota(2, 1)]),
+        ({"x-amzn-ratelimit-limit": "3, 5"}, [Quota(3, 1)]),
+        ({"x-amzn-ratelimit-limit": "0.5"}, [Quota(1, 2)]),
+        # Counts in any order, each with its window; one that isn't counted is whole.
+        (
+            {"x-app-rate-limit": "20:1,100:120", "x-app-rate-limit-count": "30:120,5:1"},
+            [Quota(20, 1, 15), Quota(100, 120, 70)],
+        ),
+        (
+            {"x-app-rate-limit": "20:1,100:120", "x-app-rate-limit-count": "30:120"},
+            [Quota(20, 1, 20), Quota(100, 120, 70)],
+        ),
+        # Side by side, by place.
+        (
+            {"x-ratelimit-remaining": "9, 90", "x-ratelimit-limit": "10, 100"},
+            [Quota(10, None, 9), Quota(100, None, 90)],
+        ),
+        (
+            {
+                "x-ratelimit-remaining": "9, 90",
+                "x-ratelimit-limit": "10, 100",
+                "x-ratelimit-reset": "1, 60",
+                "x-ratelimit-policy": "10;w=1, 100;w=60",
+            },
+            [Quota(10, 1, 9, 1), Quota(100, 60, 90, 60)],
+        ),
+        (
+            {"x-ratelimit-remaining": "9, 90", "x-ratelimit-reset": "5"},
+            [Quota(None, None, 9, 5), Quota(None, None, 90)],
+        ),
+        # The number without a window is the limit, the others are policies.
+        (
+            {"x-ratelimit-limit": "100;w=60, 500", "x-ratelimit-remaining": "50"},
+            [Quota(100, 60), Quota(500, None, 50)],
+        ),
+        (
+            {"ratelimit": "limit=50, remaining=9, reset=5", "ratelimit-policy": "10;w=1, 50;w=60"},
+            [Quota(10, 1), Quota(50, 60, 9, 5)],
+        ),
+        # Without a limit the first policy is meant.
+        (
+            {"ratelimit": "remaining=9, reset=5", "ratelimit-policy": "10;w=60, 50;w=600"},
+            [Quota(10, 60, 9, 5), Quota(50, 600)],
+        ),
+        # Of policies with the same limit, the shortest that the reset fits into.
+        *(
+            (
+                {
+                    "ratelimit": f"limit=10, remaining=9, reset={reset}",
+                    "ratelimit-policy": "10;w=3600, 10;w=60",
+                },
+                [Quota(10, 60), Quota(10, 3600, 9, reset)]
+                if reset > 61
+                else [Quota(10, 60, 9, reset), Quota(10, 3600)],
+            )
+            for reset in (5, 61, 62, 3000)
+        ),
+        # Stated twice, a quota is one, unless its values differ, or the reset is too late for it.
+        *(
+            (
+                {
+                    "ratelimit-policy": '"a";q=100;w=60',
+                    "x-ratelimit-limit": "100",
+                    "x-ratelimit-remaining": "50",
+                    "x-ratelimit-reset": f"{reset}",
+                },
+                [Quota(100, 60, 50, reset)]
+                if reset <= 61
+                else [Quota(100, 60), Quota(100, None, 50, reset)],
+            )
+            for reset in (30, 61, 62, 600)
+        ),
+        (
+            {
+                "ratelimit": '"a";r=50;t=30',
+                "ratelimit-policy": '"a";q=100;w=60',
+                "x-ratelimit-limit": "100",
+                "x-ratelimit-remaining": "40",
+            },
+            [Quota(100, 60, 50, 30), Quota(100, None, 40)],
+        ),
+        (
+            {
+                "x-ratelimit-limit": "100",
+                "x-ratelimit-remaining": "5",
+                "x-ratelimit-interval-seconds": "10",
+            },
+            [Quota(100, 10, 5)],
+        ),
+        (
+            {"x-ratelimit-limit": "100", "x-ratelimit-interval-milliseconds": "500"},
+            [Quota(100, 0.5)],
+        ),
+        (
+            {
+                "x-ratelimit-limit": "100",
+                "x-ratelimit-interval-seconds": "1",
+                "x-ratelimit-fillrate": "20",
+            },
+            [Quota(100, 5)],
+        ),
+    ],
+)
+def test_each_way_to_state_a_quota_by_its_parts(
+    headers: dict[str, str], quotas: list[Quota]
+) -> None:
+    assert limits(headers).quotas == tuple(quotas)
+    assert limits(headers).ignored == ()
