@@ -132,7 +132,7 @@ def test_after_an_excuse_a_success_gives_the_attempts_before_it_back_only_if_a_p
 
 def test_a_block_opens_it_at_once_and_counts_against_no_row() -> None:
     circuit: Circuit[str] = Circuit()
-    assert not circuit.blocked("row", 9.0, 10.0, 1.0, alone=False)
+    assert circuit.blocked("row", 9.0, 10.0, 1.0, alone=False) is False
     assert circuit.open
     assert circuit.began == 9.0
     assert circuit.probe_at == 10.5
