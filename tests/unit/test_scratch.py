@@ -115,7 +115,7 @@ def test_no_other_module_makes_temporary_files_for_data() -> None:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import))
         named = {alias.name for node in imports for alias in node.names}
-        named |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        named |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         if "tempfile" in named:
             found.add(path.relative_to(package).as_posix())
     assert found == _PROBES | {"scratch.py"}

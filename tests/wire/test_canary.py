@@ -85,7 +85,7 @@ def test_a_bug_in_any_stage_is_shown_by_its_place_alone(
 def grouped() -> None:
     members = [OSError(2, CELL), ValueError(CELL)]
     try:
-        {}[CELL]
+        dict[str, str]()[CELL]
     except KeyError as error:
         error.add_note(CELL)
         raise ExceptionGroup(CELL, members) from error
