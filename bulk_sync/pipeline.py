@@ -161,19 +161,9 @@ def _push(
             judgement=judgement,
             repeat_ambiguous=settings.sending.ambiguous == "retry",
         )
-        sending = SendingRun(
-            store=store,
-            tally=(tally := Tally(leave=settings.pacing.leave)),
-            destination=to,
-            sending=settings.sending,
-            creating=settings.creating,
-            pacing=settings.pacing,
-            bounds=bounds,
-            callbacks=callbacks,
-            clock=clock,
-            state_folder=settings.state_folder,
-            holds=(hold, *of_ledger),
-        )
+        tally = Tally(leave=settings.pacing.leave)
+        holds = (hold, *of_ledger)
+        sending = SendingRun.of(settings, store, to, bounds, callbacks, clock, tally, holds)
         if staging.needs_team():
             sending = ask_first(sending, staging.job_team())
             staging = replace(staging, team=sending.team)
@@ -211,13 +201,11 @@ def check(
 ) -> CheckSummary:
     """Do everything that a push does except sending; write no file but the profile.
 
-    Needs no network and no key.
-    The summary has the first `show` patches, and in `stopped` the reason if a push would refuse the
-    sheet. `known` has the API's limits as earlier runs learnt them, and `window_seconds` is the
-    time that a push would have. Changes that the `job` of the sheet has acknowledged are not sent
-    again. `judgement` is what was decided about the rows in a run of several sheets. Raises
-    InputError if the sheet can't be read, UsageError,
-    OutputError.
+    Needs no network and no key. The summary has the first `show` patches, and in `stopped` the
+    reason if a push would refuse the sheet. `known` has the API's limits as earlier runs learnt
+    them, and `window_seconds` is the time that a push would have. Changes that the `job` of the
+    sheet has acknowledged are not sent again. `judgement` is what was decided about the rows in a
+    run of several sheets. Raises InputError if the sheet can't be read, UsageError, OutputError.
     """
     pacing = settings.pacing
     folder = settings.own_folder if job is None else job.checkpoint.parent
@@ -242,9 +230,7 @@ def check(
             states=counts,
             problems=problems,
             causes=causes,
-            acknowledged=0
-            if job is None
-            else _acknowledged_before(sheet, store, rows.generation, job),
+            acknowledged=_acknowledged_before(sheet, store, rows.generation, job),
             duplicates=rows.duplicates,
             left_out=rows.left_out,
             assumptions=assumptions_of(sheet),
@@ -261,7 +247,9 @@ def check(
         )
 
 
-def _acknowledged_before(sheet: Sheet, store: Store, generation: int, job: JobPlace) -> int:
+def _acknowledged_before(sheet: Sheet, store: Store, generation: int, job: JobPlace | None) -> int:
+    if job is None:
+        return 0
     return acknowledged_before(
         store, generation, job, digest=sheet.table.digest, meaning=sheet.digest
     )

@@ -156,6 +156,33 @@ class SendingRun(Struct, frozen=True):
     account: Account | None = None
     holds: tuple[Hold, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        settings: PushSettings,
+        store: Store,
+        destination: Destination,
+        bounds: Bounds,
+        callbacks: Callbacks,
+        clock: Clock,
+        tally: Tally,
+        holds: tuple[Hold, ...],
+    ) -> SendingRun:
+        """Return the run of these settings, before anything was asked."""
+        return cls(
+            store=store,
+            tally=tally,
+            destination=destination,
+            sending=settings.sending,
+            creating=settings.creating,
+            pacing=settings.pacing,
+            bounds=bounds,
+            callbacks=callbacks,
+            clock=clock,
+            state_folder=settings.state_folder,
+            holds=holds,
+        )
+
     @property
     def team(self) -> Team | None:
         """The key's team, if it was asked for before the sheet was staged."""
