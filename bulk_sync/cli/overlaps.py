@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bulk_sync.batch import is_sheet
 from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job, uses_of_options
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.option import Access, Declared
@@ -44,6 +43,8 @@ def _uses_of_sheets(named: Path, fields: frozenset[str], given: Mapping[str, Any
         return
     sheets = [named]
     if named.is_dir():
+        from bulk_sync.batch import is_sheet  # late, because few commands get a folder
+
         with suppress(OSError):
             sheets = [path for path in named.iterdir() if is_sheet(path)]
     for sheet in sheets:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
@@ -85,8 +86,10 @@ def lost_during_run(path: Path, *, sent: bool) -> OutputError:
 
 
 @contextmanager
-def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
+def translated(path: Path, *, in_use: bool = False, ledger: Path | None = None) -> Iterator[None]:
     """Translate SQLite's errors: CheckpointDamaged for a bad file, OutputError for a bad disk.
+
+    Where a shared `ledger` is attached, the disk may be that of the ledger.
 
     Damage found in a checkpoint that is `in_use` by a run is an OutputError too, because it ends
     that run and rows may have been sent.
@@ -103,8 +106,21 @@ def translated(path: Path, *, in_use: bool = False) -> Iterator[None]:
                 raise damaged_during_run(path, str(error)) from None
             raise damaged(path, str(error)) from None
         if code in NOT_WRITABLE:
+            if (
+                code == sqlite3.SQLITE_FULL
+                and ledger is not None
+                and _fuller(path, ledger) == ledger
+            ):
+                raise not_writable(ledger, error, "ledger") from None
             raise not_writable(path, error) from None
         raise
+
+
+def _fuller(path: Path, ledger: Path) -> Path:
+    """Return the file whose disk has less room: SQLite doesn't say which one was full."""
+    with suppress(OSError):
+        return min((path, ledger), key=lambda one: shutil.disk_usage(one.absolute().parent).free)
+    return path
 
 
 def refuse_special_files(path: Path) -> None:

@@ -176,7 +176,7 @@ class Database:
     @contextmanager
     def commit(self) -> Iterator[sqlite3.Connection]:
         """Run the block as one durable transaction: all of it, or nothing."""
-        with translated(self.path, in_use=True):
+        with translated(self.path, in_use=True, ledger=self.shared_ledger):
             # IMMEDIATE, because a read transaction that turns into a write fails with SQLITE_BUSY
             # at once when another process has written since, whatever the busy timeout says.
             self.connection.execute("BEGIN IMMEDIATE")
@@ -259,7 +259,7 @@ class Database:
 
     def purge(self) -> None:
         """Remove cells, patches and messages from the rows and from free pages; see `job.purge`."""
-        with translated(self.path, in_use=True):
+        with translated(self.path, in_use=True, ledger=self.shared_ledger):
             purge(self.connection, self.path)
 
     def attach(self, others: Mapping[str, Database]) -> sqlite3.Connection:
@@ -296,7 +296,7 @@ def opened(
         _make(path)
     with translated(path):
         connection = connect(path, any_thread=True)
-    with translated(path, in_use=True), closing(connection):
+    with translated(path, in_use=True, ledger=shared_ledger), closing(connection):
         choose_journal(connection, path)
         migrate(connection)
         if shared_ledger is not None:

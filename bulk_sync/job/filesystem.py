@@ -115,14 +115,14 @@ def refuse_without_shared_memory(path: Path) -> None:
         )
 
 
-def not_writable(path: Path, error: sqlite3.Error) -> OutputError:
+def not_writable(path: Path, error: sqlite3.Error, kind: str = "checkpoint") -> OutputError:
     """Return the error for a checkpoint, or a temporary one, that the disk or another refuses."""
     if path.parent.name.startswith(PREFIX):
         return OutputError(
             f"{path.parent.parent}: temporary files can't be written there ({error}). Make room, "
             "or set TMPDIR to another folder."
         )
-    return OutputError(f"{path}: the checkpoint can't be written ({error}). {_advice_on(error)}.")
+    return OutputError(f"{path}: the {kind} can't be written ({error}). {_advice_on(error)}.")
 
 
 def _advice_on(error: sqlite3.Error) -> str:

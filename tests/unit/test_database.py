@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
+from bulk_sync.job.damage import translated
 from bulk_sync.job.lock import held
 from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.job.store import Store
@@ -88,3 +92,24 @@ def test_what_a_kill_left_half_written_while_the_checkpoint_was_made_is_taken_ba
     with opened(folder / path.name) as store:
         assert [row.number for row in store.views.results()] == list(range(2, 502))
     assert [file.name for file in folder.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("full", ["checkpoints", "ledgers"])
+def test_a_full_disk_is_that_of_the_file_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    def usage(folder: Path) -> Any:
+        return SimpleNamespace(free=0 if folder.name == full else 1 << 30)
+
+    monkeypatch.setattr("bulk_sync.job.damage.shutil.disk_usage", usage)
+    checkpoint, ledger = tmp_path / "checkpoints" / "c", tmp_path / "ledgers" / "l"
+    with closing(sqlite3.connect(tmp_path / "x")) as db:
+        db.execute("CREATE TABLE t (text)")
+        db.execute("PRAGMA max_page_count = 2")
+        for shared in (ledger, None):
+            named = ledger if shared and full == "ledgers" else checkpoint
+            with (
+                pytest.raises(OutputError, match=re.escape(str(named))),
+                translated(checkpoint, in_use=True, ledger=shared),
+            ):
+                db.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
