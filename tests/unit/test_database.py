@@ -113,3 +113,29 @@ def test_a_full_disk_is_that_of_the_file_that_is_named(
                 translated(checkpoint, in_use=True, ledger=shared),
             ):
                 db.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
+
+
+@pytest.mark.parametrize("of_ledger", [False, True])
+def test_a_file_that_another_program_has_locked_is_not_called_damaged(
+    tmp_path: Path, of_ledger: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk_sync.job.connection.BUSY_TIMEOUT_SECONDS", 0.0)
+    path, ledger = tmp_path / "x.sqlite", tmp_path / "ledger.sqlite"
+    with Store.open(path, ledger) as store:
+        stage(store, [("a", 1), ("b", 2), ("c", 3)])
+    locked = ledger if of_ledger else path
+    content = locked.read_bytes()
+    with closing(sqlite3.connect(locked, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with (
+            pytest.raises(OutputError, match="Another program has it open") as refused,
+            Store.open(path, ledger),
+        ):
+            pass
+        assert "damaged" not in str(refused.value)
+        assert locked.name in str(refused.value)
+        other.execute("ROLLBACK")
+    assert locked.read_bytes() == content
+    with Store.open(path, ledger) as store:
+        assert sum(store.views.counts().values()) == 3

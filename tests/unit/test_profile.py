@@ -134,3 +134,12 @@ def test_a_header_has_one_field() -> None:
         SheetSettings(input="x.csv", map=["Note=title", "Note=feedback"])
     twice = SheetSettings(input="x.csv", map=["Note=title", "Note=title"])
     assert twice.meaning.map == {"Note": "title"}
+
+
+def test_a_profile_may_say_nothing_but_what_a_blank_cell_means(tmp_path: Path) -> None:
+    told = settings('[fields.feedback]\nblank = "clear"\n', tmp_path)
+    assert told.meaning.blank_clears == ("feedback",)
+    assert told.meaning.field_clears == {}
+    assert told.meaning.clear == settings("", tmp_path).meaning.clear
+    kept = settings('[fields.feedback]\nblank = "keep"\n', tmp_path)
+    assert kept.meaning.blank_clears == ()
