@@ -353,7 +353,8 @@ def test_no_way_leads_from_the_sheet_of_a_team_to_another_team(
         monkeypatch.setenv("NORTH_API_KEY", ANOTHER_KEY)
         write_all(("ext_0", "Edited", 2), [])
         write_sheet(tmp_path / "new.csv", numbered(2, first=100))
-        write_sheet(tmp_path / "x.failed.csv", [("ext_9", "Corrected", 3)])
+        if "x.failed.csv" in way:
+            write_sheet(tmp_path / "x.failed.csv", [("ext_9", "Corrected", 3)])
         ran = program(*way, *to)
         assert (ran.code, len(journal.patched)) == (5, before), ran.err
     assert "belongs to the team" in ran.err
