@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +134,33 @@ def test_a_log_names_the_row(program: Program, tmp_path: Path) -> None:
     assert (line["level"], line["state"]) == ("WARNING", "updated")
     assert "feedback" in line["message"]
     assert "Too dark" not in ran.err  # no values of cells
+
+
+def test_no_ledger_learns_a_value_that_came_back_changed(program: Program, tmp_path: Path) -> None:
+    """By a push, a creation, or the push of a comparison; also a ledger that sheets share."""
+    created: list[str] = []
+
+    def script(request: Request, _: int) -> Deed:
+        if request.method == "GET":
+            return answers(404, {"error": {"message": "no such page", "status": 404}})
+        patch: dict[str, Any] = request.patch
+        key = patch.get("unique_showing_key", request.key)
+        created.extend([key] if request.method == "POST" else [])
+        if key == "sh-2" and not created:
+            return answers(404, {"error": {"message": "no such showing", "status": 404}})
+        return answers(200, {"data": {"id": f"id-{key}", "feedback": patch["feedback"][:3]}})
+
+    def known() -> list[dict[str, Any]]:
+        with closing(sqlite3.connect(ledger)) as db:
+            return [json.loads(one) for (one,) in db.execute("SELECT fields FROM ledger")]
+
+    sheet, ledger = write_sheet(tmp_path / "sheet.csv", ROWS), tmp_path / "team.ledger"
+    export = write_sheet(tmp_path / "export.csv", [("sh-1", "Old", 4), ("sh-2", "Older", 3)])
+    with fault_server(script) as api:
+        to = ["--base-url", api.base_url]
+        creating = ["--create-missing", "--report", "11111111-1111-4111-8111-111111111111"]
+        ran = program("push", sheet, *to, *creating, "--ledger", ledger, "--json")
+        assert (ran.summary["echo_differs"], created) == (2, ["sh-2"])
+        assert known() == [{"rating": 4}, {"rating": 3}]
+        program("reconcile", sheet, "--with", export, "--push", *to)
+        assert not any("feedback" in fields for fields in known())
