@@ -26,7 +26,8 @@ from bulk_sync.send.decide import (
     may_have_been_applied,
 )
 from bulk_sync.send.transport.interface import Failure, Reply
-from bulk_sync.send.transport.replies import Masking, reply_of
+from bulk_sync.send.transport.masking import Masking
+from bulk_sync.send.transport.replies import reply_of
 from tests.helpers import KEY
 
 Verdict = Literal[

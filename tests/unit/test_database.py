@@ -122,7 +122,7 @@ def test_a_file_that_another_program_has_locked_is_not_called_damaged(
     monkeypatch.setattr("bulk_sync.job.connection.BUSY_TIMEOUT_SECONDS", 0.0)
     path, ledger = tmp_path / "x.sqlite", tmp_path / "ledger.sqlite"
     with Store.open(path, ledger) as store:
-        stage(store, [("a", 1), ("b", 2), ("c", 3)])
+        stage(store, [("a", "1"), ("b", "2"), ("c", "3")])
     locked = ledger if of_ledger else path
     content = locked.read_bytes()
     with closing(sqlite3.connect(locked, isolation_level=None)) as other:
