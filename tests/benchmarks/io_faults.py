@@ -142,7 +142,8 @@ class FaultyJob(Job):
         allowed = {0, 3, 4, 8, *((7,) if call in _OF_LOCKS else ())}
         # What was to be printed could not be.
         printing = any(" write(1, " in line or " write(2, " in line for line in failed)
-        # The event loop aborts when it can't wake itself through a pipe or an eventfd, which no disk makes fail.
+        # The event loop aborts when it can't wake itself through a pipe or an eventfd, which no
+        # disk makes fail.
         waking = any('"*", 1' in line or r'"\1\0\0\0' in line for line in failed)
         if code not in allowed and not (waking and code == -signal.SIGABRT):
             yield f"exit code {code}: {err[-400:]}"
