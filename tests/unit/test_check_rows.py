@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -348,3 +349,97 @@ def test_what_is_no_report_is_a_bad_value(cell: Cell, said: str) -> None:
 
 def test_a_row_with_nothing_but_a_report_changes_nothing() -> None:
     assert problem(rating="", report_id=REPORT).code == "nothing_to_send"
+
+
+ORDERED = ("unique_showing_key", "Visit date", "rating")
+
+
+@pytest.mark.parametrize(
+    ("cells", "fault", "is_evidence"),
+    [
+        (("ext_1", "13/02/2026 10:00", "4"), None, True),
+        (("Total", "13/02/2026 10:00", "4"), None, True),
+        (("Total", "13/02/2026 10:00"), None, True),
+        (("", "13/02/2026 10:00", "4"), None, True),
+        (("ext_1", "13/02/2026 10:00", "4"), FAULT, False),
+        (("ext_1", "13/02/2026 10:00", "4", "beyond"), None, False),
+    ],
+)
+def test_the_dates_of_a_row_that_is_not_sent_are_evidence_unless_its_cells_may_be_misplaced(
+    cells: tuple[str, ...], fault: Reason | None, is_evidence: bool
+) -> None:
+    check = checker(*ORDERED)
+    check.check(Row(7, cells, fault))
+    assert check.findings.evidence.of("showing_date", Sign.AGAINST_ORDER).count == int(is_evidence)
+
+
+@pytest.mark.parametrize(
+    ("cells", "refused"),
+    [
+        (("unique_showing_key", "Visit date", "rating"), "repeats the header"),
+        ((" unique_showing_key ", "Visit date", "rating"), "another table"),
+        (("unique_showing_key", "Visit date", "4"), "another table"),
+        (("Rating", "Showing Key", "x"), "another table"),
+        (("Rating", "Feedback", "x"), None),
+        (("Rating", "rating", "Rating"), None),
+        (("Showing Key", "x", "y"), None),
+    ],
+)
+def test_a_row_of_headers_is_one_that_names_several_columns_with_a_key_among_them(
+    cells: tuple[str, ...], refused: str | None
+) -> None:
+    check = checker(*ORDERED)
+    found = check.check(Row(7, cells))
+    is_header = isinstance(found, Problem) and found.code == "bad_key"
+    assert is_header is (refused is not None), found
+    # Where it repeats the sheet's own header nothing is wrong with the rows below it.
+    count = check.findings.evidence.of("", Sign.OTHER_HEADER).count
+    assert count == int(refused == "another table")
+
+
+@pytest.mark.parametrize("missing", range(5))
+def test_a_short_row_means_what_it_would_with_blanks(missing: int) -> None:
+    headers = ("unique_showing_key", "feedback", "rating", "title", "attendee_name")
+    whole = ("ext_1", "Fine", "4", "Tour", "Lee")
+    short = whole[: len(whole) - missing]
+    blank = (*short, *("",) * missing)
+    for row in (short, blank):
+        check = checker(*headers)
+        one, other = check.check(Row(2, row)), checker(*headers).check(Row(2, blank))
+        assert type(one) is type(other)
+        if isinstance(one, Record) and isinstance(other, Record):
+            assert (one.body, one.fields) == (other.body, other.fields)
+        assert check.meaning_of(Row(2, row)) == check.meaning_of(Row(2, blank))
+
+
+def test_what_a_row_means_to_a_comparison_has_its_address_and_none_for_bad_cells() -> None:
+    check = checker("unique_showing_key", "feedback", "rating")
+    assert (
+        check.meaning_of(Row(2, ("ext_1", "Fine", "9")))
+        == {
+            "feedback": "Fine",
+            "rating": None,
+            "unique_showing_key": "ext_1",
+            "showing_id": "",
+            "report_id": None,
+        }
+        | {}
+    )
+
+
+def test_fields_that_a_blank_cell_clears_are_named_apart_from_those_that_a_text_clears() -> None:
+    rules: dict[str, Any] = {
+        "blank_clears": frozenset({"feedback", "title"}),
+        "clear": {"feedback": frozenset({"-"})},
+    }
+    check = checker("unique_showing_key", "feedback", "title", "rating", **rules)
+    cases = [
+        (("ext_1", "", "Tour", ""), ("feedback",)),
+        (("ext_1", "-", "Tour", "4"), ()),
+        (("ext_1", " ", "", "4"), ("feedback", "title")),
+        (("ext_1", "Fine", "Tour", ""), ()),
+    ]
+    for cells, cleared in cases:
+        found = check.check(Row(2, cells))
+        assert isinstance(found, Record)
+        assert found.blank == cleared
