@@ -117,7 +117,7 @@ class Archive:
         if sum(self._sizes.values()) > MAX_UNPACKED_BYTES:
             raise BadArchive(
                 f"its parts unpack to more than {MAX_UNPACKED_BYTES // 2**20:,} MB. Save the sheet "
-                "as 'CSV UTF-8', which is read without a bound"
+                "as 'CSV UTF-8', which may have any length"
             )
 
     def _unpack(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ class TooLarge(BadWorkbook):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"{reason} Save the sheet as 'CSV UTF-8', which is read without a bound, and push that "
+            f"{reason} Save the sheet as 'CSV UTF-8', which may have any length, and push that "
             "file."
         )
 
