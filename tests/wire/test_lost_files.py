@@ -243,6 +243,6 @@ def test_forged_files_end_in_a_sentence_and_send_nothing_of_their_own(
         for name in (CHECKPOINT, LEDGER):
             known = list(forgeries(sound / name))
             assert len(known) >= 262
-            step = len(known) // examples(0.3)
+            step = len(known) // examples(0.1)
             wrong = [line for forgery in known[::step] for line in judge.judge(name, forgery)]
             assert wrong == []
