@@ -285,3 +285,122 @@ def test_a_pace_of_another_boot_keeps_its_instants() -> None:
     before = pace.wait_until(110.0)
     shift(pace, -90.0)
     assert pace.wait_until(20.0) == pytest.approx(before - 90)
+
+
+def ended(
+    pace: Pace,
+    now: float,
+    kind: str = "through",
+    seconds: float = 0.1,
+    asked: float | None = None,
+    given: Given = NO_LIMITS,
+) -> None:
+    """The latest request has ended."""
+    pace.observe(now, Observation(pace.taken, kind, seconds, asked), 0.5, given)  # type: ignore[arg-type]
+
+
+def test_the_latency_is_the_first_one_and_then_moves_a_tenth_of_the_way() -> None:
+    pace = Pace()
+    for now, seconds, smoothed in ((1.0, 0.5, 0.5), (3.0, 1.5, 0.6), (5.0, 0.6, 0.6)):
+        take(pace, now)
+        ended(pace, now + seconds, seconds=seconds)
+        assert pace.latency == pytest.approx(smoothed)
+
+
+@pytest.mark.parametrize("kind", ["throttled", "busy"])
+def test_a_wait_that_the_api_asks_for_is_waited_and_a_shorter_one_after_it_changes_nothing(
+    kind: str,
+) -> None:
+    pace = Pace()
+    take(pace, 1.0)
+    ended(pace, 1.1, kind, asked=7.0)
+    assert pace.wait_until(1.2) == pytest.approx(8.1)
+    assert take(pace, 1.2) >= 8.1
+    pace.hold(20.0)
+    pace.hold(10.0)
+    assert pace.wait_until(9.0) == 20.0
+
+
+def test_a_refusal_without_a_wait_pauses_and_doubles_the_pauses_that_follow() -> None:
+    pace, now, pauses = Pace(), 1.0, []
+    for _ in range(4):
+        now = max(now, take(pace, now))
+        ended(pace, now + 0.1, "throttled")
+        pauses.append(pace.wait_until(now + 0.1) - now - 0.1)
+        now += 0.1
+    assert all(pause > 0 for pause in pauses)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > pauses[0]
+
+
+def test_one_bare_503_holds_nobody_and_is_no_limit() -> None:
+    pace = Pace()
+    take(pace, 1.0)
+    ended(pace, 1.1, "busy")
+    assert pace.wait_until(1.2) <= 1.2
+    assert pace.limit(1.2) == (None, RateSource.NONE)
+
+
+@pytest.mark.parametrize(("idle", "forgotten"), [(599.0, False), (600.0, True)])
+def test_what_was_found_is_forgotten_ten_minutes_after_the_last_permit_or_hold(
+    idle: float, forgotten: bool
+) -> None:
+    pace = Pace()
+    take(pace, 1.0)
+    ended(pace, 1.0, "throttled", asked=1.0)
+    assert pace.limit(1.0)[1] is RateSource.FOUND
+    pace.reserve_group(2.0 + idle, 1)  # the hold ends at 2
+    assert (pace.limit(2.0 + idle)[1] is RateSource.NONE) is forgotten
+
+
+def test_the_rate_in_force_is_the_lowest_of_the_users_the_stated_and_the_found() -> None:
+    for ceiling, stated, found in ((1.0, 2.0, 3.0), (3.0, 1.0, 2.0), (2.0, 3.0, 1.0)):
+        pace = Pace()
+        if stated:
+            seen(pace, Quota(stated * 4, 4, stated * 4, 4), at=10.0)
+        pace.search.limit = found
+        rate = pace.per_second(10.0, at_most(ceiling))
+        assert rate <= min(ceiling, stated) + 1e-9
+        assert pace.per_second(10.0, at_most(0.25)) <= 0.25
+    assert Pace().per_second(1.0, at_most(1e6)) == 1e6
+
+
+def test_permits_are_counted_and_a_reply_tells_up_to_which_one_is_answered() -> None:
+    pace = Pace()
+    for number in range(1, 4):
+        group = pace.reserve_group(100.0 + number, 1, at_most(100))
+        assert (group.number, group.ordinal, pace.taken) == (1, number, number)
+    for ordinal, answered in ((2.0, 2.0), (1.0, 2.0), (3.0, 3.0)):
+        pace.observe(110.0, Observation(ordinal, "through", 0.1), 0.5)
+        assert pace.answered == answered
+    many = pace.reserve_group(200.0, 5, at_most(10_000))
+    assert (many.number, many.ordinal, pace.taken) == (5, 4, 8)
+
+
+def test_a_group_has_the_permits_of_a_hundredth_of_a_second_at_the_rates_interval() -> None:
+    for per_second, most, number in (
+        (1000, 100, 9),
+        (1000, 4, 4),
+        (50, 100, 1),
+        (20_000, 500, 198),
+    ):
+        pace = Pace()
+        group = pace.reserve_group(100.0, most, at_most(per_second))
+        assert group.number == number
+        assert group.interval == pytest.approx(1.007 / per_second if number > 1 else 0.0)
+        assert group.start == 100.0
+        # A single permit may make up for a late wake-up.
+        due = pace.due_at(100.0, at_most(per_second))
+        spent = group.start + number * 1.007 / per_second
+        assert due == pytest.approx(spent - (TOLERANCE_SECONDS if number == 1 else 0.0))
+
+
+def test_unanswered_refusals_of_a_fast_run_are_judged_by_the_replies_after_them() -> None:
+    """At a slow rate a refusal is a limit at once; at a fast one it may be a fault."""
+    for rate, is_limit in ((10, True), (100, False)):
+        pace = Pace()
+        given = at_most(rate)
+        for step in range(30):
+            take(pace, 1.0 + step / 10, given)
+        ended(pace, 5.0, "throttled", given=given)
+        assert bool(pace.search.pauses) is is_limit
