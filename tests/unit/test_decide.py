@@ -17,6 +17,7 @@ from bulk_sync.send.decide import (
     SoFar,
     StopRun,
     block_text,
+    contradicted,
     decide,
     is_block,
     is_throttled,
@@ -582,3 +583,69 @@ def test_without_numbers_of_the_users_a_row_waits_two_hours_and_backs_off_to_hal
         30,
     )
     assert usual.backoff(2, 0.5) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("status", "up", "from_api", "kind"),
+    [
+        (200, True, True, "through"),
+        (299, True, True, "through"),
+        (300, False, False, "through"),
+        (399, False, False, "through"),
+        (400, True, True, "through"),
+        (499, True, True, "through"),
+        (500, False, True, "other"),
+        (599, False, True, "other"),
+    ],
+)
+def test_each_class_of_statuses_ends_where_the_next_begins(
+    status: int, up: bool, from_api: bool, kind: str
+) -> None:
+    # At an error a body of another kind may be a gateway's on the API's behalf.
+    body = b'{"data": {}}' if status < 300 else b"<html>"
+    kept = {"content-type": "application/json" if status < 300 else "text/html"}
+    reply = Reply(status, kept, body)
+    assert (shows_api_is_up(reply), may_come_from_api(reply)) == (up, from_api)
+    assert pace_kind(reply) == kind
+    if status >= 300:
+        decision = decide(reply, LATER, POLICY, target="ext_1", sent=SENT, dice=0.5)
+        assert isinstance(decision, RetryIn) is (status < 400 or status >= 500)
+
+
+def test_a_key_that_is_refused_is_named_with_the_apis_words_and_the_status() -> None:
+    found = decided(401, b'{"error": {"message": "Unknown key"}}')
+    assert isinstance(found, StopRun)
+    assert str(found.reason).startswith("The API refused the key: Unknown key (401)")
+
+
+def test_what_stays_doubtful_under_stop_is_what_may_have_been_applied_and_nothing_else() -> None:
+    wrong_showing = contradicted("another showing's", LATER, CAUTIOUS, 0.5)
+    assert wrong_showing == RowFailed(
+        "bad_reply", "another showing's", GivenUp.AMBIGUOUS, final=True
+    )
+    assert contradicted("another showing's", LATER, POLICY, 0.5) == RetryIn(
+        0.25, "another showing's"
+    )
+    alone = cautiously(Reply(429, {}, b""), LATER._replace(refused_alone=True))
+    assert alone == RetryIn(0.25, "the API refuses this row alone (429)")
+
+
+def test_a_wait_costs_an_attempt_and_is_decided_for_one_row_unless_it_says_otherwise() -> None:
+    usual = RetryIn(1.0, "why")
+    assert (usual.everyone, usual.decided, usual.costs_attempt) == (False, False, True)
+    assert (FIRST.refused_seconds, FIRST.refused_alone, FIRST.excused) == (0.0, False, 0)
+    assert FIRST.left_seconds > 1e300
+    assert not FIRST.may_have_been_applied
+
+
+@pytest.mark.parametrize(
+    ("attempts", "most", "waits"), [(1, 1, False), (1, 2, True), (2, 2, False), (2, 3, True)]
+)
+def test_a_refusal_that_says_when_to_come_again_gets_each_of_its_attempts(
+    attempts: int, most: int, waits: bool
+) -> None:
+    policy = RetryPolicy(max_attempts=most, retry_for_seconds=60, repeat_ambiguous=True)
+    so_far = SoFar(attempts, 0, 0.0, key_accepted=True)
+    reply = Reply(422, {"retry-after": "1"}, b"")
+    found = decide(reply, so_far, policy, target="ext_1", sent=SENT, dice=0.5)
+    assert isinstance(found, RetryIn) is waits
