@@ -250,8 +250,9 @@ def _mutated(node: ast.expr) -> Iterator[tuple[ast.expr, str]]:
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _CALLED:
             yield _other_call(node, _CALLED[name]), "other function"
         case ast.Slice(lower=lower, upper=upper, step=step):
-            yield ast.Slice(None, upper, step), "slice"
-            yield ast.Slice(lower, None, step), "slice"
+            ends = [(None, upper)] * (lower is not None) + [(lower, None)] * (upper is not None)
+            for begin, end in ends:
+                yield ast.Slice(begin, end, step), "slice"
         case _:
             pass
 
