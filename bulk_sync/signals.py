@@ -239,7 +239,9 @@ def _on_signal(number: int, _: FrameType | None) -> None:
 def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
     """Raise an Interrupted again that was raised where nothing can be, as in a finalizer."""
     if not isinstance(unraisable.exc_value, Interrupted) or _state.raised is None:
-        sys.__unraisablehook__(unraisable)
+        # What a signal cut off may complain, as a thread whose start it interrupted does.
+        if not _state.arrived:
+            sys.__unraisablehook__(unraisable)
         return
     number, _state.raised = _state.raised, None
     _state.arrived.clear()
@@ -271,6 +273,8 @@ def _leave(code: int) -> NoReturn:
 def _end_deaf() -> None:
     """Let no signal through any more: Python sets the default actions while it ends."""
     if _is_ours() and sys.platform != "win32":
-        # Blocked, not ignored: a signal that comes while its handler is replaced is reported as
-        # an error on standard error.
+        # Blocked first, because Python reports a signal that comes while its handler is replaced
+        # as an error. Then ignored, because other threads may get what this one blocks.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)

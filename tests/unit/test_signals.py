@@ -212,6 +212,35 @@ def test_a_process_ends_at_once_with_the_code_that_counts(body: str, code: int) 
     assert (done.returncode, done.stdout, done.stderr) == (code, "said\n", "")
 
 
+def test_at_the_end_no_thread_lets_a_signal_through() -> None:
+    body = (
+        "import threading, time\n"
+        "ready = threading.Event()\n"
+        "def wait(): ready.set(); time.sleep(60)\n"
+        "threading.Thread(target=wait, daemon=True).start(); ready.wait()\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, pid=os.getpid()):\n"
+        "        for number in (1, 2, 15): kill(pid, number)\n"
+        "late = Late(); late.itself = late\n"
+        "signals.ended(3); sys.exit(3)\n"
+    )
+    done = ran(body)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_what_a_signal_cut_off_does_not_complain() -> None:
+    body = (
+        "class Cut:\n"
+        "    def __del__(self): raise KeyError(self)\n"
+        "try:\n"
+        "    with signals.raising(): signal.raise_signal(15)\n"
+        "except signals.Interrupted: pass\n"
+        "Cut()\n"
+    )
+    done = ran(body)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     ignoring = (
         "import os, signal, sys\nsignal.signal(1, signal.SIG_IGN)\n"
