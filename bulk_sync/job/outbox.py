@@ -223,6 +223,7 @@ class Outbox:
         Raises OutputError when the checkpoint can't be written or is found damaged.
         """
         if limit and self._database.missing() is not None:
+            self._sources.clear()
             limit = 0
         with self._database.commit() as db:
             if outcomes:
