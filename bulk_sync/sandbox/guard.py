@@ -68,7 +68,9 @@ class Guard:
     def _has_token(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> bool:
         wanted = TOKEN_HEADER.lower().encode()
         given = [value for name, value in headers if name == wanted]
-        given += parse_qs(scope["query_string"]).get(b"token", [])
+        # As text of any byte: of bytes, parse_qs takes and gives ASCII only.
+        query = parse_qs(scope["query_string"].decode("latin-1"), errors="replace")
+        given += [one.encode() for one in query.get("token", [])]
         return any(hmac.compare_digest(one, self._token) for one in given)
 
 

@@ -85,6 +85,7 @@ def test_the_records_want_the_token_of_the_run(witness: Witness, path: str) -> N
         return found.status_code
 
     assert status() == status(query="?token=") == status(query="?token=wrong") == 401
+    assert status(query="?token=%ff%C3%A9") == status(query="?%ff=&token=%ed%a0%80") == 401
     assert status({TOKEN_HEADER: witness.token[:-1]}) == status({TOKEN_HEADER: ""}) == 401
     assert status({TOKEN_HEADER: witness.token}) == status(query=f"?token={witness.token}") == 200
 
