@@ -337,6 +337,7 @@ def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> 
         "BulkSyncError": 1,
         "UsageError": 2,
         "InputError": 4,
+        "ReadFailed": 4,
         "CheckpointError": 4,
         "CheckpointDamaged": 4,
         "KeyRefused": 5,
