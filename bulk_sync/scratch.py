@@ -1,7 +1,7 @@
 """Temporary folders for copies of sheets, removed also after a kill.
 
-Each is locked by its process. One that nobody holds was left by a run that was killed, and is
-removed when the next one is made: it holds clients' data.
+Each is locked by its process, before anything is put in it. One that nobody holds was left by a run
+that was killed, and is removed when the next one starts: it holds clients' data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bulk_sync.errors import OutputError
 
 PREFIX = ".bulk-sync-"
 
-# Between making a folder and locking it.
+# Between making a folder and locking it; nothing is in it before it is locked.
 _YOUNG_SECONDS = 60.0
 
 
@@ -34,7 +34,7 @@ def scratch_folder(parent: Path | None = None, *, otherwise: Path | None = None)
     folder = _make(parent, otherwise)
     held = _hold(folder)
     try:
-        _remove_leftovers(folder)
+        _remove_leftovers(folder.parent, folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -77,13 +77,24 @@ def _hold(folder: Path) -> int | None:
     return descriptor
 
 
-def _remove_leftovers(own: Path) -> None:
+def sweep(*folders: Path) -> None:
+    """Remove what killed runs left where the system keeps temporary files and in these folders.
+
+    For the start of a run, which may make no temporary folder of its own.
+    """
+    with suppress(OSError):  # where no temporary folder can be written
+        folders = (Path(tempfile.gettempdir()), *folders)
+    for folder in folders:
+        _remove_leftovers(folder)
+
+
+def _remove_leftovers(parent: Path, own: Path | None = None) -> None:
     if not platforms.HAS_LOCKS:
         return
-    with suppress(OSError), os.scandir(own.parent) as entries:
-        now = own.stat().st_mtime
+    with suppress(OSError), os.scandir(parent) as entries:
+        now = own.stat().st_mtime if own else 0.0  # by the file system's clock
         for entry in entries:
-            if entry.name.startswith(PREFIX) and entry.name != own.name:
+            if entry.name.startswith(PREFIX) and (own is None or entry.name != own.name):
                 with suppress(OSError):
                     _remove_leftover(Path(entry.path), entry.stat(follow_symlinks=False), now)
 
@@ -92,8 +103,8 @@ def _remove_leftover(folder: Path, found: os.stat_result, now: float) -> None:
     """Remove a folder of this user that no process holds."""
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != platforms.user_id():
         return
-    if now - found.st_mtime < _YOUNG_SECONDS:
-        return
+    if now - found.st_mtime < _YOUNG_SECONDS and not any(folder.iterdir()):
+        return  # it may be about to be locked
     held = _hold(folder)
     if held is not None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -50,7 +50,7 @@ from bulk_sync.run.own_files import (
     settings_for,
     source_of,
 )
-from bulk_sync.scratch import scratch_folder
+from bulk_sync.scratch import scratch_folder, sweep
 from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.reading import Reading
@@ -176,6 +176,7 @@ def refuse_without_report(sheet: Sheet, creating: Creating) -> None:
 
 @contextmanager
 def _path_of(reading: Reading, otherwise: Path | None) -> Iterator[Path]:
+    sweep(*([] if otherwise is None else [otherwise]))
     if not reading.from_standard_input:
         yield reading.input
         return

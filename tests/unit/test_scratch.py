@@ -8,14 +8,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 import bulk_sync
 from bulk_sync.errors import OutputError
 from bulk_sync.recognise import Output
-from bulk_sync.report.written.workbook import write_workbook
-from bulk_sync.scratch import PREFIX, scratch_folder
+from bulk_sync.report.written.workbook import _detachable, write_workbook
+from bulk_sync.scratch import PREFIX, scratch_folder, sweep
 
 KILLED = """
 import os, signal, sys
@@ -57,6 +58,24 @@ def test_one_that_a_killed_run_left_is_removed_by_the_next(there: Path) -> None:
     left = Path(ran.stdout.strip())
     assert (left / "copy").exists()
     with scratch_folder():
+        assert not left.exists()
+
+
+def test_a_run_that_makes_none_removes_them_too(there: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    for folder in (there, results):
+        (Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder)) / "copy").touch()
+    with scratch_folder(results) as held:
+        (held / "copy").touch()
+        sweep(results, results / "none")
+        assert (held / "copy").exists()
+    assert [*there.glob(f"{PREFIX}*"), *results.iterdir()] == []
+
+
+def test_an_empty_one_is_removed_once_it_is_old(there: Path) -> None:
+    left = Path(tempfile.mkdtemp(prefix=PREFIX, dir=there))
+    with scratch_folder():
         assert left.exists()  # it may be about to be locked
     make_old(left)
     with scratch_folder():
@@ -67,10 +86,12 @@ def test_one_in_use_and_what_is_not_ours_stay(there: Path) -> None:
     (there / f"{PREFIX}file").touch()
     other = make_old(Path(tempfile.mkdtemp(prefix="other-", dir=there)))
     (there / f"{PREFIX}link").symlink_to(other)
-    with scratch_folder() as one:
+    with scratch_folder() as one, scratch_folder() as another:
         make_old(one)
+        (another / "copy").touch()
         with scratch_folder():
             assert one.exists()
+            assert another.exists()
     assert {path.name for path in there.iterdir()} == {f"{PREFIX}file", f"{PREFIX}link", other.name}
 
 
@@ -119,6 +140,18 @@ def test_no_other_module_makes_temporary_files_for_data() -> None:
         if "tempfile" in named:
             found.add(path.relative_to(package).as_posix())
     assert found == _PROBES | {"scratch.py"}
+
+
+def test_what_zipfile_writes_at_its_end_after_an_error_is_discarded(tmp_path: Path) -> None:
+    """The two are finalized in any order, and Python prints what a finalizer raises."""
+    with (tmp_path / "x").open("wb") as file:
+        with _detachable(file) as target:
+            archive = ZipFile(target, "w")
+            archive.writestr("part", b"text")
+        written = file.tell()
+        target.close()
+        archive.close()
+        assert file.tell() == written
 
 
 def test_a_workbook_is_collected_in_such_a_folder(

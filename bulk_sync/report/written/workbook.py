@@ -101,6 +101,11 @@ class _Detachable(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
+    def flush(self) -> None:
+        """Do nothing: there is no buffer, and IOBase.flush raises once this object is finalized,
+        which may be before ZipFile is.
+        """
+
     def detach(self) -> None:
         """Discard all further writes."""
         self._file = None
