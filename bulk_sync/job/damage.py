@@ -89,7 +89,7 @@ def lost_during_run(path: Path, *, sent: bool) -> OutputError:
 def translated(path: Path, *, in_use: bool = False, ledger: Path | None = None) -> Iterator[None]:
     """Translate SQLite's errors: CheckpointDamaged for a bad file, OutputError for a bad disk.
 
-    Where a shared `ledger` is attached, the disk may be that of the ledger.
+    Where a shared `ledger` is attached, the disk may be that of the ledger; `path` may be one.
 
     Damage found in a checkpoint that is `in_use` by a run is an OutputError too, because it ends
     that run and rows may have been sent.
@@ -106,14 +106,16 @@ def translated(path: Path, *, in_use: bool = False, ledger: Path | None = None) 
                 raise damaged_during_run(path, str(error)) from None
             raise damaged(path, str(error)) from None
         if code in NOT_WRITABLE:
-            if (
-                code == sqlite3.SQLITE_FULL
-                and ledger is not None
-                and _fuller(path, ledger) == ledger
-            ):
-                raise not_writable(ledger, error, "ledger") from None
-            raise not_writable(path, error) from None
+            refused = path if ledger is None or not _lacks_room(error) else _fuller(path, ledger)
+            kind = "ledger" if refused == ledger else "checkpoint"
+            raise not_writable(refused, error, kind) from None
         raise
+
+
+def _lacks_room(error: sqlite3.Error) -> bool:
+    """True for a full disk, also where only the WAL's shared memory found no room on it."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 
 
 def _fuller(path: Path, ledger: Path) -> Path:

@@ -25,11 +25,12 @@ _PAGE_BYTES = 4096
 _HEADER_BYTES = 100
 
 # Extended result codes of shared memory and of locks (sqlite.org/rescode.html).
+# Not SQLITE_IOERR_SHMSIZE: that is a disk without room for the file of the shared memory
+# (unixShmMap in SQLite's os_unix.c).
 _NO_SHARED_MEMORY = frozenset(
     {
         sqlite3.SQLITE_IOERR_SHMMAP,
         sqlite3.SQLITE_IOERR_SHMOPEN,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
         sqlite3.SQLITE_IOERR_SHMLOCK,
     }
 )

@@ -65,7 +65,7 @@ def read_shared(path: Path) -> Iterator[LedgerFile]:
         raise CheckpointError(
             f"{path}: there is no ledger here; push with --ledger {path} to make one."
         )
-    with translated(path):
+    with translated(path, ledger=path):
         _examine(path)
         with closing(connect(path)) as db:
             yield LedgerFile(db)
@@ -117,7 +117,7 @@ def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:
     if not path.exists():
         _make(path)
     refuse_without_shared_memory(path)
-    with translated(path):
+    with translated(path, ledger=path):
         if not examined:
             _examine(path)
             _migrate(path)
@@ -138,7 +138,7 @@ def _make(path: Path) -> None:
     try:
         new.unlink(missing_ok=True)
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with translated(path), closing(sqlite3.connect(new)) as db:
+        with translated(path, ledger=path), closing(sqlite3.connect(new)) as db:
             db.executescript(
                 f"BEGIN; {_CREATE} PRAGMA application_id = {_APPLICATION_ID}; "
                 f"PRAGMA user_version = {_VERSION}; COMMIT;"

@@ -115,6 +115,26 @@ def test_a_full_disk_is_that_of_the_file_that_is_named(
                 db.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
 
 
+@pytest.mark.parametrize("full", ["checkpoints", "ledgers"])
+def test_no_room_for_the_shared_memory_is_a_full_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    def usage(folder: Path) -> Any:
+        return SimpleNamespace(free=0 if folder.name == full else 1 << 30)
+
+    monkeypatch.setattr("bulk_sync.job.damage.shutil.disk_usage", usage)
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    with (
+        pytest.raises(OutputError) as raised,
+        translated(tmp_path / "checkpoints" / "c", ledger=tmp_path / "ledgers" / "l"),
+    ):
+        raise error
+    kind = full.removesuffix("s")
+    assert str(raised.value).startswith(f"{tmp_path / full / kind[0]}: the {kind} can't be written")
+    assert "Free disk space" in str(raised.value)
+
+
 @pytest.mark.parametrize("of_ledger", [False, True])
 def test_a_file_that_another_program_has_locked_is_not_called_damaged(
     tmp_path: Path, of_ledger: bool, monkeypatch: pytest.MonkeyPatch

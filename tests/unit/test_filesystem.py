@@ -126,6 +126,7 @@ def test_looking_for_shared_memory_leaves_nothing_and_decides_nothing_where_it_c
         (sqlite3.SQLITE_BUSY, "end that program"),
         (sqlite3.SQLITE_FULL, "Free disk space"),
         (sqlite3.SQLITE_IOERR_WRITE, "Free disk space"),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, "Free disk space"),
     ],
 )
 def test_the_advice_is_about_what_is_in_the_way(tmp_path: Path, code: int, advice: str) -> None:
