@@ -31,7 +31,7 @@ SILENCE_SECONDS = 4 * RENEWAL_SECONDS
 """How long a note is not renewed before its holder counts as gone."""
 
 
-class Holder(Struct, frozen=True):
+class Holder(Struct, frozen=True, forbid_unknown_fields=True):
     """The process that holds a checkpoint.
 
     `started` distinguishes it from a later process with the same number; None where unknown. `boot`

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import msgspec
 from filelock import FileLock, Timeout
 from msgspec.structs import asdict
 
@@ -29,6 +30,7 @@ from bulk_sync.errors import CheckpointBusy, OutputError
 from bulk_sync.folders import NO_LOCKS
 from bulk_sync.host import boot_id
 from bulk_sync.job.holding import RENEWAL_SECONDS, Claim, Found, Holder, Watch
+from bulk_sync.small_file import read_small_file
 
 LOCK_TIMEOUT_SECONDS = 0.5
 """Timeout for the lock: longer than a `status` holds it to test it."""
@@ -191,12 +193,12 @@ def read_holder(checkpoint: Path) -> Holder | None:
 def _read_note(checkpoint: Path) -> Holder | None:
     """Return the note, None without one; raises OSError for one that can't be read."""
     try:
-        text = note_path(checkpoint).read_text(encoding="utf-8")
+        # Anybody may have put a pipe or a device under its name, which would be read for ever.
+        content, _ = read_small_file(note_path(checkpoint))
+        return msgspec.json.decode(content, type=Holder)
     except FileNotFoundError:
         return None
-    try:
-        return Holder(**json.loads(text))
-    except (ValueError, TypeError):
+    except (ValueError, RecursionError):
         raise OSError(errno.EIO, "the note can't be read") from None
 
 
@@ -257,8 +259,13 @@ def _remove_note(checkpoint: Path) -> None:
     """Remove a note of ours, also a damaged one; a foreign file under its name stays."""
     note = note_path(checkpoint)
     with suppress(OSError):
-        if note.is_symlink() or (note.is_file() and note.read_bytes()[:7] in {b"", b'{"pid":'}):
+        if note.is_symlink() or (note.is_file() and _first_bytes(note) in {b"", b'{"pid":'}):
             note.unlink()
+
+
+def _first_bytes(note: Path) -> bytes:
+    with note.open("rb") as file:
+        return file.read(7)
 
 
 def _lives(holder: Holder) -> bool:

@@ -157,12 +157,35 @@ def test_a_holder_renews_its_note_by_itself(
         poll(lambda: hold.is_lost)
 
 
-@pytest.mark.parametrize("text", ["{", "", "[]", '{"pid": 1}'])
-def test_a_note_that_cannot_be_read_ends_no_run(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{", b"", b"[]", b'{"pid": 1}', b"\xff\xfe\x00", b"[" * 100_000, b" " * (2 << 20),
+        b'{"x":' * 100_000, b'{"pid":1e999}', b"[" + b"9" * 5000 + b"]",
+        b'{"pid": "1", "host": [], "since": {}, "started": 5, "boot": 1, "renewals": "x"}',
+    ],
+)  # fmt: skip
+def test_a_note_that_cannot_be_read_ends_no_run(tmp_path: Path, content: bytes) -> None:
     checkpoint = tmp_path / "x.sqlite"
-    note_path(checkpoint).write_text(text, encoding="utf-8")
+    note_path(checkpoint).write_bytes(content)
+    assert read_holder(checkpoint) is None
     with held(checkpoint) as hold:
-        note_path(checkpoint).write_text(text, encoding="utf-8")
+        note_path(checkpoint).write_bytes(content)
+        hold.check()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices are files there")
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("target", [None, "/dev/zero"], ids=["a pipe", "a device"])
+def test_a_note_that_never_ends_is_not_read(tmp_path: Path, target: str | None) -> None:
+    checkpoint = tmp_path / "x.sqlite"
+    note = note_path(checkpoint)
+    if target is None:
+        os.mkfifo(note)
+    else:
+        note.symlink_to(target)
+    assert read_holder(checkpoint) is None
+    with held(checkpoint) as hold:
         hold.check()
 
 
