@@ -40,6 +40,7 @@ OTHERS = {
     "--rm",
     "--hostname",
     "--read-only",
+    "--sample",
 }
 """Options of the program itself, and those of other programs."""
 
