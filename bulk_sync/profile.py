@@ -54,7 +54,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.similar import closest
-from bulk_sync.small_file import NoSmallFile, read_small_file
+from bulk_sync.small_file import NoSmallFile, parse_toml, read_small_file
 from bulk_sync.validation import explain
 
 
@@ -118,7 +118,7 @@ class Profile(_Part):
         """Read a profile; raises UsageError with the file, the key and the right form."""
         try:
             text = read_small_file(path)[0].decode("utf-8-sig")
-            return cls.model_validate(tomllib.loads(text))
+            return cls.model_validate(parse_toml(text))
         except NoSmallFile as error:
             raise UsageError(f"--profile {path}: {error}, so it is no profile") from None
         except OSError as error:

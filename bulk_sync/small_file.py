@@ -1,14 +1,24 @@
-"""Read settings, profiles and key files: small regular files."""
+"""Read settings, profiles and key files: small regular files, and the TOML in them."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from bulk_sync import platforms
 
 LARGEST_BYTES = 1 << 20
+
+_MOST_PARTS = 100
+
+# A dotted key: tomllib copies all of its parts for each one, minutes for a megabyte of them.
+_LONG_KEY = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % _MOST_PARTS
+)
 
 
 class NoSmallFile(ValueError):
@@ -31,3 +41,19 @@ def read_small_file(path: Path) -> tuple[bytes, os.stat_result]:
     if len(content) > LARGEST_BYTES:
         raise NoSmallFile(f"larger than {LARGEST_BYTES >> 20} MB")
     return content, found
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return what a TOML text says, in a time that its size bounds.
+
+    Raises TOMLDecodeError, also for keys and numbers that are too long to be meant, and
+    RecursionError.
+    """
+    if _LONG_KEY.search(text):
+        raise tomllib.TOMLDecodeError(f"a key of more than {_MOST_PARTS} parts")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # Python converts no more than 4300 digits
+        raise tomllib.TOMLDecodeError("a number with too many digits") from None

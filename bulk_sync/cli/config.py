@@ -33,7 +33,7 @@ from bulk_sync.cli.habits import REMOVED
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import PREFIX, Declared, Kind
 from bulk_sync.similar import closest
-from bulk_sync.small_file import NoSmallFile, read_small_file
+from bulk_sync.small_file import NoSmallFile, parse_toml, read_small_file
 
 FILE_NAME = "bulk-sync.toml"
 
@@ -137,7 +137,7 @@ def _parsed(path: Path) -> dict[str, object]:
     try:
         text, found = read_small_file(path)
         _refuse_unsafe_owner(path, found)
-        return tomllib.loads(text.decode("utf-8-sig"))
+        return parse_toml(text.decode("utf-8-sig"))
     except NoSmallFile as error:
         raise UsageError(f"{path}: {error}, so it is no settings file") from None
     except RecursionError:
