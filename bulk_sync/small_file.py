@@ -16,9 +16,8 @@ LARGEST_BYTES = 1 << 20
 _MOST_PARTS = 100
 
 # A dotted key: tomllib copies all of its parts for each one, minutes for a megabyte of them.
-_LONG_KEY = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % _MOST_PARTS
-)
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}")
 
 
 class NoSmallFile(ValueError):
