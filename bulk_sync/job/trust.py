@@ -72,6 +72,11 @@ def refuse_untrusted(path: Path, option: str = "--checkpoint") -> None:
                     f"{one}: not a regular file, though SQLite keeps data under this name; remove "
                     f"it, or name another file with {option}."
                 )
+            if stat.S_ISLNK(found.st_mode):  # it has the mode 0777, whatever its target has
+                raise CheckpointError(
+                    f"{one}: this is a symbolic link; name the file itself: {option} "
+                    f"{shlex.quote(str(one.resolve()))}"
+                )
             why = _objection_to(one, found)
             if why is not None:
                 raise CheckpointError(f"{one}: this file {why}, or name another with {option}.")

@@ -109,3 +109,16 @@ def test_a_folder_in_which_everybody_may_replace_a_file_is_noted(
     folder.chmod(mode)
     assert bool(note_on_folder(folder)) == noted
     assert [*folder.iterdir()] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are looked at there")
+def test_a_link_is_called_one_and_not_a_file_that_others_can_write(tmp_path: Path) -> None:
+    ledger = tmp_path / "north.ledger"
+    ledger.touch(0o600)
+    link = tmp_path / "link"
+    link.symlink_to(ledger)
+    with pytest.raises(CheckpointError) as raised:
+        refuse_untrusted(link, "--ledger")
+    assert str(raised.value) == (
+        f"{link}: this is a symbolic link; name the file itself: --ledger {ledger}"
+    )
