@@ -191,6 +191,7 @@ def test_a_row_that_is_short_has_blanks_and_one_that_is_long_is_refused() -> Non
     assert isinstance(blank_end, Record)
     assert isinstance(long, Problem)
     assert "'4' is beyond the last column" in words(long)
+    assert [reason.field for reason in long.reasons] == [""]  # about the row, not about a column
 
 
 def test_a_row_that_repeats_the_header_or_has_a_fault_is_never_sent() -> None:
@@ -383,10 +384,12 @@ def test_the_dates_of_a_row_that_is_not_sent_are_evidence_unless_its_cells_may_b
         (("Rating", "Feedback", "x"), None),
         (("Rating", "rating", "Rating"), None),
         (("Showing Key", "x", "y"), None),
+        (("Rating", 2026.0, "Showing Key"), "another table"),
+        (("Rating", date(2026, 3, 4), True), None),
     ],
 )
 def test_a_row_of_headers_is_one_that_names_several_columns_with_a_key_among_them(
-    cells: tuple[str, ...], refused: str | None
+    cells: tuple[Cell, ...], refused: str | None
 ) -> None:
     check = checker(*ORDERED)
     found = check.check(Row(7, cells))

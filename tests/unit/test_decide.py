@@ -355,12 +355,40 @@ def test_a_key_that_is_refused_is_named_with_the_apis_words_and_the_status() -> 
     assert str(found.reason).startswith("The API refused the key: Unknown key (401)")
 
 
-def test_a_wait_costs_an_attempt_and_is_decided_for_one_row_unless_it_says_otherwise() -> None:
-    usual = RetryIn(1.0, "why")
-    assert (usual.everyone, usual.decided, usual.costs_attempt) == (False, False, True)
-    assert (FIRST.refused_seconds, FIRST.refused_alone, FIRST.excused) == (0.0, False, 0)
-    assert FIRST.left_seconds > 1e300
-    assert not FIRST.may_have_been_applied
+def test_a_row_that_nothing_is_said_of_was_not_refused_for_a_moment_and_has_all_its_time() -> None:
+    impatient = RetryPolicy(
+        max_attempts=3, retry_for_seconds=60, repeat_ambiguous=True, max_wait_seconds=0.5
+    )
+    for reply, so_far, again in (
+        (Reply(429, {}, b""), FIRST, True),
+        (Reply(429, {}, b""), FIRST._replace(refused_seconds=0.5), False),
+        (Reply(409, {"retry-after": "59"}, b""), FIRST, True),
+        (Reply(409, {"retry-after": "59"}, b""), FIRST._replace(left_seconds=58.0), False),
+        (Reply(409, {}, b""), FIRST, False),
+        (Reply(409, {}, b""), FIRST._replace(may_have_been_applied=True), True),
+    ):
+        found = decide(reply, so_far, impatient, target="ext_1", sent=SENT, dice=0.5)
+        assert isinstance(found, RetryIn) is again, (reply, so_far)
+    assert FIRST.failures == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "of"),
+    [
+        (500, {}, (False, False, True)),
+        (302, {}, (False, False, True)),
+        (200, {}, (False, False, True)),
+        (422, {"retry_after": "1"}, (False, True, True)),
+        (423, {"retry_after": "1"}, (False, True, False)),
+        (429, {}, (True, False, True)),
+    ],
+)
+def test_each_wait_says_whom_it_holds_whether_the_api_decided_and_what_it_costs(
+    status: int, headers: dict[str, str], of: tuple[bool, bool, bool]
+) -> None:
+    found = decided(status, b"{}", **headers)
+    assert isinstance(found, RetryIn)
+    assert (found.everyone, found.decided, found.costs_attempt) == of
 
 
 @pytest.mark.parametrize(
