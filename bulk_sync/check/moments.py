@@ -274,7 +274,7 @@ _TIME = re.compile(
 )
 # What follows the first time of a span: 10:00-11:00, 9:00 - 9:30 AM, 2 to 4 PM. An offset has four
 # digits, or seconds before it.
-_TO = re.compile(r"\s*(?:[-–]|to\b|until\b)\s*\d{1,2}(?:[:h.]\d\d)?(?!\d)", re.IGNORECASE)
+_TO = re.compile(r"\s*(?:[-–—]|to\b|until\b)\s*\d{1,2}(?:[:h.]\d\d)?(?!\d)", re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
 _BETWEEN = re.compile(
     r"(?:\s*,\s*|\s+)(?:(?:at|um|à|a las)\s+|@\s*|[-–]\s+)?|[Tt](?=\d)|\s*@\s*", re.IGNORECASE

@@ -311,6 +311,9 @@ def test_what_a_failed_formula_shows_is_no_text(text: str) -> None:
     assert failed_formula(f"{text} ") is None
     assert failed_formula(5) is None
     assert failed_formula(CellError(text)) is not None
+    with pytest.raises(BadCell) as refused:
+        plain_text(CellError(text))
+    assert refused.value.expected is Expected.NO_ERROR
 
 
 @pytest.mark.parametrize(
@@ -406,8 +409,13 @@ def test_an_address_has_at_most_254_characters() -> None:
     longest = f"{'a' * 64}@{'.'.join(['b' * 61] * 3)}.com"
     assert len(longest) == 254
     assert mail_address(longest) == longest
-    with pytest.raises(BadCell):
-        mail_address(longest.replace(".com", ".info"))
+    # The second is one that needs no full check.
+    label = f"{'c' * 40}-{'d' * 20}."
+    plain = f"{'a' * 30}.{'b' * 15}.{'b' * 15}@{label * 3}{'e' * 12}"
+    for longer in (longest.replace(".com", ".info"), plain):
+        assert len(longer) > 254
+        with pytest.raises(BadCell):
+            mail_address(longer)
 
 
 @pytest.mark.parametrize(

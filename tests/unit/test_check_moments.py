@@ -10,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_sync.check.cells import BadCell
 from bulk_sync.check.evidence import Sign
+from bulk_sync.check.moments import Written, read_moment, read_start
+from bulk_sync.check.rules import DateOrder
 from bulk_sync.model.findings import Example
+from bulk_sync.model.problems import Expected, Remedy
 from bulk_sync.model.rows import Cell, Problem, Record, Row
 from tests.unit.checking import checked, checker, patch, problem, words
 
@@ -24,6 +28,8 @@ MOMENTS: list[tuple[Cell, str | None]] = [
     ("2026-03-14T16:30:00-0500", "2026-03-14T16:30:00-05:00"),
     ("2026-03-14 16:30:00 -00:00", "2026-03-14T16:30:00Z"),
     ("20260314T213000Z", "2026-03-14T21:30:00Z"),
+    ("20260314T2130Z", "2026-03-14T21:30:00Z"),
+    ("20260314T0005-0530", "2026-03-14T00:05:00-05:30"),
     ("2026-03-14 16:30", "2026-03-14T16:30:00-05:00"),
     ("2026-01-14 16:30", "2026-01-14T16:30:00-06:00"),
     ("3/14/2026 4:30 PM", "2026-03-14T16:30:00-05:00"),
@@ -50,6 +56,9 @@ MOMENTS: list[tuple[Cell, str | None]] = [
     ("2026-03-14 16:30 Europe/Berlin", "2026-03-14T16:30:00+01:00"),
     ("2026-03-14 16:30 (UTC+5:30)", "2026-03-14T16:30:00+05:30"),
     ("2026-03-14 16:30 GMT-0500", "2026-03-14T16:30:00-05:00"),
+    ("2026-03-14 16:30 GMT-0530", "2026-03-14T16:30:00-05:30"),
+    ("2026-03-14 16:30 UTC+545", "2026-03-14T16:30:00+05:45"),
+    ("2026-03-14 16:30 UTC+9", "2026-03-14T16:30:00+09:00"),
     ("2026-03-14 16:30 Middle/Earth", None),
     ("2026-03-14 16:30 BST", None),
     ("2026-03-14 16:30 +25:00", None),
@@ -353,3 +362,107 @@ def test_the_time_of_a_typed_cell_is_its_own_also_as_a_span_of_hours(at: time) -
     for cell in (at, span):
         sent = patch(showing_date=date(2026, 7, 14), showing_time_start=cell)
         assert sent["showing_time_start"] == f"2026-07-14T{at.isoformat()}-05:00"
+
+
+SPANS: list[tuple[str, time | None]] = [
+    ("10:00 AM - 11:00 AM", time(10)),
+    ("2 pm to 4 pm", time(14)),
+    ("2 P.M. TO 4 P.M.", time(14)),
+    ("9am-10", time(9)),
+    ("9:30 Am – 10:30", time(9, 30)),
+    ("9:30 AM — 10:30 AM", time(9, 30)),
+    ("13:00 - 14:00", time(13)),
+    ("13:00 TO 14:00", time(13)),
+    ("10 - 11 AM", None),
+    ("13:00-14:00", None),
+    (f"10:00 AM{' ' * 300}- 11:00 AM", None),
+]
+
+
+@pytest.mark.parametrize(("text", "start"), SPANS)
+def test_the_start_of_a_range_is_read_where_its_half_of_the_day_is_certain(
+    text: str, start: time | None
+) -> None:
+    for before in ("", "3/14/2026 "):
+        with pytest.raises(BadCell):
+            read_moment("mdy", before + text)  # alone a range is no moment
+        if start is None:
+            with pytest.raises(BadCell):
+                read_start("mdy", before + text)
+        else:
+            found = read_start("mdy", before + text)
+            assert isinstance(found, Written)
+            assert (found.time, found.span) == (start, True)
+            assert found.day == (date(2026, 3, 14) if before else None)
+
+
+@pytest.mark.parametrize(
+    ("order", "text", "found"),
+    [
+        ("mdy", "3/14/2026", Written(date(2026, 3, 14), numeric=True)),
+        ("mdy", "3/4/2026", Written(date(2026, 3, 4), ordered=True, numeric=True)),
+        ("mdy", "3/12/2026", Written(date(2026, 3, 12), ordered=True, numeric=True)),
+        ("mdy", "3/3/2026", Written(date(2026, 3, 3), numeric=True)),
+        ("mdy", "14/3/2026", Written(against=True, numeric=True)),
+        ("mdy", "14/12/2026", Written(against=True, numeric=True)),
+        ("mdy", "3.4.2026", Written(date(2026, 3, 4), ordered=True, against=True, numeric=True)),
+        ("dmy", "3.4.2026", Written(date(2026, 4, 3), ordered=True, numeric=True)),
+        ("ymd", "3/4/2026", Written(against=True, numeric=True)),
+        ("ymd", "26/03/04", Written(date(2026, 3, 4), ordered=True)),
+        ("mdy", "2026/3/4", Written(date(2026, 3, 4))),
+        ("mdy", "4 March 2026", Written(date(2026, 3, 4))),
+        ("mdy", "4 March 26", Written(date(2026, 3, 4))),
+    ],
+)
+def test_a_date_says_how_sure_its_order_is(order: DateOrder, text: str, found: Written) -> None:
+    assert read_moment(order, text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "early"),
+    [
+        ("0:30", False), ("1:00", True), ("6:59", True), ("7:00", False), ("01:00", False),
+        ("10:30", False), ("1:00 AM", False), ("6 PM", False),
+    ],
+)  # fmt: skip
+def test_a_time_from_one_to_seven_without_its_half_of_the_day_is_called_early(
+    text: str, early: bool
+) -> None:
+    for before in ("", "3/14/2026 ", "2026/3/14, "):
+        found = read_moment("mdy", before + text)
+        assert isinstance(found, Written)
+        assert found.early is early
+
+
+def test_a_time_without_an_offset_needs_a_zone() -> None:
+    for cell in ("2026-03-14 16:30", "3/14/2026 4:30 PM", datetime(2026, 3, 14, 16, 30)):  # noqa: DTZ001
+        (reason,) = problem({"timezone": None}, showing_date=cell).reasons
+        assert (reason.expected, reason.remedy) == (Expected.OFFSET, Remedy.SET_TIMEZONE)
+    sent = patch({"timezone": None}, showing_date="2026-03-14 16:30Z")
+    assert sent == {"showing_date": "2026-03-14T16:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "expected"),
+    [
+        # Clocks that go back at midnight repeat the last hour of the day before.
+        ("Asia/Beirut", "2024-10-26 23:30", Expected.TIME_NOT_REPEATED),
+        ("Asia/Beirut", "2024-10-26 22:30", None),
+        ("Asia/Beirut", "2024-10-27 00:30", None),
+        ("America/Havana", "2024-11-03 00:30", Expected.TIME_NOT_REPEATED),
+        ("America/Havana", "2024-11-03 01:30", None),
+        # Those that go forward at midnight skip the first.
+        ("Asia/Beirut", "2024-03-31 00:30", Expected.TIME_NOT_SKIPPED),
+        ("Asia/Beirut", "2024-03-30 23:30", None),
+        ("Asia/Beirut", "2024-03-31 01:30", None),
+    ],
+)
+def test_a_clock_change_at_midnight_is_seen_from_both_days(
+    zone: str, text: str, expected: Expected | None
+) -> None:
+    found = checked({"timezone": ZoneInfo(zone)}, showing_date=text)
+    if expected is None:
+        assert isinstance(found, Record)
+    else:
+        assert isinstance(found, Problem)
+        assert [reason.expected for reason in found.reasons] == [expected]
