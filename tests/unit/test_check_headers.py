@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bulk_sync.check.headers import Names, map_headers, recognise
+from bulk_sync.check.headers import Names, OfProfile, map_headers, map_own_headers, recognise
 from bulk_sync.check.naming import TARGETS, plain
 from bulk_sync.check.showing import ALIASES
 from bulk_sync.errors import InputError, UsageError
@@ -170,3 +170,184 @@ def test_a_usual_word_is_no_typing_error_for_a_name() -> None:
     assert mapping.ignored == ("Reported",)
     with pytest.raises(InputError, match="nearly a name for report_id"):
         map_headers(["unique_showing_key", "Report Ids"], "x.csv")
+
+
+ZONES = ("Time Zone", "TZ", "timezone_name", "Timezone ID", "UTC offset", "GMT-Offset")
+
+
+@pytest.mark.parametrize("header", ZONES)
+def test_a_column_of_time_zones_is_named_unless_the_user_speaks_of_it(header: str) -> None:
+    headers = ["unique_showing_key", header, "rating", "Zone"]
+    assert [column.header for column in map_headers(headers, "x.csv").zones] == [header]
+    for field in ("", "title"):
+        assert map_headers(headers, "x.csv", mapped={header: field}).zones == ()
+
+
+def test_each_column_says_why_it_fills_its_field_or_none() -> None:
+    headers = ["Unique Showing Key", "Stars", "Code", "Notes", "", "error", "Mine", "Title"]
+    mapping = map_headers(
+        headers,
+        "x.csv",
+        mapped={"Code": "feedback", "column 4": ""},
+        ours=frozenset({"Mine"}),
+    )
+    assert [(column.field, column.why) for column in mapping.columns] == [
+        ("unique_showing_key", "name"),
+        ("rating", "alias"),
+        ("feedback", "--map"),
+        (None, "--map"),
+        (None, "blank"),
+        (None, "ours"),
+        (None, "ours"),
+        ("title", "name"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("others", "is_ambiguous"),
+    [
+        (("Showing Agent",), True),
+        (("agent_name",), True),
+        (("Listing Broker",), True),
+        (("Listing Broker", "Showing Agent"), True),
+        (("Showing Agent", "Buyer"), False),
+        (("Showing Agent", "Purchaser 2"), False),
+        (("Showing Agent", "attendee_phone_type"), False),
+        (("Buyer",), False),
+        (("Remarks",), False),
+        ((), False),
+    ],
+)
+def test_a_phone_or_mail_column_is_anyones_where_the_sheet_names_agents_only(
+    others: tuple[str, ...], is_ambiguous: bool
+) -> None:
+    headers = ["unique_showing_key", "Mobile", "E-Mail", *others]
+    mapping = map_headers(headers, "x.csv")
+    assert [(one.header, one.field, one.may_be) for one in mapping.ambiguous] == (
+        [("Mobile", None, "attendee_phone"), ("E-Mail", None, "attendee_email")]
+        if is_ambiguous
+        else []
+    )
+    filled = {column.field for column in mapping.filling}
+    assert ({"attendee_phone", "attendee_email"} <= filled) is not is_ambiguous
+    # What the user says of a column is certain.
+    told = map_headers(headers, "x.csv", mapped={"Mobile": "attendee_phone"})
+    assert "Mobile" not in {one.header for one in told.ambiguous}
+    if is_ambiguous:
+        with pytest.raises(InputError, match="Mobile"):
+            map_headers(headers, "x.csv", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "near"),
+    [
+        ("Comemnts", ["feedback"]),  # two letters swapped
+        ("Commnets", ["feedback"]),
+        ("Ratng", ["rating"]),
+        ("Rateing", ["rating"]),
+        ("Razing", ["rating"]),
+        ("Razinh", []),
+        ("Scote", ["rating"]),
+        ("Tale", []),  # short words are often one letter apart
+        ("Event type xx", ["event_type"]),  # a tenth of both together
+        ("Event type xxx", []),
+        ("Showing da", ["showing_date"]),
+    ],
+)
+def test_a_header_is_nearly_a_name_if_a_letter_or_a_tenth_of_it_differs(
+    header: str, near: list[str]
+) -> None:
+    assert Names().near(header) == near
+
+
+@pytest.mark.parametrize(
+    ("cells", "mapped", "seen", "count"),
+    [
+        # A column that is named by its place counts in every row that reaches it.
+        (["Ref", "Stars"], {"column 1": "unique_showing_key"}, {}, 2),
+        (["Stars"], {"column 2": "unique_showing_key"}, {}, 0),
+        (["Stars", ""], {"column 2": "unique_showing_key"}, {}, 2),
+        # It makes no header of a row by itself, whatever its own cell says.
+        (["Rating", "x"], {"column 1": "unique_showing_key"}, {}, 0),
+        (["", ""], {"column 1": "unique_showing_key"}, {}, 0),
+        # With the header that it had, it counts where it has that, and then as a name.
+        (["Ref", "x"], {"column 1": "unique_showing_key"}, {"column 1": "REF"}, 1),
+        (["Other", "Stars"], {"column 1": "unique_showing_key"}, {"column 1": "Ref"}, 0),
+        (["Stars"], {"column 2": "unique_showing_key"}, {"column 2": "Ref"}, 0),
+        # A row without any address is no header.
+        (["Stars", "Feedback"], {}, {}, 0),
+        (["Stars", "Feedback", "North ID"], {}, {}, 3),
+        (["Stars", "Rating", "Showing Key"], {}, {}, 2),
+    ],
+)
+def test_how_many_columns_a_row_names_if_it_is_the_header(
+    cells: list[str], mapped: dict[str, str], seen: dict[str, str], count: int
+) -> None:
+    assert recognise(cells, Names(), mapped, seen) == count
+
+
+def test_the_header_of_our_own_files_is_more_certain_than_any_other() -> None:
+    every = [*TARGETS]
+    assert recognise([*every, "bulk_sync 1 undo {}"], Names(), {}) > len(every)
+    assert recognise([*every, "bulk_sync of today"], Names(), {}) == len(every)
+
+
+def test_a_column_that_a_profile_names_by_its_place_has_the_header_that_it_had() -> None:
+    hints = {"column 2": "title"}
+    profile = OfProfile(seen={"column 2": "Wo"})
+    for headers in (["unique_showing_key", "Wo"], ["unique_showing_key", "WO"]):
+        assert fields(*headers, hints=hints, profile=profile) == ["unique_showing_key", "title"]
+    assert fields("unique_showing_key", hints=hints, profile=profile) == ["unique_showing_key"]
+    moved = ("unique_showing_key", "Wer", "Wo")
+    with pytest.raises(InputError, match=r"column 2 is 'Wer', but .* had 'Wo' there"):
+        fields(*moved, hints=hints, profile=profile)
+    for field in ("", "feedback"):
+        told = fields(*moved, hints=hints, profile=profile, mapped={"column 2": field})
+        assert told == ["unique_showing_key", field or None, None]
+
+
+def test_of_many_headers_the_first_500_that_are_short_may_hold_the_keys() -> None:
+    names, like = Names(), "unique_showing_key"
+    assert names.closest(["x", like + "." * 42], "unique_showing_key") == like + "." * 42
+    assert names.closest(["x", like + "." * 43], "unique_showing_key") is None
+    assert names.closest([*["x"] * 499, like], "unique_showing_key") == like
+    assert names.closest([*["x"] * 500, like], "unique_showing_key") is None
+    assert names.closest([*["y" * 61] * 500, like], "unique_showing_key") == like
+
+
+def test_columns_of_our_own_files_are_known_again_and_added_ones_fill_free_fields() -> None:
+    written = [
+        ("Ref", "unique_showing_key"), ("Rating", "rating"), ("Stars", "title"), ("error", ""),
+    ]  # fmt: skip
+    headers = ["REF", "Rating", "Stars", "error", "feedback", "Feedback", "title", "Notes", ""]
+    mapping, numbers = map_own_headers(headers, written, "x.csv")
+    assert numbers == (0, 1, 2, 3, None, None, None, None, None)
+    assert [(column.field, column.why) for column in mapping.columns] == [
+        ("unique_showing_key", "--map"),
+        ("rating", "name"),
+        ("title", "--map"),
+        (None, "ours"),
+        ("feedback", "name"),
+        (None, "unknown"),  # the field is taken
+        (None, "unknown"),
+        (None, "unknown"),
+        (None, "blank"),
+    ]
+    with pytest.raises(InputError, match="--strict allows no unknown columns"):
+        map_own_headers(headers, written, "x.csv", strict=True)
+
+
+def test_equal_headers_of_our_own_files_keep_their_order() -> None:
+    written = [("Key", "unique_showing_key"), ("Notes", "feedback"), ("Notes", "title")]
+    for headers, numbers in (
+        (["Notes", "Notes", "Key"], (1, 2, 0)),
+        (["notes", "Notes", "Key"], (2, 1, 0)),  # the one that is written the same comes first
+        (["Notes", "Key"], (1, 0)),
+        (["Key", "title", "feedback"], (0, 2, 1)),  # the fields' own names
+        (["Key", "", "Notes"], (0, None, 1)),
+    ):
+        mapping, found = map_own_headers(headers, written, "x.csv")
+        assert found == numbers
+        assert [column.field for column in mapping.columns] == [
+            None if number is None else written[number][1] for number in numbers
+        ]
