@@ -9,6 +9,8 @@ from itertools import pairwise
 import pytest
 
 from bulk_sync.model.rows import RateSource
+from bulk_sync.send.advertised import Advertised
+from bulk_sync.send.faults import Faults
 from bulk_sync.send.headers import Quota
 from bulk_sync.send.observation import Kind, Observation
 from bulk_sync.send.pace import Pace
@@ -34,8 +36,12 @@ def served(
 
 def test_503s_that_a_lower_rate_does_not_change_are_faults_and_the_rate_comes_back() -> None:
     pace = Pace()
-    now = served(pace, 1000, lambda number, _: "busy" if number % 7 == 6 else "through")
-    assert pace.busy.excused
+
+    def faulty(number: int, _: float) -> Kind:
+        assert pace.busy.excused
+        return "busy" if number % 7 == 6 else "through"
+
+    now = served(pace, 1000, faulty)
     assert pace.per_second(now) > 150
 
 
@@ -108,6 +114,8 @@ def test_two_refusals_in_a_row_that_no_later_request_shares_make_them_faults(
     for event in events:
         now = event(pace, now)
     assert bool(pace.throttled.excused) is excused
+    if excused:  # earlier refusals were taken for a limit by mistake
+        assert pace.search.limit == 0
 
 
 def test_a_run_that_is_faster_than_another_waits_its_own_part_of_the_others_interval() -> None:
@@ -189,6 +197,8 @@ def test_a_limit_that_seems_higher_than_stated_is_the_stated_one_again_after_a_r
     assert pace.limit(now) == (50, RateSource.HEADER)
 
 
+@pytest.mark.parametrize("depth", [0.3, 0.1])
+@pytest.mark.parametrize("blocked", [20.0, 300.0])
 @pytest.mark.parametrize(
     ("interval", "requests", "most"),
     [
@@ -198,7 +208,7 @@ def test_a_limit_that_seems_higher_than_stated_is_the_stated_one_again_after_a_r
     ],
 )
 def test_after_a_long_block_the_rate_is_what_got_through_in_a_second_before_it(
-    interval: float, requests: int, most: int
+    interval: float, requests: int, most: int, blocked: float, depth: float
 ) -> None:
     pace, given = Pace(), at_most(19)
     now = 100.0
@@ -206,10 +216,10 @@ def test_after_a_long_block_the_rate_is_what_got_through_in_a_second_before_it(
         take(pace, now + number * interval, given)
         ended(pace, now + number * interval, seconds=0.0, given=given)
     now += requests * interval
-    until = now + 20
+    until = now + blocked
     while (now := max(now, take(pace, now, given))) < until:
         ended(pace, now, "throttled", 0.0, given=given)
-    depth = pace.search.depth
+    pace.search.depth = depth
     ended(pace, now, seconds=0.0, given=given)
     assert pace.found.content == requests
     assert pace.search.pauses == 0
@@ -217,3 +227,92 @@ def test_after_a_long_block_the_rate_is_what_got_through_in_a_second_before_it(
     assert pace.search.depth == min(depth, 0.15)
     assert pace.search.calm >= 20 * pace.found.pause
     assert pace.search.blocked == 0
+
+
+def test_bare_503s_hold_everyone_for_no_longer_than_five_seconds_and_longer_each_time() -> None:
+    pace, now, pauses = Pace(), 1.0, []
+    for _ in range(60):
+        now = max(now, take(pace, now))
+        ended(pace, now, "busy")
+        pauses.append(max(0.0, pace.held_until - now))
+    held = [pause for pause in pauses if pause]
+    assert held == pytest.approx(sorted(held))
+    assert held[0] < 2
+    assert held[-1] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("asked", "last"), [(7.0, 1.0), (1.0, 1.0), (0.5, 0.5)])
+def test_of_a_wait_that_the_api_asks_for_a_second_at_most_may_be_for_nothing(
+    asked: float, last: float
+) -> None:
+    pace = Pace()
+    take(pace, 1.0)
+    ended(pace, 1.1, "throttled", asked=asked)
+    assert (pace.search.last_pause, pace.search.was_asked) == (last, 1.0)
+    now = take(pace, 10.0)
+    ended(pace, now, "throttled")
+    assert pace.search.was_asked == 0.0
+
+
+@pytest.mark.parametrize("knows", ["", "content", "lockout"])
+def test_after_ten_idle_minutes_all_is_forgotten_but_windows_and_what_they_taught(
+    knows: str,
+) -> None:
+    pace = Pace()
+    take(pace, 1.0)
+    seen(pace, Quota(10, 1, 9, 1), at=1.5)
+    ended(pace, 2.0, "throttled", asked=1.0)
+    pace.busy.refused = pace.throttled.refused = 5.0
+    pace.busy.excused, pace.throttled.excused = 0.0, 1.0
+    if knows:
+        setattr(pace.found, knows, 60.0)
+    before = pace.search.limit
+    assert before
+    pace.reserve_group(2000.0, 1)
+    assert pace.latency == 0.0
+    assert pace.busy == Faults(excused=1.0)
+    assert pace.throttled == Faults()
+    assert pace.advertised == Advertised()
+    assert pace.search.limit == (before if knows else 0.0)
+    assert pace.search.recovered == 1.0
+
+
+def test_the_first_refusal_halves_a_rate_that_was_found_and_lowers_one_that_was_given_less() -> (
+    None
+):
+    for given, share in ((at_most(None), 0.5), (at_most(10), 0.97)):
+        pace, now = Pace(), 1.0
+        for _ in range(40):
+            now = max(now, take(pace, now, given))
+            ended(pace, now, seconds=0.0, given=given)
+        now = max(now, take(pace, now, given))
+        rate = pace.per_second(now, given)
+        ended(pace, now, "throttled", 0.0, 1.0, given)
+        assert pace.search.limit == pytest.approx(share * rate)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "knows", "asked", "is_doubtful"),
+    [
+        (100, "", None, True),
+        (20, "", None, True),
+        (19, "", None, False),
+        (100, "", 1.0, False),
+        (100, "content", None, False),
+        (100, "lockout", None, False),
+        (100, "stated", None, False),
+    ],
+)
+def test_a_refusal_is_in_doubt_at_a_high_rate_where_nothing_else_speaks_for_a_limit(
+    per_second: float, knows: str, asked: float | None, is_doubtful: bool
+) -> None:
+    pace, given = Pace(), at_most(per_second)
+    take(pace, 1.0, given)
+    if knows == "stated":
+        seen(pace, Quota(10_000, 3600, 9_000, 1800), at=1.5)
+    elif knows:
+        setattr(pace.found, knows, 1000.0)
+    take(pace, 2.0, given)
+    ended(pace, 2.1, "throttled", 0.1, asked, given)
+    assert bool(pace.suspicion.witnesses) is is_doubtful
+    assert bool(pace.search.pauses) is not is_doubtful
