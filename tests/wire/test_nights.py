@@ -16,7 +16,7 @@ from tests.models.nights import Nights
 from tests.models.north import Family, North
 from tests.models.person import Night
 
-SEEDS = (1, 2, 3, 4)
+SEEDS = (1, 3)
 
 
 @pytest.mark.slow  # a hundred runs

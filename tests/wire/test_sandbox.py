@@ -211,8 +211,9 @@ def test_slow_and_late_replies_come_in_the_end(sandboxes: Sandboxes) -> None:
         assert users_me(witness.base_url).status_code == 200
         assert patch(witness, "ext_1", rating=4).status_code == 200
         times = [(entry["ended_at"] - entry["at"]) * 100 for entry in witness.journal()]
-    assert times[0] >= 29.9
-    assert times[1] >= 9.9
+    # A timer may fire a millisecond early, which is a tenth of a second at this speed.
+    assert times[0] >= 29.5
+    assert times[1] >= 9.5
 
 
 @pytest.mark.parametrize(
