@@ -466,3 +466,30 @@ def test_a_clock_change_at_midnight_is_seen_from_both_days(
     else:
         assert isinstance(found, Problem)
         assert [reason.expected for reason in found.reasons] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        # A date in the format of a duration: the days since 1904, or 1900, from 2000 on.
+        (timedelta(days=35_064), Remedy.FORMAT_AS_DATE),
+        (timedelta(days=46_095), Remedy.FORMAT_AS_DATE),
+        (timedelta(days=35_063), None),
+        (timedelta(days=1), None),
+        (timedelta(hours=-1), None),
+        (46_095, Remedy.FORMAT_AS_DATE),
+        (True, None),
+    ],
+)
+def test_a_number_of_days_is_called_a_date_in_another_format(
+    cell: Cell, remedy: Remedy | None
+) -> None:
+    with pytest.raises(BadCell) as refused:
+        read_moment("mdy", cell)
+    reason = refused.value.reason("showing_date")
+    assert (reason.expected, reason.remedy) == (Expected.MOMENT, remedy)
+
+
+def test_several_blanks_mean_the_same_as_one() -> None:
+    for text in ("3/14/2026  4:30  P.  M.", "3/14/2026,  4:30 P. M.", " 3/14/2026\t4:30\xa0 PM"):
+        assert patch(showing_date=text) == {"showing_date": "2026-03-14T16:30:00-05:00"}

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulk_sync.check.evidence import Sign
+from bulk_sync.check.keys import twin_of
 from bulk_sync.check.patches import digest_of, merged
 from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import Cell, CellError, Formatted, Problem, Record, Row
@@ -163,9 +164,11 @@ def test_an_id_addresses_the_showing_and_the_key_travels_in_the_body(column: str
         ("rating", "unique_showing_key"),
     )
     assert json.loads(both.body) == {"rating": 4, "unique_showing_key": "ext_1"}
+    assert both.twin is None  # an id is nobody else's
     by_key = check.check(Row(3, ("", "ext_1", "4")))
     assert isinstance(by_key, Record)
     assert (by_key.target, json.loads(by_key.body)) == ("ext_1", {"rating": 4})
+    assert by_key.twin == twin_of("ext_1")
     alone = check.check(Row(4, (UUID, "", "4")))
     assert isinstance(alone, Record)
     assert (alone.target, alone.key, json.loads(alone.body)) == (UUID.lower(), "", {"rating": 4})
@@ -385,6 +388,8 @@ def test_the_dates_of_a_row_that_is_not_sent_are_evidence_unless_its_cells_may_b
         (("Rating", "rating", "Rating"), None),
         (("Showing Key", "x", "y"), None),
         (("Rating", 2026.0, "Showing Key"), "another table"),
+        (("unique_showing_key",), "repeats the header"),
+        (("unique_showing_key", "Visit date", "rating", " "), "repeats the header"),
         (("Rating", date(2026, 3, 4), True), None),
     ],
 )
