@@ -392,13 +392,23 @@ def test_each_wait_says_whom_it_holds_whether_the_api_decided_and_what_it_costs(
 
 
 @pytest.mark.parametrize(
-    ("attempts", "most", "waits"), [(1, 1, False), (1, 2, True), (2, 2, False), (2, 3, True)]
+    ("attempts", "most", "throttled", "waits"),
+    [
+        (1, 1, 0, False),
+        (1, 2, 0, True),
+        (2, 2, 0, False),
+        (2, 3, 0, True),
+        (2, 2, 1, True),
+        # The attempt that was just refused counts as one, whatever came before.
+        (1, 1, 1, False),
+        (1, 2, 1, True),
+    ],
 )
 def test_a_refusal_that_says_when_to_come_again_gets_each_of_its_attempts(
-    attempts: int, most: int, waits: bool
+    attempts: int, most: int, throttled: int, waits: bool
 ) -> None:
     policy = RetryPolicy(max_attempts=most, retry_for_seconds=60, repeat_ambiguous=True)
-    so_far = SoFar(attempts, 0, 0.0, key_accepted=True)
+    so_far = SoFar(attempts, throttled, 0.0, key_accepted=True)
     reply = Reply(422, {"retry-after": "1"}, b"")
     found = decide(reply, so_far, policy, target="ext_1", sent=SENT, dice=0.5)
     assert isinstance(found, RetryIn) is waits

@@ -59,7 +59,7 @@ def test_a_503_without_a_time_is_no_request_to_wait() -> None:
 
 
 MAY_BE_APPLIED = [408, 500, 502, 503, 504, 507, 520]
-SURELY_NOT_APPLIED = [301, 302, 308, 400, 401, 403, 404, 409, 421, 422, 425, 429, 501, 505]
+SURELY_NOT_APPLIED = [300, 301, 302, 308, 400, 401, 403, 404, 409, 421, 422, 425, 429, 501, 505]
 
 
 @pytest.mark.parametrize("status", MAY_BE_APPLIED)
@@ -77,7 +77,7 @@ def test_a_server_error_may_have_been_applied_and_is_not_repeated_by_the_cautiou
 @pytest.mark.parametrize("status", SURELY_NOT_APPLIED)
 def test_any_other_error_was_not_applied_and_is_nothing_to_look_at(status: int) -> None:
     seen = Reply(status, {}, OWN_REFUSAL)
-    assert not may_have_been_applied(seen)
+    assert may_have_been_applied(seen) is False
     assert getattr(cautiously(seen), "given_up", None) is not GivenUp.AMBIGUOUS
 
 
@@ -131,10 +131,13 @@ def test_what_is_no_word_of_the_api_is_a_block_with_a_decision_if_it_is_about_on
     assert last == Blocked(why, RowFailed("bad_reply", alone, GivenUp.ATTEMPTS))
     # Nothing behind a firewall was reached, so the cautious may repeat it.
     assert cautiously(FIREWALL) == Blocked(why, RetryIn(0.25, alone))
-    assert not may_have_been_applied(FIREWALL)
+    assert may_have_been_applied(FIREWALL) is False
     assert block_text(Reply(403, {}, b"")) == (
         "something in front of the API blocks requests (403, no content type)"
     )
+    # Of a content type that is no type sixty characters are enough.
+    long = block_text(Reply(403, {"content-type": "x" * 99}, b""))
+    assert long.endswith(f"(403, {'x' * 60})")
 
 
 @pytest.mark.parametrize(
