@@ -351,3 +351,22 @@ def test_equal_headers_of_our_own_files_keep_their_order() -> None:
         assert [column.field for column in mapping.columns] == [
             None if number is None else written[number][1] for number in numbers
         ]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "error", "undo_expects", "undo_unknown", "undo_clears", "reconcile_row", "reconcile_there",
+        "reconcile_conflicts", "reconcile_clears",
+    ],
+)  # fmt: skip
+def test_columns_of_our_reports_that_are_for_people_fill_nothing_and_are_not_unknown(
+    header: str,
+) -> None:
+    mapping = map_headers(["unique_showing_key", header], "x.csv", strict=True)
+    assert [(column.field, column.why) for column in mapping.columns[1:]] == [(None, "ours")]
+
+
+def test_no_header_is_like_the_key_where_there_are_none_or_none_is_similar() -> None:
+    for headers in ([], ["x"], ["", "Price"]):
+        assert Names().closest(headers, "unique_showing_key") is None

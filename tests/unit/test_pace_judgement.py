@@ -116,6 +116,8 @@ def test_two_refusals_in_a_row_that_no_later_request_shares_make_them_faults(
     assert bool(pace.throttled.excused) is excused
     if excused:  # earlier refusals were taken for a limit by mistake
         assert pace.search.limit == 0
+    elif limit in events:
+        assert pace.search.limit > 0
 
 
 def test_a_run_that_is_faster_than_another_waits_its_own_part_of_the_others_interval() -> None:
@@ -224,6 +226,8 @@ def test_after_a_long_block_the_rate_is_what_got_through_in_a_second_before_it(
     assert pace.found.content == requests
     assert pace.search.pauses == 0
     assert 0.5 * most <= pace.search.limit <= most
+    if blocked > 100:
+        assert pace.search.limit == pytest.approx(0.95 * most)
     assert pace.search.depth == min(depth, 0.15)
     assert pace.search.calm >= 20 * pace.found.pause
     assert pace.search.blocked == 0
@@ -301,6 +305,7 @@ def test_the_first_refusal_halves_a_rate_that_was_found_and_lowers_one_that_was_
         (100, "content", None, False),
         (100, "lockout", None, False),
         (100, "stated", None, False),
+        (100, "nothing left", None, False),
     ],
 )
 def test_a_refusal_is_in_doubt_at_a_high_rate_where_nothing_else_speaks_for_a_limit(
@@ -310,9 +315,18 @@ def test_a_refusal_is_in_doubt_at_a_high_rate_where_nothing_else_speaks_for_a_li
     take(pace, 1.0, given)
     if knows == "stated":
         seen(pace, Quota(10_000, 3600, 9_000, 1800), at=1.5)
-    elif knows:
+    elif knows in {"content", "lockout"}:
         setattr(pace.found, knows, 1000.0)
     take(pace, 2.0, given)
-    ended(pace, 2.1, "throttled", 0.1, asked, given)
+    left = (Quota(remaining=0),) if knows == "nothing left" else ()
+    pace.observe(2.1, Observation(pace.taken, "throttled", 0.1, asked, left), 0.5, given)
     assert bool(pace.suspicion.witnesses) is is_doubtful
     assert bool(pace.search.pauses) is not is_doubtful
+
+
+def test_a_stated_reset_counts_from_when_its_request_left() -> None:
+    pace = Pace()
+    take(pace, 10.0)
+    spent = (Quota(100, 60, 0, 30),)
+    pace.observe(15.0, Observation(1, "through", 5.0, quotas=spent), 0.5)
+    assert pace.wait_until(15.0) == pytest.approx(40, abs=1.1)
