@@ -386,7 +386,7 @@ def test_a_row_that_nothing_is_said_of_was_not_refused_for_a_moment_and_has_all_
 def test_each_wait_says_whom_it_holds_whether_the_api_decided_and_what_it_costs(
     status: int, headers: dict[str, str], of: tuple[bool, bool, bool]
 ) -> None:
-    found = decided(status, b"{}", **headers)
+    found = decided(status, b"{}", FIRST, **headers)
     assert isinstance(found, RetryIn)
     assert (found.everyone, found.decided, found.costs_attempt) == of
 
