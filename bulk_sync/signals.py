@@ -68,6 +68,7 @@ class _State:
         self.raised: int | None = None  # in the current block, which it may not have left
         self.listener: Listener | None = None
         self.code: int | None = None  # of the process, once it is known
+        self.show: Callable[[sys.UnraisableHookArgs], object] = sys.__unraisablehook__
 
 
 _state = _State()
@@ -86,6 +87,13 @@ def install() -> None:
     sys.unraisablehook = _raise_again
     # Registered first, so called last.
     atexit.register(_end_deaf)
+
+
+def show_unraisable_by(show: Callable[[sys.UnraisableHookArgs], object]) -> None:
+    """Show by this function what is raised where nothing can be, but for signals."""
+    _state.show = show
+    if not _state.installed:
+        sys.unraisablehook = show
 
 
 def hold() -> None:
@@ -241,7 +249,7 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
     if not isinstance(unraisable.exc_value, Interrupted) or _state.raised is None:
         # What a signal cut off may complain, as a thread whose start it interrupted does.
         if not _state.arrived:
-            sys.__unraisablehook__(unraisable)
+            _state.show(unraisable)
         return
     number, _state.raised = _state.raised, None
     _state.arrived.clear()

@@ -1,4 +1,4 @@
-"""What is shown of an exception that is a bug of ours: where it was raised, never its text.
+"""Show of an exception that is a bug of ours where it was raised, never its text.
 
 Invariant: no text of an exception is printed or logged, whoever raised it and in whatever thread,
 task or destructor, because it may quote a cell of a client's sheet or the key. Types, files, lines
@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
+
+from bulk_sync import signals
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -43,7 +45,7 @@ def show_no_texts() -> None:
     """Let Python itself show exceptions as `trace` does, wherever nobody catches them."""
     sys.excepthook = _on_uncaught
     threading.excepthook = lambda args: _show(args.exc_value)
-    sys.unraisablehook = lambda args: _show(args.exc_value)
+    signals.show_unraisable_by(lambda args: _show(args.exc_value))
     # It logs the tasks that failed unnoticed, with their exceptions.
     logging.getLogger("asyncio").addHandler(_OnlyPlaces(logging.WARNING))
     logging.getLogger("asyncio").propagate = False

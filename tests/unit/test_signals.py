@@ -226,6 +226,30 @@ def test_at_the_end_signals_are_ignored_because_other_threads_may_get_them() -> 
     assert (done.returncode, done.stdout) == (0, "[True, True, True]\n")
 
 
+def test_a_program_that_shows_no_texts_loses_no_signal_in_a_finalizer() -> None:
+    body = """
+        from bulk_sync.cli.bugs import show_no_texts
+        show_no_texts()  # after the handlers, as the program does
+        import threading
+        class Ending:
+            def __del__(self): signal.raise_signal(15)
+        class Faulty:
+            def __del__(self): raise KeyError("a cell")
+        Faulty()
+        try:
+            with signals.raising():
+                Ending()
+                threading.Event().wait(60)
+        except signals.Interrupted:
+            print("interrupted")
+    """
+    done = ran(body)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n")
+    assert "KeyError" in done.stderr
+    assert "Interrupted" not in done.stderr
+    assert "a cell" not in done.stderr
+
+
 def test_what_a_signal_cut_off_does_not_complain() -> None:
     body = (
         "class Cut:\n"
