@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
 
 CLOSE_ON_EXEC: int = getattr(os, "O_CLOEXEC", 0)
 FOLDER_ONLY: int = getattr(os, "O_DIRECTORY", 0)
@@ -65,6 +66,20 @@ def write_at(descriptor: int, data: bytes, offset: int) -> None:
         os.write(descriptor, data)
     else:
         pwrite(descriptor, data, offset)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let new names of a folder survive a power cut; raises OSError.
+
+    Systems whose folders can't be opened see to that themselves.
+    """
+    if os.name != "posix":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def user_id() -> int | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bulk_sync import platforms
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger_file
 from bulk_sync.job.bounded import TooSlow
@@ -382,19 +383,9 @@ def _make(path: Path) -> None:
             connection.executescript(CREATE)
         keep_side_files(path)
         new.replace(path)
-        _sync_folder(path.parent)
+        platforms.sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"{path}: the checkpoint can't be written: {error.strerror}.") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; systems that can't open folders do so by themselves."""
-    if os.name == "posix":
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

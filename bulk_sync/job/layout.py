@@ -54,7 +54,7 @@ class Item(Struct, frozen=True):
 
 
 Layout = Mapping[str, Item]
-"""What a database has, by name."""
+"""The items of a database by their names."""
 
 
 def layout_of_script(*scripts: str) -> Layout:

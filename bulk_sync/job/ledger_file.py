@@ -77,10 +77,7 @@ def changing(path: Path, *, examined: bool) -> Iterator[LedgerFile]:
 
     The file is a ledger, or a checkpoint that has learnt what it lists (`examined`).
     """
-    if not examined:
-        with translated(path):
-            _examine(path)
-            _migrate(path)
+    _prepare(path, examined=examined)
     with translated(path, in_use=True), closing(connect(path)) as db:
         db.execute("BEGIN IMMEDIATE")
         yield LedgerFile(db)
@@ -93,10 +90,7 @@ def purge_values(path: Path, *, examined: bool) -> None:
     Names and writers stay, so each job still knows which of its patches were the last. `examined`
     is as in `changing`. Raises CheckpointError, and OutputError while another program reads it.
     """
-    if not examined:
-        with translated(path):
-            _examine(path)
-            _migrate(path)
+    _prepare(path, examined=examined)
     with translated(path, in_use=True), closing(connect(path)) as db:
         begin_purge(db)
         db.execute(f"UPDATE ledger SET fields = '{TRACE}' WHERE fields <> '{TRACE}'")
@@ -118,11 +112,17 @@ def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:
         _make(path)
     refuse_without_shared_memory(path)
     with translated(path, ledger=path):
-        if not examined:
-            _examine(path)
-            _migrate(path)
+        _prepare(path, examined=examined)
         db.execute(f"ATTACH ? AS {SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
         choose_journal(db, path, SHARED)
+
+
+def _prepare(path: Path, *, examined: bool) -> None:
+    """Examine and migrate a ledger, unless it is a checkpoint of which that was done."""
+    if not examined:
+        with translated(path, ledger=path):
+            _examine(path)
+            _migrate(path)
 
 
 def _migrate(path: Path) -> None:

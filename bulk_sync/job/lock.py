@@ -25,6 +25,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec.structs import asdict
 
+from bulk_sync import platforms
 from bulk_sync.clock import SystemClock, utc_text
 from bulk_sync.errors import CheckpointBusy, OutputError
 from bulk_sync.folders import NO_LOCKS
@@ -236,7 +237,7 @@ def _write_note(checkpoint: Path, holder: Holder) -> None:
     newest content (close-to-open consistency, nfs(5)), but may remember a name for a minute.
     """
     content = json.dumps(asdict(holder)).encode().ljust(_NOTE_BYTES)
-    opened = os.open(note_path(checkpoint), os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+    opened = os.open(note_path(checkpoint), os.O_WRONLY | platforms.NO_SYMLINK)
     try:
         os.write(opened, content)
     finally:

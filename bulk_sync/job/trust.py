@@ -29,14 +29,14 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _ROOT = 0
 
 
-class Access(Struct, frozen=True):
+class Ownership(Struct, frozen=True):
     """The owner of a file, and its mode."""
 
     owner: int
     mode: int
 
 
-def objection(found: Access, user: int, usual: Access | None = None) -> str | None:
+def objection(found: Ownership, user: int, usual: Ownership | None = None) -> str | None:
     """Return why a file is not to be trusted, with what to do; None for one that may be used.
 
     `usual` is a file that this user just made in the same folder for nobody else, None where none
@@ -92,7 +92,7 @@ def note_on_folder(folder: Path) -> tuple[str, ...]:
         return ()
     if not mode & stat.S_IWOTH or mode & stat.S_ISVTX:
         return ()
-    usual = _usual_access(folder)
+    usual = _usual_ownership(folder)
     if usual is not None and usual.mode & stat.S_IWOTH:
         return ()  # modes mean nothing here
     folder = folder.absolute()
@@ -104,20 +104,20 @@ def note_on_folder(folder: Path) -> tuple[str, ...]:
 
 
 def _objection_to(path: Path, found: os.stat_result) -> str | None:
-    access, user = Access(found.st_uid, found.st_mode), platforms.user_id()
+    access, user = Ownership(found.st_uid, found.st_mode), platforms.user_id()
     if user is None:
         return None
     why = objection(access, user)
     if why is not None:  # rarely, so a file is made for no other reason
-        why = objection(access, user, _usual_access(path.parent))
+        why = objection(access, user, _usual_ownership(path.parent))
     return why and why.replace("{path}", _quoted(path))
 
 
-def _usual_access(folder: Path) -> Access | None:
+def _usual_ownership(folder: Path) -> Ownership | None:
     """Return owner and mode of a file that this process makes, for itself alone."""
     with suppress(OSError), tempfile.TemporaryFile(dir=folder, prefix=PREFIX) as made:
         found = os.fstat(made.fileno())
-        return Access(found.st_uid, found.st_mode)
+        return Ownership(found.st_uid, found.st_mode)
     return None
 
 

@@ -1,4 +1,4 @@
-"""How much of a file is in memory at a time, and how far a few bytes of it may grow.
+"""The bounds of what is in memory of a file at a time, and of what a few of its bytes may claim.
 
 Bounds on the parts of archives and of XML are in `archive` and `books.markup`, where they are
 enforced. Pure.

@@ -143,7 +143,7 @@ def _as_read(apart: Path, before: tuple[int, ...], digest: str) -> tuple[int, ..
     """Return the identity of the file that was read; None for any other."""
     try:
         # Not blocking, because a pipe may have taken the sheet's place.
-        opened = os.open(apart, os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0))
+        opened = os.open(apart, os.O_RDONLY | _NO_FOLLOW | platforms.NO_WAIT)
     except OSError:
         return None
     with os.fdopen(opened, "rb") as file:

@@ -24,7 +24,7 @@ _STOP_POLL_SECONDS = 0.1
 
 
 class AboutToSend(Struct, frozen=True):
-    """What is about to be sent, and where; `team` is None when the API doesn't name it."""
+    """The rows of a run and their destination; `team` is None when the API doesn't name it."""
 
     rows: int
     base_url: str

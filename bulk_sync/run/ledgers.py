@@ -173,7 +173,7 @@ def acknowledged_values(settings: ReconcileSettings) -> Iterator[KnownValues]:
 
 
 class Evidence(Struct, frozen=True):
-    """What an export shows of North; each part may be iterated more than once.
+    """The values of North in an export; each part may be iterated more than once.
 
     `differing` has the showings that the sheet here has otherwise: (target, key, id). `shown` has
     all showings of the export, whether or not the sheet here has them. `same` compares values.

@@ -123,9 +123,8 @@ def hold_ledger(
 ) -> Iterator[HeldLedger]:
     """Hold the job's ledger, because one run at a time may change it.
 
-    Raises UsageError when
-    another file of the run would take its place, CheckpointBusy; CheckpointError when the one that
-    --ledger names can't be used.
+    Raises UsageError when another file of the run would take its place, CheckpointBusy;
+    CheckpointError when the one that --ledger names can't be used.
     """
     origin = origin_of(sheet.reading.input, sheet.made_from, of_push=sheet.is_of_push)
     place = place_of_ledger(files.checkpoint, history.ledger, origin)

@@ -11,7 +11,7 @@
 | HTML, half a body, an encoding that can't be decoded | no acknowledgement |
 | a reply that names another showing | no acknowledgement |
 
-What speaks against an acknowledgement beyond the reply itself is in `evidence`.
+Evidence beyond the reply itself that it is no acknowledgement: see `evidence`.
 
 What is harmless is passed over: `error: null`, `errors: []`, a byte order mark, other fields.
 """

@@ -44,7 +44,7 @@ _LONGEST_NAME = 80
 class Doubt(NamedTuple):
     """The reason why a reply is not taken for an acknowledgement.
 
-    `of_values` means that only values speak against it, so that it may be the API's own doing.
+    With `of_values` only its values are the reason, so that the API may have changed them itself.
     """
 
     why: str
@@ -52,7 +52,7 @@ class Doubt(NamedTuple):
 
 
 class Evidence:
-    """What the acknowledgements of a run have said."""
+    """The ids and changed fields in the acknowledgements of a run."""
 
     def __init__(self) -> None:
         self._keys: dict[str, str] = {}
@@ -70,7 +70,7 @@ class Evidence:
         *,
         may_repeat: bool = True,
     ) -> Doubt | None:
-        """Return what speaks against an acknowledgement, and remember one that nothing does.
+        """Return the reason not to believe an acknowledgement; remember one that is believed.
 
         `doubted` are the earlier replies to the same change that were not believed. Values are not
         doubted unless the request may be repeated.

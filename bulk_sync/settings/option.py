@@ -38,7 +38,7 @@ class Kind(Enum):
 
 
 class Access(Enum):
-    """What a run does with the file that an option names.
+    """The use that a run makes of the file that an option names.
 
     No file that is written has another use in the run: see `run.paths`.
     """
@@ -205,7 +205,7 @@ class Declared:
 
     @property
     def access(self) -> Access | None:
-        """What a run does with the path; None for what is no path."""
+        """The use that a run makes of the path; None for an option that is no path."""
         return self.option.access
 
     @property

@@ -78,7 +78,7 @@ class Outputs(JobFiles):
 
 @dataclass(frozen=True, kw_only=True)
 class Purging:
-    """What a purge covers besides the job's own checkpoint."""
+    """The extent of a purge beyond the job's own checkpoint."""
 
     PANEL = "Output"
 

@@ -11,7 +11,7 @@ from bulk_sync.errors import CheckpointError
 from bulk_sync.job import trust
 from bulk_sync.job.ledger_file import read_shared
 from bulk_sync.job.store import Store
-from bulk_sync.job.trust import Access, note_on_folder, objection, refuse_untrusted
+from bulk_sync.job.trust import Ownership, note_on_folder, objection, refuse_untrusted
 
 ME, ROOT, STRANGER, NOBODY = 1000, 0, 1001, 65534
 
@@ -19,23 +19,23 @@ ME, ROOT, STRANGER, NOBODY = 1000, 0, 1001, 65534
 @pytest.mark.parametrize(
     ("found", "usual", "words"),
     [
-        (Access(ME, 0o600), None, None),
-        (Access(ME, 0o644), None, None),
-        (Access(ROOT, 0o644), None, None),
-        (Access(STRANGER, 0o600), None, "belongs to another user"),
-        (Access(STRANGER, 0o600), Access(ME, 0o600), "belongs to another user"),
-        (Access(ME, 0o620), None, "chmod go-w"),
-        (Access(ME, 0o602), Access(ME, 0o600), "chmod go-w"),
+        (Ownership(ME, 0o600), None, None),
+        (Ownership(ME, 0o644), None, None),
+        (Ownership(ROOT, 0o644), None, None),
+        (Ownership(STRANGER, 0o600), None, "belongs to another user"),
+        (Ownership(STRANGER, 0o600), Ownership(ME, 0o600), "belongs to another user"),
+        (Ownership(ME, 0o620), None, "chmod go-w"),
+        (Ownership(ME, 0o602), Ownership(ME, 0o600), "chmod go-w"),
         # A network folder that gives every file of root's to nobody.
-        (Access(NOBODY, 0o600), Access(NOBODY, 0o600), None),
-        (Access(NOBODY, 0o620), Access(NOBODY, 0o600), "chmod go-w"),
+        (Ownership(NOBODY, 0o600), Ownership(NOBODY, 0o600), None),
+        (Ownership(NOBODY, 0o620), Ownership(NOBODY, 0o600), "chmod go-w"),
         # A drive without owners and modes: chmod would change nothing.
-        (Access(STRANGER, 0o777), Access(STRANGER, 0o777), None),
-        (Access(STRANGER, 0o777), Access(ME, 0o777), "belongs to another user"),
+        (Ownership(STRANGER, 0o777), Ownership(STRANGER, 0o777), None),
+        (Ownership(STRANGER, 0o777), Ownership(ME, 0o777), "belongs to another user"),
     ],
 )
 def test_who_may_have_written_a_file(
-    found: Access, usual: Access | None, words: str | None
+    found: Ownership, usual: Ownership | None, words: str | None
 ) -> None:
     why = objection(found, ME, usual)
     assert why is None if words is None else why is not None and words in why
@@ -84,11 +84,11 @@ def test_a_file_is_made_for_comparison_only_where_one_is_refused(
 ) -> None:
     asked: list[Path] = []
 
-    def like_the_drive(folder: Path) -> Access:
+    def like_the_drive(folder: Path) -> Ownership:
         asked.append(folder)
-        return Access(os.geteuid(), 0o777)
+        return Ownership(os.geteuid(), 0o777)
 
-    monkeypatch.setattr(trust, "_usual_access", like_the_drive)
+    monkeypatch.setattr(trust, "_usual_ownership", like_the_drive)
     path = tmp_path / "x.sqlite"
     path.touch(0o600)
     refuse_untrusted(path)

@@ -195,13 +195,8 @@ def take_free_name(source: Path, target: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Write a folder's names to the disk, where folders can be opened."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+    with suppress(OSError):  # a name is there, whatever becomes of it in a power cut
+        platforms.sync_folder(folder)
 
 
 # Temporary files

@@ -73,7 +73,6 @@ class Masking:
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value()
-        self._bytes = self._key.encode()
         secret = _PREFIX.sub("", self._key, count=1) or self._key
         self._plain = _any_of(_plain_pieces(secret))
         self._packed = _any_of(_base64_pieces(secret))
