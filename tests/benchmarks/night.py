@@ -54,8 +54,8 @@ class Night:
 
     @property
     def for_account(self) -> int:
-        """Requests for users/me."""
-        return sum(entry["method"] == "GET" for entry in self.journal)
+        """Requests for users/me that the limit counted."""
+        return sum(e["method"] == "GET" and e["status"] != 429 for e in self.journal)
 
     @property
     def seconds(self) -> float:
