@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bulk_sync.search_path import without_current_folder
@@ -18,6 +19,26 @@ KEY_VARIABLE = "NORTH_API_KEY"
 def environment() -> dict[str, str]:
     """Return the environment for a child process: this one's, without the API key."""
     return {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
+
+
+def first_line_of(words: Sequence[str], seconds: float) -> tuple[bytes, int]:
+    """Run a command; return the first line that it prints, and its exit code.
+
+    It may ask the user for a passphrase: a terminal is its standard input and error, too. It gets
+    no sheet from standard input. Raises OSError if it can't be started,
+    subprocess.TimeoutExpired after so many seconds, when it has been killed.
+    """
+    terminal = None if sys.stdin is not None and sys.stdin.isatty() else subprocess.DEVNULL
+    ended = subprocess.run(  # noqa: S603 - the user's own command
+        words,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        env=environment(),
+        timeout=seconds,
+        check=False,
+    )
+    line, _, _ = ended.stdout.partition(b"\n")
+    return line.rstrip(b"\r"), ended.returncode
 
 
 def start_module(name: str) -> subprocess.Popen[bytes]:

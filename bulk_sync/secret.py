@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import stat
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from bulk_sync.child import first_line_of
 from bulk_sync.errors import UsageError
 from bulk_sync.small_file import NoSmallFile, read_small_file
 
 SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
 """The key of a rehearsal; a sandbox takes any test key."""
+
+KEY_COMMAND_SECONDS = 120
+"""The time for a key command, which may ask the user for a passphrase."""
 
 _KEY = re.compile(r"north_sk_\w+")
 
@@ -31,18 +37,57 @@ def check_key(key: SecretStr) -> SecretStr:
     return key
 
 
-def read_key(key_file: Path | None, environ: Mapping[str, str]) -> SecretStr:
-    """Return the API key from a file, else from NORTH_API_KEY; raises UsageError without one.
+def read_key(
+    key_file: Path | None, environ: Mapping[str, str], key_command: str | None = None
+) -> SecretStr:
+    """Return the API key from a command or a file, else from NORTH_API_KEY.
 
-    A file that others can read is refused, because whoever reads the key can change clients' data.
+    Raises UsageError without one. A file that others can read is refused, because whoever reads the
+    key can change clients' data.
     """
-    if key_file is None:
-        key = environ.get("NORTH_API_KEY", "")
-        if not key.strip():
-            raise UsageError(
-                "No API key: set NORTH_API_KEY, or name a file that holds it with --key-file."
-            )
-        return SecretStr(key)
+    if key_command is not None:
+        if key_file is not None:
+            raise UsageError("--key-file and --key-command: give one of them.")
+        return _printed_key(key_command)
+    if key_file is not None:
+        return _key_in(key_file)
+    key = environ.get("NORTH_API_KEY", "")
+    if not key.strip():
+        raise UsageError(
+            "No API key: set NORTH_API_KEY, or name a file that holds it with --key-file, or a "
+            "command that prints it with --key-command."
+        )
+    return SecretStr(key)
+
+
+def _printed_key(command: str) -> SecretStr:
+    """Return the key that a command prints; no error repeats the command, or what it printed."""
+    option = "--key-command"
+    if "north_sk_" in command:
+        raise UsageError(f"{option} takes a command that prints the key, not the key itself.")
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        raise UsageError(f"{option}: a quotation mark has no counterpart.") from None
+    if not words:
+        raise UsageError(f"{option}: the command is blank; an example: pass show north/key")
+    try:
+        line, code = first_line_of(words, KEY_COMMAND_SECONDS)
+        key = line.decode()
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"{option}: no key within {KEY_COMMAND_SECONDS} s.") from None
+    except OSError as error:
+        raise UsageError(f"{option}: {words[0]} can't be run: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{option}: the first line that it printed is no text.") from None
+    if code:
+        raise UsageError(f"{option}: {words[0]} ended with exit code {code}.")
+    if not key.strip():
+        raise UsageError(f"{option}: the first line that {words[0]} printed is blank.")
+    return SecretStr(key)
+
+
+def _key_in(key_file: Path) -> SecretStr:
     if "north_sk_" in key_file.name:  # don't repeat it: a message may end up in a log
         raise UsageError(
             "--key-file takes the name of a file that holds the key, not the key itself."

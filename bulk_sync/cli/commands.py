@@ -123,7 +123,7 @@ def _place_of_job(file: Path, given: Mapping[str, Any]) -> JobPlace | None:
 
 def _known_pace(target: Target) -> KnownPace:
     """Return the API's limits for this key, as last known to runs on this host."""
-    key = key_or_error(target.key_file)
+    key = key_or_error(target)
     return KnownPace() if isinstance(key, UsageError) else known_pace(target.base_url, key)
 
 
@@ -206,8 +206,8 @@ def doctor(given: Given, options: Sequence[Declared]) -> int:
     part(Inbox, values)
     following = part(Following, values)
     target = part(Target, values)
-    key = key_or_error(target.key_file)
-    settings = [("key", *describe(key, target.key_file))]
+    key = key_or_error(target)
+    settings = [("key", *describe(key, target))]
     settings += [_setting(option, given) for option in options]
     folder = part(Outputs, values).out or Path()
     findings = list(
@@ -228,8 +228,8 @@ def _setting(option: Declared, given: Given) -> tuple[str, str, str]:
         value, source = given.values[option.keyword], "command line"
     if option.name == "base-url":
         value = without_secrets(str(value))
-    elif option.name == "on-finish" and value:
-        value = "set"  # the address of a webhook often has a token in it
+    elif option.name in {"on-finish", "key-command"} and value:
+        value = "set"  # a command may have a token in it
     shown = ", ".join(value) if isinstance(value, list) else option.option.text_of(value)
     return option.name, shown, source
 

@@ -197,7 +197,7 @@ def report(given: Given) -> int:
 
 @_command(
     None,
-    select_options(Target, "base_url", "key_file", "team"),
+    select_options(Target, "base_url", "key_file", "key_command", "team"),
     select_options(Sending, "transport", "timeout_seconds"),
     select_options(JobFiles, "out"),
     select_options(Following, "json"),

@@ -176,7 +176,8 @@ def reconcile(given: Mapping[str, Any]) -> int:
 
 def _with_key_if_needed(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add the key that sends, or the one that a ledger has to be of, if there is one."""
-    named = given.get("key_file") is not None or os.environ.get("NORTH_API_KEY", "").strip()
+    named = any(given.get(one) for one in ("key_file", "key_command"))
+    named = named or bool(os.environ.get("NORTH_API_KEY", "").strip())
     return (
         with_key(given) if given.get("push") or (given.get("with_") == LEDGER and named) else given
     )

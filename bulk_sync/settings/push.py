@@ -21,9 +21,9 @@ from bulk_sync.settings.target import Target
 class PushSettings(SheetSettings):
     """The settings of `push`.
 
-    Without `key`, the API key is read from `key_file`; a rehearsal needs none, and `push` takes the
-    address of its sandbox as `send_to`. Runs on this host share the API's limit in `state_folder`;
-    None is the user's own.
+    Without `key`, the API key is read from `key_file` or `key_command`; a rehearsal needs none, and
+    `push` takes the address of its sandbox as `send_to`. Runs on this host share the API's limit in
+    `state_folder`; None is the user's own.
     """
 
     key: Annotated[SecretStr, AfterValidator(check_key)]
@@ -41,9 +41,9 @@ class PushSettings(SheetSettings):
         """Group the values of each part under its name, and set target and key of a rehearsal."""
         found = super().sorted_into_parts(values)
         rehearse(found)
-        key_file = found["target"].get("key_file")
-        if "key" not in found and key_file is not None:
-            found["key"] = read_key(Path(key_file), {})
+        key_file, command = (found["target"].get(name) for name in ("key_file", "key_command"))
+        if "key" not in found and (key_file or command):
+            found["key"] = read_key(Path(key_file) if key_file else None, {}, command)
         return found
 
     @model_validator(mode="after")

@@ -32,6 +32,15 @@ class Target:
             access=Access.READ,
         ),
     ] = None
+    key_command: Annotated[
+        str | None,
+        Option(
+            "Run this command, without a shell, and take the first line that it prints as the API "
+            "key.",
+            "COMMAND",
+            example="pass show north/example-realty",
+        ),
+    ] = None
     team: Annotated[
         str | None,
         Option(
