@@ -158,8 +158,9 @@ def run(
     before the first is pushed. Raises UsageError when two files would write the same one,
     InputError for a folder that can't be read.
     """
-    _refuse_names_of_one_file(settings.outputs)
-    _refuse_one_sheets_options(named, settings)
+    if len(named) != 1 or is_folder(named[0]):
+        _refuse_names_of_one_file(settings.outputs)
+        _refuse_one_sheets_options(named, settings)
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     prepare_archive(named, inbox.archive, clock)
     inputs = inputs_of(named, inbox.settle_seconds, clock.now())

@@ -30,7 +30,7 @@ from bulk_sync.run.findings import (
     refusal_of,
     warnings_on,
 )
-from bulk_sync.run.follow import Callbacks, OnRow, OnSending, OnWarning, Watch
+from bulk_sync.run.follow import Callbacks, OnRow, OnWarning, Watch
 from bulk_sync.run.mapping_profile import profile_of
 from bulk_sync.run.outputs import check_outputs, refuse_names, write_outputs
 from bulk_sync.run.rows import Judgement, stage_rows
@@ -96,20 +96,14 @@ def push(
 def push_in_run(
     settings: PushSettings,
     judgement: Judgement | None,
+    callbacks: Callbacks,
     *,
     send_to: str | None = None,
-    watch: Watch = lambda _: nullcontext(),
-    on_rows: OnRows = lambda _: None,
-    on_row: OnRow | None = None,
-    on_warning: OnWarning = lambda _: None,
-    on_sending: OnSending = lambda _: None,
 ) -> Summary:
     """Push one sheet of a run of several, whose rows were judged together; see `run.several`.
 
-    `on_sending` is called before the first row leaves, with the address and the team. Raises as
-    `push` does, and InputError when the sheet has changed since.
+    Raises as `push` does, and InputError when the sheet has changed since.
     """
-    callbacks = Callbacks(watch, on_rows, on_row, None, on_warning, on_sending)
     return _push(settings, send_to, callbacks, SystemClock(), judgement)
 
 

@@ -108,16 +108,14 @@ def _is_file(path: Path) -> bool:
 def _from_file(file: SettingsFile, kinds: Mapping[str, Kind]) -> dict[str, Sourced]:
     shown, folder = str(file.path), file.path.absolute().parent
     found = {}
-    for key, value in _parsed(file.path).items():
-        name = key.replace("_", "-")
-        if name not in kinds:
-            raise UsageError(f"{shown}: {_unknown(key, name, kinds)}")
+    for key, value in parsed(file.path).items():
+        name = known_name(key, kinds, shown)
         if file.allowed is not None and name not in file.allowed:
             raise UsageError(
                 f"{shown}: {name} is not read from the file of the current folder, which may have "
                 f"come from anybody with the sheets. {_ELSEWHERE}"
             )
-        checked = _checked(name, value, kinds[name], shown, folder)
+        checked = checked_value(name, value, kinds[name], shown, folder)
         if file.allowed is not None and kinds[name] is Kind.PATH:
             _refuse_outside(str(checked), folder, f"{shown}: {name}")
         found[name] = Sourced(checked, shown)
@@ -133,7 +131,16 @@ def _refuse_outside(path: str, folder: Path, what: str) -> None:
         )
 
 
-def _parsed(path: Path) -> dict[str, object]:
+def known_name(key: str, kinds: Mapping[str, Kind], shown: str) -> str:
+    """Return the option that a key of a file names; raises UsageError with the closest name."""
+    name = key.replace("_", "-")
+    if name not in kinds:
+        raise UsageError(f"{shown}: {_unknown(key, name, kinds)}")
+    return name
+
+
+def parsed(path: Path) -> dict[str, object]:
+    """Return the content of a TOML file that only its user can write; raises UsageError."""
     try:
         text, found = read_small_file(path)
         _refuse_unsafe_owner(path, found)
@@ -181,7 +188,7 @@ def _from_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> 
             if kinds[name] is Kind.LIST
             else text
         )
-        found[name] = Sourced(_checked(name, value, kinds[name], variable, Path()), variable)
+        found[name] = Sourced(checked_value(name, value, kinds[name], variable, Path()), variable)
     return found
 
 
@@ -202,8 +209,11 @@ def _unknown(key: str, name: str, kinds: Mapping[str, Kind], spell: object = Non
     )
 
 
-def _checked(name: str, value: object, kind: Kind, source: str, folder: Path) -> Value:
-    """Return the value in the type that the option's parser takes; raises UsageError."""
+def checked_value(name: str, value: object, kind: Kind, source: str, folder: Path) -> Value:
+    """Return the value in the type that the option's parser takes; raises UsageError.
+
+    Paths are relative to `folder`.
+    """
     match kind:
         case Kind.FLAG:
             flag = _as_flag(value)

@@ -35,7 +35,8 @@ _NO_PLACEHOLDER = " "
 class Argument:
     """The positional argument of a command, by the name under which it is given.
 
-    Where it `is_sheet`, it is only read, and nothing is written to it.
+    Where it `is_sheet`, it is only read, and nothing is written to it. It is one path or, with
+    `many`, several; with `is_text` it is texts, and may be left out.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Argument:
     help: str
     many: bool = False
     is_sheet: bool = True
+    is_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ def _parameter(
 
 def _argument(argument: Argument) -> inspect.Parameter:
     info = typer.Argument(metavar=argument.metavar, help=argument.help, show_default=False)
+    if argument.is_text:
+        return _parameter(argument.name, Annotated[list[str] | None, info], None)
     kind = list[Path] if argument.many else Path
     return _parameter(argument.name, Annotated[kind, info])
 

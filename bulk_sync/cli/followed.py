@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import typer
+from msgspec.structs import replace
 
 from bulk_sync import signals
 from bulk_sync.address import SANDBOX_TARGET
@@ -42,7 +43,7 @@ from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.report.terminal.summary import show_summary
 from bulk_sync.report.words import printable
 from bulk_sync.report.written.atomic import check_writable
-from bulk_sync.run.follow import AboutToSend
+from bulk_sync.run.follow import AboutToSend, Callbacks
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.secret import without_keys
@@ -60,8 +61,12 @@ class Run:
 
 
 @contextmanager
-def followed(job: str, following: Following) -> Iterator[Run]:
+def followed(
+    job: str, following: Following, job_of_thread: Callable[[], str] = lambda: ""
+) -> Iterator[Run]:
     """Log a run; at its end, however it ends, write the metrics and run the hook.
+
+    In threads with a job of their own, `job_of_thread` returns it.
 
     An error is not printed when the JSON log on standard error has it.
     """
@@ -74,6 +79,7 @@ def followed(job: str, following: Following) -> Iterator[Run]:
             log_failure = logged.enter_context(
                 logging_of(
                     lambda: run.job,
+                    job_of_thread=job_of_thread,
                     file=following.log_file,
                     style=following.log_format,
                     stderr=stderr,
@@ -205,25 +211,30 @@ def watched_push(
 
     `warned` gets the notes that a terminal has shown before the first request.
     """
-    with tracing(os.environ) as on_row:
-        run = partial(push_in_run, settings, judgement, send_to=send_to, on_row=on_row)
-        return _watched(run, str(settings.reading.input), following, warned)
+    with (
+        tracing(os.environ) as on_row,
+        _shown(str(settings.reading.input), following, warned) as callbacks,
+    ):
+        return push_in_run(settings, judgement, replace(callbacks, on_row=on_row), send_to=send_to)
 
 
-def _watched(
-    run: Callable[..., Summary], name: str, following: Following, warned: list[str] | None
-) -> Summary:
+@contextmanager
+def _shown(name: str, following: Following, warned: list[str] | None) -> Iterator[Callbacks]:
+    """Yield the callbacks that show a push, on a terminal until the block ends."""
     clock = SystemClock()
     if following.logs_to_stderr:
-        return run(watch=lambda tally: progress_lines(tally, clock, _log_progress))
+        yield Callbacks(watch=lambda tally: progress_lines(tally, clock, _log_progress))
+        return
     if following.quiet:
-        return run()
+        yield Callbacks()
+        return
     if not may_be_a_terminal(sys.stderr):
-        return run(
+        yield Callbacks(
             watch=lambda tally: progress_lines(tally, clock, say),
             on_warning=say,
             on_sending=lambda about: say(_sending_text(about)),
         )
+        return
     console = err()
     with ExitStack() as shown:
         on_rows = shown.enter_context(reading_rows(console, name))
@@ -241,7 +252,7 @@ def _watched(
         def announce(about: AboutToSend) -> None:
             show_line(console, _sending_text(about))
 
-        return run(watch=watch, on_rows=on_rows, on_warning=warn, on_sending=announce)
+        yield Callbacks(watch=watch, on_rows=on_rows, on_warning=warn, on_sending=announce)
 
 
 def _sending_text(about: AboutToSend) -> str:

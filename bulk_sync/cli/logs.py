@@ -51,8 +51,11 @@ class _Text(logging.Formatter):
         self._printable = printable
 
     def format(self, record: logging.LogRecord) -> str:
+        # Of the jobs that run at the same time; the lines of one push name its sheet themselves.
+        team_job = getattr(record, "team_job", "")
+        job = f"[{self._printable(team_job)}] " if team_job else ""
         return without_keys(
-            f"{_time(record)} {record.levelname} {self._printable(record.getMessage())}"
+            f"{_time(record)} {record.levelname} {job}{self._printable(record.getMessage())}"
         )
 
 
@@ -129,6 +132,7 @@ class _File(WatchedFileHandler):
 def logging_of(
     job: Callable[[], str],
     *,
+    job_of_thread: Callable[[], str] = lambda: "",
     file: Path | None,
     style: Literal["text", "json"],
     stderr: TextIO | None,
@@ -138,8 +142,8 @@ def logging_of(
     """Write the log of a run to `file` and `stderr`, if given.
 
     Requests are logged only if `verbose`. `job` is called for each line and returns the current
-    sheet. Yields a function that returns a sentence if lines of the file are missing. Raises
-    OutputError if the file can't be opened.
+    sheet, `job_of_thread` the job of a thread that has its own. Yields a function that returns a
+    sentence if lines of the file are missing. Raises OutputError if the file can't be opened.
     """
     handlers: list[logging.Handler] = []
     in_file: _File | None = None
@@ -153,7 +157,8 @@ def logging_of(
         raise OutputError(f"--log-file {file}: {error.strerror}") from None
 
     def name_the_job(record: logging.LogRecord) -> bool:
-        record.job = job()
+        record.team_job = job_of_thread()
+        record.job = record.team_job or job()
         return True
 
     for handler in handlers:

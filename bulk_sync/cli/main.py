@@ -29,6 +29,7 @@ from bulk_sync.settings.reading import Reading
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.settings.target import Target
+from bulk_sync.settings.together import Together
 from bulk_sync.version import __version__
 
 _EPILOG = (
@@ -193,6 +194,28 @@ def report(given: Given) -> int:
     from bulk_sync.cli import commands
 
     return commands.report(given.values)
+
+
+@_command(
+    Argument("names", "[JOB]...", "The jobs to run; default: all.", many=True, is_sheet=False, is_text=True),
+    Together,
+    select_options(Stopping, "deadline_seconds", "finish_by"),
+    Following,
+)
+def run(given: Given) -> int:
+    """Run the jobs of a jobs file at the same time, each with its team's key.
+
+    Examples:
+
+      bulk-sync run --jobs teams.toml
+
+      bulk-sync run --jobs teams.toml vale hill --finish-by 06:00
+
+      bulk-sync run --at-once 300 --json --log-file night.log
+    """
+    from bulk_sync.cli import running
+
+    return running.run(given, COMMANDS["push"].options)
 
 
 @_command(

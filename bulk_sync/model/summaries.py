@@ -339,7 +339,7 @@ class CheckedPart(Struct, frozen=True):
 
 
 # Exit codes, the most pressing first: that of a run of several files is the first that one has.
-_MOST_PRESSING_FIRST = (129, 130, 143, 5, 6, 8, 2, 4, 7, 3)
+_MOST_PRESSING_FIRST = (129, 130, 143, 1, 5, 6, 8, 2, 4, 7, 3)
 
 
 class Batch(Struct, frozen=True):
@@ -354,6 +354,50 @@ class Batch(Struct, frozen=True):
         return _most_pressing(self.parts)
 
 
+class JobResult(Struct, frozen=True):
+    """The result of a job of several that ran at the same time.
+
+    It has the results of its files, or the error that kept it from reading them, or the exception
+    of a bug; none of them if the run ended before its turn. `seconds` is how long it took.
+    """
+
+    name: str
+    batch: Batch | None = None
+    error: BulkSyncError | None = None
+    bug: Exception | None = None
+    seconds: float = 0.0
+    begun: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a push of this job's files; 0 if it was not started."""
+        if self.error is not None:
+            return self.error.exit_code
+        if self.bug is not None:
+            return 1
+        return 0 if self.batch is None else self.batch.exit_code
+
+    @property
+    def summaries(self) -> tuple[Summary, ...]:
+        """The summaries of the files that were pushed."""
+        parts = () if self.batch is None else self.batch.parts
+        return tuple(part.summary for part in parts if part.summary is not None)
+
+
+class JobsResult(Struct, frozen=True):
+    """The results of jobs that ran at the same time; `stopped` is why the run ended early."""
+
+    jobs: tuple[JobResult, ...]
+    stopped: BulkSyncError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The most pressing exit code of the jobs."""
+        if self.stopped is not None:
+            return self.stopped.exit_code
+        return _most_pressing(self.jobs)
+
+
 class CheckedBatch(Struct, frozen=True):
     """The check of several files."""
 
@@ -366,6 +410,6 @@ class CheckedBatch(Struct, frozen=True):
         return _most_pressing(self.parts)
 
 
-def _most_pressing(parts: Sequence[Part | CheckedPart]) -> int:
+def _most_pressing(parts: Sequence[Part | CheckedPart | JobResult]) -> int:
     codes = {part.exit_code for part in parts}
     return next((code for code in _MOST_PRESSING_FIRST if code in codes), max(codes, default=0))

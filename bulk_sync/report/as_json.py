@@ -25,6 +25,8 @@ from bulk_sync.model.summaries import (
     CheckSummary,
     EchoedRow,
     Finding,
+    JobResult,
+    JobsResult,
     Part,
     Summary,
 )
@@ -179,6 +181,36 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
         "stopped": _text(summary.stopped),
         "exit_code": summary.exit_code,
     }
+
+
+def jobs_json(result: JobsResult) -> dict[str, Any]:
+    """Return the object for jobs that ran at the same time: totals, and each job's own."""
+    states: Counter[State] = Counter()
+    summaries = [summary for job in result.jobs for summary in job.summaries]
+    for summary in summaries:
+        states.update(summary.states)
+    return {
+        "rows": sum(summary.rows for summary in summaries),
+        "states": _states(states),
+        "requests": sum(summary.traffic.requests for summary in summaries),
+        "retries": sum(summary.traffic.retries for summary in summaries),
+        "throttled": sum(summary.traffic.throttled for summary in summaries),
+        "jobs": [_job_json(job) for job in result.jobs],
+        "stopped": _text(result.stopped),
+        "exit_code": result.exit_code,
+    }
+
+
+def _job_json(job: JobResult) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "job": job.name,
+        "begun": job.begun,
+        "seconds": round(job.seconds, 3),
+        "error": "a bug in bulk-sync" if job.bug is not None else _text(job.error),
+    }
+    if job.batch is not None:
+        found |= batch_json(job.batch)
+    return found | {"exit_code": job.exit_code}
 
 
 def checked_batch_json(batch: CheckedBatch) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import anyio
 from msgspec import Struct
@@ -44,13 +44,33 @@ Watch = Callable[[Tally], AbstractContextManager[None]]
 """Shows the running counts while rows are sent."""
 
 
+class StopRequest(threading.Event):
+    """An event by which a caller stops runs in other threads, with the reason.
+
+    `reason` is set before the event is; after `hurry` requests in flight are cut off, too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason: BulkSyncError = StoppedEarly("The calling program asked to stop")
+        self.hurry = False
+
+    def take(self, number: int) -> None:
+        """Take a signal: the first one stops, the second one hurries."""
+        if self.is_set():
+            self.hurry = True
+        else:
+            self.reason = Interrupted(number)
+            self.set()
+
+
 class Callbacks(Struct, frozen=True):
     """The caller's callbacks, and the event by which it stops the run."""
 
-    watch: Watch
-    on_rows: OnRows
-    on_row: OnRow | None
-    stop: threading.Event | None
+    watch: Watch = lambda _: nullcontext()
+    on_rows: OnRows = lambda _: None
+    on_row: OnRow | None = None
+    stop: threading.Event | None = None
     on_warning: OnWarning = lambda _: None
     on_sending: OnSending = lambda _: None
 
@@ -119,8 +139,13 @@ async def stop_on_event(
     # A threading.Event can't be awaited, hence the polling.
     while not ended.cancel_called:
         if stop.is_set():
-            sender.stop(StoppedEarly("The calling program asked to stop"))
-            return
+            request = stop if isinstance(stop, StopRequest) else StopRequest()
+            sender.stop(request.reason)
+            if stop is not request:
+                return
+            if request.hurry:
+                sender.abandon()
+                return
         await clock.sleep(_STOP_POLL_SECONDS)
 
 

@@ -1,0 +1,236 @@
+"""Push the files of several jobs at the same time, each job in a thread, with its team's key.
+
+Invariants:
+
+1. A job touches no other one. Whatever ends it, the others go on; two jobs that would share a
+   checkpoint are refused before one begins.
+2. The files of a job are pushed one after the other; see `batch`.
+3. Jobs of one key share its limit, as processes on this host do; see `run.shared_limit`.
+4. At most `at_once` jobs run. The others begin in their order, each when one ends.
+5. After a stop no job begins, and those that run end as a push does: requests in flight end, the
+   other rows stay pending.
+6. Every job has a result, also when its settings are wrong or the program has a bug.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bulk_sync import batch
+from bulk_sync.clock import Clock
+from bulk_sync.errors import BulkSyncError, UsageError
+from bulk_sync.model.rows import Tally
+from bulk_sync.model.summaries import Batch, JobResult, Summary
+from bulk_sync.pipeline import push_in_run
+from bulk_sync.run.follow import AboutToSend, Callbacks, StopRequest
+from bulk_sync.run.rows import Judgement
+from bulk_sync.run.send import ending_at, seconds_left
+from bulk_sync.run.sheet import OnRows
+from bulk_sync.settings.files import Files
+from bulk_sync.settings.inbox import Inbox
+from bulk_sync.settings.outputs import Outputs
+from bulk_sync.settings.push import PushSettings
+
+_log = logging.getLogger("bulk_sync.run")
+
+current_job: ContextVar[str] = ContextVar("current_job", default="")
+"""The name of the job that this thread, or a task of it, works for."""
+
+
+class Ready(Struct, frozen=True):
+    """The settings of a job: those of its push, with the key, and of its folders."""
+
+    settings: PushSettings
+    inbox: Inbox
+
+
+class Job(Struct, frozen=True):
+    """A job as the user named it.
+
+    `make` validates its settings and reads its key, and raises BulkSyncError. It is called when
+    the job begins, so that a missing key ends this job alone.
+    """
+
+    name: str
+    named: tuple[Path, ...]
+    outputs: Outputs
+    make: Callable[[], Ready]
+
+
+class Phase(Enum):
+    """Where a job is."""
+
+    WAITING = "waiting"
+    READING = "reading"
+    SENDING = "sending"
+    ENDED = "ended"
+    LEFT = "not started"
+
+
+@dataclass
+class Standing:
+    """A job on its way; other threads may read it at any moment.
+
+    `rows` were read of the current file, and `tally` counts what is sent of it. `begun`,
+    `sending_since` and `ended` are instants of the monotonic clock.
+    """
+
+    job: Job
+    phase: Phase = Phase.WAITING
+    file: str = ""
+    rows: int = 0
+    tally: Tally | None = None
+    sending: AboutToSend | None = None
+    begun: float = 0.0
+    sending_since: float = 0.0
+    ended: float = 0.0
+    result: JobResult | None = None
+    earlier: list[Tally] = field(default_factory=list)
+
+
+def refuse_shared_checkpoints(jobs: Sequence[Job], clock: Clock) -> None:
+    """Refuse jobs that would push one sheet, or use one checkpoint; raises UsageError.
+
+    A folder that can't be read is its job's own error, later.
+    """
+    seen: dict[Path, tuple[str, Path]] = {}
+    for job in jobs:
+        try:
+            files = batch.inputs_of(job.named, 0.0, clock.now()).files
+        except BulkSyncError:
+            continue
+        for file in files:
+            if str(file) == "-":
+                raise UsageError(f"{job.name}: a job reads files, not standard input")
+            outputs = job.outputs
+            checkpoint = Files.of(file, out=outputs.out, checkpoint=outputs.checkpoint).checkpoint
+            for path in (checkpoint, file):
+                name, other = seen.setdefault(path.resolve(), (job.name, file))
+                if name != job.name:
+                    raise UsageError(
+                        f"{file}: the jobs {name} and {job.name} would both push it"
+                        if other == file
+                        else f"the jobs {name} ({other}) and {job.name} ({file}) would use one "
+                        f"checkpoint, {checkpoint}: give one of them another folder with out"
+                    )
+
+
+def run(
+    jobs: Sequence[Job],
+    *,
+    at_once: int,
+    end: float,
+    clock: Clock,
+    stop: StopRequest,
+    watch: Callable[[Sequence[Standing]], None],
+    callbacks: Callbacks,
+    on_end: Callable[[Standing], None],
+) -> tuple[JobResult, ...]:
+    """Push all jobs; return their results in the order of the jobs.
+
+    None sends after `end`, an instant of the clock. `watch` is called once with the standings
+    before the first job begins, `on_end` in the job's thread when it has ended. `callbacks` are
+    those of each push, but for `watch`, `on_rows` and `stop`. Raises UsageError.
+    """
+    refuse_shared_checkpoints(jobs, clock)
+    standings = [Standing(job) for job in jobs]
+    watch(standings)
+    keys = threading.Lock()  # a key command may ask the user, who answers one question at a time
+    with ThreadPoolExecutor(max_workers=min(at_once, len(jobs)) or 1) as threads:
+        working = [
+            threads.submit(_run_one, one, end, clock, stop, callbacks, keys, on_end)
+            for one in standings
+        ]
+        wait(working)
+    for thread in working:
+        thread.result()
+    return tuple(one.result or JobResult(one.job.name) for one in standings)
+
+
+def _run_one(
+    standing: Standing,
+    end: float,
+    clock: Clock,
+    stop: StopRequest,
+    callbacks: Callbacks,
+    keys: threading.Lock,
+    on_end: Callable[[Standing], None],
+) -> None:
+    name = standing.job.name
+    if stop.is_set():
+        standing.phase, standing.result = Phase.LEFT, JobResult(name)
+        return
+    current_job.set(name)
+    standing.begun = clock.monotonic()
+    standing.phase = Phase.READING
+    ended: Batch | None = None
+    error: BulkSyncError | None = None
+    bug: Exception | None = None
+    try:
+        with keys:
+            ready = standing.job.make()
+        own_end = clock.monotonic() + seconds_left(ready.settings.stopping, clock)
+        ready = replace(ready, settings=ending_at(ready.settings, min(end, own_end), clock))
+        ended = _push(standing, ready, clock, _followed(standing, stop, callbacks, clock))
+    except BulkSyncError as caught:
+        error = caught
+    except Exception as caught:  # noqa: BLE001 - kept, so that the other jobs go on
+        _log.exception("a bug in bulk-sync", extra={"event": "end", "exit_code": 1})
+        bug = caught
+    standing.ended = clock.monotonic()
+    standing.result = JobResult(
+        name, ended, error, bug, seconds=standing.ended - standing.begun, begun=True
+    )
+    standing.phase = Phase.ENDED
+    on_end(standing)
+
+
+def _followed(
+    standing: Standing, stop: StopRequest, callbacks: Callbacks, clock: Clock
+) -> Callbacks:
+    """Return the callbacks of a job's pushes, which keep its standing."""
+
+    @contextmanager
+    def watch(tally: Tally) -> Iterator[None]:
+        standing.sending_since = clock.monotonic()
+        standing.tally, standing.phase = tally, Phase.SENDING
+        try:
+            yield
+        finally:
+            standing.earlier.append(tally)
+            standing.tally, standing.phase = None, Phase.READING
+
+    def on_rows(rows: int) -> None:
+        standing.rows = rows
+        if stop.is_set():  # nothing of this sheet was sent yet
+            raise stop.reason
+
+    def on_sending(about: AboutToSend) -> None:
+        standing.sending = about
+        callbacks.on_sending(about)
+
+    return Callbacks(watch, on_rows, callbacks.on_row, stop, callbacks.on_warning, on_sending)
+
+
+def _push(standing: Standing, ready: Ready, clock: Clock, callbacks: Callbacks) -> Batch:
+    def push_it(one: PushSettings, judgement: Judgement | None) -> Summary:
+        standing.file, standing.rows = str(one.reading.input), 0
+        return push_in_run(one, judgement, callbacks)
+
+    @contextmanager
+    def reading(name: str) -> Iterator[OnRows]:
+        standing.file = name
+        yield callbacks.on_rows
+
+    return batch.run(standing.job.named, ready.settings, ready.inbox, push_it, clock, reading)
