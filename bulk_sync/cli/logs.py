@@ -157,8 +157,8 @@ def logging_of(
         raise OutputError(f"--log-file {file}: {error.strerror}") from None
 
     def name_the_job(record: logging.LogRecord) -> bool:
-        record.team_job = job_of_thread()
-        record.job = record.team_job or job()
+        team_job = vars(record)["team_job"] = job_of_thread()
+        record.job = team_job or job()
         return True
 
     for handler in handlers:

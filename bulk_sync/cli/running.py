@@ -87,7 +87,7 @@ def _elsewhere(given: Given, options: Sequence[Declared]) -> dict[str, Any]:
 def _job(entry: Entry) -> together.Job:
     def make() -> together.Ready:
         return together.Ready(
-            PushSettings.of(with_key(entry.given), input=entry.files[0] if entry.files else "-"),
+            PushSettings.of(with_key(entry.given), input=(*entry.files, Path())[0]),
             part(Inbox, entry.given),
         )
 
