@@ -197,7 +197,14 @@ def report(given: Given) -> int:
 
 
 @_command(
-    Argument("names", "[JOB]...", "The jobs to run; default: all.", many=True, is_sheet=False, is_text=True),
+    Argument(
+        "names",
+        "[JOB]...",
+        "The jobs to run; default: all.",
+        many=True,
+        is_sheet=False,
+        is_text=True,
+    ),
     Together,
     select_options(Stopping, "deadline_seconds", "finish_by"),
     Following,
