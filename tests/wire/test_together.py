@@ -177,7 +177,7 @@ def test_two_jobs_of_one_sheet_are_refused_before_one_begins(
 def test_a_signal_stops_all_jobs_tidily(office: Office, number: signal.Signals) -> None:
     release = threading.Event()
     for name in ("a", "b"):
-        office.team(name, always(held(release)), rows=50, options={"workers": "2"})
+        office.team(name, always(held(release)), rows=3000, options={"workers": "2"})
     office.team("c")
     with started("run", "--jobs", office.jobs_file, "--at-once", 2, "--json") as running:
         when_sent(2, office.servers["a"].requests, running)
@@ -192,7 +192,7 @@ def test_a_signal_stops_all_jobs_tidily(office: Office, number: signal.Signals) 
     for job in (a, b):
         states = job["files"][0]["states"]
         assert states["updated"] >= 1
-        assert states["updated"] + states["pending"] == 50
+        assert states["updated"] + states["pending"] == 3000
         assert job["exit_code"] == 128 + number
     assert (c["begun"], office.servers["c"].requests) == (False, [])
 
