@@ -13,7 +13,7 @@ from bulk_sync.settings.push import PushSettings
 
 # A command may have a token in it, such as a webhook's address. What takes its place is no command,
 # so a pasted line can't run another one.
-_SECRET_VALUES = frozenset({"--on-finish"})
+_SECRET_VALUES = frozenset({"--on-finish", "--key-command"})
 _ELLIPSIS = "..."
 
 
