@@ -1,6 +1,6 @@
 """Summaries as the objects that `--json` prints.
 
-The keys are a contract with scripts (docs/guide.md): add to them, don't rename.
+The keys are a contract with scripts (docs/results.md): add to them, don't rename.
 """
 
 from __future__ import annotations

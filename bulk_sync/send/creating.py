@@ -22,9 +22,9 @@ adds and its answer may be lost. The invariants:
 5. The POSTs of one content carry one Idempotency-Key, so an API that honours it makes one showing
    even of those two. So does one that refuses a key that is taken.
 
-One gap remains, and docs/guide.md names it: an API that does neither, and applies a POST later than
-that. Another program that creates the same showing
-at the same time is beyond any client's reach in such an API.
+One gap remains, and docs/changes.md names it: an API that does neither, and applies a POST later
+than that. Another program that creates the same showing at the same time is beyond any client's
+reach in such an API.
 
 Once a showing was missing, nothing that was known of it holds: its row sends everything it says
 from then on, also in a PATCH.

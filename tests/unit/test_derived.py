@@ -354,9 +354,9 @@ def test_the_end_of_a_showing_is_no_range(tmp_path: Path) -> None:
     assert message.startswith("showing_time_end: '4 PM - 5 PM' is not a single time")
 
 
-def test_the_example_of_the_guide_reads_its_sheet_as_it_says(tmp_path: Path) -> None:
-    guide = Path(__file__).parents[2].joinpath("docs/guide.md").read_text(encoding="utf-8")
-    section = guide.split("## Profiles\n")[1].split("\n## ")[0]
+def test_the_example_of_a_profile_reads_its_sheet_as_it_says(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2].joinpath("docs/sheets.md").read_text(encoding="utf-8")
+    section = page.split("## Profiles\n")[1].split("\n## ")[0]
     blocks = {
         name: section.split(f"```{name}\n")[1].split("```")[0] for name in ("toml", "csv", "json")
     }

@@ -13,6 +13,7 @@ import yaml
 
 from bulk_sync.check.headers import Names
 from bulk_sync.check.showing import FIELDS, KEY_COLUMN
+from bulk_sync.cli.main import COMMANDS
 from bulk_sync.model.rows import State
 from bulk_sync.report.written.results import COLUMNS
 from tests.conftest import Program
@@ -20,11 +21,9 @@ from tests.tools.make_reference import PATH, reference
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
-REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-ALL = README + GUIDE + OPERATIONS + BENCHMARKS
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+REFERENCE = PAGES["reference"]
+WRITTEN = README + "".join(text for name, text in PAGES.items() if name != "reference")
 
 
 OTHERS = {
@@ -47,7 +46,7 @@ OTHERS = {
 
 def test_fields_states_columns_and_codes_are_all_named() -> None:
     for name in (*State, *COLUMNS):
-        assert f"`{name}`" in README + GUIDE, name
+        assert f"`{name}`" in WRITTEN, name
     for name in (*FIELDS, KEY_COLUMN):
         assert f"| `{name}` |" in REFERENCE, name
     for state in State:
@@ -56,9 +55,10 @@ def test_fields_states_columns_and_codes_are_all_named() -> None:
     assert [int(code) for line in codes for code in line.split(",")] == [*range(9), 129, 130, 143]
 
 
-def test_the_names_of_columns_that_the_guide_gives_are_known() -> None:
+def test_the_names_of_columns_that_the_pages_give_are_known() -> None:
     names = Names()
-    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| ([^`|]+) \| [^|]+\|$", GUIDE, re.MULTILINE)
+    row = r"^\| ((?:`[a-z_]+`(?:, )?)+) \| ([^`|]+) \| [^|]+\|$"
+    rows = re.findall(row, PAGES["sheets"], re.MULTILINE)
     shown = [
         (name, re.findall(r"`([a-z_]+)`", fields))
         for fields, text in rows
@@ -70,9 +70,8 @@ def test_the_names_of_columns_that_the_guide_gives_are_known() -> None:
 
 
 def test_options_that_the_documents_show_exist(program: Program) -> None:
-    names = ("push", "check", "reconcile", "status", "report", "sandbox", "demo", "doctor", "init")
-    helps = "".join(program(name, "--help").out for name in names)
-    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ALL)) - OTHERS
+    helps = "".join(program(name, "--help").out for name in COMMANDS)
+    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", WRITTEN)) - OTHERS
     assert {option for option in shown if option not in helps} == set()
 
 
@@ -93,10 +92,10 @@ def test_the_commands_that_the_gate_runs_follow_their_marks() -> None:
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", OPERATIONS, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES["automation"], re.MULTILINE | re.DOTALL)
 
 
-def test_the_units_of_operations_are_systemds(tmp_path: Path) -> None:
+def test_the_units_of_automation_are_systemds(tmp_path: Path) -> None:
     service, timer = blocks("ini")
     program = tmp_path / "bulk-sync"
     program.write_text("#!/bin/sh\n", encoding="utf-8")
@@ -116,7 +115,7 @@ def test_the_units_of_operations_are_systemds(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_manifests_of_operations_are_well_formed_and_their_commands_are_known() -> None:
+def test_the_manifests_of_automation_are_well_formed_and_their_commands_are_known() -> None:
     cron_job, workflow = map(yaml.safe_load, blocks("yaml"))
     assert (cron_job["apiVersion"], cron_job["kind"]) == ("batch/v1", "CronJob")
     job = cron_job["spec"]["jobTemplate"]["spec"]
