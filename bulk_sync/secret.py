@@ -8,6 +8,7 @@ import re
 import shlex
 import stat
 import subprocess
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 
 from bulk_sync.child import first_line_of
 from bulk_sync.errors import UsageError
+from bulk_sync.keychain import stored_key
 from bulk_sync.small_file import NoSmallFile, read_small_file
 
 SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
@@ -38,26 +40,45 @@ def check_key(key: SecretStr) -> SecretStr:
 
 
 def read_key(
-    key_file: Path | None, environ: Mapping[str, str], key_command: str | None = None
+    key_file: Path | None,
+    environ: Mapping[str, str],
+    key_command: str | None = None,
+    keychain: str | None = None,
 ) -> SecretStr:
-    """Return the API key from a command or a file, else from NORTH_API_KEY.
+    """Return the API key from a file, a command or the system's keychain, else from NORTH_API_KEY.
 
     Raises UsageError without one. A file that others can read is refused, because whoever reads the
     key can change clients' data.
     """
+    given = {"--key-file": key_file, "--key-command": key_command, "--keychain": keychain}
+    named = [option for option, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)}: give one of them.")
     if key_command is not None:
-        if key_file is not None:
-            raise UsageError("--key-file and --key-command: give one of them.")
         return _printed_key(key_command)
+    if keychain is not None:
+        return stored_key(checked_name(keychain, "--keychain"))
     if key_file is not None:
         return _key_in(key_file)
     key = environ.get("NORTH_API_KEY", "")
     if not key.strip():
         raise UsageError(
-            "No API key: set NORTH_API_KEY, or name a file that holds it with --key-file, or a "
-            "command that prints it with --key-command."
+            "No API key: set NORTH_API_KEY, or name a file that holds it with --key-file, a "
+            "command that prints it with --key-command, or its name in the keychain with "
+            "--keychain."
         )
     return SecretStr(key)
+
+
+def checked_name(name: str, about: str) -> str:
+    """Return the name of a key in the keychain, without blanks around it; raises UsageError."""
+    if "north_sk_" in name:  # don't repeat it: a message may end up in a log
+        raise UsageError(f"{about} takes the name of a key, such as its team's, not the key itself")
+    # One name, however its accents were typed.
+    clean = unicodedata.normalize("NFC", name).strip()
+    if not clean or not clean.isprintable():
+        raise UsageError(f"{about} takes the name of a key, such as its team's: {name!r} is none")
+    return clean
 
 
 def _printed_key(command: str) -> SecretStr:

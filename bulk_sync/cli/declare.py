@@ -36,7 +36,7 @@ class Argument:
     """The positional argument of a command, by the name under which it is given.
 
     Where it `is_sheet`, it is only read, and nothing is written to it. It is one path or, with
-    `many`, several; with `is_text` it is texts, and may be left out.
+    `many`, several; with `is_text` it is a text, or with `many` texts, which may be left out.
     """
 
     name: str
@@ -71,8 +71,8 @@ class Command:
 
     @property
     def name(self) -> str:
-        """The name of the command."""
-        return self.run.__name__
+        """The name of the command; one of a group follows the group's name."""
+        return self.run.__name__.replace("_", " ")
 
     @property
     def help(self) -> str:
@@ -119,7 +119,7 @@ def for_typer(
     parameters += [_option(one) for one in command.options]
     if command.takes_settings:
         parameters.append(_parameter("config", config, None))
-    call.__name__ = command.name
+    call.__name__ = command.run.__name__
     call.__doc__ = command.help
     call.__annotations__ = {one.name: one.annotation for one in parameters}
     setattr(call, "__signature__", inspect.Signature(parameters))  # noqa: B010 - inspect reads it
@@ -139,6 +139,8 @@ def _parameter(
 def _argument(argument: Argument) -> inspect.Parameter:
     info = typer.Argument(metavar=argument.metavar, help=argument.help, show_default=False)
     if argument.is_text:
+        if not argument.many:
+            return _parameter(argument.name, Annotated[str, info])
         return _parameter(argument.name, Annotated[list[str] | None, info], None)
     kind = list[Path] if argument.many else Path
     return _parameter(argument.name, Annotated[kind, info])

@@ -28,6 +28,7 @@ from bulk_sync.batch import is_sheet
 from bulk_sync.cli.config import checked_value, known_name, parsed
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import Declared, Kind
+from bulk_sync.settings.target import KEY_SOURCES
 
 FILE_NAME = "bulk-sync.jobs.toml"
 
@@ -148,8 +149,8 @@ class _Reader:
         where = f"job {name}"
         own = self.options({k: v for k, v in table.items() if k not in _OWN}, where)
         # A job's own key source takes the place of the default one.
-        if own.keys() & {"key_file", "key_command"}:
-            defaults = {k: v for k, v in defaults.items() if k not in {"key_file", "key_command"}}
+        if own.keys() & set(KEY_SOURCES):
+            defaults = {k: v for k, v in defaults.items() if k not in KEY_SOURCES}
         return Entry(name.strip(), self._files(table.get("files"), where), {**defaults, **own})
 
     def _files(self, value: object, where: str) -> tuple[Path, ...]:

@@ -28,7 +28,7 @@ from bulk_sync.settings.pacing import Pacing
 from bulk_sync.settings.reading import Reading
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
-from bulk_sync.settings.target import Target
+from bulk_sync.settings.target import KEY_SOURCES, Target
 from bulk_sync.settings.together import Together
 from bulk_sync.version import __version__
 
@@ -57,6 +57,11 @@ _FILES = Argument(
 )
 _JOB = Argument("file", "FILE", "The file that was pushed, or its checkpoint.", is_sheet=False)
 
+_NAME = Argument(
+    "name", "TEAM", "The name of the key, such as its team's.", is_sheet=False, is_text=True
+)
+_GROUPS = {"key": "Store the API keys of teams in the system's keychain."}
+
 
 def _command(
     argument: Argument | None, *groups: type | tuple[Declared, ...], takes_settings: bool = True
@@ -67,7 +72,8 @@ def _command(
     """
 
     def add(run: Callable[[Given], int]) -> Callable[[Given], int]:
-        COMMANDS[run.__name__] = Command(run, argument, groups, takes_settings)
+        command = Command(run, argument, groups, takes_settings)
+        COMMANDS[command.name] = command
         return run
 
     return add
@@ -227,7 +233,7 @@ def run(given: Given) -> int:
 
 @_command(
     None,
-    select_options(Target, "base_url", "key_file", "key_command", "team"),
+    select_options(Target, "base_url", *KEY_SOURCES, "team"),
     select_options(Sending, "transport", "timeout_seconds"),
     select_options(JobFiles, "out"),
     select_options(Following, "json"),
@@ -240,6 +246,31 @@ def doctor(given: Given) -> int:
     from bulk_sync.cli import commands
 
     return commands.doctor(given, COMMANDS["push"].options)
+
+
+@_command(_NAME, takes_settings=False)
+def key_set(given: Given) -> int:
+    """Store an API key in the system's keychain; --keychain NAME reads it from there.
+
+    The key is asked for and not shown while it is typed; else it is read from standard input.
+
+    Examples:
+
+      bulk-sync key set "Vale Realty"
+
+      pass show north/vale | bulk-sync key set "Vale Realty"
+    """
+    from bulk_sync.cli import key_store
+
+    return key_store.set_key(given.values["name"])
+
+
+@_command(_NAME, takes_settings=False)
+def key_remove(given: Given) -> int:
+    """Remove an API key from the system's keychain; North goes on accepting it."""
+    from bulk_sync.cli import key_store
+
+    return key_store.remove_key(given.values["name"])
 
 
 @_command(None, Scope, takes_settings=False)
@@ -321,15 +352,23 @@ def _run() -> int:
 def _arguments() -> list[str]:
     """Return the command line; `help COMMAND` becomes `COMMAND --help`."""
     words = sys.argv[1:]
-    return [*words[1:2], "--help"] if words[:1] == ["help"] else words
+    return [*words[1:3], "--help"] if words[:1] == ["help"] else words
 
 
 def _program() -> Callable[..., int | None]:
     """Return the program with the called command only, because declaring all takes time."""
     called = next((word for word in _arguments() if not word.startswith("-")), "")
-    app.registered_commands = []
-    for command in [COMMANDS[called]] if called in COMMANDS else COMMANDS.values():
-        app.command(command.name)(for_typer(command, lambda: _elsewhere, ConfigFile))
+    app.registered_commands, app.registered_groups = [], []
+    groups: dict[str, typer.Typer] = {}
+    some = [one for name, one in COMMANDS.items() if name.split()[0] == called]
+    for command in some or COMMANDS.values():
+        group, _, name = command.name.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = typer.Typer(help=_GROUPS[group])
+            app.add_typer(groups[group], name=group)
+        (groups[group] if group else app).command(name)(
+            for_typer(command, lambda: _elsewhere, ConfigFile)
+        )
     return typer.main.get_command(app)
 
 

@@ -44,6 +44,7 @@ from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.reconcile import LEDGER, ReconcileSettings
+from bulk_sync.settings.target import KEY_SOURCES
 
 # Options with which a push doesn't send all of a sheet to North.
 _UNFINISHED = ("sandbox", "limit", "rows", "where")
@@ -176,7 +177,7 @@ def reconcile(given: Mapping[str, Any]) -> int:
 
 def _with_key_if_needed(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add the key that sends, or the one that a ledger has to be of, if there is one."""
-    named = any(given.get(one) for one in ("key_file", "key_command"))
+    named = any(given.get(one) for one in KEY_SOURCES)
     named = named or bool(os.environ.get("NORTH_API_KEY", "").strip())
     return (
         with_key(given) if given.get("push") or (given.get("with_") == LEDGER and named) else given

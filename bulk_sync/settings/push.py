@@ -15,15 +15,15 @@ from bulk_sync.settings.history import History
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.sheet import SheetSettings
-from bulk_sync.settings.target import Target
+from bulk_sync.settings.target import KEY_SOURCES, Target
 
 
 class PushSettings(SheetSettings):
     """The settings of `push`.
 
-    Without `key`, the API key is read from `key_file` or `key_command`; a rehearsal needs none, and
-    `push` takes the address of its sandbox as `send_to`. Runs on this host share the API's limit in
-    `state_folder`; None is the user's own.
+    Without `key`, the API key is read from `key_file`, `key_command` or `keychain`; a rehearsal
+    needs none, and `push` takes the address of its sandbox as `send_to`. Runs on this host share
+    the API's limit in `state_folder`; None is the user's own.
     """
 
     key: Annotated[SecretStr, AfterValidator(check_key)]
@@ -41,9 +41,9 @@ class PushSettings(SheetSettings):
         """Group the values of each part under its name, and set target and key of a rehearsal."""
         found = super().sorted_into_parts(values)
         rehearse(found)
-        key_file, command = (found["target"].get(name) for name in ("key_file", "key_command"))
-        if "key" not in found and (key_file or command):
-            found["key"] = read_key(Path(key_file) if key_file else None, {}, command)
+        key_file, *others = (found["target"].get(name) for name in KEY_SOURCES)
+        if "key" not in found and (key_file or any(others)):
+            found["key"] = read_key(Path(key_file) if key_file else None, {}, *others)
         return found
 
     @model_validator(mode="after")

@@ -10,6 +10,9 @@ from bulk_sync.address import DEFAULT_BASE_URL
 from bulk_sync.settings.forms import BASE_URL, NAME
 from bulk_sync.settings.option import Access, Option
 
+KEY_SOURCES = ("key_file", "key_command", "keychain")
+"""The options that say where the key comes from; a run takes one of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -39,6 +42,16 @@ class Target:
             "key.",
             "COMMAND",
             example="pass show north/example-realty",
+        ),
+    ] = None
+    keychain: Annotated[
+        str | None,
+        Option(
+            "Read the API key from the system's keychain, where bulk-sync key set stored it under "
+            "this name.",
+            "NAME",
+            form=NAME,
+            example="Example Realty",
         ),
     ] = None
     team: Annotated[
