@@ -27,10 +27,11 @@ from bulk_sync.quantities import Rate
 from bulk_sync.send.account import Account, Preflight, Wanted
 from bulk_sync.send.allowances import Given
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.budget import Budget, PaceInMemory
+from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
+from bulk_sync.send.pace_store import LocalPermits, PaceInMemory
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
 from bulk_sync.settings.sending import Sending
@@ -330,7 +331,7 @@ def simulate(
             Sender(
                 server,
                 work,
-                budget=Budget(pace_store, clock, dice, Given(tuple(rates))),
+                budget=Budget(LocalPermits(pace_store, clock, dice), clock, Given(tuple(rates))),
                 terms=Terms(policy or usual_policy(), Bounds(), workers, preflight=PREFLIGHT),
                 clock=clock,
                 dice=dice,

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -54,6 +55,26 @@ def lock_path(checkpoint: Path) -> Path:
 def note_path(checkpoint: Path) -> Path:
     """Return the path of the note that names a checkpoint's holder."""
     return checkpoint.with_name(checkpoint.name + ".holder")
+
+
+class Holding(Protocol):
+    """A right to a checkpoint that may be lost: a lock, or a lease of a cluster."""
+
+    on_loss: Callable[[CheckpointBusy], None]
+    """Called once when it is lost, in any thread."""
+
+    @property
+    def is_lost(self) -> bool:
+        """True once another was found to have it."""
+        ...
+
+    def error(self) -> CheckpointBusy:
+        """Return the error for a run that has lost it."""
+        ...
+
+    def check(self) -> None:
+        """Raise CheckpointBusy if it is lost."""
+        ...
 
 
 class Hold:

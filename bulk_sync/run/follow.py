@@ -13,10 +13,11 @@ from msgspec import Struct
 from bulk_sync import signals
 from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, CheckpointBusy, Interrupted, StoppedEarly
-from bulk_sync.job.lock import Hold
+from bulk_sync.job.lock import Holding
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import RowDecided, Tally
 from bulk_sync.run.sheet import OnRows
+from bulk_sync.send.budget import OpenPermits
 from bulk_sync.send.sender import Sender
 
 # How often a run checks the caller's stop event.
@@ -65,7 +66,11 @@ class StopRequest(threading.Event):
 
 
 class Callbacks(Struct, frozen=True):
-    """The caller's callbacks, and the event by which it stops the run."""
+    """The caller's callbacks, and the event by which it stops the run.
+
+    In a cluster, `open_permits` takes the place of the budgets that the runs of this host share,
+    and losing one of the `leases` ends the run as losing a lock does.
+    """
 
     watch: Watch = lambda _: nullcontext()
     on_rows: OnRows = lambda _: None
@@ -73,6 +78,8 @@ class Callbacks(Struct, frozen=True):
     stop: threading.Event | None = None
     on_warning: OnWarning = lambda _: None
     on_sending: OnSending = lambda _: None
+    open_permits: OpenPermits | None = None
+    leases: tuple[Holding, ...] = ()
 
 
 class RowNotifier:
@@ -113,7 +120,7 @@ def stopped_by_signals(sender: Sender) -> Iterator[None]:
 
 
 @contextmanager
-def stopped_by_loss(sender: Sender, holds: Sequence[Hold]) -> Iterator[None]:
+def stopped_by_loss(sender: Sender, holds: Sequence[Holding]) -> Iterator[None]:
     """Stop after requests in flight once another host holds the checkpoint, too."""
     loop = asyncio.get_running_loop()
 

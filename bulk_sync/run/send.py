@@ -22,7 +22,7 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.clock import Clock, seconds_until
 from bulk_sync.errors import BulkSyncError, CheckpointBusy, UsageError
 from bulk_sync.job.damage import lost_during_run
-from bulk_sync.job.lock import Hold
+from bulk_sync.job.lock import Holding
 from bulk_sync.job.recorder import Recorder
 from bulk_sync.job.store import Store
 from bulk_sync.model.account import Team
@@ -37,7 +37,7 @@ from bulk_sync.run.follow import (
     stopped_by_loss,
     stopped_by_signals,
 )
-from bulk_sync.run.shared_limit import open_pace_store
+from bulk_sync.run.shared_limit import open_permits
 from bulk_sync.run.summary import Sent
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.account import LONGEST_SECONDS, Account, Preflight, Wanted
@@ -136,7 +136,7 @@ def count_rows(tally: Tally, counts: Mapping[State, int]) -> None:
 class SendingRun(Struct, frozen=True):
     """Everything that sending needs; `state_folder` None is the user's own.
 
-    `holds` are the locks of checkpoint and ledger; losing one ends the run.
+    `holds` are the locks of checkpoint and ledger, and leases; losing one ends the run.
 
     Once users/me was asked, before the sheet was staged, `asked` is True, and `account` its answer,
     if it gave one.
@@ -154,7 +154,7 @@ class SendingRun(Struct, frozen=True):
     state_folder: Path | None = None
     asked: bool = False
     account: Account | None = None
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[Holding, ...] = ()
 
     @classmethod
     def of(
@@ -166,7 +166,7 @@ class SendingRun(Struct, frozen=True):
         callbacks: Callbacks,
         clock: Clock,
         tally: Tally,
-        holds: tuple[Hold, ...],
+        holds: tuple[Holding, ...],
     ) -> SendingRun:
         """Return the run of these settings, before anything was asked."""
         return cls(
@@ -180,7 +180,7 @@ class SendingRun(Struct, frozen=True):
             callbacks=callbacks,
             clock=clock,
             state_folder=settings.state_folder,
-            holds=holds,
+            holds=(*holds, *callbacks.leases),
         )
 
     @property
@@ -366,7 +366,9 @@ async def _open_sender(
     to, sending = run.destination, run.sending
     given = Given(run.pacing.rates, run.pacing.leave)
     dice = random.Random()  # noqa: S311 - jitter, no secret
-    with open_pace_store(to.base_url, to.key, run.state_folder, run.tally) as pace_store:
+    with open_permits(
+        to.base_url, to.key, run.state_folder, run.tally, run.clock, run.callbacks.open_permits
+    ) as permits:
         async with open_transport(
             to.transport,
             to.address,
@@ -378,7 +380,7 @@ async def _open_sender(
             yield Sender(
                 transport,
                 work,
-                budget=Budget(pace_store, run.clock, dice, given),
+                budget=Budget(permits, run.clock, given),
                 terms=terms,
                 clock=run.clock,
                 dice=dice,

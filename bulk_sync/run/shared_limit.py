@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -24,9 +25,11 @@ from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.allowances import NO_LIMITS
-from bulk_sync.send.budget import PaceInFile, PaceInMemory, PaceStore
+from bulk_sync.send.budget import OpenPermits
 from bulk_sync.send.known import allowances_of
 from bulk_sync.send.pace import Pace
+from bulk_sync.send.pace_store import LocalPermits, PaceInFile, PaceInMemory, PaceStore
+from bulk_sync.send.permits import PermitSource
 
 _UNUSED_SECONDS = 30 * 86400
 """The age from which a file is removed."""
@@ -86,6 +89,28 @@ def _remove_unused(own: Path, now: float) -> None:
                 with suppress(OSError):
                     if now - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_SECONDS:
                         own.with_name(entry.name).unlink()
+
+
+@contextmanager
+def open_permits(
+    base_url: str,
+    key: SecretStr,
+    state_folder: Path | None,
+    tally: Tally,
+    clock: Clock,
+    elsewhere: OpenPermits | None = None,
+) -> Iterator[PermitSource]:
+    """Open a run's source of permits: `elsewhere` in a cluster, else that of this host.
+
+    A rehearsal reaches nobody, and has its own.
+    """
+    if elsewhere is not None and base_url != SANDBOX_TARGET:
+        with elsewhere(base_url, fingerprint(key), clock) as source:
+            yield source
+        return
+    dice = random.Random()  # noqa: S311 - jitter, no secret
+    with open_pace_store(base_url, key, state_folder, tally) as store:
+        yield LocalPermits(store, clock, dice)
 
 
 @contextmanager

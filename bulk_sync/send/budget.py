@@ -1,65 +1,38 @@
-"""The rate budget of one host for one base URL and key: permits, and the limit as far as known.
-
-All runs on this host that use the same address and key share one `Pace`, kept in a small file in
-the user's state folder. To take a permit, a run locks the file, reads the pace, applies the replies
-it saw since, reserves the next permit, writes the pace back and unlocks. That takes microseconds,
-and the lock is never held across a wait. The kernel owns the lock, so a process that dies releases
-it; what it had reserved is lost, the permits of 10 ms at most.
+"""The permits of one run: taken in groups from a source that other runs may share.
 
 Invariants:
 
 1. Each request has its own permit, from `permit_nowait` or `permit`, in the order of the calls.
 2. No permit is used before the latest hold is over, whichever run was throttled: a run that slept
-   reads the pace again when it wakes. Above a hundred permits per second, those of the next 10 ms
+   asks its source again when it wakes. Above a hundred permits per second, those of the next 10 ms
    are taken as one group. A hold that another run caused in that time is seen at the next reading,
    just as requests in flight don't see it; a hold that this run caused is seen immediately.
-3. A file that is torn or of another version is replaced by a fresh pace. When the file can't be
-   kept, the run goes on with a pace of its own.
-4. A permit that has to wait for a hold or an allowance is not reserved: whoever waits reads the
-   pace again when the wait is over, when a reply of its own run may have ended it, and every
-   `_POLL_SECONDS`, because another run may have learnt more.
+3. A permit that has to wait for a hold or an allowance is not reserved: whoever waits asks again
+   when the wait is over, when a reply of its own run may have ended it, and every few seconds,
+   because another run may have learnt more.
+4. A permit that is too late (`Grant.late_seconds`) is dropped.
 
-Instants in the file are on the machine's monotonic clock, which all its processes share. The file
-names the boot that the clock counts from: after another one, all instants are shifted by the time
-of day. `run.shared_limit` gives each host a file of its own.
+`permits` says what a source is; the file that the runs on a host share is one (`pace_store`).
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import os
-import random
-import struct
-import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from pathlib import Path
-from typing import Protocol
 
 import anyio
 
-from bulk_sync import platforms
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.send.allowances import NO_LIMITS, Given
-from bulk_sync.send.header_values import LONGEST_WAIT
-from bulk_sync.send.known import allowances_of
 from bulk_sync.send.observation import Observation
-from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Group, Pace
-from bulk_sync.send.packed import SIZE, pack, shift, unpack
+from bulk_sync.send.pace import TOLERANCE_SECONDS, Group
+from bulk_sync.send.permits import Grant, NoneInTime, PermitSource, Request, Shown, Wait
 
 log = logging.getLogger("bulk_sync.send")
-
-# Count up the version when the layout of `Pace` changes.
-_MAGIC = b"bulk-sync pace 3\n"
-_BOOT_BYTES = 36  # a UUID as text
-_OFFSET = struct.Struct("<d")
-_HEAD_BYTES = len(_MAGIC) + _BOOT_BYTES + _OFFSET.size
-
-# The holder needs microseconds, so the lock is free again by then.
-_LOCK_RETRY_SECONDS = 0.001
 
 # How often a wait is interrupted to learn what other runs have learnt: a part of it, within bounds.
 _POLL_PART, _SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.05, 0.5, 5.0
@@ -67,135 +40,13 @@ _POLL_PART, _SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.05, 0.5, 5.0
 # A shorter wait for an allowance is not worth a word.
 _NOTED_SECONDS = 1.0
 
-_NO_GROUP = Group(0.0, 0.0, 0, 0.0)
+_NOTHING = Grant(Group(0.0, 0.0, 0, 0.0))
 
 
-class PaceStore(Protocol):
-    """Storage of a pace between uses."""
-
-    def try_open(self, now: Callable[[], float]) -> Pace | None:
-        """Return the pace, exclusively until `close`; None while another holds it.
-
-        `now` is called once the lock is held.
-        """
-        ...
-
-    def close(self, pace: Pace) -> None:
-        """Store the pace and release it."""
-        ...
-
-
-class PaceInMemory:
-    """A pace of this process alone."""
-
-    def __init__(self, pace: Pace | None = None) -> None:
-        self._pace = pace or Pace()
-
-    def try_open(self, now: Callable[[], float]) -> Pace | None:  # noqa: ARG002 - the protocol's
-        """Return the pace."""
-        return self._pace
-
-    def close(self, pace: Pace) -> None:
-        """Do nothing: the pace was never copied."""
-
-
-class PaceInFile:
-    """A pace in a locked file; raises OSError when the file can't be opened.
-
-    `boot` identifies the start of the machine that its monotonic clock counts from, and `offset`
-    returns the time of day less that clock, in seconds.
-
-    When the file can't be locked, read or written later (a full or broken disk, a network folder
-    without locks), this run keeps the pace in memory from then on, because a stale one in the file
-    would grant the same permit again and again. `on_trouble` is called once with the error.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        boot: str = "",
-        offset: Callable[[], float] = lambda: 0.0,
-        on_trouble: Callable[[OSError], None] = lambda _: None,
-    ) -> None:
-        if not platforms.HAS_LOCKS:
-            raise OSError("files can't be shared on this system")
-        _make_private(path.parent)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | platforms.CLOSE_ON_EXEC, 0o600)
-        self._boot = boot.encode()[:_BOOT_BYTES].ljust(_BOOT_BYTES)
-        self._offset = offset
-        self._on_trouble = on_trouble
-        self._own: Pace | None = None
-        self._last: tuple[bytes, Pace] = (b"", Pace())  # as this run wrote it
-
-    def try_open(self, now: Callable[[], float]) -> Pace | None:
-        """Lock the file and read the pace."""
-        if self._own is not None:
-            return self._own
-        try:
-            platforms.lock(self._file, wait=False)
-            content = platforms.read_at(self._file, _HEAD_BYTES + SIZE + 4, 0)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            return self._keep(self._last[1], error)
-        if content == self._last[0]:  # no other run wrote since: nothing to unpack
-            return self._last[1]
-        # Ask for the time with the lock held: no earlier holder can have used the pace after it.
-        return self._read(content, now())
-
-    def _read(self, content: bytes, now: float) -> Pace:
-        data = content[_HEAD_BYTES:-4]
-        if not content.startswith(_MAGIC) or _checksum(content[:-4]) != content[-4:]:
-            return Pace()
-        try:
-            pace = unpack(data)
-        except ValueError:
-            return Pace()
-        boot = content[len(_MAGIC) : len(_MAGIC) + _BOOT_BYTES]
-        if boot != self._boot or pace.used_at > now:
-            # The monotonic clock started over with the machine.
-            (offset,) = _OFFSET.unpack_from(content, len(_MAGIC) + _BOOT_BYTES)
-            shift(pace, offset - self._offset())
-        return pace if pace.used_at <= now else Pace()
-
-    def close(self, pace: Pace) -> None:
-        """Write the pace and unlock the file."""
-        if self._own is not None:
-            return
-        content = _MAGIC + self._boot + _OFFSET.pack(self._offset()) + pack(pace)
-        content += _checksum(content)
-        try:
-            platforms.write_at(self._file, content, 0)
-            self._last = content, pace
-            platforms.unlock(self._file)
-        except OSError as error:
-            self._keep(pace, error)
-
-    def _keep(self, pace: Pace, error: OSError) -> Pace:
-        """Keep the pace in memory from now on, and hold no lock that others would wait for."""
-        self._own = pace
-        with suppress(OSError):
-            platforms.unlock(self._file)
-        self._on_trouble(error)
-        return pace
-
-    def end(self) -> None:
-        """Close the file."""
-        os.close(self._file)
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder, and missing ones above it, for this user alone.
-
-    The XDG Base Directory Specification asks for that.
-    """
-    if not folder.is_dir():
-        _make_private(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _checksum(content: bytes) -> bytes:
-    return zlib.crc32(content).to_bytes(4, "little")
+OpenPermits = Callable[[str, str, Clock], AbstractContextManager[PermitSource]]
+"""Opens the source of permits for a base URL and the fingerprint of a key, for runs that share it
+with others on other hosts.
+"""
 
 
 class NoPermit(Exception):
@@ -219,21 +70,19 @@ class NoPermit(Exception):
 class Budget:
     """The permits of one run, under the user's limits."""
 
-    def __init__(
-        self, store: PaceStore, clock: Clock, dice: random.Random, given: Given = NO_LIMITS
-    ) -> None:
-        self._store = store
+    def __init__(self, source: PermitSource, clock: Clock, given: Given = NO_LIMITS) -> None:
+        self._source = source
         self._clock = clock
-        self._dice = dice
         self._given = given
         self._unread: list[tuple[float, Observation]] = []
         self._turn = anyio.Lock(fast_acquire=True)
         self._waiting = 0  # tasks in `permit`
-        self._group = _NO_GROUP
+        self._asking = anyio.Lock(fast_acquire=True)
+        self._grant = _NOTHING
         self._next = 0  # index of the group's next permit
         self._used = 0  # permits of the group that were handed out
         self._is_stale = False  # an unread reply may change the pace
-        self._readings = 0  # lets a sleeping `permit` notice that the pace was read meanwhile
+        self._readings = 0  # lets a sleeping `permit` notice that the source answered meanwhile
         self._news: anyio.Event | None = None  # set by a reply while `permit` waits for long
         self._held_until = -math.inf
         self._listed_at = -math.inf
@@ -281,20 +130,24 @@ class Budget:
                         if wait_until is not None:
                             await self._sleep(wait_until)
                             continue
-                        due = self._group.start
+                        due = self._grant.group.start
                     ordinal, reading = self._take(), self._readings
-                    wait = due - self._clock.monotonic()
-                    if wait <= 0:
-                        return ordinal
-                    await self._clock.sleep(wait)
-                    # After a short sleep in which nothing changed, no new reading is needed.
-                    if wait <= GROUP_SECONDS and reading == self._readings and not self._is_stale:
-                        return ordinal
-                    self._close(await self._open())
-                    if self._held_until <= self._clock.monotonic():
+                    late = due + self._grant.late_seconds
+                    if (wait := due - self._clock.monotonic()) > 0:
+                        await self._clock.sleep(wait)
+                        if not self._still_holds(wait, reading):
+                            await self._ask(Request())
+                            if self._held_until > self._clock.monotonic():
+                                continue
+                    if self._clock.monotonic() <= late:
                         return ordinal
         finally:
             self._waiting -= 1
+
+    def _still_holds(self, slept_seconds: float, reading: int) -> bool:
+        """Return whether a short sleep in which nothing changed leaves a permit as it was."""
+        is_short = slept_seconds <= self._source.reach.longest
+        return is_short and reading == self._readings and not self._is_stale
 
     async def _sleep(self, until: float) -> None:
         """Wait until an instant, a reply of this run, or the next poll."""
@@ -317,7 +170,7 @@ class Budget:
 
         Permits that are too late are dropped, as `Pace.reserve` drops them.
         """
-        group = self._group
+        group = self._grant.group
         if self._is_stale or self._next >= group.number:
             return None
         if group.interval:
@@ -331,48 +184,38 @@ class Budget:
     def _take(self) -> float:
         self._next += 1
         self._used += 1
-        return self._group.ordinal + self._next - 1
+        return self._grant.group.ordinal + self._next - 1
 
     async def _take_group(self, until: float, patience_seconds: float) -> float | None:
         """Take the next permits as the group; return the end of a wait that comes first, if any."""
         # Double the size of a group that was used up, else ask for what was used of the last one:
         # a run must not reserve permits that another run could use.
-        used_up = self._used >= self._group.number
+        used_up = self._used >= self._grant.group.number
         most = (2 if used_up else 1) * self._used + 1
-        pace = await self._open()
-        try:
-            now = self._clock.monotonic()
-            wait_until = pace.wait_until(now, self._given)
-            by_user = pace.wait_until(now) <= now  # whatever the API wants
-            next_at = max(pace.due_at(now, self._given), wait_until)
-            too_long = wait_until - now > patience_seconds
-            if too_long or next_at > until:
-                raise NoPermit(
-                    min(next_at - now, LONGEST_WAIT),
-                    asked_by_api=too_long,
-                    by_allowance=wait_until > pace.held_until,
-                    by_user=by_user,
-                )
-            if wait_until > now:
-                self._group = _NO_GROUP
-                if wait_until - now > _NOTED_SECONDS:
-                    self._count_wait(wait_until, by_user=by_user)
-                return wait_until
-            self._group = pace.reserve_group(now, most, self._given)
-        finally:
-            self._close(pace)
+        outcome = await self._ask(
+            Request(most=most, until=until, patience_seconds=patience_seconds)
+        )
+        if isinstance(outcome, NoneInTime):
+            raise NoPermit(
+                outcome.seconds,
+                asked_by_api=outcome.asked_by_api,
+                by_allowance=outcome.by_allowance,
+                by_user=outcome.by_user,
+            )
+        if isinstance(outcome, Wait):
+            self._grant = _NOTHING
+            return outcome.until
+        assert outcome is not None  # noqa: S101 - some were wanted
+        self._grant = outcome
         self._next = self._used = 0
         return None
 
     async def doubt(self, patience_seconds: float) -> None:
         """Let one request leave before stated resets that are further away than this."""
-        pace = await self._open()
-        now = self._clock.monotonic()
-        pace.doubt(now, now + patience_seconds, self._given)
-        self._close(pace)
+        await self._ask(Request(doubts=True, patience_seconds=patience_seconds))
 
     def observe(self, seen: Observation) -> None:
-        """Keep an observation for the next reading of the pace, without waiting."""
+        """Keep an observation for the next question to the source, without waiting."""
         self._unread.append((self._clock.monotonic(), seen))
         if seen.kind in {"throttled", "busy"} or seen.quotas:
             self._is_stale = True
@@ -380,43 +223,47 @@ class Budget:
             self._news.set()
 
     async def settle(self) -> None:
-        """Apply all observations to the shared pace."""
+        """Pass all observations on to the source."""
         self._listed_at = -math.inf
-        self._close(await self._open())
+        await self._ask(Request())
 
-    async def _open(self) -> Pace:
-        """Lock and read the pace and apply all observations; it stays locked until `_close`."""
-        while (pace := self._store.try_open(self._clock.monotonic)) is None:
-            await self._clock.sleep(_LOCK_RETRY_SECONDS)
-        try:
-            for at, seen in self._unread:
-                pace.observe(at, seen, self._dice.random(), self._given, self._offset())
-        except BaseException:
-            self._store.close(pace)
-            raise
-        self._unread.clear()
-        if self._is_stale or pace.held_until > self._clock.monotonic():
-            self._group = _NO_GROUP
-        self._is_stale = False
-        self._readings += 1
-        return pace
+    async def _ask(self, request: Request) -> Grant | Wait | NoneInTime | None:
+        """Ask the source, with all observations, and note what it shows."""
+        async with self._asking:
+            now = self._clock.monotonic()
+            request = request._replace(
+                given=self._given,
+                seen=tuple(self._unread),
+                lists=now >= self._listed_at + _NOTED_SECONDS,
+                time_of_day=self._clock.now().timestamp(),
+            )
+            self._unread.clear()  # the source keeps them, whatever becomes of this question
+            is_stale, self._is_stale = self._is_stale, False
+            try:
+                answered = await self._source.ask(request)
+            except BaseException:
+                self._is_stale |= is_stale
+                raise
+            shown, outcome = answered.shown, answered.outcome
+            now = self._clock.monotonic()
+            if is_stale or shown.held_until > now:
+                self._grant = _NOTHING
+            self._readings += 1
+            if isinstance(outcome, Wait) and outcome.until - now > _NOTED_SECONDS:
+                self._count_wait(outcome.until, by_user=outcome.by_user)
+            self._show(shown, now)
+            return outcome
 
-    def _close(self, pace: Pace) -> None:
-        self._store.close(pace)
-        now = self._clock.monotonic()
-        if pace.held_until > self._held_until:
-            self._held_until = pace.held_until
-            if pace.held_until > now:
-                self._count_wait(pace.held_until)
-        self.rate = pace.per_second(now, self._given)
-        self.limit, self.source = pace.limit(now, self._given)
-        if now >= self._listed_at + _NOTED_SECONDS:
+    def _show(self, shown: Shown, now: float) -> None:
+        if shown.held_until > self._held_until:
+            self._held_until = shown.held_until
+            if shown.held_until > now:
+                self._count_wait(shown.held_until)
+        self.rate, self.limit, self.source = shown.rate, shown.limit, shown.source
+        if shown.allowances is not None:
             self._listed_at = now
-            self.allowances = allowances_of(pace, now, self._given, self._offset())
+            self.allowances = shown.allowances
         self.on_change()
-
-    def _offset(self) -> float:
-        return self._clock.now().timestamp() - self._clock.monotonic()
 
     def _count_wait(self, until: float, *, by_user: bool = False) -> None:
         """Count a wait that any run has to keep; overlapping waits count once.

@@ -59,6 +59,28 @@ _CALM_AFTER_LOCKOUT = 20.0
 _DEPTH_AFTER_BLOCK = 0.15
 
 
+class Reach(NamedTuple):
+    """How many seconds of permits a source may hand out as one group, by what sets the rate.
+
+    `stated` is for quotas that the API states, `found` for a rate found, `given` for the user's. 0
+    allows one permit. A permit may be used `late_seconds` after its instant.
+    """
+
+    stated: float
+    found: float
+    given: float
+    late_seconds: float = math.inf
+
+    @property
+    def longest(self) -> float:
+        """The longest time of a group."""
+        return max(self.stated, self.found, self.given)
+
+
+NEAR = Reach(0.0, GROUP_SECONDS, GROUP_SECONDS)
+"""That of a source on this host: each reply may change what the API states is left."""
+
+
 class Group(NamedTuple):
     """Permits reserved as a group: the first is due at `start`, the next ones at each `interval`.
 
@@ -112,13 +134,14 @@ class Pace:
         )
         return max(waits)
 
-    def reserve_group(self, now: float, most: int, given: Given = NO_LIMITS) -> Group:
-        """Take up to `most` permits of the next `GROUP_SECONDS` as a group, at least one.
+    def reserve_group(
+        self, now: float, most: int, given: Given = NO_LIMITS, reach: Reach = NEAR
+    ) -> Group:
+        """Take up to `most` permits of the time within `reach` as a group, at least one.
 
         Nothing may have to be waited for (`wait_until`). The group is a single permit until the
-        search has recovered from a refusal, and while quotas with short windows are stated, because
-        then each reply may change the pace. A request that leaves late does not move the next
-        permit.
+        search has recovered from a refusal, because then each reply may change the pace. A request
+        that leaves late does not move the next permit.
         """
         self._forget_what_is_old(now)
         self._space_anew(now, given)
@@ -130,16 +153,17 @@ class Pace:
             interval = max(interval, 2 * self.latency)
         state = self._now(now, given)
         room = tightest([self.allowances.room(state, given), self.found.room(state)])
-        number = min(most, int(GROUP_SECONDS / interval), math.floor(min(room.permits, 1e6)))
-        if (
-            number < 2
-            or room.permits < math.inf  # permits of a group that are not used would be lost
-            or self.search.pauses
-            or self.suspicion.witnesses
+        if self.search.pauses or self.suspicion.witnesses:
+            span = 0.0
+        elif (
+            room.permits < math.inf  # permits of a group that are not used would be lost
             or self.advertised.known_until > now
             or self.advertised.spread_until > now
         ):
-            number = 1
+            span = reach.stated
+        else:
+            span = reach.given if self.spacing else reach.found
+        number = max(1, min(most, int(span / interval), math.floor(min(room.permits, 1e6))))
         if number > 1:
             at = self.due if self.due >= now - TOLERANCE_SECONDS else now
         self.due = at + number * interval

@@ -12,17 +12,19 @@ import pytest
 from bulk_sync.model.rows import Allowance
 from bulk_sync.quantities import Rate, Share
 from bulk_sync.send.allowances import NO_LIMITS, Given
-from bulk_sync.send.budget import Budget, NoPermit, PaceInFile, PaceInMemory
+from bulk_sync.send.budget import Budget, NoPermit
 from bulk_sync.send.headers import Quota
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import Pace
+from bulk_sync.send.pace_store import LocalPermits, PaceInFile, PaceInMemory
 from tests.simulation import VirtualClock, in_virtual_time
 
 
 def budgets(path: Path, count: int, ceiling: float | None) -> list[Budget]:
     dice = random.Random(1)
     given = Given() if ceiling is None else Given((Rate(ceiling, 1.0),))
-    return [Budget(PaceInFile(path), VirtualClock(dice), dice, given) for _ in range(count)]
+    clock = VirtualClock(dice)
+    return [Budget(LocalPermits(PaceInFile(path), clock, dice), clock, given) for _ in range(count)]
 
 
 def test_two_that_share_a_file_share_the_rate(tmp_path: Path) -> None:
@@ -243,7 +245,7 @@ def test_a_wait_for_the_users_own_limits_is_not_called_the_apis(
 ) -> None:
     async def main() -> Budget:
         clock = VirtualClock(random.Random(1))
-        budget = Budget(PaceInMemory(), clock, random.Random(1), given)
+        budget = Budget(LocalPermits(PaceInMemory(), clock, random.Random(1)), clock, given)
         for _ in range(2):
             ordinal = await budget.permit()
             quota = Quota(1000, 3600, stated, 1800)

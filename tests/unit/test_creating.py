@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bulk_sync.errors import BulkSyncError, KeyRefused
 from bulk_sync.model.rows import Change, Creation, Outcome, State, Tally
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.budget import Budget, PaceInMemory
+from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
 from bulk_sync.send.creating import (
     FORBIDDEN_IN_A_ROW,
@@ -37,6 +37,7 @@ from bulk_sync.send.decide import (
     StopRun,
     decide,
 )
+from bulk_sync.send.pace_store import LocalPermits, PaceInMemory
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
 from tests.simulation import VirtualClock, in_virtual_time
@@ -341,7 +342,7 @@ def push(
             sender = Sender(
                 north,
                 work,
-                budget=Budget(PaceInMemory(), clock, dice),
+                budget=Budget(LocalPermits(PaceInMemory(), clock, dice), clock),
                 terms=Terms(policy, Bounds(), workers, create_missing=create, report_id=report),
                 clock=clock,
                 dice=dice,

@@ -18,9 +18,10 @@ from bulk_sync.model.rows import State, Tally
 from bulk_sync.send.account import Account, Preflight, Wanted
 from bulk_sync.send.account_watch import INTERVAL_SECONDS, MOST_TRIES
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.budget import Budget, PaceInMemory
+from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
 from bulk_sync.send.pace import Pace
+from bulk_sync.send.pace_store import LocalPermits, PaceInMemory
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
 from tests.models.rules import FixedWindow
@@ -115,7 +116,7 @@ def push(
         sender = Sender(
             api,
             work,
-            budget=Budget(PaceInMemory(pace), clock, dice),
+            budget=Budget(LocalPermits(PaceInMemory(pace), clock, dice), clock),
             terms=replace(terms or terms_of(workers=4), preflight=preflight),
             clock=clock,
             dice=dice,
@@ -253,7 +254,7 @@ def test_a_run_without_a_preflight_begins_with_a_row() -> None:
     async def run() -> None:
         clock, work = VirtualClock(dice), Work(["a"], tried=False)
         api = Api({}, clock)
-        budget = Budget(PaceInMemory(), clock, dice)
+        budget = Budget(LocalPermits(PaceInMemory(), clock, dice), clock)
         await Sender(
             api, work, budget=budget, terms=terms_of(), clock=clock, dice=dice, tally=Tally()
         ).run()

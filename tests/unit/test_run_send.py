@@ -24,9 +24,9 @@ from bulk_sync.run.shared_limit import known_pace, open_pace_store, pace_file
 from bulk_sync.run.stage import note_on_start
 from bulk_sync.run.threads import in_thread, outside_event_loop
 from bulk_sync.secret import fingerprint
-from bulk_sync.send.budget import PaceInFile, PaceInMemory
 from bulk_sync.send.headers import Quota
 from bulk_sync.send.observation import Observation
+from bulk_sync.send.pace_store import PaceInFile, PaceInMemory
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.settings.target import Target

@@ -16,10 +16,11 @@ from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model.rows import Change, Creation, GivenUp, Outcome, State, Tally
 from bulk_sync.quantities import parse_share
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.budget import Budget, PaceInMemory
+from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
+from bulk_sync.send.pace_store import LocalPermits, PaceInMemory
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
 from tests.simulation import VirtualClock, in_virtual_time
@@ -137,7 +138,7 @@ def send(
         sender = Sender(
             script,
             work,
-            budget=Budget(PaceInMemory(pace), clock, dice),
+            budget=Budget(LocalPermits(PaceInMemory(pace), clock, dice), clock),
             terms=terms or terms_of(),
             clock=clock,
             dice=dice,

@@ -10,9 +10,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.send.budget import PaceInFile
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import Pace
+from bulk_sync.send.pace_store import PaceInFile
 
 DAY = 86400.0
 
