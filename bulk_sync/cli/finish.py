@@ -53,7 +53,7 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
             ["job", "status"],
             registry=registry,
         )
-        for status, count in summary["statuses"].items():
+        for status, count in summary.get("statuses", {}).items():
             statuses.labels(job, status).set(count)
     gauge(
         "retries", "Requests of the last run that repeated an earlier one.", summary.get("retries")

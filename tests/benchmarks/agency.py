@@ -1,0 +1,450 @@
+"""A night of an agency: the jobs of many teams in one run, killed at random moments.
+
+    python -m tests.benchmarks.agency [--teams 60] [--rows 100] [--kills 4] [--seed 1] [--strict]
+
+Each team has an API with a limit of its own kind, its own key (from a file, a command or a
+keychain) and its own sheet. One team's key is refused, one sheet is broken, one API is down for a
+while and one all night; two jobs have one key. `bulk-sync run` is killed (SIGKILL) at random
+moments, run again each time, and then runs to its end. The APIs are the witnesses:
+
+1. Every row of a sheet is applied at its own team, with the sheet's values, and acknowledged.
+2. What a checkpoint calls acknowledged was applied, stays acknowledged, and is not sent again.
+3. A row is sent once more at most for each kill at which it was in flight.
+4. The refused key and the broken sheet end their own jobs, with 5 and 4, and change nothing. The
+   API that is down all night leaves its rows pending, with 6; the other jobs end with 0.
+5. The exit code of the run is the most pressing.
+6. No API sees another team's key. No file, log or output of the program has a key in it.
+7. A limit that is stated refuses nothing, but for what a kill leaves in flight, and for the few
+   requests that a busy machine holds up (`HELD_UP`).
+8. Nothing of the program's own is left over.
+
+With `--strict` the command ends with 1 when one of these is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bulk_sync.clock import SystemClock
+from tests.benchmarks.agency_servers import Api, serving
+from tests.benchmarks.crash_findings import rows_of
+from tests.helpers import Ran, Witness, command, poll, read_csv, write_sheet
+
+WORKERS = 4
+
+REFUSED_AT_A_KILL = WORKERS
+"""Requests that were in flight at a kill count at the API, and the next run can't know of them."""
+
+HELD_UP = 0.02
+"""The share of requests that may come later than they were sent, several at a time."""
+
+LIMIT_KEPT = "a stated limit is kept"
+"""The rule that a busy machine may break."""
+
+TEAMS_IN_A_PROCESS = 20
+
+_KEYCHAIN = """
+from pathlib import Path
+from keyring.backends.null import Keyring as Null
+
+class Keyring(Null):
+    priority = 1
+
+    def get_password(self, service, username):
+        return Path({folder!r}, username).read_text("utf-8")
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of team: its API's options, its job's, and how its job ends.
+
+    `stated` is whether the program knows the limit before it sends.
+    """
+
+    name: str
+    sandbox: Mapping[str, Any] = field(default_factory=dict)
+    job: Mapping[str, Any] = field(default_factory=dict)
+    api: Mapping[str, Any] = field(default_factory=dict)
+    stated: bool = True
+    code: int = 0
+
+
+KINDS = (
+    Kind(
+        "given",
+        {"limit": "20/s", "limit_style": "sliding-window", "limit_headers": "none"},
+        {"rate": "20/s"},
+    ),
+    Kind("stated", {"limit": "20/s", "limit_headers": "ratelimit"}),
+    Kind(
+        "windows",
+        {"limit": "15/s", "limit_style": "fixed-window", "limit_headers": "x-ratelimit"},
+    ),
+    Kind("hourly", {"allowance": ["60/h"], "speed": "360"}),
+    Kind("found", {"limit": "15/s"}, stated=False),
+    Kind("concurrent", {"limit": "4/s", "limit_style": "concurrency", "latency": "50ms"}),
+    Kind("faulty", {"fault": ["5%:503"], "latency": "10ms"}, {"rate": "25/s"}),
+    Kind("free", {"latency": "20ms"}),
+)
+REFUSED = Kind("refused", api={"refuses": True}, code=5)
+BROKEN = Kind("broken", code=4)
+OUTAGE = Kind("outage", job={"rate": "20/s"}, api={"down_after": 5, "down_seconds": 2.0})
+DOWN = Kind(
+    "down",
+    job={"rate": "20/s", "retry-for": "1s", "max-wait": "1s"},
+    api={"down_after": 5, "down_seconds": 86400.0},
+    code=6,
+)
+TWIN = Kind("twin", {"limit": "15/s", "limit_headers": "ratelimit"})
+SPECIAL = (REFUSED, BROKEN, OUTAGE, DOWN, TWIN, TWIN)
+
+
+@dataclass
+class Broken:
+    """The rules that were broken, each with the first places."""
+
+    places: dict[str, list[str]] = field(default_factory=dict)
+
+    def expect(self, true: object, rule: str, where: object) -> None:
+        """Note the place where a rule does not hold."""
+        if not true:
+            self.places.setdefault(rule, []).append(str(where))
+
+
+class Team:
+    """A team's job: what its sheet says, what its checkpoint says, what its API saw."""
+
+    def __init__(self, name: str, kind: Kind, folder: Path, rows: int) -> None:
+        self.name, self.kind = name, kind
+        self.folder = folder / name
+        self.witness = Witness("", "")
+        self.shares_key_of: Team | None = None
+        self.in_flight: Counter[str] = Counter()
+        self._known: set[str] = set()
+        self._looked = 0
+        self.folder.mkdir(parents=True)
+        self.sheet = {
+            f"{name}_{number}": {"feedback": f"{name} says {number}", "rating": number % 5 + 1}
+            for number in range(rows)
+        }
+        header = ("a", "b", "c") if kind is BROKEN else ("unique_showing_key", "feedback", "rating")
+        write_sheet(
+            self.folder / "showings.csv",
+            [(key, row["feedback"], row["rating"]) for key, row in self.sheet.items()],
+            header,
+        )
+
+    @property
+    def key(self) -> str:
+        """The API key."""
+        if self.shares_key_of is not None:
+            return self.shares_key_of.key
+        # Random, as North's are: parts of a key are masked in replies, also in a team's name.
+        return f"north_sk_test_{hashlib.sha256(self.name.encode()).hexdigest()[:32]}"
+
+    @property
+    def api(self) -> Api:
+        """The description of the API."""
+        return Api(team=self.name, key=self.key, sandbox=dict(self.kind.sandbox), **self.kind.api)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Return the patches of this team's sheet that its API saw."""
+        return [entry for entry in self.witness.patches() if entry["key"] in self.sheet]
+
+    def sent_again(self) -> Counter[str]:
+        """Return how often rows were sent again although nothing but a kill was the reason."""
+        # A request that met a fault, or a limit, is repeated in the same run.
+        entries = [e for e in self.journal() if e["fault"] is None and e["status"] != 429]
+        return Counter(entry["key"] for entry in entries) - Counter(self.sheet.keys())
+
+    def look(self, broken: Broken) -> None:
+        """Compare journal and checkpoint after a kill, and keep what must hold from now on."""
+        kept = rows_of(self.folder / "showings.checkpoint.sqlite")
+        updated = {key for key, row in kept.items() if row.state == "updated"}
+        self.compare(updated, broken)
+        self.in_flight.update(key for key, row in kept.items() if row.in_flight)
+
+    def compare(self, updated: set[str], broken: Broken) -> None:
+        """Compare the acknowledged rows with the journal and with those of the look before."""
+        journal = self.journal()
+        applied = {entry["key"] for entry in journal if entry["applied"]}
+        sent = {entry["key"] for entry in journal if entry["seq"] > self._looked}
+        for rule, keys in (
+            ("acknowledged and not applied", updated - applied),
+            ("acknowledged and lost", self._known - updated),
+            ("acknowledged and sent again", self._known & sent),
+        ):
+            broken.expect(not keys, rule, f"{self.name}: {sorted(keys)[:3]}")
+        self._known = updated
+        self._looked = max((entry["seq"] for entry in journal), default=self._looked)
+
+
+class Agency:
+    """The teams of a folder, their jobs file, and the program that runs it."""
+
+    def __init__(self, folder: Path, teams: int, rows: int, seed: int) -> None:
+        self.folder, self.broken, self.kills = folder, Broken(), 0
+        self.dice = random.Random(seed)
+        kinds = [*SPECIAL, *(KINDS[number % len(KINDS)] for number in range(teams - len(SPECIAL)))]
+        self.teams = [
+            Team(f"{kind.name}-{number}", kind, folder / "teams", rows)
+            for number, kind in enumerate(kinds)
+        ]
+        one, other = [team for team in self.teams if team.kind is TWIN]
+        other.shares_key_of = one
+        self.dice.shuffle(self.teams)
+        self._outputs: list[str] = []
+
+    def serve(self, stack: ExitStack) -> None:
+        """Start the APIs, and write the keys and the jobs file."""
+        own = [team for team in self.teams if team.shares_key_of is None]
+        for first in range(0, len(own), TEAMS_IN_A_PROCESS):
+            some = own[first : first + TEAMS_IN_A_PROCESS]
+            witnesses = stack.enter_context(serving([team.api for team in some]))
+            for team, witness in zip(some, witnesses, strict=True):
+                team.witness = witness
+        for team in self.teams:
+            if team.shares_key_of is not None:
+                team.witness = team.shares_key_of.witness
+        keys = self.folder / "keys"
+        keys.mkdir()
+        (self.folder / "backend").mkdir()
+        (self.folder / "backend" / "agency_keychain.py").write_text(
+            _KEYCHAIN.format(folder=str(keys)), encoding="utf-8"
+        )
+        for team in self.teams:
+            (keys / team.name).touch(mode=0o600)
+            (keys / team.name).write_text(team.key, encoding="utf-8")
+        self.jobs_file.write_text("\n".join(self._jobs()), encoding="utf-8")
+        self.jobs_file.chmod(0o600)
+
+    @property
+    def jobs_file(self) -> Path:
+        """The jobs file."""
+        return self.folder / "teams.toml"
+
+    def _jobs(self) -> Iterator[str]:
+        yield f"[defaults]\nworkers = {WORKERS}\n"
+        for number, team in enumerate(self.teams):
+            source = (
+                {"key-file": f"keys/{team.name}"},
+                {"key-command": f"cat {self.folder / 'keys' / team.name}"},
+                {"keychain": team.name},
+            )[number % 3]
+            given = {"base-url": team.witness.base_url, **source, **team.kind.job}
+            yield f'[[job]]\nname = "{team.name}"\nfiles = "teams/{team.name}/*.csv"'
+            yield "".join(f"{name} = {json.dumps(value)}\n" for name, value in given.items())
+
+    def _command(self) -> list[str]:
+        return command(
+            *("run", "--jobs", self.jobs_file, "--json", "-v"),
+            *("--log-file", self.folder / "run.log"),
+            *("--metrics-file", self.folder / "run.prom"),
+        )
+
+    def _environment(self) -> dict[str, str]:
+        dropped = ("BULK_SYNC_", "NORTH_", "PYTHONPATH")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+        return kept | {
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+            "PYTHONPATH": os.pathsep.join([str(self.folder / "backend"), *sys.path]),
+            "PYTHON_KEYRING_BACKEND": "agency_keychain.Keyring",
+        }
+
+    def seen(self, name: str) -> int:
+        """Return how many requests of a kind all APIs saw; see `agency_servers.Seen`."""
+        own = [team for team in self.teams if team.shares_key_of is None]
+        return sum(team.witness.get("/_sandbox/seen")[name] for team in own)
+
+    def seen_at(self, kind: str, name: str = "requests") -> int:
+        """Return how many requests of a kind the APIs of a kind of team saw."""
+        teams = [team for team in self.teams if team.kind.name == kind]
+        return sum(team.witness.get("/_sandbox/seen")[name] for team in teams)
+
+    def kill_after(self, requests: int) -> bool:
+        """Run the jobs and kill them after so many requests; False if they ended before."""
+        before = self.seen("requests")
+        with subprocess.Popen(
+            self._command(),
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            poll(
+                lambda: process.poll() is not None or self.seen("requests") - before >= requests,
+                within=600,
+            )
+            ended = process.poll() is not None
+            process.kill()
+            out, _ = process.communicate()
+        self._outputs.append(out)
+        if not ended:
+            self.kills += 1
+            for team in self.teams:
+                team.look(self.broken)
+        return not ended
+
+    def finish(self) -> Ran:
+        """Run the jobs to their end."""
+        done = subprocess.run(
+            self._command(),
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
+        )
+        self._outputs += [done.stdout, done.stderr]
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def judge(self, ran: Ran) -> None:
+        """Compare how the run ended with what the APIs saw."""
+        codes = {job["job"]: job["exit_code"] for job in ran.summary["jobs"]}
+        self.broken.expect(ran.code == 5, "exit code of the run", f"{ran.code}: {ran.err[-300:]}")
+        for team in self.teams:
+            code, expected = codes.get(team.name), team.kind.code
+            self.broken.expect(code == expected, "exit code of a job", f"{team.name}: {code}")
+            self._judge_rows(team)
+            self._judge_repeats(team)
+        foreign = self.seen("of_other_keys")
+        self.broken.expect(foreign == 0, "keys at another team", foreign)
+        self._judge_limits()
+        self._judge_files()
+
+    def _judge_rows(self, team: Team) -> None:
+        expect, journal = self.broken.expect, team.journal()
+        holds = {e["key"]: json.loads(e["body"]) for e in journal if e["applied"]}
+        path = team.folder / "showings.results.csv"
+        states = {row["unique_showing_key"]: row["state"] for row in _results(path)}
+        updated = {key for key, state in states.items() if state == "updated"}
+        if team.kind in (REFUSED, BROKEN):
+            expect(not holds, "changes without a right", f"{team.name}: {len(holds)}")
+            expect(not updated, "acknowledged without a right", f"{team.name}: {len(updated)}")
+            return
+        team.compare(updated, self.broken)
+        wrong = [key for key, values in holds.items() if values != team.sheet[key]]
+        expect(not wrong, "other values than the sheet's", f"{team.name}: {wrong[:3]}")
+        expect(states.keys() == team.sheet.keys(), "a result for each row", team.name)
+        if team.kind is DOWN:
+            left = {states[key] for key in states.keys() - updated}
+            expect(left == {"pending"}, "rows of an outage are pending", f"{team.name}: {left}")
+        else:
+            expect(updated == team.sheet.keys(), "every row is acknowledged", team.name)
+
+    def _judge_repeats(self, team: Team) -> None:
+        again = team.sent_again()
+        often = {key: n for key, n in again.items() if n > team.in_flight[key]}
+        self.broken.expect(not often, "sent again without a kill", f"{team.name}: {often}")
+        many = again.total() > self.kills * WORKERS
+        self.broken.expect(
+            not many, "sent again beyond what was in flight", f"{team.name}: {again}"
+        )
+
+    def refusals(self) -> dict[str, int]:
+        """Return the requests over the limit by kind of team."""
+        found: Counter[str] = Counter()
+        for team in self.teams:
+            if team.shares_key_of is None:
+                entries = team.witness.journal()
+                found[team.kind.name] += sum(entry["status"] == 429 for entry in entries)
+        return dict(found)
+
+    def _judge_limits(self) -> None:
+        for team in self.teams:
+            if team.kind.stated and team.shares_key_of is None:
+                statuses = Counter(entry["status"] for entry in team.witness.journal())
+                allowed = self.kills * REFUSED_AT_A_KILL + HELD_UP * statuses.total()
+                self.broken.expect(
+                    statuses[429] <= allowed, LIMIT_KEPT, f"{team.name}: {statuses[429]} refused"
+                )
+
+    def _judge_files(self) -> None:
+        keys = [team.key.encode() for team in self.teams]
+        for text in self._outputs:
+            self.broken.expect("north_sk_test" not in text, "no key in an output", text[:200])
+            self.broken.expect("Traceback" not in text, "no traceback", text[-500:])
+        for path in self.folder.rglob("*"):
+            if not path.is_file() or path.parent.name == "keys":
+                continue
+            content = path.read_bytes()
+            self.broken.expect(not any(key in content for key in keys), "no key in a file", path)
+            name = path.name
+            litter = name.startswith(".") or ".part" in name or name.endswith(("-wal", "-shm"))
+            self.broken.expect(not litter, "nothing is left over", path)
+
+
+def _results(path: Path) -> Sequence[Mapping[str, str]]:
+    return read_csv(path) if path.exists() else []
+
+
+@contextmanager
+def night(folder: Path, *, teams: int, rows: int, kills: int, seed: int) -> Iterator[Agency]:
+    """Run the jobs of an agency with so many kills; yield what was found, and the witnesses."""
+    agency = Agency(folder, teams, rows, seed)
+    with ExitStack() as stack:
+        agency.serve(stack)
+        for _ in range(kills):
+            left = sum(len(team.sheet) for team in agency.teams if team.kind.code == 0)
+            agency.kill_after(round(agency.dice.uniform(0, left / kills)))
+        agency.judge(agency.finish())
+        yield agency
+
+
+def _print(agency: Agency) -> None:
+    again = sum(team.sent_again().total() for team in agency.teams)
+    print(
+        f"{len(agency.teams)} teams, {agency.kills} kills, {agency.seen('requests'):,} requests, "
+        f"{again} rows sent again, {agency.seen('while_down')} while an API was down"
+    )
+    refusals = ", ".join(f"{kind} {count}" for kind, count in sorted(agency.refusals().items()))
+    print(f"over the limit: {refusals}")
+    for rule, places in agency.broken.places.items():
+        print(f"BROKEN: {rule}: {len(places)} times", *places[:5], sep="\n  ")
+    if not agency.broken.places:
+        print("no rule broken")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--teams", type=int, default=60, help=f"at least {len(SPECIAL)}")
+    parser.add_argument("--rows", type=int, default=100, help="of each team")
+    parser.add_argument("--kills", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="a folder for the files of the night")
+    parser.add_argument("--strict", action="store_true", help="end with 1 when a rule is broken")
+    asked: Any = parser.parse_args()
+    clock = SystemClock()
+    begun = clock.monotonic()
+    size = {"teams": asked.teams, "rows": asked.rows}
+    with (
+        TemporaryDirectory() as folder,
+        night(Path(folder), **size, kills=asked.kills, seed=asked.seed) as agency,
+    ):
+        _print(agency)
+        if asked.keep is not None:
+            shutil.copytree(folder, asked.keep, dirs_exist_ok=True)
+    print(f"{clock.monotonic() - begun:.0f} s")
+    return 1 if asked.strict and agency.broken.places else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
