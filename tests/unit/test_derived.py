@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from datetime import date, datetime
 from pathlib import Path
@@ -352,19 +350,3 @@ def test_the_end_of_a_showing_is_no_range(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "x.csv", [row], header)
     (message,) = messages(settings_of(sheet))
     assert message.startswith("showing_time_end: '4 PM - 5 PM' is not a single time")
-
-
-def test_the_example_of_a_profile_reads_its_sheet_as_it_says(tmp_path: Path) -> None:
-    page = Path(__file__).parents[2].joinpath("docs/sheets.md").read_text(encoding="utf-8")
-    section = page.split("## Profiles\n")[1].split("\n## ")[0]
-    blocks = {
-        name: section.split(f"```{name}\n")[1].split("```")[0] for name in ("toml", "csv", "json")
-    }
-    sheet = tmp_path / "leads.csv"
-    sheet.write_text(blocks["csv"], encoding="utf-8")
-    (row,) = csv.DictReader(io.StringIO(blocks["csv"]))
-    assert row["Lead"] == "Hot"
-    (tmp_path / "p.toml").write_text(blocks["toml"], encoding="utf-8")
-    settings = SheetSettings(input=sheet, profile=tmp_path / "p.toml")
-    (found,) = results(settings)
-    assert f"{found[0]} {found[2]}" == "".join(line.strip() for line in blocks["json"].splitlines())

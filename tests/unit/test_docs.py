@@ -30,6 +30,8 @@ OTHERS = {
     "--debug",
     "--version",
     "--install-completion",
+    "--show-completion",
+    "--force",
     "--parallel",
     "--quick",
     "--rivals",
