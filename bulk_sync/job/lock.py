@@ -164,7 +164,10 @@ def held(checkpoint: Path, option: str = "--checkpoint") -> Iterator[Hold]:
             hold.end()
             thread.join()
     finally:
-        lock.release()
+        # On a disk that fails, unlocking may fail, too. The run has ended well all the same, and
+        # the kernel releases the lock when the process ends.
+        with suppress(OSError):
+            lock.release()
 
 
 def _wait_for_silence(checkpoint: Path) -> None:

@@ -207,6 +207,18 @@ def test_a_note_of_another_host_that_is_renewed_keeps_the_lock(
     assert not is_held(checkpoint)
 
 
+def test_a_lock_that_cannot_be_released_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(_: int, operation: int) -> None:
+        if operation == fcntl.LOCK_UN:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with held(tmp_path / "x.sqlite"):
+        pass
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
 def test_a_lock_that_a_broken_disk_refuses_is_an_output_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
