@@ -184,7 +184,7 @@ def run(
                     at for at, other in enumerate(all_judged) if other.circle == judged.circle
                 ]
                 archive.take(circle, parts)
-    return Batch(tuple(parts), inputs.unsettled)
+    return Batch(tuple(parts), inputs.unsettled, inbox.settle_seconds)
 
 
 def check(
@@ -217,7 +217,7 @@ def check(
                 parts.append(CheckedPart(file, check(one, judged.judgement)))
             except (InputError, UsageError) as error:
                 parts.append(CheckedPart(file, error=error))
-    return CheckedBatch(tuple(parts), inputs.unsettled)
+    return CheckedBatch(tuple(parts), inputs.unsettled, inbox.settle_seconds)
 
 
 def _part(settings: PushSettings, judged: Judged, push: Push) -> Part:

@@ -25,7 +25,8 @@ SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
 KEY_COMMAND_SECONDS = 120
 """The time for a key command, which may ask the user for a passphrase."""
 
-_KEY = re.compile(r"north_sk_\w+")
+# Not the beginning alone, by which a message shows the form of a key.
+_KEY = re.compile(r"north_sk_(?!(?:live|test)_(?!\w))\w+")
 
 
 def check_key(key: SecretStr) -> SecretStr:
@@ -33,8 +34,8 @@ def check_key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not re.fullmatch(r"[!-~]{8,512}", text):
         raise ValueError(
-            "the API key is not of the form north_sk_live_...: it must be 8 to 512 characters, "
-            "without blanks, line breaks or accents"
+            "this is not a North API key: one begins with north_sk_live_ or north_sk_test_, and "
+            "has 8 to 512 characters, without blanks, line breaks or accents"
         )
     return key
 

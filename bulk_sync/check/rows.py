@@ -32,10 +32,15 @@ from bulk_sync.check.showing import (
 )
 from bulk_sync.check.summaries import is_summary
 from bulk_sync.check.templates import known_values
-from bulk_sync.model.problems import Expected, Reason, Remedy
+from bulk_sync.model.places import cell_reference
+from bulk_sync.model.problems import Expected, Fact, Reason, Remedy
 from bulk_sync.model.rows import Cell, Problem, Record, Row, text_of
 
 _Columns = tuple[tuple[str, int, Reader], ...]
+
+
+# Cells beyond the last column that a reason names.
+_MOST_CELLS_NAMED = 5
 
 
 class Checker:
@@ -51,6 +56,7 @@ class Checker:
         self.findings = findings or Findings()
         self._names = names or Names()
         self._width = len(mapping.columns)
+        self._grid = rules.grid
         self._headers = tuple(column.header for column in mapping.columns)
         self._address = AddressReader(mapping, self.findings.keys)
         made = rules.derivations
@@ -168,12 +174,8 @@ class Checker:
         if row.fault is not None:
             return "bad_value", row.fault
         cells = row.cells
-        if len(cells) > self._width and (beyond := _beyond(cells, self._width)) is not None:
-            counts = {"cells": len(cells), "columns": self._width}
-            remedy = Remedy.QUOTE_SEPARATOR
-            return "bad_value", Reason(
-                Expected.CELLS_IN_COLUMNS, "", excerpt(beyond), remedy, counts
-            )
+        if len(cells) > self._width and (beyond := _beyond(cells, self._width)):
+            return "bad_value", self._without_column(row, beyond)
         # The first cell is compared first, because this runs for every row.
         if cells[0] == self._headers[0] and self._is_header(cells):
             return "bad_key", Reason(Expected.NO_SECOND_HEADER, remedy=Remedy.LEAVE_OUT)
@@ -187,6 +189,16 @@ class Checker:
         elif key.isdigit() and isinstance(cells[0], str) and is_summary(cells[0].strip()):
             return _no_summary(key)
         return None
+
+    def _without_column(self, row: Row, places: Sequence[int]) -> Reason:
+        first = excerpt(row.cells[places[0]])
+        if not self._grid:
+            counts = {"cells": len(row.cells), "columns": self._width}
+            return Reason(Expected.CELLS_IN_COLUMNS, "", first, Remedy.QUOTE_SEPARATOR, counts)
+        named = [cell_reference(row.number - 1, place) for place in places[:_MOST_CELLS_NAMED]]
+        texts = [excerpt(row.cells[place]) for place in places[:_MOST_CELLS_NAMED]]
+        facts: dict[str, Fact] = {"places": named, "texts": texts, "more": len(places) - len(named)}
+        return Reason(Expected.CELLS_BELOW_HEADERS, "", first, Remedy.ADD_HEADER, facts)
 
     def _names_columns(self, key: str, cells: tuple[Cell, ...]) -> bool:
         """Return True for a header row that names columns in another order than the sheet's.
@@ -221,6 +233,10 @@ def _contract_order(reason: Reason) -> int:
     return _PLACE[reason.field]
 
 
-def _beyond(cells: tuple[Cell, ...], width: int) -> Cell | None:
-    """Return the first cell that is not blank beyond the last column."""
-    return next((cell for cell in cells[width:] if not isinstance(cell, str) or cell.strip()), None)
+def _beyond(cells: tuple[Cell, ...], width: int) -> list[int]:
+    """Return the places of the cells beyond the last column that are not blank."""
+    return [
+        place
+        for place, cell in enumerate(cells[width:], start=width)
+        if not isinstance(cell, str) or cell.strip()
+    ]

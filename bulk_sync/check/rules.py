@@ -22,7 +22,8 @@ class Rules(Struct, frozen=True):
     being sent. `clear` has, by field, the texts that clear it; a blank cell clears the fields of
     `blank_clears`. `scale` is that of the sheet's ratings; None is North's, 1 to 5, and a column
     that contradicts it keeps the sheet from being sent.
-    `own` is for one of our own files, which has cells of the type `Cleared`. `derivations` are the
+    `own` is for one of our own files, which has cells of the type `Cleared`, and `grid` for a
+    workbook, whose cells have places that its reader sees. `derivations` are the
     cells that a profile makes, None if it makes none.
     """
 
@@ -34,4 +35,5 @@ class Rules(Struct, frozen=True):
     blank_clears: frozenset[str] = frozenset()
     scale: Scale | None = None
     own: bool = False
+    grid: bool = False
     derivations: Derivations | None = None

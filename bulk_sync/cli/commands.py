@@ -81,6 +81,7 @@ def _check_one(
 
 def _check_all(settings: SheetSettings, files: Sequence[Path], given: Mapping[str, Any]) -> int:
     from bulk_sync.report.as_json import checked_batch_json, json_line
+    from bulk_sync.report.facts import reason_of
     from bulk_sync.report.terminal.checked import show_checks
 
     outputs = part(Outputs, given)
@@ -106,9 +107,8 @@ def _check_all(settings: SheetSettings, files: Sequence[Path], given: Mapping[st
         else:
             show_checks(out(), found)
     for one in found.parts:
-        why = one.error or (one.summary.stopped if one.summary else None)
-        if why is not None:
-            show_failure(str(why))
+        if (why := reason_of(one)) is not None:
+            show_failure(why)
     return found.exit_code
 
 

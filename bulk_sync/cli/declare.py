@@ -107,10 +107,13 @@ def for_typer(
         typed = frozenset(
             name for name in given if getattr(sources[name], "name", "") == "COMMANDLINE"
         )
+        # Imported late: they need pydantic, which the help of all commands doesn't.
         from bulk_sync.cli.overlaps import refuse_overlaps
+        from bulk_sync.settings.sheet import not_typed
 
         reads_sheets = command.argument is not None and command.argument.is_sheet
         refuse_overlaps(command.options, given, values.get("config"), reads_sheets=reads_sheets)
+        given = not_typed(given, typed)
         raise typer.Exit(command.run(Given(given, typed, elsewhere())))
 
     parameters = [_parameter("context", typer.Context)]

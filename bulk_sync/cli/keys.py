@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
 from bulk_sync.errors import UsageError
-from bulk_sync.secret import read_key
+from bulk_sync.secret import check_key, read_key
 from bulk_sync.settings.target import KEY_SOURCES, Target
 
 # Four characters of a shorter key would reveal too much of it.
@@ -20,9 +21,21 @@ def with_key(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values with the key, unless it is a rehearsal. Raises UsageError without one."""
     if given.get("sandbox"):
         return dict(given)
-    key_file, *others = (given.get(source) for source in KEY_SOURCES)
-    key = read_key(key_file, os.environ, *others)
+    sources = [given.get(source) for source in KEY_SOURCES]
+    key = read_key(sources[0], os.environ, *sources[1:])
+    try:
+        check_key(key)
+    except ValueError as error:
+        raise UsageError(f"{_source(*sources)}: {error}.") from None
     return {**given, "key": key}
+
+
+def _source(key_file: Path | None, command: str | None, keychain: str | None) -> str:
+    if command is not None:
+        return "--key-command"
+    if keychain is not None:
+        return f"the keychain, under {keychain}"
+    return "NORTH_API_KEY" if key_file is None else str(key_file)
 
 
 def key_or_error(target: Target) -> SecretStr | UsageError:
@@ -39,9 +52,5 @@ def describe(key: SecretStr | UsageError, target: Target) -> tuple[str, str]:
         return "not set", ""
     text = key.get_secret_value()
     end = f", ends in ...{text[-4:]}" if len(text) >= _LONG_ENOUGH_TO_SHOW_ITS_END else ""
-    source = "NORTH_API_KEY" if target.key_file is None else str(target.key_file)
-    if target.key_command is not None:
-        source = "--key-command"
-    elif target.keychain is not None:
-        source = f"the keychain, under {target.keychain}"
+    source = _source(*(getattr(target, source) for source in KEY_SOURCES))
     return f"set, {len(text)} characters{end}", source

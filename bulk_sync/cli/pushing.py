@@ -35,6 +35,7 @@ from bulk_sync.job.database import is_checkpoint
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.summaries import Batch, Summary
 from bulk_sync.report.as_json import batch_json, json_line, summary_json
+from bulk_sync.report.facts import reason_of
 from bulk_sync.report.terminal.lines import show_line
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.run.archive import archived, identity
@@ -143,12 +144,11 @@ def _show_batch(ended: Batch, request: _Push) -> None:
         elif not request.following.quiet:
             from bulk_sync.report.terminal.batch import show_batch
 
-            show_batch(out(), ended.parts, ended.unsettled)
+            show_batch(out(), ended)
     for one in ended.parts:
-        why = one.error or (one.summary.stopped if one.summary else None)
-        if why is not None:
+        if (why := reason_of(one)) is not None:
             request.run.job = one.input
-            show_end(str(why), request.following, None if one.error is None else one.exit_code)
+            show_end(why, request.following, None if one.error is None else one.exit_code)
 
 
 def reconcile(given: Mapping[str, Any]) -> int:

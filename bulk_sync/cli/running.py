@@ -30,6 +30,7 @@ from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.option import Declared, Kind, declared
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
+from bulk_sync.settings.sheet import not_typed
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.settings.together import Together
 
@@ -87,7 +88,7 @@ def _elsewhere(given: Given, options: Sequence[Declared]) -> dict[str, Any]:
 def _job(entry: Entry) -> together.Job:
     def make() -> together.Ready:
         return together.Ready(
-            PushSettings.of(with_key(entry.given), input=(*entry.files, Path())[0]),
+            PushSettings.of(with_key(not_typed(entry.given)), input=(*entry.files, Path())[0]),
             part(Inbox, entry.given),
         )
 

@@ -77,6 +77,7 @@ class Expected(StrEnum):
     # A row
     SINGLE_ROW = "single_row"
     CELLS_IN_COLUMNS = "cells_in_columns"  # cells, columns
+    CELLS_BELOW_HEADERS = "cells_below_headers"  # places, texts, more
     QUOTED_SEPARATOR = "quoted_separator"  # cells, columns, separator: its name
     NO_MORE_CELLS = "no_more_cells"  # cells, columns, separator
     WHOLE_ROW = "whole_row"
@@ -122,6 +123,7 @@ class Remedy(StrEnum):
     QUOTE_LINE_BREAK = "quote_line_break"
     ADD_SEPARATORS = "add_separators"
     QUOTE_SEPARATOR = "quote_separator"
+    ADD_HEADER = "add_header"
     TYPE_AS_TEXT = "type_as_text"
     TYPE_KEYS_AS_TEXT = "type_keys_as_text"
     FORMAT_AS_DATE = "format_as_date"

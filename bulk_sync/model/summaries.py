@@ -343,10 +343,14 @@ _MOST_PRESSING_FIRST = (129, 130, 143, 1, 5, 6, 8, 2, 4, 7, 3)
 
 
 class Batch(Struct, frozen=True):
-    """The summary of a run of several files."""
+    """The summary of a run of several files.
+
+    `unsettled` were left for a later run, because they had changed within `settle_seconds`.
+    """
 
     parts: tuple[Part, ...]
     unsettled: tuple[Path, ...]
+    settle_seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:
@@ -399,10 +403,11 @@ class JobsResult(Struct, frozen=True):
 
 
 class CheckedBatch(Struct, frozen=True):
-    """The check of several files."""
+    """The check of several files; `unsettled` as in `Batch`."""
 
     parts: tuple[CheckedPart, ...]
     unsettled: tuple[Path, ...]
+    settle_seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:

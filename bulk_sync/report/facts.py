@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -10,7 +11,8 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.model.account import Team
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.rows import State
-from bulk_sync.model.summaries import CauseGroup, Summary
+from bulk_sync.model.summaries import CauseGroup, CheckedPart, Part, Summary
+from bulk_sync.quantities import duration_text
 from bulk_sync.report.echoes import echo_lines
 from bulk_sync.report.systematic import systematic_lines
 from bulk_sync.report.words import (
@@ -21,11 +23,14 @@ from bulk_sync.report.words import (
     counted,
     limit_text,
     span,
+    were,
 )
 
 _MOST_CAUSES = 50
 # How many rows the sentence of a cause names.
 _FIRST_ROWS = 3
+
+_UNSETTLED_NAMED = 5
 
 
 def sending_text(rows: int, base_url: str, team: Team | None) -> str:
@@ -63,6 +68,27 @@ def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:
     yield from (("note", note) for note in summary.notes)
     if summary.stopped is not None:
         yield "stopped", str(summary.stopped)
+
+
+def unsettled_text(unsettled: Sequence[Path], settle_seconds: float) -> str:
+    """Return the sentence about files that may still be being written."""
+    named = ", ".join(map(str, unsettled[:_UNSETTLED_NAMED]))
+    if len(unsettled) > _UNSETTLED_NAMED:
+        named += f" and {len(unsettled) - _UNSETTLED_NAMED:,} more"
+    return (
+        f"{counted(len(unsettled), 'sheet')} changed less than {duration_text(settle_seconds)} ago "
+        f"and {were(len(unsettled))} left for the next run (--settle): {named}"
+    )
+
+
+def reason_of(part: Part | CheckedPart) -> str | None:
+    """Return why one of several files was not pushed to its end, with the name of the file."""
+    why = part.error or (part.summary.stopped if part.summary else None)
+    if why is None:
+        return None
+    sentence = str(why)
+    # A sentence about an option has no file.
+    return sentence if part.input in sentence else f"{part.input}: {sentence}"
 
 
 def cause_text(group: CauseGroup) -> str:

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
+from bulk_sync.model.places import column_letters
 from bulk_sync.model.summaries import Understood
 
 # The formats that a suffix stands for.
@@ -84,7 +85,7 @@ def sheet_notes(
             "its content."
         )
     if hidden:
-        named = ", ".join(f"{column_letters(number)} {name!r}" for number, name in hidden)
+        named = ", ".join(f"{column_letters(number - 1)} {name!r}" for number, name in hidden)
         words = (
             "Column {} is hidden and is" if len(hidden) == 1 else "Columns {} are hidden and are"
         )
@@ -98,15 +99,6 @@ def sheet_notes(
             f"email may be the agent's. If they are the attendee's: {' '.join(ambiguous)}."
         )
     return tuple(notes)
-
-
-def column_letters(number: int) -> str:
-    """Return a column's letters in spreadsheet programs: 1 is `A`."""
-    letters = ""
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters
 
 
 def assumption_lines(assumed: Mapping[str, Assumed], rules: RulesUsed) -> tuple[str, ...]:

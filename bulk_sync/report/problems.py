@@ -137,6 +137,10 @@ _ROWS: Mapping[Expected, _Statement] = {
         "{value!r} is beyond the last column, because the row has {cells} and the header {columns}",
         "cells beyond the last column",
     ),
+    Expected.CELLS_BELOW_HEADERS: _Statement(
+        "{beyond} beyond the last column with a header",
+        "cells beyond the last column with a header",
+    ),
     Expected.QUOTED_SEPARATOR: _Statement(
         "the row has {cells}, the header has {columns}; is the {separator} in {value!r} "
         "missing its quotes?",
@@ -234,6 +238,7 @@ _REMEDIES: Mapping[Remedy, str] = {
         "check for a missing separator between two cells; if the last cells are blank, write their "
         "separators as in the other rows"
     ),
+    Remedy.ADD_HEADER: "give the column a header, or clear the cells",
     Remedy.QUOTE_SEPARATOR: "check for missing quotes around a cell with a separator",
     Remedy.TYPE_AS_TEXT: "format the cells as text and enter it again",
     Remedy.TYPE_KEYS_AS_TEXT: "format the column as text and enter the keys again",
@@ -408,6 +413,8 @@ def _facts(reason: Reason) -> dict[str, object]:
         facts["cells"] = f"{cells} {'cell' if cells == 1 else 'cells'}"
     if reason.expected is Expected.DATE_ORDER:
         facts["order"] = ORDERS.get(str(reason.facts.get("order")), "of --date-order")
+    if reason.expected is Expected.CELLS_BELOW_HEADERS:
+        facts["beyond"] = _cells_beyond(reason)
     if rows := _numbers(reason):
         more = reason.facts.get("more")
         listed = _listed(rows, _files(reason, len(rows)), more if isinstance(more, int) else 0)
@@ -416,6 +423,16 @@ def _facts(reason: Reason) -> dict[str, object]:
         facts["rows"] = listed
         facts["have"] = "has" if len(rows) == 1 else "have"
     return facts
+
+
+def _cells_beyond(reason: Reason) -> str:
+    """Return `C3 'see' and D3 'note' are`."""
+    places, texts, more = (reason.facts.get(name) for name in ("places", "texts", "more"))
+    if not (isinstance(places, list) and isinstance(texts, list)):
+        return f"{reason.value!r} is"
+    cells = [f"{place} {text!r}" for place, text in zip(places, texts, strict=False)]
+    further = [f"{more:,} more"] if isinstance(more, int) and more else []
+    return f"{_enumerated([*cells, *further])} {'is' if len(texts) == 1 else 'are'}"
 
 
 def _numbers(reason: Reason) -> list[int]:

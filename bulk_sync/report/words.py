@@ -102,6 +102,11 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def were(count: int) -> str:
+    """Return "was" or "were"."""
+    return "was" if count == 1 else "were"
+
+
 def are(count: int) -> str:
     """Return "is" or "are"."""
     return "is" if count == 1 else "are"

@@ -104,8 +104,8 @@ def _deciding(reading: Reading, meaning: Meaning) -> dict[str, object]:
     values["clear"] = clear | meaning.field_clears
     time = meaning.default_time
     values["default_time"] = None if time is None else time.isoformat()
-    # Headers only refuse a sheet; they change no patch.
-    without = {"input", "profile", "field_clears", "headers_seen"}
+    # Headers, and options without effect, only refuse a sheet; they change no patch.
+    without = {"input", "profile", "field_clears", "headers_seen", "for_all_sheets"}
     without |= {name for name in _LATER if not values[name]}
     return {name: values[name] for name in values.keys() - without}
 

@@ -79,10 +79,24 @@ def open_sheet(
         source = str(reading.input)
         own = own_file(table.headers, source)
         if own is None:
+            _refuse_without_effect(reading, is_text=table.understood.sheet is None)
             mapping = _mapping(table.headers, meaning, names, source)
             yield Sheet(reading, meaning, table, mapping, names)
         else:
             yield _own_sheet(own, reading, meaning, table)
+
+
+def _refuse_without_effect(reading: Reading, *, is_text: bool) -> None:
+    """Raise UsageError for an option about this sheet that can't concern a file of its kind."""
+    vain = {
+        "sheet": (is_text, "a text file, which has no sheets"),
+        "delimiter": (not is_text, "a workbook, whose cells need no separator"),
+        "encoding": (not is_text, "a workbook, which says its own encoding"),
+    }
+    for name, (is_vain, kind) in vain.items():
+        given = getattr(reading, name)
+        if is_vain and given is not None and name not in reading.for_all_sheets:
+            raise UsageError(f"--{name} {given}: {reading.input} is {kind}: leave the option out")
 
 
 def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> Sheet:
@@ -242,7 +256,9 @@ class Sheet:
         self.table = table
         self.mapping = mapping
         cells = rules_of(meaning)
-        self.rules, self.zone_name = replace(cells.rules, own=own is not None), cells.zone_name
+        self.zone_name = cells.zone_name
+        is_grid = table.understood.sheet is not None
+        self.rules = replace(cells.rules, own=own is not None, grid=is_grid)
         self._own = own
         self._names = names
         self._checker = Checker(mapping, self.rules, names)

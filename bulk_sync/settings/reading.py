@@ -13,7 +13,11 @@ from bulk_sync.settings.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The options about reading; None is detected."""
+    """The options about reading; None is detected.
+
+    `for_all_sheets` names those that a settings file or a profile sets: one that can't concern this
+    sheet is no error.
+    """
 
     PANEL = "Reading"
     ABOUT_SHEET = True
@@ -73,6 +77,8 @@ class Reading:
             at_least=1,
         ),
     ] = None
+
+    for_all_sheets: frozenset[str] = frozenset()
 
     @property
     def takes_all(self) -> bool:

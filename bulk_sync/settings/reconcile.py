@@ -11,14 +11,12 @@ from pydantic import AfterValidator, SecretStr, model_validator
 from bulk_sync.model.places import column_number
 from bulk_sync.secret import check_key
 from bulk_sync.settings.comparing import Comparing
-from bulk_sync.settings.composed import part
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.history import History
-from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.outputs import Differences
 from bulk_sync.settings.push import rehearse
 from bulk_sync.settings.sending import Sending
-from bulk_sync.settings.sheet import SheetSettings, profile_values
+from bulk_sync.settings.sheet import SheetSettings, not_typed, profile_values
 from bulk_sync.settings.target import Target
 
 LEDGER = "ledger"
@@ -119,7 +117,7 @@ def _other_side(values: Mapping[str, object], comparing: Mapping[str, object]) -
     given = {name: values[name] for name in _OF_BOTH_SIDES if values.get(name) is not None}
     if comparing.get("with_on_duplicate") is not None:
         given["on_duplicate"] = comparing["with_on_duplicate"]
-    hints = _by_name(part(Meaning, {"map": values.get("map") or {}}).map)
+    hints = _by_name(not_typed(values).get("map_hints", {}))
     bounds = {name: values[name] for name in ("max_problems", "stopping") if name in values}
     return known | given | bounds | {"map_hints": {**profile_map, **hints}}
 

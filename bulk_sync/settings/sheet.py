@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from bulk_sync.errors import UsageError
 from bulk_sync.model.places import column_number
 from bulk_sync.profile import Profile
 from bulk_sync.quantities import parse_clock_time, parse_scale
-from bulk_sync.settings.composed import Composed, names_of
+from bulk_sync.settings.composed import Composed, names_of, part
 from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.meaning import Meaning
 from bulk_sync.settings.pacing import Pacing
@@ -45,10 +45,30 @@ class SheetSettings(Composed):
         meaning: dict[str, Any] = found["meaning"]
         if meaning.get("profile") is not None:
             profile = profile_values(Path(meaning["profile"]))
-            for part, kind in (("reading", Reading), ("meaning", Meaning)):
+            hints = {**profile.get("map_hints", {}), **meaning.get("map_hints", {})}
+            for of, kind in (("reading", Reading), ("meaning", Meaning)):
                 known = {name: value for name, value in profile.items() if name in names_of(kind)}
-                found[part] = known | found[part]  # options take precedence over the profile
+                if kind is Reading:
+                    unnamed = known.keys() - found[of].keys()
+                    found[of]["for_all_sheets"] = unnamed | found[of].get("for_all_sheets", set())
+                found[of] = known | found[of]  # options take precedence over the profile
+            found["meaning"]["map_hints"] = hints
         return found
+
+
+def not_typed(values: Mapping[str, Any], typed: Collection[str] = ()) -> dict[str, Any]:
+    """Return values of which only the `typed` ones must concern the sheet.
+
+    A misspelt header of an option would go unnoticed if it need not fit. The others are of a
+    settings file, for those of many sheets that they fit. Raises UsageError.
+    """
+    found = dict(values)
+    if found.get("map") and "map" not in typed:
+        mapped = part(Meaning, {"map": found.pop("map")}).map
+        found["map_hints"] = {**found.get("map_hints", {}), **mapped}
+    if unnamed := names_of(Reading).keys() & found.keys() - set(typed):
+        found["for_all_sheets"] = frozenset(unnamed)
+    return found
 
 
 def profile_values(path: Path) -> dict[str, Any]:

@@ -135,6 +135,19 @@ def test_every_remedy_has_words(remedy: Remedy) -> None:
                 "check for missing quotes around a cell with a separator"
             ),
         ),
+        (
+            Reason(
+                Expected.CELLS_BELOW_HEADERS,
+                "",
+                "see",
+                Remedy.ADD_HEADER,
+                {"places": ["C3", "D3"], "texts": ["see", "note"], "more": 0},
+            ),
+            (
+                "C3 'see' and D3 'note' are beyond the last column with a header: give the column "
+                "a header, or clear the cells"
+            ),
+        ),
         (Reason(Expected.EARLIER_TEXT, facts={"text": "{a} '{b}'"}), "{a} '{b}'"),
     ],
 )

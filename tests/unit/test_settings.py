@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import time
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_settings_out_of_range_are_refused_with_the_option_named(
     with pytest.raises(UsageError) as raised:
         settings(**change)
     assert words in str(raised.value)
-    assert "north_sk" not in str(raised.value).replace("north_sk_live_...", "")
+    assert not re.search(r"north_sk_(live|test)_\w", str(raised.value))
 
 
 def test_flat_arguments_are_what_people_type() -> None:

@@ -66,7 +66,7 @@ def test_the_command_gets_neither_another_key_nor_the_sheet(sheet: Path, tmp_pat
         ("pass", "is blank"),
         ("print(); print(KEY)", "is blank"),
         ("sys.stdout.buffer.write(b'\\xff' + KEY.encode())", "is no text"),
-        ("print(KEY, KEY)", "not of the form"),
+        ("print(KEY, KEY)", "not a North API key"),
     ],
 )
 def test_a_command_without_a_key_ends_the_run_with_a_sentence(
@@ -92,7 +92,7 @@ def test_a_command_without_a_key_ends_the_run_with_a_sentence(
         (" ", "blank"),
         ("pass 'show", "quotation mark"),
         ("no-such-program-of-ours", "No such file"),
-        ("echo $NORTH; rm -rf x", "not of the form"),  # one argument each: there is no shell
+        ("echo $NORTH; rm -rf x", "not a North API key"),  # one argument each: there is no shell
     ],
 )
 def test_a_wrong_command_is_refused(

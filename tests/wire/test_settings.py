@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, raw_server, reply, write_sheet
 from tests.unit.test_config import written
+from tests.wire.test_columns import write_workbook
 
 
 @pytest.fixture
@@ -55,6 +56,29 @@ def test_a_wrong_value_says_where_it_stands(
     monkeypatch.setenv("BULK_SYNC_WROKERS", "3")
     assert "did you mean BULK_SYNC_WORKERS?" in program("push", sheet).err
     assert not list(Path().glob("*.sqlite"))
+
+
+def test_what_is_set_for_all_sheets_refuses_none_that_it_does_not_concern(
+    program: Program, sheet: Path
+) -> None:
+    written(Path("bulk-sync.toml"), 'sheet = "March"\n[map]\n"Client said" = "feedback"')
+    assert program("check", sheet).code == 0
+    written(Path("p.toml"), 'read = {sheet = "March"}\n[map]\n"Client said" = "feedback"')
+    assert program("check", sheet, "--profile", "p.toml").code == 0
+    for typed, words in (
+        (("--sheet", "March"), "--sheet March"),
+        (("--map", "Client said=feedback"), "--map 'Client said'"),
+    ):
+        refused = program("check", sheet, *typed)
+        assert (refused.code, words in refused.err) == (2, True), refused.err
+
+
+def test_options_about_text_are_refused_for_a_workbook(program: Program) -> None:
+    write_workbook(Path("x.xlsx"), [["unique_showing_key", "rating"], ["a", 4]], {})
+    for option, value in (("--delimiter", ";"), ("--encoding", "utf-8")):
+        refused = program("check", "x.xlsx", option, value)
+        assert refused.code == 2
+        assert f"{option} {value}: x.xlsx is a workbook" in refused.err
 
 
 def test_a_folders_file_runs_no_command(program: Program, sheet: Path) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from bulk_sync.model.rows import State
-from bulk_sync.model.summaries import Part
+from bulk_sync.model.summaries import Batch, Part
 from bulk_sync.report.echoes import changed_rows
+from bulk_sync.report.facts import unsettled_text
 from bulk_sync.report.terminal.lines import show_files, show_line
 from bulk_sync.report.words import printable
 
 
-def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path]) -> None:
+def show_batch(console: Console, batch: Batch) -> None:
     """Print a line for each file, then the files to correct, notes and files left for later."""
-    if parts:
-        console.print(_table(parts))
-    for part in parts:
+    if batch.parts:
+        console.print(_table(batch.parts))
+    for part in batch.parts:
         if part.summary is not None:
             show_files(console, [("To correct", part.summary.files.failed)])
             if part.summary.echo_differs:
@@ -29,9 +29,9 @@ def show_batch(console: Console, parts: Sequence[Part], unsettled: Sequence[Path
                 show_line(console, f"{part.input}: {note}")
         if part.note:
             show_line(console, part.note)
-    for path in unsettled:
-        show_line(console, f"Skipped, still being written: {path}")
-    if not parts:
+    if batch.unsettled:
+        show_line(console, f"{unsettled_text(batch.unsettled, batch.settle_seconds)}.")
+    elif not batch.parts:
         show_line(console, "Nothing to push: no sheet found.")
 
 

@@ -14,6 +14,7 @@ from bulk_sync.model.estimates import ALLOWANCE_SECONDS, Window
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CheckedBatch, CheckSummary, Creatable, Understood
 from bulk_sync.report.as_json import check_json, json_line
+from bulk_sync.report.facts import unsettled_text
 from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_line, show_next
 from bulk_sync.report.words import counted, printable, quota_text, rate, span
 
@@ -37,15 +38,15 @@ def show_checks(console: Console, batch: CheckedBatch) -> None:
         if part.summary is not None:
             show_check(console, part.summary, None)
             console.print()
-    for path in batch.unsettled:
-        show_line(console, f"Skipped, still being written: {path}")
+    if batch.unsettled:
+        show_line(console, f"{unsettled_text(batch.unsettled, batch.settle_seconds)}.")
     summaries = [part.summary for part in batch.parts if part.summary is not None]
     if len(summaries) > 1:
         requests = sum(summary.requests for summary in summaries if summary.stopped is None)
         rows = sum(summary.rows for summary in summaries)
         total = f"{counted(rows, 'row')}, {counted(requests, 'patch', 'patches')} to send"
         show_labelled(console, "All files", total)
-    if not batch.parts:
+    if not batch.parts and not batch.unsettled:
         show_line(console, "Nothing to check: no sheet found.")
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bulk_sync.model.rows import ERROR_STATES, State, Tally
 from bulk_sync.model.summaries import JobResult
+from bulk_sync.report.facts import unsettled_text
 from bulk_sync.report.words import limit_text, printable, rate, span
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ def reasons_of(job: JobResult) -> Iterator[str]:
             yield f"{part.input}: {part.summary.stopped}"
         if part.summary.files.failed is not None:
             yield f"to correct: {part.summary.files.failed}"
-    for path in job.batch.unsettled:
-        yield f"skipped, still being written: {path}"
-    if not job.batch.parts:
+    if job.batch.unsettled:
+        yield unsettled_text(job.batch.unsettled, job.batch.settle_seconds)
+    elif not job.batch.parts:
         yield "no sheet found"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bulk_sync.model.places import cell_reference
 from bulk_sync.model.rows import Cell, CellError
 from bulk_sync.read.books.interface import (
     MAX_CHARACTERS,
@@ -13,7 +14,7 @@ from bulk_sync.read.books.interface import (
 )
 from bulk_sync.read.books.markup import local
 from bulk_sync.read.books.shown import Range
-from bulk_sync.read.books.xlsx.places import AGAIN, cell_reference, place_of, row_of, whole
+from bulk_sync.read.books.xlsx.places import AGAIN, place_of, row_of, whole
 from bulk_sync.read.books.xlsx.sink import Sink, hides
 from bulk_sync.read.books.xlsx.values import Values
 from bulk_sync.read.bounds import MAX_ROW_CHARACTERS

@@ -1,4 +1,7 @@
-"""References to cells, such as `B2` (ECMA-376 part 1, 18.18.62). Pure; counts from 0."""
+"""Reading references to cells, such as `B2` (ECMA-376 part 1, 18.18.62). Pure; counts from 0.
+
+`model.places` writes them.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,6 @@ AGAIN = "Open the workbook in a spreadsheet program and save it again."
 """The remedy for a part that no spreadsheet program would write."""
 # More than any number of a place has.
 _MOST_DIGITS = 11
-
-
-def cell_reference(row: int, column: int) -> str:
-    """Return a cell's reference as a spreadsheet program shows it: (0, 0) is `A1`."""
-    return f"{column_letters(column)}{row + 1}"
-
-
-@lru_cache(maxsize=1024)
-def column_letters(column: int) -> str:
-    """Return the letters of a column: 0 is `A`."""
-    letters = ""
-    column += 1
-    while column:
-        column, rest = divmod(column - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
 
 
 @lru_cache(maxsize=1024)

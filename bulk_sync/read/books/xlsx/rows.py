@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from bulk_sync.model.places import column_letters
 from bulk_sync.model.rows import Cell, CellError
 from bulk_sync.read.books.interface import MAX_ROWS, NO_VALUE
 from bulk_sync.read.books.mixed import NotPlainError, attributes_of, is_allowed, resolved
-from bulk_sync.read.books.xlsx.places import column_letters, column_of
+from bulk_sync.read.books.xlsx.places import column_of
 from bulk_sync.read.books.xlsx.sink import Sink, hides
 from bulk_sync.read.books.xlsx.values import Convert, Values
 from bulk_sync.read.bounds import remember
