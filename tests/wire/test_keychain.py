@@ -119,10 +119,10 @@ def test_a_name_is_one_however_its_accents_were_typed(
     [
         ("", "no key was given"),
         ("\r\n", "no key was given"),
-        ("short", "not of the form"),
-        (f"{KEY} {KEY}", "not of the form"),
-        (f"{KEY}\n{KEY}", "not of the form"),
-        (KEY * 100, "not of the form"),
+        ("short", "not a North API key"),
+        (f"{KEY} {KEY}", "not a North API key"),
+        (f"{KEY}\n{KEY}", "not a North API key"),
+        (KEY * 100, "not a North API key"),
         (KEY.encode() + b"\xff", "not text"),
     ],
 )
