@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from bulk_sync import signals
 from bulk_sync.clock import Clock, SystemClock
-from bulk_sync.errors import BulkSyncError, Interrupted, OutputError, UsageError
+from bulk_sync.errors import BulkSyncError, Interrupted, OutputError, UsageError, install_with
 from bulk_sync.folders import NO_STATE_FOLDER, state_folder
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.model.summaries import Finding
@@ -105,7 +105,7 @@ def _transport(name: Name) -> str:
         loop = f", on uvloop {version('uvloop')}"
     except PackageNotFoundError:
         loop = ""
-    hint = "" if name != "httpx" else "; pip install 'bulk-sync[fast]' brings a faster one"
+    hint = "" if name != "httpx" else f"; for a faster one, {install_with('fast')}"
     return f"{name} {version(name)}{loop}{hint}"
 
 

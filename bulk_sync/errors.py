@@ -22,6 +22,11 @@ in bulk-sync, with exit code 1.
 from __future__ import annotations
 
 
+def install_with(extra: str) -> str:
+    """Return what to do about packages that are missing, without a name to look up in an index."""
+    return f'install bulk-sync with its extra "{extra}" (see: bulk-sync help installing)'
+
+
 class BulkSyncError(Exception):
     """The root of the tree; the message is a sentence for the user."""
 

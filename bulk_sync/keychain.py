@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 
-from bulk_sync.errors import BulkSyncError, OutputError, UsageError
+from bulk_sync.errors import BulkSyncError, OutputError, UsageError, install_with
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -113,9 +113,7 @@ def _answer(
         import keyring
         from keyring import errors
     except ImportError:
-        return UsageError(
-            f"{about}: the keychain needs another package: pip install 'bulk-sync[keyring]'"
-        )
+        return UsageError(f"{about}: the keychain needs another package: {install_with('keyring')}")
     try:
         backend = keyring.get_keyring()
     except Exception as error:  # noqa: BLE001 - the code of a backend, and of its settings

@@ -34,7 +34,7 @@ from bulk_sync.version import __version__
 
 _EPILOG = (
     "Exit codes: 0 done, 2 usage, 3 some rows need correction, 4 input, 5 key, 6 run again, "
-    "7 busy, 8 output."
+    "7 busy, 8 output. bulk-sync help lists the pages of the documentation."
 )
 
 app = typer.Typer(
@@ -333,7 +333,10 @@ def _run() -> int:
     try:
         with signals.raising():
             # Not standalone: typer would print errors in its own words and exit with its own codes.
-            code = _program()(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
+            code = _help_page()
+            if code is None:
+                code = _program()(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
+                _list_topics()
     except _UsageProblem as problem:
         _show_failure(_usage_sentence(problem))
         return 2
@@ -347,6 +350,25 @@ def _run() -> int:
             sys.stderr.write(bugs.trace(error))
         return 1
     return code or 0
+
+
+def _help_page() -> int | None:
+    """Print the page of `help TOPIC`; return None if the command line asks for no topic."""
+    words = sys.argv[1:]
+    if words[:1] != ["help"] or not words[1:] or words[1].startswith("-") or words[1] in COMMANDS:
+        return None
+    from bulk_sync.cli.topics import show_topic
+
+    show_topic(" ".join(words[1:]), COMMANDS)
+    return 0
+
+
+def _list_topics() -> None:
+    """Print the topics after the help that `help` alone prints."""
+    if sys.argv[1:] == ["help"]:
+        from bulk_sync.cli.topics import show_topics
+
+        show_topics()
 
 
 def _arguments() -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from bulk_sync.errors import UsageError
+from bulk_sync.errors import UsageError, install_with
 from bulk_sync.quantities import duration_text
 
 __all__ = ["Behaviour", "any_sandbox", "demo_sandbox", "run_sandbox", "sample_file"]
@@ -21,7 +21,7 @@ try:
     from bulk_sync.sandbox.server import Running, in_thread, serve
 except ModuleNotFoundError as error:
     raise UsageError(
-        f"The sandbox needs {error.name}, which is not installed: pip install 'bulk-sync[sandbox]'"
+        f"The sandbox needs {error.name}, which is not installed: {install_with('sandbox')}"
     ) from None
 
 

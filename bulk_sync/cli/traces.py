@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bulk_sync.clock import SystemClock
+from bulk_sync.errors import install_with
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, RowDecided, State
 from bulk_sync.version import __version__
 
@@ -46,7 +47,7 @@ def tracing(environ: Mapping[str, str]) -> Iterator[OnRow | None]:
         # A cluster may set the variable for every program, so a missing extra is no error.
         log.warning(
             "no traces: OTEL_EXPORTER_OTLP_ENDPOINT is set, but the extra is missing: "
-            "pip install 'bulk-sync[otel]'",
+            f"{install_with('otel')}",
             extra={"event": "traces"},
         )
         yield None

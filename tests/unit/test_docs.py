@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ def test_fields_states_columns_and_codes_are_all_named() -> None:
         assert f"`{state}`" in README, state
     codes = re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
     assert [int(code) for line in codes for code in line.split(",")] == [*range(9), 129, 130, 143]
+
+
+def test_the_readme_and_the_page_on_results_have_the_same_exit_codes() -> None:
+    def table(text: str) -> str:
+        return text.split("## Exit codes\n")[1].split("\n## ", maxsplit=1)[0]
+
+    assert table(README) == table(PAGES["results"])
+
+
+def test_every_extra_for_users_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = set(project["project"]["optional-dependencies"]) - {"dev", "docs"}
+    shown = re.findall(r"^\| `([a-z]+)` \|", PAGES["installing"], re.MULTILINE)
+    assert set(shown) == extras
+
+
+def test_nothing_suggests_to_install_a_name_that_is_on_no_index() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "bulk_sync").rglob("*.py")}
+    texts |= {path: path.read_text(encoding="utf-8") for path in ROOT.glob("docs/*.md")}
+    texts[ROOT / "README.md"] = README
+    asked = re.compile(
+        r"\b(?:pip|pipx|uv)\b[^\n`]*?\binstall\b[^\n`]*?[ '\"]bulk-sync(?:[\['\"`\s]|$)"
+    )
+    found = {path.name: asked.findall(text) for path, text in texts.items()}
+    assert {name: hits for name, hits in found.items() if hits} == {}
+    assert asked.search("run: pip install 'bulk-sync[fast]'")
 
 
 def test_the_names_of_columns_that_the_pages_give_are_known() -> None:

@@ -36,5 +36,4 @@ def test_no_suggestion_forgets_or_deletes() -> None:
 
 def test_help_of_a_command_is_its_help(program: Program) -> None:
     assert program("help", "status").out == program("status", "--help").out
-    assert program("help").out == program("--help").out
     assert program("help", "status").code == 0

@@ -13,6 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from bulk_sync.cli.traces import wanted
+from bulk_sync.errors import install_with
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import KEY, after_sending_line, numbered, write_sheet
@@ -104,7 +105,7 @@ def test_what_the_environment_must_say(
     with sandboxes() as witness:
         ran = program("push", sheet, "--base-url", witness.base_url, "--log-file", "run.log")
     assert ran.code == 0
-    assert "pip install 'bulk-sync[otel]'" in Path("run.log").read_text(encoding="utf-8")
+    assert install_with("otel") in Path("run.log").read_text(encoding="utf-8")
 
 
 def test_a_collector_that_is_not_there_is_for_the_log_alone(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bulk_sync.errors import UsageError
+from bulk_sync.errors import UsageError, install_with
 from bulk_sync.model.inert import inert, is_like_a_formula
 from bulk_sync.recognise import Output
 from bulk_sync.report.written.atomic import replacing
@@ -45,7 +45,7 @@ def refuse_unknown_kind(path: Path, option: str = "--results") -> None:
     if path.suffix.lower() == ".xlsx" and find_spec("xlsxwriter") is None:
         raise UsageError(
             f"{option} {path}: a workbook needs XlsxWriter, which is not installed: "
-            "pip install 'bulk-sync[xlsx]', or name a .csv"
+            f"{install_with('xlsx')}, or name a .csv"
         )
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from bulk_sync.errors import UsageError
+from bulk_sync.errors import UsageError, install_with
 from bulk_sync.open_files import allow_open_files
 from bulk_sync.send.transport.interface import NEVER_PROXIED, Transport
 
@@ -42,7 +42,7 @@ def choose_transport(requested: Literal["auto", "httptools", "httpx"], base_url:
     if requested == "auto":
         return "httptools" if _is_fast_installed() and not proxied else "httpx"
     if requested == "httptools" and not _is_fast_installed():
-        raise UsageError("--transport httptools needs more packages: pip install 'bulk-sync[fast]'")
+        raise UsageError(f"--transport httptools needs more packages: {install_with('fast')}")
     if requested == "httptools" and proxied:
         raise UsageError(
             "--transport httptools can't use the proxy that the environment names: "
