@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,62 +19,66 @@ from bulk_sync.model.rows import State
 from bulk_sync.recognise import Output
 from bulk_sync.report.written.atomic import check_kind, replacing_bytes
 
-_LAST_SUCCESS = "bulk_sync_last_success_timestamp_seconds"
-
 HOOK_SECONDS = 300
 """The hook's time-out, because a hanging one must not outlast the interval of scheduled runs."""
 
 
-def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetime) -> None:
+_LAST_SUCCESS = "last_success_timestamp_seconds"
+
+# The name of each metric without its prefix, its description, and its labels.
+_METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "rows": ("Rows of the job by state.", ("job", "state")),
+    "requests": ("Requests of the last run by HTTP status.", ("job", "status")),
+    "retries": ("Requests of the last run that repeated an earlier one.", ("job",)),
+    "throttled_seconds": ("Time for which the API throttled the last run.", ("job",)),
+    "echo_differs": (
+        "Rows of the job that came back with another value than was sent.",
+        ("job",),
+    ),
+    "duration_seconds": ("How long the last run took to send.", ("job",)),
+    "exit_code": ("The exit code of the last run.", ("job",)),
+    "last_run_timestamp_seconds": ("When the last run ended.", ("job",)),
+    _LAST_SUCCESS: ("When a run last ended with exit code 0.", ("job",)),
+}
+_PREFIX = "bulk_sync_"
+
+# A metric's value for each combination of its labels' values.
+_Values = dict[str, dict[tuple[str, ...], float]]
+
+
+def write_metrics(
+    path: Path,
+    job: str,
+    summary: Mapping[str, Any],
+    now: datetime,
+    jobs: Collection[str] | None = (),
+) -> None:
     """Write the metrics of a run for node_exporter's textfile collector, atomically.
 
     `summary` is the JSON summary, or only its `exit_code` if the run ended before there was one.
-    After a failure the time of the last success is taken from the existing file. Raises
-    OutputError.
+    After a failure the time of the last success is taken from the existing file. `jobs` are the
+    names of a jobs file, None if it could not be read: each job of the summary has series of its
+    own, and those that did not run keep the ones that the existing file has. Raises OutputError.
     """
     check_kind(path, Output.METRICS)  # a pipe must not be waited for
+    before = _read(path)
+    values: _Values = {name: {} for name in _METRICS}
+    begun = {one["job"]: one for one in summary.get("jobs", ()) if one["begun"]}
+    # Of all jobs together no rows and requests, so that a sum over `job` counts them once.
+    ended = {job: {"exit_code": summary["exit_code"]} if "jobs" in summary else summary, **begun}
+    for name, series in before.items():
+        for labels, value in series.items():
+            if labels[0] not in ended and (jobs is None or labels[0] in jobs):
+                values[name][labels] = value
+    for name, one in ended.items():
+        _add(values, name, one, now, before.get(_LAST_SUCCESS, {}).get((name,)))
     # Not the global registry, which has metrics of the Python process itself.
     registry = CollectorRegistry()
-    code = int(summary["exit_code"])
-
-    def gauge(name: str, what: str, value: float | None) -> None:
-        if value is not None:
-            Gauge(f"bulk_sync_{name}", what, ["job"], registry=registry).labels(job).set(value)
-
-    if "states" in summary:
-        rows = Gauge(
-            "bulk_sync_rows", "Rows of the job by state.", ["job", "state"], registry=registry
-        )
-        for state in State:
-            rows.labels(job, state.value).set(summary["states"].get(state.value, 0))
-        statuses = Gauge(
-            "bulk_sync_requests",
-            "Requests of the last run by HTTP status.",
-            ["job", "status"],
-            registry=registry,
-        )
-        for status, count in summary.get("statuses", {}).items():
-            statuses.labels(job, status).set(count)
-    gauge(
-        "retries", "Requests of the last run that repeated an earlier one.", summary.get("retries")
-    )
-    gauge(
-        "throttled_seconds",
-        "Time for which the API throttled the last run.",
-        summary.get("throttled_seconds"),
-    )
-    gauge(
-        "echo_differs",
-        "Rows of the job that came back with another value than was sent.",
-        summary.get("echo_differs"),
-    )
-    gauge("duration_seconds", "How long the last run took to send.", summary.get("seconds"))
-    gauge("exit_code", "The exit code of the last run.", code)
-    gauge("last_run_timestamp_seconds", "When the last run ended.", now.timestamp())
-    success = now.timestamp() if code == 0 else _last_success(path, job)
-    gauge(
-        _LAST_SUCCESS.removeprefix("bulk_sync_"), "When a run last ended with exit code 0.", success
-    )
+    for name, (what, labelnames) in _METRICS.items():
+        if values[name]:
+            gauge = Gauge(_PREFIX + name, what, labelnames, registry=registry)
+            for labels, value in values[name].items():
+                gauge.labels(*labels).set(value)
     try:
         # Public, because the collector runs as another user.
         with replacing_bytes(path, Output.METRICS, public=True) as file:
@@ -83,20 +87,46 @@ def write_metrics(path: Path, job: str, summary: Mapping[str, Any], now: datetim
         raise OutputError(f"--metrics-file {error}") from None
 
 
-def _last_success(path: Path, job: str) -> float | None:
+def _add(
+    values: _Values,
+    job: str,
+    summary: Mapping[str, Any],
+    now: datetime,
+    last_success: float | None,
+) -> None:
+    """Add the series of one job."""
+    for state in State if "states" in summary else ():
+        values["rows"][job, state.value] = summary["states"].get(state.value, 0)
+    for status, count in summary.get("statuses", {}).items():
+        values["requests"][job, status] = count
+    code = int(summary["exit_code"])
+    plain = {
+        **{name: summary.get(name) for name in ("retries", "throttled_seconds", "echo_differs")},
+        # The seconds of a job that ended before it sent are not those of sending.
+        "duration_seconds": summary.get("seconds") if "states" in summary else None,
+        "exit_code": code,
+        "last_run_timestamp_seconds": now.timestamp(),
+        _LAST_SUCCESS: now.timestamp() if code == 0 else last_success,
+    }
+    for name, value in plain.items():
+        if value is not None:
+            values[name][job,] = value
+
+
+def _read(path: Path) -> _Values:
+    """Return the metrics of an earlier run; none if there is no file, or not one of ours."""
+    found: _Values = {}
     try:
-        families = text_string_to_metric_families(path.read_text(encoding="utf-8"))
-        samples = (sample for family in families for sample in family.samples)
-        return next(
-            (
-                one.value
-                for one in samples
-                if one.name == _LAST_SUCCESS and one.labels.get("job") == job
-            ),
-            None,
-        )
+        for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
+            name = family.name.removeprefix(_PREFIX)
+            if name not in _METRICS:
+                continue
+            for sample in family.samples:
+                labels = tuple(sample.labels.get(label, "") for label in _METRICS[name][1])
+                found.setdefault(name, {})[labels] = sample.value
     except (OSError, ValueError):
-        return None
+        return {}
+    return found
 
 
 def run_hook(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]:

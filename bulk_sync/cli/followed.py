@@ -53,10 +53,15 @@ log = logging.getLogger("bulk_sync.cli")
 
 @dataclass(slots=True)
 class Run:
-    """The current sheet of a run, and the result so far as JSON."""
+    """The current sheet of a run, and the result so far as JSON.
+
+    `jobs` are the names of all jobs of a jobs file, also of those that the run leaves out; None as
+    long as they are unknown.
+    """
 
     job: str
     ended: dict[str, Any]
+    jobs: tuple[str, ...] | None = ()
 
 
 @contextmanager
@@ -107,22 +112,23 @@ def followed(
             signals.hold()
             if "states" in run.ended:  # there is a summary, which has its own `stopped`
                 del run.ended["error"]
-            _announce_end(job, run.ended, following)
+            _announce_end(run, job, following)
             if log_failure is not None and (sentence := log_failure()):
                 say(sentence)
 
 
-def _announce_end(job: str, ended: dict[str, Any], following: Following) -> None:
+def _announce_end(run: Run, job: str, following: Following) -> None:
     """Write the metrics and run the hook; a failure is logged and does not change the exit code."""
     if following.metrics_file is None and following.on_finish is None:
         return
     # Imported late, because few runs need prometheus_client.
     from bulk_sync.cli.finish import run_hook, write_metrics
 
+    ended = run.ended
     wrong: list[str] = []
     if following.metrics_file is not None:
         try:
-            write_metrics(following.metrics_file, job, ended, SystemClock().now())
+            write_metrics(following.metrics_file, job, ended, SystemClock().now(), run.jobs)
         except OutputError as error:
             wrong.append(str(error))
     if following.on_finish is not None:

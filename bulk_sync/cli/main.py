@@ -213,6 +213,7 @@ def report(given: Given) -> int:
     ),
     Together,
     select_options(Stopping, "deadline_seconds", "finish_by"),
+    select_options(JobFiles, "page"),
     Following,
 )
 def run(given: Given) -> int:
@@ -224,11 +225,11 @@ def run(given: Given) -> int:
 
       bulk-sync run --jobs teams.toml vale hill --finish-by 06:00
 
-      bulk-sync run --at-once 300 --json --log-file night.log
+      bulk-sync run --at-once 300 --page night.html --log-file night.log
     """
     from bulk_sync.cli import running
 
-    return running.run(given, COMMANDS["push"].options)
+    return running.run(given, COMMANDS["push"].options, COMMANDS["run"].options)
 
 
 @_command(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bulk_sync.model.comparison import Reconciliation, RowClass
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import CheckSummary, Summary
+from bulk_sync.settings.option import Declared, Kind
 from bulk_sync.settings.push import PushSettings
 
 # A command may have a token in it, such as a webhook's address. What takes its place is no command,
@@ -67,6 +68,33 @@ def after_push(summary: Summary, pushed: PushSettings | None) -> str | None:
         )
     again = shlex.join(["bulk-sync", *words])
     return f"correct the key, then: {again}" if summary.exit_code == 5 else again
+
+
+# What a run of some of the jobs has in common with that of all: not its page, log or window.
+_OF_SOME_JOBS = ("--config", "--jobs", "--metrics-file")
+
+
+def runs_of_jobs(options: Sequence[Declared]) -> Callable[[Sequence[str]], str]:
+    """Return a function that returns this command for some of its jobs; as it was without names.
+
+    `options` are those of the command.
+    """
+    words = _words()
+    without_value = {one.flag for one in options if one.kind in {Kind.FLAG, Kind.COUNT}}
+    takes_value = {"--config", *(one.flag for one in options)} - without_value
+    kept, place = words[:1], 1
+    while place < len(words) and words[place] != "--":
+        word = words[place]
+        size = 2 if word in takes_value else 1
+        if word.partition("=")[0] in _OF_SOME_JOBS:
+            kept += words[place : place + size]
+        place += size
+
+    def command(names: Sequence[str]) -> str:
+        end_of_options = ["--"] if any(name.startswith("-") for name in names) else []
+        return shlex.join(["bulk-sync", *([*kept, *end_of_options, *names] if names else words)])
+
+    return command
 
 
 def _push_of_corrected(summary: Summary, pushed: PushSettings) -> str:

@@ -9,20 +9,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from bulk_sync import signals, together
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.declare import Given
-from bulk_sync.cli.followed import followed, log, show_end
-from bulk_sync.cli.jobs_file import Entry, chosen, jobs_file, read_jobs
+from bulk_sync.cli.followed import Run, followed, log, show_end
+from bulk_sync.cli.jobs_file import FILE_NAME, Entry, chosen, jobs_file, read_jobs
 from bulk_sync.cli.keys import with_key
+from bulk_sync.cli.next_step import runs_of_jobs
+from bulk_sync.cli.overlaps import refuse_overlaps_of_jobs
 from bulk_sync.cli.parts import Following
 from bulk_sync.cli.streams import err, may_be_a_terminal, out, say, standard_output
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.errors import OutputError
 from bulk_sync.folders import config_folder
 from bulk_sync.model.summaries import JobsResult
+from bulk_sync.recognise import Output
 from bulk_sync.report.as_json import jobs_json, json_line
-from bulk_sync.report.terminal.jobs import Seen, live_jobs, reasons_of, show_jobs
+from bulk_sync.report.jobs import NextStep, jobs_verdict, next_steps, reasons_of
+from bulk_sync.report.terminal.jobs import Look, Seen, Watcher, jobs_lines, live_jobs, show_jobs
+from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.run.follow import Callbacks, StopRequest
 from bulk_sync.run.send import seconds_left
 from bulk_sync.settings.composed import part
@@ -33,6 +41,7 @@ from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sheet import not_typed
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.settings.together import Together
+from bulk_sync.version import __version__
 
 _FOR_RUN = {
     **{
@@ -44,43 +53,81 @@ _FOR_RUN = {
 _MOST_LINES = 20
 
 
-def run(given: Given, options: Sequence[Declared]) -> int:
-    """Run the jobs; `options` are those of push."""
+def run(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> int:
+    """Run the jobs; `options` are those of push, `own` those of this command."""
     start_collector()
     following, settings = part(Following, given.values), part(Together, given.values)
-    path = jobs_file(settings.jobs, config_folder())
-    entries = read_jobs(path, options, _FOR_RUN, _elsewhere(given, options))
-    entries = chosen(entries, given.values.get("names") or (), path)
-    jobs = [_job(entry) for entry in entries]
-    with followed(str(path), following, together.current_job.get) as run:
-        stop, clock = StopRequest(), SystemClock()
-        with (
-            tracing(os.environ) as on_row,
-            _shown(following, stop, clock) as watch,
-            signals.handed_to(stop.take),
-        ):
-            ended = together.run(
-                jobs,
-                at_once=settings.at_once,
-                end=clock.monotonic() + seconds_left(part(Stopping, given.values), clock),
-                clock=clock,
-                stop=stop,
-                watch=watch,
-                callbacks=Callbacks(on_row=on_row),
-                on_end=_log_end,
-            )
-        result = JobsResult(ended, stop.reason if stop.is_set() else None)
-        run.ended |= jobs_json(result)
-        _show(result, following)
+    page: Path | None = given.values.get("page")
+    # Read the file inside the run, so that the hook is called for a wrong one, too.
+    with followed(str(settings.jobs or FILE_NAME), following, together.current_job.get) as run:
+        run.jobs = None
+        path = jobs_file(settings.jobs, config_folder())
+        every = read_jobs(path, options, _FOR_RUN, _elsewhere(given, options, own))
+        entries = chosen(every, given.values.get("names") or (), path)
+        run.jobs = tuple(entry.name for entry in every)
+        clock = SystemClock()
+        jobs = [_job(entry) for entry in entries]
+        together.refuse_shared_checkpoints(jobs, clock)
+        named = [(entry.name, entry.files, entry.given) for entry in entries]
+        refuse_overlaps_of_jobs(own, {**given.values, "jobs": path}, named, options)
+        if page is not None:
+            check_writable(page, Output.PAGE)
+        result = _run(jobs, given, following, clock)
+        steps = next_steps(result.jobs, runs_of_jobs(own))
+        if page is not None:
+            result = _with_page(page, result, steps, path, clock)
+        _end(result, steps, None if page is None or result.error else str(page), following, run)
         return result.exit_code
 
 
-def _elsewhere(given: Given, options: Sequence[Declared]) -> dict[str, Any]:
-    """Return the options of a push that the environment and settings files set, by keyword."""
+def _run(
+    jobs: Sequence[together.Job], given: Given, following: Following, clock: Clock
+) -> JobsResult:
+    stop = StopRequest()
+    with (
+        tracing(os.environ) as on_row,
+        _shown(following, stop, clock) as watch,
+        signals.handed_to(stop.take),
+    ):
+        ended = together.run(
+            jobs,
+            at_once=part(Together, given.values).at_once,
+            end=clock.monotonic() + seconds_left(part(Stopping, given.values), clock),
+            clock=clock,
+            stop=stop,
+            watch=watch,
+            callbacks=Callbacks(on_row=on_row),
+            on_end=_log_end,
+        )
+    return JobsResult(ended, stop.reason if stop.is_set() else None)
+
+
+def _with_page(
+    page: Path, result: JobsResult, steps: Sequence[NextStep], jobs_file: Path, clock: Clock
+) -> JobsResult:
+    """Write the page; return the result, with the error if that fails."""
+    from bulk_sync.report.page.jobs import write_jobs_page
+
+    try:
+        write_jobs_page(page, result, steps, jobs_file, made_at=clock.now(), version=__version__)
+    except OutputError as error:
+        log.error("%s", error, extra={"event": "end", "exit_code": error.exit_code})
+        return replace(result, error=error)
+    return result
+
+
+def _elsewhere(
+    given: Given, options: Sequence[Declared], own: Sequence[Declared]
+) -> dict[str, Any]:
+    """Return the options of a push that the environment and settings files set, by keyword.
+
+    Those that this command has, too, are about the whole run.
+    """
+    for_run = {*_FOR_RUN, *(one.name for one in own)}
     return {
         one.keyword: (Path(str(value)) if one.kind is Kind.PATH else value)
         for one in options
-        if one.name in given.elsewhere and one.name not in {*_FOR_RUN, "deadline", "finish-by"}
+        if one.name in given.elsewhere and one.name not in for_run
         for value in [given.elsewhere[one.name].value]
     }
 
@@ -97,52 +144,83 @@ def _job(entry: Entry) -> together.Job:
 
 def _log_end(standing: together.Standing) -> None:
     result = standing.result
-    if result is not None:
-        log.info(
-            "the job ends with exit code %d",
-            result.exit_code,
-            extra={"event": "job_end", "exit_code": result.exit_code},
-        )
+    if result is None:
+        return
+    wrong = {"event": "end", "exit_code": result.exit_code}
+    of_files = () if result.batch is None else result.batch.parts
+    for error in filter(None, (result.error, *(one.error for one in of_files))):
+        log.error("%s", error, extra=wrong)
+    log.info(
+        "the job ends with exit code %d",
+        result.exit_code,
+        extra={"event": "job_end", "exit_code": result.exit_code},
+    )
 
 
 @contextmanager
 def _shown(following: Following, stop: StopRequest, clock: Clock) -> Iterator[Any]:
     """Yield the function that gets the standings, and show them until the block ends."""
     standings: list[together.Standing] = []
+    watcher = Watcher(clock)
 
     def watch(found: Sequence[together.Standing]) -> None:
         standings.extend(found)
 
-    if following.quiet or following.logs_to_stderr or not may_be_a_terminal(sys.stderr):
+    def look() -> list[Seen]:
+        return watcher.look(_look(one) for one in standings)
+
+    if following.logs_to_stderr:
+        with jobs_lines(look, lambda line: log.info("%s", line, extra={"event": "progress"})):
+            yield watch
+    elif following.quiet:
         yield watch
-        return
-    with live_jobs(err(), lambda: [_seen(one, clock.monotonic()) for one in standings]):
-        yield watch
-    if stop.is_set():
-        say(f"Stopped: {stop.reason}")
+    elif not may_be_a_terminal(sys.stderr):
+        with jobs_lines(look, say):
+            yield watch
+    else:
+        with live_jobs(err(), look, stop.is_set):
+            yield watch
 
 
-def _seen(standing: together.Standing, now: float) -> Seen:
-    tally = standing.tally
-    return Seen(
+def _look(standing: together.Standing) -> Look:
+    result = standing.result
+    return Look(
         standing.job.name,
         standing.phase.value,
-        tally,
-        now - standing.sending_since if tally is not None else 0.0,
-        max(0.0, tally.waiting_until - now) if tally is not None else 0.0,
-        None if standing.result is None or not standing.result.begun else standing.result.exit_code,
+        None if result is None or not result.begun else result.exit_code,
+        standing.tally,
+        tuple(standing.earlier),
     )
 
 
-def _show(result: JobsResult, following: Following) -> None:
+def _end(
+    result: JobsResult,
+    steps: Sequence[NextStep],
+    page: str | None,
+    following: Following,
+    run: Run,
+) -> None:
+    """Print the result, and give it to metrics and hook."""
+    shown = jobs_json(result, steps, page)
+    run.ended |= shown
+    verdict = jobs_verdict(result, steps)
+    log.info(
+        "the run ends with exit code %d: %s",
+        result.exit_code,
+        verdict.sentence,
+        extra={"event": "end", "exit_code": result.exit_code},
+    )
+    signals.announced(result.exit_code)
     with standard_output():
         if following.json:
-            sys.stdout.write(json_line(jobs_json(result)))
+            sys.stdout.write(json_line(shown))
         elif not following.quiet:
-            show_jobs(out(), result.jobs)
+            show_jobs(out(), result, steps, page)
     if following.json or following.quiet:
         lines = [f"{job.name}: {line}" for job in result.jobs for line in reasons_of(job)]
         for line in lines[:_MOST_LINES]:
             show_end(line, following)
         if len(lines) > _MOST_LINES:
             show_end(f"and {len(lines) - _MOST_LINES} more", following)
+    if result.error is not None:
+        show_end(str(result.error), following)

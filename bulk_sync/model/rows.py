@@ -353,7 +353,10 @@ class Tally:
     @property
     def done(self) -> int:
         """Rows decided in this run."""
-        return sum(count for state, count in self.decided.items() if state is not State.PENDING)
+        # A copy, because another thread may read it while a state is added.
+        return sum(
+            count for state, count in self.decided.copy().items() if state is not State.PENDING
+        )
 
     def count(self, outcome: Outcome) -> None:
         """Count one outcome."""

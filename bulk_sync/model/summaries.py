@@ -389,17 +389,22 @@ class JobResult(Struct, frozen=True):
 
 
 class JobsResult(Struct, frozen=True):
-    """The results of jobs that ran at the same time; `stopped` is why the run ended early."""
+    """The results of jobs that ran at the same time; `stopped` is why the run ended early.
+
+    `error` is why a report on all of them could not be written.
+    """
 
     jobs: tuple[JobResult, ...]
     stopped: BulkSyncError | None = None
+    error: BulkSyncError | None = None
 
     @property
     def exit_code(self) -> int:
         """The most pressing exit code of the jobs."""
         if self.stopped is not None:
             return self.stopped.exit_code
-        return _most_pressing(self.jobs)
+        reports = () if self.error is None else (JobResult("", error=self.error),)
+        return _most_pressing((*self.jobs, *reports))
 
 
 class CheckedBatch(Struct, frozen=True):
@@ -413,6 +418,13 @@ class CheckedBatch(Struct, frozen=True):
     def exit_code(self) -> int:
         """The most pressing exit code of the files."""
         return _most_pressing(self.parts)
+
+
+def by_pressure(one: Part | CheckedPart | JobResult) -> int:
+    """Return a number for sorting: the more pressing the exit code, the lower."""
+    code = one.exit_code
+    known = _MOST_PRESSING_FIRST
+    return known.index(code) if code in known else len(known) + (code == 0)
 
 
 def _most_pressing(parts: Sequence[Part | CheckedPart | JobResult]) -> int:

@@ -30,6 +30,7 @@ from bulk_sync.model.summaries import (
     Part,
     Summary,
 )
+from bulk_sync.report.jobs import NextStep
 from bulk_sync.report.systematic import systematic_lines
 
 
@@ -183,25 +184,34 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
     }
 
 
-def jobs_json(result: JobsResult) -> dict[str, Any]:
-    """Return the object for jobs that ran at the same time: totals, and each job's own."""
+def jobs_json(
+    result: JobsResult, steps: Sequence[NextStep] = (), page: str | None = None
+) -> dict[str, Any]:
+    """Return the object for jobs that ran at the same time: totals, and each job's own.
+
+    `steps` are those to do next, `page` is the path of the page if it was written. Not `error`,
+    which a run has that ended before there was a summary.
+    """
     states: Counter[State] = Counter()
     summaries = [summary for job in result.jobs for summary in job.summaries]
     for summary in summaries:
         states.update(summary.states)
+    steps_of = {name: step for step in steps for name in step.jobs}
     return {
         "rows": sum(summary.rows for summary in summaries),
         "states": _states(states),
         "requests": sum(summary.traffic.requests for summary in summaries),
         "retries": sum(summary.traffic.retries for summary in summaries),
         "throttled": sum(summary.traffic.throttled for summary in summaries),
-        "jobs": [_job_json(job) for job in result.jobs],
+        "jobs": [_job_json(job, steps_of.get(job.name)) for job in result.jobs],
+        "page": page,
         "stopped": _text(result.stopped),
+        "page_error": _text(result.error),
         "exit_code": result.exit_code,
     }
 
 
-def _job_json(job: JobResult) -> dict[str, Any]:
+def _job_json(job: JobResult, step: NextStep | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "job": job.name,
         "begun": job.begun,
@@ -210,7 +220,8 @@ def _job_json(job: JobResult) -> dict[str, Any]:
     }
     if job.batch is not None:
         found |= batch_json(job.batch)
-    return found | {"exit_code": job.exit_code}
+    following = None if step is None else {"step": step.step, "command": step.command}
+    return found | {"next": following, "exit_code": job.exit_code}
 
 
 def checked_batch_json(batch: CheckedBatch) -> dict[str, Any]:

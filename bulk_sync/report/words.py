@@ -9,6 +9,7 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Literal
 
 from msgspec import Struct
 
@@ -97,6 +98,45 @@ AUTHORS: Mapping[Author, str] = {
 }
 
 
+EndLook = Literal["good", "attention", "failed", "stopped"]
+"""How an end looks at a glance: done, to correct, ended by an error, to run again."""
+
+
+class End(Struct, frozen=True):
+    """How a job ended: its words, rich's style, and its look on a page."""
+
+    words: str
+    style: str
+    look: EndLook
+
+
+_STOPPED = End("stopped", "yellow", "stopped")
+
+ENDS: Mapping[int, End] = {
+    0: End("done", "green", "good"),
+    1: End("a bug in bulk-sync", "red", "failed"),
+    2: End("wrong settings", "red", "failed"),
+    3: End("rows to correct", "yellow", "attention"),
+    4: End("unusable sheet", "red", "failed"),
+    5: End("key refused", "red", "failed"),
+    6: End("stopped early", "yellow", "stopped"),
+    7: End("held by another run", "yellow", "stopped"),
+    8: End("can't write", "red", "failed"),
+    129: _STOPPED,
+    130: _STOPPED,
+    143: _STOPPED,
+}
+"""How a job of several ended, by its exit code."""
+
+END_STOPPED = frozenset(code for code, end in ENDS.items() if end is _STOPPED)
+"""The exit codes of a job that a signal stopped."""
+
+
+def end_of(exit_code: int) -> End:
+    """Return how a job with this exit code ended."""
+    return ENDS.get(exit_code, End("failed", "red", "failed"))
+
+
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return `1 row`, `1,200 rows`."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
@@ -181,6 +221,11 @@ def span(seconds: float) -> str:
     if hours:
         return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def about(seconds: float) -> str:
+    """Return an estimate of a duration: `40 s`, `12 min`, `1 h 5 min`."""
+    return span(round(seconds) if seconds < 59.5 else 60 * max(1, round(seconds / 60)))
 
 
 def milliseconds(value: float) -> str:

@@ -44,7 +44,7 @@ def refuse_clashes(uses: Iterable[Use]) -> None:
     Raises OutputError, or UsageError for a file that is only read, when a name is too long.
     """
     seen: dict[object, Use] = {}
-    for use in (one for given in uses for one in _with_its_files(given)):
+    for use in (one for given in uses for one in with_its_files(given)):
         if use.access is Access.FOLDER or str(use.path) == "-":
             continue
         _refuse_long_name(use)
@@ -55,7 +55,8 @@ def refuse_clashes(uses: Iterable[Use]) -> None:
             )
 
 
-def _with_its_files(use: Use) -> Iterator[Use]:
+def with_its_files(use: Use) -> Iterator[Use]:
+    """Yield a path of a run, and the files that are written next to it."""
     yield use
     if use.access is Access.DATABASE:
         for ending in _NEXT_TO_A_DATABASE:

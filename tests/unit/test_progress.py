@@ -72,9 +72,9 @@ def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
     assert "throttled: waiting 20 s" in shown
 
 
-def looked_at(tally: Tally, clock: Still, seconds: float) -> progress_view._View:
+def looked_at(tally: Tally, clock: Still, seconds: float) -> progress_view.View:
     """Return a view after some time of sending, looked at every second."""
-    view = progress_view._View(tally, clock)
+    view = progress_view.View(tally, clock)
     for _ in range(round(seconds)):
         clock.at += 1
         view.pace()
@@ -108,17 +108,17 @@ def test_the_time_to_go_counts_the_windows_and_not_the_waits_so_far() -> None:
 @pytest.mark.usefixtures("utc")
 def test_a_long_wait_has_its_end() -> None:
     clock = Still()
-    view = progress_view._View(Tally(total=5, waiting_until=1500.0), clock)
+    view = progress_view.View(Tally(total=5, waiting_until=1500.0), clock)
     assert view.waiting() == "waiting for the API until 12:25, 25 min from now"
     clock.at = 1441
     assert view.waiting() == "throttled: waiting 59 s"
     clock.at = 1499.8
     assert not view.waiting()
-    own = progress_view._View(Tally(waiting_until=1500.0, waits_for_user=True), clock := Still())
+    own = progress_view.View(Tally(waiting_until=1500.0, waits_for_user=True), clock := Still())
     assert own.waiting() == "waiting for --rate or --leave until 12:25, 25 min from now"
     clock.at = 1441
     assert own.waiting() == "at the limit of --rate or --leave: waiting 59 s"
-    tomorrow = progress_view._View(Tally(total=5, waiting_until=90000.0), Still())
+    tomorrow = progress_view.View(Tally(total=5, waiting_until=90000.0), Still())
     assert tomorrow.waiting() == "waiting for the API until 2026-03-15 13:00, 25 h from now"
 
 
@@ -140,7 +140,7 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_outage_is_shown_with_its_reason_and_the_next_try() -> None:
     tally = Tally(total=5, trouble="it refuses\x1b", waiting_until=12.0)
-    view = progress_view._View(tally, Still(3.0))
+    view = progress_view.View(tally, Still(3.0))
     assert view.waiting() == "API unavailable (it refuses\\x1b), next attempt in 9 s"
 
 

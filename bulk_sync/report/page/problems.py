@@ -23,11 +23,14 @@ def problems_section(summary: Summary) -> Html:
     """Return the section of the problems."""
     if not summary.problems:
         return section("problems", "Problems", element("p", "None."), class_="card")
-    articles = (
-        _problem(group, [cause for cause in summary.causes if cause.code == group.code])
-        for group in summary.problems
-    )
-    return section("problems", "Problems by cause", *articles, class_="card")
+    return section("problems", "Problems by cause", *problem_articles(summary), class_="card")
+
+
+def problem_articles(summary: Summary, most_causes: int = _MOST_CAUSES) -> Iterator[Html]:
+    """Yield an article for each error code, with the first causes of its rows."""
+    for group in summary.problems:
+        causes = [cause for cause in summary.causes if cause.code == group.code]
+        yield _problem(group, causes, most_causes)
 
 
 def echoes_section(summary: Summary) -> Html | None:
@@ -59,8 +62,8 @@ def _echo(number: int, key: str, echo: Echo) -> Html:
     )
 
 
-def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:
-    more = len(causes) - _MOST_CAUSES
+def _problem(group: ProblemGroup, causes: Sequence[CauseGroup], most_causes: int) -> Html:
+    more = len(causes) - most_causes
     return element(
         "article",
         element(
@@ -69,7 +72,7 @@ def _problem(group: ProblemGroup, causes: Sequence[CauseGroup]) -> Html:
             element("span", f" {counted(group.count, 'row')} "),
             element("code", group.code),
         ),
-        element("ol", *map(_cause, causes[:_MOST_CAUSES]), class_="causes"),
+        element("ol", *map(_cause, causes[:most_causes]), class_="causes"),
         element("p", f"and {counted(more, 'more cause')}", class_="rest") if more > 0 else None,
         element(
             "button",

@@ -1,48 +1,181 @@
-"""Jobs that run at the same time: a live table, and a line for each at the end."""
+"""Jobs that run at the same time: a live table, and at the end a line for each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from bulk_sync.model.rows import ERROR_STATES, State, Tally
-from bulk_sync.model.summaries import JobResult
-from bulk_sync.report.facts import unsettled_text
-from bulk_sync.report.words import limit_text, printable, rate, span
+from bulk_sync.model.rows import ERROR_STATES, Allowance, Tally
+from bulk_sync.model.summaries import JobResult, JobsResult
+from bulk_sync.report.jobs import (
+    NextStep,
+    counts_of,
+    end_of_job,
+    jobs_verdict,
+    needs_a_person,
+    remarks_of,
+)
+from bulk_sync.report.terminal.lines import show_labelled, show_line
+from bulk_sync.report.terminal.progress import View, lines_of
+from bulk_sync.report.terminal.table import Cell, Column, shortened, table_lines
+from bulk_sync.report.words import about, counted, end_of, printable, rate, span, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console, RenderableType
-    from rich.table import Table
+    from rich.text import Text
+
+    from bulk_sync.clock import Clock
 
 _REFRESHES_PER_SECOND = 2
+# Seconds over which the rate of now is measured.
+_RATE_SECONDS = 15.0
+# Seconds; the end of a longer wait is shown as a time of day, a shorter one than this not at all.
+_LONG_WAIT = 60.0
+_SHORTEST_WAIT = 1.0
+
+_GOOD, _HELD, _BAD, _IDLE = "green", "yellow", "red", "dim"
 
 
 class Seen(Struct, frozen=True):
-    """A job at a moment: `seconds` since its file is being sent; `error` once it has ended badly.
+    """A job at a moment.
 
-    `tally` is None while nothing is sent.
+    `phase` is that of `together.Phase`; `exit_code` is set once it has ended. `done` of `total`
+    rows are decided, `per_second` of them in the last seconds; `seconds_left` is the time to go.
+    `limit` and `resets_at` are those of the API or the user. `trouble` is the reason while the API
+    is unavailable. Nothing is sent for `waits` seconds, that end at `until`; `for_user` is True if
+    only the user's own limits are the reason.
     """
 
     name: str
     phase: str
-    tally: Tally | None = None
-    seconds: float = 0.0
-    waits: float = 0.0
     exit_code: int | None = None
+    done: int = 0
+    total: int = 0
+    errors: int = 0
+    per_second: float = 0.0
+    seconds_left: float | None = None
+    limit: str = ""
+    resets_at: str = ""
+    trouble: str | None = None
+    waits: float = 0.0
+    until: str = ""
+    for_user: bool = False
+
+
+class Look(Struct):
+    """What is known of a job when the table looks at it: name, phase, and its tallies.
+
+    `tally` is that of the file that is sent now, `earlier` has those of the files before.
+    """
+
+    name: str
+    phase: str
+    exit_code: int | None = None
+    tally: Tally | None = None
+    earlier: Sequence[Tally] = ()
+
+
+class Watcher:
+    """Looks at jobs now and then, and derives their rates and times to go."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._views: dict[str, tuple[Tally, View]] = {}
+        self._decided: dict[str, deque[tuple[float, int]]] = {}
+
+    def look(self, jobs: Iterable[Look]) -> list[Seen]:
+        """Return the jobs as they are now."""
+        return [self._seen(job) for job in jobs]
+
+    def _seen(self, job: Look) -> Seen:
+        tallies = [*job.earlier, *([job.tally] if job.tally is not None else [])]
+        done = sum(tally.settled_before + tally.done for tally in tallies)
+        decided = [tally.decided.copy() for tally in tallies]
+        seen = Seen(
+            job.name,
+            job.phase,
+            job.exit_code,
+            done,
+            sum(tally.total for tally in tallies),
+            sum(one.get(state, 0) for one in decided for state in ERROR_STATES),
+        )
+        tally = job.tally
+        if tally is None:
+            self._views.pop(job.name, None)
+            return seen
+        now = self._clock.monotonic()
+        known, view = self._views.get(job.name, (None, None))
+        if view is None or known is not tally:
+            view = View(tally, self._clock)
+            self._views[job.name] = tally, view
+        view.look()
+        waits, moment = max(0.0, tally.waiting_until - now), self._clock.now()
+        first = _scarcest(tally)
+        resets = None if first is None else first.resets_at
+        return replace(
+            seen,
+            per_second=self._per_second(job.name, now, sum(one.done for one in tallies)),
+            seconds_left=view.seconds_left(),
+            limit=_limit(tally, first, seen.total - seen.done),
+            resets_at="" if resets is None else time_of_day(resets, moment),
+            trouble=tally.trouble,
+            waits=waits,
+            until=time_of_day(moment + timedelta(seconds=waits), moment) if waits else "",
+            for_user=tally.waits_for_user,
+        )
+
+    def _per_second(self, name: str, now: float, decided: int) -> float:
+        """Return the rows per second of the last seconds."""
+        looks = self._decided.setdefault(name, deque())
+        looks.append((now, decided))
+        while len(looks) > 2 and looks[1][0] <= now - _RATE_SECONDS:
+            looks.popleft()
+        since, before = looks[0]
+        return (decided - before) / (now - since) if now > since else 0.0
+
+
+def _scarcest(tally: Tally) -> Allowance | None:
+    """Return the allowance that will be used up first."""
+    known = [one for one in tally.allowances if one.remaining is not None]
+    return min(known, key=lambda one: one.remaining or 0.0, default=None)
+
+
+_UNITS = {1: "s", 60: "min", 3600: "h", 86400: "d"}
+
+
+def _limit(tally: Tally, scarcest: Allowance | None, rows_left: int) -> str:
+    """Return the limit; what is left of an allowance, if that is not enough for the rows."""
+    left = None if scarcest is None else scarcest.remaining
+    if scarcest is None or left is None or (tally.limit is not None and left >= rows_left):
+        return "" if tally.limit is None else rate(tally.limit)
+    window = scarcest.window_seconds
+    per = "" if window is None else f"/{_UNITS.get(round(window), span(window))}"
+    of = "left" if scarcest.limit is None else f"of {scarcest.limit:,.10g}{per}"
+    return f"{left:,.0f} {of}"
+
+
+# The live table
 
 
 @contextmanager
-def live_jobs(console: Console, look: Callable[[], Sequence[Seen]]) -> Iterator[None]:
+def live_jobs(
+    console: Console, look: Callable[[], Sequence[Seen]], stopping: Callable[[], bool]
+) -> Iterator[None]:
     """Show the jobs while the block runs; `look` returns them as they are now."""
+    from rich.console import Group
     from rich.live import Live
 
     def now() -> RenderableType:
-        return _live_table(look(), console.height)
+        width, height = console.size
+        return Group(*live_lines(look(), width, height - 1, stopping=stopping()))
 
     with Live(
         console=console,
@@ -54,115 +187,252 @@ def live_jobs(console: Console, look: Callable[[], Sequence[Seen]]) -> Iterator[
         yield
 
 
-_ORDER = {"sending": 0, "reading": 1, "waiting": 2, "ended": 3, "not started": 4}
+@contextmanager
+def jobs_lines(look: Callable[[], Sequence[Seen]], say: Callable[[str], None]) -> Iterator[None]:
+    """Pass the totals to `say` as a line every ten seconds, while the block runs."""
+    with lines_of(lambda: "; ".join(totals(look())), say):
+        yield
 
 
-def _live_table(jobs: Sequence[Seen], height: int) -> RenderableType:
-    """Return the table of the jobs; on a low terminal, of those that run."""
-    from rich.console import Group
+_LIVE = (
+    Column("job", least=16),
+    Column("rows", rank=1, right=True),
+    Column("rate", rank=4, right=True),
+    Column("limit", rank=5),
+    Column("resets at", rank=6),
+    Column("left", rank=2, right=True),
+    Column("state", least=20),
+)
+
+# Lines apart from those of jobs: header, jobs that are not shown, two lines of totals.
+_OTHER_LINES = 4
+
+
+def live_lines(
+    jobs: Sequence[Seen], width: int, height: int, *, stopping: bool = False
+) -> list[Text]:
+    """Return the lines of the live table, at most `height`.
+
+    All jobs in their order if they fit, else those in trouble and those that run.
+    """
     from rich.text import Text
 
-    most = max(3, height - 4)
-    counts: dict[str, int] = {}
+    most = height - _OTHER_LINES + (len(jobs) <= height - _OTHER_LINES + 1)
+    shown = _shown(jobs, max(0, most))
+    lines = table_lines(_LIVE, [_live_cells(job) for job in shown], width) if shown else []
+    rest = Counter(_group(job) for job in jobs) - Counter(_group(job) for job in shown)
+    if rest:
+        named = ", ".join(f"{rest[one]:,} {_REST[one]}" for one in _REST if rest[one])
+        lines.append(Text(shortened(f"not shown: {named}", width), style=_IDLE))
+    lines += [Text(shortened(line, width), style="bold") for line in totals(jobs)]
+    if stopping:
+        words = "stopping: requests in flight end, the other rows stay pending"
+        lines[-1] = Text(shortened(words, width), style=_HELD)
+    return lines[-height:] if height > 0 else lines[-1:]
+
+
+# The groups of jobs in the order in which they get a line, with their words in the line of others.
+_TROUBLED, _ENDED_BADLY, _WAITING, _RUNNING = "troubled", "ended badly", "waiting", "running"
+_TO_COME, _DONE, _LEFT = "to come", "done", "left"
+_REST = {
+    _TROUBLED: "in an outage",
+    _ENDED_BADLY: "that need attention",
+    _WAITING: "waiting for a limit",
+    _RUNNING: "running",
+    _TO_COME: "waiting for their turn",
+    _DONE: "done",
+    _LEFT: "not started",
+}
+
+
+def _group(job: Seen) -> str:
+    if job.exit_code is not None:
+        return _ENDED_BADLY if job.exit_code else _DONE
+    if job.phase in {"waiting", "not started", "ended"}:
+        return _TO_COME if job.phase == "waiting" else _LEFT
+    if job.trouble is not None:
+        return _TROUBLED
+    return _WAITING if job.waits > _SHORTEST_WAIT else _RUNNING
+
+
+def _shown(jobs: Sequence[Seen], most: int) -> Sequence[Seen]:
+    """Return the jobs that get a line: all, or the most important ones."""
+    if len(jobs) <= most:
+        return jobs
+    groups: dict[str, list[Seen]] = {name: [] for name in _REST}
     for job in jobs:
-        counts[job.phase] = counts.get(job.phase, 0) + 1
-    shown = sorted(jobs, key=lambda job: _ORDER[job.phase])[:most] if len(jobs) > most else jobs
-    table = _table(("job", "rows", "rate", "limit", "left", "state"))
-    for job in shown:
-        table.add_row(*_live_cells(job))
-    line = ", ".join(f"{count} {phase}" for phase, count in counts.items())
-    return Group(table, Text(f"{len(jobs)} jobs: {line}", style="dim"))
+        groups[_group(job)].append(job)
+    running = [*groups[_TROUBLED], *groups[_WAITING], *groups[_RUNNING]]
+    # Those that ended badly leave room for those that run.
+    ended = groups[_ENDED_BADLY][: max(most - len(running), most // 3)]
+    shown = [*groups[_TROUBLED], *ended, *groups[_WAITING], *groups[_RUNNING]][:most]
+    return [*shown, *groups[_TO_COME][: max(0, most - len(shown))]]
 
 
-def _table(headings: Sequence[str]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        numbers = heading in {"rows", "rate", "left", *(state.value for state in State)}
-        table.add_column(heading, justify="right" if numbers else "left", no_wrap=True)
-    return table
-
-
-def _live_cells(job: Seen) -> list[RenderableType]:
-    from rich.text import Text
-
-    tally = job.tally
-    if tally is None:
-        state = job.phase if job.exit_code is None else f"exit code {job.exit_code}"
-        style = {0: "green", None: "dim"}.get(job.exit_code, "red")
-        return [Text(printable(job.name)), "", "", "", "", Text(state, style=style)]
-    done = tally.settled_before + tally.done
-    speed = tally.done / job.seconds if job.seconds > 0 else 0.0
-    left = (tally.total - done) / speed if speed > 0 else None
-    errors = sum(tally.decided.get(state, 0) for state in ERROR_STATES)
-    state, style = "sending", "green"
-    if tally.trouble is not None:
-        state, style = f"unavailable: {printable(tally.trouble)}", "red"
-    elif job.waits > 1:
-        state, style = f"waiting {span(round(job.waits))}", "yellow"
-    elif errors:
-        state = f"sending, {errors:,} with errors"
+def _live_cells(job: Seen) -> list[Cell]:
+    name = Cell(printable(job.name))
+    state = Cell(*state_of(job))
+    rows = f"{job.done:,}/{job.total:,}" if job.total else ""
+    if job.exit_code is not None or job.phase != "sending":
+        return [name, Cell(rows), Cell(), Cell(), Cell(), Cell(), state]
+    left = "" if job.seconds_left is None else about(job.seconds_left)
+    speed = rate(job.per_second) if job.per_second > 0 else ""
     return [
-        Text(printable(job.name)),
-        f"{done:,} of {tally.total:,}",
-        rate(speed) if tally.done else "",
-        limit_text(tally.limit, tally.source) if tally.limit is not None else "",
-        span(round(left)) if left is not None and tally.total > done else "",
-        Text(state, style=style),
+        name,
+        Cell(rows),
+        Cell(speed),
+        Cell(job.limit),
+        Cell(job.resets_at),
+        Cell(left),
+        state,
     ]
 
 
-def show_jobs(console: Console, jobs: Sequence[JobResult]) -> None:
-    """Print a line for each job, and why those that did not end with 0 did not."""
+def state_of(job: Seen) -> tuple[str, str, str]:
+    """Return the state of a job in words, its style, and fewer words for a narrow terminal.
+
+    It is green while it sends, yellow while it waits, red in an outage or after an error.
+    """
+    if job.exit_code is not None:
+        end = end_of(job.exit_code)
+        words = f"{end.words} ({job.exit_code})" if job.exit_code else end.words
+        return words, end.style, ""
+    errors = f", {counted(job.errors, 'row')} with errors" if job.errors else ""
+    if job.trouble is not None:
+        again = f", next try in {span(round(job.waits))}" if job.waits > _SHORTEST_WAIT else ""
+        outage = f"outage{again}"
+        return f"API unavailable{again}: {printable(job.trouble)}", _BAD, outage
+    if job.waits > _LONG_WAIT:
+        whom = "its own limit" if job.for_user else "the API"
+        return f"waiting for {whom} until {job.until}{errors}", _HELD, f"waits until {job.until}"
+    if job.waits > _SHORTEST_WAIT:
+        why, wait = "at its own limit" if job.for_user else "throttled", span(round(job.waits))
+        return f"{why}: waiting {wait}{errors}", _HELD, f"waits {wait}"
+    if job.phase in {"sending", "reading"}:
+        return f"{job.phase}{errors}", _GOOD, f"{job.phase}, {job.errors:,} bad" if errors else ""
+    return ("waiting for its turn" if job.phase == "waiting" else job.phase), _IDLE, ""
+
+
+def totals(jobs: Sequence[Seen]) -> tuple[str, str]:
+    """Return two lines: the jobs by how they are, and the rows of all with rate and time to go."""
+    groups = Counter(_group(job) for job in jobs)
+    running = groups[_TROUBLED] + groups[_WAITING] + groups[_RUNNING]
+    parts = [
+        (running, "running"),
+        (groups[_TO_COME], "waiting for their turn"),
+        (groups[_DONE], "done"),
+        (
+            groups[_ENDED_BADLY],
+            "need attention" if groups[_ENDED_BADLY] != 1 else "needs attention",
+        ),
+        (groups[_LEFT], "not started"),
+    ]
+    named = ", ".join(f"{count:,} {words}" for count, words in parts if count)
+    sending = [job for job in jobs if job.phase == "sending"]
+    speed = sum(job.per_second for job in sending)
+    total = sum(job.total for job in jobs)
+    line = (
+        f"{sum(job.done for job in jobs):,} of {counted(total, 'row')}" if total else "no rows yet"
+    )
+    line += f", {rate(speed)}" if speed > 0 else ""
+    left = max((job.seconds_left or 0.0 for job in sending), default=0.0)
+    if left:
+        line += f", about {about(left)} left"
+        line += " for those that run" if groups[_TO_COME] else ""
+    return f"{counted(len(jobs), 'job')}: {named}", line
+
+
+# The end
+
+
+_AT_THE_END = (
+    Column("job", least=16),
+    Column("rows", rank=2, right=True),
+    Column("done", rank=1, right=True),
+    Column("errors", rank=1, right=True),
+    Column("pending", rank=1, right=True),
+    Column("time", rank=3, right=True),
+    Column("result", least=20),
+)
+
+_MOST_NAMES = 5
+_MOST_REASONS = 20
+
+
+def show_jobs(
+    console: Console, result: JobsResult, steps: Sequence[NextStep], page: str | None = None
+) -> None:
+    """Print a line for each job in their order, the totals, notes, and what to do next."""
+    width = console.width if console.is_terminal else None
+    for line in table_lines(_AT_THE_END, [_end_cells(job) for job in result.jobs], width):
+        console.print(line, soft_wrap=True)
+    verdict, counts = jobs_verdict(result, steps), counts_of(result.jobs)
+    console.print()
+    if verdict.detail is not None:
+        show_line(console, verdict.detail)
+    show_line(console, f"{verdict.sentence} {_rows_text(counts.rows, counts.done)}", style="bold")
+    for note, names in _notes(result.jobs).items():
+        show_line(console, f"{_some(names)}: {note}")
+    if page is not None:
+        show_labelled(console, "Page", page)
+    if steps:
+        console.print()
+        show_line(console, "What to do next", style="bold")
+    for step in steps:
+        _show_step(console, step)
+
+
+def _show_step(console: Console, step: NextStep) -> None:
+    """Print a step: its jobs, the reasons, what to do, and the command unwrapped."""
     from rich.text import Text
 
-    from bulk_sync.report.terminal.lines import show_line
+    title = step.jobs[0] if len(step.jobs) == 1 else counted(len(step.jobs), "job")
+    show_line(console, f"{title}: {step.ended}", style="bold")
+    for reason in step.reasons[:_MOST_REASONS]:
+        _show_indented(console, reason)
+    if len(step.reasons) > _MOST_REASONS:
+        _show_indented(console, f"and {len(step.reasons) - _MOST_REASONS:,} more")
+    _show_indented(console, step.step)
+    if step.command is not None:
+        console.print(Text("  ") + Text(printable(step.command), style="cyan"), soft_wrap=True)
 
-    states = [state for state in State if any(_count(job, state) for job in jobs)]
-    table = _table(("job", "rows", *(state.value for state in states), "time", "exit code"))
+
+def _show_indented(console: Console, text: str) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if console.is_terminal:
+        console.print(Padding(Text(printable(text)), (0, 0, 0, 2), expand=False))
+    else:
+        console.print(Text(f"  {printable(text)}"), soft_wrap=True)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(names[:_MOST_NAMES])}{more}"
+
+
+def _rows_text(rows: int, done: int) -> str:
+    return f"{done:,} of {counted(rows, 'row')} done."
+
+
+def _end_cells(job: JobResult) -> list[Cell]:
+    words, style = end_of_job(job)
+    counts = counts_of([job])
+    numbers = (counts.rows, counts.done, counts.errors, counts.pending)
+    shown = [f"{count:,}" if count or n < 2 else "" for n, count in enumerate(numbers)]
+    return [
+        Cell(printable(job.name)),
+        *(Cell(text if job.summaries else "") for text in shown),
+        Cell(span(job.seconds) if job.begun else ""),
+        Cell(words, style if needs_a_person(job) else ""),
+    ]
+
+
+def _notes(jobs: Sequence[JobResult]) -> dict[str, list[str]]:
+    """Return each remark once, with the names of its jobs."""
+    found: dict[str, list[str]] = {}
     for job in jobs:
-        counts = [f"{_count(job, state):,}" for state in states]
-        rows = sum(summary.rows for summary in job.summaries)
-        code = str(job.exit_code) if job.begun else "not started"
-        style = "" if code == "0" else "yellow" if code in {"3", "not started"} else "red"
-        table.add_row(
-            Text(printable(job.name)),
-            f"{rows:,}",
-            *counts,
-            span(job.seconds) if job.begun else "",
-            Text(code, style=style),
-        )
-    console.print(table)
-    for job in jobs:
-        for line in reasons_of(job):
-            show_line(console, f"{job.name}: {line}")
-
-
-def reasons_of(job: JobResult) -> Iterator[str]:
-    """Yield why a job needs a person: its error, what stopped a file, the rows to correct."""
-    if job.bug is not None:
-        yield f"this is a bug in bulk-sync ({type(job.bug).__name__})"
-    if job.error is not None:
-        yield str(job.error)
-    if job.batch is None:
-        return
-    for part in job.batch.parts:
-        if part.error is not None:
-            yield str(part.error)
-        if part.note:
-            yield part.note
-        if part.summary is None:
-            continue
-        if part.summary.stopped is not None:
-            yield f"{part.input}: {part.summary.stopped}"
-        if part.summary.files.failed is not None:
-            yield f"to correct: {part.summary.files.failed}"
-    if job.batch.unsettled:
-        yield unsettled_text(job.batch.unsettled, job.batch.settle_seconds)
-    elif not job.batch.parts:
-        yield "no sheet found"
-
-
-def _count(job: JobResult, state: State) -> int:
-    return sum(summary.states.get(state, 0) for summary in job.summaries)
+        for remark in dict.fromkeys(remarks_of(job)):
+            found.setdefault(remark, []).append(job.name)
+    return found

@@ -28,8 +28,8 @@ _SHORTEST_WAIT = 0.5
 _LONG_WAIT = 60.0
 
 
-class _View:
-    """A run's progress as text; each call is a look at the tally now."""
+class View:
+    """A run's progress; each `look`, or text, is of the tally now."""
 
     def __init__(self, tally: Tally, clock: Clock) -> None:
         self._tally = tally
@@ -39,11 +39,9 @@ class _View:
 
     def pace(self) -> str:
         """Return rows left, rate, limit, retries and the time to go."""
-        tally, now = self._tally, self._clock.monotonic()
-        # Of the time since the last look, what follows a wait.
-        self._sending += max(0.0, now - max(self._looked, min(now, tally.waiting_until)))
-        self._looked = now
-        elapsed = now - self._started
+        self.look()
+        tally = self._tally
+        elapsed = self._looked - self._started
         left = max(0, tally.total - _done(tally))
         parts = [
             f"{left:,} left",
@@ -56,15 +54,26 @@ class _View:
         errors = sum(tally.decided.get(state, 0) for state in ERROR_STATES)
         if errors:
             parts.append(f"{errors:,} rejected or failed")
-        if tally.done and left and self._sending > 0:
-            parts.append(f"about {span(round(self._seconds_left(left)))} remaining")
+        if (seconds := self.seconds_left()) is not None:
+            parts.append(f"about {span(round(seconds))} remaining")
         return ", ".join(parts)
 
-    def _seconds_left(self, rows: int) -> float:
+    def look(self) -> None:
+        """Take the time since the last look into account."""
+        now = self._clock.monotonic()
+        # Of the time since the last look, what follows a wait.
+        self._sending += max(0.0, now - max(self._looked, min(now, self._tally.waiting_until)))
+        self._looked = now
+
+    def seconds_left(self) -> float | None:
+        """Return the time to go, as of the last look; None if it is unknown or nothing is left."""
         tally = self._tally
+        done, rows = tally.done, max(0, tally.total - _done(tally))
+        if not done or not rows or self._sending <= 0:
+            return None
         windows = windows_for((), tally.allowances, self._clock.now(), tally.leave)
         held = max(0.0, tally.waiting_until - self._looked)
-        per_second = tally.done / self._sending
+        per_second = done / self._sending
         seconds = seconds_to_send(rows, per_second, windows, held_seconds=held)
         return seconds if math.isfinite(seconds) else rows / per_second
 
@@ -115,7 +124,7 @@ def progress(console: Console, tally: Tally, clock: Clock) -> Iterator[None]:
         with progress_lines(tally, clock, line):
             yield
         return
-    view = _View(tally, clock)
+    view = View(tally, clock)
 
     def now() -> RenderableType:
         return _progress_view(tally, view)
@@ -132,13 +141,24 @@ def progress(console: Console, tally: Tally, clock: Clock) -> Iterator[None]:
 @contextmanager
 def progress_lines(tally: Tally, clock: Clock, say: Callable[[str], None]) -> Iterator[None]:
     """Pass a run's progress to `say` as a line every ten seconds, while the block runs."""
-    view = _View(tally, clock)
+    view = View(tally, clock)
+
+    def line() -> str:
+        return ", ".join(filter(None, (_done_text(tally), view.pace(), view.waiting())))
+
+    with lines_of(line, say):
+        yield
+
+
+@contextmanager
+def lines_of(line: Callable[[], str], say: Callable[[str], None]) -> Iterator[None]:
+    """Pass a line to `say` every ten seconds, while the block runs."""
     ended = threading.Event()
 
     # In a thread, so that a busy event loop does not delay the lines.
     def report() -> None:
         while not ended.wait(LINE_EVERY_SECONDS):
-            say(", ".join(filter(None, (_done_text(tally), view.pace(), view.waiting()))))
+            say(line())
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()
@@ -149,7 +169,7 @@ def progress_lines(tally: Tally, clock: Clock, say: Callable[[str], None]) -> It
         thread.join()
 
 
-def _progress_view(tally: Tally, view: _View) -> RenderableType:
+def _progress_view(tally: Tally, view: View) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
