@@ -102,6 +102,9 @@ class Availability:
                 return await self._budget.permit(until, most)
             finally:
                 self._may_doubt = False
+        except BulkSyncError as error:  # there are no permits any more
+            self._halt.stop(error)
+            raise Stopping from None
         except NoPermit as none:
             now = self._clock.monotonic()
             if not none.asked_by_api and now + none.seconds > self._deadline:

@@ -81,6 +81,7 @@ class Budget:
         self._grant = _NOTHING
         self._next = 0  # index of the group's next permit
         self._used = 0  # permits of the group that were handed out
+        self._is_prepared = False  # the next group was asked for
         self._is_stale = False  # an unread reply may change the pace
         self._readings = 0  # lets a sleeping `permit` notice that the source answered meanwhile
         self._news: anyio.Event | None = None  # set by a reply while `permit` waits for long
@@ -131,23 +132,26 @@ class Budget:
                             await self._sleep(wait_until)
                             continue
                         due = self._grant.group.start
-                    ordinal, reading = self._take(), self._readings
                     late = due + self._grant.late_seconds
-                    if (wait := due - self._clock.monotonic()) > 0:
-                        await self._clock.sleep(wait)
-                        if not self._still_holds(wait, reading):
-                            await self._ask(Request())
-                            if self._held_until > self._clock.monotonic():
-                                continue
-                    if self._clock.monotonic() <= late:
+                    ordinal = self._take()
+                    if await self._wait_for(due) and self._clock.monotonic() <= late:
                         return ordinal
         finally:
             self._waiting -= 1
 
-    def _still_holds(self, slept_seconds: float, reading: int) -> bool:
-        """Return whether a short sleep in which nothing changed leaves a permit as it was."""
-        is_short = slept_seconds <= self._source.reach.longest
-        return is_short and reading == self._readings and not self._is_stale
+    async def _wait_for(self, due: float) -> bool:
+        """Wait until a permit is due; return False when a hold came up that forbids it."""
+        reach = self._source.reach
+        while (wait := due - self._clock.monotonic()) > 0:
+            reading = self._readings
+            is_long = wait > reach.longest
+            await self._clock.sleep(wait - reach.ahead_seconds if is_long else wait)
+            # After a short sleep in which nothing changed, the permit is as it was.
+            if is_long or reading != self._readings or self._is_stale:
+                await self._ask(Request())
+                if self._held_until > max(due, self._clock.monotonic()):
+                    return False
+        return True
 
     async def _sleep(self, until: float) -> None:
         """Wait until an instant, a reply of this run, or the next poll."""
@@ -184,7 +188,23 @@ class Budget:
     def _take(self) -> float:
         self._next += 1
         self._used += 1
-        return self._grant.group.ordinal + self._next - 1
+        group = self._grant.group
+        if not self._is_prepared and group.number > 1 and 2 * self._next >= group.number:
+            self._is_prepared = True
+            self._source.prepare(self._with_news(Request(most=2 * group.number + 1)))
+        return group.ordinal + self._next - 1
+
+    def _with_news(self, request: Request) -> Request:
+        """Return a request with all observations: the source keeps them, whatever becomes of it."""
+        now = self._clock.monotonic()
+        request = request._replace(
+            given=self._given,
+            seen=tuple(self._unread),
+            lists=now >= self._listed_at + _NOTED_SECONDS,
+            time_of_day=self._clock.now().timestamp(),
+        )
+        self._unread.clear()
+        return request
 
     async def _take_group(self, until: float, patience_seconds: float) -> float | None:
         """Take the next permits as the group; return the end of a wait that comes first, if any."""
@@ -208,6 +228,7 @@ class Budget:
         assert outcome is not None  # noqa: S101 - some were wanted
         self._grant = outcome
         self._next = self._used = 0
+        self._is_prepared = False
         return None
 
     async def doubt(self, patience_seconds: float) -> None:
@@ -217,7 +238,8 @@ class Budget:
     def observe(self, seen: Observation) -> None:
         """Keep an observation for the next question to the source, without waiting."""
         self._unread.append((self._clock.monotonic(), seen))
-        if seen.kind in {"throttled", "busy"} or seen.quotas:
+        tells_what_is_left = bool(seen.quotas) and not self._source.reach.stated
+        if seen.kind in {"throttled", "busy"} or tells_what_is_left:
             self._is_stale = True
         if self._news is not None:
             self._news.set()
@@ -230,17 +252,9 @@ class Budget:
     async def _ask(self, request: Request) -> Grant | Wait | NoneInTime | None:
         """Ask the source, with all observations, and note what it shows."""
         async with self._asking:
-            now = self._clock.monotonic()
-            request = request._replace(
-                given=self._given,
-                seen=tuple(self._unread),
-                lists=now >= self._listed_at + _NOTED_SECONDS,
-                time_of_day=self._clock.now().timestamp(),
-            )
-            self._unread.clear()  # the source keeps them, whatever becomes of this question
             is_stale, self._is_stale = self._is_stale, False
             try:
-                answered = await self._source.ask(request)
+                answered = await self._source.ask(self._with_news(request))
             except BaseException:
                 self._is_stale |= is_stale
                 raise

@@ -63,13 +63,15 @@ class Reach(NamedTuple):
     """How many seconds of permits a source may hand out as one group, by what sets the rate.
 
     `stated` is for quotas that the API states, `found` for a rate found, `given` for the user's. 0
-    allows one permit. A permit may be used `late_seconds` after its instant.
+    allows one permit. A permit may be used `late_seconds` after its instant. A question may take
+    `ahead_seconds`, so that it is asked that much before its answer is needed.
     """
 
     stated: float
     found: float
     given: float
     late_seconds: float = math.inf
+    ahead_seconds: float = 0.0
 
     @property
     def longest(self) -> float:

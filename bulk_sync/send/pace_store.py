@@ -181,6 +181,10 @@ class LocalPermits:
         self._dice = dice
         self._unread: list[tuple[float, Observation]] = []  # survive a wait that is cancelled
 
+    def prepare(self, request: Request) -> None:
+        """Keep what was seen: the next question takes no time."""
+        self._unread.extend(request.seen)
+
     async def ask(self, request: Request) -> Answer:
         """Lock and read the pace, let it answer, and store it."""
         self._unread.extend(request.seen)

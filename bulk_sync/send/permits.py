@@ -97,6 +97,10 @@ class PermitSource(Protocol):
 
     reach: Reach
 
+    def prepare(self, request: Request) -> None:
+        """Ask ahead of the next question that wants permits, where that takes time."""
+        ...
+
     async def ask(self, request: Request) -> Answer:
         """Take in what was seen, and answer.
 

@@ -117,7 +117,8 @@ class Sender:
         for case in (*self._handed, *self._circuit.suspects, *self._backlog.again):
             self._outcomes.add(case.outcome(State.PENDING), case)
         # Shielded, because other runs need the limit that a cancelled run has seen.
-        with anyio.CancelScope(shield=True):
+        # Without the source of permits, what was seen is lost with it.
+        with anyio.CancelScope(shield=True), suppress(BulkSyncError):
             await self._context.budget.settle()
         self._context.tally.throttled_seconds = self._context.budget.throttled_seconds
 
