@@ -41,14 +41,18 @@ def first_line_of(words: Sequence[str], seconds: float) -> tuple[bytes, int]:
     return line.rstrip(b"\r"), ended.returncode
 
 
-def start_module(name: str) -> subprocess.Popen[bytes]:
-    """Start a module of this package; its standard input and output are pipes."""
+def start_module(name: str, *arguments: str, own_session: bool = False) -> subprocess.Popen[bytes]:
+    """Start a module of this package; its standard input and output are pipes.
+
+    With a session of its own, the signals of a terminal don't reach it.
+    """
     return subprocess.Popen(  # noqa: S603 - a module of ours
         # -P: -m puts the current folder in front of the folders that are searched for modules.
-        [sys.executable, "-P", "-m", name],
+        [sys.executable, "-P", "-m", name, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        start_new_session=own_session,
         env=environment() | {"PYTHONPATH": os.pathsep.join(_module_folders())},
     )
 

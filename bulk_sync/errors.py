@@ -100,3 +100,7 @@ class Interrupted(BulkSyncError):
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"Stopped by {_SIGNALS.get(signal_number, f'signal {signal_number}')}.")
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int]]:
+        """Let a copy, or a pickle, be made from the number."""
+        return type(self), (self.exit_code - 128,)

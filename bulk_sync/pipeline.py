@@ -138,7 +138,9 @@ def _push(
         open_sheet(settings.reading, settings.meaning, settings.own_folder) as sheet,
         held(files.checkpoint) as hold,
         hold_ledger(sheet, files, outputs.undo_file, history) as (history, moved, of_ledger),
-        open_checkpoint(files.checkpoint, history, examined) as (store, opened),
+        open_checkpoint(
+            files.checkpoint, history, examined, between_hosts=settings.on_shared_storage
+        ) as (store, opened),
     ):
         refuse_without_report(sheet, settings.creating)
         if judgement is not None:

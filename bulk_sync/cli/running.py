@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from bulk_sync import signals, together
+from bulk_sync.cli.cluster import absolute, run_on_cluster
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.declare import Given
 from bulk_sync.cli.followed import Run, followed, log, show_end
@@ -23,6 +24,7 @@ from bulk_sync.cli.parts import Following
 from bulk_sync.cli.streams import err, may_be_a_terminal, out, say, standard_output
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.cluster.terms import Terms
 from bulk_sync.errors import OutputError
 from bulk_sync.folders import config_folder
 from bulk_sync.model.summaries import JobsResult
@@ -66,13 +68,15 @@ def run(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> i
         entries = chosen(every, given.values.get("names") or (), path)
         run.jobs = tuple(entry.name for entry in every)
         clock = SystemClock()
+        if settings.dask is not None:
+            entries = tuple(map(absolute, entries))
         jobs = [_job(entry) for entry in entries]
         together.refuse_shared_checkpoints(jobs, clock)
         named = [(entry.name, entry.files, entry.given) for entry in entries]
         refuse_overlaps_of_jobs(own, {**given.values, "jobs": path}, named, options)
         if page is not None:
             check_writable(page, Output.PAGE)
-        result = _run(jobs, given, following, clock)
+        result = _run(entries, jobs, given, following, clock)
         steps = next_steps(result.jobs, runs_of_jobs(own))
         if page is not None:
             result = _with_page(page, result, steps, path, clock)
@@ -81,24 +85,30 @@ def run(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> i
 
 
 def _run(
-    jobs: Sequence[together.Job], given: Given, following: Following, clock: Clock
+    entries: Sequence[Entry],
+    jobs: Sequence[together.Job],
+    given: Given,
+    following: Following,
+    clock: Clock,
 ) -> JobsResult:
-    stop = StopRequest()
+    stop, settings = StopRequest(), part(Together, given.values)
     with (
         tracing(os.environ) as on_row,
         _shown(following, stop, clock) as watch,
         signals.handed_to(stop.take),
     ):
-        ended = together.run(
-            jobs,
-            at_once=part(Together, given.values).at_once,
+        terms = Terms(
+            at_once=settings.at_once,
             end=clock.monotonic() + seconds_left(part(Stopping, given.values), clock),
             clock=clock,
             stop=stop,
             watch=watch,
-            callbacks=Callbacks(on_row=on_row),
             on_end=_log_end,
         )
+        if settings.dask is None:
+            ended = together.run(jobs, callbacks=Callbacks(on_row=on_row), **asdict(terms))
+        else:
+            ended = run_on_cluster(settings.dask, entries, jobs, terms)
     return JobsResult(ended, stop.reason if stop.is_set() else None)
 
 
@@ -133,13 +143,16 @@ def _elsewhere(
 
 
 def _job(entry: Entry) -> together.Job:
-    def make() -> together.Ready:
-        return together.Ready(
-            PushSettings.of(with_key(not_typed(entry.given)), input=(*entry.files, Path())[0]),
-            part(Inbox, entry.given),
-        )
+    outputs = part(Outputs, entry.given)
+    return together.Job(entry.name, entry.files, outputs, partial(ready, entry))
 
-    return together.Job(entry.name, entry.files, part(Outputs, entry.given), make)
+
+def ready(entry: Entry) -> together.Ready:
+    """Return the settings of a job, with its key, where it is called: maybe on a worker."""
+    return together.Ready(
+        PushSettings.of(with_key(not_typed(entry.given)), input=(*entry.files, Path())[0]),
+        part(Inbox, entry.given),
+    )
 
 
 def _log_end(standing: together.Standing) -> None:

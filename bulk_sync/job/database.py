@@ -277,13 +277,18 @@ class Database:
 
 @contextmanager
 def opened(
-    path: Path, shared_ledger: Path | None = None, examined: Callable[[], None] | None = None
+    path: Path,
+    shared_ledger: Path | None = None,
+    examined: Callable[[], None] | None = None,
+    *,
+    between_hosts: bool = False,
 ) -> Iterator[Database]:
     """Open a checkpoint for a run, and make it if there is none.
 
     `shared_ledger` replaces the checkpoint's own ledger; another checkpoint was opened before, so
     that it is examined and migrated. `examined` is the function that
-    `health.examining` yielded, when the examination has begun already.
+    `health.examining` yielded, when the examination has begun already. `between_hosts` as in
+    `filesystem.choose_journal`.
 
     Raises OutputError when the file can't be written, CheckpointDamaged when it is not whole,
     CheckpointError when it is another program's or a newer version's.
@@ -298,10 +303,15 @@ def opened(
     with translated(path):
         connection = connect(path, any_thread=True)
     with translated(path, in_use=True, ledger=shared_ledger), closing(connection):
-        choose_journal(connection, path)
+        choose_journal(connection, path, between_hosts=between_hosts)
         migrate(connection)
         if shared_ledger is not None:
-            ledger_file.attach(connection, shared_ledger, examined=is_checkpoint(shared_ledger))
+            ledger_file.attach(
+                connection,
+                shared_ledger,
+                examined=is_checkpoint(shared_ledger),
+                between_hosts=between_hosts,
+            )
         keep_in_wal(connection, kept=is_large(path))
         database = Database(connection, path, shared_ledger)
         yield database

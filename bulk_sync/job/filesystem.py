@@ -63,13 +63,19 @@ def keep_temporary_files(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA temp_store = MEMORY")
 
 
-def choose_journal(connection: sqlite3.Connection, path: Path, schema: str = "main") -> None:
+def choose_journal(
+    connection: sqlite3.Connection, path: Path, schema: str = "main", *, between_hosts: bool = False
+) -> None:
     """Choose the journal of a database that the caller holds, and let every commit be durable.
 
+    `between_hosts` for one that other hosts use, too, one after the other: they can't share the
+    memory of a WAL, whose index a host that was cut off may still have (sqlite.org/wal.html).
     Raises sqlite3.Error.
     """
     (mode,) = connection.execute(f"PRAGMA {schema}.journal_mode").fetchone()
-    if mode == "wal" or has_shared_memory(path.absolute().parent):
+    if between_hosts and mode == "wal":
+        (mode,) = connection.execute(f"PRAGMA {schema}.journal_mode = DELETE").fetchone()
+    if mode == "wal" or (not between_hosts and has_shared_memory(path.absolute().parent)):
         # WAL, so that `status` reads while a run writes; FULL, because NORMAL may lose the last
         # commits in a power cut (sqlite.org/pragma.html, "synchronous").
         connection.execute(f"PRAGMA {schema}.journal_mode = WAL")

@@ -97,12 +97,14 @@ def purge_values(path: Path, *, examined: bool) -> None:
         end_purge(db, path, "ledger")
 
 
-def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:
+def attach(
+    db: sqlite3.Connection, path: Path, *, examined: bool, between_hosts: bool = False
+) -> None:
     """Attach a ledger that several jobs share, as the schema `SHARED`; make it if there is none.
 
-    `examined` is True for a checkpoint that was examined and migrated before. Raises
-    CheckpointError when the file is damaged or another program's, OutputError when it can't be
-    written.
+    `examined` is True for a checkpoint that was examined and migrated before, `between_hosts` as in
+    `filesystem.choose_journal`. Raises CheckpointError when the file is damaged or another
+    program's, OutputError when it can't be written.
     """
     if path.exists() and not path.is_file():
         raise CheckpointError(
@@ -114,7 +116,7 @@ def attach(db: sqlite3.Connection, path: Path, *, examined: bool) -> None:
     with translated(path, ledger=path):
         _prepare(path, examined=examined)
         db.execute(f"ATTACH ? AS {SHARED}", (f"{path.absolute().as_uri()}?mode=rw",))
-        choose_journal(db, path, SHARED)
+        choose_journal(db, path, SHARED, between_hosts=between_hosts)
 
 
 def _prepare(path: Path, *, examined: bool) -> None:

@@ -47,13 +47,15 @@ class Store:
         path: Path,
         shared_ledger: Path | None = None,
         examined: Callable[[], None] | None = None,
+        *,
+        between_hosts: bool = False,
     ) -> Iterator[Self]:
         """Open a checkpoint for a run; see `database.opened`.
 
         `shared_ledger` may be another checkpoint, which the caller holds and has opened before, so
         that it has learnt what it lists: its ledger is used.
         """
-        with opened(path, shared_ledger, examined) as database:
+        with opened(path, shared_ledger, examined, between_hosts=between_hosts) as database:
             store = cls(database)
             store.known.move()
             yield store

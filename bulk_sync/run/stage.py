@@ -93,24 +93,29 @@ class Staging(Struct, frozen=True):
 
 @contextmanager
 def open_checkpoint(
-    path: Path, history: History, examined: Callable[[], None]
+    path: Path, history: History, examined: Callable[[], None], *, between_hosts: bool = False
 ) -> Iterator[tuple[Store, tuple[str, ...]]]:
     """Open the checkpoint for a run; yield it with notes for the user.
 
-    With --fresh, a damaged one is kept under another name. Raises CheckpointError.
+    `between_hosts` if other hosts use it, too. With --fresh, a damaged one is kept under another
+    name. Raises CheckpointError.
     """
     notes = note_on_folder(path.parent)
     if (kept := keep_side_files(path)) is not None:
         notes += (f"{path} was removed, but not all of it; what was left is now {kept}.",)
     with ExitStack() as stack:
         try:
-            store = stack.enter_context(Store.open(path, history.ledger, examined))
+            store = stack.enter_context(
+                Store.open(path, history.ledger, examined, between_hosts=between_hosts)
+            )
         except CheckpointDamaged:
             if not history.fresh:
                 raise
             notes += (f"{path} was damaged; it is now {keep_damaged(path)}.",)
-            store = stack.enter_context(Store.open(path, history.ledger))
-        if not store.database.has_wal:
+            store = stack.enter_context(
+                Store.open(path, history.ledger, between_hosts=between_hosts)
+            )
+        if not store.database.has_wal and not between_hosts:
             why = "this folder has no shared memory, as some network and FUSE file systems"
             note = f"{path} has a rollback journal: {why}. On a local disk it is faster."
             notes = (*notes, note)

@@ -23,7 +23,9 @@ class PushSettings(SheetSettings):
 
     Without `key`, the API key is read from `key_file`, `key_command` or `keychain`; a rehearsal
     needs none, and `push` takes the address of its sandbox as `send_to`. Runs on this host share
-    the API's limit in `state_folder`; None is the user's own.
+    the API's limit in `state_folder`; None is the user's own. `on_shared_storage` if other hosts
+    may go on with the job: its checkpoint has a rollback journal then, because hosts can't share a
+    WAL.
     """
 
     key: Annotated[SecretStr, AfterValidator(check_key)]
@@ -32,6 +34,7 @@ class PushSettings(SheetSettings):
     history: History = History()
     outputs: Outputs = Outputs()
     state_folder: Path | None = None
+    on_shared_storage: bool = False
 
     def __init__(self, **values: object) -> None:  # so that type checkers take flat arguments
         super().__init__(**values)

@@ -28,3 +28,12 @@ class Together:
     at_once: Annotated[
         int, Option("Run so many jobs at the same time.", "N", at_least=1, at_most=1000)
     ] = 50
+    dask: Annotated[
+        str | None,
+        Option(
+            "Run the jobs on the Dask cluster with this scheduler, or on N worker processes of "
+            "this machine with local:N; needs the extra dask.",
+            "ADDRESS",
+            example="tcp://scheduler.example.com:8786",
+        ),
+    ] = None

@@ -1,0 +1,38 @@
+"""Where the jobs of a run go on a cluster, and on what terms. Needs no Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from msgspec import Struct
+
+from bulk_sync.clock import Clock
+from bulk_sync.run.follow import OnRow, StopRequest
+from bulk_sync.together import Standing
+
+
+class Place(Struct, frozen=True):
+    """The address of a scheduler, and what its workers have in common.
+
+    `on_shared_storage` if other hosts may go on with a job. `watching_rows` is called on a worker
+    for the callback of decided rows: it has to be importable there, as have the jobs' `make`.
+    """
+
+    address: str
+    on_shared_storage: bool
+    watching_rows: Callable[[], AbstractContextManager[OnRow | None]]
+
+
+class Terms(Struct, frozen=True):
+    """How many jobs run at once, until when, and who is told; as the arguments of `together.run`.
+
+    When the scheduler is lost, `stop` is set, with an Outage.
+    """
+
+    at_once: int
+    end: float
+    clock: Clock
+    stop: StopRequest
+    watch: Callable[[Sequence[Standing]], None]
+    on_end: Callable[[Standing], None]
