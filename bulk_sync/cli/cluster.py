@@ -61,15 +61,17 @@ def _quiet() -> Iterator[None]:
     """Keep Dask's own messages from the terminal: what counts of them is a result or an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import distributed  # sets up its own logging  # noqa: F401
+        import distributed  # noqa: F401 - it sets up its loggers, each with a level of its own
 
-        logger = logging.getLogger("distributed")
-        before = logger.level
-        logger.setLevel(logging.CRITICAL + 1)
+        loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+        own = {one: one.level for one in loggers if one.name.partition(".")[0] == "distributed"}
+        for logger in own:
+            logger.setLevel(logging.CRITICAL + 1)
         try:
             yield
         finally:
-            logger.setLevel(before)
+            for logger, level in own.items():
+                logger.setLevel(level)
 
 
 def _refuse_without_key(entries: Sequence[Entry]) -> None:

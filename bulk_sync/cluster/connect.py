@@ -78,9 +78,13 @@ async def connected(address: str, stop: StopRequest) -> AsyncIterator[Client]:
     try:
         yield client
     finally:
-        # A scheduler that is gone, or hangs, doesn't answer to this either.
-        with suppress(Exception):
-            await asyncio.wait_for(client._close(fast=True), _CLOSE_SECONDS)  # noqa: SLF001
+        await _close(client)
+
+
+async def _close(client: Client) -> None:
+    # A scheduler that is gone, or hangs, doesn't answer to this either.
+    with suppress(Exception):
+        await asyncio.wait_for(client._close(fast=True), _CLOSE_SECONDS)  # noqa: SLF001
 
 
 async def _client(address: str, stop: StopRequest) -> Client:
@@ -95,7 +99,11 @@ async def _client(address: str, stop: StopRequest) -> Client:
             timeout=CONNECT_SECONDS,
             set_as_default=False,
         )
-        return await until_stopped(_opened(client), stop, CONNECT_SECONDS + _CLOSE_SECONDS)
+        try:
+            return await until_stopped(_opened(client), stop, CONNECT_SECONDS + _CLOSE_SECONDS)
+        except BaseException:
+            await _close(client)
+            raise
     except (OSError, TimeoutError) as error:
         raise Outage(
             f"--dask {address}: no scheduler answers there ({_reason(error)}). Start one with "

@@ -19,14 +19,13 @@ import math
 import pickle
 import re
 import secrets
-from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from distributed import Client, Future, KilledWorker
+from distributed import CancelledError, Client, Future, KilledWorker
 from msgspec.structs import replace
 
 from bulk_sync.cluster.connect import connected, refuse_differences, wait_for_workers
@@ -194,7 +193,7 @@ class _Coordinator:
             return self._unknown(name, self._why)
         try:
             ended: Ended = pickle.loads(waiting.result())  # noqa: S301 - from our own task
-        except CancelledError:  # Dask's own error of a future
+        except CancelledError:  # Dask's own: the client forgets its futures with the scheduler
             if not self._stop.is_set():
                 self._lose(_LOST)
             return self._unknown(name, self._stop.reason)
@@ -334,8 +333,8 @@ class _Coordinator:
 
 
 _LOST = (
-    "The scheduler of the cluster is gone. Its workers stop sending within a minute, and the other "
-    "rows stay pending. Run it again when there is a scheduler."
+    "The scheduler of the cluster is gone, or doesn't answer. Its workers stop sending within a "
+    "minute, and the other rows stay pending. Run it again when there is a scheduler."
 )
 
 
