@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 from msgspec import Struct
 from msgspec import json as msgspec_json
+from msgspec.structs import asdict
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -63,6 +64,7 @@ class TeamsApi:
     def __init__(self, api: Api, clock: SystemClock) -> None:
         behaviour = part(Behaviour, {"team": api.team, "accept_any": True, **api.sandbox})
         self._app: ASGIApp = Guard(NorthApi(Storage(None, 0), behaviour).app(), TOKEN)
+        self.team = api.team
         self._api = api
         self._clock = clock
         self._down_until: float | None = None
@@ -70,11 +72,6 @@ class TeamsApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["path"] == "/_sandbox/seen":
-            await JSONResponse(msgspec_json.decode(msgspec_json.encode(self.seen)))(
-                scope, receive, send
-            )
-            return
         own = None if scope["path"].startswith("/_sandbox") else self._own_answer(scope)
         await (self._app if own is None else own)(scope, receive, send)
 
@@ -104,11 +101,15 @@ class TeamsApi:
 class ByPort:
     """An ASGI application that passes a request to the one of its port."""
 
-    def __init__(self, apps: dict[int, ASGIApp]) -> None:
+    def __init__(self, apps: dict[int, TeamsApi]) -> None:
         self._apps = apps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
+        """Serve a request; `/_sandbox/seen` is what all teams of this process saw."""
+        if scope["path"] == "/_sandbox/seen":
+            seen = {app.team: asdict(app.seen) for app in self._apps.values()}
+            await JSONResponse(seen)(scope, receive, send)
+            return
         await self._apps[scope["server"][1]](scope, receive, send)
 
 
