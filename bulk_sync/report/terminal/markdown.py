@@ -13,9 +13,12 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
+from rich.theme import Theme
 
 # Between the cells of two columns: a blank on each side of the divider.
 _GAP = 3
+# rich's own theme puts code on black, which hurts on a light terminal.
+_THEME = Theme({"markdown.code": "cyan", "markdown.h2": "bold underline"})
 # A column of sentences is not narrower than this.
 _SENTENCE = 18
 
@@ -23,7 +26,8 @@ _SENTENCE = 18
 def show_markdown(console: Console, text: str) -> None:
     """Print a page."""
     # Not cropped, because the lines of code may be longer than the terminal is wide.
-    console.print(_Page(text, hyperlinks=False), crop=False)
+    with console.use_theme(_THEME):
+        console.print(_Page(text, hyperlinks=False), crop=False)
 
 
 class _Code(CodeBlock):
