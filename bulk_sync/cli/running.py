@@ -110,6 +110,7 @@ def _run(
             ended = together.run(jobs, callbacks=Callbacks(on_row=on_row), **asdict(terms))
         else:
             ended = run_on_cluster(settings.dask, entries, jobs, terms)
+        signals.hold()  # what was sent has to be reported
     return JobsResult(ended, stop.reason if stop.is_set() else None)
 
 

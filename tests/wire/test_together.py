@@ -11,11 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import Program
 from tests.faultserver import (
     Deed,
     Journal,
+    Request,
     Script,
     all_good,
     always,
@@ -179,7 +181,9 @@ def test_a_signal_stops_all_jobs_tidily(office: Office, number: signal.Signals) 
     for name in ("a", "b"):
         office.team(name, always(held(release)), rows=3000, options={"workers": "2"})
     office.team("c")
-    with started("run", "--jobs", office.jobs_file, "--at-once", 2, "--json") as running:
+    page = office.folder / "all.html"
+    options = ("--at-once", 2, "--json", "--page", page)
+    with started("run", "--jobs", office.jobs_file, *options) as running:
         when_sent(2, office.servers["a"].requests, running)
         when_sent(2, office.servers["b"].requests, running)
         running.send_signal(number)
@@ -195,24 +199,151 @@ def test_a_signal_stops_all_jobs_tidily(office: Office, number: signal.Signals) 
         assert states["updated"] + states["pending"] == 3000
         assert job["exit_code"] == 128 + number
     assert (c["begun"], office.servers["c"].requests) == (False, [])
+    text = page.read_text("utf-8")
+    assert "0 of 3 jobs are done; 3 have to run again." in text
+    assert "2 stopped" in text
+    assert "1 not started" in text
 
 
-def test_log_lines_and_metrics_name_the_job(program: Program, office: Office) -> None:
+def test_every_line_of_a_jobs_push_names_it(program: Program, office: Office) -> None:
     office.team("vale")
-    office.team("hill")
+    office.team("hill", always(refuses(404, "No such showing")))
+    office.team("keyless", key=False)
+    office.team("odd")
+    odd = "unique_showing_key,feedback\na,caf\u00c3\u00a9\nb,caf\u00c3\u00a9\n"
+    (office.folder / "odd" / "x.csv").write_text(odd, encoding="utf-8")
     log = office.folder / "x.log"
-    assert (
-        program("run", "--jobs", office.jobs_file, "--log-file", log, "--log-format", "json").code
-        == 0
-    )
+    options = ("--log-file", log, "-v")
+    program("run", "--jobs", office.jobs_file, *options, "--log-format", "json")
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    for name in ("vale", "hill"):
-        events = [line["event"] for line in lines if line.get("job") == name]
-        assert events[:1] == ["begin"]
-        assert {"staged", "team", "end", "job_end"} <= set(events)
+    of_run = [line for line in lines if line["job"] not in office.servers]
+    assert {(line["job"], line["event"]) for line in of_run} == {(str(office.jobs_file), "end")}
+    events = {
+        name: [one["event"] for one in lines if one["job"] == name] for name in office.servers
+    }
+    assert events["vale"][0] == "begin"
+    assert {"staged", "team", "request", "end", "job_end"} <= set(events["vale"])
+    assert events["hill"].count("row") == ROWS
+    assert events["keyless"] == ["end", "job_end"]
+    assert "note" in events["odd"]
     log.unlink()
-    assert program("run", "--jobs", office.jobs_file, "--log-file", log).code == 0
-    assert "INFO [vale] begins: " in log.read_text("utf-8")
+    program("run", "--jobs", office.jobs_file, *options)
+    plain = log.read_text("utf-8")
+    for name in office.servers:
+        assert f"ERROR [{name}]" in plain or f"INFO [{name}] begins: " in plain
+
+
+def test_metrics_have_series_for_each_job_and_the_hook_runs_once(
+    program: Program, office: Office
+) -> None:
+    office.team("vale")
+    office.team("hill", me=refuses(401, "Invalid API key"))
+    metrics, told = office.folder / "x.prom", office.folder / "told"
+    hook = f"{{ cat; echo; }} >> {told}"
+    options = ("--jobs", office.jobs_file, "--metrics-file", metrics, "--on-finish", hook)
+    assert program("run", *options).code == 5
+    families = text_string_to_metric_families(metrics.read_text("utf-8"))
+    codes = {
+        sample.labels["job"]: sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "bulk_sync_exit_code"
+    }
+    assert codes == {str(office.jobs_file): 5, "vale": 0, "hill": 5}
+    (summary,) = map(json.loads, told.read_text("utf-8").splitlines())
+    assert [job["job"] for job in summary["jobs"]] == ["vale", "hill"]
+    assert summary["jobs"][1]["next"]["command"].startswith("bulk-sync run --jobs ")
+    assert summary["jobs"][1]["next"]["command"].endswith(" hill")
+    office.jobs_file.write_text("[[job]", encoding="utf-8")
+    path = office.folder / "teams.toml"
+    path.write_text("[[job]", encoding="utf-8")
+    assert program("run", "--jobs", path, *options[2:]).code == 2
+    *_, last = map(json.loads, told.read_text("utf-8").splitlines())
+    assert last["exit_code"] == 2
+    assert 'job="vale"' in metrics.read_text("utf-8")
+
+
+def test_one_page_has_all_jobs_and_links_to_their_own(program: Program, office: Office) -> None:
+    office.team("vale", options={"page": str(office.folder / "vale" / "own.html")})
+    office.team("hill", always(refuses(422, "Rating <b>is</b> for others")))
+    office.team("lake", me=refuses(401, "Invalid API key"))
+    page = office.folder / "all.html"
+    ran = program("run", "--jobs", office.jobs_file, "--page", page, "--json")
+    assert (ran.code, ran.summary["page"]) == (5, str(page))
+    text = page.read_text("utf-8")
+    assert "1 of 3 jobs is done; 2 need attention." in text
+    assert 'href="vale/own.html"' in text
+    assert (office.folder / "vale" / "own.html").exists()
+    assert "Rating &lt;b&gt;is&lt;/b&gt; for others" in text
+    assert not list(office.folder.glob(".bulk-sync-*"))
+
+
+def test_a_page_that_cannot_be_written_keeps_no_row_from_being_sent(
+    program: Program, office: Office
+) -> None:
+    page = office.folder / "all.html"
+
+    def takes_the_name(request: Request, _: int) -> Deed:
+        page.write_text("<p>mine", encoding="utf-8")
+        return all_good(request, _)
+
+    office.team("vale", takes_the_name)
+    ran = program("run", "--jobs", office.jobs_file, "--page", page, "--json")
+    assert (ran.code, ran.summary["exit_code"]) == (8, 8)
+    assert ran.summary["states"]["updated"] == ROWS
+    assert ran.summary["page"] is None
+    assert str(page) in ran.summary["page_error"]
+    assert page.read_text("utf-8") == "<p>mine"
+    sent = len(office.servers["vale"].requests)
+    assert program("run", "--jobs", office.jobs_file, "--page", page).code == 8
+    assert len(office.servers["vale"].requests) == sent
+
+
+@pytest.mark.parametrize(
+    "name", ["vale/x.csv", "vale/x.results.csv", "vale/x.checkpoint.sqlite-wal", "teams.toml"]
+)
+def test_the_page_takes_no_other_files_place(program: Program, office: Office, name: str) -> None:
+    office.team("vale")
+    before = office.jobs_file.read_bytes()
+    ran = program("run", "--jobs", office.jobs_file, "--page", office.folder / name)
+    assert (ran.code, office.servers["vale"].account) == (2, [])
+    assert "--page" in ran.err
+    assert "can't be the same file" in ran.err
+    assert office.jobs_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["page", "results", "undo-file"])
+def test_two_jobs_that_would_write_one_file_are_refused_before_one_begins(
+    program: Program, office: Office, option: str
+) -> None:
+    for name in ("vale", "hill"):
+        office.team(name, options={option: str(office.folder / "one.csv")})
+    ran = program("run", "--jobs", office.jobs_file)
+    assert ran.code == 2
+    assert f"--{option} of vale and --{option} of hill can't be the same file" in ran.err
+    assert not any(server.account for server in office.servers.values())
+
+
+def test_jobs_may_share_a_ledger(program: Program, office: Office) -> None:
+    for name in ("vale", "hill"):
+        office.team(name, options={"ledger": str(office.folder / "ledger.sqlite")})
+    ran = program("run", "--jobs", office.jobs_file, "--at-once", 1)
+    assert "same file" not in ran.err
+
+
+def test_without_a_terminal_the_end_has_each_job_and_the_next_commands(
+    program: Program, office: Office
+) -> None:
+    office.team("vale")
+    office.team("hill", me=refuses(401, "Invalid API key"))
+    ran = program("run", "--jobs", office.jobs_file, "--page", "all.html")
+    lines = ran.out.splitlines()
+    assert lines[1].split() == ["vale", *["5", "5"], *lines[1].split()[3:5], "done"]
+    assert lines[2].endswith("key refused (5)")
+    assert f"  bulk-sync run --jobs {office.jobs_file} hill" in lines
+    quiet = program("run", "--jobs", office.jobs_file, "--quiet")
+    assert quiet.out == ""
+    assert quiet.err.startswith("Error: hill: ")
 
 
 def test_a_run_goes_on_where_the_last_one_stopped(program: Program, office: Office) -> None:
