@@ -9,8 +9,8 @@ from typing import Any
 
 from bulk_sync.errors import UsageError
 from bulk_sync.run.paths import (
+    Identities,
     Use,
-    identity_of,
     refuse_clashes,
     uses_of_job,
     uses_of_options,
@@ -84,6 +84,7 @@ def refuse_overlaps_of_jobs(
     UsageError.
     """
     seen: dict[object, tuple[str, Use]] = {}
+    identities = Identities()
     of_jobs = tuple(of_jobs)
     everyone = [("", list(uses_of_options(options, given)))]
     everyone += [
@@ -94,7 +95,7 @@ def refuse_overlaps_of_jobs(
         for use in (one for given_use in uses for one in with_its_files(given_use)):
             if use.access is Access.FOLDER or str(use.path) == "-":
                 continue
-            before, other = seen.setdefault(identity_of(use.path), (name, use))
+            before, other = seen.setdefault(identities.of(use.path), (name, use))
             # Jobs may share a ledger; a checkpoint is refused with the sheets that would share it.
             shared = {other.access, use.access} == {Access.READ} or (
                 other.name == use.name and use.name.startswith(("--ledger", "--checkpoint"))

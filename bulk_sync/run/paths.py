@@ -44,11 +44,12 @@ def refuse_clashes(uses: Iterable[Use]) -> None:
     Raises OutputError, or UsageError for a file that is only read, when a name is too long.
     """
     seen: dict[object, Use] = {}
+    identities = Identities()
     for use in (one for given in uses for one in with_its_files(given)):
         if use.access is Access.FOLDER or str(use.path) == "-":
             continue
         _refuse_long_name(use)
-        other = seen.setdefault(identity_of(use.path), use)
+        other = seen.setdefault(identities.of(use.path), use)
         if other.name != use.name and {other.access, use.access} != {Access.READ}:
             raise UsageError(
                 f"{use.path}: {other.name} and {use.name} can't be the same file; name another."
@@ -93,6 +94,38 @@ def identity_of(path: Path) -> object:
         fold = ignores_case(folder)
         return found.st_dev, found.st_ino, *((_folded(name) if fold else name) for name in names)
     return resolved
+
+
+class Identities:
+    """Identities of many paths, as `identity_of` returns them; looks at each folder once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, tuple[int, int, bool] | None] = {}
+
+    def of(self, path: Path) -> object:
+        """Return a value that all names of one file have in common."""
+        with suppress(OSError):
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode):
+                return found.st_dev, found.st_ino
+        folder = path.parent
+        if folder not in self._folders:
+            self._folders[folder] = _folder_of(folder)
+        known = self._folders[folder]
+        # Where a link leads, or what is above a folder, is for `identity_of` to find out.
+        if known is None or path.name in {"", ".."} or path.is_symlink():
+            return identity_of(path)
+        device, inode, fold = known
+        return device, inode, (_folded(path.name) if fold else path.name)
+
+
+def _folder_of(folder: Path) -> tuple[int, int, bool] | None:
+    """Return device, inode and whether case is ignored; None for a folder that is not there."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, ignores_case(folder.resolve())
 
 
 def _folded(name: str) -> str:

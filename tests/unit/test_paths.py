@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from bulk_sync.cli.main import COMMANDS
-from bulk_sync.cli.overlaps import refuse_overlaps
+from bulk_sync.cli.overlaps import refuse_overlaps, refuse_overlaps_of_jobs
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.run import paths
-from bulk_sync.run.paths import Use, identity_of, ignores_case, refuse_clashes
+from bulk_sync.run.paths import Identities, Use, identity_of, ignores_case, refuse_clashes
 from bulk_sync.settings.option import Access, Kind
 
 WRITTEN = {Access.WRITTEN, Access.DATABASE}
@@ -135,3 +135,63 @@ def test_a_name_that_is_too_long_is_named(tmp_path: Path, access: Access) -> Non
         return
     with pytest.raises(UsageError if access is Access.READ else OutputError, match="too long"):
         refuse_clashes([use])
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_identities_are_the_same_one_by_one_and_of_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "x.csv").touch()
+    (tmp_path / "soft").symlink_to("folder")
+    (tmp_path / "dangling.csv").symlink_to("folder/new.csv")
+    names = [
+        "x.csv",
+        "new.csv",
+        "absent/new.csv",
+        "folder",
+        ".",
+        "..",
+        "folder/..",
+        "folder/../x.csv",
+    ]
+    names += ["soft/new.csv", "folder/new.csv", "dangling.csv", "soft", "soft/../new.csv", "X.csv"]
+    many = Identities()
+    for name in names:
+        for path in (Path(name), tmp_path / name):
+            found = (Identities() if one else many).of(path)
+            assert found == identity_of(path), path
+
+
+def jobs_given(*values: dict[str, Any], **of_run: Path) -> None:
+    jobs = [(f"job{n}", (Path(f"in{n}/s.csv"),), one) for n, one in enumerate(values)]
+    refuse_overlaps_of_jobs(COMMANDS["run"].options, of_run, jobs, COMMANDS["push"].options)
+
+
+def test_no_two_jobs_and_not_the_run_share_a_file_that_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    push = [one for one in COMMANDS["push"].options if one.access not in {None, Access.FOLDER}]
+    run = [one for one in COMMANDS["run"].options if one.access in WRITTEN]
+    assert {one.flag for one in run} == {"--page", "--log-file", "--metrics-file"}
+    for one in push:
+        for two in push:
+            # A shared checkpoint is refused with the sheets that it would be of.
+            may = one is two and one.flag in {"--ledger", "--checkpoint"}
+            if may or not {one.access, two.access} & WRITTEN:
+                jobs_given({one.keyword: file}, {two.keyword: file})
+                continue
+            with pytest.raises(UsageError, match="can't be the same file") as error:
+                jobs_given({one.keyword: file}, {two.keyword: file})
+            assert f"{one.flag} of job0 and {two.flag} of job1" in str(error.value)
+        for two in run:
+            with pytest.raises(UsageError, match="can't be the same file"):
+                jobs_given({one.keyword: file}, **{two.keyword: file})
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.results.csv", "s.failed.csv", "s.checkpoint.sqlite"])
+def test_the_files_that_follow_from_a_jobs_sheets_are_safe_too(name: str) -> None:
+    for option in ("page", "log_file", "metrics_file"):
+        with pytest.raises(UsageError, match="of job1 can't be the same file"):
+            jobs_given({}, {}, **{option: Path("in1") / name})
+    jobs_given({}, {}, page=Path("in2") / name)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from bulk_sync.clock import Clock
 
-_REFRESHES_PER_SECOND = 2
+_REFRESHES_PER_SECOND = 1
 # Seconds over which the rate of now is measured.
 _RATE_SECONDS = 15.0
 # Seconds; the end of a longer wait is shown as a time of day, a shorter one than this not at all.
