@@ -205,6 +205,7 @@ def _look(standing: together.Standing) -> Look:
         None if result is None or not result.begun else result.exit_code,
         standing.tally,
         tuple(standing.earlier),
+        standing.sending_since,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shlex
 import sys
@@ -198,18 +199,30 @@ def test_rates_are_those_of_the_last_seconds_and_add_up() -> None:
     assert (seen.done, seen.total, seen.per_second, seen.limit) == (150, 550, 0.0, "5/s")
     for _ in range(100):  # five rows a second, then none
         clock.at += 1
-        tally.decided[State.UPDATED] = tally.decided.get(State.UPDATED, 0) + (clock.at <= 60) * 5
+        # From a worker elsewhere each report has a tally of its own.
+        before = look.tally or tally
+        count = before.decided.get(State.UPDATED, 0) + (clock.at <= 60) * 5
+        look.tally = dataclasses.replace(before, decided={State.UPDATED: count})
         seen = watcher.look([look])[0]
         if clock.at == 60:
             assert seen.per_second == pytest.approx(5)
             assert seen.seconds_left == pytest.approx(20)
     assert seen.per_second == 0
-    tally.trouble, tally.waiting_until = "no reply", 130.0
+    assert look.tally is not None
+    look.tally.trouble, look.tally.waiting_until = "no reply", 130.0
     seen = watcher.look([look])[0]
     assert (seen.trouble, seen.waits) == ("no reply", 30.0)
     jobs, rows = totals([seen, replace(seen, name="b"), Seen("c", "waiting")])
     assert jobs == "3 jobs: 2 running, 1 waiting for their turn"
     assert rows.startswith("900 of 1,100 rows")
+
+
+def test_a_job_that_sends_already_is_timed_from_its_first_row() -> None:
+    clock = Still()
+    clock.at = 110.0
+    tally = Tally(total=200, decided={State.UPDATED: 100})
+    seen = Watcher(clock).look([Look("vale", "sending", tally=tally, since=90.0)])[0]
+    assert seen.seconds_left == pytest.approx(20)
 
 
 @pytest.mark.usefixtures("utc")

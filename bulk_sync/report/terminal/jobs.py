@@ -73,7 +73,8 @@ class Seen(Struct, frozen=True):
 class Look(Struct):
     """What is known of a job when the table looks at it: name, phase, and its tallies.
 
-    `tally` is that of the file that is sent now, `earlier` has those of the files before.
+    `tally` is that of the file that is sent since `since`, an instant of the monotonic clock;
+    `earlier` has those of the files before.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Look(Struct):
     exit_code: int | None = None
     tally: Tally | None = None
     earlier: Sequence[Tally] = ()
+    since: float = 0.0
 
 
 class Watcher:
@@ -88,7 +90,7 @@ class Watcher:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._views: dict[str, tuple[Tally, View]] = {}
+        self._views: dict[str, tuple[int, View]] = {}
         self._decided: dict[str, deque[tuple[float, int]]] = {}
 
     def look(self, jobs: Iterable[Look]) -> list[Seen]:
@@ -112,10 +114,11 @@ class Watcher:
             self._views.pop(job.name, None)
             return seen
         now = self._clock.monotonic()
-        known, view = self._views.get(job.name, (None, None))
-        if view is None or known is not tally:
-            view = View(tally, self._clock)
-            self._views[job.name] = tally, view
+        file, view = self._views.get(job.name, (0, None))
+        if view is None or file != len(job.earlier):
+            view = View(tally, self._clock, job.since)
+            self._views[job.name] = len(job.earlier), view
+        view.tally = tally
         view.look()
         waits, moment = max(0.0, tally.waiting_until - now), self._clock.now()
         first = _scarcest(tally)

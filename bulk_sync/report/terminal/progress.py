@@ -31,16 +31,17 @@ _LONG_WAIT = 60.0
 class View:
     """A run's progress; each `look`, or text, is of the tally now."""
 
-    def __init__(self, tally: Tally, clock: Clock) -> None:
-        self._tally = tally
+    def __init__(self, tally: Tally, clock: Clock, since: float | None = None) -> None:
+        """Follow a run that sends since an instant of the monotonic clock; default: now."""
+        self.tally = tally  # of a run elsewhere, another one comes with each report
         self._clock = clock
-        self._started = self._looked = clock.monotonic()
+        self._started = self._looked = clock.monotonic() if since is None else since
         self._sending = 0.0  # seconds, waits for the API apart
 
     def pace(self) -> str:
         """Return rows left, rate, limit, retries and the time to go."""
         self.look()
-        tally = self._tally
+        tally = self.tally
         elapsed = self._looked - self._started
         left = max(0, tally.total - _done(tally))
         parts = [
@@ -62,12 +63,12 @@ class View:
         """Take the time since the last look into account."""
         now = self._clock.monotonic()
         # Of the time since the last look, what follows a wait.
-        self._sending += max(0.0, now - max(self._looked, min(now, self._tally.waiting_until)))
+        self._sending += max(0.0, now - max(self._looked, min(now, self.tally.waiting_until)))
         self._looked = now
 
     def seconds_left(self) -> float | None:
         """Return the time to go, as of the last look; None if it is unknown or nothing is left."""
-        tally = self._tally
+        tally = self.tally
         done, rows = tally.done, max(0, tally.total - _done(tally))
         if not done or not rows or self._sending <= 0:
             return None
@@ -79,7 +80,7 @@ class View:
 
     def waiting(self) -> str:
         """Return why nothing is sent now and until when, "" while something is."""
-        tally = self._tally
+        tally = self.tally
         left = max(0.0, tally.waiting_until - self._clock.monotonic())
         if tally.trouble is not None:
             trouble = printable(tally.trouble)
