@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 
 from bulk_sync.model.rows import ERROR_STATES, SETTLED_STATES, State
-from bulk_sync.model.summaries import JobResult, JobsResult, by_pressure
+from bulk_sync.model.summaries import JobResult, JobsResult, Summary, by_pressure
 from bulk_sync.report.facts import reason_of, unsettled_text
 from bulk_sync.report.verdict import Tone, Verdict
 from bulk_sync.report.words import END_STOPPED, EndLook, are, counted, end_of
@@ -110,11 +110,19 @@ def reasons_of(job: JobResult) -> Iterator[str]:
         if part.summary is None:
             continue
         if part.summary.files.failed is not None:
-            only_failed = not any(part.summary.states.get(one, 0) for one in _TO_CORRECT)
-            what = "rows that failed" if only_failed else "to correct"
-            yield f"{what}: {part.summary.files.failed}"
+            yield f"{_errors_text(part.summary)}: {part.summary.files.failed}"
         if part.summary.echo_differs:
             yield f"{part.input}: {counted(part.summary.echo_differs, 'row')} came back changed"
+
+
+def _errors_text(summary: Summary) -> str:
+    wrong = sum(summary.states.get(state, 0) for state in _TO_CORRECT)
+    failed = summary.states.get(State.FAILED, 0)
+    parts = [f"{counted(wrong, 'row')} to correct"] if wrong else []
+    parts += (
+        [f"{failed:,} failed" if wrong else f"{counted(failed, 'row')} failed"] if failed else []
+    )
+    return ", ".join(parts)
 
 
 def remarks_of(job: JobResult) -> Iterator[str]:
@@ -143,6 +151,9 @@ _STEPS = {
 }
 
 
+_MOST_NAMED = 12
+
+
 def next_steps(jobs: Sequence[JobResult], command: Command) -> tuple[NextStep, ...]:
     """Return what to do next, the most pressing first; empty if every job is done.
 
@@ -154,6 +165,14 @@ def next_steps(jobs: Sequence[JobResult], command: Command) -> tuple[NextStep, .
     if again:
         steps.append(_run_again(again, command, all_of_run=len(again) == len(jobs)))
     return tuple(steps)
+
+
+def grouped(steps: Sequence[NextStep]) -> dict[str, list[NextStep]]:
+    """Return the steps by their sentences, so that each is said once."""
+    found: dict[str, list[NextStep]] = {}
+    for step in steps:
+        found.setdefault(step.step, []).append(step)
+    return found
 
 
 def only_again(job: JobResult) -> bool:
@@ -175,6 +194,8 @@ def _in_doubt(job: JobResult) -> bool:
 
 def _run_again(jobs: Sequence[JobResult], command: Command, *, all_of_run: bool) -> NextStep:
     names = tuple(job.name for job in jobs)
+    # A job that is done sends nothing, so more names than a person reads are left out.
+    named = () if all_of_run or len(jobs) > _MOST_NAMED else names
     # Those that a signal stopped have nothing else to say.
     reasons = {
         f"{job.name}: {reason}" if len(jobs) > 1 else reason: None
@@ -187,8 +208,10 @@ def _run_again(jobs: Sequence[JobResult], command: Command, *, all_of_run: bool)
     if len(jobs) > 1:
         ended = ", ".join(f"{count:,} {words}" for words, count in counts.items())
     them, it = ("the job", "it resumes") if len(jobs) == 1 else ("them", "they resume")
+    if not named and not all_of_run:
+        them = "all jobs"
     step = f"Run {them} again; {it}, and acknowledged rows are not sent again:"
-    return NextStep(names, ended, tuple(reasons), step, command(() if all_of_run else names))
+    return NextStep(names, ended, tuple(reasons), step, command(named))
 
 
 def _step(job: JobResult, command: Command) -> NextStep:

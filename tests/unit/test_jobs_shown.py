@@ -37,7 +37,7 @@ from bulk_sync.report.terminal.jobs import (
 )
 from bulk_sync.report.terminal.table import Cell, Column, shortened, table_lines
 from bulk_sync.report.verdict import Tone
-from tests.unit.jobs import GONE, cut, good, job, of_every_kind, sixty, summary
+from tests.unit.jobs import GONE, bad_rows, cut, good, job, of_every_kind, sixty, summary
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
 SIZES = [(80, 24), (120, 40), (200, 60), (30, 8), (80, 3), (1, 1)]
@@ -115,7 +115,7 @@ def test_many_jobs_in_trouble_and_those_that_run_come_first_and_the_others_are_c
     assert "API unavailable, next try in 12 s: 503 Service Unavailable" in shown[0]
     assert not any("turn" in line or line.endswith("done") for line in shown)
     assert lines[-3].startswith(
-        "not shown: 31 that need attention, 67 waiting for a limit, 67 running, "
+        "not shown: 31 with problems, 67 waiting for a limit, 67 running, "
         "33 waiting for their turn, 33 done"
     )
     assert lines[-2] == (
@@ -155,6 +155,7 @@ def test_a_narrow_terminal_loses_the_least_important_columns(
         (Seen("a", "sending"), "sending", "green"),
         (Seen("a", "sending", errors=2), "sending, 2 rows with errors", "green"),
         (Seen("a", "reading"), "reading", "green"),
+        (Seen("a", "reading", done=5, total=5), "finishing a file", "green"),
         (Seen("a", "sending", waits=5.2), "throttled: waiting 5 s", "yellow"),
         (Seen("a", "sending", waits=0.4), "sending", "green"),
         (
@@ -339,6 +340,25 @@ def test_a_run_that_was_stopped_as_a_whole_is_run_again_as_it_was() -> None:
     assert found.sentence == "0 of 2 jobs are done; 2 have to run again."
 
 
+def test_more_jobs_than_a_person_reads_are_run_again_with_all() -> None:
+    many = [cut(f"t{n}", Interrupted(2)) for n in range(50)]
+    (few,) = steps_of(good("a"), *many[:12])
+    assert few.command is not None
+    assert few.command.endswith("t10 t11")
+    (step,) = steps_of(good("a"), *many)
+    assert len(step.jobs) == 50
+    assert step.command == "bulk-sync run --jobs teams.toml"
+    assert step.step.startswith("Run all jobs again")
+
+
+def test_a_step_of_many_jobs_is_said_once() -> None:
+    jobs = tuple(bad_rows(f"t{n}") for n in range(9))
+    text = "\n".join(ended(JobsResult(jobs), None))
+    assert text.count("Correct these rows in the sheet") == 1
+    assert text.count("10 rows to correct: ") == 9
+    assert text.count("bulk-sync run --jobs teams.toml t") == 9
+
+
 def test_the_verdict_counts_the_jobs() -> None:
     def sentence(*jobs: JobResult) -> tuple[str, Tone]:
         found = jobs_verdict(JobsResult(jobs), steps_of(*jobs))
@@ -373,9 +393,9 @@ def test_sixty_jobs_have_a_line_each_then_totals_and_what_to_do(width: int | Non
     assert "96,220 of 96,415 rows done." in text
     assert "night.html" in text
     for step in next_steps(sixty(), again):
-        assert step.command is None or f"  {step.command}" in lines
+        assert step.command is None or f"    {step.command}" in lines
     if width is not None:
-        commands = {f"  {step.command}" for step in next_steps(sixty(), again)}
+        commands = {f"    {step.command}" for step in next_steps(sixty(), again)}
         assert all(len(line) <= width for line in lines if line not in commands)
 
 

@@ -340,7 +340,7 @@ def test_without_a_terminal_the_end_has_each_job_and_the_next_commands(
     lines = ran.out.splitlines()
     assert lines[1].split() == ["vale", *["5", "5"], *lines[1].split()[3:5], "done"]
     assert lines[2].endswith("key refused (5)")
-    assert f"  bulk-sync run --jobs {office.jobs_file} hill" in lines
+    assert f"    bulk-sync run --jobs {office.jobs_file} hill" in lines
     quiet = program("run", "--jobs", office.jobs_file, "--quiet")
     assert quiet.out == ""
     assert quiet.err.startswith("Error: hill: ")

@@ -25,6 +25,7 @@ from bulk_sync.report.jobs import (
     NextStep,
     counts_of,
     end_of_job,
+    grouped,
     jobs_verdict,
     look_of,
     pressing_first,
@@ -42,7 +43,7 @@ from bulk_sync.report.page.frame import (
     verdict_section,
 )
 from bulk_sync.report.page.markup import Html, cut, element, escaped, join
-from bulk_sync.report.page.problems import problem_articles
+from bulk_sync.report.page.problems import problem_articles, unbroken_options
 from bulk_sync.report.page.states import states_section
 from bulk_sync.report.words import counted, span
 from bulk_sync.report.written.atomic import replacing
@@ -50,7 +51,7 @@ from bulk_sync.report.written.atomic import replacing
 MOST_BYTES = 6_000_000
 """Bytes of the jobs' problems and files; those of further jobs are left out."""
 
-_MOST_STEPS = 10
+_MOST_STEPS = 5
 _MOST_NAMES = 20
 _MOST_REASONS = 20
 _MOST_CAUSES = 5
@@ -126,31 +127,44 @@ class _Page:
     # What to do next
 
     def _next_section(self) -> Html:
-        listed = [element("li", *self._step(step)) for step in self._steps]
-        more = listed[_MOST_STEPS:]
-        folded = more and element(
-            "details",
-            element("summary", f"{counted(len(more), 'more step')}"),
-            element("ol", *more, class_="steps", start=_MOST_STEPS + 1),
+        listed = (
+            element("li", element("h3", sentence), *self._steps_alike(alike))
+            for sentence, alike in grouped(self._steps).items()
         )
-        steps = element("ol", *listed[:_MOST_STEPS], class_="steps")
-        return section("next", "What to do next", steps, folded or None, class_="card")
+        return section(
+            "next", "What to do next", element("ol", *listed, class_="steps"), class_="card"
+        )
 
-    def _step(self, step: NextStep) -> Iterator[str]:
+    def _steps_alike(self, steps: Sequence[NextStep]) -> Iterator[Html]:
+        """Yield the jobs with one next step; from some number on folded."""
+        yield element("ul", *map(self._step, steps[:_MOST_STEPS]))
+        if more := steps[_MOST_STEPS:]:
+            yield element(
+                "details",
+                element("summary", counted(len(more), "more job")),
+                element("ul", *map(self._step, more)),
+            )
+
+    def _step(self, step: NextStep) -> Html:
         names = [
             element("a", element("bdi", name), href=f"#job-{self._numbers[name]}")
             for name in step.jobs[:_MOST_NAMES]
         ]
         more = len(step.jobs) - len(names)
-        title = Html(", ".join(names) + (f" and {more:,} more" if more > 0 else ""))
-        yield element("h3", title, ": ", element("span", step.ended))
-        for reason in step.reasons[:_MOST_REASONS]:
-            yield element("p", element("bdi", cut(reason, _LONGEST_REASON)), class_="reason")
+        reasons = [_reason(reason) for reason in step.reasons[:_MOST_REASONS]]
         if (left := len(step.reasons) - _MOST_REASONS) > 0:
-            yield element("p", f"and {left:,} more", class_="reason")
-        yield element("p", step.step)
-        if step.command is not None:
-            yield element("pre", element("code", step.command), tabindex=0)
+            reasons.append(element("p", f"and {left:,} more", class_="reason"))
+        return element(
+            "li",
+            element(
+                "p",
+                Html(", ".join(names) + (f" and {more:,} more" if more > 0 else "")),
+                f": {step.ended}",
+                class_="jobs-of",
+            ),
+            *reasons,
+            _command(step),
+        )
 
     # The table of jobs
 
@@ -209,11 +223,10 @@ class _Page:
         """Yield what is below the line of a job."""
         step = self._step_of.get(job.name)
         for reason in dict.fromkeys(reasons_of(job)):
-            yield element("p", element("bdi", cut(reason, _LONGEST_REASON)), class_="reason")
+            yield _reason(reason)
         if step is not None and len(step.jobs) == 1:
             yield element("p", step.step)
-            if step.command is not None:
-                yield element("pre", element("code", step.command), tabindex=0)
+            yield _command(step) or Html()
         for remark in dict.fromkeys(remarks_of(job)):
             yield element("p", element("bdi", cut(remark, _LONGEST_REASON)), class_="remark")
         for part in () if job.batch is None else job.batch.parts:
@@ -225,8 +238,9 @@ class _Page:
         summary = part.summary
         title = element("h3", element("bdi", self._shown(part.input)))
         if summary is None:
-            why = "not started: the run ended before" if part.error is None else str(part.error)
-            return element("article", title, element("p", element("bdi", why)), class_="sheet")
+            # An error is among the reasons, above.
+            why = "not started: the run ended before" if part.error is None else "not sent"
+            return element("article", title, element("p", why, class_="remark"), class_="sheet")
         states = [f"{n:,} {state.value}" for state, n in summary.states.items() if n]
         line = [", ".join(states) or "no rows", *_sent_to(summary)]
         changed = f"{changed_rows(summary.echo_differs)}." if summary.echo_differs else None
@@ -280,6 +294,17 @@ class _Page:
 
 
 _NUMBERS = ("rows", "done", "errors", "pending")
+
+
+def _reason(text: str) -> Html:
+    shown = element("bdi", *unbroken_options(cut(text, _LONGEST_REASON)))
+    return element("p", shown, class_="reason")
+
+
+def _command(step: NextStep) -> Html | None:
+    if step.command is None:
+        return None
+    return element("pre", element("code", step.command), tabindex=0)
 
 
 def _rows_text(counts: Counts) -> str:

@@ -88,7 +88,7 @@ def _problem(group: ProblemGroup, causes: Sequence[CauseGroup], most_causes: int
 def _cause(group: CauseGroup) -> Html:
     doubt = f"; {group.in_doubt:,} of them may have been applied" if group.in_doubt else ""
     cause = cut(group.cause.removeprefix(f"{group.code}: "), LONGEST_MESSAGE)
-    remedy = element("bdi", *_unbroken_options(cut(group.remedy, LONGEST_MESSAGE)))
+    remedy = element("bdi", *unbroken_options(cut(group.remedy, LONGEST_MESSAGE)))
     return element(
         "li",
         element("p", element("bdi", cause), class_="cause"),
@@ -106,7 +106,7 @@ def _first_rows(group: CauseGroup) -> Iterator[str]:
         yield "…"
 
 
-def _unbroken_options(text: str) -> Iterator[str]:
+def unbroken_options(text: str) -> Iterator[str]:
     """Yield the text in parts, with each option in a span, so that it isn't broken at a dash."""
     for part in re.split(r"(--[a-z-]+)", text):
         yield element("span", part, class_="option") if part.startswith("--") else part

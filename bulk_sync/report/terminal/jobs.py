@@ -17,6 +17,7 @@ from bulk_sync.report.jobs import (
     NextStep,
     counts_of,
     end_of_job,
+    grouped,
     jobs_verdict,
     needs_a_person,
     remarks_of,
@@ -239,7 +240,7 @@ _TROUBLED, _ENDED_BADLY, _WAITING, _RUNNING = "troubled", "ended badly", "waitin
 _TO_COME, _DONE, _LEFT = "to come", "done", "left"
 _REST = {
     _TROUBLED: "in an outage",
-    _ENDED_BADLY: "that need attention",
+    _ENDED_BADLY: "with problems",
     _WAITING: "waiting for a limit",
     _RUNNING: "running",
     _TO_COME: "waiting for their turn",
@@ -311,6 +312,8 @@ def state_of(job: Seen) -> tuple[str, str, str]:
     if job.waits > _SHORTEST_WAIT:
         why, wait = "at its own limit" if job.for_user else "throttled", span(round(job.waits))
         return f"{why}: waiting {wait}{errors}", _HELD, f"waits {wait}"
+    if job.phase == "reading" and job.total:  # a file of it was sent
+        return "finishing a file", _GOOD, "finishing"
     if job.phase in {"sending", "reading"}:
         return f"{job.phase}{errors}", _GOOD, f"{job.phase}, {job.errors:,} bad" if errors else ""
     return ("waiting for its turn" if job.phase == "waiting" else job.phase), _IDLE, ""
@@ -381,33 +384,36 @@ def show_jobs(
     if steps:
         console.print()
         show_line(console, "What to do next", style="bold")
-    for step in steps:
-        _show_step(console, step)
+    for sentence, alike in grouped(steps).items():
+        console.print()
+        show_line(console, sentence)
+        for step in alike:
+            _show_step(console, step)
 
 
 def _show_step(console: Console, step: NextStep) -> None:
-    """Print a step: its jobs, the reasons, what to do, and the command unwrapped."""
+    """Print the jobs of a step and its reasons, and the command unwrapped."""
     from rich.text import Text
 
     title = step.jobs[0] if len(step.jobs) == 1 else counted(len(step.jobs), "job")
-    show_line(console, f"{title}: {step.ended}", style="bold")
+    _show_indented(console, f"{title}: {step.ended}", 2, "bold")
     for reason in step.reasons[:_MOST_REASONS]:
-        _show_indented(console, reason)
+        _show_indented(console, reason, 4)
     if len(step.reasons) > _MOST_REASONS:
-        _show_indented(console, f"and {len(step.reasons) - _MOST_REASONS:,} more")
-    _show_indented(console, step.step)
+        _show_indented(console, f"and {len(step.reasons) - _MOST_REASONS:,} more", 4)
     if step.command is not None:
-        console.print(Text("  ") + Text(printable(step.command), style="cyan"), soft_wrap=True)
+        console.print(Text("    ") + Text(printable(step.command), style="cyan"), soft_wrap=True)
 
 
-def _show_indented(console: Console, text: str) -> None:
+def _show_indented(console: Console, text: str, indent: int, style: str = "") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    line = Text(printable(text), style=style)
     if console.is_terminal:
-        console.print(Padding(Text(printable(text)), (0, 0, 0, 2), expand=False))
+        console.print(Padding(line, (0, 0, 0, indent), expand=False))
     else:
-        console.print(Text(f"  {printable(text)}"), soft_wrap=True)
+        console.print(Text(" " * indent) + line, soft_wrap=True)
 
 
 def _some(names: Sequence[str]) -> str:
