@@ -220,7 +220,7 @@ def _followed(
         standing.sending = about
         callbacks.on_sending(about)
 
-    return Callbacks(watch, on_rows, callbacks.on_row, stop, callbacks.on_warning, on_sending)
+    return replace(callbacks, watch=watch, on_rows=on_rows, stop=stop, on_sending=on_sending)
 
 
 def _push(standing: Standing, ready: Ready, clock: Clock, callbacks: Callbacks) -> Batch:

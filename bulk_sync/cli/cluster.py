@@ -44,7 +44,7 @@ def run_on_cluster(
     Raises UsageError without the extra, and what that raises.
     """
     if find_spec("distributed") is None:
-        raise UsageError("--dask needs the extra dask: pip install 'bulk-sync[dask]'")
+        raise UsageError("--dask needs the extra dask: install bulk-sync again with it")
     with _quiet():
         from bulk_sync.cluster import connect, coordinator
 

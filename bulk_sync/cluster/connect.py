@@ -16,7 +16,6 @@ from msgspec import Struct
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import Outage, UsageError
 from bulk_sync.run.follow import StopRequest
-from bulk_sync.version import __version__
 
 CONNECT_SECONDS = 10.0
 """How long a scheduler may take to answer."""
@@ -158,8 +157,8 @@ async def refuse_differences(client: Client, address: str, stop: StopRequest) ->
     wrong = differences(own(), await installed(client, stop))
     if wrong:
         raise UsageError(
-            f"--dask {address}: {'; '.join(wrong)}. Install the same on all of them, for example "
-            f"with pip install 'bulk-sync[dask]=={__version__}', and start them again."
+            f"--dask {address}: {'; '.join(wrong)}. Install the same on all of them, and start "
+            "them again."
         )
 
 

@@ -31,10 +31,11 @@ from msgspec.structs import replace
 from bulk_sync.cluster.connect import connected, refuse_differences, wait_for_workers
 from bulk_sync.cluster.crew import CrewPlugin, run_job
 from bulk_sync.cluster.messages import HANDLER, Ended, Line, Order, Progress, Report, Stop, Work
+from bulk_sync.cluster.plugin import DeskPlugin
 from bulk_sync.cluster.terms import Place, Terms
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model.summaries import JobResult
-from bulk_sync.together import Job, Phase, Standing, current_job, refuse_shared_checkpoints
+from bulk_sync.together import Job, Phase, Standing, current_job
 
 _LOGGER = logging.getLogger("bulk_sync")
 
@@ -65,10 +66,10 @@ def run(
 ) -> tuple[JobResult, ...]:
     """Push all jobs on the cluster; return their results in the order of the jobs.
 
-    `keys` has for each job what identifies its key and API. Raises UsageError, Outage, or the
+    `keys` has for each job what identifies its key and API. No two jobs may share a checkpoint: see
+    `together.refuse_shared_checkpoints`. Raises UsageError, Outage, or the
     reason of a stop that comes before the first job.
     """
-    refuse_shared_checkpoints(jobs, terms.clock)
     standings = [Standing(job) for job in jobs]
     terms.watch(standings)
     asyncio.run(_run(standings, keys, place, terms))
@@ -81,6 +82,7 @@ async def _run(
     async with connected(place.address, terms.stop) as client:
         await wait_for_workers(client, place.address, terms.stop)
         await refuse_differences(client, place.address, terms.stop)
+        await client.register_plugin(DeskPlugin())
         await client.register_plugin(CrewPlugin())
         await _Coordinator(client, place, terms).run(standings, keys)
 
@@ -167,7 +169,7 @@ class _Coordinator:
             job,
             self._terms.end - self._clock.monotonic(),
             _LOGGER.level if _LOGGER.hasHandlers() and _LOGGER.level else None,
-            self._place.on_shared_storage,
+            self._place.across_hosts,
             self._place.watching_rows,
         )
         # The name is for the dashboard: whatever a user called the job, in characters of a name.

@@ -16,11 +16,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import anyio
-from distributed import Reschedule, WorkerPlugin, secede
+from distributed import Reschedule, WorkerPlugin, get_worker, secede
 from msgspec.structs import replace
 
 from bulk_sync import together
 from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.cluster.line import exchange_of
 from bulk_sync.cluster.messages import (
     HANDLER,
     LEASH_SECONDS,
@@ -31,6 +32,7 @@ from bulk_sync.cluster.messages import (
     Report,
     Work,
 )
+from bulk_sync.cluster.remote import Exchange, Lease, leased
 from bulk_sync.errors import BulkSyncError, CheckpointBusy, Outage, StoppedEarly
 from bulk_sync.model.summaries import JobResult
 from bulk_sync.run.follow import Callbacks, StopRequest
@@ -217,71 +219,107 @@ def run_job(payload: bytes) -> bytes:
 
     Raises Reschedule when the worker closes, so that Dask runs it on another one.
     """
+    worker = get_worker()
     secede()
     work: Work = pickle.loads(payload)  # noqa: S301 - from the coordinator, as all of Dask's tasks
     crew = crew_of(work.run)
     _collect(work.log_level)
     with crew.task():
-        result, standing = _run_when_free(work, crew)
+        task = _Task(work, crew, worker.address, exchange_of(worker))
+        result = task.run()
         if crew.closes and result.exit_code == StoppedEarly.exit_code:
             raise Reschedule
-        progress = None if standing is None else progress_of(standing, SystemClock().monotonic())
         bug = "" if result.bug is None else type(result.bug).__name__
         lines = crew.lines_of(work.job.name)
-    return pickle.dumps(Ended(replace(result, bug=None), bug, progress, lines))
+    return pickle.dumps(Ended(replace(result, bug=None), bug, task.progress(), lines))
 
 
-def _run_when_free(work: Work, crew: Crew) -> tuple[JobResult, Standing | None]:
-    """Run a job; again while another holds its checkpoint, for a bounded time.
+class _Task:
+    """A job in its task."""
 
-    The other one may be this very job, on a worker that Dask has given up.
-    """
-    clock = SystemClock()
-    end = clock.monotonic() + work.seconds
-    until = clock.monotonic() + BUSY_SECONDS
-    while True:
-        result, standing = _run(work, crew, end, clock)
-        if not _is_busy(result) or clock.monotonic() > min(end, until):
-            return result, standing
-        crew.stop.wait(_BUSY_PAUSE_SECONDS)
+    def __init__(self, work: Work, crew: Crew, worker: str, exchange: Exchange) -> None:
+        self._work = work
+        self._crew = crew
+        self._worker = worker
+        self._exchange = exchange
+        self._clock = SystemClock()
+        self._standing: Standing | None = None
+        self._is_fenced_off = False
 
+    def run(self) -> JobResult:
+        """Run the job; again while another has it or its checkpoint, for a bounded time.
 
-def _run(work: Work, crew: Crew, end: float, clock: Clock) -> tuple[JobResult, Standing | None]:
-    shown: list[Standing] = []
+        The other one may be this very job, on a worker that Dask has given up.
+        """
+        clock = self._clock
+        end = clock.monotonic() + self._work.seconds
+        until = clock.monotonic() + BUSY_SECONDS
+        while True:
+            result = self._leased(end)
+            waits = _is_busy(result) and not self._is_fenced_off
+            if not waits or self._crew.stop.is_set() or clock.monotonic() > min(end, until):
+                return result
+            self._crew.stop.wait(_BUSY_PAUSE_SECONDS)
 
-    def make() -> Ready:
-        # Called first in the thread of the job, whose log lines belong to this crew.
-        _current.set(crew)
-        ready = work.job.make()
-        shared = ready.settings.changed(on_shared_storage=work.on_shared_storage)
-        return replace(ready, settings=shared)
+    def progress(self) -> bytes | None:
+        """Return the last progress, pickled."""
+        if self._standing is None:
+            return None
+        return progress_of(self._standing, self._clock.monotonic())
 
-    job = replace(work.job, make=make)
-    with ExitStack() as stack:
+    def _leased(self, end: float) -> JobResult:
+        job = self._work.job
+        # Two runs of one jobs file have the same names, and two files may both have a job "north".
+        name = f"{job.name} ({job.named[0]})" if job.named else job.name
+        begun = self._clock.monotonic()
+        try:
+            with leased(self._exchange, name, self._worker) as lease:
+                result = self._run(end, lease)
+                self._is_fenced_off = lease.is_lost
+                return result
+        except BulkSyncError as error:
+            seconds = self._clock.monotonic() - begun
+            return JobResult(job.name, error=error, seconds=seconds, begun=True)
 
-        def watch(standings: Sequence[Standing]) -> None:
-            shown.extend(standings)
-            stack.enter_context(crew.shown(standings[0]))
+    def _run(self, end: float, lease: Lease) -> JobResult:
+        work, crew = self._work, self._crew
 
-        (result,) = together.run(
-            (job,),
-            at_once=1,
-            end=end,
-            clock=clock,
-            stop=crew.stop,
-            watch=watch,
-            callbacks=Callbacks(on_row=stack.enter_context(work.watching_rows())),
-            on_end=lambda _: None,
-        )
-    return result, shown[0] if shown else None
+        def make() -> Ready:
+            # Called first in the thread of the job, whose log lines belong to this crew.
+            _current.set(crew)
+            ready = work.job.make()
+            settings = ready.settings.changed(on_shared_storage=work.across_hosts)
+            return replace(ready, settings=settings)
+
+        job = replace(work.job, make=make)
+        with ExitStack() as stack:
+
+            def watch(standings: Sequence[Standing]) -> None:
+                self._standing = standings[0]
+                stack.enter_context(crew.shown(standings[0]))
+
+            (result,) = together.run(
+                (job,),
+                at_once=1,
+                end=end,
+                clock=self._clock,
+                stop=crew.stop,
+                watch=watch,
+                callbacks=Callbacks(
+                    on_row=stack.enter_context(work.watching_rows()),
+                    open_permits=lease.permits if work.across_hosts else None,
+                    leases=(lease,),
+                ),
+                on_end=lambda _: None,
+            )
+        return result
 
 
 def _is_busy(result: JobResult) -> bool:
     """Return whether nothing was done because another holds the checkpoint."""
-    if result.batch is None:
-        return isinstance(result.error, CheckpointBusy)
-    parts = result.batch.parts
-    return not result.summaries and any(isinstance(one.error, CheckpointBusy) for one in parts)
+    parts = () if result.batch is None else result.batch.parts
+    errors = [result.error, *(one.error for one in parts)]
+    return not result.summaries and any(isinstance(one, CheckpointBusy) for one in errors)
 
 
 class CrewPlugin(WorkerPlugin):

@@ -19,7 +19,10 @@ from bulk_sync.run.follow import AboutToSend, OnRow
 from bulk_sync.together import Job, Phase
 
 LEASH_SECONDS = 20.0
-"""How long a task goes on without a message of its coordinator."""
+"""How long a task goes on without a message of its coordinator.
+
+Without a word of the scheduler it ends sooner, because it gets no permits: see `leases`.
+"""
 
 HANDLER = "bulk_sync_exchange"
 """The operation of a worker that takes an `Order` and returns a `Report`."""
@@ -29,7 +32,7 @@ class Work(Struct, frozen=True):
     """A job for a worker, as it is handed to Dask.
 
     `run` is the id of the whole run, `seconds` what is left of its time. `log_level` is None if
-    nobody reads the log. `on_shared_storage` if other hosts may use the checkpoint after this one.
+    nobody reads the log. `across_hosts` as in `terms.Place`.
     `watching_rows` is called on the worker for the callback of decided rows.
     """
 
@@ -37,7 +40,7 @@ class Work(Struct, frozen=True):
     job: Job
     seconds: float
     log_level: int | None
-    on_shared_storage: bool
+    across_hosts: bool
     watching_rows: Callable[[], AbstractContextManager[OnRow | None]]
 
 

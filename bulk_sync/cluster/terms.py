@@ -15,12 +15,14 @@ from bulk_sync.together import Standing
 class Place(Struct, frozen=True):
     """The address of a scheduler, and what its workers have in common.
 
-    `on_shared_storage` if other hosts may go on with a job. `watching_rows` is called on a worker
-    for the callback of decided rows: it has to be importable there, as have the jobs' `make`.
+    `across_hosts` if other hosts may go on with a job: then checkpoints have a rollback journal,
+    and permits come from the scheduler. Else permits come from the file of this host, which other
+    runs here share. `watching_rows` is called on a worker for the callback of decided rows: it has
+    to be importable there, as have the jobs' `make`.
     """
 
     address: str
-    on_shared_storage: bool
+    across_hosts: bool
     watching_rows: Callable[[], AbstractContextManager[OnRow | None]]
 
 
