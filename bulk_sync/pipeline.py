@@ -164,6 +164,7 @@ def _push(
             sending = ask_first(sending, staging.job_team())
             staging = replace(staging, team=sending.team)
         notes = (*opened, *moved, *stage_sheet(staging, callbacks.on_rows))
+        store.database.note_command(settings.command)
         count_rows(tally, store.views.counts())
         log.sheet_staged(store.views.counts())
         warnings = _warn(sheet, callbacks.on_warning)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from bulk_sync import signals
 from bulk_sync.address import SANDBOX_TARGET
-from bulk_sync.cli import bugs, next_step
+from bulk_sync.cli import bugs
 from bulk_sync.cli.logs import logging_of
 from bulk_sync.cli.parts import Following
 from bulk_sync.cli.streams import (
@@ -158,13 +158,12 @@ def show_end(sentence: str, following: Following, log_as: int | None = None) -> 
 def show(
     summary: Summary,
     following: Following,
-    pushed: PushSettings | None = None,
     warned: Collection[str] = (),
     *,
     exit_code: int | None = None,
     error: BulkSyncError | None = None,
 ) -> None:
-    """Print a summary and the next step; after a push, that is a command to paste.
+    """Print a summary and the next step.
 
     `warned` are the notes that standard error has had. A terminal shows both streams. `exit_code`
     is the command's, if it isn't the summary's; with an `error` that ends the command after all
@@ -179,7 +178,7 @@ def show(
         elif not following.quiet:
             console = out()
             shown = warned if console.is_terminal else ()
-            show_summary(console, summary, next_step.after_push(summary, pushed), shown)
+            show_summary(console, summary, shown)
 
 
 @contextmanager

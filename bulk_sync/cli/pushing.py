@@ -80,7 +80,7 @@ def push(given: Mapping[str, Any]) -> int:
         settings = PushSettings.of(with_key(given), input=files[0])
         request = _Push(files, inbox, following, run)
         if len(files) == 1 and not batch.is_folder(files[0]):
-            return _push_one(settings, request)
+            return _push_one(settings.changed(command=tuple(next_step.typed_words())), request)
         return _push_all(settings, request)
 
 
@@ -96,21 +96,19 @@ def _push_one(settings: PushSettings, request: _Push) -> int:
         summary = watched_push(timed, send_to, request.following, warned)
     request.run.ended |= summary_json(summary)
     if archive is None or not summary.is_finished or settings.reading.from_standard_input:
-        return _end(summary, settings, request.following, warned)
+        return _end(summary, request.following, warned)
     try:
         note = archived(source, archive, before, summary.digest, SystemClock().now())
     except OutputError as error:
         # Rows were sent, so show the summary anyway.
-        show(summary, request.following, settings, warned, error=error)
+        show(summary, request.following, warned, error=error)
         raise
     noted = replace(summary, notes=(*summary.notes, f"{note}."))
-    return _end(noted, settings, request.following, warned)
+    return _end(noted, request.following, warned)
 
 
-def _end(
-    summary: Summary, settings: PushSettings, following: Following, warned: Sequence[str]
-) -> int:
-    show(summary, following, settings, warned)
+def _end(summary: Summary, following: Following, warned: Sequence[str]) -> int:
+    show(summary, following, warned)
     if summary.stopped is not None:
         show_end(str(summary.stopped), following)
     return summary.exit_code
@@ -301,4 +299,4 @@ def demo(given: Mapping[str, Any]) -> int:
     warned: list[str] = []
     with demo_sandbox() as send_to:
         summary = watched_push(settings, send_to, following, warned)
-    return _end(summary, settings, following, warned)
+    return _end(summary, following, warned)

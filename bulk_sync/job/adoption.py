@@ -103,7 +103,7 @@ class Adoption:
             self._outbox.begin()
             db.execute(
                 "INSERT OR REPLACE INTO job "
-                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)",
+                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, '[]')",
                 (
                     job.generation,
                     storable(job.input),

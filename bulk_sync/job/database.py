@@ -10,10 +10,11 @@ One thread at a time may use a database.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,7 @@ class Job(Struct, frozen=True):
     users/me named for the key, and `key_proven` True once the API acknowledged a row with it.
     `source` is how the cells were read, as JSON (see `model.own.Source`); empty in a job of an
     earlier version. `elsewhere` is a digest of what other files of the run decided about the rows,
-    "" for nothing.
+    "" for nothing. `command` has the words of the last push from a command line.
     """
 
     generation: int
@@ -114,6 +115,7 @@ class Job(Struct, frozen=True):
     key_proven: bool = False
     source: str = ""
     elsewhere: str = ""
+    command: tuple[str, ...] = ()
 
 
 class Database:
@@ -207,11 +209,12 @@ class Database:
         """Return the job, or None before a sheet was adopted."""
         found = self.connection.execute(
             "SELECT generation, input, input_digest, meaning, partial, headers, base_url, "
-            "key_fingerprint, seconds, team_id, team_name, key_proven, source, elsewhere FROM job"
+            "key_fingerprint, seconds, team_id, team_name, key_proven, source, elsewhere, "
+            "command FROM job"
         ).fetchone()
         if found is None:
             return None
-        *rest, seconds, team_id, team_name, key_proven, source, elsewhere = found
+        *rest, seconds, team_id, team_name, key_proven, source, elsewhere, command = found
         generation, name, digest, meaning, partial, headers, base_url, fingerprint = rest
         return Job(
             generation,
@@ -227,7 +230,15 @@ class Database:
             bool(key_proven),
             source,
             elsewhere,
+            texts(self.path, command),
         )
+
+    def note_command(self, words: Sequence[str]) -> None:
+        """Record the words of the command that pushes; none for a program that calls us."""
+        with self.commit() as db:
+            db.execute(
+                "UPDATE job SET command = ?", (json.dumps([storable(one) for one in words]),)
+            )
 
     def accept_key(self, fingerprint: str) -> None:
         """Record the fingerprint of a key that the API accepted or the user vouches for."""

@@ -140,6 +140,7 @@ def _read_staged_states(text: str) -> object:
 # What reads the texts that are more than texts, since version 10.
 _READERS: dict[str, Callable[[str], object]] = {
     "acknowledged.ids": msgspec.json.Decoder(list[int]).decode,
+    "job.command": read_cells,
     "job.headers": read_cells,
     "job.source": lambda text: text and read_source(text),
     "job.staged_states": _read_staged_states,

@@ -28,7 +28,7 @@ _TABLE = re.compile(r"CREATE TABLE \w+ ?\((.*)\)( WITHOUT ROWID)?", re.ASCII | r
 # The declarations that some version of ours makes.
 _DECLARATION = re.compile(
     r"(?P<name>\w+) (?P<type>INTEGER|REAL|TEXT)(?: PRIMARY KEY)?(?: CHECK \(only = 1\))?"
-    r"(?P<filled> NOT NULL)?(?: DEFAULT (?:\d+|'[{}]*'))?|PRIMARY KEY \(\w+, \w+\)",
+    r"(?P<filled> NOT NULL)?(?: DEFAULT (?:\d+|'(?:{}|\[\])?'))?|PRIMARY KEY \(\w+, \w+\)",
     re.ASCII,
 )
 

@@ -30,6 +30,7 @@ _NAMES_ONLY = (
 )
 _STATEMENTS = (
     "UPDATE staged SET body = NULL, whole = NULL, before = NULL",
+    "UPDATE job SET command = '[]'",  # --where has a cell's text
     f"UPDATE staged SET cells = '{PURGED}' WHERE cells <> '{PURGED}'",
     f"UPDATE staged SET reasons = '{PURGED_REASONS}' WHERE reasons IS NOT NULL",
     f"UPDATE outcome SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",

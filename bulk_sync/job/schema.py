@@ -141,7 +141,8 @@ CREATE TABLE job (
     team_name TEXT,
     key_proven INTEGER NOT NULL DEFAULT 0,  -- 1 once the API acknowledged a row with that key
     source TEXT NOT NULL DEFAULT '',        -- JSON: how cells were read, see `model.own.Source`
-    elsewhere TEXT NOT NULL DEFAULT ''      -- digest of what other files decided about its rows
+    elsewhere TEXT NOT NULL DEFAULT '',     -- digest of what other files decided about its rows
+    command TEXT NOT NULL DEFAULT '[]'      -- JSON list: the words of the last push, no secrets
 );
 {_ROWS}
 {_TWINS}
@@ -337,6 +338,7 @@ _MIGRATIONS = {
         ALTER TABLE job ADD COLUMN key_proven INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE job ADD COLUMN source TEXT NOT NULL DEFAULT '';
         ALTER TABLE job ADD COLUMN elsewhere TEXT NOT NULL DEFAULT '';
+        ALTER TABLE job ADD COLUMN command TEXT NOT NULL DEFAULT '[]';
         UPDATE job SET key_proven = key_fingerprint IS NOT NULL;
         {ledger.NEW_COLUMNS.format(schema="main")}
         DROP VIEW row;

@@ -116,7 +116,8 @@ class Summary(Struct, frozen=True):
     belongs to, as far as known; if a run was refused before its job had one, the key's.
     `echo_differs` counts the rows of the job that came back with another value than was sent,
     `echoes` has the first of them. `left_out` counts the rows that the last run left out by choice;
-    nothing else counts them. `digest` is the SHA-256 of the sheet's bytes, in hex.
+    nothing else counts them. `digest` is the SHA-256 of the sheet's bytes, in hex. `command` has
+    the words of the last push from a command line, without secrets.
     """
 
     input: str
@@ -136,6 +137,7 @@ class Summary(Struct, frozen=True):
     echoes: tuple[EchoedRow, ...] = ()
     left_out: int = 0
     digest: str = ""
+    command: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -31,11 +31,13 @@ from bulk_sync.model.summaries import (
     Summary,
 )
 from bulk_sync.report.jobs import NextStep
+from bulk_sync.report.next_step import after_push
 from bulk_sync.report.systematic import systematic_lines
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
     """Return the object for a push, a status or a report."""
+    step = after_push(summary)
     return {
         "input": summary.input,
         "base_url": summary.base_url,
@@ -67,6 +69,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "page": summary.files.page,
         "undo": summary.files.undo,
         "notes": list(summary.notes),
+        "next": None if step is None else step.command,
         "running": summary.running,
         "stopped": _text(summary.stopped),
         "exit_code": summary.exit_code,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from enum import StrEnum
 from pathlib import PurePath
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bulk_sync.model.rows import ERROR_STATES, SETTLED_STATES, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.echoes import changed_rows
+from bulk_sync.report.next_step import after_push
 from bulk_sync.report.words import are, counted
 
 
@@ -29,7 +30,7 @@ class Verdict(Struct, frozen=True):
     sentence: str
     detail: str | None
     next_step: str
-    command: str | None
+    command: str | None = None
 
 
 _NOTHING_LEFT = "Nothing left to do."
@@ -38,6 +39,11 @@ _OTHERS_LEFT = "Push the sheet without --rows, --where and --limit for the rows 
 
 def verdict(summary: Summary) -> Verdict:
     """Return the verdict on a run, or on the job so far."""
+    step = after_push(summary)
+    return replace(_without_command(summary), command=None if step is None else step.command)
+
+
+def _without_command(summary: Summary) -> Verdict:
     done = sum(summary.states.get(state, 0) for state in SETTLED_STATES)
     errors = sum(summary.states.get(state, 0) for state in ERROR_STATES)
     if summary.running:
@@ -45,7 +51,7 @@ def verdict(summary: Summary) -> Verdict:
             f"A run is in progress: {done + errors:,} of {counted(summary.rows, 'row')} "
             f"{are(done + errors)} finished."
         )
-        return Verdict(Tone.STOPPED, sentence, None, "Wait for it to end.", None)
+        return Verdict(Tone.STOPPED, sentence, None, "Wait for it to end.")
     if summary.states.get(State.PENDING, 0) or summary.stopped is not None:
         return _stopped(summary, done)
     if errors:
@@ -53,9 +59,9 @@ def verdict(summary: Summary) -> Verdict:
     if summary.echo_differs:
         return _changed(summary)
     if not summary.rows:
-        return Verdict(Tone.GOOD, "The sheet has no rows.", None, _NOTHING_LEFT, None)
+        return Verdict(Tone.GOOD, "The sheet has no rows.", None, _NOTHING_LEFT)
     step = _OTHERS_LEFT if summary.left_out else _NOTHING_LEFT
-    return Verdict(Tone.GOOD, f"{_all_done(summary)}.", _not_sent(summary), step, None)
+    return Verdict(Tone.GOOD, f"{_all_done(summary)}.", _not_sent(summary), step)
 
 
 _LOOK = (
@@ -67,7 +73,7 @@ _LOOK = (
 def _changed(summary: Summary) -> Verdict:
     """Return the verdict on a job whose rows are done, though not all with the values sent."""
     sentence = f"{_all_done(summary)}; {changed_rows(summary.echo_differs)}."
-    return Verdict(Tone.ATTENTION, sentence, _not_sent(summary), _LOOK, None)
+    return Verdict(Tone.ATTENTION, sentence, _not_sent(summary), _LOOK)
 
 
 def _all_done(summary: Summary) -> str:
@@ -107,27 +113,26 @@ def _with_errors(summary: Summary, done: int, errors: int) -> Verdict:
             f"retry sends {they} again."
         )
         sentence = f"{so_far}; {errors:,} failed."
-        return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), step, None)
+        return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), step)
     if errors == summary.states.get(State.FAILED, 0):
         step = (
             "Run the same command again: it retries the failed rows. "
             "Acknowledged rows are not sent again."
         )
         sentence = f"{so_far}; {errors:,} failed."
-        return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), step, None)
+        return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), step)
     need = "needs" if errors == 1 else "need"
     sentence = f"{so_far}; {errors:,} {need} correction."
-    return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), *_correct(summary))
+    return Verdict(Tone.ATTENTION, sentence, _detail_of_changed(summary), _correct(summary))
 
 
-def _correct(summary: Summary) -> tuple[str, str | None]:
+def _correct(summary: Summary) -> str:
     if summary.files.failed is None:
         step = "Correct the rows in the sheet and push it again."
-        return f"{step} Acknowledged rows are not sent again.", None
+        return f"{step} Acknowledged rows are not sent again."
     name = PurePath(summary.files.failed).name
     step = f"Correct the rows in {name} and push that file with the same options."
-    command = f"bulk-sync push {shlex.quote(name)}"
-    return f"{step} Its last column gives the reason, and is ignored.", command
+    return f"{step} Its last column gives the reason, and is ignored."
 
 
 def _stopped(summary: Summary, done: int) -> Verdict:
@@ -154,5 +159,4 @@ def _stopped(summary: Summary, done: int) -> Verdict:
         sentence,
         " ".join(details) or None,
         f"{step}acknowledged rows are not sent again.",
-        None,
     )

@@ -61,6 +61,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
         notes=_notes_on(job, left_out),
         left_out=left_out,
         digest=job.input_digest,
+        command=job.command,
         team=job.team,
         echo_differs=totals.echo_differs,
         echoes=store.views.echoed(_ECHOES_NAMED) if totals.echo_differs else (),

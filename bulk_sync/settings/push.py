@@ -25,7 +25,8 @@ class PushSettings(SheetSettings):
     needs none, and `push` takes the address of its sandbox as `send_to`. Runs on this host share
     the API's limit in `state_folder`; None is the user's own. `on_shared_storage` if other hosts
     may go on with the job: its checkpoint has a rollback journal then, because hosts can't share a
-    WAL.
+    WAL. `command` has the words of the command line that pushes this sheet alone, without secrets:
+    reports name the next command by it.
     """
 
     key: Annotated[SecretStr, AfterValidator(check_key)]
@@ -35,6 +36,7 @@ class PushSettings(SheetSettings):
     outputs: Outputs = Outputs()
     state_folder: Path | None = None
     on_shared_storage: bool = False
+    command: tuple[str, ...] = ()
 
     def __init__(self, **values: object) -> None:  # so that type checkers take flat arguments
         super().__init__(**values)

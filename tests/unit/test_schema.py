@@ -49,6 +49,7 @@ BACK_TO_VERSION_9 = """
     ALTER TABLE job DROP COLUMN key_proven;
     ALTER TABLE job DROP COLUMN source;
     ALTER TABLE job DROP COLUMN elsewhere;
+    ALTER TABLE job DROP COLUMN command;
     ALTER TABLE ledger_account DROP COLUMN team_id;
     CREATE TABLE timeline_before AS SELECT began, at_ms, width_ms, covered_ms, states, requests,
         retries, throttled, requests_per_second, source, latencies FROM timeline;

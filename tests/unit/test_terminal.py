@@ -51,15 +51,16 @@ ALLOWANCES = (
 )
 
 
-def rendered(summary: Summary, next_command: str | None = None, width: int = 80) -> str:
+def rendered(summary: Summary, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    show_summary(console, summary, next_command)
+    show_summary(console, summary)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
-    lines = [line.rstrip() for line in rendered(SUMMARY, "bulk-sync push x.csv").splitlines()]
+    pushed = replace(SUMMARY, command=("push", "x.csv"))
+    lines = [line.rstrip() for line in rendered(pushed).splitlines()]
     assert lines == [
         "A note.",
         "updated   7",
@@ -82,7 +83,7 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
 def test_a_note_that_the_terminal_has_had_is_not_repeated() -> None:
     summary = replace(SUMMARY, notes=("Two cells are damaged.", "Another note."))
     console = Console(file=io.StringIO(), width=80)
-    show_summary(console, summary, None, ("Two cells are damaged.",))
+    show_summary(console, summary, ("Two cells are damaged.",))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert ("damaged" in text, "Another note." in text) == (False, True)
@@ -106,7 +107,7 @@ def test_a_long_cause_hangs_under_itself_on_a_terminal_and_is_one_line_in_a_file
     summary = replace(SUMMARY, causes=(group,))
     line = "12 rows: rating 6 to 10: expected a rating from 1 to 5 (rows 7, 9, ...)"
     console = Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
-    show_summary(console, summary, None)
+    show_summary(console, summary)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     shown = text[text.index("  12 rows") : text.index("9 requests")].splitlines()

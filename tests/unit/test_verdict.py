@@ -60,10 +60,11 @@ def test_the_verdict_in_a_sentence(
 
 
 def test_the_next_step_names_the_file_or_the_key_and_what_is_in_flight() -> None:
-    told = verdict(
-        replace(SUMMARY, files=replace(SUMMARY.files, failed="in/my showings.failed.csv"))
-    )
-    assert told.command == "bulk-sync push 'my showings.failed.csv'"
+    files = replace(SUMMARY.files, failed="in/my showings.failed.csv")
+    words = ("push", SUMMARY.input, "--sandbox", "--page", "x.html", "--sheet=March")
+    told = verdict(replace(SUMMARY, files=files, command=words))
+    assert told.command == "bulk-sync push 'in/my showings.failed.csv' --sandbox"
+    assert verdict(replace(SUMMARY, files=files)).command is None
     pending = replace(SUMMARY, states={State.PENDING: 3}, in_flight=2, stopped=KeyRefused("No."))
     told = verdict(pending)
     assert told.next_step.startswith("Correct the API key")

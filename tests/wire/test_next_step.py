@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, write_sheet
@@ -44,19 +46,29 @@ def test_what_to_do_next_is_a_whole_command_after_a_push_and_never_half_a_one(
         "5/s",
     ]
     ran = program(*arguments, "--fresh")
-    assert f"Next:       bulk-sync {' '.join(map(str, arguments))}\n" in ran.out
-    assert (
-        f"Next:       push {sheet} again, with the options it had" in program("status", sheet).out
-    )
+    command = f"bulk-sync {' '.join(map(str, arguments))}"
+    for text in (ran.out, program("status", sheet).out, program("report", sheet).out):
+        assert f"Next:       {command}\n" in text
+    assert program("status", sheet, "--json").summary["next"] == command
 
 
-def test_what_to_do_after_mending_keeps_the_options_of_the_push(
-    program: Program, tmp_path: Path
+@pytest.mark.parametrize("own", ["", "--results", "--checkpoint"])
+def test_what_to_do_after_correcting_keeps_the_options_of_the_push(
+    program: Program, tmp_path: Path, own: str
 ) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)])
-    ran = program("push", sheet, "--sandbox", "--rate", "90/s")
-    assert f"then: bulk-sync push {tmp_path / 'x.failed.csv'} --sandbox --rate 90/s\n" in ran.out
-    assert "then: push it with the options of this job" in program("status", sheet).out
+    """The page, the terminal and the status say the same; files of this job are not named again."""
+    sheet, page = write_sheet(tmp_path / "x.csv", [*numbered(2), ("ext_9", "", 9)]), tmp_path / "p"
+    file = tmp_path / ("own.jsonl" if own == "--results" else "own.sqlite")
+    named = (own, file) if own else ()
+    job = (sheet, *named) if own == "--checkpoint" else (sheet,)
+    ran = program("push", sheet, "--sandbox", "--rate", "90/s", "--page", page, *named)
+    command = f"bulk-sync push {tmp_path / 'x.failed.csv'} --sandbox --rate 90/s"
+    for text in (ran.out, program("status", *job).out):
+        assert f"then: {command}\n" in text
+    assert command in page.read_text("utf-8")
+    page.unlink()
+    program("report", *job, "--page", page)
+    assert command in page.read_text("utf-8")
 
 
 def test_rows_that_only_failed_need_no_mending_but_another_run(

@@ -13,6 +13,7 @@ from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.echoes import changed_rows, echo_lines
 from bulk_sync.report.facts import pace_text
+from bulk_sync.report.next_step import after_push
 from bulk_sync.report.terminal.lines import (
     show_causes,
     show_files,
@@ -30,9 +31,7 @@ _MOST_ECHOES = 5
 """Rows that are named of those that came back with another value."""
 
 
-def show_summary(
-    console: Console, summary: Summary, next_command: str | None, shown: Collection[str] = ()
-) -> None:
+def show_summary(console: Console, summary: Summary, shown: Collection[str] = ()) -> None:
     """Print the summary of a run, or of a job so far.
 
     `shown` are notes that the same terminal has had since the run began.
@@ -57,7 +56,8 @@ def show_summary(
         ("Checkpoint", summary.files.checkpoint),
     )
     show_files(console, files)
-    show_next(console, next_command)
+    step = after_push(summary)
+    show_next(console, None if step is None else str(step))
 
 
 def _show_echoes(console: Console, summary: Summary) -> None:
