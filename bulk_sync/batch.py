@@ -158,9 +158,7 @@ def run(
     before the first is pushed. Raises UsageError when two files would write the same one,
     InputError for a folder that can't be read.
     """
-    if len(named) != 1 or is_folder(named[0]):
-        _refuse_names_of_one_file(settings.outputs)
-        _refuse_one_sheets_options(named, settings)
+    refuse_options_of_one_sheet(named, settings, settings.outputs)
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     prepare_archive(named, inbox.archive, clock)
     inputs = inputs_of(named, inbox.settle_seconds, clock.now())
@@ -200,7 +198,7 @@ def check(
 
     `checkpoint_of` returns the path of a file's checkpoint. Raises as `run` does.
     """
-    _refuse_one_sheets_options(named, settings)
+    refuse_options_of_one_sheet(named, settings)
     inputs = inputs_of(named, inbox.settle_seconds, clock.now())
     _refuse_shared_names((file, checkpoint_of(file)) for file in inputs.files)
     all_settings = [settings.changed(input=file) for file in inputs.files]
@@ -280,8 +278,17 @@ class _Archive:
             parts[at] = replace(parts[at], note=note)
 
 
-def _refuse_one_sheets_options(named: Sequence[Path], settings: SheetSettings) -> None:
-    """Refuse what can be about one sheet only; raises UsageError."""
+def refuse_options_of_one_sheet(
+    named: Sequence[Path], settings: SheetSettings, outputs: Outputs | None = None
+) -> None:
+    """Refuse options that can be about one sheet only, if there may be several.
+
+    Raises UsageError.
+    """
+    if len(named) == 1 and not is_folder(named[0]):
+        return
+    if outputs is not None:
+        _refuse_names_of_one_file(outputs)
     if settings.reading.rows:
         raise UsageError(
             "--rows names the rows of one sheet, and there are several: choose rows by what they "

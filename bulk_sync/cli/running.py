@@ -60,21 +60,22 @@ def run(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> i
     """Run the jobs; `options` are those of push, `own` those of this command."""
     start_collector()
     following, settings = part(Following, given.values), part(Together, given.values)
+    if settings.check:
+        from bulk_sync.cli.checking_jobs import check  # late, because a run needs none of it
+
+        path, entries, _ = _entries(given, options, own)
+        _refuse_overlaps(given, path, entries, own, options)
+        return check(entries, given)
     page: Path | None = given.values.get("page")
     # Read the file inside the run, so that the hook is called for a wrong one, too.
     with followed(str(settings.jobs or FILE_NAME), following, together.current_job.get) as run:
         run.jobs = None
-        path = jobs_file(settings.jobs, config_folder())
-        every = read_jobs(path, options, _FOR_RUN, _elsewhere(given, options, own))
-        entries = chosen(every, given.values.get("names") or (), path)
-        run.jobs = tuple(entry.name for entry in every)
+        path, entries, run.jobs = _entries(given, options, own)
         clock = SystemClock()
         if settings.dask is not None:
             entries = tuple(map(absolute, entries))
+        _refuse_overlaps(given, path, entries, own, options)
         jobs = [_job(entry) for entry in entries]
-        together.refuse_shared_checkpoints(jobs, clock)
-        named = [(entry.name, entry.files, entry.given) for entry in entries]
-        refuse_overlaps_of_jobs(own, {**given.values, "jobs": path}, named, options)
         if page is not None:
             check_writable(page, Output.PAGE)
         result = _run(entries, jobs, given, following, clock)
@@ -83,6 +84,29 @@ def run(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> i
             result = _with_page(page, result, steps, path, clock)
         _end(result, steps, None if page is None or result.error else str(page), following, run)
         return result.exit_code
+
+
+def _entries(
+    given: Given, options: Sequence[Declared], own: Sequence[Declared]
+) -> tuple[Path, tuple[Entry, ...], tuple[str, ...]]:
+    """Return the jobs file, the chosen jobs, and the names of all; raises UsageError."""
+    path = jobs_file(part(Together, given.values).jobs, config_folder())
+    every = read_jobs(path, options, _FOR_RUN, _elsewhere(given, options, own))
+    entries = chosen(every, given.values.get("names") or (), path)
+    return path, entries, tuple(entry.name for entry in every)
+
+
+def _refuse_overlaps(
+    given: Given,
+    path: Path,
+    entries: Sequence[Entry],
+    own: Sequence[Declared],
+    options: Sequence[Declared],
+) -> None:
+    """Refuse jobs that would use one file; raises UsageError."""
+    together.refuse_shared_checkpoints([_job(entry) for entry in entries], SystemClock())
+    named = [(entry.name, entry.files, entry.given) for entry in entries]
+    refuse_overlaps_of_jobs(own, {**given.values, "jobs": path}, named, options)
 
 
 def _run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -430,5 +430,10 @@ def by_pressure(one: Part | CheckedPart | JobResult) -> int:
 
 
 def _most_pressing(parts: Sequence[Part | CheckedPart | JobResult]) -> int:
-    codes = {part.exit_code for part in parts}
-    return next((code for code in _MOST_PRESSING_FIRST if code in codes), max(codes, default=0))
+    return most_pressing(part.exit_code for part in parts)
+
+
+def most_pressing(codes: Iterable[int]) -> int:
+    """Return the exit code of a run in which these occurred."""
+    found = set(codes)
+    return next((code for code in _MOST_PRESSING_FIRST if code in found), max(found, default=0))

@@ -6,15 +6,17 @@ The keys are a contract with scripts (docs/results.md): add to them, don't renam
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import asdict
 
 from bulk_sync.model.account import Team
+from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.model.comparison import Reconciliation, SideCounts
 from bulk_sync.model.rows import Allowance, State
 from bulk_sync.model.summaries import (
@@ -225,6 +227,58 @@ def _job_json(job: JobResult, step: NextStep | None) -> dict[str, Any]:
         found |= batch_json(job.batch)
     following = None if step is None else {"step": step.step, "command": step.command}
     return found | {"next": following, "exit_code": job.exit_code}
+
+
+def checked_jobs_json(result: CheckedJobs, now: datetime) -> dict[str, Any]:
+    """Return the object for a check of jobs: totals, and each job's own.
+
+    Times are from the beginning of the run, which is `now` for `done_at`.
+    """
+    states: Counter[State] = Counter()
+    summaries = [summary for job in result.jobs for summary in job.summaries]
+    for summary in summaries:
+        states.update(summary.states)
+    return {
+        "rows": sum(summary.rows for summary in summaries),
+        "states": _states(states),
+        "duplicates": sum(summary.duplicates for summary in summaries),
+        "patches": sum(summary.changes for summary in summaries),
+        "acknowledged_before": sum(summary.acknowledged for summary in summaries),
+        "requests": result.requests,
+        "window_seconds": _rounded(result.window_seconds, 1),
+        "window_suffices": result.suffices,
+        "pending_after_window": result.pending,
+        "seconds": _rounded(result.seconds, 1),
+        "done_at": _done_at(result.seconds, now),
+        "jobs": [_checked_job_json(job, now) for job in result.jobs],
+        "exit_code": result.exit_code,
+    }
+
+
+def _checked_job_json(job: CheckedJob, now: datetime) -> dict[str, Any]:
+    course = job.expected
+    found: dict[str, Any] = {
+        "job": job.name,
+        "error": _text(job.error),
+        "key": job.key,
+        "key_error": _text(job.key_error),
+    }
+    if job.batch is not None:
+        found |= checked_batch_json(job.batch)
+    return found | {
+        "requests": job.requests,
+        "begins_seconds": round(course.begins, 1) if course.known else None,
+        "window_seconds": None if math.isinf(course.window) else round(course.window, 1),
+        "window_suffices": course.suffices,
+        "pending_after_window": course.pending,
+        "seconds": _rounded(job.seconds, 1),
+        "done_at": _done_at(job.seconds, now),
+        "exit_code": job.exit_code,
+    }
+
+
+def _done_at(seconds: float | None, now: datetime) -> str | None:
+    return None if seconds is None else _time(now + timedelta(seconds=seconds))
 
 
 def checked_batch_json(batch: CheckedBatch) -> dict[str, Any]:

@@ -37,3 +37,10 @@ class Together:
             example="tcp://scheduler.example.com:8786",
         ),
     ] = None
+    check: Annotated[
+        bool,
+        Option(
+            "Send nothing: check the sheets of all jobs, and show when each would be done and "
+            "whether the time until --finish-by or --deadline suffices. No network, no key."
+        ),
+    ] = False
