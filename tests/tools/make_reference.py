@@ -49,8 +49,9 @@ def _section(command: Command) -> Iterable[str]:
     yield paragraph + "\n"
     if command.argument:
         yield f"`{command.argument.metavar}`: {command.argument.help}\n"
-    yield "| option | | default | range |"
-    yield "|---|---|---|---|"
+    if command.options or command.takes_settings:
+        yield "| option | | default | range |"
+        yield "|---|---|---|---|"
     for option in command.options:
         yield _row(option)
     if command.takes_settings:

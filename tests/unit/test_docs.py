@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -156,6 +158,29 @@ def test_the_manifests_of_automation_are_well_formed_and_their_commands_are_know
     assert container["args"][0] == "push"
     assert set(workflow["jobs"]["push"]) == {"runs-on", "concurrency", "steps"}
     assert all({"uses", "run"} & set(step) for step in workflow["jobs"]["push"]["steps"])
+
+
+def test_the_man_page_has_every_option_and_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hook:
+        """In place of hatchling, which only a build has."""
+
+        def __class_getitem__(cls, _: object) -> type[Hook]:
+            return cls
+
+    interface = "hatchling.builders.hooks.plugin.interface"
+    monkeypatch.setitem(sys.modules, interface, SimpleNamespace(BuildHookInterface=Hook))
+    made = runpy.run_path(str(ROOT / "hatch_build.py"))["man_page"](ROOT / "docs", "1.2", "A-b.")
+    assert "bulk-sync 1.2" in made
+    assert all(line.startswith("\\fB") for line in re.findall(r"\.TP\n(.*)", made))
+    plain = made.replace("\\-", "-").replace("\\&", "").replace("\\e", "\\")
+    for command in COMMANDS.values():
+        assert f".SS bulk-sync {command.name}" in plain
+        assert all(f"{option.flag}" in plain for option in command.options)
+    status = plain.partition(".SH EXIT STATUS")[2]
+    codes = re.findall(r"^\\fB([\d, ]+)\\fR$", status, re.MULTILINE)
+    assert [int(code) for line in codes for code in line.split(",")] == [*range(9), 129, 130, 143]
+    known = r"\.(?:TH|SH|SS|B|I|RI|PP|TP)\b"
+    assert all(re.match(known, line) for line in made.splitlines() if line.startswith((".", "'")))
 
 
 def test_the_sample_data_is_what_its_maker_makes(tmp_path: Path) -> None:
