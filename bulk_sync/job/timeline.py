@@ -86,6 +86,24 @@ def runs(db: sqlite3.Connection, path: Path) -> list[Run]:
     return [Run(began, tuple(points)) for (_, began), points in found.items()]
 
 
+def seconds_sent(db: sqlite3.Connection) -> float:
+    """Return how long the kept runs sent, in seconds, those that were killed included."""
+    (milliseconds,) = db.execute(
+        "SELECT coalesce(sum(ended), 0) FROM "
+        "(SELECT max(at_ms + covered_ms) AS ended FROM timeline GROUP BY run)"
+    ).fetchone()
+    return float(milliseconds) / 1000
+
+
+def last_limit(db: sqlite3.Connection) -> tuple[float | None, RateSource]:
+    """Return the limit that the last run of the job knew at its end, in requests per second."""
+    found = db.execute(
+        "SELECT requests_per_second, source FROM timeline WHERE run = (SELECT max(run) FROM "
+        "timeline) AND requests_per_second IS NOT NULL ORDER BY at_ms DESC LIMIT 1"
+    ).fetchone()
+    return (None, RateSource.NONE) if found is None else (found[0], RateSource(found[1]))
+
+
 def _columns(point: Point) -> tuple[object, ...]:
     counts = point.counts
     return (

@@ -18,9 +18,9 @@ from bulk_sync.job.damage import damaged
 from bulk_sync.job.database import EARLIER, IN_DOUBT, IN_JOB, PARKED, UNRECORDED, Database, cells
 from bulk_sync.job.health import pragma
 from bulk_sync.job.purge import PURGED
-from bulk_sync.job.timeline import runs
+from bulk_sync.job.timeline import last_limit, runs, seconds_sent
 from bulk_sync.model.problems import DamagedReasons, Expected, Reason, decoded
-from bulk_sync.model.rows import ERROR_STATES, Echo, GivenUp, Result, Sent, State
+from bulk_sync.model.rows import ERROR_STATES, Echo, GivenUp, RateSource, Result, Sent, State
 from bulk_sync.model.summaries import BadRow, EchoedRow
 from bulk_sync.timeline import Run
 
@@ -263,6 +263,14 @@ class Views:
     def runs(self) -> list[Run]:
         """Return the time lines of the job's runs, the first one first."""
         return runs(self._db, self._database.path)
+
+    def seconds_sent(self) -> float:
+        """Return how long the runs sent, as far as their time lines are kept."""
+        return seconds_sent(self._db)
+
+    def last_limit(self) -> tuple[float | None, RateSource]:
+        """Return the limit that the last run knew at its end, in requests per second."""
+        return last_limit(self._db)
 
     def purged(self) -> bool:
         """Return whether cells and patches of the job's rows were removed; see `job.purge`."""

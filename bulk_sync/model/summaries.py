@@ -82,7 +82,7 @@ class Traffic(Struct, frozen=True):
 
     `limit` is in requests per second, `utilisation` the used share of it (0 to 1). `allowances` are
     as of the end. `statuses` counts requests by HTTP status, or by the kind of their failure. A job
-    keeps no limit, no allowances and no statuses.
+    keeps no allowances and no statuses; its limit is that of its last run.
     """
 
     requests: int

@@ -7,7 +7,8 @@ from enum import Enum
 from pathlib import Path
 
 from bulk_sync.check.cells import converted
-from bulk_sync.check.naming import map_option
+from bulk_sync.check.naming import listed, map_option
+from bulk_sync.check.showing import FIELDS
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State
@@ -118,6 +119,8 @@ def refusal_of(
 
 def refusal_by_columns(sheet: Sheet, *, role: Role = Role.SENT) -> InputError | None:
     """Return the question about a column that keeps a sheet from being sent; None without any."""
+    if role is Role.SENT and not any(one.field in FIELDS for one in sheet.mapping.filling):
+        return InputError(_nothing_to_change(sheet))
     zones, assumed = sheet.mapping.zones, sheet.findings.assumed.get("timezone")
     if zones and assumed is not None:
         header = sheet.mapping.reference(zones[0])
@@ -135,6 +138,18 @@ def refusal_by_columns(sheet: Sheet, *, role: Role = Role.SENT) -> InputError | 
         compared=role is not Role.SENT,
     )
     return None if text is None else InputError(text)
+
+
+def _nothing_to_change(sheet: Sheet) -> str:
+    headers = [column.header for column in sheet.mapping.columns]
+    other = next((one for one in sheet.mapping.ignored), None)
+    way_out = "name a column after one"
+    if other is not None:
+        way_out += f", or map one: {map_option(other, 'feedback')}"
+    return (
+        f"{sheet.reading.input}: no column holds a field to change; the header row has "
+        f"{listed(headers)}. The fields are {', '.join(FIELDS)}: {way_out}"
+    )
 
 
 def _too_many_problems(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -155,18 +154,23 @@ def write_failed_rows(
             return ()
         why = "the cells of its rows were removed by --purge. Push the sheet again"
         return (f"{path} was not written: {why}.",)
-    written = digest(path)
-    edited = written is not None and not store.database.wrote_report(path, written)
-    kept = set_aside(path) if edited else None
+    written, kept = digest(path), None
+
+    def before(new: str) -> None:
+        nonlocal kept
+        if written not in {None, new} and not store.database.wrote_report(path, written):
+            kept = set_aside(path)
+        # Recorded before the rename. After a crash in between, the program's own file would
+        # otherwise look edited.
+        store.database.note_report(path, new)
+
     rows = store.views.results(ERROR_STATES, generation, of_all_runs=generation is None)
-    # The digest is recorded before the rename. After a crash in between, the program's own file
-    # would otherwise look edited.
-    before = partial(store.database.note_report, path)
     marked = wants_byte_order_mark(meaning)
     write_failed(path, headers, rows, source, before, marked=marked, checkpoint=store.database.path)
     if kept is None:
         return ()
-    return (f"{path} was edited since it was written; the edited file is now {kept}.",)
+    note = f"{path} was edited, or written by another job, since this job wrote it"
+    return (f"{note}: it is kept as {kept}.",)
 
 
 def write_page_of_job(store: Store, files: Files, summary: Summary, clock: Clock) -> None:
@@ -203,6 +207,8 @@ def _write_undo_file(store: Store, path: Path | None) -> tuple[str, ...]:
         return (f"{path} was not written: earlier values were removed by --purge.",)
     undo = write_undo(path, store.views.sent, store.database.path)
     notes = [f"{path}: pushing it restores earlier values of {counted(undo.rows, 'row')}."]
+    if not undo.rows:
+        notes = [f"{path} restores nothing."]
     if undo.unknown:
         notes.append(
             f"{counted(undo.unknown, 'row')} can't be restored, because nothing earlier is known "

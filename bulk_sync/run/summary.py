@@ -42,6 +42,10 @@ def summary_of_job(store: Store, files: Files) -> Summary:
     totals = store.views.totals()
     left_out = store.views.left_out() if job.partial else 0
     acknowledged = sum(counts.get(state, 0) for state in ACKNOWLEDGED_STATES)
+    # The job counts the seconds of runs that ended; the time line has those of killed ones, too,
+    # though not of all runs.
+    seconds = max(job.seconds, store.views.seconds_sent())
+    limit, source = store.views.last_limit()
     return Summary(
         input=job.input,
         base_url=job.base_url,
@@ -54,8 +58,10 @@ def summary_of_job(store: Store, files: Files) -> Summary:
             totals.requests,
             totals.retries,
             totals.throttled,
-            job.seconds,
-            rows_per_second=acknowledged / job.seconds if job.seconds else 0.0,
+            seconds,
+            rows_per_second=acknowledged / seconds if seconds else 0.0,
+            limit=limit,
+            source=source,
         ),
         files=_files(files, None),
         notes=_notes_on(job, left_out),
@@ -88,7 +94,8 @@ def traffic_of(tally: Tally, seconds: float) -> Traffic:
     # The share of the requests that the limit would have allowed in this time.
     used = None
     if tally.limit and seconds and tally.requests:
-        used = tally.requests / (seconds * tally.limit)
+        # A run may spend what earlier ones left of it.
+        used = min(1.0, tally.requests / (seconds * tally.limit))
     return Traffic(
         tally.requests,
         tally.retries,

@@ -450,3 +450,14 @@ def test_the_estimate_spends_an_allowance_and_waits_for_it(
 ) -> None:
     sheet = write_sheet(tmp_path / "x.csv", numbered(1500))
     assert words in program("check", sheet, *options).out
+
+
+def test_a_sheet_of_keys_alone_is_refused_in_one_sentence(program: Program, tmp_path: Path) -> None:
+    sheet = tmp_path / "x.csv"
+    sheet.write_text("unique_showing_key,Comment on it\na,x\nb,y\n", encoding="utf-8")
+    for command in ("check", "push"):
+        ran = program(command, sheet)
+        assert ran.code == 4
+        assert "no column holds a field to change; the header row has" in ran.err
+        assert "--map 'Comment on it=feedback'" in ran.err
+        assert "--max-problems" not in ran.err

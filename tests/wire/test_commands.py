@@ -5,6 +5,7 @@ lying about.
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,20 @@ def test_a_failed_file_goes_when_nothing_is_left_to_mend(
     assert not (tmp_path / "x.failed.csv").exists()
 
 
+def test_the_status_of_a_job_has_limit_and_seconds_of_killed_runs(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(20))
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--rate", "40/s", "--json")
+    with sqlite3.connect(tmp_path / "x.checkpoint.sqlite") as checkpoint:
+        checkpoint.execute("UPDATE job SET seconds = 0")  # as a kill leaves it
+    found = program("status", sheet, "--json").summary
+    assert found["rate_limit"]["requests_per_second"] == 40
+    assert found["rate_limit"]["source"] == ran.summary["rate_limit"]["source"]
+    assert 0 < found["rows_per_second"] < 60
+
+
 def test_a_failed_file_that_somebody_is_mending_is_never_overwritten(
     program: Program, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
@@ -237,11 +252,23 @@ def test_a_failed_file_that_somebody_is_mending_is_never_overwritten(
             )
             mended = failed.read_bytes()
             ran = program("report", sheet)
-            assert f"the edited file is now {tmp_path / name}" in ran.out
+            assert f"it is kept as {tmp_path / name}" in ran.out
             assert (tmp_path / name).read_bytes() == mended
             assert read_csv(failed)[1]["rating"] == "9"
     assert not list(tmp_path.glob("*-wal"))
     assert not list(tmp_path.glob("*-shm"))
+
+
+def test_a_failed_file_of_another_job_is_kept(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("ext_1", "", 4), ("ext_9", "", 9)])
+    with sandboxes() as witness:
+        push = ("push", sheet, "--base-url", witness.base_url)
+        assert "edited" not in program(*push).out
+        ran = program(*push, "--checkpoint", tmp_path / "other.sqlite")
+    assert "x.failed.csv was edited, or written by another job" in ran.out
+    assert (tmp_path / "x.failed.edited.csv").exists()
 
 
 def test_a_full_disk_ends_with_8_and_the_run_resumes(

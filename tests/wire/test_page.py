@@ -48,7 +48,7 @@ def test_a_push_writes_the_page_and_a_report_writes_it_again(
     page = tmp_path / "x.report.html"
     with sandboxes() as witness:
         ran = program(
-            "push", sheet, "--base-url", witness.base_url, "--rate", "200/s", "--page", page
+            "push", sheet, "--base-url", witness.base_url, "--rate", "60/s", "--page", page
         )
     assert ran.code == 3
     assert f"Page:       {page}" in ran.out
@@ -59,7 +59,7 @@ def test_a_push_writes_the_page_and_a_report_writes_it_again(
     assert "40 of 41 rows are done; 1 needs correction." in found.text
     assert "x.failed.csv" in found.text
     drawing = drawing_of(found)
-    assert set(drawing["limit"]) == {200.0}
+    assert set(drawing["limit"]) == {60.0}
     assert all(latency is None or latency > 0 for latency in drawing["p99"])
     again = tmp_path / "again.html"
     ran = program("report", sheet, "--page", again, "--json")
@@ -90,7 +90,7 @@ def test_a_run_that_is_stopped_says_so_and_fresh_begins_anew(
             "push",
             sheet,
             "--rate",
-            "100/s",
+            "20/s",
             "--page",
             page,
             "--workers",
@@ -110,7 +110,10 @@ def test_a_run_that_is_stopped_says_so_and_fresh_begins_anew(
         )  # another address
         assert states_of(look(page)) == states_of(found)
         assert (
-            program("push", sheet, "--page", page, "--base-url", witness.base_url, "--fresh").code
+            program(
+                *("push", sheet, "--page", page, "--base-url", witness.base_url),
+                *("--fresh", "--rate", "40/s"),
+            ).code
             == 0
         )
     assert drawing_of(look(page))["begins"] == [0]  # --fresh begins anew

@@ -20,6 +20,9 @@ MOST_DRAWN = 160
 # Noisy points are merged until this many are left.
 _FEWEST_DRAWN = 12
 
+# A chart of one point shows nothing that its figures don't.
+_FEWEST_SHOWN = 2
+
 # With fewer requests per point on average, a rate is mostly noise.
 _REQUESTS_PER_POINT = 8
 
@@ -184,18 +187,24 @@ _CHARTS = (
 )
 
 
+def is_charted(drawing: Drawing) -> bool:
+    """Return False for a run that was too short for a chart."""
+    return len(drawing.figures) >= _FEWEST_SHOWN
+
+
 def time_section(summary: Summary, drawing: Drawing | None) -> Html:
     """Return the section of figures and charts, or the reason why there are no charts."""
-    if drawing is None:
-        why = (
-            "These rows were sent before runs recorded their timeline."
-            if summary.traffic.requests
-            else "Nothing was sent."
-        )
+    if drawing is None or not is_charted(drawing):
+        if drawing is not None:
+            why = "The run was too short for a chart."
+        elif summary.traffic.requests:
+            why = "These rows were sent before runs recorded their timeline."
+        else:
+            why = "Nothing was sent."
         return section(
             "time",
             "Over time",
-            _figures_of(summary, None),
+            _figures_of(summary, drawing),
             *_allowances(summary),
             element("p", why),
             class_="card",

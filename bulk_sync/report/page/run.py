@@ -20,7 +20,7 @@ from typing import TextIO
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.model.summaries import Summary
 from bulk_sync.recognise import Output
-from bulk_sync.report.page.charts import Drawing, draw, drawing_data, time_section
+from bulk_sync.report.page.charts import Drawing, draw, drawing_data, is_charted, time_section
 from bulk_sync.report.page.frame import (
     asset,
     bottom,
@@ -76,7 +76,7 @@ def _write(
     file.write("\n".join(filter(None, sections)))
     write_rows(file, summary, rows)
     file.write(f"</main>\n{bottom(version, 'Charts: uPlot, © Leon Sorokin, MIT License.')}\n")
-    if drawing is not None:
+    if drawing is not None and is_charted(drawing):
         data = json_text(drawing_data(drawing))
         file.write(element("script", data, type="application/json", id="drawing") + "\n")
     close_page(file, _script())
