@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from bulk_sync import signals
-from bulk_sync.clock import Clock, SystemClock
+from bulk_sync.clock import Clock, SystemClock, utc_text
+from bulk_sync.errors import OutputError
+from bulk_sync.job.database import Ended
 from bulk_sync.job.leftover import JobPlace, acknowledged_before
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
@@ -164,7 +166,7 @@ def _push(
             sending = ask_first(sending, staging.job_team())
             staging = replace(staging, team=sending.team)
         notes = (*opened, *moved, *stage_sheet(staging, callbacks.on_rows))
-        store.database.note_command(settings.command)
+        store.database.note_begin(settings.command)
         count_rows(tally, store.views.counts())
         log.sheet_staged(store.views.counts())
         warnings = _warn(sheet, callbacks.on_warning)
@@ -172,7 +174,13 @@ def _push(
         interruptible.end()  # from here on what is sent has to be recorded and reported
         sent = send_pending(sending)
         summary = summary_of_run(store, files, source, tally, sent, notes)
-        summary = write_outputs(store, files, outputs, sheet.headers, summary, clock)
+        try:
+            summary = write_outputs(store, files, outputs, sheet.headers, summary, clock)
+        except OutputError as error:
+            with suppress(OutputError):  # the disk may be full for the checkpoint, too
+                store.database.note_end(Ended(utc_text(clock.now()), error.exit_code))
+            raise
+        store.database.note_end(Ended(utc_text(clock.now()), summary.exit_code))
     log.run_ends(summary, warnings)
     return summary
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bulk_sync import check_jobs
@@ -12,23 +13,27 @@ from bulk_sync.check_jobs import FoundKey
 from bulk_sync.cli.declare import Given
 from bulk_sync.cli.jobs_file import Entry
 from bulk_sync.cli.parts import Following
+from bulk_sync.cli.running import entries_of
 from bulk_sync.cli.streams import err, out, show_failure, standard_output
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import UsageError
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
-from bulk_sync.report.as_json import checked_jobs_json, json_line
+from bulk_sync.report.as_json import checked_jobs_json, jobs_status_json, json_line
 from bulk_sync.report.terminal.checked_jobs import show_checked_jobs
+from bulk_sync.report.terminal.jobs_status import show_jobs_status
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.run.send import seconds_left
 from bulk_sync.secret import SANDBOX_KEY, read_key
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox
+from bulk_sync.settings.option import Declared
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sheet import not_typed
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.settings.target import KEY_SOURCES, Target
 from bulk_sync.settings.together import Together
+from bulk_sync.status_jobs import read_jobs_status
 from bulk_sync.together import Job, Ready
 
 _OF_A_RUN = ("metrics_file", "on_finish", "log_file", "log_format", "verbose", "page", "dask")
@@ -60,6 +65,40 @@ def check(entries: Sequence[Entry], given: Given) -> int:
     if following.json or following.quiet:
         _show_failures(result)
     return result.exit_code
+
+
+def status(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> int:
+    """Show the state of all jobs; `options` are those of push, `own` those of run."""
+    if given.values.get("file") is not None:
+        raise UsageError(
+            "FILE and --jobs: name one file for the state of its job, or --jobs for that of all "
+            "jobs of a jobs file"
+        )
+    if "jobs" not in given.values:
+        raise UsageError(
+            "no file: name the one that was pushed (bulk-sync status showings.csv), or all jobs of "
+            "a jobs file with --jobs [FILE]"
+        )
+    for option in ("out", "checkpoint"):
+        if option in given.typed:
+            raise UsageError(
+                f"--{option} is about one file, and the jobs file says where the files of each "
+                "job are: leave it out"
+            )
+    values, following = dict(given.values), part(Following, given.values)
+    if values["jobs"] == Path():  # a bare --jobs
+        del values["jobs"]
+        if "jobs" in given.elsewhere:
+            values["jobs"] = Path(str(given.elsewhere["jobs"].value))
+    _, entries, _ = entries_of(replace(given, values=values), options, own)
+    clock = SystemClock()
+    found = read_jobs_status([_job(entry) for entry in entries], clock)
+    with standard_output():
+        if following.json:
+            sys.stdout.write(json_line(jobs_status_json(found)))
+        else:
+            show_jobs_status(out(), found, clock.now())
+    return found.exit_code
 
 
 def _job(entry: Entry) -> Job:

@@ -36,7 +36,8 @@ class Argument:
     """The positional argument of a command, by the name under which it is given.
 
     Where it `is_sheet`, it is only read, and nothing is written to it. It is one path or, with
-    `many`, several; with `is_text` it is a text, or with `many` texts, which may be left out.
+    `many`, several; with `is_text` it is a text, or with `many` texts, which may be left out, as
+    may a path that `is_optional`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Argument:
     many: bool = False
     is_sheet: bool = True
     is_text: bool = False
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ def _argument(argument: Argument) -> inspect.Parameter:
         if not argument.many:
             return _parameter(argument.name, Annotated[str, info])
         return _parameter(argument.name, Annotated[list[str] | None, info], None)
+    if argument.is_optional:
+        return _parameter(argument.name, Annotated[Path | None, info], None)
     kind = list[Path] if argument.many else Path
     return _parameter(argument.name, Annotated[kind, info])
 

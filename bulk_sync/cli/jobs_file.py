@@ -55,8 +55,7 @@ def jobs_file(named: Path | None, user_folder: Path | None) -> Path:
         return found
     here = f" {FILE_NAME} in this folder is read only by name:" if Path(FILE_NAME).exists() else ""
     raise UsageError(
-        f"no jobs file: there is no {found or FILE_NAME}.{here or ' Name one:'} "
-        f"bulk-sync run --jobs {FILE_NAME}"
+        f"no jobs file: there is no {found or FILE_NAME}.{here or ' Name one:'} --jobs {FILE_NAME}"
     )
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -179,12 +180,31 @@ def reconcile(given: Given) -> int:
     return pushing.reconcile(given.values)
 
 
-@_command(_JOB, select_options(JobFiles, "out", "checkpoint"), select_options(Following, "json"))
+@_command(
+    replace(_JOB, metavar="[FILE]", is_optional=True),
+    select_options(Together, "jobs"),
+    select_options(JobFiles, "out", "checkpoint"),
+    select_options(Following, "json"),
+)
 def status(given: Given) -> int:
-    """Show the state of a file's job, from its checkpoint; also while it runs, or after a crash."""
-    from bulk_sync.cli import commands
+    """Show the state of a file's job, from its checkpoint; also while it runs, or after a crash.
+    With --jobs in place of FILE, show the state of all jobs of a jobs file.
 
-    return commands.status(given.values)
+    Examples:
+
+      bulk-sync status showings.csv
+
+      bulk-sync status --jobs teams.toml
+
+      bulk-sync status --jobs
+    """
+    if given.values.get("file") is not None and "jobs" not in given.typed:
+        from bulk_sync.cli import commands
+
+        return commands.status(given.values)
+    from bulk_sync.cli import checking_jobs
+
+    return checking_jobs.status(given, COMMANDS["push"].options, COMMANDS["run"].options)
 
 
 @_command(
@@ -375,7 +395,17 @@ def _list_topics() -> None:
 def _arguments() -> list[str]:
     """Return the command line; `help COMMAND` becomes `COMMAND --help`."""
     words = sys.argv[1:]
-    return [*words[1:3], "--help"] if words[:1] == ["help"] else words
+    return [*words[1:3], "--help"] if words[:1] == ["help"] else _with_values(words)
+
+
+def _with_values(words: list[str]) -> list[str]:
+    """Return the words with "" after a bare --jobs of `status`; typer has no optional values."""
+    found = []
+    for place, word in enumerate(words):
+        is_last = place + 1 == len(words) or words[place + 1].startswith("-")
+        bare = words[0] == "status" and word == "--jobs" and is_last
+        found.append("--jobs=" if bare else word)
+    return found
 
 
 def _program() -> Callable[..., int | None]:

@@ -63,14 +63,14 @@ def run(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> i
     if settings.check:
         from bulk_sync.cli.checking_jobs import check  # late, because a run needs none of it
 
-        path, entries, _ = _entries(given, options, own)
+        path, entries, _ = entries_of(given, options, own)
         _refuse_overlaps(given, path, entries, own, options)
         return check(entries, given)
     page: Path | None = given.values.get("page")
     # Read the file inside the run, so that the hook is called for a wrong one, too.
     with followed(str(settings.jobs or FILE_NAME), following, together.current_job.get) as run:
         run.jobs = None
-        path, entries, run.jobs = _entries(given, options, own)
+        path, entries, run.jobs = entries_of(given, options, own)
         clock = SystemClock()
         if settings.dask is not None:
             entries = tuple(map(absolute, entries))
@@ -86,7 +86,7 @@ def run(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> i
         return result.exit_code
 
 
-def _entries(
+def entries_of(
     given: Given, options: Sequence[Declared], own: Sequence[Declared]
 ) -> tuple[Path, tuple[Entry, ...], tuple[str, ...]]:
     """Return the jobs file, the chosen jobs, and the names of all; raises UsageError."""

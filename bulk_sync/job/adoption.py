@@ -103,7 +103,8 @@ class Adoption:
             self._outbox.begin()
             db.execute(
                 "INSERT OR REPLACE INTO job "
-                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, '[]')",
+                "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, '[]', "
+                "NULL, NULL)",
                 (
                     job.generation,
                     storable(job.input),

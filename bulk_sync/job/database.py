@@ -91,6 +91,13 @@ UNRECORDED = (
 """Selects staged rows that were handed out for the first time and have no outcome."""
 
 
+class Ended(Struct, frozen=True):
+    """The end of a push: when, in UTC, and its exit code."""
+
+    at: str
+    exit_code: int
+
+
 class Job(Struct, frozen=True):
     """The sheet, the settings and the address that a checkpoint is for.
 
@@ -99,7 +106,8 @@ class Job(Struct, frozen=True):
     users/me named for the key, and `key_proven` True once the API acknowledged a row with it.
     `source` is how the cells were read, as JSON (see `model.own.Source`); empty in a job of an
     earlier version. `elsewhere` is a digest of what other files of the run decided about the rows,
-    "" for nothing. `command` has the words of the last push from a command line.
+    "" for nothing. `command` has the words of the last push from a command line. `ended` is how it
+    ended; None while it runs, if it was cut off, and in a job of an earlier version.
     """
 
     generation: int
@@ -116,6 +124,7 @@ class Job(Struct, frozen=True):
     source: str = ""
     elsewhere: str = ""
     command: tuple[str, ...] = ()
+    ended: Ended | None = None
 
 
 class Database:
@@ -210,12 +219,14 @@ class Database:
         found = self.connection.execute(
             "SELECT generation, input, input_digest, meaning, partial, headers, base_url, "
             "key_fingerprint, seconds, team_id, team_name, key_proven, source, elsewhere, "
-            "command FROM job"
+            "command, ended_at, exit_code FROM job"
         ).fetchone()
         if found is None:
             return None
-        *rest, seconds, team_id, team_name, key_proven, source, elsewhere, command = found
-        generation, name, digest, meaning, partial, headers, base_url, fingerprint = rest
+        *rest, team_id, team_name, key_proven, source, elsewhere, command, at, code = found
+        if not isinstance(at, str | None) or not isinstance(code, int | None):
+            raise damaged(self.path, "the end of its last run is impossible")
+        generation, name, digest, meaning, partial, headers, base_url, fingerprint, seconds = rest
         return Job(
             generation,
             name,
@@ -231,14 +242,19 @@ class Database:
             source,
             elsewhere,
             texts(self.path, command),
+            None if at is None or code is None else Ended(at, code),
         )
 
-    def note_command(self, words: Sequence[str]) -> None:
-        """Record the words of the command that pushes; none for a program that calls us."""
+    def note_begin(self, command: Sequence[str]) -> None:
+        """Record the words of the command that pushes from now on; none for a program's call."""
+        words = json.dumps([storable(one) for one in command])
         with self.commit() as db:
-            db.execute(
-                "UPDATE job SET command = ?", (json.dumps([storable(one) for one in words]),)
-            )
+            db.execute("UPDATE job SET command = ?, ended_at = NULL, exit_code = NULL", (words,))
+
+    def note_end(self, ended: Ended) -> None:
+        """Record the end of the push."""
+        with self.commit() as db:
+            db.execute("UPDATE job SET ended_at = ?, exit_code = ?", (ended.at, ended.exit_code))
 
     def accept_key(self, fingerprint: str) -> None:
         """Record the fingerprint of a key that the API accepted or the user vouches for."""

@@ -142,7 +142,9 @@ CREATE TABLE job (
     key_proven INTEGER NOT NULL DEFAULT 0,  -- 1 once the API acknowledged a row with that key
     source TEXT NOT NULL DEFAULT '',        -- JSON: how cells were read, see `model.own.Source`
     elsewhere TEXT NOT NULL DEFAULT '',     -- digest of what other files decided about its rows
-    command TEXT NOT NULL DEFAULT '[]'      -- JSON list: the words of the last push, no secrets
+    command TEXT NOT NULL DEFAULT '[]',     -- JSON list: the words of the last push, no secrets
+    ended_at TEXT,                 -- when the last push ended, UTC; NULL until then
+    exit_code INTEGER              -- of that push
 );
 {_ROWS}
 {_TWINS}
@@ -339,6 +341,8 @@ _MIGRATIONS = {
         ALTER TABLE job ADD COLUMN source TEXT NOT NULL DEFAULT '';
         ALTER TABLE job ADD COLUMN elsewhere TEXT NOT NULL DEFAULT '';
         ALTER TABLE job ADD COLUMN command TEXT NOT NULL DEFAULT '[]';
+        ALTER TABLE job ADD COLUMN ended_at TEXT;
+        ALTER TABLE job ADD COLUMN exit_code INTEGER;
         UPDATE job SET key_proven = key_fingerprint IS NOT NULL;
         {ledger.NEW_COLUMNS.format(schema="main")}
         DROP VIEW row;

@@ -18,6 +18,7 @@ from msgspec.structs import asdict
 from bulk_sync.model.account import Team
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.model.comparison import Reconciliation, SideCounts
+from bulk_sync.model.job_status import FileStatus, JobsStatus, JobStatus
 from bulk_sync.model.rows import Allowance, State
 from bulk_sync.model.summaries import (
     Batch,
@@ -227,6 +228,41 @@ def _job_json(job: JobResult, step: NextStep | None) -> dict[str, Any]:
         found |= batch_json(job.batch)
     following = None if step is None else {"step": step.step, "command": step.command}
     return found | {"next": following, "exit_code": job.exit_code}
+
+
+def jobs_status_json(status: JobsStatus) -> dict[str, Any]:
+    """Return the object for the state of jobs: totals, and each job's own."""
+    return {
+        "rows": sum(job.rows for job in status.jobs),
+        "states": _states(status.states),
+        "jobs": [_job_status_json(job) for job in status.jobs],
+        "exit_code": status.exit_code,
+    }
+
+
+def _job_status_json(job: JobStatus) -> dict[str, Any]:
+    return {
+        "job": job.name,
+        "state": job.progress.value,
+        "error": _text(job.error),
+        "rows": job.rows,
+        "states": _states(job.states),
+        "last_run": asdict(job.last_run),
+        "files": [_file_status_json(file) for file in job.files],
+        "unsettled": [str(path) for path in job.unsettled],
+        "exit_code": job.exit_code,
+    }
+
+
+def _file_status_json(file: FileStatus) -> dict[str, Any]:
+    known = {} if file.summary is None else summary_json(file.summary)
+    return known | {
+        "input": file.input,
+        "checkpoint": file.checkpoint,
+        "state": file.progress.value,
+        "last_run": asdict(file.last_run),
+        "error": _text(file.error),
+    }
 
 
 def checked_jobs_json(result: CheckedJobs, now: datetime) -> dict[str, Any]:

@@ -50,6 +50,8 @@ BACK_TO_VERSION_9 = """
     ALTER TABLE job DROP COLUMN source;
     ALTER TABLE job DROP COLUMN elsewhere;
     ALTER TABLE job DROP COLUMN command;
+    ALTER TABLE job DROP COLUMN ended_at;
+    ALTER TABLE job DROP COLUMN exit_code;
     ALTER TABLE ledger_account DROP COLUMN team_id;
     CREATE TABLE timeline_before AS SELECT began, at_ms, width_ms, covered_ms, states, requests,
         retries, throttled, requests_per_second, source, latencies FROM timeline;

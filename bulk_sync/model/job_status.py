@@ -1,0 +1,115 @@
+"""The state of jobs, each with its files, as their checkpoints have it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+from bulk_sync.errors import BulkSyncError
+from bulk_sync.model.rows import State
+from bulk_sync.model.summaries import Summary, most_pressing
+
+
+class Progress(StrEnum):
+    """The progress of a file, or of a job: that of the file which needs most attention."""
+
+    DAMAGED = "damaged"
+    UNREADABLE = "unreadable"
+    RUNNING = "running"
+    PENDING = "pending"
+    NOT_BEGUN = "not begun"
+    DONE = "done"
+    EMPTY = "no files"
+
+
+_ORDER = tuple(Progress)
+
+
+class LastRun(Struct, frozen=True):
+    """The last push of a file.
+
+    `began` is of the last one that sent something; `ended` and `exit_code` are None while it runs,
+    if it was cut off, and for one of an earlier version. `rows_per_second` is the mean of the last
+    minute in which it sent.
+    """
+
+    began: str | None = None
+    ended: str | None = None
+    exit_code: int | None = None
+    rows_per_second: float | None = None
+
+
+class FileStatus(Struct, frozen=True):
+    """The state of a file: the summary of its checkpoint, or the error if it can't be read."""
+
+    input: str
+    checkpoint: str
+    progress: Progress
+    summary: Summary | None = None
+    last_run: LastRun = LastRun()
+    error: BulkSyncError | None = None
+
+
+class JobStatus(Struct, frozen=True):
+    """The state of a job; `error` is why its files are unknown."""
+
+    name: str
+    files: tuple[FileStatus, ...] = ()
+    unsettled: tuple[Path, ...] = ()
+    error: BulkSyncError | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """The progress of the file that needs most attention."""
+        if self.error is not None:
+            return Progress.UNREADABLE
+        found = {file.progress for file in self.files}
+        if {Progress.DONE, Progress.NOT_BEGUN} <= found:
+            found.add(Progress.PENDING)
+        return next((one for one in _ORDER if one in found), Progress.EMPTY)
+
+    @property
+    def states(self) -> Counter[State]:
+        """The rows by state, of the files that were begun."""
+        states: Counter[State] = Counter()
+        for file in self.files:
+            if file.summary is not None:
+                states.update(file.summary.states)
+        return states
+
+    @property
+    def rows(self) -> int:
+        """The rows of the files that were begun."""
+        return sum(file.summary.rows for file in self.files if file.summary is not None)
+
+    @property
+    def last_run(self) -> LastRun:
+        """The last run of its files: the one that runs, else the one that ended last."""
+        runs = [file.last_run for file in self.files if file.progress is Progress.RUNNING]
+        runs = runs or [file.last_run for file in self.files if file.summary is not None]
+        return max(runs, key=lambda run: run.ended or run.began or "", default=LastRun())
+
+    @property
+    def exit_code(self) -> int:
+        """The most pressing exit code that `status` of its files would have; 0 before a push."""
+        errors = (self.error, *(file.error for file in self.files))
+        return most_pressing(error.exit_code for error in errors if error is not None)
+
+
+class JobsStatus(Struct, frozen=True):
+    """The state of all jobs of a jobs file."""
+
+    jobs: tuple[JobStatus, ...]
+
+    @property
+    def states(self) -> Counter[State]:
+        """The rows of all jobs by state."""
+        return sum((job.states for job in self.jobs), Counter())
+
+    @property
+    def exit_code(self) -> int:
+        """The most pressing exit code of the jobs."""
+        return most_pressing(job.exit_code for job in self.jobs)

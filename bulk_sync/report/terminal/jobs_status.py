@@ -1,0 +1,126 @@
+"""The state of the jobs of a jobs file on a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bulk_sync.model.job_status import JobsStatus, JobStatus, LastRun, Progress
+from bulk_sync.model.rows import ERROR_STATES, State
+from bulk_sync.report.terminal.lines import show_labelled, show_line
+from bulk_sync.report.words import counted, printable, rate, time_of_day
+
+_STYLES = {
+    Progress.DAMAGED: "red",
+    Progress.UNREADABLE: "red",
+    Progress.RUNNING: "green",
+    Progress.PENDING: "yellow",
+    Progress.DONE: "",
+}
+_MOST_LINES = 30
+_LONGEST_NAME = 32
+
+# A narrower terminal has no room for the rate and the number of files.
+_NARROW = 90
+
+
+def show_jobs_status(console: Console, status: JobsStatus, now: datetime) -> None:
+    """Print a line for each job, then the files that need a word, and the totals."""
+    console.print(_table(console, status, now))
+    lines = [f"{job.name}: {line}" for job in status.jobs for line in _words_of(job)]
+    if lines:
+        console.print()
+    for line in lines[:_MOST_LINES]:
+        show_line(console, line)
+    if len(lines) > _MOST_LINES:
+        show_line(console, f"and {len(lines) - _MOST_LINES} more; --json has all of them")
+    console.print()
+    show_labelled(console, "All jobs", _total(status))
+
+
+def _table(console: Console, status: JobsStatus, now: datetime) -> Table:
+    headings = ["files", "rows", "settled", "errors", "pending", "rate", "last end", "exit code"]
+    if console.width < _NARROW:
+        headings = [one for one in headings if one not in {"files", "rate"}]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    # The one column that may get narrower.
+    table.add_column("job", overflow="ellipsis", max_width=_LONGEST_NAME)
+    table.add_column("state", no_wrap=True)
+    for heading in headings:
+        table.add_column(
+            heading, justify="left" if heading == "last end" else "right", no_wrap=True
+        )
+    for job in status.jobs:
+        cells = _cells(job, now)
+        state = Text(job.progress.value, style=_STYLES.get(job.progress, "dim"))
+        table.add_row(Text(printable(job.name)), state, *(cells[one] for one in headings))
+    return table
+
+
+def _cells(job: JobStatus, now: datetime) -> dict[str, Text]:
+    states, run = job.states, job.last_run
+    errors, pending = _errors(states), states[State.PENDING]
+    begun = any(file.summary is not None for file in job.files)
+    counts = {
+        "rows": f"{job.rows:,}",
+        "settled": f"{job.rows - pending:,}",
+        "errors": f"{errors:,}",
+        "pending": f"{pending:,}",
+    }
+    code = "" if run.exit_code is None else str(run.exit_code)
+    speed = run.rows_per_second if job.progress is Progress.RUNNING else None
+    return {
+        "files": Text(f"{len(job.files):,}"),
+        **{name: Text(text if begun else "") for name, text in counts.items()},
+        "rate": Text(rate(speed) if speed else ""),
+        "last end": Text(_end(job, run, now)),
+        "exit code": Text(code, style={"": "", "0": "", "3": "yellow"}.get(code, "red")),
+    }
+
+
+def _errors(states: Counter[State]) -> int:
+    return sum(states[state] for state in ERROR_STATES)
+
+
+def _end(job: JobStatus, run: LastRun, now: datetime) -> str:
+    if run.ended is not None:
+        try:
+            return time_of_day(datetime.fromisoformat(run.ended), now)
+        except ValueError:
+            return printable(run.ended)
+    began = run.began is not None and job.progress is not Progress.RUNNING
+    return "not known" if began else ""
+
+
+def _words_of(job: JobStatus) -> Iterator[str]:
+    """Yield the errors of a job, and the files that are in another state than it."""
+    if job.error is not None:
+        yield str(job.error)
+    differ = len({file.progress for file in job.files}) > 1
+    for file in job.files:
+        if file.error is not None:
+            yield str(file.error)
+        elif differ and file.progress is not Progress.DONE:
+            pending = 0 if file.summary is None else file.summary.states.get(State.PENDING, 0)
+            rows = f", {counted(pending, 'row')} pending" if pending else ""
+            yield f"{file.input}: {file.progress.value}{rows}"
+    for path in job.unsettled:
+        yield f"still being written: {path}"
+
+
+def _total(status: JobsStatus) -> str:
+    found = Counter(job.progress for job in status.jobs)
+    jobs = ", ".join(f"{found[one]:,} {one.value}" for one in Progress if found[one])
+    states = status.states
+    rows, pending = states.total(), states[State.PENDING]
+    parts = [f"{counted(len(status.jobs), 'job')} ({jobs})", counted(rows, "row")]
+    if rows:
+        parts += [f"{rows - pending:,} settled", f"{pending:,} pending"]
+        if errors := _errors(states):
+            parts.append(f"{errors:,} with errors")
+    return ", ".join(parts)
