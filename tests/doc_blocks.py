@@ -40,6 +40,7 @@ NOT_RUN = {
     "bulk-sync --install-completion": "writes to the shell's own files; test_completion tries it",
     "docker ": "needs Docker",
     "schtasks ": "needs Windows",
+    ".venv-one/": "installs PyInstaller from a package index, and takes a minute",
 }
 """Texts of commands that are not run here, and why."""
 
