@@ -113,7 +113,7 @@ def well_formed(block: Block) -> None:
         for line in block.text.splitlines():
             *times, command = line.split(maxsplit=5)
             assert len(times) == 5, block.place
-            assert re.match("/[a-z/.]+/bulk-sync push /", command), block.place
+            assert re.match("/[a-z/.]+/bulk-sync (?:push|run --jobs) /", command), block.place
     elif block.language == "bat":
         assert reason_not_to_run(block.text), block.place
     else:
