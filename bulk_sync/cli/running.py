@@ -213,11 +213,11 @@ def _shown(following: Following, stop: StopRequest, clock: Clock) -> Iterator[An
             yield watch
     elif following.quiet:
         yield watch
-    elif not may_be_a_terminal(sys.stderr):
-        with jobs_lines(look, say):
+    elif may_be_a_terminal(sys.stderr) and (console := err()).is_terminal:
+        with live_jobs(console, look, stop.is_set):
             yield watch
     else:
-        with live_jobs(err(), look, stop.is_set):
+        with jobs_lines(look, say):
             yield watch
 
 
@@ -230,6 +230,7 @@ def _look(standing: together.Standing) -> Look:
         standing.tally,
         tuple(standing.earlier),
         standing.sending_since,
+        standing.rows,
     )
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,10 +27,13 @@ from bulk_sync.model.rows import Allowance, RateSource, State, Tally
 from bulk_sync.model.summaries import Batch, JobResult, JobsResult
 from bulk_sync.report.as_json import jobs_json
 from bulk_sync.report.jobs import NextStep, jobs_verdict, next_steps, pressing_first
+from bulk_sync.report.terminal import progress
 from bulk_sync.report.terminal.jobs import (
     Look,
     Seen,
     Watcher,
+    jobs_lines,
+    live_jobs,
     live_lines,
     show_jobs,
     state_of,
@@ -155,7 +159,8 @@ def test_a_narrow_terminal_loses_the_least_important_columns(
         (Seen("a", "sending"), "sending", "green"),
         (Seen("a", "sending", errors=2), "sending, 2 rows with errors", "green"),
         (Seen("a", "reading"), "reading", "green"),
-        (Seen("a", "reading", done=5, total=5), "finishing a file", "green"),
+        (Seen("a", "reading", read=1200), "reading, 1,200 rows", "green"),
+        (Seen("a", "reading", done=5, total=5, read=5), "finishing a file", "green"),
         (Seen("a", "sending", waits=5.2), "throttled: waiting 5 s", "yellow"),
         (Seen("a", "sending", waits=0.4), "sending", "green"),
         (
@@ -240,6 +245,39 @@ def test_an_allowance_is_shown_while_it_does_not_suffice() -> None:
     assert Watcher(clock).look([Look("vale", "sending", tally=tally)])[0].limit == "10/s"
     tally.limit, tally.allowances = None, (Allowance(remaining=7),)
     assert Watcher(clock).look([Look("vale", "sending", tally=tally)])[0].limit == "7 left"
+
+
+def test_a_file_that_ends_is_counted_once() -> None:
+    tally = Tally(total=5, decided={State.UPDATED: 5})
+    look = Look("vale", "sending", tally=tally, earlier=(tally,))
+    seen = Watcher(Still()).look([look])[0]
+    assert (seen.done, seen.total) == (5, 5)
+
+
+def test_elsewhere_the_totals_come_as_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.001)
+    said: list[str] = []
+    written = threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        written.set()
+
+    with jobs_lines(lambda: night(9), say):
+        assert written.wait(10)
+    assert said[0].startswith("9 jobs: 5 running, 1 waiting for their turn, 1 done, 1 needs")
+    assert "; 2,360 of 12,000 rows, 19.6/s" in said[0]
+
+
+def test_a_terminal_gets_the_table_and_keeps_nothing_of_it() -> None:
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
+    with live_jobs(console, lambda: night(60), lambda: True):
+        pass
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "team-002" in shown
+    assert "stopping: requests in flight end" in shown
+    assert shown.endswith("\x1b[2K")
 
 
 # The table

@@ -52,7 +52,7 @@ class Seen(Struct, frozen=True):
     rows are decided, `per_second` of them in the last seconds; `seconds_left` is the time to go.
     `limit` and `resets_at` are those of the API or the user. `trouble` is the reason while the API
     is unavailable. Nothing is sent for `waits` seconds, that end at `until`; `for_user` is True if
-    only the user's own limits are the reason.
+    only the user's own limits are the reason. `read` rows were read of the current file.
     """
 
     name: str
@@ -69,13 +69,14 @@ class Seen(Struct, frozen=True):
     waits: float = 0.0
     until: str = ""
     for_user: bool = False
+    read: int = 0
 
 
 class Look(Struct):
     """What is known of a job when the table looks at it: name, phase, and its tallies.
 
     `tally` is that of the file that is sent since `since`, an instant of the monotonic clock;
-    `earlier` has those of the files before.
+    `earlier` has those of the files before. `read` rows were read of the current file.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Look(Struct):
     tally: Tally | None = None
     earlier: Sequence[Tally] = ()
     since: float = 0.0
+    read: int = 0
 
 
 class Watcher:
@@ -99,7 +101,9 @@ class Watcher:
         return [self._seen(job) for job in jobs]
 
     def _seen(self, job: Look) -> Seen:
-        tallies = [*job.earlier, *([job.tally] if job.tally is not None else [])]
+        # At the end of a file, its tally may be seen in both places.
+        current = [job.tally] if job.tally is not None else []
+        tallies = [*(one for one in job.earlier if one is not job.tally), *current]
         done = sum(tally.settled_before + tally.done for tally in tallies)
         decided = [tally.decided.copy() for tally in tallies]
         seen = Seen(
@@ -109,6 +113,7 @@ class Watcher:
             done,
             sum(tally.total for tally in tallies),
             sum(one.get(state, 0) for one in decided for state in ERROR_STATES),
+            read=job.read,
         )
         tally = job.tally
         if tally is None:
@@ -314,6 +319,8 @@ def state_of(job: Seen) -> tuple[str, str, str]:
         return f"{why}: waiting {wait}{errors}", _HELD, f"waits {wait}"
     if job.phase == "reading" and job.total:  # a file of it was sent
         return "finishing a file", _GOOD, "finishing"
+    if job.phase == "reading" and job.read:
+        return f"reading, {counted(job.read, 'row')}", _GOOD, "reading"
     if job.phase in {"sending", "reading"}:
         return f"{job.phase}{errors}", _GOOD, f"{job.phase}, {job.errors:,} bad" if errors else ""
     return ("waiting for its turn" if job.phase == "waiting" else job.phase), _IDLE, ""
