@@ -44,6 +44,9 @@ from bulk_sync.settings.push import PushSettings
 
 _log = logging.getLogger("bulk_sync.run")
 
+# How often the main thread looks for signals while jobs run.
+_SIGNAL_POLL_SECONDS = 0.2
+
 current_job: ContextVar[str] = ContextVar("current_job", default="")
 """The name of the job that this thread, or a task of it, works for."""
 
@@ -152,7 +155,10 @@ def run(
             threads.submit(_run_one, one, end, clock, stop, callbacks, keys, on_end)
             for one in standings
         ]
-        wait(working)
+        # The kernel may give a second signal to another thread. Python handles it in this one, and
+        # a wait without an end would not notice.
+        while wait(working, timeout=_SIGNAL_POLL_SECONDS).not_done:
+            pass
     for thread in working:
         thread.result()
     return tuple(one.result or JobResult(one.job.name) for one in standings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -55,14 +56,19 @@ class StopRequest(threading.Event):
         super().__init__()
         self.reason: BulkSyncError = StoppedEarly("The calling program asked to stop")
         self.hurry = False
+        self._places = itertools.count()
 
     def take(self, number: int) -> None:
-        """Take a signal: the first one stops, the second one hurries."""
-        if self.is_set():
-            self.hurry = True
-        else:
+        """Take a signal: the first one stops, the second one hurries.
+
+        A second one may come between any two instructions of the first. It must not set the event,
+        whose lock the first may hold in this very thread.
+        """
+        if next(self._places) == 0:
             self.reason = Interrupted(number)
             self.set()
+        else:
+            self.hurry = True
 
 
 class Callbacks(Struct, frozen=True):

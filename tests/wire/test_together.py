@@ -205,6 +205,28 @@ def test_a_signal_stops_all_jobs_tidily(office: Office, number: signal.Signals) 
     assert "1 not started" in text
 
 
+def test_a_second_signal_cuts_off_what_is_in_flight_and_the_report_is_written(
+    office: Office,
+) -> None:
+    release = threading.Event()
+    for name in ("a", "b"):
+        office.team(name, always(held(release)), options={"workers": "2"})
+    page = office.folder / "all.html"
+    with started("run", "--jobs", office.jobs_file, "--json", "--page", page) as running:
+        when_sent(2, office.servers["a"].requests, running)
+        when_sent(2, office.servers["b"].requests, running)
+        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGTERM)  # another one, because equal ones may become one
+        out, err = running.communicate(timeout=60)
+        release.set()
+    summary = json.loads(out)
+    assert running.returncode == summary["exit_code"], err
+    # Of two at the same moment, either may be the first.
+    assert running.returncode in {130, 143}
+    assert [job["files"][0]["in_flight"] for job in summary["jobs"]] == [2, 2]
+    assert "2 have to run again" in page.read_text("utf-8")
+
+
 def test_every_line_of_a_jobs_push_names_it(program: Program, office: Office) -> None:
     office.team("vale")
     office.team("hill", always(refuses(404, "No such showing")))
