@@ -1,0 +1,304 @@
+"""Kill, stop and mislead the processes of a Dask cluster while jobs run, and ask the API.
+
+    python -m tests.benchmarks.cluster_faults [--rounds 20] [--seed 1] [--part killed ...]
+
+Teams share nothing but the cluster; the sandbox's journal is the witness. The parts, with what is
+promised in docs/cluster.md:
+
+- `killed`: a worker is killed (SIGKILL) at a random moment, and another one started. The run ends
+  with 0, North holds every value, and a row is sent twice at most, never one that the checkpoint
+  had as acknowledged when its worker died.
+- `stopped`: a worker is stopped (SIGSTOP) for 10 s and continued, and Dask gives it up meanwhile.
+  The same, so that two tasks never worked at one job.
+- `scheduler`: the scheduler is killed. The run ends with 6 within a minute, and the next one, on
+  another cluster, with 0. The same for the rows.
+- `clock`: the clock of one worker is an hour ahead, and two workers share a key with a limit: as
+  many refusals as with clocks that agree.
+
+Exit code 1 when a rule was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bulk_sync.clock import SystemClock
+from bulk_sync.errors import BulkSyncError
+from bulk_sync.jobs import results
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES
+from tests.dask_cluster import DaskCluster, dask_cluster
+from tests.helpers import Witness, let_pass, poll, sandbox_process, started, write_sheet
+
+TEAMS = 4
+ROWS = 120
+RATE = 30
+"""Rows per second of a team: a run takes about four seconds."""
+
+WORKERS = 3
+LONGEST_END_SECONDS = 60.0
+
+# Above the ten heartbeats of half a second that Dask waits in any case.
+_TTL = "6s"
+_STOP_SECONDS = 10.0
+
+
+@dataclass
+class Counts:
+    """What happened in all rounds."""
+
+    rounds: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
+    twice: int = 0
+    broken: list[str] = field(default_factory=list)
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+
+class Round:
+    """A run of several teams on a cluster of its own."""
+
+    def __init__(self, folder: Path, name: str, witness: Witness, counts: Counts) -> None:
+        self.dice = random.Random(name)
+        self.counts = counts
+        self.witness = witness
+        self._name = name
+        self._folder = folder
+        self._prefix = name.replace(" ", "_")
+        self._seq = max((entry["seq"] for entry in witness.journal_after(0)), default=0)
+        self._values: dict[str, str] = {}
+        self._settled: set[str] = set()
+        folder.mkdir(parents=True)
+        self.jobs_file = self._write_jobs()
+
+    def _write_jobs(self) -> Path:
+        text = ""
+        for team in range(TEAMS):
+            keys = [f"{self._prefix}_{team}_{number}" for number in range(ROWS)]
+            self._values |= {key: f"Seen {key}" for key in keys}
+            (self._folder / str(team)).mkdir()
+            write_sheet(self._sheet(team), [(key, self._values[key], 3) for key in keys])
+            secret = self._folder / f"{team}.key"
+            secret.write_text(f"north_sk_test_{self._prefix}{team}".ljust(46, "0"), "utf-8")
+            secret.chmod(0o600)
+            text += (
+                f'[[job]]\nname = "team-{team}"\nfiles = "{self._sheet(team)}"\n'
+                f'key-file = "{secret}"\nbase-url = "{self.witness.base_url}"\n'
+                f'rate = "{RATE}/s"\nworkers = "4"\n'
+            )
+        path = self._folder / "jobs.toml"
+        path.write_text(text, "utf-8")
+        path.chmod(0o600)
+        return path
+
+    def _sheet(self, team: int) -> Path:
+        return self._folder / str(team) / "x.csv"
+
+    @contextmanager
+    def run(self, cluster: DaskCluster) -> Iterator[subprocess.Popen[str]]:
+        """The command, on its way."""
+        env = {name: value for name, value in os.environ.items() if name != "NORTH_API_KEY"}
+        with started(
+            "run", "--jobs", self.jobs_file, "--dask", cluster.file, "--json", env=env
+        ) as running:
+            yield running
+
+    def wait_for_rows(self, running: subprocess.Popen[str], count: int) -> None:
+        """Wait until so many rows of this round were sent."""
+
+        def enough() -> bool:
+            assert running.poll() is None, running.communicate()
+            return len(self.patches()) >= count
+
+        poll(enough)
+
+    def patches(self) -> list[dict[str, Any]]:
+        """Return the patches of this round that the API applied or refused."""
+        return self.witness.patches(self._seq)
+
+    def strike(self, worker: subprocess.Popen[bytes]) -> None:
+        """Stop a worker, and note which rows the checkpoints of its jobs have as acknowledged."""
+        worker.send_signal(signal.SIGSTOP)
+        for team in range(TEAMS):
+            if self._holder(team) == worker.pid:
+                self._note_settled(team)
+
+    def note_all(self) -> None:
+        """Note which rows all checkpoints have as acknowledged."""
+        for team in range(TEAMS):
+            self._note_settled(team)
+
+    def _note_settled(self, team: int) -> None:
+        checkpoint = self._sheet(team).with_suffix(".checkpoint.sqlite")
+        # One that is in the middle of a commit can't be read, and says nothing.
+        try:
+            found = [one.key for one in results(checkpoint) if one.state in ACKNOWLEDGED_STATES]
+        except BulkSyncError:
+            return
+        self._settled.update(found)
+
+    def _holder(self, team: int) -> int | None:
+        note = self._sheet(team).with_suffix(".checkpoint.sqlite.holder")
+        try:
+            return int(json.loads(note.read_text("utf-8"))["pid"])
+        except (OSError, ValueError):
+            return None
+
+    def ended(self, running: subprocess.Popen[str], code: int) -> dict[str, Any]:
+        """Wait for the end of the run, and expect its exit code."""
+        out, err = running.communicate(timeout=240)
+        self.expect(running.returncode == code, f"exit code {running.returncode}: {out}{err}")
+        self.expect("Traceback" not in err, f"a traceback: {err}")
+        summary: dict[str, Any] = json.loads(out) if out else {}
+        return summary
+
+    def check(self) -> None:
+        """Compare what North got with the sheets."""
+        sent = Counter(str(entry["key"]) for entry in self.patches())
+        held = {
+            str(entry["key"]): json.loads(entry["body"])["feedback"]
+            for entry in self.patches()
+            if entry["status"] == 200
+        }
+        self.expect(held == self._values, f"{len(self._values.keys() - held.keys())} rows missing")
+        often = [key for key, times in sent.items() if times > 2]
+        self.expect(not often, f"sent more than twice: {often[:5]}")
+        again = [key for key in self._settled if sent[key] > 1]
+        self.expect(not again, f"sent again although recorded: {again[:5]}")
+        self.counts.sent += sum(sent.values())
+        self.counts.twice += sum(times - 1 for times in sent.values())
+
+    def expect(self, holds: bool, sentence: str) -> None:
+        """Note a rule that was broken."""
+        if not holds:
+            self.counts.broken.append(f"{self._name}: {sentence}")
+
+
+def killed(one: Round, folder: Path) -> None:
+    """Kill a worker at a random moment."""
+    with dask_cluster(folder, workers=WORKERS) as cluster, one.run(cluster) as running:
+        one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+        worker = one.dice.choice(cluster.workers)
+        one.strike(worker)
+        worker.kill()
+        worker.wait()
+        cluster.add_worker()
+        one.ended(running, 0)
+    one.check()
+
+
+def stopped(one: Round, folder: Path) -> None:
+    """Stop a worker for longer than Dask waits for it, and let it go on."""
+    with (
+        dask_cluster(folder, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL=_TTL) as cluster,
+        one.run(cluster) as running,
+    ):
+        one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS // 2))
+        worker = one.dice.choice(cluster.workers)
+        one.strike(worker)
+        let_pass(_STOP_SECONDS)
+        worker.send_signal(signal.SIGCONT)
+        one.ended(running, 0)
+    one.check()
+
+
+def scheduler(one: Round, folder: Path) -> None:
+    """Kill the scheduler, and run the jobs again on another cluster."""
+    clock = SystemClock()
+    with dask_cluster(folder / "first", workers=WORKERS) as cluster, one.run(cluster) as running:
+        one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+        assert cluster.scheduler is not None
+        cluster.scheduler.kill()
+        killed_at = clock.monotonic()
+        summary = one.ended(running, 6)
+        seconds = clock.monotonic() - killed_at
+        one.expect(seconds < LONGEST_END_SECONDS, f"the run ended only after {seconds:.0f} s")
+        one.counts.figures.setdefault("seconds to the end", []).append(seconds)
+        codes = {job["exit_code"] for job in summary.get("jobs", ())}
+        one.expect(codes <= {0, 6}, f"jobs ended with {codes}")
+        for worker in cluster.workers:  # without a scheduler they end by themselves
+            worker.wait(LONGEST_END_SECONDS)
+    one.note_all()
+    with dask_cluster(folder / "second") as cluster, one.run(cluster) as running:
+        one.ended(running, 0)
+    one.check()
+
+
+PARTS: dict[str, Callable[[Round, Path], None]] = {
+    "killed": killed,
+    "stopped": stopped,
+    "scheduler": scheduler,
+}
+
+
+def clock(folder: Path, counts: Counts) -> None:
+    """Let two workers share a limit, with clocks that agree and with one that doesn't."""
+    refused = {}
+    for name, before in {
+        "agree": (),
+        "differ": ("faketime", "-f", "+1h"),
+    }.items():
+        with sandbox_process(
+            "--accept-any", "--limit", "40/s", "--limit-headers", "ratelimit"
+        ) as witness:
+            one = Round(folder / name, f"clock {name}", witness, counts)
+            for team in range(TEAMS):  # one key, from files of different names: on all workers
+                (folder / name / f"{team}.key").write_text("north_sk_test_" + "k" * 32, "utf-8")
+            text = one.jobs_file.read_text("utf-8").replace(f'rate = "{RATE}/s"\n', "")
+            one.jobs_file.write_text(text, "utf-8")
+            with dask_cluster(folder / name / "dask", workers=1) as cluster:
+                cluster.add_worker(*before, FAKETIME_DONT_FAKE_MONOTONIC="1")
+                poll(lambda: cluster.log().count("Registered to") == 2)
+                with one.run(cluster) as running:
+                    one.ended(running, 0)
+            refused[name] = sum(entry["status"] == 429 for entry in one.patches())
+        counts.figures.setdefault(f"refused, clocks {name}", []).append(refused[name])
+    counts.rounds["clock"] += 1
+    if refused["differ"] > refused["agree"] + 0.01 * TEAMS * ROWS:
+        counts.broken.append(f"clock: {refused}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1, help="of the first round")
+    parser.add_argument("--part", choices=[*PARTS, "clock"], action="append")
+    options = parser.parse_args(arguments)
+    parts = options.part or [*PARTS, "clock"]
+    counts = Counts()
+    with TemporaryDirectory() as made, sandbox_process("--accept-any", "--latency", "10ms") as seen:
+        folder = Path(made)
+        for part in parts:
+            for number in range(options.seed, options.seed + options.rounds):
+                known = len(counts.broken)
+                if part == "clock":
+                    clock(folder / f"clock {number}", counts)
+                    break  # nothing in it is left to chance
+                name = f"{part} {number}"
+                one = Round(folder / name / "jobs", name, seen, counts)
+                PARTS[part](one, folder / name / "dask")
+                counts.rounds[part] += 1
+                for sentence in counts.broken[known:]:
+                    print(sentence, flush=True)
+    print(
+        f"rounds {dict(counts.rounds)}: {counts.sent} requests, {counts.twice} of them a second "
+        f"time; rules broken: {len(counts.broken)}"
+    )
+    for name, values in counts.figures.items():
+        print(f"{name}: {min(values):.1f} to {max(values):.1f}")
+    return 1 if counts.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
