@@ -108,25 +108,39 @@ def refuse_shared_checkpoints(jobs: Sequence[Job], clock: Clock) -> None:
     A folder that can't be read is its job's own error, later.
     """
     seen: dict[Path, tuple[str, Path]] = {}
+    for job, file, checkpoint in _files_of(jobs, clock):
+        if str(file) == "-":
+            raise UsageError(f"{job.name}: a job reads files, not standard input")
+        for path in (checkpoint, file):
+            name, other = seen.setdefault(path.resolve(), (job.name, file))
+            if name != job.name:
+                raise UsageError(
+                    f"{file}: the jobs {name} and {job.name} would both push it"
+                    if other == file
+                    else f"the jobs {name} ({other}) and {job.name} ({file}) would use one "
+                    f"checkpoint, {checkpoint}: give one of them another folder with out"
+                )
+
+
+def folders_of(jobs: Sequence[Job], clock: Clock) -> tuple[Path, ...]:
+    """Return the folders of the jobs' checkpoints, in the order of the jobs."""
+    return tuple(dict.fromkeys(path.parent for _, _, path in _files_of(jobs, clock)))
+
+
+def _files_of(jobs: Sequence[Job], clock: Clock) -> Iterator[tuple[Job, Path, Path]]:
+    """Yield the files of jobs, each with its checkpoint."""
     for job in jobs:
         try:
             files = batch.inputs_of(job.named, 0.0, clock.now()).files
         except BulkSyncError:
             continue
+        outputs = job.outputs
         for file in files:
-            if str(file) == "-":
-                raise UsageError(f"{job.name}: a job reads files, not standard input")
-            outputs = job.outputs
-            checkpoint = Files.of(file, out=outputs.out, checkpoint=outputs.checkpoint).checkpoint
-            for path in (checkpoint, file):
-                name, other = seen.setdefault(path.resolve(), (job.name, file))
-                if name != job.name:
-                    raise UsageError(
-                        f"{file}: the jobs {name} and {job.name} would both push it"
-                        if other == file
-                        else f"the jobs {name} ({other}) and {job.name} ({file}) would use one "
-                        f"checkpoint, {checkpoint}: give one of them another folder with out"
-                    )
+            yield (
+                job,
+                file,
+                Files.of(file, out=outputs.out, checkpoint=outputs.checkpoint).checkpoint,
+            )
 
 
 def run(

@@ -18,8 +18,8 @@ from bulk_sync.cli.jobs_file import Entry
 from bulk_sync.cli.traces import tracing
 from bulk_sync.cluster.terms import Place, Terms
 from bulk_sync.errors import Outage, UsageError
-from bulk_sync.model.summaries import JobResult
-from bulk_sync.run.follow import OnRow
+from bulk_sync.model.summaries import Finding, JobResult
+from bulk_sync.run.follow import OnRow, StopRequest
 from bulk_sync.settings.target import KEY_SOURCES
 from bulk_sync.together import Job
 
@@ -43,8 +43,7 @@ def run_on_cluster(
 
     Raises UsageError without the extra, and what that raises.
     """
-    if find_spec("distributed") is None:
-        raise UsageError("--dask needs the extra dask: install bulk-sync again with it")
+    _refuse_without_extra()
     with _quiet():
         from bulk_sync.cluster import connect, coordinator
 
@@ -54,6 +53,21 @@ def run_on_cluster(
         with _local(workers) as own:
             place = Place(own or address, own is None, watching_rows)
             return coordinator.run(jobs, [_key_of(entry) for entry in entries], place, terms)
+
+
+def examined(address: str, folders: Sequence[Path], stop: StopRequest) -> Sequence[Finding]:
+    """Return the findings about a cluster and these folders; see `cluster.probe`."""
+    _refuse_without_extra()
+    with _quiet():
+        from bulk_sync.cluster import connect, probe
+
+        with _local(connect.local_workers(address)) as own:
+            return probe.examine(own or address, folders, stop)
+
+
+def _refuse_without_extra() -> None:
+    if find_spec("distributed") is None:
+        raise UsageError("--dask needs the extra dask: install bulk-sync again with it")
 
 
 @contextmanager

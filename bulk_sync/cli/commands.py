@@ -40,6 +40,7 @@ from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.sheet import SheetSettings
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.settings.target import Target
+from bulk_sync.settings.together import Together
 
 
 def check(given: Mapping[str, Any]) -> int:
@@ -185,11 +186,11 @@ def sandbox(given: Mapping[str, Any]) -> int:
     return 0
 
 
-def doctor(given: Given, options: Sequence[Declared]) -> int:
+def doctor(given: Given, options: Sequence[Declared], of_run: Sequence[Declared]) -> int:
     """Show the settings and the findings; return the exit code that a push would have.
 
-    `options` are those of push. Values from the environment and files are validated as in a push.
-    Raises UsageError.
+    `options` are those of push, `of_run` those of run. Values from the environment and files are
+    validated as in a push. Raises UsageError.
     """
     from bulk_sync.doctor import Subject, examine
     from bulk_sync.report.terminal.doctor import show_findings, show_findings_json
@@ -210,9 +211,14 @@ def doctor(given: Given, options: Sequence[Declared]) -> int:
     settings = [("key", *describe(key, target))]
     settings += [_setting(option, given) for option in options]
     folder = part(Outputs, values).out or Path()
-    findings = list(
-        examine(Subject(target, key, part(Sending, values), part(Creating, values), folder))
-    )
+    if part(Together, given.values).dask is not None:
+        from bulk_sync.cli.running import examine_cluster
+
+        findings = list(examine_cluster(given, options, of_run))
+    else:
+        findings = list(
+            examine(Subject(target, key, part(Sending, values), part(Creating, values), folder))
+        )
     with standard_output():
         (show_findings_json if following.json else show_findings)(out(), settings, findings)
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)

@@ -257,16 +257,24 @@ def run(given: Given) -> int:
     select_options(Target, "base_url", *KEY_SOURCES, "team"),
     select_options(Sending, "transport", "timeout_seconds"),
     select_options(JobFiles, "out"),
+    select_options(Together, "jobs", "dask"),
     select_options(Following, "json"),
 )
 def doctor(given: Given) -> int:
     """Check the settings and their sources, the key and its team, the clock and the folders.
 
-    It asks the API for GET /v1/users/me, once, and changes nothing.
+    It asks the API for GET /v1/users/me, once, and changes nothing. With --dask it tries the
+    cluster instead: its versions, and from every worker the folders of the jobs.
+
+    Examples:
+
+      bulk-sync doctor --key-file north.key
+
+      bulk-sync doctor --dask tcp://scheduler.example.com:8786 --jobs teams.toml
     """
     from bulk_sync.cli import commands
 
-    return commands.doctor(given, COMMANDS["push"].options)
+    return commands.doctor(given, COMMANDS["push"].options, COMMANDS["run"].options)
 
 
 @_command(_NAME, takes_settings=False)

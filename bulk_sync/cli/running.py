@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import asdict, replace
 
 from bulk_sync import signals, together
-from bulk_sync.cli.cluster import absolute, run_on_cluster
+from bulk_sync.cli.cluster import absolute, examined, run_on_cluster
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.declare import Given
 from bulk_sync.cli.followed import Run, followed, log, show_end
@@ -26,9 +26,9 @@ from bulk_sync.cli.streams import err, may_be_a_terminal, out, say, standard_out
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.cluster.terms import Terms
-from bulk_sync.errors import OutputError
+from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.folders import config_folder
-from bulk_sync.model.summaries import JobsResult
+from bulk_sync.model.summaries import Finding, JobsResult
 from bulk_sync.recognise import Output
 from bulk_sync.report.as_json import jobs_json, json_line
 from bulk_sync.report.jobs import NextStep, jobs_verdict, next_steps, reasons_of
@@ -150,6 +150,26 @@ def _with_page(
         log.error("%s", error, extra={"event": "end", "exit_code": error.exit_code})
         return replace(result, error=error)
     return result
+
+
+def examine_cluster(
+    given: Given, options: Sequence[Declared], own: Sequence[Declared]
+) -> Iterator[Finding]:
+    """Yield the findings about the cluster of --dask, and the folders of the jobs on it."""
+    settings = part(Together, given.values)
+    entries: Sequence[Entry] = ()
+    try:
+        _, entries, _ = _entries(given, options, own)
+    except UsageError as error:
+        if settings.jobs is not None:
+            raise
+        yield Finding("folders", f"not tried: {error}", "notice")
+    stop = StopRequest()
+    jobs = [_job(absolute(entry)) for entry in entries]
+    with signals.handed_to(stop.take):
+        yield from examined(settings.dask or "", together.folders_of(jobs, SystemClock()), stop)
+    if stop.is_set():
+        raise stop.reason
 
 
 def _elsewhere(

@@ -132,6 +132,24 @@ def recorded(program: Program, office: Office, job: str) -> int:
     return int(states["updated"])
 
 
+def test_doctor_tries_the_cluster_and_its_folders(
+    program: Program, office: Office, cluster: DaskCluster
+) -> None:
+    for name in ("vale", "hill"):
+        office.team(name)
+    given = ("--dask", cluster.address, "--jobs", office.jobs_file, "--json")
+    ran = program("doctor", *given)
+    assert ran.code == 0, ran.err
+    found = ran.summary["findings"]
+    assert "2 workers have bulk-sync" in found[0]["text"]
+    for folder, one in zip(("vale", "hill"), found[1:], strict=True):
+        assert one["text"].startswith(f"{office.folder / folder}: locks, fsync and rename work")
+        assert [path.name for path in (office.folder / folder).iterdir()] == ["x.csv"]
+    ran = program("doctor", "--dask", cluster.folder / "none.json", "--json")
+    assert ran.code == 2
+    assert any("no such scheduler file" in one["text"] for one in ran.summary["findings"])
+
+
 def test_the_jobs_of_a_killed_worker_go_on_elsewhere(
     program: Program, office: Office, tmp_path: Path
 ) -> None:
