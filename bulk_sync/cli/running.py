@@ -159,7 +159,7 @@ def examine_cluster(
     settings = part(Together, given.values)
     entries: Sequence[Entry] = ()
     try:
-        _, entries, _ = _entries(given, options, own)
+        _, entries, _ = entries_of(given, options, own)
     except UsageError as error:
         if settings.jobs is not None:
             raise
