@@ -63,7 +63,7 @@ def _file(job: Job, file: Path) -> FileStatus:
         runs[-1].began if runs else None,
         None if ended is None or summary.running else ended.at,
         None if ended is None or summary.running else ended.exit_code,
-        _rate(runs[-1]) if runs else None,
+        recent_rate(runs[-1]) if runs else None,
     )
     return FileStatus(name, checkpoint, _progress(summary), summary, last_run)
 
@@ -74,7 +74,7 @@ def _progress(summary: Summary) -> Progress:
     return Progress.PENDING if summary.states.get(State.PENDING, 0) else Progress.DONE
 
 
-def _rate(run: Run) -> float | None:
+def recent_rate(run: Run) -> float | None:
     """Return the rows per second of the last minute of a run."""
     last = run.points[-1]
     end = last.at_ms + last.covered_ms

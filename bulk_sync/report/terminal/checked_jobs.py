@@ -13,7 +13,7 @@ from rich.text import Text
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.model.rows import State
 from bulk_sync.report.facts import cause_text
-from bulk_sync.report.terminal.lines import show_labelled, show_line
+from bulk_sync.report.terminal.lines import show_line, show_sentence
 from bulk_sync.report.words import are, counted, printable, span, time_of_day
 
 _MOST_LINES = 30
@@ -41,8 +41,8 @@ def show_checked_jobs(console: Console, result: CheckedJobs, now: datetime) -> N
     if len(lines) > _MOST_LINES:
         show_line(console, f"and {len(lines) - _MOST_LINES} more; --json has all of them")
     console.print()
-    show_labelled(console, "All jobs", _total(result))
-    show_labelled(console, "Done", _done(result, now))
+    show_sentence(console, "All jobs", _total(result))
+    show_sentence(console, "Done", _done(result, now))
     for line in _about_keys(result.jobs):
         show_line(console, line)
     if result.has_window:
@@ -193,7 +193,7 @@ def _show_window(console: Console, result: CheckedJobs) -> None:
     if short:
         more = len(short) - _MOST_NAMES
         names = ", ".join(job.name for job in short[:_MOST_NAMES])
-        show_labelled(
+        show_sentence(
             console,
             "Window",
             f"TOO SHORT for {len(short)} of {counted(len(result.jobs), 'job')}: about "
@@ -202,6 +202,6 @@ def _show_window(console: Console, result: CheckedJobs) -> None:
             style="bold red",
         )
     elif result.suffices:
-        show_labelled(console, "Window", "suffices for all jobs, if nothing has to be repeated")
+        show_sentence(console, "Window", "suffices for all jobs, if nothing has to be repeated")
     else:
-        show_labelled(console, "Window", "unknown whether it suffices for all jobs", "yellow")
+        show_sentence(console, "Window", "unknown whether it suffices for all jobs", "yellow")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bulk_sync.model.job_status import JobsStatus, JobStatus, LastRun, Progress
 from bulk_sync.model.rows import ERROR_STATES, State
-from bulk_sync.report.terminal.lines import show_labelled, show_line
+from bulk_sync.report.terminal.lines import show_line, show_sentence
 from bulk_sync.report.words import counted, printable, rate, time_of_day
 
 _STYLES = {
@@ -40,7 +40,7 @@ def show_jobs_status(console: Console, status: JobsStatus, now: datetime) -> Non
     if len(lines) > _MOST_LINES:
         show_line(console, f"and {len(lines) - _MOST_LINES} more; --json has all of them")
     console.print()
-    show_labelled(console, "All jobs", _total(status))
+    show_sentence(console, "All jobs", _total(status))
 
 
 def _table(console: Console, status: JobsStatus, now: datetime) -> Table:
@@ -107,8 +107,9 @@ def _words_of(job: JobStatus) -> Iterator[str]:
             yield str(file.error)
         elif differ and file.progress is not Progress.DONE:
             pending = 0 if file.summary is None else file.summary.states.get(State.PENDING, 0)
-            rows = f", {counted(pending, 'row')} pending" if pending else ""
-            yield f"{file.input}: {file.progress.value}{rows}"
+            rows = f"{counted(pending, 'row')} pending"
+            is_pending = file.progress is Progress.PENDING
+            yield f"{file.input}: {rows if is_pending else file.progress.value}"
     for path in job.unsettled:
         yield f"still being written: {path}"
 

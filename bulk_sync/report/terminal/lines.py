@@ -33,6 +33,14 @@ def show_labelled(console: Console, label: str, text: str, style: str = "") -> N
     console.print(line, soft_wrap=True)
 
 
+def show_sentence(console: Console, label: str, text: str, style: str = "") -> None:
+    """Print `Label:      text` for a sentence, wrapped at words on a terminal."""
+    from rich.text import Text
+
+    line = Text(f"{label + ':':<{_LABEL_WIDTH}}") + Text(printable(text), style=style)
+    console.print(line, soft_wrap=not console.is_terminal)
+
+
 def show_files(console: Console, files: Iterable[tuple[str, str | None]]) -> None:
     """Print files (label, path), except those that were not written."""
     for label, path in files:
