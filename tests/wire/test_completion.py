@@ -63,3 +63,27 @@ def test_commands_and_options_are_offered(
     found = set(done.stdout.replace('"', " ").replace(":", " ").split())
     assert offered <= found, (done.stdout, done.stderr)
     assert not not_offered & found
+
+
+def test_powershell_is_offered_the_same() -> None:
+    """Its script calls the program with these variables; PowerShell itself is not here."""
+    program = str(FOLDER / "bulk-sync")
+
+    def answer(**asked: str) -> str:
+        environment = {**os.environ, **asked}
+        done = subprocess.run(
+            [program], env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    # What --install-completion writes when PowerShell is the shell that it finds itself in.
+    script = answer(_BULK_SYNC_COMPLETE="source_powershell")
+    assert "Register-ArgumentCompleter -Native -CommandName bulk-sync" in script
+    asked = {
+        "_BULK_SYNC_COMPLETE": "complete_powershell",
+        "_TYPER_COMPLETE_ARGS": "bulk-sync re",
+        "_TYPER_COMPLETE_WORD_TO_COMPLETE": "re",
+    }
+    assert all(f"$Env:{name}" in script for name in asked)
+    offered = {line.partition(":::")[0] for line in answer(**asked).splitlines()}
+    assert offered == {"reconcile", "report"}
