@@ -32,6 +32,7 @@ from bulk_sync import platforms
 from bulk_sync.cli.habits import REMOVED
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import PREFIX, Declared, Kind
+from bulk_sync.settings.target import without_key_source
 from bulk_sync.similar import closest
 from bulk_sync.small_file import NoSmallFile, parse_toml, read_small_file
 
@@ -72,9 +73,12 @@ def read_sources(
     and the closest name.
     """
     found: dict[str, Sourced] = {}
-    for file in reversed(list(files)):
-        found |= _from_file(file, kinds)
-    return found | _from_environment(environ, kinds)
+    for more in (
+        *(_from_file(file, kinds) for file in reversed(list(files))),
+        _from_environment(environ, kinds),
+    ):
+        found = without_key_source(found, more) | more
+    return found
 
 
 def config_files(

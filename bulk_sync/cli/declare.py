@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulk_sync.settings.option import Declared, Kind, declared
+from bulk_sync.settings.target import without_key_source
 
 if TYPE_CHECKING:
     from bulk_sync.cli.config import Sourced
@@ -115,8 +116,11 @@ def for_typer(
 
         reads_sheets = command.argument is not None and command.argument.is_sheet
         refuse_overlaps(command.options, given, values.get("config"), reads_sheets=reads_sheets)
-        given = not_typed(given, typed)
-        raise typer.Exit(command.run(Given(given, typed, elsewhere())))
+        set_elsewhere = {name: value for name, value in given.items() if name not in typed}
+        own = {name: given[name] for name in typed}
+        given = not_typed(without_key_source(set_elsewhere, own) | own, typed)
+        found = without_key_source(elsewhere(), own)
+        raise typer.Exit(command.run(Given(given, typed, found)))
 
     parameters = [_parameter("context", typer.Context)]
     if command.argument is not None:

@@ -28,7 +28,7 @@ from bulk_sync.batch import is_sheet
 from bulk_sync.cli.config import checked_value, known_name, parsed
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import Declared, Kind
-from bulk_sync.settings.target import KEY_SOURCES
+from bulk_sync.settings.target import without_key_source
 
 FILE_NAME = "bulk-sync.jobs.toml"
 
@@ -79,13 +79,14 @@ def read_jobs(
             raise UsageError(f"{path}: {key}: a jobs file has [defaults] and [[job]], nothing else")
     reader = _Reader(path, kinds, keywords, for_run)
     defaults = reader.options(_table(content.get("defaults", {}), path, "[defaults]"), "[defaults]")
+    defaults = without_key_source(elsewhere, defaults) | defaults
     jobs = content.get("job", [])
     if not isinstance(jobs, list) or not jobs:
         raise UsageError(f"{path}: no jobs: write [[job]] with name and files for each")
     if len(jobs) > _MOST_JOBS:
         raise UsageError(f"{path}: {len(jobs):,} jobs; at most {_MOST_JOBS:,} can run")
     entries = [
-        reader.entry(_table(job, path, f"[[job]] {number}"), number, {**elsewhere, **defaults})
+        reader.entry(_table(job, path, f"[[job]] {number}"), number, defaults)
         for number, job in enumerate(jobs, start=1)
     ]
     seen: set[str] = set()
@@ -148,8 +149,7 @@ class _Reader:
         where = f"job {name}"
         own = self.options({k: v for k, v in table.items() if k not in _OWN}, where)
         # A job's own key source takes the place of the default one.
-        if own.keys() & set(KEY_SOURCES):
-            defaults = {k: v for k, v in defaults.items() if k not in KEY_SOURCES}
+        defaults = without_key_source(defaults, own)
         return Entry(name.strip(), self._files(table.get("files"), where), {**defaults, **own})
 
     def _files(self, value: object, where: str) -> tuple[Path, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from bulk_sync.address import DEFAULT_BASE_URL
 from bulk_sync.settings.forms import BASE_URL, NAME
@@ -12,6 +13,24 @@ from bulk_sync.settings.option import Access, Option
 
 KEY_SOURCES = ("key_file", "key_command", "keychain")
 """The options that say where the key comes from; a run takes one of them."""
+
+_Value = TypeVar("_Value")
+
+
+def without_key_source(
+    values: Mapping[str, _Value], instead_of: Collection[str]
+) -> dict[str, _Value]:
+    """Return the values without a source of the key if one is among the names that go before.
+
+    `--keychain` on the command line takes the place of `key-file` in a settings file.
+    """
+    if not any(_is_key_source(name) for name in instead_of):
+        return dict(values)
+    return {name: value for name, value in values.items() if not _is_key_source(name)}
+
+
+def _is_key_source(name: str) -> bool:
+    return name.replace("-", "_") in KEY_SOURCES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -357,3 +357,54 @@ def test_doctor_names_the_keychain_and_not_the_key(program: Program, stored: Mem
     assert ran.code == 0, ran.out
     assert "the keychain, under vale" in ran.out
     assert KEY not in ran.out
+
+
+@pytest.mark.parametrize("where", ["command line", "environment", "jobs file", "defaults"])
+def test_a_source_of_the_key_takes_the_place_of_one_that_is_set_farther_away(
+    program: Program,
+    stored: MemoryKeyring,
+    sheet: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    stored.keys["bulk-sync", "vale"] = KEY
+    settings = tmp_path / "config" / "bulk-sync" / "bulk-sync.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('key-file = "none.key"\n', encoding="utf-8")
+    settings.chmod(0o600)
+    monkeypatch.setenv("BULK_SYNC_KEY_COMMAND", "no-such-program-of-ours")
+    given: tuple[object, ...] = ("push", sheet)
+    with fault_server(all_good) as journal:
+        monkeypatch.setenv("BULK_SYNC_BASE_URL", journal.base_url)
+        if where == "command line":
+            given = ("push", sheet, "--keychain", "vale")
+        elif where == "environment":
+            monkeypatch.delenv("BULK_SYNC_KEY_COMMAND")
+            monkeypatch.setenv("BULK_SYNC_KEYCHAIN", "vale")
+        else:
+            own = 'keychain = "vale"\n'
+            jobs = tmp_path / "teams.toml"
+            jobs.write_text(
+                f"[defaults]\n{own if where == 'defaults' else ''}"
+                f'[[job]]\nname = "vale"\nfiles = "{sheet.name}"\n'
+                f"{own if where == 'jobs file' else ''}",
+                encoding="utf-8",
+            )
+            jobs.chmod(0o600)
+            given = ("run", "--jobs", jobs)
+        ran = program(*given)
+    assert ran.code == 0, ran.err
+    assert {request.headers["authorization"] for request in journal.requests} == {f"Bearer {KEY}"}
+
+
+def test_doctor_shows_the_source_that_is_used(
+    program: Program, stored: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored.keys["bulk-sync", "vale"] = KEY
+    monkeypatch.setenv("BULK_SYNC_KEY_FILE", "none.key")
+    with fault_server(all_good) as journal:
+        ran = program("doctor", "--base-url", journal.base_url, "--keychain", "vale")
+    assert ran.code == 0, ran.out
+    assert "the keychain, under vale" in ran.out
+    assert "none.key" not in ran.out
