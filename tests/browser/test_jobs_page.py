@@ -71,6 +71,14 @@ def test_jobs_are_sorted_filtered_searched_and_opened(window: Browser, page: Pat
     window.js("document.querySelector('a[href=\"#job-2\"]').click()")
     window.until("!document.getElementById('job-2').rows[1].hidden")
     assert len(names(window)) == 60
+    marks = [
+        window.js(f"getComputedStyle({button}, '::before').content")
+        for button in (
+            "document.querySelector('#job-2 button')",
+            "document.querySelector('#job-3 button')",
+        )
+    ]
+    assert marks == ['"▾"', '"▸"']
     assert window.log() == []
 
 

@@ -249,7 +249,7 @@ class _Page:
             title,
             element("p", element("bdi", "; ".join(line)), class_="remark"),
             element("p", changed) if changed else None,
-            *problem_articles(summary, _MOST_CAUSES),
+            *problem_articles(summary, _MOST_CAUSES, has_rows=False),
             self._files(summary),
             class_="sheet",
         )

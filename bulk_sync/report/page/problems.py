@@ -26,11 +26,16 @@ def problems_section(summary: Summary) -> Html:
     return section("problems", "Problems by cause", *problem_articles(summary), class_="card")
 
 
-def problem_articles(summary: Summary, most_causes: int = _MOST_CAUSES) -> Iterator[Html]:
-    """Yield an article for each error code, with the first causes of its rows."""
+def problem_articles(
+    summary: Summary, most_causes: int = _MOST_CAUSES, *, has_rows: bool = True
+) -> Iterator[Html]:
+    """Yield an article for each error code, with the first causes of its rows.
+
+    On a page that `has_rows`, a button shows them.
+    """
     for group in summary.problems:
         causes = [cause for cause in summary.causes if cause.code == group.code]
-        yield _problem(group, causes, most_causes)
+        yield _problem(group, causes, most_causes, _button(group.code) if has_rows else None)
 
 
 def echoes_section(summary: Summary) -> Html | None:
@@ -62,7 +67,19 @@ def _echo(number: int, key: str, echo: Echo) -> Html:
     )
 
 
-def _problem(group: ProblemGroup, causes: Sequence[CauseGroup], most_causes: int) -> Html:
+def _button(code: str) -> Html:
+    return element(
+        "button",
+        f"Show the {code} rows",
+        type="button",
+        data_cause=code,
+        hidden="hidden",  # page.js shows it; without scripts it would do nothing
+    )
+
+
+def _problem(
+    group: ProblemGroup, causes: Sequence[CauseGroup], most_causes: int, button: Html | None
+) -> Html:
     more = len(causes) - most_causes
     return element(
         "article",
@@ -74,13 +91,7 @@ def _problem(group: ProblemGroup, causes: Sequence[CauseGroup], most_causes: int
         ),
         element("ol", *map(_cause, causes[:most_causes]), class_="causes"),
         element("p", f"and {counted(more, 'more cause')}", class_="rest") if more > 0 else None,
-        element(
-            "button",
-            f"Show the {group.code} rows",
-            type="button",
-            data_cause=group.code,
-            hidden="hidden",  # page.js shows it; without scripts it would do nothing
-        ),
+        button,
         class_="problem",
     )
 
