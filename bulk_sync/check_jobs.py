@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from bulk_sync import batch
 from bulk_sync.clock import Clock, seconds_until
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.job.leftover import JobPlace
+from bulk_sync.job.store import Store
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs, Key
 from bulk_sync.model.estimates import KnownPace, spaced_rate, windows_for
 from bulk_sync.model.schedule import KeyLimits, PlannedJob, expected
@@ -28,7 +29,7 @@ from bulk_sync.quantities import Share
 from bulk_sync.run.outputs import refuse_names
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import choose_destination
-from bulk_sync.run.shared_limit import known_pace
+from bulk_sync.run.shared_limit import known_pace_of
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.secret import fingerprint
 from bulk_sync.settings.files import Files
@@ -47,7 +48,7 @@ Reading = Callable[[str], AbstractContextManager[OnRows]]
 class FoundKey(Struct, frozen=True):
     """The key of a job, or the error that its source has.
 
-    `source` is the same for jobs whose keys come from the same place, and None where the key is
+    `source` is the same for jobs whose keys come from the same place, and "" where the key is
     known. It is not shown, because a command may have a secret in it.
     """
 
@@ -55,6 +56,20 @@ class FoundKey(Struct, frozen=True):
     key: SecretStr | None = None
     error: UsageError | None = None
     source: str = ""
+
+
+class _Prepared(Struct):
+    """A job whose settings and key source were read, or the error in them."""
+
+    job: Job
+    ready: Ready | None = None
+    key: FoundKey = FoundKey("missing")
+    error: BulkSyncError | None = None
+
+    @property
+    def source(self) -> str:
+        """The API and where its key comes from."""
+        return "" if self.ready is None else f"{_base_url(self.ready)} {self.key.source}"
 
 
 class _Read(Struct):
@@ -81,10 +96,11 @@ def check(
     `make` of a job needs no key: `key_of` finds it without asking anybody. `window_seconds` is the
     time that the run has; infinity without a bound.
     """
-    limits: dict[str, KnownPace] = {}
+    prepared = [_prepare(job, key_of) for job in jobs]
+    budgets = _Budgets(prepared, clock)
     # One after the other: a sheet of 2,000 rows takes 40 ms of CPU, less than a process to start,
     # and threads would share one interpreter.
-    read = [_read(job, key_of, limits, clock, reading) for job in jobs]
+    read = [_read(one, budgets, clock, reading) for one in prepared]
     courses = expected(
         [_planned(one, window_seconds, clock) for one in read],
         _limits_by_key(read, clock.now()),
@@ -96,39 +112,93 @@ def check(
     )
 
 
-def _read(
-    job: Job,
-    key_of: Callable[[PushSettings], FoundKey],
-    limits: dict[str, KnownPace],
-    clock: Clock,
-    reading: Reading,
-) -> _Read:
+def _prepare(job: Job, key_of: Callable[[PushSettings], FoundKey]) -> _Prepared:
     try:
         ready = job.make()
         settings = ready.settings
-        key = key_of(settings)
-        to = choose_destination(settings.target, None, settings.key, settings.sending)
+        choose_destination(settings.target, None, settings.key, settings.sending)  # can it be had?
+        return _Prepared(job, ready, key_of(settings))
     except BulkSyncError as error:
-        return _Read(CheckedJob(job.name, error=error), budget=f"none of {job.name}")
-    budget, known = f"{to.base_url} {key.source}", KnownPace()
-    if key.key is not None:
-        budget = f"{to.base_url} {fingerprint(key.key)}"
-        if budget not in limits:
-            limits[budget] = known_pace(to.base_url, key.key)
-        known = limits[budget]
+        return _Prepared(job, error=error)
+
+
+def _base_url(ready: Ready) -> str:
+    return ready.settings.target.base_url
+
+
+class _Budgets:
+    """The limits of each key as earlier runs on this host met them.
+
+    A key that is not asked for is the one that a checkpoint of its jobs was last sent with.
+    """
+
+    def __init__(self, prepared: Sequence[_Prepared], clock: Clock) -> None:
+        self._limits: dict[str, KnownPace] = {}
+        self._last_used: dict[str, str] = {}
+        for one in prepared:
+            if one.key.state == "not asked" and one.source not in self._last_used:
+                found = _last_fingerprint(one, clock)
+                if found is not None:
+                    self._last_used[one.source] = found
+
+    def find(self, one: _Prepared) -> tuple[str, KnownPace]:
+        """Return the name of a job's budget, and what is known of it."""
+        if one.ready is None:
+            return f"none of {one.job.name}", KnownPace()
+        key = one.key.key
+        mark = self._last_used.get(one.source) if key is None else fingerprint(key)
+        if mark is None:
+            return one.source, KnownPace()
+        base_url = _base_url(one.ready)
+        budget = f"{base_url} {mark}"
+        if budget not in self._limits:
+            self._limits[budget] = known_pace_of(base_url, mark)
+        return budget, self._limits[budget]
+
+
+def _last_fingerprint(one: _Prepared, clock: Clock) -> str | None:
+    """Return the fingerprint of the key that a job was last sent with; None before that."""
+    if one.ready is None:
+        return None
+    try:
+        files = batch.inputs_of(one.job.named, 0.0, clock.now()).files
+    except BulkSyncError:  # the check of the files says it
+        return None
+    for file in files:
+        checkpoint = _checkpoint_of(file, one.ready)
+        with suppress(BulkSyncError, OSError):  # a push has the words for a damaged one
+            if not checkpoint.exists():
+                continue
+            with Store.read(checkpoint) as store:
+                job = store.database.job()
+            if job is not None and job.key_fingerprint and job.base_url == _base_url(one.ready):
+                return job.key_fingerprint
+    return None
+
+
+def _checkpoint_of(file: Path, ready: Ready) -> Path:
+    outputs = ready.settings.outputs
+    return Files.of(file, out=outputs.out, checkpoint=outputs.checkpoint).checkpoint
+
+
+def _read(one: _Prepared, budgets: _Budgets, clock: Clock, reading: Reading) -> _Read:
+    budget, known = budgets.find(one)
+    name, ready = one.job.name, one.ready
+    if ready is None:
+        return _Read(CheckedJob(name, error=one.error), budget)
     found: CheckedBatch | None = None
     wrong: BulkSyncError | None = None
     try:
-        with reading(job.name) as on_rows:
-            found = _check_files(job, ready, known, clock, on_rows)
+        with reading(name) as on_rows:
+            found = _check_files(one.job, ready, known, clock, on_rows)
     except BulkSyncError as error:
         wrong = error
     return _Read(
-        CheckedJob(job.name, found, wrong, key=key.state, key_error=key.error),
+        CheckedJob(name, found, wrong, key=one.key.state, key_error=one.key.error),
         budget,
         known,
-        settings.pacing,
-        settings.stopping,
+        ready.settings.pacing,
+        ready.settings.stopping,
     )
 
 
@@ -137,9 +207,6 @@ def _check_files(
 ) -> CheckedBatch:
     settings, outputs = ready.settings, ready.settings.outputs
 
-    def checkpoint_of(file: Path) -> Path:
-        return Files.of(file, out=outputs.out, checkpoint=outputs.checkpoint).checkpoint
-
     def check_one(one: SheetSettings, judgement: Judgement | None) -> CheckSummary:
         file = one.reading.input
         refuse_names(settings.changed(input=file))
@@ -147,7 +214,7 @@ def _check_files(
             one,
             on_rows=on_rows,
             known=known,
-            job=JobPlace(checkpoint_of(file), settings.target.base_url),
+            job=JobPlace(_checkpoint_of(file, ready), settings.target.base_url),
             judgement=judgement,
         )
 
@@ -157,7 +224,7 @@ def _check_files(
         settings,
         ready.inbox,
         check_one,
-        checkpoint_of,
+        lambda file: _checkpoint_of(file, ready),
         clock,
         lambda _: nullcontext(on_rows),
     )

@@ -43,7 +43,14 @@ def known_pace(base_url: str, key: SecretStr, state_folder: Path | None = None) 
 
     Nothing is known while a run holds the file.
     """
-    path = pace_file(base_url, key, state_folder)
+    return known_pace_of(base_url, fingerprint(key), state_folder)
+
+
+def known_pace_of(
+    base_url: str, key_fingerprint: str, state_folder: Path | None = None
+) -> KnownPace:
+    """Do the same for a key of which only the fingerprint is known."""
+    path = _file_of(base_url, key_fingerprint, state_folder)
     if path is None or not path.exists():  # opening it would create it
         return KnownPace()
     clock = SystemClock()
@@ -157,7 +164,11 @@ def pace_file(base_url: str, key: SecretStr, state_folder: Path | None = None) -
 
     To delete it is to forget what is known of the limit, a wait that the API asked for included.
     """
-    names = f"{base_url} {fingerprint(key)} {host_id()}"
+    return _file_of(base_url, fingerprint(key), state_folder)
+
+
+def _file_of(base_url: str, key_fingerprint: str, state_folder: Path | None) -> Path | None:
+    names = f"{base_url} {key_fingerprint} {host_id()}"
     name = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     folder = state_folder or folders.state_folder()
     return None if folder is None else folder / "budgets" / f"{name}.pace"

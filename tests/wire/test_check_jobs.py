@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Program
+from tests.faultserver import always, answers
+from tests.helpers import numbered, write_sheet
 from tests.wire.test_together import ROWS, Office, team_key
 
 
@@ -108,6 +110,29 @@ def test_a_key_command_is_not_run_and_needs_no_key(program: Program, office: Off
     ran = program("run", "--jobs", path, "--check")
     assert ran.code == 0
     assert "No key for 1 job: NORTH_API_KEY is not set here" in ran.out
+
+
+def test_the_limits_of_a_key_that_is_not_asked_for_are_those_of_the_last_run(
+    program: Program, office: Office
+) -> None:
+    headers = ('RateLimit-Policy: "default";q=600;w=60', 'RateLimit: "default";r=500;t=60')
+    told = answers(200, {"data": {}}, *headers)
+    office.team("vale", always(told), options={"rate": "auto"})
+    path = office.folder / "command.toml"
+    text = office.jobs_file.read_text("utf-8")
+    (line,) = (line for line in text.splitlines() if line.startswith("key-file"))
+    key = office.folder / "vale.key"
+    path.write_text(text.replace(line, f"key-command = 'cat {key}'"), encoding="utf-8")
+    path.chmod(0o600)
+    assert program("run", "--jobs", path).code == 0
+    for record in (office.servers["vale"].requests, office.servers["vale"].account):
+        record.clear()
+    key.unlink()
+    write_sheet(office.folder / "vale" / "y.csv", numbered(3000))
+    ran = program("run", "--jobs", path, "--check", "--json")
+    (job,) = ran.summary["jobs"]
+    assert job["key"] == "not asked"
+    assert job["seconds"] > 200  # 3,000 at 600 per minute
 
 
 def two_jobs_of_one_key(office: Office, **options: str) -> Path:

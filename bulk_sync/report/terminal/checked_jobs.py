@@ -179,7 +179,7 @@ def _about_keys(jobs: Sequence[CheckedJob]) -> Iterator[str]:
         keys = "The key" if unasked == 1 else "The keys"
         yield (
             f"{keys} of {counted(unasked, 'job')} {are(unasked)} not looked up: a check runs no "
-            "key command and opens no keychain."
+            "key command and opens no keychain. Limits are those of the key of the last run."
         )
     if missing:
         yield (
