@@ -39,6 +39,9 @@ NOT_RUN = {
     "/pip install": "installs from a package index",
     "bulk-sync --install-completion": "writes to the shell's own files; test_completion tries it",
     "docker ": "needs Docker",
+    " --dask ": "starts a cluster, or needs one; test_cluster does both",
+    "dask ssh ": "needs hosts that one can log in to",
+    "/bin/dask ": "runs until somebody stops it",
     "schtasks ": "needs Windows",
     ".venv-one/": "installs PyInstaller from a package index, and takes a minute",
 }

@@ -45,6 +45,11 @@ OTHERS = {
     "--hostname",
     "--read-only",
     "--sample",
+    "--hostfile",
+    "--nthreads",
+    "--no-dashboard",
+    "--remote-python",
+    "--scheduler-file",
 }
 """Options of the program itself, and those of other programs."""
 
