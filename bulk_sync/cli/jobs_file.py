@@ -163,12 +163,18 @@ class _Reader:
         return tuple(dict.fromkeys(found))
 
     def _matching(self, text: str) -> list[Path]:
-        path = self._folder / Path(text).expanduser()
+        named = Path(text).expanduser()
+        path = self._folder / named
         if path.exists() or not _PATTERN & set(text):
             return [path]
-        # glob, because a pattern may have an absolute path, which Path.glob refuses.
-        names = glob.glob(str(path), recursive=True)  # noqa: PTH207
-        return [one for one in map(Path, sorted(names)) if one.is_dir() or is_sheet(one)]
+        fixed = next(one for one in named.parents if not _PATTERN & set(str(one)))
+        if not (self._folder / fixed).is_dir():
+            return [self._folder / fixed]  # a misspelt name is no night without sheets
+        # glob, because a pattern may have an absolute path, which Path.glob refuses. The folder of
+        # the jobs file is no part of the pattern: its own name may have brackets.
+        names = glob.glob(str(named), root_dir=self._folder, recursive=True)  # noqa: PTH207
+        found = (self._folder / name for name in sorted(names))
+        return [one for one in found if one.is_dir() or is_sheet(one)]
 
     @property
     def _folder(self) -> Path:

@@ -55,7 +55,7 @@ def test_a_pattern_finds_sheets_and_folders_and_none_of_our_own_files(tmp_path: 
     (tmp_path / "inbox").mkdir()
     (entry,) = entries(tmp_path, '[[job]]\nname = "vale"\nfiles = ["*", "a.csv"]\n')
     assert [path.name for path in entry.files] == ["a.csv", "b.xlsx", "inbox"]
-    (entry,) = entries(tmp_path, '[[job]]\nname = "vale"\nfiles = ["none/*.csv"]\n')
+    (entry,) = entries(tmp_path, '[[job]]\nname = "vale"\nfiles = ["inbox/*.csv"]\n')
     assert entry.files == ()
 
 
@@ -70,6 +70,31 @@ def test_a_jobs_own_key_takes_the_place_of_the_default_one(tmp_path: Path) -> No
     """
     (entry,) = entries(tmp_path, text)
     assert entry.given == {"key_file": tmp_path / "vale.key"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("vale/*.csv", ["vale/a.csv"]),
+        ("**/*.csv", ["vale/a.csv"]),
+        ("vale/*.xlsx", []),
+        ("vlae/*.csv", ["vlae"]),
+        ("vale/sub/*/x-*.csv", ["vale/sub"]),
+        ("v*/*.csv", ["vale/a.csv"]),
+        ("lake*/*.csv", []),
+    ],
+)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_pattern_names_sheets_or_the_folder_that_is_missing(
+    tmp_path: Path, pattern: str, names: list[str], *, absolute: bool
+) -> None:
+    folder = tmp_path if absolute else tmp_path / "[north]"
+    (folder / "vale").mkdir(parents=True)
+    (folder / "vale" / "a.csv").touch()
+    (folder / "vale" / "a.failed.csv").touch()
+    text = f"[[job]]\nname = 'vale'\nfiles = '{f'{folder}/' if absolute else ''}{pattern}'"
+    (entry,) = entries(folder, text)
+    assert entry.files == tuple(folder / name for name in names)
 
 
 JOB = '[[job]]\nname = "vale"\nfiles = "a.csv"\n'
