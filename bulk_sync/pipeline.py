@@ -20,7 +20,7 @@ from bulk_sync.job.leftover import JobPlace, acknowledged_before
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.estimates import KnownPace, windows_for
-from bulk_sync.model.rows import Tally
+from bulk_sync.model.rows import State, Tally
 from bulk_sync.model.summaries import CheckSummary, Creatable, Summary
 from bulk_sync.report.causes import problems_of
 from bulk_sync.report.written.lines import refuse_too_many
@@ -28,6 +28,7 @@ from bulk_sync.run import log
 from bulk_sync.run.findings import (
     assumptions_of,
     columns_of,
+    many_changes,
     notes_on,
     refusal_of,
     warnings_on,
@@ -168,6 +169,9 @@ def _push(
         notes = (*opened, *moved, *stage_sheet(staging, callbacks.on_rows))
         store.database.note_begin(settings.command)
         count_rows(tally, store.views.counts())
+        changes, most = tally.total - tally.settled_before, settings.stopping.max_changes
+        if (refused := many_changes(source, changes, tally.total, most)) is not None:
+            raise refused
         log.sheet_staged(store.views.counts())
         warnings = _warn(sheet, callbacks.on_warning)
         refuse_too_many(files.results, tally.total)
@@ -225,7 +229,12 @@ def check(
         counts = store.views.counts(rows.generation)
         problems, causes = problems_of(store.views.bad_rows(rows.generation))
         saved = _save_profile(sheet, save_profile)
-        stopped = refusal_of(sheet, store, rows.generation, settings.stopping.max_problems)
+        acknowledged = _acknowledged_before(sheet, store, rows.generation, job)
+        changes = counts.get(State.PENDING, 0) - acknowledged
+        bounds = settings.stopping
+        stopped = refusal_of(sheet, store, rows.generation, bounds.max_problems) or many_changes(
+            settings.reading.input, changes, sum(counts.values()), bounds.max_changes
+        )
         shown = show if stopped is None else 0  # a push would send none
         return CheckSummary(
             input=str(settings.reading.input),
@@ -235,7 +244,7 @@ def check(
             states=counts,
             problems=problems,
             causes=causes,
-            acknowledged=_acknowledged_before(sheet, store, rows.generation, job),
+            acknowledged=acknowledged,
             duplicates=rows.duplicates,
             left_out=rows.left_out,
             assumptions=assumptions_of(sheet),

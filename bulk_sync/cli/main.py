@@ -121,7 +121,7 @@ def push(given: Given) -> int:
     select_options(Target, "base_url", "key_file"),
     Pacing,
     Creating,
-    select_options(Stopping, "max_problems", "deadline_seconds", "finish_by"),
+    select_options(Stopping, "max_problems", "max_changes", "deadline_seconds", "finish_by"),
     Preview,
     select_options(JobFiles, "out", "checkpoint"),
     select_options(Following, "json"),

@@ -273,6 +273,7 @@ def _push_after(settings: ReconcileSettings, summary: Reconciliation) -> PushSet
         **sending,
         input=Path(summary.changes),
         max_failures=settings.stopping.max_failures,
+        max_changes=settings.stopping.max_changes,
     )
 
 

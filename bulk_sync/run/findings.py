@@ -117,6 +117,17 @@ def refusal_of(
     )
 
 
+def many_changes(source: Path, changes: int, rows: int, most: Share | None) -> InputError | None:
+    """Return the error when more rows would be sent than --max-changes allows."""
+    if most is None or not most.exceeded_by(changes, rows):
+        return None
+    return InputError(
+        f"{source}: {changes:,} of {rows:,} rows would be sent, more than --max-changes allows "
+        f"({most}), so nothing is sent. Look whether the sheet is the right one, then raise "
+        "--max-changes"
+    )
+
+
 def refusal_by_columns(sheet: Sheet, *, role: Role = Role.SENT) -> InputError | None:
     """Return the question about a column that keeps a sheet from being sent; None without any."""
     if role is Role.SENT and not any(one.field in FIELDS for one in sheet.mapping.filling):

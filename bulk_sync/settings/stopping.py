@@ -22,6 +22,16 @@ class Stopping:
     max_problems: Annotated[
         Share, Option("Send nothing when more rows than this are invalid.", "N|N%", form=SHARE)
     ] = _HALF
+    max_changes: Annotated[
+        Share | None,
+        Option(
+            "Send nothing when more rows than this would be sent (a share: of the sheet's rows); "
+            "default: no bound.",
+            "N|N%",
+            form=SHARE,
+            example="500",
+        ),
+    ] = None
     max_failures: Annotated[
         Share | None,
         Option(

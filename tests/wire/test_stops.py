@@ -29,6 +29,7 @@ from tests.faultserver import (
 )
 from tests.helpers import (
     KEY,
+    Witness,
     numbered,
     poll,
     raw_server,
@@ -353,3 +354,25 @@ def test_a_proxy_is_not_asked_for_what_is_on_this_machine(
     sheet = write_sheet(tmp_path / "showings.csv", numbered(3))
     with sandboxes() as witness:
         assert program("push", sheet, "--base-url", witness.base_url).code == 0
+
+
+def test_a_push_of_more_changes_than_allowed_sends_nothing(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", numbered(10))
+    with sandboxes() as witness:
+        push = ("push", sheet, "--base-url", witness.base_url)
+        for bound, code in (("9", 4), ("90%", 4), ("10", 0)):
+            checked = program("check", sheet, "--max-changes", bound)
+            assert (checked.code, "10 of 10 rows would be sent" in checked.err) == (code, code == 4)
+            ran = program(*push, "--max-changes", bound)
+            assert (ran.code, "10 of 10 rows would be sent" in ran.err) == (code, code == 4)
+            assert len(patches(witness)) == (0 if code else 10)
+        # Those that are done are no changes any more.
+        write_sheet(sheet, [*numbered(10), ("ext_new", "Nice", 5)])
+        assert program(*push, "--only-changed", "--max-changes", "1").code == 0
+        assert len(patches(witness)) == 11
+
+
+def patches(witness: Witness) -> list[object]:
+    return [entry for entry in witness.journal() if entry["method"] == "PATCH"]
