@@ -41,7 +41,7 @@ def push_of_differences(summary: Reconciliation) -> str | None:
 
 
 # What a run of some of the jobs has in common with that of all: not its page, log or window.
-_OF_SOME_JOBS = ("--config", "--jobs", "--metrics-file")
+_OF_SOME_JOBS = ("--config", "--dask", "--jobs", "--metrics-file")
 
 
 def runs_of_jobs(options: Sequence[Declared]) -> Callable[[Sequence[str]], str]:

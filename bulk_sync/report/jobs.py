@@ -205,7 +205,7 @@ def _run_again(jobs: Sequence[JobResult], command: Command, *, all_of_run: bool)
     }
     counts = Counter(end_of_job(job)[0] for job in jobs)
     ended = ", ".join(counts)
-    if len(jobs) > 1:
+    if len(counts) > 1:
         ended = ", ".join(f"{count:,} {words}" for words, count in counts.items())
     them, it = ("the job", "it resumes") if len(jobs) == 1 else ("them", "they resume")
     if not named and not all_of_run:

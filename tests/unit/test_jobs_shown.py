@@ -116,15 +116,15 @@ def test_many_jobs_in_trouble_and_those_that_run_come_first_and_the_others_are_c
     lines = [line.plain for line in live_lines(night(300), 120, 40)]
     assert lines[0].split() == ["job", "rows", "rate", "limit", "resets", "at", "left", "state"]
     shown = lines[1:-3]
-    assert "API unavailable, next try in 12 s: 503 Service Unavailable" in shown[0]
+    assert "outage, next try in 12 s: 503 Service Unavailable" in shown[0]
     assert not any("turn" in line or line.endswith("done") for line in shown)
     assert lines[-3].startswith(
         "not shown: 31 with problems, 67 waiting for a limit, 67 running, "
         "33 waiting for their turn, 33 done"
     )
     assert lines[-2] == (
-        "300 jobs: 168 running, 33 waiting for their turn, 33 done, 33 need attention, "
-        "33 not started"
+        "300 jobs: 168 running (34 in an outage), 33 waiting for their turn, 33 done, "
+        "33 need attention, 33 not started"
     )
     assert lines[-1] == "78,150 of 402,000 rows, 661/s, about 6 min left for those that run"
 
@@ -175,7 +175,7 @@ def test_a_narrow_terminal_loses_the_least_important_columns(
         ),
         (
             Seen("a", "sending", trouble="no\x1b reply", waits=3),
-            "API unavailable, next try in 3 s: no\\x1b reply",
+            "outage, next try in 3 s: no\\x1b reply",
             "red",
         ),
         (Seen("a", "waiting"), "waiting for its turn", "dim"),
@@ -219,7 +219,7 @@ def test_rates_are_those_of_the_last_seconds_and_add_up() -> None:
     seen = watcher.look([look])[0]
     assert (seen.trouble, seen.waits) == ("no reply", 30.0)
     jobs, rows = totals([seen, replace(seen, name="b"), Seen("c", "waiting")])
-    assert jobs == "3 jobs: 2 running, 1 waiting for their turn"
+    assert jobs == "3 jobs: 2 running (2 in an outage), 1 waiting for their turn"
     assert rows.startswith("900 of 1,100 rows")
 
 
@@ -265,7 +265,9 @@ def test_elsewhere_the_totals_come_as_lines(monkeypatch: pytest.MonkeyPatch) -> 
 
     with jobs_lines(lambda: night(9), say):
         assert written.wait(10)
-    assert said[0].startswith("9 jobs: 5 running, 1 waiting for their turn, 1 done, 1 needs")
+    assert said[0].startswith(
+        "9 jobs: 5 running (1 in an outage), 1 waiting for their turn, 1 done"
+    )
     assert "; 2,360 of 12,000 rows, 19.6/s" in said[0]
 
 
@@ -384,7 +386,7 @@ def test_more_jobs_than_a_person_reads_are_run_again_with_all() -> None:
     assert few.command is not None
     assert few.command.endswith("t10 t11")
     (step,) = steps_of(good("a"), *many)
-    assert len(step.jobs) == 50
+    assert (len(step.jobs), step.ended) == (50, "stopped (130)")
     assert step.command == "bulk-sync run --jobs teams.toml"
     assert step.step.startswith("Run all jobs again")
 
@@ -471,6 +473,7 @@ def test_the_json_has_the_next_step_of_each_job() -> None:
     [
         ("run", "run vale", "run"),
         ("run --jobs t.toml", "run --jobs t.toml vale", "run --jobs t.toml"),
+        ("run --dask local:2", "run --dask local:2 vale", "run --dask local:2"),
         (
             "run --jobs=t.toml hill vale --page p.html --finish-by 06:00 --quiet -v",
             "run --jobs=t.toml vale",

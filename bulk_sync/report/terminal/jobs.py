@@ -309,8 +309,8 @@ def state_of(job: Seen) -> tuple[str, str, str]:
     errors = f", {counted(job.errors, 'row')} with errors" if job.errors else ""
     if job.trouble is not None:
         again = f", next try in {span(round(job.waits))}" if job.waits > _SHORTEST_WAIT else ""
-        outage = f"outage{again}"
-        return f"API unavailable{again}: {printable(job.trouble)}", _BAD, outage
+        # The reason last, because a narrow terminal cuts it.
+        return f"outage{again}: {printable(job.trouble)}", _BAD, ""
     if job.waits > _LONG_WAIT:
         whom = "its own limit" if job.for_user else "the API"
         return f"waiting for {whom} until {job.until}{errors}", _HELD, f"waits until {job.until}"
@@ -330,8 +330,9 @@ def totals(jobs: Sequence[Seen]) -> tuple[str, str]:
     """Return two lines: the jobs by how they are, and the rows of all with rate and time to go."""
     groups = Counter(_group(job) for job in jobs)
     running = groups[_TROUBLED] + groups[_WAITING] + groups[_RUNNING]
+    outages = groups[_TROUBLED]
     parts = [
-        (running, "running"),
+        (running, f"running ({outages:,} in an outage)" if outages else "running"),
         (groups[_TO_COME], "waiting for their turn"),
         (groups[_DONE], "done"),
         (
