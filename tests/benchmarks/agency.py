@@ -110,7 +110,7 @@ REFUSED = Kind("refused", api={"refuses": True}, code=5)
 FOREIGN = Kind("foreign", job={"team": "Somebody Else"}, code=5)
 KEYLESS = Kind("keyless", job={"key-file": "keys/none"}, code=2)
 BROKEN = Kind("broken", code=4)
-OUTAGE = Kind("outage", job={"rate": "20/s"}, api={"down_after": 5, "down_seconds": 2.0})
+OUTAGE = Kind("outage", job={"rate": "20/s"}, api={"down_after": 5, "down_seconds": 1.0})
 DOWN = Kind(
     "down",
     job={"rate": "20/s", "retry-for": "1s", "max-wait": "1s"},
@@ -233,6 +233,7 @@ class Agency:
         self.dice.shuffle(self.teams)
         self._outputs: list[str] = []
         self._processes: list[Witness] = []
+        self.options: tuple[str, ...] = ()
         self._clock = SystemClock()
 
     def serve(self, stack: ExitStack) -> None:
@@ -281,6 +282,7 @@ class Agency:
             *("run", "--jobs", self.jobs_file, "--json", "-v"),
             *("--log-file", self.folder / "run.log"),
             *("--metrics-file", self.folder / "run.prom"),
+            *self.options,
         )
 
     def _environment(self) -> dict[str, str]:
@@ -427,9 +429,15 @@ def _results(path: Path) -> Sequence[Mapping[str, str]]:
 
 
 @contextmanager
-def night(folder: Path, *, teams: int, rows: int, kills: int, seed: int) -> Iterator[Agency]:
-    """Run the jobs of an agency with so many kills; yield what was found, and the witnesses."""
+def night(
+    folder: Path, *options: str, teams: int, rows: int, kills: int, seed: int
+) -> Iterator[Agency]:
+    """Run the jobs of an agency with so many kills; yield what was found, and the witnesses.
+
+    `options` are more of those of the run.
+    """
     agency = Agency(folder, teams, rows, seed)
+    agency.options = options
     with ExitStack() as stack:
         agency.serve(stack)
         rows_to_send = sum(len(team.sheet) for team in agency.teams if team.kind.code == 0)
@@ -465,15 +473,17 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100, help="of each team")
     parser.add_argument("--kills", type=int, default=5, help="a third of them with SIGTERM")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dask", metavar="local:N", help="on so many worker processes")
     parser.add_argument("--keep", type=Path, help="a folder for the files of the night")
     parser.add_argument("--strict", action="store_true", help="end with 1 when a rule is broken")
     asked: Any = parser.parse_args()
     clock = SystemClock()
     begun = clock.monotonic()
+    options = ("--dask", asked.dask) if asked.dask else ()
     size = {"teams": asked.teams, "rows": asked.rows}
     with (
         TemporaryDirectory() as folder,
-        night(Path(folder), **size, kills=asked.kills, seed=asked.seed) as agency,
+        night(Path(folder), *options, **size, kills=asked.kills, seed=asked.seed) as agency,
     ):
         _print(agency)
         if asked.keep is not None:
