@@ -10,11 +10,13 @@ Invariants:
 5. After a stop no job begins, and those that run end as a push does: requests in flight end, the
    other rows stay pending.
 6. Every job has a result, also when its settings are wrong or the program has a bug.
+7. All jobs send in one event loop, and take turns at the processor otherwise; see `run.loops`.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -34,6 +36,7 @@ from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Batch, JobResult, Summary
 from bulk_sync.pipeline import push_in_run
 from bulk_sync.run.follow import AboutToSend, Callbacks, StopRequest
+from bulk_sync.run.loops import CommonLoop, common_loop
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import ending_at, seconds_left
 from bulk_sync.run.sheet import OnRows
@@ -163,12 +166,13 @@ def run(
     refuse_shared_checkpoints(jobs, clock)
     standings = [Standing(job) for job in jobs]
     watch(standings)
-    keys = threading.Lock()  # a key command may ask the user, who answers one question at a time
-    with ThreadPoolExecutor(max_workers=min(at_once, len(jobs)) or 1) as threads:
-        working = [
-            threads.submit(_run_one, one, end, clock, stop, callbacks, keys, on_end)
-            for one in standings
-        ]
+    at_once = min(at_once, len(jobs)) or 1
+    with (
+        common_loop(at_once, os.cpu_count() or 1, clock) as new_loop,
+        ThreadPoolExecutor(at_once, "job") as threads,
+    ):
+        common = _Common(end, clock, stop, callbacks, on_end, new_loop)
+        working = [threads.submit(_run_one, one, common) for one in standings]
         # The kernel may give a second signal to another thread. Python handles it in this one, and
         # a wait without an end would not notice.
         while wait(working, timeout=_SIGNAL_POLL_SECONDS).not_done:
@@ -178,31 +182,41 @@ def run(
     return tuple(one.result or JobResult(one.job.name) for one in standings)
 
 
-def _run_one(
-    standing: Standing,
-    end: float,
-    clock: Clock,
-    stop: StopRequest,
-    callbacks: Callbacks,
-    keys: threading.Lock,
-    on_end: Callable[[Standing], None],
-) -> None:
+@dataclass(frozen=True)
+class _Common:
+    """The arguments of `run`, and other things that all jobs have in common.
+
+    A key command may ask the user, who answers one question at a time: hence the lock.
+    """
+
+    end: float
+    clock: Clock
+    stop: StopRequest
+    callbacks: Callbacks
+    on_end: Callable[[Standing], None]
+    new_loop: Callable[[], CommonLoop]
+    keys: threading.Lock = field(default_factory=threading.Lock)
+
+
+def _run_one(standing: Standing, common: _Common) -> None:
     name = standing.job.name
-    if stop.is_set():
+    if common.stop.is_set():
         standing.phase, standing.result = Phase.LEFT, JobResult(name)
         return
     current_job.set(name)
+    clock, loop = common.clock, common.new_loop()
     standing.begun = clock.monotonic()
-    standing.phase = Phase.READING
     ended: Batch | None = None
     error: BulkSyncError | None = None
     bug: Exception | None = None
     try:
-        with keys:
+        with common.keys:
             ready = standing.job.make()
         own_end = clock.monotonic() + seconds_left(ready.settings.stopping, clock)
-        ready = replace(ready, settings=ending_at(ready.settings, min(end, own_end), clock))
-        ended = _push(standing, ready, clock, _followed(standing, stop, callbacks, clock))
+        ready = replace(ready, settings=ending_at(ready.settings, min(common.end, own_end), clock))
+        with loop.turn():
+            standing.phase = Phase.READING
+            ended = _push(standing, ready, clock, _followed(standing, common, loop))
     except BulkSyncError as caught:
         error = caught
     except Exception as caught:  # noqa: BLE001 - kept, so that the other jobs go on
@@ -213,13 +227,12 @@ def _run_one(
         name, ended, error, bug, seconds=standing.ended - standing.begun, begun=True
     )
     standing.phase = Phase.ENDED
-    on_end(standing)
+    common.on_end(standing)
 
 
-def _followed(
-    standing: Standing, stop: StopRequest, callbacks: Callbacks, clock: Clock
-) -> Callbacks:
+def _followed(standing: Standing, common: _Common, loop: CommonLoop) -> Callbacks:
     """Return the callbacks of a job's pushes, which keep its standing."""
+    clock, stop, callbacks = common.clock, common.stop, common.callbacks
 
     @contextmanager
     def watch(tally: Tally) -> Iterator[None]:
@@ -240,7 +253,9 @@ def _followed(
         standing.sending = about
         callbacks.on_sending(about)
 
-    return replace(callbacks, watch=watch, on_rows=on_rows, stop=stop, on_sending=on_sending)
+    return replace(
+        callbacks, watch=watch, on_rows=on_rows, stop=stop, on_sending=on_sending, loop=loop
+    )
 
 
 def _push(standing: Standing, ready: Ready, clock: Clock, callbacks: Callbacks) -> Batch:

@@ -49,6 +49,9 @@ MAX_PREFETCHED_CHARACTERS = 4 * 1024 * 1024
 # Poll interval of a group that waits for more outcomes: changes may run short meanwhile.
 _POLL_SECONDS = 0.005
 
+# At a low rate, the interval as a part of the time between two rows.
+_POLL_PART = 0.25
+
 # The factor by which a group may take more changes than the one before, while the rate rises.
 _MAX_GROWTH = 4
 
@@ -166,7 +169,9 @@ class Recorder:
         while (left := until - self._clock.monotonic()) > 0 and not (
             self._closing or self._is_short()
         ):
-            await self._clock.sleep(min(left, _POLL_SECONDS))
+            # Nothing changes sooner than rows end, and hundreds of slow jobs may poll at once.
+            poll = max(_POLL_SECONDS, _POLL_PART / max(1e-6, self._rate.per_second()))
+            await self._clock.sleep(min(left, poll))
 
     def _is_short(self) -> bool:
         target = self._rate.per_second() * PREFETCH_SECONDS

@@ -17,6 +17,7 @@ from bulk_sync.errors import BulkSyncError, CheckpointBusy, Interrupted, Stopped
 from bulk_sync.job.lock import Holding
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import RowDecided, Tally
+from bulk_sync.run.loops import Loop, OwnLoop
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.send.budget import OpenPermits
 from bulk_sync.send.sender import Sender
@@ -57,6 +58,7 @@ class StopRequest(threading.Event):
         self.reason: BulkSyncError = StoppedEarly("The calling program asked to stop")
         self.hurry = False
         self._places = itertools.count()
+        self._listeners: list[Callable[[], None]] = []
 
     def take(self, number: int) -> None:
         """Take a signal: the first one stops, the second one hurries.
@@ -69,10 +71,35 @@ class StopRequest(threading.Event):
             self.set()
         else:
             self.hurry = True
+            if self.is_set():  # else the first one calls them, when it goes on
+                self._call_listeners()
+
+    def set(self) -> None:
+        """Set the event, and call the listeners."""
+        super().set()
+        self._call_listeners()
+
+    def _call_listeners(self) -> None:
+        for listener in tuple(self._listeners):  # others come and go in their threads
+            listener()
+
+    @contextmanager
+    def handed_to(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Call the listener when the event is set, also if it was before, and on `hurry`.
+
+        It is called in any thread, and must take no lock.
+        """
+        self._listeners.append(listener)
+        try:
+            if self.is_set():
+                listener()
+            yield
+        finally:
+            self._listeners.remove(listener)
 
 
 class Callbacks(Struct, frozen=True):
-    """The caller's callbacks, and the event by which it stops the run.
+    """The caller's callbacks, the event by which it stops the run, and the loop that sends.
 
     In a cluster, `open_permits` takes the place of the budgets that the runs of this host share,
     and losing one of the `leases` ends the run as losing a lock does.
@@ -86,6 +113,7 @@ class Callbacks(Struct, frozen=True):
     on_sending: OnSending = lambda _: None
     open_permits: OpenPermits | None = None
     leases: tuple[Holding, ...] = ()
+    loop: Loop = OwnLoop()
 
 
 class RowNotifier:
@@ -145,6 +173,24 @@ def stopped_by_loss(sender: Sender, holds: Sequence[Holding]) -> Iterator[None]:
             hold.on_loss = lambda _: None
 
 
+@contextmanager
+def stopped_by_request(sender: Sender, request: StopRequest) -> Iterator[None]:
+    """Stop after requests in flight once that is requested; cut them off on `hurry`."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        sender.stop(request.reason)
+        if request.hurry:
+            sender.abandon()
+
+    def ask() -> None:
+        with suppress(RuntimeError):  # the loop has ended, and sends nothing
+            loop.call_soon_threadsafe(stop)
+
+    with request.handed_to(ask):
+        yield
+
+
 async def stop_on_event(
     sender: Sender, stop: threading.Event, clock: Clock, ended: anyio.CancelScope
 ) -> None:
@@ -152,13 +198,8 @@ async def stop_on_event(
     # A threading.Event can't be awaited, hence the polling.
     while not ended.cancel_called:
         if stop.is_set():
-            request = stop if isinstance(stop, StopRequest) else StopRequest()
-            sender.stop(request.reason)
-            if stop is not request:
-                return
-            if request.hurry:
-                sender.abandon()
-                return
+            sender.stop(StopRequest().reason)
+            return
         await clock.sleep(_STOP_POLL_SECONDS)
 
 

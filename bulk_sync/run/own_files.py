@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -203,5 +204,6 @@ def _maps_otherwise(own: OwnFile, mapped: dict[str, str]) -> bool:
     )
 
 
+@lru_cache(1)  # making it takes longer than reading a small sheet
 def _adapter() -> TypeAdapter[Any]:
     return TypeAdapter(Meaning)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -32,11 +30,14 @@ from bulk_sync.run.follow import (
     AboutToSend,
     Callbacks,
     RowNotifier,
+    StopRequest,
     only_error,
     stop_on_event,
     stopped_by_loss,
+    stopped_by_request,
     stopped_by_signals,
 )
+from bulk_sync.run.loops import load_loop
 from bulk_sync.run.shared_limit import open_permits
 from bulk_sync.run.summary import Sent
 from bulk_sync.secret import fingerprint
@@ -266,10 +267,10 @@ def send_pending(run: SendingRun) -> Sent:
     clock = run.clock
     if not counts.get(State.PENDING, 0):
         return Sent(0.0, notes=(nothing_to_send(counts),))
-    options = _loop_options(run)
+    _load(run)
     begun = clock.monotonic()
     with run.callbacks.watch(run.tally):
-        stopped = anyio.run(send_changes, run, backend_options=options)
+        stopped = run.callbacks.loop.run(send_changes, run)
     if isinstance(stopped, CheckpointBusy):
         raise stopped  # the other run writes the results
     seconds = clock.monotonic() - begun
@@ -303,22 +304,20 @@ def ask_first(run: SendingRun, job_team: Team | None) -> SendingRun:
         return sender.stopped
 
     with signals.held():
-        stopped = anyio.run(ask, backend_options=_loop_options(run))
+        _load(run)
+        stopped = run.callbacks.loop.run(ask)
     if stopped is not None:
         raise stopped
     return replace(run, asked=True, account=answered[0] if answered else None)
 
 
-def _loop_options(run: SendingRun) -> dict[str, bool]:
-    """Import the transport and its event loop; return the options of the loop.
+def _load(run: SendingRun) -> None:
+    """Import the transport and its event loop.
 
     Imports must not count as sending time or as the first request's latency.
     """
     load(run.destination.transport)
-    with_uvloop = find_spec("uvloop") is not None  # the extra "fast" brings it
-    if with_uvloop:
-        import_module("uvloop")
-    return {"use_uvloop": with_uvloop}
+    load_loop()
 
 
 def nothing_to_send(counts: Mapping[State, int]) -> str:
@@ -393,9 +392,14 @@ async def _open_sender(
 async def _listening(run: SendingRun, sender: Sender, tasks: TaskGroup) -> AsyncIterator[None]:
     """Let signals and the caller stop a sender in this block."""
     listening = anyio.CancelScope()
-    if run.callbacks.stop is not None:
-        tasks.start_soon(stop_on_event, sender, run.callbacks.stop, run.clock, listening)
-    with stopped_by_loss(sender, run.holds), stopped_by_signals(sender):
+    stop = run.callbacks.stop
+    with ExitStack() as stack:
+        if isinstance(stop, StopRequest):
+            stack.enter_context(stopped_by_request(sender, stop))
+        elif stop is not None:
+            tasks.start_soon(stop_on_event, sender, stop, run.clock, listening)
+        stack.enter_context(stopped_by_loss(sender, run.holds))
+        stack.enter_context(stopped_by_signals(sender))
         yield
     listening.cancel()
 

@@ -7,6 +7,7 @@ because instants are on a host's own clock.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ from bulk_sync.send.permits import PermitSource
 
 _UNUSED_SECONDS = 30 * 86400
 """The age from which a file is removed."""
+
+_EXAMINED_EVERY_SECONDS = 3600.0
 
 _MOST_EXAMINED = 1000
 """Files that are looked at when a run begins: a bound for odd folders."""
@@ -85,17 +88,24 @@ def _known(pace: Pace, clock: Clock) -> KnownPace:
     )
 
 
-def _remove_unused(own: Path, now: float) -> None:
+_last_examined: dict[Path, float] = {}
+
+
+def _remove_unused(folder: Path, now: float) -> None:
     """Remove files that no run has used for a month, those of hosts and keys that are gone.
 
-    A run that sends writes its file. A file that is removed all the same is only forgotten.
+    A run that sends writes its file. A file that is removed all the same is only forgotten. One
+    look an hour suffices, because a process may begin hundreds of runs at once.
     """
-    with suppress(OSError), os.scandir(own.parent) as entries:
+    if abs(now - _last_examined.get(folder, -math.inf)) < _EXAMINED_EVERY_SECONDS:
+        return
+    _last_examined[folder] = now
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in islice(entries, _MOST_EXAMINED):
-            if entry.name.endswith(".pace") and entry.name != own.name:
+            if entry.name.endswith(".pace"):
                 with suppress(OSError):
                     if now - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_SECONDS:
-                        own.with_name(entry.name).unlink()
+                        (folder / entry.name).unlink()
 
 
 @contextmanager
@@ -144,7 +154,7 @@ def open_pace_store(
             hint = "; this folder keeps no locks: set XDG_STATE_HOME to a folder on a local disk"
         tally.notes["budget"] = f"{not_shared}: {path}: {error.strerror or error}{hint}."
 
-    _remove_unused(path, SystemClock().now().timestamp())
+    _remove_unused(path.parent, SystemClock().now().timestamp())
     try:
         shared = _open_file(path, note)
     except OSError as error:

@@ -119,9 +119,11 @@ def _account(key: bytes) -> bytes:
 
 
 def _reply(status: int, body: bytes, headers: bytes) -> bytes:
-    return (
-        b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n%b"
-        % (status, len(body), headers, body)
+    return b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n%b" % (
+        status,
+        len(body),
+        headers,
+        body,
     )
 
 
@@ -161,9 +163,7 @@ async def _serve(quota: int, window_seconds: float, told: str, speed: float) -> 
 
 
 @contextmanager
-def keyed_server(
-    quota: int, window_seconds: float, told: str, speed: float = 1.0
-) -> Iterator[str]:
+def keyed_server(quota: int, window_seconds: float, told: str, speed: float = 1.0) -> Iterator[str]:
     """Run the server in a process of its own; yield its URL."""
     numbers = map(repr, (quota, window_seconds))
     words = [sys.executable, "-m", "tests.benchmarks.keyed_server", *numbers, told, repr(speed)]

@@ -21,13 +21,13 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bulk_sync.clock import SystemClock
 from tests.benchmarks.goals import GOALS, add_strict
 from tests.benchmarks.keyed_server import OfKey, keyed_server, seen_by
 from tests.fast_time import FastTime
@@ -79,16 +79,21 @@ def measure(path: Path, base_url: str, *, at_once: int, speed: float) -> Measure
     program = command if speed == 1 else FastTime.from_now(speed).command
     words = program("run", "--jobs", path, "--at-once", at_once, "--json")
     log = path.with_name("out.json")
+    clock = SystemClock()
     with log.open("wb") as out:
-        began = time.monotonic()
+        began = clock.monotonic()
         process = subprocess.Popen(
             words,
             stdout=out,
             stderr=subprocess.STDOUT,
             env=environment(XDG_STATE_HOME=str(path.parent / "state")),
         )
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
+        seconds = clock.monotonic() - began
     return Measured(
         os.waitstatus_to_exitcode(status),
         began,
@@ -113,8 +118,12 @@ def report(ran: Measured, jobs: int, rows: int, rate: int, speed: float) -> bool
         "jobs: CPU seconds over wall seconds": ran.cpu_seconds / ran.seconds,
     }
     refused, passed = sum(one.refused for one in seen), sum(one.passed for one in seen)
-    print(f"exit code {ran.code}; {len(seen)} of {jobs} keys; {ran.seconds * speed:.1f} s,", end=" ")
-    print(f"optimum {optimum * speed:.1f} s; {passed:,} passed of {jobs * rows:,}; {refused} refused")
+    print(
+        f"exit code {ran.code}; {len(seen)} of {jobs} keys; {ran.seconds * speed:.1f} s,", end=" "
+    )
+    print(
+        f"optimum {optimum * speed:.1f} s; {passed:,} passed of {jobs * rows:,}; {refused} refused"
+    )
     print(f"span of a job over optimum: median {statistics.median(spans):.3f}", end=", ")
     print(f"longest {spans[-1]:.3f}; CPU {ran.cpu_seconds:.1f} s")
     shares = [firsts[int(len(firsts) * share)] for share in (0, 0.25, 0.5, 0.75)]

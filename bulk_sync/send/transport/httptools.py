@@ -29,6 +29,8 @@ import ssl
 from asyncio import TimerHandle
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -277,9 +279,16 @@ async def open_httptools(
 def _ssl_context() -> ssl.SSLContext:
     """Trust the same certificates as httpx: those that the environment names, else Mozilla's."""
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if file or not folder:
-        context = ssl.create_default_context(cafile=file or certifi.where())
+    place = file or folder or certifi.where()
+    return _trusting(place, Path(place).stat().st_mtime_ns, is_file=bool(file or not folder))
+
+
+# Hundreds of jobs may have an API in common, and reading certificates keeps their loop waiting.
+@lru_cache(1)
+def _trusting(place: str, changed: int, *, is_file: bool) -> ssl.SSLContext:  # noqa: ARG001 - a key
+    if is_file:
+        context = ssl.create_default_context(cafile=place)
     else:
-        context = ssl.create_default_context(capath=folder)
+        context = ssl.create_default_context(capath=place)
     context.set_alpn_protocols(["http/1.1"])
     return context
