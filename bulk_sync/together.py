@@ -215,8 +215,10 @@ def _run_one(standing: Standing, common: _Common) -> None:
         own_end = clock.monotonic() + seconds_left(ready.settings.stopping, clock)
         ready = replace(ready, settings=ending_at(ready.settings, min(common.end, own_end), clock))
         with loop.turn():
+            followed = _followed(standing, common, loop)
+            followed.on_rows(0)  # ends it when a stop was requested while it waited
             standing.phase = Phase.READING
-            ended = _push(standing, ready, clock, _followed(standing, common, loop))
+            ended = _push(standing, ready, clock, followed)
     except BulkSyncError as caught:
         error = caught
     except Exception as caught:  # noqa: BLE001 - kept, so that the other jobs go on

@@ -72,14 +72,15 @@ class Turns:
         self._at_once = at_once
         self._clock = clock
         self._lock = threading.Lock()
-        self._waiting: deque[threading.Event] = deque()
+        self.waiting: deque[threading.Event] = deque()
+        """The threads that wait for one, in the order of asking."""
         self._since: dict[threading.Event, float] = {}  # those that count
 
     def begin(self) -> threading.Event:
         """Wait for a turn, and return what `end` ends."""
         turn = threading.Event()
         with self._lock:
-            self._waiting.append(turn)
+            self.waiting.append(turn)
             self._grant()
         while not turn.wait(LONGEST_TURN_SECONDS):
             with self._lock:
@@ -97,8 +98,8 @@ class Turns:
         over = [one for one, since in self._since.items() if now - since > LONGEST_TURN_SECONDS]
         for turn in over:
             del self._since[turn]
-        while self._waiting and len(self._since) < self._at_once:
-            turn = self._waiting.popleft()
+        while self.waiting and len(self._since) < self._at_once:
+            turn = self.waiting.popleft()
             self._since[turn] = now
             turn.set()
 
