@@ -43,6 +43,7 @@ NOT_RUN = {
     "dask ssh ": "needs hosts that one can log in to",
     "/bin/dask ": "runs until somebody stops it",
     "schtasks ": "needs Windows",
+    "py -m venv ": "needs Windows",
     ".venv-one/": "installs PyInstaller from a package index, and takes a minute",
 }
 """Texts of commands that are not run here, and why."""
