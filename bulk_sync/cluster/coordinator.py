@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from distributed import CancelledError, Client, Future, KilledWorker
@@ -34,7 +35,9 @@ from bulk_sync.cluster.messages import HANDLER, Ended, Line, Order, Progress, Re
 from bulk_sync.cluster.plugin import DeskPlugin
 from bulk_sync.cluster.terms import Place, Terms
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
-from bulk_sync.model.summaries import JobResult
+from bulk_sync.jobs import read_summary
+from bulk_sync.model.summaries import Batch, JobResult, Part, Summary
+from bulk_sync.settings.files import Files
 from bulk_sync.together import Job, Phase, Standing, current_job
 
 _LOGGER = logging.getLogger("bulk_sync")
@@ -217,10 +220,15 @@ class _Coordinator:
         return replace(ended.result, bug=type(ended.bug, (Exception,), {})())
 
     def _unknown(self, name: str, error: Exception) -> JobResult:
-        seconds = self._clock.monotonic() - self._standings[name].begun
-        if isinstance(error, BulkSyncError):
+        standing = self._standings[name]
+        seconds = self._clock.monotonic() - standing.begun
+        if not isinstance(error, BulkSyncError):
+            return JobResult(name, bug=error, seconds=seconds, begun=True)
+        summary = _recorded(standing)
+        if summary is None:
             return JobResult(name, error=error, seconds=seconds, begun=True)
-        return JobResult(name, bug=error, seconds=seconds, begun=True)
+        batch = Batch((Part(standing.file, summary, error),), ())
+        return JobResult(name, batch, seconds=seconds, begun=True)
 
     # The cluster
 
@@ -338,6 +346,21 @@ _LOST = (
     "The scheduler of the cluster is gone, or doesn't answer. Its workers stop sending within a "
     "minute, and the other rows stay pending. Run it again when there is a scheduler."
 )
+
+
+def _recorded(standing: Standing) -> Summary | None:
+    """Return what the checkpoint of a job's current file has; None if nothing of it was sent.
+
+    Before that, the checkpoint may be of an earlier sheet.
+    """
+    if standing.tally is None:
+        return None
+    outputs = standing.job.outputs
+    files = Files.of(Path(standing.file), out=outputs.out, checkpoint=outputs.checkpoint)
+    try:
+        return read_summary(files)
+    except BulkSyncError:
+        return None
 
 
 async def _value_of(future: Future[bytes]) -> bytes:

@@ -180,17 +180,22 @@ def test_a_killed_scheduler_leaves_rows_pending_for_the_next_run(
     release = threading.Event()
     office.team("vale", good_then_held(10, release), rows=30, options={"workers": "4"})
     server = office.servers["vale"]
+    log = office.folder / "x.log"
     note = office.folder / "vale" / "x.checkpoint.sqlite.holder"
     with (
         dask_cluster(tmp_path / "dask", workers=1) as cluster,
-        dask_run(office, cluster.address) as running,
+        dask_run(office, cluster.address, "--log-file", log) as running,
     ):
         when_sent(14, server.requests, running)
         poll(lambda: recorded(program, office, "vale") == 10)
+        # The team is known from the first request: so the command has heard that rows are sent.
+        poll(lambda: "Vale" in log.read_text("utf-8"))
         assert cluster.scheduler is not None
         cluster.scheduler.kill()
         code, summary, err = ended(running)
         assert (code, summary["jobs"][0]["exit_code"]) == (6, 6), err
+        assert summary["states"]["updated"] == 10
+        assert summary["states"]["pending"] == 20
         assert "The scheduler of the cluster is gone" in err
         assert "Traceback" not in err
         release.set()
