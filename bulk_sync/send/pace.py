@@ -64,7 +64,8 @@ class Reach(NamedTuple):
 
     `stated` is for quotas that the API states, `found` for a rate found, `given` for the user's. 0
     allows one permit. A permit may be used `late_seconds` after its instant. A question may take
-    `ahead_seconds`, so that it is asked that much before its answer is needed.
+    `ahead_seconds`, so that it is asked that much before its answer is needed. Intervals are
+    `spare` times as long as the rate requires.
     """
 
     stated: float
@@ -72,6 +73,7 @@ class Reach(NamedTuple):
     given: float
     late_seconds: float = math.inf
     ahead_seconds: float = 0.0
+    spare: float = SPARE
 
     @property
     def longest(self) -> float:
@@ -146,10 +148,11 @@ class Pace:
         that leaves late does not move the next permit.
         """
         self._forget_what_is_old(now)
-        self._space_anew(now, given)
+        self._space_anew(now, given, reach)
         at = max(self.due, now - TOLERANCE_SECONDS)
-        interval = SPARE / self.per_second(max(at, now), given)
-        self.spacing = interval if given.ceiling and interval >= SPARE / given.ceiling else 0.0
+        interval = reach.spare / self.per_second(max(at, now), given)
+        is_given = given.ceiling is not None and interval >= reach.spare / given.ceiling
+        self.spacing = interval if is_given else 0.0
         if self.search.pauses:
             # After a refusal one request leaves alone: its reply is known before the next.
             interval = max(interval, 2 * self.latency)
@@ -178,14 +181,14 @@ class Pace:
             Group(at, interval, number, first) if number > 1 else Group(max(at, now), 0.0, 1, first)
         )
 
-    def due_at(self, now: float, given: Given = NO_LIMITS) -> float:
+    def due_at(self, now: float, given: Given = NO_LIMITS, reach: Reach = NEAR) -> float:
         """Return when the next permit is due by the rate alone."""
-        self._space_anew(now, given)
+        self._space_anew(now, given, reach)
         return self.due
 
-    def _space_anew(self, now: float, given: Given) -> None:
+    def _space_anew(self, now: float, given: Given, reach: Reach) -> None:
         """Keep a run from waiting at the lower --rate of another one."""
-        interval = SPARE / self.per_second(now, given)
+        interval = reach.spare / self.per_second(now, given)
         if self.spacing > interval:
             self.due = min(self.due, now + max(0.0, self.due - now) * interval / self.spacing)
             self.spacing = 0.0

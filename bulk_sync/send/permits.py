@@ -141,7 +141,7 @@ def _outcome(pace: Pace, now: float, request: Request, reach: Reach) -> Grant | 
     given = request.given
     wait_until = pace.wait_until(now, given)
     by_user = pace.wait_until(now) <= now  # whatever the API wants
-    next_at = max(pace.due_at(now, given), wait_until)
+    next_at = max(pace.due_at(now, given, reach), wait_until)
     too_long = wait_until - now > request.patience_seconds
     if too_long or next_at > request.until:
         return NoneInTime(
