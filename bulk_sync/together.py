@@ -16,6 +16,7 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -65,13 +66,16 @@ class Job(Struct, frozen=True):
     """A job as the user named it.
 
     `make` validates its settings and reads its key, and raises BulkSyncError. It is called when
-    the job begins, so that a missing key ends this job alone.
+    the job begins, so that a missing key ends this job alone. Nothing is sent from `finish_at` on,
+    an instant of the clock of the run: a time of day would be tomorrow's for a job that has to wait
+    until it has passed.
     """
 
     name: str
     named: tuple[Path, ...]
     outputs: Outputs
     make: Callable[[], Ready]
+    finish_at: float = math.inf
 
 
 class Phase(Enum):
@@ -213,7 +217,8 @@ def _run_one(standing: Standing, common: _Common) -> None:
         with common.keys:
             ready = standing.job.make()
         own_end = clock.monotonic() + seconds_left(ready.settings.stopping, clock)
-        ready = replace(ready, settings=ending_at(ready.settings, min(common.end, own_end), clock))
+        own_end = min(own_end, standing.job.finish_at, common.end)
+        ready = replace(ready, settings=ending_at(ready.settings, own_end, clock))
         with loop.turn():
             followed = _followed(standing, common, loop)
             followed.on_rows(0)  # ends it when a stop was requested while it waited

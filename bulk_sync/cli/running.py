@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def run(given: Given, options: Sequence[Declared], own: Sequence[Declared]) -> i
         if settings.dask is not None:
             entries = tuple(map(absolute, entries))
         _refuse_overlaps(given, path, entries, own, options)
-        jobs = [_job(entry) for entry in entries]
+        jobs = [_job(entry, clock) for entry in entries]
         if page is not None:
             check_writable(page, Output.PAGE)
         result = _run(entries, jobs, given, following, clock)
@@ -104,7 +105,8 @@ def _refuse_overlaps(
     options: Sequence[Declared],
 ) -> None:
     """Refuse jobs that would use one file; raises UsageError."""
-    together.refuse_shared_checkpoints([_job(entry) for entry in entries], SystemClock())
+    clock = SystemClock()
+    together.refuse_shared_checkpoints([_job(entry, clock) for entry in entries], clock)
     named = [(entry.name, entry.files, entry.given) for entry in entries]
     refuse_overlaps_of_jobs(own, {**given.values, "jobs": path}, named, options)
 
@@ -165,9 +167,10 @@ def examine_cluster(
             raise
         yield Finding("folders", f"not tried: {error}", "notice")
     stop = StopRequest()
-    jobs = [_job(absolute(entry)) for entry in entries]
+    clock = SystemClock()
+    jobs = [_job(absolute(entry), clock) for entry in entries]
     with signals.handed_to(stop.take):
-        yield from examined(settings.dask or "", together.folders_of(jobs, SystemClock()), stop)
+        yield from examined(settings.dask or "", together.folders_of(jobs, clock), stop)
     if stop.is_set():
         raise stop.reason
 
@@ -188,9 +191,16 @@ def _elsewhere(
     }
 
 
-def _job(entry: Entry) -> together.Job:
+def _job(entry: Entry, clock: Clock) -> together.Job:
     outputs = part(Outputs, entry.given)
-    return together.Job(entry.name, entry.files, outputs, partial(ready, entry))
+    finish_at = math.inf
+    if "finish_by" in entry.given:
+        with suppress(UsageError):  # an error of this job, when it begins
+            stopping = part(Stopping, {"finish_by": entry.given["finish_by"]})
+            finish_at = clock.monotonic() + seconds_left(stopping, clock)
+            others = {name: one for name, one in entry.given.items() if name != "finish_by"}
+            entry = Entry(entry.name, entry.files, others)
+    return together.Job(entry.name, entry.files, outputs, partial(ready, entry), finish_at)
 
 
 def ready(entry: Entry) -> together.Ready:

@@ -169,8 +169,8 @@ class _Coordinator:
     def _submit(self, number: int, job: Job, worker: str | None) -> Future[bytes]:
         work = Work(
             self._run,
-            job,
-            self._terms.end - self._clock.monotonic(),
+            replace(job, finish_at=math.inf),  # its clock may be another
+            min(self._terms.end, job.finish_at) - self._clock.monotonic(),
             _LOGGER.level if _LOGGER.hasHandlers() and _LOGGER.level else None,
             self._place.across_hosts,
             self._place.watching_rows,

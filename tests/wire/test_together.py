@@ -7,12 +7,14 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bulk_sync.clock import SystemClock
 from tests.conftest import Program
 from tests.faultserver import (
     Deed,
@@ -375,3 +377,24 @@ def test_a_run_goes_on_where_the_last_one_stopped(program: Program, office: Offi
     assert office.servers["hill"].requests == []
     assert program("run", "--jobs", office.jobs_file).code == 0
     assert [len(server.patched) for server in office.servers.values()] == [ROWS, ROWS]
+
+
+def test_a_job_that_had_to_wait_past_its_time_of_day_sends_nothing(
+    program: Program, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its `finish-by` is not taken for tomorrow's."""
+    hours = [0]
+    now, monotonic = SystemClock.now, SystemClock.monotonic
+    monkeypatch.setattr(SystemClock, "now", lambda clock: now(clock) + timedelta(hours=hours[0]))
+    monkeypatch.setattr(SystemClock, "monotonic", lambda clock: monotonic(clock) + 3600 * hours[0])
+
+    def hours_pass(request: Request, number: int) -> Deed:
+        hours[0] = 2
+        return all_good(request, number)
+
+    soon = (now(SystemClock()).astimezone() + timedelta(hours=1)).strftime("%H:%M")
+    office.team("a", hours_pass, rows=1)
+    office.team("b", options={"finish-by": soon})
+    ran = program("run", "--jobs", office.jobs_file, "--at-once", 1, "--json")
+    assert (ran.code, [job["exit_code"] for job in ran.summary["jobs"]]) == (6, [0, 6])
+    assert office.servers["b"].patched == []
