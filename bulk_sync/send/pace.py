@@ -25,7 +25,7 @@ from typing import NamedTuple
 from bulk_sync.model.rows import RateSource
 from bulk_sync.send.advertised import Advertised
 from bulk_sync.send.allowances import NO_LIMITS, Allowances, Given, Now, tightest
-from bulk_sync.send.faults import Faults, Suspicion
+from bulk_sync.send.faults import Faults, Suspicion, Verdict
 from bulk_sync.send.found import Found
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.search import Search
@@ -54,6 +54,10 @@ _LONGEST_BUSY_SECONDS = 5.0
 
 # Below this rate, per second, a limit is likelier than faults, and slowing down costs little.
 _LEAST_EARLY_RATE = 20.0
+
+# A limit that was lowered by losses that the rate did not cause is raised by so much at once.
+_MOST_RESTORED = 4.0
+_CALM_AFTER_FAULTS = 10.0
 
 _CALM_AFTER_LOCKOUT = 20.0
 _DEPTH_AFTER_BLOCK = 0.15
@@ -271,17 +275,13 @@ class Pace:
             if suspect.excused:  # what was taken for a limit was a fault
                 search.restore(search.limit or search.rate, 0.0)
         for kind in (self.busy, self.throttled):
-            if kind.excused:
-                kind.is_alarm(refused=False)
+            if kind.trial_share:
                 if seen.ordinal > search.recovered:
-                    self._judge_trial(kind, refused=False)
-
-    def _judge_trial(self, kind: Faults, *, refused: bool) -> None:
-        verdict = kind.verdict(refused=refused)
-        if verdict is False:
-            self.search.restore(self.rate_before, self.limit_before)
-        elif verdict:  # the lower rate helped, so it is a limit
-            kind.excused = 0.0
+                    kind.verdict(refused=False)
+            elif kind.excused:
+                kind.is_alarm(refused=False)
+            elif search.limit:
+                kind.is_futile(search.limit, refused=False)
 
     def _is_doubtful(self, now: float, seen: Observation, given: Given) -> bool:
         """Return whether a refusal without `Retry-After` may be a fault: the replies to the
@@ -326,18 +326,42 @@ class Pace:
         if any(quota.remaining is not None and quota.remaining < 1 for quota in seen.quotas):
             return True  # the API says so
         kind = self.busy if seen.kind == "busy" else self.throttled
+        is_news = seen.ordinal > self.search.recovered
         if not kind.excused:
-            return not self._is_doubtful(now, seen, given)
-        if seen.ordinal > self.search.recovered:
-            self._judge_trial(kind, refused=True)
+            return self._is_loss(now, kind, seen, given, is_news=is_news)
+        if is_news:
+            verdict = kind.verdict(refused=True)
+            if verdict is Verdict.FUTILE:
+                self.search.restore(kind.rate_before, kind.limit_before)
+                self.search.pauses = 0.0
+            elif verdict is Verdict.OVERLOAD:
+                return True
         if seen.asked_seconds:  # the API asks for a wait, whatever the reason
             return True
         if self.search.pauses:  # one request at a time leaves, and this one was refused again
-            return seen.ordinal > self.search.recovered
-        if not kind.is_alarm(refused=True):
+            return is_news
+        if kind.trial_share or not kind.is_alarm(refused=True):
             return False
-        kind.begin_trial()
+        kind.begin_trial(self.search.rate, self.search.limit)
         return True
+
+    def _is_loss(
+        self, now: float, kind: Faults, seen: Observation, given: Given, *, is_news: bool
+    ) -> bool:
+        """Return whether a refusal of a kind that is not excused lowers the rate."""
+        rate, search = self.per_second(now, given), self.search
+        if kind.may_be_alone(rate) and self._is_doubtful(now, seen, given):
+            return False
+        if seen.asked_seconds or search.pauses or not is_news:
+            return True
+        if search.limit and search.is_back(now, self.held_until):
+            kind.settle(rate)
+        highest = kind.highest
+        if not kind.is_futile(rate, refused=True):
+            return True
+        search.restore(search.rate, min(highest, _MOST_RESTORED * search.limit))
+        search.calm = min(search.calm, _CALM_AFTER_FAULTS)
+        return False
 
     def _lost(
         self, now: float, seen: Observation, dice: float, given: Given, offset: float
@@ -383,6 +407,8 @@ class Pace:
             latency=self.latency,
             was_doubling=not search.limit and not is_limited,
         )
+        if self.busy.trial_share or self.throttled.trial_share:
+            search.limit = min(search.limit, at_loss / 2)  # low enough to make a difference
 
     def _now(self, now: float, given: Given) -> Now:
         return Now(now, self.taken, self.answered, self.used_at, self.latency, given.leave)

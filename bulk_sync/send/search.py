@@ -158,13 +158,17 @@ class Search:
             self.limit = min(0.85 * at_loss, average)
         if has_grown or (self.depth < _SHALLOW and self.limit < before / 2):  # another limit now
             self.depth, self.calm = _DEEPEST / 2, min(_CALMEST_SECONDS, max(10.0, 60 / self.limit))
-        elif self._since_loss(now, held_until) >= self.calm and is_enough:
+        elif self.is_back(now, held_until) and is_enough:
             self.depth = max(_FLATTEST, self.depth / 2)
             self.calm = min(_CALMEST_SECONDS, max(10.0, 2 * self.calm, 60 / self.limit))
         if is_enough or has_grown:
             self.counted_from, self.counted = now, self.through
         self.limit = max(SLOWEST_RATE, self.limit)
         self.loss_at = now
+
+    def is_back(self, now: float, held_until: float) -> bool:
+        """Return whether the curve is back at the limit, or beyond it."""
+        return self._since_loss(now, held_until) >= self.calm
 
     def pause(self, dice: float) -> float:
         """Return the seconds to wait after a refusal without `Retry-After`."""
