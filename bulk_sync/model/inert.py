@@ -24,7 +24,8 @@ _APOSTROPHE = "'"
 
 def is_like_a_formula(text: str) -> bool:
     """Return True for a text that a spreadsheet program might read as a formula."""
-    return _FORMULA.match(text) is not None
+    # Almost all texts begin with a letter or a digit, which no formula does.
+    return not text[:1].isalnum() and _FORMULA.match(text) is not None
 
 
 def inert(text: str) -> str:

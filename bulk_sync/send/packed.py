@@ -1,7 +1,7 @@
 """A pace as bytes, so that runs can share it in a file. Pure.
 
 Every value of its parts is a number, a list of numbers, or another part or a list of parts; they
-are written in the order of their fields.
+are written in the order of their fields, those in lists last.
 """
 
 from __future__ import annotations
@@ -9,45 +9,70 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from operator import attrgetter
+from types import UnionType
 
 from bulk_sync.send.pace import Pace
 
 _Slot = tuple[object, str | int]
 
 
-def _slots(part: object) -> Iterator[_Slot]:
-    """Yield where each number of a part is kept: an object and the name or index in it."""
-    if isinstance(part, list):
-        for index, value in enumerate(part):
-            if isinstance(value, (float, int)):
-                yield part, index
-            else:
-                yield from _slots(value)
-        return
+def _parts(part: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield a part and those in it, without those in lists, and the start of dotted names."""
+    yield prefix, part
     for one in fields(part):  # type: ignore[arg-type]  # all parts are dataclasses
         value = getattr(part, one.name)
-        if isinstance(value, (float, int)):
-            yield part, one.name
-        else:
-            yield from _slots(value)
+        if is_dataclass(value):
+            yield from _parts(value, f"{prefix}{one.name}.")
 
 
-def numbers_of(part: object) -> Iterator[float]:
-    """Yield the numbers of a part."""
-    if isinstance(part, list):
-        for value in part:
-            if isinstance(value, (float, int)):
-                yield value
+def _named(part: object, kind: type | UnionType) -> Iterator[tuple[str, object, str]]:
+    """Yield the dotted name of each value of a kind, the part that keeps it, and its name there."""
+    for prefix, owner in _parts(part):
+        for one in fields(owner):  # type: ignore[arg-type]
+            if isinstance(getattr(owner, one.name), kind):
+                yield prefix + one.name, owner, one.name
+
+
+def _slots(part: object) -> Iterator[_Slot]:
+    """Yield where each number of a part is kept, in the order of `_Reader`."""
+    yield from ((owner, name) for _, owner, name in _named(part, float | int))
+    for _, owner, name in _named(part, list):
+        values = getattr(owner, name)
+        for index, value in enumerate(values):
+            if is_dataclass(value):
+                yield from _slots(value)
             else:
-                yield from numbers_of(value)
-        return
-    for name in part.__slots__:  # type: ignore[attr-defined]
-        value = getattr(part, name)
-        if isinstance(value, (float, int)):
-            yield value
-        else:
-            yield from numbers_of(value)
+                yield values, index
+
+
+class _Reader:
+    """Reads the numbers of parts of one class: first those of its own, then those in lists.
+
+    The fields are looked up once, because a pace is packed for almost every request.
+    """
+
+    def __init__(self, example: object) -> None:
+        scalars = [dotted for dotted, _, _ in _named(example, float | int)]
+        self._scalars = attrgetter(*scalars, scalars[0])  # two at least, so that it is a tuple
+        self._lists = []
+        for dotted, owner, name in _named(example, list):
+            first = getattr(owner, name)[0]
+            reader = _Reader(first) if is_dataclass(first) else None
+            self._lists.append((attrgetter(dotted), reader))
+
+    def read(self, part: object, numbers: list[float]) -> None:
+        """Append the numbers of a part."""
+        numbers += self._scalars(part)
+        numbers.pop()  # the first one again
+        for values_of, reader in self._lists:
+            values = values_of(part)
+            if reader is None:
+                numbers += values
+            else:
+                for value in values:
+                    reader.read(value, numbers)
 
 
 _INSTANTS = {
@@ -59,7 +84,8 @@ _INSTANTS = {
 }  # fmt: skip
 """The names of all instants among the numbers."""
 
-_COUNT = sum(1 for _ in numbers_of(Pace()))
+_READER = _Reader(Pace())
+_COUNT = sum(1 for _ in _slots(Pace()))
 _LAYOUT = struct.Struct(f"<{_COUNT}d")
 SIZE = _LAYOUT.size
 """Bytes of a packed pace."""
@@ -67,7 +93,9 @@ SIZE = _LAYOUT.size
 
 def pack(pace: Pace) -> bytes:
     """Return the pace as `SIZE` bytes."""
-    return _LAYOUT.pack(*numbers_of(pace))
+    numbers: list[float] = []
+    _READER.read(pace, numbers)
+    return _LAYOUT.pack(*numbers)
 
 
 def unpack(data: bytes) -> Pace:
