@@ -42,6 +42,7 @@ class DaskCluster:
         poll(lambda: self.file.exists() and self.file.read_text("utf-8").strip().endswith("}"))
         for _ in range(workers):
             self.add_worker()
+        poll(lambda: self.log().count("Registered to") == workers)
 
     def add_worker(self, *before: str, **settings: str) -> subprocess.Popen[bytes]:
         """Start one more worker; `before` is the command that starts it, such as faketime's."""

@@ -225,23 +225,31 @@ def _question() -> Callable[[], tuple[str | None, list[str]]]:
 
 def differences(here: Installed, others: Mapping[str, Installed]) -> list[str]:
     """Return a sentence for each difference, which names those that have it."""
-    wrong: dict[str, list[str]] = {}
+    wrong: dict[tuple[str, str], list[str]] = {}
     for name, other in others.items():
-        for sentence in _differences(here, other, is_worker=name != SCHEDULER):
-            wrong.setdefault(sentence, []).append(name)
-    return [f"{_listed(names)} {sentence}" for sentence, names in wrong.items()]
+        for difference in _differences(here, other, is_worker=name != SCHEDULER):
+            wrong.setdefault(difference, []).append(name)
+    return [
+        f"{_listed(names)} {verb if len(names) == 1 else _PLURAL[verb]} {what}"
+        for (verb, what), names in wrong.items()
+    ]
 
 
-def _differences(here: Installed, other: Installed, *, is_worker: bool) -> Iterator[str]:
+_PLURAL = {"has": "have", "lacks": "lack"}
+
+
+def _differences(
+    here: Installed, other: Installed, *, is_worker: bool
+) -> Iterator[tuple[str, str]]:
     if other.python != here.python:
-        yield f"has Python {other.python}, and this machine {here.python}"
+        yield "has", f"Python {other.python}, and this machine {here.python}"
     elif other.bulk_sync is None:
-        yield "has no bulk-sync"
+        yield "has", "no bulk-sync"
     elif other.bulk_sync != here.bulk_sync:
-        yield f"has bulk-sync {other.bulk_sync}, and this machine {here.bulk_sync}"
+        yield "has", f"bulk-sync {other.bulk_sync}, and this machine {here.bulk_sync}"
     elif is_worker and (missing := here.modules - other.modules):
         extras = sorted({EXTRAS[name] for name in missing})
-        yield f"lacks the extra {' and '.join(extras)} ({', '.join(sorted(missing))})"
+        yield "lacks", f"the extra {' and '.join(extras)} ({', '.join(sorted(missing))})"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -34,11 +34,12 @@ from bulk_sync.cluster.crew import CrewPlugin, run_job
 from bulk_sync.cluster.messages import HANDLER, Ended, Line, Order, Progress, Report, Stop, Work
 from bulk_sync.cluster.plugin import DeskPlugin
 from bulk_sync.cluster.terms import Place, Terms
-from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
+from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly, UsageError
 from bulk_sync.jobs import read_summary
 from bulk_sync.model.summaries import Batch, JobResult, Part, Summary
 from bulk_sync.settings.files import Files
 from bulk_sync.together import Job, Phase, Standing, current_job
+from bulk_sync.version import __version__
 
 _LOGGER = logging.getLogger("bulk_sync")
 
@@ -179,6 +180,7 @@ class _Coordinator:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", job.name)[:40]
         future: Future[bytes] = self._client.submit(
             run_job,
+            __version__,
             pickle.dumps(work),
             key=f"bulk-sync-{self._run}-{number}-{name}",
             workers=None if worker is None else [worker],
@@ -209,6 +211,10 @@ class _Coordinator:
                     f"{error.allowed_failures + 1} workers died while they ran this job; their "
                     "logs may say why. Run it again."
                 ),
+            )
+        except ImportError as error:  # Dask's, of a worker that came later
+            return self._unknown(
+                name, UsageError(f"A worker that came later lacks bulk-sync, or a part: {error}")
             )
         except Exception as error:  # noqa: BLE001 - kept as the result of this job
             return self._unknown(name, error)

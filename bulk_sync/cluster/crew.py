@@ -33,10 +33,11 @@ from bulk_sync.cluster.messages import (
     Work,
 )
 from bulk_sync.cluster.remote import Exchange, Lease, leased
-from bulk_sync.errors import BulkSyncError, CheckpointBusy, Outage, StoppedEarly
+from bulk_sync.errors import BulkSyncError, CheckpointBusy, Outage, StoppedEarly, UsageError
 from bulk_sync.model.summaries import JobResult
 from bulk_sync.run.follow import Callbacks, StopRequest
 from bulk_sync.together import Ready, Standing
+from bulk_sync.version import __version__
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -214,11 +215,17 @@ def progress_of(standing: Standing, now: float) -> bytes | None:
         return None
 
 
-def run_job(payload: bytes) -> bytes:
+def run_job(version: str, payload: bytes) -> bytes:
     """Run a job until it has ended: the task. Takes a `Work` and returns an `Ended`, both pickled.
 
-    Raises Reschedule when the worker closes, so that Dask runs it on another one.
+    Raises Reschedule when the worker closes, so that Dask runs it on another one; UsageError when
+    the coordinator's version is another one.
     """
+    if version != __version__:  # a worker that came after the versions were compared
+        raise UsageError(
+            f"A worker that came later has bulk-sync {__version__}, and the command {version}: "
+            "install the same, start it again, and run this again."
+        )
     worker = get_worker()
     secede()
     work: Work = pickle.loads(payload)  # noqa: S301 - from the coordinator, as all of Dask's tasks

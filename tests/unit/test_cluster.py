@@ -12,7 +12,7 @@ import pytest
 
 from bulk_sync.cluster.connect import Installed, differences, local_workers
 from bulk_sync.cluster.coordinator import _Placed
-from bulk_sync.cluster.crew import Crew
+from bulk_sync.cluster.crew import Crew, run_job
 from bulk_sync.cluster.messages import LEASH_SECONDS, Line, Order, Stop
 from bulk_sync.cluster.probe import Seen, judged, look
 from bulk_sync.errors import Interrupted, Outage, StoppedEarly, UsageError
@@ -45,7 +45,7 @@ def test_a_difference_is_said_with_what_has_it(other: Installed, said: list[str]
 def test_workers_with_one_difference_are_named_together() -> None:
     old = Installed("0.2.0", "3.11", HERE.modules)
     (said,) = differences(HERE, {"scheduler": old, "a": old, "b": HERE, "c": old})
-    assert said.startswith("the scheduler, worker a and worker c has bulk-sync 0.2.0")
+    assert said.startswith("the scheduler, worker a and worker c have bulk-sync 0.2.0")
     (said,) = differences(HERE, {f"w{number}": old for number in range(9)})
     assert "4 more" in said
     # Nothing of the scheduler is needed for sending.
@@ -129,6 +129,11 @@ def test_what_a_worker_makes_is_renamed_when_it_is_whole(tmp_path: Path) -> None
     assert (seen.is_same, seen.lock, seen.trouble) == (True, False, "")
     assert (tmp_path / seen.made).read_text("utf-8") == "token"
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_worker_of_another_version_that_came_later_runs_nothing() -> None:
+    with pytest.raises(UsageError, match="came later has bulk-sync"):
+        run_job("9.9.9", b"")
 
 
 # The messages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from bulk_sync.cli import cluster as in_cli
 from bulk_sync.cluster import connect
 from tests.conftest import Program
 from tests.dask_cluster import DaskCluster, dask_cluster
@@ -130,6 +133,33 @@ def recorded(program: Program, office: Office, job: str) -> int:
     """Return how many rows of a job its checkpoint has as updated."""
     states = program("status", office.folder / job / "x.csv", "--json").summary["states"]
     return int(states["updated"])
+
+
+def test_other_versions_are_refused_before_anything_is_sent(
+    program: Program, office: Office, cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = replace(connect.own(), bulk_sync="9.9.9")
+    monkeypatch.setattr(connect, "own", lambda: here)
+    office.team("vale")
+    ran = program("run", "--jobs", office.jobs_file, "--dask", cluster.address)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.search(
+        r"the scheduler, worker tcp://\S+ and worker tcp://\S+ have bulk-sync \S+, and this "
+        r"machine 9\.9\.9\. Install the same",
+        ran.err,
+    )
+    assert office.servers["vale"].requests == []
+
+
+def test_without_the_extra_a_sentence_says_so(
+    program: Program, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_cli, "find_spec", lambda _: None)
+    office.team("vale")
+    for command in (("run",), ("doctor",)):
+        ran = program(*command, "--jobs", office.jobs_file, "--dask", "local:2")
+        assert (ran.code, ran.out) == (2, "")
+        assert "--dask needs the extra dask" in ran.err
 
 
 def test_doctor_tries_the_cluster_and_its_folders(
