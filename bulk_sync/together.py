@@ -35,6 +35,7 @@ from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, UsageError
 from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import Batch, JobResult, Summary
+from bulk_sync.open_files import allow_files_of_jobs
 from bulk_sync.pipeline import push_in_run
 from bulk_sync.run.follow import AboutToSend, Callbacks, StopRequest
 from bulk_sync.run.loops import CommonLoop, common_loop
@@ -171,6 +172,7 @@ def run(
     standings = [Standing(job) for job in jobs]
     watch(standings)
     at_once = min(at_once, len(jobs)) or 1
+    allow_files_of_jobs(at_once)
     with (
         common_loop(at_once, os.cpu_count() or 1, clock) as new_loop,
         ThreadPoolExecutor(at_once, "job") as threads,
