@@ -32,6 +32,9 @@ _INSTEAD = (
 
 _Answer = TypeVar("_Answer")
 
+_unanswered: list[threading.Thread] = []
+"""The question that was not answered in time; while it is open, the keychain is not asked again."""
+
 
 def stored_key(name: str) -> SecretStr:
     """Return the key that is stored under this name; raises UsageError."""
@@ -88,6 +91,13 @@ def _ask(
 ) -> _Answer:
     """Return the answer of this host's keychain; raises UsageError or `failure` for its errors."""
     found: list[_Answer | BulkSyncError] = []
+    unanswered = UsageError(
+        f"{about}: no answer from the keychain within {ANSWER_SECONDS:g} s; unlock it, then run "
+        "again"
+    )
+    # Sixty jobs must not wait one after the other for a keychain that nobody unlocks.
+    if any(thread.is_alive() for thread in _unanswered):
+        raise unanswered
     # Not the pool's threads: the program must not wait at its end for one that never returns.
     asking = threading.Thread(
         target=lambda: found.append(_answer(question, about, failure)), daemon=True
@@ -95,10 +105,8 @@ def _ask(
     asking.start()
     asking.join(ANSWER_SECONDS)
     if not found:
-        raise UsageError(
-            f"{about}: no answer from the keychain within {ANSWER_SECONDS:g} s; unlock it, then "
-            "run again"
-        )
+        _unanswered[:] = [asking]
+        raise unanswered
     answer = found[0]
     if isinstance(answer, BulkSyncError):
         raise answer

@@ -21,7 +21,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
@@ -69,7 +69,7 @@ class Job(Struct, frozen=True):
     `make` validates its settings and reads its key, and raises BulkSyncError. It is called when
     the job begins, so that a missing key ends this job alone. Nothing is sent from `finish_at` on,
     an instant of the clock of the run: a time of day would be tomorrow's for a job that has to wait
-    until it has passed.
+    until it has passed. With `asks`, `make` may ask the user.
     """
 
     name: str
@@ -77,6 +77,7 @@ class Job(Struct, frozen=True):
     outputs: Outputs
     make: Callable[[], Ready]
     finish_at: float = math.inf
+    asks: bool = False
 
 
 class Phase(Enum):
@@ -216,7 +217,8 @@ def _run_one(standing: Standing, common: _Common) -> None:
     error: BulkSyncError | None = None
     bug: Exception | None = None
     try:
-        with common.keys:
+        # A question that nobody answers must not hold up the jobs that ask none.
+        with common.keys if standing.job.asks else nullcontext():
             ready = standing.job.make()
         own_end = clock.monotonic() + seconds_left(ready.settings.stopping, clock)
         own_end = min(own_end, standing.job.finish_at, common.end)

@@ -193,6 +193,7 @@ def _elsewhere(
 
 def _job(entry: Entry, clock: Clock) -> together.Job:
     outputs = part(Outputs, entry.given)
+    asks = bool(entry.given.get("key_command") or entry.given.get("keychain"))
     finish_at = math.inf
     if "finish_by" in entry.given:
         with suppress(UsageError):  # an error of this job, when it begins
@@ -200,7 +201,7 @@ def _job(entry: Entry, clock: Clock) -> together.Job:
             finish_at = clock.monotonic() + seconds_left(stopping, clock)
             others = {name: one for name, one in entry.given.items() if name != "finish_by"}
             entry = Entry(entry.name, entry.files, others)
-    return together.Job(entry.name, entry.files, outputs, partial(ready, entry), finish_at)
+    return together.Job(entry.name, entry.files, outputs, partial(ready, entry), finish_at, asks)
 
 
 def ready(entry: Entry) -> together.Ready:

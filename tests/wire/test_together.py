@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -398,3 +399,24 @@ def test_a_job_that_had_to_wait_past_its_time_of_day_sends_nothing(
     ran = program("run", "--jobs", office.jobs_file, "--at-once", 1, "--json")
     assert (ran.code, [job["exit_code"] for job in ran.summary["jobs"]]) == (6, [0, 6])
     assert office.servers["b"].patched == []
+
+
+def test_a_key_command_that_hangs_holds_up_no_job_with_a_key_file(
+    office: Office, tmp_path: Path
+) -> None:
+    office.team("asking", key=False)
+    office.team("vale")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    jobs = office.jobs_file
+    own = f"key-file = {json.dumps(str(tmp_path / 'asking.key'))}"
+    text = jobs.read_text("utf-8")
+    assert own in text
+    jobs.write_text(text.replace(own, f'key-command = "cat {fifo}"'), encoding="utf-8")
+    with started("run", "--jobs", jobs, "--json") as running:
+        with fifo.open("w", encoding="utf-8") as answer:  # waits until the command reads
+            when_sent(ROWS, office.servers["vale"].requests, running)
+            answer.write(team_key("asking"))
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert json.loads(out)["states"]["updated"] == 2 * ROWS
