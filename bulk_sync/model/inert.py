@@ -10,6 +10,7 @@ before it is taken for a formula whenever the text is.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from bulk_sync.model.rows import Cell, text_of
 
@@ -24,8 +25,14 @@ _APOSTROPHE = "'"
 
 def is_like_a_formula(text: str) -> bool:
     """Return True for a text that a spreadsheet program might read as a formula."""
+    return _FORMULA.match(text) is not None
+
+
+def are_like_formulas(texts: Sequence[str]) -> bool:
+    """Return True if a spreadsheet program might read any of the texts as a formula."""
     # Almost all texts begin with a letter or a digit, which no formula does.
-    return not text[:1].isalnum() and _FORMULA.match(text) is not None
+    firsts = "".join([text[:1] for text in texts])
+    return not firsts.isalnum() and any(map(is_like_a_formula, texts))
 
 
 def inert(text: str) -> str:

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from bulk_sync.model.inert import exact, inert, inert_cell, is_like_a_formula
+from bulk_sync.model.inert import (
+    are_like_formulas,
+    exact,
+    inert,
+    inert_cell,
+    is_like_a_formula,
+)
 from bulk_sync.model.rows import Cell, CellError, Formatted, Problem, Result
 from bulk_sync.recognise import Output
 from bulk_sync.report.written.failed import write_failed
@@ -48,6 +54,11 @@ def test_a_formula_gets_an_apostrophe(text: str) -> None:
 @pytest.mark.parametrize("text", NO_FORMULAS)
 def test_any_other_text_stays(text: str) -> None:
     assert inert(text) == exact(text) == text
+
+
+@given(st.lists(texts | st.sampled_from(["", "a", "7", "\u0661", "=1", "'=1"]), max_size=4))
+def test_texts_are_like_formulas_when_one_of_them_is(some: list[str]) -> None:
+    assert are_like_formulas(some) is any(is_like_a_formula(text) for text in some)
 
 
 @given(texts)

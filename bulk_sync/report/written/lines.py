@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from bulk_sync.errors import UsageError, install_with
-from bulk_sync.model.inert import inert, is_like_a_formula
+from bulk_sync.model.inert import are_like_formulas, inert
 from bulk_sync.recognise import Output
 from bulk_sync.report.written.atomic import replacing
 from bulk_sync.report.written.workbook import MOST_ROWS, write_workbook
@@ -80,7 +80,7 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
                 and '"' not in text
                 and "\n" not in text
                 and "\r" not in text
-                and not any(map(is_like_a_formula, cells))
+                and not are_like_formulas(cells)
             ):
                 file.write(text + "\r\n")
             else:
