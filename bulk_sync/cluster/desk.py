@@ -36,7 +36,8 @@ FAR = Reach(stated=0.02, found=0.02, given=0.1, late_seconds=0.1, ahead_seconds=
 
 A question takes milliseconds, so that a group lasts longer than on one host. A group at a rate that
 was found, or that the API states, is short, because requests in it don't know the latest replies.
-Workers keep time less exactly together than one does: the longer intervals make up for 20 ms.
+Workers keep time less exactly together than one does: the longer intervals make up for 20 ms
+in a window of a second.
 """
 
 _MOST_PACES = 10_000

@@ -18,6 +18,7 @@ import asyncio
 import math
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -60,6 +61,9 @@ _SLOWEST_SECONDS = 1.0
 """Permits whose answer took longer are not used: they would come late."""
 
 _PAUSE_SECONDS = 0.2
+
+_TIMED = 8
+"""How many answers show how long the next one may take."""
 
 RENEWAL_SECONDS = 1.0
 """How often a lease is renewed."""
@@ -227,8 +231,6 @@ class _Asked:
 class RemotePermits:
     """The permits of a scheduler's desk, for one run; see `send.permits.PermitSource`."""
 
-    reach: Reach = FAR
-
     def __init__(
         self, lease: Lease, exchange: Exchange, base_url: str, key: str, clock: Clock
     ) -> None:
@@ -243,6 +245,13 @@ class RemotePermits:
         self._confirmed = 0
         self._prepared: _Asked | None = None
         self._held_until = -math.inf
+        self._took: deque[float] = deque(maxlen=_TIMED)
+
+    @property
+    def reach(self) -> Reach:
+        """That of a desk, asked earlier while it answers slowly."""
+        ahead = max(FAR.ahead_seconds, 2 * max(self._took, default=0.0))
+        return FAR._replace(ahead_seconds=ahead)
 
     def prepare(self, request: Request) -> None:
         """Ask for the next permits now; `ask` takes the answer."""
@@ -312,6 +321,7 @@ class RemotePermits:
         if known > 0:  # another question may have confirmed them before
             del self._unread[:known]
             self._confirmed += known
+        self._took.append(asked.arrived - asked.at)
         given_at = self._dating.date(asked.at, reply.at, asked.arrived)
         answer = answer_moved(reply.answer, given_at)
         self._held_until = max(self._held_until, answer.shown.held_until)

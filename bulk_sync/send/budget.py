@@ -145,7 +145,8 @@ class Budget:
         while (wait := due - self._clock.monotonic()) > 0:
             reading = self._readings
             is_long = wait > reach.longest
-            await self._clock.sleep(wait - reach.ahead_seconds if is_long else wait)
+            early = reach.ahead_seconds if is_long else 0.0
+            await self._clock.sleep(max(0.0, wait - early))
             # After a short sleep in which nothing changed, the permit is as it was.
             if is_long or reading != self._readings or self._is_stale:
                 await self._ask(Request())

@@ -92,10 +92,13 @@ class Answer(Struct, frozen=True, array_like=True):
 class PermitSource(Protocol):
     """Where a run gets its permits.
 
-    `reach` bounds its groups: a permit that is due within its longest needs no second question.
+    A permit that is due within the longest time of its groups needs no second question.
     """
 
-    reach: Reach
+    @property
+    def reach(self) -> Reach:
+        """The bounds of its permits as of now."""
+        ...
 
     def prepare(self, request: Request) -> None:
         """Ask ahead of the next question that wants permits, where that takes time."""
