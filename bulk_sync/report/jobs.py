@@ -246,7 +246,8 @@ def jobs_verdict(result: JobsResult, steps: Sequence[NextStep]) -> Verdict:
             f"The job {jobs[0].name} is done." if done == 1 else f"All {done:,} jobs are done."
         )
     else:
-        sentence = f"{done:,} of {counted(len(jobs), 'job')} {are(done)} done; {', '.join(rest)}."
+        so_far = f"{done:,} of {counted(len(jobs), 'job')} {are(done, len(jobs))} done"
+        sentence = f"{so_far}; {', '.join(rest)}."
     detail = None if result.stopped is None else f"{str(result.stopped).rstrip('.')}."
     if not steps:
         return Verdict(Tone.GOOD, sentence, detail, "Nothing left to do.", None)

@@ -49,7 +49,7 @@ def _without_command(summary: Summary) -> Verdict:
     if summary.running:
         sentence = (
             f"A run is in progress: {done + errors:,} of {counted(summary.rows, 'row')} "
-            f"{are(done + errors)} finished."
+            f"{are(done + errors, summary.rows)} finished."
         )
         return Verdict(Tone.STOPPED, sentence, None, "Wait for it to end.")
     if summary.states.get(State.PENDING, 0) or summary.stopped is not None:
@@ -104,7 +104,7 @@ def _not_sent(summary: Summary) -> str | None:
 
 def _with_errors(summary: Summary, done: int, errors: int) -> Verdict:
     # Failed rows alone need no correction, only another run.
-    so_far = f"{done:,} of {counted(summary.rows, 'row')} {are(done)} done"
+    so_far = f"{done:,} of {counted(summary.rows, 'row')} {are(done, summary.rows)} done"
     left = sum(cause.rows for cause in summary.causes if cause.left_in_doubt)
     if left and errors == summary.states.get(State.FAILED, 0):
         they = "it" if left == 1 else "them"
@@ -139,7 +139,7 @@ def _stopped(summary: Summary, done: int) -> Verdict:
     pending = summary.states.get(State.PENDING, 0)
     begin = "Not finished" if summary.stopped is None else "Stopped early"
     sentence = (
-        f"{begin}: {done:,} of {counted(summary.rows, 'row')} {are(done)} done, "
+        f"{begin}: {done:,} of {counted(summary.rows, 'row')} {are(done, summary.rows)} done, "
         f"{pending:,} {are(pending)} pending."
     )
     details = [] if summary.stopped is None else [str(summary.stopped).rstrip(".") + "."]

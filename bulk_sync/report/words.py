@@ -147,8 +147,10 @@ def were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def are(count: int) -> str:
-    """Return "is" or "are"."""
+def are(count: int, total: int | None = None) -> str:
+    """Return "is" or "are" for a count, or for a count of a total: 0 of 1 row is, 1 of 2 is."""
+    if total == 1:
+        return "is"
     return "is" if count == 1 else "are"
 
 

@@ -34,7 +34,7 @@ VERDICTS = [
         {State.PENDING: 1},
         {},
         Tone.STOPPED,
-        "Not finished: 0 of 1 row are done, 1 is pending.",
+        "Not finished: 0 of 1 row is done, 1 is pending.",
     ),
     (
         {State.UPDATED: 9, State.PENDING: 2},
