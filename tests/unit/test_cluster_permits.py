@@ -231,6 +231,14 @@ def test_four_workers_share_a_rate_without_losing_time() -> None:
     assert max(seconds) <= 1.05 * 4 * 300 / RATE
 
 
+@pytest.mark.parametrize("longest", [0.05, 0.15])
+def test_a_slow_way_to_the_scheduler_costs_half_of_the_rate_at_most(longest: float) -> None:
+    cluster = Cluster(longest_seconds=longest)
+    (seconds,) = shared(cluster, [3600.0], 60, at_rate(1))
+    assert seconds <= 2 * 60
+    cluster.check(late=FAR.late_seconds + 2 * longest + 0.01)
+
+
 @pytest.mark.parametrize("longest", [0.001, 0.05])
 def test_none_starves(longest: float) -> None:
     cluster = Cluster(longest_seconds=longest)
