@@ -3,7 +3,7 @@
     python -m tests.benchmarks.cluster_jobs [--teams 10] [--rows 500]
 
 - `told`: each team is told 25 rows a second, which any machine can do: the span over the optimum.
-- `at once`: no limit: rows per second of all teams together, to a server that answers at once.
+- `at once`: no limit: rows per second of all teams together, to a sandbox in a process of its own.
 - `journal`: rows per second of one job whose checkpoint has a WAL, and a rollback journal as on
   storage that hosts share.
 
@@ -21,22 +21,14 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from bulk_sync import PushSettings, push
-from bulk_sync.clock import SystemClock
-from tests.benchmarks.servers import small_server
 from tests.dask_cluster import dask_cluster
-from tests.helpers import numbered, started, write_sheet
+from tests.helpers import Witness, numbered, sandbox_process, started, write_sheet
 
 TOLD = 25
 TOLD_SECONDS = 8
 ROUNDS = 3
 JOURNAL_ROWS = 5000
-
-
-def seen(count: int, *, first: int = 0) -> list[tuple[str, str, int]]:
-    """Return rows with the feedback that the server answers with, so that nothing comes back
-    changed.
-    """
-    return [(key, "Loved the light", rating) for key, _, rating in numbered(count, first=first)]
+NO_LIMIT = 100_000
 
 
 def jobs_file(folder: Path, base_url: str, teams: int, rows: int, rate: int) -> Path:
@@ -45,7 +37,7 @@ def jobs_file(folder: Path, base_url: str, teams: int, rows: int, rate: int) -> 
     text = ""
     for team in range(teams):
         (folder / str(team)).mkdir()
-        sheet = write_sheet(folder / str(team) / "x.csv", seen(rows, first=team * rows))
+        sheet = write_sheet(folder / str(team) / "x.csv", numbered(rows, first=team * rows))
         key = folder / f"{team}.key"
         key.write_text(f"north_sk_test_{team:032}", "utf-8")
         key.chmod(0o600)
@@ -59,26 +51,27 @@ def jobs_file(folder: Path, base_url: str, teams: int, rows: int, rate: int) -> 
     return path
 
 
-def span(path: Path, asked: list[float], *arguments: object) -> float:
-    """Run jobs; return the seconds from the first request to the last."""
-    asked.clear()
+def span(path: Path, witness: Witness, *arguments: object) -> float:
+    """Run jobs; return the seconds from the first row that arrived to the last."""
+    seq = max((entry["seq"] for entry in witness.journal()), default=0)
     env = {name: value for name, value in os.environ.items() if name != "NORTH_API_KEY"}
     with started("run", "--jobs", path, "--quiet", *arguments, env=env) as running:
         _, err = running.communicate()
     if running.returncode:
         sys.exit(f"the run ended with {running.returncode}: {err}")
-    return max(asked) - min(asked)
+    at = [entry["at"] for entry in witness.patches(seq)]
+    return float(max(at) - min(at))
 
 
 def journal(folder: Path, base_url: str, *, on_shared_storage: bool) -> float:
     """Push a sheet; return its rows per second."""
-    folder.mkdir()
-    sheet = write_sheet(folder / "x.csv", seen(JOURNAL_ROWS))
+    folder.mkdir(parents=True)
+    sheet = write_sheet(folder / "x.csv", numbered(JOURNAL_ROWS))
     settings = PushSettings(
         input=sheet,
         key=f"north_sk_test_{0:032}",
         base_url=base_url,
-        rate="100000/s",
+        rate=f"{NO_LIMIT}/s",
         workers=64,
         on_shared_storage=on_shared_storage,
         state_folder=folder,
@@ -95,38 +88,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=500, help="of a team, without a limit")
     options = parser.parse_args(arguments)
     found: dict[str, list[float]] = {}
-    clock = SystemClock()
     with (
         TemporaryDirectory() as made,
-        small_server("200 OK") as (base_url, asked),
+        sandbox_process("--accept-any") as witness,
         dask_cluster(Path(made) / "dask", workers=2) as cluster,
     ):
-        folder = Path(made)
         for number in range(ROUNDS):
+            folder = Path(made, str(number))
             for name, given in {"one process": (), "cluster": ("--dask", cluster.file)}.items():
-                rows = TOLD * TOLD_SECONDS
-                path = jobs_file(
-                    folder / f"told {name} {number}", base_url, options.teams, rows, TOLD
-                )
+                seconds = told(folder / f"told {name}", witness, options.teams, *given)
                 found.setdefault(f"told, {name}: span over the optimum", []).append(
-                    span(path, asked, *given) / TOLD_SECONDS
+                    seconds / TOLD_SECONDS
                 )
                 path = jobs_file(
-                    folder / f"fast {name} {number}", base_url, options.teams, options.rows, 100_000
+                    folder / f"fast {name}", witness.base_url, options.teams, options.rows, NO_LIMIT
                 )
-                begun = clock.monotonic()
-                seconds = span(path, asked, *given)
-                whole = clock.monotonic() - begun
-                every = options.teams * options.rows
-                found.setdefault(f"at once, {name}: rows/s", []).append(every / seconds)
-                found.setdefault(f"at once, {name}: seconds of the command", []).append(whole)
-            for shared in (False, True):
-                name = "rollback journal" if shared else "WAL"
+                found.setdefault(f"at once, {name}: rows/s", []).append(
+                    options.teams * options.rows / span(path, witness, *given)
+                )
+            for name, shared in {"WAL": False, "rollback journal": True}.items():
                 found.setdefault(f"{name}: rows/s", []).append(
-                    journal(folder / f"{name} {number}", base_url, on_shared_storage=shared)
+                    journal(folder / name, witness.base_url, on_shared_storage=shared)
                 )
     for name, values in found.items():
         print(f"{name}: {median(values):,.2f} ({min(values):,.2f} to {max(values):,.2f})")
+
+
+def told(folder: Path, witness: Witness, teams: int, *given: object) -> float:
+    """Run teams that are told a rate; return the span in seconds."""
+    rows = TOLD * TOLD_SECONDS
+    return span(jobs_file(folder, witness.base_url, teams, rows, TOLD), witness, *given)
 
 
 if __name__ == "__main__":
