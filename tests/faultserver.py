@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from bulk_sync.clock import SystemClock
-from tests.helpers import raw_server, reply, reset
+from tests.helpers import let_pass, raw_server, reply, reset
 
 Deed = Callable[[socket.socket], None]
 
@@ -183,6 +183,16 @@ def held(release: threading.Event, then: Deed = good) -> Deed:
 
     def deed(connection: socket.socket) -> None:
         release.wait(120)
+        then(connection)
+
+    return deed
+
+
+def slowly(seconds: float, then: Deed) -> Deed:
+    """Do that after this time, as an API does that is far away or has work to do."""
+
+    def deed(connection: socket.socket) -> None:
+        let_pass(seconds)
         then(connection)
 
     return deed
