@@ -159,9 +159,11 @@ def test_jobs_of_one_key_share_its_limit(program: Program, office: Office) -> No
     assert program("run", "--jobs", path).code == 0
     server = office.servers["a"]
     assert len(server.requests) == 40
-    at = sorted(request.at for request in (*server.requests, *server.account))
-    # Any second has at most the rate and the burst of one.
-    assert all(later - earlier >= 0.9 for earlier, later in zip(at, at[12:], strict=False))
+    # Each job asks for its account first. A busy machine lets some requests come late, and then
+    # several at once, but none early.
+    begun = min(request.at for request in server.account)
+    came = sorted(request.at - begun for request in server.requests)
+    assert all(seconds >= (number - 1) / 10 for number, seconds in enumerate(came))
 
 
 def test_two_jobs_of_one_sheet_are_refused_before_one_begins(
