@@ -130,7 +130,11 @@ def many_changes(source: Path, changes: int, rows: int, most: Share | None) -> I
 
 def refusal_by_columns(sheet: Sheet, *, role: Role = Role.SENT) -> InputError | None:
     """Return the question about a column that keeps a sheet from being sent; None without any."""
-    if role is Role.SENT and not any(one.field in FIELDS for one in sheet.mapping.filling):
+    # A file of ours may have no field: that of an undo which restores nothing.
+    fills_none = not sheet.rules.own and not any(
+        one.field in FIELDS for one in sheet.mapping.filling
+    )
+    if role is Role.SENT and fills_none:
         return InputError(_nothing_to_change(sheet))
     zones, assumed = sheet.mapping.zones, sheet.findings.assumed.get("timezone")
     if zones and assumed is not None:

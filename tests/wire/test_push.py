@@ -47,7 +47,8 @@ def test_under_faults_all_rows_are_updated_and_attempts_agree_with_the_journal(
     sheet = write_sheet(tmp_path / "showings.csv", numbered(600))
     shares = ("3%:503", "2%:reset", "1%:timeout", "1%:garbage", "1%:cut")
     with sandboxes(faults=tuple(map(parse_fault, shares)), seed=3) as witness:
-        ran = program("push", sheet, "--base-url", witness.base_url, "--timeout", 1, "--json")
+        # Long enough for each request to reach the sandbox, also on a busy machine.
+        ran = program("push", sheet, "--base-url", witness.base_url, "--timeout", 3, "--json")
         journal = witness.patches()
     assert ran.code == 0
     assert {entry["fault"] for entry in journal} == {
