@@ -264,7 +264,7 @@ def test_elsewhere_the_totals_come_as_lines(monkeypatch: pytest.MonkeyPatch) -> 
         written.set()
 
     with jobs_lines(lambda: night(9), say):
-        assert written.wait(10)
+        assert written.wait(60)
     assert said[0].startswith(
         "9 jobs: 5 running (1 in an outage), 1 waiting for their turn, 1 done"
     )

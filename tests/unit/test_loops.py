@@ -43,7 +43,7 @@ def test_what_one_job_raises_ends_no_other() -> None:
             event.set()
 
         new_loop().run(release)
-        assert other.result(10) == "well"
+        assert other.result(60) == "well"
 
 
 def test_a_job_that_sends_keeps_none_from_its_turn() -> None:
@@ -51,7 +51,7 @@ def test_a_job_that_sends_keeps_none_from_its_turn() -> None:
     had = threading.Event()
 
     async def until_the_other_had_its_turn() -> bool:
-        return await asyncio.to_thread(had.wait, 10)
+        return await asyncio.to_thread(had.wait, 60)
 
     with common_loop(2, 1, SimulatedClock()) as new_loop, ThreadPoolExecutor(1) as threads:
         first, second = new_loop(), new_loop()
@@ -63,7 +63,7 @@ def test_a_job_that_sends_keeps_none_from_its_turn() -> None:
         with first.turn():
             working = threads.submit(other)
             assert first.run(until_the_other_had_its_turn)
-            working.result(10)
+            working.result(60)
 
 
 def test_turns_are_had_in_the_order_of_asking() -> None:
@@ -96,7 +96,7 @@ def test_a_turn_that_lasts_too_long_does_not_count() -> None:
         poll(lambda: len(turns.waiting) == 1)
         assert not third.done()  # that of the slow one ended no other's
         turns.end(other)
-        turns.end(third.result(10))
+        turns.end(third.result(60))
 
 
 def test_without_others_a_run_has_a_loop_in_its_own_thread() -> None:
