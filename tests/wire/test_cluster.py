@@ -214,12 +214,13 @@ def test_a_killed_scheduler_leaves_rows_pending_for_the_next_run(
     note = office.folder / "vale" / "x.checkpoint.sqlite.holder"
     with (
         dask_cluster(tmp_path / "dask", workers=1) as cluster,
-        dask_run(office, cluster.address, "--log-file", log) as running,
+        dask_run(office, cluster.address, "-v", "--log-file", log) as running,
     ):
         when_sent(14, server.requests, running)
         poll(lambda: recorded(program, office, "vale") == 10)
-        # The team is known from the first request: so the command has heard that rows are sent.
-        poll(lambda: "Vale" in log.read_text("utf-8"))
+        # The command hears of the replies twice a second. Before that it can't know that rows are
+        # sent, and looks at no checkpoint.
+        poll(lambda: log.read_text("utf-8").count(": updated") == 10)
         assert cluster.scheduler is not None
         cluster.scheduler.kill()
         code, summary, err = ended(running)

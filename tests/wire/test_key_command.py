@@ -53,7 +53,7 @@ def test_the_command_gets_neither_another_key_nor_the_sheet(sheet: Path, tmp_pat
             env=environment(NORTH_API_KEY=OTHER_KEY),
         ) as running,
     ):
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=120)
     assert running.returncode == 0, err
     assert {request.headers["authorization"] for request in journal.requests} == {f"Bearer {KEY}"}
     assert len(journal.requests) == 3

@@ -202,7 +202,7 @@ def test_a_terminal_shows_no_key(tmp_path: Path) -> None:
         os.write(ours, OTHER_KEY.encode() + b"\n")
         while b"Stored the key of hill" not in seen:
             seen += os.read(ours, 1000)
-        assert running.wait(60) == 0
+        assert running.wait(120) == 0
     os.close(ours)
     assert OTHER_KEY.encode() not in seen
 
@@ -220,7 +220,7 @@ def test_a_program_of_its_own_reads_the_keychain(tmp_path: Path, sheet: Path) ->
             *("run", "--jobs", jobs, "-v", "--log-file", tmp_path / "run.log"),
             env=with_a_backend(tmp_path / "backend"),
         ) as running:
-            out, err = running.communicate(timeout=60)
+            out, err = running.communicate(timeout=120)
     assert running.returncode == 0, err
     assert {request.headers["authorization"] for request in journal.requests} == {f"Bearer {KEY}"}
     assert KEY not in out + err + (tmp_path / "run.log").read_text("utf-8")
@@ -300,7 +300,7 @@ def test_a_backend_that_can_t_be_loaded_is_a_sentence(sheet: Path) -> None:
         with started(
             *("push", sheet, "--keychain", "vale"), env=environment(PYTHON_KEYRING_BACKEND=name)
         ) as running:
-            _, err = running.communicate(timeout=60)
+            _, err = running.communicate(timeout=120)
         assert running.returncode == 2, err
         assert "PYTHON_KEYRING_BACKEND" in err
 

@@ -95,7 +95,7 @@ def test_a_job_that_runs_is_running_until_it_is_killed(program: Program, office:
         (job,) = program("status", "--jobs", path, "--json").summary["jobs"]
         assert (job["state"], job["last_run"]["ended"]) == ("running", None)
         running.kill()
-        running.communicate(timeout=60)
+        running.communicate(timeout=120)
     release.set()
     (job,) = program("status", "--jobs", path, "--json").summary["jobs"]
     assert (job["state"], job["states"]["pending"]) == ("pending", 300)

@@ -193,7 +193,7 @@ def test_a_signal_stops_all_jobs_tidily(office: Office, number: signal.Signals) 
         when_sent(2, office.servers["b"].requests, running)
         running.send_signal(number)
         release.set()
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=120)
     assert running.returncode == 128 + number, err
     summary = json.loads(out)
     assert summary["exit_code"] == 128 + number
@@ -222,7 +222,7 @@ def test_a_second_signal_cuts_off_what_is_in_flight_and_the_report_is_written(
         when_sent(2, office.servers["b"].requests, running)
         running.send_signal(signal.SIGINT)
         running.send_signal(signal.SIGTERM)  # another one, because equal ones may become one
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=120)
         release.set()
     summary = json.loads(out)
     assert running.returncode == summary["exit_code"], err
@@ -419,6 +419,6 @@ def test_a_key_command_that_hangs_holds_up_no_job_with_a_key_file(
         with fifo.open("w", encoding="utf-8") as answer:  # waits until the command reads
             when_sent(ROWS, office.servers["vale"].requests, running)
             answer.write(team_key("asking"))
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=120)
     assert running.returncode == 0, err
     assert json.loads(out)["states"]["updated"] == 2 * ROWS
