@@ -232,3 +232,15 @@ def test_deep_and_long_replies_are_masked_too() -> None:
         reply = reply_of(500, {}, body, MASKING)
         assert not shows_the_key(reply.body.decode())
         assert isinstance(reply, Reply)
+
+
+@pytest.mark.parametrize("secret", ["vale", "valley", "realty", "hill-vale"])
+def test_a_short_secret_that_is_a_word_hides_no_word(secret: str) -> None:
+    """Else the name of a key's team is not the one that `--team` names."""
+    name = f"{secret.title()} Realty"
+    masking = Masking(SecretStr(f"north_sk_test_{secret}"))
+    assert masking.body(json.dumps({"name": name}).encode()) == json.dumps({"name": name}).encode()
+    echoed = f"Bad key North_SK_test_{secret}, of {name}"
+    assert masking.text(echoed) == f"Bad key {MASK} of {name}"
+    packed = base64.b64encode(f"Bearer north_sk_test_{secret}".encode()).decode()
+    assert packed not in masking.text(f"Authorization was {packed}")

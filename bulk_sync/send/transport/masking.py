@@ -13,6 +13,9 @@ everything above the transport sees. The forms of the key that are known:
 | hexadecimal | dumps |
 | compatibility forms of its characters (full-width) | Unicode, NFKC |
 
+A secret part of fewer than twelve characters, as in a sandbox's key, is often a word of its own:
+`vale` of the team Vale Realty. It is searched for together with the key's prefix.
+
 A word of a text that has the key is replaced; if the key is only in several words together, the
 whole text is.
 """
@@ -35,6 +38,7 @@ MASK = "[key]"
 # A run of twelve characters has a whole piece of six of a grid, wherever it begins. Six random
 # letters and digits occur by chance once in 10 ** 10 places.
 _PIECE = 6
+_SHORT = 2 * _PIECE
 
 # Zeros of the sandbox's key are in every null UUID.
 _FEWEST_DISTINCT = 3
@@ -73,8 +77,12 @@ class Masking:
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value()
-        secret = _PREFIX.sub("", self._key, count=1) or self._key
-        self._plain = _any_of(_plain_pieces(secret))
+        secret = _PREFIX.sub("", self._key, count=1)
+        if len(secret) < _SHORT:
+            secret = self._key
+            self._plain = _any_of(_whole(secret))
+        else:
+            self._plain = _any_of(_plain_pieces(secret))
         self._packed = _any_of(_base64_pieces(secret))
 
     def headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -138,6 +146,12 @@ class Masking:
             self._plain.search(data.translate(_LOWER, _NOT_WORDS))
             or self._packed.search(data.translate(None, _NOT_WORDS))
         )
+
+
+def _whole(key: str) -> tuple[bytes, ...]:
+    """Return a whole key as `_plain_pieces` returns pieces."""
+    words = key.encode().translate(_LOWER, _NOT_WORDS)
+    return tuple(filter(None, (words, key.encode().hex().encode())))
 
 
 def _plain_pieces(secret: str) -> tuple[bytes, ...]:
