@@ -1,11 +1,17 @@
 """The permits of a cluster: how fast its scheduler hands them out, and how well workers share them.
 
-    python -m tests.benchmarks.cluster_permits [--workers 4] [--seconds 30] [--only NAME]
+    python -m tests.benchmarks.cluster_permits [--workers 4] [--seconds 30] [--clusters 1]
+        [--only NAME]
 
 A Dask cluster of processes on this machine. First the desk alone: questions and permits per second,
 and the time that an answer takes. Then the workers share one key: each pushes its part of the rows
 to one sandbox, as in `pace_socket`, which has the same cases for processes of one host. The span is
 from the first request to the last reply by the sandbox's journal, over that of the greedy schedule.
+
+With `--clusters 2`, two clusters that don't know of each other share the key, the limit and the
+workers; an allowance that `users/me` states is a case too. For comparison, as many runs without
+Dask share it, each with a state folder of its own. "Least share" is of the slowest cluster or run,
+when half of all rows are applied: 1 if all are as fast, 0 if it starves.
 
 A machine that is busy with other things makes all of it worse: the load is printed.
 """
@@ -18,7 +24,8 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,11 +46,21 @@ from bulk_sync.send.allowances import Given
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.permits import Request
 from bulk_sync.settings.push import PushSettings
-from tests.benchmarks.pace_socket import LATENCY_SECONDS, RATE, WORKERS, Case, Point
+from tests.benchmarks.pace_socket import (
+    LATENCY_SECONDS,
+    QUOTA,
+    RATE,
+    WINDOW,
+    WORKERS,
+    Case,
+    Point,
+    least_share,
+    push,
+)
 from tests.dask_cluster import dask_cluster
 from tests.helpers import numbered, sandbox_process, write_sheet
 from tests.models.optimum import optimum_seconds
-from tests.models.rules import SlidingLog, TokenBucket
+from tests.models.rules import FixedWindow, SlidingLog, TokenBucket
 from tests.simulation import steady
 
 _KEY = SecretStr("north_sk_test_cluster_permits")
@@ -63,6 +80,13 @@ def cases() -> Iterator[Case]:
     yield Case("told in headers", headers, bucket, 1.1, 0, RATE, plus=2)
     yield Case("Retry-After only", f"{limit} --limit-headers retry-after", bucket, 1.2, 1, RATE)
     yield Case("nothing told", limit, bucket, 1.2, 1, RATE)
+
+
+def allowance() -> Case:
+    """Return a server that states its allowance in `users/me`."""
+    rule = FixedWindow(QUOTA, WINDOW)
+    options = f"--allowance {QUOTA}/m --allowance-told users-me"
+    return Case("told by users/me", options, rule, 1.1, 0, plus=2)
 
 
 def ask(number: int) -> tuple[list[float], int]:
@@ -111,16 +135,20 @@ def push_part(sheet: str, base_url: str, rate: str, workers: int) -> int:
     return summary.states.get(State.UPDATED, 0)
 
 
-def shared(client: Client, case: Case, rows: int) -> Point:
-    """Let all workers push a part of the rows each, with one key."""
+def shared(clients: Sequence[Client], case: Case, rows: int) -> Point:
+    """Let all workers of all clusters push a part of the rows each, with one key."""
     latency = ("--accept-any", "--latency", f"{LATENCY_SECONDS * 1000:g}ms")
-    names = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    names = [
+        (client, name)
+        for client in clients
+        for name in sorted(client.scheduler_info(n_workers=-1)["workers"])
+    ]
     with (
         tempfile.TemporaryDirectory() as folder,
         sandbox_process(*latency, *case.options.split()) as witness,
     ):
         parts = []
-        for number, name in enumerate(names):
+        for number, (client, name) in enumerate(names):
             first, end = (rows * part // len(names) for part in (number, number + 1))
             sheet = write_sheet(Path(folder, f"{number}.csv"), numbered(end - first, first=first))
             parts.append(
@@ -134,7 +162,7 @@ def shared(client: Client, case: Case, rows: int) -> Point:
                     pure=False,
                 )
             )
-        sent = client.gather(parts)
+        sent = [part.result() for part in parts]
         journal = witness.journal()
     assert sum(sent) == rows, sent
     begins = min(float(entry["at"]) for entry in journal)
@@ -143,7 +171,12 @@ def shared(client: Client, case: Case, rows: int) -> Point:
     best = optimum_seconds(
         case.rule, rows, workers=WORKERS, latency=steady(LATENCY_SECONDS), start=begins
     )
-    return Point(ends - begins, best, 100 * refused / len(journal))
+    return Point(
+        ends - begins,
+        best,
+        100 * refused / len(journal),
+        least_share(journal, rows, len(clients)),
+    )
 
 
 def show_desk(client: Client) -> None:
@@ -162,38 +195,49 @@ def show_desk(client: Client) -> None:
     print(f"{taken / _TAKING_SECONDS:8.0f} permits/s taken by {len(names)} workers at once")
 
 
+def show(name: str, case: Case, point: Point) -> bool:
+    """Print how a case went; return whether it misses its goal."""
+    over = max(0.0, point.seconds - case.plus) / point.best
+    misses = over > case.over or point.refused > case.refused + 0.005
+    plus = f" + {case.plus:g} s" if case.plus else ""
+    times = f"{over:8.3f}  {f'{case.over:.2f}{plus}':<12}"
+    took = f"{point.seconds:7.1f} s of {point.best:.1f}{point.least_share:14.2f}"
+    refusals = f"{point.refused:8.2f}  {case.refused:<5g}"
+    print(f"{name:<30}{times}{refusals}{took}{'  MISSED' * misses}", flush=True)
+    return misses
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=4, help="of all clusters together")
     parser.add_argument("--seconds", type=float, default=30, help="of each push")
+    parser.add_argument("--clusters", type=int, default=1, help="that share the key")
     parser.add_argument("--only", default="", help="cases whose names hold this")
     asked: Any = parser.parse_args()
     missed = 0
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        dask_cluster(Path(folder), workers=asked.workers) as cluster,
-        Client(cluster.address) as client,
-    ):
-        client.wait_for_workers(asked.workers)
-        client.register_plugin(DeskPlugin())
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        clients = []
+        for number in range(asked.clusters):
+            own, workers = Path(folder, str(number)), asked.workers // asked.clusters
+            state = str(own / "state")
+            cluster = stack.enter_context(dask_cluster(own, workers, XDG_STATE_HOME=state))
+            client = stack.enter_context(Client(cluster.address))
+            client.wait_for_workers(workers)
+            client.register_plugin(DeskPlugin())
+            clients.append(client)
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-        if not asked.only:
-            show_desk(client)
-        print(f"{'':20}time over optimum      refused per 100")
-        for case in cases():
-            if asked.only not in case.name:
-                continue
-            point = shared(client, case, int(asked.seconds * RATE))
-            over = max(0.0, point.seconds - case.plus) / point.best
-            misses = over > case.over or point.refused > case.refused + 0.005
-            missed += misses
-            plus = f" + {case.plus:g} s" if case.plus else ""
-            times = f"{over:8.3f}  {f'{case.over:.2f}{plus}':<12}"
-            took = f"{point.seconds:7.1f} s of {point.best:.1f}"
-            refusals = f"{point.refused:8.2f}  {case.refused:<5g}"
-            print(f"{case.name:<20}{times}{refusals}{took}{'  MISSED' * misses}", flush=True)
+        apart = asked.clusters > 1
+        if not asked.only and not apart:
+            show_desk(clients[0])
+        print(f"{'':30}time over optimum      refused per 100{'least share':>31}")
+        for case in (*cases(), *([allowance()] if apart else [])):
+            if asked.only in case.name:
+                rows = case.rows(asked.seconds, 1.5)
+                missed += show(case.name, case, shared(clients, case, rows))
+                if apart:
+                    show("  without Dask", case, push(case, rows, asked.clusters, apart=True))
         print(f"load {os.getloadavg()[0]:.1f}")
     return 1 if missed else 0
 

@@ -1,11 +1,12 @@
 """Our pace over real sockets, in real time, compared with the greedy schedule.
 
     python -m tests.benchmarks.pace_socket [--seconds 40] [--windows 1.5] [--processes 1 4]
-        [--only NAME]
+        [--apart] [--only NAME]
 
 The servers are the sandbox with its limits, told and untold, and nginx and HAProxy in front of one,
 where they are installed. A job lasts so many seconds at a rate, or needs so many windows of an
-allowance. Its rows are shared by the processes, which have one key and one state folder.
+allowance. Its rows are shared by the processes, which have one key and one state folder (`--apart`:
+a state folder each, as on two machines).
 
 As in `pace_table`: time over the optimum (each request at the first instant at which the server's
 rule passes it), from the first request to the last reply by the sandbox's journal, and refusals per
@@ -19,6 +20,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -80,11 +82,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Point:
-    """The result of a case."""
+    """The result of a case; `least_share` is the function's."""
 
     seconds: float
     best: float
     refused: float
+    least_share: float
 
 
 def _short() -> Iterator[Case]:
@@ -178,8 +181,18 @@ def _foreign() -> Iterator[Case]:
             yield Case(name, "", rule, 1.15, 1, RATE, in_front=front)
 
 
-def push(case: Case, rows: int, processes: int) -> Point:
-    """Push the rows by so many processes at once."""
+def least_share(journal: list[dict[str, Any]], rows: int, parts: int) -> float:
+    """Return the rows of the slowest part when half of all are applied; 1 is as many as the others.
+
+    Parts have consecutive numbers of rows, as from `numbered`.
+    """
+    keys = [str(entry["key"]) for entry in journal if entry["applied"]]
+    half = Counter(int(key.removeprefix("ext_")) * parts // rows for key in keys[: rows // 2])
+    return min(half[part] for part in range(parts)) * parts / (rows // 2)
+
+
+def push(case: Case, rows: int, processes: int, *, apart: bool = False) -> Point:
+    """Push the rows by so many processes at once, each with a state folder of its own if apart."""
     latency = ("--accept-any", "--latency", f"{LATENCY_SECONDS * 1000:g}ms")
     with (
         tempfile.TemporaryDirectory() as name,
@@ -195,7 +208,7 @@ def push(case: Case, rows: int, processes: int) -> Point:
             runs.append(
                 subprocess.Popen(
                     command("push", sheet, *to, "--workers", workers),
-                    env=environment(XDG_STATE_HOME=name),
+                    env=environment(XDG_STATE_HOME=str(Path(name, str(number * apart)))),
                     stdout=subprocess.PIPE,
                     text=True,
                 )
@@ -215,7 +228,8 @@ def push(case: Case, rows: int, processes: int) -> Point:
         latency=steady(LATENCY_SECONDS),
         start=begins,
     )
-    return Point(ends - begins, best, 100 * max(0, requests - passed) / requests)
+    refused = 100 * max(0, requests - passed) / requests
+    return Point(ends - begins, best, refused, least_share(journal, rows, processes))
 
 
 def main() -> int:
@@ -225,13 +239,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=40, help="of jobs with a rate")
     parser.add_argument("--windows", type=float, default=1.5, help="of jobs with an allowance")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--apart", action="store_true", help="a state folder for each process")
     parser.add_argument("--only", default="", help="cases whose names hold this")
     asked: Any = parser.parse_args()
     print(f"{'':34}processes    time over optimum      refused per 100")
     missed = 0
     for case in (*_short(), *_long(), *_foreign()):
         for processes in asked.processes if asked.only in case.name else ():
-            point = push(case, case.rows(asked.seconds, asked.windows), processes)
+            point = push(
+                case, case.rows(asked.seconds, asked.windows), processes, apart=asked.apart
+            )
             over = max(0.0, point.seconds - case.plus) / point.best
             misses = over > case.over or point.refused > case.refused + 0.005
             missed += misses
