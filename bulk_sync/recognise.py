@@ -54,6 +54,7 @@ class Output(Enum):
     PAGE = "a page"
     METRICS = "metrics"
     LOG = "a log"
+    SHEET = "an empty sheet"
 
 
 # The beginnings of the marks of a kind.
@@ -91,7 +92,7 @@ def may_replace(path: Path, kind: Output) -> bool:
     """Return True if nothing is lost when a file of this kind takes the place of what is there.
 
     That is nothing, an empty file, or one of the same kind that the program wrote. A log is added
-    to, not replaced. Never raises.
+    to, not replaced, and a SHEET replaces none: the earlier one may be filled in. Never raises.
     """
     try:
         if not path.exists():
@@ -106,6 +107,8 @@ def may_replace(path: Path, kind: Output) -> bool:
 
 
 def _is_of_kind(path: Path, kind: Output) -> bool:
+    if kind is Output.SHEET:
+        return False
     if kind is Output.LOG:
         return _is_log(path)
     if kind is Output.METRICS:

@@ -51,6 +51,12 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+# The contract sets no bounds; an event with a negative number of people, or with millions, is a
+# typing error.
+HIGHEST_COUNT = 1_000_000
+"""The highest number of attendees."""
+
+
 class ShowingPatch(BaseModel):
     """The changes of a row: a field that is not set keeps its value in North, None clears it.
 
@@ -153,12 +159,10 @@ class ShowingPatch(BaseModel):
             "event title, event name, showing title, meeting title, meeting name",
         ),
     ] = None
-    # The contract sets no bounds; an event with a negative number of people, or with millions,
-    # is a typing error.
     attendees_count: Annotated[
         int | None,
         Cells(
-            cells.whole_number(0, 1_000_000),
+            cells.whole_number(0, HIGHEST_COUNT),
             "attendees, attendee count, number of attendees, no of attendees, people, people "
             "count, number of people, no of people, party size, group size, headcount, "
             "visitors, visitor count, number of visitors, guests, guest count, number of guests",

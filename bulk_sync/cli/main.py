@@ -15,7 +15,7 @@ import typer
 from bulk_sync import signals
 from bulk_sync.cli import bugs
 from bulk_sync.cli.declare import Argument, Command, Given, for_typer
-from bulk_sync.cli.parts import Following, Sample, Scope
+from bulk_sync.cli.parts import Columns, Following, Sample, Scope
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.sandbox.behaviour import Behaviour, Serving
 from bulk_sync.settings.comparing import Comparing
@@ -300,6 +300,33 @@ def key_remove(given: Given) -> int:
     from bulk_sync.cli import key_store
 
     return key_store.remove_key(given.values["name"])
+
+
+@_command(
+    Argument(
+        "path",
+        "PATH",
+        "The sheet to write; the suffix decides the format: .csv or .xlsx.",
+        is_sheet=False,
+    ),
+    Columns,
+    takes_settings=False,
+)
+def template(given: Given) -> int:
+    """Write an empty sheet to fill in and push, with a header that is recognised as it is.
+
+    A workbook has drop-downs, date formats, and a sheet of notes that explains each column. A file
+    that exists is not replaced.
+
+    Examples:
+
+      bulk-sync template showings.xlsx
+
+      bulk-sync template feedback.csv --fields rating,interested,feedback
+    """
+    from bulk_sync.cli import template as command
+
+    return command.template(given.values["path"], given.values.get("fields"))
 
 
 @_command(None, Scope, takes_settings=False)

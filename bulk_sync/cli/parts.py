@@ -86,3 +86,18 @@ class Scope:
     user: Annotated[bool, Option("Write it into your configuration folder, for all folders.")] = (
         False
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The options of `template`."""
+
+    fields: Annotated[
+        str | None,
+        Option(
+            "The fields that get a column, separated by commas; default: the key and all that a "
+            "patch may have.",
+            "FIELDS",
+            example="rating,feedback",
+        ),
+    ] = None

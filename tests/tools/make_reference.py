@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bulk_sync.check.naming import TARGETS
+from bulk_sync.check.described import DESCRIBED
 from bulk_sync.check.showing import ALIASES
 from bulk_sync.cli.declare import Command
 from bulk_sync.cli.main import COMMANDS
@@ -16,13 +16,13 @@ PATH = Path(__file__).parents[2] / "docs" / "reference.md"
 _HEAD = """# Reference
 
 Made from the program by `python -m tests.tools.make_reference`; edit the declarations in
-`bulk_sync/settings/` and `bulk_sync/check/showing.py` instead.
+`bulk_sync/settings/`, `bulk_sync/check/showing.py` and `bulk_sync/check/described.py` instead.
 
 An option is given on the command line (`--retry-for 1h`), in the environment
 (`BULK_SYNC_RETRY_FOR=1h`) or in a `bulk-sync.toml` (`retry-for = "1h"`); the earlier of these wins.
 In the environment and in files a flag is `true` or `false`. An option that may be repeated is a
-text or a list in a file, and has one value per line in the environment. `init`, `sandbox` and
-`demo` take their options from the command line only.
+text or a list in a file, and has one value per line in the environment. `template`, `init`,
+`sandbox` and `demo` take their options from the command line only.
 """
 
 
@@ -35,10 +35,11 @@ def reference() -> str:
 def _fields() -> Iterable[str]:
     yield "## Fields\n"
     yield "A header is compared without case, blanks and punctuation.\n"
-    yield "| field | headers that name it, too |"
-    yield "|---|---|"
-    for field in TARGETS:
-        yield f"| `{field}` | {', '.join(ALIASES[field])} |"
+    yield "| field | headers that name it, too | what it is | what is read | example |"
+    yield "|---|---|---|---|---|"
+    for one in DESCRIBED:
+        names = ", ".join(ALIASES[one.field])
+        yield f"| `{one.field}` | {names} | {one.meaning} | {one.accepts} | `{one.example}` |"
     yield ""
 
 

@@ -58,6 +58,17 @@ def write_workbook(
     The values of a line are texts, whole numbers or None; `coloured` is the column of states or
     classes. Raises OutputError.
     """
+    with writing_workbook(path, kind) as book:
+        _write_lines(book, columns, lines, coloured)
+        _write_facts(book, facts)
+
+
+@contextmanager
+def writing_workbook(path: Path, kind: Output) -> Iterator[Workbook]:
+    """Yield a workbook that replaces `path` if the block ends without an error.
+
+    Rows have to be written from top to bottom. Raises OutputError.
+    """
     from xlsxwriter import Workbook
     from xlsxwriter.exceptions import FileCreateError
 
@@ -68,8 +79,7 @@ def write_workbook(
         _detachable(file) as target,
     ):
         book = Workbook(target, {"constant_memory": True, "tmpdir": str(folder), "use_zip64": True})
-        _write_lines(book, columns, lines, coloured)
-        _write_facts(book, facts)
+        yield book
         try:
             book.close()
         except FileCreateError as error:  # wraps the OSError
