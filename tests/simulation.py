@@ -26,6 +26,7 @@ from bulk_sync.model.rows import Change, Creation, Outcome, State, Tally
 from bulk_sync.quantities import Rate
 from bulk_sync.send.account import Account, Preflight, Wanted
 from bulk_sync.send.allowances import Given
+from bulk_sync.send.backlog import NoWork
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
@@ -248,7 +249,7 @@ class Server:
 
 
 @dataclass
-class Rows:
+class Rows(NoWork):
     """The rows of one process."""
 
     left: deque[Change]

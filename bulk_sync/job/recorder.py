@@ -9,7 +9,9 @@ Invariants:
 2. One thread at a time uses the checkpoint.
 3. A failed write ends the run; `save` tries once more to write what it held.
 4. A creation is noted on the disk before `begin_creation` returns.
-5. A change is handed out only after it was committed as in flight. One that was prefetched and not
+5. No request leaves while an outcome waits for longer than `LONGEST_UNWRITTEN_SECONDS` for its
+   commit: where the disk or the event loop is late, sending waits for it (`is_behind`).
+6. A change is handed out only after it was committed as in flight. One that was prefetched and not
    handed out is released at the end of the run like others that were never sent.
 """
 
@@ -35,6 +37,11 @@ GROUP_SECONDS, LONGEST_GROUP_SECONDS = 0.03, 0.06
 A slow disk gets larger groups, up to the longer bound: a crash loses at most the outcomes of that
 time, whose changes are sent again. Smaller groups would cost more than they save, because each
 takes the interpreter from the workers a few times.
+"""
+
+LONGEST_UNWRITTEN_SECONDS = 0.2
+"""How long an outcome may wait for its commit before sending waits, too: twice the time that a
+group usually takes with its write.
 """
 
 PREFETCH_SECONDS = 0.3
@@ -76,6 +83,7 @@ class Recorder:
         self._clock = clock
         self._on_first_acknowledged: Callable[[], None] | None = on_first_acknowledged
         self._waiting: list[Outcome] = []
+        self._unwritten = _Unwritten()
         self._prefetched: deque[Change] = deque()
         self._characters = 0  # of their patches
         self._to_create: dict[int, str | None] = {}  # reports, by row
@@ -93,10 +101,20 @@ class Recorder:
     def put(self, outcome: Outcome) -> None:
         """Take an outcome without waiting, so no cancellation comes between reply and record."""
         if not self._waiting:
+            self._unwritten.since = self._clock.monotonic()
             self._wake.set()
         self._waiting.append(outcome)
         self._time_line.states[outcome.state] += 1
         self._rate.ended += 1
+
+    def is_behind(self) -> bool:
+        """Return whether an outcome waits for too long for its commit."""
+        oldest = self._unwritten.oldest
+        return self._clock.monotonic() - oldest > LONGEST_UNWRITTEN_SECONDS
+
+    async def catch_up(self) -> None:
+        """Wait until `run` has written another group."""
+        await self._unwritten.written.wait()
 
     def close(self) -> None:
         """Let `run` end once all outcomes are written."""
@@ -165,10 +183,11 @@ class Recorder:
 
     async def _gather(self) -> None:
         """Wait for more outcomes, unless workers may soon run out of changes."""
-        until = self._clock.monotonic() + self._pause
-        while (left := until - self._clock.monotonic()) > 0 and not (
-            self._closing or self._is_short()
-        ):
+        # A claim may take the outcomes along meanwhile.
+        while self._waiting and not (self._closing or self._is_short()):
+            left = self._unwritten.since + self._pause - self._clock.monotonic()
+            if left <= 0:
+                return
             # Nothing changes sooner than rows end, and hundreds of slow jobs may poll at once.
             poll = max(_POLL_SECONDS, _POLL_PART / max(1e-6, self._rate.per_second()))
             await self._clock.sleep(min(left, poll))
@@ -196,6 +215,7 @@ class Recorder:
     async def _write_group(self, at_least: int) -> None:
         points = self._time_line.unsaved()
         group, self._waiting = self._waiting, []
+        self._unwritten.begin()
         if not group and points is None and not at_least:
             return
         wanted = 0
@@ -206,6 +226,7 @@ class Recorder:
             changes = await to_thread.run_sync(self._outbox.exchange, group, points, wanted)
         except BaseException:
             self._waiting[:0] = group  # for `save`
+            self._unwritten.failed()
             self._all_taken = True  # hand out nothing more
             raise
         self._prefetched.extend(changes)
@@ -213,6 +234,7 @@ class Recorder:
         self._last_taken = len(changes) or self._last_taken
         # Fewer than wanted may also be as many as fit.
         self._all_taken = self._all_taken or (len(changes) < wanted and not self._outbox.has_more)
+        self._unwritten.ended()
         seconds = self._clock.monotonic() - begun
         self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
         self._time_line.saved()
@@ -230,6 +252,36 @@ class Recorder:
             return 0
         target = int(self._rate.per_second() * PREFETCH_SECONDS)
         return min(MAX_BATCH, max(0, target - len(self._prefetched)))
+
+
+class _Unwritten:
+    """The age of the outcomes that are not committed."""
+
+    def __init__(self) -> None:
+        self.since = math.inf
+        """The instant of the oldest one that no write has taken along; infinity without any."""
+        self._in_write = math.inf
+        self.written = anyio.Event()
+        """Set when the next write has ended well."""
+
+    @property
+    def oldest(self) -> float:
+        """The instant of the oldest one; infinity without any."""
+        return min(self.since, self._in_write)
+
+    def begin(self) -> None:
+        """Note that a write takes along all that wait."""
+        self._in_write, self.since = self.since, math.inf
+
+    def ended(self) -> None:
+        """Note that the write has ended well."""
+        self._in_write = math.inf
+        self.written.set()
+        self.written = anyio.Event()
+
+    def failed(self) -> None:
+        """Note that those of the write wait again."""
+        self.since, self._in_write = self.oldest, math.inf
 
 
 class _Rate:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import assert_never
 from urllib.parse import quote
 
@@ -17,10 +17,11 @@ import anyio
 from msgspec.structs import replace
 
 from bulk_sync.clock import utc_text
-from bulk_sync.model.rows import Change, Creation, Outcome, State
+from bulk_sync.model.rows import Change, Outcome, State
 from bulk_sync.send.acknowledgement import Acknowledged, acknowledgement
 from bulk_sync.send.alone import Refusals
 from bulk_sync.send.availability import Availability
+from bulk_sync.send.backlog import Work
 from bulk_sync.send.bounds import KeyTrust
 from bulk_sync.send.case import Case, TryAgain
 from bulk_sync.send.circuit import RetryBudget
@@ -58,9 +59,6 @@ from bulk_sync.timeline import latency_bucket
 
 log = logging.getLogger("bulk_sync.send")
 
-BeginCreation = Callable[[Change, str | None], Awaitable[Creation | None]]
-"""Notes durably that a showing is about to be created; see `backlog.Work`."""
-
 
 class Attempts:
     """Makes attempts for all cases of a run."""
@@ -70,7 +68,7 @@ class Attempts:
         context: Context,
         availability: Availability,
         key: KeyTrust,
-        begin_creation: BeginCreation,
+        work: Work,
     ) -> None:
         self._transport = context.transport
         self._budget = context.budget
@@ -79,7 +77,7 @@ class Attempts:
         self._clock = context.clock
         self._dice = context.dice
         self._tally = context.tally
-        self._begin_creation = begin_creation
+        self._work = work
         self._creates = context.terms.create_missing
         self._report_id = context.terms.report_id
         self._availability = availability
@@ -100,12 +98,18 @@ class Attempts:
         """
         circuit = self._circuit
         # Fast path: most permits come from a group that is already reserved, and need no await.
-        ordinal = None if circuit.open else self._budget.permit_nowait()
+        is_blocked = circuit.open or self._work.is_behind()
+        ordinal = None if is_blocked else self._budget.permit_nowait()
         if ordinal is not None:
             return await self._send(case, ordinal)
         availability = self._availability
         # The circuit may open or close during each wait, so its state is read again after it.
+        # So is whether outcomes are kept in time.
         while True:
+            if self._work.is_behind():
+                with interruptible(case.scope):
+                    await self._work.catch_up()
+                continue
             if circuit.open:
                 with interruptible(case.scope):
                     await availability.probing.acquire()
@@ -121,7 +125,7 @@ class Attempts:
             if ordinal is None:
                 with interruptible(case.scope):
                     ordinal = await availability.permit()
-            if not circuit.open:
+            if not (self._work.is_behind() or circuit.open):
                 return await self._send(case, ordinal)
 
     async def _send(self, case: Case, ordinal: float) -> Outcome | None:
@@ -219,7 +223,7 @@ class Attempts:
         if case.begun >= case.settled_at:
             wait = 0.0
             if case.creation is None:
-                missing = await self._begin_creation(case.change, self._report_id)
+                missing = await self._work.begin_creation(case.change, self._report_id)
                 if missing is None:
                     return rejected
                 patch, digest, report_id = missing

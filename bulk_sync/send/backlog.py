@@ -46,6 +46,14 @@ class Work(Protocol):
         """Take an outcome, without waiting."""
         ...
 
+    def is_behind(self) -> bool:
+        """Return whether outcomes wait for so long that no request may leave."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Wait until more outcomes are kept."""
+        ...
+
 
 class NoWork:
     """No changes: the sender makes its first request only."""
@@ -64,6 +72,13 @@ class NoWork:
 
     def put(self, outcome: Outcome) -> None:
         """Take no outcome, because no row is sent."""
+
+    def is_behind(self) -> bool:
+        """Return False: nothing waits."""
+        return False
+
+    async def catch_up(self) -> None:
+        """Do nothing."""
 
 
 class Backlog:

@@ -15,7 +15,9 @@ Invariants, of this module and those it drives (`retries`, `attempt`, `availabil
    holds no worker. One that was throttled or excused while the circuit is closed keeps its worker,
    because it waits for the next permit, as every request does. At most `workers + MOST_WAITING`
    rows are open; then no new ones are taken.
-6. While the circuit is open, one request at a time leaves, after a gap, and its failure does not
+6. No request leaves while an outcome waits too long to be kept (`Work.is_behind`); its permit is
+   dropped.
+7. While the circuit is open, one request at a time leaves, after a gap, and its failure does not
    count against its row.
 """
 
@@ -72,7 +74,7 @@ class Sender:
         self._workers = Workers(terms.workers)
         self._outcomes = Outcomes(self._context, work.put, key, on_row)
         self._availability = Availability(self._context, self._backlog, self._outcomes)
-        self._attempts = Attempts(self._context, self._availability, key, work.begin_creation)
+        self._attempts = Attempts(self._context, self._availability, key, work)
         self._retries = Retries(
             self._context, self._attempts, self._availability, self._backlog, self._workers
         )

@@ -26,11 +26,12 @@ from bulk_sync.job.outbox import Outbox
 from bulk_sync.model.rows import Change, Creation, Outcome, State
 from bulk_sync.quantities import parse_rate
 from bulk_sync.run import send as run_send
+from bulk_sync.send.backlog import NoWork
 from bulk_sync.send.sender import Sender
 from bulk_sync.settings.push import PushSettings
 
 
-class Remembering:
+class Remembering(NoWork):
     """What the recorder does, without a disk: all changes are taken beforehand, outcomes stay in
     memory.
     """

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from bulk_sync.model.rows import Change, Creation, Outcome
-from bulk_sync.send.backlog import MOST_WAITING, Backlog, Workers
+from bulk_sync.send.backlog import MOST_WAITING, Backlog, NoWork, Workers
 from bulk_sync.send.case import Case
 
 pytestmark = pytest.mark.asyncio
@@ -18,7 +18,7 @@ def change(number: int) -> Change:
     return Change(number, number + 2, f"k{number}", "{}", "d")
 
 
-class Work:
+class Work(NoWork):
     """Changes of which `ready` need no wait."""
 
     def __init__(self, number: int, *, ready: int = 0) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.errors import BulkSyncError, KeyRefused
 from bulk_sync.model.rows import Change, Creation, Outcome, State, Tally
+from bulk_sync.send.backlog import NoWork
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
@@ -245,7 +246,7 @@ class North:
 
 
 @dataclass
-class Rows:
+class Rows(NoWork):
     """The rows of a run, and the notes that outlive it."""
 
     left: list[Change]

@@ -10,10 +10,11 @@ from typing import cast
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from bulk_sync.errors import OutputError
 from bulk_sync.job.outbox import Outbox
-from bulk_sync.job.recorder import PREFETCH_SECONDS, Recorder
+from bulk_sync.job.recorder import LONGEST_UNWRITTEN_SECONDS, PREFETCH_SECONDS, Recorder
 from bulk_sync.model.rows import Change, Creation, Outcome, State
 from bulk_sync.timeline import Unsaved
 from tests.helpers import SimulatedClock
@@ -283,3 +284,55 @@ async def test_fewer_changes_than_wanted_are_not_the_last_ones_if_there_are_more
     disk.has_more = False
     assert len(await recorder.claim(5)) == 1
     assert await recorder.claim(5) == []
+
+
+class SlowDisk(Disk):
+    """Writes only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+
+    def exchange(
+        self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+    ) -> list[Change]:
+        self.begun.set()
+        assert self.may_end.wait(10)
+        return super().exchange(outcomes, points, limit)
+
+
+@pytest.mark.asyncio
+async def test_sending_waits_while_an_outcome_is_not_written_in_time() -> None:
+    disk, clock = SlowDisk(), SimulatedClock()
+    recorder = Recorder(cast("Outbox", disk), clock, lambda: None)
+    assert not recorder.is_behind()
+    recorder.put(outcome(1))
+    clock.seconds += LONGEST_UNWRITTEN_SECONDS - 0.01
+    assert not recorder.is_behind()
+    clock.seconds += 0.02
+    assert recorder.is_behind()  # nobody writes it
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(recorder.run)
+        await to_thread.run_sync(disk.begun.wait)
+        recorder.put(outcome(2))  # a newer one hides no older one
+        assert recorder.is_behind()
+        disk.may_end.set()
+        await recorder.catch_up()
+        assert not recorder.is_behind()
+        recorder.close()
+    assert disk.groups == [[1], [2]]
+
+
+@pytest.mark.asyncio
+async def test_outcomes_of_a_failed_write_are_as_old_as_they_were() -> None:
+    disk, clock = Disk(full=True), SimulatedClock()
+    recorder = Recorder(cast("Outbox", disk), clock, lambda: None)
+    recorder.put(outcome(1))
+    clock.seconds += LONGEST_UNWRITTEN_SECONDS + 0.01
+    await recorder.save()
+    assert recorder.is_behind()
+    disk.full = False
+    await recorder.save()
+    assert not recorder.is_behind()
+    assert disk.groups == [[1]]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model.rows import Change, Creation, GivenUp, Outcome, State, Tally
 from bulk_sync.quantities import parse_share
+from bulk_sync.send.backlog import NoWork
 from bulk_sync.send.bounds import Bounds
 from bulk_sync.send.budget import Budget
 from bulk_sync.send.context import Terms
@@ -64,7 +65,7 @@ class Script:
         return self.me
 
 
-class Work:
+class Work(NoWork):
     def __init__(self, keys: Sequence[str], *, tried: bool, in_doubt: bool = False) -> None:
         self.left = deque(
             Change(number, number + 2, key, "{}", "d", tried, in_doubt=in_doubt)
@@ -129,9 +130,11 @@ def send(
     tried: bool = False,
     in_doubt: bool = False,
     pace: Pace | None = None,
+    work: Work | None = None,
 ) -> Ended:
     dice = random.Random(1)
-    clock, work, tally = VirtualClock(dice), Work(keys, tried=tried, in_doubt=in_doubt), Tally()
+    clock, tally = VirtualClock(dice), Tally()
+    work = work or Work(keys, tried=tried, in_doubt=in_doubt)
     script = Script(answers, clock, rest, me)
 
     async def run() -> BulkSyncError | None:
@@ -535,3 +538,38 @@ def test_a_locked_showing_is_asked_again_when_the_api_says() -> None:
     assert ended.states() == ["updated", "updated"]
     at = [at for key, at in ended.script.sent if key == "a"]
     assert at[1] - at[0] >= 3
+
+
+class LateWork(Work):
+    """Is behind after every third outcome, for a second each time."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        super().__init__(keys, tried=False)
+        self.behind_since: float | None = None
+        self.waits: list[tuple[float, float]] = []
+
+    def put(self, outcome: Outcome) -> None:
+        super().put(outcome)
+        if self.behind_since is None and len(self.outcomes) % 3 == 0:
+            self.behind_since = anyio.current_time()
+
+    def is_behind(self) -> bool:
+        return self.behind_since is not None
+
+    async def catch_up(self) -> None:
+        assert self.behind_since is not None
+        begun, end = self.behind_since, self.behind_since + 1
+        await anyio.sleep(end - anyio.current_time())  # noqa: TID251 - virtual time
+        if self.behind_since == begun:
+            self.behind_since = None
+            self.waits.append((begun, end))
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_no_request_leaves_while_outcomes_wait_too_long_to_be_kept(workers: int) -> None:
+    keys = [f"k{number}" for number in range(40)]
+    work = LateWork(keys)
+    ended = send(keys, {"k5": [BUSY]}, terms_of(workers=workers), work=work)
+    assert ended.states() == ["updated"] * len(keys)
+    assert len(work.waits) >= 3
+    assert not [at for _, at in ended.script.sent for begun, end in work.waits if begun < at < end]
