@@ -45,6 +45,8 @@ OTHERS = {
     "--hostname",
     "--read-only",
     "--sample",
+    "--clusters",
+    "--seconds",
     "--hostfile",
     "--nthreads",
     "--no-dashboard",
