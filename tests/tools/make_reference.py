@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bulk_sync.check.described import DESCRIBED
 from bulk_sync.check.showing import ALIASES
+from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.cli.declare import Command
-from bulk_sync.cli.main import COMMANDS
 from bulk_sync.settings.option import Declared, Kind
 
 PATH = Path(__file__).parents[2] / "docs" / "reference.md"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.cli.config import (
     FILE_NAME,
     SettingsFile,
@@ -17,7 +18,6 @@ from bulk_sync.cli.config import (
     read_sources,
     template,
 )
-from bulk_sync.cli.main import COMMANDS
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import Declared, Kind
 

@@ -13,9 +13,9 @@ from typing import Annotated
 import pytest
 import typer
 
+from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.cli.config import SettingsFile, read_sources, template
 from bulk_sync.cli.declare import Given, for_typer
-from bulk_sync.cli.main import COMMANDS
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.option import Kind, Option, declared

@@ -16,7 +16,7 @@ import yaml
 
 from bulk_sync.check.headers import Names
 from bulk_sync.check.showing import FIELDS, KEY_COLUMN
-from bulk_sync.cli.main import COMMANDS
+from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.model.rows import State
 from bulk_sync.report.written.results import COLUMNS
 from tests.conftest import Program
@@ -37,6 +37,8 @@ OTHERS = {
     "--force",
     "--parallel",
     "--quick",
+    "--clusters",
+    "--seconds",
     "--rivals",
     "--invalid",
     "--full",
@@ -45,8 +47,6 @@ OTHERS = {
     "--hostname",
     "--read-only",
     "--sample",
-    "--clusters",
-    "--seconds",
     "--hostfile",
     "--nthreads",
     "--no-dashboard",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.cli.jobs_file import FILE_NAME, Entry, chosen, jobs_file, read_jobs
-from bulk_sync.cli.main import COMMANDS
 from bulk_sync.errors import UsageError
 
 OPTIONS = COMMANDS["push"].options

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.console import Console
 
-from bulk_sync.cli.main import COMMANDS
+from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.cli.next_step import runs_of_jobs
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import Interrupted

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bulk_sync.cli.main import COMMANDS
+from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.cli.overlaps import refuse_overlaps, refuse_overlaps_of_jobs
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.run import paths

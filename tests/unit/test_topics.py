@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sync.cli.main import COMMANDS
+from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.cli.topics import topics
 from tests.conftest import Program
 
