@@ -105,6 +105,19 @@ def test_the_time_to_go_counts_the_windows_and_not_the_waits_so_far() -> None:
     assert "about 1 h 1 min remaining" in view.pace()
 
 
+@pytest.mark.parametrize("every_seconds", [1, 10])
+def test_the_time_to_go_counts_the_short_waits_that_set_the_pace(every_seconds: int) -> None:
+    """Else 25 rows a second, sent between waits of half a second, would seem to be many more."""
+    clock, tally = Still(), Tally(total=1500)
+    view = progress_view.View(tally, clock)
+    for _ in range(30 // every_seconds):
+        clock.at += every_seconds
+        tally.decided = {State.UPDATED: round(25 * clock.at)}
+        tally.waiting_until = clock.at + 0.5
+        view.look()
+    assert view.seconds_left() == pytest.approx(30, abs=1)
+
+
 @pytest.mark.usefixtures("utc")
 def test_a_long_wait_has_its_end() -> None:
     clock = Still()

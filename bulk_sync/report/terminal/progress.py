@@ -24,6 +24,8 @@ _REFRESHES_PER_SECOND = 5
 _BAR_WIDTH = 30
 # Seconds; a shorter wait would only flicker.
 _SHORTEST_WAIT = 0.5
+# Seconds; shorter waits are how a limit sets the pace, so they count for the time to go.
+_LONGEST_OF_PACE = 5.0
 # Seconds; the end of a longer wait is shown as a time of day.
 _LONG_WAIT = 60.0
 
@@ -36,7 +38,8 @@ class View:
         self.tally = tally  # of a run elsewhere, another one comes with each report
         self._clock = clock
         self._started = self._looked = clock.monotonic() if since is None else since
-        self._sending = 0.0  # seconds, waits for the API apart
+        self._sending = 0.0  # seconds, long waits for the API apart
+        self._until, self._is_apart = -math.inf, False
 
     def pace(self) -> str:
         """Return rows left, rate, limit, retries and the time to go."""
@@ -61,9 +64,12 @@ class View:
 
     def look(self) -> None:
         """Take the time since the last look into account."""
-        now = self._clock.monotonic()
-        # Of the time since the last look, what follows a wait.
-        self._sending += max(0.0, now - max(self._looked, min(now, self.tally.waiting_until)))
+        now, until = self._clock.monotonic(), self.tally.waiting_until
+        if until != self._until:
+            self._until, self._is_apart = until, until - now > _LONGEST_OF_PACE
+        # Of the time since the last look, what follows a long wait.
+        waited = min(now, until) if self._is_apart else -math.inf
+        self._sending += max(0.0, now - max(self._looked, waited))
         self._looked = now
 
     def seconds_left(self) -> float | None:
