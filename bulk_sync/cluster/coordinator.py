@@ -349,8 +349,8 @@ class _Coordinator:
 
 
 _LOST = (
-    "The scheduler of the cluster is gone, or doesn't answer. Its workers stop sending within 20 s, "
-    "and the other rows stay pending. Run it again when there is a scheduler."
+    "The scheduler of the cluster is gone, or doesn't answer. Its workers stop sending within "
+    "20 s, and the other rows stay pending. Run it again when there is a scheduler."
 )
 
 
