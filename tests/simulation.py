@@ -89,11 +89,17 @@ def in_virtual_time(main: Callable[[], Any]) -> Any:
     return anyio.run(main, backend="asyncio", backend_options={"loop_factory": VirtualLoop})
 
 
-class VirtualClock:
-    """The loop's time; every wake-up is up to a millisecond late."""
+def idle_machine(dice: random.Random) -> float:
+    """Return how late a task wakes up, in seconds."""
+    return dice.random() * 0.001
 
-    def __init__(self, dice: random.Random) -> None:
+
+class VirtualClock:
+    """The loop's time; every wake-up is `late`, by up to a millisecond unless it is given."""
+
+    def __init__(self, dice: random.Random, late: Latency = idle_machine) -> None:
         self._dice = dice
+        self._late = late
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -103,7 +109,7 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         assert seconds >= 0, "anyio refuses to sleep for a negative time"
-        await anyio.sleep(seconds + self._dice.random() * 0.001)  # noqa: TID251 - virtual time
+        await anyio.sleep(seconds + self._late(self._dice))  # noqa: TID251 - virtual time
 
 
 def steady(seconds: float) -> Latency:
@@ -313,15 +319,16 @@ def simulate(
     processes: int = 1,
     policy: RetryPolicy | None = None,
     tried: bool = False,
+    late: Latency = idle_machine,
 ) -> Ran:
     """Send so many rows to the server, by so many processes that share a budget.
 
-    `workers` are those of each process; `rates` are the user's.
+    `workers` are those of each process; `rates` are the user's; `late` is how late tasks wake up.
     """
 
     async def main() -> Ran:
         dice = random.Random(server.seed)
-        clock = VirtualClock(dice)
+        clock = VirtualClock(dice, late)
         pace_store = PaceInMemory(Pace())
         changes = [
             Change(number, number + 2, f"k{number}", "{}", "d", tried) for number in range(rows)

@@ -6,6 +6,8 @@ ranges to keep.
 
 from __future__ import annotations
 
+import asyncio
+import random
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -27,7 +29,7 @@ from tests.models.rules import (
     SlidingLog,
     TokenBucket,
 )
-from tests.models.telling import ratelimit, retry_after, separate
+from tests.models.telling import Teller, nothing, ratelimit, retry_after, separate
 from tests.simulation import (
     START,
     STARTED,
@@ -262,3 +264,24 @@ def test_a_lock_out_that_each_try_renews_is_sat_out_also_where_requests_arrive_u
     ran = simulate(server, 60)
     assert ran.states() == {State.UPDATED: 60}
     assert ran.seconds < 300
+
+
+@pytest.mark.parametrize("most", [0.3, 1.0])
+@pytest.mark.parametrize("tells", [ratelimit(), nothing])
+def test_a_stated_rate_is_back_within_a_minute_after_a_machine_was_busy(
+    tells: Teller, most: float
+) -> None:
+    busy_until = START + 40
+
+    def late(dice: random.Random) -> float:
+        is_busy = asyncio.get_running_loop().time() < busy_until and dice.random() < 0.5
+        return dice.random() * (most if is_busy else 0.001)
+
+    server = Server(SlidingLog(5, 1), tells)
+    ran = simulate(server, 750, rates=(Rate(5, 1),) if tells is nothing else (), late=late)
+    refused = [at for at, _, status in server.arrived if status == 429]
+    assert sum(at < busy_until for at in refused) >= 2
+    passed = [at for at, _, status in server.arrived if status == 200]
+    first = busy_until + 60
+    assert sum(first <= at < first + 30 for at in passed) >= 0.9 * 5 * 30
+    assert ran.refused_per_100 < 1
