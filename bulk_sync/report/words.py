@@ -203,14 +203,15 @@ def quota_text(limit: float | None, window_seconds: float | None) -> str:
 
 def time_of_day(moment: datetime, now: datetime) -> str:
     """Return a moment as this machine's time of day, with the date if that is not today's."""
-    text = local_time(moment)
+    text = local_time(moment, is_past=moment <= now)
     return text.removeprefix(f"{now.astimezone().date().isoformat()} ")
 
 
-def local_time(moment: datetime) -> str:
+def local_time(moment: datetime, *, is_past: bool = False) -> str:
     """Return a moment as this machine's time of day, with the date: `2026-03-14 17:00`."""
-    # Round up: a request in the minute that is shown is never too early.
-    local = moment.astimezone() + timedelta(seconds=59)
+    # Round up: a request in the minute that is shown is never too early. What has happened already
+    # must not seem to be still to come.
+    local = moment.astimezone() + timedelta(seconds=0 if is_past else 59)
     return local.isoformat(sep=" ", timespec="minutes")[:16]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,11 @@ def test_rates(per_second: float, text: str) -> None:
 )
 def test_counts_have_their_plural(count: int, text: str) -> None:
     assert words.counted(count, "retry", "retries") == text
+
+
+@pytest.mark.parametrize(("second", "shown"), [(4, "17:27"), (16, "17:27"), (18, "17:28")])
+def test_a_time_of_day_is_never_later_than_it_was_nor_earlier_than_it_will_be(
+    second: int, shown: str
+) -> None:
+    now = datetime(2026, 3, 14, 17, 27, 17, tzinfo=UTC).astimezone()
+    assert words.time_of_day(now.replace(second=second), now)[-2:] == shown[-2:]
