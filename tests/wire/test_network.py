@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bulk_sync.run import send
+from bulk_sync.run import loops
 from bulk_sync.send.circuit import FAILURES_IN_A_ROW
 from tests.conftest import Program
 from tests.faultserver import (
@@ -66,7 +66,7 @@ def test_what_broke_off_is_sent_again_with_the_same_idempotency_key(
     write_sheet(sheet, numbered(60))
     script = for_keys({key: in_turn(deed, good) for key, deed in BROKEN.items()})
     with fault_server(script) as journal:
-        ran = program("push", sheet, "--base-url", journal.base_url, "--timeout", 1, "--json")
+        ran = program("push", sheet, "--base-url", journal.base_url, "--timeout", 3, "--json")
     assert (ran.code, ran.summary["states"]["updated"]) == (0, 60)
     for key, line in results(sheet).items():
         seen = journal.of(key)
@@ -82,7 +82,7 @@ def test_a_row_that_only_ever_breaks_off_fails_and_says_that_it_may_have_been_ap
     assert 0 < len(BROKEN) < FAILURES_IN_A_ROW
     script = for_keys({key: always(deed) for key, deed in BROKEN.items()})
     with fault_server(script) as journal:
-        bounds = ("--timeout", 1, "--max-attempts", 1)
+        bounds = ("--timeout", 3, "--max-attempts", 1)
         ran = program("push", sheet, "--base-url", journal.base_url, *bounds)
     assert ran.code == 3, ran.err
     for key, line in results(sheet).items():
@@ -183,7 +183,7 @@ def test_a_name_that_is_not_found_is_final_one_that_can_not_be_asked_for_is_not(
     def look_up(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(number, "as the resolver says")
 
-    monkeypatch.setattr(send, "find_spec", lambda _: None)
+    monkeypatch.setattr(loops, "find_spec", lambda _: None)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     ran = program(
         "push", sheet, "--base-url", "https://api.example.com", "--max-attempts", 2, "--json"
