@@ -83,7 +83,7 @@ async def connected(address: str, stop: StopRequest) -> AsyncIterator[Client]:
 async def _close(client: Client) -> None:
     # A scheduler that is gone, or hangs, doesn't answer to this either.
     with suppress(Exception):
-        await asyncio.wait_for(client._close(fast=True), _CLOSE_SECONDS)  # noqa: SLF001
+        await asyncio.wait_for(client._close(fast=True), _CLOSE_SECONDS)  # noqa: SLF001 - close() waits
 
 
 async def _client(address: str, stop: StopRequest) -> Client:

@@ -270,16 +270,8 @@ def checked_jobs_json(result: CheckedJobs, now: datetime) -> dict[str, Any]:
 
     Times are from the beginning of the run, which is `now` for `done_at`.
     """
-    states: Counter[State] = Counter()
     summaries = [summary for job in result.jobs for summary in job.summaries]
-    for summary in summaries:
-        states.update(summary.states)
-    return {
-        "rows": sum(summary.rows for summary in summaries),
-        "states": _states(states),
-        "duplicates": sum(summary.duplicates for summary in summaries),
-        "patches": sum(summary.changes for summary in summaries),
-        "acknowledged_before": sum(summary.acknowledged for summary in summaries),
+    return _totals(summaries) | {
         "requests": result.requests,
         "window_seconds": _rounded(result.window_seconds, 1),
         "window_suffices": result.suffices,
@@ -320,6 +312,16 @@ def _done_at(seconds: float | None, now: datetime) -> str | None:
 def checked_batch_json(batch: CheckedBatch) -> dict[str, Any]:
     """Return the object for a check of several files: totals, and each file's own summary."""
     summaries = [part.summary for part in batch.parts if part.summary is not None]
+    return _totals(summaries) | {
+        "requests": sum(summary.requests for summary in summaries if summary.stopped is None),
+        "files": [_checked_part(part) for part in batch.parts],
+        "unsettled": [str(path) for path in batch.unsettled],
+        "exit_code": batch.exit_code,
+    }
+
+
+def _totals(summaries: Sequence[CheckSummary]) -> dict[str, Any]:
+    """Return the members that the totals of several checked sheets begin with."""
     states: Counter[State] = Counter()
     for summary in summaries:
         states.update(summary.states)
@@ -329,10 +331,6 @@ def checked_batch_json(batch: CheckedBatch) -> dict[str, Any]:
         "duplicates": sum(summary.duplicates for summary in summaries),
         "patches": sum(summary.changes for summary in summaries),
         "acknowledged_before": sum(summary.acknowledged for summary in summaries),
-        "requests": sum(summary.requests for summary in summaries if summary.stopped is None),
-        "files": [_checked_part(part) for part in batch.parts],
-        "unsettled": [str(path) for path in batch.unsettled],
-        "exit_code": batch.exit_code,
     }
 
 
