@@ -81,7 +81,7 @@ class Job(Struct, frozen=True):
 
 
 class Phase(Enum):
-    """Where a job is."""
+    """The phase that a job is in."""
 
     WAITING = "waiting"
     READING = "reading"

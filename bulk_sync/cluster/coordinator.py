@@ -93,7 +93,7 @@ async def _run(
 
 @dataclass
 class _Placed:
-    """Where jobs are: the worker of each key, and the number of jobs with each worker."""
+    """The worker of each key, and the number of jobs with each worker."""
 
     workers: frozenset[str] = frozenset()
     homes: dict[Hashable, str] = field(default_factory=dict)

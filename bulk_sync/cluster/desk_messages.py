@@ -1,4 +1,4 @@
-"""What a worker asks the plugin of its scheduler, and the answers, as bytes. Pure.
+"""Questions of a worker to the plugin of its scheduler, and the answers, as bytes. Pure.
 
 No instant of a clock crosses, because clocks need not agree: instants in a question are seconds
 from the moment of asking, those in an answer from the moment of answering. `Answered.at` alone is

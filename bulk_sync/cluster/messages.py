@@ -1,4 +1,4 @@
-"""What the coordinator and the workers of a cluster exchange: pickled, as Dask's own messages are.
+"""Messages between the coordinator and the workers of a cluster, pickled as Dask's own are.
 
 Instants don't cross: each process has its own clock, so that durations are sent.
 """

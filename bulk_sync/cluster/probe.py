@@ -40,7 +40,7 @@ _MOST_NAMED = 3
 
 
 class Seen(Struct, frozen=True):
-    """What a worker found in a folder; `trouble` is why it could not write there.
+    """A worker's findings in a folder; `trouble` is why it could not write there.
 
     `lock` is True if the coordinator's lock kept it out, None if the folder keeps no locks.
     """

@@ -63,7 +63,7 @@ _SLOWEST_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
 
 _TIMED = 8
-"""How many answers show how long the next one may take."""
+"""The number of answers that show how long the next one may take."""
 
 RENEWAL_SECONDS = 1.0
 """How often a lease is renewed."""
@@ -208,7 +208,7 @@ class _Asked:
         self.at = self.arrived = clock.monotonic()
         self.first = first
         self.count = count
-        """How many observations it has; `first` is the number of the first."""
+        """The number of its observations; `first` is the number of the first one."""
         self._clock = clock
         self._future: Future[bytes | None] = Future()
 

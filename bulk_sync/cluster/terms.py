@@ -1,4 +1,4 @@
-"""Where the jobs of a run go on a cluster, and on what terms. Needs no Dask."""
+"""The place and the terms of the jobs of a run on a cluster. Needs no Dask."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Place(Struct, frozen=True):
 
 
 class Terms(Struct, frozen=True):
-    """How many jobs run at once, until when, and who is told; as the arguments of `together.run`.
+    """The number of jobs at once, their end and their observers; as the arguments of `together.run`.
 
     When the scheduler is lost, `stop` is set, with an Outage.
     """

@@ -314,7 +314,7 @@ class _RowTooLongError(ValueError):
 
 @dataclass(slots=True)
 class _Parsed:
-    """How many rows of a reading have been parsed; its reader keeps that up to date."""
+    """The number of rows that a reading has parsed; its reader keeps that up to date."""
 
     rows: int = 0
 

@@ -39,7 +39,7 @@ LONGEST_TURN_SECONDS = 1.0
 
 
 class Loop(Protocol):
-    """Where the coroutines of a run are run."""
+    """A runner of the coroutines of a run."""
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
         """Call a coroutine function with arguments, and return its result."""

@@ -45,7 +45,7 @@ RESOURCE = "showings"
 """The name of showings among a key's permissions."""
 
 UPDATE = frozenset({"update"})
-"""What a push needs of its key."""
+"""The permissions on showings that a push needs."""
 
 _ANY = "*"  # not in the published example, but a usual way to permit all
 _LONGEST_TEXT = 200
@@ -183,7 +183,7 @@ def _permissions(value: object) -> dict[str, tuple[str, ...]]:
 
 
 class Wanted(Struct, frozen=True):
-    """What a run demands of its key.
+    """The demands of a run on its key.
 
     `verbs` are needed on showings. `team` is that of `--team`; `job_team` that of the job, if it
     has one. `key_is_new` is True if the job, or its ledger, is of another key: then only the team

@@ -51,7 +51,7 @@ _FEW_PART = 0.03
 _SEGMENTS = 16
 
 SOURCES = (RateSource.NONE, RateSource.HEADER, RateSource.ACCOUNT)
-"""Who states an allowance, by the number in its slot."""
+"""The sources of allowances, by the number in their slots."""
 
 _NOTHING = Share(count=0)
 

@@ -32,7 +32,7 @@ _TIMES_LONGER = 2.0
 
 
 class Answer(Enum):
-    """What users/me showed between two refusals of a row."""
+    """An answer of users/me between two refusals of a row."""
 
     NONE = "it was not asked, or was refused, too"
     PASSES = "it got through"
@@ -44,15 +44,15 @@ class Refusals:
     """The refusals of one row; instants are on the run's clock."""
 
     passed_before: int
-    """How many requests had got through at the first refusal."""
+    """Requests that had got through at the first refusal."""
     refused_before: int
-    """How many others had been refused by then."""
+    """Other requests that had been refused by then."""
     refused_at: float = math.inf
     """When the latest refusal was known."""
     times: int = 0
     """How often a change that left after a refusal got through before the next one."""
     answer: Answer = Answer.NONE
-    """What users/me showed since the latest refusal."""
+    """The answer of users/me since the latest refusal."""
     answers: int = 0
     """Answers of users/me that show that others pass."""
 

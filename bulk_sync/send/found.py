@@ -77,7 +77,7 @@ _LATE_SECONDS = 0.2
 
 @dataclass(slots=True)
 class Found:
-    """What is known of the window; instants are on the pace's clock."""
+    """The window as far as it is known; instants are on the pace's clock."""
 
     first_at: float = -math.inf
     """The first request that got through in this window."""

@@ -64,7 +64,7 @@ _DEPTH_AFTER_BLOCK = 0.15
 
 
 class Reach(NamedTuple):
-    """How many seconds of permits a source may hand out as one group, by what sets the rate.
+    """The seconds of permits that a source may hand out as one group, by what sets the rate.
 
     `stated` is for quotas that the API states, `found` for a rate found, `given` for the user's. 0
     allows one permit. A permit may be used `late_seconds` after its instant. A question may take
@@ -120,7 +120,7 @@ class Pace:
     """The rate of the search before the latest loss; the limit likewise."""
     limit_before: float = 0.0
     proven: float = 1.0
-    """How many got through in a second before the latest loss."""
+    """Requests that got through in a second before the latest loss."""
     search: Search = field(default_factory=Search)
     advertised: Advertised = field(default_factory=Advertised)
     allowances: Allowances = field(default_factory=Allowances)

@@ -1,4 +1,4 @@
-"""Where a pace is kept between uses, and the permits of one host from it.
+"""The file of a pace between uses, and the permits of one host from it.
 
 All runs on this host that use the same address and key share one `Pace`, kept in a small file in
 the user's state folder. To take permits, a run locks the file, reads the pace, applies the replies

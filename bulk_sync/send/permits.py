@@ -1,4 +1,4 @@
-"""What a run asks of its source of permits, and the one way in which a pace answers. Pure.
+"""Questions of a run to its source of permits, and the one way in which a pace answers. Pure.
 
 A source keeps a `Pace` that several runs share: in memory or in a file of this host
 (`pace_store`), or at the scheduler of a cluster (`bulk_sync.cluster`). Wherever it is kept,
@@ -73,7 +73,7 @@ class NoneInTime(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Shown(Struct, frozen=True, array_like=True):
-    """What is known of the limit; `allowances` are None when they were not listed."""
+    """The limit as the source knows it; `allowances` are None when they were not listed."""
 
     held_until: float
     rate: float
@@ -90,7 +90,7 @@ class Answer(Struct, frozen=True, array_like=True):
 
 
 class PermitSource(Protocol):
-    """Where a run gets its permits.
+    """The source of a run's permits.
 
     A permit that is due within the longest time of its groups needs no second question.
     """

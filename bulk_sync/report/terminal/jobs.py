@@ -73,7 +73,7 @@ class Seen(Struct, frozen=True):
 
 
 class Look(Struct):
-    """What is known of a job when the table looks at it: name, phase, and its tallies.
+    """A job as the table sees it: name, phase, and its tallies.
 
     `tally` is that of the file that is sent since `since`, an instant of the monotonic clock;
     `earlier` has those of the files before. `read` rows were read of the current file.
