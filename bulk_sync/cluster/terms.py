@@ -27,7 +27,7 @@ class Place(Struct, frozen=True):
 
 
 class Terms(Struct, frozen=True):
-    """The number of jobs at once, their end and their observers; as the arguments of `together.run`.
+    """The number of jobs at once, their end, their observers: the arguments of `together.run`.
 
     When the scheduler is lost, `stop` is set, with an Outage.
     """

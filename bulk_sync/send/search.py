@@ -179,7 +179,7 @@ class Search:
 
     @property
     def busiest_second(self) -> float:
-        """Requests that got through in a recent second: no more than a limit by the second allows."""
+        """Requests that pass in a second lately: no more than a limit by the second allows."""
         return max(self.in_second, self.in_second_before, 1.0)
 
     def restore(self, rate: float, limit: float) -> None:
