@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from bulk_sync import signals
@@ -68,12 +69,11 @@ def _import_nothing_from_here() -> None:
         sys.path[:] = folders
 
 
-def _print_version() -> NoReturn:
-    try:
+def _print_version() -> None:
+    """Print the version and exit; return when standard output can't be written."""
+    with suppress(OSError):  # the commands have the words for it
         print(f"bulk-sync {__version__}", flush=True)  # noqa: T201 - it prints
-    except OSError:
-        os._exit(8)
-    sys.exit(0)
+        sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,45 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from bulk_sync import signals
 from bulk_sync.cli import bugs
 from bulk_sync.cli.catalogue import COMMANDS, GROUPS
 from bulk_sync.cli.declare import for_typer
+from bulk_sync.cli.streams import standard_output
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.settings.option import PREFIX
 from bulk_sync.version import __version__
+
+
+class _PrintsHelp:
+    """A command whose help goes to a standard output that may be full, or without a reader."""
+
+    def get_help(self, ctx: Any) -> str:  # noqa: ANN401 - a context of the click in typer
+        """Print the help; return what is left to print. Raises OutputError."""
+        left: str = ""
+        with standard_output():
+            try:
+                left = super().get_help(ctx)  # type: ignore[misc] # that of typer's classes below
+            except SystemExit:
+                # rich ends the program with 1 when the reader has left.
+                raise BrokenPipeError from None
+        return left
+
+
+class _Group(_PrintsHelp, TyperGroup):
+    """A group of commands."""
+
+
+class _Command(_PrintsHelp, TyperCommand):
+    """A command."""
+
 
 _EPILOG = (
     "Exit codes: 0 done, 2 usage, 3 some rows need correction, 4 input, 5 key, 6 run again, "
@@ -26,6 +53,7 @@ _EPILOG = (
 
 app = typer.Typer(
     name="bulk-sync",
+    cls=_Group,
     help="Bring spreadsheets of property showings into North, with a result for every row.",
     epilog=_EPILOG,
     pretty_exceptions_enable=False,
@@ -50,7 +78,7 @@ def _run() -> int:
             # Not standalone: typer would print errors in its own words and exit with its own codes.
             code = _help_page()
             if code is None:
-                code = _program()(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
+                code = _called()
                 _list_topics()
     except _UsageProblem as problem:
         _show_failure(_usage_sentence(problem))
@@ -65,6 +93,15 @@ def _run() -> int:
             sys.stderr.write(bugs.trace(error))
         return 1
     return code or 0
+
+
+def _called() -> int | None:
+    """Run the command; return its exit code, None without one."""
+    program = _program()
+    # Shell completions are printed by typer alone.
+    printing = standard_output() if sys.argv[1:] == ["--show-completion"] else nullcontext()
+    with printing:
+        return program(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
 
 
 def _help_page() -> int | None:
@@ -111,9 +148,9 @@ def _program() -> Callable[..., int | None]:
     for command in some or COMMANDS.values():
         group, _, name = command.name.rpartition(" ")
         if group and group not in groups:
-            groups[group] = typer.Typer(help=GROUPS[group])
+            groups[group] = typer.Typer(help=GROUPS[group], cls=_Group)
             app.add_typer(groups[group], name=group)
-        (groups[group] if group else app).command(name)(
+        (groups[group] if group else app).command(name, cls=_Command)(
             for_typer(command, lambda: _elsewhere, ConfigFile)
         )
     return typer.main.get_command(app)
@@ -200,7 +237,8 @@ ConfigFile = Annotated[
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"bulk-sync {__version__}")
+        with standard_output():
+            typer.echo(f"bulk-sync {__version__}")
         raise typer.Exit
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import subprocess
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -145,11 +146,16 @@ def test_a_reader_that_leaves_early_loses_no_state(sandboxes: Sandboxes, tmp_pat
 @pytest.mark.skipif(
     not Path("/dev/full").exists(), reason="this system has no device that is always full"
 )
-def test_a_full_disk_behind_standard_output_is_said(tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "x.csv", numbered(5))
+@pytest.mark.parametrize(
+    "words",
+    [("check", "x.csv"), ("--version",), ("--help",), ("help",), ("help", "sheets"), ("key", "-h")],
+)
+def test_a_full_disk_behind_standard_output_is_said(tmp_path: Path, words: Sequence[str]) -> None:
+    write_sheet(tmp_path / "x.csv", numbered(5))
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
-            command("check", sheet),
+            command(*words),
+            cwd=tmp_path,
             env=environment(),
             stdout=full,
             stderr=subprocess.PIPE,
@@ -158,3 +164,15 @@ def test_a_full_disk_behind_standard_output_is_said(tmp_path: Path) -> None:
         )
     assert done.returncode == 8
     assert done.stderr == "Error: standard output can't be written: No space left on device.\n"
+
+
+@pytest.mark.slow  # same
+@pytest.mark.parametrize("words", [("--help",), ("--version",)])
+def test_help_that_nobody_reads_is_no_failure(words: Sequence[str]) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w", encoding="utf-8") as left:
+        done = subprocess.run(
+            command(*words), env=environment(), stdout=left, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
