@@ -13,10 +13,10 @@ from bulk_sync.errors import NameTaken
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
-from bulk_sync.recognise import Output
+from bulk_sync.recognise import Output, may_replace
 from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.words import are, counted
-from bulk_sync.report.written.atomic import check_writable, digest, set_aside
+from bulk_sync.report.written.atomic import check_writable, digest, remove, set_aside
 from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.report.written.results import write_results
@@ -42,11 +42,13 @@ def refuse_names(settings: PushSettings) -> None:
 
 
 def check_outputs(files: Files, undo_file: Path | None = None) -> None:
-    """Raise OutputError for a file that can't be written, or isn't ours, before rows are sent."""
+    """Raise OutputError for a file that can't be written, or isn't ours, before rows are sent.
+
+    A file that has the name of the failed rows is no reason: it is kept under another name.
+    """
     undo, unknown = _undo_files(undo_file) or (None, None)
     written = {
         Output.REPORT: files.results,
-        Output.FAILED: files.failed,
         Output.PAGE: files.page,
         Output.UNDO: undo,
         Output.UNKNOWN: unknown,
@@ -54,6 +56,7 @@ def check_outputs(files: Files, undo_file: Path | None = None) -> None:
     for kind, path in written.items():
         if path is not None:
             check_writable(path, kind)
+    check_writable(files.failed, Output.FAILED, any_file=True)
 
 
 def _undo_files(undo_file: Path | None) -> tuple[()] | tuple[Path, Path]:
@@ -136,6 +139,40 @@ def _write_failed_of_job(
     return write_failed_rows(store, files.failed, headers, meaning, source=source)
 
 
+class Kept:
+    """Keeps a file that would be replaced under another name if anybody but this job wrote it.
+
+    `notes` say so. Raises OutputError.
+    """
+
+    def __init__(self, store: Store, path: Path, kind: Output) -> None:
+        self._database, self._path, self._kind = store.database, path, kind
+        self._written = digest(path)
+        self.notes: tuple[str, ...] = ()
+
+    def before(self, new: str) -> None:
+        """Make room for the file with this digest, which is about to take the place."""
+        if self._written not in {None, new}:
+            self._set_aside()
+        # Recorded before the rename. After a crash in between, the program's own file would
+        # otherwise look edited.
+        self._database.note_report(self._path, new)
+
+    def remove(self) -> None:
+        """Remove an outdated file of ours; one that isn't ours stays as it is."""
+        if self._written is not None and may_replace(self._path, self._kind):
+            self._set_aside()
+            remove(self._path, self._kind)
+
+    def _set_aside(self) -> None:
+        if self._written is None or self._database.wrote_report(self._path, self._written):
+            return
+        why = f"is no file of {self._kind.value} that bulk-sync wrote"
+        if may_replace(self._path, self._kind):
+            why = "was edited, or written by another job, since this job wrote it"
+        self.notes = (f"{self._path} {why}: it is kept as {set_aside(self._path)}.",)
+
+
 def write_failed_rows(
     store: Store,
     path: Path,
@@ -147,30 +184,21 @@ def write_failed_rows(
     """Write the failed rows of the job, or of the refused sheet with this generation.
 
     `meaning` is the digest of the settings that `source` has; see `model.own.Source`.
-    A file that was edited since the program wrote it is kept under another name; a note says so.
+    A file that was edited since this job wrote it, or that bulk-sync didn't write, is kept under
+    another name; a note says so.
     """
     if generation is None and store.views.purged():
         if ERROR_STATES.isdisjoint(store.views.counts()):
             return ()
         why = "the cells of its rows were removed by --purge. Push the sheet again"
         return (f"{path} was not written: {why}.",)
-    written, kept = digest(path), None
-
-    def before(new: str) -> None:
-        nonlocal kept
-        if written not in {None, new} and not store.database.wrote_report(path, written):
-            kept = set_aside(path)
-        # Recorded before the rename. After a crash in between, the program's own file would
-        # otherwise look edited.
-        store.database.note_report(path, new)
-
+    kept = Kept(store, path, Output.FAILED)
     rows = store.views.results(ERROR_STATES, generation, of_all_runs=generation is None)
     marked = wants_byte_order_mark(meaning)
-    write_failed(path, headers, rows, source, before, marked=marked, checkpoint=store.database.path)
-    if kept is None:
-        return ()
-    note = f"{path} was edited, or written by another job, since this job wrote it"
-    return (f"{note}: it is kept as {kept}.",)
+    place = store.database.path
+    if not write_failed(path, headers, rows, source, kept.before, marked=marked, checkpoint=place):
+        kept.remove()
+    return kept.notes
 
 
 def write_page_of_job(store: Store, files: Files, summary: Summary, clock: Clock) -> None:

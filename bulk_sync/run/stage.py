@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.check.patches import without_known
-from bulk_sync.errors import CheckpointDamaged, UsageError
+from bulk_sync.errors import CheckpointDamaged, InputError, UsageError
 from bulk_sync.job.damage import keep_side_files
 from bulk_sync.job.damage import set_aside as keep_damaged
 from bulk_sync.job.database import Job, is_checkpoint
@@ -286,5 +286,7 @@ def _refuse_if_needed(staging: Staging, generation: int | None = None) -> None:
     refusal = refusal_of(sheet, store, generation, staging.max_problems, listed_in=path)
     if refusal is not None:
         # Results stay as they are: nothing of this sheet was sent.
-        write_failed_rows(store, path, sheet.headers, sheet.digest, generation, sheet.source)
-        raise refusal
+        notes = write_failed_rows(
+            store, path, sheet.headers, sheet.digest, generation, sheet.source
+        )
+        raise InputError(". ".join([str(refusal).rstrip("."), *notes])) if notes else refusal

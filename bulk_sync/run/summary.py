@@ -63,7 +63,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
             limit=limit,
             source=source,
         ),
-        files=_files(files, None),
+        files=_files(files, None, any_bad=any_bad),
         notes=_notes_on(job, left_out),
         left_out=left_out,
         digest=job.input_digest,
@@ -115,7 +115,9 @@ def with_files(
     summary: Summary, files: Files, undo_file: Path | None, notes: tuple[str, ...]
 ) -> Summary:
     """Return the summary with the files that exist now, and further notes."""
-    return replace(summary, files=_files(files, undo_file), notes=(*summary.notes, *notes))
+    any_bad = not ERROR_STATES.isdisjoint(summary.states)
+    found = _files(files, undo_file, any_bad=any_bad)
+    return replace(summary, files=found, notes=(*summary.notes, *notes))
 
 
 def note_on_choice(left_out: int) -> tuple[str, ...]:
@@ -136,10 +138,11 @@ def _notes_on(job: Job, left_out: int) -> tuple[str, ...]:
     return (*((text,) if rehearsal else ()), *note_on_choice(left_out))
 
 
-def _files(files: Files, undo_file: Path | None) -> ReportFiles:
+def _files(files: Files, undo_file: Path | None, *, any_bad: bool) -> ReportFiles:
     return ReportFiles(
         _if_exists(files.results),
-        _if_exists(files.failed),
+        # Without failed rows, a file of that name is another one.
+        _if_exists(files.failed) if any_bad else None,
         str(files.checkpoint),
         page=_if_exists(files.page) if files.page else None,
         undo=_if_exists(undo_file) if undo_file else None,

@@ -73,6 +73,24 @@ def test_a_failed_file_that_was_edited_is_kept_under_another_name(tmp_path: Path
     assert "a,bad" in failed.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("text", ["k,v,error\r\na,mended,", "name,phone\r\nAnn,555"])
+def test_without_failed_rows_only_the_jobs_own_file_of_them_goes(tmp_path: Path, text: str) -> None:
+    failed, edited = tmp_path / "x.failed.csv", tmp_path / "x.failed.edited.csv"
+    with Store.open(tmp_path / "x.checkpoint.sqlite") as store:
+        stage(store, [("b", "4")])
+        bad = store.staged.stage([record_of(2, "a", "bad")])
+        good = store.staged.stage([record_of(2, "a", "4")])
+        write_failed_rows(store, failed, ("k", "v"), "", bad)
+        assert write_failed_rows(store, failed, ("k", "v"), "", good) == ()
+        assert not failed.exists()
+        failed.write_text(text, encoding="utf-8", newline="")
+        notes = write_failed_rows(store, failed, ("k", "v"), "", good)
+    is_ours = "error" in text
+    assert (edited if is_ours else failed).read_text(encoding="utf-8") == text.replace("\r", "")
+    assert len(notes) == is_ours
+    assert edited.exists() == is_ours
+
+
 def test_failed_rows_of_a_purged_job_are_not_written(tmp_path: Path) -> None:
     failed = tmp_path / "x.failed.csv"
     with Store.open(tmp_path / "x.checkpoint.sqlite") as store:

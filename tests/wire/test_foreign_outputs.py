@@ -41,7 +41,6 @@ def contacts(path: Path) -> None:
         ("c.xlsx", ("--results", "c.xlsx")),
         ("c.jsonl", ("--results", "c.jsonl")),
         ("s.results.csv", ()),
-        ("s.failed.csv", ()),
         ("c.html", ("--page", "c.html")),
         ("c.csv", ("--undo-file", "c.csv")),
         ("c.unknown.csv", ("--undo-file", "c.csv")),
@@ -66,6 +65,36 @@ def test_a_push_refuses_to_replace_a_file_of_somebody_else_before_it_sends(
     path.unlink()
     with sandboxes() as witness:
         assert program("push", sheet, "--base-url", witness.base_url, *options).code in {2, 3}
+
+
+@pytest.mark.parametrize("rating", [4, 9])
+def test_a_file_of_somebody_else_under_the_name_of_the_failed_rows_is_kept(
+    program: Program, sandboxes: Sandboxes, sheet: Path, rating: int
+) -> None:
+    """It stops no push: without failed rows it stays, otherwise it gets another name."""
+    write_sheet(sheet, [*numbered(3), ("ext_9", "fine", rating)])
+    failed, kept = Path("s.failed.csv"), Path("s.failed.edited.csv")
+    contacts(failed)
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, "--json")
+        assert ran.code == (3 if rating == 9 else 0), ran.err
+        assert len(witness.patches()) == (3 if rating == 9 else 4)
+    assert (kept if rating == 9 else failed).read_text(encoding="utf-8") == CONTACTS
+    assert ran.summary["failed"] == (str(sheet.parent / failed) if rating == 9 else None)
+    assert (f"it is kept as {sheet.parent / kept}" in str(ran.summary)) == (rating == 9)
+    if rating == 9:
+        assert read_csv(failed)[0]["unique_showing_key"] == "ext_9"
+
+
+def test_a_refused_sheet_names_the_file_that_its_failed_rows_made_way_for(
+    program: Program, sheet: Path
+) -> None:
+    sheet.write_text("unique_showing_key,rating\next_8,six\next_9,7 of 5\n", encoding="utf-8")
+    contacts(Path("s.failed.csv"))
+    ran = program("push", sheet, "--sandbox")
+    assert ran.code == 4
+    assert "it is kept as" in " ".join(ran.err.split())
+    assert Path("s.failed.edited.csv").read_text(encoding="utf-8") == CONTACTS
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,17 @@ _PART_NAME = re.compile(re.escape(_PART_PREFIX) + "[0-9a-f]{16}[.]part")
 _NO_FOLLOW = platforms.NO_SYMLINK | platforms.CLOSE_ON_EXEC
 
 
-def check_writable(path: Path, kind: Output) -> None:
-    """Raise OutputError if `replacing(path)` would fail; writes nothing."""
-    check_kind(path, kind)
+def check_writable(path: Path, kind: Output, *, any_file: bool = False) -> None:
+    """Raise OutputError if `replacing(path)` would fail; writes nothing.
+
+    With `any_file` a file that isn't ours is no reason, because it is set aside before.
+    """
+    check_kind(path, kind, any_file=any_file)
     with _translated(path), part_file(path.parent):
         pass
 
 
-def check_kind(path: Path, kind: Output) -> None:
+def check_kind(path: Path, kind: Output, *, any_file: bool = False) -> None:
     """Raise OutputError for what no report of this kind may replace, and for an impossible name."""
     with _translated(path), suppress(FileNotFoundError):
         path.lstat()
@@ -49,7 +52,7 @@ def check_kind(path: Path, kind: Output) -> None:
         raise OutputError(f"{path}: this is a folder, name a file for the report.")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: not a regular file, and a report would replace it.")
-    if not may_replace(path, kind):
+    if not any_file and not may_replace(path, kind):
         raise OutputError(
             f"{path}: bulk-sync did not write this file as {kind.value}, so it is not replaced. "
             "Name another file, or move this one away."

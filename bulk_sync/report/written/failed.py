@@ -29,7 +29,7 @@ from bulk_sync.model.own import (
 from bulk_sync.model.rows import Cell, Result, State, text_of
 from bulk_sync.recognise import Output
 from bulk_sync.report.problems import full_message_of
-from bulk_sync.report.written.atomic import remove, replacing
+from bulk_sync.report.written.atomic import replacing
 from bulk_sync.report.written.lines import paths_to
 
 ERROR_COLUMN = "error"
@@ -44,8 +44,8 @@ def write_failed(
     *,
     marked: bool = False,
     checkpoint: Path | None = None,
-) -> None:
-    """Write the rows, or remove the file if there are none.
+) -> bool:
+    """Write the rows; return False, and write nothing, if there are none.
 
     If the input was such a file, its `error` column is replaced. A row that is wider than the
     header stays so. `source` is how the cells were read, "" if that is not known. `before` is
@@ -55,8 +55,7 @@ def write_failed(
     rows = iter(results)
     first = next(rows, None)
     if first is None:
-        remove(path, Output.FAILED)
-        return
+        return False
     names = [text_of(name) for name in _without_blank_end(headers)]
     was_failed_file = names[-1:] == [ERROR_COLUMN]
     width = len(names) - was_failed_file
@@ -73,6 +72,7 @@ def write_failed(
             error = inert(f"{result.error}: {full_message_of(result)}")
             cells = [*map(inert_cell, own), _mark(result, [*own, *beyond]), error]
             writer.writerow([*cells, *map(inert_cell, beyond)])
+    return True
 
 
 def _source(source: str, names: Sequence[str], checkpoint: tuple[str, ...]) -> str:
