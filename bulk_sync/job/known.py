@@ -134,15 +134,17 @@ class Known:
     def trust(self, fingerprint: str, team: Team | None, *, same_team: bool) -> bool:
         """Record this run's API key; return False when another team's values were dropped.
 
-        `team` is the one that users/me names; where it is unknown, `same_team` decides.
+        `team` is the one that users/me names; where it is unknown, `same_team` decides. A key that
+        the API refused left no values.
         """
         with self._database.commit() as db:
-            key = LedgerAccount(fingerprint, team)
-            trusted = self._ledger().belongs_to(key, same_team=same_team)
+            key, ledger = LedgerAccount(fingerprint, team), self._ledger()
+            is_new = ledger.is_empty() and db.execute(_ANY_LISTED).fetchone() is None
+            trusted = ledger.belongs_to(key, same_team=same_team)
             if not trusted:
                 db.execute("DELETE FROM acknowledged")
                 self._ledger_is_empty = None
-            return trusted
+            return trusted or is_new
 
     def move(self) -> None:
         """Let the ledger that the job uses from now on take over what its own one knows.

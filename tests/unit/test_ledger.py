@@ -155,6 +155,15 @@ def test_the_ledger_survives_a_fresh_start_and_no_other_key(tmp_path: Path) -> N
         assert not list(store.known.acknowledged())
 
 
+def test_a_key_that_nothing_was_acknowledged_to_leaves_nothing_to_drop(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "x.sqlite") as store:
+        begin(store, {"A": {"rating": 4}})
+        assert store.known.trust("refused key", None, same_team=False)
+        assert store.known.trust("another key", None, same_team=False)
+        acknowledge_all(store)
+        assert not store.known.trust("a third key", None, same_team=False)
+
+
 TEAM, OTHER = Team("1", "Example Realty"), Team("2", "Other Realty")
 
 
