@@ -27,7 +27,7 @@ from bulk_sync.cli.streams import err, may_be_a_terminal, out, say, standard_out
 from bulk_sync.cli.traces import tracing
 from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.cluster.terms import Terms
-from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.errors import Interrupted, OutputError, UsageError
 from bulk_sync.folders import config_folder
 from bulk_sync.model.summaries import Finding, JobsResult
 from bulk_sync.recognise import Output
@@ -290,6 +290,8 @@ def _end(
             show_jobs(out(), result, steps, page)
     if following.json or following.quiet:
         lines = [f"{job.name}: {line}" for job in result.jobs for line in reasons_of(job)]
+        if result.stopped is not None and not isinstance(result.stopped, Interrupted):
+            lines.insert(0, str(result.stopped))
         for line in lines[:_MOST_LINES]:
             show_end(line, following)
         if len(lines) > _MOST_LINES:

@@ -24,7 +24,8 @@ Invariants:
 8. Every job has a result, also when its worker or the scheduler is gone.
 
 `connect` opens the way to a cluster and compares versions, `coordinator` hands out the jobs,
-`crew` is the side of a worker, `messages` has what they exchange. `local` is a cluster on this
-machine, in a process of its own. `probe` tries what a cluster's folders can do. `plugin` keeps
-`desk` and `leases` at the scheduler, and `remote` is a worker's side of them.
+`again` decides which it hands out once more, and `recorded` looks up what is known of one that is
+out of reach. `crew` is the side of a worker, `messages` has what they exchange. `local` is a
+cluster on this machine, in a process of its own. `probe` tries what a cluster's folders can do.
+`plugin` keeps `desk` and `leases` at the scheduler, and `remote` is a worker's side of them.
 """

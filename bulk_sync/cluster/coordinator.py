@@ -7,7 +7,8 @@ Invariants:
    jobs. Dask may run a task elsewhere when its worker is gone.
 3. Each worker hears of the run every second or so; see `messages.LEASH_SECONDS`. A worker that
    doesn't answer holds up no other one.
-4. After a stop, or when the scheduler is gone, everything here ends within a bounded time, whatever
+4. A job is handed out again when Dask gives up its task because workers died; see `again`.
+5. After a stop, or when the scheduler is gone, everything here ends within a bounded time, whatever
    answers: what is not known then is in the checkpoints.
 """
 
@@ -23,21 +24,20 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from distributed import CancelledError, Client, Future, KilledWorker
 from msgspec.structs import replace
 
+from bulk_sync.cluster.again import Again, WorkersDied
 from bulk_sync.cluster.connect import connected, refuse_differences, wait_for_workers
 from bulk_sync.cluster.crew import CrewPlugin, run_job
 from bulk_sync.cluster.messages import HANDLER, Ended, Line, Order, Progress, Report, Stop, Work
 from bulk_sync.cluster.plugin import DeskPlugin
+from bulk_sync.cluster.recorded import recorded
 from bulk_sync.cluster.terms import Place, Terms
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly, UsageError
-from bulk_sync.jobs import read_summary
-from bulk_sync.model.summaries import Batch, JobResult, Part, Summary
-from bulk_sync.settings.files import Files
+from bulk_sync.model.summaries import JobResult
 from bulk_sync.together import Job, Phase, Standing, current_job
 from bulk_sync.version import __version__
 
@@ -126,6 +126,8 @@ class _Coordinator:
         self._run = secrets.token_hex(4)
         self._standings: dict[str, Standing] = {}
         self._placed = _Placed()
+        self._again = Again(self._clock, self._stop.is_set)
+        self._is_lost = False
         self._given_up = asyncio.Event()
         self._why: BulkSyncError = StoppedEarly("Its worker doesn't answer. Run it again.")
 
@@ -157,17 +159,35 @@ class _Coordinator:
             if self._stop.is_set():
                 standing.phase, standing.result = Phase.LEFT, JobResult(name)
                 return
-            standing.begun, standing.phase = self._clock.monotonic(), Phase.READING
-            worker = self._placed.place(key)
-            standing.result = await self._result(self._submit(number, standing.job, worker), name)
-            self._placed.ended(worker)
+            standing.begun = self._clock.monotonic()
+            standing.result = await self._outcome(number, standing, key)
             standing.ended, standing.tally = self._clock.monotonic(), None
             standing.phase = Phase.ENDED if standing.result.begun else Phase.LEFT
             if standing.result.begun:
                 with _as_job(name):
                     self._terms.on_end(standing)
 
-    def _submit(self, number: int, job: Job, worker: str | None) -> Future[bytes]:
+    async def _outcome(self, number: int, standing: Standing, key: Hashable) -> JobResult:
+        name = standing.job.name
+
+        async def run(attempt: int) -> JobResult:
+            standing.phase, standing.tally = Phase.READING, None
+            worker = self._placed.place(key)
+            task = f"{number}-{attempt}" if attempt else f"{number}"
+            try:
+                return await self._result(self._submit(task, standing.job, worker), name)
+            except KilledWorker as error:
+                raise WorkersDied(error.allowed_failures + 1) from None
+            finally:
+                self._placed.ended(worker)
+
+        try:
+            return await self._again.outcome(run, lambda: standing.tally is not None)
+        except WorkersDied as error:
+            why = f"{error}; their logs may say why. Run it again."
+            return self._unknown(name, self._stop.reason if self._stop.is_set() else Outage(why))
+
+    def _submit(self, task: str, job: Job, worker: str | None) -> Future[bytes]:
         work = Work(
             self._run,
             replace(job, finish_at=math.inf),  # its clock may be another
@@ -182,7 +202,7 @@ class _Coordinator:
             run_job,
             __version__,
             pickle.dumps(work),
-            key=f"bulk-sync-{self._run}-{number}-{name}",
+            key=f"bulk-sync-{self._run}-{task}-{name}",
             workers=None if worker is None else [worker],
             allow_other_workers=worker is not None,
             pure=False,
@@ -190,7 +210,10 @@ class _Coordinator:
         return future
 
     async def _result(self, future: Future[bytes], name: str) -> JobResult:
-        """Wait for the result of a job; one whose task is lost has an error as its result."""
+        """Wait for the result of a job; one whose task is lost has an error as its result.
+
+        Raises KilledWorker when Dask gave it up.
+        """
         given_up = asyncio.create_task(self._given_up.wait())
         waiting = asyncio.ensure_future(_value_of(future))
         await asyncio.wait({given_up, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -201,17 +224,10 @@ class _Coordinator:
         try:
             ended: Ended = pickle.loads(waiting.result())  # noqa: S301 - from our own task
         except CancelledError:  # Dask's own: the client forgets its futures with the scheduler
-            if not self._stop.is_set():
-                self._lose(_LOST)
-            return self._unknown(name, self._stop.reason)
-        except KilledWorker as error:
-            return self._unknown(
-                name,
-                Outage(
-                    f"{error.allowed_failures + 1} workers died while they ran this job; their "
-                    "logs may say why. Run it again."
-                ),
-            )
+            self._lose(_LOST)
+            return self._unknown(name, self._why)
+        except KilledWorker:
+            raise
         except ImportError as error:  # Dask's, of a worker that came later
             return self._unknown(
                 name, UsageError(f"A worker that came later lacks bulk-sync, or a part: {error}")
@@ -230,11 +246,12 @@ class _Coordinator:
         seconds = self._clock.monotonic() - standing.begun
         if not isinstance(error, BulkSyncError):
             return JobResult(name, bug=error, seconds=seconds, begun=True)
-        summary = _recorded(standing)
-        if summary is None:
-            return JobResult(name, error=error, seconds=seconds, begun=True)
-        batch = Batch((Part(standing.file, summary, error),), ())
-        return JobResult(name, batch, seconds=seconds, begun=True)
+        batch = recorded(standing, error, self._clock.now())
+        if batch is not None:
+            return JobResult(name, batch, seconds=seconds, begun=True)
+        if error is _CUT_OFF:
+            error = Outage("It was cut off, and its checkpoint has nothing of this sheet yet.")
+        return JobResult(name, error=error, seconds=seconds, begun=True)
 
     # The cluster
 
@@ -325,11 +342,16 @@ class _Coordinator:
     # The end
 
     def _lose(self, why: str) -> None:
-        """End the run without the cluster: the reason is an Outage unless the user stopped it."""
+        """End the run without the cluster: the reason is an Outage unless the user stopped it.
+
+        It is said once, of the run: its jobs have a short one.
+        """
         if not self._stop.is_set():
             self._stop.reason = Outage(why)
             self._stop.set()
-        self._why = self._stop.reason
+            _LOGGER.error("%s", why, extra={"event": "note"})
+            self._is_lost = True
+        self._why = _CUT_OFF if self._is_lost else self._stop.reason
         self._given_up.set()
 
     async def _bound(self) -> None:
@@ -348,25 +370,13 @@ class _Coordinator:
         self._given_up.set()
 
 
+_CUT_OFF = Outage("It was cut off; the counts are those of its checkpoint.")
+"""The error of a job that was with the workers when the run lost them."""
+
 _LOST = (
     "The scheduler of the cluster is gone, or doesn't answer. Its workers stop sending within "
     "20 s, and the other rows stay pending. Run it again when there is a scheduler."
 )
-
-
-def _recorded(standing: Standing) -> Summary | None:
-    """Return what the checkpoint of a job's current file has; None if nothing of it was sent.
-
-    Before that, the checkpoint may be of an earlier sheet.
-    """
-    if standing.tally is None:
-        return None
-    outputs = standing.job.outputs
-    files = Files.of(Path(standing.file), out=outputs.out, checkpoint=outputs.checkpoint)
-    try:
-        return read_summary(files)
-    except BulkSyncError:
-        return None
 
 
 async def _value_of(future: Future[bytes]) -> bytes:

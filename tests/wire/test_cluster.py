@@ -20,11 +20,17 @@ import pytest
 from msgspec.structs import replace
 
 from bulk_sync.cli import cluster as in_cli
+from bulk_sync.clock import SystemClock
 from bulk_sync.cluster import connect
+from bulk_sync.cluster.recorded import recorded
+from bulk_sync.errors import Outage
+from bulk_sync.model.rows import State, Tally
+from bulk_sync.settings.outputs import Outputs
+from bulk_sync.together import Job, Standing
 from tests.conftest import Program
 from tests.dask_cluster import DaskCluster, dask_cluster
 from tests.faultserver import Deed, Request, Script, all_good, always, held, refuses
-from tests.helpers import poll, read_csv, started, when_sent
+from tests.helpers import numbered, poll, read_csv, started, when_sent, write_sheet
 from tests.wire.test_together import ROWS, Office, team_key
 
 pytestmark = pytest.mark.slow  # processes of Dask, which takes seconds to import
@@ -129,7 +135,7 @@ def holder(office: Office, cluster: DaskCluster, job: str) -> subprocess.Popen[b
     return next(worker for worker in cluster.workers if worker.pid == note["pid"])
 
 
-def recorded(program: Program, office: Office, job: str) -> int:
+def counted(program: Program, office: Office, job: str) -> int:
     """Return how many rows of a job its checkpoint has as updated."""
     states = program("status", office.folder / job / "x.csv", "--json").summary["states"]
     return int(states["updated"])
@@ -191,7 +197,7 @@ def test_the_jobs_of_a_killed_worker_go_on_elsewhere(
         dask_run(office, cluster.address) as running,
     ):
         when_sent(14, server.requests, running)
-        poll(lambda: recorded(program, office, "vale") == 10)
+        poll(lambda: counted(program, office, "vale") == 10)
         worker = holder(office, cluster, "vale")
         worker.kill()
         worker.wait()
@@ -210,24 +216,22 @@ def test_a_killed_scheduler_leaves_rows_pending_for_the_next_run(
     release = threading.Event()
     office.team("vale", good_then_held(10, release), rows=30, options={"workers": "4"})
     server = office.servers["vale"]
-    log = office.folder / "x.log"
     note = office.folder / "vale" / "x.checkpoint.sqlite.holder"
     with (
         dask_cluster(tmp_path / "dask", workers=1) as cluster,
-        dask_run(office, cluster.address, "-v", "--log-file", log) as running,
+        dask_run(office, cluster.address) as running,
     ):
         when_sent(14, server.requests, running)
-        poll(lambda: recorded(program, office, "vale") == 10)
-        # The command hears of the replies twice a second. Before that it can't know that rows are
-        # sent, and looks at no checkpoint.
-        poll(lambda: log.read_text("utf-8").count(": updated") == 10)
+        # The command may not have heard of them: it looks at the checkpoint.
+        poll(lambda: counted(program, office, "vale") == 10)
         assert cluster.scheduler is not None
         cluster.scheduler.kill()
         code, summary, err = ended(running)
         assert (code, summary["jobs"][0]["exit_code"]) == (6, 6), err
         assert summary["states"]["updated"] == 10
         assert summary["states"]["pending"] == 20
-        assert "The scheduler of the cluster is gone" in err
+        assert err.count("The scheduler of the cluster is gone") == 1
+        assert "vale: " + str(office.folder / "vale" / "x.csv") + ": It was cut off" in err
         assert "Traceback" not in err
         release.set()
         poll(lambda: not note.exists())  # the worker has ended its job
@@ -235,6 +239,26 @@ def test_a_killed_scheduler_leaves_rows_pending_for_the_next_run(
     sent = Counter(server.patched)
     assert len(sent) == 30
     assert sum(sent.values()) <= 30 + 4
+
+
+def test_a_checkpoint_counts_for_a_lost_job_if_it_is_of_its_sheet(
+    program: Program, office: Office
+) -> None:
+    office.team("vale")
+    sheet, why = office.folder / "vale" / "x.csv", Outage("It was cut off.")
+    standing = Standing(Job("vale", (sheet.parent,), Outputs(), make=NotImplemented))
+    now = SystemClock().now()
+    assert recorded(standing, why, now) is None
+    assert program("run", "--jobs", office.jobs_file).code == 0
+    found = recorded(standing, why, now)
+    assert found is not None
+    (part,) = found.parts
+    assert part.summary is not None
+    assert (part.summary.states[State.UPDATED], part.error) == (ROWS, None)
+    write_sheet(sheet, numbered(ROWS + 1))  # tonight's, which the job may not have read
+    assert recorded(standing, why, now) is None
+    standing.file, standing.tally = str(sheet), Tally(ROWS)
+    assert recorded(standing, why, now) is not None  # it was seen to send from it
 
 
 def test_a_cluster_of_this_machine_has_no_key_in_its_environment(
