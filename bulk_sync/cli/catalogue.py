@@ -167,6 +167,9 @@ def status(given: Given) -> int:
     """Show the state of a file's job, from its checkpoint; also while it runs, or after a crash.
     With --jobs in place of FILE, show the state of all jobs of a jobs file.
 
+    The exit code says where the job stands: 0 done, 3 complete with rows to correct, 4 no or no
+    readable checkpoint, 6 rows are pending, 7 a run is in progress.
+
     Examples:
 
       bulk-sync status showings.csv

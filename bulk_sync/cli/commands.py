@@ -135,9 +135,10 @@ def _window_seconds(stopping: Stopping) -> float | None:
 
 
 def status(given: Mapping[str, Any]) -> int:
-    """Show the state of a job."""
-    show(read_summary(_files_of(given)), part(Following, given), exit_code=0)
-    return 0
+    """Show the state of a job; return the exit code that says where it stands."""
+    summary = read_summary(_files_of(given))
+    show(summary, part(Following, given))
+    return summary.exit_code
 
 
 def report(given: Mapping[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -26,6 +27,9 @@ class Progress(StrEnum):
 
 
 _ORDER = tuple(Progress)
+# The exit codes of `status` that are no errors, the most pressing first: running, unsent, errors.
+_CALM = (7, 6, 3)
+_UNSENT = {Progress.RUNNING: 7, Progress.NOT_BEGUN: 6}
 
 
 class LastRun(Struct, frozen=True):
@@ -51,6 +55,15 @@ class FileStatus(Struct, frozen=True):
     summary: Summary | None = None
     last_run: LastRun = LastRun()
     error: BulkSyncError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of `status` for this file; 6 for one that was not pushed yet."""
+        if self.error is not None:
+            return self.error.exit_code
+        if self.summary is not None:
+            return self.summary.exit_code
+        return _UNSENT.get(self.progress, 0)
 
 
 class JobStatus(Struct, frozen=True):
@@ -94,9 +107,10 @@ class JobStatus(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """The most pressing exit code that `status` of its files would have; 0 before a push."""
-        errors = (self.error, *(file.error for file in self.files))
-        return most_pressing(error.exit_code for error in errors if error is not None)
+        """The most pressing exit code of its files; 0 without files."""
+        if self.error is not None:
+            return self.error.exit_code
+        return _most_pressing(file.exit_code for file in self.files)
 
 
 class JobsStatus(Struct, frozen=True):
@@ -112,4 +126,14 @@ class JobsStatus(Struct, frozen=True):
     @property
     def exit_code(self) -> int:
         """The most pressing exit code of the jobs."""
-        return most_pressing(job.exit_code for job in self.jobs)
+        return _most_pressing(job.exit_code for job in self.jobs)
+
+
+def _most_pressing(codes: Iterable[int]) -> int:
+    """Return the exit code for several: that of an error, then 7, 6, 3 and 0.
+
+    Unlike at the end of a run, 7 comes before 6: what is pending may be of the run in progress.
+    """
+    found = set(codes)
+    errors = found - {0, *_CALM}
+    return most_pressing(errors) if errors else next((one for one in _CALM if one in found), 0)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from bulk_sync.errors import BulkSyncError
+from bulk_sync.errors import BulkSyncError, CheckpointBusy
 from bulk_sync.model.account import Team
 from bulk_sync.model.estimates import Window, requests_within, seconds_to_send, spaced_rate
 from bulk_sync.model.problems import Reason
@@ -141,7 +141,9 @@ class Summary(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a run with this summary (README, "Exit codes")."""
+        """The exit code of a run, or of `status`: then 7 while a run holds the job."""
+        if self.running:
+            return CheckpointBusy.exit_code
         if self.stopped is not None:
             return self.stopped.exit_code
         if self.states.get(State.PENDING, 0):

@@ -262,6 +262,7 @@ def _file_status_json(file: FileStatus) -> dict[str, Any]:
         "state": file.progress.value,
         "last_run": asdict(file.last_run),
         "error": _text(file.error),
+        "exit_code": file.exit_code,
     }
 
 

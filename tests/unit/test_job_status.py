@@ -37,13 +37,28 @@ def test_a_job_is_where_the_file_is_that_needs_most_attention(
     assert job(*reversed(files)).progress is state
 
 
-def test_the_exit_code_is_that_of_the_worst_error_and_0_before_a_push() -> None:
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ([], 0),
+        ([Progress.DONE], 0),
+        ([Progress.DONE, Progress.NOT_BEGUN], 6),
+        # What is left may be of the run that is in progress.
+        ([Progress.NOT_BEGUN, Progress.RUNNING], 7),
+    ],
+)
+def test_the_exit_code_says_where_a_job_stands(files: list[Progress], code: int) -> None:
+    assert job(*files).exit_code == code
+    assert JobsStatus((job(*files), job(Progress.DONE))).exit_code == code
+
+
+def test_an_error_is_more_pressing_than_what_is_pending() -> None:
     damaged = FileStatus("x.csv", "x.sqlite", Progress.DAMAGED, error=CheckpointDamaged("damaged"))
-    assert job(Progress.NOT_BEGUN).exit_code == 0
     assert JobStatus("hill", (damaged,)).exit_code == 4
     unread = JobStatus("lake", error=InputError("no permission"))
     assert unread.progress is Progress.UNREADABLE
-    assert JobsStatus((job(Progress.DONE), unread)).exit_code == 4
+    for other in (Progress.DONE, Progress.RUNNING, Progress.NOT_BEGUN):
+        assert JobsStatus((job(other), unread)).exit_code == 4
 
 
 def point(at_ms: int, covered_ms: int, rows: int) -> Point:

@@ -80,7 +80,7 @@ def test_a_file_that_came_later_is_not_begun_and_its_job_pending(
     write_sheet(office.folder / "vale" / "y.csv", numbered(2))
     ran = program("status", "--jobs", office.jobs_file, "--json")
     (job,) = ran.summary["jobs"]
-    assert (ran.code, job["state"]) == (0, "pending")
+    assert (ran.code, job["state"]) == (6, "pending")
     assert [file["state"] for file in job["files"]] == ["done", "not begun"]
     shown = program("status", "--jobs", office.jobs_file)
     assert f"vale: {office.folder / 'vale' / 'y.csv'}: not begun" in shown.out
@@ -114,10 +114,10 @@ def test_the_default_file_is_read_without_a_name(
     file.chmod(0o600)
     for words in (["--jobs"], ["--jobs", "--json"], ["--json", "--jobs"]):
         ran = program("status", *words)
-        assert (ran.code, "not begun" in ran.out) == (0, True), ran.err
+        assert (ran.code, "not begun" in ran.out) == (6, True), ran.err
     monkeypatch.setenv("BULK_SYNC_JOBS", str(office.jobs_file))
     file.unlink()
-    assert program("status", "--jobs").code == 0
+    assert program("status", "--jobs").code == 6
     # The variable is no reason to refuse the state of one file.
     assert program("run").code == 0
     assert program("status", office.folder / "vale" / "x.csv").code == 0

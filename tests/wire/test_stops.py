@@ -60,6 +60,7 @@ def test_after_a_kill_status_and_report_tell_what_is_in_flight(
         sent = set(journal.patched)
     status = program("status", sheet, "--json")
     assert status.summary["states"]["pending"] == 100
+    assert status.code == status.summary["exit_code"] == 6
     assert len(sent) <= status.summary["in_flight"] < 100
     assert "in flight" in program("status", sheet).out
     assert program("report", tmp_path / "showings.checkpoint.sqlite").code == 0
@@ -295,6 +296,8 @@ def test_a_second_run_on_the_same_checkpoint_is_refused(program: Program, tmp_pa
             second = program(*push)
             assert second.code == 7
             assert "another run holds this checkpoint" in second.err
+            status = program("status", sheet, "--json")
+            assert status.code == status.summary["exit_code"] == 7
             assert "Next:       wait" in program("status", sheet).out
             release.set()
             process.communicate()
