@@ -22,6 +22,7 @@ from bulk_sync.report.words import (
     allowance_text,
     counted,
     limit_text,
+    row_rate,
     span,
     were,
 )
@@ -102,6 +103,11 @@ def cause_text(group: CauseGroup) -> str:
 
 def pace_text(summary: Summary) -> str:
     """Return requests, retries, duration, rate and limit of a run."""
+    return ", ".join(pace_parts(summary))
+
+
+def pace_parts(summary: Summary) -> list[str]:
+    """Return the same in parts, for lines that end between them."""
     parts = [counted(summary.traffic.requests, "request")]
     # Requests per sent row show the cost of retries.
     not_sent = sum(summary.states.get(state, 0) for state in (State.INVALID, State.SUPERSEDED))
@@ -112,12 +118,14 @@ def pace_text(summary: Summary) -> str:
     if summary.traffic.throttled:
         parts.append(f"{summary.traffic.throttled:,} throttled")
     if summary.traffic.seconds:
-        parts += [span(summary.traffic.seconds), f"{summary.traffic.rows_per_second:.1f} rows/s"]
+        parts.append(span(summary.traffic.seconds))
+    if summary.traffic.rows_per_second:
+        parts.append(row_rate(summary.traffic.rows_per_second))
     if summary.traffic.limit is not None:
         parts.append(limit_text(summary.traffic.limit, summary.traffic.source))
     if summary.traffic.utilisation is not None:
         parts.append(f"{summary.traffic.utilisation:.0%} of it used")
-    return ", ".join(parts)
+    return parts
 
 
 def reconciliation_facts(summary: Reconciliation) -> Iterator[tuple[str, object]]:

@@ -161,10 +161,14 @@ def rate(per_second: float) -> str:
     return f"{per_second:.3g}/s" if per_second >= 1 else f"{per_second * 60:.3g}/min"
 
 
-def limit_text(per_second: float | None, source: RateSource) -> str:
+def row_rate(per_second: float) -> str:
+    """Return rows per second, or per minute if they are fewer than one."""
+    is_slow = 0 < per_second < 1
+    return f"{per_second * 60:.1f} rows/min" if is_slow else f"{per_second:,.1f} rows/s"
+
+
+def limit_text(per_second: float, source: RateSource) -> str:
     """Return the limit, in requests per second, and its source."""
-    if per_second is None:
-        return "no limit met"
     return f"limit {rate(per_second)} ({SOURCES.get(source, SOURCES[RateSource.FOUND])})"
 
 

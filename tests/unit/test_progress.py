@@ -16,6 +16,7 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.model.rows import Allowance, RateSource, State, Tally
 from bulk_sync.quantities import Share
 from bulk_sync.report.terminal import progress as progress_view
+from bulk_sync.report.terminal.lines import lines_of_parts
 from bulk_sync.report.terminal.progress import progress, reading
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -65,9 +66,10 @@ def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
         tally.waiting_until = 30.0
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    assert "302 of 1,000 rows" in shown
-    assert "698 left, 20.2 rows/s, limit 50/s (set by --rate), 3 retries, 2 rejected or failed" in (
-        shown
+    assert "30%, 302 of 1,000 rows" in shown
+    assert (
+        "698 left, limit 50/s (set by --rate), 3 retries, 2 rejected or failed, 10 s elapsed"
+        in shown
     )
     assert "throttled: waiting 20 s" in shown
 
@@ -77,32 +79,37 @@ def looked_at(tally: Tally, clock: Still, seconds: float) -> progress_view.View:
     view = progress_view.View(tally, clock)
     for _ in range(round(seconds)):
         clock.at += 1
-        view.pace()
+        view.look()
     return view
+
+
+def pace_of(view: progress_view.View) -> str:
+    return ", ".join(view.pace())
 
 
 def test_the_time_to_go_counts_the_windows_and_not_the_waits_so_far() -> None:
     clock = Still()
     tally = Tally(total=3000, decided={State.UPDATED: 1000})
     view = looked_at(tally, clock, 100)  # ten rows a second
-    assert "10.0 rows/s" in view.pace()
-    assert "about 3 min 20 s remaining" in view.pace()
+    assert "10.0 rows/s" in pace_of(view)
+    assert "about 3 min remaining" in pace_of(view)
     hour = Allowance(1000, 0, NOON + timedelta(hours=1), RateSource.HEADER, 3600)
     tally.allowances = (hour,)
     # The next thousand leave in an hour, the last in two.
-    assert "0 of 1,000 requests per hour left" in view.pace()
-    assert "about 2 h remaining" in view.pace()
+    assert "0 of 1,000 requests per hour left" in pace_of(view)
+    assert "about 2 h remaining" in pace_of(view)
     tally.leave = Share(percent=50)
-    assert "about 3 h 59 min remaining" in view.pace()
+    assert "about 3 h 59 min remaining" in pace_of(view)
     tally.leave = Share(count=0)
     tally.waiting_until = 3600
     for _ in range(3500):
+        assert "rows/" not in pace_of(view)
         clock.at += 1
-        view.pace()
+        view.look()
     assert clock.at == 3600
-    assert "0.3 rows/s" in view.pace()
+    assert "1 h elapsed" in pace_of(view)
     tally.allowances = (Allowance(1000, 1000, NOON + timedelta(hours=2), RateSource.HEADER, 3600),)
-    assert "about 1 h 1 min remaining" in view.pace()
+    assert "about 1 h 2 min remaining" in pace_of(view)
 
 
 @pytest.mark.parametrize("every_seconds", [1, 10])
@@ -148,13 +155,49 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
     with progress(console, Tally(total=5), Still()):
         assert written.wait(10)
     assert isinstance(console.file, io.StringIO)
-    assert "0 of 5 rows, 5 left, 0.0 rows/s, no limit met, 0 retries" in console.file.getvalue()
+    assert "0%, 0 of 5 rows, 5 left, 0 retries, 0 s elapsed\n" in console.file.getvalue()
 
 
 def test_an_outage_is_shown_with_its_reason_and_the_next_try() -> None:
     tally = Tally(total=5, trouble="it refuses\x1b", waiting_until=12.0)
-    view = progress_view.View(tally, Still(3.0))
-    assert view.waiting() == "API unavailable (it refuses\\x1b), next attempt in 9 s"
+    clock = Still(3.0)
+    view = progress_view.View(tally, clock)
+    assert view.waiting() == "API unavailable, next attempt in 9 s: it refuses\\x1b"
+    clock.at = 12.0
+    assert view.waiting() == "API unavailable, trying again: it refuses\\x1b"
+
+
+def test_green_is_sending_yellow_waiting_red_an_outage() -> None:
+    tally, clock = Tally(total=5), Still()
+    view = progress_view.View(tally, clock)
+    assert view.style == "green"
+    tally.waiting_until = 30.0
+    assert view.style == "yellow"
+    tally.trouble = "it refuses"
+    assert view.style == "red"
+
+
+def test_the_rate_and_the_time_to_go_are_those_of_now() -> None:
+    clock, tally = Still(), Tally(total=1000)
+    view = progress_view.View(tally, clock)
+    for second in range(1, 101):  # ten rows a second, then two
+        clock.at = second
+        tally.decided = {State.UPDATED: 10 * min(second, 50) + 2 * max(0, second - 50)}
+        view.look()
+    assert view.per_second == pytest.approx(2)
+    assert view.seconds_left() == pytest.approx(200)
+    # In an outage nobody knows.
+    tally.trouble = "it refuses"
+    assert view.seconds_left() is None
+    assert "rows/" not in pace_of(view)
+
+
+@pytest.mark.parametrize("width", [1, 10, 40, 80, 1000])
+def test_lines_end_between_parts_and_fit_where_a_part_does(width: int) -> None:
+    parts = ["463 left", "19.0 rows/s", "limit 28.9/s (measured)", "about 24 s remaining"]
+    lines = lines_of_parts(parts, width)
+    assert " ".join(lines) == ", ".join(parts)
+    assert all(line.rstrip(",") in parts or len(line) <= width for line in lines)
 
 
 def test_reading_is_shown_on_a_terminal_only_and_leaves_nothing() -> None:

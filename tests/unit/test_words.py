@@ -49,13 +49,12 @@ def test_no_control_reaches_the_terminal(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("limit", "source", "text"),
     [
-        (None, RateSource.NONE, "no limit met"),
         (10.0, RateSource.OPTION, "limit 10/s (set by --rate)"),
         (0.5, RateSource.HEADER, "limit 30/min (stated by the API)"),
         (98.76, RateSource.FOUND, "limit 98.8/s (measured)"),
     ],
 )
-def test_a_limit_has_its_source(limit: float | None, source: RateSource, text: str) -> None:
+def test_a_limit_has_its_source(limit: float, source: RateSource, text: str) -> None:
     assert words.limit_text(limit, source) == text
 
 

@@ -25,6 +25,25 @@ def show_line(console: Console, text: str, style: str = "") -> None:
     console.print(Text(printable(text), style=style), soft_wrap=not console.is_terminal)
 
 
+def lines_of_parts(parts: Sequence[str], width: int) -> list[str]:
+    """Join parts with commas, in lines of at most `width` characters that end between parts."""
+    lines: list[str] = []
+    for place, part in enumerate(parts):
+        text = part if place + 1 == len(parts) else f"{part},"
+        if lines and len(lines[-1]) + 1 + len(text) <= width:
+            lines[-1] += f" {text}"
+        else:
+            lines.append(text)
+    return lines
+
+
+def show_parts(console: Console, parts: Sequence[str], style: str = "") -> None:
+    """Print parts with commas: in lines that end between them on a terminal, one line in a file."""
+    whole = [", ".join(parts)]
+    for line in lines_of_parts(parts, console.width) if console.is_terminal else whole:
+        show_line(console, line, style)
+
+
 def show_labelled(console: Console, label: str, text: str, style: str = "") -> None:
     """Print `Label:      text`, unwrapped, so that paths and commands can be copied."""
     from rich.text import Text

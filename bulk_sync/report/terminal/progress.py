@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,7 +12,17 @@ from typing import TYPE_CHECKING
 
 from bulk_sync.model.estimates import seconds_to_send, windows_for
 from bulk_sync.model.rows import ERROR_STATES, Tally
-from bulk_sync.report.words import counted, limit_text, printable, quota_text, span, time_of_day
+from bulk_sync.report.terminal.lines import lines_of_parts
+from bulk_sync.report.words import (
+    about,
+    counted,
+    limit_text,
+    printable,
+    quota_text,
+    row_rate,
+    span,
+    time_of_day,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -21,13 +32,17 @@ if TYPE_CHECKING:
 LINE_EVERY_SECONDS = 10.0
 
 _REFRESHES_PER_SECOND = 5
-_BAR_WIDTH = 30
+_BAR_WIDTH, _LEAST_BAR = 30, 8
 # Seconds; a shorter wait would only flicker.
 _SHORTEST_WAIT = 0.5
 # Seconds; shorter waits are how a limit sets the pace, so they count for the time to go.
 _LONGEST_OF_PACE = 5.0
 # Seconds; the end of a longer wait is shown as a time of day.
 _LONG_WAIT = 60.0
+# The rate of now is that of so many seconds of sending, and of so many rows.
+_RECENT_SECONDS, _RECENT_ROWS = 30.0, 10
+
+_SENDS, _WAITS, _FAILS = "green", "yellow", "red"
 
 
 class View:
@@ -40,17 +55,17 @@ class View:
         self._started = self._looked = clock.monotonic() if since is None else since
         self._sending = 0.0  # seconds, long waits for the API apart
         self._until, self._is_apart = -math.inf, False
+        self._recent = deque([(0.0, 0)])  # rows done after so many seconds of sending
 
-    def pace(self) -> str:
-        """Return rows left, rate, limit, retries and the time to go."""
+    def pace(self) -> list[str]:
+        """Return rows left, rate, limit, retries, the time so far and the time to go."""
         self.look()
         tally = self.tally
-        elapsed = self._looked - self._started
         left = max(0, tally.total - _done(tally))
         parts = [
             f"{left:,} left",
-            f"{tally.done / elapsed if elapsed > 0 else 0.0:.1f} rows/s",
-            _limit_text(tally),
+            *([] if self.is_held or not self.per_second else [row_rate(self.per_second)]),
+            *_limit_text(tally),
             counted(tally.retries, "retry", "retries"),
         ]
         if tally.throttled:
@@ -58,9 +73,29 @@ class View:
         errors = sum(tally.decided.get(state, 0) for state in ERROR_STATES)
         if errors:
             parts.append(f"{errors:,} rejected or failed")
+        parts.append(f"{span(round(self._looked - self._started))} elapsed")
         if (seconds := self.seconds_left()) is not None:
-            parts.append(f"about {span(round(seconds))} remaining")
-        return ", ".join(parts)
+            parts.append(f"about {about(seconds)} remaining")
+        return parts
+
+    @property
+    def is_held(self) -> bool:
+        """True in an outage and in a long wait for a limit, as of the last look."""
+        return self.tally.trouble is not None or (self._is_apart and self._looked < self._until)
+
+    @property
+    def style(self) -> str:
+        """Green while rows are sent, yellow in a wait for a limit, red in an outage."""
+        if self.tally.trouble is not None:
+            return _FAILS
+        return _WAITS if self.waiting() else _SENDS
+
+    @property
+    def per_second(self) -> float:
+        """The rows per second of the last seconds of sending, long waits for the API apart."""
+        since, before = self._recent[0]
+        sent = self._sending - since
+        return (self.tally.done - before) / sent if sent > 0 else 0.0
 
     def look(self) -> None:
         """Take the time since the last look into account."""
@@ -71,16 +106,23 @@ class View:
         waited = min(now, until) if self._is_apart else -math.inf
         self._sending += max(0.0, now - max(self._looked, waited))
         self._looked = now
+        self._recent.append((self._sending, self.tally.done))
+        while len(self._recent) > 2 and self._is_past(*self._recent[1]):
+            self._recent.popleft()
+
+    def _is_past(self, seconds: float, done: int) -> bool:
+        """Return whether enough was sent since for a rate."""
+        is_long_ago = seconds <= self._sending - _RECENT_SECONDS
+        return is_long_ago and self.tally.done - done >= _RECENT_ROWS
 
     def seconds_left(self) -> float | None:
         """Return the time to go, as of the last look; None if it is unknown or nothing is left."""
         tally = self.tally
-        done, rows = tally.done, max(0, tally.total - _done(tally))
-        if not done or not rows or self._sending <= 0:
+        rows, per_second = max(0, tally.total - _done(tally)), self.per_second
+        if not rows or per_second <= 0 or tally.trouble is not None:
             return None
         windows = windows_for((), tally.allowances, self._clock.now(), tally.leave)
         held = max(0.0, tally.waiting_until - self._looked)
-        per_second = done / self._sending
         seconds = seconds_to_send(rows, per_second, windows, held_seconds=held)
         return seconds if math.isfinite(seconds) else rows / per_second
 
@@ -90,7 +132,8 @@ class View:
         left = max(0.0, tally.waiting_until - self._clock.monotonic())
         if tally.trouble is not None:
             trouble = printable(tally.trouble)
-            return f"API unavailable ({trouble}), next attempt in {span(round(left))}"
+            again = f"next attempt in {span(round(left))}" if round(left) else "trying again"
+            return f"API unavailable, {again}: {trouble}"
         if left > _LONG_WAIT:
             now = self._clock.now()
             until = time_of_day(now + timedelta(seconds=left), now)
@@ -134,7 +177,7 @@ def progress(console: Console, tally: Tally, clock: Clock) -> Iterator[None]:
     view = View(tally, clock)
 
     def now() -> RenderableType:
-        return _progress_view(tally, view)
+        return _progress_view(tally, view, console.width)
 
     with Live(
         console=console,
@@ -151,7 +194,7 @@ def progress_lines(tally: Tally, clock: Clock, say: Callable[[str], None]) -> It
     view = View(tally, clock)
 
     def line() -> str:
-        return ", ".join(filter(None, (_done_text(tally), view.pace(), view.waiting())))
+        return ", ".join(filter(None, (_done_text(tally), *view.pace(), view.waiting())))
 
     with lines_of(line, say):
         yield
@@ -176,31 +219,38 @@ def lines_of(line: Callable[[], str], say: Callable[[str], None]) -> Iterator[No
         thread.join()
 
 
-def _progress_view(tally: Tally, view: View) -> RenderableType:
+def _progress_view(tally: Tally, view: View, width: int) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
+    pace, waiting, style = view.pace(), view.waiting(), view.style
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
-        ProgressBar(total=max(1, tally.total), completed=_done(tally), width=_BAR_WIDTH),
+        ProgressBar(
+            total=max(1, tally.total),
+            completed=_done(tally),
+            width=min(_BAR_WIDTH, max(_LEAST_BAR, width // 4)),
+            complete_style=style,
+            finished_style=style,
+        ),
         Text(_done_text(tally)),
     )
-    text = Text(view.pace(), style="dim")
-    waiting = view.waiting()
-    if waiting:
-        text.append(f"\n{waiting}", style="yellow")
-    return Group(bar, text)
+    lines = [Text(line, style="dim") for line in lines_of_parts(pace, width)]
+    return Group(bar, *lines, *([Text(waiting, style=style)] if waiting else []))
 
 
-def _limit_text(tally: Tally) -> str:
-    """Return the limit; without one, the allowance that will be used up first."""
+def _limit_text(tally: Tally) -> list[str]:
+    """Return the limit, or else the allowance that will be used up first, if one is known."""
+    if tally.limit is not None:
+        return [limit_text(tally.limit, tally.source)]
     known = [one for one in tally.allowances if one.remaining is not None]
-    if tally.limit is not None or not known:
-        return limit_text(tally.limit, tally.source)
+    if not known:
+        return []
     first = min(known, key=lambda one: one.remaining or 0.0)
-    return f"{first.remaining or 0.0:,.0f} of {quota_text(first.limit, first.window_seconds)} left"
+    quota = quota_text(first.limit, first.window_seconds)
+    return [f"{first.remaining or 0.0:,.0f} of {quota} left"]
 
 
 def _done(tally: Tally) -> int:
@@ -209,4 +259,6 @@ def _done(tally: Tally) -> int:
 
 def _done_text(tally: Tally) -> str:
     team = f" to {printable(tally.team.name or str(tally.team))}" if tally.team else ""
-    return f"{_done(tally):,} of {counted(tally.total, 'row')}{team}"
+    rows = f"{_done(tally):,} of {counted(tally.total, 'row')}{team}"
+    # Rounded down: all of it only when every row is done.
+    return f"{100 * _done(tally) // tally.total}%, {rows}" if tally.total else rows

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.echoes import changed_rows, echo_lines
-from bulk_sync.report.facts import pace_text
+from bulk_sync.report.facts import pace_parts
 from bulk_sync.report.next_step import after_push
 from bulk_sync.report.terminal.lines import (
     show_causes,
@@ -20,6 +20,7 @@ from bulk_sync.report.terminal.lines import (
     show_labelled,
     show_line,
     show_next,
+    show_parts,
 )
 from bulk_sync.report.words import STATES, allowance_text, counted
 
@@ -45,7 +46,7 @@ def show_summary(console: Console, summary: Summary, shown: Collection[str] = ()
     show_causes(console, summary.causes, "see the failed rows")
     _show_echoes(console, summary)
     if summary.traffic.requests:
-        show_line(console, pace_text(summary), style="dim")
+        show_parts(console, pace_parts(summary), style="dim")
     for allowance in summary.traffic.allowances:
         show_line(console, f"Allowance: {allowance_text(allowance)}", style="dim")
     files = (
