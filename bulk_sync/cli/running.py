@@ -34,6 +34,7 @@ from bulk_sync.recognise import Output
 from bulk_sync.report.as_json import jobs_json, json_line
 from bulk_sync.report.jobs import NextStep, jobs_verdict, next_steps, reasons_of
 from bulk_sync.report.terminal.jobs import Look, Seen, Watcher, jobs_lines, live_jobs, show_jobs
+from bulk_sync.report.terminal.progress import is_live
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.run.follow import Callbacks, StopRequest
 from bulk_sync.run.send import seconds_left
@@ -244,7 +245,7 @@ def _shown(following: Following, stop: StopRequest, clock: Clock) -> Iterator[An
             yield watch
     elif following.quiet:
         yield watch
-    elif may_be_a_terminal(sys.stderr) and (console := err()).is_terminal:
+    elif may_be_a_terminal(sys.stderr) and is_live(console := err()):
         with live_jobs(console, look, stop.is_set):
             yield watch
     else:

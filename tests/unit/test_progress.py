@@ -200,6 +200,14 @@ def test_lines_end_between_parts_and_fit_where_a_part_does(width: int) -> None:
     assert all(line.rstrip(",") in parts or len(line) <= width for line in lines)
 
 
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    assert progress_view.is_live(console)
+    monkeypatch.setenv("TERM", "dumb")
+    assert not progress_view.is_live(Console(file=io.StringIO(), force_terminal=True))
+    assert not progress_view.is_live(Console(file=io.StringIO(), force_terminal=False))
+
+
 def test_reading_is_shown_on_a_terminal_only_and_leaves_nothing() -> None:
     for forced in (True, False):
         console = Console(file=io.StringIO(), force_terminal=forced, width=80, color_system=None)

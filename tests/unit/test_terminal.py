@@ -70,7 +70,7 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
         "  2 rows: rating 8, 9: expected 1 to 5 (rows 2, 5)",
         "  4 rows: timeout: no\\x1b answer: run again (rows 1, 6, 7, ...; 1 may have been applied)",
         (
-            "9 requests, 1.00 per row, 2 retries, 1 throttled, 3 s, 2.3 rows/s, "
+            "9 requests, 1.29 per row, 2 retries, 1 throttled, 3 s, 2.3 rows/s, "
             "limit 10/s (set by --rate), 30% of it used"
         ),
         "Results:    x.results.csv",

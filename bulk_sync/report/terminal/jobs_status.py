@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from bulk_sync.model.job_status import JobsStatus, JobStatus, LastRun, Progress
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.report.terminal.lines import show_line, show_sentence
+from bulk_sync.report.terminal.table import Cell, Column, table_lines
 from bulk_sync.report.words import counted, printable, rate, time_of_day
 
 _STYLES = {
@@ -23,15 +22,25 @@ _STYLES = {
     Progress.DONE: "",
 }
 _MOST_LINES = 30
-_LONGEST_NAME = 32
-
-# A narrower terminal has no room for the rate and the number of files.
-_NARROW = 90
+_COLUMNS = (
+    Column("job", least=16),
+    Column("state"),
+    Column("files", rank=7, right=True),
+    Column("rows", rank=4, right=True),
+    Column("settled", rank=2, right=True),
+    Column("errors", rank=1, right=True),
+    Column("pending", rank=1, right=True),
+    Column("rate", rank=6, right=True),
+    Column("last end", rank=5),
+    Column("exit code", rank=3, right=True),
+)
 
 
 def show_jobs_status(console: Console, status: JobsStatus, now: datetime) -> None:
     """Print a line for each job, then the files that need a word, and the totals."""
-    console.print(_table(console, status, now))
+    width = console.width if console.is_terminal else None
+    for row in table_lines(_COLUMNS, [_cells(job, now) for job in status.jobs], width):
+        console.print(row, soft_wrap=True)
     lines = [f"{job.name}: {line}" for job in status.jobs for line in _words_of(job)]
     if lines:
         console.print()
@@ -43,44 +52,22 @@ def show_jobs_status(console: Console, status: JobsStatus, now: datetime) -> Non
     show_sentence(console, "All jobs", _total(status))
 
 
-def _table(console: Console, status: JobsStatus, now: datetime) -> Table:
-    headings = ["files", "rows", "settled", "errors", "pending", "rate", "last end", "exit code"]
-    if console.width < _NARROW:
-        headings = [one for one in headings if one not in {"files", "rate"}]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    # The one column that may get narrower.
-    table.add_column("job", overflow="ellipsis", max_width=_LONGEST_NAME)
-    table.add_column("state", no_wrap=True)
-    for heading in headings:
-        table.add_column(
-            heading, justify="left" if heading == "last end" else "right", no_wrap=True
-        )
-    for job in status.jobs:
-        cells = _cells(job, now)
-        state = Text(job.progress.value, style=_STYLES.get(job.progress, "dim"))
-        table.add_row(Text(printable(job.name)), state, *(cells[one] for one in headings))
-    return table
-
-
-def _cells(job: JobStatus, now: datetime) -> dict[str, Text]:
+def _cells(job: JobStatus, now: datetime) -> list[Cell]:
     states, run = job.states, job.last_run
     errors, pending = _errors(states), states[State.PENDING]
     begun = any(file.summary is not None for file in job.files)
-    counts = {
-        "rows": f"{job.rows:,}",
-        "settled": f"{job.rows - pending:,}",
-        "errors": f"{errors:,}",
-        "pending": f"{pending:,}",
-    }
+    counts = (job.rows, job.rows - pending, errors, pending)
     code = "" if run.exit_code is None else str(run.exit_code)
     speed = run.rows_per_second if job.progress is Progress.RUNNING else None
-    return {
-        "files": Text(f"{len(job.files):,}"),
-        **{name: Text(text if begun else "") for name, text in counts.items()},
-        "rate": Text(rate(speed) if speed else ""),
-        "last end": Text(_end(job, run, now)),
-        "exit code": Text(code, style={"": "", "0": "", "3": "yellow"}.get(code, "red")),
-    }
+    return [
+        Cell(printable(job.name)),
+        Cell(job.progress.value, _STYLES.get(job.progress, "dim")),
+        Cell(f"{len(job.files):,}"),
+        *(Cell(f"{count:,}" if begun else "") for count in counts),
+        Cell(rate(speed) if speed else ""),
+        Cell(_end(job, run, now)),
+        Cell(code, {"": "", "0": "", "3": "yellow"}.get(code, "red")),
+    ]
 
 
 def _errors(states: Counter[State]) -> int:

@@ -39,6 +39,8 @@ _SHORTEST_WAIT = 0.5
 _LONGEST_OF_PACE = 5.0
 # Seconds; the end of a longer wait is shown as a time of day.
 _LONG_WAIT = 60.0
+# Seconds of sending; the first ones say little about the time to go.
+_SOONEST_ESTIMATE = 3.0
 # The rate of now is that of so many seconds of sending, and of so many rows.
 _RECENT_SECONDS, _RECENT_ROWS = 30.0, 10
 
@@ -119,7 +121,8 @@ class View:
         """Return the time to go, as of the last look; None if it is unknown or nothing is left."""
         tally = self.tally
         rows, per_second = max(0, tally.total - _done(tally)), self.per_second
-        if not rows or per_second <= 0 or tally.trouble is not None:
+        is_known = per_second > 0 and self._sending >= _SOONEST_ESTIMATE
+        if not rows or not is_known or tally.trouble is not None:
             return None
         windows = windows_for((), tally.allowances, self._clock.now(), tally.leave)
         held = max(0.0, tally.waiting_until - self._looked)
@@ -145,10 +148,15 @@ class View:
         return f"{why}: waiting {span(round(left))}"
 
 
+def is_live(console: Console) -> bool:
+    """Return True for a terminal that can draw lines again; TERM=dumb can't."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 @contextmanager
 def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
     """Show how many rows of a file were read, on a terminal only and until the block ends."""
-    if not console.is_terminal:
+    if not is_live(console):
         yield lambda _: None
         return
     from rich.live import Live
@@ -166,7 +174,7 @@ def progress(console: Console, tally: Tally, clock: Clock) -> Iterator[None]:
     from rich.live import Live
     from rich.text import Text
 
-    if not console.is_terminal:
+    if not is_live(console):
 
         def line(text: str) -> None:
             console.print(Text(text), soft_wrap=True)

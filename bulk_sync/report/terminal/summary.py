@@ -17,10 +17,10 @@ from bulk_sync.report.next_step import after_push
 from bulk_sync.report.terminal.lines import (
     show_causes,
     show_files,
-    show_labelled,
     show_line,
     show_next,
     show_parts,
+    show_sentence,
 )
 from bulk_sync.report.words import STATES, allowance_text, counted
 
@@ -41,7 +41,7 @@ def show_summary(console: Console, summary: Summary, shown: Collection[str] = ()
         if note not in shown:
             show_line(console, note)
     if summary.team:
-        show_labelled(console, "Team", str(summary.team))
+        show_sentence(console, "Team", str(summary.team))
     console.print(_states(summary))
     show_causes(console, summary.causes, "see the failed rows")
     _show_echoes(console, summary)
