@@ -16,10 +16,11 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import Result
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.problems import full_message_of
-from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
+from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.run.ledgers import learn_all, place_of_ledger
 from bulk_sync.run.outputs import (
     check_outputs,
+    refuse_unfit_results,
     write_page_of_job,
     write_reports,
 )
@@ -82,9 +83,10 @@ def _write_again(files: Files, *, running: bool) -> Summary:
         job, summary = store.database.job(), summary_of_job(store, files)
         sheet = Use("the input", Path(summary.input), Access.READ)
         refuse_clashes([sheet, *uses_of_job(files)])
-        refuse_too_many(files.results, summary.rows)
+        headers = job.headers if job else ()
+        refuse_unfit_results(store, files, headers, summary.rows)
         check_outputs(files)
-        notes = write_reports(store, files, job.headers if job else (), summary)
+        notes = write_reports(store, files, headers, summary)
         summary = with_files(summary, files, None, notes)
         write_page_of_job(store, files, replace(summary, running=running), SystemClock())
         # The page is one of the files that exist now.

@@ -5,6 +5,7 @@ Each stage is a module of `run/` or a package below it, and does not know the ot
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from contextlib import nullcontext, suppress
@@ -23,7 +24,6 @@ from bulk_sync.model.estimates import KnownPace, windows_for
 from bulk_sync.model.rows import State, Tally
 from bulk_sync.model.summaries import CheckSummary, Creatable, Summary
 from bulk_sync.report.causes import problems_of
-from bulk_sync.report.written.lines import refuse_too_many
 from bulk_sync.run import log
 from bulk_sync.run.findings import (
     assumptions_of,
@@ -35,7 +35,12 @@ from bulk_sync.run.findings import (
 )
 from bulk_sync.run.follow import Callbacks, OnRow, OnWarning, Watch
 from bulk_sync.run.mapping_profile import profile_of
-from bulk_sync.run.outputs import check_outputs, refuse_names, write_outputs
+from bulk_sync.run.outputs import (
+    check_outputs,
+    refuse_names,
+    refuse_unfit_results,
+    write_outputs,
+)
 from bulk_sync.run.rows import Judgement, stage_rows
 from bulk_sync.run.send import (
     SendingRun,
@@ -154,7 +159,10 @@ def _push(
             store=store,
             base_url=to.base_url,
             key_fingerprint=to.key_fingerprint,
-            history=history,
+            # Most rows of results are done.
+            history=dataclasses.replace(history, only_changed=True)
+            if sheet.is_results
+            else history,
             files=files,
             max_problems=settings.stopping.max_problems,
             judgement=judgement,
@@ -174,7 +182,7 @@ def _push(
             raise refused
         log.sheet_staged(store.views.counts())
         warnings = _warn(sheet, callbacks.on_warning)
-        refuse_too_many(files.results, tally.total)
+        refuse_unfit_results(store, files, sheet.headers, tally.total)
         interruptible.end()  # from here on what is sent has to be recorded and reported
         sent = send_pending(sending)
         summary = summary_of_run(store, files, source, tally, sent, notes)

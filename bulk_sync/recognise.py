@@ -59,6 +59,7 @@ class Output(Enum):
 
 # The beginnings of the marks of a kind.
 _MARKS: dict[Output, str] = {
+    Output.REPORT: f"{MARK}{VERSION} {Kind.RESULTS} ",
     Output.FAILED: f"{MARK}{VERSION} {Kind.FAILED} ",
     Output.UNDO: f"{MARK}{VERSION} {Kind.UNDO} ",
     Output.UNKNOWN: f"{MARK}{VERSION} {Kind.UNKNOWN} ",

@@ -299,13 +299,16 @@ def map_own_headers(
     *,
     strict: bool = False,
     derive: Derive | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> tuple[HeaderMap, tuple[int | None, ...]]:
     """Match the headers of one of our own files to the columns that it was written with.
 
     `written` has the header and the field of each of these. Returns the mapping, and for each
     column its number in `written`; None for one that was added since, which fills a field if it has
-    the field's own name and no other column does. Raises InputError.
+    the field's own name and no other column does. `renamed` has the headers that columns of the
+    mapping get, by those in the file. Raises InputError.
     """
+    renamed = renamed or {}
     numbers = _numbers(headers, written)
     taken = {written[number][1] for number in numbers if number is not None}
     columns = []
@@ -313,7 +316,8 @@ def map_own_headers(
         if number is not None:
             field = written[number][1]
             why = ("name" if plain(header) == plain(field) else "--map") if field else "ours"
-            columns.append(Column(index, header, field or None, why))
+            name = renamed.get(written[number][0], header)
+            columns.append(Column(index, name, field or None, why))
             continue
         named = next((name for name in TARGETS if plain(name) == plain(header)), "")
         field = "" if named in taken else named

@@ -189,7 +189,7 @@ def status(given: Given) -> int:
 
 @_command(
     _JOB,
-    select_options(Outputs, "out", "results", "page", "checkpoint", "purge"),
+    select_options(Outputs, "out", "results", "with_cells", "page", "checkpoint", "purge"),
     Purging,
     select_options(Following, "json", "quiet"),
 )

@@ -161,7 +161,12 @@ def _files_of(given: Mapping[str, Any]) -> Files:
         stem = file.name.removesuffix(".sqlite").removesuffix(".checkpoint")
         source, checkpoint = file.with_name(f"{stem}.csv"), file
     return Files.of(
-        source, out=outputs.out, results=outputs.results, checkpoint=checkpoint, page=outputs.page
+        source,
+        out=outputs.out,
+        results=outputs.results,
+        checkpoint=checkpoint,
+        page=outputs.page,
+        with_cells=outputs.with_cells,
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from bulk_sync.job.health import pragma
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import last_limit, runs, seconds_sent
 from bulk_sync.model.problems import DamagedReasons, Expected, Reason, decoded
-from bulk_sync.model.rows import ERROR_STATES, Echo, GivenUp, RateSource, Result, Sent, State
+from bulk_sync.model.rows import ERROR_STATES, Cell, Echo, GivenUp, RateSource, Result, Sent, State
 from bulk_sync.model.summaries import BadRow, EchoedRow
 from bulk_sync.timeline import Run
 
@@ -42,8 +42,21 @@ _LEFT_OUT_BY_CHOICE = Reason(Expected.LEFT_OUT)
 
 _decode_echoes = msgspec.json.Decoder(tuple[Echo, ...]).decode
 
+# The columns of the results, and what else there is to say of a row.
+_LINE = (
+    "number, key, state, http_status, attempts, error, message, fields, showing_id, "
+    f"updated_at, sent_at, duration_ms, reasons, given_up, echo, {IN_DOUBT}, "
+    f"{_LEFT_OUT} AND state = 'pending'"
+)
+_OF_SHEET = f"{IN_JOB} OR {_LEFT_OUT}"
+
 Line = tuple[str | int | None, ...]
 """The values of a row, column by column."""
+
+Recorded = tuple[Line, tuple[Reason, ...], GivenUp | None, bool, tuple[Echo, ...]]
+"""A row as results have it: its line, why it was not sent or given up, whether it may have been
+applied, and what came back with another value.
+"""
 
 
 class Totals(NamedTuple):
@@ -208,29 +221,37 @@ class Views:
                 )
             yield row
 
-    def lines(
-        self,
-    ) -> Iterator[tuple[Line, tuple[Reason, ...], GivenUp | None, bool, tuple[Echo, ...]]]:
+    def lines(self) -> Iterator[Recorded]:
         """Yield the sheet's rows in input order, with the columns of the results.
 
-        Rows that were left out by choice have the outcome of an earlier run, if any. With each row
-        come why it was not sent or given up, whether it may have been applied, and what came back
-        with another value.
+        Rows that were left out by choice have the outcome of an earlier run, if any.
+        """
+        found = self._db.execute(f"SELECT {_LINE} FROM row WHERE {_OF_SHEET} ORDER BY id")
+        return map(self._recorded, found)
+
+    def lines_with_cells(
+        self, *, longer_than: int = -1
+    ) -> Iterator[tuple[Recorded, tuple[Cell, ...]]]:
+        """Yield the same with the cells of each row; only rows of which they take more characters.
+
+        A row's characters are those of the JSON that keeps its cells.
         """
         found = self._db.execute(
-            "SELECT number, key, state, http_status, attempts, error, message, fields, showing_id, "
-            f"updated_at, sent_at, duration_ms, reasons, given_up, echo, {IN_DOUBT}, "
-            f"{_LEFT_OUT} AND state = 'pending' FROM row WHERE {IN_JOB} OR {_LEFT_OUT} ORDER BY id"
+            f"SELECT cells, {_LINE} FROM row WHERE ({_OF_SHEET}) AND length(cells) > ? ORDER BY id",
+            (longer_than,),
         )
-        for line in found:
-            *values, reasons, given_up, echo, doubt, left_out = line
-            yield (
-                tuple(values),
-                (_LEFT_OUT_BY_CHOICE,) if left_out and not doubt else self._reasons(reasons),
-                self._given_up(given_up),
-                bool(doubt),
-                self._echoes(echo),
-            )
+        path = self._database.path
+        return ((self._recorded(line), cells(path, raw)) for raw, *line in found)
+
+    def _recorded(self, found: Sequence[Any]) -> Recorded:
+        *values, reasons, given_up, echo, doubt, left_out = found
+        return (
+            tuple(values),
+            (_LEFT_OUT_BY_CHOICE,) if left_out and not doubt else self._reasons(reasons),
+            self._given_up(given_up),
+            bool(doubt),
+            self._echoes(echo),
+        )
 
     def _given_up(self, name: str | None) -> GivenUp | None:
         try:

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bulk_sync.model.problems import Reason
 from bulk_sync.model.rows import CLEARED, Cell, CellError, Cleared, Formatted
@@ -28,6 +29,22 @@ VERSION = 1
 
 MARK = "bulk_sync "
 """The beginning of the header of the column."""
+
+RESULT_COLUMNS = (
+    "row",
+    "unique_showing_key",
+    "state",
+    "http_status",
+    "attempts",
+    "error",
+    "message",
+    "fields",
+    "showing_id",
+    "updated_at",
+    "sent_at",
+    "duration_ms",
+)
+"""The columns of the results of a push, in their order."""
 
 RESULTS = frozenset({"row", "state", "http_status", "attempts", "error", "message", "fields"})
 """Columns by which the results of a push are recognised. People add columns, and push them."""
@@ -50,10 +67,16 @@ class Kind(StrEnum):
     """
 
     FAILED = "failed"
+    RESULTS = "results"
     UNDO = "undo"
     UNKNOWN = "unknown"
     CHANGES = "changes"
     TEMPLATE = "template"
+
+    @property
+    def is_of_sheet(self) -> bool:
+        """True for rows of a sheet, which are read with its settings; else they are North's."""
+        return self in {Kind.FAILED, Kind.RESULTS}
 
 
 class DamagedMark(ValueError):
@@ -68,7 +91,8 @@ class Source(Struct, frozen=True, omit_defaults=True):
     `escaped` is true of a CSV, where an apostrophe goes before what looks like a formula; see
     `model.inert`. `checkpoint` has the paths of that of the sheet that the file was made from:
     first the one from the file's folder, then the absolute one. `compared` is a digest of the sheet
-    that differed.
+    that differed. `renamed` are the columns whose header is another one in the file, with the
+    header that they have in the sheet; see `model.headings`.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
@@ -76,6 +100,7 @@ class Source(Struct, frozen=True, omit_defaults=True):
     checkpoint: tuple[str, ...] = ()
     compared: str = ""
     escaped: bool = False
+    renamed: dict[str, str] = {}
 
 
 class LongText(Struct, frozen=True):
@@ -155,6 +180,18 @@ def values_header(
     columns = tuple((name, name) for name in fields)
     source = Source(columns, checkpoint=checkpoint, compared=compared, escaped=escaped)
     return header_text(kind, source_text(source))
+
+
+def of_checkpoint(
+    source: str, names: Sequence[str], checkpoint: tuple[str, ...], *, escaped: bool
+) -> Source:
+    """Return the source of a file with cells of a sheet: `source` is that of its job, as JSON.
+
+    `names` are the headers of its columns; an empty `source` is of a job that kept none.
+    """
+    known = read_source(source) if source else Source(tuple((name, "") for name in names))
+    columns = known.columns[: len(names)]
+    return replace(known, columns=columns, checkpoint=checkpoint, escaped=escaped)
 
 
 def mark_text(mark: Mark) -> str:

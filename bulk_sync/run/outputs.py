@@ -13,14 +13,20 @@ from bulk_sync.errors import NameTaken
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
-from bulk_sync.recognise import Output, may_replace
+from bulk_sync.recognise import Output, may_be_own, may_replace
 from bulk_sync.report.facts import summary_facts
 from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable, digest, remove, set_aside
 from bulk_sync.report.written.failed import write_failed
-from bulk_sync.report.written.lines import refuse_unknown_kind
+from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
 from bulk_sync.report.written.results import write_results
 from bulk_sync.report.written.undo import unknown_path, write_undo
+from bulk_sync.report.written.with_cells import (
+    SheetOfJob,
+    refuse_what_no_workbook_holds,
+    write_results_with_cells,
+)
+from bulk_sync.report.written.workbook import LONGEST_TEXT
 from bulk_sync.run.cell_rules import wants_byte_order_mark
 from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job, uses_of_settings
 from bulk_sync.run.purge import purge_or_explain
@@ -121,11 +127,43 @@ def write_reports(
 ) -> tuple[str, ...]:
     """Write results and failed rows; return notes for the user."""
 
-    def results() -> tuple[str, ...]:
-        write_results(files.results, store.views.lines(), summary_facts(summary))
-        return ()
+    return _each(
+        lambda: _write_results_of_job(store, files, headers, summary),
+        lambda: _write_failed_of_job(store, files, headers, summary),
+    )
 
-    return _each(results, lambda: _write_failed_of_job(store, files, headers, summary))
+
+def _write_results_of_job(
+    store: Store, files: Files, headers: Sequence[str], summary: Summary
+) -> tuple[str, ...]:
+    path, facts = files.results, summary_facts(summary)
+    kept = Kept(store, path, Output.REPORT)
+    notes: tuple[str, ...] = ()
+    if files.with_cells and not store.views.purged():
+        rows = store.views.lines_with_cells()
+        write_results_with_cells(path, rows, _sheet_of_job(store, headers), facts, kept.before)
+    else:
+        # Nobody corrects results alone, so these are only recorded where they replace a copy.
+        write_results(path, store.views.lines(), facts, kept.before if kept.is_there else None)
+        if files.with_cells:
+            notes = (f"{path} has no cells of the sheet: they were removed by --purge.",)
+    return (*kept.notes, *notes)
+
+
+def _sheet_of_job(store: Store, headers: Sequence[str]) -> SheetOfJob:
+    job = store.database.job()
+    meaning, source = (job.meaning, job.source) if job else ("", "")
+    marked = wants_byte_order_mark(meaning)
+    return SheetOfJob(tuple(headers), source, store.database.path, marked)
+
+
+def refuse_unfit_results(store: Store, files: Files, headers: Sequence[str], rows: int) -> None:
+    """Raise UsageError for results that a workbook has no room for."""
+    refuse_too_many(files.results, rows)
+    if files.with_cells:
+        # A mark has more characters than its row's cells, but few: long texts are digests in it.
+        lines = store.views.lines_with_cells(longer_than=LONGEST_TEXT // 4)
+        refuse_what_no_workbook_holds(files.results, lines, _sheet_of_job(store, headers))
 
 
 def _write_failed_of_job(
@@ -142,13 +180,20 @@ def _write_failed_of_job(
 class Kept:
     """Keeps a file that would be replaced under another name if anybody but this job wrote it.
 
-    `notes` say so. Raises OutputError.
+    Of results that is a copy of the sheet alone, because others are for reading. `notes` say so.
+    Raises OutputError.
     """
 
     def __init__(self, store: Store, path: Path, kind: Output) -> None:
         self._database, self._path, self._kind = store.database, path, kind
-        self._written = digest(path)
+        is_for_people = kind is Output.FAILED or may_be_own(path)
+        self._written = digest(path) if is_for_people else None
         self.notes: tuple[str, ...] = ()
+
+    @property
+    def is_there(self) -> bool:
+        """True if there was such a file."""
+        return self._written is not None
 
     def before(self, new: str) -> None:
         """Make room for the file with this digest, which is about to take the place."""

@@ -21,6 +21,7 @@ from bulk_sync.errors import InputError
 from bulk_sync.model.inert import exact
 from bulk_sync.model.own import (
     DIFFERENCES,
+    RESULT_COLUMNS,
     RESULTS,
     DamagedMark,
     Kind,
@@ -49,6 +50,7 @@ _OPTIONS = {
 
 _TITLES = {
     Kind.FAILED: "failed rows",
+    Kind.RESULTS: "results with the cells of their sheet",
     Kind.UNDO: "earlier values, to undo a push",
     Kind.CHANGES: "changes that reconcile wrote",
     Kind.TEMPLATE: "differences to edit, as reconcile wrote them",
@@ -102,11 +104,12 @@ def own_file(headers: Sequence[str], name: str) -> OwnFile | None:
             "is nothing to push"
         )
     left = [header for header, _ in source.columns]
+    ours = OWN_COLUMNS.union(RESULT_COLUMNS if kind is Kind.RESULTS else ())
     kept = []
     for place, header in enumerate(map(exact, headers) if source.escaped else headers):
         if header in left:
             left.remove(header)
-        elif place == mark or header in OWN_COLUMNS:
+        elif place == mark or header in ours:
             continue
         kept.append(place)
     return OwnFile(kind, mark, source, tuple(kept))
@@ -140,13 +143,13 @@ def settings_for(
     """Return the settings that one of our files is read with; raises InputError."""
     reading = replace(reading, delimiter=None, encoding=None, sheet=None, header_row=None)
     settings = own.source.settings
-    if own.kind is not Kind.FAILED:
+    if not own.kind.is_of_sheet:
         kept = _OF_TYPED_CELLS | _OF_THE_RUN
     elif settings is None:  # a job of an earlier version, which did not keep them
         return reading, meaning
     else:
         kept = _OF_THE_RUN
-    of_file = Meaning() if own.kind is not Kind.FAILED else _meaning(settings or {})
+    of_file = _meaning(settings or {}) if own.kind.is_of_sheet else Meaning()
     if of_file is None:
         raise InputError(
             f"{name}: the header of column {own.mark + 1} is damaged: its settings can't be read. "
@@ -166,18 +169,25 @@ def _meaning(settings: dict[str, Any]) -> Meaning | None:
     return found
 
 
-def note_on(own: OwnFile, given: Meaning, used: Meaning, *, refused: bool) -> str:
+def note_on(own: OwnFile, given: Meaning, used: Meaning) -> str:
     """Return a note for the user: what kind of file it is, and which settings it ignores."""
     ignored = ", ".join(_ignored(own, given, used))
     without = f" Not applied: {ignored}." if ignored else ""
     again = (
         " A row that was refused is refused again until its cells change; for other options, push "
         "the sheet itself."
-        if refused
+        if own.kind.is_of_sheet
+        else ""
+    )
+    changed = (
+        " All of its rows are pushed, of which only values are sent that differ from what North "
+        "acknowledged last."
+        if own.kind is Kind.RESULTS
         else ""
     )
     title = _TITLES[own.kind]
-    return f"bulk-sync wrote this file ({title}): it is read as it was written.{without}{again}"
+    read = f"bulk-sync wrote this file ({title}): it is read as it was written."
+    return f"{read}{without}{changed}{again}"
 
 
 def _ignored(own: OwnFile, given: Meaning, used: Meaning) -> list[str]:

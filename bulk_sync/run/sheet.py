@@ -106,10 +106,17 @@ def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> 
     if own.source.escaped:
         headers = tuple(map(exact, headers))
     mapping, numbers = map_own_headers(
-        headers, own.source.columns, source, strict=meaning.strict, derive=_derive(meaning)
+        headers,
+        own.source.columns,
+        source,
+        strict=meaning.strict,
+        derive=_derive(meaning),
+        renamed=own.source.renamed,
     )
+    # From here on the columns have the names that they have in the sheet.
+    headers = tuple(own.source.renamed.get(header, header) for header in headers)
     names = Names()
-    if own.kind is Kind.FAILED and own.source.settings is None:
+    if own.kind.is_of_sheet and own.source.settings is None:
         names = Names(meaning.aliases)
         mapping = _mapping(headers, meaning, names, source)
     places = Places(
@@ -120,7 +127,7 @@ def _own_sheet(own: OwnFile, reading: Reading, given: Meaning, table: Table) -> 
         len(own.source.columns),
         own.source.escaped,
     )
-    note = note_on(own, given, meaning, refused=own.kind is Kind.FAILED)
+    note = note_on(own, given, meaning)
     own_sheet = OwnSheet(own.kind, places, headers, note, own.source.checkpoint)
     return Sheet(reading, meaning, table, mapping, names, own_sheet)
 
@@ -279,7 +286,12 @@ class Sheet:
     @property
     def is_of_push(self) -> bool:
         """True for a file of ours that a push made, not a comparison."""
-        return self._own is not None and self._own.kind in {Kind.FAILED, Kind.UNDO}
+        return self._own is not None and (self._own.kind.is_of_sheet or self._own.kind is Kind.UNDO)
+
+    @property
+    def is_results(self) -> bool:
+        """True for results with the cells of their sheet: most of the rows are done."""
+        return self._own is not None and self._own.kind is Kind.RESULTS
 
     def number_of(self, column: Column) -> int:
         """Return the number of a column in the file, from 1."""

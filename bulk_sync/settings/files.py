@@ -10,12 +10,16 @@ from bulk_sync.model.names import stem_of_job
 
 
 class Files(Struct, frozen=True):
-    """The files of a job, named after its input; `page` None writes none."""
+    """The files of a job, named after its input; `page` None writes none.
+
+    `with_cells` if the results have the sheet's own columns, too.
+    """
 
     results: Path
     failed: Path
     checkpoint: Path
     page: Path | None = None
+    with_cells: bool = False
 
     @staticmethod
     def named_after(source: Path, ending: str, *, out: Path | None = None) -> Path:
@@ -33,6 +37,7 @@ class Files(Struct, frozen=True):
         results: Path | None = None,
         checkpoint: Path | None = None,
         page: Path | None = None,
+        with_cells: bool = False,
     ) -> Files:
         """Return the files, in the folder of the input or in `out`, except those that are given."""
         # Standard input has no name, so the other files are named after the results.
@@ -43,4 +48,5 @@ class Files(Struct, frozen=True):
             failed=cls.named_after(source, "failed.csv", out=out),
             checkpoint=checkpoint or cls.named_after(source, "checkpoint.sqlite", out=out),
             page=page,
+            with_cells=with_cells,
         )

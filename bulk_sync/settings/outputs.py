@@ -57,6 +57,13 @@ class Outputs(JobFiles):
             access=Access.WRITTEN,
         ),
     ] = None
+    with_cells: Annotated[
+        bool,
+        Option(
+            "Add the sheet's own columns to the results, after the others. As .xlsx that is a copy "
+            "of the sheet with states and comments, and it can be corrected and pushed."
+        ),
+    ] = False
     undo_file: Annotated[
         Path | None,
         Option(

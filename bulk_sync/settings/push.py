@@ -74,6 +74,7 @@ class PushSettings(SheetSettings):
             results=self.outputs.results,
             checkpoint=self.outputs.checkpoint,
             page=self.outputs.page,
+            with_cells=self.outputs.with_cells,
         )
 
 

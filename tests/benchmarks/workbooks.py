@@ -3,11 +3,13 @@
     python -m tests.benchmarks.workbooks [--rows 100000] [--repeat 3] [FORMAT ...]
     python -m tests.benchmarks.workbooks --invalid [--rows 100000] [--repeat 3] [FORMAT ...]
     python -m tests.benchmarks.workbooks --full [FORMAT ...]
+    python -m tests.benchmarks.workbooks --results [--rows 100000] [--repeat 3]
 
 Writes one table of ten columns in each format, checks it as a user would, on one core, and has
 python-calamine alone read it as well. With `--invalid` it checks sheets without a valid row, in CSV
 and XLSX unless formats are named: a rate is compared with that of the valid sheet in its format.
-With `--full` it checks the longest sheet of Excel, and stages it for a push.
+With `--full` it checks the longest sheet of Excel, and stages it for a push. With `--results` it
+writes the results of a job again, in each format, without and with the cells of its sheet.
 
 A rate is of the whole process, its start included, by the CPU's time, because other programs make
 the clock's unfair; the fastest of the runs counts, of sheets that are checked by turns. The ratios
@@ -172,6 +174,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--invalid", action="store_true", help="sheets without a valid row")
     parser.add_argument("--full", action="store_true", help="the longest sheet of Excel")
+    parser.add_argument("--results", action="store_true", help="write results")
     add_strict(parser)
     options = parser.parse_args()
     figures: list[Figure] = []
@@ -182,6 +185,8 @@ def main() -> int:
         _cost(_check(_written(folder, "XLSX", 1)))  # compiles the program
         if options.full:
             _full(folder, options.formats or ["XLSX"])
+        elif options.results:
+            _results(folder, options.rows, options.repeat)
         elif options.invalid:
             _invalid(folder, options.formats or ["CSV", "XLSX"], options.rows, options.repeat)
         else:
@@ -240,6 +245,27 @@ def _full(folder: Path, formats: Sequence[str]) -> None:
                 line = f"{name + ': ' + each:22}{cost.seconds:>10,.1f}"
                 line += f"{MOST_ROWS_OF_EXCEL / cost.seconds:>10,.0f}{cost.peak_mb:>7,.0f} MB"
                 print(line, flush=True)
+
+
+def _results(folder: Path, rows: int, repeat: int) -> None:
+    sheet, checkpoint = _written(folder, "XLSX", rows), folder / "job.sqlite"
+    # As in `_full`: the first request ends the push, and all rows are staged.
+    with small_server("401 Unauthorized") as (base_url, _):
+        push = ("--base-url", base_url, "--timezone", "UTC", "--quiet")
+        first = [sys.executable, "-m", "bulk_sync", "push", str(sheet), *push]
+        _cost([*first, "--checkpoint", str(checkpoint)])
+    commands = {
+        f"{suffix[1:].upper()}{' with cells' if with_cells else ''}": [
+            *(sys.executable, "-m", "bulk_sync", "report", str(checkpoint), "--quiet"),
+            *("--results", str(folder / f"results{suffix}"), *with_cells),
+        ]
+        for suffix in (".csv", ".jsonl", ".xlsx")
+        for with_cells in ((), ("--with-cells",))
+    }
+    print(f"Results of {rows:,} rows, ten columns of their own, on one core")
+    print(f"{'':18}{'seconds':>10}{'peak':>9}")
+    for name, cost in _by_turns(commands, repeat).items():
+        print(f"{name:18}{cost.seconds:>10.1f}{cost.peak_mb:>6,.0f} MB", flush=True)
 
 
 class _AsWritten(argparse.RawDescriptionHelpFormatter):

@@ -17,8 +17,8 @@ import yaml
 from bulk_sync.check.headers import Names
 from bulk_sync.check.showing import FIELDS, KEY_COLUMN
 from bulk_sync.cli.catalogue import COMMANDS
+from bulk_sync.model.own import RESULT_COLUMNS as COLUMNS
 from bulk_sync.model.rows import State
-from bulk_sync.report.written.results import COLUMNS
 from tests.conftest import Program
 from tests.tools.make_reference import PATH, reference
 

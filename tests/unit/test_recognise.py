@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from bulk_sync.errors import NameTaken, OutputError
 from bulk_sync.model.names import LONGEST_NAME, cut_name, stem_of_job
+from bulk_sync.model.own import RESULT_COLUMNS as COLUMNS
 from bulk_sync.model.own import Kind as Marked
 from bulk_sync.model.own import header_text, values_header
 from bulk_sync.recognise import Output, may_replace
 from bulk_sync.report.written.atomic import check_writable, remove, replacing
-from bulk_sync.report.written.results import COLUMNS, write_results
+from bulk_sync.report.written.results import write_results
 from bulk_sync.report.written.workbook import write_workbook
 from bulk_sync.settings.files import Files
 

@@ -16,9 +16,10 @@ from openpyxl import load_workbook
 
 from bulk_sync.errors import UsageError
 from bulk_sync.model.inert import inert
+from bulk_sync.model.own import RESULT_COLUMNS as COLUMNS
 from bulk_sync.model.rows import Result, State
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
-from bulk_sync.report.written.results import COLUMNS, Recorded, write_results
+from bulk_sync.report.written.results import Recorded, write_results
 from tests.helpers import examples
 
 ONE = Result(

@@ -86,3 +86,73 @@ def test_a_workbook_that_does_not_fit_on_the_disk_leaves_the_one_before(
     assert "r.xlsx" in ended.stderr
     assert (tmp_path / "r.xlsx").read_bytes() == before
     assert not list(tmp_path.glob(".bulk-sync-*"))
+
+
+def test_a_copy_of_the_sheet_is_corrected_and_pushed_and_costs_only_what_changed(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sheet = write_sheet(tmp_path / "x.csv", [("00123", "fine", 3), *numbered(3), ("ext_9", "", 9)])
+    copy, edited = tmp_path / "x.results.xlsx", tmp_path / "x.results.edited.xlsx"
+    with sandboxes() as witness:
+        to = ("--base-url", witness.base_url, "--json")
+        push = ("push", sheet, *to, "--with-cells", "--results", copy)
+        assert program(*push).code == 3
+        book = load_workbook(copy)
+        results = book["Results"]
+        (rating,) = (cell.column for cell in results[1] if cell.value == "rating")
+        assert results.cell(6, rating).comment.text.startswith("rating: '9' is not a rating")
+        results.cell(6, rating).value = 5
+        book.save(copy)
+        before = copy.read_bytes()
+
+        assert program("check", copy).code == 0
+        ran = program("push", copy, *to)
+        states = {state: count for state, count in ran.summary["states"].items() if count}
+        assert states == {"updated": 1, "unchanged": 4}
+        assert len(witness.patches()) == 5
+        assert program("push", copy, *to).summary["requests"] <= 1  # users/me
+        assert copy.read_bytes() == before
+        # A later run of the sheet replaces its own copies, and no edited one.
+        again = program(*push)
+        assert f"it is kept as {edited}" in str(again.summary["notes"])
+        assert program(*push).code == 3
+    assert edited.read_bytes() == before
+    assert len(list(tmp_path.glob("*.edited*"))) == 1
+
+
+def test_cells_come_with_the_results_of_a_stream_and_of_a_report(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sheet = write_sheet(tmp_path / "in.csv", numbered(2))
+    with sandboxes() as witness, sheet.open(encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        names = ("--checkpoint", "c.sqlite", "--results", "r.csv")
+        assert (
+            program("push", "-", "--base-url", witness.base_url, *names, "--with-cells").code == 0
+        )
+        (first, _) = read_csv(tmp_path / "r.csv")
+        assert (first["unique_showing_key (2)"], first["feedback"]) == (
+            "ext_0",
+            "Liked it, number 0",
+        )
+        report = ("report", "c.sqlite", "--results", "r.csv")
+        assert program(*report).code == 0
+        assert "feedback" not in read_csv(tmp_path / "r.csv")[0]
+        assert program(*report, "--with-cells", "--purge").code == 0
+        assert read_csv(tmp_path / "r.csv")[0]["feedback"] == "Liked it, number 0"
+        ran = program(*report, "--with-cells")
+    assert "r.csv has no cells of the sheet: they were removed by --purge" in ran.out
+    assert "feedback" not in read_csv(tmp_path / "r.csv")[0]
+
+
+def test_a_text_that_no_workbook_holds_is_found_before_anything_is_sent(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = write_sheet(tmp_path / "x.csv", [("ext_1", "x" * 40_000, 3)])
+    with sandboxes() as witness:
+        options = ("--with-cells", "--results", tmp_path / "r.xlsx")
+        ran = program("push", sheet, "--base-url", witness.base_url, *options)
+        assert (ran.code, witness.patches()) == (2, [])
+    assert "row 2 has a text that is too long for a workbook's cell" in ran.err

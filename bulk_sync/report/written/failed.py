@@ -14,16 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from bulk_sync.model.inert import inert, inert_cell
 from bulk_sync.model.own import (
     Kind,
     Mark,
-    Source,
     header_text,
     mark_text,
-    read_source,
+    of_checkpoint,
     source_text,
 )
 from bulk_sync.model.rows import Cell, Result, State, text_of
@@ -56,7 +53,7 @@ def write_failed(
     first = next(rows, None)
     if first is None:
         return False
-    names = [text_of(name) for name in _without_blank_end(headers)]
+    names = [text_of(name) for name in without_blank_end(headers)]
     was_failed_file = names[-1:] == [ERROR_COLUMN]
     width = len(names) - was_failed_file
     with replacing(path, Output.FAILED, before) as file:
@@ -64,21 +61,16 @@ def write_failed(
             file.write("\ufeff")
         writer = csv.writer(file, lineterminator="\r\n")
         of_job = paths_to(checkpoint, path) if checkpoint else ()
-        ours = header_text(Kind.FAILED, _source(source, names[:width], of_job))
+        of_rows = of_checkpoint(source, names[:width], of_job, escaped=True)
+        ours = header_text(Kind.FAILED, source_text(of_rows))
         writer.writerow([*map(inert, names[:width]), ours, ERROR_COLUMN])
         for result in chain((first,), rows):
             own = [*result.cells[:width], *[""] * (width - len(result.cells))]
-            beyond = _without_blank_end(result.cells[width + was_failed_file :])
+            beyond = without_blank_end(result.cells[width + was_failed_file :])
             error = inert(f"{result.error}: {full_message_of(result)}")
             cells = [*map(inert_cell, own), _mark(result, [*own, *beyond]), error]
             writer.writerow([*cells, *map(inert_cell, beyond)])
     return True
-
-
-def _source(source: str, names: Sequence[str], checkpoint: tuple[str, ...]) -> str:
-    known = read_source(source) if source else Source(tuple((name, "") for name in names))
-    columns = known.columns[: len(names)]
-    return source_text(replace(known, columns=columns, checkpoint=checkpoint, escaped=True))
 
 
 def _mark(result: Result, cells: Sequence[Cell]) -> str:
@@ -87,7 +79,8 @@ def _mark(result: Result, cells: Sequence[Cell]) -> str:
     return mark_text(Mark(tuple(cells)))
 
 
-def _without_blank_end(cells: Sequence[Cell]) -> list[Cell]:
+def without_blank_end(cells: Sequence[Cell]) -> list[Cell]:
+    """Return cells without the blank ones at their end."""
     kept = list(cells)
     while kept and not text_of(kept[-1]).strip():
         kept.pop()

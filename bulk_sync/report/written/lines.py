@@ -24,6 +24,7 @@ from bulk_sync.report.written.workbook import MOST_ROWS, write_workbook
 
 Line = Sequence[str | int | None]
 Facts = Iterable[tuple[str, object]]
+Before = Callable[[str], None] | None
 
 
 class Layout(Struct, frozen=True):
@@ -58,16 +59,23 @@ def refuse_too_many(path: Path, rows: int, option: str = "--results") -> None:
         )
 
 
-def write_lines(path: Path, layout: Layout, lines: Iterable[Line], facts: Facts = ()) -> None:
+def write_lines(
+    path: Path,
+    layout: Layout,
+    lines: Iterable[Line],
+    facts: Facts = (),
+    before: Before = None,
+) -> None:
     """Write lines in the format that the suffix names; raises OutputError.
 
-    `facts` are the lines (name, value) of a workbook's summary.
+    `facts` are the lines (name, value) of a workbook's summary. `before` is called with the digest
+    just before the file replaces the older one.
     """
-    _WRITERS.get(path.suffix.lower(), _write_csv)(path, layout, iter(lines), facts)
+    _WRITERS.get(path.suffix.lower(), _write_csv)(path, layout, iter(lines), facts, before)
 
 
-def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
-    with replacing(path, Output.REPORT) as file:
+def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts, before: Before) -> None:
+    with replacing(path, Output.REPORT, before) as file:
         writer = csv.writer(file, lineterminator="\r\n")  # RFC 4180
         writer.writerow(layout.columns)
         for line in lines:
@@ -87,18 +95,23 @@ def _write_csv(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> N
                 writer.writerow([inert(cell) if isinstance(cell, str) else cell for cell in line])
 
 
-def _write_json_lines(path: Path, layout: Layout, lines: Iterator[Line], _: Facts) -> None:
-    with replacing(path, Output.REPORT) as file:
+def _write_json_lines(
+    path: Path, layout: Layout, lines: Iterator[Line], _: Facts, before: Before
+) -> None:
+    with replacing(path, Output.REPORT, before) as file:
         for line in lines:
             # ASCII only, because some readers end a line at U+2028.
             file.write(json.dumps(dict(zip(layout.columns, line, strict=True))) + "\n")
 
 
-def _write_workbook(path: Path, layout: Layout, lines: Iterator[Line], facts: Facts) -> None:
-    write_workbook(path, Output.REPORT, layout.columns, lines, facts, coloured=layout.coloured)
+def _write_workbook(
+    path: Path, layout: Layout, lines: Iterator[Line], facts: Facts, before: Before
+) -> None:
+    coloured = layout.coloured
+    write_workbook(path, Output.REPORT, layout.columns, lines, facts, before, coloured=coloured)
 
 
-_WRITERS: dict[str, Callable[[Path, Layout, Iterator[Line], Facts], None]] = {
+_WRITERS: dict[str, Callable[[Path, Layout, Iterator[Line], Facts, Before], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_json_lines,
     ".xlsx": _write_workbook,

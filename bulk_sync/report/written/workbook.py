@@ -8,7 +8,7 @@ collected in a private temporary folder, so that memory doesn't grow with their 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -28,20 +28,26 @@ if TYPE_CHECKING:
 MOST_ROWS = 1_048_575
 """The maximum of rows below the header (Microsoft, "Excel specifications and limits")."""
 
+MOST_COLUMNS = 16_384
+"""The maximum of columns (same source)."""
+
 LONGEST_TEXT = 32_767
 """The maximum of characters in a cell (same source)."""
 
-_WIDTHS = {
+WIDTHS = {
     "row": 7,
     "unique_showing_key": 28,
     "state": 12,
     "message": 60,
     "fields": 30,
     "showing_id": 38,
+    "updated_at": 22,
+    "sent_at": 22,
 }
-_TIMES = {"updated_at": 22, "sent_at": 22}
+"""The widths of columns that aren't 13 characters wide."""
 
-_LOOKS: dict[str, Look] = {str(name): look for name, look in (*STATES.items(), *CLASSES.items())}
+LOOKS: dict[str, Look] = {str(name): look for name, look in (*STATES.items(), *CLASSES.items())}
+"""The colours of states and classes, by their names."""
 
 
 def write_workbook(
@@ -50,30 +56,35 @@ def write_workbook(
     columns: Sequence[str],
     lines: Iterable[Sequence[Any]],
     facts: Iterable[tuple[str, object]] = (),
+    before: Callable[[str], None] | None = None,
     *,
     coloured: str | None = None,
 ) -> None:
     """Write lines under a header, and facts (name, value), if any, on a second sheet.
 
     The values of a line are texts, whole numbers or None; `coloured` is the column of states or
-    classes. Raises OutputError.
+    classes. `before` is called with the digest just before the file replaces the older one. Raises
+    OutputError.
     """
-    with writing_workbook(path, kind) as book:
+    with writing_workbook(path, kind, before) as book:
         _write_lines(book, columns, lines, coloured)
-        _write_facts(book, facts)
+        write_facts(book, facts)
 
 
 @contextmanager
-def writing_workbook(path: Path, kind: Output) -> Iterator[Workbook]:
+def writing_workbook(
+    path: Path, kind: Output, before: Callable[[str], None] | None = None
+) -> Iterator[Workbook]:
     """Yield a workbook that replaces `path` if the block ends without an error.
 
-    Rows have to be written from top to bottom. Raises OutputError.
+    Rows have to be written from top to bottom. `before` is called with the digest just before the
+    file replaces the older one. Raises OutputError.
     """
     from xlsxwriter import Workbook
     from xlsxwriter.exceptions import FileCreateError
 
     with (
-        replacing_bytes(path, kind) as file,
+        replacing_bytes(path, kind, before) as file,
         # Beside the file: a container may have no other folder that can be written.
         scratch_folder(path.parent) as folder,
         _detachable(file) as target,
@@ -138,10 +149,10 @@ def _write_lines(
     as_text = book.add_format({"quote_prefix": True})
     colours = {
         name: book.add_format({"bg_color": look.ground, "font_color": look.letters})
-        for name, look in _LOOKS.items()
+        for name, look in LOOKS.items()
     }
     for place, name in enumerate(columns):
-        sheet.set_column(place, place, (_WIDTHS | _TIMES).get(name, 13))
+        sheet.set_column(place, place, WIDTHS.get(name, 13))
         sheet.write_string(0, place, name, bold)
     sheet.freeze_panes(1, 2)  # the header, and the row number and key
     count = 0
@@ -158,7 +169,8 @@ def _write_lines(
     sheet.autofilter(0, 0, count, len(columns) - 1)
 
 
-def _write_facts(book: Workbook, facts: Iterable[tuple[str, object]]) -> None:
+def write_facts(book: Workbook, facts: Iterable[tuple[str, object]]) -> None:
+    """Add a sheet with the facts, if there are any."""
     listed = list(facts)
     if not listed:
         return
