@@ -382,6 +382,8 @@ def _summary(found: _Found, template: int, changes: int) -> Reconciliation:
         ledger=found.there.ledger,
         systematic=found.systematic,
         refused=found.is_refused,
+        base_url=settings.target.base_url,
+        command=settings.command,
     )
 
 

@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from bulk_sync.model.comparison import Reconciliation, RowClass
 from bulk_sync.model.summaries import CheckSummary
 from bulk_sync.report.next_step import without
 from bulk_sync.settings.option import Declared, Kind
@@ -26,18 +25,6 @@ def after_check(summary: CheckSummary) -> str | None:
     )
     profile = ["--profile", summary.profile] if summary.profile else []
     return shlex.join(["bulk-sync", *words, *profile])
-
-
-def push_of_differences(summary: Reconciliation) -> str | None:
-    """Return the command that sends the differences; None if there are none, or it is refused."""
-    if any(one.pattern.overwrites for one in summary.systematic):
-        return None
-    differing = (summary.classes[RowClass.DIFFERS], summary.classes[RowClass.CONFLICT])
-    return (
-        shlex.join(["bulk-sync", *typed_words(), "--push"])
-        if any(differing) and summary.input != "-"
-        else None
-    )
 
 
 # What a run of some of the jobs has in common with that of all: not its page, log or window.

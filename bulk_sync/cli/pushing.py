@@ -159,6 +159,8 @@ def reconcile(given: Mapping[str, Any]) -> int:
             "--push: a sheet from standard input has no name for a checkpoint; save it to a file"
         )
     settings = ReconcileSettings.of(_with_key_if_needed(given), input=file)
+    if not settings.comparing.push:
+        settings = settings.changed(command=tuple(next_step.typed_words()))
     clock = SystemClock()
     end = clock.monotonic() + seconds_left(settings.stopping, clock)
     with followed(str(file), following) as run:
@@ -167,7 +169,7 @@ def reconcile(given: Mapping[str, Any]) -> int:
         pushing = _push_after(settings, summary) if is_pushed else None
         if pushing is None:
             code = (3 if summary.left_to_decide else 0) if is_pushed else summary.exit_code
-            _show_comparison(settings, summary, None, following, code)
+            _show_comparison(summary, None, following, code)
             return code
         pushing = ending_at(pushing, end, clock)
         return _push_differences(settings, summary, pushing, following, run)
@@ -199,7 +201,6 @@ def _compared(settings: ReconcileSettings) -> Reconciliation:
 
 
 def _show_comparison(
-    settings: ReconcileSettings,
     summary: Reconciliation,
     pushed: Summary | None,
     following: Following,
@@ -215,9 +216,8 @@ def _show_comparison(
             sent = None if pushed is None else summary_json(pushed)
             show_reconciliation_json(out(), summary, sent, exit_code or 0)
     elif not following.quiet:
-        command = None if settings.comparing.push else next_step.push_of_differences(summary)
         with standard_output():
-            show_reconciliation(out(), summary, command)
+            show_reconciliation(out(), summary)
 
 
 def _push_differences(
@@ -228,14 +228,14 @@ def _push_differences(
     run: Run,
 ) -> int:
     if not following.json:
-        _show_comparison(settings, summary, None, following, None)
+        _show_comparison(summary, None, following, None)
     run.job = str(pushing.reading.input)
     with sandbox_of(pushing) as send_to:
         pushed = watched_push(pushing, send_to, following)
     undecided = summary.left_to_decide and settings.there is not None
     code = pushed.exit_code or (3 if undecided else 0)
     if following.json:
-        _show_comparison(settings, summary, pushed, following, code)
+        _show_comparison(summary, pushed, following, code)
     else:
         show(pushed, following, exit_code=code)
     if pushed.stopped is not None:

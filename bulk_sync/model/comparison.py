@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from bulk_sync.address import DEFAULT_BASE_URL
 from bulk_sync.model.problems import Reason
 from bulk_sync.model.systematic import Systematic
 
@@ -101,7 +102,9 @@ class Reconciliation(Struct, frozen=True):
     alone; `listed` has the first showings of the other classes. `conflicts` and `stale` count
     values that both sides, or only the other side, changed since the base. `to_send` counts the
     rows of `changes`. With `one_way`, rows only there are no difference. `systematic` has the
-    differences with one cause; `refused` is True if they kept a push from starting.
+    differences with one cause; `refused` is True if they kept a push from starting. `base_url` is
+    where a push of the differences with another sheet goes; `command` has the words of the
+    comparison from a command line, without secrets.
     """
 
     input: str
@@ -126,6 +129,8 @@ class Reconciliation(Struct, frozen=True):
     ledger: LedgerSide | None = None
     systematic: tuple[Systematic, ...] = ()
     refused: bool = False
+    base_url: str = DEFAULT_BASE_URL
+    command: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

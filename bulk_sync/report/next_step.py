@@ -1,4 +1,8 @@
-"""The next step after a push, with its command. Pure."""
+"""The next step after a push or a comparison, with its command. Pure.
+
+Terminal, page and JSON show the same command. It names the target and the team even where the
+environment or a settings file gave them, because it may be pasted somewhere else.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from bulk_sync.address import DEFAULT_BASE_URL, SANDBOX_TARGET
+from bulk_sync.model.account import Team
+from bulk_sync.model.comparison import Reconciliation, RowClass
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
 
@@ -62,20 +69,71 @@ def after_push(summary: Summary) -> NextStep | None:
         return NextStep(f"push {summary.input} again, with the options it had", None)
     words = [word for word in summary.command if word != _FORGETS]
     if summary.exit_code == 3 and any(cause.left_in_doubt for cause in summary.causes):
-        repeating = [*without(words, "--ambiguous"), "--ambiguous", "retry"]
+        repeating = with_options(without(words, "--ambiguous"), "--ambiguous", "retry")
         before = "look the rows up in North that may have been applied; to send them again"
-        return NextStep(before, _joined(repeating))
-    return NextStep("correct the key" if summary.exit_code == 5 else None, _joined(words))
+        return NextStep(before, _joined(_complete(repeating, summary)))
+    first = "correct the key" if summary.exit_code == 5 else None
+    return NextStep(first, _joined(_complete(words, summary)))
 
 
 def _push_of_corrected(summary: Summary) -> str:
     """Return this push for the corrected rows, with all options except those about the file."""
     # Keep unknown options: a lost --sandbox would send a rehearsal to North.
-    return _joined(
+    words = [
         str(summary.files.failed) if word == summary.input else word
         for word in without(summary.command, *_OF_THE_SHEET)
         if word != _FORGETS
-    )
+    ]
+    return _joined(_complete(words, summary))
+
+
+def after_comparison(summary: Reconciliation) -> str | None:
+    """Return the command that sends the differences.
+
+    None if there are none, if sending would be refused, or if the comparison came from no command
+    line or sends them itself.
+    """
+    if not summary.command or summary.input == "-":
+        return None
+    if any(one.pattern.overwrites for one in summary.systematic):
+        return None
+    if not summary.classes[RowClass.DIFFERS] + summary.classes[RowClass.CONFLICT]:
+        return None
+    target = summary.base_url if summary.ledger is None else summary.ledger.address
+    return _joined(aimed(with_options(summary.command, "--push"), target))
+
+
+def aimed(words: Sequence[str], base_url: str, team: Team | None = None) -> list[str]:
+    """Return the words of a command with its target and team, unless they have them.
+
+    A rehearsal stays one, and has no team of its own.
+    """
+    if "--sandbox" in words:
+        return [*words]
+    if base_url == SANDBOX_TARGET:
+        return with_options(words, "--sandbox")
+    added = []
+    if base_url != DEFAULT_BASE_URL and not _names(words, "--base-url"):
+        added += ["--base-url", base_url]
+    if team and not _names(words, "--team"):
+        # The id, because two teams may have one name.
+        added += ["--team", team.id or team.name or ""]
+    return with_options(words, *added)
+
+
+def _complete(words: Sequence[str], summary: Summary) -> list[str]:
+    # The team of a key that was refused is not the one that the job is meant for.
+    return aimed(words, summary.base_url, None if summary.exit_code == 5 else summary.team)
+
+
+def with_options(words: Sequence[str], *options: str) -> list[str]:
+    """Return a command with further options, before the -- that ends them."""
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], *options, *words[end:]]
+
+
+def _names(words: Sequence[str], option: str) -> bool:
+    return any(word == option or word.startswith(f"{option}=") for word in words)
 
 
 def _joined(words: Iterable[str]) -> str:

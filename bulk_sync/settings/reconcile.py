@@ -36,7 +36,8 @@ class ReconcileSettings(SheetSettings):
 
     `there` None is the ledger: that of the checkpoint, or the shared one of `--ledger`.
     `about_target` is False when no address is named: then the ledger's own is meant. `key` is
-    needed to send the differences; without sending, a ledger of another key is refused.
+    needed to send the differences; without sending, a ledger of another key is refused. `command`
+    has the words of a command line that only compares, without secrets.
     """
 
     comparing: Comparing
@@ -48,6 +49,7 @@ class ReconcileSettings(SheetSettings):
     history: History = History()
     outputs: Differences = Differences()
     key: Annotated[SecretStr, AfterValidator(check_key)] | None = None
+    command: tuple[str, ...] = ()
 
     def __init__(self, **values: object) -> None:  # so that type checkers take flat arguments
         super().__init__(**values)

@@ -76,7 +76,7 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
         "Results:    x.results.csv",
         "To correct: x.failed.csv",
         "Checkpoint: x.checkpoint.sqlite",
-        "Next:       bulk-sync push x.csv",
+        "Next:       bulk-sync push x.csv --base-url https://api.example.com",
     ]
 
 

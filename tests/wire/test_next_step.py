@@ -9,6 +9,7 @@ import pytest
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Program, Sandboxes
 from tests.helpers import numbered, write_sheet
+from tests.unit.pages import parsed
 
 
 def test_a_rehearsal_and_a_trial_say_what_they_are(program: Program, tmp_path: Path) -> None:
@@ -65,10 +66,10 @@ def test_what_to_do_after_correcting_keeps_the_options_of_the_push(
     command = f"bulk-sync push {tmp_path / 'x.failed.csv'} --sandbox --rate 90/s"
     for text in (ran.out, program("status", *job).out):
         assert f"then: {command}\n" in text
-    assert command in page.read_text("utf-8")
+    assert command in parsed(page.read_text("utf-8")).text
     page.unlink()
     program("report", *job, "--page", page)
-    assert command in page.read_text("utf-8")
+    assert command in parsed(page.read_text("utf-8")).text
 
 
 def test_rows_that_only_failed_need_no_mending_but_another_run(

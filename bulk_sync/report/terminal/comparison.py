@@ -12,6 +12,7 @@ from rich.text import Text
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
 from bulk_sync.report.as_json import json_line, reconciliation_json
 from bulk_sync.report.facts import base_notes, class_lines, other_side
+from bulk_sync.report.next_step import after_comparison
 from bulk_sync.report.problems import compared_message
 from bulk_sync.report.systematic import refusal, systematic_lines
 from bulk_sync.report.terminal.lines import show_files, show_line, show_next
@@ -30,9 +31,7 @@ def show_reconciliation_json(
     console.file.write(json_line(reconciliation_json(summary, exit_code) | push))
 
 
-def show_reconciliation(
-    console: Console, summary: Reconciliation, next_command: str | None
-) -> None:
+def show_reconciliation(console: Console, summary: Reconciliation) -> None:
     """Print the result for a person."""
     show_line(console, f"{summary.input} against {_other(summary)}")
     for line in systematic_lines(summary):
@@ -56,7 +55,7 @@ def show_reconciliation(
         ("Changes", summary.changes),
     )
     show_files(console, files)
-    show_next(console, next_command)
+    show_next(console, after_comparison(summary))
 
 
 def _other(summary: Reconciliation) -> str:
