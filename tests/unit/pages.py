@@ -12,7 +12,7 @@ from typing import Any
 from bulk_sync.model.rows import RateSource, Result, State
 from bulk_sync.model.summaries import ProblemGroup, ReportFiles, Summary, Traffic
 from bulk_sync.report.page import run as page
-from bulk_sync.report.page.charts import draw
+from bulk_sync.report.page.drawing import draw
 from bulk_sync.report.page.rows import MOST_SHARED_TEXTS
 from bulk_sync.timeline import Counts, Line, Run
 

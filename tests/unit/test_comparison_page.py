@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bulk_sync.address import DEFAULT_BASE_URL, SANDBOX_TARGET
 from bulk_sync.model.comparison import (
     Author,
     Compared,
@@ -59,7 +60,13 @@ def differing(number: int, there: object, here: object, author: Author | None = 
 
 
 def page(
-    path: Path, rows: list[Compared], *, same: int = 0, systematic: tuple[Systematic, ...] = ()
+    path: Path,
+    rows: list[Compared],
+    *,
+    same: int = 0,
+    systematic: tuple[Systematic, ...] = (),
+    command: tuple[str, ...] = (),
+    base_url: str = DEFAULT_BASE_URL,
 ) -> Parsed:
     classes = {one: sum(row.row_class is one for row in rows) for one in RowClass} | {
         RowClass.SAME: same
@@ -86,6 +93,8 @@ def page(
         changes=None,
         systematic=systematic,
         refused=bool(systematic),
+        command=command,
+        base_url=base_url,
     )
     write_comparison_page(path, summary, rows, made_at=AT, version="1")
     return Parsed(path.read_text(encoding="utf-8"))
@@ -98,7 +107,7 @@ def test_old_and_new_are_there_with_what_changed_marked(tmp_path: Path) -> None:
     assert "1 of 4 rows differ." in parsed.said
     assert "changed on both sides" in parsed.said
     assert parsed.elements.count("del") == parsed.elements.count("ins") == 1
-    assert "script" not in parsed.elements
+    assert parsed.elements.count("script") == 1
 
 
 def test_no_text_becomes_an_element_or_an_attribute(tmp_path: Path) -> None:
@@ -122,6 +131,58 @@ def test_equal_sheets_and_long_comparisons_say_so(
     assert "3 more rows are not on this page" in long.said
     assert long.said.count("row 2 here") == 1
     assert "row 4 here" not in long.said
+
+
+def test_a_page_of_large_values_stays_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison_page, "MOST_BYTES", 20_000)
+    rows = [differing(number, "x" * 3000, "y" * 3000) for number in range(2, 12)]
+    long = page(tmp_path / "x.html", rows)
+    assert "row 4 here" in long.said
+    assert "7 more rows are not on this page" in long.said
+
+
+def test_what_comes_next_is_the_command_with_its_target_and_what_else_is_left(
+    tmp_path: Path,
+) -> None:
+    told = Reason(Expected.EARLIER_TEXT, facts={"text": "no"})
+    rows = [
+        differing(2, "x", "y"),
+        Compared(RowClass.PROBLEM, 3, None, "", "k", "", (), (told,)),
+        Compared(RowClass.ONLY_HERE, 4, None, "k4", "k4", "", ()),
+    ]
+    words = ("reconcile", "here.csv", "--with", "there.csv")
+    said = page(tmp_path / "x.html", rows, command=words).said
+    command = "bulk-sync reconcile here.csv --with there.csv --push"
+    steps = (
+        "To send the values here in 1 differing row, run:",
+        command,
+        "Correct 1 row with a problem",
+        "Check the keys of 1 row only here",
+        "Rows by class",
+    )
+    places = [said.index(text) for text in steps]
+    assert places == sorted(places)
+    assert "--push" not in page(tmp_path / "x.html", rows).said
+    rehearsal = page(tmp_path / "x.html", rows, command=words, base_url=SANDBOX_TARGET).said
+    assert f"{command} --sandbox" in rehearsal
+    assert "Nothing left to do." in page(tmp_path / "x.html", [], same=2, command=words).said
+
+
+def test_rows_only_there_are_folded_below_all_others(tmp_path: Path) -> None:
+    def only_there(number: int) -> Compared:
+        return Compared(RowClass.ONLY_THERE, None, number, "", f"there_{number}", "", ())
+
+    path = tmp_path / "x.html"
+    problem = Compared(RowClass.PROBLEM, None, 3, "", "k", "", ())
+    page(path, [differing(2, "x", "y"), only_there(2), problem, only_there(4)])
+    html = path.read_text("utf-8")
+    fold = html[html.index('class="fold"') :]
+    assert html.count('class="fold"') == 1
+    assert "Only there: 2 rows" in fold
+    assert re.findall(r'data-class="(\w+)"', fold) == ["only_there"] * 2
+    assert re.findall(r'data-class="(\w+)"', html)[:2] == ["differs", "problem"]
 
 
 def test_all_rows_of_both_sheets_are_counted(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from importlib.resources import files
 
@@ -16,6 +15,7 @@ from msgspec.structs import replace
 from bulk_sync.errors import Outage
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
+from bulk_sync.report.page.drawing import draw
 from tests.unit.pages import HOSTILE, RESULT, SUMMARY, a_run, contrast, parsed, rows_of, written
 
 TEXT = st.one_of(
@@ -92,7 +92,7 @@ def test_nothing_is_loaded_and_only_the_pages_own_script_and_style_may_run() -> 
         assert (attributes.get("href") or "#").startswith(("#", "data:,"))
     outside = re.findall(r"(?:url\(|@import)[^)]*", style[0])
     assert set(outside) == {
-        f"url(#p-{name}" for name in ("invalid", "rejected", "failed", "pending")
+        f"url(#p-{name}" for name in ("invalid", "rejected", "failed", "pending", "throttled")
     }
 
 
@@ -102,10 +102,10 @@ def test_the_page_has_landmarks_headings_captions_and_words_for_its_charts() -> 
     assert {"header", "main", "footer", "nav"} <= set(names)
     assert names.count("h1") == 1
     assert names.count("table") == names.count("caption")
-    charts = [attrs for _, attrs in found.elements if "data-chart" in attrs]
+    charts = [attrs for _, attrs in found.elements if attrs.get("class") == "plot"]
     assert [chart["role"] for chart in charts] == ["img"] * 3
     text = "At most 25.0 rows per second, after 7 s of 7.4 s. The limit was 20/s at the end."
-    assert charts[0]["aria-label"] == text
+    assert charts[0]["aria-label"] == f"Rows and requests per second. {text}"
     ids = [attrs["id"] for _, attrs in found.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     labelled = {
@@ -115,18 +115,51 @@ def test_the_page_has_landmarks_headings_captions_and_words_for_its_charts() -> 
     assert dict(found.elements)["html"]["lang"] == "en"
 
 
-def test_the_figures_of_a_drawing_are_on_the_page_as_numbers_and_as_a_table() -> None:
+def test_the_figures_of_the_charts_are_a_table_too_that_the_readout_names_by_column() -> None:
     found = parsed(written(SUMMARY, [RESULT], (a_run(),)))
-    data = json.loads(found.scripts["drawing"])
-    assert len(data["rows"]) == len(data["at"]) == len(data["p99"])
-    assert data["limit"][-1] == 20.0
-    assert sum(name == "tr" for name, _ in found.elements) >= len(data["at"])
-    assert "drawing" not in parsed(written(SUMMARY, [RESULT])).scripts
+    drawing = draw((a_run(),))
+    assert drawing is not None
+    assert sum(name == "tr" for name, _ in found.elements) >= len(drawing.figures)
+    columns = [attrs["data-columns"] for _, attrs in found.elements if "data-columns" in attrs]
+    assert columns == ["1 2 3", "6 7 8", "4 5"]
+    heads = re.findall(r'scope="col">([^<]*)</th>', written(SUMMARY, [RESULT], (a_run(),)))
+    table = heads[heads.index("After") :]
+    assert table[1:9] == [
+        *("Rows/s", "Requests/s", "Limit/s"),
+        *("Retries", "Throttled"),
+        *("p50 ms", "p90 ms", "Worst ms"),
+    ]
+    assert "plot" not in [attrs.get("class") for _, attrs in parsed(written(SUMMARY)).elements]
+
+
+def test_a_page_reads_in_the_order_of_use_with_notes_folded() -> None:
+    told = replace(SUMMARY, notes=("A note.", "Another."), echo_differs=1)
+    found = parsed(written(told, [RESULT], (a_run(),)))
+    ids = [attrs.get("id") for name, attrs in found.elements if name == "section"]
+    assert ids == ["verdict", "next", "problems", "echoes", "states", "rows", "time"]
+    folds = [attrs for name, attrs in found.elements if name == "details" and "data-fold" in attrs]
+    assert [(fold["data-fold"], "open" in fold) for fold in folds] == [
+        ("screen", False),  # the notes
+        ("phone", True),  # the charts
+    ]
+    assert "2 notes" in found.text
+    done = parsed(written(replace(SUMMARY, states={State.UPDATED: 3}, problems=())))
+    assert "problems" not in [attrs.get("id") for _, attrs in done.elements]
+
+
+def _mixed(colour: str, ground: str, share: float) -> str:
+    parts = [[int(one[n : n + 2], 16) for n in (1, 3, 5)] for one in (colour, ground)]
+    return "#" + "".join(
+        f"{round(share * a + (1 - share) * b):02x}" for a, b in zip(*parts, strict=True)
+    )
 
 
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_letters_and_lines_stand_out_in_light_and_dark(scheme: int) -> None:
-    css = files("bulk_sync.report").joinpath("assets", "page.css").read_text(encoding="utf-8")
+    assets = files("bulk_sync.report").joinpath("assets")
+    css, compared = (
+        assets.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "comparison.css")
+    )
     blocks = re.findall(r":root[^{]*\{([^}]*)\}", css)
     colours = dict(re.findall(r"--([\w-]+): (#\w{6})\b", blocks[scheme]))
     for letters in ("text", "muted", "accent"):
@@ -134,7 +167,17 @@ def test_letters_and_lines_stand_out_in_light_and_dark(scheme: int) -> None:
             assert contrast(colours[letters], colours[ground]) >= 4.5, (letters, ground)
     for sign in ("good", "attention", "stopped"):
         assert contrast(colours[sign], colours["on-sign"]) >= 3, sign
-    lines = ("rows", "requests", "limit", "p50", "p90", "p99", "throttled", "retries")
-    for line in (*lines, *(state.value for state in State)):
+    lines = ("rows", "requests", "limit", "p50", "p90", "worst", "throttled", "retries")
+    for line in (*lines, "rejected", "attention", *(state.value for state in State)):
         assert contrast(colours[line], colours["card"]) >= 3, line
+    # Deleted and inserted text is on a tint of its own colour, a filter's count is translucent.
+    tints = re.findall(r"color-mix\(in srgb, var\(--(\w+)\) (\d+)%, transparent\)", compared)
+    assert [name for name, _ in tints] == ["rejected", "updated"]
+    for name, percent in tints:
+        tint = _mixed(colours[name], colours["card"], int(percent) / 100)
+        assert contrast(colours[name], tint) >= 4.5, name
+    (opacity,) = re.findall(r"\.filters button span \{ opacity: ([\d.]+);", css)
+    for letters, ground in (("text", "soft"), ("card", "text")):
+        count = _mixed(colours[letters], colours[ground], float(opacity))
+        assert contrast(count, colours[ground]) >= 4.5, letters
     assert len(blocks) == 2

@@ -1,5 +1,5 @@
 "use strict";
-// The page's own script: charts and the table of rows. Texts of rows become text nodes, nothing else.
+// The script of a run's page: the table of rows. Texts of rows become text nodes, nothing else.
 (() => {
   const byId = (id) => document.getElementById(id);
 
@@ -9,129 +9,29 @@
     return made;
   };
 
-  // Charts
+  // The figures under the pointer, in the words of the table
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-
-  const clock = (seconds) => {
-    if (seconds < 60) return `${+seconds.toFixed(2)} s`;
-    const minutes = Math.floor(seconds / 60);
-    const rest = String(Math.floor(seconds % 60)).padStart(2, "0");
-    return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
-  };
-
-  const short = (number) => (number === null || number === undefined ? "–" : Number(number.toPrecision(3)).toLocaleString("en"));
-  const time = (ms) => (ms === null || ms === undefined ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${short(ms / 1000)} s`);
-
-  const drawCharts = (data) => {
-    const steps = uPlot.paths.stepped({ align: 1 });
-    const bars = uPlot.paths.bars({ align: 1, size: [0.86, 60] });
-    const few = data.at.length <= 40;
-    // A step ends where the next begins; the last one ends with the run.
-    const edges = [...data.at, data.lasted];
-    const closed = (values) => [...values, values.at(-1)];
-    const middles = data.at.map((at, n) => (at + edges[n + 1]) / 2);
-    const area = (name, paths) => ({ stroke: () => colour(name), fill: () => colour(`${name}-area`), width: 1.5, paths, points: { show: false } });
-    const line = (name, dash, paths) => ({ stroke: () => colour(name), width: name === "requests" ? 1 : 2, dash, paths, points: { show: false } });
-    const smooth = (name, dash) => ({ ...line(name, dash), spanGaps: true, points: { show: few, size: 5, fill: () => colour(name) } });
-    const fastest = Math.max(...data.rows, ...data.requests);
-    const limits = data.limit.filter((limit) => limit !== null);
-    // A limit far above would flatten everything else: then only the figures above the charts name it.
-    const limitFits = limits.length > 0 && Math.max(...limits) <= 6 * fastest;
-    const charts = {
-      rate: {
-        data: [edges, closed(data.rows), closed(data.requests), closed(data.limit.map((limit) => (limitFits ? limit : null)))],
-        series: [area("rows", steps), line("requests", undefined, steps), line("limit", [7, 5], steps)],
-        say: (n) => `${short(data.rows[n])} rows/s, ${short(data.requests[n])} requests/s, limit ${data.limit[n] === null ? "unknown" : `${short(data.limit[n])}/s`}`,
-        tick: short, height: 230,
-      },
-      latency: {
-        data: [middles, data.p50, data.p90, data.p99],
-        series: [smooth("p50"), smooth("p90", [6, 3]), smooth("p99", [2, 3])],
-        say: (n) => `p50 ${time(data.p50[n])}, p90 ${time(data.p90[n])}, p99 ${time(data.p99[n])}`,
-        tick: time, height: 190,
-      },
-      again: {
-        data: [edges, [...data.throttled.map((count) => count || null), null], [...data.retries, data.retries.at(-1)]],
-        series: [area("throttled", bars), line("retries", [5, 3], steps)],
-        say: (n) => `${short(data.throttled[n])} throttled, ${short(data.retries[n])} retries in ${clock(data.width)}`,
-        tick: (count) => (Number.isInteger(count) ? short(count) : ""), height: 150,
-      },
-    };
-    const axis = { stroke: () => colour("muted"), font: "12px system-ui, sans-serif", grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false } };
-
-    const markRuns = (plot) => {
-      const { ctx, bbox } = plot;
-      ctx.save();
-      ctx.strokeStyle = ctx.fillStyle = colour("muted");
-      ctx.setLineDash([2, 4]);
-      ctx.lineWidth = uPlot.pxRatio;
-      ctx.font = `${11 * uPlot.pxRatio}px system-ui, sans-serif`;
-      ctx.textAlign = "left";
-      let free = -Infinity;
-      data.begins.forEach((at, n) => {
-        if (n === 0) return;
-        const x = Math.round(plot.valToPos(at, "x", true));
-        ctx.beginPath();
-        ctx.moveTo(x, bbox.top);
-        ctx.lineTo(x, bbox.top + bbox.height);
-        ctx.stroke();
-        const label = `run ${n + 1}`;
-        const wide = ctx.measureText(label).width;
-        if (x < free || x + wide + 4 * uPlot.pxRatio > bbox.left + bbox.width) return;
-        ctx.fillText(label, x + 4 * uPlot.pxRatio, bbox.top + 11 * uPlot.pxRatio);
-        free = x + wide + 12 * uPlot.pxRatio;
-      });
-      ctx.restore();
-    };
-
-    const plots = [...document.querySelectorAll("[data-chart]")].map((place) => {
-      const chart = charts[place.dataset.chart];
-      const readout = place.closest("figure").querySelector(".readout");
-      const plot = new uPlot({
-        width: Math.max(200, place.clientWidth), height: chart.height, legend: { show: false }, padding: [10, 14, 0, 0],
-        cursor: { sync: { key: "time", scales: ["x", null] }, drag: { x: false, y: false }, y: false, points: { show: false } },
-        scales: {
-          x: { time: false, range: [0, data.lasted] },
-          y: { range: (_, least, most) => [0, most > 0 ? most * 1.08 : 1] },
-        },
-        axes: [
-          { ...axis, size: 26, gap: 6, label: "time spent sending", labelSize: 20, labelFont: "12px system-ui, sans-serif", labelGap: 2, space: 64,
-            incrs: [0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400],
-            values: (_, at) => at.map(clock) },
-          { ...axis, size: 58, gap: 8, space: 34, values: (_, at) => at.map(chart.tick) },
-        ],
-        series: [{}, ...chart.series],
-        hooks: {
-          draw: [markRuns],
-          setCursor: [(self) => {
-            const left = self.cursor.left;
-            const at = left >= 0 ? self.posToVal(left, "x") : -1;
-            const n = at < 0 ? -1 : data.at.findLastIndex((begin) => begin <= at);
-            readout.textContent = n < 0 ? "" : `after ${clock(data.at[n])}: ${chart.say(n)}`;
-          }],
-        },
-      }, chart.data, place);
-      for (const canvas of place.querySelectorAll("canvas")) canvas.setAttribute("aria-hidden", "true");
-      return { plot, place, height: chart.height };
+  const figures = document.querySelector(".numbers");
+  for (const plot of document.querySelectorAll(".plot")) {
+    const readout = plot.closest("figure").querySelector(".readout");
+    const cursor = plot.querySelector(".cursor");
+    const chart = plot.querySelector(".chart");
+    const share = Number(plot.dataset.width) / Number(plot.dataset.lasted);
+    const heads = [...figures.tHead.rows[0].cells];
+    chart.addEventListener("pointermove", (event) => {
+      const box = chart.getBoundingClientRect();
+      const at = Math.max(0, (event.clientX - box.left) / box.width);
+      const line = figures.tBodies[0].rows[Math.min(figures.tBodies[0].rows.length - 1, Math.floor(at / share))];
+      const parts = plot.dataset.columns.split(" ").map((n) => `${heads[n].textContent} ${line.cells[n].textContent}`);
+      readout.textContent = `after ${line.cells[0].textContent}: ${parts.join(", ")}`;
+      cursor.setAttribute("x", `${100 * Math.min(1, at)}%`);
+      cursor.classList.add("on");
     });
-
-    const fit = (width) => {
-      for (const { plot, place, height } of plots) plot.setSize({ width: Math.max(200, width || place.clientWidth), height });
-    };
-    const recolour = () => plots.forEach(({ plot }) => plot.redraw(false, true));
-    new ResizeObserver(() => document.documentElement.hasAttribute("data-print") || fit()).observe(plots[0].place);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-    const printing = (on) => {
-      document.documentElement.toggleAttribute("data-print", on);
-      fit(on ? 690 : 0);
-      recolour();
-    };
-    addEventListener("beforeprint", () => printing(true));
-    addEventListener("afterprint", () => printing(false));
-  };
-
-  if (byId("drawing")) drawCharts(JSON.parse(byId("drawing").textContent));
+    chart.addEventListener("pointerleave", () => {
+      readout.textContent = "";
+      cursor.classList.remove("on");
+    });
+  }
 
   // Rows
 
@@ -172,12 +72,14 @@
   if (bad.length > 1) filters.push({ name: "with errors", takes: (row) => bad.includes(row[STATE]) });
   states.forEach((name, n) => counts[n] && filters.push({ name, takes: (row) => row[STATE] === n }));
 
-  let filter = filters[0];
+  // Rows open on those to correct.
+  let filter = filters.find((one) => one.name === "with errors") ?? filters.find((one) => withErrors.has(one.name)) ?? filters[0];
   let cause = null;
   let found = rows;
   let page = 0;
 
   const number = (value) => value.toLocaleString("en");
+  const time = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${number(Number((ms / 1000).toPrecision(3)))} s`);
 
   const choose = () => {
     const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -286,6 +188,6 @@
   table.querySelector(".rows thead tr").setAttribute("role", "row");
   for (const head of table.querySelectorAll(".rows thead th")) head.setAttribute("role", "columnheader");
   table.hidden = rows.length === 0;
-  show();
+  choose();
   document.documentElement.dataset.ready = "";
 })();

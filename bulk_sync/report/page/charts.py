@@ -1,190 +1,24 @@
-"""Charts of a run over time: the points to draw, their data for `page.js`, and the markup."""
+"""The page's section of a run over time: figures, charts and their table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable
 
 from msgspec import Struct
 
-from bulk_sync.model.rows import RateSource, State
+from bulk_sync.model.rows import RateSource
 from bulk_sync.model.summaries import Summary
+from bulk_sync.report.page.drawing import Drawing, Figure
 from bulk_sync.report.page.frame import header_row, section
 from bulk_sync.report.page.markup import Html, element
+from bulk_sync.report.page.plot import Along, Plot, clock, linear, logarithmic, plot_svg
 from bulk_sync.report.words import SOURCES, allowance_text, counted, milliseconds, rate, span
-from bulk_sync.timeline import BUCKETS_PER_OCTAVE, FIRST_WIDTH_MS, Counts, Run, widened
-
-MOST_DRAWN = 160
-"""The maximum of points for all runs together; each is then a few pixels wide on a desktop."""
-
-# Noisy points are merged until this many are left.
-_FEWEST_DRAWN = 12
 
 # A chart of one point shows nothing that its figures don't.
 _FEWEST_SHOWN = 2
 
-# With fewer requests per point on average, a rate is mostly noise.
-_REQUESTS_PER_POINT = 8
-
-
-def percentile(latencies: Mapping[int, int], share: float) -> float | None:
-    """Return a percentile of the latency in milliseconds; `share` is from 0 to 1.
-
-    It is the middle of its bucket, accurate to 5 %. None without requests.
-    """
-    buckets = sorted(bucket for bucket, count in latencies.items() if count > 0)
-    wanted = share * sum(latencies[bucket] for bucket in buckets)
-    for bucket, count in zip(
-        buckets, accumulate(latencies[bucket] for bucket in buckets), strict=True
-    ):
-        if count >= wanted:
-            return 1.0 if bucket == 0 else 2.0 ** ((bucket - 0.5) / BUCKETS_PER_OCTAVE)
-    return None
-
-
-class Figure(Struct, frozen=True):
-    """One interval of the charts; rates are per second, latencies in milliseconds.
-
-    `at_seconds` is its start, on an axis that joins all runs without the time between them.
-    """
-
-    at_seconds: float
-    rows: float
-    requests: float
-    limit: float | None
-    retries: int
-    throttled: int
-    p50: float | None
-    p90: float | None
-    p99: float | None
-
-
-class Drawing(Struct, frozen=True):
-    """Figures of equal width on one time axis that joins all runs.
-
-    `begins` has (start in seconds, time of day) of each run; `lasted_seconds` is the end of the
-    axis. `limit` and `source` are the latest known; `latency` has p50, p90 and p99 of all requests.
-    """
-
-    width_seconds: float
-    lasted_seconds: float
-    begins: tuple[tuple[float, str], ...]
-    figures: tuple[Figure, ...]
-    limit: float | None
-    source: RateSource
-    latency: tuple[float | None, float | None, float | None]
-
-
-def draw(runs: Sequence[Run], most: int = MOST_DRAWN) -> Drawing | None:
-    """Return at most `most` figures, but at least one per run; None if nothing was sent."""
-    runs = [run for run in runs if run.points]
-    if not runs:
-        return None
-    width = _width_for(runs, most)
-    figures: list[Figure] = []
-    begins = []
-    total, begin, ended = Counts(), 0, 0
-    for run in runs:
-        begins.append((begin / 1000, run.began))
-        intervals = _intervals(run, width)
-        for number, (seconds, counts) in enumerate(intervals):
-            figures.append(_figure((begin + number * width) / 1000, seconds, counts, total.limit))
-            total = total.then(counts)
-        ended = begin + (len(intervals) - 1) * width + min(width, round(intervals[-1][0] * 1000))
-        begin += len(intervals) * width
-    return Drawing(
-        width / 1000,
-        ended / 1000,
-        tuple(begins),
-        tuple(figures),
-        total.limit,
-        total.source,
-        _percentiles(total),
-    )
-
-
-def _intervals(run: Run, width_ms: int) -> list[tuple[float, Counts]]:
-    """Return (seconds, counts) of each interval, including idle ones; the last may be shorter."""
-    points = {point.at_ms: point for point in widened(run.points, width_ms)}
-    last = max(points)
-    nothing = Counts()
-    found = [
-        (width_ms / 1000, points[start].counts if start in points else nothing)
-        for start in range(0, last + width_ms, width_ms)
-    ]
-    covered = points[last].covered_ms
-    if covered * 2 < width_ms and len(found) > 1:
-        # Less than half an interval is merged into the previous one: its rate would be noise.
-        (_, counts), (seconds, before) = found.pop(), found.pop()
-        return [*found, (seconds + covered / 1000, before.then(counts))]
-    found[-1] = (max(covered, FIRST_WIDTH_MS / 5) / 1000, points[last].counts)
-    return found
-
-
-def _width_for(runs: Sequence[Run], most: int) -> int:
-    width = max(point.width_ms for run in runs for point in run.points)
-    requests = sum(point.counts.requests for run in runs for point in run.points)
-    while True:
-        intervals = sum(run.points[-1].at_ms // width + 1 for run in runs)
-        noisy = intervals > _FEWEST_DRAWN and requests < _REQUESTS_PER_POINT * intervals
-        if intervals == len(runs) or not (intervals > most or noisy):
-            return width
-        width *= 2
-
-
-def _figure(
-    at_seconds: float, seconds: float, counts: Counts, limit_before: float | None
-) -> Figure:
-    decided = sum(count for state, count in counts.states.items() if state is not State.PENDING)
-    p50, p90, p99 = _percentiles(counts)
-    return Figure(
-        at_seconds,
-        decided / seconds,
-        counts.requests / seconds,
-        limit_before if counts.limit is None else counts.limit,
-        counts.retries,
-        counts.throttled,
-        p50,
-        p90,
-        p99,
-    )
-
-
-def _percentiles(counts: Counts) -> tuple[float | None, float | None, float | None]:
-    return (
-        percentile(counts.latencies, 0.5),
-        percentile(counts.latencies, 0.9),
-        percentile(counts.latencies, 0.99),
-    )
-
-
-# Markup
-
-
-class _Chart(Struct, frozen=True):
-    name: str
-    title: str
-    series: tuple[tuple[str, str], ...]
-    """(CSS class of the line, label)"""
-
-
-_CHARTS = (
-    _Chart(
-        "rate",
-        "Rows and requests per second",
-        (("rows", "rows"), ("requests", "requests"), ("limit", "limit")),
-    ),
-    _Chart(
-        "latency",
-        "Request latency",
-        (("p50", "p50 (median)"), ("p90", "p90"), ("p99", "p99")),
-    ),
-    _Chart(
-        "again",
-        "Throttled requests and retries",
-        (("throttled", "throttled"), ("retries", "retries")),
-    ),
-)
+# A limit this many times the fastest rate would flatten everything else.
+_MOST_ABOVE = 6
 
 
 def is_charted(drawing: Drawing) -> bool:
@@ -194,6 +28,7 @@ def is_charted(drawing: Drawing) -> bool:
 
 def time_section(summary: Summary, drawing: Drawing | None) -> Html:
     """Return the section of figures and charts, or the reason why there are no charts."""
+    figures = (_figures_of(summary, drawing), *_allowances(summary))
     if drawing is None or not is_charted(drawing):
         if drawing is not None:
             why = "The run was too short for a chart."
@@ -201,23 +36,20 @@ def time_section(summary: Summary, drawing: Drawing | None) -> Html:
             why = "These rows were sent before runs recorded their timeline."
         else:
             why = "Nothing was sent."
-        return section(
-            "time",
-            "Over time",
-            _figures_of(summary, drawing),
-            *_allowances(summary),
-            element("p", why),
-            class_="card",
-        )
-    return section(
-        "time",
-        "Over time",
-        _figures_of(summary, drawing),
-        *_allowances(summary),
+        return section("time", "Over time", *figures, element("p", why), class_="card")
+    charts = element(
+        "details",
+        element("summary", "Charts"),
         element("div", *(_chart(chart, drawing) for chart in _CHARTS), class_="charts"),
         _figures_table(drawing),
-        class_="card",
+        class_="folds",
+        open="open",
+        data_fold="phone",
     )
+    return section("time", "Over time", *figures, charts, class_="card")
+
+
+# Figures
 
 
 def _allowances(summary: Summary) -> list[Html]:
@@ -227,7 +59,7 @@ def _allowances(summary: Summary) -> list[Html]:
 
 
 def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
-    p50, _, p99 = drawing.latency if drawing else (None, None, None)
+    p50, _, worst = drawing.latency if drawing else (None, None, None)
     limit, source = None, RateSource.NONE
     if summary.traffic.limit:
         limit, source = summary.traffic.limit, summary.traffic.source
@@ -247,7 +79,7 @@ def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
         (
             "Latency",
             "–" if p50 is None else milliseconds(p50),
-            None if p99 is None else f"p99 {milliseconds(p99)}",
+            None if worst is None else f"median; at most {milliseconds(worst)}",
         ),
     ]
     return element(
@@ -264,9 +96,25 @@ def _figures_of(summary: Summary, drawing: Drawing | None) -> Html:
     )
 
 
+# Charts
+
+
+class _Chart(Struct, frozen=True):
+    """A chart: what is drawn, in words and as SVG.
+
+    `series` has (CSS class, label) of what it shows; `columns` are its columns of the table.
+    """
+
+    title: str
+    series: Callable[[Drawing], tuple[tuple[str, str], ...]]
+    words: Callable[[Drawing], str]
+    draw: Callable[[Drawing], Html]
+    columns: tuple[int, ...]
+
+
 def _chart(chart: _Chart, drawing: Drawing) -> Html:
-    legend = (element("li", _line(kind), name) for kind, name in chart.series)
-    text = _description(chart.name, drawing)
+    legend = (element("li", _key(kind), name) for kind, name in chart.series(drawing))
+    text = chart.words(drawing)
     return element(
         "figure",
         element(
@@ -275,43 +123,168 @@ def _chart(chart: _Chart, drawing: Drawing) -> Html:
             element("ul", *legend, class_="legend"),
             element("p", class_="readout", aria_hidden="true"),
         ),
-        element("div", class_="plot", data_chart=chart.name, role="img", aria_label=text),
-        element("p", text, class_="words"),
+        element(
+            "div",
+            chart.draw(drawing),
+            class_="plot",
+            role="img",
+            aria_label=f"{chart.title}. {text}",
+            # For the readout, which takes its words from the table.
+            data_columns=" ".join(map(str, chart.columns)),
+            data_width=f"{drawing.width_seconds:g}",
+            data_lasted=f"{drawing.lasted_seconds:g}",
+        ),
+        element("p", text, class_="words", aria_hidden="true"),
     )
 
 
-def _line(kind: str) -> Html:
-    shape = (
-        element("rect", y=2, width=22, height=10, class_=f"area {kind}")
-        if kind in {"rows", "throttled"}
-        else element("path", d="M0 7h22", class_=f"stroke {kind}")
-    )
+_AREAS = frozenset({"rows", "throttled", "retries"})
+
+
+def _key(kind: str) -> Html:
+    if kind == "worst":
+        shape = element("circle", cx=11, cy=7, r=2.5, class_="dot worst")
+    elif kind in _AREAS:
+        shape = element("rect", y=2, width=22, height=10, class_=f"area {kind}")
+    else:
+        shape = element("path", d="M0 7h22", class_=f"stroke {kind}")
     return element("svg", shape, width=22, height=14, aria_hidden="true", class_="key")
 
 
-def _description(name: str, drawing: Drawing) -> str:
-    """Describe a chart in a sentence, for screen readers."""
-    shown = drawing.figures
-    if name == "rate":
-        top = max(shown, key=lambda one: one.rows)
-        limit = "" if drawing.limit is None else f" The limit was {rate(drawing.limit)} at the end."
-        after = f"after {span(top.at_seconds)} of {span(drawing.lasted_seconds)}"
-        return f"At most {top.rows:,.1f} rows per second, {after}.{limit}"
-    if name == "latency":
-        p50, p90, p99 = drawing.latency
-        if p50 is None or p90 is None or p99 is None:
-            return "No request was timed."
-        return (
-            f"Half of all requests took at most {milliseconds(p50)}, 90 % at most "
-            f"{milliseconds(p90)}, 99 % at most {milliseconds(p99)}."
-        )
-    retries, throttled = sum(one.retries for one in shown), sum(one.throttled for one in shown)
+def _edges(drawing: Drawing) -> tuple[float, ...]:
+    begins = (figure.at_seconds / drawing.lasted_seconds for figure in drawing.figures)
+    return (*begins, 1.0)
+
+
+def _along(drawing: Drawing) -> Along:
+    return Along(drawing.lasted_seconds, tuple(at for at, _ in drawing.begins[1:]))
+
+
+# Rows, requests and the limit
+
+
+def _limits(drawing: Drawing) -> list[float | None]:
+    """Return the limits to draw; none if one is so high that it would flatten everything else."""
+    fastest = max(max(one.rows, one.requests) for one in drawing.figures)
+    limits = [one.limit for one in drawing.figures]
+    fits = all(limit <= _MOST_ABOVE * fastest for limit in limits if limit is not None)
+    return limits if fits else [None] * len(limits)
+
+
+def _rate_series(drawing: Drawing) -> tuple[tuple[str, str], ...]:
+    limit = () if not any(_limits(drawing)) else (("limit", "limit, while known"),)
+    return (("rows", "rows"), ("requests", "requests"), *limit)
+
+
+def _rate_words(drawing: Drawing) -> str:
+    top = max(drawing.figures, key=lambda one: one.rows)
+    last = drawing.figures[-1].limit
+    limit = "" if last is None else f" The limit was {rate(last)} at the end."
+    after = f"after {span(top.at_seconds)} of {span(drawing.lasted_seconds)}"
+    return f"At most {top.rows:,.1f} rows per second, {after}.{limit}"
+
+
+def _rate_svg(drawing: Drawing) -> Html:
+    rows = [one.rows for one in drawing.figures]
+    requests = [one.requests for one in drawing.figures]
+    limits = _limits(drawing)
+    highest = max(*rows, *requests, *(limit or 0.0 for limit in limits))
+    plot = Plot(linear(highest), 170, _edges(drawing))
+    lines = [plot.area(rows, "rows"), plot.steps(requests, "requests")]
+    if any(limits):
+        lines.append(plot.steps(limits, "limit"))
+    return plot_svg(plot, "per second", _short, _along(drawing), lines)
+
+
+# Latency
+
+
+def _latency_words(drawing: Drawing) -> str:
+    p50, p90, worst = drawing.latency
+    if p50 is None or p90 is None or worst is None:
+        return "No request was timed."
+    return (
+        f"Half of all requests took at most {milliseconds(p50)}, 90 % at most "
+        f"{milliseconds(p90)}, the slowest {milliseconds(worst)}."
+    )
+
+
+def _latency_svg(drawing: Drawing) -> Html:
+    p50, p90, worst = ([getattr(one, name) for one in drawing.figures] for name in _LATENCIES)
+    known = [value for values in (p50, worst) for value in values if value is not None]
+    plot = Plot(logarithmic(min(known, default=1), max(known, default=10)), 140, _edges(drawing))
+    lines = (plot.line(p50, "p50"), plot.line(p90, "p90"))
+    unit = "milliseconds, logarithmic"
+    return plot_svg(plot, unit, _short, _along(drawing), lines, [plot.points(worst, "worst")])
+
+
+_LATENCIES = ("p50", "p90", "worst")
+
+
+# Retries and throttled requests
+
+
+def _again_totals(drawing: Drawing) -> tuple[int, int]:
+    figures = drawing.figures
+    return sum(one.retries for one in figures), sum(one.throttled for one in figures)
+
+
+def _again_series(drawing: Drawing) -> tuple[tuple[str, str], ...]:
+    retries, throttled = _again_totals(drawing)
+    return ("retries", f"retries: {retries:,}"), ("throttled", f"throttled: {throttled:,}")
+
+
+def _again_words(drawing: Drawing) -> str:
+    retries, throttled = _again_totals(drawing)
     if not retries and not throttled:
         return "No retries, and no request was throttled."
     return (
         f"{counted(retries, 'retry', 'retries')}; "
-        f"{counted(throttled, 'request was', 'requests were')} throttled."
+        f"{counted(throttled, 'request was', 'requests were')} throttled (429, or 503 with "
+        "Retry-After). One that was sent again counts as a retry, too."
     )
+
+
+def _again_svg(drawing: Drawing) -> Html:
+    retries = [one.retries for one in drawing.figures]
+    throttled = [one.throttled for one in drawing.figures]
+    most = max(map(sum, zip(retries, throttled, strict=True)))
+    plot = Plot(linear(most, whole=True), 100, _edges(drawing))
+    hatching = element(
+        "defs",
+        element(
+            "pattern",
+            element("rect", width=6, height=6, class_="ground-throttled"),
+            element("path", d="M-1 1l2-2M0 6l6-6M5 7l2-2", class_="lines"),
+            id="p-throttled",
+            width=6,
+            height=6,
+            patternUnits="userSpaceOnUse",
+        ),
+    )
+    bars = plot.bars((("retries", retries), ("throttled", throttled)))
+    unit = f"requests in {clock(drawing.width_seconds)}"
+    return plot_svg(plot, unit, _short, _along(drawing), (), [hatching, bars])
+
+
+def _short(number: float) -> str:
+    return f"{number:,.10g}"
+
+
+_CHARTS = (
+    _Chart("Rows and requests per second", _rate_series, _rate_words, _rate_svg, (1, 2, 3)),
+    _Chart(
+        "Latency of requests",
+        lambda _: (("p50", "p50 (median)"), ("p90", "p90"), ("worst", "worst")),
+        _latency_words,
+        _latency_svg,
+        (6, 7, 8),
+    ),
+    _Chart("Retries and throttled requests", _again_series, _again_words, _again_svg, (4, 5)),
+)
+
+
+# The table
 
 
 def _figures_table(drawing: Drawing) -> Html:
@@ -324,7 +297,7 @@ def _figures_table(drawing: Drawing) -> Html:
         "Throttled",
         "p50 ms",
         "p90 ms",
-        "p99 ms",
+        "Worst ms",
     )
     return element(
         "details",
@@ -333,7 +306,7 @@ def _figures_table(drawing: Drawing) -> Html:
             "div",
             element(
                 "table",
-                element("caption", f"Each line covers {span(drawing.width_seconds)}"),
+                element("caption", f"Each line covers {clock(drawing.width_seconds)}"),
                 header_row(*names),
                 element("tbody", *map(_figure_line, drawing.figures)),
                 class_="numbers",
@@ -356,28 +329,10 @@ def _figure_line(figure: Figure) -> Html:
         figure.throttled,
         figure.p50,
         figure.p90,
-        figure.p99,
+        figure.worst,
     )
     return element(
         "tr",
         element("th", span(figure.at_seconds), scope="row"),
         *(element("td", "–" if number is None else f"{number:,.4g}") for number in numbers),
     )
-
-
-def drawing_data(drawing: Drawing) -> dict[str, object]:
-    """Return the data for the charts, as `page.js` reads it."""
-    return {
-        "width": drawing.width_seconds,
-        "lasted": drawing.lasted_seconds,
-        "begins": [at for at, _ in drawing.begins],
-        "at": [_short(one.at_seconds) for one in drawing.figures],
-        **{
-            name: [_short(getattr(one, name)) for one in drawing.figures]
-            for name in ("rows", "requests", "limit", "retries", "throttled", "p50", "p90", "p99")
-        },
-    }
-
-
-def _short(number: float | None) -> float | None:
-    return None if number is None else float(f"{number:.6g}")

@@ -1,7 +1,8 @@
-"""`reconcile --page`: the differences of two sheets as one HTML file without scripts.
+"""`reconcile --page`: the differences of two sheets as one HTML file that loads nothing.
 
 Old and new values are side by side with the changes marked: by colour, struck through and
-underlined, and for screen readers as deletion and insertion.
+underlined, and for screen readers as deletion and insertion. The page's script searches and
+filters; without it everything is there.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path, PurePath
+from typing import TextIO
 
 from bulk_sync.model.comparison import Compared, Difference, Reconciliation, RowClass
 from bulk_sync.recognise import Output
 from bulk_sync.report.facts import base_notes, class_lines, other_side
+from bulk_sync.report.next_step import after_comparison
 from bulk_sync.report.page.frame import (
     asset,
     bottom,
     close_page,
+    command_block,
+    files_table,
     header_row,
     open_page,
+    search_tools,
     section,
     swatch,
     top,
@@ -31,11 +37,14 @@ from bulk_sync.report.problems import compared_message
 from bulk_sync.report.systematic import refusal, systematic_lines
 from bulk_sync.report.text_diff import Part, around_change, changed_parts, text_of_value
 from bulk_sync.report.verdict import Tone
-from bulk_sync.report.words import AUTHORS
+from bulk_sync.report.words import AUTHORS, counted
 from bulk_sync.report.written.atomic import replacing
 
 MOST_ROWS = 5000
 """The maximum of showings on a page, so that browsers stay quick; the results have all."""
+
+MOST_BYTES = 8_500_000
+"""Bytes of the showings on a page."""
 
 # Characters; of a longer value the part around the first change is shown.
 _LONGEST_TEXT = 4000
@@ -49,29 +58,28 @@ def write_comparison_page(
     made_at: datetime,
     version: str,
 ) -> None:
-    """Write the page; `rows` are all that are not the same, by class. Raises OutputError."""
+    """Write the page; `rows` are all that are not the same. Raises OutputError."""
     sentence = _sentence(summary)
     tone = Tone.GOOD if summary.exit_code == 0 else Tone.ATTENTION
     with replacing(path, Output.PAGE) as file:
-        open_page(file, f"{PurePath(summary.input).name}: {sentence}", _style())
+        open_page(file, f"{PurePath(summary.input).name}: {sentence}", _style(), _script())
+        file.write(element("a", "Skip to the rows", href="#rows", class_="skip") + "\n")
         file.write(top("comparison", _facts(summary), made_at, version) + "\n<main>\n")
         notes = (*summary.notes, *base_notes(summary))
-        file.write(verdict_section(tone, sentence, refusal(summary), notes))
+        file.write(verdict_section(tone, sentence, refusal(summary), notes) + "\n")
+        file.write(_next_section(summary) + "\n")
         if summary.systematic:
-            file.write(_causes_section(summary))
-        file.write(_classes_section(summary))
+            file.write(_causes_section(summary) + "\n")
+        file.write(_classes_section(summary) + "\n")
         if summary.fields:
-            file.write(_fields(summary))
-        file.write('<section id="rows" class="card" aria-labelledby="rows-title">')
-        file.write(element("h2", "Row by row", id="rows-title"))
-        shown = 0
-        for row_class, group in groupby(islice(rows, MOST_ROWS), key=lambda row: row.row_class):
-            for row in group:
-                shown += 1
-                file.write(_row(row_class, row) + "\n")
-        file.write(_left_out(summary, shown))
-        file.write(f"</section>\n</main>\n{bottom(version)}\n")
-        close_page(file)
+            file.write(_fields(summary) + "\n")
+        _write_rows(file, summary, rows)
+        file.write(f"</main>\n{bottom(version)}\n")
+        close_page(file, _script())
+
+
+def _script() -> str:
+    return asset("folds.js") + asset("comparison.js")
 
 
 @cache
@@ -106,6 +114,52 @@ def _facts(summary: Reconciliation) -> Iterator[tuple[str, str]]:
     )
     if summary.base:
         yield "Base", PurePath(summary.base).name
+
+
+# What to do next
+
+
+def _next_section(summary: Reconciliation) -> Html:
+    command = after_comparison(summary)
+    steps: list[Html | None] = [
+        element("p", element("bdi", one), class_="step") for one in _steps(summary, command)
+    ]
+    if command:
+        steps.insert(1, command_block(command))
+    files = (
+        ("Results", summary.results, "all differences"),
+        ("To edit", summary.template, "the rows that differ, with the values here: edit and push"),
+        ("Changes", summary.changes, "the values here that replace those there"),
+    )
+    return section("next", "What to do next", *steps, files_table(files), class_="card")
+
+
+def _steps(summary: Reconciliation, command: str | None) -> Iterator[str]:
+    """Yield what is left to do, the command's step first."""
+    classes = summary.classes
+    if command:
+        yield f"To send the values here {_rows_that_differ(summary)}, run:"
+    elif summary.refused or any(one.pattern.overwrites for one in summary.systematic):
+        yield "Remove the cause that is named below, then compare again."
+    elif summary.changes:
+        yield f"The values here follow: {counted(summary.to_send, 'row')} to send."
+    if classes[RowClass.PROBLEM]:
+        rows = counted(classes[RowClass.PROBLEM], "row")
+        yield f"Correct {rows} with a problem, then compare again."
+    if classes[RowClass.ONLY_HERE] and summary.ledger is None:
+        rows = counted(classes[RowClass.ONLY_HERE], "row")
+        yield f"Check the keys of {rows} only here: nothing there has them."
+    if summary.exit_code == 0:
+        yield "Nothing left to do."
+
+
+def _rows_that_differ(summary: Reconciliation) -> str:
+    count = summary.classes[RowClass.DIFFERS] + summary.classes[RowClass.CONFLICT]
+    but = ", except conflicts" if summary.conflicts and not summary.prefer_here else ""
+    return f"in {counted(count, 'differing row')}{but}"
+
+
+# Counts
 
 
 def _causes_section(summary: Reconciliation) -> Html:
@@ -165,7 +219,34 @@ def _fields(summary: Reconciliation) -> Html:
     return section("fields", "Values that differ, by field", table, class_="card")
 
 
-def _row(row_class: RowClass, row: Compared) -> Html:
+# Rows
+
+
+def _write_rows(file: TextIO, summary: Reconciliation, rows: Iterable[Compared]) -> None:
+    file.write('<section id="rows" class="card" aria-labelledby="rows-title">\n')
+    file.write(element("h2", "Row by row", id="rows-title"))
+    tools = search_tools("Search keys, fields, values and row numbers", "Show rows by class")
+    file.write(element("div", tools, id="tools", hidden="hidden") + "\n")
+    shown = size = 0
+    folded: list[Html] = []
+    for row in islice(rows, MOST_ROWS):
+        article = _row(row)
+        size += len(article.encode())
+        if size > MOST_BYTES:
+            break
+        shown += 1
+        if row.row_class is RowClass.ONLY_THERE:
+            folded.append(article)
+        else:
+            file.write(article + "\n")
+    if folded:  # most exports have more showings than the sheet
+        title = f"Only there: {counted(summary.classes[RowClass.ONLY_THERE], 'row')}"
+        file.write(element("details", element("summary", title), *folded, class_="fold") + "\n")
+    file.write(_left_out(summary, shown))
+    file.write("</section>\n")
+
+
+def _row(row: Compared) -> Html:
     places = [f"row {row.number:,} here"] if row.number else []
     places += [f"row {row.number_there:,} there"] if row.number_there else []
     values = [_difference(one) for one in row.differences]
@@ -174,16 +255,17 @@ def _row(row_class: RowClass, row: Compared) -> Html:
         "article",
         element(
             "h3",
-            swatch(f"c-{row_class.value}"),
+            swatch(f"c-{row.row_class.value}"),
             element("bdi", (row.key or row.target or "without a key")[:200]),
             " ",
-            element("span", ", ".join((row_class.value.replace("_", " "), *places))),
+            element("span", ", ".join((row.row_class.value.replace("_", " "), *places))),
         ),
         element("p", element("bdi", message[:1000])) if message else None,
         element("table", header_row("Field", "There", "Here"), element("tbody", *values))
         if values
         else None,
         class_="compared",
+        data_class=row.row_class.value,
     )
 
 

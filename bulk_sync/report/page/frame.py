@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
+from importlib.resources import files as package_files
+from pathlib import PurePath
 from typing import TextIO
 
-from bulk_sync.report.page.markup import Html, element
+from bulk_sync.report.page.markup import Html, element, escaped, join
 from bulk_sync.report.verdict import Tone
+from bulk_sync.report.words import counted
 
 
 @cache
 def asset(name: str) -> str:
     """Read a file of the package's assets."""
-    return files("bulk_sync.report").joinpath("assets", name).read_text(encoding="utf-8")
+    return package_files("bulk_sync.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def open_page(file: TextIO, title: str, style: str, script: str | None = None) -> None:
@@ -140,7 +143,6 @@ def verdict_section(
         role="img",
         aria_label=f"{word}:",
     )
-    listed = [element("li", element("bdi", note)) for note in notes]
     return element(
         "section",
         sign,
@@ -148,10 +150,72 @@ def verdict_section(
             "div",
             element("h1", sentence, id="verdict-title"),
             element("p", element("bdi", detail)) if detail else None,
-            element("ul", *listed, class_="notes") if listed else None,
+            _folded_notes([*notes]),
             *more,
         ),
         id="verdict",
         class_=f"card {tone.value}",
         aria_labelledby="verdict-title",
     )
+
+
+def _folded_notes(notes: Sequence[str]) -> Html | None:
+    if not notes:
+        return None
+    return element(
+        "details",
+        element("summary", counted(len(notes), "note")),
+        element("ul", *(element("li", element("bdi", note)) for note in notes)),
+        class_="notes",
+        data_fold="screen",
+    )
+
+
+def search_tools(label: str, filters_label: str) -> Html:
+    """Return the search field and the group of filters; a page's script fills and shows them."""
+    return join(
+        element(
+            "div",
+            element("label", label, for_="search"),
+            element("input", id="search", type="search", autocomplete="off", spellcheck="false"),
+            class_="search",
+        ),
+        element("div", id="filters", class_="filters", role="group", aria_label=filters_label),
+        element("p", escaped(""), id="count", role="status", aria_live="polite"),
+    )
+
+
+def files_table(files: Iterable[tuple[str, str | None, str]]) -> Html | None:
+    """Return the table of files (name, path, meaning); None if none was written."""
+    lines = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            element("td", element("code", element("bdi", PurePath(path).name))),
+            element("td", meaning, class_="what"),
+        )
+        for name, path, meaning in files
+        if path
+    ]
+    if not lines:
+        return None
+    return join(
+        element("h3", "Files"),
+        element(
+            "table",
+            element("caption", "Files of this job", class_="aside"),
+            element("tbody", *lines),
+            class_="files",
+        ),
+    )
+
+
+def unbroken_options(text: str) -> Iterator[str]:
+    """Yield the text in parts, with each option in a span, so that it isn't broken at a dash."""
+    for part in re.split(r"(--[a-z-]+)", text):
+        yield element("span", part, class_="option") if part.startswith("--") else part
+
+
+def command_block(command: str | None) -> Html | None:
+    """Return a command to copy; None if there is none."""
+    return element("pre", element("code", *unbroken_options(command))) if command else None

@@ -36,14 +36,17 @@ from bulk_sync.report.page.frame import (
     asset,
     bottom,
     close_page,
+    command_block,
     header_row,
     open_page,
+    search_tools,
     section,
     top,
+    unbroken_options,
     verdict_section,
 )
-from bulk_sync.report.page.markup import Html, cut, element, escaped, join
-from bulk_sync.report.page.problems import problem_articles, unbroken_options
+from bulk_sync.report.page.markup import Html, cut, element, join
+from bulk_sync.report.page.problems import problem_articles
 from bulk_sync.report.page.states import states_section
 from bulk_sync.report.words import counted, span
 from bulk_sync.report.written.atomic import replacing
@@ -102,18 +105,15 @@ class _Page:
 
     def write(self, made_at: datetime, version: str) -> None:
         """Write the page."""
-        file, jobs, script = self._file, self._result.jobs, asset("jobs.js")
+        file, jobs, script = self._file, self._result.jobs, asset("folds.js") + asset("jobs.js")
         found = jobs_verdict(self._result, self._steps)
         open_page(file, f"{self._jobs_file.name}: {found.sentence}", _style(), script)
         file.write(element("a", "Skip to the jobs", href="#jobs", class_="skip") + "\n")
         facts = (("Jobs file", self._jobs_file.name), ("Jobs", f"{len(jobs):,}"))
         file.write(top("report on jobs", facts, made_at, version) + "\n<main>\n")
-        link = None
-        if self._steps:
-            link = element("p", element("a", "What to do next", href="#next"))
         counts = counts_of(jobs)
         detail = " ".join(filter(None, (found.detail, _rows_text(counts))))
-        file.write(verdict_section(found.tone, found.sentence, detail, (), link) + "\n")
+        file.write(verdict_section(found.tone, found.sentence, detail, ()) + "\n")
         if self._steps:
             file.write(self._next_section() + "\n")
         states: Counter[State] = Counter()
@@ -163,7 +163,7 @@ class _Page:
                 class_="jobs-of",
             ),
             *reasons,
-            _command(step),
+            command_block(step.command),
         )
 
     # The table of jobs
@@ -172,7 +172,8 @@ class _Page:
         file = self._file
         file.write('<section id="jobs" class="card" aria-labelledby="jobs-title">\n')
         file.write(element("h2", "Jobs", id="jobs-title"))
-        file.write(_tools())
+        tools = search_tools("Search names, results, sheets and messages", "Filter the jobs")
+        file.write(element("div", tools, id="tools", hidden="hidden"))
         file.write('<table class="jobs">')
         file.write(element("caption", "Jobs, the most pressing first", class_="aside"))
         file.write(header_row(*_COLUMNS) + "\n")
@@ -226,7 +227,7 @@ class _Page:
             yield _reason(reason)
         if step is not None and len(step.jobs) == 1:
             yield element("p", step.step)
-            yield _command(step) or Html()
+            yield command_block(step.command) or Html()
         for remark in dict.fromkeys(remarks_of(job)):
             yield element("p", element("bdi", cut(remark, _LONGEST_REASON)), class_="remark")
         for part in () if job.batch is None else job.batch.parts:
@@ -301,12 +302,6 @@ def _reason(text: str) -> Html:
     return element("p", shown, class_="reason")
 
 
-def _command(step: NextStep) -> Html | None:
-    if step.command is None:
-        return None
-    return element("pre", element("code", step.command), tabindex=0)
-
-
 def _rows_text(counts: Counts) -> str:
     parts = [f"{counts.done:,} of {counted(counts.rows, 'row')} done"]
     parts += [f"{counts.errors:,} with errors"] if counts.errors else []
@@ -341,21 +336,4 @@ def _sign(look: str) -> Html:
         height=16,
         aria_hidden="true",
         class_="mark",
-    )
-
-
-def _tools() -> Html:
-    """Return the search and the buttons that the script fills and shows."""
-    return element(
-        "div",
-        element(
-            "div",
-            element("label", "Search names, results, sheets and messages", for_="search"),
-            element("input", id="search", type="search", autocomplete="off", spellcheck="false"),
-            class_="search",
-        ),
-        element("div", id="filters", class_="filters", role="group", aria_label="Filter the jobs"),
-        element("p", escaped(""), id="count", role="status", aria_live="polite"),
-        id="tools",
-        hidden="hidden",
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from bulk_sync.model.rows import Echo
 from bulk_sync.model.summaries import CauseGroup, ProblemGroup, Summary
 from bulk_sync.report.echoes import changed_rows, echo_texts
-from bulk_sync.report.page.frame import section
+from bulk_sync.report.page.frame import section, unbroken_options
 from bulk_sync.report.page.markup import Html, cut, element
 from bulk_sync.report.page.rows import LONGEST_MESSAGE
 from bulk_sync.report.words import CODES, counted
@@ -19,10 +18,10 @@ _MOST_CAUSES = 12
 _LONGEST_VALUE = 60
 
 
-def problems_section(summary: Summary) -> Html:
-    """Return the section of the problems."""
+def problems_section(summary: Summary) -> Html | None:
+    """Return the section of the problems; None if there are none."""
     if not summary.problems:
-        return section("problems", "Problems", element("p", "None."), class_="card")
+        return None
     return section("problems", "Problems by cause", *problem_articles(summary), class_="card")
 
 
@@ -115,9 +114,3 @@ def _first_rows(group: CauseGroup) -> Iterator[str]:
         yield " "
     if group.rows > len(group.first_rows):
         yield "…"
-
-
-def unbroken_options(text: str) -> Iterator[str]:
-    """Yield the text in parts, with each option in a span, so that it isn't broken at a dash."""
-    for part in re.split(r"(--[a-z-]+)", text):
-        yield element("span", part, class_="option") if part.startswith("--") else part

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, ERROR_STATES, Result, State
 from bulk_sync.model.summaries import Summary
-from bulk_sync.report.page.frame import header_row
+from bulk_sync.report.page.frame import header_row, search_tools
 from bulk_sync.report.page.markup import Html, cut, element, join, json_text
 from bulk_sync.report.problems import full_message_of
 
@@ -168,11 +168,7 @@ def _table(written: int) -> Html:
         element("noscript", element("p", no_script)),
         element(
             "div",
-            _search(),
-            element(
-                "div", id="filters", class_="filters", role="group", aria_label="Show rows by state"
-            ),
-            element("p", id="count", role="status", aria_live="polite"),
+            search_tools("Search keys, messages, ids and row numbers", "Show rows by state"),
             element(
                 "table",
                 element("caption", "Rows in the order of the sheet", class_="aside"),
@@ -187,14 +183,4 @@ def _table(written: int) -> Html:
             data_rows=written,
             data_shared=MOST_SHARED_TEXTS,
         ),
-    )
-
-
-def _search() -> Html:
-    label = "Search keys, messages, ids and row numbers"
-    return element(
-        "div",
-        element("label", label, for_="search"),
-        element("input", id="search", type="search", autocomplete="off", spellcheck="false"),
-        class_="search",
     )

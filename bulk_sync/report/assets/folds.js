@@ -1,0 +1,16 @@
+"use strict";
+// The script of every page: charts fold on a phone, and what is folded on a screen opens in print.
+(() => {
+  const folds = [...document.querySelectorAll("details[data-fold]")];
+  if (matchMedia("(max-width: 640px)").matches) {
+    for (const fold of folds) if (fold.dataset.fold === "phone") fold.open = false;
+  }
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = folds.filter((fold) => !fold.open);
+    for (const fold of opened) fold.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of opened) fold.open = false;
+  });
+})();
