@@ -23,6 +23,7 @@ class DaskCluster:
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
     scheduler: subprocess.Popen[bytes] | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -36,19 +37,26 @@ class DaskCluster:
 
     def start(self, workers: int) -> None:
         self.scheduler = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-show",
+            "scheduler", "--host", self.host, "--port", "0", "--no-show",
             "--scheduler-file", str(self.file),
         )  # fmt: skip
         poll(lambda: self.file.exists() and self.file.read_text("utf-8").strip().endswith("}"))
         for _ in range(workers):
             self.add_worker()
-        poll(lambda: self.log().count("Registered to") == workers)
+        self.wait_for(workers)
 
-    def add_worker(self, *before: str, **settings: str) -> subprocess.Popen[bytes]:
+    def wait_for(self, workers: int) -> None:
+        """Wait until so many workers have come."""
+        poll(lambda: self.log().count("Registered to") == workers, within=300)
+
+    def add_worker(
+        self, *before: str, host: str = "", preload: str = "", **settings: str
+    ) -> subprocess.Popen[bytes]:
         """Start one more worker; `before` is the command that starts it, such as faketime's."""
         worker = self._start(
             "worker", "--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny",
-            "--no-dashboard", "--host", "127.0.0.1", "--memory-limit", "0",
+            "--no-dashboard", "--host", host or self.host, "--memory-limit", "0",
+            *(("--preload", preload) if preload else ()),
             before=before, settings=settings,
         )  # fmt: skip
         self.workers.append(worker)
@@ -91,10 +99,12 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int = 2, **settings: str) -> Iterator[DaskCluster]:
+def dask_cluster(
+    folder: Path, workers: int = 2, host: str = "127.0.0.1", **settings: str
+) -> Iterator[DaskCluster]:
     """A cluster with its files in a folder; `settings` are environment variables."""
     folder.mkdir(parents=True, exist_ok=True)
-    cluster = DaskCluster(folder, settings)
+    cluster = DaskCluster(folder, settings, host)
     try:
         cluster.start(workers)
         yield cluster

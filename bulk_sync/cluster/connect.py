@@ -25,6 +25,7 @@ WORKERS_SECONDS = 30.0
 
 _ANSWER_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
+_TRIES = 3
 _POLL_SECONDS = 0.1
 
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,2})")
@@ -150,6 +151,25 @@ async def wait_for_workers(client: Client, address: str, stop: StopRequest) -> N
         raise Outage(
             f"--dask {address}: the cluster has no workers. Start some with dask worker {address}."
         ) from None
+
+
+async def register(client: Client, plugin: Any, stop: StopRequest) -> None:  # noqa: ANN401 - of scheduler or worker
+    """Give a plugin to the scheduler, or through it to all workers, also to those that come later.
+
+    A worker that dies in that moment closes the connection: then the others have it. Raises Outage
+    when nothing answers.
+    """
+    for number in range(_TRIES):
+        try:
+            giving: Any = client.register_plugin(plugin)
+            await until_stopped(giving, stop, _ANSWER_SECONDS)
+        except (OSError, TimeoutError) as error:
+            if number == _TRIES - 1:
+                raise Outage(
+                    f"The cluster doesn't answer ({_reason(error)}). Run it again."
+                ) from None
+        else:
+            return
 
 
 async def refuse_differences(client: Client, address: str, stop: StopRequest) -> None:

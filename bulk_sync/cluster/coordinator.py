@@ -30,7 +30,12 @@ from distributed import CancelledError, Client, Future, KilledWorker
 from msgspec.structs import replace
 
 from bulk_sync.cluster.again import Again, WorkersDied
-from bulk_sync.cluster.connect import connected, refuse_differences, wait_for_workers
+from bulk_sync.cluster.connect import (
+    connected,
+    refuse_differences,
+    register,
+    wait_for_workers,
+)
 from bulk_sync.cluster.crew import CrewPlugin, run_job
 from bulk_sync.cluster.messages import HANDLER, Ended, Line, Order, Progress, Report, Stop, Work
 from bulk_sync.cluster.plugin import DeskPlugin
@@ -38,6 +43,7 @@ from bulk_sync.cluster.recorded import recorded
 from bulk_sync.cluster.terms import Place, Terms
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly, UsageError
 from bulk_sync.model.summaries import JobResult
+from bulk_sync.run.cell_rules import local_zone_name
 from bulk_sync.together import Job, Phase, Standing, current_job
 from bulk_sync.version import __version__
 
@@ -86,8 +92,8 @@ async def _run(
     async with connected(place.address, terms.stop) as client:
         await wait_for_workers(client, place.address, terms.stop)
         await refuse_differences(client, place.address, terms.stop)
-        await client.register_plugin(DeskPlugin())
-        await client.register_plugin(CrewPlugin())
+        await register(client, DeskPlugin(), terms.stop)
+        await register(client, CrewPlugin(), terms.stop)
         await _Coordinator(client, place, terms).run(standings, keys)
 
 
@@ -126,6 +132,7 @@ class _Coordinator:
         self._run = secrets.token_hex(4)
         self._standings: dict[str, Standing] = {}
         self._placed = _Placed()
+        self._zone = local_zone_name()
         self._again = Again(self._clock, self._stop.is_set)
         self._is_lost = False
         self._given_up = asyncio.Event()
@@ -195,6 +202,7 @@ class _Coordinator:
             _LOGGER.level if _LOGGER.hasHandlers() and _LOGGER.level else None,
             self._place.across_hosts,
             self._place.watching_rows,
+            self._zone,
         )
         # The name is for the dashboard: whatever a user called the job, in characters of a name.
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", job.name)[:40]

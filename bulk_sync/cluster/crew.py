@@ -35,6 +35,7 @@ from bulk_sync.cluster.messages import (
 from bulk_sync.cluster.remote import Exchange, Lease, leased
 from bulk_sync.errors import BulkSyncError, CheckpointBusy, Outage, StoppedEarly, UsageError
 from bulk_sync.model.summaries import JobResult
+from bulk_sync.run.cell_rules import home_zone
 from bulk_sync.run.follow import Callbacks, StopRequest
 from bulk_sync.together import Ready, Standing
 from bulk_sync.version import __version__
@@ -292,8 +293,10 @@ class _Task:
         work, crew = self._work, self._crew
 
         def make() -> Ready:
-            # Called first in the thread of the job, whose log lines belong to this crew.
+            # Called first in the thread of the job, whose log lines belong to this crew, and whose
+            # sheet means what `check` says of it on the coordinator's machine.
             _current.set(crew)
+            home_zone.set(work.zone)
             ready = work.job.make()
             settings = ready.settings.changed(on_shared_storage=work.across_hosts)
             return replace(ready, settings=settings)

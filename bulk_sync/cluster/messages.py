@@ -33,7 +33,8 @@ class Work(Struct, frozen=True):
 
     `run` is the id of the whole run, `seconds` what is left of its time. `log_level` is None if
     nobody reads the log. `across_hosts` as in `terms.Place`.
-    `watching_rows` is called on the worker for the callback of decided rows.
+    `watching_rows` is called on the worker for the callback of decided rows. `zone` is the name of
+    the coordinator's time zone, if it has one: that of a sheet which names none.
     """
 
     run: str
@@ -42,6 +43,7 @@ class Work(Struct, frozen=True):
     log_level: int | None
     across_hosts: bool
     watching_rows: Callable[[], AbstractContextManager[OnRow | None]]
+    zone: str | None
 
 
 class Stop(Struct, frozen=True):

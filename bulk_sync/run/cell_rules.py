@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from contextvars import ContextVar
 from dataclasses import asdict
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,10 @@ from bulk_sync.version import __version__
 _BYTE_ORDER_MARK = " byte-order-mark"
 
 
+home_zone: ContextVar[str | None] = ContextVar("home_zone", default=None)
+"""The time zone of the machine on which a job was started, where it runs on another one."""
+
+
 class CellRules(Struct, frozen=True):
     """The rules for cells; `zone_name` is None if this machine's time zone has no name."""
 
@@ -36,7 +41,7 @@ class CellRules(Struct, frozen=True):
 
 def rules_of(meaning: Meaning) -> CellRules:
     """Return the rules for cells; raises UsageError for a field that does not exist."""
-    zone_name = meaning.timezone or _local_zone_name()
+    zone_name = meaning.timezone or home_zone.get() or local_zone_name()
     # Both hold: a field's own text is one more that clears it.
     own = {_clearable(name): token.strip() for name, token in meaning.field_clears.items()}
     for name, token in own.items():
@@ -110,7 +115,8 @@ def _deciding(reading: Reading, meaning: Meaning) -> dict[str, object]:
     return {name: values[name] for name in values.keys() - without}
 
 
-def _local_zone_name() -> str | None:
+def local_zone_name() -> str | None:
+    """Return the name of this machine's time zone; None if it has none."""
     with warnings.catch_warnings():
         # tzlocal warns about its guesses; the run lists the zone among its assumptions anyway.
         warnings.simplefilter("ignore")

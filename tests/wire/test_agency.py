@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.agency import LIMIT_KEPT, SPECIAL, night
+from tests.benchmarks.agency import LIMIT_KEPT, night
+from tests.benchmarks.agency_teams import SPECIAL
 
 pytestmark = pytest.mark.slow  # the program runs three times
 

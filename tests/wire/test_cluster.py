@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import pickle
 import re
 import signal
 import sqlite3
@@ -13,10 +14,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import Client
 from msgspec.structs import replace
 
 from bulk_sync.cli import cluster as in_cli
@@ -38,8 +41,8 @@ pytestmark = pytest.mark.slow  # processes of Dask, which takes seconds to impor
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
-    """A cluster that no test harms."""
-    with dask_cluster(tmp_path_factory.mktemp("dask")) as made:
+    """A cluster that no test harms, on machines in another time zone."""
+    with dask_cluster(tmp_path_factory.mktemp("dask"), TZ="Asia/Tokyo") as made:
         yield made
 
 
@@ -69,8 +72,11 @@ def journal_mode(checkpoint: Path) -> str:
 
 
 def test_jobs_end_as_in_a_local_run(office: Office, cluster: DaskCluster) -> None:
-    for name in ("vale", "hill"):
+    for name in ("vale", "hill", "dated"):
         office.team(name)
+    here = datetime(2026, 3, 14, 16, 30).astimezone()
+    dated = [("ext_1", f"{here:%Y-%m-%d %H:%M}")]
+    write_sheet(office.folder / "dated" / "x.csv", dated, ("unique_showing_key", "showing_date"))
     office.team("refused", me=refuses(401, "Invalid API key"))
     office.team("keyless", key=False)
     office.team("broken")
@@ -79,7 +85,8 @@ def test_jobs_end_as_in_a_local_run(office: Office, cluster: DaskCluster) -> Non
     with dask_run(office, cluster.address, "--log-file", log, "--log-format", "json") as running:
         code, summary, err = ended(running)
     codes = {job["job"]: job["exit_code"] for job in summary["jobs"]}
-    assert codes == {"vale": 0, "hill": 0, "refused": 5, "keyless": 2, "broken": 4}, err
+    good = dict.fromkeys(("vale", "hill", "dated"), 0)
+    assert codes == good | {"refused": 5, "keyless": 2, "broken": 4}, err
     assert code == summary["exit_code"] == 5
     assert "keyless: --key-file" in err
     for name in ("vale", "hill"):
@@ -87,12 +94,23 @@ def test_jobs_end_as_in_a_local_run(office: Office, cluster: DaskCluster) -> Non
         results = read_csv(office.folder / name / "x.results.csv")
         assert [row["state"] for row in results] == ["updated"] * ROWS
         assert journal_mode(office.folder / name / "x.checkpoint.sqlite") == "delete"
+    (sent,) = [json.loads(one.body) for one in office.servers["dated"].requests if one.body]
+    assert datetime.fromisoformat(sent["showing_date"]) == here
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     events = [line["event"] for line in lines if line.get("job") == "vale"]
     assert events[:1] == ["begin"]
     assert {"staged", "team", "end", "job_end"} <= set(events)
     told = cluster.log() + log.read_text("utf-8")
     assert not any(team_key(name) in told for name in office.servers)
+
+
+def known_to_the_scheduler(dask_scheduler: Any) -> bytes:
+    """Return what its dashboard and its events can show, on the scheduler: names, arguments, all.
+
+    A task's argument is pickled bytes, whose strings are readable in it.
+    """
+    tasks = {repr(key): task.run_spec for key, task in dask_scheduler.tasks.items()}
+    return repr(tasks).encode() + pickle.dumps((tasks, dask_scheduler.get_events()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -106,6 +124,11 @@ def test_a_signal_stops_all_jobs_tidily(
     with dask_run(office, cluster.file, "--at-once", 2) as running:
         for name in ("a", "b"):
             when_sent(2, office.servers[name].requests, running)
+        with Client(cluster.address, set_as_default=False) as client:
+            known = client.run_on_scheduler(known_to_the_scheduler)
+        assert b"bulk-sync-" in known
+        assert b"a.key" in known
+        assert not any(team_key(name).encode() in known for name in ("a", "b"))
         running.send_signal(number)
         release.set()
         code, summary, err = ended(running)
