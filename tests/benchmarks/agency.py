@@ -1,6 +1,7 @@
 """A night of an agency: the jobs of many teams in one run, killed at random moments.
 
     python -m tests.benchmarks.agency [--teams 60] [--rows 100] [--kills 5] [--seed 1] [--strict]
+        [--dask local:3 [--worker-kills 12]]
 
 Each team has an API with a limit of its own kind, its own key (from a file, a command or a
 keychain) and its own sheet. One team's key is refused, one is another team's, one is missing; one
@@ -20,13 +21,15 @@ runs to its end. The APIs are the witnesses:
    requests that a busy machine holds up (`HELD_UP`).
 8. Nothing of the program's own is left over. SIGTERM ends the run with 143 and no row in flight.
 
+With `--worker-kills`, single workers of the cluster are killed (SIGKILL) in the last run, again and
+again, so that Dask takes most jobs for the reason; the same has to hold.
+
 With `--strict` the command ends with 1 when one of these is broken.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -36,16 +39,26 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from bulk_sync.clock import SystemClock
-from tests.benchmarks.agency_servers import Api, serving
-from tests.benchmarks.crash_findings import rows_of
-from tests.helpers import Ran, Witness, command, poll, read_csv, write_sheet
+from tests.benchmarks.agency_servers import serving
+from tests.benchmarks.agency_teams import (
+    BROKEN,
+    DOWN,
+    FOREIGN,
+    KEYLESS,
+    KINDS,
+    REFUSED,
+    SPECIAL,
+    TWIN,
+    Broken,
+    Team,
+)
+from tests.helpers import Ran, Witness, command, poll, read_csv
 
 WORKERS = 4
 
@@ -72,148 +85,6 @@ class Keyring(Null):
     def get_password(self, service, username):
         return Path({folder!r}, username).read_text("utf-8")
 """
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of team: its API's options, its job's, and how its job ends.
-
-    `stated` is whether the program knows the limit before it sends.
-    """
-
-    name: str
-    sandbox: Mapping[str, Any] = field(default_factory=dict)
-    job: Mapping[str, Any] = field(default_factory=dict)
-    api: Mapping[str, Any] = field(default_factory=dict)
-    stated: bool = True
-    code: int = 0
-
-
-KINDS = (
-    Kind(
-        "given",
-        {"limit": "20/s", "limit_style": "sliding-window", "limit_headers": "none"},
-        {"rate": "20/s"},
-    ),
-    Kind("stated", {"limit": "20/s", "limit_headers": "ratelimit"}),
-    Kind(
-        "windows",
-        {"limit": "15/s", "limit_style": "fixed-window", "limit_headers": "x-ratelimit"},
-    ),
-    Kind("hourly", {"allowance": ["60/h"], "speed": "360"}),
-    Kind("found", {"limit": "15/s"}, stated=False),
-    Kind("concurrent", {"limit": "4/s", "limit_style": "concurrency", "latency": "50ms"}),
-    Kind("faulty", {"fault": ["5%:503"], "latency": "10ms"}, {"rate": "25/s"}),
-    Kind("free", {"latency": "20ms"}),
-)
-REFUSED = Kind("refused", api={"refuses": True}, code=5)
-FOREIGN = Kind("foreign", job={"team": "Somebody Else"}, code=5)
-KEYLESS = Kind("keyless", job={"key-file": "keys/none"}, code=2)
-BROKEN = Kind("broken", code=4)
-OUTAGE = Kind("outage", job={"rate": "20/s"}, api={"down_after": 5, "down_seconds": 1.0})
-DOWN = Kind(
-    "down",
-    job={"rate": "20/s", "retry-for": "1s", "max-wait": "1s"},
-    api={"down_after": 5, "down_seconds": 86400.0},
-    code=6,
-)
-TWIN = Kind("twin", {"limit": "15/s", "limit_headers": "ratelimit"})
-SPECIAL = (REFUSED, FOREIGN, KEYLESS, BROKEN, OUTAGE, DOWN, TWIN, TWIN)
-
-
-@dataclass
-class Broken:
-    """The rules that were broken, each with the first places."""
-
-    places: dict[str, list[str]] = field(default_factory=dict)
-
-    def expect(self, true: object, rule: str, where: object) -> None:
-        """Note the place where a rule does not hold."""
-        if not true:
-            self.places.setdefault(rule, []).append(str(where))
-
-
-class Team:
-    """A team's job: what its sheet says, what its checkpoint says, what its API saw."""
-
-    def __init__(self, name: str, kind: Kind, folder: Path, rows: int) -> None:
-        self.name, self.kind = name, kind
-        self.folder = folder / name
-        self.witness = Witness("", "")
-        self.shares_key_of: Team | None = None
-        self.in_flight: Counter[str] = Counter()
-        self.unrecorded_seconds = 0.0
-        self._known: set[str] = set()
-        self._marked: set[str] = set()
-        self._looked = 0
-        self.folder.mkdir(parents=True)
-        self.sheet = {
-            f"{name}_{number}": {"feedback": f"{name} says {number}", "rating": number % 5 + 1}
-            for number in range(rows)
-        }
-        header = ("a", "b", "c") if kind is BROKEN else ("unique_showing_key", "feedback", "rating")
-        write_sheet(
-            self.folder / "showings.csv",
-            [(key, row["feedback"], row["rating"]) for key, row in self.sheet.items()],
-            header,
-        )
-
-    @property
-    def key(self) -> str:
-        """The API key."""
-        if self.shares_key_of is not None:
-            return self.shares_key_of.key
-        # Random, as North's are: parts of a key are masked in replies, also in a team's name.
-        return f"north_sk_test_{hashlib.sha256(self.name.encode()).hexdigest()[:32]}"
-
-    @property
-    def api(self) -> Api:
-        """The description of the API."""
-        return Api(team=self.name, key=self.key, sandbox=dict(self.kind.sandbox), **self.kind.api)
-
-    def journal(self) -> list[dict[str, Any]]:
-        """Return the patches of this team's sheet that its API saw."""
-        return [entry for entry in self.witness.patches() if entry["key"] in self.sheet]
-
-    def sent_again(self) -> Counter[str]:
-        """Return how often rows were sent again although nothing but a kill was the reason."""
-        # A request that met a fault, or a limit, is repeated in the same run.
-        entries = [e for e in self.journal() if e["fault"] is None and e["status"] != 429]
-        return Counter(entry["key"] for entry in entries) - Counter(self.sheet.keys())
-
-    def look(self, broken: Broken, struck_at: float, *, killed: bool) -> None:
-        """Compare journal and checkpoint after a strike, and keep what must hold from now on."""
-        kept = rows_of(self.folder / "showings.checkpoint.sqlite")
-        updated = {key for key, row in kept.items() if row.state == "updated"}
-        # Replies of the killed run that are not in the checkpoint.
-        late = [
-            struck_at - entry["ended_at"]
-            for entry in self.journal()
-            if entry["seq"] > self._looked and entry["applied"] and entry["key"] not in updated
-        ]
-        if killed:
-            self.unrecorded_seconds = max([self.unrecorded_seconds, *late])
-        self.compare(updated, broken)
-        # Those of an earlier kill stay until a run reads the sheet.
-        in_flight = {key for key, row in kept.items() if row.in_flight}
-        new = sorted(in_flight - self._marked)
-        broken.expect(killed or not new, "in flight after a stop", f"{self.name}: {new}")
-        self.in_flight.update(in_flight)
-        self._marked = in_flight
-
-    def compare(self, updated: set[str], broken: Broken) -> None:
-        """Compare the acknowledged rows with the journal and with those of the look before."""
-        journal = self.journal()
-        applied = {entry["key"] for entry in journal if entry["applied"]}
-        sent = {entry["key"] for entry in journal if entry["seq"] > self._looked}
-        for rule, keys in (
-            ("acknowledged and not applied", updated - applied),
-            ("acknowledged and lost", self._known - updated),
-            ("acknowledged and sent again", self._known & sent),
-        ):
-            broken.expect(not keys, rule, f"{self.name}: {sorted(keys)[:3]}")
-        self._known = updated
-        self._looked = max((entry["seq"] for entry in journal), default=self._looked)
 
 
 class Agency:
@@ -339,18 +210,46 @@ class Agency:
             code = process.returncode
             self.broken.expect(code == 128 + number, "exit code of a stop", f"{code}: {out[-300:]}")
 
-    def finish(self) -> Ran:
-        """Run the jobs to their end."""
-        done = subprocess.run(
-            self._command(),
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=1800,
-            check=False,
-        )
-        self._outputs += [done.stdout, done.stderr]
-        return Ran(done.returncode, done.stdout, done.stderr)
+    def finish(self, worker_kills: int = 0) -> Ran:
+        """Run the jobs to their end, and kill so many workers meanwhile."""
+        left = sum(len(team.sheet) for team in self.teams if team.kind.code == 0)
+        # No pipes: nobody reads them while workers are killed.
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            with subprocess.Popen(
+                self._command(), env=self._environment(), stdout=out, stderr=err
+            ) as process:
+                for _ in range(worker_kills):
+                    self._kill_worker(process, self.dice.uniform(0.1, 1.0) * left / worker_kills)
+                process.wait(1800)
+            out.seek(0)
+            err.seek(0)
+            ran = Ran(process.returncode, out.read(), err.read())
+        self._outputs += [ran.out, ran.err]
+        return ran
+
+    def _kill_worker(self, process: subprocess.Popen[bytes], requests: float) -> None:
+        """Kill a worker after so many requests, if the run still goes on."""
+        before = self.seen("requests")
+
+        def is_time() -> bool:
+            return process.poll() is not None or (
+                self.seen("requests") - before >= requests and bool(workers_of(process.pid))
+            )
+
+        poll(is_time, within=600)
+        workers = workers_of(process.pid)
+        if process.poll() is not None or not workers:
+            return
+        worker = self.dice.choice(workers)
+        # Stopped first, so that its checkpoints are looked at as it leaves them.
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGSTOP)
+            struck_at = self._clock.now().timestamp()
+            for team in self.teams:
+                if team.holder() == worker:
+                    team.look(self.broken, struck_at, killed=True)
+            os.kill(worker, signal.SIGKILL)
+            self.strikes["SIGKILL of a worker"] += 1
 
     def judge(self, ran: Ran) -> None:
         """Compare how the run ended with what the APIs saw."""
@@ -404,7 +303,8 @@ class Agency:
         for team in self.teams:
             if team.kind.stated and team.shares_key_of is None:
                 statuses = Counter(entry["status"] for entry in team.witness.journal())
-                allowed = self.strikes["SIGKILL"] * REFUSED_AT_A_KILL + HELD_UP * statuses.total()
+                kills = self.strikes["SIGKILL"] + self.strikes["SIGKILL of a worker"]
+                allowed = kills * REFUSED_AT_A_KILL + HELD_UP * statuses.total()
                 self.broken.expect(
                     statuses[429] <= allowed, LIMIT_KEPT, f"{team.name}: {statuses[429]} refused"
                 )
@@ -424,13 +324,35 @@ class Agency:
             self.broken.expect(not litter, "nothing is left over", path)
 
 
+def workers_of(pid: int) -> list[int]:
+    """Return the processes of the workers that a run started, from /proc."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    children = [one for one, parent in parents.items() if parents.get(parent) == pid]
+    return [one for one in children if b"spawn_main" in _command_line(one)]
+
+
+def _command_line(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def _results(path: Path) -> Sequence[Mapping[str, str]]:
     return read_csv(path) if path.exists() else []
 
 
 @contextmanager
 def night(
-    folder: Path, *options: str, teams: int, rows: int, kills: int, seed: int
+    folder: Path,
+    *options: str,
+    teams: int,
+    rows: int,
+    kills: int,
+    seed: int,
+    worker_kills: int = 0,
 ) -> Iterator[Agency]:
     """Run the jobs of an agency with so many kills; yield what was found, and the witnesses.
 
@@ -445,7 +367,7 @@ def night(
             # At the start, while keys are read and sheets are staged, or later.
             most = agency.dice.choice([0.1, 1.0, 1.0]) * rows_to_send / kills
             agency.strike(SIGNALS[number % len(SIGNALS)], round(agency.dice.uniform(0, most)))
-        agency.judge(agency.finish())
+        agency.judge(agency.finish(worker_kills))
         yield agency
 
 
@@ -474,13 +396,14 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=5, help="a third of them with SIGTERM")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dask", metavar="local:N", help="on so many worker processes")
+    parser.add_argument("--worker-kills", type=int, default=0, help="of --dask, in the last run")
     parser.add_argument("--keep", type=Path, help="a folder for the files of the night")
     parser.add_argument("--strict", action="store_true", help="end with 1 when a rule is broken")
     asked: Any = parser.parse_args()
     clock = SystemClock()
     begun = clock.monotonic()
     options = ("--dask", asked.dask) if asked.dask else ()
-    size = {"teams": asked.teams, "rows": asked.rows}
+    size = {"teams": asked.teams, "rows": asked.rows, "worker_kills": asked.worker_kills}
     with (
         TemporaryDirectory() as folder,
         night(Path(folder), *options, **size, kills=asked.kills, seed=asked.seed) as agency,
