@@ -89,7 +89,7 @@ _SCRIPTS = {
     ),
     "two hundred tables": "".join(f"CREATE TABLE t{n} (x); " for n in range(200)),
     "another program's": "PRAGMA application_id = 7",
-    "a future version": "PRAGMA user_version = 11",
+    "a future version": "PRAGMA user_version = 99",
     "the last version": f"PRAGMA user_version = {2**31 - 1}",
     "no version": "PRAGMA user_version = 0",
     "a negative version": "PRAGMA user_version = -1",

@@ -33,6 +33,7 @@ from bulk_sync.job.known import Known
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 from bulk_sync.job.timeline import forget_runs
+from bulk_sync.job.tries import with_last
 from bulk_sync.job.views import Views
 from bulk_sync.model.rows import SETTLED_STATES
 
@@ -51,7 +52,7 @@ _SAME_LEFT_OUT = (
 # The columns of an outcome that stay with a row that is left out.
 _KEPT = (
     "tried_before, http_status, attempts, throttled, error, message, showing_id, updated_at, "
-    "sent_at, duration_ms, given_up, echo"
+    "sent_at, duration_ms, given_up, echo, tries"
 )
 
 
@@ -227,11 +228,12 @@ class Adoption:
         )
         db.execute(
             "INSERT INTO outcome (id, state, attempts, throttled, tried_before, "
-            "may_have_been_applied, message) SELECT staged.id, 'pending', old.attempts, "
+            "may_have_been_applied, tries, message) SELECT staged.id, 'pending', old.attempts, "
             "old.throttled, 1, old.in_flight OR old.may_have_been_applied, "
+            f"iif({_DONE}, old.tries, {with_last('old')}), "
             "CASE WHEN old.state IN ('pending', 'failed') THEN old.message END "
             f"{pairs} AND {tried} ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, "
-            "throttled = excluded.throttled",
+            "throttled = excluded.throttled, tries = excluded.tries",
             (generation,),
         )
 

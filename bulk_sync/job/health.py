@@ -46,10 +46,12 @@ from bulk_sync.job.values import (
     check_cells,
     read_cells,
     read_patch,
+    read_times,
     read_values,
     unreadable,
     unsound,
 )
+from bulk_sync.model.attempts import decode_attempts
 from bulk_sync.model.own import read_source
 from bulk_sync.model.problems import decoded
 from bulk_sync.model.rows import Echo, GivenUp, State
@@ -145,8 +147,10 @@ _READERS: dict[str, Callable[[str], object]] = {
     "job.source": lambda text: text and read_source(text),
     "job.staged_states": _read_staged_states,
     "ledger.fields": read_values,
+    "ledger.times": read_times,
     "outcome.echo": msgspec.json.Decoder(tuple[Echo, ...]).decode,
     "outcome.given_up": GivenUp,
+    "outcome.tries": decode_attempts,
     "staged.before": read_patch,
     "staged.body": read_patch,
     "staged.cells": check_cells,

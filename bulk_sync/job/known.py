@@ -42,12 +42,17 @@ _DIFFERING = (
     "(SELECT json_group_object(json_extract(value, '$.field'), NULL) FROM json_each(row.echo))"
 )
 _LEARNT = f"iif(row.echo IS NULL, {_CREATED}, json_patch({_CREATED}, {_DIFFERING})) AS body"
+# When the reply arrived; NULL without a time that SQLite can read.
+_AT = (
+    "strftime('%Y-%m-%dT%H:%M:%fZ', row.sent_at, "
+    "printf('+%.3f seconds', coalesce(row.duration_ms, 0) / 1000.0)) AS at"
+)
 _ENDED = (
-    f"SELECT id, target, key, {_LEARNT}, state, error, may_have_been_applied, showing_id, before "
-    f"FROM row WHERE id IN {LISTED}"
+    f"SELECT id, target, key, {_LEARNT}, state, error, may_have_been_applied, showing_id, before, "
+    f"{_AT} FROM row WHERE id IN {LISTED}"
 )
 _ACKNOWLEDGED = (
-    f"SELECT row.target, row.key, row.showing_id, {_LEARNT} "
+    f"SELECT row.target, row.key, row.showing_id, {_LEARNT}, {_AT} "
     "FROM acknowledged, json_each(acknowledged.ids) AS one CROSS JOIN row ON row.id = one.value "
     f"WHERE row.{ACKNOWLEDGED} AND row.body IS NOT NULL"
 )
@@ -55,13 +60,20 @@ _ACKNOWLEDGED = (
 _SETTLED = (
     "SELECT row.id, row.target, row.key, row.showing_id, "
     "coalesce((SELECT whole FROM staged WHERE staged.id = row.id), body) AS said, "
-    "known.target, known.key, known.showing_id, known.fields, known.writer "
+    "known.target, known.key, known.showing_id, known.fields, known.writer, known.times "
     "FROM job CROSS JOIN row LEFT JOIN {0} AS known "
     "ON known.base_url = job.base_url AND known.target = row.target "
     "WHERE row.generation BETWEEN -1 AND job.generation "
     "AND state IN ('updated', 'created', 'unchanged') "
     "AND (known.target IS NULL OR known.writer IS NOT ?1 AND known.fields IS NOT said)"
 )
+_LISTED_OF = (
+    "SELECT row.id FROM acknowledged, json_each(acknowledged.ids) AS one "
+    f"CROSS JOIN row ON row.id = one.value WHERE row.{ACKNOWLEDGED} AND row.body IS NOT NULL "
+    f"AND (row.key IN {LISTED} OR row.target IN {LISTED} OR row.showing_id IN {LISTED}) "
+    "ORDER BY acknowledged.rowid, one.id"
+)
+_DOUBTFUL = f"SELECT target, key, body FROM row WHERE {IN_DOUBT} AND body IS NOT NULL"
 _ANY_LISTED = "SELECT 1 FROM acknowledged LIMIT 1"
 _ANY_OWN = "SELECT 1 FROM main.ledger UNION ALL SELECT 1 FROM acknowledged LIMIT 1"
 _REPLACES = "ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message"
@@ -87,6 +99,7 @@ class _Ended(NamedTuple):
     may_have_been_applied: int
     showing_id: str | None
     before: str | None
+    at: str | None
 
 
 class Known:
@@ -211,7 +224,7 @@ class Known:
         with (ledger or self._ledger()).entries(names) as entries:
             for one in rows:
                 if one.state in ACKNOWLEDGED_STATES:
-                    entries.learn(one.target, one.key, one.showing_id, one.body)
+                    entries.learn(one.target, one.key, one.showing_id, one.body, one.at)
                 elif one.error == "not_found":
                     # Whatever showing gets this name later is another one.
                     entries.forget(one.target, one.key)
@@ -246,9 +259,7 @@ class Known:
 
     def _withdraw_doubtful(self, db: sqlite3.Connection, ledger: Ledger) -> None:
         """Withdraw values that a row in doubt may have changed, perhaps under another name."""
-        rows = db.execute(
-            f"SELECT target, key, body FROM row WHERE {IN_DOUBT} AND body IS NOT NULL"
-        )
+        rows = db.execute(_DOUBTFUL)
         while group := rows.fetchmany(GROUP):
             with ledger.entries(
                 name for target, key, _ in group for name in (target, key)
@@ -339,6 +350,29 @@ class Known:
                         "body = ?, digest = ?, fields = ? WHERE id = ?",
                         (*patch, row),
                     )
+
+    # For explain
+
+    def find(self, base_url: str, names: Iterable[str]) -> list[Acknowledged]:
+        """Return what the API acknowledged last of the showings with any of these names.
+
+        As `acknowledged`, it changes nothing.
+        """
+        known = {*names} - {""}
+        ledger = self._database.ledger(base_url)
+        copy = ledger.temporary()
+        with self._database.snapshot():
+            copy.copy_from(ledger, known)
+            listed = json_list(known)
+            rows = self._db.execute(_LISTED_OF, (listed, listed, listed)).fetchall()
+            self.learn_outcomes(self._db, [row for (row,) in rows], copy)
+            doubtful = self._db.execute(
+                f"{_DOUBTFUL} AND (key IN {LISTED} OR target IN {LISTED})", (listed, listed)
+            )
+            with copy.entries(known) as entries:
+                for row in doubtful.fetchall():
+                    entries.withdraw(*row)
+        return copy.find(known)
 
     # For reconcile
 

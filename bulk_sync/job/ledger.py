@@ -22,6 +22,9 @@ while the last writer is the job itself, or the ledger has all values of the row
 finds other values in North leaves a trace without a writer. For its own ledger a checkpoint is the
 writer NULL.
 
+An entry also has the times at which its values were acknowledged, for people to read: no decision
+depends on them. The times of a value that was withdrawn stay, because it may come back.
+
 Two ledgers become one when a job changes its ledger (`Ledger.join`). A value on which they differ,
 or that one of two entries of a showing lacks, is dropped, because nobody knows which is later.
 
@@ -40,7 +43,15 @@ from itertools import islice
 import msgspec
 from msgspec import Struct
 
-from bulk_sync.job.ledger_entries import NOBODY, TRACE, Entries, Entry, Values
+from bulk_sync.job.ledger_entries import (
+    NOBODY,
+    TRACE,
+    Entries,
+    Entry,
+    Times,
+    Values,
+    times_of,
+)
 from bulk_sync.model.account import Team, same_team
 
 EARLIER_SCHEMA = """
@@ -68,7 +79,12 @@ CREATE INDEX {schema}.ledger_writer ON ledger (base_url, writer) WHERE writer IS
 """
 """Migrates a ledger from version 2 to 3."""
 
-SCHEMA = EARLIER_SCHEMA + NEW_COLUMNS
+NEW_TIMES = """
+ALTER TABLE {schema}.ledger ADD COLUMN times TEXT;  -- JSON, see `ledger_entries.times_text`
+"""
+"""Migrates a ledger from version 3 to 4."""
+
+SCHEMA = EARLIER_SCHEMA + NEW_COLUMNS + NEW_TIMES
 
 NEW_INDEXES = """
 DROP INDEX IF EXISTS ledger_key;
@@ -141,6 +157,7 @@ class Acknowledged(Struct, frozen=True):
     key: str
     showing_id: str
     values: Values
+    times: Times = {}
 
 
 class LedgerAccount(Struct, frozen=True):
@@ -181,11 +198,19 @@ class Ledger:
             self._db.executescript(SCHEMA.format(schema=_TEMPORARY))
         return Ledger(self._db, self._base_url, _TEMPORARY)
 
-    def copy_from(self, other: Ledger) -> None:
-        """Copy another ledger's entries into this one, which must be empty."""
+    def copy_from(self, other: Ledger, names: set[str] | None = None) -> None:
+        """Copy another ledger's entries into this one, which must be empty; or those of names."""
+        if names is None:
+            self._db.execute(
+                f"INSERT INTO {self.name} SELECT * FROM {other.name} WHERE base_url = ?",
+                (self._base_url,),
+            )
+            return
+        targets = json_list({entry.target for entry in other._found(names)})
         self._db.execute(
-            f"INSERT INTO {self.name} SELECT * FROM {other.name} WHERE base_url = ?",
-            (self._base_url,),
+            f"INSERT INTO {self.name} SELECT * FROM {other.name} WHERE base_url = ? "
+            "AND target IN (SELECT value FROM json_each(?))",
+            (self._base_url, targets),
         )
 
     def account(self) -> LedgerAccount | None:
@@ -207,7 +232,8 @@ class Ledger:
         if not kept:
             # Traces stay: a job of the first team must not take its rows for done because of this.
             self._db.execute(
-                f"UPDATE {self.name} SET fields = '{TRACE}', writer = '{NOBODY}' "
+                f"UPDATE {self.name} SET fields = '{TRACE}', writer = '{NOBODY}', "
+                "times = NULL "
                 "WHERE base_url = ?",
                 (self._base_url,),
             )
@@ -244,7 +270,8 @@ class Ledger:
             self._db.execute(
                 f"INSERT OR REPLACE INTO {self.name} SELECT ?, json_extract(value, '$[0]'), "
                 "json_extract(value, '$[1]'), json_extract(value, '$[2]'), "
-                "json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?)",
+                "json_extract(value, '$[3]'), json_extract(value, '$[4]'), "
+                "json_extract(value, '$[5]') FROM json_each(?)",
                 (self._base_url, json_list(written)),
             )
 
@@ -253,14 +280,14 @@ class Ledger:
         wanted = sorted(names - {""})
         if wanted:
             by_name = " UNION ALL ".join(
-                "SELECT target, key, showing_id, fields, writer "
+                "SELECT target, key, showing_id, fields, writer, times "
                 "FROM (SELECT value AS name FROM json_each(?2)) AS name "
                 f"CROSS JOIN {found.format(self.name)}"
                 for found in _BY_NAME
             )
             (found,) = self._db.execute(
-                "SELECT json_group_array(json_array(target, key, showing_id, fields, writer)) "
-                f"FROM ({by_name})",
+                "SELECT json_group_array(json_array(target, key, showing_id, fields, writer, "
+                f"times)) FROM ({by_name})",
                 (self._base_url, json_list(wanted)),
             ).fetchone()
             yield from map(Entry._make, json.loads(found))
@@ -273,13 +300,15 @@ class Ledger:
         return found.fetchone() is None
 
     def learn_all(self, acknowledged: str) -> None:
-        """Learn the rows of a query: (target, key, showing_id, body). The ledger must be empty.
+        """Learn the rows of a query: (target, key, showing_id, body, at).
 
-        Showings that share a name get no entry, because the order of their patches is unknown.
+        The ledger must be empty. Showings that share a name get no entry, because the order of
+        their patches is unknown.
         """
         self._db.execute(
             f"INSERT OR REPLACE INTO {self.name} "
-            f"SELECT ?1, target, key, nullif(showing_id, ''), body, ?2 FROM ({acknowledged})",
+            "SELECT ?1, target, key, nullif(showing_id, ''), body, ?2, "
+            f"iif(at IS NULL, NULL, json_object(at, '')) FROM ({acknowledged})",
             (self._base_url, self._writer),
         )
         self._db.execute("CREATE TEMP TABLE shared (name TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -342,12 +371,12 @@ class Ledger:
         if self.is_empty():
             self._db.execute(
                 f"INSERT INTO {self.name} SELECT base_url, target, key, showing_id, fields, "
-                f"coalesce(writer, ?) FROM {other.name} WHERE base_url = ?",
+                f"coalesce(writer, ?), times FROM {other.name} WHERE base_url = ?",
                 (is_of, self._base_url),
             )
             return
         found = self._db.execute(
-            "SELECT target, key, showing_id, fields, coalesce(writer, ?) "
+            "SELECT target, key, showing_id, fields, coalesce(writer, ?), times "
             f"FROM {other.name} WHERE base_url = ?",
             (is_of, self._base_url),
         )
@@ -359,12 +388,20 @@ class Ledger:
     def all(self) -> Iterator[Acknowledged]:
         """Yield every entry but traces, sorted by target."""
         found = self._db.execute(
-            "SELECT target, key, coalesce(showing_id, ''), fields "
+            "SELECT target, key, coalesce(showing_id, ''), fields, times "
             f"FROM {self.name} WHERE base_url = ? AND fields <> '{TRACE}' ORDER BY target",
             (self._base_url,),
         )
-        for target, key, showing_id, fields in found:
-            yield Acknowledged(target, key, showing_id, json.loads(fields))
+        for target, key, showing_id, fields, times in found:
+            yield Acknowledged(target, key, showing_id, json.loads(fields), times_of(times))
+
+    def find(self, names: Iterable[str]) -> list[Acknowledged]:
+        """Return the entries, but traces, with any of these names."""
+        return [
+            Acknowledged(one.target, one.key, one.showing_id or "", one.values, one.acknowledged)
+            for one in dict.fromkeys(self._found(set(names)))
+            if one.values
+        ]
 
 
 def json_list(values: Iterable[object]) -> str:

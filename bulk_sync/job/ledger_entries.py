@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 Values = dict[str, Any]
 """Fields of a patch and their JSON values."""
 
+Times = dict[str, str]
+"""When the API acknowledged fields, in UTC; "" is any other field, or a time that is unknown."""
+
 TRACE = "null"
 """The fields of an entry that is kept for its writer's sake alone."""
 
@@ -33,11 +36,18 @@ class Entry(NamedTuple):
     """JSON object: the acknowledged fields and values; `TRACE` where there are none."""
     writer: str | None = None
     """Of the last patch; None is the checkpoint whose own ledger it is."""
+    times: str | None = None
+    """JSON, see `times_text`. It may name fields without a value: they may come back with it."""
 
     @property
     def values(self) -> Values:
         """The acknowledged fields and values."""
         return json.loads(self.fields) or {}
+
+    @property
+    def acknowledged(self) -> Times:
+        """When its fields were acknowledged, as far as known."""
+        return times_of(self.times)
 
     @property
     def names(self) -> set[str]:
@@ -78,23 +88,27 @@ class Entries:
         # Without an entry to change, a checkpoint's own ledger needs none: nobody relies on it.
         if withdrawn or others or self._is_of_another(before):
             fields = json_text(known) if withdrawn else before.fields if before else TRACE
-            self._put(target, key, fields, others)
+            self._put(target, key, fields, others, times=before and before.times)
         return withdrawn
 
     def restore(self, target: str, key: str, values: Values) -> None:
         """Put back the values that `withdraw` returned, because the patch did nothing."""
         before = self._entries.get(target)
-        self._put(target, key, json_text((before.values if before else {}) | values))
+        fields = json_text((before.values if before else {}) | values)
+        self._put(target, key, fields, times=before and before.times)
 
-    def learn(self, target: str, key: str, showing_id: str | None, body: str) -> None:
-        """Add the values of a patch that the API acknowledged."""
+    def learn(
+        self, target: str, key: str, showing_id: str | None, body: str, at: str | None = None
+    ) -> None:
+        """Add the values of a patch that the API acknowledged, and when, if that is known."""
         before = self._entries.get(target)
         showing_id = showing_id or (before and before.showing_id)
         others = self._make_only(target, key, showing_id)
-        known = body
+        known, learnt = body, json.loads(body)
         if before is not None and before.values:
-            known = json_text({**before.values, **json.loads(body)})
-        self._put(target, key, known, others, showing_id)
+            known = json_text({**before.values, **learnt})
+        times = {**(before.acknowledged if before else {}), **dict.fromkeys(learnt, at or "")}
+        self._put(target, key, known, others, showing_id, times_text(times))
 
     def forget(self, target: str, key: str = "") -> None:
         """Drop the values of a target, because North has no such showing, or another one.
@@ -126,7 +140,8 @@ class Entries:
             kept = {name: values[name] for name in values if _has(known, name, values[name])}
             if kept != values or kept != known:
                 fields = json_text(kept) if values else other.fields
-                self._write(other._replace(fields=fields, writer=NOBODY))
+                other = other._replace(fields=fields, writer=NOBODY)  # noqa: PLW2901
+            self._write(other._replace(times=_later(other, entry, kept)))
 
     def _is_of_another(self, before: Entry | None) -> bool:
         """Return whether the entry is missing or another writer's, in a ledger that is shared."""
@@ -148,12 +163,13 @@ class Entries:
         fields: str,
         others: Iterable[Entry] = (),
         showing_id: str | None = None,
+        times: str | None = None,
     ) -> None:
         """Write the only entry of a showing; it keeps the key and the id that earlier ones had."""
         for earlier in (self._entries.get(target), *others):
             if earlier is not None:
                 key, showing_id = key or earlier.key, showing_id or earlier.showing_id
-        self._write(Entry(target, key, showing_id, fields, self._writer))
+        self._write(Entry(target, key, showing_id, fields, self._writer, times))
 
     def _drop(self, target: str) -> None:
         entry = self._entries.pop(target, None)
@@ -171,6 +187,40 @@ class Entries:
         self._entries[entry.target] = entry
         for name in entry.names:
             self._targets.setdefault(name, set()).add(entry.target)
+
+
+def times_of(text: str | None) -> Times:
+    """Return the times that `times_text` wrote."""
+    found = json.loads(text) if text else {}
+    return {field: at for at, fields in found.items() for field in fields.split() or [""]}
+
+
+def times_text(times: Times) -> str | None:
+    """Return times as JSON: the fields of each, joined by a space; None if none is known.
+
+    Most fields of a showing were acknowledged together, so this is a third of the length of the
+    times by their fields.
+    """
+    if not any(times.values()):
+        return None
+    others = times.get("", "")
+    fields: dict[str, list[str]] = {others: [""]} if others else {}
+    for field, at in times.items():
+        if at != others:
+            fields.setdefault(at, []).append(field)
+    return json_text({at: " ".join(names) for at, names in fields.items()})
+
+
+def time_of(times: Times, field: str) -> str | None:
+    """Return when a field was acknowledged; None if that is unknown."""
+    return times.get(field, times.get("")) or None
+
+
+def _later(one: Entry, other: Entry, fields: Iterable[str]) -> str | None:
+    """Return when two entries' fields were acknowledged last, as far as known."""
+    known = [each.acknowledged for each in (one, other)]
+    latest = {field: max(time_of(times, field) or "" for times in known) for field in fields}
+    return times_text({**known[0], **latest})
 
 
 def _has(values: Values, name: str, value: object) -> bool:

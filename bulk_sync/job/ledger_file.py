@@ -26,6 +26,7 @@ from bulk_sync.job.ledger import (
     EARLIER_SCHEMA,
     NEW_COLUMNS,
     NEW_INDEXES,
+    NEW_TIMES,
     SCHEMA,
     SHARED,
     Ledger,
@@ -34,11 +35,12 @@ from bulk_sync.job.ledger_entries import TRACE
 from bulk_sync.job.purge import begin_purge, end_purge
 from bulk_sync.job.sealing import is_cut
 from bulk_sync.job.trust import refuse_untrusted
-from bulk_sync.job.values import read_values, unreadable, unsound
+from bulk_sync.job.values import Readers, read_times, read_values, unreadable, unsound
 
 _APPLICATION_ID = 0x62534C67  # "bSLg": marks our ledgers among other SQLite files
-_VERSION = 3
+_VERSION = 4
 _CREATE = SCHEMA.format(schema="main")
+_READERS: Readers = {"ledger.fields": read_values, "ledger.times": read_times}
 _SIZES = ("page_size", "page_count")
 
 
@@ -130,7 +132,7 @@ def _prepare(path: Path, *, examined: bool) -> None:
 def _migrate(path: Path) -> None:
     with closing(connect(path)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        steps = (NEW_INDEXES, NEW_COLUMNS.format(schema="main"))
+        steps = (NEW_INDEXES, *(one.format(schema="main") for one in (NEW_COLUMNS, NEW_TIMES)))
         for after, step in enumerate(steps[version - 1 :], start=version + 1):
             db.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {after}; COMMIT;")
 
@@ -201,7 +203,7 @@ def _problem(path: Path, deadline: Deadline) -> str | None:
 def _problem_in_rows(db: sqlite3.Connection, layout: Layout) -> str | None:
     for table, columns in tables_of(layout):
         unsound_row = db.execute(unsound(table, columns)).fetchone()
-        if unsound_row or unreadable(db, table, columns, {"ledger.fields": read_values}):
+        if unsound_row or unreadable(db, table, columns, _READERS):
             return "an entry in it can't be read"
     return None
 
@@ -210,6 +212,6 @@ def _difference_from(version: int, layout: Layout) -> str | None:
     if version == _VERSION:
         return difference(layout, layout_of_script(_CREATE))
     # Version 1 had other indexes of the same names, which are made anew.
-    steps = (EARLIER_SCHEMA.format(schema="main"), NEW_COLUMNS.format(schema="main"))
+    steps = [one.format(schema="main") for one in (EARLIER_SCHEMA, NEW_COLUMNS, NEW_TIMES)]
     ours = layout_of_script(*steps[: max(1, version - 1)])
     return difference(layout, ours, ("index",) if version > 1 else (), also=EARLIER_INDEXES)

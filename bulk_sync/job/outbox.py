@@ -38,6 +38,7 @@ from bulk_sync.job.known import Known
 from bulk_sync.job.ledger import json_list
 from bulk_sync.job.sealing import seal, wal_bytes
 from bulk_sync.job.timeline import keep
+from bulk_sync.job.tries import ADDED, with_last
 from bulk_sync.model.rows import (
     ACKNOWLEDGED_STATES,
     Change,
@@ -103,11 +104,12 @@ _ADDED = f"""
         message = coalesce(excluded.message, CASE excluded.state WHEN 'pending' THEN message END),
         showing_id = excluded.showing_id, updated_at = excluded.updated_at,
         sent_at = excluded.sent_at, duration_ms = excluded.duration_ms,
-        given_up = excluded.given_up, echo = excluded.echo,
+        given_up = excluded.given_up, echo = excluded.echo, tries = {ADDED},
         may_have_been_applied = iif(excluded.{ACKNOWLEDGED}, 0,
             max(may_have_been_applied, excluded.may_have_been_applied))
 """
 _VALUES["echo"] = f"nullif({_VALUES.pop('echoes')}, '[]')"
+_VALUES["tries"] = f"nullif({_VALUES['tries']}, '[]')"
 _RECORD = (
     f"INSERT INTO outcome ({', '.join(_VALUES)}) SELECT {', '.join(_VALUES.values())} "
     f"FROM json_each(?) WHERE true {_ADDED}"
@@ -182,7 +184,7 @@ class Outbox:
                 "may_have_been_applied = max(may_have_been_applied, in_flight), in_flight = 0, "
                 "tried_before = 1, http_status = NULL, error = NULL, "
                 "message = CASE WHEN state <> 'rejected' THEN message END, given_up = NULL, "
-                "state = 'pending' "
+                f"tries = {with_last('outcome')}, state = 'pending' "
                 "WHERE state <> 'updated' "
                 f"AND (state IN ('rejected', 'failed') OR state = 'pending' AND {_TRIED}) "
                 f"AND NOT ({stays})"

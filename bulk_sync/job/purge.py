@@ -1,10 +1,10 @@
 """Remove from a finished job's checkpoint the data it no longer needs.
 
-Cells, patches, the ledger, messages that may quote them and the values that came back changed are
-removed. Keys, targets, digests, states, times and the names of the changed fields stay, so a later
-push of the job still knows which patches were acknowledged; one with `--only-changed` sends all
-fields once more. After `purge` no page of the file and no WAL holds the removed data; blocks that a
-disk keeps after overwriting them are beyond a program's reach.
+Cells, patches, the ledger, messages that may quote them, also of earlier attempts, and the values
+that came back changed are removed. Keys, targets, digests, states, times and the names of the
+changed fields stay, so a later push of the job still knows which patches were acknowledged; one
+with `--only-changed` sends all fields once more. After `purge` no page of the file and no WAL holds
+the removed data; blocks that a disk keeps after overwriting them are beyond a program's reach.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ _NAMES_ONLY = (
     "(SELECT json_group_array(json_object('field', json_extract(value, '$.field'))) "
     "FROM json_each(echo))"
 )
+_WITHOUT_WORDS = (
+    "(SELECT json_group_array(json_remove(value, '$.why')) FROM json_each(outcome.tries))"
+)
 _STATEMENTS = (
     "UPDATE staged SET body = NULL, whole = NULL, before = NULL",
     "UPDATE job SET command = '[]'",  # --where has a cell's text
@@ -35,6 +38,7 @@ _STATEMENTS = (
     f"UPDATE staged SET reasons = '{PURGED_REASONS}' WHERE reasons IS NOT NULL",
     f"UPDATE outcome SET message = '{PURGED_MESSAGE}' WHERE message IS NOT NULL",
     f"UPDATE outcome SET echo = {_NAMES_ONLY} WHERE echo IS NOT NULL",
+    f"UPDATE outcome SET tries = {_WITHOUT_WORDS} WHERE tries IS NOT NULL",
     "DELETE FROM ledger",
     "DELETE FROM acknowledged",
 )

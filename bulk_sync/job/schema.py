@@ -24,7 +24,7 @@ from bulk_sync.job import ledger, timeline
 from bulk_sync.job.layout import KINDS, Layout, difference, layout_of_script
 from bulk_sync.job.purge import PURGED_MESSAGE, PURGED_REASONS
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 
 APPLICATION_ID = 0x6253796E  # "bSyn"
 """Marks our files among other SQLite files (PRAGMA application_id)."""
@@ -98,6 +98,7 @@ CREATE VIEW row AS
 _WHY = "outcome.message, iif(outcome.id IS NULL, staged.reasons, NULL) AS reasons, given_up"
 _VIEW_OF_VERSION_9 = _VIEW.format(why=_WHY, echo="")
 _VIEW_OF_VERSION_10 = _VIEW.format(why=_WHY, echo=", echo")
+_VIEW_OF_VERSION_11 = _VIEW.format(why=_WHY, echo=", echo, tries")
 _CREATING = """report_id TEXT,                -- of a showing that has to be created
     whole TEXT,                    -- the patch before --only-changed cut it down; else NULL
     blank TEXT,                    -- the fields of the body that a blank cell clears; else NULL
@@ -114,11 +115,12 @@ _ROWS = (
         why_column="reasons TEXT                   -- JSON list, see `model.problems`",
         last=(
             ",\n    given_up TEXT,                 -- see `model.rows.GivenUp`"
-            "\n    echo TEXT                      -- JSON list, see `model.rows.Echo`; else NULL"
+            "\n    echo TEXT,                     -- JSON list of `model.rows.Echo`; else NULL"
+            "\n    tries TEXT                     -- JSON list; see `job.tries`; else NULL"
         ),
         creating=_CREATING,
     )
-    + _VIEW_OF_VERSION_10
+    + _VIEW_OF_VERSION_11
 )
 
 _SCHEMA = f"""
@@ -350,6 +352,14 @@ _MIGRATIONS = {
         {_VIEW_OF_VERSION_10}
         {_MOVE_ECHOES}
         {timeline.MIGRATE}
+    """,
+    # Up to version 10 nothing was known of attempts before the last one, and when values were
+    # acknowledged.
+    10: f"""
+        DROP VIEW row;
+        ALTER TABLE outcome ADD COLUMN tries TEXT;
+        {_VIEW_OF_VERSION_11}
+        {ledger.NEW_TIMES.format(schema="main")}
     """,
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -38,6 +39,7 @@ _REALS = "BETWEEN 0 AND 1e10"  # seconds: three centuries
 Value = None | bool | int | float | str
 
 _read_texts = msgspec.json.Decoder(list[str]).decode
+_read_names = msgspec.json.Decoder(dict[str, str]).decode
 _read_patch = msgspec.json.Decoder(dict[str, Value]).decode
 
 
@@ -80,6 +82,15 @@ def read_patch(text: str) -> object:
 def read_values(text: str) -> object:
     """Read a JSON object of plain values, or null; raises ValueError."""
     return None if text == "null" else _read_patch(text)
+
+
+def read_times(text: str) -> object:
+    """Read when fields were acknowledged (see `ledger_entries.times_text`); raises ValueError."""
+    found = _read_names(text)
+    for at in found:
+        if at:
+            datetime.fromisoformat(at)
+    return found
 
 
 def read_cells(text: str) -> tuple[Cell, ...]:

@@ -15,10 +15,23 @@ import msgspec
 from msgspec.structs import replace
 
 from bulk_sync.job.damage import damaged
-from bulk_sync.job.database import EARLIER, IN_DOUBT, IN_JOB, PARKED, UNRECORDED, Database, cells
+from bulk_sync.job.database import (
+    APART,
+    EARLIER,
+    IN_DOUBT,
+    IN_JOB,
+    LISTED,
+    PARKED,
+    UNRECORDED,
+    Database,
+    cells,
+)
 from bulk_sync.job.health import pragma
+from bulk_sync.job.ledger import json_list
 from bulk_sync.job.purge import PURGED
 from bulk_sync.job.timeline import last_limit, runs, seconds_sent
+from bulk_sync.model.attempts import Attempt, decode_attempts
+from bulk_sync.model.explained import KeptRow
 from bulk_sync.model.problems import DamagedReasons, Expected, Reason, decoded
 from bulk_sync.model.rows import ERROR_STATES, Cell, Echo, GivenUp, RateSource, Result, Sent, State
 from bulk_sync.model.summaries import BadRow, EchoedRow
@@ -36,6 +49,13 @@ _LEFT_OUT = f"generation IN ({PARKED}, {EARLIER})"
 # Rows that this job sent, in a run that took them or in an earlier one.
 _OF_JOB = f"({IN_JOB} OR generation = {PARKED})"
 _BAD_ROWS = f"{_IN_GENERATION} AND {_in(ERROR_STATES)}"
+
+
+def _in_sheet(generation: int | None) -> str:
+    """Return the condition for rows of the job, or of a sheet that is staged; of all of them."""
+    if generation is None:
+        return f"({IN_JOB} OR {_LEFT_OUT})"
+    return f"generation IN ({generation:d}, {APART})"
 
 
 _LEFT_OUT_BY_CHOICE = Reason(Expected.LEFT_OUT)
@@ -252,6 +272,67 @@ class Views:
             bool(doubt),
             self._echoes(echo),
         )
+
+    def find(
+        self, generation: int | None, *, number: int | None = None, names: Iterable[str] = ()
+    ) -> list[KeptRow]:
+        """Return the rows with a number, or with a key or target among names, in input order.
+
+        They are those of the job, or of a sheet that is staged as another generation; rows that are
+        left out by choice are among them.
+        """
+        found = self._db.execute(
+            f"SELECT row.id, number, cells, target, key, state, {IN_DOUBT}, http_status, attempts, "
+            "error, message, fields, showing_id, updated_at, sent_at, duration_ms, reasons, "
+            "given_up, echo, content, body, tries, in_flight, generation < 0, "
+            "(SELECT whole FROM staged WHERE staged.id = row.id) FROM row "
+            f"WHERE {_in_sheet(generation)} "
+            f"AND (number = ? OR key IN {LISTED} OR target IN {LISTED}) ORDER BY row.id",
+            (number, listed := json_list(names), listed),
+        )
+        return [self._kept(row) for row in found]
+
+    def _kept(self, row: Sequence[Any]) -> KeptRow:
+        id_, number, raw, target, key, state, doubt, *rest = row[:16]
+        reasons, given_up, echo, content, body, tries, in_flight, left_out, whole = row[16:]
+        result = Result(
+            number,
+            cells(self._database.path, raw),
+            target,
+            key,
+            self._state(state),
+            bool(doubt),
+            *rest,
+        )
+        result = replace(
+            result,
+            reasons=self._reasons(reasons),
+            given_up=self._given_up(given_up),
+            echoes=self._echoes(echo),
+        )
+        attempts = self._attempts(tries)
+        return KeptRow(id_, result, content, body, whole, attempts, bool(in_flight), bool(left_out))
+
+    def numbers(self, generation: int | None) -> list[int]:
+        """Return the numbers of all rows of a sheet, in input order."""
+        found = self._db.execute(
+            f"SELECT number FROM staged WHERE {_in_sheet(generation)} ORDER BY id"
+        )
+        return [number for (number,) in found]
+
+    def keys(self, generation: int | None) -> list[str]:
+        """Return the different keys and ids of a sheet's rows, in input order."""
+        found = self._db.execute(
+            f"SELECT iif(key = '', target, key) FROM staged WHERE {_in_sheet(generation)} "
+            "ORDER BY id"
+        )
+        return list(dict.fromkeys(key for (key,) in found if key))
+
+    def _attempts(self, text: str | None) -> tuple[Attempt, ...]:
+        try:
+            return decode_attempts(text) if text else ()
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            raise damaged(self._database.path, "an attempt in it can't be read") from None
 
     def _given_up(self, name: str | None) -> GivenUp | None:
         try:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import UNSET, Struct
 
 from bulk_sync.model.account import Team
+from bulk_sync.model.attempts import Attempt
 from bulk_sync.model.problems import Reason
 from bulk_sync.quantities import Share
 
@@ -208,7 +209,8 @@ class Outcome(NamedTuple):
     `sent_at` and `duration_ms` are those of the last request. `may_have_been_applied` is True after
     an attempt without a response, or with one that leaves it open; it means nothing for a change
     that was acknowledged. `may_be_created` is True after a POST that leaves it open. `echoes` are
-    the fields that came back with another value than was sent.
+    the fields that came back with another value than was sent. `tries` are this run's attempts
+    before the last one.
     """
 
     id: int
@@ -226,6 +228,7 @@ class Outcome(NamedTuple):
     given_up: GivenUp | None = None
     may_be_created: bool = False
     echoes: tuple[Echo, ...] = ()
+    tries: tuple[Attempt, ...] = ()
 
 
 class RowDecided(NamedTuple):

@@ -130,7 +130,10 @@ class Attempts:
 
     async def _send(self, case: Case, ordinal: float) -> Outcome | None:
         change, tally, clock = case.change, self._tally, self._clock
-        case.begun = begun = clock.monotonic()
+        begun = clock.monotonic()
+        if case.started is not None:
+            case.keep_attempt(begun)
+        case.begun = begun
         case.sent_at = self._time_of_day(begun)
         if case.started is None:  # the wait for the first permit is no part of trying
             case.started = begun
@@ -206,6 +209,7 @@ class Attempts:
         self, case: Case, seen: Reply | Failure, decision: Decision, ended: float
     ) -> Outcome | None:
         """Carry out the decision about what is no plain acknowledgement."""
+        case.decision = decision
         if may_have_been_applied(seen):
             case.may_have_arrived = True
         if case.posts:
@@ -236,7 +240,8 @@ class Attempts:
         case.excused += 1  # a step of the protocol, no failure
         case.retry_costs = not case.posts
         why = "creating it" if case.posts else "an earlier POST may be applied yet"
-        raise TryAgain(RetryIn(max(0.0, wait), f"404: {why}"))
+        case.decision = again = RetryIn(max(0.0, wait), f"404: {why}")
+        raise TryAgain(again)
 
     def _after_post(
         self, case: Case, seen: Reply | Failure, decision: Decision, ended: float
@@ -284,7 +289,7 @@ class Attempts:
         else:
             budget.observe(Observation(ordinal, kind, seconds))
             case.http_status = None
-            name = seen.kind
+            name = case.failure_kind = seen.kind
         self._availability.observe(seen)
         if kind == "throttled" and isinstance(seen, Reply):
             case.throttled += 1

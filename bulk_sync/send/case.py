@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import anyio
 
+from bulk_sync.model.attempts import LONGEST_WHY, Attempt, keep
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, GivenUp, Outcome, State
 from bulk_sync.send.acknowledgement import Acknowledged
 from bulk_sync.send.alone import Refusals
-from bulk_sync.send.decide import RetryIn, RowFailed
+from bulk_sync.send.decide import Decision, RetryIn, RowFailed, why_again
 
 
 class TryAgain(Exception):
@@ -65,6 +66,12 @@ class Case:
     """True when the next request is no retry, but the next one that its row needs."""
     doubted: tuple[Acknowledged, ...] = ()
     """Acknowledgements that were not believed, because of the values in them."""
+    decision: Decision | None = None
+    """About the latest attempt, unless it was acknowledged at once."""
+    tries: list[Attempt] | None = None
+    """The attempts before the latest one, once there are any."""
+    failure_kind: str | None = None
+    """The kind of the latest failure; of no reply."""
     http_status: int | None = None
     sent_at: str | None = None
     duration_ms: int | None = None
@@ -73,6 +80,24 @@ class Case:
         self.change = change
         if change.may_be_created:
             self.may_be_created = True
+
+    def keep_attempt(self, now: float) -> None:
+        """Keep the latest attempt, because another one begins now, on the run's clock."""
+        if self.tries is None:
+            self.tries = []
+        duration_ms = self.duration_ms or 0
+        why = why_again(self.decision)
+        latest = Attempt(
+            self.attempts,
+            self.sent_at or "",
+            duration_ms,
+            self.http_status,
+            self.failure_kind if self.http_status is None else None,
+            why and why[:LONGEST_WHY],
+            max(0, round((now - self.begun) * 1000) - duration_ms),
+        )
+        keep(self.tries, latest)
+        self.decision = None
 
     def outcome(
         self,
@@ -85,7 +110,7 @@ class Case:
         given_up: GivenUp | None = None,
     ) -> Outcome:
         """Return the outcome with the counts as of now."""
-        return Outcome(
+        outcome = Outcome(
             self.change.id,
             state,
             self.attempts,
@@ -101,6 +126,7 @@ class Case:
             given_up,
             self.may_be_created and state not in ACKNOWLEDGED_STATES,
         )
+        return outcome if self.tries is None else outcome._replace(tries=tuple(self.tries))
 
     def failure(self) -> Outcome:
         """Return the outcome of a case whose verdict is confirmed."""

@@ -171,6 +171,17 @@ class StopRun(Struct, frozen=True):
 Decision = Acknowledged | RetryIn | RowRejected | RowFailed | Blocked | StopRun
 
 
+def why_again(decision: Decision | None) -> str | None:
+    """Return why a row is tried again after a decision, as far as the decision says."""
+    match decision:
+        case RetryIn(why=why) | Blocked(why=why):
+            return why
+        case RowFailed(message=message) | RowRejected(message=message):
+            return message
+        case _:
+            return None
+
+
 def decide(
     seen: Reply | Failure,
     so_far: SoFar,

@@ -7,7 +7,17 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sync.job.ledger_entries import NOBODY, TRACE, Entries, Entry, Values, json_text
+from bulk_sync.job.ledger_entries import (
+    NOBODY,
+    TRACE,
+    Entries,
+    Entry,
+    Values,
+    json_text,
+    time_of,
+    times_of,
+    times_text,
+)
 
 NAMES = st.sampled_from(["a", "b", "c"])
 FIELDS = st.dictionaries(st.sampled_from(["name", "rating"]), st.integers(1, 3), min_size=1)
@@ -109,3 +119,66 @@ def test_showings_of_two_ledgers_meet_by_any_name() -> None:
     entries.load([Entry("k", "k", "shw_1", '{"rating":5}', "A")])
     entries.join(Entry("shw_1", "", None, '{"rating":4}', "B"))
     assert entries.changes()[0] == [Entry("k", "k", "shw_1", "{}", NOBODY)]
+
+
+MARCH, APRIL, MAY = (f"2026-0{month}-14T16:30:00.000Z" for month in (3, 4, 5))
+TIMES = st.dictionaries(
+    st.sampled_from(["", "name", "rating", "feedback"]), st.sampled_from(["", MARCH, APRIL])
+)
+
+
+@given(TIMES)
+def test_times_are_read_as_they_were_written(times: dict[str, str]) -> None:
+    read = times_of(times_text(times))
+    for field in ("name", "rating", "feedback", "title"):
+        assert time_of(read, field) == time_of(times, field)
+
+
+def times_in(entries: Entries) -> dict[str, str | None]:
+    ((entry,), _) = entries.changes()
+    return {field: time_of(entry.acknowledged, field) for field in entry.values}
+
+
+def test_each_value_has_the_time_of_its_own_acknowledgement() -> None:
+    entries = Entries()
+    entries.learn("k", "k", None, '{"name":"Ann","rating":5}', MARCH)
+    entries.learn("k", "k", None, '{"rating":4}', APRIL)
+    assert times_in(entries) == {"name": MARCH, "rating": APRIL}
+    entries.learn("k", "k", None, '{"rating":3}')
+    assert times_in(entries) == {"name": MARCH, "rating": None}
+
+
+def test_a_value_that_comes_back_has_its_time_again() -> None:
+    entries = Entries()
+    entries.load([Entry("k", "k", None, '{"name":"Ann","rating":5}', None, f'{{"{MARCH}":""}}')])
+    taken = entries.withdraw("k", "k", '{"rating":1}')
+    entries.learn("k", "k", None, '{"name":"Bo"}', APRIL)
+    entries.restore("k", "k", taken)
+    assert times_in(entries) == {"name": APRIL, "rating": MARCH}
+
+
+def test_an_entry_of_an_earlier_version_learns_the_times_of_new_values_only() -> None:
+    entries = Entries()
+    entries.load([Entry("k", "k", None, '{"name":"Ann","rating":5}')])
+    entries.learn("k", "k", None, '{"rating":4}', APRIL)
+    assert times_in(entries) == {"name": None, "rating": APRIL}
+
+
+def test_of_two_ledgers_with_one_value_the_later_time_is_kept() -> None:
+    entries = Entries()
+    ann, both = '{"name":"Ann"}', '{"name":"Ann","rating":5}'
+    entries.load([Entry("k", "k", None, both, "A", times_text({"name": MAY, "rating": MARCH}))])
+    entries.join(Entry("k", "k", None, both, "B", times_text({"": APRIL})))
+    assert times_in(entries) == {"name": MAY, "rating": APRIL}
+    entries.join(Entry("k", "k", None, ann, "C"))  # of an earlier version
+    assert times_in(entries) == {"name": MAY}
+
+
+def test_what_is_forgotten_or_doubted_has_no_time() -> None:
+    entries = Entries()
+    entries.learn("k", "k", None, '{"rating":5}', MARCH)
+    entries.forget("k")
+    assert entries.changes()[0] == [Entry("k", "k", None, TRACE)]
+    entries.learn("k", "k", None, '{"rating":5}', MARCH)
+    entries.doubt("k", "k", None)
+    assert entries.changes()[0] == [Entry("k", "k", None, TRACE, NOBODY)]

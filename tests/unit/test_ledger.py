@@ -230,7 +230,8 @@ def test_a_shared_ledger_of_an_earlier_version_learns_about_teams(tmp_path: Path
     with closing(sqlite3.connect(ledger)) as db:
         db.executescript(
             "ALTER TABLE ledger_account DROP COLUMN team_id; DROP INDEX ledger_other_key; "
-            "DROP INDEX ledger_writer; ALTER TABLE ledger DROP COLUMN writer; "
+            "DROP INDEX ledger_writer; ALTER TABLE ledger DROP COLUMN times; "
+            "ALTER TABLE ledger DROP COLUMN writer; "
             "DROP INDEX ledger_showing; "
             "CREATE INDEX ledger_showing ON ledger (base_url, showing_id); "
             "CREATE INDEX ledger_key ON ledger (base_url, key); PRAGMA user_version = 1;"

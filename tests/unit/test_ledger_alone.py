@@ -34,9 +34,9 @@ def test_what_is_learnt_at_once_is_all_but_that_of_showings_that_share_a_name(
 ) -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(SCHEMA.format(schema="main"))
-        db.execute("CREATE TABLE ended (target, key, showing_id, body)")
+        db.execute("CREATE TABLE ended (target, key, showing_id, body, at)")
         db.executemany(
-            "INSERT INTO ended VALUES (?, ?, ?, ?)",
+            "INSERT INTO ended VALUES (?, ?, ?, ?, NULL)",
             ((*row, f'{{"rating":{n}}}') for n, row in enumerate(rows)),
         )
         ledger = Ledger(db, ADDRESS)
@@ -212,7 +212,7 @@ def test_of_showings_that_share_a_name_a_ledger_learns_nothing(
         ("id-C", "id-C", "", '{"rating":5}'),
     )
     values = ", ".join(f"('{a}', '{b}', '{c}', '{d}')" for a, b, c, d in rows)
-    query = f"SELECT column1 AS target, column2 AS key, column3 AS showing_id, column4 AS body FROM (VALUES {values})"  # noqa: E501, S608
+    query = f"SELECT column1 AS target, column2 AS key, column3 AS showing_id, column4 AS body, NULL AS at FROM (VALUES {values})"  # noqa: E501, S608
     own.learn_all(query)
     assert known(own) == {"A": {"rating": 1}}
     assert not own.has_other_writers()

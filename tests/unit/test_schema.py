@@ -21,7 +21,28 @@ from tests.unit.checkpoints import (
     stage,
 )
 
-BACK_TO_VERSION_9 = """
+BACK_TO_VERSION_10 = """
+    DROP VIEW row;
+    ALTER TABLE outcome DROP COLUMN tries;
+    CREATE VIEW row AS
+        SELECT staged.id, generation, number, cells, target, key, content, body, digest, fields,
+            before, coalesce(outcome.state, staged.state) AS state, coalesce(in_flight,
+            staged.state = 'pending' AND generation > 0
+            AND staged.id <= (SELECT taken FROM job), 0) AS in_flight,
+            coalesce(may_have_been_applied, 0) AS may_have_been_applied,
+            coalesce(tried_before, 0) AS tried_before, http_status,
+            coalesce(attempts, 0) AS attempts, coalesce(throttled, 0) AS throttled,
+            iif(outcome.id IS NULL, staged.error, outcome.error) AS error,
+            outcome.message, iif(outcome.id IS NULL, staged.reasons, NULL) AS reasons, given_up,
+            showing_id, updated_at, sent_at, duration_ms, echo
+        FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
+    ALTER TABLE ledger DROP COLUMN times;
+    PRAGMA user_version = 10;
+"""
+BACK_TO_VERSION_9 = "".join(
+    (
+        BACK_TO_VERSION_10,
+        """
     DROP VIEW row;
     ALTER TABLE outcome DROP COLUMN echo;
     CREATE VIEW row AS
@@ -73,7 +94,9 @@ BACK_TO_VERSION_9 = """
     INSERT INTO timeline SELECT * FROM timeline_before;
     DROP TABLE timeline_before;
     PRAGMA user_version = 9;
-"""
+""",
+    )
+)
 BACK_TO_VERSION_8 = "".join(
     (
         BACK_TO_VERSION_9,
@@ -186,6 +209,7 @@ BACK_TO_VERSION = {
     7: BACK_TO_VERSION_7,
     8: BACK_TO_VERSION_8,
     9: BACK_TO_VERSION_9,
+    10: BACK_TO_VERSION_10,
 }
 
 EARLIER = Reason(Expected.EARLIER_TEXT, facts={"text": "rating: 'bad' is not it"})
