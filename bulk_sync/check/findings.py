@@ -82,9 +82,21 @@ class Findings:
                 if value != "":
                     self.examples.setdefault(name, value)
 
-    def assume(self, kind: str, row: int, cell: Cell) -> None:
-        """Count an assumption about a cell."""
+    def assume(self, kind: str, row: int, cell: Cell, field: str) -> None:  # noqa: ARG002 - see `RowFindings`
+        """Count an assumption about a cell of a field."""
         try:
             self.assumed[kind].count += 1
         except KeyError:
             self.assumed[kind] = Assumption(1, row, text_of(cell))
+
+
+@dataclass(slots=True)
+class RowFindings(Findings):
+    """The findings of a single row; `kinds` has what was assumed about each field, in order."""
+
+    kinds: dict[str, list[str]] = field(default_factory=dict)
+
+    def assume(self, kind: str, row: int, cell: Cell, field: str) -> None:
+        """Count an assumption, and keep its kind."""
+        Findings.assume(self, kind, row, cell, field)  # slots make another class, without `super`
+        self.kinds.setdefault(field, []).append(kind)

@@ -96,12 +96,12 @@ class InstantReader:
             elif isinstance(moment, Written):
                 cell = _content(cells[place])
                 if moment.day == ACCESS_ZERO:
-                    moment = self._without_zero(row, cell, moment)
+                    moment = self._without_zero(row, field, cell, moment)
                 moments[field] = moment
                 incomplete.append((field, cell, moment))
                 _note_form(self._evidence, field, cell, moment)
                 if moment.span:
-                    self._findings.assume("span", row, text_of(cell))
+                    self._findings.assume("span", row, text_of(cell), field)
                 if moment.against or moment.ordered or moment.early:
                     self._record_assumptions(row, field, cell, moment, bad)
         # A moment that depends on one that can't be read would only repeat its problem.
@@ -113,11 +113,11 @@ class InstantReader:
             else:
                 values[field] = instant
 
-    def _without_zero(self, row: int, cell: Cell, moment: Written) -> Written:
+    def _without_zero(self, row: int, field: str, cell: Cell, moment: Written) -> Written:
         """Return a time of Access without the day that it writes for none, which it has."""
         if not moment.time or moment.time == time(0):
             return moment
-        self._findings.assume("access", row, cell)
+        self._findings.assume("access", row, cell, field)
         return moment._replace(day=None)
 
     def _record_assumptions(
@@ -132,9 +132,9 @@ class InstantReader:
             bad.append(order.in_cell(cell).reason(field))
             return
         if moment.ordered:
-            self._findings.assume("order", row, cell)
+            self._findings.assume("order", row, cell, field)
         if moment.early:
-            self._findings.assume("early", row, cell)
+            self._findings.assume("early", row, cell, field)
 
     def _instant(
         self,
@@ -150,7 +150,7 @@ class InstantReader:
             if moment.day is None or moment.time is None:
                 moment = self._completed(row, field, cell, moments)
             if moment.zone is None:
-                self._findings.assume("timezone", row, cell)
+                self._findings.assume("timezone", row, cell, field)
             instant = instant_of(moment, self._rules.timezone)
         except BadCell as problem:
             bad.append(problem.in_cell(cell).reason(field))
@@ -167,14 +167,14 @@ class InstantReader:
         """Take the day of a bare time, or the time of a bare date, from the row."""
         moment = _written(moments[field])
         if moment.day is None:
-            self._findings.assume("day", row, cell)
+            self._findings.assume("day", row, cell, field)
             moment = moment._replace(day=self._day_of_row(field, moment.zone, moments))
         if moment.time is None:
             start = _start_of_row(field, moment, moments)
             if start is not None:
-                self._findings.assume("time", row, cell)
+                self._findings.assume("time", row, cell, field)
                 return moment._replace(time=start.time, zone=moment.zone or start.zone)
-            return moment._replace(time=self._default_time(row, cell))
+            return moment._replace(time=self._default_time(row, field, cell))
         return moment
 
     def _day_of_row(self, field: str, zone: tzinfo | None, moments: Mapping[str, Moment]) -> date:
@@ -192,10 +192,10 @@ class InstantReader:
             return neighbour.day
         raise BadCell(Expected.DATE_AND_TIME, Remedy.ADD_DATE)
 
-    def _default_time(self, row: int, cell: Cell) -> time:
+    def _default_time(self, row: int, field: str, cell: Cell) -> time:
         if self._rules.default_time is None:
             raise BadCell(Expected.DATE_AND_TIME, Remedy.ADD_TIME)
-        self._findings.assume("default_time", row, cell)
+        self._findings.assume("default_time", row, cell, field)
         return self._rules.default_time
 
 

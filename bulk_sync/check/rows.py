@@ -7,6 +7,7 @@ defined in `columns`, and in `instants` for dates and times that complete each o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -41,6 +42,19 @@ _Columns = tuple[tuple[str, int, Reader], ...]
 
 # Cells beyond the last column that a reason names.
 _MOST_CELLS_NAMED = 5
+
+
+class RowRead(NamedTuple):
+    """The cells of a row as they are read.
+
+    `cells` are those of the sheet, and behind them those that a profile makes. `values` are by
+    field: what would be sent, None to clear it; a field that keeps its value has none, and so has
+    one whose cell is `bad`. The key, the id and the report are among them ("" or None for none).
+    """
+
+    cells: tuple[Cell, ...]
+    values: dict[str, object]
+    bad: tuple[Reason, ...]
 
 
 class Checker:
@@ -130,15 +144,21 @@ class Checker:
 
     def meaning_of(self, row: Row) -> dict[str, object]:
         """Return what the columns of a row say, by their fields; None where that is unusable."""
+        read = self.read(row)
+        return {**read.values, **dict.fromkeys(reason.field for reason in read.bad)}
+
+    def read(self, row: Row) -> RowRead:
+        """Read the cells of a row, whether or not it can be a patch."""
         cells = (*row.cells, *("",) * (self._width - len(row.cells)))
         if self._deriver is not None:
             cells, _ = self._deriver.cells(cells)
         key, uuid = self._address.read(cells)
         report = self._address.report(cells)
         bad: list[Reason] = []
+        self.findings.evidence.row = row.number
         values = self._values(row.number, cells, bad, self._columns)
         address = {KEY_COLUMN: key, ID_COLUMN: uuid, REPORT_COLUMN: report}
-        return {**values, **address, **dict.fromkeys(reason.field for reason in bad)}
+        return RowRead(cells, {**values, **address}, tuple(bad))
 
     def _values(
         self, row: int, cells: Sequence[Cell], bad: list[Reason], columns: _Columns

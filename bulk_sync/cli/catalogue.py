@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bulk_sync.cli.declare import Argument, Command, Given
-from bulk_sync.cli.parts import Columns, Following, Sample, Scope
+from bulk_sync.cli.parts import Columns, Following, OneRow, Sample, Scope
 from bulk_sync.sandbox.behaviour import Behaviour, Serving
 from bulk_sync.settings.comparing import Comparing
 from bulk_sync.settings.creating import Creating
@@ -185,6 +185,33 @@ def status(given: Given) -> int:
     from bulk_sync.cli import checking_jobs
 
     return checking_jobs.status(given, COMMANDS["push"].options, COMMANDS["run"].options)
+
+
+@_command(
+    replace(_JOB, help="The sheet, or the checkpoint of its job."),
+    OneRow,
+    Reading,
+    Meaning,
+    select_options(JobFiles, "out", "checkpoint"),
+    select_options(Following, "json"),
+)
+def explain(given: Given) -> int:
+    """Show everything known of one row: its cells and what each was read as, its patch, attempts
+    and outcome, and what North acknowledged last. No network, no key; nothing is changed.
+
+    Give it the options of the push, so that the cells mean the same.
+
+    Examples:
+
+      bulk-sync explain showings.csv --row 17
+
+      bulk-sync explain showings.csv --key SH-1017 --json
+
+      bulk-sync explain showings.checkpoint.sqlite --row 17
+    """
+    from bulk_sync.cli import explaining
+
+    return explaining.explain_row(given.values)
 
 
 @_command(

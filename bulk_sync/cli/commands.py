@@ -136,14 +136,14 @@ def _window_seconds(stopping: Stopping) -> float | None:
 
 def status(given: Mapping[str, Any]) -> int:
     """Show the state of a job; return the exit code that says where it stands."""
-    summary = read_summary(_files_of(given))
+    summary = read_summary(files_of(given))
     show(summary, part(Following, given))
     return summary.exit_code
 
 
 def report(given: Mapping[str, Any]) -> int:
     """Write the reports of a job again."""
-    files = _files_of(given)
+    files = files_of(given)
     with_purge, with_ledger = part(Outputs, given).purge, part(Purging, given).purge_ledger
     if with_ledger and not with_purge:
         raise UsageError("--purge-ledger goes with --purge.")
@@ -152,12 +152,12 @@ def report(given: Mapping[str, Any]) -> int:
     return 0
 
 
-def _files_of(given: Mapping[str, Any]) -> Files:
+def files_of(given: Mapping[str, Any]) -> Files:
     """Return the files of a job, from the name of its input or its checkpoint."""
     file: Path = given["file"]
     outputs = part(Outputs, given)
     source, checkpoint = file, outputs.checkpoint
-    if checkpoint is None and _is_sqlite(file):
+    if checkpoint is None and is_sqlite(file):
         stem = file.name.removesuffix(".sqlite").removesuffix(".checkpoint")
         source, checkpoint = file.with_name(f"{stem}.csv"), file
     return Files.of(
@@ -170,7 +170,7 @@ def _files_of(given: Mapping[str, Any]) -> Files:
     )
 
 
-def _is_sqlite(file: Path) -> bool:
+def is_sqlite(file: Path) -> bool:
     """Return True for a checkpoint, whatever its name, and for one that is still empty."""
     by_name = file.name.endswith(".checkpoint.sqlite")
     try:

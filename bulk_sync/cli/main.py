@@ -205,7 +205,7 @@ def _take_settings(context: typer.Context, config: Path | None) -> Path | None:
 
     _elsewhere.clear()
     settable = [one for one in COMMANDS.values() if one.takes_settings]
-    options = [option for one in settable for option in one.options]
+    options = [option for one in settable for option in one.options if option.settable]
     about_sheet = frozenset(option.name for option in options if option.about_sheet)
     files = config_files(config, Path(), config_folder(), about_sheet)
     if not files and not any(name.startswith(PREFIX) for name in os.environ):

@@ -89,6 +89,32 @@ class Scope:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OneRow:
+    """The row that `explain` is about."""
+
+    PANEL = "Row"
+    SETTABLE = False
+
+    row: Annotated[
+        int | None,
+        Option(
+            "The number of the row, as the spreadsheet program shows it.",
+            "N",
+            example="17",
+            at_least=1,
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        Option(
+            "The key of the showing, or North's id of it; all rows that have it are explained.",
+            "KEY",
+            example="SH-1017",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Columns:
     """The options of `template`."""
 

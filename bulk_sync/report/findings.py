@@ -40,6 +40,9 @@ _ASSUMPTIONS = {
     "access": "a time on 12/30/1899 has no date: Access and Google Sheets write it so",
 }
 
+SCALE = "scale"
+"""The kind of a rating that --scale converts."""
+
 _LONGEST_EXAMPLE = 40
 
 
@@ -103,19 +106,32 @@ def sheet_notes(
 
 def assumption_lines(assumed: Mapping[str, Assumed], rules: RulesUsed) -> tuple[str, ...]:
     """Return a sentence for each kind of assumption that was made."""
+    texts = assumption_texts(rules)
+    lines = [
+        f"Assumed: {text}; {_where(assumed[kind])}."
+        for kind, text in texts.items()
+        if kind in assumed
+    ]
+    if SCALE in texts:
+        lines.append(f"{texts[SCALE].capitalize()}.")
+    return tuple(lines)
+
+
+def assumption_texts(rules: RulesUsed) -> dict[str, str]:
+    """Return the words of each kind of assumption under the rules, in the order of notes."""
     zone = (rules.zone_name or "") + ("" if rules.zone_given else ", this machine's time zone")
     order = rules.order + ("" if rules.order_given else " (the default; --date-order)")
     default_time = rules.default_time.isoformat("minutes") if rules.default_time else ""
     values = {"timezone": zone, "order": order, "default_time": default_time}
-    lines = [
-        f"Assumed: {text.format(**values)}; {_where(assumed[kind])}."
+    texts = {
+        kind: text.format(**values)
         for kind, text in _ASSUMPTIONS.items()
         # A zone without a name can't be mentioned.
-        if kind in assumed and not (kind == "timezone" and rules.zone_name is None)
-    ]
+        if not (kind == "timezone" and rules.zone_name is None)
+    }
     if rules.converted:
-        lines.append(f"Ratings are converted (--scale): {_conversion(rules.converted)}.")
-    return tuple(lines)
+        texts[SCALE] = f"ratings are converted (--scale): {_conversion(rules.converted)}"
+    return texts
 
 
 def _conversion(pairs: Sequence[tuple[int, int]]) -> str:

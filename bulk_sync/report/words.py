@@ -219,6 +219,11 @@ def local_time(moment: datetime, *, is_past: bool = False) -> str:
     return local.isoformat(sep=" ", timespec="minutes")[:16]
 
 
+def local_second(moment: datetime) -> str:
+    """Return a past moment as this machine's time of day, to the second: `2026-03-14 17:00:05`."""
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")[:19]
+
+
 def span(seconds: float) -> str:
     """Return a duration, as in `1.2 s`, `2 min 5 s`, `3 h 20 min`."""
     if seconds < 59.95:  # the next value would be shown as "60.0 s"

@@ -60,7 +60,16 @@ def warnings_on(sheet: Sheet) -> tuple[str, ...]:
 
 def assumptions_of(sheet: Sheet) -> tuple[str, ...]:
     """Return the assumptions about cells, how often each was made and where first."""
-    rules = RulesUsed(
+    assumed = {
+        kind: Assumed(seen.count, seen.row, seen.value)
+        for kind, seen in sheet.findings.assumed.items()
+    }
+    return assumption_lines(assumed, rules_used(sheet))
+
+
+def rules_used(sheet: Sheet) -> RulesUsed:
+    """Return the rules for cells of a sheet, for the words of what they make of cells."""
+    return RulesUsed(
         zone_name=sheet.zone_name,
         zone_given=sheet.meaning.timezone is not None,
         order=ORDERS[sheet.rules.order],
@@ -68,11 +77,6 @@ def assumptions_of(sheet: Sheet) -> tuple[str, ...]:
         default_time=sheet.rules.default_time,
         converted=_conversion(sheet),
     )
-    assumed = {
-        kind: Assumed(seen.count, seen.row, seen.value)
-        for kind, seen in sheet.findings.assumed.items()
-    }
-    return assumption_lines(assumed, rules)
 
 
 def _conversion(sheet: Sheet) -> tuple[tuple[int, int], ...]:

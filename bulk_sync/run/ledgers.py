@@ -172,6 +172,29 @@ def acknowledged_values(settings: ReconcileSettings) -> Iterator[KnownValues]:
         yield KnownValues(side, store.known.acknowledged())
 
 
+class KnownShowings(Struct, frozen=True):
+    """What a job's ledger has of some showings, and its file if that isn't the checkpoint."""
+
+    found: Sequence[Acknowledged]
+    path: Path | None = None
+
+
+def known_showings(store: Store, base_url: str, names: Iterable[str]) -> KnownShowings:
+    """Return the acknowledged values of showings in the ledger that a job used last.
+
+    Nothing is locked or changed. Raises CheckpointError for a ledger that can't be read.
+    """
+    checkpoint = store.database.path
+    shared = place_of_ledger(checkpoint, None).path
+    if shared is None:
+        return KnownShowings(store.known.find(base_url, names))
+    if is_checkpoint(shared):
+        with Store.read(shared) as other:
+            return KnownShowings(other.known.find(base_url, names), shared)
+    with read_shared(shared) as file:
+        return KnownShowings(file.of(base_url).find(names), shared)
+
+
 class Evidence(Struct, frozen=True):
     """The values of North in an export; each part may be iterated more than once.
 

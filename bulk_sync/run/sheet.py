@@ -293,6 +293,11 @@ class Sheet:
         """True for results with the cells of their sheet: most of the rows are done."""
         return self._own is not None and self._own.kind is Kind.RESULTS
 
+    @property
+    def names(self) -> Names:
+        """The names of fields in headers."""
+        return self._names
+
     def number_of(self, column: Column) -> int:
         """Return the number of a column in the file, from 1."""
         return 1 + (column.index if self._own is None else self._own.places.kept[column.index])

@@ -191,6 +191,8 @@ class Declared:
     default: Any
     about_sheet: bool
     """True when it says only how a sheet is read."""
+    settable: bool = True
+    """True when the environment and files may set it, too."""
 
     @property
     def flag(self) -> str:
@@ -264,6 +266,7 @@ def _declaration(
         required=required,
         default=None if field.default is dataclasses.MISSING else field.default,
         about_sheet=getattr(part, "ABOUT_SHEET", False),
+        settable=getattr(part, "SETTABLE", True),
     )
 
 

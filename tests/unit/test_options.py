@@ -127,7 +127,8 @@ def found(lines: Sequence[Line], options: Options) -> dict[int, Outcome]:
             raise Refused(4) from None
 
 
-def _found(path: Path, options: Options) -> dict[int, Outcome]:
+def settings_of(path: Path, options: Options) -> tuple[Reading, Meaning]:
+    """Return the program's settings for options of the model."""
     reading = Reading(
         input=path,
         delimiter=",",
@@ -149,6 +150,11 @@ def _found(path: Path, options: Options) -> dict[int, Outcome]:
         timezone=options.timezone,
         scale=Scale(*options.scale) if options.scale else None,
     )
+    return reading, meaning
+
+
+def _found(path: Path, options: Options) -> dict[int, Outcome]:
+    reading, meaning = settings_of(path, options)
     with open_sheet(reading, meaning) as sheet, Store.scratch() as store:
         staged = stage_rows(sheet, store)
         if (refusal := refusal_by_columns(sheet)) is not None:
