@@ -85,12 +85,12 @@ def times(lasted_seconds: float) -> Iterator[float]:
 
 
 def clock(seconds: float) -> str:
-    """Return a time of the axis: `0.5 s`, `1:30`, `2:00:00`."""
+    """Return a time of the axis with its unit: `0.5 s`, `1:30 min`, `2:00 h`."""
     if seconds < 60:
         return f"{seconds:g} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    larger, unit = (60, "min") if seconds < 3600 else (3600, "h")
+    whole, rest = divmod(int(seconds), larger)
+    return f"{whole}:{rest * 60 // larger:02} {unit}"
 
 
 class Plot(Struct, frozen=True):
