@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bulk_sync import platforms
 from bulk_sync.search_path import without_current_folder
 
 KEY_VARIABLE = "NORTH_API_KEY"
@@ -44,7 +45,7 @@ def first_line_of(words: Sequence[str], seconds: float) -> tuple[bytes, int]:
 def start_module(name: str, *arguments: str, own_session: bool = False) -> subprocess.Popen[bytes]:
     """Start a module of this package; its standard input and output are pipes.
 
-    With a session of its own, the signals of a terminal don't reach it.
+    With a session (on Windows: a group) of its own, the signals of a terminal don't reach it.
     """
     return subprocess.Popen(  # noqa: S603 - a module of ours
         # -P: -m puts the current folder in front of the folders that are searched for modules.
@@ -52,7 +53,7 @@ def start_module(name: str, *arguments: str, own_session: bool = False) -> subpr
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        start_new_session=own_session,
+        **(platforms.in_own_group() if own_session else {}),
         env=environment() | {"PYTHONPATH": os.pathsep.join(_module_folders())},
     )
 

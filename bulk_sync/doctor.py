@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 from typing import Literal
 
 import anyio
@@ -296,11 +297,13 @@ def _folder(about: str, folder: Path) -> Finding:
         there = there.parent  # the run creates it
     try:
         # Some network file systems accept files but no locks, and a checkpoint needs both.
-        with (
-            NamedTemporaryFile(dir=there, prefix=".bulk-sync-", suffix=".lock") as file,
-            FileLock(file.name, timeout=0, fallback_to_soft=False),
-        ):
-            pass
+        opened, name = mkstemp(dir=there, prefix=".bulk-sync-", suffix=".lock")
+        os.close(opened)  # Windows opens a temporary file only once
+        try:
+            with FileLock(name, timeout=0, fallback_to_soft=False):
+                pass
+        finally:
+            Path(name).unlink(missing_ok=True)
         free = shutil.disk_usage(there).free
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or str(error)

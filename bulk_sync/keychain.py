@@ -7,7 +7,6 @@ key in it.
 
 from __future__ import annotations
 
-import shlex
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import SecretStr
 
 from bulk_sync.errors import BulkSyncError, OutputError, UsageError, install_with
+from bulk_sync.quoting import joined
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -42,8 +42,7 @@ def stored_key(name: str) -> SecretStr:
     key = _ask(lambda backend: backend.get_password(SERVICE, name), about)
     if key is None:
         raise UsageError(
-            f"{about}: no key is stored; store it with: "
-            f"{shlex.join(['bulk-sync', 'key', 'set', name])}"
+            f"{about}: no key is stored; store it with: {joined(['bulk-sync', 'key', 'set', name])}"
         )
     return SecretStr(key)
 

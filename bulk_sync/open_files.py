@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from bulk_sync import platforms
 from bulk_sync.errors import UsageError
 
 # Files for checkpoint, event loop, DNS and standard streams; at most 15 were open in measurements.
@@ -19,25 +18,19 @@ def allow_open_files(connections: int, *, ends: int = 1) -> None:
     `ends` is 2 where the sandbox at the other end is in this process. To be called before anything
     is opened: without descriptors, every later step fails in a way of its own.
     """
-    if sys.platform == "win32":
+    needed, least = connections * ends + _OTHER_FILES, ends + _OTHER_FILES
+    most = _raised(needed, needed)
+    if most is None:
         return
-    import resource
-
-    needed = connections * ends + _OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or needed <= soft:
-        return
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        if hard < (least := ends + _OTHER_FILES):
-            raise UsageError(
-                f"the limit of open files is {hard}, and a push needs at least {least}: raise it "
-                "with ulimit -n"
-            )
+    if most < least:
         raise UsageError(
-            f"--workers {connections}: that many connections need {needed} open files, but the "
-            f"limit is {hard}: use fewer workers, or raise the limit with ulimit -n"
+            f"the limit of open files is {most}, and a push needs at least {least}: raise it "
+            "with ulimit -n"
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    raise UsageError(
+        f"--workers {connections}: that many connections need {needed} open files, but the "
+        f"limit is {most}: use fewer workers, or raise the limit with ulimit -n"
+    )
 
 
 def allow_files_of_jobs(jobs: int) -> None:
@@ -45,19 +38,26 @@ def allow_files_of_jobs(jobs: int) -> None:
 
     Connections beyond a few for each job are its own affair: see `allow_open_files`.
     """
-    if sys.platform == "win32":
-        return
-    import resource
-
-    wanted = jobs * _FILES_OF_A_JOB + _OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or wanted <= soft:
-        return
     least = jobs * _LEAST_FILES_OF_A_JOB + _OTHER_FILES
-    if hard != resource.RLIM_INFINITY and least > hard:
+    most = _raised(jobs * _FILES_OF_A_JOB + _OTHER_FILES, least)
+    if most is not None:
         raise UsageError(
-            f"--at-once {jobs}: that many jobs need {least} open files, but the limit is {hard}: "
+            f"--at-once {jobs}: that many jobs need {least} open files, but the limit is {most}: "
             "use a lower --at-once, or raise the limit with ulimit -n"
         )
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _raised(wanted: int, least: int) -> int | None:
+    """Raise the limit to `wanted`, or as far as allowed; return it if it is under `least`."""
+    limits = platforms.most_open_files()
+    if limits is None:
+        return None
+    soft, hard = limits
+    if soft is None or wanted <= soft:
+        return None
+    if hard is not None and hard < least:
+        return hard
+    for number in (wanted if hard is None else min(wanted, hard), least):
+        if number <= soft or platforms.raise_most_open_files(number):
+            return None
+    return soft

@@ -1,51 +1,106 @@
-"""The one place for names of `os` and `fcntl` that Windows lacks.
+"""The one place for what Windows and macOS have otherwise than Linux.
 
-Flags that do not exist there are 0: handles of Windows are not inherited by child processes, and
-its folders can't be opened. Files of several runs are locked only where flock exists.
+Functions and flags of `os` that a system lacks, locks, and what can be done with an open file.
+`clock` and `host` have the clocks and the names of machines, `quoting` the words of shells.
+
+On Windows
+- an open file can be neither removed nor replaced nor renamed, and folders can't be opened;
+- locks are mandatory: nobody else reads or writes what is locked. So one byte far behind the
+  content of a file stands for the whole file;
+- files have no owners and modes: folders of users are private there by themselves;
+- descriptors translate line ends unless they are opened as binary.
+
+Flags that do not exist are 0: handles of Windows are not inherited by child processes.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import subprocess
-    from pathlib import Path
+from pathlib import Path
+from threading import Event
+from typing import Any
 
 CLOSE_ON_EXEC: int = getattr(os, "O_CLOEXEC", 0)
 FOLDER_ONLY: int = getattr(os, "O_DIRECTORY", 0)
 NO_SYMLINK: int = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)
+BINARY: int = getattr(os, "O_BINARY", 0)
 
-_fcntl: ModuleType | None
-try:
-    import fcntl as _fcntl
-except ImportError:
-    _fcntl = None
+HAS_OWNERS = hasattr(os, "geteuid")
+"""Whether files have owners, and modes that keep others out."""
 
-HAS_LOCKS = _fcntl is not None
+
+def _module(name: str) -> Any:  # noqa: ANN401 - a module that mypy may not find
+    """Import a module of the standard library; None on a system without it."""
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+_fcntl = _module("fcntl")
+_msvcrt: Any = _module("msvcrt") if _fcntl is None else None
+_resource = _module("resource")
+_pwd = _module("pwd")
+
+# Locks
+
+OPEN_FILES_MOVE = _fcntl is not None
+"""Whether open files, and open folders, can be locked, and removed and renamed meanwhile."""
+
+HAS_LOCKS = _fcntl is not None or _msvcrt is not None
 """Whether `lock` works here at all; a file system may still refuse it."""
+
+# Far behind the content of any file that is locked, and within the 31 bits of `_locking`.
+_LOCKED_BYTE = 1 << 30
 
 
 def lock(descriptor: int, *, wait: bool) -> None:
-    """Lock an open file for this descriptor alone.
+    """Lock an open file for this descriptor alone; its position is undefined afterwards.
 
     Raises BlockingIOError if another one holds it and `wait` is False, OSError where the file
     system has no locks.
     """
-    if _fcntl is None:
+    if _fcntl is not None:
+        _fcntl.flock(descriptor, _fcntl.LOCK_EX if wait else _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    elif _msvcrt is not None:
+        while not _lock_byte(descriptor, wait=wait):
+            pass
+    else:
         raise OSError("files can't be locked on this system")
-    _fcntl.flock(descriptor, _fcntl.LOCK_EX if wait else _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+
+
+def _lock_byte(descriptor: int, *, wait: bool) -> bool:
+    """Return False when ten seconds have passed in vain; raises as `lock`."""
+    os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+    try:
+        _msvcrt.locking(descriptor, _msvcrt.LK_LOCK if wait else _msvcrt.LK_NBLCK, 1)
+    except OSError as error:
+        # As Microsoft's reference of _locking has them.
+        if error.errno == errno.EACCES:
+            raise BlockingIOError(error.errno, "another process holds the lock") from None
+        if wait and error.errno == errno.EDEADLK:
+            return False
+        raise
+    return True
 
 
 def unlock(descriptor: int) -> None:
     """Release a lock; raises OSError."""
     if _fcntl is not None:
         _fcntl.flock(descriptor, _fcntl.LOCK_UN)
+    elif _msvcrt is not None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        _msvcrt.locking(descriptor, _msvcrt.LK_UNLCK, 1)
+
+
+# Files
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:
@@ -68,18 +123,63 @@ def write_at(descriptor: int, data: bytes, offset: int) -> None:
         pwrite(descriptor, data, offset)
 
 
+def sync(descriptor: int) -> None:
+    """Let what was written to a file survive a power cut; raises OSError.
+
+    On macOS fsync leaves it in the drive's own memory (fsync(2) there, F_FULLFSYNC).
+    """
+    full: int | None = getattr(_fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):  # a file system that doesn't know it, as of a network
+            _fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Let new names of a folder survive a power cut; raises OSError.
 
     Systems whose folders can't be opened see to that themselves.
     """
-    if os.name != "posix":
+    if not OPEN_FILES_MOVE:
         return
     opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        sync(opened)
     finally:
         os.close(opened)
+
+
+# On Windows a search or a virus scanner has a new file open for some milliseconds.
+_REPLACE_TRIES, _REPLACE_PAUSE_SECONDS = 20, 0.05
+
+
+def replace(source: Path, target: Path, pause: Callable[[float], object] | None = None) -> None:
+    """Rename a file over another; raises OSError.
+
+    Where an open file is in the way of that, for a second it is tried again; `pause` waits.
+    """
+    tries = 1 if OPEN_FILES_MOVE else _REPLACE_TRIES
+    for left in reversed(range(tries)):
+        try:
+            os.replace(source, target)  # noqa: PTH105 - tests stop at each call
+        except PermissionError:
+            if not left:
+                raise
+            (pause or Event().wait)(_REPLACE_PAUSE_SECONDS)
+        else:
+            return
+
+
+def why_refused(error: OSError) -> str:
+    """Return the system's reason for an error, with what is usually behind it."""
+    reason = (error.strerror or str(error)).rstrip(".")
+    if isinstance(error, PermissionError) and not OPEN_FILES_MOVE:
+        return f"{reason}; if it is open in another program, such as Excel, close it there"
+    return reason
+
+
+# Users, processes and limits
 
 
 def user_id() -> int | None:
@@ -91,16 +191,108 @@ def user_id() -> int | None:
 def user_name(user: int) -> str | None:
     """Return a user's name; None where the system knows none."""
     try:
-        pwd: Any = import_module("pwd")  # not on Windows
-        return str(pwd.getpwuid(user).pw_name)
-    except (ImportError, KeyError):
+        return None if _pwd is None else str(_pwd.getpwuid(user).pw_name)
+    except KeyError:
         return None
 
 
+def exists(process: int) -> bool | None:
+    """Return whether a process of this machine exists; None where that can't be asked."""
+    if not HAS_OWNERS:
+        return None  # signal 0 ends a process of Windows
+    try:
+        os.kill(process, 0)  # signal 0 only checks that the process exists
+    except PermissionError:
+        return True  # it exists, and is another user's
+    except (OSError, OverflowError, TypeError):
+        return False
+    return True
+
+
+def started(process: int) -> str | None:
+    """Return when a process began, in the kernel's clock ticks; None without /proc."""
+    with suppress(OSError, IndexError):
+        # Field 22; the second one, the program's name, may contain blanks (proc_pid_stat(5)).
+        return (
+            Path(f"/proc/{process}/stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()[19]
+        )
+    return None
+
+
+def in_own_group() -> dict[str, Any]:
+    """Return the arguments of Popen for a child that a terminal's signals don't reach.
+
+    Its children end with it: see `kill_with_children`.
+    """
+    new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", None)
+    return {"start_new_session": True} if new_group is None else {"creationflags": new_group}
+
+
 def kill_with_children(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that was started in a session of its own; on Windows without its children."""
+    """Kill a process that was started in a group of its own; on Windows without its children."""
     killpg: Any = getattr(os, "killpg", None)
     if killpg is None:
         process.kill()
     else:
         killpg(process.pid, getattr(signal, "SIGKILL"))  # noqa: B009 - not on Windows
+
+
+def most_open_files() -> tuple[int | None, int | None] | None:
+    """Return how many files this process may open, and how far that can be raised.
+
+    A limit of None is none at all; None where the system has no such limits.
+    """
+    if _resource is None:
+        return None
+    soft, hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
+    endless = _resource.RLIM_INFINITY
+    return (None if soft == endless else soft), (None if hard == endless else hard)
+
+
+def raise_most_open_files(number: int) -> bool:
+    """Let this process open more files; return False where the system refuses.
+
+    macOS names a higher limit than it allows (setrlimit(2) there, COMPATIBILITY).
+    """
+    try:
+        _, hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
+        _resource.setrlimit(_resource.RLIMIT_NOFILE, (number, hard))
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+# Signals
+
+# Ctrl-Break of Windows counts as Ctrl-C.
+BREAK: int | None = getattr(signal, "SIGBREAK", None)
+
+ENDING_SIGNALS: tuple[int, ...] = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+)
+"""The signals that end a command."""
+
+
+def send_to_thread(thread: int, number: int) -> None:
+    """Send a signal to the main thread of this process, whose identifier is given."""
+    kill: Any = getattr(signal, "pthread_kill", None)
+    if kill is None:
+        import_module("_thread").interrupt_main(number)
+    else:
+        kill(thread, number)
+
+
+def ignore(signals: tuple[int, ...]) -> None:
+    """Let no signal end this process any more, while the interpreter shuts down."""
+    block: Any = getattr(signal, "pthread_sigmask", None)
+    if block is not None:
+        # Because Python reports a signal that comes while its handler is replaced as an error. Then
+        # ignored, because other threads may get what this one blocks.
+        block(getattr(signal, "SIG_BLOCK"), signals)  # noqa: B009 - not on Windows
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)

@@ -52,6 +52,7 @@ from typing import Annotated, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
+from bulk_sync import platforms
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.similar import closest
 from bulk_sync.small_file import NoSmallFile, parse_toml, read_small_file
@@ -148,7 +149,9 @@ class Profile(_Part):
                 f"{path} exists already; name another file for the profile."
             ) from None
         except OSError as error:
-            raise OutputError(f"{path}: can't be written: {error.strerror}.") from None
+            raise OutputError(
+                f"{path}: can't be written: {platforms.why_refused(error)}."
+            ) from None
 
 
 def _sentences(error: ValidationError) -> str:

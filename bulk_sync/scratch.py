@@ -19,6 +19,8 @@ from bulk_sync.errors import OutputError
 
 PREFIX = ".bulk-sync-"
 
+_STAND_IN = ".in-use"
+
 # Between making a folder and locking it; nothing is in it before it is locked.
 _YOUNG_SECONDS = 60.0
 
@@ -37,9 +39,7 @@ def scratch_folder(parent: Path | None = None, *, otherwise: Path | None = None)
         _remove_leftovers(folder.parent, folder)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if held is not None:
-            os.close(held)
+        _remove(folder, held)
 
 
 def _make(parent: Path | None, otherwise: Path | None) -> Path:
@@ -61,14 +61,13 @@ def _make(parent: Path | None, otherwise: Path | None) -> Path:
 
 def _hold(folder: Path) -> int | None:
     """Lock a folder until the descriptor is closed; None if another process holds it."""
-    if not platforms.HAS_LOCKS:
-        return None
     descriptor = None
     try:
-        descriptor = os.open(
-            folder,
-            os.O_RDONLY | platforms.FOLDER_ONLY | platforms.NO_SYMLINK | platforms.CLOSE_ON_EXEC,
-        )
+        if platforms.OPEN_FILES_MOVE:
+            flags = os.O_RDONLY | platforms.FOLDER_ONLY | platforms.NO_SYMLINK
+            descriptor = os.open(folder, flags | platforms.CLOSE_ON_EXEC)
+        else:  # where folders can't be opened, a file stands for it
+            descriptor = os.open(folder / _STAND_IN, os.O_RDWR | os.O_CREAT, 0o600)
         platforms.lock(descriptor, wait=False)
     except OSError:
         if descriptor is not None:
@@ -89,8 +88,6 @@ def sweep(*folders: Path) -> None:
 
 
 def _remove_leftovers(parent: Path, own: Path | None = None) -> None:
-    if not platforms.HAS_LOCKS:
-        return
     with suppress(OSError), os.scandir(parent) as entries:
         now = own.stat().st_mtime if own else 0.0  # by the file system's clock
         for entry in entries:
@@ -101,11 +98,19 @@ def _remove_leftovers(parent: Path, own: Path | None = None) -> None:
 
 def _remove_leftover(folder: Path, found: os.stat_result, now: float) -> None:
     """Remove a folder of this user that no process holds."""
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != platforms.user_id():
+    if not stat.S_ISDIR(found.st_mode) or platforms.user_id() not in {None, found.st_uid}:
         return
     if now - found.st_mtime < _YOUNG_SECONDS and not any(folder.iterdir()):
         return  # it may be about to be locked
     held = _hold(folder)
     if held is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder, held)
+
+
+def _remove(folder: Path, held: int | None) -> None:
+    """Remove a folder, while it is held if the system allows that."""
+    if held is not None and not platforms.OPEN_FILES_MOVE:
+        os.close(held)
+    shutil.rmtree(folder, ignore_errors=True)
+    if held is not None and platforms.OPEN_FILES_MOVE:
         os.close(held)

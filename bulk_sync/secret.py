@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shlex
 import stat
 import subprocess
 import unicodedata
@@ -14,9 +12,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from bulk_sync import platforms
 from bulk_sync.child import first_line_of
 from bulk_sync.errors import UsageError
 from bulk_sync.keychain import stored_key
+from bulk_sync.quoting import split
 from bulk_sync.small_file import NoSmallFile, read_small_file
 
 SANDBOX_KEY = SecretStr("north_sk_test_0000000000000000000000000sandbox")
@@ -88,7 +88,7 @@ def _printed_key(command: str) -> SecretStr:
     if "north_sk_" in command:
         raise UsageError(f"{option} takes a command that prints the key, not the key itself.")
     try:
-        words = shlex.split(command)
+        words = split(command)
     except ValueError:
         raise UsageError(f"{option}: a quotation mark has no counterpart.") from None
     if not words:
@@ -116,7 +116,7 @@ def _key_in(key_file: Path) -> SecretStr:
         )
     try:
         content, found = read_small_file(key_file)
-        if os.name == "posix" and found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if platforms.HAS_OWNERS and found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UsageError(
                 f"--key-file {key_file}: others can read this file. Correct it with: chmod 600 "
                 f"{key_file}"

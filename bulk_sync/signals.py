@@ -19,7 +19,6 @@ handlers nowhere else. They need no support by the event loop, which Windows lac
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import os
 import signal
@@ -31,15 +30,13 @@ from enum import Enum
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
+from bulk_sync import platforms
 from bulk_sync.errors import Interrupted
+from bulk_sync.platforms import ENDING_SIGNALS
 
 Listener = Callable[[int], object]
 """Takes the number of a signal, in the main thread and between any two of its instructions."""
 
-# Windows has no SIGHUP.
-_ENDING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
 _HANGUP: int | None = getattr(signal, "SIGHUP", None)
 
 # After the first signal, a run that is sending takes one more: it cuts off its requests.
@@ -81,7 +78,7 @@ def install() -> None:
     """
     _state.stage = _Stage.STARTING
     _state.installed = True
-    for number in _ENDING:
+    for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
     sys.unraisablehook = _raise_again
@@ -195,7 +192,7 @@ def handed_to(listener: Listener) -> Iterator[None]:
 
 def _take_over() -> dict[int, Any]:
     """Handle the signals of a host's process; return its handlers."""
-    before = {number: signal.getsignal(number) for number in _ENDING}
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     # None is a handler that was not set from Python, which can't be set again.
     before = {
         number: handler
@@ -209,7 +206,12 @@ def _take_over() -> dict[int, Any]:
 
 def _hand_over(number: int, _: FrameType | None) -> None:
     if _state.listener is not None:
-        _state.listener(number)
+        _state.listener(_usual(number))
+
+
+def _usual(number: int) -> int:
+    """Return Ctrl-C's number for Ctrl-Break, which only Windows has."""
+    return int(signal.SIGINT) if number == platforms.BREAK else number
 
 
 def _is_ours() -> bool:
@@ -224,6 +226,7 @@ def _raise_kept() -> None:
 
 
 def _on_signal(number: int, _: FrameType | None) -> None:
+    number = _usual(number)
     if _state.stage is _Stage.STARTING:
         os._exit(128 + number)
     code = 128 + number if _state.code is None else _state.code
@@ -260,10 +263,7 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
 
 def _send_again(number: int) -> None:
     threading.Event().wait(_FINALIZER_SECONDS)
-    if sys.platform == "win32":
-        _thread.interrupt_main(signal.Signals(number))
-    else:
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    platforms.send_to_thread(threading.main_thread().ident or 0, number)
 
 
 def _leave(code: int) -> NoReturn:
@@ -280,9 +280,5 @@ def _leave(code: int) -> NoReturn:
 
 def _end_deaf() -> None:
     """Let no signal through any more: Python sets the default actions while it ends."""
-    if _is_ours() and sys.platform != "win32":
-        # Blocked first, because Python reports a signal that comes while its handler is replaced
-        # as an error. Then ignored, because other threads may get what this one blocks.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-        for number in _ENDING:
-            signal.signal(number, signal.SIG_IGN)
+    if _is_ours():
+        platforms.ignore(ENDING_SIGNALS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Final
 from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN, REPORT_COLUMN
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.places import column_name, column_number
+from bulk_sync.quoting import quoted
 from bulk_sync.similar import closest
 
 TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS, REPORT_COLUMN)
@@ -55,7 +55,7 @@ def shortened(name: str) -> str:
 
 def map_option(header: str, field: str = "") -> str:
     """Return the `--map` option for a column, quoted for a shell."""
-    return f"--map {shlex.quote(f'{header}={field}')}"
+    return f"--map {quoted(f'{header}={field}')}"
 
 
 def listed(headers: Sequence[str]) -> str:

@@ -142,7 +142,7 @@ def run_hook(command: str, summary: Mapping[str, Any]) -> tuple[str, str | None]
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # a process group, so that its children can be ended too
+        **platforms.in_own_group(),  # so that its children can be ended, too
     ) as process:
         try:
             # A signal that came before the hook must not keep it from being run.

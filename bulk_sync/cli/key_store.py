@@ -7,7 +7,6 @@ command line is visible to every user of the host, and ends up in the shell's hi
 from __future__ import annotations
 
 import getpass
-import shlex
 import sys
 import warnings
 
@@ -17,6 +16,7 @@ from bulk_sync import keychain
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.streams import out, standard_output
 from bulk_sync.errors import UsageError
+from bulk_sync.quoting import joined
 from bulk_sync.secret import check_key, checked_name
 
 # More than any key has; whatever else was redirected to standard input is not read to its end.
@@ -30,7 +30,7 @@ def set_key(given: str) -> int:
     replaced = keychain.store_key(name, _checked(_typed(name) if _at_terminal() else _piped()))
     _say(
         f"{'Replaced' if replaced else 'Stored'} the key of {name} in the system's keychain. "
-        f"Try it: {shlex.join(['bulk-sync', 'doctor', '--keychain', name])}"
+        f"Try it: {joined(['bulk-sync', 'doctor', '--keychain', name])}"
     )
     return 0
 

@@ -103,6 +103,11 @@ class _File(WatchedFileHandler):
         if self.error is None and isinstance(error, OSError):
             self.error = error
 
+    def reopenIfNeeded(self) -> None:  # noqa: N802 - logging's own
+        """Open a new file if this one was moved, as an open file can't be on Windows."""
+        if platforms.OPEN_FILES_MOVE:
+            super().reopenIfNeeded()
+
     def _open(self) -> TextIOWrapper:
         path = Path(self.baseFilename)
         # Opening a pipe would wait for its reader, and writing to it too.
@@ -154,7 +159,7 @@ def logging_of(
         if stderr is not None:
             handlers.append(logging.StreamHandler(stderr))
     except OSError as error:
-        raise OutputError(f"--log-file {file}: {error.strerror}") from None
+        raise OutputError(f"--log-file {file}: {platforms.why_refused(error)}") from None
 
     def name_the_job(record: logging.LogRecord) -> bool:
         team_job = vars(record)["team_job"] = job_of_thread()

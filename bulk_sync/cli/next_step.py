@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 
 from bulk_sync.model.summaries import CheckSummary
+from bulk_sync.quoting import joined
 from bulk_sync.report.next_step import without
 from bulk_sync.settings.option import Declared, Kind
 
@@ -24,7 +24,7 @@ def after_check(summary: CheckSummary) -> str | None:
         ["push" if word == "check" else word for word in typed_words()], "--show", "--save-profile"
     )
     profile = ["--profile", summary.profile] if summary.profile else []
-    return shlex.join(["bulk-sync", *words, *profile])
+    return joined(["bulk-sync", *words, *profile])
 
 
 # What a run of some of the jobs has in common with that of all: not its page, log or window.
@@ -49,7 +49,7 @@ def runs_of_jobs(options: Sequence[Declared]) -> Callable[[Sequence[str]], str]:
 
     def command(names: Sequence[str]) -> str:
         end_of_options = ["--"] if any(name.startswith("-") for name in names) else []
-        return shlex.join(["bulk-sync", *([*kept, *end_of_options, *names] if names else words)])
+        return joined(["bulk-sync", *([*kept, *end_of_options, *names] if names else words)])
 
     return command
 

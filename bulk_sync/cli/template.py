@@ -4,7 +4,6 @@ differences in it.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bulk_sync.check.showing import FIELDS, ID_COLUMN, KEY_COLUMN
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.streams import out, standard_output
 from bulk_sync.errors import UsageError
+from bulk_sync.quoting import joined
 from bulk_sync.report.written.empty_sheet import write_empty_sheet
 
 
@@ -23,7 +23,7 @@ def template(path: Path, fields: str | None) -> int:
     chosen = columns_for(fields)
     described = {one.field: one for one in DESCRIBED}
     write_empty_sheet(path, [described[name] for name in chosen])
-    command = shlex.join(["bulk-sync", "check", str(path)])
+    command = joined(["bulk-sync", "check", str(path)])
     with standard_output():
         out().print(
             f"Wrote {path}, a sheet with {len(chosen)} columns and no rows. Fill it in, then: "

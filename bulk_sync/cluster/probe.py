@@ -8,7 +8,6 @@ coordinator reads. All are removed again.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -19,6 +18,7 @@ from distributed import Client
 from filelock import FileLock, Timeout
 from msgspec import Struct
 
+from bulk_sync import platforms
 from bulk_sync.cluster.connect import (
     SCHEDULER,
     connected,
@@ -185,7 +185,7 @@ def look(name: str, token: str) -> Seen:
     try:
         _write(part, token)
         part.rename(mark.with_name(made))
-        _sync(mark.parent)
+        platforms.sync_folder(mark.parent)
     except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -197,14 +197,4 @@ def _write(path: Path, text: str) -> None:
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    if os.name != "posix":
-        return  # Windows opens no folders
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        platforms.sync(file.fileno())

@@ -72,6 +72,9 @@ def choose_journal(
     memory of a WAL, whose index a host that was cut off may still have (sqlite.org/wal.html).
     Raises sqlite3.Error.
     """
+    # For macOS alone, whose fsync leaves writes in the drive's own memory (sqlite.org/pragma.html).
+    connection.execute("PRAGMA fullfsync = ON")
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
     (mode,) = connection.execute(f"PRAGMA {schema}.journal_mode").fetchone()
     if between_hosts and mode == "wal":
         (mode,) = connection.execute(f"PRAGMA {schema}.journal_mode = DELETE").fetchone()

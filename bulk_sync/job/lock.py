@@ -243,7 +243,7 @@ def _claim(checkpoint: Path) -> Claim | None:
         pid,
         socket.gethostname(),
         utc_text(SystemClock().now()),
-        _started(pid),
+        platforms.started(pid),
         boot_id(),
         secrets.token_hex(8),
     )
@@ -261,7 +261,7 @@ def _write_note(checkpoint: Path, holder: Holder) -> None:
     newest content (close-to-open consistency, nfs(5)), but may remember a name for a minute.
     """
     content = json.dumps(asdict(holder)).encode().ljust(_NOTE_BYTES)
-    opened = os.open(note_path(checkpoint), os.O_WRONLY | platforms.NO_SYMLINK)
+    opened = os.open(note_path(checkpoint), os.O_WRONLY | platforms.NO_SYMLINK | platforms.BINARY)
     try:
         os.write(opened, content)
     finally:
@@ -294,31 +294,15 @@ def _first_bytes(note: Path) -> bytes:
 
 
 def _lives(holder: Holder) -> bool:
-    # The processes of another host can't be seen from here.
-    return holder.host != socket.gethostname() or os.name != "posix" or _runs(holder)
+    # The processes of another host can't be seen from here, nor those of Windows.
+    return (
+        holder.host != socket.gethostname() or platforms.exists(holder.pid) is None or _runs(holder)
+    )
 
 
 def _runs(holder: Holder) -> bool:
-    """Return whether a process of this host runs."""
-    if os.name != "posix":
-        return False  # its locks are not host-local, and signal 0 would end a process there
-    try:
-        os.kill(holder.pid, 0)  # signal 0 only checks that the process exists
-    except PermissionError:
-        return True  # it exists, and is another user's
-    except (OSError, OverflowError, TypeError):
-        return False
-    return _started(holder.pid) == holder.started
+    """Return whether a process of this host runs; False where that can't be asked.
 
-
-def _started(pid: int) -> str | None:
-    """Return when a process began, in the kernel's clock ticks; None without /proc."""
-    with suppress(OSError, IndexError):
-        # Field 22; the second one, the program's name, may contain blanks (proc_pid_stat(5)).
-        return (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[19]
-        )
-    return None
+    The locks of such a system hold between hosts.
+    """
+    return bool(platforms.exists(holder.pid)) and platforms.started(holder.pid) == holder.started

@@ -61,7 +61,7 @@ def refuse_untrusted(path: Path, option: str = "--checkpoint") -> None:
 
     `option` names another file in its place. Missing files are none of its concern.
     """
-    if os.name != "posix":
+    if not platforms.HAS_OWNERS:
         return
     for ending in ("", *SIDE_FILES):
         one = path.with_name(path.name + ending)
@@ -84,7 +84,7 @@ def refuse_untrusted(path: Path, option: str = "--checkpoint") -> None:
 
 def note_on_folder(folder: Path) -> tuple[str, ...]:
     """Return a note about a folder in which everybody may replace a checkpoint."""
-    if os.name != "posix":
+    if not platforms.HAS_OWNERS:
         return ()
     try:
         mode = folder.stat().st_mode

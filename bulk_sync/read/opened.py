@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bulk_sync import platforms
 from bulk_sync.errors import BulkSyncError, InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 # As `open` uses where the file system names no better size; workbooks are read in larger pieces.
 _BUFFER_BYTES = 1 << 16
+
+
+_A_FOLDER = "{path}: this is a folder; name a file."
 
 
 class ReadFailed(InputError):
@@ -130,9 +134,11 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file.") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: this is a folder; name a file.") from None
+        raise InputError(_A_FOLDER.format(path=path)) from None
     except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}.") from None
+        if path.is_dir():  # Windows only says that permission is denied
+            raise InputError(_A_FOLDER.format(path=path)) from None
+        raise InputError(f"{path}: can't be read: {platforms.why_refused(error)}.") from None
     except ValueError:  # a NUL in the name
         raise InputError(f"{path}: not a valid file name.") from None
     with file:

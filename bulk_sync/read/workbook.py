@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shlex
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, islice, takewhile
 from pathlib import Path
 
 from bulk_sync.model.rows import Row, text_of
 from bulk_sync.model.summaries import Understood
+from bulk_sync.quoting import quoted
 from bulk_sync.read.books.interface import BadWorkbook, Book, Grid, Sheet
 from bulk_sync.read.books.shown import shows
 from bulk_sync.read.bounds import MAX_ROW_CHARACTERS, excess
@@ -114,7 +114,7 @@ class WorkbookTable:
                 raise BadWorkbook(
                     "none of its visible sheets names showings, and the hidden sheet "
                     f"{_short(sheet.name)} does. If that is meant, add --sheet "
-                    f"{shlex.quote(sheet.name)}."
+                    f"{quoted(sheet.name)}."
                 )
 
     def _open(self, sheet: Sheet) -> Grid:

@@ -5,13 +5,13 @@ Each kind of finding has its words here and nowhere else.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from msgspec import Struct
 
 from bulk_sync.model.findings import ColumnFinding, Kind
+from bulk_sync.quoting import quoted
 from bulk_sync.report.words import counted
 
 
@@ -119,7 +119,7 @@ def _filled(text: str, finding: ColumnFinding) -> str:
     if "was" in facts:
         facts["was"] = _quoted(facts["was"])
     if finding.kind is Kind.NULL_WORD:
-        facts["clear"] = shlex.quote(first.value)
+        facts["clear"] = quoted(first.value)
     if finding.kind is Kind.CUT:
         characters = finding.facts["characters"]
         facts["unit"], facts["keeper"] = _KEEPERS.get(

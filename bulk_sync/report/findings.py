@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import time
 from itertools import groupby
@@ -11,6 +10,7 @@ from msgspec import Struct
 
 from bulk_sync.model.places import column_letters
 from bulk_sync.model.summaries import Understood
+from bulk_sync.quoting import quoted
 
 # The formats that a suffix stands for.
 _FORMATS = {
@@ -92,7 +92,7 @@ def sheet_notes(
         words = (
             "Column {} is hidden and is" if len(hidden) == 1 else "Columns {} are hidden and are"
         )
-        option = f"--map {shlex.quote(f'{hidden[0][1]}=')}"
+        option = f"--map {quoted(f'{hidden[0][1]}=')}"
         notes.append(f"{words.format(named)} read; {option} leaves it out.")
     if ignored:
         notes.append(f"Ignored columns (no matching field): {', '.join(ignored)}.")

@@ -6,7 +6,6 @@ environment or a settings file gave them, because it may be pasted somewhere els
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -16,6 +15,7 @@ from bulk_sync.model.account import Team
 from bulk_sync.model.comparison import Reconciliation, RowClass
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
+from bulk_sync.quoting import joined
 
 # A second undo file would replace the one that restores the rows of the first, a second page that
 # of the whole sheet, and named files belong to this job: the corrected rows are a job of their own.
@@ -137,7 +137,7 @@ def _names(words: Sequence[str], option: str) -> bool:
 
 
 def _joined(words: Iterable[str]) -> str:
-    return shlex.join(["bulk-sync", *words])
+    return joined(["bulk-sync", *words])
 
 
 def without(words: Sequence[str], *options: str) -> list[str]:

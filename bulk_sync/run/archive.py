@@ -84,7 +84,9 @@ def refuse_archive(folder: Path, named: Iterable[Path]) -> None:
         with part_file(folder):
             pass
     except OSError as error:
-        raise OutputError(f"--archive {folder}: can't be written: {error.strerror}.") from None
+        raise OutputError(
+            f"--archive {folder}: can't be written: {platforms.why_refused(error)}."
+        ) from None
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -132,7 +134,7 @@ def archived(
                 return _changed(file, folder)
             return f"{file} is now {new}"
     except OSError as error:
-        raise OutputError(f"--archive {folder}: {file}: {error.strerror}.") from None
+        raise OutputError(f"--archive {folder}: {file}: {platforms.why_refused(error)}.") from None
 
 
 def _changed(file: Path, folder: Path) -> str:
@@ -192,7 +194,7 @@ def _copy(apart: Path, target: Path, digest: str) -> None:
         with apart.open("rb") as original:
             shutil.copyfileobj(original, copy)
         copy.flush()
-        os.fsync(copy.fileno())
+        platforms.sync(copy.fileno())
         copy.close()
         with part.open("rb") as written:
             if hashlib.file_digest(written, "sha256").hexdigest() != digest:
@@ -248,7 +250,7 @@ def _private_folder(parent: Path) -> Iterator[Path]:
 
 def _hold(folder: Path) -> tuple[int | None, bool]:
     """Lock a folder; return a descriptor, None if another run holds it, and whether locks work."""
-    if not platforms.HAS_LOCKS:
+    if not platforms.OPEN_FILES_MOVE:
         return -1, False
     try:
         opened = os.open(folder, os.O_RDONLY | platforms.FOLDER_ONLY | _NO_FOLLOW)

@@ -38,6 +38,9 @@ _BOOT_BYTES = 36  # a UUID as text
 _OFFSET = struct.Struct("<d")
 _HEAD_BYTES = len(_MAGIC) + _BOOT_BYTES + _OFFSET.size
 
+# Windows doesn't name its boots: the clocks have moved apart by more than a correction of the time.
+_STARTED_OVER_SECONDS = 60.0
+
 # The holder needs microseconds, so the lock is free again by then.
 _LOCK_RETRY_SECONDS = 0.001
 
@@ -92,7 +95,8 @@ class PaceInFile:
         if not platforms.HAS_LOCKS:
             raise OSError("files can't be shared on this system")
         _make_private(path.parent)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | platforms.CLOSE_ON_EXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | platforms.CLOSE_ON_EXEC | platforms.BINARY
+        self._file = os.open(path, flags, 0o600)
         self._boot = boot.encode()[:_BOOT_BYTES].ljust(_BOOT_BYTES)
         self._offset = offset
         self._on_trouble = on_trouble
@@ -124,10 +128,12 @@ class PaceInFile:
         except ValueError:
             return Pace()
         boot = content[len(_MAGIC) : len(_MAGIC) + _BOOT_BYTES]
-        if boot != self._boot or pace.used_at > now:
+        (offset,) = _OFFSET.unpack_from(content, len(_MAGIC) + _BOOT_BYTES)
+        moved = offset - self._offset()
+        is_unnamed = not boot.strip() and abs(moved) > _STARTED_OVER_SECONDS
+        if boot != self._boot or is_unnamed or pace.used_at > now:
             # The monotonic clock started over with the machine.
-            (offset,) = _OFFSET.unpack_from(content, len(_MAGIC) + _BOOT_BYTES)
-            shift(pace, offset - self._offset())
+            shift(pace, moved)
         return pace if pace.used_at <= now else Pace()
 
     def close(self, pace: Pace) -> None:

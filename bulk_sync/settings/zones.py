@@ -48,6 +48,8 @@ def _closest(name: str) -> str:
     from zoneinfo import available_timezones
 
     names = sorted(available_timezones())
+    if not names:
+        return "this machine has no time zones; add them with: pip install tzdata"
     city = name.replace(" ", "_").lower()
     close = [zone for zone in names if zone.rpartition("/")[2].lower() == city]
     close = close or closest(name, names, 3)

@@ -54,7 +54,9 @@ def main() -> None:
         ]
         shown = [f"--copy-metadata={name}" for name in _SHOWN if find_spec(name)]
         options = [*_OPTIONS, *places, *shown]
-        subprocess.run([sys.executable, "-m", "PyInstaller", *options, str(entry)], check=True)
+        # Not from here: a checkout's package has neither its sample data nor its documentation.
+        maker = [sys.executable, "-P", "-m", "PyInstaller"]
+        subprocess.run([*maker, *options, str(entry)], cwd=folder, check=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The program without what Windows lacks: names of `os`, flock, and event loops with signals."""
+"""The program in processes that are like those of Windows: see tests/like_windows.py."""
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,70 +21,81 @@ from tests.helpers import (
     when_sent,
     write_sheet,
 )
+from tests.like_windows import BREAK, command
 
-# As Python documents it: "Availability: Unix" (os, fcntl), and "Unix" for the loop's methods
-# (asyncio, "Platform Support").
-LIKE_WINDOWS = """
-import asyncio, importlib.util, os, signal, sys
-from asyncio import unix_events
-for name in (
-    "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "geteuid", "pread", "pwrite",
-    "killpg",
-):
-    delattr(os, name)
-sys.modules["fcntl"] = None
-del signal.SIGHUP
-for name in ("add_signal_handler", "remove_signal_handler"):
-    setattr(unix_events._UnixSelectorEventLoop, name, getattr(asyncio.AbstractEventLoop, name))
-find_spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *rest: None if name == "uvloop" else find_spec(name, *rest)
-from bulk_sync.__main__ import main
-main()
-"""
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="this is Windows itself")
 
 
 def like_windows(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", LIKE_WINDOWS, *in_haste(arguments)]
+    return command(*in_haste(arguments))
 
 
-@pytest.mark.parametrize(
-    "more", [(), ("--log-file", "run.log"), ("--on-finish", "cat"), ("--page", "page.html")]
+@pytest.fixture(autouse=True)
+def _temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of programs that aren't like Windows are locked in another way."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+
+
+EVERYTHING = (
+    *("--log-file", "run.log", "--on-finish", "cat", "--page", "page.html"),
+    *("--results", "x.xlsx", "--undo-file", "undo.csv", "--metrics-file", "x.prom"),
+    *("--archive", "done", "--max-problems", "100%"),
 )
+
+
+@pytest.mark.parametrize("more", [(), EVERYTHING])
 def test_push_runs_without_what_windows_lacks(tmp_path: Path, more: Sequence[str]) -> None:
-    sheet = write_sheet(tmp_path / "sheet.csv", numbered(3))
+    rows = [*numbered(3), ("bad", "x", "★★★★★★★")]
+    sheet = write_sheet(tmp_path / "sheet.csv", rows)
     with fault_server(all_good) as journal:
-        push = ("push", sheet, "--base-url", journal.base_url, *more)
-        ran = run(*push, program=like_windows, cwd=tmp_path)
-    assert (ran.code, ran.err) == (0, ran.err)
-    assert sorted(journal.patched) == ["ext_0", "ext_1", "ext_2"]
-    states = [line["state"] for line in read_csv(tmp_path / "sheet.results.csv")]
-    assert states == ["updated"] * 3
-    if "run.log" in more:
-        assert "3 updated" in (tmp_path / "run.log").read_text(encoding="utf-8")
+        ran = run(
+            "push", sheet, "--base-url", journal.base_url, *more, program=like_windows, cwd=tmp_path
+        )
+        assert (ran.code, "Traceback" in ran.err) == (3, False), ran.err
+        assert sorted(journal.patched) == ["ext_0", "ext_1", "ext_2"]
+        if more:
+            assert "3 updated" in (tmp_path / "run.log").read_text(encoding="utf-8")
+            return
+        states = [line["state"] for line in read_csv(tmp_path / "sheet.results.csv")]
+        assert states == ["updated"] * 3 + ["invalid"]
+        assert "not shared" not in ran.err, "the limit, whose file msvcrt locks"
+        # Over what the first run left: nothing is sent again, and every report is replaced.
+        again = run("push", sheet, "--base-url", journal.base_url, program=like_windows)
+        assert (again.code, len(journal.patched)) == (3, 3), again.err
 
 
-@pytest.mark.parametrize("command", ["demo", "doctor", "status", "check"])
+@pytest.mark.parametrize("command", ["demo", "doctor", "status", "check", "reconcile", "template"])
 def test_other_commands_run_without_what_windows_lacks(tmp_path: Path, command: str) -> None:
     sheet = write_sheet(tmp_path / "sheet.csv", numbered(3))
     with fault_server(all_good) as journal:
-        assert run("push", sheet, "--base-url", journal.base_url, program=like_windows).code == 0
-        files = (sheet,) if command in {"status", "check"} else ()
-        to = ("--base-url", journal.base_url) if command == "doctor" else ()
-        ran = run(command, *files, *to, program=like_windows, cwd=tmp_path)
-    # filelock has other locks on Windows; here it has none, and doctor says so.
-    assert ran.code == (8 if command == "doctor" else 0), ran.err
+        words: tuple[object, ...] = (sheet,)
+        if command == "status":
+            pushed = run("push", sheet, "--base-url", journal.base_url, program=like_windows)
+            assert pushed.code == 0
+        elif command == "doctor":
+            words = ("--base-url", journal.base_url)
+        elif command == "reconcile":
+            words = (sheet, "--with", write_sheet(tmp_path / "other.csv", numbered(3)))
+        elif command == "template":
+            words = (tmp_path / "new.xlsx",)
+        elif command == "demo":
+            words = ()
+        ran = run(command, *words, program=like_windows, cwd=tmp_path)
+    assert ran.code == 0, ran.err
     assert "Traceback" not in ran.err
 
 
 @pytest.mark.slow  # a process is struck
-def test_ctrl_c_stops_tidily_on_a_loop_without_signal_handlers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.Signals(BREAK)])
+def test_ctrl_c_stops_tidily_on_a_loop_without_signal_handlers(tmp_path: Path, number: int) -> None:
     sheet = write_sheet(tmp_path / "sheet.csv", numbered(50))
     release = threading.Event()
     with fault_server(first(1, good, then=held(release)), me=no_account) as journal:
         push = ("push", sheet, "--base-url", journal.base_url, "--workers", 4)
         with started(*push, program=like_windows) as process:
             when_sent(1 + 4, journal.requests, process)
-            signalled(process, signal.SIGINT)
+            signalled(process, number)
             release.set()
             _, err = process.communicate()
         assert process.returncode == 130

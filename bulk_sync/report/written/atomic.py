@@ -24,12 +24,16 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from bulk_sync import platforms
+from bulk_sync.clock import SystemClock
 from bulk_sync.errors import NameTaken, OutputError
 from bulk_sync.model.names import cut_name
 from bulk_sync.recognise import Output, may_replace
 
 _PART_PREFIX = ".bulk-sync-"
 _PART_NAME = re.compile(re.escape(_PART_PREFIX) + "[0-9a-f]{16}[.]part")
+
+# From closing a report until it has its name: its digest is taken, and a scanner may be in the way.
+_ABANDONED_SECONDS = 3600.0
 
 _NO_FOLLOW = platforms.NO_SYMLINK | platforms.CLOSE_ON_EXEC
 
@@ -91,7 +95,7 @@ def replacing_bytes(
         yield file
         file.flush()
         # Without this, a power failure after the rename may leave an empty file.
-        os.fsync(file.fileno())
+        platforms.sync(file.fileno())
         file.close()  # Windows can't rename an open file
         if before is not None:
             before(digest(part) or "")
@@ -108,13 +112,13 @@ def _take_place(part: Path, path: Path, kind: Output) -> None:
         except FileExistsError:
             pass  # taken just now, so it is looked at
         except OSError:  # a file system without links
-            part.replace(path)
+            platforms.replace(part, path)
             return
         else:
             part.unlink()
             return
     if may_replace(path, kind):
-        part.replace(path)
+        platforms.replace(part, path)
         return
     kept = rename_aside(part, path, "kept")
     raise NameTaken(
@@ -190,7 +194,7 @@ def take_free_name(source: Path, target: Path) -> None:
     # From here on nobody else takes the name.
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600))
     try:
-        os.replace(source, target)  # noqa: PTH105 - as above
+        platforms.replace(source, target)
     except BaseException:
         os.unlink(target)  # noqa: PTH108 - as above
         raise
@@ -217,7 +221,7 @@ def part_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     part, opened = _create(folder)
     with ExitStack() as at_end:
         at_end.callback(_remove_quietly, part)
-        if platforms.HAS_LOCKS:
+        if platforms.OPEN_FILES_MOVE:
             # A lock lasts as long as any descriptor of the open file: this one outlives `file`.
             at_end.callback(os.close, os.dup(opened))
         with os.fdopen(opened, "wb") as file:
@@ -236,7 +240,7 @@ def _create(folder: Path) -> tuple[Path, int]:
         part = folder / f"{_PART_PREFIX}{secrets.token_hex(8)}.part"
         # Private, because reports contain names, email addresses and phone numbers.
         opened = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW, 0o600)
-        if not platforms.HAS_LOCKS:
+        if not platforms.OPEN_FILES_MOVE:
             return part, opened
         # On a file system without locks nobody can take it for abandoned either.
         with suppress(OSError):
@@ -256,8 +260,10 @@ def _remove_abandoned(part: Path) -> None:
     ours = platforms.user_id() in {None, found.st_uid}
     if not (_PART_NAME.fullmatch(part.name) and stat.S_ISREG(found.st_mode) and ours):
         return
-    if not platforms.HAS_LOCKS:
-        part.unlink()
+    if not platforms.OPEN_FILES_MOVE:
+        # An open one can't be removed; one that was just closed is about to get its name.
+        if abs(SystemClock().now().timestamp() - found.st_mtime) > _ABANDONED_SECONDS:
+            part.unlink()
         return
     opened = os.open(part, os.O_WRONLY | _NO_FOLLOW | platforms.NO_WAIT)
     try:
@@ -272,4 +278,4 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: can't be written: {error.strerror}.") from None
+        raise OutputError(f"{path}: can't be written: {platforms.why_refused(error)}.") from None

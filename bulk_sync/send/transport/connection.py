@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import select
-import sys
 from asyncio import AbstractEventLoop, BaseTransport, Future, Protocol, Transport
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from bulk_sync.send.transport.broken import broken
 from bulk_sync.send.transport.interface import Failure, Reply
@@ -124,13 +123,7 @@ class Connection(Protocol):
         self._transport = cast("Transport", transport)
         self._open_connections.add(self)
         # asyncio's own selector reports events only to the loop, so poll the socket directly.
-        number = transport.get_extra_info("socket").fileno()
-        if sys.platform == "win32":
-            self._unread = lambda: select.select([number], [], [], 0)[0]
-        else:
-            poll = select.poll()
-            poll.register(number, select.POLLIN)
-            self._unread = lambda: poll.poll(0)
+        self._unread = _unread(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         """Parse a piece of a reply."""
@@ -170,3 +163,13 @@ class Connection(Protocol):
             self._settle(Failure("connection", broken(exc, self._where), may_have_arrived=True))
         else:
             self._settle(self._parser.end())
+
+
+def _unread(socket: int) -> Callable[[], object]:
+    """Return a function that tells at once whether a socket has something to read."""
+    make_poll: Any = getattr(select, "poll", None)
+    if make_poll is None:  # on Windows
+        return lambda: select.select([socket], [], [], 0)[0]
+    poll = make_poll()
+    poll.register(socket, getattr(select, "POLLIN"))  # noqa: B009 - as above
+    return lambda: poll.poll(0)
