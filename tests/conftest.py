@@ -21,7 +21,7 @@ from bulk_sync.sandbox.server import in_thread
 from bulk_sync.send.transport import choose
 from bulk_sync.send.transport.choose import Name
 from tests.fast_time import FastTime
-from tests.gatekeeper import Gatekeeper, is_on
+from tests.gatekeeper import NEEDS_POSIX, Gatekeeper, is_on, needs_posix
 from tests.helpers import KEY, Ran, Witness, in_haste
 
 # A noisy machine makes single examples slow; what is claimed here is never about time.
@@ -76,6 +76,23 @@ def pytest_configure(config: pytest.Config) -> None:
         if coverage.cov_controller is not None:
             coverage.cov_controller.pause()
         coverage.options.no_cov = True  # pytest-cov looks at it when the session starts
+
+
+class _NeedsPosix(pytest.Module):
+    """A file of tests that are skipped, without importing it."""
+
+    def collect(self) -> list[pytest.Item]:
+        pytest.skip(NEEDS_POSIX, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """Skip on Windows what it can't run; names that it lacks would fail at the import."""
+    if sys.platform == "win32" and needs_posix(module_path.read_text(encoding="utf-8")):
+        module: pytest.Module = _NeedsPosix.from_parent(parent, path=module_path)
+        return module
+    return None
 
 
 @pytest.hookimpl(optionalhook=True)

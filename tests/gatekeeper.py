@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,65 @@ ALLOWED = {
     "systemd-analyze is not here": "systemd belongs to a whole machine, not to a container",
     "this system has no device that is always full": "Linux has /dev/full, macOS has not",
     "the system has no /dev/full": "Linux has it, macOS has not",
-    "elsewhere a full queue is refused, not passed over": "what Linux's listen() does",
-    "open files are limited by the shell": "Windows has no ulimit",
-    "this is Windows itself": "the tests that make a process like those of Windows",
 }
 """Reasons for which the gate lets a test be skipped, and why: a system is like that. A tool that
 can be installed isn't among them.
 """
+
+ALLOWED_ELSEWHERE = {
+    "as Linux writes beyond a limit": "what write() does at RLIMIT_FSIZE",
+    "elsewhere a full queue is refused, not passed over": "what Linux's listen() does",
+    "fish is not here": "no part of macOS or Windows",
+    "libfaketime is not installed": "it is made for Linux",
+    "no Chromium and chromedriver here (Debian: chromium, chromium-driver)": "under other names",
+    "sends them by means of strace": "it looks at Linux's system calls",
+    "strace kills at system calls": "same",
+    "strace makes system calls fail": "same",
+    "the clock of Linux": "CLOCK_BOOTTIME",
+    "the system has no /proc": "what processes have open is known by Linux's",
+    "this host makes no PID namespaces": "they are Linux's",
+}
+"""Reasons on systems other than Linux, beside those above."""
+
+NEEDS_POSIX = "it needs signals, shells, owners or locks of POSIX"
+
+ALLOWED_ON_WINDOWS = {
+    NEEDS_POSIX: "tests/conftest.py finds that in the text of a file",
+    "Windows has no such limit": "RLIMIT_NOFILE",
+    "bash is not here": "the other completions are asked on the other systems",
+    "open files are limited by the shell": "Windows has no ulimit",
+    "owners and modes are looked at there": "files have none there",
+    "pipes and devices are files there": "not there",
+    "this is Windows itself": "the tests that make a process like those of Windows",
+    "zsh is not here": "as bash",
+}
+"""Reasons on Windows, beside all above."""
+
+
+def allowed(platform: str = sys.platform) -> frozenset[str]:
+    """Return the reasons for which a test may be skipped on a system."""
+    return frozenset(
+        {
+            *ALLOWED,
+            *(ALLOWED_ELSEWHERE if platform != "linux" else ()),
+            *(ALLOWED_ON_WINDOWS if platform == "win32" else ()),
+        }
+    )
+
+
+# Whole files whose tests are about what Windows has not, or use it to strike programs.
+_POSIX_ONLY = re.compile(
+    r"^import (?:fcntl|pty|resource|termios)$|\bos\.(?:chown|fork|geteuid|getuid|kill|killpg|mkfifo"
+    r"|mknod|setsid|symlink|umask)\b|\bsignal\.SIG(?:CONT|HUP|KILL|STOP|USR1)\b|\bsignalled\(|\b0o[0-7]{3}"
+    r"|\bst_mode\b|[\"'/]dev/|/proc/|\bstrace\b|[\"']/?(?:bin/)?(?:ba|z|fi)?sh[\"']|\bchmod\b",
+    re.MULTILINE,
+)
+
+
+def needs_posix(text: str) -> bool:
+    """Return whether the tests of a file can't run on Windows."""
+    return _POSIX_ONLY.search(text) is not None
+
 
 _IS_TEST = re.compile(r"^(?:async )?def test_", re.MULTILINE)
 
@@ -116,7 +169,7 @@ def _judge(report: Any) -> None:
     where = report.longrepr
     reason = where[2] if isinstance(where, tuple) else str(where)
     reason = reason.removeprefix("Skipped: ")
-    if reason not in ALLOWED:
+    if reason not in allowed():
         report.outcome = "failed"
         report.longrepr = (
             f"{report.nodeid} was skipped: {reason}\nIn the gate (CI=true) a test may be skipped"

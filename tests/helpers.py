@@ -176,6 +176,8 @@ def signalled(process: subprocess.Popen[Any], number: signal.Signals) -> None:
     """Send a signal and wait until the kernel has handed it over."""
     process.send_signal(number)
     status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        return  # macOS doesn't tell
 
     def handed_over() -> bool:
         lines = dict(line.split(":", 1) for line in status.read_text("ascii").splitlines())

@@ -114,7 +114,7 @@ class Handles:
             found = FCNTL.fcntl(descriptor, FCNTL.F_OFD_GETLK, asked)
         except OSError:
             return False
-        return struct.unpack(_FLOCK, found)[0] != FCNTL.F_UNLCK
+        return bool(struct.unpack(_FLOCK, found)[0] != FCNTL.F_UNLCK)
 
     def locking(self, descriptor: int, mode: int, length: int) -> None:
         """As `msvcrt.locking`, with the two modes that don't wait."""
@@ -225,7 +225,7 @@ def become() -> None:
     vars(as_it_was).update(vars(os))
     for name, module in list(sys.modules.items()):
         if name.startswith("filelock") and hasattr(module, "os"):
-            module.os = as_it_was
+            vars(module)["os"] = as_it_was
     handles = Handles()
     MSVCRT.locking = handles.locking
     for module, names in LACKING.items():

@@ -197,7 +197,8 @@ def test_a_report_that_excel_has_open_is_left_with_a_sentence_that_says_so(
 def test_a_file_that_a_scanner_has_open_for_a_moment_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, refusals, waited = os.replace, [3], []
+    real, refusals = os.replace, [3]
+    waited: list[float] = []
 
     def replace(*paths: Path) -> None:
         if refusals[0]:

@@ -88,7 +88,9 @@ def test_other_commands_run_without_what_windows_lacks(tmp_path: Path, command: 
 
 @pytest.mark.slow  # a process is struck
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.Signals(BREAK)])
-def test_ctrl_c_stops_tidily_on_a_loop_without_signal_handlers(tmp_path: Path, number: int) -> None:
+def test_ctrl_c_stops_tidily_on_a_loop_without_signal_handlers(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     sheet = write_sheet(tmp_path / "sheet.csv", numbered(50))
     release = threading.Event()
     with fault_server(first(1, good, then=held(release)), me=no_account) as journal:
