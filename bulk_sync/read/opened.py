@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1 << 16
 
 
-_A_FOLDER = "{path}: this is a folder; name a file."
-
-
 class ReadFailed(InputError):
     """The file was opened, and can't be read on."""
 
@@ -133,11 +130,9 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
         file = open_input(path)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file.") from None
-    except IsADirectoryError:
-        raise InputError(_A_FOLDER.format(path=path)) from None
     except OSError as error:
-        if path.is_dir():  # Windows only says that permission is denied
-            raise InputError(_A_FOLDER.format(path=path)) from None
+        if path.is_dir():  # of which Windows only says that permission is denied
+            raise InputError(f"{path}: this is a folder; name a file.") from None
         raise InputError(f"{path}: can't be read: {platforms.why_refused(error)}.") from None
     except ValueError:  # a NUL in the name
         raise InputError(f"{path}: not a valid file name.") from None
