@@ -1,6 +1,7 @@
 """Kill, stop and mislead the processes of a Dask cluster while jobs run, and ask the API.
 
     python -m tests.benchmarks.cluster_faults [--rounds 20] [--seed 1] [--part killed ...]
+        [--namespaces]
 
 Teams share nothing but the cluster; the sandbox's journal is the witness. The parts, with what is
 promised in docs/cluster.md:
@@ -12,10 +13,23 @@ promised in docs/cluster.md:
   The same, so that two tasks never worked at one job.
 - `scheduler`: the scheduler is killed. The run ends with 6 within a minute, and the next one, on
   another cluster, with 0. The same for the rows.
+- `unlocked`: as `stopped`, on storage whose locks and notes hold on one host only: each worker has
+  lock files of its own, so that the lease alone keeps two tasks apart.
+- `poison`: the key command of one job kills the worker that runs it, whenever it begins. That job
+  ends with 6, all others with 0.
+- `signalled`: the command gets SIGINT or SIGTERM, at times a second one at once. It ends with 130
+  or 143, and the next run, on another cluster, with 0. The same for the rows.
 - `clock`: the clock of one worker is an hour ahead, and two workers share a key with a limit: as
   many refusals as with clocks that agree.
 
-Exit code 1 when a rule was broken.
+With `--namespaces` (Linux, root) each worker is in a network namespace and has a state folder of
+its own, and there is one part, with locks that hold everywhere or, by chance, on one host only:
+
+- `cut`: the link of a worker to the scheduler goes down for 10 to 60 s, by chance that to the API
+  too, and comes up again. Each job has one worker at a time, the one that was cut off sends
+  nothing more after `GIVE_UP_SECONDS`, and ends. The same for exit code and rows as in `stopped`.
+
+Exit code 1 when a rule was broken, 2 where `ip netns` is not permitted.
 """
 
 from __future__ import annotations
@@ -28,20 +42,33 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bulk_sync.clock import SystemClock
+from bulk_sync.cluster.leases import GIVE_UP_SECONDS, LEASE_SECONDS
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.jobs import results
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES
+from tests.benchmarks import namespaces
+from tests.benchmarks.namespaces import Network, network
 from tests.dask_cluster import DaskCluster, dask_cluster
-from tests.helpers import Witness, let_pass, poll, sandbox_process, started, write_sheet
+from tests.helpers import (
+    Witness,
+    let_pass,
+    poll,
+    read_csv,
+    sandbox_process,
+    started,
+    write_sheet,
+)
 
 TEAMS = 4
 ROWS = 120
@@ -54,6 +81,9 @@ LONGEST_END_SECONDS = 60.0
 # Above the ten heartbeats of half a second that Dask waits in any case.
 _TTL = "6s"
 _STOP_SECONDS = 10.0
+
+# A worker is given up after its leases could have ended, as with Dask's own TTL of five minutes.
+_LONGER_TTL = f"{LEASE_SECONDS + 1:g}s"
 
 
 @dataclass
@@ -77,6 +107,7 @@ class Round:
         self._name = name
         self._folder = folder
         self._prefix = name.replace(" ", "_")
+        self.keys: list[list[str]] = []
         self._seq = max((entry["seq"] for entry in witness.journal_after(0)), default=0)
         self._values: dict[str, str] = {}
         self._settled: set[str] = set()
@@ -88,6 +119,7 @@ class Round:
         for team in range(TEAMS):
             keys = [f"{self._prefix}_{team}_{number}" for number in range(ROWS)]
             self._values |= {key: f"Seen {key}" for key in keys}
+            self.keys.append(keys)
             (self._folder / str(team)).mkdir()
             write_sheet(self._sheet(team), [(key, self._values[key], 3) for key in keys])
             secret = self._folder / f"{team}.key"
@@ -107,6 +139,16 @@ class Round:
     def _sheet(self, team: int) -> Path:
         return self._folder / str(team) / "x.csv"
 
+    def add_job(self, name: str, key_command: str) -> None:
+        """Add a job with a sheet of one row, whose values North never gets."""
+        (self._folder / name).mkdir()
+        sheet = write_sheet(self._folder / name / "x.csv", [(f"{self._prefix}_{name}", "x", 3)])
+        with self.jobs_file.open("a", encoding="utf-8") as file:
+            file.write(
+                f'[[job]]\nname = "{name}"\nfiles = "{sheet}"\n'
+                f'key-command = "{key_command}"\nbase-url = "{self.witness.base_url}"\n'
+            )
+
     @contextmanager
     def run(self, cluster: DaskCluster) -> Iterator[subprocess.Popen[str]]:
         """The command, on its way."""
@@ -123,7 +165,7 @@ class Round:
             assert running.poll() is None, running.communicate()
             return len(self.patches()) >= count
 
-        poll(enough)
+        poll(enough, within=600)  # on a busy machine
 
     def patches(self) -> list[dict[str, Any]]:
         """Return the patches of this round that the API applied or refused."""
@@ -166,7 +208,11 @@ class Round:
         return summary
 
     def check(self) -> None:
-        """Compare what North got with the sheets."""
+        """Compare what North got with the sheets, and the results with both."""
+        for team, keys in enumerate(self.keys):
+            rows = read_csv(self._sheet(team).with_suffix(".results.csv"))
+            updated = [row["unique_showing_key"] for row in rows if row["state"] == "updated"]
+            self.expect(updated == keys, f"results of team {team}: {len(updated)} rows updated")
         sent = Counter(str(entry["key"]) for entry in self.patches())
         held = {
             str(entry["key"]): json.loads(entry["body"])["feedback"]
@@ -237,11 +283,137 @@ def scheduler(one: Round, folder: Path) -> None:
     one.check()
 
 
+def unlocked(one: Round, folder: Path) -> None:
+    """Stop a worker and let it go on, where locks hold on one host only."""
+    with dask_cluster(folder, 0, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL=_LONGER_TTL) as cluster:
+        for number in range(2):
+            cluster.add_worker(**_with_own_locks(folder / f"locks {number}"))
+        cluster.wait_for(2)
+        with one.run(cluster) as running:
+            one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS // 2))
+            worker = one.dice.choice(cluster.workers)
+            worker.send_signal(signal.SIGSTOP)
+            one.note_all()
+            let_pass(LEASE_SECONDS + _STOP_SECONDS)
+            worker.send_signal(signal.SIGCONT)
+            one.ended(running, 0)
+    one.check()
+
+
+def _with_own_locks(folder: Path) -> dict[str, str]:
+    folder.mkdir()
+    return {"preload": "tests.benchmarks.own_locks", "OWN_LOCKS": str(folder)}
+
+
+def poison(one: Round, folder: Path) -> None:
+    """Let a job kill each worker that runs it, as one would whose workbook takes all memory."""
+    one.add_job("poison", "sh -c 'kill -9 $PPID'")
+    ended = threading.Event()
+    with dask_cluster(folder, workers=WORKERS) as cluster, one.run(cluster) as running:
+
+        def keep() -> None:  # as a nanny would
+            while not ended.wait(0.2):
+                dead = [worker for worker in cluster.workers if worker.poll() is not None]
+                for worker in dead:
+                    cluster.workers.remove(worker)
+                    cluster.add_worker()
+
+        nanny = threading.Thread(target=keep)
+        nanny.start()
+        try:
+            summary = one.ended(running, 6)
+        finally:
+            ended.set()
+            nanny.join()
+    codes = {job["job"]: job["exit_code"] for job in summary.get("jobs", ())}
+    one.expect(codes.pop("poison", None) == 6, "the job that kills did not end with 6")
+    one.expect(set(codes.values()) == {0}, f"other jobs ended with {codes}")
+    one.check()
+
+
+def signalled(one: Round, folder: Path) -> None:
+    """Stop the command by one or two signals, and run the jobs again on another cluster."""
+    number = one.dice.choice((signal.SIGINT, signal.SIGTERM))
+    with dask_cluster(folder / "first", workers=WORKERS) as cluster, one.run(cluster) as running:
+        one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+        running.send_signal(number)
+        if one.dice.random() < 0.5:
+            let_pass(one.dice.random())
+            if running.poll() is None:
+                running.send_signal(number)
+        summary = one.ended(running, 128 + number)
+        codes = {job["exit_code"] for job in summary.get("jobs", ())}
+        one.expect(codes <= {0, 128 + number}, f"jobs ended with {codes}")
+        one.note_all()
+        updated = sum(job["states"]["updated"] for job in summary.get("jobs", ()))
+        sent = len({str(entry["key"]) for entry in one.patches()})
+        one.expect(updated <= sent, f"{updated} rows updated in the summary, {sent} sent")
+    with dask_cluster(folder / "second") as cluster, one.run(cluster) as running:
+        one.ended(running, 0)
+    one.check()
+
+
 PARTS: dict[str, Callable[[Round, Path], None]] = {
     "killed": killed,
     "stopped": stopped,
     "scheduler": scheduler,
+    "unlocked": unlocked,
+    "poison": poison,
+    "signalled": signalled,
 }
+
+
+def cut(one: Round, folder: Path) -> None:
+    """Cut a worker off from the scheduler, and bring it back."""
+    own_locks = one.dice.random() < 0.5
+    links = one.dice.choice((("cluster",), ("cluster", "api")))
+    port = int(one.witness.base_url.rpartition(":")[2])
+    with (
+        network(folder / "network", port, 2) as net,
+        dask_cluster(
+            folder, 0, namespaces.HUB, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL=_LONGER_TTL
+        ) as cluster,
+    ):
+        for number in range(2):
+            own = folder / f"worker {number}"
+            own.mkdir()
+            settings = _with_own_locks(own / "locks") if own_locks else {}
+            cluster.add_worker(
+                *net.before(number),
+                host=net.address(number),
+                XDG_STATE_HOME=str(own / "state"),
+                **settings,
+            )
+        cluster.wait_for(2)
+        with one.run(cluster) as running:
+            one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+            number = one.dice.randrange(2)
+            one.note_all()
+            net.set(number, "down", *links)
+            cut_at = SystemClock().monotonic()
+            let_pass(one.dice.uniform(10, 60))
+            net.set(number, "up", *links)
+            one.ended(running, 0)
+            cluster.workers[number].wait(LONGEST_END_SECONDS)
+        _check_sends(one, net, number, cut_at)
+    one.check()
+
+
+def _check_sends(one: Round, net: Network, cut_off: int, cut_at: float) -> None:
+    """Look who sent when: no job had two workers at once, and the one cut off gave up."""
+    late = [at - cut_at for at, _ in net.sends(cut_off) if at > cut_at + GIVE_UP_SECONDS + 1]
+    one.expect(not late, f"the worker cut off sent {max(late, default=0):.1f} s later")
+    last = [at - cut_at for at, _ in net.sends(cut_off)]
+    one.counts.figures.setdefault("last request after the cut, s", []).append(max(last, default=0))
+    every = sorted((at, number, key) for number in range(2) for at, key in net.sends(number))
+    for team, keys in enumerate(one.keys):
+        known = set(keys)
+        workers = [number for _, number, key in every if key in known]
+        turns = sum(before != after for before, after in pairwise(workers))
+        one.expect(turns <= 1, f"team {team} was sent by two workers in turns ({turns})")
+
+
+NETWORK_PARTS: dict[str, Callable[[Round, Path], None]] = {"cut": cut}
 
 
 def clock(folder: Path, counts: Counts) -> None:
@@ -276,8 +448,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first round")
     parser.add_argument("--part", choices=[*PARTS, "clock"], action="append")
+    parser.add_argument("--namespaces", action="store_true", help="cut off workers in networks")
     options = parser.parse_args(arguments)
-    parts = options.part or [*PARTS, "clock"]
+    parts, every = options.part or [*PARTS, "clock"], {**PARTS, **NETWORK_PARTS}
+    if options.namespaces:
+        given = sys.argv[1:] if arguments is None else arguments
+        code = namespaces.enter("tests.benchmarks.cluster_faults", given)
+        if code is not None:
+            return code
+        parts = [*NETWORK_PARTS]
     counts = Counts()
     with TemporaryDirectory() as made, sandbox_process("--accept-any", "--latency", "10ms") as seen:
         folder = Path(made)
@@ -289,7 +468,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     break  # nothing in it is left to chance
                 name = f"{part} {number}"
                 one = Round(folder / name / "jobs", name, seen, counts)
-                PARTS[part](one, folder / name / "dask")
+                every[part](one, folder / name / "dask")
                 counts.rounds[part] += 1
                 for sentence in counts.broken[known:]:
                     print(sentence, flush=True)
