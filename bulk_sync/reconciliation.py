@@ -383,6 +383,7 @@ def _summary(found: _Found, template: int, changes: int) -> Reconciliation:
         systematic=found.systematic,
         refused=found.is_refused,
         base_url=settings.target.base_url,
+        sends=settings.comparing.push and not found.is_refused,
         command=settings.command,
     )
 

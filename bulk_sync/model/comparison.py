@@ -103,8 +103,8 @@ class Reconciliation(Struct, frozen=True):
     values that both sides, or only the other side, changed since the base. `to_send` counts the
     rows of `changes`. With `one_way`, rows only there are no difference. `systematic` has the
     differences with one cause; `refused` is True if they kept a push from starting. `base_url` is
-    where a push of the differences with another sheet goes; `command` has the words of the
-    comparison from a command line, without secrets.
+    where a push of the differences with another sheet goes; `sends` is True if one follows.
+    `command` has the words of a command line that only compares, without secrets.
     """
 
     input: str
@@ -130,6 +130,7 @@ class Reconciliation(Struct, frozen=True):
     systematic: tuple[Systematic, ...] = ()
     refused: bool = False
     base_url: str = DEFAULT_BASE_URL
+    sends: bool = False
     command: tuple[str, ...] = ()
 
     @property

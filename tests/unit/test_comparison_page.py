@@ -6,8 +6,10 @@ import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_sync.address import DEFAULT_BASE_URL, SANDBOX_TARGET
 from bulk_sync.model.comparison import (
@@ -67,6 +69,7 @@ def page(
     systematic: tuple[Systematic, ...] = (),
     command: tuple[str, ...] = (),
     base_url: str = DEFAULT_BASE_URL,
+    **others: Any,
 ) -> Parsed:
     classes = {one: sum(row.row_class is one for row in rows) for one in RowClass} | {
         RowClass.SAME: same
@@ -96,6 +99,7 @@ def page(
         command=command,
         base_url=base_url,
     )
+    summary = replace(summary, **others)
     write_comparison_page(path, summary, rows, made_at=AT, version="1")
     return Parsed(path.read_text(encoding="utf-8"))
 
@@ -164,10 +168,26 @@ def test_what_comes_next_is_the_command_with_its_target_and_what_else_is_left(
     )
     places = [said.index(text) for text in steps]
     assert places == sorted(places)
-    assert "--push" not in page(tmp_path / "x.html", rows).said
     rehearsal = page(tmp_path / "x.html", rows, command=words, base_url=SANDBOX_TARGET).said
     assert f"{command} --sandbox" in rehearsal
     assert "Nothing left to do." in page(tmp_path / "x.html", [], same=2, command=words).said
+
+
+@pytest.mark.parametrize(
+    ("others", "step"),
+    [
+        ({}, "To send the values here in 1 differing row, compare again with --push."),
+        ({"sends": True}, "The values here in 1 differing row are sent after this comparison."),
+        ({"conflicts": 2}, "in 1 differing row (except conflicts), compare again with --push."),
+        ({"conflicts": 2}, "Decide about 2 values changed on both sides: --prefer here sends"),
+        ({"conflicts": 2, "prefer_here": True}, "in 1 differing row, compare again"),
+        ({"refused": True}, "Remove the cause that is named below, then compare again."),
+    ],
+)
+def test_a_comparison_that_names_no_command_says_what_to_do(
+    tmp_path: Path, others: dict[str, Any], step: str
+) -> None:
+    assert step in page(tmp_path / "x.html", [differing(2, "x", "y")], **others).said
 
 
 def test_rows_only_there_are_folded_below_all_others(tmp_path: Path) -> None:

@@ -137,26 +137,31 @@ def _next_section(summary: Reconciliation) -> Html:
 def _steps(summary: Reconciliation, command: str | None) -> Iterator[str]:
     """Yield what is left to do, the command's step first."""
     classes = summary.classes
+    count = classes[RowClass.DIFFERS] + classes[RowClass.CONFLICT]
+    differing = counted(count, "differing row")
+    undecided = summary.conflicts if not summary.prefer_here else 0
+    differing += " (except conflicts)" if undecided else ""
     if command:
-        yield f"To send the values here {_rows_that_differ(summary)}, run:"
+        yield f"To send the values here in {differing}, run:"
+    elif summary.sends and count:
+        yield f"The values here in {differing} are sent after this comparison."
     elif summary.refused or any(one.pattern.overwrites for one in summary.systematic):
         yield "Remove the cause that is named below, then compare again."
-    elif summary.changes:
-        yield f"The values here follow: {counted(summary.to_send, 'row')} to send."
-    if classes[RowClass.PROBLEM]:
-        rows = counted(classes[RowClass.PROBLEM], "row")
-        yield f"Correct {rows} with a problem, then compare again."
-    if classes[RowClass.ONLY_HERE] and summary.ledger is None:
-        rows = counted(classes[RowClass.ONLY_HERE], "row")
-        yield f"Check the keys of {rows} only here: nothing there has them."
+    elif count:
+        yield f"To send the values here in {differing}, compare again with --push."
+    if undecided:
+        yield (
+            f"Decide about {counted(undecided, 'value')} changed on both sides: --prefer here "
+            "sends the value here."
+        )
+    if rows := classes[RowClass.PROBLEM]:
+        yield f"Correct {counted(rows, 'row')} with a problem, then compare again."
+    if (rows := classes[RowClass.ONLY_HERE]) and summary.ledger is None:
+        yield f"Check the keys of {counted(rows, 'row')} only here: nothing there has them."
+    if (rows := classes[RowClass.ONLY_THERE]) and not summary.one_way:
+        yield f"Check whether {counted(rows, 'row')} only there should be here, too."
     if summary.exit_code == 0:
         yield "Nothing left to do."
-
-
-def _rows_that_differ(summary: Reconciliation) -> str:
-    count = summary.classes[RowClass.DIFFERS] + summary.classes[RowClass.CONFLICT]
-    but = ", except conflicts" if summary.conflicts and not summary.prefer_here else ""
-    return f"in {counted(count, 'differing row')}{but}"
 
 
 # Counts
@@ -195,6 +200,7 @@ def _classes_section(summary: Reconciliation) -> Html:
         "Rows by class",
         element(
             "table",
+            element("caption", "Rows by class", class_="aside"),
             header_row("Class", "Here", "There", "Meaning"),
             element("tbody", *lines),
             element("tfoot", total),
@@ -214,7 +220,11 @@ def _fields(summary: Reconciliation) -> Html:
         for field, count in summary.fields.items()
     )
     table = element(
-        "table", header_row("Field", "Values"), element("tbody", *lines), class_="states fields"
+        "table",
+        element("caption", "Values that differ, by field", class_="aside"),
+        header_row("Field", "Values"),
+        element("tbody", *lines),
+        class_="states fields",
     )
     return section("fields", "Values that differ, by field", table, class_="card")
 
