@@ -37,7 +37,7 @@ from bulk_sync.plan import OnDuplicate
 from bulk_sync.run.archive import archived, identity, refuse_archive, settle
 from bulk_sync.run.paths import Use, identity_of, refuse_clashes, uses_of_job
 from bulk_sync.run.rows import Judgement
-from bulk_sync.run.send import ending_at, seconds_left
+from bulk_sync.run.send import End, ending_at
 from bulk_sync.run.several import Judged, judged_together
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.settings.inbox import Inbox
@@ -65,6 +65,10 @@ Check = Callable[[SheetSettings, Judgement | None], CheckSummary]
 
 Reading = Callable[[str], AbstractContextManager[OnRows]]
 """Follows the reading of files under a name; the function that it gives gets the rows so far."""
+
+
+Ask = Callable[[Sequence[tuple[PushSettings, Judged]], End], End]
+"""Called when all files are read and nothing is sent; returns when the run has to end."""
 
 
 class Inputs(Struct, frozen=True):
@@ -151,15 +155,16 @@ def run(
     push: Push,
     clock: Clock,
     reading: Reading = lambda _: nullcontext(lambda _: None),
+    ask: Ask = lambda _, end: end,
 ) -> Batch:
     """Push the named files, and those of named folders, one after the other, within one deadline.
 
     `settings` are those of all files but for the input; `reading` follows the reading of all files
-    before the first is pushed. Raises UsageError when two files would write the same one,
-    InputError for a folder that can't be read.
+    before the first is pushed. `ask` is called then, and an error of it ends the run. Raises
+    UsageError when two files would write the same one, InputError for a folder that can't be read.
     """
     refuse_options_of_one_sheet(named, settings, settings.outputs)
-    end = clock.monotonic() + seconds_left(settings.stopping, clock)
+    end = End.of(settings.stopping, clock)
     prepare_archive(named, inbox.archive, clock)
     inputs = inputs_of(named, inbox.settle_seconds, clock.now())
     all_settings = [settings.changed(input=file) for file in inputs.files]
@@ -171,12 +176,14 @@ def run(
         with reading(f"{len(all_settings)} files") as on_rows:
             all_judged = opened.enter_context(judged_together(all_settings, on_rows))
         last_of = {judged.circle: place for place, judged in enumerate(all_judged)}
-        for place, (one, judged) in enumerate(zip(all_settings, all_judged, strict=True)):
+        sheets = [*zip(all_settings, all_judged, strict=True)]
+        end = ask(sheets, end)
+        for place, (one, judged) in enumerate(sheets):
             if any(part.exit_code in _END_ALL for part in parts):
                 parts.append(Part(str(one.reading.input)))
                 continue
             # One deadline for all files: each push gets what is left of it.
-            parts.append(_part(ending_at(one, end, clock), judged, push))
+            parts.append(_part(ending_at(one, end.at, clock), judged, push))
             if last_of[judged.circle] == place:
                 circle = [
                     at for at, other in enumerate(all_judged) if other.circle == judged.circle

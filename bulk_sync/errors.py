@@ -12,6 +12,7 @@
     ├── CheckpointBusy        7  wait for the other run
     ├── OutputError           8  make room, or grant permission, then run again
     │   └── NameTaken         8  another file has the output's name: it was written to a free one
+    ├── Declined            130  push again: the question before the first row was not answered yes
     └── Interrupted 129/130/143  run again: a closed terminal, Ctrl-C, SIGTERM
 
 The class decides the exit code. What goes wrong with one row is a value (`model.rows.Problem`,
@@ -89,6 +90,12 @@ class OutputError(BulkSyncError):
 
 class NameTaken(OutputError):
     """A file that isn't ours took an output's name during the run; it was left as it is."""
+
+
+class Declined(BulkSyncError):
+    """The user was asked before the first row and did not answer yes; nothing was sent."""
+
+    exit_code = 130
 
 
 _SIGNALS = {1: "SIGHUP: the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from bulk_sync import signals
 from bulk_sync.clock import Clock, SystemClock, utc_text
 from bulk_sync.errors import OutputError
 from bulk_sync.job.database import Ended
-from bulk_sync.job.leftover import JobPlace, acknowledged_before
+from bulk_sync.job.leftover import JobPlace, Leftover, left_by
 from bulk_sync.job.lock import held
 from bulk_sync.job.store import Store
 from bulk_sync.model.estimates import KnownPace, windows_for
@@ -25,6 +26,7 @@ from bulk_sync.model.rows import State, Tally
 from bulk_sync.model.summaries import CheckSummary, Creatable, Summary
 from bulk_sync.report.causes import problems_of
 from bulk_sync.run import log
+from bulk_sync.run.ahead import look_ahead
 from bulk_sync.run.findings import (
     assumptions_of,
     columns_of,
@@ -41,7 +43,7 @@ from bulk_sync.run.outputs import (
     refuse_unfit_results,
     write_outputs,
 )
-from bulk_sync.run.rows import Judgement, stage_rows
+from bulk_sync.run.rows import Judgement, Reviewed, stage_rows
 from bulk_sync.run.send import (
     SendingRun,
     ask_first,
@@ -107,12 +109,15 @@ def push_in_run(
     callbacks: Callbacks,
     *,
     send_to: str | None = None,
+    reviewed: Reviewed | None = None,
 ) -> Summary:
-    """Push one sheet of a run of several, whose rows were judged together; see `run.several`.
+    """Push a sheet whose rows were judged with those of others, or that a person looked over.
 
-    Raises as `push` does, and InputError when the sheet has changed since.
+    See `run.several` and `review`. Raises as `push` does, and InputError when the sheet has changed
+    since.
     """
-    return _push(settings, send_to, callbacks, SystemClock(), judgement)
+    earlier = tuple(one for one in (judgement, reviewed) if one is not None)
+    return _push(settings, send_to, callbacks, SystemClock(), judgement, earlier)
 
 
 async def push_async(
@@ -132,6 +137,7 @@ def _push(
     callbacks: Callbacks,
     clock: Clock,
     judgement: Judgement | None = None,
+    earlier: Sequence[Judgement | Reviewed] = (),
 ) -> Summary:
     source, files = settings.reading.input, settings.files
     history, outputs = settings.history, settings.outputs
@@ -151,8 +157,8 @@ def _push(
         ) as (store, opened),
     ):
         refuse_without_report(sheet, settings.creating)
-        if judgement is not None:
-            judgement.refuse_if_changed(sheet)
+        for one in earlier:
+            one.refuse_if_changed(sheet)
         check_outputs(files, outputs.undo_file)  # better now than after sending
         staging = Staging(
             sheet=sheet,
@@ -237,8 +243,15 @@ def check(
         counts = store.views.counts(rows.generation)
         problems, causes = problems_of(store.views.bad_rows(rows.generation))
         saved = _save_profile(sheet, save_profile)
-        acknowledged = _acknowledged_before(sheet, store, rows.generation, job)
-        changes = counts.get(State.PENDING, 0) - acknowledged
+        left = _left_by(sheet, store, rows.generation, job)
+        ahead = look_ahead(sheet, store, rows.generation, job)
+        if ahead.unchanged:
+            counts = {
+                **counts,
+                State.PENDING: counts[State.PENDING] - ahead.unchanged,
+                State.UNCHANGED: ahead.unchanged,
+            }
+        changes = counts.get(State.PENDING, 0) - left.acknowledged
         bounds = settings.stopping
         stopped = refusal_of(sheet, store, rows.generation, bounds.max_problems) or many_changes(
             settings.reading.input, changes, sum(counts.values()), bounds.max_changes
@@ -252,7 +265,7 @@ def check(
             states=counts,
             problems=problems,
             causes=causes,
-            acknowledged=acknowledged,
+            acknowledged=left.acknowledged,
             duplicates=rows.duplicates,
             left_out=rows.left_out,
             assumptions=assumptions_of(sheet),
@@ -266,15 +279,17 @@ def check(
             profile=saved,
             creatable=_creatable(store, rows.generation, settings.creating),
             stopped=stopped,
+            first=ahead.first if stopped is None else (),
+            is_resumed=left.is_resumed,
+            digest=sheet.table.digest,
+            meaning=sheet.digest,
         )
 
 
-def _acknowledged_before(sheet: Sheet, store: Store, generation: int, job: JobPlace | None) -> int:
+def _left_by(sheet: Sheet, store: Store, generation: int, job: JobPlace | None) -> Leftover:
     if job is None:
-        return 0
-    return acknowledged_before(
-        store, generation, job, digest=sheet.table.digest, meaning=sheet.digest
-    )
+        return Leftover()
+    return left_by(store, generation, job, digest=sheet.table.digest, meaning=sheet.digest)
 
 
 def _creatable(store: Store, generation: int, creating: Creating) -> Creatable | None:

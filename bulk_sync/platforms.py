@@ -19,8 +19,8 @@ import errno
 import os
 import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Event
@@ -177,6 +177,37 @@ def why_refused(error: OSError) -> str:
     if isinstance(error, PermissionError) and not OPEN_FILES_MOVE:
         return f"{reason}; if it is open in another program, such as Excel, close it there"
     return reason
+
+
+# Terminals
+
+
+@contextmanager
+def typed_lines(descriptor: int) -> Iterator[None]:
+    """Let a terminal show what is typed and give it line by line, whatever mode it was left in.
+
+    What was typed before the block is dropped. Elsewhere than on a POSIX terminal nothing is done.
+    """
+    try:
+        termios: Any = import_module("termios")  # not on Windows
+    except ImportError:
+        yield
+        return
+    try:
+        before = termios.tcgetattr(descriptor)
+    except (termios.error, OSError):
+        yield
+        return
+    mode = [*before]
+    mode[0] |= termios.ICRNL
+    mode[3] |= termios.ICANON | termios.ECHO | termios.ISIG
+    with suppress(termios.error):
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, mode)
+    try:
+        yield
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 # Users, processes and limits

@@ -44,6 +44,7 @@ NOT_RUN = {
     "/bin/dask ": "runs until somebody stops it",
     "schtasks ": "needs Windows",
     "py -m venv ": "needs Windows",
+    "[y/N]": "is asked on a terminal; test_asking answers there",
     ".venv-one/": "installs PyInstaller from a package index, and takes a minute",
 }
 """Texts of commands that are not run here, and why."""
@@ -118,7 +119,7 @@ def well_formed(block: Block) -> None:
             *times, command = line.split(maxsplit=5)
             assert len(times) == 5, block.place
             assert re.match("/[a-z/.]+/bulk-sync (?:push|run --jobs) /", command), block.place
-    elif block.language == "bat":
+    elif block.language in {"bat", "text"}:
         assert reason_not_to_run(block.text), block.place
     else:
         assert block.language in {"sh", "console", "python"}, block.place

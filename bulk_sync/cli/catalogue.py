@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bulk_sync.cli.declare import Argument, Command, Given
-from bulk_sync.cli.parts import Columns, Following, OneRow, Sample, Scope
+from bulk_sync.cli.parts import Asking, Columns, Following, OneRow, Sample, Scope
 from bulk_sync.sandbox.behaviour import Behaviour, Serving
 from bulk_sync.settings.comparing import Comparing
 from bulk_sync.settings.creating import Creating
@@ -70,6 +70,7 @@ def _command(
     Outputs,
     Following,
     Inbox,
+    Asking,
 )
 def push(given: Given) -> int:
     """Bring a sheet into North: read, check, send, report. Run it again to resume.
@@ -136,6 +137,7 @@ def check(given: Given) -> int:
     Stopping,
     Differences,
     select_options(Following, "json", "quiet", "verbose", "log_format", "log_file"),
+    Asking,
 )
 def reconcile(given: Given) -> int:
     """Compare a sheet cell by cell with another one (an export), or with what the API last

@@ -43,7 +43,7 @@ from bulk_sync.report.terminal.summary import show_summary
 from bulk_sync.report.words import printable
 from bulk_sync.report.written.atomic import check_writable
 from bulk_sync.run.follow import AboutToSend, Callbacks
-from bulk_sync.run.rows import Judgement
+from bulk_sync.run.rows import Judgement, Reviewed
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.secret import without_keys
 from bulk_sync.settings.push import PushSettings
@@ -210,16 +210,19 @@ def watched_push(
     following: Following,
     warned: list[str] | None = None,
     judgement: Judgement | None = None,
+    reviewed: Reviewed | None = None,
 ) -> Summary:
     """Push and show the progress, with traces if the environment configures them.
 
-    `warned` gets the notes that a terminal has shown before the first request.
+    `warned` has the notes that a terminal has shown, and gets those that it shows before the first
+    request. The sheet is sent only as it was `reviewed`, if it was.
     """
     with (
         tracing(os.environ) as on_row,
         _shown(str(settings.reading.input), following, warned) as callbacks,
     ):
-        return push_in_run(settings, judgement, replace(callbacks, on_row=on_row), send_to=send_to)
+        traced = replace(callbacks, on_row=on_row)
+        return push_in_run(settings, judgement, traced, send_to=send_to, reviewed=reviewed)
 
 
 @contextmanager
@@ -249,6 +252,8 @@ def _shown(name: str, following: Following, warned: list[str] | None) -> Iterato
 
         def warn(warning: str) -> None:
             shown.close()
+            if warned is not None and warning in warned:
+                return
             show_line(console, warning, style="yellow")
             if warned is not None:
                 warned.append(warning)

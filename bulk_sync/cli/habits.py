@@ -8,13 +8,34 @@ from bulk_sync.similar import closest
 
 _LOOPBACK = "a sandbox listens on 127.0.0.1 only, for programs of this machine"
 _RESUMES = "running the same command again resumes"
+_ASKS_NOT = "use --yes to push without the question"
+_YES = "only bulk-sync push and reconcile --push ask, so only they have it"
 REMOVED = {"processes": "it was removed, because one process sends faster than several did"}
 """Options of earlier versions by name, with the reason why they are gone."""
 
 _ADVICE = {
     "--resume": _RESUMES,
     "--continue": _RESUMES,
-    "--force": _RESUMES + "; bulk-sync push --help lists what may be overridden",
+    "--force": f"{_ASKS_NOT}; {_RESUMES}",
+    **dict.fromkeys(
+        (
+            "--no-confirm",
+            "--noconfirm",
+            "--confirm",
+            "--no-prompt",
+            "--no-ask",
+            "--non-interactive",
+            "--no-interactive",
+            "--no-input",
+            "--assume-yes",
+            "--auto-approve",
+            "--approve",
+            "-f",
+        ),
+        _ASKS_NOT,
+    ),
+    "--yes": _YES,
+    "-y": _YES,
     "--overwrite": "results are always replaced by those of the latest run",
     "--retries": "use --max-attempts N, and --retry-for DURATION",
     "--retry": "use --max-attempts N, and --retry-for DURATION",

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,7 +18,7 @@ from bulk_sync.cli import bugs
 from bulk_sync.cli.catalogue import COMMANDS, GROUPS
 from bulk_sync.cli.declare import for_typer
 from bulk_sync.cli.streams import standard_output
-from bulk_sync.errors import BulkSyncError
+from bulk_sync.errors import BulkSyncError, Declined
 from bulk_sync.settings.option import PREFIX
 from bulk_sync.version import __version__
 
@@ -83,6 +83,10 @@ def _run() -> int:
     except _UsageProblem as problem:
         _show_failure(_usage_sentence(problem))
         return 2
+    except Declined as declined:
+        with suppress(OSError):
+            sys.stdout.write(f"{declined}\n")
+        return declined.exit_code
     except BulkSyncError as error:
         _show_failure(str(error))
         return error.exit_code

@@ -69,6 +69,21 @@ class Following:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asking:
+    """The option about the question of commands that push."""
+
+    PANEL = "Sending"
+
+    yes: Annotated[
+        bool,
+        Option(
+            "Send without asking. A push on a terminal asks before the first row of a job leaves.",
+            short="-y",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """The options of `demo`."""
 

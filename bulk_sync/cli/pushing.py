@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from bulk_sync import batch, signals
 from bulk_sync.cli import next_step
+from bulk_sync.cli.asking import Question
 from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.followed import (
     Run,
@@ -27,7 +28,7 @@ from bulk_sync.cli.followed import (
     watched_reading,
 )
 from bulk_sync.cli.keys import with_key
-from bulk_sync.cli.parts import Following, Sample
+from bulk_sync.cli.parts import Asking, Following, Sample
 from bulk_sync.cli.streams import err, out, standard_output
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import OutputError, UsageError
@@ -40,7 +41,8 @@ from bulk_sync.report.terminal.lines import show_line
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.run.archive import archived, identity
 from bulk_sync.run.rows import Judgement
-from bulk_sync.run.send import ending_at, seconds_left
+from bulk_sync.run.send import End, ending_at
+from bulk_sync.run.several import Judged
 from bulk_sync.settings.composed import part
 from bulk_sync.settings.inbox import Inbox
 from bulk_sync.settings.push import PushSettings
@@ -58,6 +60,7 @@ class _Push:
     files: Sequence[Path]
     inbox: Inbox
     following: Following
+    asking: Asking
     run: Run
 
 
@@ -78,7 +81,7 @@ def push(given: Mapping[str, Any]) -> int:
     with followed(" ".join(map(str, files)), following) as run:
         # Validate inside the run, so that the hook is called for a wrong setting, too.
         settings = PushSettings.of(with_key(given), input=files[0])
-        request = _Push(files, inbox, following, run)
+        request = _Push(files, inbox, following, part(Asking, given), run)
         if len(files) == 1 and not batch.is_folder(files[0]):
             return _push_one(settings.changed(command=tuple(next_step.typed_words())), request)
         return _push_all(settings, request)
@@ -89,11 +92,14 @@ def _push_one(settings: PushSettings, request: _Push) -> int:
     clock = SystemClock()
     batch.prepare_archive([source], archive, clock)
     before = identity(source)
-    end = clock.monotonic() + seconds_left(settings.stopping, clock)
-    warned: list[str] = []
+    end = End.of(settings.stopping, clock)
+    question = Question(request.asking, request.following, clock)
     with sandbox_of(settings) as send_to:
-        timed = ending_at(settings, end, clock)
-        summary = watched_push(timed, send_to, request.following, warned)
+        end = question.ask([(settings, Judged(0))], end)
+        warned = question.shown(settings)
+        timed = ending_at(settings, end.at, clock)
+        reviewed = question.reviewed(settings)
+        summary = watched_push(timed, send_to, request.following, warned, reviewed=reviewed)
     request.run.ended |= summary_json(summary)
     if archive is None or not summary.is_finished or settings.reading.from_standard_input:
         return _end(summary, request.following, warned)
@@ -115,19 +121,23 @@ def _end(summary: Summary, following: Following, warned: Sequence[str]) -> int:
 
 
 def _push_all(settings: PushSettings, request: _Push) -> int:
+    clock = SystemClock()
+    question = Question(request.asking, request.following, clock)
     with sandbox_of(settings) as send_to:
 
         def push_it(one: PushSettings, judgement: Judgement | None) -> Summary:
             request.run.job = str(one.reading.input)
-            return watched_push(one, send_to, request.following, judgement=judgement)
+            reviewed, warned = question.reviewed(one), question.shown(one)
+            return watched_push(one, send_to, request.following, warned, judgement, reviewed)
 
         ended = batch.run(
             request.files,
             settings,
             request.inbox,
             push_it,
-            SystemClock(),
+            clock,
             partial(watched_reading, request.following),
+            question.ask,
         )
     request.run.ended |= batch_json(ended)
     _show_batch(ended, request)
@@ -162,7 +172,7 @@ def reconcile(given: Mapping[str, Any]) -> int:
     if not settings.comparing.push:
         settings = settings.changed(command=tuple(next_step.typed_words()))
     clock = SystemClock()
-    end = clock.monotonic() + seconds_left(settings.stopping, clock)
+    end = End.of(settings.stopping, clock)
     with followed(str(file), following) as run:
         summary = _compared(settings)
         is_pushed = settings.comparing.push and not summary.refused
@@ -171,8 +181,8 @@ def reconcile(given: Mapping[str, Any]) -> int:
             code = (3 if summary.left_to_decide else 0) if is_pushed else summary.exit_code
             _show_comparison(summary, None, following, code)
             return code
-        pushing = ending_at(pushing, end, clock)
-        return _push_differences(settings, summary, pushing, following, run)
+        question = Question(part(Asking, given), following, clock)
+        return _push_differences(settings, summary, pushing, following, run, question, end)
 
 
 def _with_key_if_needed(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -226,18 +236,23 @@ def _push_differences(
     pushing: PushSettings,
     following: Following,
     run: Run,
+    question: Question,
+    end: End,
 ) -> int:
     if not following.json:
         _show_comparison(summary, None, following, None)
     run.job = str(pushing.reading.input)
     with sandbox_of(pushing) as send_to:
-        pushed = watched_push(pushing, send_to, following)
+        end = question.ask([(pushing, Judged(0))], end)
+        timed = ending_at(pushing, end.at, question.clock)
+        reviewed, warned = question.reviewed(pushing), question.shown(pushing)
+        pushed = watched_push(timed, send_to, following, warned, reviewed=reviewed)
     undecided = summary.left_to_decide and settings.there is not None
     code = pushed.exit_code or (3 if undecided else 0)
     if following.json:
         _show_comparison(summary, pushed, following, code)
     else:
-        show(pushed, following, exit_code=code)
+        show(pushed, following, warned, exit_code=code)
     if pushed.stopped is not None:
         show_end(str(pushed.stopped), following)
     return code

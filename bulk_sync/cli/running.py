@@ -53,6 +53,7 @@ _FOR_RUN = {
         one.name: f"an option of the whole run: bulk-sync run --{one.name}"
         for one in declared(Following)
     },
+    "yes": "no option of a job: bulk-sync run never asks",
     "sandbox": "no option of a job: rehearse a sheet with bulk-sync push --sandbox",
 }
 _MOST_LINES = 20

@@ -131,6 +131,12 @@ _usual_values = itemgetter(*map(Outcome._fields.index, _USUAL))
 # SQLite takes bound values in a fifth of the time that it takes for a JSON list.
 _USUAL_SIZES = (1024, 512, 256, 128, 64)
 
+# Acknowledgements that were carried over to an edited sheet have no attempts.
+_WAS_SENT = (
+    "SELECT taken > 0 "
+    f"OR EXISTS (SELECT 1 FROM outcome WHERE attempts > 0 OR {ACKNOWLEDGED}) FROM job"
+)
+
 _TRIED = f"(attempts > 0 OR {IN_DOUBT})"
 
 _CUT_OFF = "The run was cut off, or the response was lost"
@@ -165,6 +171,11 @@ class Outbox:
     def has_more(self) -> bool:
         """False once all changes of this run are handed out."""
         return bool(self._sources)
+
+    def was_sent(self) -> bool:
+        """Return whether a row of the job may have left in any run."""
+        (sent,) = self._db.execute(_WAS_SENT).fetchone()
+        return bool(sent)
 
     def requeue(self, *, repeat_ambiguous: bool = True) -> None:
         """Make rejected and failed rows pending again, because another run begins.

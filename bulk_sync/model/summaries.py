@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from bulk_sync.errors import BulkSyncError, CheckpointBusy
 from bulk_sync.model.account import Team
+from bulk_sync.model.ahead import FirstChange
 from bulk_sync.model.estimates import Window, requests_within, seconds_to_send, spaced_rate
 from bulk_sync.model.problems import Reason
 from bulk_sync.model.rows import ERROR_STATES, Allowance, Echo, RateSource, State
@@ -241,6 +242,9 @@ class CheckSummary(Struct, frozen=True):
     takes with all of them, after the `held_seconds` for which the API asked to wait;
     `window_seconds` is the time that a push has. `stopped` is the reason that a push would refuse
     the sheet. `left_out` counts the rows that are left out by choice; nothing else counts them.
+    `first` has the first rows that would be sent. `is_resumed` is True if a run of this job has
+    sent rows, and would go on with nothing but what the job has had. `digest` and `meaning` name
+    the sheet as it was read (see `job.database.Job`).
     """
 
     input: str
@@ -264,6 +268,10 @@ class CheckSummary(Struct, frozen=True):
     creatable: Creatable | None = None
     acknowledged: int = 0
     left_out: int = 0
+    first: tuple[FirstChange, ...] = ()
+    is_resumed: bool = False
+    digest: str = ""
+    meaning: str = ""
 
     @property
     def changes(self) -> int:

@@ -16,6 +16,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from bulk_sync.model.account import Team
+from bulk_sync.model.ahead import FirstChange
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.model.comparison import Reconciliation, SideCounts
 from bulk_sync.model.job_status import FileStatus, JobsStatus, JobStatus
@@ -183,10 +184,23 @@ def check_json(summary: CheckSummary) -> dict[str, Any]:
         "shown": [
             {"target": target, "patch": json.loads(body)} for target, body in summary.patches
         ],
+        "first_changes": [_first_change(change) for change in summary.first],
         "create_missing": None if summary.creatable is None else asdict(summary.creatable),
         "profile": summary.profile,
         "stopped": _text(summary.stopped),
         "exit_code": summary.exit_code,
+    }
+
+
+def _first_change(change: FirstChange) -> dict[str, Any]:
+    """Return a row's fields with their new values, and the old ones that the ledger knows."""
+    return {
+        "row": change.number,
+        "key": change.key,
+        "fields": [
+            {"field": one.field, "to": one.new} | ({"from": one.old} if one.is_known else {})
+            for one in change.fields
+        ],
     }
 
 

@@ -38,8 +38,13 @@ def sending_text(rows: int, base_url: str, team: Team | None) -> str:
     """Return where the rows of a run are about to go, as a sentence."""
     if base_url == SANDBOX_TARGET:
         return f"Sending {counted(rows, 'row')} to a sandbox on this machine, not to North."
-    whose = f", for the team {team}." if team else "; the API does not name the key's team."
-    return f"Sending {counted(rows, 'row')} to {base_url}{whose}"
+    return f"Sending {counted(rows, 'row')} to {where_text(base_url, team)}."
+
+
+def where_text(base_url: str, team: Team | None) -> str:
+    """Return the API, and the team of the key."""
+    whose = f", for the team {team}" if team else "; the API does not name the key's team"
+    return f"{base_url}{whose}"
 
 
 def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:

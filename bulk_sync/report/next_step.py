@@ -34,6 +34,8 @@ _OF_THE_SHEET = (
     "--limit",
 )
 _FORGETS = "--fresh"
+# A job of its own is to be looked over.
+_ASKS_NOT = ("--yes", "-y")
 
 
 class NextStep(Struct, frozen=True):
@@ -82,7 +84,7 @@ def _push_of_corrected(summary: Summary) -> str:
     words = [
         str(summary.files.failed) if word == summary.input else word
         for word in without(summary.command, *_OF_THE_SHEET)
-        if word != _FORGETS
+        if word != _FORGETS and word not in _ASKS_NOT
     ]
     return _joined(_complete(words, summary))
 

@@ -60,10 +60,25 @@ class Judgement(Struct, frozen=True):
     def refuse_if_changed(self, sheet: Sheet) -> None:
         """Raise InputError for a sheet that is not the one that was judged."""
         if (sheet.table.digest, sheet.digest) != (self.digest, self.meaning):
-            raise InputError(
-                f"{sheet.reading.input}: changed after it was compared with the other files of "
-                "this run, so nothing of it is sent. Run again"
-            )
+            raise _changed(sheet, "it was compared with the other files of this run")
+
+
+class Reviewed(Struct, frozen=True):
+    """A sheet as the user looked it over before anything was sent; see `review`."""
+
+    digest: str
+    meaning: str
+
+    def refuse_if_changed(self, sheet: Sheet) -> None:
+        """Raise InputError for a sheet that is not the one that was looked over."""
+        if (sheet.table.digest, sheet.digest) != (self.digest, self.meaning):
+            raise _changed(sheet, "it was looked over")
+
+
+def _changed(sheet: Sheet, since: str) -> InputError:
+    return InputError(
+        f"{sheet.reading.input}: changed after {since}, so nothing of it is sent. Run again"
+    )
 
 
 class Origin(Struct, frozen=True):

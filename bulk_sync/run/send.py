@@ -112,9 +112,36 @@ def bounds_of(stopping: Stopping, clock: Clock) -> Bounds:
 
 def seconds_left(stopping: Stopping, clock: Clock) -> float:
     """Return how long a push may send; infinity when neither bound is set."""
+    return min(_seconds(stopping, clock))
+
+
+def _seconds(stopping: Stopping, clock: Clock) -> tuple[float, float]:
     until = math.inf if stopping.finish_by is None else seconds_until(stopping.finish_by, clock)
     deadline = stopping.deadline_seconds
-    return min(until, math.inf if deadline is None else deadline)
+    return math.inf if deadline is None else deadline, until
+
+
+class End(Struct, frozen=True):
+    """When a run has to stop sending, as instants of its clock; infinity is no bound."""
+
+    deadline: float
+    finish_by: float
+
+    @classmethod
+    def of(cls, stopping: Stopping, clock: Clock) -> End:
+        """Return the end of a run that begins now."""
+        deadline, until = _seconds(stopping, clock)
+        now = clock.monotonic()
+        return cls(now + deadline, now + until)
+
+    def without(self, seconds: float) -> End:
+        """Return the end of a run that waited for its user; a time of day stays."""
+        return replace(self, deadline=self.deadline + seconds)
+
+    @property
+    def at(self) -> float:
+        """The earlier one."""
+        return min(self.deadline, self.finish_by)
 
 
 def ending_at(settings: PushSettings, end: float, clock: Clock) -> PushSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bulk_sync.errors import InputError
+from bulk_sync.model.ahead import FieldChange, FirstChange
 from bulk_sync.model.comparison import Reconciliation, RowClass, SideCounts
 from bulk_sync.model.rows import Allowance, RateSource, State
 from bulk_sync.model.summaries import (
@@ -114,11 +115,20 @@ def test_a_check_without_a_rate_has_no_duration() -> None:
         limit=None,
         window_seconds=None,
         patches=(("K1", '{"showing":{"rating":4}}'),),
+        first=(
+            FirstChange(
+                2,
+                "K1",
+                (FieldChange("rating", 4, None, is_known=True), FieldChange("feedback", "a")),
+            ),
+        ),
     )
     told = check_json(summary)
     assert (told["seconds"], told["requests_per_second"], told["window_suffices"]) == (None,) * 3
     assert told["shown"] == [{"target": "K1", "patch": {"showing": {"rating": 4}}}]
     assert told["requests"] == told["patches"] == 1
+    fields = [{"field": "rating", "to": 4, "from": None}, {"field": "feedback", "to": "a"}]
+    assert told["first_changes"] == [{"row": 2, "key": "K1", "fields": fields}]
 
 
 def test_a_comparison_with_the_ledger_names_it() -> None:

@@ -14,7 +14,10 @@ from tests.conftest import Program
         ("--dry-run", "Use: bulk-sync check sheet.csv"),
         ("--resume", "running the same command again resumes"),
         ("--retries", "--max-attempts N, and --retry-for DURATION"),
-        ("--force", "running the same command again resumes"),
+        ("--force", "use --yes to push without the question; running the same command again"),
+        ("--no-confirm", "use --yes to push without the question"),
+        ("--confirm", "use --yes to push without the question"),
+        ("-f", "use --yes to push without the question"),
         ("--worker", "Did you mean --workers?"),
         ("--processes", "it was removed, because one process sends faster"),
     ],
@@ -25,6 +28,16 @@ def test_a_habit_leads_to_what_is_meant(program: Program, option: str, words: st
     assert f"No such option: {option}" in ran.err
     assert words in ran.err
     assert "--fresh" not in ran.err
+
+
+@pytest.mark.parametrize("option", ["--yes", "-y"])
+@pytest.mark.parametrize("command", [("check", "x.csv"), ("run",), ("demo",)])
+def test_yes_is_for_commands_that_ask(
+    program: Program, command: tuple[str, ...], option: str
+) -> None:
+    ran = program(*command, option)
+    assert (ran.code, ran.out) == (2, "")
+    assert "only bulk-sync push and reconcile --push ask" in ran.err
 
 
 def test_no_suggestion_forgets_or_deletes() -> None:

@@ -374,6 +374,7 @@ def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> 
         "CheckpointBusy": 7,
         "OutputError": 8,
         "NameTaken": 8,
+        "Declined": 130,
     }
     assert [errors.Interrupted(number).exit_code for number in (1, 2, 15)] == [129, 130, 143]
 

@@ -27,7 +27,7 @@ def test_a_closed_terminal_ends_the_run_tidily(tmp_path: Path) -> None:
     with fault_server(first(1, good, then=held(release)), me=no_account) as journal:
         ours, theirs = pty.openpty()
         with started(
-            *("push", sheet, "--base-url", journal.base_url, "--workers", 4),
+            *("push", sheet, "--base-url", journal.base_url, "--workers", 4, "--yes"),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -53,10 +53,13 @@ def show_labelled(console: Console, label: str, text: str, style: str = "") -> N
 
 
 def show_sentence(console: Console, label: str, text: str, style: str = "") -> None:
-    """Print `Label:      text` for a sentence, wrapped at words on a terminal."""
+    """Print `Label:      text` for a sentence, wrapped at words on a terminal.
+
+    Without a label it goes on below an earlier one.
+    """
     from rich.text import Text
 
-    line = Text(f"{label + ':':<{_LABEL_WIDTH}}") + Text(printable(text), style=style)
+    line = Text(f"{label and label + ':':<{_LABEL_WIDTH}}") + Text(printable(text), style=style)
     console.print(line, soft_wrap=not console.is_terminal)
 
 

@@ -1,0 +1,116 @@
+"""Look ahead at what a push of a staged sheet would send, and at the values that it would replace.
+
+Nothing is written but the temporary store of the sheet. What the ledger knows helps a person to
+look over the changes. A ledger that can't be read, or is another team's, is as good as none here:
+the push has the words for that.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from msgspec import Struct
+
+from bulk_sync.check.patches import same, without_known
+from bulk_sync.check.showing import KEY_COLUMN
+from bulk_sync.errors import BulkSyncError
+from bulk_sync.job.ahead import Ahead, ChangeAhead
+from bulk_sync.job.database import is_checkpoint
+from bulk_sync.job.ledger import Acknowledged, LedgerAccount
+from bulk_sync.job.ledger_file import read_shared
+from bulk_sync.job.leftover import JobPlace, Sending
+from bulk_sync.job.store import Store
+from bulk_sync.model.ahead import FieldChange, FirstChange
+from bulk_sync.run.ledgers import origin_of, place_of_ledger
+from bulk_sync.run.sheet import Sheet
+
+FIRST = 3
+"""The number of first changes that are shown."""
+
+
+class LookedAhead(Struct, frozen=True):
+    """The rows that --only-changed leaves out, and the first changes."""
+
+    unchanged: int
+    first: tuple[FirstChange, ...]
+
+
+def look_ahead(sheet: Sheet, store: Store, generation: int, job: JobPlace | None) -> LookedAhead:
+    """Look at the pending rows of a staged sheet; mark those as unchanged that would be left out.
+
+    `job` is where the sheet's job would be.
+    """
+    sending = None if job is None else job.sending
+    ahead = Ahead(store.database, generation)
+    unchanged = 0
+    only_changed = sending is not None and sending.history.only_changed
+    if job is not None:
+        # Of a large ledger, reading all takes longer than the rest of a check.
+        some = None if only_changed else [one.target for one in ahead.first(FIRST)]
+        with (
+            suppress(BulkSyncError, sqlite3.Error),
+            _acknowledged(sheet, job, some) as entries,
+        ):
+            ahead.learn(entries)
+    if only_changed:
+        left_out = [one.id for one in ahead.known() if without_known(one.body, one.known) is None]
+        unchanged = len(left_out)
+        ahead.leave_out(left_out)
+    first = tuple(_first_change(one, only_changed=only_changed) for one in ahead.first(FIRST))
+    return LookedAhead(unchanged, first)
+
+
+@contextmanager
+def _acknowledged(
+    sheet: Sheet, job: JobPlace, targets: Sequence[str] | None
+) -> Iterator[Iterator[Acknowledged]]:
+    """Open the ledger that a push of the sheet would use; yield its entries of that API.
+
+    All of them, or those of some targets.
+    """
+    origin = origin_of(sheet.reading.input, sheet.made_from, of_push=sheet.is_of_push)
+    sending = job.sending
+    named = None if sending is None else sending.history.ledger
+    path = place_of_ledger(job.checkpoint, named, origin).path or job.checkpoint
+    if not is_checkpoint(path):
+        with read_shared(path) as file:
+            ledger = file.of(job.base_url)
+            if not _is_trusted(ledger.account(), sending):
+                yield iter(())
+            else:
+                yield ledger.all() if targets is None else iter(ledger.find({*targets}))
+        return
+    with Store.read(path) as store:
+        found = store.database.job()
+        of_api = found is not None and found.base_url == job.base_url
+        trusted = of_api and _is_trusted(store.known.account(job.base_url), sending)
+        if not trusted:
+            yield iter(())
+        elif targets is None:
+            yield store.known.acknowledged()
+        else:
+            yield iter(store.known.find(job.base_url, targets))
+
+
+def _is_trusted(known: LedgerAccount | None, sending: Sending | None) -> bool:
+    """Return whether a push would rely on values that were acknowledged to this key."""
+    if known is None or sending is None:
+        return True
+    return known.is_of_one_team(sending.account, otherwise=sending.history.new_key)
+
+
+def _first_change(one: ChangeAhead, *, only_changed: bool) -> FirstChange:
+    values: dict[str, object] = json.loads(one.body)
+    return FirstChange(
+        one.number,
+        one.name,
+        tuple(
+            FieldChange(field, value, one.known.get(field), is_known=field in one.known)
+            for field, value in values.items()
+            if field != KEY_COLUMN
+            and not (only_changed and field in one.known and same(field, value, one.known[field]))
+        ),
+    )
