@@ -32,7 +32,7 @@ from bulk_sync.model.rows import Row
 from bulk_sync.report.explained import no_such_key, no_such_row
 from bulk_sync.report.findings import assumption_texts
 from bulk_sync.run.findings import refusal_of, rules_used
-from bulk_sync.run.ledgers import known_showings
+from bulk_sync.run.ledgers import KnownShowings, known_showings
 from bulk_sync.run.rows import stage_rows
 from bulk_sync.run.sheet import OnRows, open_sheet
 from bulk_sync.settings.sheet import SheetSettings
@@ -72,13 +72,14 @@ def explain(
         stopped = refusal_of(sheet, store, staged.generation, settings.stopping.max_problems)
     if not checkpoint.exists():
         rows = tuple(_explained(row, cells, (), {}) for row, cells in read)
-        return Explanation(source, None, rows, texts, stopped=stopped)
+        return Explanation(source, str(checkpoint), rows, texts, stopped=stopped, has_job=False)
     with Store.read(checkpoint) as store:
         job = store.database.job()
         rows, ledger = _with_job(store, job, read)
     running = is_held(checkpoint)
-    place = None if job is None else str(checkpoint)
-    return Explanation(source, place, rows, texts, ledger, running, stopped)
+    return Explanation(
+        source, str(checkpoint), rows, texts, ledger, running, stopped, job is not None
+    )
 
 
 def explain_kept(checkpoint: Path, wanted: Wanted) -> Explanation:
@@ -120,6 +121,7 @@ def _with_job(
 ) -> tuple[tuple[RowExplained, ...], str | None]:
     """Return the rows with those of the job and with the ledger's values, and the ledger's path."""
     explained: list[RowExplained] = []
+    found: dict[frozenset[str], KnownShowings] = {}  # rows of one showing have the same
     ledger: str | None = None
     for row, cells in read:
         if job is None:
@@ -128,7 +130,8 @@ def _with_job(
         names = {row.result.target, row.result.key} - {""}
         kept = [row] if is_kept else store.views.find(None, number=row.result.number, names=names)
         names |= {one.result.showing_id or "" for one in kept if one.result.target in names}
-        known = known_showings(store, job.base_url, names)
+        name = frozenset(names)
+        known = found[name] = found.get(name) or known_showings(store, job.base_url, names)
         ledger = None if known.path is None else str(known.path)
         values = _values(known.found)
         explained.append(
@@ -149,14 +152,13 @@ def _explained(
     number, target = row.result.number, row.result.target
 
     def is_same(one: KeptRow) -> bool:
-        if target or one.result.target:
-            return one.result.target == target and one.content == row.content
-        return one.result.cells == row.result.cells
+        if one.content is None and row.content is None:  # both invalid
+            return one.result.cells == row.result.cells
+        return one.result.target == target and one.content == row.content
 
     def fit(one: KeptRow) -> tuple[bool, bool]:
         return is_same(one), one.result.number == number
 
-    # An invalid row has no content to compare, so that only its place and its cells remain.
     fitting = [one for one in kept if is_same(one) or (target and one.result.target == target)]
     best = max(fitting, key=fit, default=None)
     return RowExplained(number, cells, row, best, best is not None and is_same(best), known)

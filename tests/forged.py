@@ -357,6 +357,7 @@ class Judge:
             yield ["push", new, "--only-changed", "--ledger", ledger, *address]
             return
         yield ["status", sheet]
+        yield ["explain", sheet, "--row", 2]
         yield ["report", sheet, "--page", self._workplace / "x.html"]
         yield ["reconcile", sheet, "--with", "ledger"]
         yield ["push", sheet, "--only-changed", *address]

@@ -100,15 +100,16 @@ class RowExplained(Struct, frozen=True):
 class Explanation(Struct, frozen=True):
     """The rows that were asked for.
 
-    `input` is the sheet, or the name that the checkpoint has for it. `checkpoint` is None if there
-    is no job. `assumptions` are the words for the kinds of assumptions that cells name. `stopped`
-    is why a push would refuse the sheet.
+    `input` is the sheet, or the name that the checkpoint has for it. `checkpoint` is where its job
+    is, or would be. `assumptions` are the words for the kinds of assumptions that cells name.
+    `ledger` is the file of a shared one. `stopped` is why a push would refuse the sheet.
     """
 
     input: str
-    checkpoint: str | None
+    checkpoint: str
     rows: tuple[RowExplained, ...]
     assumptions: Mapping[str, str] = {}
     ledger: str | None = None
     running: bool = False
     stopped: Exception | None = None
+    has_job: bool = True

@@ -250,7 +250,7 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
     """Return the object that `explain --json` prints."""
     return {
         "input": explanation.input,
-        "checkpoint": explanation.checkpoint,
+        "checkpoint": explanation.checkpoint if explanation.has_job else None,
         "ledger": explanation.ledger,
         "running": explanation.running,
         "stopped": None if explanation.stopped is None else str(explanation.stopped),

@@ -37,6 +37,20 @@ _FORGETS = "--fresh"
 # A job of its own is to be looked over.
 _ASKS_NOT = ("--yes", "-y")
 
+# The error codes of rows that were sent.
+_SENT = frozenset(
+    {
+        "not_found",
+        "refused",
+        "forbidden",
+        "timeout",
+        "connection",
+        "server_error",
+        "throttled",
+        "bad_reply",
+    }
+)
+
 
 class NextStep(Struct, frozen=True):
     """The next step; `command` does it, after what a person has to do before, if anything."""
@@ -76,6 +90,21 @@ def after_push(summary: Summary) -> NextStep | None:
         return NextStep(before, _joined(_complete(repeating, summary)))
     first = "correct the key" if summary.exit_code == 5 else None
     return NextStep(first, _joined(_complete(words, summary)))
+
+
+def explain_first(summary: Summary) -> str | None:
+    """Return the command that explains the first row that was sent in vain; None without one.
+
+    It names the checkpoint, which has all that is known of such a row, whatever the options were.
+    """
+    if not any(summary.states.get(state, 0) for state in (State.REJECTED, State.FAILED)):
+        return None
+    rows = [
+        number for cause in summary.causes if cause.code in _SENT for number, _ in cause.first_rows
+    ]
+    if not rows:
+        return None
+    return _joined(["explain", summary.files.checkpoint, "--row", str(min(rows))])
 
 
 def _push_of_corrected(summary: Summary) -> str:

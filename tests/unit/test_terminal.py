@@ -80,6 +80,14 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
     ]
 
 
+def test_the_first_row_that_was_sent_in_vain_can_be_explained() -> None:
+    summary = replace(SUMMARY, states={**SUMMARY.states, State.FAILED: 4})
+    assert "Explain:    bulk-sync explain x.checkpoint.sqlite --row 1\n" in rendered(summary)
+    assert "Explain:" not in rendered(SUMMARY)  # nothing that was sent failed
+    only_invalid = replace(summary, causes=SUMMARY.causes[:1])
+    assert "Explain:" not in rendered(only_invalid)
+
+
 def test_a_note_that_the_terminal_has_had_is_not_repeated() -> None:
     summary = replace(SUMMARY, notes=("Two cells are damaged.", "Another note."))
     console = Console(file=io.StringIO(), width=80)

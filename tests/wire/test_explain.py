@@ -78,7 +78,9 @@ def test_the_checkpoint_of_the_job_is_named_and_may_be_in_use(
     with fault_server(busy_at_first) as journal:
         program("push", sheet, "--base-url", journal.base_url, "--checkpoint", checkpoint)
     assert "no job" not in program("explain", sheet, "--row", 2, "--checkpoint", checkpoint).out
-    assert "the sheet was never pushed" in program("explain", sheet, "--row", 2).out
+    text = program("explain", sheet, "--row", 2).out
+    assert f"there is no job in {sheet.with_name('x.checkpoint.sqlite')}" in text
+    assert "pushed with --checkpoint or --out, give them here, too" in text
     with lock_held(checkpoint):
         ran = program("explain", checkpoint, "--row", 2)
     assert ran.code == 0
@@ -97,7 +99,9 @@ def test_a_sheet_that_was_edited_after_its_push_shows_both_patches(
     assert "its last push had other values for the showing, in row 2" in text
     assert '"feedback":"Nicer"' in text
     assert "; the sheet has another value" in text
-    assert "none: no job has it" in program("explain", sheet, "--row", 2).out
+    text = program("explain", sheet, "--row", 2).out
+    assert "none: the job in" in text
+    assert "does not have it" in text
 
 
 def test_failed_rows_are_explained_as_they_were_written(program: Program, sheet: Path) -> None:

@@ -95,8 +95,13 @@ def _show_patch(console: Console, row: RowExplained) -> None:
 def _show_job(console: Console, row: RowExplained, explanation: Explanation) -> None:
     kept = row.kept
     if kept is None:
-        why = "the sheet was never pushed" if explanation.checkpoint is None else "no job has it"
-        show_labelled(console, "Attempts", f"none: {why}")
+        why = f"the job in {explanation.checkpoint} does not have it"
+        if not explanation.has_job:
+            why = (
+                f"there is no job in {explanation.checkpoint}. If the sheet was pushed with "
+                "--checkpoint or --out, give them here, too"
+            )
+        show_sentence(console, "Attempts", f"none: {why}")
         return
     if not row.is_same:
         at = f"row {kept.result.number}"

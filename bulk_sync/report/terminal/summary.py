@@ -13,10 +13,11 @@ from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.echoes import changed_rows, echo_lines
 from bulk_sync.report.facts import pace_parts
-from bulk_sync.report.next_step import after_push
+from bulk_sync.report.next_step import after_push, explain_first
 from bulk_sync.report.terminal.lines import (
     show_causes,
     show_files,
+    show_labelled,
     show_line,
     show_next,
     show_parts,
@@ -57,6 +58,8 @@ def show_summary(console: Console, summary: Summary, shown: Collection[str] = ()
         ("Checkpoint", summary.files.checkpoint),
     )
     show_files(console, files)
+    if (explain := explain_first(summary)) is not None:
+        show_labelled(console, "Explain", explain)
     step = after_push(summary)
     show_next(console, None if step is None else str(step))
 
