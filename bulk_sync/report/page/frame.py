@@ -16,7 +16,7 @@ from importlib.resources import files as package_files
 from pathlib import PurePath
 from typing import TextIO
 
-from bulk_sync.report.page.markup import Html, element, escaped, join
+from bulk_sync.report.page.markup import Html, element, join
 from bulk_sync.report.verdict import Tone
 from bulk_sync.report.words import counted
 
@@ -88,13 +88,13 @@ def _fact(name: str, *value: str) -> Html:
     return element("div", element("dt", name), element("dd", *value))
 
 
-def bottom(version: str, *more: str) -> Html:
+def bottom(version: str) -> Html:
     """Return the footer."""
     text = (
         f"Written by bulk-sync {version}. This page loads nothing and sends nothing. "
         "It contains keys and messages of rows."
     )
-    return element("footer", element("p", text), *(element("p", line) for line in more))
+    return element("footer", element("p", text))
 
 
 def section(name: str, title: str, *inside: str | None, class_: str | None = None) -> Html:
@@ -130,9 +130,7 @@ _SIGNS = {
 }
 
 
-def verdict_section(
-    tone: Tone, sentence: str, detail: str | None, notes: Iterable[str], *more: str | None
-) -> Html:
+def verdict_section(tone: Tone, sentence: str, detail: str | None, notes: Iterable[str]) -> Html:
     """Return the section that comes first: sign, sentence, detail and notes."""
     path, word = _SIGNS[tone]
     sign = element(
@@ -151,7 +149,6 @@ def verdict_section(
             element("h1", sentence, id="verdict-title"),
             element("p", element("bdi", detail)) if detail else None,
             _folded_notes([*notes]),
-            *more,
         ),
         id="verdict",
         class_=f"card {tone.value}",
@@ -181,7 +178,7 @@ def search_tools(label: str, filters_label: str) -> Html:
             class_="search",
         ),
         element("div", id="filters", class_="filters", role="group", aria_label=filters_label),
-        element("p", escaped(""), id="count", role="status", aria_live="polite"),
+        element("p", id="count", role="status", aria_live="polite"),
     )
 
 
