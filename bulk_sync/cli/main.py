@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from bulk_sync import signals
 from bulk_sync.cli import bugs
 from bulk_sync.cli.catalogue import COMMANDS, GROUPS
+from bulk_sync.cli.completion import refuse_other_shells
 from bulk_sync.cli.declare import for_typer
 from bulk_sync.cli.streams import standard_output
 from bulk_sync.errors import BulkSyncError, Declined
@@ -101,6 +102,7 @@ def _run() -> int:
 
 def _called() -> int | None:
     """Run the command; return its exit code, None without one."""
+    refuse_other_shells(sys.argv[1:])
     program = _program()
     # Shell completions are printed by typer alone.
     printing = standard_output() if sys.argv[1:] == ["--show-completion"] else nullcontext()

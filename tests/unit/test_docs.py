@@ -30,6 +30,7 @@ WRITTEN = README + "".join(text for name, text in PAGES.items() if name != "refe
 
 
 OTHERS = {
+    "--worker-port",  # of Dask's own worker
     "--debug",
     "--version",
     "--install-completion",
