@@ -27,6 +27,7 @@ from bulk_sync.model.summaries import CheckSummary, Creatable, Summary
 from bulk_sync.report.causes import problems_of
 from bulk_sync.run import log
 from bulk_sync.run.ahead import look_ahead
+from bulk_sync.run.dated import dated, note_names
 from bulk_sync.run.findings import (
     assumptions_of,
     columns_of,
@@ -139,6 +140,7 @@ def _push(
     judgement: Judgement | None = None,
     earlier: Sequence[Judgement | Reviewed] = (),
 ) -> Summary:
+    settings = dated(settings, clock)
     source, files = settings.reading.input, settings.files
     history, outputs = settings.history, settings.outputs
     # Refuse wrong settings before any file is opened.
@@ -182,6 +184,7 @@ def _push(
             staging = replace(staging, team=sending.team)
         notes = (*opened, *moved, *stage_sheet(staging, callbacks.on_rows))
         store.database.note_begin(settings.command)
+        note_names(store, files)
         count_rows(tally, store.views.counts())
         changes, most = tally.total - tally.settled_before, settings.stopping.max_changes
         if (refused := many_changes(source, changes, tally.total, most)) is not None:

@@ -46,6 +46,7 @@ from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable, digest
 from bulk_sync.report.written.differences import Rows, write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
+from bulk_sync.run.dated import dated
 from bulk_sync.run.findings import Role
 from bulk_sync.run.ledgers import Evidence, acknowledged_values, doubt
 from bulk_sync.run.paths import Use, refuse_clashes, uses_of_job, uses_of_settings
@@ -71,6 +72,7 @@ def reconcile(
     Raises InputError if a sheet can't be used, CheckpointError without a ledger, UsageError,
     OutputError.
     """
+    settings = dated(settings, clock or SystemClock())
     _check_files(settings)
     folder = settings.own_folder
     with ExitStack() as opened:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bulk_sync import batch
-from bulk_sync.clock import Clock
+from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, CheckpointDamaged, InputError
 from bulk_sync.job.lock import is_held
 from bulk_sync.job.store import Store
@@ -14,6 +14,7 @@ from bulk_sync.jobs import read_summary
 from bulk_sync.model.job_status import FileStatus, JobsStatus, JobStatus, LastRun, Progress
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
+from bulk_sync.run.dated import of_last_run
 from bulk_sync.settings.files import Files
 from bulk_sync.timeline import Run
 from bulk_sync.together import Job
@@ -38,6 +39,8 @@ def _job(job: Job, clock: Clock) -> JobStatus:
 
 def _file(job: Job, file: Path) -> FileStatus:
     outputs = job.outputs
+    place = Files.of(file, out=outputs.out, checkpoint=outputs.checkpoint).checkpoint
+    outputs = of_last_run(outputs, place, SystemClock())
     files = Files.of(file, out=outputs.out, results=outputs.results, checkpoint=outputs.checkpoint)
     name, checkpoint = str(file), str(files.checkpoint)
     try:

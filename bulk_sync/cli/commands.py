@@ -25,6 +25,7 @@ from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.summaries import CheckSummary
 from bulk_sync.pipeline import check as run_check
 from bulk_sync.report.terminal.progress import reading as reading_rows
+from bulk_sync.run.dated import as_last_named, of_last_run
 from bulk_sync.run.rows import Judgement
 from bulk_sync.run.send import seconds_left
 from bulk_sync.run.shared_limit import known_pace
@@ -136,7 +137,7 @@ def _window_seconds(stopping: Stopping) -> float | None:
 
 def status(given: Mapping[str, Any]) -> int:
     """Show the state of a job; return the exit code that says where it stands."""
-    summary = read_summary(files_of(given))
+    summary = read_summary(files_of(given, as_named=True))
     show(summary, part(Following, given))
     return summary.exit_code
 
@@ -152,15 +153,20 @@ def report(given: Mapping[str, Any]) -> int:
     return 0
 
 
-def files_of(given: Mapping[str, Any]) -> Files:
-    """Return the files of a job, from the name of its input or its checkpoint."""
+def files_of(given: Mapping[str, Any], *, as_named: bool = False) -> Files:
+    """Return the files of a job, from the name of its input or its checkpoint.
+
+    Those that aren't named have their default names, or `as_named` those of the last run.
+    """
     file: Path = given["file"]
     outputs = part(Outputs, given)
     source, checkpoint = file, outputs.checkpoint
     if checkpoint is None and is_sqlite(file):
         stem = file.name.removesuffix(".sqlite").removesuffix(".checkpoint")
         source, checkpoint = file.with_name(f"{stem}.csv"), file
-    return Files.of(
+    job = Files.of(source, out=outputs.out, checkpoint=checkpoint).checkpoint
+    outputs = of_last_run(outputs, job, SystemClock())
+    files = Files.of(
         source,
         out=outputs.out,
         results=outputs.results,
@@ -168,6 +174,7 @@ def files_of(given: Mapping[str, Any]) -> Files:
         page=outputs.page,
         with_cells=outputs.with_cells,
     )
+    return as_last_named(files, outputs) if as_named else files
 
 
 def is_sqlite(file: Path) -> bool:

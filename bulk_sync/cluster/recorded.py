@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from bulk_sync import batch
+from bulk_sync.clock import SystemClock
 from bulk_sync.errors import BulkSyncError
 from bulk_sync.job.store import Store
 from bulk_sync.jobs import read_summary
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Batch, Part
+from bulk_sync.run.dated import of_last_run
 from bulk_sync.settings.files import Files
 from bulk_sync.together import Job, Standing
 
@@ -48,6 +50,8 @@ def _part(standing: Standing, file: Path, why: BulkSyncError) -> Part:
 
 def _files(job: Job, file: Path) -> Files:
     outputs = job.outputs
+    checkpoint = Files.of(file, out=outputs.out, checkpoint=outputs.checkpoint).checkpoint
+    outputs = of_last_run(outputs, checkpoint, SystemClock())
     return Files.of(file, out=outputs.out, results=outputs.results, checkpoint=outputs.checkpoint)
 
 

@@ -285,6 +285,22 @@ class Database:
                 (storable(str(path.absolute())), digest),
             )
 
+    def note_output(self, name: str, path: Path) -> None:
+        """Record the path that an output of the run has: the name takes the place of a digest."""
+        with self.commit() as db:
+            # REPLACE gives the row a new rowid, by which it is the last one.
+            db.execute(
+                "INSERT OR REPLACE INTO report VALUES (?, ?)",
+                (storable(str(path.absolute())), name),
+            )
+
+    def outputs(self, name: str) -> list[Path]:
+        """Return the paths that an output had, the last one first."""
+        found = self.connection.execute(
+            "SELECT path FROM report WHERE digest = ? ORDER BY rowid DESC", (name,)
+        )
+        return [Path(path) for (path,) in found]
+
     def purge(self) -> None:
         """Remove cells, patches and messages from the rows and from free pages; see `job.purge`."""
         with translated(self.path, in_use=True, ledger=self.shared_ledger):

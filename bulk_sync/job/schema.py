@@ -153,7 +153,8 @@ CREATE TABLE job (
 {_CREATION}
 CREATE TABLE report (
     path TEXT NOT NULL,
-    digest TEXT NOT NULL,          -- of the file as written; one with another digest was edited
+    digest TEXT NOT NULL,          -- of the file as written; one with another digest was edited.
+                                   -- Or `results`, `page`: an output of a run has this path
     PRIMARY KEY (path, digest)
 );
 CREATE TABLE acknowledged (

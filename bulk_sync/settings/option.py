@@ -18,6 +18,8 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from bulk_sync.model.names import check_dated
+
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
@@ -74,7 +76,8 @@ class Option:
     `name` is needed where the option has another name than the field; `metavar` may be left out for
     flags and choices, `example` where the default is one. The bounds hold for numbers: `above` is
     exclusive, the others are inclusive. A path needs its `access`, and so does a text that may be
-    one; `no_paths` are the texts that are none.
+    one; `no_paths` are the texts that are none. In the name of a `dated` one, `{date}` and `{time}`
+    are filled in: see `run.dated`.
     """
 
     help: str
@@ -90,6 +93,7 @@ class Option:
     above: float | None = None
     access: Access | None = None
     no_paths: tuple[str, ...] = ()
+    dated: bool = False
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -117,6 +121,8 @@ class Option:
         # bool is a subclass of int, and True has no range.
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             self._check_range(given, value)
+        if self.dated and isinstance(value, Path):
+            check_dated(value)
         return value
 
     def _read(self, given: object) -> object:

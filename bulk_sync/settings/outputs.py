@@ -36,10 +36,12 @@ class JobFiles:
     page: Annotated[
         Path | None,
         Option(
-            "Write the report as an HTML page.",
+            "Write the report as an HTML page; {date} and {time} in its name are those at which "
+            "the run began.",
             "PATH",
             example="report.html",
             access=Access.WRITTEN,
+            dated=True,
         ),
     ] = None
 
@@ -51,10 +53,12 @@ class Outputs(JobFiles):
     results: Annotated[
         Path | None,
         Option(
-            "The results file; the suffix decides the format: .csv, .jsonl or .xlsx.",
+            "The results file; the suffix decides the format: .csv, .jsonl or .xlsx. {date} and "
+            "{time} in its name are those at which the run began: showings.{date}.csv.",
             "PATH",
             example="results.csv",
             access=Access.WRITTEN,
+            dated=True,
         ),
     ] = None
     with_cells: Annotated[
@@ -105,10 +109,12 @@ class Differences(JobFiles):
     results: Annotated[
         Path | None,
         Option(
-            "Write the differences; the suffix decides the format: .csv, .jsonl or .xlsx.",
+            "Write the differences; the suffix decides the format: .csv, .jsonl or .xlsx. {date} "
+            "and {time} in its name are those at which the run began.",
             "PATH",
             example="differences.csv",
             access=Access.WRITTEN,
+            dated=True,
         ),
     ] = None
     template: Annotated[

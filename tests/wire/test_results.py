@@ -156,3 +156,27 @@ def test_a_text_that_no_workbook_holds_is_found_before_anything_is_sent(
         ran = program("push", sheet, "--base-url", witness.base_url, *options)
         assert (ran.code, witness.patches()) == (2, [])
     assert "row 2 has a text that is too long for a workbook's cell" in ran.err
+
+
+def test_results_of_a_night_keep_their_date_and_later_commands_find_them(
+    program: Program, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sheet = write_sheet(tmp_path / "x.csv", [*numbered(1), ("ext_9", "", 9)])
+    named = ("--results", "x.{date}.csv", "--page", "x.{date}.html", "--json")
+    with sandboxes() as witness:
+        ran = program("push", sheet, "--base-url", witness.base_url, *named)
+    assert ran.code == 3
+    (results,) = tmp_path.glob("x.2*.csv")
+    assert (ran.summary["results"], Path(ran.summary["page"]).suffix) == (results.name, ".html")
+    assert "{date}" not in ran.summary["next"]  # failed rows get files of their own
+    for later in ("status", "report"):
+        again = program(later, sheet, *(named if later == "report" else ("--json",)))
+        assert (again.summary["results"], again.summary["page"]) == (
+            ran.summary["results"],
+            ran.summary["page"],
+        )
+    assert len(list(tmp_path.glob("x.2*"))) == 2
+    refused = program("push", sheet, "--sandbox", "--results", "x.{day}.csv")
+    assert refused.code == 2
+    assert "write {date} or {time}" in refused.err
