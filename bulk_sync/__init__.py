@@ -2,9 +2,9 @@
 
 `push` takes a `PushSettings` and returns a `Summary`; `push_async` does the same for programs on
 asyncio. `check` takes a `SheetSettings` and returns a `CheckSummary`; `reconcile` takes a
-`ReconcileSettings` and returns a `Reconciliation`. `results` iterates over the outcomes of a job.
-Errors for the user derive from `BulkSyncError`; its `exit_code` is that of the command. Log records
-go to the logger `bulk_sync`.
+`ReconcileSettings` and returns a `Reconciliation`. `results` iterates over the outcomes of a job's
+rows, of all or of those in some states. Errors for the user derive from `BulkSyncError`; its
+`exit_code` is that of the command. Log records go to the logger `bulk_sync`.
 
 Settings take the options of the commands, by name and as they are typed. They store them in parts,
 with units in the names: durations in seconds, rates in requests per second.
@@ -43,6 +43,8 @@ ext_1 updated
 (1, 1, 3)
 >>> [(row.number, row.state.value, row.error) for row in results(settings.files.checkpoint)]
 [(2, 'updated', None), (3, 'invalid', 'bad_value')]
+>>> [one["message"][:15] for one in results(settings.files.checkpoint, "invalid").to_dicts()]
+["rating: '9' is "]
 >>> folder.cleanup()
 
 Where to read on: `bulk_sync.pipeline` is a run on one page. `bulk_sync.settings` declares the
@@ -72,6 +74,7 @@ __all__ = [
     "ReconcileSettings",
     "Reconciliation",
     "Result",
+    "Results",
     "RowDecided",
     "SheetSettings",
     "State",
@@ -86,7 +89,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bulk_sync.errors import BulkSyncError
-    from bulk_sync.jobs import results
+    from bulk_sync.jobs import Results, results
     from bulk_sync.model.comparison import Reconciliation
     from bulk_sync.model.rows import Result, RowDecided, State
     from bulk_sync.model.summaries import CheckSummary, Summary
@@ -101,6 +104,7 @@ _HOMES = {
     "push": "bulk_sync.pipeline",
     "push_async": "bulk_sync.pipeline",
     "results": "bulk_sync.jobs",
+    "Results": "bulk_sync.jobs",
     "reconcile": "bulk_sync.reconciliation",
     "PushSettings": "bulk_sync.settings.push",
     "ReconcileSettings": "bulk_sync.settings.reconcile",

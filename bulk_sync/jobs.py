@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from datetime import date, time
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -13,9 +16,12 @@ from bulk_sync.errors import UsageError
 from bulk_sync.job.database import is_checkpoint
 from bulk_sync.job.lock import held, is_held
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import Result
+from bulk_sync.model.headings import Headings
+from bulk_sync.model.own import RESULT_COLUMNS
+from bulk_sync.model.rows import Result, State, text_of
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.problems import full_message_of
+from bulk_sync.report.written.failed import without_blank_end
 from bulk_sync.report.written.lines import refuse_unknown_kind
 from bulk_sync.run.ledgers import learn_all, place_of_ledger
 from bulk_sync.run.outputs import (
@@ -37,15 +43,78 @@ def read_summary(files: Files) -> Summary:
         return replace(summary_of_job(store, files), running=is_held(files.checkpoint))
 
 
-def results(checkpoint: Path) -> Iterator[Result]:
-    """Yield the result of each row of a job in input order; raises CheckpointError."""
-    with Store.read(checkpoint) as store:
-        for result in store.views.results():
-            # Most rows were acknowledged, and need no sentence.
-            if result.reasons or result.given_up or result.echoes:
-                yield replace(result, message=full_message_of(result, in_doubt=False))
-            else:
-                yield result
+class Results(Iterator[Result]):
+    """The results of a job's rows, in input order; made by `results`.
+
+    Reads the checkpoint while it is iterated over, so that memory stays constant.
+    """
+
+    def __init__(self, checkpoint: Path, states: frozenset[State]) -> None:
+        self._checkpoint, self._states = checkpoint, states
+        self._rows = self._read()
+
+    def __next__(self) -> Result:
+        """Return the next row's result; raises CheckpointError."""
+        return next(self._rows)
+
+    def to_dicts(self, *, with_cells: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield each row as a dict with the columns of the results, as `pandas.DataFrame` takes it.
+
+        `with_cells` adds the cells of the sheet, by its headers as `--with-cells` writes them:
+        dates and times as such, other cells as numbers and texts, None after a purge. Begins with
+        the first row, wherever the iteration is. Raises CheckpointError.
+        """
+        with Store.read(self._checkpoint) as store:
+            job = store.database.job()
+            headers = without_blank_end(job.headers) if job else ()
+            headings = Headings(list(map(text_of, headers))) if with_cells else None
+            for result in store.views.results(self._states):
+                yield _as_dict(_with_sentence(result), headings)
+
+    def _read(self) -> Iterator[Result]:
+        with Store.read(self._checkpoint) as store:
+            yield from map(_with_sentence, store.views.results(self._states))
+
+
+def results(
+    checkpoint: str | Path, states: State | str | Iterable[State | str] | None = None
+) -> Results:
+    """Return the results of a job's rows in input order, of those in one or several states.
+
+    Raises UsageError for an unknown state; iterating raises CheckpointError.
+    """
+    wanted = State if states is None else [states] if isinstance(states, str) else states
+    try:
+        return Results(Path(checkpoint), frozenset(map(State, wanted)))
+    except ValueError:
+        known = ", ".join(state.value for state in State)
+        raise UsageError(f"states: {states!r} is not a state, or some of them: {known}") from None
+
+
+def _with_sentence(result: Result) -> Result:
+    # Most rows were acknowledged, and need no sentence.
+    if result.reasons or result.given_up or result.echoes:
+        return replace(result, message=full_message_of(result, in_doubt=False))
+    return result
+
+
+def _as_dict(result: Result, headings: Headings | None) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        name: getattr(result, _FIELDS.get(name, name)) for name in RESULT_COLUMNS
+    }
+    values["state"] = result.state.value
+    if headings is not None:
+        names = headings.of(max(len(headings.columns), len(result.cells)))
+        plain: list[Any] = [
+            cell if isinstance(cell, _PLAIN) else text_of(cell) for cell in result.cells
+        ]
+        blank: Any = "" if plain else None  # after a purge nothing is known
+        values |= zip_longest(names, plain, fillvalue=blank)
+    return values
+
+
+_FIELDS = {"row": "number", "unique_showing_key": "key"}
+_PLAIN = (bool, int, float, date, time)  # a datetime is a date, too
 
 
 def purge(files: Files, *, with_ledger: bool = False) -> Summary:

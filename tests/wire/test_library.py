@@ -15,6 +15,8 @@ import pytest
 import bulk_sync
 from bulk_sync import PushSettings, RowDecided, State, Summary, push, push_async, results
 from bulk_sync.clock import SystemClock
+from bulk_sync.errors import UsageError
+from bulk_sync.model.own import RESULT_COLUMNS
 from bulk_sync.quantities import parse_rate
 from bulk_sync.sandbox.faults import parse_fault
 from tests.conftest import Sandboxes
@@ -46,6 +48,36 @@ def test_every_row_is_told_as_it_is_decided(sandboxes: Sandboxes, tmp_path: Path
         for result in results(settings.files.checkpoint)
     }
     assert of_rows == {row.row: (row.state, row.attempts) for row in told}
+
+
+def test_results_are_dicts_of_some_states_with_the_cells_of_the_sheet(
+    sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "s.csv"
+    sheet.write_text(
+        "unique_showing_key,rating,State\next_1,4,TX\next_2,4,\next_3,six,\next_4,4,,more\n",
+        encoding="utf-8",
+    )
+    with sandboxes() as witness:
+        settings = settings_of(sheet, witness)
+        push(settings)
+    place = str(settings.files.checkpoint)
+    assert [row.number for row in results(place)] == [2, 3, 4, 5]
+    for states in ("invalid", State.INVALID, ["invalid", State.FAILED], {State.INVALID}):
+        assert [row.number for row in results(place, states)] == [4, 5]
+    assert list(results(settings.files.checkpoint, [])) == []
+    with pytest.raises(UsageError, match=r"'late' is not a state.*updated, created"):
+        results(place, "late")
+    found = results(place)
+    assert next(found).key == "ext_1"
+    first, _, third, fourth = found.to_dicts(with_cells=True)
+    assert list(first) == [*RESULT_COLUMNS, "unique_showing_key (2)", "rating", "State (2)"]
+    assert list(fourth) == [*first, "column 4"]
+    assert (first["state"], first["row"], first["State (2)"]) == ("updated", 2, "TX")
+    assert type(first["state"]) is str
+    assert (third["rating"], third["State (2)"]) == ("six", "")
+    assert third["message"].startswith("rating: 'six' is not a rating")
+    assert list(next(found.to_dicts())) == list(RESULT_COLUMNS)
 
 
 def test_push_works_where_an_event_loop_runs(sandboxes: Sandboxes, tmp_path: Path) -> None:
