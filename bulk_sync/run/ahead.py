@@ -46,7 +46,7 @@ def look_ahead(sheet: Sheet, store: Store, generation: int, job: JobPlace | None
     sending = None if job is None else job.sending
     ahead = Ahead(store.database, generation)
     unchanged = 0
-    only_changed = sending is not None and sending.history.only_changed
+    only_changed = sheet.is_results or (sending is not None and sending.history.only_changed)
     if job is not None:
         # Of a large ledger, reading all takes longer than the rest of a check.
         some = None if only_changed else [one.target for one in ahead.first(FIRST)]

@@ -106,7 +106,8 @@ def test_a_copy_of_the_sheet_is_corrected_and_pushed_and_costs_only_what_changed
         book.save(copy)
         before = copy.read_bytes()
 
-        assert program("check", copy).code == 0
+        checked = program("check", copy, "--base-url", witness.base_url, "--json").summary
+        assert (checked["states"]["unchanged"], checked["states"]["pending"]) == (4, 1)
         ran = program("push", copy, *to)
         states = {state: count for state, count in ran.summary["states"].items() if count}
         assert states == {"updated": 1, "unchanged": 4}
