@@ -7,7 +7,6 @@ Only yes sends. A no, the end of the input, Ctrl-C and a closed terminal end the
 from __future__ import annotations
 
 import math
-import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,6 +27,8 @@ from bulk_sync.run.send import End
 from bulk_sync.run.several import Judged
 from bulk_sync.settings.push import PushSettings
 
+# The API may not have answered yet.
+_NO_TEAM = "the key's team is not known"
 _YES, _NO = frozenset({"y", "yes"}), frozenset({"", "n", "no"})
 
 
@@ -35,7 +36,7 @@ class Question:
     """The one question of a command that pushes, about all of its sheets.
 
     It is asked on a terminal only, and not with --yes, --json, in a rehearsal, or about a sheet
-    that can be read only once.
+    from standard input, which can be read only once.
     """
 
     def __init__(self, asking: Asking, following: Following, clock: Clock) -> None:
@@ -66,7 +67,7 @@ class Question:
         found = [review.estimated(settings, one, window, self.clock) for one in found]
         begun = self.clock.monotonic()
         base_url = settings.target.base_url
-        self._show(found, where_text(base_url, team))
+        self._show(found, where_text(base_url, team, _NO_TEAM))
         requests = sum(one.requests for one in found if one.stopped is None)
         if not _answer(question(requests, base_url, team)):
             raise Declined("Nothing was sent.")
@@ -102,22 +103,12 @@ class Question:
 
 def _can_ask(sheets: Sequence[PushSettings]) -> bool:
     return _at_terminal() and not any(
-        one.target.base_url == SANDBOX_TARGET or is_read_once(one.reading.input) for one in sheets
+        one.target.base_url == SANDBOX_TARGET or one.reading.from_standard_input for one in sheets
     )
 
 
 def _at_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
-
-
-def is_read_once(path: Path) -> bool:
-    """Return True for standard input, and for a pipe, which can't be looked over before."""
-    if str(path) == "-":
-        return True
-    with suppress(OSError):
-        mode = path.stat().st_mode
-        return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
-    return False
 
 
 def _answer(text: str) -> bool:

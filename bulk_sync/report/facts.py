@@ -41,10 +41,11 @@ def sending_text(rows: int, base_url: str, team: Team | None) -> str:
     return f"Sending {counted(rows, 'row')} to {where_text(base_url, team)}."
 
 
-def where_text(base_url: str, team: Team | None) -> str:
-    """Return the API, and the team of the key."""
-    whose = f", for the team {team}" if team else "; the API does not name the key's team"
-    return f"{base_url}{whose}"
+def where_text(
+    base_url: str, team: Team | None, otherwise: str = "the API does not name the key's team"
+) -> str:
+    """Return the API and the team of the key, or the words `otherwise`."""
+    return f"{base_url}, for the team {team}" if team else f"{base_url}; {otherwise}"
 
 
 def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:

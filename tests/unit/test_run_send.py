@@ -19,7 +19,7 @@ from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly, UsageError
 from bulk_sync.model.rows import RowDecided, State, Tally
 from bulk_sync.plan import Start
 from bulk_sync.run.follow import RowNotifier, only_error
-from bulk_sync.run.send import choose_destination, count_rows, nothing_to_send, seconds_left
+from bulk_sync.run.send import End, choose_destination, count_rows, nothing_to_send, seconds_left
 from bulk_sync.run.shared_limit import known_pace, open_pace_store, pace_file
 from bulk_sync.run.stage import note_on_start
 from bulk_sync.run.threads import in_thread, outside_event_loop
@@ -84,6 +84,17 @@ def test_the_earlier_bound_counts(
 ) -> None:
     stopping = Stopping(deadline_seconds=deadline, finish_by=finish_by)
     assert seconds_left(stopping, NoonClock()) == seconds
+    assert End.of(stopping, NoonClock()).at == NoonClock().monotonic() + seconds
+
+
+def test_time_that_the_user_was_asked_for_moves_the_deadline_and_no_time_of_day() -> None:
+    stopping = Stopping(
+        deadline_seconds=90.0, finish_by=at_utc(datetime(2026, 3, 2, 12, 30, tzinfo=UTC))
+    )
+    end = End.of(stopping, NoonClock())
+    assert end.without(60.0).at == end.at + 60.0
+    assert end.without(1e9).at == NoonClock().monotonic() + 1800.0
+    assert End.of(Stopping(), NoonClock()).without(60.0).at == math.inf
 
 
 def test_requests_of_a_rehearsal_go_to_its_sandbox() -> None:

@@ -7,13 +7,18 @@ but yes leaves nothing by which a later run counts as resumed.
 from __future__ import annotations
 
 import io
+import os
+import pty
 import signal
 import sys
+import termios
+import tty
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bulk_sync import platforms
 from bulk_sync.cli import asking
 from bulk_sync.errors import Interrupted
 from tests.conftest import Program
@@ -207,6 +212,35 @@ def test_these_options_ask_nothing(
         assert person.asked == []
 
 
+def test_the_environment_may_say_yes_and_no_folder_may(
+    program: Program, sheet: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sheet.parent)
+    with fault_server(all_good, me=VALE) as journal:
+        Path("bulk-sync.toml").write_text("yes = true\n", encoding="utf-8")
+        assert program("push", sheet, *to(journal)).code == 2
+        assert journal.patched == []
+        Path("bulk-sync.toml").unlink()
+        monkeypatch.setenv("BULK_SYNC_YES", "true")
+        assert program("push", sheet, *to(journal)).code == 0
+        assert (len(journal.patched), person.asked) == (ROWS, [])
+
+
+def test_a_terminal_in_raw_mode_gives_lines_for_the_question() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        tty.setraw(theirs)
+        before = termios.tcgetattr(theirs)
+        os.write(ours, b"y\n")  # typed before the question
+        with platforms.typed_lines(theirs):
+            os.write(ours, b"no\r")
+            assert os.read(theirs, 100) == b"no\n"
+        assert termios.tcgetattr(theirs) == before
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 def test_too_many_changes_are_refused_without_a_question(
     program: Program, sheet: Path, person: Person
 ) -> None:
@@ -254,8 +288,16 @@ def test_only_yes_is_yes(monkeypatch: pytest.MonkeyPatch, typed: str, *, sends: 
     assert asking.typed_yes("?") is sends
 
 
-def test_nobody_is_asked_about_what_can_be_read_once(tmp_path: Path) -> None:
-    assert asking.is_read_once(Path("-"))
-    assert not asking.is_read_once(tmp_path / "missing.csv")
-    if sys.platform != "win32":
-        assert asking.is_read_once(Path("/dev/null"))
+def test_nobody_is_asked_about_a_sheet_from_standard_input(
+    program: Program, sheet: Path, monkeypatch: pytest.MonkeyPatch, person: Person
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sheet.read_bytes())))
+    files = (
+        "--checkpoint",
+        sheet.with_suffix(".sqlite"),
+        "--results",
+        sheet.with_suffix(".out.csv"),
+    )
+    with fault_server(all_good, me=VALE) as journal:
+        assert program("push", "-", *to(journal), *files).code == 0
+        assert (len(journal.patched), person.asked) == (ROWS, [])
