@@ -34,6 +34,7 @@ from bulk_sync.model.summaries import (
     Summary,
 )
 from bulk_sync.plan import OnDuplicate
+from bulk_sync.platforms import why_refused
 from bulk_sync.run.archive import archived, identity, refuse_archive, settle
 from bulk_sync.run.paths import Use, identity_of, refuse_clashes, uses_of_job
 from bulk_sync.run.rows import Judgement
@@ -93,7 +94,7 @@ def inputs_of(named: Sequence[Path], settle_seconds: float, now: datetime) -> In
         try:
             found = sorted(one for one in path.iterdir() if is_sheet(one))
         except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from None
+            raise InputError(f"{path}: {why_refused(error)}") from None
         for one in found:
             (files if _is_settled(one, settle_seconds, now) else unsettled).append(one)
     seen: dict[Path, Path] = {}

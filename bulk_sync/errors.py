@@ -22,6 +22,18 @@ in bulk-sync, with exit code 1.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_TOML_PLACE: Final = re.compile(r"\(at (line \d+, column \d+|end of document)\)$")
+
+
+def not_toml(error: Exception) -> str:
+    """Return what is wrong with a text that tomllib refused, and the right form."""
+    found = _TOML_PLACE.search(str(error))
+    place = "" if found is None else f" ({found[1]})"
+    return f'this is not TOML{place}: write name = value, and texts in quotes: rate = "10/s"'
+
 
 def install_with(extra: str) -> str:
     """Return what to do about packages that are missing, without a name to look up in an index."""

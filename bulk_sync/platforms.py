@@ -171,9 +171,24 @@ def replace(source: Path, target: Path, pause: Callable[[float], object] | None 
             return
 
 
+_REASONS = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EACCES: "this user has no permission",
+    errno.EPERM: "this user has no permission",
+    errno.EEXIST: "something of that name exists, and is no folder",
+    errno.EISDIR: "it is a folder, not a file",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOSPC: "the disk is full; make room",
+    errno.EDQUOT: "the disk quota is used up; make room",
+    errno.EROFS: "the file system is read-only",
+    errno.EADDRINUSE: "another program listens there",
+}
+
+
 def why_refused(error: OSError) -> str:
-    """Return the system's reason for an error, with what is usually behind it."""
-    reason = (error.strerror or str(error)).rstrip(".")
+    """Return the system's reason for an error in words, with what is usually behind it."""
+    reason = _REASONS.get(error.errno or 0) or (error.strerror or str(error)).rstrip(".")
     if isinstance(error, PermissionError) and not OPEN_FILES_MOVE:
         return f"{reason}; if it is open in another program, such as Excel, close it there"
     return reason

@@ -53,7 +53,8 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from bulk_sync import platforms
-from bulk_sync.errors import OutputError, UsageError
+from bulk_sync.errors import OutputError, UsageError, not_toml
+from bulk_sync.platforms import why_refused
 from bulk_sync.similar import closest
 from bulk_sync.small_file import NoSmallFile, parse_toml, read_small_file
 from bulk_sync.validation import explain
@@ -123,11 +124,13 @@ class Profile(_Part):
         except NoSmallFile as error:
             raise UsageError(f"--profile {path}: {error}, so it is no profile") from None
         except OSError as error:
-            raise UsageError(f"--profile {path}: {error.strerror}") from None
+            raise UsageError(f"--profile {path}: {why_refused(error)}") from None
         except RecursionError:
             raise UsageError(f"--profile {path}: nested too deeply for a profile") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"--profile {path}: not TOML: {error}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"--profile {path}: not UTF-8 text") from None
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"--profile {path}: {not_toml(error)}") from None
         except ValidationError as error:
             raise UsageError(f"--profile {path}: {_sentences(error)}") from None
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bulk_sync import platforms
 from bulk_sync.errors import OutputError
+from bulk_sync.platforms import why_refused
 
 PREFIX = ".bulk-sync-"
 
@@ -47,7 +48,7 @@ def _make(parent: Path | None, otherwise: Path | None) -> Path:
         return Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     except OSError as error:
         if parent is not None:
-            raise OutputError(f"{parent}: can't be written: {error.strerror}.") from None
+            raise OutputError(f"{parent}: can't be written: {why_refused(error)}.") from None
     with suppress(OSError):
         if otherwise is not None:
             place = otherwise.absolute()  # the run may be about to make it

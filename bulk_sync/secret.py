@@ -16,6 +16,7 @@ from bulk_sync import platforms
 from bulk_sync.child import first_line_of
 from bulk_sync.errors import UsageError
 from bulk_sync.keychain import stored_key
+from bulk_sync.platforms import why_refused
 from bulk_sync.quoting import split
 from bulk_sync.small_file import NoSmallFile, read_small_file
 
@@ -99,7 +100,7 @@ def _printed_key(command: str) -> SecretStr:
     except subprocess.TimeoutExpired:
         raise UsageError(f"{option}: no key within {KEY_COMMAND_SECONDS} s.") from None
     except OSError as error:
-        raise UsageError(f"{option}: {words[0]} can't be run: {error.strerror}.") from None
+        raise UsageError(f"{option}: {words[0]} can't be run: {why_refused(error)}.") from None
     except UnicodeDecodeError:
         raise UsageError(f"{option}: the first line that it printed is no text.") from None
     if code:
@@ -126,7 +127,7 @@ def _key_in(key_file: Path) -> SecretStr:
     except NoSmallFile as error:
         raise UsageError(f"--key-file {key_file}: {error}, so it is no key file.") from None
     except OSError as error:
-        raise UsageError(f"--key-file {key_file}: {error.strerror}.") from None
+        raise UsageError(f"--key-file {key_file}: {why_refused(error)}.") from None
     except UnicodeDecodeError:
         raise UsageError(f"--key-file {key_file}: not a text file.") from None
 

@@ -14,6 +14,7 @@ from bulk_sync.jobs import read_summary
 from bulk_sync.model.job_status import FileStatus, JobsStatus, JobStatus, LastRun, Progress
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
+from bulk_sync.platforms import why_refused
 from bulk_sync.run.dated import of_last_run
 from bulk_sync.settings.files import Files
 from bulk_sync.timeline import Run
@@ -60,7 +61,7 @@ def _file(job: Job, file: Path) -> FileStatus:
     except InputError as error:
         return FileStatus(name, checkpoint, Progress.UNREADABLE, error=error)
     except OSError as error:
-        unreadable = InputError(f"{checkpoint}: {error.strerror}.")
+        unreadable = InputError(f"{checkpoint}: {why_refused(error)}.")
         return FileStatus(name, checkpoint, Progress.UNREADABLE, error=unreadable)
     last_run = LastRun(
         runs[-1].began if runs else None,

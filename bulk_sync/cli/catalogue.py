@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bulk_sync.cli.declare import Argument, Command, Given
-from bulk_sync.cli.parts import Asking, Columns, Following, OneRow, Sample, Scope
+from bulk_sync.cli.parts import Asking, Columns, Examining, Following, OneRow, Sample, Scope
 from bulk_sync.sandbox.behaviour import Behaviour, Serving
 from bulk_sync.settings.comparing import Comparing
 from bulk_sync.settings.creating import Creating
@@ -268,9 +268,12 @@ def run(given: Given) -> int:
     select_options(JobFiles, "out"),
     select_options(Together, "jobs", "dask"),
     select_options(Following, "json"),
+    Examining,
 )
 def doctor(given: Given) -> int:
     """Check the settings and their sources, the key and its team, the clock and the folders.
+
+    Settings that have their default are shown with -v.
 
     It asks the API for GET /v1/users/me, once, and changes nothing. With --dask it tries the
     cluster instead: its versions, and from every worker the folders of the jobs.

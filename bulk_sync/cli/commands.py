@@ -15,7 +15,7 @@ from bulk_sync.cli.collector import start_collector
 from bulk_sync.cli.declare import Given
 from bulk_sync.cli.followed import show
 from bulk_sync.cli.keys import describe, key_or_error
-from bulk_sync.cli.parts import Following
+from bulk_sync.cli.parts import Examining, Following
 from bulk_sync.cli.streams import err, out, show_failure, standard_output
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import OutputError, UsageError
@@ -24,6 +24,7 @@ from bulk_sync.jobs import purge, read_summary, write_again
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.summaries import CheckSummary
 from bulk_sync.pipeline import check as run_check
+from bulk_sync.platforms import why_refused
 from bulk_sync.report.terminal.progress import reading as reading_rows
 from bulk_sync.run.dated import as_last_named, of_last_run
 from bulk_sync.run.rows import Judgement
@@ -233,7 +234,12 @@ def doctor(given: Given, options: Sequence[Declared], of_run: Sequence[Declared]
             examine(Subject(target, key, part(Sending, values), part(Creating, values), folder))
         )
     with standard_output():
-        (show_findings_json if following.json else show_findings)(out(), settings, findings)
+        if following.json:
+            show_findings_json(out(), settings, findings)
+        else:
+            show_findings(
+                out(), settings, findings, all_settings=part(Examining, given.values).verbose > 0
+            )
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
@@ -271,7 +277,7 @@ def init(options: Sequence[Declared], *, for_user: bool) -> int:
     except FileExistsError:
         raise UsageError(f"{path} exists already; it was left as it is") from None
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}") from None
+        raise OutputError(f"{path}: {why_refused(error)}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         path.chmod(0o644)  # the umask may let the group write, and `config` refuses such a file
         file.write(template(one for one in options if for_user or one.about_sheet))

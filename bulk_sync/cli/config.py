@@ -30,7 +30,8 @@ from msgspec import Struct
 
 from bulk_sync import platforms
 from bulk_sync.cli.habits import REMOVED
-from bulk_sync.errors import UsageError
+from bulk_sync.errors import UsageError, not_toml
+from bulk_sync.platforms import why_refused
 from bulk_sync.settings.option import PREFIX, Declared, Kind
 from bulk_sync.settings.target import without_key_source
 from bulk_sync.similar import closest
@@ -154,11 +155,11 @@ def parsed(path: Path) -> dict[str, object]:
     except RecursionError:
         raise UsageError(f"{path}: nested too deeply for a settings file") from None
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+        raise UsageError(f"{path}: {why_refused(error)}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f'{path}: not TOML: {error}. Put texts in quotes: rate = "10/s"') from None
+        raise UsageError(f"{path}: {not_toml(error)}") from None
 
 
 def _refuse_unsafe_owner(path: Path, found: os.stat_result) -> None:

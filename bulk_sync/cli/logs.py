@@ -23,6 +23,7 @@ from typing import Literal, TextIO
 from bulk_sync import platforms
 from bulk_sync.clock import utc_text
 from bulk_sync.errors import OutputError
+from bulk_sync.platforms import why_refused
 from bulk_sync.recognise import Output, may_replace
 from bulk_sync.secret import without_keys
 
@@ -179,8 +180,7 @@ def logging_of(
         if in_file is None or in_file.error is None:
             return None
         return (
-            f"--log-file {file} can't be written ({in_file.error.strerror}), so lines are missing "
-            "from it"
+            f"--log-file {file} can't be written ({why_refused(in_file.error)}), so it lacks lines"
         )
 
     try:

@@ -166,14 +166,34 @@ def _program() -> Callable[..., int | None]:
 _UsageProblem: type[Exception] = typer.BadParameter.mro()[1]
 
 
+_EXTRA = re.compile(r"extra argument.* \((.*)\)$")
+
+
+def _name_of(parameter: Any) -> str:  # noqa: ANN401 - of the click in typer
+    """Return an option, or an argument as the help names it."""
+    options = [one for one in getattr(parameter, "opts", ()) if one.startswith("--")]
+    return str(options[0] if options else getattr(parameter, "metavar", None) or "an argument")
+
+
 def _usage_sentence(problem: Exception) -> str:
     from bulk_sync.cli.habits import advice
 
     sentence = str(getattr(problem, "format_message", problem.__str__)()).rstrip(".")
-    unknown = getattr(problem, "option_name", None)
-    if unknown is not None:
-        sentence = advice(unknown, sys.argv[1:], getattr(problem, "possibilities", None) or ())
-    context = getattr(problem, "ctx", None)
+    context, option = getattr(problem, "ctx", None), getattr(problem, "option_name", None)
+    match type(problem).__name__:
+        case "NoSuchOption" if option is not None:
+            similar = getattr(problem, "possibilities", None) or ()
+            sentence = advice(option, sys.argv[1:], similar)
+        case "BadOptionUsage" if option is not None:
+            takes_none = "not take a value" in sentence
+            sentence = f"{option} takes no value" if takes_none else f"{option} needs a value"
+        case "MissingParameter":
+            sentence = f"{_name_of(getattr(problem, 'param', None))} is missing"
+        case _ if found := _EXTRA.search(sentence):
+            sentence = f"this command does not take: {found[1]}"
+        case _ if sentence == "Missing command":
+            names = getattr(context and context.command, "commands", ())
+            sentence = f"name what to do: {' or '.join(names)}"
     if context is None:
         return sentence
     end = "" if sentence.endswith("?") else "."

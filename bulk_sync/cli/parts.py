@@ -95,6 +95,17 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Examining:
+    """The options of `doctor`."""
+
+    PANEL = "Output"
+
+    verbose: Annotated[
+        int, Option("Show all settings, also those with their default.", short="-v", counts=True)
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scope:
     """The options of `init`."""
 

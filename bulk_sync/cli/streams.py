@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from bulk_sync.errors import OutputError
+from bulk_sync.platforms import why_refused
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +31,7 @@ def standard_output() -> Iterator[None]:
     except OSError as error:
         _discard(sys.stdout)
         if not isinstance(error, BrokenPipeError) and not _terminal_gone(error):
-            raise OutputError(f"standard output can't be written: {error.strerror}") from None
+            raise OutputError(f"standard output can't be written: {why_refused(error)}") from None
 
 
 def _discard(stream: TextIO) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
 from bulk_sync.job.filesystem import not_writable
+from bulk_sync.platforms import why_refused
 
 _MAGIC = b"SQLite format 3\0"
 
@@ -167,7 +168,7 @@ def set_aside(path: Path) -> Path:
         _rename_side_files(path, kept)
         return path.rename(kept)
     except OSError as error:
-        raise OutputError(f"{path}: can't be renamed: {error.strerror}.") from None
+        raise OutputError(f"{path}: can't be renamed: {why_refused(error)}.") from None
 
 
 def keep_side_files(path: Path) -> Path | None:
@@ -182,7 +183,7 @@ def keep_side_files(path: Path) -> Path | None:
         kept = _free_name(path, "removed")
         _rename_side_files(path, kept)
     except OSError as error:
-        raise OutputError(f"{path}: its WAL can't be renamed: {error.strerror}.") from None
+        raise OutputError(f"{path}: its WAL can't be renamed: {why_refused(error)}.") from None
     return next(one for one in _side_files(kept) if one.exists())
 
 

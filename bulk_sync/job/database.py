@@ -42,6 +42,7 @@ from bulk_sync.job.trust import refuse_untrusted
 from bulk_sync.job.values import read_cells
 from bulk_sync.model.account import Team
 from bulk_sync.model.rows import Cell, text_of
+from bulk_sync.platforms import why_refused
 from bulk_sync.scratch import scratch_folder
 
 GROUP = 2000
@@ -438,7 +439,9 @@ def _make(path: Path) -> None:
         new.replace(path)
         platforms.sync_folder(path.parent)
     except OSError as error:
-        raise OutputError(f"{path}: the checkpoint can't be written: {error.strerror}.") from None
+        raise OutputError(
+            f"{path}: the checkpoint can't be written: {why_refused(error)}."
+        ) from None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -55,6 +55,7 @@ from bulk_sync.model.attempts import decode_attempts
 from bulk_sync.model.own import read_source
 from bulk_sync.model.problems import decoded
 from bulk_sync.model.rows import Echo, GivenUp, State
+from bulk_sync.platforms import why_refused
 
 # The size from which threads gain more than they cost.
 _LARGE_BYTES = 10_000_000
@@ -177,7 +178,7 @@ def examine(path: Path, deadline: Deadline | None = None) -> None:
         # From a length without bounds, and from a name in a message of SQLite's.
         raise damaged(path, "its header can't be read") from None
     except OSError as error:  # removed meanwhile, for one
-        raise OutputError(f"{path}: can't be read: {error.strerror}.") from None
+        raise OutputError(f"{path}: can't be read: {why_refused(error)}.") from None
     except sqlite3.Error as error:
         if error_code(error) in NOT_WRITABLE:
             raise

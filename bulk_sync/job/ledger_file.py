@@ -36,6 +36,7 @@ from bulk_sync.job.purge import begin_purge, end_purge
 from bulk_sync.job.sealing import is_cut
 from bulk_sync.job.trust import refuse_untrusted
 from bulk_sync.job.values import Readers, read_times, read_values, unreadable, unsound
+from bulk_sync.platforms import why_refused
 
 _APPLICATION_ID = 0x62534C67  # "bSLg": marks our ledgers among other SQLite files
 _VERSION = 4
@@ -150,7 +151,7 @@ def _make(path: Path) -> None:
         keep_side_files(path)
         new.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: the ledger can't be written: {error.strerror}.") from None
+        raise OutputError(f"{path}: the ledger can't be written: {why_refused(error)}.") from None
 
 
 def _examine(path: Path) -> None:

@@ -32,6 +32,7 @@ from bulk_sync.errors import CheckpointBusy, OutputError
 from bulk_sync.folders import NO_LOCKS
 from bulk_sync.host import boot_id
 from bulk_sync.job.holding import RENEWAL_SECONDS, Claim, Found, Holder, Watch
+from bulk_sync.platforms import why_refused
 from bulk_sync.small_file import read_small_file
 
 LOCK_TIMEOUT_SECONDS = 0.5
@@ -142,16 +143,16 @@ def held(checkpoint: Path, option: str = "--checkpoint") -> Iterator[Hold]:
     except OSError as error:
         if error.errno in NO_LOCKS:
             raise OutputError(
-                f"{checkpoint}: this file system keeps no locks ({error.strerror}), so two runs "
-                f"could use one checkpoint at once. Put it on a local disk with {option}."
+                f"{checkpoint}: this file system keeps no locks ({why_refused(error)}), so two "
+                f"runs could use one checkpoint at once. Put it on a local disk with {option}."
             ) from None
         if error.errno in _BROKEN:
             raise OutputError(
-                f"{checkpoint}: it can't be locked ({error.strerror}). Check the disk, or the "
+                f"{checkpoint}: it can't be locked ({why_refused(error)}). Check the disk, or the "
                 f"connection to the file server, or name a file elsewhere with {option}."
             ) from None
         raise OutputError(
-            f"{checkpoint}: no checkpoint can be made here: {error.strerror}."
+            f"{checkpoint}: no checkpoint can be made here: {why_refused(error)}."
         ) from None
     try:
         _wait_for_silence(checkpoint)

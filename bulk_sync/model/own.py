@@ -54,6 +54,12 @@ DIFFERENCES = frozenset(
 )
 """Columns by which the differences of a comparison are recognised."""
 
+NOTES_SHEET = "Notes"
+"""The name of the sheet of an empty workbook that explains its columns."""
+
+NOTES_HEADING = "Column, and its name in the API"
+"""Its first cell. No cell of it may be the name of a field: a reader would take it for a header."""
+
 _HEADER = re.compile(r"bulk_sync (\d{1,4}) (\w+)(?: (\{.*\}))?", re.ASCII | re.DOTALL)
 
 # Longer texts are kept as a digest; no program changes them into anything else.

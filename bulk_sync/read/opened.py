@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from bulk_sync import platforms
 from bulk_sync.errors import BulkSyncError, InputError
+from bulk_sync.platforms import why_refused
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -29,7 +30,7 @@ class ReadFailed(InputError):
 
     def __init__(self, name: object, error: OSError) -> None:
         super().__init__(
-            f"{name}: can't be read on: {error.strerror}. Nothing of it was sent; copy it to a "
+            f"{name}: can't be read on: {why_refused(error)}. Nothing of it was sent; copy it to a "
             "local disk and push the copy, or push it again when the disk can be read."
         )
 

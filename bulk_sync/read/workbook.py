@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import dropwhile, islice, takewhile
 from pathlib import Path
 
+from bulk_sync.model.own import NOTES_HEADING, NOTES_SHEET
 from bulk_sync.model.rows import Row, text_of
 from bulk_sync.model.summaries import Understood
 from bulk_sync.quoting import quoted
@@ -126,7 +127,11 @@ class WorkbookTable:
 
     def _notes(self) -> Iterator[str]:
         taken = self._sheet
-        others = [sheet for sheet in self._book.sheets if sheet is not taken]
+        others = [
+            sheet
+            for sheet in self._book.sheets
+            if sheet is not taken and not self._explains_columns(sheet)
+        ]
         if others:
             listed = ", ".join(_described(sheet) for sheet in others[:_MOST_NAMED])
             if len(others) > _MOST_NAMED:
@@ -137,6 +142,13 @@ class WorkbookTable:
         hidden = self._grid.hidden_rows
         if hidden:
             yield f"{hidden} hidden row{' is' if hidden == 1 else 's are'} read like the others."
+
+    def _explains_columns(self, sheet: Sheet) -> bool:
+        """Return True for the notes of our own template, which nobody expects to be read."""
+        if sheet.name != NOTES_SHEET or not sheet.is_grid:
+            return False
+        first = next(self._book.open(sheet).filled(), None)
+        return first is not None and first.cells[:1] == (NOTES_HEADING,)
 
 
 def workbook_in(file: io.BufferedReader, path: Path, options: ReadOptions) -> WorkbookTable:

@@ -119,7 +119,9 @@ def assumption_lines(assumed: Mapping[str, Assumed], rules: RulesUsed) -> tuple[
 
 def assumption_texts(rules: RulesUsed) -> dict[str, str]:
     """Return the words of each kind of assumption under the rules, in the order of notes."""
-    zone = (rules.zone_name or "") + ("" if rules.zone_given else ", this machine's time zone")
+    zone = (rules.zone_name or "") + (
+        "" if rules.zone_given else ", this machine's time zone (--timezone)"
+    )
     order = rules.order + ("" if rules.order_given else " (the default; --date-order)")
     default_time = rules.default_time.isoformat("minutes") if rules.default_time else ""
     values = {"timezone": zone, "order": order, "default_time": default_time}

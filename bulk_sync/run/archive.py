@@ -29,6 +29,7 @@ from pathlib import Path
 from bulk_sync import platforms
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.model.names import cut_name
+from bulk_sync.platforms import why_refused
 from bulk_sync.report.written.atomic import (
     link_free,
     part_file,
@@ -292,7 +293,7 @@ def settle(folder: Path, archive: Path | None, now: datetime) -> tuple[str, ...]
                 sentences += [_settle_sheet(one, archive) for one in sorted(private.iterdir())]
                 os.rmdir(private)
         except OSError as error:
-            raise OutputError(f"{private}: can't be emptied: {error.strerror}.") from None
+            raise OutputError(f"{private}: can't be emptied: {why_refused(error)}.") from None
         finally:
             _release(held)
     return tuple(sentences)

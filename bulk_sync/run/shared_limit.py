@@ -24,6 +24,7 @@ from bulk_sync.folders import NO_LOCKS, NO_STATE_FOLDER
 from bulk_sync.host import boot_id, host_id
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.rows import Tally
+from bulk_sync.platforms import why_refused
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.allowances import NO_LIMITS
 from bulk_sync.send.budget import OpenPermits
@@ -152,7 +153,7 @@ def open_pace_store(
         hint = ""
         if error.errno in NO_LOCKS:
             hint = "; this folder keeps no locks: set XDG_STATE_HOME to a folder on a local disk"
-        tally.notes["budget"] = f"{not_shared}: {path}: {error.strerror or error}{hint}."
+        tally.notes["budget"] = f"{not_shared}: {path}: {why_refused(error)}{hint}."
 
     _remove_unused(path.parent, SystemClock().now().timestamp())
     try:

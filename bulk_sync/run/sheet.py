@@ -35,6 +35,7 @@ from bulk_sync.model.inert import exact
 from bulk_sync.model.own import Kind
 from bulk_sync.model.places import column_number
 from bulk_sync.model.rows import LeftOut, Problem, Record, Row
+from bulk_sync.platforms import why_refused
 from bulk_sync.read.files import open_table
 from bulk_sync.read.interface import ReadOptions, Table
 from bulk_sync.recognise import may_be_own
@@ -211,7 +212,7 @@ def _path_of(reading: Reading, otherwise: Path | None) -> Iterator[Path]:
         except OSError as error:
             raise OutputError(
                 f"{folder.parent}: a copy of standard input can't be written there: "
-                f"{error.strerror}. Make room, or set TMPDIR to another folder."
+                f"{why_refused(error)}. Make room, or set TMPDIR to another folder."
             ) from None
         yield path
 
@@ -221,7 +222,7 @@ def _piece_of_input() -> bytes:
         return sys.stdin.buffer.read(_PIECE_BYTES)
     except OSError as error:
         raise InputError(
-            f"Standard input can't be read on: {error.strerror}. Nothing was sent."
+            f"Standard input can't be read on: {why_refused(error)}. Nothing was sent."
         ) from None
 
 

@@ -20,6 +20,7 @@ from bulk_sync import signals
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import InputError, Interrupted, OutputError
 from bulk_sync.model.rows import Problem
+from bulk_sync.platforms import why_refused
 from bulk_sync.report.problems import message_of
 from bulk_sync.run.sheet import open_sheet
 from bulk_sync.sandbox.app import NorthApi
@@ -146,7 +147,7 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise OutputError(
-            f"--port {port}: can't listen on {HOST}: {error.strerror}. "
+            f"--port {port}: can't listen on {HOST}: {why_refused(error)}. "
             "Choose another port, or 0 for a free one."
         ) from None
     return listener

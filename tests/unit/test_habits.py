@@ -50,3 +50,21 @@ def test_no_suggestion_forgets_or_deletes() -> None:
 def test_help_of_a_command_is_its_help(program: Program) -> None:
     assert program("help", "status").out == program("status", "--help").out
     assert program("help", "status").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["push"], "FILE... is missing. See: bulk-sync push --help"),
+        (["reconcile", "x.csv"], "--with is missing. See: bulk-sync reconcile --help"),
+        (["check", "x.csv", "--limit"], "--limit needs a value."),
+        (["push", "x.csv", "--json=yes"], "--json takes no value."),
+        (["init", "here"], "this command does not take: here. See: bulk-sync init --help"),
+        (["key"], "name what to do: set or remove. See: bulk-sync key --help"),
+    ],
+)
+def test_wrong_usage_is_told_in_our_words(
+    program: Program, words: list[str], sentence: str
+) -> None:
+    ran = program(*words)
+    assert (ran.code, ran.out, ran.err) == (2, "", f"Error: {sentence}\n")

@@ -91,7 +91,7 @@ def test_what_is_wrong_with_a_profile_is_said(tmp_path: Path, text: str, words: 
 
 
 def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match="no such file"):
         Profile.load(tmp_path / "none.toml")
 
 

@@ -71,7 +71,8 @@ def test_an_assumption_says_what_how_often_and_where() -> None:
     }
     zone, order, time_of_day = assumption_lines(found, RULES)
     assert zone == (
-        "Assumed: times without an offset are in America/Chicago, this machine's time zone; "
+        "Assumed: times without an offset are in America/Chicago, this machine's time zone "
+        "(--timezone); "
         "1,200 cells, the first in row 3: '10:00'."
     )
     assert order == (

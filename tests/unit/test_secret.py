@@ -27,7 +27,7 @@ def test_without_a_key_the_sentence_says_where_to_put_it(tmp_path: Path) -> None
     for environ in ({}, {"NORTH_API_KEY": " "}):
         with pytest.raises(UsageError, match="NORTH_API_KEY"):
             read_key(None, environ)
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_key(tmp_path / "none", {})
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "binary").chmod(0o600)
@@ -49,7 +49,7 @@ def test_what_may_never_end_is_no_key_file_profile_or_settings_file(
     else:
         path.write_bytes(b"#" * (LARGEST_BYTES + 1))
         path.chmod(0o600)
-    said = "larger than 1 MB" if kind == "large" else "not a regular file|Is a directory"
+    said = "larger than 1 MB" if kind == "large" else "not a regular file|it is a folder"
     for read in (
         lambda: read_key(path, {}),
         lambda: Profile.load(path),

@@ -19,9 +19,10 @@ from bulk_sync.check.described import DESCRIBED
 from bulk_sync.check.naming import TARGETS, plain
 from bulk_sync.check.showing import FIELDS, INSTANTS, KEY_COLUMN
 from bulk_sync.model.described import Described, Shape
+from bulk_sync.model.own import NOTES_SHEET
 from bulk_sync.model.summaries import CheckSummary
 from bulk_sync.pipeline import check
-from bulk_sync.report.written.empty_sheet import NOTES, write_empty_sheet
+from bulk_sync.report.written.empty_sheet import write_empty_sheet
 from bulk_sync.settings.sheet import SheetSettings
 from tests.conftest import Program
 from tests.helpers import examples
@@ -80,6 +81,12 @@ def values_of(one: Described) -> st.SearchStrategy[Any]:
     return st.just(one.example)
 
 
+def in_order(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose showing does not end before it starts."""
+    names = [name for name in ("showing_time_start", "showing_time_end") if name in row]
+    return row | dict(zip(names, sorted(row[name] for name in names), strict=True))
+
+
 ROWS = st.lists(
     st.fixed_dictionaries(
         {one.field: values_of(one) for one in CHOSEN if one.field in {"rating", "feedback"}},
@@ -123,7 +130,7 @@ def test_a_sheet_that_was_filled_in_is_read_without_questions(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
     folder = tmp_path_factory.mktemp("filled")
-    keyed = [row | {KEY_COLUMN: f"00{number}"} for number, row in enumerate(rows)]
+    keyed = [in_order(row) | {KEY_COLUMN: f"00{number}"} for number, row in enumerate(rows)]
     for name in ("s.xlsx", "s.csv"):
         path = made(folder / name)
         fill(path, keyed)
@@ -134,8 +141,7 @@ def test_a_sheet_that_was_filled_in_is_read_without_questions(
         zone = "Assumed: times without an offset are in UTC"
         assumed = [one for one in found.assumptions if not one.startswith(zone)]
         assert not assumed, assumed
-        others = [note for note in found.notes if NOTES not in note]
-        assert not others, others
+        assert not found.notes, found.notes
         assert [column.field for column in found.columns] == [one.field for one in CHOSEN]
         assert [key for key, _ in found.patches] == [row[KEY_COLUMN] for row in keyed]
 
@@ -150,10 +156,20 @@ def test_the_notes_are_never_taken_for_the_data(tmp_path: Path) -> None:
     path = made(tmp_path / "s.xlsx")
     fill(path, [{KEY_COLUMN: "SH-1", "rating": 4}])
     book = openpyxl.load_workbook(path)
-    book.move_sheet(NOTES, -1)
+    book.move_sheet(NOTES_SHEET, -1)
     book.save(path)
     found = judged(path)
     assert (found.understood.sheet, found.changes) == ("Showings", 1)
+    assert not found.notes
+
+
+def test_another_sheet_with_the_name_of_the_notes_is_named(tmp_path: Path) -> None:
+    path = made(tmp_path / "s.xlsx")
+    fill(path, [{KEY_COLUMN: "SH-1", "rating": 4}])
+    book = openpyxl.load_workbook(path)
+    book[NOTES_SHEET]["A1"] = "call them back"
+    book.save(path)
+    assert judged(path).notes == ("Sheet 'Showings' was read; the workbook also holds 'Notes'.",)
 
 
 def test_the_columns_of_a_workbook_have_formats_widths_and_rules(tmp_path: Path) -> None:

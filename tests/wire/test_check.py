@@ -279,7 +279,7 @@ def test_a_sheet_from_standard_input(
         (("--map", "Nope=rating"), 2, "no column has this header"),
         (("--map", "rating"), 2, "write it as 'Header=field'"),
         (("--timezone", "Chicago"), 2, "did you mean America/Chicago?"),
-        (("--profile", "none.toml"), 2, "No such file"),
+        (("--profile", "none.toml"), 2, "no such file"),
         (("--header-row", "99"), 4, "beyond the end"),
         (("--strict",), 4, "--strict allows no unknown columns"),
         (("--max-problems", "0"), 4, "1 of 2 rows can't be sent"),

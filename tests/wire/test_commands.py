@@ -51,11 +51,11 @@ def one_sentence(text: str) -> bool:
             2,
             "no user name or password",
         ),
-        (["good.csv", "--key-file", "none"], 2, "No such file"),
+        (["good.csv", "--key-file", "none"], 2, "no such file"),
         (["good.csv", "--out", "good.csv"], 8, "no checkpoint can be made here"),
         (["good.csv", "--out", "good.csv/deeper"], 8, "no checkpoint can be made here"),
         (["good.csv", "--results", "folder"], 8, "this is a folder"),
-        (["good.csv", "--results", "absent/results.csv"], 8, "No such file or directory"),
+        (["good.csv", "--results", "absent/results.csv"], 8, "no such file or folder"),
         (["good.csv", "--checkpoint", "latin.csv"], 4, "damaged"),
         (
             ["good.csv", "--results", "good.csv"],

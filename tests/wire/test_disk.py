@@ -167,5 +167,5 @@ def test_a_read_only_disk_is_refused_before_the_first_request(
         ran = program("push", sheet, "--base-url", witness.base_url)
         assert witness.journal() == []
     assert ran.code == 8
-    assert "Read-only file system" in ran.err
+    assert "the file system is read-only" in ran.err
     assert list(small_disk.iterdir()) == [sheet]

@@ -91,7 +91,7 @@ def test_a_command_without_a_key_ends_the_run_with_a_sentence(
         (KEY, "not the key itself"),
         (" ", "blank"),
         ("pass 'show", "quotation mark"),
-        ("no-such-program-of-ours", "No such file"),
+        ("no-such-program-of-ours", "no such file"),
         ("echo $NORTH; rm -rf x", "not a North API key"),  # one argument each: there is no shell
     ],
 )

@@ -100,7 +100,7 @@ def test_a_full_disk_under_the_log_changes_no_exit_code(
         ran = run("push", sheet, *url, "--json", "--log-file", "/dev/full", environ=with_state)
     summary = json.loads(ran.stdout)
     assert (ran.returncode, summary["exit_code"], summary["states"]["updated"]) == (0, 0, 3)
-    assert "--log-file /dev/full can't be written (No space left on device)" in ran.stderr
+    assert "--log-file /dev/full can't be written (the disk is full; make room)" in ran.stderr
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def test_a_full_disk_behind_standard_output_is_said(tmp_path: Path, words: Seque
             check=False,
         )
     assert done.returncode == 8
-    assert done.stderr == "Error: standard output can't be written: No space left on device.\n"
+    assert done.stderr == "Error: standard output can't be written: the disk is full; make room.\n"
 
 
 @pytest.mark.slow  # same

@@ -27,6 +27,7 @@ from bulk_sync import platforms
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import NameTaken, OutputError
 from bulk_sync.model.names import cut_name
+from bulk_sync.platforms import why_refused
 from bulk_sync.recognise import Output, may_replace
 
 _PART_PREFIX = ".bulk-sync-"
@@ -135,7 +136,7 @@ def digest(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise OutputError(f"{path}: can't be read: {error.strerror}.") from None
+        raise OutputError(f"{path}: can't be read: {why_refused(error)}.") from None
 
 
 def set_aside(path: Path) -> Path:

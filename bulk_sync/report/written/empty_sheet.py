@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.model.described import Described, Shape
+from bulk_sync.model.own import NOTES_HEADING, NOTES_SHEET
 from bulk_sync.model.places import column_letters
 from bulk_sync.recognise import Output, may_replace
 from bulk_sync.report.written.atomic import check_writable, replacing
@@ -22,9 +23,6 @@ from bulk_sync.report.written.workbook import MOST_ROWS, writing_workbook
 if TYPE_CHECKING:
     from xlsxwriter.workbook import Workbook
     from xlsxwriter.worksheet import Worksheet
-
-NOTES = "Notes"
-"""The name of the sheet that explains the columns."""
 
 _SHEET = "Showings"
 _MOMENT_FORMAT = "yyyy-mm-dd hh:mm"
@@ -44,8 +42,7 @@ _ADVICE = (
     "Then: bulk-sync check FILE, which sends nothing, and bulk-sync push FILE.",
 )
 
-# No cell may be the name of a field: a reader that looks for a header would find one.
-_HEADINGS = ("Column, and its name in the API", "What it is in North", "What is read", "Example")
+_HEADINGS = (NOTES_HEADING, "What it is in North", "What is read", "Example")
 
 
 def refuse_empty_sheet(path: Path) -> None:
@@ -123,7 +120,7 @@ def _validate(sheet: Worksheet, place: int, column: Described) -> None:
 
 
 def _write_notes(book: Workbook, columns: Sequence[Described]) -> None:
-    sheet = book.add_worksheet(NOTES)
+    sheet = book.add_worksheet(NOTES_SHEET)
     bold = book.add_format({"bold": True, "bottom": 1})
     wrapped = book.add_format({"text_wrap": True, "valign": "top", "num_format": "@"})
     for place, (heading, width) in enumerate(zip(_HEADINGS, (44, 48, 56, 38), strict=True)):
