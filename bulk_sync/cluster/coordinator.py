@@ -64,6 +64,11 @@ HURRIED_SECONDS = 10.0
 # The bound of a job's own deadline comes first; this one is for a task that began again elsewhere.
 _DEADLINE_GRACE_SECONDS = 10.0
 
+# A worker that hears nothing of its scheduler for a while ends its jobs, and may come back before
+# Dask gives it up: then they go on. The pause is for those of its jobs that still end.
+_MOST_TIMES_CUT_OFF = 5
+_CUT_OFF_PAUSE_SECONDS = 5.0
+
 _EXCHANGE_SECONDS = 0.5
 _WORKERS_PER_SECOND = 100
 _ANSWER_SECONDS = 10.0
@@ -178,15 +183,21 @@ class _Coordinator:
         name = standing.job.name
 
         async def run(attempt: int) -> JobResult:
-            standing.phase, standing.tally = Phase.READING, None
-            worker = self._placed.place(key)
-            task = f"{number}-{attempt}" if attempt else f"{number}"
-            try:
-                return await self._result(self._submit(task, standing.job, worker), name)
-            except KilledWorker as error:
-                raise WorkersDied(error.allowed_failures + 1) from None
-            finally:
-                self._placed.ended(worker)
+            times = 0
+            while True:
+                standing.phase, standing.tally = Phase.READING, None
+                worker = self._placed.place(key)
+                try:
+                    future = self._submit(f"{number}-{attempt}-{times}", standing.job, worker)
+                    result, cut_off = await self._result(future, name)
+                except KilledWorker as error:
+                    raise WorkersDied(error.allowed_failures + 1) from None
+                finally:
+                    self._placed.ended(worker)
+                times += 1
+                if not cut_off or self._stop.is_set() or times >= _MOST_TIMES_CUT_OFF:
+                    return result
+                await self._clock.sleep(_CUT_OFF_PAUSE_SECONDS)
 
         try:
             return await self._again.outcome(run, lambda: standing.tally is not None)
@@ -217,10 +228,11 @@ class _Coordinator:
         )
         return future
 
-    async def _result(self, future: Future[bytes], name: str) -> JobResult:
+    async def _result(self, future: Future[bytes], name: str) -> tuple[JobResult, bool]:
         """Wait for the result of a job; one whose task is lost has an error as its result.
 
-        Raises KilledWorker when Dask gave it up.
+        The second value is True if its worker was cut off, and came back. Raises KilledWorker when
+        Dask gave the task up.
         """
         given_up = asyncio.create_task(self._given_up.wait())
         waiting = asyncio.ensure_future(_value_of(future))
@@ -228,26 +240,25 @@ class _Coordinator:
         given_up.cancel()
         if not waiting.done():
             waiting.cancel()
-            return self._unknown(name, self._why)
+            return self._unknown(name, self._why), False
         try:
             ended: Ended = pickle.loads(waiting.result())  # noqa: S301 - from our own task
         except CancelledError:  # Dask's own: the client forgets its futures with the scheduler
             self._lose(_LOST)
-            return self._unknown(name, self._why)
+            return self._unknown(name, self._why), False
         except KilledWorker:
             raise
         except ImportError as error:  # Dask's, of a worker that came later
-            return self._unknown(
-                name, UsageError(f"A worker that came later lacks bulk-sync, or a part: {error}")
-            )
+            late = UsageError(f"A worker that came later lacks bulk-sync, or a part: {error}")
+            return self._unknown(name, late), False
         except Exception as error:  # noqa: BLE001 - kept as the result of this job
-            return self._unknown(name, error)
+            return self._unknown(name, error), False
         self._take_lines(ended.lines)
         if ended.progress is not None:
             self._take_progress(pickle.loads(ended.progress))  # noqa: S301 - the same
         if not ended.bug:
-            return ended.result
-        return replace(ended.result, bug=type(ended.bug, (Exception,), {})())
+            return ended.result, ended.cut_off
+        return replace(ended.result, bug=type(ended.bug, (Exception,), {})()), False
 
     def _unknown(self, name: str, error: Exception) -> JobResult:
         standing = self._standings[name]

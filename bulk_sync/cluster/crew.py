@@ -70,6 +70,7 @@ class Crew:
     def __init__(self, clock: Clock) -> None:
         self.stop = StopRequest()
         self.closes = False
+        self.is_cut_off = False
         self._clock = clock
         self._heard = clock.monotonic()
         self._tasks = 0
@@ -90,6 +91,8 @@ class Crew:
             self._tasks += 1
             if self._tasks == 1:
                 self._heard = self._clock.monotonic()
+                if self.is_cut_off:  # and is heard of again, because it got a task
+                    self.stop, self.is_cut_off = StopRequest(), False
                 threading.Thread(target=self._keep_to_leash, name="leash", daemon=True).start()
         try:
             yield
@@ -145,6 +148,7 @@ class Crew:
         while self.is_at_work:
             silent = self._clock.monotonic() - self._heard
             if silent > LEASH_SECONDS:
+                self.is_cut_off |= not self.stop.is_set()
                 self.end(
                     Outage(
                         f"This worker heard nothing of the run for {silent:.0f} s: the scheduler, "
@@ -239,7 +243,8 @@ def run_job(version: str, payload: bytes) -> bytes:
             raise Reschedule
         bug = "" if result.bug is None else type(result.bug).__name__
         lines = crew.lines_of(work.job.name)
-    return pickle.dumps(Ended(replace(result, bug=None), bug, task.progress(), lines))
+        cut_off = result.exit_code == Outage.exit_code and (crew.is_cut_off or task.is_cut_off)
+    return pickle.dumps(Ended(replace(result, bug=None), bug, task.progress(), lines, cut_off))
 
 
 class _Task:
@@ -253,6 +258,7 @@ class _Task:
         self._clock = SystemClock()
         self._standing: Standing | None = None
         self._is_fenced_off = False
+        self.is_cut_off = False
 
     def run(self) -> JobResult:
         """Run the job; again while another has it or its checkpoint, for a bounded time.
@@ -283,9 +289,10 @@ class _Task:
         try:
             with leased(self._exchange, name, self._worker) as lease:
                 result = self._run(end, lease)
-                self._is_fenced_off = lease.is_lost
+                self._is_fenced_off, self.is_cut_off = lease.is_lost, lease.is_given_up
                 return result
         except BulkSyncError as error:
+            self.is_cut_off = isinstance(error, Outage)
             seconds = self._clock.monotonic() - begun
             return JobResult(job.name, error=error, seconds=seconds, begun=True)
 

@@ -142,9 +142,13 @@ class Report(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """The result of a task. A bug is named by its type, because not every exception travels."""
+    """The result of a task. A bug is named by its type, because not every exception travels.
+
+    `cut_off` if it ended because it heard nothing of its scheduler or coordinator for a while.
+    """
 
     result: JobResult
     bug: str
     progress: bytes | None
     lines: tuple[Line, ...]
+    cut_off: bool = False

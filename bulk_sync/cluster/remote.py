@@ -90,6 +90,7 @@ class Lease:
         self._ended = threading.Event()
         self._turn = threading.Lock()
         self.is_lost = False
+        self.is_given_up = False
         self.on_loss: Callable[[CheckpointBusy], None] = lambda _: None
         self._taken_by: str | None = None
 
@@ -145,6 +146,7 @@ class Lease:
     def give_up_if_silent(self) -> None:
         """Raise Outage when no question was answered for too long."""
         if self._clock.monotonic() - self._answered_at > GIVE_UP_SECONDS:
+            self.is_given_up = True
             raise Outage(_NOTHING_ANSWERS)
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 import pickle
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from distributed import Client
+from distributed.comm.core import CommClosedError
 
-from bulk_sync.cluster.connect import Installed, differences, local_workers
+from bulk_sync.cluster.connect import Installed, differences, local_workers, register
 from bulk_sync.cluster.coordinator import _Placed
 from bulk_sync.cluster.crew import Crew, run_job
 from bulk_sync.cluster.messages import LEASH_SECONDS, Line, Order, Stop
 from bulk_sync.cluster.probe import Seen, judged, look
 from bulk_sync.errors import Interrupted, Outage, StoppedEarly, UsageError
+from bulk_sync.run.follow import StopRequest
+from tests.benchmarks import namespaces
 from tests.helpers import SimulatedClock, poll
 
 HERE = Installed("0.1.0", "3.11", frozenset({"httptools", "uvloop"}))
@@ -180,9 +186,58 @@ def test_a_task_that_hears_nothing_of_its_run_stops() -> None:
     assert isinstance(crew.stop.reason, Outage)
 
 
+def test_a_crew_that_was_cut_off_takes_a_job_again_once_it_is_heard_of() -> None:
+    clock = SimulatedClock()
+    crew = Crew(clock)
+    with crew.task():
+        clock.seconds += LEASH_SECONDS + 1
+        poll(crew.stop.is_set)
+        assert crew.is_cut_off
+    with crew.task():
+        assert (crew.stop.is_set(), crew.is_cut_off) == (False, False)
+    crew.end(StoppedEarly("enough"))
+    with crew.task():
+        assert crew.stop.is_set()  # a stop of the run is for good
+
+
 def test_the_first_reason_to_stop_counts_and_a_later_one_may_hurry() -> None:
     crew = Crew(SimulatedClock())
     crew.take(Order("run", Stop.of(Interrupted(2), hurry=False)))
     assert (crew.stop.is_set(), crew.stop.hurry) == (True, False)
     crew.take(Order("run", Stop.of(Interrupted(15), hurry=True)))
     assert (crew.stop.reason.exit_code, crew.stop.hurry) == (130, True)
+
+
+# The beginning of a run
+
+
+@pytest.mark.parametrize(("failures", "is_over"), [(0, False), (2, False), (3, True)])
+def test_a_worker_that_dies_while_a_run_begins_ends_no_run(failures: int, is_over: bool) -> None:
+    tries = []
+
+    class Dask:
+        async def register_plugin(self, plugin: str) -> None:
+            tries.append(plugin)
+            if len(tries) <= failures:
+                raise CommClosedError("in <TCP (closed) Scheduler Broadcast>: Stream is closed")
+
+    async def main() -> None:
+        await register(cast("Client", Dask()), "plugin", StopRequest())
+
+    if is_over:
+        with pytest.raises(Outage, match="The cluster doesn't answer"):
+            asyncio.run(main())
+    else:
+        asyncio.run(main())
+    assert tries == ["plugin"] * min(failures + 1, 3)
+
+
+def test_a_benchmark_without_the_right_to_namespaces_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: str) -> None:
+        raise subprocess.CalledProcessError(1, "ip", stderr="Operation not permitted\n")
+
+    monkeypatch.setattr(namespaces, "_ip", refuse)
+    assert namespaces.enter("tests.benchmarks.cluster_faults", ()) == 2
+    assert "not permitted here: Operation not permitted. Run it as root" in capsys.readouterr().err
