@@ -403,11 +403,13 @@ def cut(one: Round, folder: Path) -> None:
 
 
 def _check_sends(one: Round, net: Network, cut_off: int, cut_at: float, up_at: float) -> None:
-    """Look who sent when: no job had two workers at once, and the one cut off gave up."""
+    """Look who sent when: no job had two workers at once, and the one cut off fell silent."""
     last = [at - cut_at for at, _ in net.sends(cut_off) if at < up_at]
     late = max(last, default=0)
     one.expect(late < GIVE_UP_SECONDS + 1, f"the worker cut off sent {late:.1f} s later")
     one.counts.figures.setdefault("last request after the cut, s", []).append(late)
+    back = sum(at >= up_at for at, _ in net.sends(cut_off))
+    one.counts.figures.setdefault("requests after it came back", []).append(back)
     every = sorted((at, number, key) for number in range(2) for at, key in net.sends(number))
     for team, keys in enumerate(one.keys):
         known = set(keys)
