@@ -49,6 +49,7 @@ OTHERS = {
     "--read-only",
     "--sample",
     "--hostfile",
+    "--namespaces",
     "--nthreads",
     "--no-dashboard",
     "--remote-python",
