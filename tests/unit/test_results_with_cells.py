@@ -210,13 +210,17 @@ def test_a_workbook_shows_states_and_what_is_wrong_with_a_cell(tmp_path: Path) -
     assert list(comments) == ["N3"]
     assert comments["N3"].text.startswith("rating: 'bad' is not a rating from 1 to 5")
     assert [sheet[place].value for place in ("C2", "C3")] == ["updated", "invalid"]
-    grounds = [
-        {cell.fill.start_color.rgb for cell in line[:15]} for line in sheet.iter_rows(min_row=2)
-    ]
-    assert [len(colours) for colours in grounds] == [1, 1]
-    assert grounds[0] != grounds[1]
+    rules = {
+        rule.formula[0]: rule.dxf.fill.bgColor.rgb
+        for found in sheet.conditional_formatting
+        for rule in found.rules
+        if str(found.sqref) == "A2:P3"
+    }
+    assert list(rules) == [f'$C2="{state.value}"' for state in State]
+    assert rules['$C2="updated"'] != rules['$C2="invalid"']
     assert sheet["N3"].font.bold
-    assert sheet["M3"].number_format == "@"  # what a person types stays as it is
+    # What a person types stays as it is, in blank cells, too.
+    assert sheet["M3"].number_format == sheet.column_dimensions["M"].number_format == "@"
 
 
 def test_comments_have_a_bound_that_the_workbook_states(

@@ -1,8 +1,9 @@
 """A workbook of results with the cells of their sheet: a copy of the sheet to work with.
 
 Each row has the colour of its state, whose name is in a column: the colour is never the only sign.
-Problems are comments at the cells in question. Dates, times and numbers keep their types where
-reading them back gives the same value; all other cells are texts, in a format that keeps what a
+It comes from conditional formats over all rows, which takes no format per cell. Problems are
+comments at the cells in question. Dates, times and numbers keep their types where reading them back
+gives the same value; all other cells are texts. A column of texts has a format that keeps what a
 person types (`00123`, `1/2`) as it is typed.
 """
 
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from bulk_sync.model.inert import is_like_a_formula
 from bulk_sync.model.own import RESULT_COLUMNS
-from bulk_sync.model.rows import Cell, text_of
+from bulk_sync.model.places import column_letters
+from bulk_sync.model.rows import Cell, State, text_of
 from bulk_sync.recognise import Output
 from bulk_sync.report.problems import message_of
 from bulk_sync.report.written.lines import Facts
@@ -117,8 +119,10 @@ class _Copy:
     def __init__(self, book: Workbook, copied: Copied) -> None:
         self._book, self._copied = book, copied
         self._sheet: Worksheet = book.add_worksheet("Results")
-        self._formats: dict[tuple[str, str, bool, bool], Format] = {}
-        self._row = 0
+        self._formats: dict[tuple[str, bool, bool], Format | None] = {}
+        # The columns of the sheet with a cell that is no text.
+        self._typed: set[int] = set()
+        self._row = self._last = 0
         self.comments = 0
         self._write_header()
 
@@ -132,7 +136,6 @@ class _Copy:
             sheet.set_column(place, place, WIDTHS.get(name, 11))
             sheet.write_string(0, place, name, of_results)
         for place, name in enumerate(own, start=_FIRST_OWN):
-            sheet.set_column(place, place, _WIDTH_OF_OWN)
             sheet.write_string(0, place, name, of_sheet)
         mark = _FIRST_OWN + len(own)
         sheet.set_column(mark, mark, _WIDTH_OF_MARK, quiet)
@@ -142,21 +145,20 @@ class _Copy:
     def add(self, row: RowWithCells) -> None:
         """Add a row, with comments at the cells that it was refused for."""
         self._row += 1
-        state = str(row.line[_STATE])
         problems = self._problems(row)
         for place, value in enumerate(row.line):
             if isinstance(value, int):
-                self._write(place, (value, _GENERAL), state)
-            else:
-                text = value or ""
-                cut = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."
-                self._write(place, (cut, _GENERAL), state)
+                self._sheet.write_number(self._row, place, value)
+            elif value:
+                cut = value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 3] + "..."
+                self._write_text(place, cut, _GENERAL)
         for place, cell in enumerate(row.own, start=_FIRST_OWN):
-            self._write(place, typed_cell(cell), state, bad=place in problems)
+            self._write(place, cell, bad=place in problems)
         mark = _FIRST_OWN + self._copied.width
         self._sheet.write_string(self._row, mark, row.mark)
         for place, cell in enumerate(row.beyond, start=mark + 1):
-            self._write(place, typed_cell(cell), state)
+            self._write(place, cell)
+            self._last = max(self._last, place)
         for place, text in problems.items():
             self._comment(place, text)
 
@@ -176,42 +178,60 @@ class _Copy:
             options = {"x_scale": 1, "width": _COMMENT_WIDTH, "height": height}
             self._sheet.write_comment(self._row, place, text, options)
 
-    def _write(
-        self, place: int, value: tuple[str | float | bool, str], state: str, *, bad: bool = False
-    ) -> None:
-        cell, code = value
+    def _write(self, place: int, cell: Cell, *, bad: bool = False) -> None:
         if isinstance(cell, str):
-            is_formula = bool(cell) and is_like_a_formula(cell)
-            look = self._format(state, code, quoted=is_formula, bad=bad)
-            if cell:
-                self._sheet.write_string(self._row, place, cell, look)
-            else:
-                self._sheet.write_blank(self._row, place, None, look)
-        elif isinstance(cell, bool):
-            look = self._format(state, code, quoted=False, bad=bad)
-            self._sheet.write_boolean(self._row, place, cell, look)
+            if cell or bad:
+                self._write_text(place, cell, _TEXT, bad=bad)
+            return
+        value, code = typed_cell(cell)
+        if isinstance(value, str):
+            self._write_text(place, value, code, bad=bad)
+            return
+        self._typed.add(place)
+        look = self._format(code, bad=bad)
+        if isinstance(value, bool):
+            self._sheet.write_boolean(self._row, place, value, look)
         else:
-            look = self._format(state, code, quoted=False, bad=bad)
-            self._sheet.write_number(self._row, place, cell, look)
+            self._sheet.write_number(self._row, place, value, look)
 
-    def _format(self, state: str, code: str, *, quoted: bool, bad: bool) -> Format:
-        key = (state, code, quoted, bad)
-        if (made := self._formats.get(key)) is None:
-            look = LOOKS[state]
-            options: dict[str, Any] = {"bg_color": look.ground, "font_color": look.letters}
-            if code != _GENERAL:
-                options["num_format"] = code
+    def _write_text(self, place: int, text: str, code: str, *, bad: bool = False) -> None:
+        look = self._format(code, quoted=is_like_a_formula(text), bad=bad)
+        if text:
+            self._sheet.write_string(self._row, place, text, look)
+        else:
+            self._sheet.write_blank(self._row, place, None, look)
+
+    def _format(self, code: str, *, quoted: bool = False, bad: bool = False) -> Format | None:
+        key = (code, quoted, bad)
+        if key not in self._formats:
+            options: dict[str, Any] = {} if code == _GENERAL else {"num_format": code}
             if quoted:
                 options["quote_prefix"] = True
             if bad:
-                options |= {"bold": True, "border": 2, "border_color": look.letters}
-            made = self._formats[key] = self._book.add_format(options)
-        return made
+                options |= {"bold": True, "border": 2}
+            self._formats[key] = self._book.add_format(options) if options else None
+        return self._formats[key]
 
     def end(self) -> None:
         """Add what is about all rows."""
-        last = _FIRST_OWN + self._copied.width
-        self._sheet.autofilter(0, 0, self._row, last)
-        if self._row:
-            cells = f"A2:XFD{self._row + 1}"
-            self._sheet.ignore_errors({"number_stored_as_text": cells})
+        mark = _FIRST_OWN + self._copied.width
+        for place in range(_FIRST_OWN, mark):
+            # A date that is typed into a column of texts stays one; dates stay dates.
+            code = _GENERAL if place in self._typed else _TEXT
+            self._sheet.set_column(place, place, _WIDTH_OF_OWN, self._format(code))
+        self._sheet.autofilter(0, 0, self._row, mark)
+        if not self._row:
+            return
+        last = max(self._last, mark)
+        states = f"${column_letters(_STATE)}2"
+        for state in State:
+            look = LOOKS[state]
+            colours = {"bg_color": look.ground, "font_color": look.letters}
+            rule = {
+                "type": "formula",
+                "criteria": f'={states}="{state.value}"',
+                "format": self._book.add_format(colours),
+            }
+            self._sheet.conditional_format(1, 0, self._row, last, rule)
+        cells = f"A2:{column_letters(last)}{self._row + 1}"
+        self._sheet.ignore_errors({"number_stored_as_text": cells})
