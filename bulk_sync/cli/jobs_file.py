@@ -92,7 +92,7 @@ def read_jobs(
     seen: set[str] = set()
     for entry in entries:
         if entry.name in seen:
-            raise UsageError(f"{path}: two jobs are named {entry.name}")
+            raise UsageError(f"{path}: two jobs are named {entry.name}: give each its own")
         seen.add(entry.name)
     return tuple(entries)
 
