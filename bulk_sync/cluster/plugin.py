@@ -46,7 +46,15 @@ class DeskPlugin(SchedulerPlugin):
         reply = self._desk.reply(now, offset, question_of(question), self._dice.random)
         return encoded(reply)
 
-    def remove_worker(self, scheduler: Scheduler, worker: str, **_: object) -> None:  # noqa: ARG002 - Dask's interface
-        """End the leases of a worker that Dask has given up."""
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_: object) -> None:
+        """End the leases of a worker that Dask has given up, and let its jobs go anywhere.
+
+        A task waits for ever when no worker is left and it has a favourite: one that comes later is
+        offered only tasks that have none, whether or not others are allowed.
+        """
         if self._desk is not None:
             self._desk.leases.worker_is_gone(worker)
+        for task in scheduler.tasks.values():
+            favourites = task.worker_restrictions
+            if task.loose_restrictions and favourites and worker in favourites:
+                task.worker_restrictions = set()
