@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 import shlex
 import sys
 import threading
@@ -126,7 +127,9 @@ def test_many_jobs_in_trouble_and_those_that_run_come_first_and_the_others_are_c
         "300 jobs: 168 running (34 in an outage), 33 waiting for their turn, 33 done, "
         "33 need attention, 33 not started"
     )
-    assert lines[-1] == "78,150 of 402,000 rows, 661/s, about 6 min left for those that run"
+    # The rates add up to 661.5, and from Python 3.12 on `sum` loses less of that.
+    pattern = r"78,150 of 402,000 rows, 66[12]/s, about 6 min left for those that run"
+    assert re.fullmatch(pattern, lines[-1])
 
 
 def test_jobs_that_fit_keep_their_order_and_need_no_count() -> None:
